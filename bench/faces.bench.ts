@@ -68,7 +68,7 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
         if (index < 0) for (const taken of Object.values(world.times)) taken.length = 0;
       }
     }
-    const { shares, backends } = await troubled.daemon.ask("status", null, AbortSignal.timeout(DEADLINE_MS));
+    const { shares, backends } = await troubled.daemon.call("status", null, AbortSignal.timeout(DEADLINE_MS));
     const seen = [
       ...shares.map(({ name, mount_alive }) => `${name} ${mount_alive ? "alive" : "hangs"}`),
       ...(backends ?? []).map(({ name, phase }) => `${name} ${phase}`),
@@ -98,10 +98,10 @@ async function openWorld(folder: string, isTroubled: boolean): Promise<World> {
   const daemon = await connectToDaemon(home.home);
   if (daemon === null) throw new Error("no daemon answers");
   await eventually(async () => {
-    const { backends = [] } = await daemon.ask("status", null, AbortSignal.timeout(DEADLINE_MS));
+    const { backends = [] } = await daemon.call("status", null, AbortSignal.timeout(DEADLINE_MS));
     return backends.length === 2 && backends.every(({ phase }) => phase === "Ready");
   }, DEADLINE_MS);
-  const { token } = await daemon.ask("makeToken", null, AbortSignal.timeout(DEADLINE_MS));
+  const { token } = await daemon.call("makeToken", null, AbortSignal.timeout(DEADLINE_MS));
   const url = `http://127.0.0.1:${port}`;
   const client = stack.use(await connectLight(`${url}/mcp`));
   for (let index = 0; index < SILENT_CLIENTS; index++) {
@@ -202,13 +202,13 @@ async function takeTurn(world: World): Promise<void> {
     await timed(times.switched, async () => {
       const options = { to, force: false, wait: false } as const;
       const [end] = (
-        await daemon.ask("switchRoute", { ...options, shares: ["CORE"] }, AbortSignal.timeout(DEADLINE_MS))
+        await daemon.call("switchRoute", { ...options, shares: ["CORE"] }, AbortSignal.timeout(DEADLINE_MS))
       ).results;
       if (end?.result !== "switched") throw new Error(`not switched: ${JSON.stringify(end)}`);
     });
   }
   for (let index = 0; index < LOOKS_A_TURN; index++) {
-    await timed(times.status, () => daemon.ask("status", null, AbortSignal.timeout(DEADLINE_MS)));
+    await timed(times.status, () => daemon.call("status", null, AbortSignal.timeout(DEADLINE_MS)));
     await timed(times.door, () => get(`${url}/manage/v1/status`, { Authorization: `Bearer ${token}` }));
     await timed(times.page, () => get(`${url}/`, {}));
   }

@@ -83,7 +83,7 @@ async function around(load: Load, event: () => Promise<number>): Promise<number>
 /** When the new daemon was ready, and the old one began to give up. Asked over the API: the command is a Node, too. */
 async function handover(rig: GatewayRig): Promise<number> {
   const daemon = await rig.daemon();
-  const { to } = await daemon.ask("handOver", null, AbortSignal.timeout(60_000));
+  const { to } = await daemon.call("handOver", null, AbortSignal.timeout(60_000));
   const atMs = performance.now();
   await eventually(async () => (await rig.home.glance())?.global.pid === to);
   return atMs;

@@ -7,7 +7,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { CatalogEntry } from "../src/gateway/catalog/catalog.ts";
 import { createOwnTools } from "../src/gateway/optimizer/own-tools.ts";
 import { ToolIndex } from "../src/gateway/optimizer/tool-index.ts";
-import { silentLogger } from "../src/runtime/log/log.ts";
+import { noopLogger } from "../src/runtime/log/log.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { goal, median, round, say } from "./figures.ts";
 
@@ -82,7 +82,7 @@ async function recall(tools: Tools, questions: readonly Question[]): Promise<voi
 }
 
 function listSize(tools: Tools): void {
-  const own = createOwnTools({ index: new ToolIndex(), clock: systemClock, logger: silentLogger });
+  const own = createOwnTools({ index: new ToolIndex(), clock: systemClock, logger: noopLogger });
   const ofAll = tokens([...tools.values()].map(({ definition }) => definition));
   const ours = tokens(own.definitions);
   say(`  the list of ${tools.size} tools: ${ours} tokens at most, instead of some ${ofAll}`);

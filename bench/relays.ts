@@ -5,8 +5,8 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
-import type { Carrier } from "../src/carrier/carrier.ts";
-import { type Logger, silentLogger } from "../src/runtime/log/log.ts";
+import type { RelayControl } from "../src/relay/relay.ts";
+import { type Logger, noopLogger } from "../src/runtime/log/log.ts";
 import type { Clock } from "../src/runtime/time/clock.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { cpuMs, cpuMsWithChildren } from "./processes.ts";
@@ -48,21 +48,21 @@ export async function startSocat(targetPort: number, blockBytes: number): Promis
   };
 }
 
-/** What `src/carrier/client/carrier-client.ts` exports. */
+/** What `src/relay/client/relay-client.ts` exports. */
 interface CarrierClient {
   readonly connectCarrier: (options: {
     readonly home: string;
     readonly clock: Clock;
     readonly logger: Logger;
-  }) => Promise<Carrier> | Carrier;
+  }) => Promise<RelayControl> | RelayControl;
 }
 
 /** null: this checkout has none. `home`: a folder of its own. */
 export async function startCarrier(home: string, share: string, targetPort: number): Promise<Relay | null> {
-  const module = join(import.meta.dirname, "../src/carrier/client/carrier-client.ts");
+  const module = join(import.meta.dirname, "../src/relay/client/relay-client.ts");
   if (!existsSync(module)) return null;
   const { connectCarrier }: CarrierClient = await import(module);
-  const carrier = await connectCarrier({ home, clock: systemClock, logger: silentLogger });
+  const carrier = await connectCarrier({ home, clock: systemClock, logger: noopLogger });
   const end = async (): Promise<void> => {
     // It ends with its last share.
     await carrier.close(share, AbortSignal.timeout(START_MS));

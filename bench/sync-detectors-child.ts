@@ -3,7 +3,7 @@
 import { watchFile } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { sha256Of } from "../src/runtime/files/sha256.ts";
-import { silentLogger } from "../src/runtime/log/log.ts";
+import { noopLogger } from "../src/runtime/log/log.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { createConfigWatcher } from "../src/sync/config-watcher.ts";
 import type { Detection } from "../src/sync/sync-settings.ts";
@@ -56,7 +56,7 @@ async function watchWithOurs(detection: Detection): Promise<void> {
     file: createLocalFile(path, (file) => readFile(file)),
     settings: { enabled: true, detection, pollIntervalMs, debounceMs, onFailure: "backoff" },
     clock: systemClock,
-    logger: silentLogger,
+    logger: noopLogger,
     first: { sha256: sha256Of(await readFile(path)), snapshot: null },
     load: async () => ({ ok: true, snapshot: null }),
     async apply({ bytes }) {

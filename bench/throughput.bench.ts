@@ -9,7 +9,7 @@ import { delimiter, join } from "node:path";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../src/demo/stage/plain-rig.ts";
 import { installedRclone } from "../src/rclone-release/installed.ts";
 import { errorText } from "../src/runtime/errors.ts";
-import { silentLogger } from "../src/runtime/log/log.ts";
+import { noopLogger } from "../src/runtime/log/log.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { createCifsDriver } from "../src/shares/drivers/cifs/cifs.ts";
 import { createLocalDriver } from "../src/shares/drivers/local/local.ts";
@@ -161,9 +161,9 @@ interface Opened {
 }
 
 async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposableStack): Promise<Opened> {
-  const prober = stack.use(startProber({ clock: systemClock, logger: silentLogger }));
+  const prober = stack.use(startProber({ clock: systemClock, logger: noopLogger }));
   const kept = { clock: systemClock, prober, stateFolder: join(folder, "home") };
-  const smb = { ...kept, logger: silentLogger, mountTable: createMountTable({ clock: systemClock }) };
+  const smb = { ...kept, logger: noopLogger, mountTable: createMountTable({ clock: systemClock }) };
   const rcloneDriver = () => createRcloneDriver({ ...smb, addressesOf: () => [] });
   const cifs = createCifsDriver({ ...smb, addressesOf: () => [] });
   const local = createLocalDriver(kept);

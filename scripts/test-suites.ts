@@ -24,7 +24,7 @@ const STARTS_DAEMON = ".startMonitor(";
 /** Whole stories that need no daemon's process, and take as long as a hundred other files. */
 const LAB_FILES = [
   "test/daemon/programs-on-shares.test.ts",
-  "test/gateway/backends/links/era/real-servers.test.ts",
+  "test/gateway/backends/transports/versions/real-servers.test.ts",
 ];
 
 /** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */

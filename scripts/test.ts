@@ -61,7 +61,7 @@ const LONG_FOLDERS = [
     "test/mcp/",
     "test/tui/",
   ],
-  ...["test/shares/drivers/", "test/shares/server-proof/", "test/carrier/", "test/config/", "test/doctor/"],
+  ...["test/shares/drivers/", "test/shares/server-proof/", "test/relay/", "test/config/", "test/doctor/"],
   "test/mcp-bridge/",
 ];
 
@@ -70,7 +70,7 @@ const LONG_FOLDERS = [
  * one process, each as a suite of its own.
  */
 const TOGETHER_FOLDERS = [
-  ...["test/api/", "test/carrier/", "test/clients/", "test/config/", "test/doctor/", "test/scripts/"],
+  ...["test/api/", "test/relay/", "test/clients/", "test/config/", "test/doctor/", "test/scripts/"],
   // They run commands in their own process, which loads the command line once.
   ...["clients", "completion", "edits", "in-process", "init", "input", "program", "views"].map(
     (folder) => `test/cli/${folder}/`,

@@ -14,15 +14,15 @@ const PROGRAMS = [
   "src/network/listen/linux/rtnetlink-worker.ts",
   "src/network/listen/darwin/scdynamicstore-worker.ts",
   "src/shares/drivers/netfs/netfs-child.ts",
-  "src/doctor/doctor-carry-child.ts",
+  "src/doctor/doctor-relay-child.ts",
   "src/demo/stage/file-tool.ts",
   "src/demo/stage/warden.ts",
-  "src/demo/stage/tcp-relay-silence.ts",
+  "src/demo/stage/cable-silence.ts",
   "src/gateway/scripts/thread/script-thread.ts",
 ];
 
 /** Programs that are one file each and load no other: they start often, or live on without the build's folder. */
-const SINGLE_FILE_PROGRAMS = ["src/config/worker/load-child.ts", "src/carrier/service/carrier-process.ts"];
+const SINGLE_FILE_PROGRAMS = ["src/config/worker/load-child.ts", "src/relay/service/relay-process.ts"];
 
 /** Their sources. */
 export const PROGRAM_SOURCES: readonly string[] = [...PROGRAMS, ...SINGLE_FILE_PROGRAMS];

@@ -1,6 +1,6 @@
 // The JSON report of `mountaineer doctor`.
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import type { Ask } from "./operations/operations.ts";
+import type { CallOperation } from "./operations/operations.ts";
 
 export type DoctorSeverity = "ok" | "info" | "warning" | "error";
 
@@ -61,7 +61,7 @@ export interface Doctor {
   /** Errors and warnings that a start with this configuration would meet. Sends nothing to a network. */
   foresee(
     snapshot: ConfigSnapshot,
-    daemon: { readonly ask: Ask<"status"> } | null,
+    daemon: { readonly call: CallOperation<"status"> } | null,
     signal: AbortSignal,
   ): Promise<readonly DoctorFinding[]>;
   /** Runs each adapter to the system once, in temporary folders. */

@@ -2,11 +2,11 @@
 // whole daemon in the foreground.
 import type { Duplex } from "node:stream";
 import type { ReaderProcess } from "../config/worker/reader-process.ts";
-import type { Ask, StepOperation } from "./operations/operations.ts";
+import type { CallOperation, StepOperation } from "./operations/operations.ts";
 import type { PageFiles } from "./page-files.ts";
 
 /** How a command opens a home in its own process. */
-export interface AloneOptions {
+export interface WithoutDaemonOptions {
   /** Absolute. */
   readonly home: string;
   /** The file of `--config`, absolute; null: the home's own. */
@@ -23,20 +23,20 @@ export interface AloneOptions {
 }
 
 /** What can be asked without a daemon. */
-export type AloneOperation =
+export type WithoutDaemonOperation =
   | StepOperation
   | ("status" | "verify" | "unsent" | "aliases" | "reconcileAliases" | "folders")
   | ("tools" | "catalog" | "toolChanges" | "call")
   | ("approvals" | "approve");
 
 /** A home, opened for one command without a daemon; disposing ends what was started. */
-export interface Alone extends AsyncDisposable {
-  readonly ask: Ask<AloneOperation>;
+export interface WithoutDaemon extends AsyncDisposable {
+  readonly ask: CallOperation<WithoutDaemonOperation>;
   /** Starts the gateway and its backends. Rejects with `gateway_off`. */
-  gateway(): Promise<AloneGateway>;
+  gateway(): Promise<WithoutDaemonGateway>;
 }
 
-export interface AloneGateway {
+export interface WithoutDaemonGateway {
   /** Resolves once every backend is ready or has failed. */
   settled(signal: AbortSignal): Promise<void>;
   /**

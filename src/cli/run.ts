@@ -1,10 +1,10 @@
 // The process around a command: signals, closed streams, uncaught errors, and the exit code.
 import { resolve } from "node:path";
-import { findPlace } from "../config/locate.ts";
+import { findHomeContext } from "../config/home-context.ts";
 import { expandPath } from "../config/values/paths.ts";
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { paintFor, type TerminalStyle } from "../runtime/text/paint.ts";
-import { harmless } from "../runtime/text/plain-text.ts";
+import { printable } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { actAsOwner } from "./input/act-as-owner.ts";
 import type { CommandContext, MakeContext } from "./input/command.ts";
@@ -40,7 +40,7 @@ export async function runCommandLine(
 ): Promise<number> {
   try {
     return await dispatch(args, streams, async (configFile, asRoot) => {
-      await actAsOwner(findPlace(process.env).home, args, asRoot);
+      await actAsOwner(findHomeContext(process.env).home, args, asRoot);
       return makeContext(configFile, streams, signals);
     });
   } catch (error) {
@@ -142,20 +142,20 @@ function makeContext(
   { stdin, stdout, stderr }: Streams,
   signals: Signals,
 ): CommandContext {
-  const place = findPlace(process.env);
+  const homeContext = findHomeContext(process.env);
   return {
     ...signals,
     command: "",
     json: false,
-    home: place.home,
+    home: homeContext.home,
     elsewhere: null,
-    configPath: configFile === null ? null : resolve(expandPath(configFile, place.userHome)),
+    configPath: configFile === null ? null : resolve(expandPath(configFile, homeContext.userHome)),
     stdoutStyle: terminalStyle(stdout, process.env),
     isTerminal: stdout.isTTY === true,
     stdin,
     print: (text) => void stdout.write(text),
     note: (line) => void stderr.write(`mountaineer: ${line}\n`),
-    ask: stdin.isTTY && stderr.isTTY ? (question) => askOnTerminal(question, signals.signal) : null,
+    prompt: stdin.isTTY && stderr.isTTY ? (question) => askOnTerminal(question, signals.signal) : null,
   };
 }
 
@@ -248,17 +248,19 @@ export function failureText(
   // A message may list several mistakes, one per line.
   const [first = "", ...more] = `${isExpected ? "" : "internal error: "}${errorText(error)}`.split("\n");
   const lines = [
-    `${paint.red("mountaineer:")} ${harmless(first)}`,
-    ...more.map((line) => `  ${harmless(line.trimEnd())}`),
+    `${paint.red("mountaineer:")} ${printable(first)}`,
+    ...more.map((line) => `  ${printable(line.trimEnd())}`),
   ];
   let hint = error instanceof MountaineerError ? error.hint : null;
   if (!isExpected) hint = "this is a mistake in Mountaineer; please report it, with MOUNTAINEER_DEBUG=1 set";
   if (hint !== null)
-    lines.push(...hint.split("\n").map((line, index) => `  ${index === 0 ? "hint: " : ""}${harmless(line)}`));
+    lines.push(
+      ...hint.split("\n").map((line, index) => `  ${index === 0 ? "hint: " : ""}${printable(line)}`),
+    );
   if (debug) {
     for (let cause = error; cause instanceof Error; cause = cause.cause) {
       lines.push(
-        ...(cause.stack ?? cause.message).split("\n").map((line) => paint.dim(`  ${harmless(line)}`)),
+        ...(cause.stack ?? cause.message).split("\n").map((line) => paint.dim(`  ${printable(line)}`)),
       );
     }
   }

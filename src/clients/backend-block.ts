@@ -4,8 +4,8 @@ import { editConfig } from "../config/edit/edit.ts";
 import { type ConfigTable, type ConfigValue, isTableValue } from "../config/edit/edit-value.ts";
 import { tomlDottedKey, tomlLines } from "../config/edit/toml-value.ts";
 import type { ConfigFormat } from "../config/snapshot.ts";
-import { foreignLine } from "../runtime/text/foreign-line.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
+import { safeLine } from "../runtime/text/safe-line.ts";
 import type { PlannedBackend } from "./import-plan.ts";
 
 const LONGEST_COMMENT = 240;
@@ -18,7 +18,7 @@ function comments({ name, title, problem, wanted, leftOver }: PlannedBackend): s
     ...(problem === null ? [] : [`then: ${shellCommand`mountaineer backends enable ${name}`}`]),
     ...leftOver.map((line) => `not used here: ${line}`),
   ];
-  return lines.map((line) => `# ${foreignLine(line, LONGEST_COMMENT)}`);
+  return lines.map((line) => `# ${safeLine(line, LONGEST_COMMENT)}`);
 }
 
 /** Returns the lines of a table as one section. Tables inside this table become sections of their own, below it. */

@@ -1,6 +1,6 @@
 // The entry for Mountaineer in a client's file: a program that the client starts, so that the file needs no token.
 import { basename } from "node:path";
-import { findPlace } from "../config/locate.ts";
+import { findHomeContext } from "../config/home-context.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import type { OwnProgram } from "./client.ts";
 import { readForeignEntry } from "./entry-keys.ts";
@@ -35,7 +35,7 @@ export function ownProgram({ launcher, home, configPath, environment }: Own): Ow
 }
 
 function usualHome(environment: Own["environment"]): string {
-  return findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
+  return findHomeContext({ ...environment, MOUNTAINEER_HOME: undefined }).home;
 }
 
 /** True for a program that starts Mountaineer for a client. */

@@ -9,7 +9,7 @@ import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.
 import { entryExists, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
-import { harmless, shellCommand } from "../runtime/text/plain-text.ts";
+import { printable, shellCommand } from "../runtime/text/plain-text.ts";
 import { type Client, type ClientSurroundings, clientFiles, clientOf, type OwnProgram } from "./client.ts";
 import { type ClientChange, editedClientText } from "./client-edit.ts";
 import { isOwnEntry, OWN_NAME, ownNameIn } from "./client-entry.ts";
@@ -83,7 +83,7 @@ export async function planConnection(
     { name, entry: client.entry(program) },
   ]);
   const listed = (what: string, names: readonly string[], more = ""): readonly string[] =>
-    names.length === 0 ? [] : [`${what}: ${names.map(harmless).join(", ")}${more}`];
+    names.length === 0 ? [] : [`${what}: ${names.map(printable).join(", ")}${more}`];
   const notes = [
     ...listed(
       `left in ${client.title}, as they do not serve here`,

@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { parseEnv } from "node:util";
-import { errorText, expecting, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../runtime/errors.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import {
@@ -115,7 +115,7 @@ export async function readServer(name: string, entry: JsonMembers, options: Impo
 }
 
 const VARIABLE = new RegExp(`^${VARIABLE_NAME_FORM}$`);
-const unread = expecting((error) => error instanceof MountaineerError, null);
+const unread = recoverFrom((error) => error instanceof MountaineerError, null);
 
 async function variablesOf({ envFile }: JsonMembers, options: ImportOptions) {
   if (typeof envFile !== "string") return null;

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { routesOf } from "./backend-routes.ts";
 import { builtInKeys } from "./schema/backend-defaults-schema.ts";
-import { settled } from "./schema/settled.ts";
+import { normalized } from "./schema/normalized.ts";
 import { table } from "./schema/tables.ts";
 import type { BackendConfig, BackendDefaults, DefaultedKey } from "./snapshot.ts";
 
@@ -26,7 +26,7 @@ const BUILT_IN = table("", builtInKeys);
 
 /** The backend with the defaults for whatever it does not have itself. Its own variables win by name. */
 export function withDefaults(declared: DeclaredBackend, defaults: BackendDefaults): BackendConfig {
-  const builtIn = settled(builtInKeys, BUILT_IN.read({}, [], []), "/");
+  const builtIn = normalized(builtInKeys, BUILT_IN.read({}, [], []), "/");
   // A server at an address has no process here: it is neither started nor stopped.
   const isHere = routesOf(declared).some(({ connection }) => connection.type === "stdio");
   const { timeouts, connection, routes, ...own } = declared;

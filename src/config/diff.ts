@@ -4,8 +4,8 @@ import { isSameBackend } from "./backend-defaults.ts";
 import { backendDefaultKeys } from "./schema/backend-defaults-schema.ts";
 import { fleetKeys } from "./schema/fleet-schema.ts";
 import { serverKeys } from "./schema/gateway-schema.ts";
+import { normalizedName } from "./schema/normalized.ts";
 import { notifyKeys, syncKeys } from "./schema/schema.ts";
-import { settledName } from "./schema/settled.ts";
 import { globalKeys } from "./schema/share-schema.ts";
 import { type MountaineerConfig, snakeCase } from "./snapshot.ts";
 
@@ -67,7 +67,7 @@ function changedSettings(before: MountaineerConfig, after: MountaineerConfig): s
   return SETTING_SECTIONS.flatMap((section) => {
     const [was, is]: readonly (Values | null)[] = [before[section], after[section]];
     const names = Object.entries(SETTINGS[section]).filter(([name, place]) => {
-      const key = settledName(name, place);
+      const key = normalizedName(name, place);
       if ((was === null) !== (is === null)) return true;
       return !isDeepStrictEqual(was?.[key] ?? null, is?.[key] ?? null);
     });

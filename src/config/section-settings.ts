@@ -1,6 +1,7 @@
 // The keys of a section as a status shows them: with the names and units of the file.
+
+import { normalizedName, unitSize } from "./schema/normalized.ts";
 import type { Key, OutOf } from "./schema/schema-keys.ts";
-import { settledName, unitSize } from "./schema/settled.ts";
 
 /** Every key of a section, with its value in use: seconds where the file has seconds, and absolute paths. */
 export type SectionSettings<Keys> = {
@@ -14,7 +15,7 @@ export function sectionSettings<Keys extends Readonly<Record<string, Key<unknown
 ): SectionSettings<Keys> {
   const settled = new Map<string, unknown>(Object.entries(values));
   const entries = Object.entries(keys).map(([name, key]) => {
-    const value = settled.get(settledName(name, key));
+    const value = settled.get(normalizedName(name, key));
     return [name, typeof value === "number" ? value / unitSize(key) : value];
   });
   // The assertion holds: the engine's form is derived from the same declarations, and has no null.

@@ -1,15 +1,15 @@
 // The types of a checked configuration: complete, immutable, in milliseconds, bytes and absolute paths.
 import type { SecretReference } from "../secrets/reference.ts";
 import type { LimitsConfig } from "./limits.ts";
+import type { Normalized } from "./schema/normalized.ts";
 import type { configFile } from "./schema/schema.ts";
-import type { Settled } from "./schema/settled.ts";
 import type { MountAccess } from "./values/mount-access.ts";
 import type { ShareRequirement } from "./values/requirement.ts";
 import type { SecretText } from "./values/secret-text.ts";
 
 export type ConfigFormat = "toml" | "yaml";
 
-type SettledFile = Settled<typeof configFile.keys>;
+type SettledFile = Normalized<typeof configFile.keys>;
 type SettledBackend = SettledFile["backends"][string];
 type SettledAuth = SettledFile["incomingAuth"];
 type Partially<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;

@@ -24,9 +24,9 @@ export function openBackendSignIn(options: {
   const grants = openGrantStore({ ...signInHome({ home, clock, environment }), clock });
 
   const backendsOf = async (signal: AbortSignal) => {
-    const { place, snapshot } = await openHome({ home, configPath });
+    const { homeContext, snapshot } = await openHome({ home, configPath });
     // Secrets are only sent to approved addresses.
-    const { keeper, snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
+    const { keeper, snapshot: approved, values } = await approvedHome({ homeContext, snapshot }, signal);
     const waiting = new Set(keeper.waiting.map(({ id }) => id));
     return { backends: approved.config.backends, values, waiting };
   };

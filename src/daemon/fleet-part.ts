@@ -10,8 +10,8 @@ import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
 import type { LayerControl } from "../fleet/layer/layer-control.ts";
 import type { LayerPort } from "../fleet/layer/layer-follower.ts";
-import type { SessionPeers } from "../gateway/front/http/forwarding.ts";
-import type { OpenMachine } from "../gateway/serving/borrowed-backends.ts";
+import type { SessionPeers } from "../gateway/frontend/http/forwarding.ts";
+import type { OpenMachine } from "../gateway/serving/imported-backends.ts";
 import type { Bus } from "../runtime/bus.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
@@ -37,10 +37,10 @@ interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logg
  * Returns a function that reads the fleet's layer kept in the home. `report` is called with the reason if a
  * kept layer is unusable.
  */
-export function keptLayerOf(home: string, report: (reason: string) => void) {
+export function acceptedLayerOf(home: string, report: (reason: string) => void) {
   return async (operator: string): Promise<ConfigLayer | null> => {
-    const { readKeptLayer } = await import("../fleet/layer/kept-layer.ts");
-    const kept = await readKeptLayer(home, operator).catch((error: unknown) => {
+    const { readAcceptedLayer } = await import("../fleet/layer/accepted-layer.ts");
+    const kept = await readAcceptedLayer(home, operator).catch((error: unknown) => {
       return { layer: null, problem: errorText(error) };
     });
     if (kept.problem !== null) report(kept.problem);
@@ -52,8 +52,8 @@ async function load() {
   const [{ Fleet }, { Calls }, { keepServer }, { serveKeyRequests }] = await Promise.all([
     import("../fleet/fleet.ts"),
     import("../fleet/calls/calls.ts"),
-    import("../fleet/way-in/server-process.ts"),
-    import("../fleet/way-in/key-requests.ts"),
+    import("../fleet/enrollment/server-process.ts"),
+    import("../fleet/enrollment/key-requests.ts"),
   ]);
   return { Fleet, Calls, keepServer, serveKeyRequests };
 }
@@ -141,7 +141,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     ...layer,
     async fleetCheck(_, signal) {
       if (config === null) throw fleetOff();
-      const { checkFleet } = await import("../fleet/way-in/fleet-check.ts");
+      const { checkFleet } = await import("../fleet/enrollment/fleet-check.ts");
       return checkFleet({ ...options, home, config }, signal);
     },
   } satisfies Partial<Control>;

@@ -1,24 +1,24 @@
 // The gateway's files in the home, and how this daemon takes them over from the previous daemon.
 import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
-import type { ConfigPlace } from "../config/locate.ts";
+import type { HomeContext } from "../config/home-context.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { Neighbours } from "../gateway/front/session/neighbours.ts";
-import { SessionLines } from "../gateway/front/session/session-file.ts";
-import { type OtherDaemon, SuspendedCalls } from "../gateway/front/suspended/suspended-calls.ts";
-import { type Beside, closeHandle } from "../gateway/serving/gateway-contract.ts";
+import { HandoverPeers } from "../gateway/frontend/session/handover-peers.ts";
+import { SessionLines } from "../gateway/frontend/session/session-file.ts";
+import { type OtherDaemon, SuspendedCalls } from "../gateway/frontend/suspended/suspended-calls.ts";
+import { closeHandle, type HandleOther } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
-import { handedSessions } from "./handover/handed-sessions.ts";
 import type { Predecessor } from "./handover/predecessor.ts";
+import { transferredSessions } from "./handover/transferred-sessions.ts";
 
 export interface GatewayHomeOptions {
   readonly home: string;
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
   readonly clock: Clock;
@@ -27,16 +27,16 @@ export interface GatewayHomeOptions {
   /** The daemon that hands over to this one. It may still run backends that cannot run twice. */
   readonly elsewhere?: Elsewhere | undefined;
   /** Serves requests at the gateway's address that are not MCP. */
-  readonly beside?: Beside | undefined;
+  readonly beside?: HandleOther | undefined;
 }
 
 type Elsewhere = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" | "taken">;
 
 /** The gateway's options that depend on its home. */
 export function gatewayHome(options: GatewayHomeOptions) {
-  const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
+  const { home, homeContext, environment, snapshot, clock, logger, redact, elsewhere } = options;
   const writes = openHomeWrites({ home, clock, environment, logger });
-  const neighbours = new Neighbours<OtherDaemon>();
+  const neighbours = new HandoverPeers<OtherDaemon>();
   const suspended = new SuspendedCalls(clock, neighbours);
   let handedOver = false;
   let isElsewhere = elsewhere !== undefined;
@@ -83,13 +83,13 @@ export function gatewayHome(options: GatewayHomeOptions) {
     redact,
     programEnvironment: loopGuard(snapshot.path, environment),
     signIn: signInHome({ home, clock, environment }),
-    guarded: { homes: [home], configs: [snapshot.path], userHome: place.userHome },
+    guarded: { homes: [home], configs: [snapshot.path], userHome: homeContext.userHome },
     version: packageVersion(),
     pinStore: writes.pinStore,
     nameStore: writes.nameStore,
     listStore: writes.listStore,
-    pinnedRoutes: writes.pinnedRoutes,
-    sessions: handedSessions(new SessionLines({ path: join(home, "sessions.jsonl"), clock, logger })),
+    routeOverrides: writes.routeOverrides,
+    sessions: transferredSessions(new SessionLines({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,
     beside: options.beside,
   };

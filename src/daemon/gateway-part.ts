@@ -6,19 +6,19 @@ import type { Control } from "../api/operations/operations.ts";
 import type { AuditConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Gateway } from "../gateway/serving/gateway.ts";
 import {
-  closeHandedListener,
+  closeInheritedListener,
   type GatewayOptions,
-  type HandedListener,
+  type InheritedListener,
 } from "../gateway/serving/gateway-contract.ts";
 import type { CallMinute } from "../gateway/telemetry/call-minutes.ts";
 import { groupMemory } from "../runtime/process/group-memory.ts";
-import { settledWithin } from "../runtime/time/clock.ts";
+import { settlesWithin } from "../runtime/time/clock.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { auditReport } from "./control/audit-report.ts";
 import { createGatewayControl } from "./control/gateway-control.ts";
 import { gatewayStatus } from "./control/gateway-status.ts";
 import { createRecordPages } from "./control/record-pages.ts";
-import type { HandingGateway } from "./handover/handing.ts";
+import type { HandingGateway } from "./handover/service-release.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 /** How long `status` waits for the memory of programs, ms. */
@@ -91,10 +91,10 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
     callMinutes: (): ReadonlyMap<string, readonly CallMinute[]> =>
       current()?.serving.minutes.minutes ?? new Map(),
     /** Starts with the first configuration; resolves when the gateway listens, or has failed to. */
-    async start(config: MountaineerConfig, listener: HandedListener | null = null): Promise<void> {
+    async start(config: MountaineerConfig, listener: InheritedListener | null = null): Promise<void> {
       audit = config.audit;
       if (!wantsGateway(config)) {
-        closeHandedListener(listener);
+        closeInheritedListener(listener);
         return;
       }
       const isBuilt = gateway !== null;
@@ -139,7 +139,7 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
         });
         measured = { groups, atMs: nowMs, done };
       }
-      if (!(await settledWithin(options.clock, MEASURE_MS, measured.done))) memory = null;
+      if (!(await settlesWithin(options.clock, MEASURE_MS, measured.done))) memory = null;
     },
     /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
     note: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),
@@ -152,14 +152,14 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
         serve(stream, (running) => running.serveMachine(stream, machine, backend)),
       serveForwarded: (stream: Duplex): void =>
         serve(stream, (running) => running.http.serveForwarded(stream)),
-      lent: (): ReturnType<Gateway["lent"]> => current()?.lent() ?? [],
-      borrow: (...backends: Parameters<Gateway["borrow"]>): void => gateway?.borrow(...backends),
+      lent: (): ReturnType<Gateway["exported"]> => current()?.exported() ?? [],
+      borrow: (...backends: Parameters<Gateway["setImported"]>): void => gateway?.setImported(...backends),
       lentPlaces: (
         ...asked: Parameters<Gateway["together"]["lentPlaces"]>
       ): ReturnType<Gateway["together"]["lentPlaces"]> =>
         current()?.together.lentPlaces(...asked) ?? new Map(),
-      notePlaces: (...places: Parameters<Gateway["together"]["notePlaces"]>): void =>
-        gateway?.together.notePlaces(...places),
+      notePlaces: (...places: Parameters<Gateway["together"]["setReplicas"]>): void =>
+        gateway?.together.setReplicas(...places),
     },
     /** Resolves when no backend is in its first attempt any more. */
     async settled(signal: AbortSignal): Promise<void> {

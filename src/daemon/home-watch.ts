@@ -1,7 +1,7 @@
 // Notices when the home is moved or removed under the daemon: what its path leads to then is nobody's, or the next
 // daemon's.
 import { open, stat } from "node:fs/promises";
-import { expecting, isSystemError } from "../runtime/errors.ts";
+import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 
 const BETWEEN_LOOKS_MS = 1_000;
@@ -9,28 +9,28 @@ const BETWEEN_LOOKS_MS = 1_000;
 /** Calls `onLost` once `home` no longer leads to the folder that it leads to at this call. */
 export async function watchHome(home: string, clock: Clock, onLost: () => void): Promise<AsyncDisposable> {
   // Held open, so that no other folder gets its numbers.
-  const held = await open(home);
+  const folder = await open(home);
   const stop = new AbortController();
   const isThere = async (): Promise<boolean> => {
-    const [ours, there] = await Promise.all([held.stat(), stat(home)]);
+    const [ours, there] = await Promise.all([folder.stat(), stat(home)]);
     return there.dev === ours.dev && there.ino === ours.ino;
   };
   // A disk that fails says nothing about the home.
   const look = (): Promise<boolean> =>
     isThere()
-      .catch(expecting(["ENOENT", "ENOTDIR"], false))
-      .catch(expecting(isSystemError, true));
+      .catch(recoverFrom(["ENOENT", "ENOTDIR"], false))
+      .catch(recoverFrom(isSystemError, true));
   const watching = (async () => {
     do await clock.sleep(BETWEEN_LOOKS_MS, stop.signal);
     while (await look());
     if (!stop.signal.aborted) onLost();
   })();
-  watching.catch(expecting(() => stop.signal.aborted));
+  watching.catch(recoverFrom(() => stop.signal.aborted));
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
       // Not awaited: it waits for a look that hangs with its disk.
-      void held.close().catch(expecting(isSystemError));
+      void folder.close().catch(recoverFrom(isSystemError));
     },
   };
 }

@@ -8,8 +8,8 @@ import { isLoopback } from "../config/values/host.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
+import type { SentinelService } from "./daemon-service.ts";
 import { PageListener } from "./page-listener.ts";
-import type { SentinelService } from "./sentinel-service.ts";
 
 type AccessOperation = "openPage" | "grantOwner" | "offerOwner" | "makeToken" | "forgetToken";
 

@@ -5,16 +5,16 @@ import { HttpApi } from "../api/http/http-api.ts";
 import type { MonitorOptions } from "../api/in-process.ts";
 import type { Control } from "../api/operations/operations.ts";
 import { startManagementServer } from "../api/server/server.ts";
-import { readDaemonNote, removeDaemonNote, writeDaemonNote } from "../api/socket/daemon-note.ts";
+import { readDaemonInfo, removeDaemonInfo, writeDaemonInfo } from "../api/socket/daemon-info.ts";
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
 import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
-import { findPlace } from "../config/locate.ts";
+import { findHomeContext } from "../config/home-context.ts";
 import { mistakesError } from "../config/values/mistakes.ts";
 import { type ReaderProcess, startReaderProcess } from "../config/worker/reader-process.ts";
-import type { HandedListener } from "../gateway/serving/gateway-contract.ts";
-import type { Memory } from "../reconcile/memory.ts";
-import { openMemory } from "../reconcile/state-file.ts";
+import type { InheritedListener } from "../gateway/serving/gateway-contract.ts";
+import { openStateStore } from "../reconcile/state-file.ts";
+import type { StateStore } from "../reconcile/state-store.ts";
 import { unlessAborted, whenAborted } from "../runtime/abort.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -22,8 +22,8 @@ import { ensurePrivateFolder, entryExists } from "../runtime/files/durable-file.
 import type { Logger } from "../runtime/log/log.ts";
 import { startLog } from "../runtime/log/log-file.ts";
 import { acquireHomeLock, type HomeLock, homeLost } from "../runtime/process/home-lock.ts";
-import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/service-keeper.ts";
-import { type Clock, isoTime, settledWithin, systemClock } from "../runtime/time/clock.ts";
+import { findServiceSupervisor, type ServiceSupervisor } from "../runtime/process/service-supervisor.ts";
+import { type Clock, isoTime, settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { openApprovals } from "./approvals/start-approvals.ts";
 import { openBackendSignIn } from "./backend-sign-in.ts";
@@ -34,16 +34,16 @@ import { createClientConnections } from "./control/client-connections.ts";
 import { createLoginControl } from "./control/login-control.ts";
 import { createLogReader } from "./control/record-pages.ts";
 import { createSetupControl } from "./control/setup-control.ts";
+import { type SentinelService, startSentinelService, type TakeHome } from "./daemon-service.ts";
 import { keepTimeline } from "./events/timeline-file.ts";
-import { keptLayerOf } from "./fleet-part.ts";
-import { Handover } from "./handover/hand-over.ts";
+import { acceptedLayerOf } from "./fleet-part.ts";
+import { Handover } from "./handover/handover.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
 import { settleHeap, trimHeapAfterStart } from "./heap-settings.ts";
 import { watchHome } from "./home-watch.ts";
 import { openManagement } from "./management.ts";
 import { mistakesText } from "./reload/reload-report.ts";
-import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
 
 /** Longest wait for the home's lock while a single-shot command holds it, ms. */
 const LOCK_WAIT_MS = 10_000;
@@ -57,7 +57,7 @@ const ORPHANED_MS = 3_000;
 /** Resolves when the daemon has stopped, or another one is in charge; rejects if the daemon cannot start. */
 export async function runMonitor(options: MonitorOptions): Promise<void> {
   const predecessor = findPredecessor(process, systemClock);
-  const keeper = findServiceKeeper(process.env);
+  const keeper = findServiceSupervisor(process.env);
   if (predecessor === null) keeper?.takeCharge();
   try {
     await run({ ...options, predecessor, keeper });
@@ -69,7 +69,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
 
 interface RunOptions extends MonitorOptions {
   readonly predecessor: Predecessor | null;
-  readonly keeper: ServiceKeeper | null;
+  readonly keeper: ServiceSupervisor | null;
 }
 
 async function run(options: RunOptions): Promise<void> {
@@ -88,18 +88,18 @@ async function run(options: RunOptions): Promise<void> {
   // The home's lock and state, which only one daemon may have. A handover gives them up before the rest ends.
   const charge = stack.use(createDisposalStack(onFailure));
   try {
-    let held: HomeLock | null = null;
+    let homeLock: HomeLock | null = null;
     const followsMonitor = predecessor !== null;
     const lock = async (): Promise<void> => {
       const options = { command: "monitor", waitMs: LOCK_WAIT_MS, followsMonitor, clock, signal };
-      held = charge.use(await acquireHomeLock(home, options));
+      homeLock = charge.use(await acquireHomeLock(home, options));
     };
     if (predecessor === null) await lock();
     // Checked before anything starts: a daemon without its socket would mount shares that no command can
     // control.
     await requireSocketPlace(home);
-    const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
-    const { userHome } = place;
+    const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
+    const { userHome } = homeContext;
     const filePath = logFilePath({ home, userHome, environment });
     const level = logLevel(environment);
     // A home that was moved or removed must not come back.
@@ -135,13 +135,13 @@ async function run(options: RunOptions): Promise<void> {
       // The process ends at once, as by a kill: files that an orderly end writes or removes are not its own now.
       throw homeLost(home);
     };
-    const remember = async (): Promise<Memory> => {
+    const remember = async (): Promise<StateStore> => {
       charge.use(await watchHome(home, clock, () => void endAsLost()));
-      return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
+      return charge.use(stack.use(await unlessAborted(openStateStore({ path, clock, logger }), signal)));
     };
     const takeHome: TakeHome = async (build) => {
       // If this version cannot read the state, the start must fail while the other daemon is still in charge.
-      await openMemory({ path, clock, logger, readOnly: true });
+      await openStateStore({ path, clock, logger, readOnly: true });
       const listener = await takeTurn(options, { build, logger });
       await lock();
       return { memory: await remember(), listener };
@@ -154,7 +154,7 @@ async function run(options: RunOptions): Promise<void> {
       await startSentinelService({
         beside: httpApi.take,
         home,
-        place,
+        homeContext,
         environment,
         prober,
         snapshot,
@@ -175,7 +175,7 @@ async function run(options: RunOptions): Promise<void> {
         path: snapshot.path,
       });
     }
-    const isLocked = (): boolean => held?.isHeld === true;
+    const isLocked = (): boolean => homeLock?.isHeld === true;
     const daemonLog = createLogReader(filePath, clock);
     await serve(options, {
       service,
@@ -196,7 +196,7 @@ async function run(options: RunOptions): Promise<void> {
 /** Opens the home with the fleet's kept layer. `leftOut` says why a kept layer is not used. */
 async function openLayered(options: Omit<Parameters<typeof openHome>[0], "keptLayer">) {
   const leftOut: string[] = [];
-  const keptLayer = keptLayerOf(options.home, (reason) => void leftOut.push(reason));
+  const keptLayer = acceptedLayerOf(options.home, (reason) => void leftOut.push(reason));
   const opened = await openHome({ ...options, keptLayer });
   if (opened.layerMistakes.length > 0) leftOut.push(mistakesText(opened.layerMistakes));
   return { ...opened, leftOut };
@@ -214,12 +214,12 @@ function logOpened(
 
 /** Writes every mistake to stderr, for the person who starts the daemon. */
 function logRejected(
-  { mistakes, reason, isHeld, acceptedAt }: RejectedFile,
+  { mistakes, reason, isSuspect, acceptedAt }: RejectedFile,
   path: string,
   logger: Logger,
 ): void {
   process.stderr.write(`mountaineer: ${reason ?? mistakesError(mistakes).message}\n`);
-  const unused = isHeld ? "looks like half a file" : "cannot be read";
+  const unused = isSuspect ? "looks like half a file" : "cannot be read";
   const why = reason === null ? "has mistakes" : unused;
   logger.error(
     `the configuration file ${why}; the last accepted configuration runs until the file is corrected`,
@@ -237,7 +237,7 @@ function logRejected(
 async function takeTurn(
   { predecessor, keeper, signal }: RunOptions,
   { build, logger }: { readonly build: Parameters<TakeHome>[0]; readonly logger: Logger },
-): Promise<HandedListener | null> {
+): Promise<InheritedListener | null> {
   const view = await unlessAborted(build(), signal);
   const backends = Object.fromEntries((view?.backends ?? []).map(({ name, phase }) => [name, phase]));
   logger.info("ready to take over", { pid: process.pid, version: packageVersion() });
@@ -288,7 +288,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
           logins[Symbol.dispose]();
           // Commands under way end first, so that their callers get answers.
           const settled = servers.map((server) => server.settled());
-          await settledWithin(clock, COMMANDS_MS, Promise.all(settled));
+          await settlesWithin(clock, COMMANDS_MS, Promise.all(settled));
           httpApi.handsOver();
           await closeForNext(home, { sockets, stack, clock, noteFailure });
           await service.handing.giveUp(() => handover.successor);
@@ -386,15 +386,15 @@ async function closeForNext(
   },
 ): Promise<void> {
   const { sockets, stack, clock, noteFailure } = parts;
-  const note = await readDaemonNote(home);
+  const note = await readDaemonInfo(home);
   await sockets[Symbol.asyncDispose]();
   if (note?.pid !== process.pid) return;
   // A new start time, so that clients do not take the next daemon, at the same socket, for this one.
   const started_at = isoTime(clock.wallMs());
-  const written = writeDaemonNote(home, { ...note, started_at }).catch(noteFailure);
-  await settledWithin(clock, NOTE_MS, written);
+  const written = writeDaemonInfo(home, { ...note, started_at }).catch(noteFailure);
+  await settlesWithin(clock, NOTE_MS, written);
   // Removes the note only if no successor has replaced it.
-  stack.defer(() => removeDaemonNote(home, process.pid));
+  stack.defer(() => removeDaemonInfo(home, process.pid));
 }
 
 /**

@@ -1,7 +1,7 @@
 // The page's own HTTP listener while the gateway does not listen: from the first `open` to the end of the last session.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Access } from "../api/http/access.ts";
-import type { Listener } from "../gateway/front/http/listener.ts";
+import type { Listener } from "../gateway/frontend/http/listener.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock, Timer } from "../runtime/time/clock.ts";
@@ -71,7 +71,7 @@ export class PageListener implements AsyncDisposable {
 
   async #open(port: number): Promise<Listener> {
     const { take, clock, logger } = this.#parts;
-    const { openListener } = await import("../gateway/front/http/listener.ts");
+    const { openListener } = await import("../gateway/frontend/http/listener.ts");
     const handler = (request: IncomingMessage, response: ServerResponse): void => {
       response.once("close", this.look);
       if (!take(request, response)) response.writeHead(404, { "Content-Length": 0 }).end();

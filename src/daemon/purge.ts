@@ -5,15 +5,15 @@ import { lstat, readdir, readFile, realpath, rmdir, unlink } from "node:fs/promi
 import { basename, dirname, join } from "node:path";
 import { CLIENT_NAMES } from "../clients/client.ts";
 import { namedSchema } from "../config/edit/starter.ts";
-import { expecting, isSystemError } from "../runtime/errors.ts";
+import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
-import { silentLogger } from "../runtime/log/log.ts";
+import { noopLogger } from "../runtime/log/log.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import { openSecretStore } from "../secrets/secret-store.ts";
 import { createFormerShares, type FormerUnsent } from "../shares/drivers/rclone/caches.ts";
-import { noteOfRunning, REMOTE_NAME, rcloneFilesIn } from "../shares/drivers/rclone/files.ts";
+import { REMOTE_NAME, rcloneFilesIn, recordOfRunning } from "../shares/drivers/rclone/files.ts";
 import { shareMountsFolder } from "../shares/drivers/share-files.ts";
 import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
@@ -93,7 +93,7 @@ export async function clearKeyring(home: string, signal: AbortSignal): Promise<v
 
 /** Files of rclone's write caches that are not on a NAS yet, of any share that this home ever had. */
 export const unsentIn = (home: string): Promise<readonly FormerUnsent[]> =>
-  createFormerShares({ clock: systemClock, logger: silentLogger, stateFolder: home }).look([]);
+  createFormerShares({ clock: systemClock, logger: noopLogger, stateFolder: home }).look([]);
 
 /**
  * Files in the home that are not on the NAS: files set aside, and, in the usual home, files that programs wrote to a
@@ -104,7 +104,7 @@ export async function filesNotOnNas(
   isUsual: boolean,
   table?: MountTable,
 ): Promise<readonly string[]> {
-  const real = await realpath(home).catch(expecting("ENOENT", home));
+  const real = await realpath(home).catch(recoverFrom("ENOENT", home));
   const found: string[] = [];
   for await (const { path, isLink } of walk(real, isInOurFolder, await mountedPaths(table)))
     if (isPersons(path, isLink) && (isUsual || !path.startsWith("volumes/"))) found.push(join(real, path));
@@ -121,13 +121,13 @@ export async function mountsIn(
   table?: MountTable,
 ): Promise<readonly string[]> {
   // The mount table has real paths.
-  const real = await realpath(home).catch(expecting("ENOENT", home));
+  const real = await realpath(home).catch(recoverFrom("ENOENT", home));
   const inside = [...(await mountedPaths(table))].filter(
     (path) => isUsual && path.startsWith(`${real}/`) && isInOurFolder(path.slice(real.length + 1)),
   );
   const root = shareMountsFolder(real);
   const folders = (await entriesOf(root)).filter((entry) => entry.isDirectory());
-  const notes = folders.map(({ name }) => noteOfRunning(rcloneFilesIn(join(root, name))));
+  const notes = folders.map(({ name }) => recordOfRunning(rcloneFilesIn(join(root, name))));
   const serving = (await Promise.all(notes)).flatMap((note) => note ?? []);
   return [
     ...inside.map((path) => `something is mounted at ${path}`),
@@ -153,13 +153,13 @@ export async function removeHome(
   { isUsual, userHome, config }: PurgedHome,
   table?: MountTable,
 ): Promise<readonly string[]> {
-  const real = await realpath(home).catch(expecting("ENOENT", null));
+  const real = await realpath(home).catch(recoverFrom("ENOENT", null));
   if (real === null) return [];
   const lock = join(real, "carrier/lock.db");
-  const isThere = await entryExists(lock).catch(expecting("ENOTDIR", false));
+  const isThere = await entryExists(lock).catch(recoverFrom("ENOTDIR", false));
   const wait = { clock: systemClock, withinMs: ENDS_WITHIN_MS };
   const carrier = isThere ? await waitExclusive(lock, wait).catch(() => null) : null;
-  const text = await readFile(config, "utf8").catch(expecting(isSystemError, ""));
+  const text = await readFile(config, "utf8").catch(recoverFrom(isSystemError, ""));
   const files = [config, namedSchema(config, text)];
   const isOurs: IsOurs = (path, isLink) =>
     !isPersons(path, isLink) &&
@@ -167,9 +167,9 @@ export async function removeHome(
   await removeOurs(real, isOurs, table);
   carrier?.release();
   const left = await readdir(real);
-  if (left.length > 0 || real === (await realpath(userHome).catch(expecting("ENOENT", null)))) return left;
+  if (left.length > 0 || real === (await realpath(userHome).catch(recoverFrom("ENOENT", null)))) return left;
   await removeIfEmpty(real);
-  const isLink = (await lstat(home).catch(expecting("ENOENT", null)))?.isSymbolicLink() === true;
+  const isLink = (await lstat(home).catch(recoverFrom("ENOENT", null)))?.isSymbolicLink() === true;
   if (isLink && !(await entryExists(real))) await unlink(home);
   return [];
 }
@@ -180,7 +180,7 @@ export async function removeOurs(root: string, isOurs: IsOurs, table?: MountTabl
   for await (const { path, isLink } of walk(root, isOurs, await mountedPaths(table))) {
     if (!isOurs(path, isLink) && !emptied.has(path)) continue;
     const at = join(root, path);
-    await (path.endsWith("/") ? removeIfEmpty(at) : unlink(at).catch(expecting(STAYS)));
+    await (path.endsWith("/") ? removeIfEmpty(at) : unlink(at).catch(recoverFrom(STAYS)));
     emptied.add(`${dirname(path)}/`);
   }
 }
@@ -193,7 +193,7 @@ async function* walk(
   folder = "",
 ): AsyncGenerator<{ readonly path: string; readonly isLink: boolean }> {
   const deviceOf = async (path: string) =>
-    (await lstat(join(root, path)).catch(expecting(UNREAD, null)))?.dev;
+    (await lstat(join(root, path)).catch(recoverFrom(UNREAD, null)))?.dev;
   const device = await deviceOf(folder);
   for (const entry of await entriesOf(join(root, folder))) {
     const path = join(folder, entry.name);
@@ -215,7 +215,7 @@ async function mountedPaths(
 }
 
 function entriesOf(folder: string): Promise<Dirent[]> {
-  return readdir(folder, { withFileTypes: true }).catch(expecting(UNREAD, []));
+  return readdir(folder, { withFileTypes: true }).catch(recoverFrom(UNREAD, []));
 }
 
 /** Removes the usual home's log, the files that it was before, and their folder if it is Mountaineer's and empty then. */
@@ -229,5 +229,5 @@ export async function removeLog(home: string, userHome: string): Promise<void> {
 
 /** Removes a folder if it is empty. Does nothing if it does not exist, or may not be removed. */
 export async function removeIfEmpty(folder: string): Promise<void> {
-  await rmdir(folder).catch(expecting(STAYS));
+  await rmdir(folder).catch(recoverFrom(STAYS));
 }

@@ -9,7 +9,7 @@ import type { AliasLinks } from "../shares/links/alias-links.ts";
 import type { Prober } from "../shares/prober/prober.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
 import { formerSubject, type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
-import { openPlaces } from "./control/place-control.ts";
+import { openAliasControl } from "./control/alias-control.ts";
 import type { RequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
@@ -37,7 +37,7 @@ export async function startSharePart(options: SharePartOptions, stack: DisposalS
   const { home, parts, prober, first, context, bus, clock } = options;
   const { engine } = parts;
   engine.apply(shareSubjects(first, context), (name) => formerSubject(name, first, context));
-  const places = stack.use(await openPlaces({ ...options, readOnly: false }));
+  const places = stack.use(await openAliasControl({ ...options, readOnly: false }));
   const { aliases } = places;
   const { intervalMs } = context;
   const triggers = startTriggers({ ...options, ...parts, aliases, intervalMs }, stack);

@@ -4,7 +4,7 @@ import { createClockWatch } from "../network/listen/clock-jump.ts";
 import { createTriggerWindow } from "../network/listen/debounce-window.ts";
 import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
 import { type NetworkListener, startNetworkListener } from "../network/listen/network-listener.ts";
-import type { Place } from "../network/place/place.ts";
+import type { NetworkLocation } from "../network/location/network-location.ts";
 import { IN_STEP, startTicker } from "../reconcile/ticker.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
 import type { Logger } from "../runtime/log/log.ts";
@@ -20,7 +20,7 @@ const MAX_DELTAS = 100;
 interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteRefresh"> {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly place: Pick<Place, "networkChanged">;
+  readonly place: Pick<NetworkLocation, "networkChanged">;
   readonly aliases: Pick<AliasLinks, "trigger">;
   /** Overrides the configuration's check interval, ms; null: no override. */
   readonly intervalMs: number | null;
@@ -41,11 +41,11 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
   let woke = false;
 
   const mayTouch = (delta: NetworkDelta, spec: ShareSpec): boolean => {
-    const { seen } = engine.view(spec.name);
+    const { observed } = engine.view(spec.name);
     return ROUTE_NAMES.some((route) => {
       const { host, interfaceName } = spec.routes[route];
       if (host === null) return false;
-      return deltaMayTouch(delta, interfaceName ?? seen?.routes[route].probe.interfaceName ?? null);
+      return deltaMayTouch(delta, interfaceName ?? observed?.routes[route].probe.interfaceName ?? null);
     });
   };
 

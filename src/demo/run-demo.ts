@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { Paint } from "../runtime/text/paint.ts";
-import { harmless } from "../runtime/text/plain-text.ts";
+import { printable } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import type { LiveOptions } from "./live/live.ts";
 import { openStage, type Stage, type StageOptions } from "./stage/stage.ts";
@@ -58,8 +58,8 @@ function introduction({ nas, insteadBecause, layout }: Stage, { paint }: Termina
     nas.driver === "smb"
       ? "  real SMB: smbd on this machine, mounted by rclone through FUSE"
       : "  plain folders (driver local): a pulled cable is a folder renamed away",
-    insteadBecause && `  ${paint.yellow(`not real SMB, because: ${harmless(insteadBecause)}`)}`,
-    `  everything is in ${harmless(layout.folder)}`,
+    insteadBecause && `  ${paint.yellow(`not real SMB, because: ${printable(insteadBecause)}`)}`,
+    `  everything is in ${printable(layout.folder)}`,
   ];
   return `${lines.filter((line) => line !== null).join("\n")}\n\n`;
 }
@@ -83,7 +83,7 @@ async function playScript(stage: Stage, { style, print, signal }: ScriptOptions)
     const fromMs = systemClock.monotonicMs();
     const report = (mark: string, text: string): void => {
       const took = secondsSince(fromMs).padStart(7);
-      print(`${mark} ${paint.dim(took)}  ${title.padEnd(width)}  ${harmless(text)}\n`);
+      print(`${mark} ${paint.dim(took)}  ${title.padEnd(width)}  ${printable(text)}\n`);
     };
     try {
       report(paint.green(paint.symbols.good), await play());
@@ -124,7 +124,7 @@ async function playScript(stage: Stage, { style, print, signal }: ScriptOptions)
 async function logEnd({ layout }: Stage, { paint }: TerminalStyle): Promise<string> {
   const text = await readFile(layout.daemonOutput, "utf8").catch(() => "");
   const lines = text.trimEnd().split("\n").slice(-LOG_LINES_SHOWN);
-  return `\nThe end of the daemon's log:\n${lines.map((line) => `  ${paint.dim(harmless(line))}\n`).join("")}\n`;
+  return `\nThe end of the daemon's log:\n${lines.map((line) => `  ${paint.dim(printable(line))}\n`).join("")}\n`;
 }
 
 interface TerminalStyle {

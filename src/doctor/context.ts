@@ -1,18 +1,18 @@
 // The input of the doctor's checks, and how they make findings.
 import type { DaemonClient } from "../api/client/client.ts";
 import type { DoctorArea, DoctorFinding, DoctorSeverity } from "../api/doctor-report.ts";
-import type { ConfigPlace } from "../config/locate.ts";
+import type { HomeContext } from "../config/home-context.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type EngineParts, startEngineParts } from "../daemon/compose/engine-parts.ts";
-import { openMemory } from "../reconcile/state-file.ts";
+import { openStateStore } from "../reconcile/state-file.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
-import { silentLogger } from "../runtime/log/log.ts";
+import { noopLogger } from "../runtime/log/log.ts";
 import { type Clock, systemClock } from "../runtime/time/clock.ts";
 import type { SecretValues } from "../secrets/reference.ts";
 
 export interface DoctorContext {
   readonly home: string;
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -42,8 +42,8 @@ export async function startLookingParts(
 ): Promise<EngineParts> {
   const force = new AbortController();
   stack.defer(() => force.abort());
-  const tools = { clock: systemClock, logger: silentLogger };
-  const memory = await openMemory({ ...tools, path: statePath, readOnly: true });
+  const tools = { clock: systemClock, logger: noopLogger };
+  const memory = await openStateStore({ ...tools, path: statePath, readOnly: true });
   return stack.use(
     startEngineParts({
       ...tools,

@@ -85,7 +85,7 @@ async function examineShare(
   // cannot be checked either, because Mountaineer does not read it there.
   if (share.driver === "local" || answering === undefined) return [];
   if (share.driver !== "rclone" && share.password === null) return [];
-  const lacking = await context.parts.drivers.rclone.unavailable();
+  const lacking = await context.parts.drivers.rclone.missingRequirement();
   if (lacking === null) return [await askServer(context, share, answering, obscure)];
   if (share.driver === "rclone") return [];
   const text = `${share.name}: it could not be checked whether ${answering.host} accepts the password: ${lacking.text}`;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../api/client/client.ts";
 import type { StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import { readDaemonNote } from "../api/socket/daemon-note.ts";
+import { readDaemonInfo } from "../api/socket/daemon-info.ts";
 import { defaultSocketPath } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
 import { listMonitors } from "../daemon/compose/monitor-processes.ts";
@@ -47,7 +47,7 @@ export async function examineDaemon(context: DoctorContext): Promise<DoctorFindi
   let status: StatusReport;
   const late = AbortSignal.timeout(STATUS_DEADLINE_MS);
   try {
-    status = await daemon.ask("status", null, AbortSignal.any([signal, late]));
+    status = await daemon.call("status", null, AbortSignal.any([signal, late]));
   } catch (error) {
     const pid = daemon.pid ?? holder?.pid ?? null;
     const why = late.aborted ? `it said nothing for ${STATUS_DEADLINE_MS / 1000} s` : errorText(error);
@@ -96,7 +96,7 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
     const hint = "you need to do nothing: the system has freed the lock, and the next start takes it";
     found.push(finding("warning", "stale_lock", text, { hint }));
   }
-  const note = await readDaemonNote(home).catch(() => null);
+  const note = await readDaemonInfo(home).catch(() => null);
   for (const path of new Set([...(note === null ? [] : [note.socket]), defaultSocketPath(home)])) {
     if (!(await entryExists(path).catch(() => false))) continue;
     const text = `nobody listens at ${path}: a stale socket, left by a daemon that was killed`;
@@ -172,7 +172,7 @@ async function sharedPaths({ snapshot, signal }: DoctorContext, home: string): P
   try {
     const other = await connectToDaemon(home);
     const limit = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
-    const status = await other?.ask("status", null, limit);
+    const status = await other?.call("status", null, limit);
     if (status === undefined) return [];
     const { mountRoot, sharesRoot } = snapshot.config.global;
     const ours = new Set(

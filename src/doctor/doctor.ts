@@ -6,23 +6,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VerifyFinding } from "../api/contract/contract.ts";
 import type { Doctor, DoctorArea, DoctorFinding, DoctorReport } from "../api/doctor-report.ts";
-import type { AloneOptions } from "../api/in-process.ts";
+import type { WithoutDaemonOptions } from "../api/in-process.ts";
 import { packageVersion } from "../api/version.ts";
-import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
+import { findHomeContext, type HomeContext, locateConfig } from "../config/home-context.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { describeMistakes } from "../config/values/mistakes.ts";
-import { loadConfigApart } from "../config/worker/load-apart.ts";
-import { openAlone } from "../daemon/alone.ts";
+import { loadConfigInChild } from "../config/worker/load-in-child.ts";
 import type { StartedApprovals } from "../daemon/approvals/start-approvals.ts";
 import { approvedHome } from "../daemon/compose/approved-home.ts";
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
+import { openWithoutDaemon } from "../daemon/without-daemon.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import { silentLogger } from "../runtime/log/log.ts";
+import { noopLogger } from "../runtime/log/log.ts";
 import { sharesAndBackends, shellCommand } from "../runtime/text/plain-text.ts";
-import { type Clock, settledWithin, systemClock } from "../runtime/time/clock.ts";
+import { type Clock, settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
 import { examineCredentials, missingPassword } from "./credentials.ts";
@@ -64,7 +64,7 @@ async function foresee(
   signal: AbortSignal,
 ): Promise<readonly DoctorFinding[]> {
   const environment = process.env;
-  const secrets = homeSecrets({ home, environment, clock: systemClock, logger: silentLogger });
+  const secrets = homeSecrets({ home, environment, clock: systemClock, logger: noopLogger });
   const bound = await secrets.bind(snapshot, signal);
   const { values } = secrets;
   const found = [
@@ -81,24 +81,26 @@ async function examineAll(
 ): Promise<DoctorReport> {
   const clock = systemClock;
   const environment = process.env;
-  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
+  const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
   const stack = createDisposalStack(() => {});
   try {
     const [config, found, homeFindings] = await Promise.all([
-      loadedConfig(place, configPath, signal),
+      loadedConfig(homeContext, configPath, signal),
       findDaemon(home),
       part("home", signal, () => examineHome(home)),
     ]);
     // Only approved entries are checked: the doctor tries out nothing that waits for approval.
     const approved =
-      config.snapshot === null ? null : await approvedHome({ place, snapshot: config.snapshot }, signal);
+      config.snapshot === null
+        ? null
+        : await approvedHome({ homeContext, snapshot: config.snapshot }, signal);
     const snapshot = approved?.snapshot ?? null;
     // A file that does not exist: the checks need no state of the shares.
     const noState = join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`);
     const parts = await startLookingParts(home, noState, stack);
     const context: DoctorContext = {
       home,
-      place,
+      homeContext,
       environment,
       clock,
       signal,
@@ -132,7 +134,7 @@ async function examineAll(
       part("hosts", signal, async () => examineHosts(await looks, shares)),
       part("credentials", signal, examineLogins),
       verified,
-      part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(place.userHome))),
+      part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(homeContext.userHome))),
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
       part("home", signal, () => examinePrivatePlaces(context)),
       part("gateway", signal, () => examineGateway(context)),
@@ -156,10 +158,10 @@ async function configuredShares(
   { drivers }: EngineParts,
   signal: AbortSignal,
 ): Promise<readonly ShareSpec[]> {
-  const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
-  const { snapshot } = await loadedConfig(place, configPath, signal);
+  const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
+  const { snapshot } = await loadedConfig(homeContext, configPath, signal);
   if (snapshot === null) return [];
-  const { snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
+  const { snapshot: approved, values } = await approvedHome({ homeContext, snapshot }, signal);
   const context = { environment: values, drivers, redact: () => {}, intervalMs: null };
   return shareSubjects(approved.config, context).map(({ spec }) => spec);
 }
@@ -173,7 +175,7 @@ async function part(
   const finding = findingsOf(area);
   const work = examine();
   try {
-    if (await settledWithin(systemClock, PART_DEADLINE_MS, work)) return await work;
+    if (await settlesWithin(systemClock, PART_DEADLINE_MS, work)) return await work;
     return [
       finding("error", "check_late", `the check of ${area} did not end within ${PART_DEADLINE_MS / 1000} s`),
     ];
@@ -185,15 +187,15 @@ async function part(
 }
 
 async function loadedConfig(
-  place: ConfigPlace,
+  homeContext: HomeContext,
   configPath: string | null,
   signal: AbortSignal,
 ): Promise<{ readonly snapshot: ConfigSnapshot | null; readonly findings: readonly DoctorFinding[] }> {
   const finding = findingsOf("config");
   try {
-    const { path, exists } = await locateConfig(place, configPath);
-    const request = { path, place, content: exists ? null : "", writeStarter: false };
-    const { loaded } = await loadConfigApart(request, { clock: systemClock, signal });
+    const { path, exists } = await locateConfig(homeContext, configPath);
+    const request = { path, homeContext, content: exists ? null : "", writeStarter: false };
+    const { loaded } = await loadConfigInChild(request, { clock: systemClock, signal });
     if (!loaded.ok) {
       const { mistakes } = loaded;
       const findings = mistakes.map((mistake, index) =>
@@ -261,19 +263,19 @@ async function examineVerified(
  */
 async function verifiedBy(
   daemon: DoctorContext["daemon"],
-  here: AloneOptions | null,
+  here: WithoutDaemonOptions | null,
   signal: AbortSignal,
 ): Promise<readonly VerifyFinding[] | null> {
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
-    if (daemon !== null) return (await daemon.ask("verify", { shares: null }, limit)).findings;
+    if (daemon !== null) return (await daemon.call("verify", { shares: null }, limit)).findings;
   } catch (error) {
     signal.throwIfAborted();
     // A daemon that does not answer has a finding of its own.
     if (!(error instanceof MountaineerError)) throw error;
   }
   if (here === null) return null;
-  await using engine = await openAlone(here);
+  await using engine = await openWithoutDaemon(here);
   return (await engine.ask("verify", { shares: null }, signal)).findings;
 }
 

@@ -4,7 +4,7 @@ import type { DaemonClient } from "../api/client/client.ts";
 import type { FleetCheckReport, FleetReport } from "../api/contract/fleet.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { counted } from "../runtime/text/plain-text.ts";
+import { pluralize } from "../runtime/text/plain-text.ts";
 import { closestWord } from "../runtime/text/suggest.ts";
 import { oneMissingText, resolveReference } from "../secrets/reference.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
@@ -39,7 +39,7 @@ export async function examineFleet(
   }
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
-    const { name, link, machines, conditions } = await daemon.ask("fleet", null, limit);
+    const { name, link, machines, conditions } = await daemon.call("fleet", null, limit);
     found.push(
       ...conditions.map(({ severity, code, title, hint }) => finding(severity, code, title, { hint })),
     );
@@ -49,7 +49,7 @@ export async function examineFleet(
       return found;
     }
     if (conditions.length === 0) {
-      const others = counted(machines.length - 1, "other machine");
+      const others = pluralize(machines.length - 1, "other machine");
       const text = `${name} is in the fleet over ${link.server}, with ${others}`;
       // Drops the findings so far, such as unreadable credentials: the daemon is connected, so it has the
       // credentials.
@@ -92,7 +92,7 @@ async function permissionFindings(
 ): Promise<DoctorFinding[]> {
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(CHECK_MS)]);
-    return checkFindings(await daemon.ask("fleetCheck", null, limit), nowMs);
+    return checkFindings(await daemon.call("fleetCheck", null, limit), nowMs);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     const text = `the permissions on the fleet's server could not be checked: ${error.message}`;

@@ -5,13 +5,13 @@ import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { BackendStatus, StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import type { Ask } from "../api/operations/operations.ts";
+import type { CallOperation } from "../api/operations/operations.ts";
 import { findMcpAddress, hasNoPath } from "../api/setup/mcp-address.ts";
 import { shownText } from "../config/shown-values.ts";
 import { type BackendConfig, SERVER_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
-import { findPortHolder } from "../gateway/front/http/port-holder.ts";
+import { findPortHolder } from "../gateway/frontend/http/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { findProgram, isProgram } from "../runtime/process/find-program.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
@@ -26,7 +26,7 @@ const UNTRIED: readonly BackendStatus["phase"][] = ["Pending", "Asleep"];
 
 export interface GatewayContext
   extends Pick<DoctorContext, "snapshot" | "environment" | "values" | "signal"> {
-  readonly daemon: { readonly ask: Ask<"status"> } | null;
+  readonly daemon: { readonly call: CallOperation<"status"> } | null;
 }
 
 export async function examineGateway(context: GatewayContext): Promise<DoctorFinding[]> {
@@ -163,7 +163,7 @@ function userFindings({ snapshot, values }: GatewayContext, hasDaemon: boolean):
 /** null: no daemon answers. */
 async function statusOf({ daemon, signal }: GatewayContext): Promise<StatusReport | null> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]);
-  return (await daemon?.ask("status", null, deadline).catch(() => null)) ?? null;
+  return (await daemon?.call("status", null, deadline).catch(() => null)) ?? null;
 }
 
 /** Checks whether the gateway's port is free, or the daemon's own. A daemon that cannot listen says why in a condition. */

@@ -3,8 +3,14 @@
 import { access, constants, lstat, readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import { exposuresHere, placeFaults } from "../daemon/compose/private-places.ts";
-import { errorText, expecting, isSystemError, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { exposuresHere, pathFaults } from "../daemon/compose/private-paths.ts";
+import {
+  errorText,
+  isSystemError,
+  MountaineerError,
+  recoverFrom,
+  systemErrorCode,
+} from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 import { parseSecretFile } from "../secrets/secret-store.ts";
@@ -61,7 +67,7 @@ export async function examineHome(home: string): Promise<DoctorFinding[]> {
       }),
     ];
   }
-  const history = await readdir(join(home, "history")).catch(expecting(isSystemError, []));
+  const history = await readdir(join(home, "history")).catch(recoverFrom(isSystemError, []));
   const opened = [...PRIVATE, ...OPENED, ...history.map((name) => join("history", name))];
   for (const name of opened) found.push(...(await examineAccess(join(home, name))));
   for (const name of PRIVATE) found.push(...(await examinePrivate(join(home, name))));
@@ -81,7 +87,7 @@ function deniedHint(code: string): string {
 
 async function examineAccess(path: string): Promise<DoctorFinding[]> {
   const denied = access(path, constants.R_OK | constants.W_OK).then(() => null, errorText);
-  const [why, found] = await Promise.all([denied, lstat(path).catch(expecting(isSystemError, null))]);
+  const [why, found] = await Promise.all([denied, lstat(path).catch(recoverFrom(isSystemError, null))]);
   if (why === null || found === null) return [];
   const us = process.getuid?.() ?? 0;
   const isOurs = found.uid === us;
@@ -162,7 +168,7 @@ export async function examinePrivatePlaces({
   snapshot,
 }: Pick<DoctorContext, "home" | "snapshot">): Promise<DoctorFinding[]> {
   if (snapshot === null) return [];
-  const faults = placeFaults(await exposuresHere(home, snapshot.path), snapshot);
+  const faults = pathFaults(await exposuresHere(home, snapshot.path), snapshot);
   return faults
     .filter(({ severity, path }) => severity === "error" || path === snapshot.path)
     .map(({ severity, code, path, text, hint }) => finding(severity, code, text, { subject: path, hint }));

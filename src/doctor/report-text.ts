@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { DoctorReport, ReportOptions } from "../api/doctor-report.ts";
 import { routesOf } from "../config/backend-routes.ts";
 import { reportedConfig, unreportedValues } from "../config/edit/report-config.ts";
-import { findPlace, locateConfig } from "../config/locate.ts";
+import { findHomeContext, locateConfig } from "../config/home-context.ts";
 import { parseConfig } from "../config/read/load.ts";
 import { secretUses } from "../config/read/secret-uses.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
@@ -14,7 +14,7 @@ import { logFilePath } from "../daemon/compose/log-settings.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import { silentLogger } from "../runtime/log/log.ts";
+import { noopLogger } from "../runtime/log/log.ts";
 import { createRedaction } from "../runtime/log/log-redaction.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { systemClock } from "../runtime/time/clock.ts";
@@ -44,14 +44,14 @@ export async function reportText({
   signal,
 }: ReportRequest): Promise<string> {
   const environment = process.env;
-  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
-  const located = await locateConfig(place, configPath).catch(() => null);
+  const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
+  const located = await locateConfig(homeContext, configPath).catch(() => null);
   const config = located === null ? null : await readEnd(located.path, 1024 * 1024);
-  const logPath = logFilePath({ home, userHome: place.userHome, environment });
+  const logPath = logFilePath({ home, userHome: homeContext.userHome, environment });
   const loaded =
     config === null || located === null
       ? null
-      : await parseConfig(Buffer.from(config), located.path, place).catch(() => null);
+      : await parseConfig(Buffer.from(config), located.path, homeContext).catch(() => null);
   const known = loaded?.ok === true ? loaded.snapshot : null;
   const versions = await Promise.all(
     [[await rcloneProgram(home), "version"] as const, ...PROGRAMS].map(([program, option]) =>
@@ -81,7 +81,7 @@ export async function reportText({
   const redaction = createRedaction();
   for (const value of await valuesInFile(home, signal)) redaction.redact(value);
   if (known !== null) {
-    const secrets = homeSecrets({ home, environment, clock: systemClock, logger: silentLogger });
+    const secrets = homeSecrets({ home, environment, clock: systemClock, logger: noopLogger });
     await secrets.bind(known, signal);
     for (const { reference } of secretUses(known.config)) {
       const resolved = resolveReference(reference, secrets.values);
@@ -91,7 +91,7 @@ export async function reportText({
     for (const value of unreported) redaction.redact(value);
   }
   const clean = redaction.clean(text);
-  return options.withNames ? clean : withoutNames(clean, known?.config ?? null, place.userHome);
+  return options.withNames ? clean : withoutNames(clean, known?.config ?? null, homeContext.userHome);
 }
 
 /** False for short values and numbers: these are no secrets, and replacing them would damage other words. */

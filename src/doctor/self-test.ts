@@ -14,15 +14,15 @@ import { lookUpRoute } from "../network/routes/route-lookup.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../runtime/files/durable-file.ts";
-import { silentLogger } from "../runtime/log/log.ts";
+import { noopLogger } from "../runtime/log/log.ts";
 import { childEnvironment, runCommand } from "../runtime/process/child-process.ts";
 import { acquireHomeLock, readLockHolder } from "../runtime/process/home-lock.ts";
 import { isRunning, processIdentity } from "../runtime/process/process-identity.ts";
-import { settledWithin, systemClock } from "../runtime/time/clock.ts";
+import { settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
-import { type Adapter, carryAdapters } from "./carry-adapters.ts";
 import { startLookingParts } from "./context.ts";
+import { type Adapter, carryAdapters } from "./relay-adapters.ts";
 
 const DEADLINE_MS = 10_000;
 const LISTENER_WITHIN_MS = 3_000;
@@ -76,7 +76,7 @@ async function runOne(
     const folder = join(parent, randomUUID());
     await mkdir(folder);
     const work = run(folder, signal);
-    if (!(await settledWithin(systemClock, deadlineMs, work)))
+    if (!(await settlesWithin(systemClock, deadlineMs, work)))
       throw new Error(`no end within ${deadlineMs} ms`);
     const detail = await work;
     return typeof detail === "string" ? result(true, detail) : result(null, detail.without);
@@ -147,7 +147,7 @@ function networkAdapters({ prober, hostProber }: EngineParts): Adapters {
     async "network events"() {
       const listener = startNetworkListener({
         clock: systemClock,
-        logger: silentLogger,
+        logger: noopLogger,
         onChange: () => {},
       });
       try {
@@ -189,8 +189,8 @@ function networkAdapters({ prober, hostProber }: EngineParts): Adapters {
 function mountAdapters({ prober, mountTable, drivers }: EngineParts): Adapters {
   return {
     async "look into a folder"(folder) {
-      const look = await prober.look(`self-test:${folder}`, folder, 3_000);
-      expect(look.state === "answered" && look.errno === null, `it says: ${JSON.stringify(look)}`);
+      const check = await prober.checkMount(`self-test:${folder}`, folder, 3_000);
+      expect(check.state === "answered" && check.errno === null, `it says: ${JSON.stringify(check)}`);
       await symlink(folder, join(folder, "link"));
       const link = await prober.readLink(join(folder, "link"), 3_000);
       expect(link.state === "link" && link.target === folder, `a link is reported as ${link.state}`);
@@ -217,7 +217,7 @@ function mountAdapters({ prober, mountTable, drivers }: EngineParts): Adapters {
       Object.values(drivers).map((driver): [string, Adapter["run"]] => [
         `driver ${driver.name}`,
         async () => {
-          const lacking = await driver.unavailable();
+          const lacking = await driver.missingRequirement();
           if (lacking !== null) return { without: `${lacking.text}; ${lacking.hint}` };
           return "all that it needs is here; nothing was mounted";
         },
@@ -226,7 +226,7 @@ function mountAdapters({ prober, mountTable, drivers }: EngineParts): Adapters {
     async "a way to mount SMB"() {
       const usable: string[] = [];
       for (const driver of Object.values(drivers)) {
-        if (driver.name !== "local" && (await driver.unavailable()) === null) usable.push(driver.name);
+        if (driver.name !== "local" && (await driver.missingRequirement()) === null) usable.push(driver.name);
       }
       expect(usable.length > 0, "no driver that mounts SMB shares has all that it needs");
       return usable.join(", ");

@@ -7,9 +7,9 @@ import { delimiter } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
 import { askRcloneVersion } from "../rclone-release/rclone-version.ts";
-import { expecting, isSystemError } from "../runtime/errors.ts";
+import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import { findProgram } from "../runtime/process/find-program.ts";
-import type { Lacking } from "../shares/drivers/mount-driver.ts";
+import type { MissingRequirement } from "../shares/drivers/mount-driver.ts";
 import { stockCosts } from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
@@ -17,10 +17,10 @@ const finding = findingsOf("tools");
 
 export interface SpeedLook {
   /** See `stockCosts`. */
-  readonly rcloneCosts: Lacking | null;
+  readonly rcloneCosts: MissingRequirement | null;
   /** Whether the kernel has its own SMB client, built in or as a module. */
   readonly kernelHasCifs: boolean;
-  readonly cifsLacks: Lacking | null;
+  readonly cifsLacks: MissingRequirement | null;
   /** Whether smbclient is installed: no other program reads the creation times of files on a server. */
   readonly hasSmbclient: boolean;
 }
@@ -42,7 +42,7 @@ export async function examineSpeed({
       .then((rclone) => askRcloneVersion(clock, rclone))
       .then(stockCosts),
     hasCifs({ filesystems: "/proc/filesystems", modules: `/lib/modules/${release()}` }),
-    parts.drivers.cifs.unavailable(),
+    parts.drivers.cifs.missingRequirement(),
     findProgram("smbclient", (process.env["PATH"] ?? "").split(delimiter)),
   ]);
   return speedFindings({ rcloneCosts, kernelHasCifs, cifsLacks, hasSmbclient: smbclient !== null });
@@ -85,8 +85,8 @@ interface KernelPlaces {
  */
 export async function hasCifs({ filesystems, modules }: KernelPlaces): Promise<boolean> {
   const [listed, loadable] = await Promise.all([
-    readFile(filesystems, "utf8").catch(expecting(isSystemError, "")),
-    readFile(`${modules}/modules.dep`, "utf8").catch(expecting(isSystemError, "")),
+    readFile(filesystems, "utf8").catch(recoverFrom(isSystemError, "")),
+    readFile(`${modules}/modules.dep`, "utf8").catch(recoverFrom(isSystemError, "")),
   ]);
   return /^(nodev)?\s*cifs$/m.test(listed) || /\/cifs\.ko(\.\w+)?:/.test(loadable);
 }

@@ -5,7 +5,7 @@ import { JetStreamApiError, jetstream, jetstreamManager } from "@nats-io/jetstre
 import { type KV, Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { unlessAborted } from "../runtime/abort.ts";
-import { settledWithin } from "../runtime/time/clock.ts";
+import { settlesWithin } from "../runtime/time/clock.ts";
 import { openLayerBucket } from "./layer/layer-bucket.ts";
 import { FORGOTTEN_AFTER_MS } from "./machines.ts";
 import {
@@ -18,7 +18,7 @@ import {
   STREAM_NOT_FOUND,
   watchEnd,
 } from "./nats/connection.ts";
-import { LinkFailure } from "./nats/link-failure.ts";
+import { FleetConnectionError } from "./nats/fleet-connection-error.ts";
 import { BUCKET, beatSubject, rollCallSubject, STREAM, senderOf } from "./nats/subjects.ts";
 import { SUMMARY_LIMIT_BYTES } from "./summary.ts";
 
@@ -68,7 +68,7 @@ interface SessionOptions extends ConnectionOptions {
 
 export type NatsSession = Awaited<ReturnType<typeof begin>>;
 
-/** Connects to a server and opens the bucket. Rejects with a `LinkFailure`, or with the signal's reason. */
+/** Connects to a server and opens the bucket. Rejects with a `FleetConnectionError`, or with the signal's reason. */
 export async function openSession(options: SessionOptions, signal: AbortSignal): Promise<NatsSession> {
   const connection = await connectToServer(options, signal);
   const watches: Watches = new Set();
@@ -76,7 +76,7 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
     // Stops the watches first: the library never ends a watch that begins while its connection closes, and
     // prints errors for ever.
     const stopping = [...watches].map((watch) => watch.then(({ entries }) => entries.stop()));
-    await settledWithin(options.clock, CLOSE_MS, Promise.allSettled(stopping));
+    await settlesWithin(options.clock, CLOSE_MS, Promise.allSettled(stopping));
     await closeConnection(connection, options.clock);
   };
   try {
@@ -96,8 +96,8 @@ async function begin(
   watches: Watches,
   close: () => Promise<void>,
 ) {
-  const over = Promise.withResolvers<LinkFailure>();
-  const endBy = (error: unknown, when: string): LinkFailure => {
+  const over = Promise.withResolvers<FleetConnectionError>();
+  const endBy = (error: unknown, when: string): FleetConnectionError => {
     const failure = failureOf(error, when);
     over.resolve(failure);
     return failure;
@@ -149,7 +149,7 @@ async function begin(
       isCaughtUp = true;
       events.caughtUp();
     }
-    if (!stopped.aborted) throw new LinkFailure("the server sends nothing of the bucket any more");
+    if (!stopped.aborted) throw new FleetConnectionError("the server sends nothing of the bucket any more");
   };
 
   let revision = 0;
@@ -174,7 +174,7 @@ async function begin(
         beats.unsubscribe();
       };
     },
-    /** Writes this machine's summary. Rejects with a `LinkFailure`, which also ends the session. */
+    /** Writes this machine's summary. Rejects with a `FleetConnectionError`, which also ends the session. */
     async put(text: string): Promise<void> {
       try {
         revision = await bucket.put(name, text, { timeout: ANSWER_MS });

@@ -5,15 +5,20 @@ import type { Condition, StatusReport } from "../api/contract/contract.ts";
 import type { FleetReport, MachineState } from "../api/contract/fleet.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
-import { isoTime, settledWithin } from "../runtime/time/clock.ts";
+import { isoTime, settlesWithin } from "../runtime/time/clock.ts";
 import { createThrottle } from "../runtime/time/throttle.ts";
 import { type NatsSession, openSession, type SessionEvents } from "./fleet-session.ts";
-import type { Handover } from "./layer/handovers.ts";
+import type { KeyHandover } from "./layer/key-handovers.ts";
 import { createLayerControl, type LayerControl } from "./layer/layer-control.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
 import { createOperatorTrust } from "./layer/operator-trust.ts";
 import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
-import { type Link, type LinkOptions, linkConditions, startLink } from "./nats/link.ts";
+import {
+  connectionConditions,
+  type FleetConnectionOptions,
+  type FleetServerConnection,
+  startFleetConnection,
+} from "./nats/fleet-connection.ts";
 import { type Summary, stateOf, summaryText } from "./summary.ts";
 
 const GATHER_MS = 50;
@@ -42,7 +47,7 @@ const FAREWELL_MS = 1_000;
 /** `stopped`: the machine will be back; `left`: it is no longer a member; `handed_over`: the next daemon publishes. */
 export type FleetEnd = "stopped" | "left" | "handed_over";
 
-export interface FleetOptions extends LinkOptions {
+export interface FleetOptions extends FleetConnectionOptions {
   readonly config: FleetConfig;
   readonly status: () => StatusReport;
   /** Applies the fleet's common configuration; absent: this machine does not use the common configuration. */
@@ -57,7 +62,7 @@ export class Fleet {
   readonly #machines: Machines;
   readonly #follower: LayerFollower | null = null;
   readonly #ending = new AbortController();
-  readonly #link: Link;
+  readonly #link: FleetServerConnection;
   #session: NatsSession | null = null;
   /** This machine's summary in the NATS bucket, as this session wrote it. */
   #published: { readonly text: string; readonly atMs: number } | null = null;
@@ -79,7 +84,7 @@ export class Fleet {
     if (layers !== undefined) {
       const { home, port } = layers;
       const { operator: line } = config;
-      const onHandover = ({ from, to, number }: Handover): void =>
+      const onHandover = ({ from, to, number }: KeyHandover): void =>
         logger.info("the operator's key has gone over to the next", { from, to, number });
       const trust = line === null ? null : createOperatorTrust({ home, line, onHandover });
       this.#follower = new LayerFollower({
@@ -94,7 +99,7 @@ export class Fleet {
       const bucket = () => this.#session?.layers ?? null;
       this.layerControl = createLayerControl({ trust, follower: this.#follower, bucket });
     }
-    this.#link = startLink(options, {
+    this.#link = startFleetConnection(options, {
       title: "fleet",
       signal: this.#ending.signal,
       open: (target, signal) => openSession({ ...target, events: this.#events }, signal),
@@ -160,7 +165,7 @@ export class Fleet {
 
   conditions(): Condition[] {
     const { clock, config } = this.#options;
-    const conditions = linkConditions(this.#link, "fleet_unreachable", "The fleet is not reached");
+    const conditions = connectionConditions(this.#link, "fleet_unreachable", "The fleet is not reached");
     const isTaken = this.#machines.isNameTaken(clock.monotonicMs());
     this.#takenSince = isTaken ? (this.#takenSince ?? isoTime(clock.wallMs())) : null;
     if (this.#takenSince !== null) {
@@ -189,7 +194,7 @@ export class Fleet {
       this.#session = null;
       this.#publishSoon[Symbol.dispose]();
       this.#greetSoon[Symbol.dispose]();
-      if (farewell !== null) await settledWithin(this.#options.clock, FAREWELL_MS, farewell);
+      if (farewell !== null) await settlesWithin(this.#options.clock, FAREWELL_MS, farewell);
       this.#ending.abort();
     }
     await this.#link.done;

@@ -1,12 +1,12 @@
 // The summary that each machine publishes: its status, shortened to a limited size. A received summary is untrusted.
 import type { StatusReport } from "../api/contract/contract.ts";
 import { type MachineLayer, type MachineState, machineStateShape } from "../api/contract/fleet.ts";
-import { backendWords } from "../api/words/backend-words.ts";
-import { shareWords } from "../api/words/share-words.ts";
-import { wholeText } from "../api/words/words.ts";
+import { backendLabel } from "../api/labels/backend-labels.ts";
+import { wholeText } from "../api/labels/label.ts";
+import { shareLabel } from "../api/labels/share-labels.ts";
 import { choice, object, type TypeOf, text } from "../runtime/shape.ts";
+import { stripInvisible } from "../runtime/text/invisible-characters.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
-import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
 
 export const SUMMARY_LIMIT_BYTES = 64 * 1024;
 /** Maximum size of each of the three lists in a summary, bytes. It leaves room for the other members. */
@@ -45,11 +45,11 @@ export function stateOf(
       phase: share.mount_state,
       route: share.active_interface,
       reason: share.last_error,
-      words: shareWords(share),
+      words: shareLabel(share),
     })),
     backends: backends
       .filter(({ enabled }) => enabled)
-      .map((backend) => ({ ...backend, words: backendWords(backend) })),
+      .map((backend) => ({ ...backend, words: backendLabel(backend) })),
     conditions: [...global.conditions, ...named].filter(({ severity }) => severity !== "info"),
     cut: 0,
     ...(layer === null ? {} : { layer }),
@@ -145,7 +145,7 @@ function cleanLayer({ revision, refused }: MachineLayer): MachineLayer {
 
 /** The text without control and invisible characters, cut to `most` characters. */
 function clean(words: string, most: number): string {
-  const seen = withoutUnseen(words.slice(0, most * 4))
+  const seen = stripInvisible(words.slice(0, most * 4))
     .replace(CONTROLS, " ")
     .trim();
   const characters = [...seen];

@@ -4,12 +4,17 @@ import { once } from "node:events";
 import { Duplex, type Readable, type Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import type { DaemonClient } from "../api/client/client.ts";
-import type { AloneGateway } from "../api/in-process.ts";
+import type { WithoutDaemonGateway } from "../api/in-process.ts";
 import { gatewayOff } from "../api/operations/gateway-names.ts";
-import { expecting, MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError, recoverFrom } from "../runtime/errors.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
-import { type Clock, settledWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
-import { createPassage, type GatewayLink, openGatewayLink, openInbox } from "./gateway-link.ts";
+import { type Clock, settlesWithin, systemClock, type Timer } from "../runtime/time/clock.ts";
+import {
+  createPassage,
+  type GatewayConnection,
+  openGatewayConnection,
+  openInbox,
+} from "./gateway-connection.ts";
 import { createBridgeSession, NotTakenYet } from "./session.ts";
 
 /** How long the client's requests wait for the next daemon. */
@@ -74,7 +79,7 @@ class Bridge implements Disposable {
   readonly #session: ReturnType<typeof createBridgeSession>;
   readonly #passage: ReturnType<typeof createPassage>;
   readonly #inbox: ReturnType<typeof openInbox>;
-  #link: GatewayLink | null = null;
+  #link: GatewayConnection | null = null;
   #moving: ReturnType<typeof createMoving> | null = null;
   /** True: no daemon came back in time. Requests are refused until one does. */
   #isAway = false;
@@ -154,10 +159,10 @@ class Bridge implements Disposable {
   }
 
   /** Resumes the session at this daemon; null if its gateway does not take the session now. */
-  async #connectTo(daemon: BridgedDaemon): Promise<GatewayLink | null> {
+  async #connectTo(daemon: BridgedDaemon): Promise<GatewayConnection | null> {
     const [session, passage, inbox, clock] = [this.#session, this.#passage, this.#inbox, this.#clock];
     const { output, signal } = this.#ends;
-    const opened = await openGatewayLink(daemon.mcpSocketPath, signal, {
+    const opened = await openGatewayConnection(daemon.mcpSocketPath, signal, {
       output,
       onLine: (messages, line) => {
         const isForClient = session.fromGateway(messages, line);
@@ -207,7 +212,7 @@ class Bridge implements Disposable {
     return null;
   }
 
-  async #isTakenBy(link: GatewayLink): Promise<boolean> {
+  async #isTakenBy(link: GatewayConnection): Promise<boolean> {
     let isTaken = false;
     const resumed = this.#session.resume().then(
       () => {
@@ -218,10 +223,10 @@ class Bridge implements Disposable {
         this.#refusal = error.message;
       },
     );
-    await settledWithin(this.#clock, RESUME_MS, Promise.race([resumed, link.closed]));
+    await settlesWithin(this.#clock, RESUME_MS, Promise.race([resumed, link.closed]));
     // Without a session to resume, only the end of the connection shows that a gateway refuses all clients.
     const isUnsure = isTaken && this.#isAway && !link.said;
-    return isUnsure ? !(await settledWithin(this.#clock, REFUSED_WITHIN_MS, link.closed)) : isTaken;
+    return isUnsure ? !(await settlesWithin(this.#clock, REFUSED_WITHIN_MS, link.closed)) : isTaken;
   }
 
   /** Resolves when the connection has ended, with false if this gateway did not take the client. */
@@ -262,7 +267,7 @@ class Bridge implements Disposable {
       await clock.sleep(isHandover && tries === 0 ? 0 : retryMs, this.#ends.signal);
       const next = this.#nextDaemon();
       // Within PATIENCE_MS `gateway_off` is ignored: a daemon that starts or ends has no gateway either.
-      const daemon = await (this.#isAway ? next : next.catch(expecting("gateway_off", null)));
+      const daemon = await (this.#isAway ? next : next.catch(recoverFrom("gateway_off", null)));
       if (daemon === null) this.#refusal = null;
       else if (await this.#serveWith(daemon, onTaken)) return;
     }
@@ -290,7 +295,7 @@ class Bridge implements Disposable {
    * client asks for the lists at once. Rejects with `gateway_off`, and as `find` does.
    */
   async #nextDaemon(): Promise<BridgedDaemon | null> {
-    const daemon = await this.#means.find().catch(expecting("daemon_unreachable", null));
+    const daemon = await this.#means.find().catch(recoverFrom("daemon_unreachable", null));
     if (daemon === null) return null;
     const clock = this.#clock;
     const { signal } = this.#ends;
@@ -306,7 +311,7 @@ class Bridge implements Disposable {
 
 /** Why a daemon refuses the client; null: the daemon is gone. Rejects with `gateway_off`. */
 async function whyRefused(daemon: BridgedDaemon, signal: AbortSignal): Promise<MountaineerError | null> {
-  const phases = await daemon.backendPhases(signal).catch(expecting("daemon_unreachable", undefined));
+  const phases = await daemon.backendPhases(signal).catch(recoverFrom("daemon_unreachable", undefined));
   if (phases === undefined) return null;
   if (phases === null) throw gatewayOff();
   return unreachable(
@@ -343,7 +348,7 @@ interface MovingParts {
   readonly passage: { readonly isMidway: boolean };
   readonly inbox: { readonly ended: boolean; keep(): void };
   /** The connection to the daemon that hands over. */
-  readonly link: Pick<GatewayLink, "end">;
+  readonly link: Pick<GatewayConnection, "end">;
   readonly clock: Clock;
 }
 
@@ -402,7 +407,7 @@ export const FIRST_LISTS_MS = 5_000;
  * failed, or after 5 s. Rejects with the signal's reason.
  */
 export async function serveHere(
-  gateway: AloneGateway,
+  gateway: WithoutDaemonGateway,
   { input, output, signal }: BridgeEnds,
   folder: string | null = null,
 ): Promise<void> {

@@ -7,7 +7,7 @@ import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 export type MessageId = string;
 
 /** A message with an id but no method is an answer. Messages with neither are ignored. */
-export interface SeenMessage {
+export interface ScannedMessage {
   readonly id: MessageId | null;
   readonly method: string | null;
 }
@@ -21,7 +21,7 @@ export function createMessageScan() {
   return {
     push: (bytes: Buffer): void => void scan.push(bytes),
     /** The line's messages, in order. Empty for invalid JSON and for a batch that is too large. */
-    end(): readonly SeenMessage[] {
+    end(): readonly ScannedMessage[] {
       if (!scan.isValid || scan.heads.length > MOST_MESSAGES) return [];
       return scan.heads.map(({ id, method }) => ({
         id: idOf(id),

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { dropOldest } from "../runtime/bounded-map.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
-import { idOf, type MessageId, messagesOf, type SeenMessage } from "./message-scan.ts";
+import { idOf, type MessageId, messagesOf, type ScannedMessage } from "./message-scan.ts";
 
 /**
  * Maximum number of remembered requests; the oldest is forgotten first. The gateway allows only 512 in
@@ -130,7 +130,7 @@ export function createBridgeSession({
       return movesOn;
     },
     /** To be called with the client's messages before they are passed on; `line` is null if it is too long to be held. */
-    fromClient(messages: readonly SeenMessage[], line: Buffer | null): void {
+    fromClient(messages: readonly ScannedMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
         const params = (): JsonMembers => objectOf(read(index)["params"]);
@@ -147,7 +147,7 @@ export function createBridgeSession({
      * To be called with the gateway's messages. Returns false if the client must not get them, for instance
      * answers to the bridge.
      */
-    fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean {
+    fromGateway(messages: readonly ScannedMessage[], line: Buffer | null): boolean {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
         if (method === HANDOVER) {
@@ -186,14 +186,14 @@ export function createBridgeSession({
       questions.clear();
     },
     /** Fails the requests of which a daemon got only a part before its connection ended. */
-    notTaken(messages: readonly SeenMessage[]): void {
+    notTaken(messages: readonly ScannedMessage[]): void {
       for (const { id, method } of messages) if (id !== null && method !== null) sendFailure(id, NOT_TAKEN);
     },
     /**
      * Answers requests while no daemon runs: itself if `answersAlone` can, otherwise with a refusal. `line` has the
      * same meaning as in `fromClient`.
      */
-    refuse(messages: readonly SeenMessage[], line: Buffer | null): void {
+    refuse(messages: readonly ScannedMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
         if (id !== null && method !== null) {

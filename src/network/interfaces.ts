@@ -74,7 +74,7 @@ export function snapshotOf(interfaces: SystemInterfaces, takenAtMs: number): Int
 }
 
 /** Whether the subnet of an interface's address holds `ip`; false across families. */
-export function holds({ bytes, prefixLength }: InterfaceAddress, ip: IpAddress): boolean {
+export function containsAddress({ bytes, prefixLength }: InterfaceAddress, ip: IpAddress): boolean {
   return inPrefix(ip.bytes, bytes, prefixLength);
 }
 
@@ -86,7 +86,7 @@ export function holds({ bytes, prefixLength }: InterfaceAddress, ip: IpAddress):
  * - `routed`: no interface's subnet holds the address.
  * - `absent`: the configured interface, or the one of the address's zone, is down or does not exist.
  */
-export type WayOut =
+export type OutgoingInterface =
   | {
       readonly kind: "on_link" | "configured";
       readonly interfaceName: string | null;
@@ -98,18 +98,18 @@ export type WayOut =
   | { readonly kind: "absent"; readonly interfaceName: string };
 
 /** Finds the way to `host`; with `configuredInterface`, only through that interface. */
-export function findWayOut(
+export function findOutgoingInterface(
   snapshot: InterfaceSnapshot,
   host: IpAddress,
   configuredInterface: string | null,
-): WayOut {
+): OutgoingInterface {
   const wanted = host.scope ?? configuredInterface;
   if (wanted !== null && !snapshot.names.has(wanted)) return { kind: "absent", interfaceName: wanted };
   let best: InterfaceAddress | null = null;
   let tied = false;
   for (const own of snapshot.addresses) {
     if (wanted !== null && own.interfaceName !== wanted) continue;
-    if (!holds(own, host)) continue;
+    if (!containsAddress(own, host)) continue;
     if (best === null || own.prefixLength > best.prefixLength) {
       best = own;
       tied = false;

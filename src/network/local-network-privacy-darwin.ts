@@ -1,7 +1,7 @@
 // Recognizes macOS's Local Network privacy: without that permission, a launch agent's connection to a host on its own link
 // fails with EHOSTUNREACH, as if there were no route.
 import { systemErrorCode } from "../runtime/errors.ts";
-import { holds, type InterfaceSnapshot } from "./interfaces.ts";
+import { containsAddress, type InterfaceSnapshot } from "./interfaces.ts";
 import { parseIp } from "./ip-address.ts";
 
 /** macOS blocks nothing behind a router, and an ordinary host that is off is EHOSTDOWN or silent. */
@@ -16,5 +16,5 @@ export function isBlockedLike(error: unknown, interfaces: () => InterfaceSnapsho
   });
   if (addresses.length === 0) return false;
   const own = interfaces().addresses;
-  return addresses.some((address) => own.some((one) => holds(one, address)));
+  return addresses.some((address) => own.some((one) => containsAddress(one, address)));
 }

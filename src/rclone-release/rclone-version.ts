@@ -1,5 +1,5 @@
 // An rclone's version, as the program prints it and as the file beside a program holds it.
-import { expecting, isOwnError } from "../runtime/errors.ts";
+import { isOwnError, recoverFrom } from "../runtime/errors.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 
@@ -20,7 +20,7 @@ export function isEngine(version: RcloneVersion | null): boolean {
 /** Asks rclone for its version; null: rclone is missing, or does not print its version. */
 export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
   const limits = { clock, deadlineMs: VERSION_DEADLINE_MS };
-  const ran = await runCommand(rclone, ["version"], limits).catch(expecting(isOwnError, null));
+  const ran = await runCommand(rclone, ["version"], limits).catch(recoverFrom(isOwnError, null));
   return ran === null ? null : parseRcloneVersion(ran.stdout);
 }
 

@@ -1,8 +1,8 @@
 // Parts that the decisions about shares and about backends have in common. Pure.
-import type { Wake } from "./lane.ts";
+import type { NextRun } from "./reconcile-loop.ts";
 
-export function earliest(wakes: readonly Wake[]): Wake | null {
-  return wakes.reduce<Wake | null>(
+export function earliest(wakes: readonly NextRun[]): NextRun | null {
+  return wakes.reduce<NextRun | null>(
     (first, wake) => (first === null || wake.atMs < first.atMs ? wake : first),
     null,
   );

@@ -31,7 +31,7 @@ interface HealthReading {
  * (the monotonic one stands still while the machine sleeps), is a gap, and a gap counts as a drop. `dropped` is true if
  * the route was healthy before, and is unhealthy now or may have been unhealthy in between.
  */
-export function foldHealth(before: RouteHealth, reading: HealthReading, gapMs: number) {
+export function updateHealth(before: RouteHealth, reading: HealthReading, gapMs: number) {
   const gap = before.observedAt !== null && hasGap(before.observedAt, reading.at, gapMs);
   const reachableBefore = gap ? null : before.reachableSince;
   const healthyBefore = gap ? null : before.healthySince;
@@ -48,7 +48,7 @@ function hasGap(before: Since, now: Since, gapMs: number): boolean {
 }
 
 /** Converts recorded wall times to the monotonic time of this process. */
-export function recalledHealth(
+export function restoredHealth(
   recalled: { reachableSince: number | null; healthySince: number | null; observedAt: number | null },
   now: Since,
 ): RouteHealth {

@@ -2,12 +2,12 @@
 import type { Stats } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { readIfPresent, removeLeftovers, setAside } from "../runtime/files/durable-file.ts";
+import { moveAside, readIfPresent, removeLeftovers } from "../runtime/files/durable-file.ts";
 import { createDurableValue } from "../runtime/files/durable-value.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import type { Memory, Recollection, ShareMemory } from "./memory.ts";
 import { decodeState, encodeState } from "./state-format.ts";
+import type { RestoredState, ShareMemory, StateStore } from "./state-store.ts";
 
 interface MemoryOptions {
   readonly path: string;
@@ -21,7 +21,7 @@ interface MemoryOptions {
  * Opens the state file. A corrupt file is set aside, and its intact records are kept. Rejects with `state_newer` (the file
  * is left untouched), or `home_unwritable` if it is not a regular file, or cannot be read or set aside.
  */
-export async function openMemory(options: MemoryOptions): Promise<Memory> {
+export async function openStateStore(options: MemoryOptions): Promise<StateStore> {
   const { readOnly = false } = options;
   await requireRegularFile(options.path);
   if (!readOnly) await sweepLeftovers(options);
@@ -67,7 +67,7 @@ async function sweepLeftovers({ path, logger }: MemoryOptions): Promise<void> {
   }
 }
 
-async function recollect(options: MemoryOptions): Promise<Recollection> {
+async function recollect(options: MemoryOptions): Promise<RestoredState> {
   const { path, logger, readOnly = false } = options;
   let text: string | null;
   try {
@@ -101,7 +101,7 @@ async function recollect(options: MemoryOptions): Promise<Recollection> {
 
 async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {
   try {
-    return await setAside(path, clock.wallMs());
+    return await moveAside(path, clock.wallMs());
   } catch (error) {
     throw new MountaineerError(
       "home_unwritable",
@@ -114,20 +114,20 @@ async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {
   }
 }
 
-function rememberNothing(recollection: Recollection): Memory {
+function rememberNothing(restored: RestoredState): StateStore {
   const saved = async (): Promise<null> => null;
   return {
-    recollection,
-    remember: saved,
+    restored,
+    save: saved,
     forget: saved,
     flush: saved,
-    unsavedBecause: null,
+    saveError: null,
     async [Symbol.asyncDispose]() {},
   };
 }
 
-function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recollection): Memory {
-  const shares = new Map<string, ShareMemory>(recollection.shares);
+function keepMemory({ path, clock, logger }: MemoryOptions, restored: RestoredState): StateStore {
+  const shares = new Map<string, ShareMemory>(restored.shares);
   const file = createDurableValue({
     path,
     clock,
@@ -136,8 +136,8 @@ function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recoll
     onSavedAgain: (failures) => logger.info("the state file is saved again", { path, failures }),
   });
   return {
-    recollection,
-    remember(share, memory) {
+    restored,
+    save(share, memory) {
       shares.set(share, memory);
       return file.save();
     },
@@ -146,7 +146,7 @@ function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recoll
       return file.save();
     },
     flush: file.save,
-    get unsavedBecause() {
+    get saveError() {
       return file.unsavedBecause;
     },
     [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),

@@ -13,7 +13,7 @@ import {
   textThat,
 } from "../runtime/shape.ts";
 import { isoTime, isoTimeOrNull } from "../runtime/time/clock.ts";
-import type { ShareMemory } from "./memory.ts";
+import type { ShareMemory } from "./state-store.ts";
 
 const VERSION = 1;
 
@@ -76,10 +76,10 @@ function encodeShare(memory: ShareMemory): ShareRecord {
     tb_reachable_since: isoTimeOrNull(memory.tbReachableSince),
     tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
     tb_recovery_pending: memory.tbRecoveryPending,
-    held: memory.held,
+    held: memory.override,
     last_switch_at: isoTimeOrNull(memory.lastSwitchAt),
     last_error: memory.lastError,
-    carried_port: memory.carriedPort,
+    carried_port: memory.relayPort,
     ...(memory.logonsRefusedAt.length === 0
       ? {}
       : { logons_refused_at: memory.logonsRefusedAt.map(isoTime) }),
@@ -143,10 +143,10 @@ function decodeShare(value: unknown): ShareMemory | string {
     tbReachableSince: wallOrNull(record.tb_reachable_since),
     tbHealthySince: wallOrNull(record.tb_healthy_since),
     tbRecoveryPending: record.tb_recovery_pending,
-    held: record.held,
+    override: record.held,
     lastSwitchAt: wallOrNull(record.last_switch_at),
     lastError: record.last_error,
-    carriedPort: record.carried_port,
+    relayPort: record.carried_port,
     logonsRefusedAt: logons_refused_at.map(Date.parse),
     ...(wake_addresses === undefined ? {} : { wakeAddresses: wake_addresses }),
     ...(proved_networks === undefined ? {} : { provedNetworks: proved_networks }),

@@ -1,12 +1,12 @@
 // Brings one resource into its wanted state: decide, perform one step, decide again, until no step is left.
 import { MountaineerError } from "../runtime/errors.ts";
-import type { Wake } from "./lane.ts";
+import type { NextRun } from "./reconcile-loop.ts";
 
 interface Decided<Step> {
   /** null: nothing is to be done now. */
   readonly step: Step | null;
   /** When to run again, and why; null: at the next trigger. */
-  readonly wake: Wake | null;
+  readonly nextRun: NextRun | null;
 }
 
 interface StepLoop<Step, Decision extends Decided<Step>> {

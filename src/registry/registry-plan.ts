@@ -2,7 +2,7 @@
 import { freeSecretName } from "../config/secret-names.ts";
 import { escaped, isStoredAlone } from "../config/values/secret-text.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { harmless, shellCommand } from "../runtime/text/plain-text.ts";
+import { printable, shellCommand } from "../runtime/text/plain-text.ts";
 import type {
   RegistryArgument,
   RegistryInput,
@@ -101,15 +101,15 @@ class Values {
     const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
     const unknown = [...this.#options.given.keys()].filter((name) => !known.has(name));
     if (unknown.length === 0) return;
-    const names = [...known].map(harmless).join(", ");
-    throw new MountaineerError("usage", `the server has no input ${unknown.map(harmless).join(", ")}`, {
+    const names = [...known].map(printable).join(", ");
+    throw new MountaineerError("usage", `the server has no input ${unknown.map(printable).join(", ")}`, {
       hint: names === "" ? "it takes none" : `its inputs: ${names}`,
     });
   }
 
   requireAll(): void {
     if (this.#missing.length === 0) return;
-    const names = this.#missing.map(({ name }) => harmless(name));
+    const names = this.#missing.map(({ name }) => printable(name));
     throw new MountaineerError("usage", `the server wants a value for ${names.join(", ")}`, {
       hint: names.map((name) => shellCommand`--input ${`${name}=VALUE`}`).join(" "),
     });
@@ -183,7 +183,7 @@ class Values {
     else if (isStoredAlone(text) && !(isOwn && word.length === 1)) {
       throw new MountaineerError(
         "registry_failed",
-        `what the registry says of ${harmless(key)} would mean a secret that is kept here`,
+        `what the registry says of ${printable(key)} would mean a secret that is kept here`,
       );
     }
     return { text, isOwn };

@@ -102,7 +102,7 @@ export function isOwnError(error: unknown): boolean {
 }
 
 /** For `catch`: returns `instead` for an expected error, given by its system code or a predicate; rethrows all others. */
-export function expecting<Value = undefined>(
+export function recoverFrom<Value = undefined>(
   expected: string | readonly string[] | ((error: unknown) => boolean),
   instead?: Value,
 ): (error: unknown) => Value {

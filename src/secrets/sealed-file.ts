@@ -6,7 +6,7 @@ import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.
 import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { createKeyring } from "./keyring.ts";
-import { type KeyPlace, openSealingKey, type SealingKey } from "./sealing-key.ts";
+import { type KeyStorage, openSealingKey, type SealingKey } from "./sealing-key.ts";
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 type SealedContent =
@@ -43,9 +43,9 @@ export interface SealedFileOptions extends KeyringOptions {
   readonly keyring?: Keyring | null;
 }
 
-interface Held {
+interface LoadedKey {
   readonly key: SealingKey;
-  readonly place: KeyPlace;
+  readonly place: KeyStorage;
 }
 
 const VERSION = 1;
@@ -59,9 +59,9 @@ export function openSealedFile(options: SealedFileOptions) {
   const keyring = options.keyring === undefined ? sessionKeyring(options) : options.keyring;
   const keyPath = join(home, `${name}.key`);
   const keys = openSealingKey({ name, path: keyPath, keyring });
-  let held: Held | null = null;
+  let loaded: LoadedKey | null = null;
 
-  const findKey = async (limits: KeyringLimits): Promise<Held | null> => {
+  const findKey = async (limits: KeyringLimits): Promise<LoadedKey | null> => {
     const found = await keys.find(limits);
     if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
     // The key is in a keyring that this process cannot ask. No new key may be made now: processes that can
@@ -83,14 +83,14 @@ export function openSealedFile(options: SealedFileOptions) {
     text === null ? isThere(keyPath) : jsonObject(text.split("\n", 1)[0] ?? "")?.["key_in"] === "keyring";
 
   /** Without the keyring, a file that is removed later must not pass for one that never was. */
-  const markKeyring = async (place: KeyPlace, { signal }: KeyringLimits): Promise<void> => {
+  const markKeyring = async (place: KeyStorage, { signal }: KeyringLimits): Promise<void> => {
     if (place === "keyring" && !(await isThere(keyPath)))
       await keepPrivateFile(keyPath, IN_KEYRING, { mode: 0o600, signal });
   };
 
-  const makeKey = async (limits: KeyringLimits): Promise<Held> => {
+  const makeKey = async (limits: KeyringLimits): Promise<LoadedKey> => {
     const key = process.getBuiltinModule("node:crypto").randomBytes(32).toString("hex");
-    const fresh: Held = { key: { key, serial: 0, note: "" }, place: await keys.placeForNew(limits) };
+    const fresh: LoadedKey = { key: { key, serial: 0, note: "" }, place: await keys.placeForNew(limits) };
     await keys.keep(fresh.key, fresh.place, limits);
     return fresh;
   };
@@ -99,16 +99,16 @@ export function openSealedFile(options: SealedFileOptions) {
     /** Absolute. */
     path,
     /** The place of the key; null: not read yet, or there is no key. */
-    get keyPlace(): KeyPlace | null {
-      return held?.place ?? null;
+    get keyPlace(): KeyStorage | null {
+      return loaded?.place ?? null;
     },
     /**
      * The key in hexadecimal, to keep what must not be stored as it is. `makes`: makes one if there is none.
      * Null: there is none. Rejects with `secret_unavailable`.
      */
     async key(limits: KeyringLimits, makes: boolean): Promise<string | null> {
-      held ??= (await findKey(limits)) ?? (makes ? await makeKey(limits) : null);
-      return held?.key.key ?? null;
+      loaded ??= (await findKey(limits)) ?? (makes ? await makeKey(limits) : null);
+      return loaded?.key.key ?? null;
     },
     /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
     async read(limits: KeyringLimits): Promise<SealedContent> {
@@ -126,13 +126,13 @@ export function openSealedFile(options: SealedFileOptions) {
           return (await isThere(keyPath)) ? { state: "missing", note: "" } : { state: "never" };
         return { state: "unsound", reason: "the key that it was sealed with is gone", note: "", claimed };
       }
-      held = { key: found.key, place: found.place };
+      loaded = { key: found.key, place: found.place };
       const { key, serial, note } = found.key;
       if (text === null) return serial === 0 ? { state: "never" } : { state: "missing", note };
       const opened = openSeal(text, name, key);
       if (typeof opened === "string") return { state: "unsound", reason: opened, note, claimed };
       if (opened.serial < serial) return { state: "unsound", reason: "it is an older copy", note, claimed };
-      held = { ...held, key: { key, serial: opened.serial, note: opened.note } };
+      loaded = { ...loaded, key: { key, serial: opened.serial, note: opened.note } };
       // Homes of before have no mark. Where it cannot be made, reading goes on without it.
       await markKeyring(found.place, limits).catch(() => {});
       return { state: "sound", value: opened.value, note: opened.note };
@@ -148,15 +148,15 @@ export function openSealedFile(options: SealedFileOptions) {
       { advances = true, note }: SealedWriteOptions = {},
     ): Promise<void> {
       try {
-        held ??= (await findKey(limits)) ?? (await makeKey(limits));
-        const { key, place } = held;
+        loaded ??= (await findKey(limits)) ?? (await makeKey(limits));
+        const { key, place } = loaded;
         const next: SealingKey = {
           key: key.key,
           serial: advances ? key.serial + 1 : Math.max(1, key.serial),
           note: note ?? key.note,
         };
         await keepPrivateFile(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
-        held = { key: next, place };
+        loaded = { key: next, place };
         await markKeyring(place, limits);
         // The file is valid before its serial number is in the keyring. If the keyring fails here, an older copy of
         // the file is still accepted until the next write.
@@ -193,7 +193,7 @@ async function isThere(path: string): Promise<boolean> {
   );
 }
 
-function sealed(value: unknown, name: string, { key, serial, note }: SealingKey, place: KeyPlace): string {
+function sealed(value: unknown, name: string, { key, serial, note }: SealingKey, place: KeyStorage): string {
   const body = JSON.stringify(value, null, 2);
   const header = { version: VERSION, serial, note, key_in: place, mac: macOf(name, serial, note, body, key) };
   return `${JSON.stringify(header)}\n${body}\n`;

@@ -16,10 +16,10 @@ const keyShape = object({
 export type SealingKey = Readonly<TypeOf<typeof keyShape>>;
 const keyOf = reader(keyShape);
 
-export type KeyPlace = "keyring" | "file";
+export type KeyStorage = "keyring" | "file";
 
 type FoundKey =
-  | { readonly kind: "found"; readonly key: SealingKey; readonly place: KeyPlace }
+  | { readonly kind: "found"; readonly key: SealingKey; readonly place: KeyStorage }
   /** `asked`: true if a keyring has answered that it has no key. */
   | { readonly kind: "none"; readonly asked: boolean }
   /** The keyring exists but does not answer: it may be locked. */
@@ -58,12 +58,12 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
       }
     },
 
-    async placeForNew(limits: KeyringLimits): Promise<KeyPlace> {
+    async placeForNew(limits: KeyringLimits): Promise<KeyStorage> {
       return keyring !== null && (await keyring.unusableBecause(limits)) === null ? "keyring" : "file";
     },
 
     /** Resolves when the key is stored durably. Rejects with `secret_unavailable`, or the system's error. */
-    async keep(key: SealingKey, place: KeyPlace, limits: KeyringLimits): Promise<void> {
+    async keep(key: SealingKey, place: KeyStorage, limits: KeyringLimits): Promise<void> {
       const content = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
       if (place === "keyring" && keyring !== null) return keyring.set(item, content, limits);
       await keepPrivateFile(path, `${content}\n`, { mode: 0o600, signal: limits.signal });

@@ -1,7 +1,7 @@
 // Owns the running configuration, and the lane in which it changes: a loop that runs one cycle at a time
-// (reconcile/lane.ts). A detector, `reload`, an edit, a rollback and a retry only request a cycle; each cycle
+// (reconcile/reconcile-loop.ts). A detector, `reload`, an edit, a rollback and a retry only request a cycle; each cycle
 // reads the file (a look), decides, and takes one step.
-import { createLane } from "../reconcile/lane.ts";
+import { createReconcileLoop } from "../reconcile/reconcile-loop.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
@@ -15,7 +15,7 @@ import {
   type ReloadResult,
   type Running,
 } from "./config-steps.ts";
-import { createFileLook } from "./file-look.ts";
+import { createFileCheck } from "./file-check.ts";
 import type { FileWatch } from "./file-watch.ts";
 import type { SyncEventType } from "./sync-event.ts";
 import { createSyncMemory, type RejectedContent } from "./sync-memory.ts";
@@ -104,7 +104,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   const lookFor = (reason: TriggerReason): void =>
     lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
 
-  const look = createFileLook<Snapshot>({
+  const look = createFileCheck<Snapshot>({
     file,
     watch,
     clock,
@@ -143,7 +143,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     hasWork = waitingWork.length > 0;
   };
 
-  const lane = createLane({
+  const lane = createReconcileLoop({
     clock,
     async run(triggers, signal) {
       const isDue = triggers.some(({ reason }) => reason !== "user");

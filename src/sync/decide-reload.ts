@@ -10,7 +10,7 @@ export type LoadedContent<Snapshot> = (
   | { readonly ok: false; readonly reason: string; readonly mistakes: readonly ConfigMistake[] }
 ) & {
   /** Why the content waits for a person, as half a file or one that drops its guards. Absent or null: it does not. */
-  readonly held?: string | null;
+  readonly suspect?: string | null;
   /** True: the file has other bytes by now. */
   readonly isStale?: boolean;
 };
@@ -23,7 +23,7 @@ interface SeenContent<Snapshot> extends FileContent {
   readonly loaded: LoadedContent<Snapshot> | null;
 }
 
-export type SeenFile<Snapshot> =
+export type FileObservation<Snapshot> =
   | { readonly kind: "missing" }
   | { readonly kind: "unreadable"; readonly reason: string }
   | SeenContent<Snapshot>;
@@ -42,7 +42,7 @@ export interface ReloadMemory {
   } | null;
 }
 
-export interface ReloadLook {
+export interface ReloadCheck {
   /** A caller of `reloadNow` waits for the result. */
   readonly asked: boolean;
   /** A detector reported a change. */
@@ -77,9 +77,9 @@ type ReloadDecision<Snapshot> =
  * broken or cut file is read once more before it counts.
  */
 export function decideReload<Snapshot>(
-  seen: SeenFile<Snapshot>,
+  seen: FileObservation<Snapshot>,
   memory: ReloadMemory,
-  { asked, noticed, second }: ReloadLook,
+  { asked, noticed, second }: ReloadCheck,
 ): ReloadDecision<Snapshot> {
   const { problem } = memory;
   if (seen.kind === "missing") return { do: problem?.kind === "unreadable" ? "forget_problem" : "rest" };
@@ -96,10 +96,10 @@ export function decideReload<Snapshot>(
   if (loaded === null) return { do: "load", content: seen };
   // A reload is a person's word about half a file that was told of before.
   const isConfirmed = asked && isKnown && problem?.kind === "cut_short";
-  const held = isConfirmed ? null : (loaded.held ?? null);
-  if (loaded.ok && held === null) return { do: "apply", content: seen, snapshot: loaded.snapshot };
+  const suspect = isConfirmed ? null : (loaded.suspect ?? null);
+  if (loaded.ok && suspect === null) return { do: "apply", content: seen, snapshot: loaded.snapshot };
   if (!second) return { do: "look_again" };
-  if (loaded.ok || held !== null) return { do: "hold", sha256, reason: held ?? "" };
+  if (loaded.ok || suspect !== null) return { do: "hold", sha256, reason: suspect ?? "" };
   return { do: "reject", sha256, wrong: loaded };
 }
 

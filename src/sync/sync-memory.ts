@@ -1,10 +1,10 @@
 // Remembers the results of looks at the file, and announces and logs what changed.
-import type { Wake } from "../reconcile/lane.ts";
+import type { NextRun } from "../reconcile/reconcile-loop.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import { LEFT, NO_CHANGES, type ReloadResult } from "./config-steps.ts";
 import { isSettled, type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
-import type { LookEnd } from "./file-look.ts";
+import type { CheckOutcome } from "./file-check.ts";
 import type { FileWatch } from "./file-watch.ts";
 import type { SyncEventType } from "./sync-event.ts";
 import type { SyncProblem, SyncState } from "./sync-settings.ts";
@@ -80,7 +80,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     watch.resume();
   };
 
-  const settle = (end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult => {
+  const settle = (end: CheckOutcome<unknown>, runningSha256: string, asked: boolean): ReloadResult => {
     switch (end.kind) {
       case "left":
         return LEFT;
@@ -90,7 +90,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       case "unreadable":
         failed("unreadable", null, end.reason, asked);
         return end;
-      case "held":
+      case "suspect":
         // Not a failed reload: under `on_failure = "stop"`, too, the watch waits for other bytes.
         if (noteProblem({ ...end, kind: "cut_short" })) announce("error", end.reason);
         return { kind: "failed", reason: `${end.reason}; if the file is meant to be so: mountaineer reload` };
@@ -136,7 +136,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
      * Returns when to retry a failed reload; null if there is no retry, or if an open debounce window leads to a look
      * anyway.
      */
-    retry(): Wake | null {
+    retry(): NextRun | null {
       const { problem } = record;
       const { settings, isWatching, window } = watch;
       if (problem === null || isSettled(problem) || !isWatching || window.isOpen) return null;
@@ -160,7 +160,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       announceApplied(applied.changed, applied.details);
     },
     announceApplied,
-    settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult {
+    settle(end: CheckOutcome<unknown>, runningSha256: string, asked: boolean): ReloadResult {
       const result = settle(end, runningSha256, asked);
       if (record.lastReadSha256 === record.expectedSha256) record = { ...record, expectedSha256: null };
       return result;

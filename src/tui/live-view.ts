@@ -1,10 +1,10 @@
 // The live view while it is shown: its data source and screens, and what its end restores.
 
-import { connectionTo, startDaemonLink } from "../api/client/daemon-link.ts";
+import { connectionTo, startDaemonConnection } from "../api/client/daemon-connection.ts";
 import type { HttpEndpoint } from "../api/client/http-exchange.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { TerminalStyle } from "../runtime/text/paint.ts";
-import { settledWithin, systemClock } from "../runtime/time/clock.ts";
+import { settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { createScreens } from "./screens.ts";
 import { startSyncSession } from "./sync/sync-session.ts";
 import { createFrame, type Frame, type Strip } from "./terminal/frame.ts";
@@ -36,7 +36,7 @@ export async function showLiveView(options: TuiOptions): Promise<void> {
   signal.throwIfAborted();
   const leave = new AbortController();
   const until = AbortSignal.any([signal, leave.signal]);
-  const link = startDaemonLink({ connect: connectionTo(home, endpoint, until), signal: until });
+  const link = startDaemonConnection({ connect: connectionTo(home, endpoint, until), signal: until });
   const session = startSyncSession({ link, configPath, signal: until });
   const prompt = createPrompt(until);
   using redraws = createRedraws(systemClock);
@@ -87,7 +87,7 @@ export async function showLiveView(options: TuiOptions): Promise<void> {
 async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
   const saved = frame.saved();
   const clock = systemClock;
-  if (!(await settledWithin(clock, SAVE_WAIT_MS, saved))) {
+  if (!(await settlesWithin(clock, SAVE_WAIT_MS, saved))) {
     throw new MountaineerError("timed_out", "left before the daemon answered whether it saved", {
       hint: "mountaineer config show tells what the file says",
     });

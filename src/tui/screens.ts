@@ -1,6 +1,6 @@
 // The registry of screens, in the order of the tabs.
 
-import type { DaemonLink } from "../api/client/daemon-link.ts";
+import type { DaemonConnection } from "../api/client/daemon-connection.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { createApproveScreen } from "./approve/approve-screen.ts";
 import { startApproveSession } from "./approve/approve-session.ts";
@@ -16,7 +16,7 @@ import type { Screen } from "./terminal/screen.ts";
 import { createToolsScreen } from "./tools/tools-screen.ts";
 
 export interface ScreenContext {
-  readonly link: DaemonLink;
+  readonly link: DaemonConnection;
   /** Asks before actions that cannot be undone, and runs actions in the background. */
   readonly prompt: Prompt;
   /** Aborts when the program ends. */

@@ -5,7 +5,7 @@ import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.
 import type { Control } from "../../src/api/operations/operations.ts";
 import type { Events } from "../../src/api/server/event-streams.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server/server.ts";
-import { type Logger, silentLogger } from "../../src/runtime/log/log.ts";
+import { type Logger, noopLogger } from "../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 import { scriptedControl } from "./sample-report.ts";
@@ -42,7 +42,7 @@ export async function startRig(t: Scope, options: RigOptions = {}): Promise<Rig>
     events: options.config ?? null,
     mcpSocket: options.mcpSocket ?? null,
     clock: options.clock ?? systemClock,
-    logger: options.logger ?? silentLogger,
+    logger: options.logger ?? noopLogger,
     version: "0.1.0-test",
   });
   t.after(() => server[Symbol.asyncDispose]());

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { OWNERS_RIGHTS, type Rights } from "../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS, type Rights } from "../../src/api/operations/operation.ts";
 import { OPERATION_NAMES, type OperationName } from "../../src/api/operations/operations.ts";
 import { OPERATIONS } from "../../src/api/operations/table.ts";
 import { LISTENER_LIMIT } from "../../src/api/server/event-streams.ts";
@@ -70,7 +70,7 @@ async function setUp(t: TestContext) {
   const bySocket: Ask = (method, path, body) =>
     talk(server.socketPath, post(path.slice("/manage/v1/".length), body, "", method));
   const visitors: readonly (readonly [string, Ask, Expected])[] = [
-    ["the owner, over the socket", bySocket, OWNERS_RIGHTS],
+    ["the owner, over the socket", bySocket, OWNER_RIGHTS],
     ["nobody", at(rig, () => []), "not_signed_in"],
     ["a stranger with a wrong token", at(rig, () => [`${token}x`]), "not_signed_in"],
     ["who has the token", at(rig, () => [token]), VISITOR],

@@ -80,11 +80,11 @@ describe("the rules find", () => {
     {
       name: "a forbidden arrow between sub-folders, with the reason",
       files: {
-        "src/gateway/front/http/a.ts": 'await import("../../backends/pool/b.ts");',
+        "src/gateway/frontend/http/a.ts": 'await import("../../backends/pool/b.ts");',
         "src/gateway/backends/pool/b.ts": "",
       },
       expected:
-        /^src\/gateway\/front\/http\/a\.ts:1: gateway\/front imports gateway\/backends .* whatever answers/,
+        /^src\/gateway\/frontend\/http\/a\.ts:1: gateway\/frontend imports gateway\/backends .* whatever answers/,
     },
     {
       name: "a forbidden arrow to what lies directly in a folder",

@@ -22,7 +22,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     knows: ["runtime", "secrets", "config", "network", "reconcile"],
     because: "watching the configuration must work without shares or a gateway",
   },
-  carrier: {
+  relay: {
     knows: ["runtime", "network"],
     because: "it forwards bytes and outlives the daemon: it holds nothing of shares, and must stay small",
   },
@@ -31,8 +31,8 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     because: "taking a program in needs nothing of what it is used for",
   },
   shares: {
-    knows: ["runtime", "rclone-release", "secrets", "config", "network", "reconcile", "carrier"],
-    typesOnly: ["carrier"],
+    knows: ["runtime", "rclone-release", "secrets", "config", "network", "reconcile", "relay"],
+    typesOnly: ["relay"],
     because: "shares run alone; what the gateway needs of them goes through daemon, as plain data",
   },
   gateway: {
@@ -57,7 +57,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "network",
       "reconcile",
       "sync",
-      "carrier",
+      "relay",
       "shares",
       "gateway",
       "api",
@@ -75,7 +75,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "config",
       "network",
       "reconcile",
-      "carrier",
+      "relay",
       "shares",
       "gateway",
       "api",
@@ -175,11 +175,11 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/network/routes/route-lookup.ts": "picks between ip and route, which differ by four lines",
   "src/daemon/notify/notification-command.ts": "picks between notify-send and AppleScript, a few lines each",
   "src/shares/prober/prober-child.ts": "picks between /proc and libproc; nobody else asks for open files",
-  "src/config/locate.ts": "the default folders differ, and the one place that knows them asks",
+  "src/config/home-context.ts": "the default folders differ, and the one place that knows them asks",
   "src/daemon/compose/log-settings.ts": "the log's place differs by a line",
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/cli/commands/tui.ts": "macOS has no tray icons; SwiftBar draws the menu there",
-  "src/carrier/system/mount-presence.ts": "picks between mountinfo and `mount`, a few lines each",
+  "src/relay/system/mount-presence.ts": "picks between mountinfo and `mount`, a few lines each",
   "src/clients/client.ts": "the folder of applications differs, a line each",
 };
 
@@ -195,17 +195,17 @@ export const FORBIDDEN: readonly {
     because: "one handler answers whoever was let in; who that is, the listener's guard says",
   },
   {
-    from: "carrier/connections",
-    to: ["carrier/control", "carrier/client"],
+    from: "relay/connections",
+    to: ["relay/control", "relay/client"],
     because: "bytes go on whoever commands, and when nobody does",
   },
   {
     from: "gateway/backends",
-    to: ["gateway/front", "gateway/middleware"],
+    to: ["gateway/frontend", "gateway/middleware"],
     because: "a backend serves whoever asks, and knows no client",
   },
   {
-    from: "gateway/front",
+    from: "gateway/frontend",
     to: ["gateway/backends"],
     because: "a front asks the chain of middleware, whatever answers behind it",
   },

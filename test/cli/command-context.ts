@@ -12,7 +12,7 @@ export function contextOf(home: string, changes: Partial<CommandContext> = {}): 
     stdoutStyle: { width: 80, color: false, unicode: false },
     isTerminal: false,
     stdin: process.stdin,
-    ask: null,
+    prompt: null,
     yieldInterrupts: () => ({ [Symbol.dispose]() {} }),
     signal: never,
     forceSignal: never,

@@ -140,7 +140,7 @@ test("words that people try are answered with what to type, wherever they stand"
 });
 
 test("what is meant names commands that there are", async () => {
-  const source = await readFile(new URL("../../src/cli/input/meant-words.ts", import.meta.url), "utf8");
+  const source = await readFile(new URL("../../src/cli/input/suggest-command.ts", import.meta.url), "utf8");
   const named = [...source.matchAll(/mountaineer ([a-z]+)(?: ([a-z]+))?/g)];
   assert.ok(named.length > 40, `only ${named.length} were found`);
   const known = COMMANDS.map(({ name }) => name);

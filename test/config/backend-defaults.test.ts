@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decideHeld, type Held } from "../../src/config/approval/decide-held.ts";
+import { type ApprovalOutcome, applyApprovals } from "../../src/config/approval/apply-approvals.ts";
 import { editedEntries } from "../../src/config/approval/edited-entries.ts";
 import { guardedChanges } from "../../src/config/approval/entries.ts";
 import { entrySummary, entryText, waitingText } from "../../src/config/approval/entry-text.ts";
@@ -160,7 +160,7 @@ test("E2 a default that leads to the home counts for each program, and is said o
     warnings.map(({ path }) => path),
     ["backend_defaults.env.STORE"],
   );
-  assert.equal(decideHeld({ file, running: null, approvals: null, ...GROUND }).mode, "commands");
+  assert.equal(applyApprovals({ file, running: null, approvals: null, ...GROUND }).mode, "commands");
 });
 
 test("what the defaults refer to is missed where it is used", async () => {
@@ -204,15 +204,20 @@ command = "mine"
 const GUARDED = '[trust]\napprove = "commands"\n';
 
 /** The first file is approved; the second one was saved by another program. */
-async function held(first: string, second: string): Promise<Held> {
+async function outcome(first: string, second: string): Promise<ApprovalOutcome> {
   const before = await config(first + GUARDED);
-  const { effective, approvals } = decideHeld({ file: before, running: null, approvals: null, ...GROUND });
-  return decideHeld({ file: await config(second + GUARDED), running: effective, approvals, ...GROUND });
+  const { effective, approvals } = applyApprovals({
+    file: before,
+    running: null,
+    approvals: null,
+    ...GROUND,
+  });
+  return applyApprovals({ file: await config(second + GUARDED), running: effective, approvals, ...GROUND });
 }
 
 test("E2 a changed variable of all waits as an entry of its own, and says which servers it touches", async () => {
   const first = DEFAULTS + SERVERS;
-  const { waiting, effective, approvals } = await held(
+  const { waiting, effective, approvals } = await outcome(
     first,
     first.replace("ours.pem", "theirs.pem").replace("call = 5,", "call = 6,"),
   );
@@ -230,12 +235,12 @@ test("E2 a changed variable of all waits as an entry of its own, and says which 
   const { backends } = effective;
   // Looked at again, it still waits.
   const again = await config(first.replace("ours.pem", "theirs.pem") + GUARDED);
-  const later = decideHeld({ file: again, running: effective, approvals, ...GROUND });
+  const later = applyApprovals({ file: again, running: effective, approvals, ...GROUND });
   assert.deepEqual([later.waiting.length, later.effective.backends], [1, backends]);
 });
 
 test("E2 what only waits for nobody, such as a time-out of all, applies at once", async () => {
-  const { waiting, effective } = await held(
+  const { waiting, effective } = await outcome(
     DEFAULTS + SERVERS,
     (DEFAULTS + SERVERS).replace("call = 5,", "call = 6,"),
   );
@@ -244,19 +249,19 @@ test("E2 what only waits for nobody, such as a time-out of all, applies at once"
 });
 
 test("E2 removed variables wait, and one that comes to a home without them does, too", async () => {
-  const removed = await held(DEFAULTS + SERVERS, SERVERS);
+  const removed = await outcome(DEFAULTS + SERVERS, SERVERS);
   assert.deepEqual(
     removed.waiting.map(({ id }) => id),
     ["backend_defaults"],
   );
   assert.deepEqual(removed.effective.backends, (await config(DEFAULTS + SERVERS)).backends);
-  const added = await held(SERVERS, DEFAULTS + SERVERS);
+  const added = await outcome(SERVERS, DEFAULTS + SERVERS);
   assert.deepEqual(added.effective.backends, (await config(SERVERS)).backends);
 });
 
 test("E2 a server that waits runs in its approved form under the approved defaults", async () => {
   const second = (DEFAULTS + SERVERS).replace("ours.pem", "theirs.pem").replace('"own"', '"evil"');
-  const { waiting, effective } = await held(DEFAULTS + SERVERS, second);
+  const { waiting, effective } = await outcome(DEFAULTS + SERVERS, second);
   assert.deepEqual(waiting.map(({ id }) => id).toSorted(), ["backend_defaults", "backends.own"]);
   assert.deepEqual(effective.backends, (await config(DEFAULTS + SERVERS)).backends);
 });
@@ -264,7 +269,7 @@ test("E2 a server that waits runs in its approved form under the approved defaul
 test("E2 an edit by a person approves the defaults, and no server that waits under them", async () => {
   const before = await config(DEFAULTS + SERVERS + GUARDED);
   const after = await config((DEFAULTS + SERVERS).replace("ours.pem", "new.pem") + GUARDED);
-  const { effective: running, approvals } = decideHeld({
+  const { effective: running, approvals } = applyApprovals({
     file: before,
     running: null,
     approvals: null,
@@ -282,7 +287,7 @@ test("E2 an edit by a person approves the defaults, and no server that waits und
 test("E2 G1 a fleet's layer gives no variables to anybody before a person has seen them", async () => {
   const text = DEFAULTS + SERVERS;
   const file = { ...(await config(text)), layer: { revision: 1, brings: ["backend_defaults"] } };
-  const { waiting, effective } = decideHeld({ file, running: null, approvals: null, ...GROUND });
+  const { waiting, effective } = applyApprovals({ file, running: null, approvals: null, ...GROUND });
   assert.deepEqual(
     waiting.map(({ id }) => id),
     ["backend_defaults"],

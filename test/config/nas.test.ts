@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decideHeld } from "../../src/config/approval/decide-held.ts";
+import { applyApprovals } from "../../src/config/approval/apply-approvals.ts";
 import { editedEntries } from "../../src/config/approval/edited-entries.ts";
 import { guardedChanges } from "../../src/config/approval/entries.ts";
 import { entryText, waitingText } from "../../src/config/approval/entry-text.ts";
@@ -53,9 +53,9 @@ test("B1 a home of plain shares that is edited into a NAS changes nothing, and n
         const [first, second] = isBack ? [text(moved), text([])] : [text([]), text(moved)];
         const [before, after] = [await config(first), await config(second)];
         assert.ok(isEmptyDiff(diffConfigs(before, after)));
-        const begun = decideHeld({ file: before, running: null, approvals: null, ...GROUND });
+        const begun = applyApprovals({ file: before, running: null, approvals: null, ...GROUND });
         const { effective: running, approvals } = begun;
-        assert.deepEqual(decideHeld({ file: after, running, approvals, ...GROUND }).waiting, []);
+        assert.deepEqual(applyApprovals({ file: after, running, approvals, ...GROUND }).waiting, []);
       },
     ),
   );
@@ -258,7 +258,7 @@ const GUARDED = '[trust]\napprove = "all"\n';
 
 test("E2 another host, user or secret of a NAS waits for each of its shares, which run as approved", async () => {
   const before = await config(ON_NAS + GUARDED);
-  const begun = decideHeld({ file: before, running: null, approvals: null, ...GROUND });
+  const begun = applyApprovals({ file: before, running: null, approvals: null, ...GROUND });
   for (const [from, to] of [
     ["10.10.10.1", "10.66.66.6"],
     ['"eve"', '"mallory"'],
@@ -266,7 +266,7 @@ test("E2 another host, user or secret of a NAS waits for each of its shares, whi
   ] as const) {
     const file = await config(ON_NAS.replace(from, to) + GUARDED);
     const { effective: running, approvals } = begun;
-    const { waiting, effective } = decideHeld({ file, running, approvals, ...GROUND });
+    const { waiting, effective } = applyApprovals({ file, running, approvals, ...GROUND });
     assert.deepEqual(
       waiting.map(({ id, kind }) => [id, kind]),
       NAMES.map((name) => [`shares.${name}`, "sends"]),
@@ -287,7 +287,7 @@ test("E2 another host, user or secret of a NAS waits for each of its shares, whi
 });
 
 test("E2 a share that is added by its name waits if nobody has approved its NAS: it is changed, or no share was on it", async () => {
-  const begun = decideHeld({
+  const begun = applyApprovals({
     file: await config(ON_NAS + GUARDED),
     running: null,
     approvals: null,
@@ -314,10 +314,10 @@ test("E2 a share that is added by its name waits if nobody has approved its NAS:
 
 test("E2 a share that is moved to a NAS with other hosts waits, and so does a new one on a known NAS", async () => {
   const two = `${ON_NAS}[nas.evil]\nfallback_host = "evil"\n${GUARDED}`;
-  const begun = decideHeld({ file: await config(two), running: null, approvals: null, ...GROUND });
+  const begun = applyApprovals({ file: await config(two), running: null, approvals: null, ...GROUND });
   const { effective: running, approvals } = begun;
   const moved = await config(two.replace('nas = "home"', 'nas = "evil"') + share("NEW", 'nas = "home"'));
-  const { waiting, effective } = decideHeld({ file: moved, running, approvals, ...GROUND });
+  const { waiting, effective } = applyApprovals({ file: moved, running, approvals, ...GROUND });
   assert.deepEqual(
     waiting.map(({ id }) => id),
     ["shares.CORE", "shares.NEW"],

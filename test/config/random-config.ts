@@ -124,8 +124,8 @@ const files: fc.Arbitrary<RandomFile> = fc
     names: fc.shuffledSubarray(NAMES),
     shares: fc.array(tableOf(SHARE_KEYS), { minLength: NAMES.length, maxLength: NAMES.length }),
   })
-  .map(({ names, shares, backends: held, ...sections }) => ({
-    backends: held,
+  .map(({ names, shares, backends: outcome, ...sections }) => ({
+    backends: outcome,
     sections: Object.fromEntries(
       Object.entries(sections).filter(([, section]) => section !== null),
     ) as Record<string, Section>,

@@ -1,12 +1,12 @@
 // Shared by the tests of this folder: a machine to configure, and checking a text.
 
-import type { ConfigPlace } from "../../src/config/locate.ts";
+import type { HomeContext } from "../../src/config/home-context.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import type { ConfigSnapshot } from "../../src/config/snapshot.ts";
 import type { ConfigMistake } from "../../src/config/values/mistakes.ts";
 import { describeMistakes } from "../../src/config/values/mistakes.ts";
 
-export const PLACE: ConfigPlace = {
+export const PLACE: HomeContext = {
   home: "/home/ann/.mountaineer",
   userHome: "/home/ann",
   userName: "ann",

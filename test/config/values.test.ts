@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decideHeld } from "../../src/config/approval/decide-held.ts";
+import { applyApprovals } from "../../src/config/approval/apply-approvals.ts";
 import { entryText } from "../../src/config/approval/entry-text.ts";
 import { diffConfigs } from "../../src/config/diff.ts";
 import { parseArgument } from "../../src/config/values/backend-values.ts";
@@ -410,11 +410,11 @@ test("E2 what a route would run waits, with all routes of its backend, and is sh
   const { config: first } = await accepted(`[trust]\napprove = "commands"\n${HERE}${LAN}`);
   const evil = route('command = "evil"', "[backends.files.routes.env]", 'TOKEN = "${KEY}"');
   const { config: second } = await accepted(`[trust]\napprove = "commands"\n${HERE}${evil}`);
-  const begun = decideHeld({ file: first, running: null, approvals: null, ...GROUND });
+  const begun = applyApprovals({ file: first, running: null, approvals: null, ...GROUND });
   const { running, approvals } = { running: begun.effective, approvals: begun.approvals };
-  const held = decideHeld({ file: second, running, approvals, ...GROUND });
-  assert.deepEqual(held.effective.backends, first.backends);
-  const [entry] = held.waiting;
+  const outcome = applyApprovals({ file: second, running, approvals, ...GROUND });
+  assert.deepEqual(outcome.effective.backends, first.backends);
+  const [entry] = outcome.waiting;
   assert.equal(entry?.kind, "runs");
   const text = entryText(entry?.waiting ?? null);
   assert.match(text, /routes\[1\]\.command = "evil"/);
@@ -426,14 +426,14 @@ test("E2 a backend that becomes one with routes waits, and runs as it was", asyn
     '[trust]\napprove = "commands"\n[backends.files]\nurl = "http://one.example/mcp"\n',
   );
   const { config: second } = await accepted(`[trust]\napprove = "commands"\n${LAN}${HERE}`);
-  const begun = decideHeld({ file: first, running: null, approvals: null, ...GROUND });
-  const held = decideHeld({
+  const begun = applyApprovals({ file: first, running: null, approvals: null, ...GROUND });
+  const outcome = applyApprovals({
     file: second,
     running: begun.effective,
     approvals: begun.approvals,
     ...GROUND,
   });
-  const [files] = held.effective.backends;
+  const [files] = outcome.effective.backends;
   assert.deepEqual(files?.connection, first.backends[0]?.connection);
   assert.equal(files?.routes ?? null, null);
 });

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import type { FleetReport, MachineLayer } from "../../src/api/contract/fleet.ts";
-import type { SentinelService } from "../../src/daemon/sentinel-service.ts";
+import type { SentinelService } from "../../src/daemon/daemon-service.ts";
 import { Calls } from "../../src/fleet/calls/calls.ts";
-import type { Borrowed } from "../../src/fleet/calls/switchboard.ts";
+import type { ImportedOffer } from "../../src/fleet/calls/tunnel-registry.ts";
 import { userKey } from "../../src/fleet/keys/nkey.ts";
 import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
 import { LAYER_SUBJECT } from "../../src/fleet/nats/subjects.ts";
@@ -131,7 +131,7 @@ test(
     assert.ok(borrowed);
     const client = await startClient(t, { serveLines: (stream) => service.serveLines(stream) });
     assert.equal(textOf(await client.call("desktop_echo", { mark: "across" })), "across");
-    let found: readonly Borrowed[] = [];
+    let found: readonly ImportedOffer[] = [];
     const nas = new Calls({
       ...linkOptions({ url: nats.url, name: "nas", seed: nats.key("nas").seed }, { import: ["laptop"] }),
       lent: () => [],

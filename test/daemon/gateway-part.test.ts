@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { createGatewayPart, type GatewayPart } from "../../src/daemon/gateway-part.ts";
 import type { GatewayTransition } from "../../src/gateway/gateway-transitions.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { connectLight } from "../mcp/light-client.ts";
@@ -26,7 +26,7 @@ function start(
   const told: GatewayTransition[] = [];
   const options = {
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     environment: process.env,
     redact() {},
     announce: (transition: GatewayTransition) => void told.push(transition),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { access, chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { OWNERS_RIGHTS } from "../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../src/api/operations/operation.ts";
 import { openHistory } from "../../src/config/history/history.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
@@ -81,7 +81,7 @@ for (const [name, sync] of [
 test("B6 a rollback, or the accepted bytes again, mend what a start found", async (t) => {
   const { rig, good } = await mistaken(t);
   const { service } = await rig.start();
-  await service.control.rollback({ n: 0 }, NEVER, OWNERS_RIGHTS);
+  await service.control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
   assert.equal(await readFile(rig.configFile, "utf8"), good);
   await eventually(() => service.control.sync().last_error === null);
   assert.equal(service.control.sync().generation, 1);

@@ -1,12 +1,12 @@
 // Configurations, snapshots and subjects for tests of the daemon's parts.
 import { createHash } from "node:crypto";
 import { type ConfigDiff, diffConfigs } from "../../src/config/diff.ts";
-import type { ConfigPlace } from "../../src/config/locate.ts";
+import type { HomeContext } from "../../src/config/home-context.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../../src/config/snapshot.ts";
 import type { ConfigChange } from "../../src/daemon/reload/reload-transaction.ts";
 
-export const PLACE: ConfigPlace = {
+export const PLACE: HomeContext = {
   home: "/home/ada/.mountaineer",
   userHome: "/home/ada",
   userName: "ada",

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
+import { type SentinelService, startSentinelService } from "../../src/daemon/daemon-service.ts";
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
-import { keptLayerOf } from "../../src/daemon/fleet-part.ts";
-import { type SentinelService, startSentinelService } from "../../src/daemon/sentinel-service.ts";
-import { openMemory } from "../../src/reconcile/state-file.ts";
+import { acceptedLayerOf } from "../../src/daemon/fleet-part.ts";
+import { openStateStore } from "../../src/reconcile/state-file.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { readersInProcess } from "../support/reader-in-process.ts";
@@ -121,14 +121,14 @@ export async function createServiceRig(
         environment,
         writesStarter: true,
         fallsBack: true,
-        keptLayer: keptLayerOf(home, (reason) => logger.warn("layer left out", { reason })),
+        keptLayer: acceptedLayerOf(home, (reason) => logger.warn("layer left out", { reason })),
         clock: systemClock,
         startReader,
       });
-      const memory = await openMemory({ path: join(home, "state.json"), clock: systemClock, logger });
+      const memory = await openStateStore({ path: join(home, "state.json"), clock: systemClock, logger });
       const service = await startSentinelService({
         home,
-        place: opened.place,
+        homeContext: opened.homeContext,
         environment,
         snapshot: opened.snapshot,
         rejected: opened.rejected,

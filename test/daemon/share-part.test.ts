@@ -4,12 +4,12 @@ import { diffConfigs } from "../../src/config/diff.ts";
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
 import { shareSection } from "../../src/daemon/share-part.ts";
 import type { HostProber } from "../../src/network/probe/probe-result.ts";
-import { EMPTY_SHARE_MEMORY, type Memory, type ShareMemory } from "../../src/reconcile/memory.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory, type StateStore } from "../../src/reconcile/state-store.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
 import { ShareEngine } from "../../src/shares/engine/share-engine.ts";
-import { createLogons } from "../../src/shares/logons/logons.ts";
+import { createLogins } from "../../src/shares/logins/logins.ts";
 import type { Prober } from "../../src/shares/prober/prober.ts";
 import { startProber } from "../../src/shares/prober/prober-process.ts";
 import { eventually } from "../support/eventually.ts";
@@ -42,7 +42,7 @@ async function world(
   t: TestContext,
   recalled: Readonly<Record<string, Partial<ShareMemory>>> = {},
 ): Promise<World> {
-  const prober: Prober = startProber({ clock, logger: silentLogger });
+  const prober: Prober = startProber({ clock, logger: noopLogger });
   t.after(() => prober[Symbol.asyncDispose]());
   const done: string[] = [];
   const mounts = new Map<string, FoundMount>();
@@ -52,7 +52,7 @@ async function world(
   let most = 0;
   const driver: MountDriver = {
     ...UNASKED_DRIVER,
-    unavailable: async () => null,
+    missingRequirement: async () => null,
     onMountProcessExit(listener) {
       exits.add(listener);
       return () => void exits.delete(listener);
@@ -90,30 +90,35 @@ async function world(
     Object.entries(recalled).map(([name, memory]) => [name, { ...EMPTY_SHARE_MEMORY, ...memory }]),
   );
   const saved = async () => null;
-  const memory: Memory = {
-    recollection: { shares, observedAt: null, setAside: null },
-    remember: saved,
+  const memory: StateStore = {
+    restored: { shares, observedAt: null, setAside: null },
+    save: saved,
     forget(name) {
       done.push(`forget ${name}`);
       return saved();
     },
     flush: saved,
-    unsavedBecause: null,
+    saveError: null,
     async [Symbol.asyncDispose]() {},
   };
   const looksFine: Prober = {
     ...prober,
-    look: async () => ({ state: "answered", startedAtMs: 0, finishedAtMs: clock.monotonicMs(), errno: null }),
-    lastLook: () => ({ state: "answered", startedAtMs: 0, finishedAtMs: clock.monotonicMs(), errno: null }),
+    checkMount: async () => ({
+      state: "answered",
+      startedAtMs: 0,
+      finishedAtMs: clock.monotonicMs(),
+      errno: null,
+    }),
+    lastCheck: () => ({ state: "answered", startedAtMs: 0, finishedAtMs: clock.monotonicMs(), errno: null }),
   };
   const engine = new ShareEngine({
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     memory,
     drivers: [],
     hostProber,
     prober: looksFine,
-    logons: createLogons(clock),
+    logins: createLogins(clock),
     forceStop: NEVER,
     announce: () => {},
     links: {
@@ -227,13 +232,13 @@ test("A6 a share that is removed and added while it is being mounted has one ste
 });
 
 test("A6 what the start recalled of a share holds for the first time it is configured, and no second", async (t) => {
-  const { engine, reload, done } = await world(t, { CORE: { held: "unmounted" } });
+  const { engine, reload, done } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
-  assert.equal(engine.view("CORE").memory.held, "unmounted");
+  assert.equal(engine.view("CORE").memory.override, "unmounted");
   await reload("");
   await eventually(() => done.includes("forget CORE"));
   await reload(smbShare("CORE"));
-  assert.equal(engine.view("CORE").memory.held, null);
+  assert.equal(engine.view("CORE").memory.override, null);
 });
 
 test("shares are told in the file's order, whatever was added when", async (t) => {
@@ -254,9 +259,9 @@ test("a share that is not configured any more is unknown by its name", async (t)
 });
 
 test("a command that waits for a share which is then removed is answered", async (t) => {
-  const { engine, reload, waiting } = await world(t, { CORE: { held: "unmounted" } });
+  const { engine, reload, waiting } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
-  await eventually(() => engine.view("CORE").seen !== null);
+  await eventually(() => engine.view("CORE").observed !== null);
   const asked = engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
   await eventually(() => waiting.size === 1);
   await reload("");
@@ -264,9 +269,9 @@ test("a command that waits for a share which is then removed is answered", async
 });
 
 test("a command is withdrawn when its asker leaves or the engine ends, before and while it waits", async (t) => {
-  const { engine, reload, waiting, done } = await world(t, { CORE: { held: "unmounted" } });
+  const { engine, reload, waiting, done } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
-  await eventually(() => engine.view("CORE").seen !== null);
+  await eventually(() => engine.view("CORE").observed !== null);
   const mount = (signal: AbortSignal) =>
     engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, signal);
   await assert.rejects(mount(AbortSignal.abort(new Error("left"))), /left/);
@@ -284,15 +289,15 @@ test("a command is withdrawn when its asker leaves or the engine ends, before an
 });
 
 test("A8 an engine that rests does what people ask, and nothing else", async (t) => {
-  const { engine, reload, waiting, done } = await world(t, { CORE: { held: "unmounted" } });
+  const { engine, reload, waiting, done } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
   await engine.settle("CORE", NEVER);
-  const atMs = engine.view("CORE").seen?.atMs;
+  const atMs = engine.view("CORE").observed?.atMs;
   engine.rest();
   for (const reason of ["user", "tick"] as const) engine.trigger("CORE", reason);
   engine.triggerAll("network", clock.monotonicMs());
   await engine.settle("CORE", NEVER);
-  assert.equal(engine.view("CORE").seen?.atMs, atMs, "nothing was looked at");
+  assert.equal(engine.view("CORE").observed?.atMs, atMs, "nothing was looked at");
   const asked = engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
   await eventually(() => waiting.size === 1);
   for (const release of waiting) release();
@@ -301,12 +306,12 @@ test("A8 an engine that rests does what people ask, and nothing else", async (t)
 });
 
 test("A2 a mount process that ends starts a cycle of its share alone, as long as that is configured", async (t) => {
-  const held = { held: "unmounted" } as const;
-  const { engine, reload, exits } = await world(t, { CORE: held, MEDIA: held });
+  const override = { override: "unmounted" } as const;
+  const { engine, reload, exits } = await world(t, { CORE: override, MEDIA: override });
   await reload(`${smbShare("CORE")}${smbShare("MEDIA")}`);
   const seenAt = async (): Promise<(number | undefined)[]> => {
     for (const name of engine.names) await engine.settle(name, NEVER);
-    return engine.names.map((name) => engine.view(name).seen?.atMs);
+    return engine.names.map((name) => engine.view(name).observed?.atMs);
   };
   const [core, media] = await seenAt();
   for (const exit of exits) exit("CORE");

@@ -1,10 +1,10 @@
 // Shares as the engine sees them, for tests of how they are reported.
 
-import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/state-store.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
 import type { ShareView } from "../../src/shares/engine/share-cycle.ts";
-import type { RouteProbe, ShareSeen } from "../../src/shares/policy/share-seen.ts";
-import type { Look } from "../../src/shares/prober/prober.ts";
+import type { RouteProbe, ShareObservation } from "../../src/shares/policy/share-observation.ts";
+import type { MountCheck } from "../../src/shares/prober/prober.ts";
 import type { SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
 
 /** 2026-01-01T00:00:00.000Z. */
@@ -14,7 +14,7 @@ export const WALL_MS = Date.UTC(2026, 0, 1);
 export const UNASKED_DRIVER: MountDriver = {
   name: "rclone",
   cacheMs: 1000,
-  unavailable: unasked,
+  missingRequirement: unasked,
   find: unasked,
   mount: unasked,
   unmount: unasked,
@@ -60,23 +60,23 @@ export function foundMount(changes: Partial<FoundMount> = {}): FoundMount {
   };
 }
 
-export function answered(errno: string | null): Look {
+export function answered(errno: string | null): MountCheck {
   return { state: "answered", startedAtMs: 900, finishedAtMs: 910, errno };
 }
 
-export function seenOf(changes: Partial<ShareSeen> = {}): ShareSeen {
+export function seenOf(changes: Partial<ShareObservation> = {}): ShareObservation {
   const answers = { atMs: 1000, probe: probe("answers") };
   return {
     atMs: 1000,
     wallMs: WALL_MS,
     routes: { tb: answers, fallback: answers },
     configured: changes.routes ?? { tb: answers, fallback: answers },
-    away: null,
+    offNetwork: null,
     mount: null,
-    twins: [],
-    taken: null,
+    duplicates: [],
+    occupant: null,
     driverProblem: null,
-    oneAddress: null,
+    sharedAddress: null,
     openFiles: null,
     unsent: null,
     linkBlocked: null,
@@ -99,7 +99,7 @@ export function viewOf(changes: Partial<ShareView> = {}, spec: ShareSpec = specO
   return {
     subject: { spec, policy, driver: UNASKED_DRIVER },
     memory: EMPTY_SHARE_MEMORY,
-    seen: null,
+    observed: null,
     conditions: [],
     ...changes,
   };

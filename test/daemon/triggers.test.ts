@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { NetworkTransition } from "../../src/daemon/events/service-transitions.ts";
 import { startTriggers } from "../../src/daemon/triggers.ts";
 import { createDisposalStack } from "../../src/runtime/disposal.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 
 test("a machine that slept looks again as one that woke, once; a change of the network after it is one", async (t) => {
@@ -17,7 +17,7 @@ test("a machine that slept looks again as one that woke, once; a change of the n
   // Of all these only their looks are asked for.
   const engine = { triggerAll: (trigger: string) => void looks.push(trigger) };
   const parts = { ...{ hostProber: nothing, place: nothing, aliases: nothing }, rcloneLogs: nothing };
-  const options = { ...parts, clock, logger: silentLogger, engine, noteRefresh: nothing };
+  const options = { ...parts, clock, logger: noopLogger, engine, noteRefresh: nothing };
   const settings = (checkIntervalMs: number) =>
     ({ global: { checkIntervalMs, networkDebounceMs: 1_000 }, shares: [] }) as never;
   const triggers = startTriggers(

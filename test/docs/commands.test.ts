@@ -335,7 +335,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /^/,
     needs: "jq",
   },
-  // With an fstab: test/daemon/compose/kernel-line.test.ts.
+  // With an fstab: test/daemon/compose/fstab-entry.test.ts.
   "mountaineer shares kernel CORE": running(/CORE is no SMB share/, 2),
   "mountaineer shares kernel CORE --undo": running(/CORE is no SMB share/, 2),
   "mountaineer shares remove --share MEDIA": running(/MEDIA is removed/),

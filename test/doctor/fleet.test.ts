@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DaemonClient } from "../../src/api/client/client.ts";
 import type { FleetCheckReport, FleetReport } from "../../src/api/contract/fleet.ts";
-import { askOf } from "../../src/api/operations/operations.ts";
+import { callerOf } from "../../src/api/operations/operations.ts";
 import { examineFleet } from "../../src/doctor/fleet.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleFleet } from "../api/sample-fleet.ts";
@@ -26,7 +26,7 @@ const CHECK: FleetCheckReport = {
 function daemonOf(report: Partial<FleetReport>, check: Partial<FleetCheckReport> = {}): DaemonClient {
   const fleet = async (): Promise<FleetReport> => sampleFleet(report);
   const fleetCheck = async (): Promise<FleetCheckReport> => ({ ...CHECK, ...check });
-  return { ask: askOf<"fleet" | "fleetCheck">({ fleet, fleetCheck }) } as unknown as DaemonClient;
+  return { call: callerOf<"fleet" | "fleetCheck">({ fleet, fleetCheck }) } as unknown as DaemonClient;
 }
 
 async function look(

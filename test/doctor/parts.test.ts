@@ -9,25 +9,25 @@ import type { RouteConfig, ShareConfig } from "../../src/config/snapshot.ts";
 import { parsePs } from "../../src/daemon/compose/monitor-processes-darwin.ts";
 import { isMonitor } from "../../src/daemon/compose/process-arguments.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { moveUnderOpenFile } from "../../src/doctor/carry-test.ts";
 import type { DoctorContext } from "../../src/doctor/context.ts";
 import { examineClock } from "../../src/doctor/doctor.ts";
 import { examineGateway } from "../../src/doctor/gateway.ts";
 import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelPlaces } from "../../src/doctor/macos-mounts.ts";
+import { moveUnderOpenFile } from "../../src/doctor/relay-test.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { createRcloneDriver } from "../../src/shares/drivers/rclone/rclone.ts";
 import { createMountTable } from "../../src/shares/mounts/mount-table.ts";
 import { startProber } from "../../src/shares/prober/prober-process.ts";
 import type { ShareSpec } from "../../src/shares/share-spec.ts";
 import { gatewayReport } from "../api/sample-gateway.ts";
-import { signal, startBench } from "../carrier/carrier-bench.ts";
 import { accepted } from "../config/support.ts";
+import { signal, startBench } from "../relay/carrier-bench.ts";
 import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
@@ -353,7 +353,7 @@ test("E5 the gateway's own port is not taken, and another daemon's address is no
   const address = server.address();
   assert.ok(typeof address === "object" && address !== null);
   const servingAt = (port: number) => ({
-    ask: async () => gatewayReport([], { gateway: { url: `http://127.0.0.1:${port}/mcp`, conditions: [] } }),
+    call: async () => gatewayReport([], { gateway: { url: `http://127.0.0.1:${port}/mcp`, conditions: [] } }),
   });
   const own = await ofPort("127.0.0.1", address.port, servingAt(address.port));
   assert.match(own?.text ?? "", /^the daemon serves http/);
@@ -461,12 +461,12 @@ async function setUp(t: TestContext) {
   const folder = await temporaryFolder(t);
   const rig = await startPlainRig({ shares: [SHARE] });
   t.after(() => rig[Symbol.asyncDispose]());
-  const prober = startProber({ clock: systemClock, logger: silentLogger });
+  const prober = startProber({ clock: systemClock, logger: noopLogger });
   t.after(() => prober[Symbol.asyncDispose]());
   const mountTable = createMountTable({ clock: systemClock });
   const driver = createRcloneDriver({
     clock: systemClock,
-    logger: silentLogger,
+    logger: noopLogger,
     prober,
     mountTable,
     stateFolder: join(folder, "home"),

@@ -4,13 +4,13 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { StatusReport } from "../../src/api/contract/contract.ts";
-import { findPlace } from "../../src/config/locate.ts";
+import { findHomeContext } from "../../src/config/home-context.ts";
 import { loadConfig } from "../../src/config/read/load.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
 import { createDoctor, examineApprovals } from "../../src/doctor/doctor.ts";
 import { examinePrivatePlaces } from "../../src/doctor/home.ts";
 import { hasCifs, type SpeedLook, speedFindings } from "../../src/doctor/tools.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, scriptedControl } from "../api/sample-report.ts";
@@ -100,15 +100,15 @@ async function findings(t: TestContext, texts: readonly string[]) {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home);
   const path = join(home, "config.toml");
-  const place = findPlace({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
+  const homeContext = findHomeContext({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
   let found: ReturnType<typeof examineApprovals> = [];
   for (const text of texts) {
     await writeFile(path, text);
-    const loaded = await loadConfig(path, place);
+    const loaded = await loadConfig(path, homeContext);
     assert.ok(loaded.ok);
     const { snapshot } = loaded;
-    const tools = { environment: {}, clock, logger: silentLogger, publish: () => {}, writes: true };
-    const started = await startApprovals({ ...tools, place, snapshot }, NEVER);
+    const tools = { environment: {}, clock, logger: noopLogger, publish: () => {}, writes: true };
+    const started = await startApprovals({ ...tools, homeContext, snapshot }, NEVER);
     found = examineApprovals(started, snapshot);
     await started.keeper[Symbol.asyncDispose]();
   }

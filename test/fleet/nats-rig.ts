@@ -10,7 +10,7 @@ import type { StatusReport } from "../../src/api/contract/contract.ts";
 import type { FleetMachine, FleetReport } from "../../src/api/contract/fleet.ts";
 import type { FleetConfig } from "../../src/config/snapshot.ts";
 import { Fleet } from "../../src/fleet/fleet.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleGlobal } from "../api/sample-report.ts";
@@ -158,7 +158,7 @@ export function linkOptions(
     config: { name, servers: [url], credentials, tlsCa: null, operator: null, ...config },
     values: { FLEET_KEY: seed },
     clock: systemClock,
-    logger: silentLogger,
+    logger: noopLogger,
     redact() {},
   };
 }

@@ -9,14 +9,14 @@ import { promisify } from "node:util";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { connect, headers, nkeyAuthenticator } from "@nats-io/transport-node";
+import { grantsOf } from "../../src/fleet/enrollment/permissions.ts";
+import { fetchAuthority, openServerConnection } from "../../src/fleet/enrollment/server-connection.ts";
 import { openSession } from "../../src/fleet/fleet-session.ts";
 import { openLayerBucket } from "../../src/fleet/layer/layer-bucket.ts";
 import { LARGEST_DOCUMENT_BYTES } from "../../src/fleet/layer/signed-layer.ts";
 import { readCredentials } from "../../src/fleet/nats/sign-in.ts";
 import { BUCKET, beatSubject, inboxOf, STREAM } from "../../src/fleet/nats/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
-import { grantsOf } from "../../src/fleet/way-in/permissions.ts";
-import { fetchAuthority, openLink } from "../../src/fleet/way-in/server-link.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
@@ -403,7 +403,7 @@ test("G1 no socket stays open to a server that never greets", async (t) => {
   const link = { address: `127.0.0.1:${port}`, authority: "", seed: Buffer.alloc(32, 1), inbox: "_INBOX.x" };
   await Promise.all([
     assert.rejects(openSession({ ...options, server: `nats://127.0.0.1:${port}` }, signal), /no answer/),
-    assert.rejects(openLink(link, signal), /no answer/),
+    assert.rejects(openServerConnection(link, signal), /no answer/),
   ]);
   assert.equal(closed.length, 2);
   await Promise.all(closed);

@@ -4,8 +4,8 @@ import { isJsonObject, type JsonObject } from "../../src/gateway/json-rpc.ts";
 import { readMessage, writtenResult } from "../../src/gateway/written-results.ts";
 import { parseExactly } from "../../src/runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../../src/runtime/text/plain-text.ts";
-import { callMessage, eventsOf, initializeMessage, begin as openSession } from "./front/http/http-rig.ts";
-import { openLine } from "./front/stdio/line-rig.ts";
+import { callMessage, eventsOf, initializeMessage, begin as openSession } from "./frontend/http/http-rig.ts";
+import { openLine } from "./frontend/stdio/line-rig.ts";
 
 const LONG = "x".repeat(300_000);
 /** As nobody here would write it: with spaces, escapes and more digits than a double has. */

@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import type { Condition } from "../../src/api/contract/contract.ts";
-import { commandOfFrame } from "../../src/carrier/smb/smb-frames.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { answerTo, COMMAND } from "../carrier/smb-messages.ts";
+import { commandOfFrame } from "../../src/relay/smb/smb-frames.ts";
 import { endCarried, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+import { answerTo, COMMAND } from "../relay/smb-messages.ts";
 
 const run = promisify(execFile);
 const READERS = 40;

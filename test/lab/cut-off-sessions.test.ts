@@ -20,7 +20,7 @@ describe("cut-off sessions", { skip: missingForRootRig() ?? false, timeout: 240_
     await playScene(rig, { shares: [SHARE], carry: "auto" }, async (scene) => {
       const [enter = "", ...args] = rig.enterServer;
       /** Ports of the workstation that the server believes to be connected to that address. */
-      const held = async (): Promise<readonly string[]> => {
+      const sessions = async (): Promise<readonly string[]> => {
         const filter = ["state", "established", "sport", "=", ":445", "src", rig.tbHost];
         const { stdout } = await run(enter, [...args, "ss", "-Htn", ...filter]);
         return stdout.split("\n").flatMap((line) => /:(\d+)\s*$/.exec(line)?.[1] ?? []);
@@ -30,16 +30,16 @@ describe("cut-off sessions", { skip: missingForRootRig() ?? false, timeout: 240_
       await scene.start("tb");
       await untilBothAnswer(scene, SHARE);
       await scene.write(SHARE, "one.txt", "one");
-      const before = await held();
+      const before = await sessions();
       assert.ok(before.length > 0, "the mount has connections");
 
       const restore = await rig.cut.silence("tb");
       await untilCarriedOver(scene, SHARE, "fallback");
-      const left = (await held()).filter((port) => before.includes(port));
+      const left = (await sessions()).filter((port) => before.includes(port));
       assert.ok(left.length > 0, "the server heard nothing of their end");
       await restore();
 
-      await eventually(async () => !(await held()).some((port) => left.includes(port)), 60_000, 100);
+      await eventually(async () => !(await sessions()).some((port) => left.includes(port)), 60_000, 100);
       assert.equal(await scene.read(SHARE, "one.txt"), "one");
     });
   });

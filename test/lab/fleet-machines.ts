@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
 import type { FleetReport } from "../../src/api/contract/fleet.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";
-import { endServer } from "../fleet/way-in/homes.ts";
+import { endServer } from "../fleet/enrollment/homes.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { command } from "../rig/root-rig-command.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
@@ -149,7 +149,7 @@ env = { LIGHT_JOURNAL = "${path.join(folder, "counted")}" }
   const signal = (): AbortSignal => AbortSignal.timeout(ANSWERS_MS);
   const workOnce = async (id: string): Promise<void> => {
     assert.equal(await readFile(path.join(shares, WORKED_ON, "file.txt"), "utf8"), "there");
-    const { error } = await client().ask("call", { tool: "count", arguments: { id } }, signal());
+    const { error } = await client().call("call", { tool: "count", arguments: { id } }, signal());
     assert.equal(error, null);
   };
   return {
@@ -167,7 +167,7 @@ env = { LIGHT_JOURNAL = "${path.join(folder, "counted")}" }
     },
     run: (args, input) =>
       startCommand(args, { home: folder, within: enter, ...(input === undefined ? {} : { input }) }),
-    report: () => client().ask("fleet", null, signal()),
+    report: () => client().call("fleet", null, signal()),
     cut: (direction) => cut(place, direction),
     work() {
       const over = new AbortController();

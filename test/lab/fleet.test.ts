@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { runningServer } from "../../src/fleet/way-in/server-process.ts";
-import { LACKS_SERVER } from "../fleet/way-in/homes.ts";
+import { runningServer } from "../../src/fleet/enrollment/server-process.ts";
+import { LACKS_SERVER } from "../fleet/enrollment/homes.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Direction, type FleetMachineRig, formFleet, MOVED, startMachines } from "./fleet-machines.ts";

@@ -74,7 +74,7 @@ async function hold(
     .on("error", () => {});
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   try {
-    await untilHeld(child, path.basename(file));
+    await untilOpen(child, path.basename(file));
   } catch (error) {
     child.kill("SIGKILL");
     throw error;
@@ -86,7 +86,7 @@ async function hold(
   return { pid: child.pid ?? 0, release, [Symbol.asyncDispose]: release };
 }
 
-function untilHeld(child: ChildProcess, name: string): Promise<void> {
+function untilOpen(child: ChildProcess, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`${name} does not hold its file`)), 30_000);
     child.once("error", reject);

@@ -113,8 +113,8 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, 
         const isMounted = (share: ShareStatus): boolean =>
           share.mount_state === "mounted" && share.mount_alive && !isRefused(share);
         await scene.until("CORE", "mounted", lines.length === 0 ? isCarried : isMounted);
-        using held = openFile(scene.at("CORE", "kept.txt"));
-        await held.opened;
+        using waiting = openFile(scene.at("CORE", "kept.txt"));
+        await waiting.opened;
         await scene.nas.setPassword("another word");
         await loseConnections(scene);
         await scene.until("CORE", "refused", isRefused);
@@ -127,7 +127,7 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, 
           conditions.some(({ code }) => code === "waiting_for_close"),
         );
         assert.deepEqual(await mountIds(scene), mountBefore, "what is open is not cut off");
-        await held.close();
+        await waiting.close();
         const atMs = performance.now();
         await scene.until(
           "CORE",

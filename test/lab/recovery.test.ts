@@ -163,8 +163,8 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       { settings: { ...QUICK, auto_failback: true }, env: { MOUNTAINEER_LOG: "debug" } },
       async (scene) => {
         const monitor = await scene.start("tb");
-        const held = await scene.home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
-        assert.equal(held.code, 0, held.stderr);
+        const override = await scene.home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
+        assert.equal(override.code, 0, override.stderr);
         assert.equal((await scene.untilOver("CORE", "fallback")).held, "fallback");
         await monitor.stop();
         await scene.start("fallback");
@@ -237,8 +237,11 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       assert.deepEqual(await scene.mounts(), []);
       await monitor.stop();
       await scene.start(null);
-      const held = await scene.home.untilShare("CORE", (share) => share.tb_reachable, 5000);
-      assert.deepEqual([held.mount_state, held.held, held.last_error], ["unmounted", "unmounted", null]);
+      const override = await scene.home.untilShare("CORE", (share) => share.tb_reachable, 5000);
+      assert.deepEqual(
+        [override.mount_state, override.held, override.last_error],
+        ["unmounted", "unmounted", null],
+      );
       assert.equal((await scene.home.cli(["verify"])).code, 0, "a person wanted it so");
       assert.equal((await scene.home.cli(["mount"])).code, 0);
       assert.equal((await scene.untilOver("CORE", "tb", 1000)).held, null);

@@ -8,7 +8,7 @@ import { describe, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import type { UnsentServer } from "../../src/api/contract/contract.ts";
 import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { startTcpRelay } from "../../src/demo/stage/tcp-relay.ts";
+import { startSimulatedCable } from "../../src/demo/stage/simulated-cable.ts";
 import { jsonObject } from "../../src/runtime/text/json-object.ts";
 import { endCarried, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import { missingForTwoServers } from "../shares/server-proof/two-servers.ts";
@@ -32,7 +32,7 @@ async function namesScene(t: TestContext) {
   const rig = ends.use(await startPlainRig({ shares: [one, two], netbiosName: "NAS" }));
   for (const share of [one, two]) await writeFile(join(rig.exportPath(share), `${share}.txt`), share);
   const cable = ends.use(
-    await startTcpRelay({ host: "127.0.0.5", targetHost: "127.0.0.1", targetPort: rig.serverPort }),
+    await startSimulatedCable({ host: "127.0.0.5", targetHost: "127.0.0.1", targetPort: rig.serverPort }),
   );
   const home = await liveHome(t, {
     env: { RIG_PASSWORD: rig.password },
@@ -52,7 +52,7 @@ async function namesScene(t: TestContext) {
     );
   const monitors: Monitor[] = [];
   const unsent = async (): Promise<readonly UnsentServer[]> =>
-    (await (await home.daemon()).ask("unsent", { what: "show" }, AbortSignal.timeout(20_000))).servers;
+    (await (await home.daemon()).call("unsent", { what: "show" }, AbortSignal.timeout(20_000))).servers;
   const mounted = (name: string) => untilShareOf(home, name, "mounted", isMounted, 60_000);
   /** Also what is mounted for the new name: the route is back only once the edit is known. */
   const rename = async (...shares: readonly Named[]): Promise<void> => {

@@ -8,7 +8,7 @@ import type { TestContext } from "node:test";
 import { promisify } from "node:util";
 import type { ShareStatus, UnsentServer } from "../../src/api/contract/contract.ts";
 import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts";
+import { type SimulatedCable, startSimulatedCable } from "../../src/demo/stage/simulated-cable.ts";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 import { rcloneFiles } from "../../src/shares/drivers/rclone/files.ts";
 import { endCarried, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
@@ -26,7 +26,7 @@ export interface ServersScene extends AsyncDisposable {
   readonly home: LiveHome;
   readonly servers: Readonly<Record<ServerName, PlainRig>>;
   /** The addresses that the configuration names at first; where they lead can be changed. */
-  readonly cables: Readonly<Record<"tb" | "fallback", TcpRelay>>;
+  readonly cables: Readonly<Record<"tb" | "fallback", SimulatedCable>>;
   readonly mounted: string;
   start(): Promise<Monitor>;
   lead(route: "tb" | "fallback", to: ServerName): void;
@@ -64,8 +64,8 @@ async function serversScene(t: TestContext, settings: readonly string[] = []): P
   await writeFile(join(a.exportPath(shareName), "only-a.txt"), "of the original");
   await setCreated(shareOn(copy, copy, shareName), "first.txt", "2020:01:02-03:04:05");
   await fill(other.exportPath(shareName), ["elsewhere.txt"]);
-  const cable = async (host: string): Promise<TcpRelay> =>
-    ends.use(await startTcpRelay({ host, targetHost: "127.0.0.1", targetPort: a.serverPort }));
+  const cable = async (host: string): Promise<SimulatedCable> =>
+    ends.use(await startSimulatedCable({ host, targetHost: "127.0.0.1", targetPort: a.serverPort }));
   const cables = { tb: await cable("127.0.0.5"), fallback: await cable("127.0.0.6") };
   const home = await liveHome(t, {
     env: { RIG_PASSWORD: a.password, MOUNTAINEER_LOG: "debug" },
@@ -149,7 +149,7 @@ async function serversScene(t: TestContext, settings: readonly string[] = []): P
     until: (what, holds, ms) => untilShareOf(home, SHARE, what, holds, ms),
     async unsent() {
       const daemon = await home.daemon();
-      const { servers: told } = await daemon.ask("unsent", { what: "show" }, AbortSignal.timeout(RUN_MS));
+      const { servers: told } = await daemon.call("unsent", { what: "show" }, AbortSignal.timeout(RUN_MS));
       return told;
     },
     rclone: () => rclonesOf(home.home),

@@ -5,7 +5,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { startCommand } from "../cli/command-line.ts";
-import { endServer, LACKS_SERVER } from "../fleet/way-in/homes.ts";
+import { endServer, LACKS_SERVER } from "../fleet/enrollment/homes.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";

@@ -92,7 +92,7 @@ export async function liveHome(
       if (daemon === null) throw new Error("no daemon runs");
       return daemon;
     },
-    sync: async () => (await self.daemon()).ask("sync", null, AbortSignal.timeout(ANSWERS_MS)),
+    sync: async () => (await self.daemon()).call("sync", null, AbortSignal.timeout(ANSWERS_MS)),
     async untilSync(holds) {
       let last: SyncReport | null = null;
       try {

@@ -51,7 +51,7 @@ export async function restartAgainAndAgain(program: Program, restarts: number): 
   });
   const round = async (): Promise<void> => {
     const pids = new Map((await rig.status()).backends?.map(({ name, pid }) => [name, pid]));
-    await daemon.ask("restart", { backends: names }, AbortSignal.timeout(ANSWERS_MS));
+    await daemon.call("restart", { backends: names }, AbortSignal.timeout(ANSWERS_MS));
     await eventually(async () => {
       const { backends: now = [] } = await rig.status();
       return now.every(({ name, pid, phase, instances }) => {

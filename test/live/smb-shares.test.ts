@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { ShareStatus, StatusReport } from "../../src/api/contract/contract.ts";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts";
+import { type SimulatedCable, startSimulatedCable } from "../../src/demo/stage/simulated-cable.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
@@ -19,7 +19,7 @@ interface SmbHome {
   readonly home: LiveHome;
   readonly rig: PlainRig;
   /** Another way to the server over Thunderbolt: another host to whoever looks at names. */
-  readonly otherTb: TcpRelay;
+  readonly otherTb: SimulatedCable;
   text(shares: readonly SmbShare[]): string;
   mountPath(share: string): string;
 }
@@ -40,7 +40,11 @@ function untilWaiting(home: LiveHome, share: string): Promise<ShareStatus> {
 
 async function smbHome(t: TestContext): Promise<SmbHome> {
   const rig = await startPlainRig({ shares: ["CORE", "MEDIA"].map(serverName) });
-  const otherTb = await startTcpRelay({ host: "127.0.0.4", targetHost: rig.tbHost, targetPort: rig.tbPort });
+  const otherTb = await startSimulatedCable({
+    host: "127.0.0.4",
+    targetHost: rig.tbHost,
+    targetPort: rig.tbPort,
+  });
   const home: LiveHome = await liveHome(t, {
     env: { RIG_PASSWORD: rig.password },
     before: async () => {

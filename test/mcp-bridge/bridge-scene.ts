@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { type Duplex, Writable } from "node:stream";
 import type { TestContext } from "node:test";
 import { startMcpSocket } from "../../src/api/socket/mcp-socket.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 export const never = new AbortController().signal;
@@ -12,7 +12,7 @@ export async function startScene(t: TestContext, serve: (stream: Duplex) => void
   const streams: Duplex[] = [];
   const socket = await startMcpSocket({
     home: await temporaryFolder(t),
-    logger: silentLogger,
+    logger: noopLogger,
     serve(stream) {
       streams.push(stream);
       serve(stream);

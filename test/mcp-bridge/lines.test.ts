@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { createPassage, type InboxTaker, openInbox } from "../../src/mcp-bridge/gateway-link.ts";
-import { createMessageScan, type SeenMessage } from "../../src/mcp-bridge/message-scan.ts";
+import { createPassage, type InboxTaker, openInbox } from "../../src/mcp-bridge/gateway-connection.ts";
+import { createMessageScan, type ScannedMessage } from "../../src/mcp-bridge/message-scan.ts";
 import { eventually } from "../support/eventually.ts";
 import { settle } from "../support/manual-clock.ts";
 import { fc } from "../support/properties.ts";
 
-function scanned(text: string | Buffer, pieceBytes = Number.POSITIVE_INFINITY): readonly SeenMessage[] {
+function scanned(text: string | Buffer, pieceBytes = Number.POSITIVE_INFINITY): readonly ScannedMessage[] {
   const scan = createMessageScan();
   const bytes = Buffer.from(text);
   const size = Math.min(pieceBytes, Math.max(1, bytes.length));
@@ -16,7 +16,7 @@ function scanned(text: string | Buffer, pieceBytes = Number.POSITIVE_INFINITY): 
   return scan.end();
 }
 
-const CASES: readonly (readonly [string, readonly SeenMessage[]])[] = [
+const CASES: readonly (readonly [string, readonly ScannedMessage[]])[] = [
   ['{"jsonrpc":"2.0","id":1,"method":"ping"}', [{ id: "1", method: "ping" }]],
   ['{"method":"ping","params":{"id":7,"method":"no"},"id":"a"}', [{ id: '"a"', method: "ping" }]],
   ['{"id":12345678901234567890,"result":{}}', [{ id: "12345678901234567890", method: null }]],
@@ -95,7 +95,7 @@ test("bytes that are no JSON harm nothing", () => {
 function startPassage(keeps: (line: Buffer | null) => boolean = () => true) {
   const written: Buffer[] = [];
   const lines: (string | null)[] = [];
-  const cuts: (readonly SeenMessage[])[] = [];
+  const cuts: (readonly ScannedMessage[])[] = [];
   const passage = createPassage({
     onLine(_messages, line) {
       lines.push(line === null ? null : line.toString());

@@ -3,25 +3,25 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { Client, ReadBuffer, serializeMessage, type Transport } from "@modelcontextprotocol/client";
-import { OWNER } from "../../src/gateway/client-port.ts";
-import { LinesFront } from "../../src/gateway/front/stdio/lines.ts";
+import { OWNER } from "../../src/gateway/client-handle.ts";
+import { LinesFront } from "../../src/gateway/frontend/stdio/lines.ts";
 import { bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
-import { silentLogger as logger } from "../../src/runtime/log/log.ts";
+import { noopLogger as logger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
-import { createModern } from "../gateway/front/http/http-rig.ts";
-import { createHeldTool, createScriptedGateway, text } from "../gateway/front/scripted-gateway.ts";
+import { createModern } from "../gateway/frontend/http/http-rig.ts";
+import { createBlockingTool, createScriptedGateway, text } from "../gateway/frontend/scripted-gateway.ts";
 import { eventually } from "../support/eventually.ts";
 import { startScene } from "./bridge-scene.ts";
 
 type Daemon = Awaited<ReturnType<typeof startDaemon>>;
 
-async function startDaemon(t: TestContext, held = createHeldTool()) {
+async function startDaemon(t: TestContext, blocking = createBlockingTool()) {
   const gateway = createScriptedGateway({
-    held: held.tool,
-    async asks({ port, signal }) {
+    held: blocking.tool,
+    async asks({ handle, signal }) {
       const requestedSchema = { type: "object", properties: { name: { type: "string" } } };
       return text(
-        JSON.stringify(await port.request("elicitation/create", { message: "?", requestedSchema }, signal)),
+        JSON.stringify(await handle.request("elicitation/create", { message: "?", requestedSchema }, signal)),
       );
     },
   });
@@ -81,8 +81,8 @@ async function connect(t: TestContext, daemons: readonly Daemon[]) {
 }
 
 test("D1 D2 a client of 2026-07-28 calls, is asked and takes back through the bridge", async (t) => {
-  const held = createHeldTool();
-  const daemon = await startDaemon(t, held);
+  const blocking = createBlockingTool();
+  const daemon = await startDaemon(t, blocking);
   const { client } = await connect(t, [daemon]);
   assert.equal(client.getNegotiatedProtocolVersion(), "2026-07-28");
   const { content } = await client.callTool({ name: "any", arguments: { a: "é" } });
@@ -90,10 +90,10 @@ test("D1 D2 a client of 2026-07-28 calls, is asked and takes back through the br
   assert.match(JSON.stringify((await client.callTool({ name: "asks" })).content), /ann/);
   const taken = new AbortController();
   const call = client.callTool({ name: "held" }, { signal: taken.signal });
-  await eventually(() => held.started.length === 1);
+  await eventually(() => blocking.started.length === 1);
   taken.abort();
   await assert.rejects(call);
-  await eventually(() => held.started[0]?.signal.aborted === true);
+  await eventually(() => blocking.started[0]?.signal.aborted === true);
 });
 
 test("D2 it goes on with the next gateway, and listens there without noticing", async (t) => {
@@ -113,16 +113,16 @@ test("D2 it goes on with the next gateway, and listens there without noticing", 
 });
 
 test("D2 when another gateway is in charge it goes over in a quiet moment, and its stream stays", async (t) => {
-  const held = createHeldTool();
-  const daemons = [await startDaemon(t, held), await startDaemon(t)];
+  const blocking = createBlockingTool();
+  const daemons = [await startDaemon(t, blocking), await startDaemon(t)];
   const [first, second] = daemons;
   assert.ok(first && second);
   const { client, told } = await connect(t, daemons);
   await client.listen({ toolsListChanged: true });
   const call = client.callTool({ name: "held" });
-  await eventually(() => held.started.length === 1);
+  await eventually(() => blocking.started.length === 1);
   for (const front of first.fronts) front.moveOn();
-  held.release(text("finished by the old one"));
+  blocking.release(text("finished by the old one"));
   assert.match(JSON.stringify((await call).content), /finished by the old one/);
   await eventually(() => second.gateway.sessions.size === 1);
   await eventually(() => first.gateway.sessions.size === 0);

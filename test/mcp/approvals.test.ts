@@ -69,8 +69,8 @@ test("E2 a command that an agent writes into the configuration does not run, is 
   // First loosen, then run.
   await agent.write(configFile, `${text}${section}[trust]\napprove = "none"\n`);
   const daemon = await rig.daemon();
-  await eventually(async () => (await daemon.ask("approvals", null, SIGNAL())).waiting.length === 2);
-  assert.equal((await daemon.ask("approvals", null, SIGNAL())).mode, "commands");
+  await eventually(async () => (await daemon.call("approvals", null, SIGNAL())).waiting.length === 2);
+  assert.equal((await daemon.call("approvals", null, SIGNAL())).mode, "commands");
   assert.equal(await isThere(trap), false);
   await eventually(async () => {
     const lines = await readFile(path.join(rig.folder, "audit.jsonl"), "utf8");

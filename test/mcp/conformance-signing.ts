@@ -3,8 +3,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openAlone } from "../../src/daemon/alone.ts";
 import { openBackendSignIn } from "../../src/daemon/backend-sign-in.ts";
+import { openWithoutDaemon } from "../../src/daemon/without-daemon.ts";
 import { type AskedScenario, type ConformanceClient, startConformanceClient } from "./conformance-player.ts";
 
 /** The suite's own, which resolves nowhere: its server knows the document. */
@@ -96,7 +96,7 @@ async function login(home: string, signal: AbortSignal): Promise<void> {
 
 /** Null: it went well; else what did not. */
 async function callOnce(home: string, signal: AbortSignal): Promise<string | null> {
-  await using alone = await openAlone({
+  await using alone = await openWithoutDaemon({
     home,
     configPath: null,
     signal,

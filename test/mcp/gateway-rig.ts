@@ -137,10 +137,10 @@ export async function openGatewayRig(
       const daemon = await self.daemon();
       try {
         await eventually(
-          async () => (await daemon.ask("sync", null, AbortSignal.timeout(ANSWERS_MS))).sha256 === sha256,
+          async () => (await daemon.call("sync", null, AbortSignal.timeout(ANSWERS_MS))).sha256 === sha256,
         );
       } catch (error) {
-        const { events } = await daemon.ask("sync", null, AbortSignal.timeout(ANSWERS_MS));
+        const { events } = await daemon.call("sync", null, AbortSignal.timeout(ANSWERS_MS));
         throw new Error(`the edit was not applied: ${JSON.stringify(events.at(-1))}`, { cause: error });
       }
     },
@@ -157,7 +157,7 @@ export async function openGatewayRig(
         throw new Error(`no daemon runs; it said:\n${await monitor.stderr()}`, { cause: error });
       }
     },
-    status: async () => (await self.daemon()).ask("status", null, AbortSignal.timeout(ANSWERS_MS)),
+    status: async () => (await self.daemon()).call("status", null, AbortSignal.timeout(ANSWERS_MS)),
     async backend(name) {
       const { backends } = await self.status();
       const found = backends?.find((each) => each.name === name);

@@ -8,7 +8,7 @@ import { connect } from "node:net";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import { readDaemonNote } from "../../src/api/socket/daemon-note.ts";
+import { readDaemonInfo } from "../../src/api/socket/daemon-info.ts";
 import { runCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
 import { daemonsOf } from "../support/processes.ts";
@@ -117,7 +117,7 @@ async function midway(
   const old = (await rig.status()).global.pid ?? 0;
   const daemon = await rig.daemon();
   // Answered, if at all, right before the line is crossed.
-  daemon.ask("handOver", null, AbortSignal.timeout(60_000)).catch(() => {});
+  daemon.call("handOver", null, AbortSignal.timeout(60_000)).catch(() => {});
   const next = await eventually(
     async () => (await daemonsOf(rig.home.home)).find((pid) => pid !== old) ?? null,
   );
@@ -148,7 +148,7 @@ for (const [to, words] of [
       process.kill({ keeper: rig.pid, old, next }[to], "SIGTERM");
       process.kill(next, "SIGCONT");
       await eventually(async () => (await daemonsOf(rig.home.home)).length === 0);
-      assert.equal(await readDaemonNote(rig.home.home), null, "none is expected any more");
+      assert.equal(await readDaemonInfo(rig.home.home), null, "none is expected any more");
       // It has ended by itself, so that this ends nothing.
       assert.deepEqual((await rig.stop()).code, 0);
     },
@@ -163,14 +163,14 @@ test(
     const script = '[ -e "$1" ] && sleep 600; exec "$2" "$3"';
     const args = ["-c", script, "x", flag, process.execPath, LIGHT_SERVER];
     const { rig, old, next } = await midway(t, { command: "/bin/sh", args, env: SLOW });
-    await eventually(async () => (await readDaemonNote(rig.home.home))?.pid === old);
+    await eventually(async () => (await readDaemonInfo(rig.home.home))?.pid === old);
     await writeFile(flag, "");
     await writeFile(rig.home.configFile, "[server]\nprot = 1\n");
     process.kill(next, "SIGKILL");
     const isLater = (pid: number | null | undefined) =>
       typeof pid === "number" && pid !== old && pid !== next;
     await eventually(async () => isLater((await rig.home.glance().catch(() => null))?.global.pid));
-    await eventually(async () => isLater((await readDaemonNote(rig.home.home))?.pid));
+    await eventually(async () => isLater((await readDaemonInfo(rig.home.home))?.pid));
   },
 );
 

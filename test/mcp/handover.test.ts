@@ -161,7 +161,7 @@ describe("one daemon hands over to the next", () => {
     const until = path.join(rig.folder, "go-on");
     const daemon = await rig.daemon();
     const request = { tool: "sleep", arguments: { until, text: "rested" } };
-    const call = daemon.ask("call", request, AbortSignal.timeout(60_000));
+    const call = daemon.call("call", request, AbortSignal.timeout(60_000));
     await eventually(async () => (await rig.status()).gateway?.in_flight === 1);
     const before = (await handings()).length;
     const handing = handOver(rig);
@@ -353,8 +353,8 @@ test("B11 shares stay mounted, and what is remembered of them is", async (t) => 
   await home.writeConfig(await home.text(["CORE"]));
   await home.start();
   await home.untilMounted("CORE");
-  const held = await home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
-  assert.equal(held.code, 0, held.stderr);
+  const override = await home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
+  assert.equal(override.code, 0, override.stderr);
   await home.untilShare("CORE", (share) => share.held === "fallback", SETTLES_MS);
   const moves = await home.logged("share.unmounted");
   const { from, to } = await handOver({ home });

@@ -113,7 +113,7 @@ function testTogether(stories: readonly Story[]): void {
       if (logs !== undefined) {
         const daemon = await rig.daemon();
         await eventually(async () => {
-          const kept = await daemon.ask("logs", { backend: mode }, AbortSignal.timeout(ANSWERS_MS));
+          const kept = await daemon.call("logs", { backend: mode }, AbortSignal.timeout(ANSWERS_MS));
           return JSON.stringify(kept).includes(logs);
         });
       }

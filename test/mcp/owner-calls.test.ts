@@ -15,7 +15,7 @@ test("B7 the owner's process is no other client's, and ends when its backend is 
   const daemon = await rig.daemon();
   const pid = async (): Promise<number> => {
     const asked = { tool: "pid", arguments: {} };
-    const { result, error } = await daemon.ask("call", asked, AbortSignal.timeout(SETTLES_MS));
+    const { result, error } = await daemon.call("call", asked, AbortSignal.timeout(SETTLES_MS));
     const content = result?.["content"];
     assert.ok(Array.isArray(content), JSON.stringify(error));
     return Number(content[0].text);
@@ -43,7 +43,7 @@ test("B7 the owner's process is no other client's, and ends when its backend is 
   assert.equal(code, 0);
   assert.equal((await rig.home.cli(ask)).stdout, stdout);
 
-  await daemon.ask("restart", { backends: ["light"] }, AbortSignal.timeout(SETTLES_MS));
+  await daemon.call("restart", { backends: ["light"] }, AbortSignal.timeout(SETTLES_MS));
   await eventually(async () => !(await rig.processes()).includes(owners));
   const removed = await pid();
   await rig.edit({ backends: {} });

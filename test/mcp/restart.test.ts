@@ -163,7 +163,7 @@ describe("a daemon that ends, and the next one", () => {
 });
 
 async function timelineOf(rig: GatewayRig): Promise<TimelineReport> {
-  return (await rig.daemon()).ask("timeline", null, AbortSignal.timeout(ANSWERS_MS));
+  return (await rig.daemon()).call("timeline", null, AbortSignal.timeout(ANSWERS_MS));
 }
 
 function callsIn({ backends }: TimelineReport): number {

@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import test from "node:test";
 import {
   createInterfaceReader,
-  findWayOut,
+  findOutgoingInterface,
   readInterfaces,
   snapshotOf,
 } from "../../src/network/interfaces.ts";
@@ -40,20 +40,20 @@ const snapshot = snapshotOf(
 );
 
 test("A2 the probe leaves from the interface whose subnet holds the host; the longest prefix wins", () => {
-  assert.deepEqual(findWayOut(snapshot, ip("10.99.1.1"), null), {
+  assert.deepEqual(findOutgoingInterface(snapshot, ip("10.99.1.1"), null), {
     kind: "on_link",
     interfaceName: "tb0",
     localAddress: "10.99.1.2",
     address: "10.99.1.1",
   });
-  const wide = findWayOut(snapshot, ip("10.50.0.1"), null);
+  const wide = findOutgoingInterface(snapshot, ip("10.50.0.1"), null);
   assert.equal(wide.kind === "on_link" && wide.localAddress, "10.0.0.5");
-  const six = findWayOut(snapshot, ip("fd00::77"), null);
+  const six = findOutgoingInterface(snapshot, ip("fd00::77"), null);
   assert.equal(six.kind === "on_link" && six.localAddress, "fd00::2");
 });
 
 test("A2 a host of 127.0.0.0/8 is on the loopback interface", () => {
-  assert.deepEqual(findWayOut(snapshot, ip("127.0.0.2"), null), {
+  assert.deepEqual(findOutgoingInterface(snapshot, ip("127.0.0.2"), null), {
     kind: "on_link",
     interfaceName: "lo",
     localAddress: "127.0.0.1",
@@ -62,25 +62,28 @@ test("A2 a host of 127.0.0.0/8 is on the loopback interface", () => {
 });
 
 test("two interfaces in one subnet: the system chooses, as it will for the mount", () => {
-  assert.deepEqual(findWayOut(snapshot, ip("10.99.2.1"), null), {
+  assert.deepEqual(findOutgoingInterface(snapshot, ip("10.99.2.1"), null), {
     kind: "on_link",
     interfaceName: null,
     localAddress: null,
     address: "10.99.2.1",
   });
-  const chosen = findWayOut(snapshot, ip("10.99.2.1"), "wlan0");
+  const chosen = findOutgoingInterface(snapshot, ip("10.99.2.1"), "wlan0");
   assert.equal(chosen.kind === "on_link" && chosen.localAddress, "10.99.2.3");
 });
 
 test("A2 a configured interface is the one or none", () => {
-  assert.deepEqual(findWayOut(snapshot, ip("10.99.1.1"), "tb1"), { kind: "absent", interfaceName: "tb1" });
-  assert.deepEqual(findWayOut(snapshot, ip("192.168.7.7"), "tb0"), {
+  assert.deepEqual(findOutgoingInterface(snapshot, ip("10.99.1.1"), "tb1"), {
+    kind: "absent",
+    interfaceName: "tb1",
+  });
+  assert.deepEqual(findOutgoingInterface(snapshot, ip("192.168.7.7"), "tb0"), {
     kind: "configured",
     interfaceName: "tb0",
     localAddress: "10.99.1.2",
     address: "192.168.7.7",
   });
-  const without = findWayOut(snapshot, ip("2001:db8::1"), "tb0");
+  const without = findOutgoingInterface(snapshot, ip("2001:db8::1"), "tb0");
   assert.equal(
     without.kind === "configured" && without.localAddress,
     null,
@@ -90,8 +93,8 @@ test("A2 a configured interface is the one or none", () => {
 
 test("a link-local IPv6 host needs its interface: by zone, by configuration, or by there being one", () => {
   for (const way of [
-    findWayOut(snapshot, ip("fe80::9%tb0"), null),
-    findWayOut(snapshot, ip("fe80::9"), "tb0"),
+    findOutgoingInterface(snapshot, ip("fe80::9%tb0"), null),
+    findOutgoingInterface(snapshot, ip("fe80::9"), "tb0"),
   ]) {
     assert.deepEqual(way, {
       kind: "on_link",
@@ -100,16 +103,22 @@ test("a link-local IPv6 host needs its interface: by zone, by configuration, or 
       address: "fe80::9%tb0",
     });
   }
-  const open = findWayOut(snapshot, ip("fe80::9"), null);
+  const open = findOutgoingInterface(snapshot, ip("fe80::9"), null);
   assert.equal(open.kind === "on_link" && open.address, "fe80::9", "two interfaces could be meant");
-  assert.deepEqual(findWayOut(snapshot, ip("fe80::9%tb9"), null), { kind: "absent", interfaceName: "tb9" });
+  assert.deepEqual(findOutgoingInterface(snapshot, ip("fe80::9%tb9"), null), {
+    kind: "absent",
+    interfaceName: "tb9",
+  });
   const one = snapshotOf({ tb0: [entry("fe80::1:1/64")] }, 0);
-  assert.equal(findWayOut(one, ip("fe80::9"), null).kind, "on_link");
+  assert.equal(findOutgoingInterface(one, ip("fe80::9"), null).kind, "on_link");
 });
 
 test("a host that no subnet holds is routed", () => {
-  assert.deepEqual(findWayOut(snapshot, ip("192.168.1.1"), null), { kind: "routed", address: "192.168.1.1" });
-  assert.equal(findWayOut(snapshot, ip("10.200.0.1"), "wg0").kind, "configured");
+  assert.deepEqual(findOutgoingInterface(snapshot, ip("192.168.1.1"), null), {
+    kind: "routed",
+    address: "192.168.1.1",
+  });
+  assert.equal(findOutgoingInterface(snapshot, ip("10.200.0.1"), "wg0").kind, "configured");
 });
 
 test("entries that cannot be understood are left out", () => {

@@ -1,7 +1,7 @@
 // Which failed connections may be macOS's Local Network privacy, and what each part that connects says of them.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { connectReason } from "../../src/gateway/backends/links/http/connect-reason.ts";
+import { connectReason } from "../../src/gateway/backends/transports/http/connect-reason.ts";
 import { snapshotOf } from "../../src/network/interfaces.ts";
 import {
   connectFailure,

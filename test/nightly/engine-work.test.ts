@@ -6,7 +6,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import { startTcpRelay } from "../../src/demo/stage/tcp-relay.ts";
+import { startSimulatedCable } from "../../src/demo/stage/simulated-cable.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { knownBlock, writeKnownFile, wrongBytes } from "../lab/programs/known-bytes.ts";
 import { limits, mounted, PLAIN_NAME } from "../shares/drivers/driver-contract.ts";
@@ -44,7 +44,7 @@ test("A10 a server that resets all connections each two seconds costs no program
   await mkdir(join(disk, "written"));
   await writeKnownFile(join(disk, "large.bin"), BLOCKS, MARK);
   const target = { targetHost: "127.0.0.1", targetPort: bench.rig.serverPort };
-  await using relay = await startTcpRelay({ host: "127.0.0.1", ...target });
+  await using relay = await startSimulatedCable({ host: "127.0.0.1", ...target });
   const outcome = await bench.driver.mount(share, "tb", limits(), { port: relay.port, patienceMs: 20_000 });
   assert.ok(outcome.ok, outcome.ok ? "" : outcome.text);
 

@@ -5,8 +5,8 @@ import { connect } from "node:net";
 import path from "node:path";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { openListener } from "../../src/gateway/front/http/listener.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { openListener } from "../../src/gateway/frontend/http/listener.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sendWhileHandingOver } from "../mcp/idle-connections.ts";
 import { eventually } from "../support/eventually.ts";
@@ -16,7 +16,7 @@ test("B11 through ten handovers every request on an idle connection is answered,
   assert.deepEqual(end, { sent: 400, lost: [], undone: [], twice: [] });
 });
 
-const TAKER = path.join(import.meta.dirname, "../gateway/front/http/fixtures/connection-taker.ts");
+const TAKER = path.join(import.meta.dirname, "../gateway/frontend/http/fixtures/connection-taker.ts");
 /** A server gives a new connection 15 s for its first request, and looks every 5 s. */
 const LATE_MS = 22_000;
 
@@ -25,7 +25,7 @@ test("B11 a connection that was passed on may go on waiting: it is not taken for
     host: "127.0.0.1",
     port: 0,
     clock: systemClock,
-    logger: silentLogger,
+    logger: noopLogger,
     handler: (_request, response) => void response.end("here"),
   });
   const child = fork(TAKER);

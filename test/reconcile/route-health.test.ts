@@ -4,14 +4,14 @@ import {
   BACKOFF_LIMIT_MS,
   backOff,
   CONFIRM_AFTER_MS,
-  foldHealth,
   NO_BACKOFF,
   type RouteHealth,
-  recalledHealth,
+  restoredHealth,
   type Since,
   stableFrom,
   suspect,
   UNKNOWN_HEALTH,
+  updateHealth,
 } from "../../src/reconcile/route-health.ts";
 import { fc } from "../support/properties.ts";
 
@@ -23,7 +23,7 @@ function at(monotonicMs: number, wallMs = WALL + monotonicMs): Since {
 }
 
 function fold(before: RouteHealth, when: Since, answer: "answers" | "tcp" | "nothing") {
-  return foldHealth(
+  return updateHealth(
     before,
     { at: when, reachable: answer !== "nothing", healthy: answer === "answers" },
     GAP_MS,
@@ -74,7 +74,7 @@ describe("route health", () => {
   });
 
   test("Recovery: a restart soon enough goes on with the window, a later one begins it anew", () => {
-    const recalled = recalledHealth(
+    const recalled = restoredHealth(
       { reachableSince: WALL - 20_000, healthySince: WALL - 18_000, observedAt: WALL - 2000 },
       at(500, WALL),
     );
@@ -86,9 +86,9 @@ describe("route health", () => {
 
   test("Recovery: times from the future, or no time of the last look, recall nothing", () => {
     const times = { reachableSince: WALL - 2, healthySince: WALL - 1 };
-    assert.deepEqual(recalledHealth({ ...times, observedAt: null }, at(0, WALL)), UNKNOWN_HEALTH);
-    assert.deepEqual(recalledHealth({ ...times, observedAt: WALL + 1 }, at(0, WALL)), UNKNOWN_HEALTH);
-    const partly = recalledHealth(
+    assert.deepEqual(restoredHealth({ ...times, observedAt: null }, at(0, WALL)), UNKNOWN_HEALTH);
+    assert.deepEqual(restoredHealth({ ...times, observedAt: WALL + 1 }, at(0, WALL)), UNKNOWN_HEALTH);
+    const partly = restoredHealth(
       { reachableSince: WALL - 2, healthySince: WALL + 9, observedAt: WALL },
       at(0, WALL),
     );

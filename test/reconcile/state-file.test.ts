@@ -5,8 +5,8 @@ import { lstat, mkdir, readdir, readFile, rm, stat, symlink, watch, writeFile } 
 import { basename, dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { promisify } from "node:util";
-import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
-import { openMemory } from "../../src/reconcile/state-file.ts";
+import { openStateStore } from "../../src/reconcile/state-file.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/state-store.ts";
 import type { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
@@ -22,10 +22,10 @@ const FULL: ShareMemory = {
   tbReachableSince: START_MS - 30_000,
   tbHealthySince: START_MS - 20_000,
   tbRecoveryPending: true,
-  held: "unmounted",
+  override: "unmounted",
   lastSwitchAt: START_MS - 1,
   lastError: 'host "ü"\nis gone',
-  carriedPort: 40_001,
+  relayPort: 40_001,
   logonsRefusedAt: [START_MS - 50_000, START_MS - 40_000],
   wakeAddresses: ["aa:bb:cc:dd:ee:ff@10.0.0.2"],
   provedNetworks: ["subnet:10.0.0.0/24@10.0.0.2"],
@@ -34,7 +34,7 @@ const FULL: ShareMemory = {
 async function start(t: TestContext, path: string, readOnly = false) {
   const clock = createManualClock(START_MS);
   const logger = createRecordingLogger();
-  const memory = await openMemory({ path, clock, logger, readOnly });
+  const memory = await openStateStore({ path, clock, logger, readOnly });
   t.after(() => memory[Symbol.asyncDispose]());
   return { clock, logger, memory };
 }
@@ -51,8 +51,8 @@ describe("state.json", () => {
   it("A5 has exactly this form", async (t) => {
     const path = await statePath(t);
     const { memory } = await start(t, path);
-    await memory.remember("CORE", FULL);
-    assert.equal(await memory.remember("empty", { ...EMPTY_SHARE_MEMORY, wakeAddresses: [] }), null);
+    await memory.save("CORE", FULL);
+    assert.equal(await memory.save("empty", { ...EMPTY_SHARE_MEMORY, wakeAddresses: [] }), null);
     const expected = `{
   "version": 1,
   "observed_at": "2026-11-20T12:00:00.000Z",
@@ -98,42 +98,42 @@ describe("state.json", () => {
     const path = await statePath(t);
     const first = await start(t, path);
     const names = ["CORE", "__proto__", "constructor", "ü ☃", "a\nb", "", "7"];
-    for (const name of names) await first.memory.remember(name, { ...FULL, lastError: name });
+    for (const name of names) await first.memory.save(name, { ...FULL, lastError: name });
     await first.memory[Symbol.asyncDispose]();
     const second = await start(t, path);
-    const { recollection } = second.memory;
-    assert.deepEqual(new Set(recollection.shares.keys()), new Set(names));
+    const { restored } = second.memory;
+    assert.deepEqual(new Set(restored.shares.keys()), new Set(names));
     for (const name of names) {
-      assert.deepEqual(recollection.shares.get(name), { ...FULL, lastError: name });
+      assert.deepEqual(restored.shares.get(name), { ...FULL, lastError: name });
     }
-    assert.equal(recollection.observedAt, START_MS);
-    assert.equal(recollection.setAside, null);
+    assert.equal(restored.observedAt, START_MS);
+    assert.equal(restored.setAside, null);
     assert.deepEqual(second.logger.lines, []);
   });
 
   it("A5 keeps shares that nobody mentioned yet, and drops forgotten ones", async (t) => {
     const path = await statePath(t);
     const first = await start(t, path);
-    for (const name of ["a", "b", "c"]) await first.memory.remember(name, FULL);
+    for (const name of ["a", "b", "c"]) await first.memory.save(name, FULL);
     await first.memory[Symbol.asyncDispose]();
     const second = await start(t, path);
-    await second.memory.remember("a", EMPTY_SHARE_MEMORY);
+    await second.memory.save("a", EMPTY_SHARE_MEMORY);
     assert.equal(await second.memory.forget("b"), null);
     await second.memory.forget("never there");
     const third = await start(t, path);
-    assert.deepEqual([...third.memory.recollection.shares.keys()], ["a", "c"]);
-    assert.deepEqual(third.memory.recollection.shares.get("c"), FULL);
+    assert.deepEqual([...third.memory.restored.shares.keys()], ["a", "c"]);
+    assert.deepEqual(third.memory.restored.shares.get("c"), FULL);
   });
 
   it("starts empty and writes nothing by itself where there is none", async (t) => {
     const path = await statePath(t);
     const { memory, logger } = await start(t, path);
-    assert.deepEqual(memory.recollection, {
+    assert.deepEqual(memory.restored, {
       shares: new Map(),
       observedAt: null,
       setAside: null,
     });
-    assert.equal(memory.unsavedBecause, null);
+    assert.equal(memory.saveError, null);
     await memory[Symbol.asyncDispose]();
     assert.deepEqual(await readdir(dirname(path)), []);
     assert.deepEqual(logger.lines, []);
@@ -142,12 +142,12 @@ describe("state.json", () => {
   it("moves the time of the last observation on when flushed", async (t) => {
     const path = await statePath(t);
     const { memory, clock } = await start(t, path);
-    await memory.remember("CORE", FULL);
+    await memory.save("CORE", FULL);
     await clock.advance(5_000);
     assert.equal(await memory.flush(), null);
     const { memory: again } = await start(t, path);
-    assert.equal(again.recollection.observedAt, START_MS + 5_000);
-    assert.deepEqual(again.recollection.shares.get("CORE"), FULL);
+    assert.equal(again.restored.observedAt, START_MS + 5_000);
+    assert.deepEqual(again.restored.shares.get("CORE"), FULL);
   });
 });
 
@@ -157,24 +157,22 @@ describe("writes", () => {
     const { memory } = await start(t, path);
     const renames = countRenames(t, dirname(path));
     const outcomes = await Promise.all(
-      Array.from({ length: 50 }, (_, index) =>
-        memory.remember(`S${index}`, { ...FULL, lastSwitchAt: index }),
-      ),
+      Array.from({ length: 50 }, (_, index) => memory.save(`S${index}`, { ...FULL, lastSwitchAt: index })),
     );
     assert.ok(outcomes.every((outcome) => outcome === null));
     const { memory: again } = await start(t, path);
-    assert.equal(again.recollection.shares.size, 50);
+    assert.equal(again.restored.shares.size, 50);
     assert.ok((await renames()) <= 2);
   });
 
   it("disposal waits for what is being written; later calls say that it is closed", async (t) => {
     const path = await statePath(t);
     const { memory } = await start(t, path);
-    const outcome = memory.remember("CORE", FULL);
+    const outcome = memory.save("CORE", FULL);
     await memory[Symbol.asyncDispose]();
     assert.equal(await outcome, null);
     const before = await readFile(path, "utf8");
-    const late = await memory.remember("CORE", EMPTY_SHARE_MEMORY);
+    const late = await memory.save("CORE", EMPTY_SHARE_MEMORY);
     assert.ok(late instanceof Error);
     await memory[Symbol.asyncDispose]();
     assert.equal(await readFile(path, "utf8"), before);
@@ -185,22 +183,22 @@ describe("writes", () => {
     if (disk === null) return;
     const path = join(disk, "state.json");
     const { memory, clock, logger } = await start(t, path);
-    await memory.remember("CORE", FULL);
+    await memory.save("CORE", FULL);
     const before = await readFile(path, "utf8");
     await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });
 
-    const outcome = await memory.remember("CORE", { ...FULL, lastError: "second" });
+    const outcome = await memory.save("CORE", { ...FULL, lastError: "second" });
     assert.ok(outcome instanceof Error);
     assert.match(outcome.message, /ENOSPC/u);
-    assert.equal(memory.unsavedBecause, outcome);
+    assert.equal(memory.saveError, outcome);
     assert.equal(await readFile(path, "utf8"), before);
     assert.deepEqual((await readdir(disk)).sort(), ["ballast", "state.json"]);
-    assert.notEqual(await memory.remember("CORE", { ...FULL, lastError: "third" }), null);
+    assert.notEqual(await memory.save("CORE", { ...FULL, lastError: "third" }), null);
     assert.equal(clock.pendingTimers, 1);
 
     await rm(join(disk, "ballast"));
     await clock.advance(2_000);
-    await eventually(() => memory.unsavedBecause === null);
+    await eventually(() => memory.saveError === null);
     const saved = Object(await load(path));
     assert.equal(saved.shares.CORE.last_error, "third");
     assert.equal(saved.observed_at, "2026-11-20T12:00:02.000Z");
@@ -217,20 +215,20 @@ describe("writes", () => {
     const path = join(disk, "state.json");
     const { memory, clock, logger } = await start(t, path);
     await remountTmpfs(disk, "ro");
-    const outcome = await memory.remember("CORE", FULL);
+    const outcome = await memory.save("CORE", FULL);
     assert.ok(outcome instanceof Error);
     assert.match(outcome.message, /EROFS/u);
     for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
-      const before = memory.unsavedBecause;
+      const before = memory.saveError;
       await clock.advance(seconds * 1_000 - 1);
-      assert.equal(memory.unsavedBecause, before, `before ${seconds} s`);
+      assert.equal(memory.saveError, before, `before ${seconds} s`);
       await clock.advance(1);
-      await eventually(() => memory.unsavedBecause !== before && clock.pendingTimers === 1);
+      await eventually(() => memory.saveError !== before && clock.pendingTimers === 1);
     }
     assert.equal(logger.lines.length, 1);
     await remountTmpfs(disk, "rw");
     await clock.advance(60_000);
-    await eventually(() => memory.unsavedBecause === null);
+    await eventually(() => memory.saveError === null);
     assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
   });
 
@@ -240,14 +238,14 @@ describe("writes", () => {
     const path = join(disk, "state.json");
     const first = await start(t, path);
     await remountTmpfs(disk, "ro");
-    await first.memory.remember("CORE", FULL);
+    await first.memory.save("CORE", FULL);
     await remountTmpfs(disk, "rw");
     await first.memory[Symbol.asyncDispose]();
     assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
     assert.equal(first.clock.pendingTimers, 0);
     const second = await start(t, path);
     await remountTmpfs(disk, "ro");
-    await second.memory.remember("CORE", EMPTY_SHARE_MEMORY);
+    await second.memory.save("CORE", EMPTY_SHARE_MEMORY);
     await second.memory[Symbol.asyncDispose]();
     assert.equal(second.clock.pendingTimers, 0);
   });
@@ -303,17 +301,17 @@ describe("a corrupt state file", () => {
       const path = await statePath(t);
       await writeFile(path, text);
       const { memory, logger } = await start(t, path);
-      const aside = memory.recollection.setAside;
+      const aside = memory.restored.setAside;
       assert.equal(aside, `${path}.corrupt-2026-11-20T12-00-00.000Z`);
       assert.equal(await readFile(aside, "utf8"), text);
-      assert.equal(memory.recollection.shares.size, 0);
+      assert.equal(memory.restored.shares.size, 0);
       assert.equal(logger.lines.length, 1);
       assert.equal(logger.lines[0]?.level, "error");
       assert.ok(
         typeof logger.lines[0]?.fields["reason"] === "string" && logger.lines[0].fields["reason"] !== "",
       );
       const again = await start(t, path);
-      assert.equal(again.memory.recollection.setAside, null);
+      assert.equal(again.memory.restored.setAside, null);
       assert.deepEqual(again.logger.lines, []);
     });
   }
@@ -321,7 +319,7 @@ describe("a corrupt state file", () => {
   it("A5 loses only the records that are wrong, says which, and saves the others", async (t) => {
     const path = await statePath(t);
     const whole = await start(t, path);
-    for (const name of ["CORE", "MEDIA", "BACKUP"]) await whole.memory.remember(name, FULL);
+    for (const name of ["CORE", "MEDIA", "BACKUP"]) await whole.memory.save(name, FULL);
     await whole.memory[Symbol.asyncDispose]();
     const state = Object(await load(path));
     state.shares.MEDIA.active_interface = "wifi";
@@ -329,8 +327,8 @@ describe("a corrupt state file", () => {
     await writeFile(path, JSON.stringify(state));
 
     const { memory, logger } = await start(t, path);
-    assert.deepEqual([...memory.recollection.shares], [["CORE", FULL]]);
-    assert.equal(memory.recollection.observedAt, START_MS);
+    assert.deepEqual([...memory.restored.shares], [["CORE", FULL]]);
+    assert.equal(memory.restored.observedAt, START_MS);
     const { fields } = logger.lines[0] ?? assert.fail("nothing was logged");
     assert.deepEqual(fields["kept_shares"], ["CORE"]);
     assert.match(String(fields["lost_shares"]), /MEDIA: .*active_interface.*BACKUP: .*held/u);
@@ -411,13 +409,13 @@ describe("looking only", () => {
   it("reads, and changes nothing whatever it finds", async (t) => {
     const path = await statePath(t);
     const writer = await start(t, path);
-    await writer.memory.remember("CORE", FULL);
+    await writer.memory.save("CORE", FULL);
     const leftover = `.state.json.${2 ** 22 + 1}-0123456789ab.tmp`;
     await writeFile(join(dirname(path), leftover), "");
     const { memory } = await start(t, path, true);
-    assert.deepEqual(memory.recollection.shares.get("CORE"), FULL);
+    assert.deepEqual(memory.restored.shares.get("CORE"), FULL);
     const before = await readFile(path, "utf8");
-    assert.equal(await memory.remember("CORE", EMPTY_SHARE_MEMORY), null);
+    assert.equal(await memory.save("CORE", EMPTY_SHARE_MEMORY), null);
     await memory.forget("CORE");
     await memory.flush();
     await memory[Symbol.asyncDispose]();
@@ -425,7 +423,7 @@ describe("looking only", () => {
 
     await writeFile(path, "{");
     const corrupt = await start(t, path, true);
-    assert.equal(corrupt.memory.recollection.setAside, null);
+    assert.equal(corrupt.memory.restored.setAside, null);
     assert.equal(corrupt.logger.lines[0]?.level, "error");
     assert.equal(await readFile(path, "utf8"), "{");
     assert.deepEqual((await readdir(dirname(path))).sort(), [leftover, "state.json"]);
@@ -436,10 +434,10 @@ describe("kill -9", () => {
   it("A5 leaves a whole state: each is another file in the place of the one before", async (t) => {
     const path = await statePath(t);
     const first = await start(t, path);
-    await first.memory.remember("CORE", FULL);
+    await first.memory.save("CORE", FULL);
     await assertReplacedWhole(path, async () => {
       const { memory } = await start(t, path);
-      assert.equal(await memory.remember("CORE", EMPTY_SHARE_MEMORY), null);
+      assert.equal(await memory.save("CORE", EMPTY_SHARE_MEMORY), null);
     });
   });
 });

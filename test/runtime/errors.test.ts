@@ -5,10 +5,10 @@ import { describe, it } from "node:test";
 import {
   ERROR_CODES,
   errorText,
-  expecting,
   isOwnError,
   isSystemError,
   MountaineerError,
+  recoverFrom,
   systemErrorCode,
 } from "../../src/runtime/errors.ts";
 
@@ -82,15 +82,15 @@ describe("errors", () => {
 
   it("that are expected become a value, and all others are thrown again", async () => {
     const missing = readFile("/nonexistent/file");
-    assert.equal(await missing.catch(expecting("ENOENT", null)), null);
-    assert.deepEqual(await missing.catch(expecting(["ENOTDIR", "ENOENT"], [])), []);
-    assert.equal(await missing.catch(expecting(isSystemError)), undefined);
-    await assert.rejects(missing.catch(expecting("ENOTDIR", null)), { code: "ENOENT" });
-    await assert.rejects(missing.catch(expecting(isOwnError, null)), { code: "ENOENT" });
+    assert.equal(await missing.catch(recoverFrom("ENOENT", null)), null);
+    assert.deepEqual(await missing.catch(recoverFrom(["ENOTDIR", "ENOENT"], [])), []);
+    assert.equal(await missing.catch(recoverFrom(isSystemError)), undefined);
+    await assert.rejects(missing.catch(recoverFrom("ENOTDIR", null)), { code: "ENOENT" });
+    await assert.rejects(missing.catch(recoverFrom(isOwnError, null)), { code: "ENOENT" });
     const own = Promise.reject(new MountaineerError("fleet_off", "no"));
-    assert.equal(await own.catch(expecting("fleet_off", 1)), 1);
-    assert.equal(await own.catch(expecting(isOwnError, 2)), 2);
+    assert.equal(await own.catch(recoverFrom("fleet_off", 1)), 1);
+    assert.equal(await own.catch(recoverFrom(isOwnError, 2)), 2);
     const other = Promise.reject(new TypeError("a mistake"));
-    await assert.rejects(other.catch(expecting(isSystemError, null)), TypeError);
+    await assert.rejects(other.catch(recoverFrom(isSystemError, null)), TypeError);
   });
 });

@@ -5,9 +5,9 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { dropOldest } from "../../src/runtime/bounded-map.ts";
 import { createBus } from "../../src/runtime/bus.ts";
+import { coalesce } from "../../src/runtime/coalesce.ts";
 import { createDisposalStack } from "../../src/runtime/disposal.ts";
-import { FleetingMap, FleetingSet } from "../../src/runtime/fleeting.ts";
-import { onceMore } from "../../src/runtime/once-more.ts";
+import { ShortLivedMap, ShortLivedSet } from "../../src/runtime/short-lived.ts";
 import { eventually } from "../support/eventually.ts";
 
 function start() {
@@ -110,8 +110,8 @@ function shareLeft(registry: Registry): number {
 describe("what comes and goes with every call", () => {
   it("does not stay until the next full collection, as nearly all does in a plain Map", () => {
     const plain = new Map<number, object>();
-    const map = new FleetingMap<number, object>();
-    const set = new FleetingSet<object>();
+    const map = new ShortLivedMap<number, object>();
+    const set = new ShortLivedSet<object>();
     const ofPlain = shareLeft({ add: (id, value) => plain.set(id, value), delete: (id) => plain.delete(id) });
     const ofMap = shareLeft({ add: (id, value) => map.set(id, value), delete: (id) => map.delete(id) });
     const ofSet = shareLeft({ add: (_, value) => set.add(value), delete: (_, value) => set.delete(value) });
@@ -121,8 +121,8 @@ describe("what comes and goes with every call", () => {
   });
 
   it("is found, told and taken out as in a Map and a Set", () => {
-    const map = new FleetingMap<number, string>();
-    const set = new FleetingSet<number>();
+    const map = new ShortLivedMap<number, string>();
+    const set = new ShortLivedSet<number>();
     for (let id = 0; id < MANY; id++) {
       map.set(id, `value ${id}`);
       set.add(id);
@@ -155,8 +155,8 @@ describe("what comes and goes with every call", () => {
   });
 
   it("is told whole, whatever comes and goes meanwhile", () => {
-    const map = new FleetingMap<number, number>();
-    const set = new FleetingSet<number>();
+    const map = new ShortLivedMap<number, number>();
+    const set = new ShortLivedSet<number>();
     for (let id = 0; id < IN_FLIGHT; id++) {
       map.set(id, id);
       set.add(id);
@@ -196,7 +196,7 @@ test("the entries that came first go, and those that were inserted anew stay", (
 test("work is done one at a time, once more when it was asked for meanwhile, and no more after the signal", async () => {
   const stop = new AbortController();
   const begun: PromiseWithResolvers<void>[] = [];
-  const ask = onceMore(() => {
+  const ask = coalesce(() => {
     begun.push(Promise.withResolvers<void>());
     return begun.at(-1)?.promise ?? Promise.resolve();
   }, stop.signal);

@@ -1,15 +1,19 @@
 // A simulated carrier and proof of servers for the simulated world: what is carried, and which server is behind a route.
 
-import type { CarriedPhase } from "../../src/carrier/carrier.ts";
 import { backOff, NO_BACKOFF } from "../../src/reconcile/route-health.ts";
-import type { CarriedSeen, RouteSeen, TrustSeen } from "../../src/shares/policy/share-seen.ts";
+import type { RelayPhase } from "../../src/relay/relay.ts";
+import type {
+  IdentityObservation,
+  RelayObservation,
+  RouteObservation,
+} from "../../src/shares/policy/share-observation.ts";
 import { ROUTE_NAMES, type RouteName } from "../../src/shares/share-spec.ts";
 import type { HostState, SimMount } from "./world.ts";
 
 export const PATIENCE_MS = 60_000;
 
 export interface SimCarried {
-  phase: CarriedPhase;
+  phase: RelayPhase;
   /** The server whose files are open on it. */
   server: string;
   lastAnswerAtMs: number | null;
@@ -20,7 +24,7 @@ export interface SimCarried {
 interface Proof {
   readonly endsAtMs: number;
   readonly routes: readonly RouteName[];
-  readonly verdict: () => Exclude<TrustSeen["state"], "unasked">;
+  readonly verdict: () => Exclude<IdentityObservation["state"], "unasked">;
 }
 
 export class SimCarrier {
@@ -29,7 +33,7 @@ export class SimCarrier {
   proofTakesMs = 100;
   /** As the server has it. */
   encrypted = false;
-  limit: NonNullable<CarriedSeen["limit"]> | null = null;
+  limit: NonNullable<RelayObservation["limit"]> | null = null;
   /** Proofs cannot be made: a wrong password, an empty root. */
   unprovable = false;
   /** What a proof that failed says; null: nothing. */
@@ -38,7 +42,7 @@ export class SimCarrier {
   deaf = false;
 
   readonly #proved: Record<RouteName, boolean> = { tb: false, fallback: false };
-  #state: TrustSeen["state"] = "unasked";
+  #state: IdentityObservation["state"] = "unasked";
   #proof: Proof | null = null;
   #backoff = NO_BACKOFF;
 
@@ -85,7 +89,7 @@ export class SimCarrier {
     carried.unansweredSinceMs = null;
   }
 
-  seen({ phase, lastAnswerAtMs, unansweredSinceMs, lostAtMs }: SimCarried): CarriedSeen {
+  seen({ phase, lastAnswerAtMs, unansweredSinceMs, lostAtMs }: SimCarried): RelayObservation {
     return {
       port: 40_000,
       phase,
@@ -101,11 +105,11 @@ export class SimCarrier {
   }
 
   note(
-    routes: Readonly<Record<RouteName, RouteSeen>>,
+    routes: Readonly<Record<RouteName, RouteObservation>>,
     mount: SimMount | null,
     wanted: boolean,
     nowMs: number,
-  ): TrustSeen {
+  ): IdentityObservation {
     this.#endProof(nowMs);
     const up = ROUTE_NAMES.filter((route) => routes[route].probe.verdict === "answers");
     for (const route of ROUTE_NAMES) {
@@ -119,7 +123,7 @@ export class SimCarrier {
     if (wanted && nowMs >= this.#backoff.notBeforeMs) this.#begin(up, carried, nowMs);
     return {
       state: this.#state,
-      asking: this.#proof !== null,
+      isProving: this.#proof !== null,
       text: this.#state === "same" ? null : this.says,
       proved: { ...this.#proved },
     };
@@ -129,7 +133,7 @@ export class SimCarrier {
     const unproved = up.filter((route) => !this.#proved[route]);
     if (this.#proof !== null || unproved.length === 0 || (up.length < 2 && carried === undefined)) return;
     const before = carried?.server ?? null;
-    const verdict = (): Exclude<TrustSeen["state"], "unasked"> => {
+    const verdict = (): Exclude<IdentityObservation["state"], "unasked"> => {
       if (this.unprovable) return "unproved";
       const servers = new Set(up.map((route) => this.servers[route]));
       return servers.size > 1 || (before !== null && !servers.has(before)) ? "different" : "same";

@@ -1,26 +1,26 @@
 // A simulated world for one share: hosts, links, mounts, files, a person, others who mount, and a daemon that looks,
 // decides and steps as src/shares/engine/observe.ts and share-cycle.ts do, in simulated time.
 import assert from "node:assert/strict";
-import type { Wake } from "../../src/reconcile/lane.ts";
-import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
-import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../src/reconcile/route-health.ts";
-import type { MoveOutcome } from "../../src/shares/drivers/carriage.ts";
+import type { NextRun } from "../../src/reconcile/reconcile-loop.ts";
+import { NO_BACKOFF, restoredHealth, UNKNOWN_HEALTH } from "../../src/reconcile/route-health.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/state-store.ts";
 import type { FoundMount, MountOutcome, UnmountOutcome } from "../../src/shares/drivers/mount-driver.ts";
+import type { MoveOutcome } from "../../src/shares/drivers/relay-contract.ts";
 import { type Decision, decide } from "../../src/shares/policy/decide.ts";
 import type { DecideInput } from "../../src/shares/policy/decision-builder.ts";
-import { type LaneState, NEW_LANE_STATE } from "../../src/shares/policy/lane-state.ts";
-import type { RequestOutcome, ShareRequest } from "../../src/shares/policy/share-request.ts";
+import { INITIAL_STATE, type ReconcileState } from "../../src/shares/policy/reconcile-state.ts";
 import type {
-  CarrySeen,
-  MountSeen,
-  OpenFilesSeen,
-  RouteSeen,
-  ShareSeen,
-  StepSeen,
-} from "../../src/shares/policy/share-seen.ts";
+  MountObservation,
+  OpenFilesObservation,
+  RelayEligibility,
+  RouteObservation,
+  ShareObservation,
+  StepObservation,
+} from "../../src/shares/policy/share-observation.ts";
+import type { RequestOutcome, ShareRequest } from "../../src/shares/policy/share-request.ts";
 import type { NewTransition } from "../../src/shares/policy/share-transitions.ts";
 import type { Step } from "../../src/shares/policy/step.ts";
-import type { Look } from "../../src/shares/prober/prober.ts";
+import type { MountCheck } from "../../src/shares/prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
 
 import { routeTo, shareSpec } from "./share-spec.ts";
@@ -41,12 +41,12 @@ export interface SimMount {
   answersAlways?: boolean;
   /** It stays while its route moves beneath it. */
   carried?: SimCarried;
-  look: Look;
+  check: MountCheck;
 }
 
 export interface Taken {
   readonly step: Step;
-  readonly operation: LaneState["operation"];
+  readonly operation: ReconcileState["operation"];
   readonly atMs: number;
 }
 
@@ -83,12 +83,12 @@ export class World {
   readonly hosts: Record<RouteName, HostState> = { tb: "answers", fallback: "answers" };
   mounts: SimMount[] = [];
   taken: FoundMount | null = null;
-  linkBlocked: ShareSeen["linkBlocked"] = null;
-  driverProblem: ShareSeen["driverProblem"] = null;
+  linkBlocked: ShareObservation["linkBlocked"] = null;
+  driverProblem: ShareObservation["driverProblem"] = null;
   /** Why it cannot be carried now. */
   unable: string | null = null;
   /** What is known of the login; undefined: nothing is asked of it. */
-  logon: ShareSeen["logon"] = undefined;
+  logon: ShareObservation["login"] = undefined;
   /** Processes that hold files open on the mount. */
   holders: number[] = [];
   /** The daemon runs programs on the share, which need so long to end once they are to make room; null: it runs none. */
@@ -128,23 +128,23 @@ export class World {
   memory: ShareMemory = EMPTY_SHARE_MEMORY;
   /** What the state file has, when its last write is lost. */
   memoryBefore: ShareMemory = EMPTY_SHARE_MEMORY;
-  state: LaneState = NEW_LANE_STATE;
+  state: ReconcileState = INITIAL_STATE;
   request: ShareRequest | null = null;
   readonly outcomes: RequestOutcome[] = [];
-  wake: Wake | null = null;
+  wake: NextRun | null = null;
   nextTickMs: number;
   last: Decision | null = null;
-  lastSeen: ShareSeen | null = null;
+  lastSeen: ShareObservation | null = null;
   readonly taking: Taken[] = [];
   readonly transitions: NewTransition[] = [];
   memoryWrites = 0;
   cycles = 0;
   /** Checks promises after each decision. */
-  onDecision: (decision: Decision, seen: ShareSeen, world: World) => void = () => {};
+  onDecision: (decision: Decision, observed: ShareObservation, world: World) => void = () => {};
 
   readonly carrier = new SimCarrier();
   #ids = 0;
-  #files: OpenFilesSeen | null = null;
+  #files: OpenFilesObservation | null = null;
   #resets = false;
 
   constructor(change: Partial<SharePolicy> = {}) {
@@ -162,7 +162,7 @@ export class World {
       hung: this.newMountsHang,
       processGone: false,
       errno: null,
-      look: { state: "never" },
+      check: { state: "never" },
       ...change,
     };
     this.mounts.push(mount);
@@ -171,7 +171,7 @@ export class World {
 
   /** The mount that is ours to look after. */
   get mount(): SimMount | null {
-    const isLive = ({ look }: SimMount): boolean => look.state === "answered" && look.errno === null;
+    const isLive = ({ check }: SimMount): boolean => check.state === "answered" && check.errno === null;
     const { mountPath } = this.spec;
     return (
       this.mounts.find(({ path }) => path === mountPath) ?? this.mounts.find(isLive) ?? this.mounts[0] ?? null
@@ -261,7 +261,13 @@ export class World {
   }
 
   ask(request: Partial<ShareRequest> & Pick<ShareRequest, "kind">, waitMs = 15_000): this {
-    const base = { force: false, hold: true, to: "auto", wait: false, waitUntilMs: this.nowMs + waitMs };
+    const base = {
+      force: false,
+      keepUnmounted: true,
+      to: "auto",
+      wait: false,
+      waitUntilMs: this.nowMs + waitMs,
+    };
     this.request = { ...base, ...request } as ShareRequest;
     return this.cycle(this.nowMs);
   }
@@ -272,12 +278,12 @@ export class World {
     const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = this.memory;
     const now = { monotonicMs: this.nowMs, wallMs: this.wallMs };
     const observedAt = this.lastSeen?.wallMs ?? null;
-    const tb = recalledHealth({ reachableSince, healthySince, observedAt }, now);
-    this.state = { ...NEW_LANE_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
+    const tb = restoredHealth({ reachableSince, healthySince, observedAt }, now);
+    this.state = { ...INITIAL_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
     this.request = null;
     this.wake = null;
     this.nextTickMs = this.nowMs;
-    for (const mount of this.mounts) mount.look = { state: "never" };
+    for (const mount of this.mounts) mount.check = { state: "never" };
   }
 
   cycle(asOfMs: number): this {
@@ -296,14 +302,14 @@ export class World {
 
   #run(asOfMs: number): void {
     this.#files = null;
-    let seen: ShareSeen = { ...this.#observe(asOfMs), wanted: this.wanted };
+    let observed: ShareObservation = { ...this.#observe(asOfMs), wanted: this.wanted };
     this.wanted = false;
     for (let steps = 0; ; steps++) {
-      const decision = this.#decide(seen);
-      this.#keep(decision, seen);
-      seen = { ...seen, wanted: false };
+      const decision = this.#decide(observed);
+      this.#keep(decision, observed);
+      observed = { ...observed, wanted: false };
       if (decision.step === null) {
-        this.wake = decision.wake;
+        this.wake = decision.nextRun;
         return;
       }
       assert.ok(
@@ -311,11 +317,11 @@ export class World {
         `more than ${MAX_STEPS} steps in a cycle: ${this.stepKinds.slice(-16).join(", ")}`,
       );
       this.taking.push({ step: decision.step, operation: decision.state.operation, atMs: this.nowMs });
-      seen = this.#perform(decision.step, seen);
+      observed = this.#perform(decision.step, observed);
     }
   }
 
-  #decide(seen: ShareSeen): Decision {
+  #decide(observed: ShareObservation): Decision {
     const { spec, policy, memory, state, request } = this;
     const input: DecideInput = {
       spec,
@@ -323,7 +329,7 @@ export class World {
       cacheMs: CACHE_MS,
       mayWaitForPermission: this.mayWaitForPermission,
       programsRun: this.programsRun,
-      seen,
+      observed,
       memory,
       state,
       request,
@@ -335,7 +341,7 @@ export class World {
     return decision;
   }
 
-  #keep(decision: Decision, seen: ShareSeen): void {
+  #keep(decision: Decision, observed: ShareObservation): void {
     if (decision.memory !== this.memory) {
       this.memoryBefore = this.memory;
       this.memoryWrites++;
@@ -343,10 +349,10 @@ export class World {
     this.memory = decision.memory;
     this.state = decision.state;
     this.last = decision;
-    if (decision.step?.kind !== "check_open_files") this.#keepRoom(decision.room !== "free");
-    this.lastSeen = seen;
+    if (decision.step?.kind !== "check_open_files") this.#keepRoom(decision.programs !== "free");
+    this.lastSeen = observed;
     this.transitions.push(...decision.transitions);
-    this.onDecision(decision, seen, this);
+    this.onDecision(decision, observed, this);
     if (decision.outcome !== null) {
       if (this.request !== null) this.outcomes.push(decision.outcome);
       this.request = null;
@@ -358,11 +364,11 @@ export class World {
     this.#roomSinceMs = isWanted ? (this.#roomSinceMs ?? this.nowMs) : null;
   }
 
-  #observe(asOfMs: number): ShareSeen {
+  #observe(asOfMs: number): ShareObservation {
     const { mount } = this;
     if (mount !== null) this.carrier.watch(mount, this.hosts, this.nowMs);
     if (mount !== null) this.#refreshLook(mount);
-    const lookBefore = mount?.look ?? { state: "never" };
+    const lookBefore = mount?.check ?? { state: "never" };
     const lookStarted = mount !== null && this.#startLook(mount);
     const silent = [this.hosts.tb, this.hosts.fallback].some(
       (host) => host === "silent" || host === "wedged",
@@ -372,49 +378,49 @@ export class World {
     if (silent) this.pass(CONNECT_TIMEOUT_MS);
     const verdict = mount === null || mount.route === null ? null : routes[mount.route].probe.verdict;
     const hostGone = verdict === "gone" || (verdict === "silent" && mount?.carried !== undefined);
-    if (mount !== null && lookStarted && !hostGone && mount.look.state === "pending") {
+    if (mount !== null && lookStarted && !hostGone && mount.check.state === "pending") {
       this.pass(Math.max(0, startedMs + LOOK_WAIT_MS - this.nowMs));
     }
-    const look = hostGone ? lookBefore : (mount?.look ?? { state: "never" });
+    const check = hostGone ? lookBefore : (mount?.check ?? { state: "never" });
     return {
       atMs: this.nowMs,
       wallMs: this.wallMs,
       routes,
       configured: routes,
-      mount: mount === null ? null : this.#seenMount(mount, look),
-      carry: this.#seenCarry(routes, mount),
-      twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
-      taken: this.taken,
+      mount: mount === null ? null : this.#seenMount(mount, check),
+      relayEligibility: this.#seenCarry(routes, mount),
+      duplicates: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
+      occupant: this.taken,
       driverProblem: this.driverProblem,
-      oneAddress: null,
+      sharedAddress: null,
       openFiles: null,
       unsent: this.state.unsentWatched ? [...this.unsent] : null,
       linkBlocked: this.linkBlocked,
-      away: this.away,
+      offNetwork: this.away,
       hardware: Object.values(routes).some(({ probe }) => probe.verdict === "answers") ? this.hardware : [],
       ...this.#seenLogon(),
       lastStep: null,
     };
   }
 
-  #seenLogon(): Pick<ShareSeen, "logon"> {
-    return this.logon === undefined ? {} : { logon: this.logon };
+  #seenLogon(): Pick<ShareObservation, "login"> {
+    return this.logon === undefined ? {} : { login: this.logon };
   }
 
-  #seenMount(mount: SimMount, look: Look): MountSeen {
+  #seenMount(mount: SimMount, check: MountCheck): MountObservation {
     const found = this.#found(mount);
     return mount.carried === undefined
-      ? { found, look }
-      : { found, look, carried: this.carrier.seen(mount.carried) };
+      ? { found, check }
+      : { found, check, relayed: this.carrier.seen(mount.carried) };
   }
 
-  #seenCarry(routes: ShareSeen["routes"], mount: SimMount | null): CarrySeen | null {
+  #seenCarry(routes: ShareObservation["routes"], mount: SimMount | null): RelayEligibility | null {
     if (this.policy.carry === "off") return null;
     const wanted = mount === null || mount.processGone || mount.carried !== undefined;
-    return { unable: this.unable, trust: this.carrier.note(routes, mount, wanted, this.nowMs) };
+    return { obstacle: this.unable, identity: this.carrier.note(routes, mount, wanted, this.nowMs) };
   }
 
-  #probe(route: RouteName, atMs: number): RouteSeen {
+  #probe(route: RouteName, atMs: number): RouteObservation {
     const { host, folder } = this.spec.routes[route];
     const state = host === null && folder === null ? "not configured" : this.hosts[route];
     const verdict =
@@ -448,24 +454,24 @@ export class World {
   }
 
   #refreshLook(mount: SimMount): void {
-    const { look } = mount;
-    if (look.state !== "pending") return;
+    const { check } = mount;
+    if (check.state !== "pending") return;
     const answer = this.#answer(mount);
-    const waited = this.nowMs - look.startedAtMs;
+    const waited = this.nowMs - check.startedAtMs;
     const endsItself = !mount.hung && mount.carried === undefined;
     const timedOut = answer === "nothing" && endsItself && waited >= DRIVER_TIMEOUT_MS;
     if (answer === "nothing" && !timedOut) return;
-    mount.look = { ...look, state: "answered", finishedAtMs: this.nowMs, errno: timedOut ? "EIO" : answer };
+    mount.check = { ...check, state: "answered", finishedAtMs: this.nowMs, errno: timedOut ? "EIO" : answer };
   }
 
   #startLook(mount: SimMount): boolean {
-    const { look } = mount;
-    if (look.state === "pending") return true;
+    const { check } = mount;
+    if (check.state === "pending") return true;
     const { carried } = mount;
     if (carried && (carried.phase !== "carrying" || carried.unansweredSinceMs !== null)) return false;
-    const proved = look.state === "answered" && look.errno === null;
-    if (proved && this.nowMs - look.finishedAtMs < CACHE_MS) return false;
-    mount.look = { state: "pending", startedAtMs: this.nowMs };
+    const proved = check.state === "answered" && check.errno === null;
+    if (proved && this.nowMs - check.finishedAtMs < CACHE_MS) return false;
+    mount.check = { state: "pending", startedAtMs: this.nowMs };
     this.#refreshLook(mount);
     return true;
   }
@@ -475,11 +481,11 @@ export class World {
     return { id, path, source, sameShare: true, route, processGone, madeByDriver: ours };
   }
 
-  #perform(step: Step, before: ShareSeen): ShareSeen {
+  #perform(step: Step, before: ShareObservation): ShareObservation {
     const startedMs = this.nowMs;
     const happen = this.duringStep;
     this.duringStep = null;
-    const after = (lastStep: StepSeen | null): ShareSeen => {
+    const after = (lastStep: StepObservation | null): ShareObservation => {
       happen?.();
       if (this.killDuringStep) {
         this.killDuringStep = false;
@@ -493,8 +499,8 @@ export class World {
         ...(lastStep === null
           ? { openFiles: this.#files, driverProblem: this.driverProblem }
           : {
-              mount: mount === null ? null : this.#seenMount(mount, mount.look),
-              twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
+              mount: mount === null ? null : this.#seenMount(mount, mount.check),
+              duplicates: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
             }),
         ...this.#seenLogon(),
         lastStep,
@@ -536,7 +542,7 @@ export class World {
     return `silent for ${this.#silences % 2 === 0 ? 300 : 800} ms`;
   }
 
-  #check(): OpenFilesSeen {
+  #check(): OpenFilesObservation {
     const atMs = this.nowMs;
     this.pass(this.checkTakesMs);
     const unsent = [...this.unsent];

@@ -127,7 +127,7 @@ export async function createTestHome({
     },
     async glance() {
       const daemon = await connectToDaemon(home);
-      return daemon === null ? null : await daemon.ask("status", null, AbortSignal.timeout(ANSWERS_MS));
+      return daemon === null ? null : await daemon.call("status", null, AbortSignal.timeout(ANSWERS_MS));
     },
     async untilShare(name, holds, expectedMs) {
       let last: unknown = null;

@@ -1,5 +1,5 @@
 // Sessions as they are kept on disk, made from a number.
-import type { SessionRecord } from "../../src/gateway/front/session/session-record.ts";
+import type { SessionRecord } from "../../src/gateway/frontend/session/session-record.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 
 export function hashOf(number: number): string {

@@ -1,7 +1,7 @@
 // A program that keeps one session after the other in the file it is given, and drops every other one, until it is
 // killed. What is durable it prints: a number a line.
-import { SessionLines } from "../../src/gateway/front/session/session-file.ts";
-import { silentLogger as logger } from "../../src/runtime/log/log.ts";
+import { SessionLines } from "../../src/gateway/frontend/session/session-file.ts";
+import { noopLogger as logger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { hashOf, recordOf } from "./session-records.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { readConfigBytes } from "../../src/config/read/load.ts";
 import type { SyncSettings } from "../../src/config/snapshot.ts";
-import { silentLogger } from "../../src/runtime/log/log.ts";
+import { noopLogger } from "../../src/runtime/log/log.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
 import type { Detection } from "../../src/sync/sync-settings.ts";
@@ -44,7 +44,7 @@ async function watchReally(
     file: createLocalFile(path, readConfigBytes),
     settings: { ...DEFAULT_SYNC_SETTINGS, pollIntervalMs: 50, debounceMs: 100, ...settings },
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     first: { sha256: sha256(loaded), snapshot: null },
     lookDeadlineMs,
     async load(bytes) {

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   decideReload,
+  type FileObservation,
   type LoadedContent,
-  type ReloadLook,
+  type ReloadCheck,
   type ReloadMemory,
   retryDelayMs,
-  type SeenFile,
 } from "../../src/sync/decide-reload.ts";
 import { createQuietWindow } from "../../src/sync/quiet-window.ts";
 import { createSyncEvents, syncEvent } from "../../src/sync/sync-event.ts";
@@ -15,7 +15,7 @@ import { createManualClock } from "../support/manual-clock.ts";
 import { fc } from "../support/properties.ts";
 
 type Loaded = LoadedContent<null> | null;
-const content = (sha256: string, text = sha256, loaded: Loaded = null): SeenFile<null> => ({
+const content = (sha256: string, text = sha256, loaded: Loaded = null): FileObservation<null> => ({
   kind: "content",
   sha256,
   inode: "1",
@@ -26,17 +26,17 @@ const RIGHT: Loaded = { ok: true, snapshot: null };
 const WRONG: Loaded = { ok: false, reason: "line 3", mistakes: [] };
 const MEMORY: ReloadMemory = { runningSha256: "run", expectedSha256: null, problem: null };
 const REJECTED = { ...MEMORY, problem: { kind: "rejected", sha256: "bad" } } as const;
-const CUT = { ok: true, snapshot: null, held: "it was emptied" } as const;
-const HELD = { ...MEMORY, problem: { kind: "cut_short", sha256: "cut" } } as const;
+const CUT = { ok: true, snapshot: null, suspect: "it was emptied" } as const;
+const SUSPECT = { ...MEMORY, problem: { kind: "cut_short", sha256: "cut" } } as const;
 const FAILED = { ...MEMORY, problem: { kind: "failed", sha256: "new" } } as const;
 const UNREADABLE = { ...MEMORY, problem: { kind: "unreadable", sha256: null } } as const;
 const EXPECTING = { ...MEMORY, expectedSha256: "run" };
-const UNASKED: ReloadLook = { asked: false, noticed: false, second: false };
-const NOTICED: ReloadLook = { asked: false, noticed: true, second: false };
-const ASKED: ReloadLook = { asked: true, noticed: true, second: false };
-const SECOND: ReloadLook = { asked: false, noticed: true, second: true };
+const UNASKED: ReloadCheck = { asked: false, noticed: false, second: false };
+const NOTICED: ReloadCheck = { asked: false, noticed: true, second: false };
+const ASKED: ReloadCheck = { asked: true, noticed: true, second: false };
+const SECOND: ReloadCheck = { asked: false, noticed: true, second: true };
 
-const TABLE: readonly [string, SeenFile<null>, ReloadMemory, ReloadLook, string][] = [
+const TABLE: readonly [string, FileObservation<null>, ReloadMemory, ReloadCheck, string][] = [
   ["B3 a missing file is no change", { kind: "missing" }, MEMORY, NOTICED, "rest"],
   ["B3 a missing file is no change, asked or not", { kind: "missing" }, MEMORY, ASKED, "rest"],
   ["B3 a missing file does not mend a rejected one", { kind: "missing" }, REJECTED, NOTICED, "rest"],
@@ -67,9 +67,9 @@ const TABLE: readonly [string, SeenFile<null>, ReloadMemory, ReloadLook, string]
     SECOND,
     "hold",
   ],
-  ["B12 what is held is not tried again", content("cut", "cut", CUT), HELD, NOTICED, "rest"],
-  ["B12 what is held runs when a person says so", content("cut", "cut", CUT), HELD, ASKED, "apply"],
-  ["B12 other bytes than those that are held", content("new"), HELD, NOTICED, "load"],
+  ["B12 what is held is not tried again", content("cut", "cut", CUT), SUSPECT, NOTICED, "rest"],
+  ["B12 what is held runs when a person says so", content("cut", "cut", CUT), SUSPECT, ASKED, "apply"],
+  ["B12 other bytes than those that are held", content("new"), SUSPECT, NOTICED, "load"],
   ["B4 other bytes after rejected ones", content("new"), REJECTED, NOTICED, "load"],
   ["B4 bytes that failed for a passing reason", content("new"), FAILED, UNASKED, "load"],
   ["B1 new bytes", content("new"), MEMORY, NOTICED, "load"],

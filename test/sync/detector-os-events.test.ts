@@ -124,24 +124,24 @@ test("B2 a look asked for during another sees what came meanwhile, and after the
   const { clock, seen, detector } = startOn(t, file, file.events);
   await detector.look();
   const stat = file.stat.bind(file);
-  let held: PromiseWithResolvers<void> | null = null;
+  let paused: PromiseWithResolvers<void> | null = null;
   // Answers late what was so when it was asked.
   Object.assign(file, {
     stat: async (signal: AbortSignal) => {
       const found = await stat(signal);
-      await held?.promise;
+      await paused?.promise;
       return found;
     },
   });
   const during = async (act: () => void): Promise<void> => {
     const now = Promise.withResolvers<void>();
-    held = now;
+    paused = now;
     const { looks } = file;
     const first = detector.look();
     await eventually(() => file.looks > looks);
     await new Promise(setImmediate);
     act();
-    held = null;
+    paused = null;
     now.resolve();
     await first;
   };

@@ -71,7 +71,7 @@ export async function openScene(t: TestContext, options: SceneOptions = {}): Pro
     async sync() {
       const daemon = await connectToDaemon(home.home);
       assert.ok(daemon !== null, "a daemon runs");
-      return daemon.ask("sync", null, AbortSignal.timeout(SOON_MS));
+      return daemon.call("sync", null, AbortSignal.timeout(SOON_MS));
     },
     async save(text) {
       await writeFile(`${home.configFile}.new`, text);

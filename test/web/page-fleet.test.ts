@@ -57,7 +57,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
     async () => {
       let silent: number | null = null;
       const client = await connectToDaemon(rig.home.home);
-      const report = await client?.ask("fleet", null, AbortSignal.timeout(SOON_MS));
+      const report = await client?.call("fleet", null, AbortSignal.timeout(SOON_MS));
       assert.ok(report !== undefined);
       await page.route("**/manage/v1/fleet", async (route) => {
         const others = Array.from({ length: 999 }, (_, index) => {

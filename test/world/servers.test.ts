@@ -153,7 +153,11 @@ describe("D9 D3 servers of other people", async () => {
       for (const [method, count] of Object.entries(row.asked ?? {}))
         assert.equal(odd.asked(name, method), count, method);
       if (row.logs === undefined) return;
-      const kept = await (await rig.daemon()).ask("logs", { backend: name }, AbortSignal.timeout(ANSWERS_MS));
+      const kept = await (await rig.daemon()).call(
+        "logs",
+        { backend: name },
+        AbortSignal.timeout(ANSWERS_MS),
+      );
       assert.ok(JSON.stringify(kept).includes(row.logs));
     });
   }

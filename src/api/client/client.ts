@@ -4,9 +4,14 @@ import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { errorFromBody } from "../operations/http-errors.ts";
-import { type Ask, type OperationName, type OutputOf, requestPath } from "../operations/operations.ts";
+import {
+  type CallOperation,
+  type OperationName,
+  type OutputOf,
+  requestPath,
+} from "../operations/operations.ts";
 import { OPERATIONS } from "../operations/table.ts";
-import { readDaemonNote } from "../socket/daemon-note.ts";
+import { readDaemonInfo } from "../socket/daemon-info.ts";
 import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
 import { type BackendPhases, backendPhases } from "./backend-phases.ts";
 import { type EventStream, openEventStream } from "./event-client.ts";
@@ -23,7 +28,7 @@ export interface DaemonClient {
    * operation's own errors, rejects with `daemon_unreachable` and `protocol`. An aborted signal rejects with
    * `aborted`, and cancels the operation in the daemon.
    */
-  readonly ask: Ask;
+  readonly call: CallOperation;
   /** "" for a daemon reached over HTTP. */
   readonly socketPath: string;
   /** The path of the MCP socket, which exists if the daemon has a gateway. */
@@ -57,7 +62,7 @@ export async function connectToDaemon(
   home: string,
   options: ConnectOptions = {},
 ): Promise<DaemonClient | null> {
-  const note = await readDaemonNote(home);
+  const note = await readDaemonInfo(home);
   const usual = defaultSocketPath(home);
   // Tries the default path, too: after a crash, daemon.json may be older than the socket.
   for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
@@ -121,7 +126,7 @@ export async function connectToEndpoint(
 ): Promise<DaemonClient> {
   requirePrivate(endpoint.origin);
   const nothing = { socketPath: "", mcpSocketPath: "", pid: null, startedAt: null };
-  const asked = createClient({ at: endpoint, ...nothing }, options).ask("status", null, signal);
+  const asked = createClient({ at: endpoint, ...nothing }, options).call("status", null, signal);
   const { global } = await asked.catch((error: unknown) => {
     throw awayAt(endpoint.origin, error);
   });
@@ -170,7 +175,7 @@ function createClient(
     if (status === 404 || status === 405) refuseUnknown(errorFromBody(value), name);
     throw errorFromBody(value) ?? strange(`it answered ${path} with HTTP ${status}`);
   };
-  const ask: Ask = async (name, input, signal) => {
+  const call: CallOperation = async (name, input, signal) => {
     const value = await answer(name, input, signal);
     const { path, output } = OPERATIONS[name];
     const fault = output.faultIn(value);
@@ -179,7 +184,7 @@ function createClient(
     throw strange(`its answer to ${path} is wrong at ${where}: expected ${fault.expected}`);
   };
   return {
-    ask,
+    call,
     socketPath,
     mcpSocketPath,
     pid,

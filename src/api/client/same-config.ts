@@ -1,7 +1,7 @@
 // Compares configuration files. A command with `--config` must not ask a daemon that runs with another file.
 import { realpath } from "node:fs/promises";
-import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
-import { requireAnswer } from "../../runtime/process/answering-disk.ts";
+import { isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 
 /** Rejects with `config_unreadable` if a disk does not answer, and with `usage` if `running`, the daemon's file, is not the file `asked`. */
 export async function requireSameConfig(running: string, asked: string): Promise<void> {
@@ -14,8 +14,8 @@ export async function requireSameConfig(running: string, asked: string): Promise
 export async function isSameFile(path: string, other: string): Promise<boolean> {
   if (path === other) return true;
   const resolved = async (one: string): Promise<string> => {
-    await requireAnswer(one);
-    return realpath(one).catch(expecting(isSystemError, one));
+    await requireResponsiveDisk(one);
+    return realpath(one).catch(recoverFrom(isSystemError, one));
   };
   return (await resolved(path)) === (await resolved(other));
 }

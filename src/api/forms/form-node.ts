@@ -1,7 +1,7 @@
 // The fields of a form, with the values typed into them, and the JSON of these values. Pure.
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import { readJson } from "./json-text.ts";
 import type { FieldKind, SchemaField } from "./schema-fields.ts";
 
@@ -103,8 +103,8 @@ export function mistakeAt(node: FormNode): string | null {
   switch (of.kind) {
     case "text": {
       const length = [...text].length;
-      if (length < of.least) return `at least ${counted(of.least, "character")}, not ${length}`;
-      return length > of.most ? `at most ${counted(of.most, "character")}, not ${length}` : null;
+      if (length < of.least) return `at least ${pluralize(of.least, "character")}, not ${length}`;
+      return length > of.most ? `at most ${pluralize(of.most, "character")}, not ${length}` : null;
     }
     case "number":
       return numberMistake(text.trim(), of);
@@ -114,8 +114,11 @@ export function mistakeAt(node: FormNode): string | null {
       return `line ${reading.line}:${reading.column}: expected ${reading.expected}`;
     }
     case "list":
-      if (children.length < of.least) return `at least ${counted(of.least, "item")}, not ${children.length}`;
-      return children.length > of.most ? `at most ${counted(of.most, "item")}, not ${children.length}` : null;
+      if (children.length < of.least)
+        return `at least ${pluralize(of.least, "item")}, not ${children.length}`;
+      return children.length > of.most
+        ? `at most ${pluralize(of.most, "item")}, not ${children.length}`
+        : null;
     default:
       return null;
   }

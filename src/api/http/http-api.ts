@@ -5,7 +5,7 @@ import { BodyIntake, type ReceivedBody } from "../../runtime/http/body-intake.ts
 import { WrongTokens } from "../../runtime/http/wrong-tokens.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { type Clock, isoTime, isoTimeOrNull, settledWithin } from "../../runtime/time/clock.ts";
+import { type Clock, isoTime, isoTimeOrNull, settlesWithin } from "../../runtime/time/clock.ts";
 import { MANAGE_PREFIX } from "../contract/contract.ts";
 import type { Rights } from "../operations/operation.ts";
 import type { Control } from "../operations/operations.ts";
@@ -144,7 +144,7 @@ export class HttpApi {
     response.on("error", () => response.destroy());
     response.setHeaders(GUARDING_HEADERS);
     await serveRequest(this.#options, exchange, async () => {
-      await settledWithin(clock, OPEN_WAIT_MS, this.#first.promise);
+      await settlesWithin(clock, OPEN_WAIT_MS, this.#first.promise);
       if (this.#opened?.handler.isStopping === false) await this.#route(exchange, path, this.#opened);
       else await this.#sendOn(exchange);
     });
@@ -156,7 +156,7 @@ export class HttpApi {
    */
   async #sendOn({ request }: Exchange): Promise<never> {
     const moved = this.#moving?.promise ?? null;
-    const hasMoved = moved !== null && (await settledWithin(this.#options.clock, OPEN_WAIT_MS, moved));
+    const hasMoved = moved !== null && (await settlesWithin(this.#options.clock, OPEN_WAIT_MS, moved));
     if (!hasMoved) throw notBegun();
     throw new Refusal(307, notBegun(), { Location: request.url ?? "/", Connection: "close" });
   }
@@ -240,7 +240,7 @@ export class HttpApi {
   #ownerUntilMs(request: IncomingMessage, visitor: Visitor): number | null {
     const right = request.headers["x-mountaineer-owner"];
     if (typeof right !== "string" || visitor === "token" || !isOnLoopback(request)) return null;
-    return this.owners.heldUntilMs(visitor.secret, right);
+    return this.owners.expiresAtMs(visitor.secret, right);
   }
 
   async #receive({ request, response }: Exchange, limitBytes: number): Promise<Buffer | null> {

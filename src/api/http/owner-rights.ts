@@ -94,7 +94,7 @@ export class OwnerRights {
   }
 
   /** When this session's right ends, Unix ms; null: it is not granted. */
-  heldUntilMs(session: string, right: string): number | null {
+  expiresAtMs(session: string, right: string): number | null {
     const [hash, mine] = [sha256Of(right), sha256Of(session)];
     const found = this.#living().find((each) => each.sha256 === hash && each.session === mine);
     if (found === undefined || found.code !== null) return null;

@@ -18,7 +18,7 @@ export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
  * `allow_commands` is set; `socket`: nobody, because the operation grants access. The home's socket serves
  * all operations.
  */
-export type Reach = "signed_in" | "with_commands" | "socket";
+export type RequiredRight = "signed_in" | "with_commands" | "socket";
 export interface Rights {
   /** The request came over the home's socket, which only the machine's user can open. */
   readonly isOwner: boolean;
@@ -27,18 +27,18 @@ export interface Rights {
 }
 
 /** Of whoever asks over the home's socket, or in the daemon's own process. */
-export const OWNERS_RIGHTS: Rights = { isOwner: true, runsCommands: true };
+export const OWNER_RIGHTS: Rights = { isOwner: true, runsCommands: true };
 
 type Method = "GET" | "POST" | "PUT";
 
 /** An output of shape `text` is answered as plain text, not as JSON. */
 interface Definition<Input, Output> {
   /** One line for people. */
-  readonly says: string;
+  readonly summary: string;
   /** Who may ask over HTTP. Default `signed_in`. */
-  readonly reach?: Reach;
+  readonly reach?: RequiredRight;
   /** Returns who may ask with this input, where that differs from `reach`. */
-  readonly reachFor?: (input: Input) => Reach;
+  readonly reachFor?: (input: Input) => RequiredRight;
   /** Absent: the body is ignored, and the input is null. */
   readonly input?: RequestShape<Input>;
   readonly output: Shape<Output>;
@@ -54,15 +54,15 @@ export function operation<Output, Input = null>(
   at: `${Method} ${string}`,
   definition: Definition<Input, Output>,
 ) {
-  const { says, reach = "signed_in", input, output, counts } = definition;
+  const { summary, reach = "signed_in", input, output, counts } = definition;
   const { reachFor = () => reach, bodyLimitBytes = BODY_LIMIT_BYTES } = definition;
   const [method = "", path = ""] = at.split(" ");
   const answered = { output, counts: counts ?? null };
-  return { method, path, says, reach, reachFor, input: input ?? null, bodyLimitBytes, ...answered };
+  return { method, path, says: summary, reach, reachFor, input: input ?? null, bodyLimitBytes, ...answered };
 }
 
 /** Throws `owner_only` or `commands_refused` if the rights do not suffice for `reach`. */
-export function requireReach(reach: Reach, { isOwner, runsCommands }: Rights): void {
+export function requireRight(reach: RequiredRight, { isOwner, runsCommands }: Rights): void {
   if (isOwner || reach === "signed_in") return;
   if (reach === "socket") {
     throw new MountaineerError("owner_only", "this is not served over HTTP", {

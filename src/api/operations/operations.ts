@@ -2,7 +2,7 @@
 import type { TypeOf } from "../../runtime/shape.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { MANAGE_PREFIX, type StepReport } from "../contract/contract.ts";
-import { type Operation, OWNERS_RIGHTS, type Rights, requireReach } from "./operation.ts";
+import { type Operation, OWNER_RIGHTS, type Rights, requireRight } from "./operation.ts";
 import { type ParsedBody, readRequest } from "./requests.ts";
 import { OPERATIONS } from "./table.ts";
 
@@ -29,15 +29,15 @@ export type Control = {
 };
 
 /** Asks a daemon, or the engine in this process, to perform an operation. */
-export type Ask<Names extends OperationName = OperationName> = <Name extends Names>(
+export type CallOperation<Names extends OperationName = OperationName> = <Name extends Names>(
   name: Name,
   input: InputOf<Name>,
   signal: AbortSignal,
 ) => Promise<OutputOf<Name>>;
 
 /** Performs operations in this process, with the owner's rights. */
-export function askOf<Names extends OperationName>(control: Pick<Control, Names>): Ask<Names> {
-  return async (name, input, signal) => control[name](input, signal, OWNERS_RIGHTS);
+export function callerOf<Names extends OperationName>(control: Pick<Control, Names>): CallOperation<Names> {
+  return async (name, input, signal) => control[name](input, signal, OWNER_RIGHTS);
 }
 
 const TABLE: { readonly [Name in OperationName]: Operation<InputOf<Name>, OutputOf<Name>> } = OPERATIONS;
@@ -46,7 +46,7 @@ export const OPERATION_NAMES: readonly OperationName[] = Object.keys(OPERATIONS)
 );
 
 /** An operation that a request's path has selected. */
-export interface AskedOperation
+export interface MatchedOperation
   extends Pick<Operations[OperationName], "method" | "counts" | "bodyLimitBytes"> {
   /**
    * Checks the body and the caller's rights, and returns the function that performs the operation. Throws `protocol`,
@@ -56,7 +56,7 @@ export interface AskedOperation
 }
 
 /** The operation at a path without its query; null if none is served there. */
-export function findOperation(path: string, control: Partial<Control>): AskedOperation | null {
+export function findOperation(path: string, control: Partial<Control>): MatchedOperation | null {
   if (!path.startsWith(`${MANAGE_PREFIX}/`)) return null;
   const asked = path.slice(MANAGE_PREFIX.length + 1);
   const [, base = asked, n] = /^(.+\/)(\d{1,9})$/.exec(asked) ?? [];
@@ -70,16 +70,16 @@ function prepared<Name extends OperationName>(
   name: Name,
   control: { readonly [Each in OperationName]?: Control[Each] },
   inPath: string | null,
-): AskedOperation | null {
+): MatchedOperation | null {
   const perform: Control[Name] | undefined = control[name];
   if (perform === undefined) return null;
   const { input, reach, reachFor, ...asked } = TABLE[name];
   return {
     ...asked,
     prepare(body, rights) {
-      requireReach(reach, rights);
+      requireRight(reach, rights);
       const request = readRequest(inPath ?? body, input);
-      requireReach(reachFor(request), rights);
+      requireRight(reachFor(request), rights);
       return (signal) => perform(request, signal, rights);
     },
   };

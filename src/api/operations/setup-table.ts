@@ -12,7 +12,7 @@ import {
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { registryListShape, registryServerRequest, registryServerShape } from "../contract/registry.ts";
 import { loginReportShape } from "../setup/backend-sign-in.ts";
-import { pairRequest, pairVerdictShape, shareNamesRequest, shareNamesShape } from "../setup/first-meeting.ts";
+import { pairRequest, pairVerdictShape, shareNamesRequest, shareNamesShape } from "../setup/first-contact.ts";
 import { foundServerShape } from "../setup/found-server.ts";
 import { secretChangeShape, secretListShape } from "../setup/home-secrets.ts";
 import { BODY_LIMIT_BYTES, operation } from "./operation.ts";
@@ -23,20 +23,20 @@ const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);
 export const SETUP_OPERATIONS = {
   /** Takes two seconds. */
   discover: operation("POST shares/discover", {
-    says: "SMB servers that this machine hears or knows; scans nothing",
+    summary: "SMB servers that this machine hears or knows; scans nothing",
     reach: "with_commands",
     output: object({ servers: list(foundServerShape) }),
     counts: "places",
   }),
   shareNames: operation("POST shares/names", {
-    says: "The shares of a server, asked with a login, never as a guest",
+    summary: "The shares of a server, asked with a login, never as a guest",
     reach: "with_commands",
     input: shareNamesRequest,
     output: shareNamesShape,
     counts: "places",
   }),
   shareNetworks: operation("POST shares/networks", {
-    says: "The networks that these servers are on now, as values for `only_on`",
+    summary: "The networks that these servers are on now, as values for `only_on`",
     reach: "with_commands",
     input: strictObject({ hosts: list(text) }),
     /** null: the networks cannot be found out. */
@@ -44,7 +44,7 @@ export const SETUP_OPERATIONS = {
     counts: "places",
   }),
   pairServers: operation("POST shares/pair", {
-    says: "Check whether another address leads to the same server",
+    summary: "Check whether another address leads to the same server",
     reach: "with_commands",
     input: pairRequest,
     output: pairVerdictShape,
@@ -52,7 +52,7 @@ export const SETUP_OPERATIONS = {
   }),
   /** Rejects with `registry_failed`. */
   searchRegistry: operation("POST registry/search", {
-    says: "Search the registry for MCP servers by a part of their names",
+    summary: "Search the registry for MCP servers by a part of their names",
     reach: "with_commands",
     input: strictObject({ query: text }),
     output: registryListShape,
@@ -60,14 +60,14 @@ export const SETUP_OPERATIONS = {
   }),
   /** Rejects with `registry_failed`. */
   registryServer: operation("POST registry/server", {
-    says: "A registry server's inputs, and the backend that it would become",
+    summary: "A registry server's inputs, and the backend that it would become",
     reach: "with_commands",
     input: registryServerRequest,
     output: registryServerShape,
     counts: "records",
   }),
   mcpAddress: operation("POST backends/address", {
-    says: "Find the path of an MCP server's address; sends neither headers nor credentials",
+    summary: "Find the path of an MCP server's address; sends neither headers nor credentials",
     reach: "with_commands",
     input: strictObject({ url: text }),
     /** null: the address has a path already, or nothing answers. */
@@ -76,7 +76,8 @@ export const SETUP_OPERATIONS = {
   }),
   /** Begins a sign-in, and ends an earlier one to this backend. Rejects as `awaitLogin` does. */
   beginLogin: operation("POST backends/login", {
-    says: "Begin a sign-in to a backend's server; returns the address to open in a browser on this machine",
+    summary:
+      "Begin a sign-in to a backend's server; returns the address to open in a browser on this machine",
     reach: "with_commands",
     input: oneBackend,
     /** The page where the person signs in. */
@@ -88,20 +89,20 @@ export const SETUP_OPERATIONS = {
    * `secret_unavailable`.
    */
   awaitLogin: operation("POST backends/login/end", {
-    says: "Wait until the person has signed in to the backend's server",
+    summary: "Wait until the person has signed in to the backend's server",
     reach: "with_commands",
     input: oneBackend,
     output: loginReportShape,
     counts: "calls",
   }),
   secrets: operation("GET secrets", {
-    says: "Names of the secrets that are stored or referred to; reads no value",
+    summary: "Names of the secrets that are stored or referred to; reads no value",
     output: secretListShape,
     counts: "config",
   }),
   /** Backends and shares that use the secret get the new value at once. */
   setSecret: operation("POST secrets/set", {
-    says: "Store a secret, replacing one of the same name",
+    summary: "Store a secret, replacing one of the same name",
     reach: "with_commands",
     input: strictObject({
       name: secretName,
@@ -112,7 +113,7 @@ export const SETUP_OPERATIONS = {
     bodyLimitBytes: 2 * BODY_LIMIT_BYTES,
   }),
   removeSecret: operation("POST secrets/remove", {
-    says: "Delete a secret",
+    summary: "Delete a secret",
     reach: "with_commands",
     input: strictObject({ name: secretName }),
     output: secretChangeShape,
@@ -123,7 +124,7 @@ export const SETUP_OPERATIONS = {
    * if `[server.management].enabled` is not true.
    */
   openPage: operation("POST access/link", {
-    says: "A link that signs one browser in",
+    summary: "A link that signs one browser in",
     reach: "socket",
     output: object({
       /** `http://127.0.0.1:9000/#CODE`: a browser never sends the part behind `#`. */
@@ -133,7 +134,7 @@ export const SETUP_OPERATIONS = {
   }),
   /** Lets the tab of the page that shows this code change what runs. Rejects with `permission_denied`. */
   grantOwner: operation("POST access/owner", {
-    says: "Let one tab of the page change what runs, for 15 minutes",
+    summary: "Let one tab of the page change what runs, for 15 minutes",
     reach: "socket",
     /** The code as the person types it. */
     input: strictObject({ code: text }),
@@ -142,13 +143,13 @@ export const SETUP_OPERATIONS = {
   }),
   /** A code for a terminal to show: the tab in which it is typed may change what runs. The last one alone is good. */
   offerOwner: operation("POST access/owner/offer", {
-    says: "A code with which a tab of the page may change what runs",
+    summary: "A code with which a tab of the page may change what runs",
     reach: "socket",
     output: object({ code: text, expires_at: text }),
   }),
   /** Makes a token, and revokes the previous one. Rejects with `home_unwritable`, as `forgetToken` does. */
   makeToken: operation("POST access/token", {
-    says: "A new token for the management API",
+    summary: "A new token for the management API",
     reach: "socket",
     output: object({
       /** The token is shown only here, because the daemon keeps only a hash of it. */
@@ -158,7 +159,7 @@ export const SETUP_OPERATIONS = {
     }),
   }),
   forgetToken: operation("POST access/token/forget", {
-    says: "Revoke the management API's token",
+    summary: "Revoke the management API's token",
     reach: "socket",
     /** False: there was no token. */
     output: object({ forgotten: flag }),

@@ -74,9 +74,9 @@ const names: Shape<readonly string[] | null> = described(
   nullable(list(text)),
 );
 /** Answers with the result for each share. */
-const onShares = (at: `POST ${string}`, says: string) =>
+const onShares = (at: `POST ${string}`, summary: string) =>
   operation(at, {
-    says,
+    summary,
     input: strictObject({ shares: optional(names) }),
     output: stepReportShape,
     counts: "steps",
@@ -90,11 +90,11 @@ const editSource = matching(/^[a-z][a-z0-9-]{0,31}$/, "a word of small letters")
 export const OPERATIONS = {
   /** Answers from memory; never waits for a mount or a host. */
   status: operation("GET status", {
-    says: "The state of the daemon, its shares, aliases and backends",
+    summary: "The state of the daemon, its shares, aliases and backends",
     output: statusReportShape,
   }),
   verify: operation("POST verify", {
-    says: "Check shares now and report problems; changes nothing",
+    summary: "Check shares now and report problems; changes nothing",
     /** `logon`: also log in to each server once. */
     input: strictObject({ shares: optional(names), logon: optional(flag) }),
     output: verifyReportShape,
@@ -105,14 +105,14 @@ export const OPERATIONS = {
   mount: onShares("POST mount", "Mount shares"),
   wake: onShares("POST wake", "Wake the NAS of shares (Wake-on-LAN)"),
   unmount: operation("POST unmount", {
-    says: "Unmount shares and keep them unmounted",
+    summary: "Unmount shares and keep them unmounted",
     input: strictObject({ shares: optional(names), force: optional(flag) }),
     output: stepReportShape,
     counts: "steps",
   }),
   /** `wait`: true waits until open files are closed, or the signal aborts. */
   switchRoute: operation("POST switch", {
-    says: "Move shares to another route",
+    summary: "Move shares to another route",
     input: strictObject({
       shares: optional(names),
       to: choice("tb", "fallback", "auto"),
@@ -127,7 +127,7 @@ export const OPERATIONS = {
    * Rejects with `usage` if the action is not possible, for example because files are open.
    */
   unsent: operation("POST unsent", {
-    says: "List files that are not on their server yet, or decide what becomes of them",
+    summary: "List files that are not on their server yet, or decide what becomes of them",
     input: strictObject({
       /** Absent or null: all shares. */
       share: optional(nullable(text)),
@@ -143,17 +143,17 @@ export const OPERATIONS = {
    * keeps serving.
    */
   handOver: operation("POST restart", {
-    says: "Start the installed version beside the running one, and hand over to it",
+    summary: "Start the installed version beside the running one, and hand over to it",
     output: handOverReportShape,
     counts: "config",
   }),
   aliases: operation("GET aliases", {
-    says: "The aliases and the state of their links",
+    summary: "The aliases and the state of their links",
     output: aliasReportShape,
     counts: "places",
   }),
   reconcileAliases: operation("POST aliases/reconcile", {
-    says: "Create, repair and remove the links of aliases",
+    summary: "Create, repair and remove the links of aliases",
     output: aliasReportShape,
     counts: "places",
   }),
@@ -163,7 +163,7 @@ export const OPERATIONS = {
    * and `usage` (`..` leads out of the share).
    */
   folders: operation("POST folders", {
-    says: "The folders in a folder of a share",
+    summary: "The folders in a folder of a share",
     input: strictObject({
       share: text,
       /** From the share's root; absent or "" is the root itself. */
@@ -177,11 +177,11 @@ export const OPERATIONS = {
   // rejected with `backend_unknown` or `tool_unknown`.
   /** Without a daemon, the command waits until every backend is ready or has failed. */
   tools: operation("GET tools", {
-    says: "The tools that are published",
+    summary: "The tools that are published",
     output: toolsReportShape,
   }),
   switchTools: operation("POST tools/switch", {
-    says: "Switch tools off or on, for all clients",
+    summary: "Switch tools off or on, for all clients",
     /** Names as clients see them. */
     input: strictObject({ tools: list(text, MOST_EDITS), on: flag }),
     /** The tools whose state this call has changed. */
@@ -190,31 +190,32 @@ export const OPERATIONS = {
     reachFor: ({ on }) => (on ? "with_commands" : "signed_in"),
   }),
   clients: operation("GET clients", {
-    says: "The MCP clients that are connected now",
+    summary: "The MCP clients that are connected now",
     /** In the order in which they connected. */
     output: object({ clients: list(clientShape) }),
   }),
   knownClients: operation("GET clients/known", {
-    says: "The MCP clients on this machine that can be connected to this gateway",
+    summary: "The MCP clients on this machine that can be connected to this gateway",
     reach: "with_commands",
     output: knownClientsShape,
     counts: "places",
   }),
   /** Rejects with `client_unreadable`, and with `config_changed` if the change is no longer the one that was agreed to. */
   connectClient: operation("POST clients/connect", {
-    says: "Connect an MCP client to this gateway, or undo that; shows the change of its file first, and writes it once agreed",
+    summary:
+      "Connect an MCP client to this gateway, or undo that; shows the change of its file first, and writes it once agreed",
     reach: "with_commands",
     input: connectRequest,
     output: connectionShape,
     counts: "places",
   }),
   catalog: operation("GET catalog", {
-    says: "All published tools, resources and prompts, with their backends",
+    summary: "All published tools, resources and prompts, with their backends",
     output: catalogReportShape,
   }),
   /** Resolves even if the tool reports an error. No policy limits the owner's calls. */
   call: operation("POST call", {
-    says: "Call a tool",
+    summary: "Call a tool",
     input: strictObject({
       tool: wellFormedText,
       /** Default {}. */
@@ -225,21 +226,21 @@ export const OPERATIONS = {
     bodyLimitBytes: CALL_LIMIT_BYTES,
   }),
   toolChanges: operation("POST tools/changes", {
-    says: "Tools that have changed since they were approved",
+    summary: "Tools that have changed since they were approved",
     input: toolChangesRequest,
     output: toolChangesReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
   /** Tools that have changed since they were shown are not approved. */
   approveTools: operation("POST tools/approve", {
-    says: "Approve tools as they were shown",
+    summary: "Approve tools as they were shown",
     reach: "with_commands",
     input: approveToolsRequest,
     output: approveToolsReportShape,
     bodyLimitBytes: TOOLS_LIMIT_BYTES,
   }),
   restart: operation("POST backends/restart", {
-    says: "Restart backends",
+    summary: "Restart backends",
     input: strictObject({ backends: optional(names) }),
     /** Names of the restarted backends. The old instances serve until the new ones are ready. */
     output: object({ restarted: list(text) }),
@@ -249,50 +250,50 @@ export const OPERATIONS = {
    * earlier hold.
    */
   switchBackend: operation("POST backends/switch", {
-    says: "Serve a backend over another route",
+    summary: "Serve a backend over another route",
     /** `to`: a route's name, or `auto`, which ends a hold. */
     input: strictObject({ backend: wellFormedText, to: wellFormedText }),
     output: backendSwitchReportShape,
     counts: "steps",
   }),
   logs: operation("POST backends/logs", {
-    says: "A backend's output on stderr",
+    summary: "A backend's output on stderr",
     input: oneBackend,
     /** The server's output other than MCP messages, oldest first; at most 200 lines. */
     output: object({ lines: list(text) }),
   }),
   /** Rejects with `timed_out`. */
   audit: operation("POST audit", {
-    says: "The audit records, newest first",
+    summary: "The audit records, newest first",
     input: auditRequest,
     output: auditReportShape,
     counts: "records",
   }),
   timeline: operation("GET timeline", {
-    says: "The states of shares and backends over the last day",
+    summary: "The states of shares and backends over the last day",
     output: timelineReportShape,
     counts: "records",
   }),
   // All operations of the fleet reject with `fleet_off` without a fleet, and with `fleet_unreachable` if they need its link.
   /** Waits until the other machines are known: seconds at most. */
   fleet: operation("GET fleet", {
-    says: "The machines of the fleet, each with its published state",
+    summary: "The machines of the fleet, each with its published state",
     output: fleetReportShape,
   }),
   fleetLayer: operation("GET fleet/config", {
-    says: "The shared configuration of the fleet's machines",
+    summary: "The shared configuration of the fleet's machines",
     output: fleetLayerReportShape,
     counts: "config",
   }),
   fleetLayerHistory: operation("GET fleet/config/history", {
-    says: "The stored revisions of the fleet's configuration",
+    summary: "The stored revisions of the fleet's configuration",
     /** Newest first. */
     output: object({ entries: list(fleetLayerEntryShape) }),
     counts: "config",
   }),
   /** Also rejects with `history_unknown` if the revision is not stored any more, or never was. */
   fleetLayerText: operation("GET fleet/config/history/", {
-    says: "The text of a stored revision of the fleet's configuration",
+    summary: "The text of a stored revision of the fleet's configuration",
     input: strictObject({ n: count }),
     output: object({ text }),
     counts: "config",
@@ -302,7 +303,7 @@ export const OPERATIONS = {
    * `permission_denied`.
    */
   putFleetLayer: operation("PUT fleet/config/text", {
-    says: "Publish a signed revision of the fleet's configuration",
+    summary: "Publish a signed revision of the fleet's configuration",
     reach: "socket",
     input: strictObject({
       /** The layer as the operator's key has signed it. */
@@ -315,30 +316,30 @@ export const OPERATIONS = {
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
   fleetCheck: operation("POST fleet/check", {
-    says: "Test which subjects this machine may use on the fleet's server; changes nothing",
+    summary: "Test which subjects this machine may use on the fleet's server; changes nothing",
     output: fleetCheckShape,
   }),
   /** Rejects with `timed_out` when the disk does not answer. */
   daemonLog: operation("POST log", {
-    says: "The daemon's log, newest first",
+    summary: "The daemon's log, newest first",
     input: logRequest,
     output: logReportShape,
     counts: "records",
   }),
   sync: operation("GET sync", {
-    says: "The results of the configuration's latest changes",
+    summary: "The results of the configuration's latest changes",
     output: syncReportShape,
   }),
   /** Resolves when the configuration runs. A rejected file is a result, not an error. */
   reload: operation("POST reload", {
-    says: "Read the configuration file again and apply it",
+    summary: "Read the configuration file again and apply it",
     /** `secrets`: does not read the file, and restarts only what uses a secret that has changed. */
     input: strictObject({ dry_run: optional(flag), secrets: optional(flag) }),
     output: reloadReportShape,
     counts: "config",
   }),
   config: operation("GET config", {
-    says: "The current configuration file",
+    summary: "The current configuration file",
     output: configReportShape,
     counts: "config",
   }),
@@ -347,7 +348,7 @@ export const OPERATIONS = {
    * change needs the right to run commands. A caller with that right approves the change by making it.
    */
   edit: operation("POST config/edit", {
-    says: "Change keys of the configuration and apply it",
+    summary: "Change keys of the configuration and apply it",
     input: strictObject({
       /** Applied in order. */
       edits: described(
@@ -363,7 +364,7 @@ export const OPERATIONS = {
     counts: "config",
   }),
   editText: operation("PUT config/text", {
-    says: "Replace the text of the configuration and apply it",
+    summary: "Replace the text of the configuration and apply it",
     input: strictObject({ text: wellFormedText, expected_sha256: sha256, source: editSource }),
     output: editReportShape,
     counts: "config",
@@ -371,19 +372,19 @@ export const OPERATIONS = {
   }),
   /** Compares the text with the running configuration. Mistakes are a result, not an error. */
   checkConfig: operation("POST config/check", {
-    says: "Check a text as the configuration; writes nothing",
+    summary: "Check a text as the configuration; writes nothing",
     input: strictObject({ text: wellFormedText }),
     output: configCheckReportShape,
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
   approvals: operation("GET config/approvals", {
-    says: "The changes that wait for approval",
+    summary: "The changes that wait for approval",
     output: approvalsReportShape,
   }),
   /** Rejects with `entry_unknown`, `config_changed` (the entry has changed since it was shown) and `secret_unavailable`. */
   approve: operation("POST config/approve", {
-    says: "Approve entries as they were shown",
+    summary: "Approve entries as they were shown",
     reach: "with_commands",
     input: approveRequest,
     output: approveReportShape,
@@ -393,19 +394,19 @@ export const OPERATIONS = {
     reachFor: ({ loosen }) => (loosen === true ? "socket" : "signed_in"),
   }),
   history: operation("GET config/history", {
-    says: "The accepted configurations",
+    summary: "The accepted configurations",
     /** Newest first. */
     output: object({ entries: list(historyEntryShape) }),
     counts: "config",
   }),
   historyText: operation("GET config/history/", {
-    says: "The text of an accepted configuration",
+    summary: "The text of an accepted configuration",
     input: strictObject({ n: count }),
     output: text,
     counts: "config",
   }),
   rollback: operation("POST config/rollback", {
-    says: "Restore an accepted configuration",
+    summary: "Restore an accepted configuration",
     input: strictObject({
       /** Default 1. */
       n: optional(count),

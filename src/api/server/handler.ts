@@ -8,7 +8,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { EVENT_STREAM_PATH, MANAGE_PREFIX } from "../contract/contract.ts";
 import type { Rights } from "../operations/operation.ts";
-import { type AskedOperation, type Control, findOperation } from "../operations/operations.ts";
+import { type Control, findOperation, type MatchedOperation } from "../operations/operations.ts";
 import { answerValue, type Exchange, refusal, requireMethod } from "./answers.ts";
 import { createEventStreams, type EventStreams, type Events } from "./event-streams.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -86,7 +86,7 @@ export class ApiHandler {
     }
   }
 
-  async #operate(exchange: Exchange, operation: AskedOperation, guard: Guard): Promise<void> {
+  async #operate(exchange: Exchange, operation: MatchedOperation, guard: Guard): Promise<void> {
     const { request, response } = exchange;
     requireMethod(request, operation.method);
     const isGet = operation.method === "GET";

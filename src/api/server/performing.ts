@@ -4,7 +4,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { isLarge, readLarge } from "../../runtime/json/large-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CountedKind, Rights } from "../operations/operation.ts";
-import type { AskedOperation } from "../operations/operations.ts";
+import type { MatchedOperation } from "../operations/operations.ts";
 import { wrongBody } from "../operations/requests.ts";
 
 /** Time between two 102 answers, ms. A client assumes a hang after three times as long without any data. */
@@ -22,7 +22,7 @@ interface PerformerParts {
 }
 
 interface Asked {
-  readonly operation: AskedOperation;
+  readonly operation: MatchedOperation;
   readonly body: string;
   /** What the sender may do, read once the request is complete. Throws if the sender is not let in any more. */
   readonly admit: () => Rights;

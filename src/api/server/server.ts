@@ -8,9 +8,9 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { errorBody } from "../operations/http-errors.ts";
-import { OWNERS_RIGHTS } from "../operations/operation.ts";
+import { OWNER_RIGHTS } from "../operations/operation.ts";
 import type { Control } from "../operations/operations.ts";
-import { removeDaemonNote, writeDaemonNote } from "../socket/daemon-note.ts";
+import { removeDaemonInfo, writeDaemonInfo } from "../socket/daemon-info.ts";
 import { listenPrivately } from "../socket/private-socket.ts";
 import { pathOf, serveRequest, tooLarge } from "./answers.ts";
 import type { Events } from "./event-streams.ts";
@@ -50,10 +50,10 @@ export async function startManagementServer(options: ManagementServerOptions) {
   const exchange = startExchange(options);
   stack.defer(() => exchange.stop());
   const socket = stack.use(await listenPrivately(exchange.server, home));
-  stack.defer(() => removeDaemonNote(home, process.pid));
+  stack.defer(() => removeDaemonInfo(home, process.pid));
   try {
     const started_at = isoTime(clock.wallMs());
-    await writeDaemonNote(home, {
+    await writeDaemonInfo(home, {
       pid: process.pid,
       socket: socket.path,
       ...(mcpSocket === null ? {} : { mcp_socket: mcpSocket }),
@@ -145,7 +145,7 @@ function startExchange(options: ManagementServerOptions) {
         receive: (limitBytes) => receiveBody(request, limitBytes),
         admit() {
           visit.timer[Symbol.dispose]();
-          return OWNERS_RIGHTS;
+          return OWNER_RIGHTS;
         },
       }),
     );

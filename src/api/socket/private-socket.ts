@@ -2,7 +2,7 @@
 import type { Server } from "node:net";
 import { join } from "node:path";
 import * as privateSocket from "../../runtime/process/private-socket.ts";
-import { type DaemonNote, readDaemonNote } from "./daemon-note.ts";
+import { type DaemonInfo, readDaemonInfo } from "./daemon-info.ts";
 
 interface SocketKind {
   /** The socket's name in texts for people, such as "management socket". */
@@ -12,7 +12,7 @@ interface SocketKind {
   /** The temporary folder in the home where the socket is created, before it is moved to its place. */
   readonly workshop: string;
   /** The socket's path in daemon.json; null: the file names none. */
-  readonly noted: (note: DaemonNote) => string | null;
+  readonly noted: (note: DaemonInfo) => string | null;
 }
 
 const MANAGEMENT_SOCKET: SocketKind = {
@@ -52,7 +52,7 @@ export function requireSocketPlace(home: string, kind: SocketKind = MANAGEMENT_S
 
 /** Makes `server` listen on this home's socket of that kind. The caller must hold the home's lock. */
 export async function listenPrivately(server: Server, home: string, kind: SocketKind = MANAGEMENT_SOCKET) {
-  const note = await readDaemonNote(home);
+  const note = await readDaemonInfo(home);
   const leftOver = note === null ? null : kind.noted(note);
   return privateSocket.listenPrivately(server, placeOf(home, kind), leftOver);
 }

@@ -3,27 +3,27 @@
 import { tonePaint } from "../../runtime/text/paint.ts";
 import {
   columns,
-  counted,
-  glued,
-  harmless,
+  nonBreaking,
   padded,
+  pluralize,
+  printable,
   shellCommand,
   wrapped,
 } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, GatewayStatus } from "../contract/contract.ts";
 import {
   backendFacts,
-  backendRouteWords,
-  backendWords,
+  backendLabel,
+  backendRouteLabel,
   callFacts,
+  mergedText,
   publishedText,
   retryText,
   routeReadyText,
-  togetherText,
   waitingText,
-} from "../words/backend-words.ts";
-import { backendSpark } from "../words/traffic-words.ts";
-import { withoutName } from "../words/words.ts";
+} from "../labels/backend-labels.ts";
+import { withoutName } from "../labels/label.ts";
+import { backendSpark } from "../labels/traffic-labels.ts";
 import {
   conditionLines,
   factLines,
@@ -48,15 +48,15 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
   const head =
     gateway.url === null && !daemonRuns
       ? `${symbols.off} ${title}  not serving`
-      : `${dot} ${title}  ${gateway.url === null ? paint.red("not listening") : harmless(gateway.url)}`;
+      : `${dot} ${title}  ${gateway.url === null ? paint.red("not listening") : printable(gateway.url)}`;
   const facts = [
-    ...(daemonRuns ? [counted(gateway.sessions, "session"), `${gateway.in_flight} in flight`] : []),
+    ...(daemonRuns ? [pluralize(gateway.sessions, "session"), `${gateway.in_flight} in flight`] : []),
     ...(daemonRuns ? [publishedText(gateway)] : []),
     ...programsText(gateway),
   ];
   return [
     head,
-    ...text(facts.map(glued).join(", "), INDENT, view),
+    ...text(facts.map(nonBreaking).join(", "), INDENT, view),
     ...gateway.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)),
   ];
 }
@@ -66,7 +66,7 @@ function programsText({ programs }: GatewayStatus): readonly string[] {
   if (programs === undefined) return [];
   const { running, asleep, memory_mb: memory } = programs;
   const takes = memory === null || running === 0 ? "" : ` (${memory} MB)`;
-  const runs = `${counted(running, "server")} ${running === 1 ? "runs" : "run"}${takes}`;
+  const runs = `${pluralize(running, "server")} ${running === 1 ? "runs" : "run"}${takes}`;
   return asleep === 0 ? [runs] : [runs, `${asleep} asleep`];
 }
 
@@ -77,7 +77,7 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
     ...backendHead(backend, width, view),
     ...(backend.enabled ? factLines(callFacts(backend), backendSpark(backend), view) : []),
     ...routeBlock(backend, view),
-    ...text(harmless(togetherText(backend) ?? ""), INDENT, view).map(view.paint.dim),
+    ...text(printable(mergedText(backend) ?? ""), INDENT, view).map(view.paint.dim),
     ...(started ? backendTroubles(backend, view) : conditionsOf(backend, view)),
   ]);
 }
@@ -99,37 +99,37 @@ function routeBlock(backend: BackendStatus, view: View): string[] {
   const { paint, now } = view;
   const width = nameColumns(routes.list);
   const lines = routes.list.flatMap((route) => {
-    const { text: state, tone } = backendRouteWords(route, now);
+    const { text: state, tone } = backendRouteLabel(route, now);
     const dot = tone === "good" ? paint.green(paint.symbols.on) : paint.symbols.off;
-    const label = padded(harmless(route.name), width);
+    const label = padded(printable(route.name), width);
     const below = " ".repeat(columns(INDENT) + width + 4);
-    const facts = `${harmless(route.target)}, ${tone === "good" ? glued(state) : harmless(state)}`;
+    const facts = `${printable(route.target)}, ${tone === "good" ? nonBreaking(state) : printable(state)}`;
     const [first = "", ...more] = wrapped(facts, view.width - below.length);
     return [
       `${INDENT}${dot} ${route.in_use ? paint.bold(label) : label}  ${first}`,
       ...more.map((line) => `${below}${line}`),
     ];
   });
-  const { recovery_pending: pending, held } = routes;
+  const { recovery_pending: pending, held: override } = routes;
   const ready = routeReadyText(backend, now);
   const command = (to: string): string =>
     `${INDENT}    ${shellCommand`mountaineer switch --backend ${name} --to ${to}`}`;
   if (pending !== null && ready !== null) {
-    lines.push(...marked(paint.symbols.ready, harmless(ready), INDENT, paint.yellow, view));
+    lines.push(...marked(paint.symbols.ready, printable(ready), INDENT, paint.yellow, view));
     lines.push(command(pending.route));
   }
-  if (held !== null)
+  if (override !== null)
     lines.push(paint.cyan(`${INDENT}${paint.symbols.info} Back to automatic:`), command("auto"));
   return lines;
 }
 
 function backendHead(backend: BackendStatus, nameWidth: number, { paint, width }: View): string[] {
-  const words = backendWords(backend);
+  const words = backendLabel(backend);
   const { mark, style } = tonePaint(words.tone, paint);
-  const name = padded(harmless(backend.name), nameWidth);
-  const state = padded(harmless(words.text), STATE_COLUMNS);
+  const name = padded(printable(backend.name), nameWidth);
+  const state = padded(printable(words.text), STATE_COLUMNS);
   const lead = columns(`${mark} ${name}  ${state}  `);
-  const facts = harmless(backendFacts(backend).join(", ")).split(", ").map(glued);
+  const facts = printable(backendFacts(backend).join(", ")).split(", ").map(nonBreaking);
   const [first = "", ...more] = wrapped(facts.join(", "), width - lead);
   return [
     `${style(mark)} ${paint.bold(name)}  ${style(state)}  ${first}`.trimEnd(),
@@ -144,7 +144,7 @@ function backendTroubles(backend: BackendStatus, view: View): string[] {
   const isCovered = (trouble: string): boolean =>
     backend.conditions.some(({ title }) => title.includes(trouble));
   if (backend.enabled && backend.phase !== "Ready") {
-    const reason = backend.reason === null || isCovered(backend.reason) ? null : harmless(backend.reason);
+    const reason = backend.reason === null || isCovered(backend.reason) ? null : printable(backend.reason);
     const why = [reason, retryText(backend, view.now)].filter((part) => part !== null);
     if (why.length > 0) lines.push(...text(why.join("; "), INDENT, view).map(paint.dim));
   }
@@ -155,7 +155,7 @@ function backendTroubles(backend: BackendStatus, view: View): string[] {
     backend.last_error !== backend.reason &&
     !isCovered(backend.last_error)
   ) {
-    const error = `last error: ${harmless(backend.last_error)}`;
+    const error = `last error: ${printable(backend.last_error)}`;
     const [mark, paintError] =
       backend.phase === "Ready"
         ? ([paint.symbols.info, paint.dim] as const)

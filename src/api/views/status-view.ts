@@ -1,18 +1,25 @@
 // A status as text, for a width and a time. Pure.
 
 import { tonePaint } from "../../runtime/text/paint.ts";
-import { columns, glued, harmless, padded, shellCommand, wrapped } from "../../runtime/text/plain-text.ts";
+import {
+  columns,
+  nonBreaking,
+  padded,
+  printable,
+  shellCommand,
+  wrapped,
+} from "../../runtime/text/plain-text.ts";
 import type { GlobalStatus, ShareStatus, StatusReport } from "../contract/contract.ts";
+import { sinceText, WAITING_CODE } from "../labels/label.ts";
 import {
   onlyHost,
   readyNames,
   readyText,
   recoveryWindow,
-  routeWords,
-  shareWords,
-} from "../words/share-words.ts";
-import { shareFacts, shareSpark } from "../words/traffic-words.ts";
-import { sinceText, WAITING_CODE } from "../words/words.ts";
+  routeLabels,
+  shareLabel,
+} from "../labels/share-labels.ts";
+import { shareFacts, shareSpark } from "../labels/traffic-labels.ts";
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
 import {
   conditionLines,
@@ -56,7 +63,7 @@ export function renderStatus(report: StatusReport, options: StatusViewOptions): 
 function headLines(report: StatusReport, view: ShareView): string[] {
   const { paint, global, now } = view;
   const lines: string[] = [];
-  const title = paint.bold(`Mountaineer ${harmless(global.version)}`);
+  const title = paint.bold(`Mountaineer ${printable(global.version)}`);
   if (global.pid === null) {
     lines.push(`${title}  ${paint.yellow(`${paint.symbols.off} no daemon runs`)}`);
     const isEmpty = report.shares.length === 0 && report.gateway === undefined;
@@ -67,7 +74,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
     const detail = paint.dim(` (pid ${global.pid}${since === null ? "" : `, for ${since}`})`);
     lines.push(`${title}  ${paint.green(`${paint.symbols.on} running`)}${detail}`);
   }
-  lines.push(`  ${paint.dim("config  ")}  ${harmless(global.config_path)}`);
+  lines.push(`  ${paint.dim("config  ")}  ${printable(global.config_path)}`);
   if (global.pid !== null && showsShares(report)) {
     lines.push(
       ...labelled("looking", `every ${global.check_interval_secs} s; ${eventsText(global)}`, view),
@@ -76,7 +83,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
         : []),
     );
   }
-  const ready = readyNames(report.shares, harmless);
+  const ready = readyNames(report.shares, printable);
   if (ready !== null && report.shares.length >= MANY_SHARES) lines.push(...banner([ready], "  ", view));
   // Leaves out waiting changes of backends, which are shown with their backend.
   const shownHints = new Set(
@@ -109,7 +116,7 @@ function eventsText(global: GlobalStatus): string {
 function failbackText({ auto_failback, lsof_recheck, auto_failback_stable_secs }: GlobalStatus): string {
   if (!auto_failback && !lsof_recheck) return "to Thunderbolt when you say so";
   const files = lsof_recheck ? "once files are closed" : "unless files are open";
-  return `to Thunderbolt after ${glued(`${auto_failback_stable_secs} s`)} steady, ${files}`;
+  return `to Thunderbolt after ${nonBreaking(`${auto_failback_stable_secs} s`)} steady, ${files}`;
 }
 
 function emptyLines(view: ShareView): string[] {
@@ -117,7 +124,7 @@ function emptyLines(view: ShareView): string[] {
   const command = (words: string): string => `${INDENT}${paint.cyan(`mountaineer ${words}`)}`;
   return [
     paint.bold("Nothing is configured yet."),
-    ...text(`mountaineer init asks what you have, and writes ${harmless(global.config_path)}.`, "", view),
+    ...text(`mountaineer init asks what you have, and writes ${printable(global.config_path)}.`, "", view),
     ...text("Or begin with a NAS, or with an MCP server that your agents use:", "", view),
     "",
     command("shares add --share CORE --fallback-host nas.local"),
@@ -132,9 +139,9 @@ export function shareBlock(share: ShareStatus, global: GlobalStatus, options: St
 
 function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): string[] {
   const { paint, now } = view;
-  const { text: state, tone } = shareWords(share);
+  const { text: state, tone } = shareLabel(share);
   const { mark, style } = tonePaint(tone, paint);
-  const name = paint.bold(padded(harmless(share.name), nameWidth));
+  const name = paint.bold(padded(printable(share.name), nameWidth));
   const since =
     share.mount_state === "mounted" && share.mount_alive ? sinceText(share.last_switch_at, now) : null;
   const lines = [
@@ -149,10 +156,10 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
   lines.push(...factLines(shareFacts(share), shareSpark(share), view));
   const window = recoveryWindow(share, view.global, now);
   if (window !== null) lines.push(...text(window.text, INDENT, view).map(paint.cyan));
-  lines.push(...heldLines(share, view));
+  lines.push(...overrideLines(share, view));
   if (share.last_error !== null) {
     lines.push(
-      ...marked(paint.symbols.bad, `last error: ${harmless(share.last_error)}`, INDENT, paint.red, view),
+      ...marked(paint.symbols.bad, `last error: ${printable(share.last_error)}`, INDENT, paint.red, view),
     );
     const hasHint = share.conditions.some(({ severity, hint }) => severity !== "info" && hint !== null);
     if (!hasHint) lines.push(...hintLines(remedyOf(share), `${INDENT}  `, view));
@@ -174,13 +181,13 @@ function banner(parts: readonly string[], indent: string, view: View): string[] 
 
 function routeLines(share: ShareStatus, view: View): string[] {
   const { paint } = view;
-  const cells = routeWords(share).map(({ label, host, isUsed, text: state, tone }) => {
+  const cells = routeLabels(share).map(({ label, host, isUsed, text: state, tone }) => {
     const notes = [...(isUsed ? ["in use"] : []), ...(tone === "good" ? [] : [state])];
     const note = notes.length === 0 ? "" : ` (${notes.join(", ")})`;
     const dot = tone === "good" ? paint.symbols.on : paint.symbols.off;
     const style = isUsed ? paint.bold : (plain: string) => plain;
     const { style: toned } = tonePaint(tone, paint);
-    const shown = harmless(host);
+    const shown = printable(host);
     return {
       text: `${style(label)} ${toned(dot)} ${style(shown)}${tone === "good" ? style(note) : toned(note)}`,
       columns: columns(`${label} ${dot} ${shown}${note}`),
@@ -194,8 +201,8 @@ function routeLines(share: ShareStatus, view: View): string[] {
 
 function pathLines(share: ShareStatus, view: View): string[] {
   const { paint } = view;
-  const stable = harmless(share.stable_path);
-  const mount = harmless(share.mount_path);
+  const stable = printable(share.stable_path);
+  const mount = printable(share.mount_path);
   if (stable === mount) return [`${INDENT}${stable}`];
   const arrow = ` ${paint.symbols.arrow} `;
   const fits = columns(INDENT) + columns(stable) + columns(arrow) + columns(mount) <= view.width;
@@ -217,7 +224,7 @@ function remedyOf(share: ShareStatus): string {
     : `try at once: ${shellCommand`mountaineer mount --share ${share.name}`}`;
 }
 
-function heldLines(share: ShareStatus, { paint }: View): string[] {
+function overrideLines(share: ShareStatus, { paint }: View): string[] {
   if (share.held === null) return [];
   const [what, how] =
     share.held === "fallback"

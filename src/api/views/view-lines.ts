@@ -1,10 +1,10 @@
 // Wrapped, marked and labelled lines for the status views. Pure.
 
 import { paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
-import { columns, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
+import { columns, nonBreaking, padded, printable, wrapped } from "../../runtime/text/plain-text.ts";
 import type { Condition, OpenFileHolder } from "../contract/contract.ts";
-import { type Spark, sparkText } from "../words/traffic-words.ts";
-import { SEVERITY_TONES, sinceText } from "../words/words.ts";
+import { SEVERITY_TONES, sinceText } from "../labels/label.ts";
+import { type Spark, sparkText } from "../labels/traffic-labels.ts";
 
 export interface StatusViewOptions extends TerminalStyle {
   /** The current wall-clock time, ms, for durations such as "for 5 min". */
@@ -31,7 +31,7 @@ export function viewOf(options: StatusViewOptions) {
 export function nameColumns(items: readonly { readonly name: string }[], most = LONGEST_NAME): number {
   return Math.min(
     most,
-    items.reduce((width, { name }) => Math.max(width, columns(harmless(name))), 0),
+    items.reduce((width, { name }) => Math.max(width, columns(printable(name))), 0),
   );
 }
 
@@ -54,7 +54,7 @@ export function conditionText(condition: Condition, indent: string, view: View):
   const symbol = condition.severity === "info" ? paint.symbols.info : null;
   const { mark, style } = tonePaint(SEVERITY_TONES[condition.severity], paint);
   const since = sinceText(condition.since, view.now);
-  const title = `${harmless(condition.title)}${since === null ? "" : ` (for ${glued(since)})`}`;
+  const title = `${printable(condition.title)}${since === null ? "" : ` (for ${nonBreaking(since)})`}`;
   const lines = marked(symbol ?? mark, title, indent, symbol === null ? style : paint.cyan, view);
   const hint = condition.hint === null ? [] : hintLines(condition.hint, `${indent}  `, view);
   return [...lines, ...hint];
@@ -65,7 +65,7 @@ const COMMAND = /`[^`]*`|(?<=^|\s)(?:mountaineer|chmod|sudo|ls|mv) .*/g;
 
 /** A hint, each command of it on one line: the first half alone, pasted, may do something else. */
 export function hintLines(hint: string, indent: string, view: View): string[] {
-  return text(harmless(hint).replace(COMMAND, glued), indent, view).map(view.paint.dim);
+  return text(printable(hint).replace(COMMAND, nonBreaking), indent, view).map(view.paint.dim);
 }
 
 /** Facts in a line, below the bars of a spark. ASCII terminals have no characters for bars. */
@@ -75,7 +75,7 @@ export function factLines(facts: readonly string[], spark: Spark | null, { paint
       ? []
       : [paint.cyan(`${INDENT}${sparkText(spark, paint.symbols.bars)}`)];
   const all = [...facts, ...(spark === null ? [] : [spark.text])];
-  return [...drawn, ...text(all.map(glued).join(", "), INDENT, { paint, ...view }).map(paint.dim)];
+  return [...drawn, ...text(all.map(nonBreaking).join(", "), INDENT, { paint, ...view }).map(paint.dim)];
 }
 
 export function marked(
@@ -103,12 +103,12 @@ const HOLDERS_SHOWN = 8;
 export function holderLines(holders: readonly OpenFileHolder[]): string[] {
   const lines = holders
     .slice(0, HOLDERS_SHOWN)
-    .map(({ pid, command, path }) => `${harmless(command)} (pid ${pid})  ${harmless(path)}`);
+    .map(({ pid, command, path }) => `${printable(command)} (pid ${pid})  ${printable(path)}`);
   return withRest(lines, holders.length);
 }
 
 export function unsentLines(files: readonly string[]): string[] {
-  const lines = files.slice(0, HOLDERS_SHOWN).map((file) => `not sent yet  ${harmless(file)}`);
+  const lines = files.slice(0, HOLDERS_SHOWN).map((file) => `not sent yet  ${printable(file)}`);
   return withRest(lines, files.length);
 }
 

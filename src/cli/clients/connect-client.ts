@@ -16,18 +16,18 @@ import {
   undoCommand,
   writePlan,
 } from "../../clients/connection-plan.ts";
-import { findPlace } from "../../config/locate.ts";
+import { findHomeContext } from "../../config/home-context.ts";
 import { textValues } from "../../config/read/file-values.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { isSettled } from "../edits/backend-outcome.ts";
-import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
+import { confirms } from "../input/confirm.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { doneLine, showText } from "../input/options.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
-import { withAsk } from "../sessions/control-session.ts";
-import { lookUntil } from "../sessions/look-until.ts";
+import { withOperations } from "../sessions/control-session.ts";
+import { pollUntil } from "../sessions/poll-until.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
@@ -89,7 +89,7 @@ export function surroundingsOf(
   { file }: Pick<ConnectOptions, "file">,
 ): ConnectionSurroundings {
   const environment = process.env;
-  return { home, file, userHome: findPlace(environment).userHome, environment, folder: process.cwd() };
+  return { home, file, userHome: findHomeContext(environment).userHome, environment, folder: process.cwd() };
 }
 
 function knownBackends(context: CommandContext, title: string): KnownBackends {
@@ -112,20 +112,20 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
  */
 function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
   const { signal } = context;
-  return withAsk(context, "look", async (ask) => {
+  return withOperations(context, "look", async (ask) => {
     const limits = { withinMs: START_WAIT_MS, signal };
     const look = async () => (await ask("status", null, signal)).backends ?? [];
     // Without a daemon, this starts the backends and waits for them.
     await ask("tools", null, signal);
     const areSettled = (backends: readonly BackendStatus[]) =>
       backends.every((one) => !wanted.includes(one.name) || isSettled(one));
-    return servingNames(await lookUntil(limits, look, areSettled));
+    return servingNames(await pollUntil(limits, look, areSettled));
   });
 }
 
 async function isAgreed(context: CommandContext, plan: ConnectionPlan, yes: boolean): Promise<boolean> {
   context.print(renderDiff(await planDiff(plan), context.stdoutStyle));
-  return yes || agrees(context, "Change it so?");
+  return yes || confirms(context, "Change it so?");
 }
 
 export function programOf({ home, configPath }: CommandContext): OwnProgram {
@@ -133,5 +133,5 @@ export function programOf({ home, configPath }: CommandContext): OwnProgram {
 }
 
 function showDone(context: CommandContext, line: string): void {
-  showText(context, (paint) => [doneLine(paint, harmless(line))]);
+  showText(context, (paint) => [doneLine(paint, printable(line))]);
 }

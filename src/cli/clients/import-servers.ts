@@ -15,7 +15,7 @@ import { readFoundFiles } from "../../clients/read-files.ts";
 import { TOKEN_BLOCK, wantsToken } from "../../config/edit/gateway-token.ts";
 import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
-import { findPlace } from "../../config/locate.ts";
+import { findHomeContext } from "../../config/home-context.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
@@ -23,14 +23,14 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
-import { counted, harmless, shellCommand } from "../../runtime/text/plain-text.ts";
+import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { outcomeLines, settledBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
 import { opening } from "../init/opening.ts";
-import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
+import { confirms } from "../input/confirm.ts";
 import { showJson, showText } from "../input/options.ts";
 import { isApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
@@ -59,12 +59,12 @@ export async function importServers(context: CommandContext, options: ImportOpti
     (await store.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
   );
   const surroundings = {
-    userHome: findPlace(process.env).userHome,
+    userHome: findHomeContext(process.env).userHome,
     environment: process.env,
     folder: process.cwd(),
   };
   // Of the clients that nobody named, one with a broken file does not keep the others out.
-  const skip = words.length === 0 ? (reason: string) => context.note(`left out: ${harmless(reason)}`) : null;
+  const skip = words.length === 0 ? (reason: string) => context.note(`left out: ${printable(reason)}`) : null;
   const asked = words.length === 0 ? CLIENT_NAMES : words;
   const found = await readFoundFiles(asked, surroundings, kept, skip);
   if (found.length === 0) throw nothingFound(words, surroundings);
@@ -90,7 +90,10 @@ export async function importServers(context: CommandContext, options: ImportOpti
   if (
     !options.yes &&
     (context.json ||
-      !(await agrees(context, `Import ${draft.added.length === 1 ? "it" : `these ${draft.added.length}`}?`)))
+      !(await confirms(
+        context,
+        `Import ${draft.added.length === 1 ? "it" : `these ${draft.added.length}`}?`,
+      )))
   ) {
     if (context.json) showImport(context, options, draft, false);
     return FAILED_EXIT;
@@ -147,10 +150,10 @@ function nothingFound(
 }
 
 async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
-  const { path, place, format } = view;
+  const { path, homeContext, format } = view;
   const bytes = await view.read();
   const before = bytes === null ? "" : decodedText(bytes);
-  const standing = await parseConfig(Buffer.from(before), path, place);
+  const standing = await parseConfig(Buffer.from(before), path, homeContext);
   if (!standing.ok) throw refusalError(standing.mistakes);
   const tables = objectOf(await textValues(before, format));
   const common = objectOf(objectOf(tables["backend_defaults"])["env"]);
@@ -158,7 +161,11 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
   const sound: PlannedBackend[] = [];
   const refused: { name: string; why: string }[] = [];
   for (const one of added) {
-    const alone = await parseConfig(Buffer.from(await withBackends("", "toml", [one])), "import.toml", place);
+    const alone = await parseConfig(
+      Buffer.from(await withBackends("", "toml", [one])),
+      "import.toml",
+      homeContext,
+    );
     if (alone.ok) sound.push(one);
     else refused.push({ name: one.name, why: one.problem ?? whyNot(alone.mistakes[0]) });
   }
@@ -176,7 +183,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
     sound.length === 0
       ? before
       : await withBackends(hasToken ? withBlocks(begun, [TOKEN_BLOCK]) : begun, format, sound);
-  const checked = await parseConfig(Buffer.from(after), path, place);
+  const checked = await parseConfig(Buffer.from(after), path, homeContext);
   if (!checked.ok) throw refusalError(checked.mistakes);
   const { backends: all, conflictResolution } = checked.snapshot.config;
   return {
@@ -241,9 +248,9 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
   const { symbols } = paint;
   for (const { name, title, problem, wanted, secrets, remarks } of added) {
     const mark = problem === null ? paint.green(symbols.good) : paint.yellow(symbols.warning);
-    context.print(`${mark} ${paint.bold(harmless(name))}  from ${harmless(title)}\n`);
-    if (problem !== null) context.print(paint.dim(`    disabled: ${harmless(problem)}\n`));
-    for (const remark of remarks) context.print(paint.dim(`    ${harmless(remark)}\n`));
+    context.print(`${mark} ${paint.bold(printable(name))}  from ${printable(title)}\n`);
+    if (problem !== null) context.print(paint.dim(`    disabled: ${printable(problem)}\n`));
+    for (const remark of remarks) context.print(paint.dim(`    ${printable(remark)}\n`));
     for (const secret of secrets.keys())
       context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));
     for (const secret of wanted)
@@ -256,20 +263,20 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
       );
   }
   for (const { name, why } of refused)
-    context.print(`${paint.red(symbols.bad)} ${harmless(name)}  not imported: ${harmless(why)}\n`);
+    context.print(`${paint.red(symbols.bad)} ${printable(name)}  not imported: ${printable(why)}\n`);
   for (const file of files) {
     for (const name of file.empty)
-      context.note(`${harmless(name)} in ${file.path} neither starts nor names a server`);
+      context.note(`${printable(name)} in ${file.path} neither starts nor names a server`);
   }
-  if (present.length > 0) context.note(`there already: ${present.map(harmless).join(", ")}`);
+  if (present.length > 0) context.note(`there already: ${present.map(printable).join(", ")}`);
   if (unsure.length > 0)
     context.note(
-      `their secrets stay as they are kept: ${unsure.map(harmless).join(", ")}; for another value: mountaineer secret set NAME`,
+      `their secrets stay as they are kept: ${unsure.map(printable).join(", ")}; for another value: mountaineer secret set NAME`,
     );
   const bare = files.filter(({ servers, empty }) => servers.length + empty.length === 0);
-  for (const file of bare) context.note(`there are no MCP servers in ${harmless(file.path)}`);
+  for (const file of bare) context.note(`there are no MCP servers in ${printable(file.path)}`);
   if (added.length === 0 && bare.length < files.length)
-    context.note(`nothing new in ${counted(files.length - bare.length, "file")}`);
+    context.note(`nothing new in ${pluralize(files.length - bare.length, "file")}`);
   if (added.length === 0) return 0;
   if (draft.prefixes)
     context.print(

@@ -1,16 +1,16 @@
 // `backends add --registry`: asks for the inputs of a server in the registry, and keeps their secrets after a person agreed.
 import { keptNames } from "../../api/setup/home-secrets.ts";
-import type { TypedBackend } from "../../config/edit/new-backend.ts";
+import type { BackendInput } from "../../config/edit/new-backend.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import { isSecretHeader, isSecretVariable } from "../../config/values/backend-names.ts";
 import { askRegistry, registryAddress } from "../../registry/registry-client.ts";
 import { type MadeText, planBackend } from "../../registry/registry-plan.ts";
 import { type RegistryInput, type RegistryServer, readServerJson } from "../../registry/server-json.ts";
-import { foreignLine } from "../../runtime/text/foreign-line.ts";
-import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { printable, shellWord } from "../../runtime/text/plain-text.ts";
+import { safeLine } from "../../runtime/text/safe-line.ts";
 import { openSecrets } from "../in-process/open.ts";
-import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
+import { confirms } from "../input/confirm.ts";
 
 interface RegistryOrder {
   /** The backend's name here. */
@@ -32,22 +32,22 @@ const LONGEST_LINE = 200;
 export async function registryBackend(
   context: CommandContext,
   order: RegistryOrder,
-  typed: TypedBackend,
-): Promise<TypedBackend | null> {
+  typed: BackendInput,
+): Promise<BackendInput | null> {
   const server = readServerJson(await askRegistry(registryAddress(), order.server, context.signal));
-  const { ask, note } = context;
+  const { prompt, note } = context;
   const isProgram = server.way.kind === "program";
   const plan = await planBackend(
     server,
     { ...order, typed: new Set((isProgram ? typed.env : typed.headers).keys()) },
     {
       note,
-      ask: ask === null ? null : (input) => ask(questionOf(input)),
+      ask: prompt === null ? null : (input) => prompt(questionOf(input)),
       keptSecrets: async () => keptNames(await (await openSecrets(context)).list()),
     },
   );
   const { command, url, texts, secrets } = plan;
-  const made: TypedBackend = {
+  const made: BackendInput = {
     ...typed,
     ...(isProgram
       ? { command, env: new Map([...written(texts), ...typed.env]) }
@@ -62,7 +62,7 @@ export async function registryBackend(
 
 function questionOf({ name, description, choices }: RegistryInput): string {
   const among = choices.length === 0 ? "" : ` (${choices.join(", ")})`;
-  return `${harmless(name)}: ${foreignLine(`${description ?? name}${among}`, LONGEST_LINE)}: `;
+  return `${printable(name)}: ${safeLine(`${description ?? name}${among}`, LONGEST_LINE)}: `;
 }
 
 function written(texts: ReadonlyMap<string, MadeText>): readonly (readonly [string, string])[] {
@@ -72,21 +72,21 @@ function written(texts: ReadonlyMap<string, MadeText>): readonly (readonly [stri
 async function isAgreed(
   context: CommandContext,
   { name, version, description, isDeprecated }: RegistryServer,
-  { command, url }: TypedBackend,
+  { command, url }: BackendInput,
   texts: ReadonlyMap<string, MadeText>,
   yes: boolean,
 ): Promise<boolean> {
-  context.note(`${harmless(name)} ${harmless(version)}: ${foreignLine(description, LONGEST_LINE)}`);
+  context.note(`${printable(name)} ${printable(version)}: ${safeLine(description, LONGEST_LINE)}`);
   if (isDeprecated) context.note("the registry calls it deprecated");
   context.note(
     command === null
-      ? `reached at ${harmless(url ?? "")}`
-      : `started as: ${command.map(shellWord).map(harmless).join(" ")}`,
+      ? `reached at ${printable(url ?? "")}`
+      : `started as: ${command.map(shellWord).map(printable).join(" ")}`,
   );
   // Variables are shown because a variable can change a program as much as an argument can.
   for (const [key, { text, isOwn }] of texts) {
     const isHidden = isOwn && (isSecretHeader(key) || isSecretVariable(key));
-    context.note(`with ${harmless(key)} = ${isHidden ? HIDDEN : harmless(text)}`);
+    context.note(`with ${printable(key)} = ${isHidden ? HIDDEN : printable(text)}`);
   }
-  return yes || agrees(context, "Add it?");
+  return yes || confirms(context, "Add it?");
 }

@@ -1,6 +1,6 @@
 // The commands `mountaineer alias ...`.
 
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
@@ -83,8 +83,8 @@ const aliasRemoveCommand = command("alias remove", {
     if (removed === null) return FAILED_EXIT;
     const { name, path, kept } = removed;
     showResult(context, removed, (paint) => [
-      doneLine(paint, `${harmless(name)} is removed`),
-      ...(kept ? [paint.dim(`  Mountaineer did not make what is at ${harmless(path)}, so that stays`)] : []),
+      doneLine(paint, `${printable(name)} is removed`),
+      ...(kept ? [paint.dim(`  Mountaineer did not make what is at ${printable(path)}, so that stays`)] : []),
     ]);
     return 0;
   },

@@ -1,16 +1,16 @@
 // The commands `mountaineer backends ...`.
 
 import type { LoginPerson, LoginReport } from "../../api/setup/backend-sign-in.ts";
-import type { TypedBackend } from "../../config/edit/new-backend.ts";
-import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
+import type { BackendInput } from "../../config/edit/new-backend.ts";
+import { isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
-import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
+import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSignIn } from "../in-process/open.ts";
 import { BACKEND_OPTIONS } from "../input/backend-options.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult, WAIT_OPTION } from "../input/options.ts";
 import { readFirstLine } from "../input/standard-input.ts";
-import { askDaemon } from "../sessions/control-session.ts";
+import { callDaemon } from "../sessions/control-session.ts";
 import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 import { restartBackend } from "../sessions/sign-in-notice.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -64,7 +64,7 @@ const backendsAddCommand = command("backends add", {
         hint: `a program's own options stand behind --: ${shellCommand`mountaineer backends add ${backend} -- PROGRAM -y …`}`,
       });
     }
-    let whole: TypedBackend | null = typed;
+    let whole: BackendInput | null = typed;
     if (server !== null) {
       // Checks the name before inputs are asked for and secrets are kept.
       await requireFreeName(context, backend);
@@ -183,12 +183,12 @@ const backendsRestartCommand = command("backends restart", {
   },
   async run(context, { names, all }) {
     requireOneWay(names, all);
-    const report = await askDaemon(context, RUNNING_BACKENDS, "restart", {
+    const report = await callDaemon(context, RUNNING_BACKENDS, "restart", {
       backends: all ? null : [...new Set(names)],
     });
-    const left = names.filter((name) => !report.restarted.includes(name)).map(harmless);
+    const left = names.filter((name) => !report.restarted.includes(name)).map(printable);
     showResult(context, report, (paint) => [
-      ...report.restarted.map((name) => doneLine(paint, `${paint.bold(harmless(name))}  is started anew`)),
+      ...report.restarted.map((name) => doneLine(paint, `${paint.bold(printable(name))}  is started anew`)),
       ...left.map(
         (name) =>
           `${paint.dim(paint.symbols.skip)} ${paint.bold(name)}  is disabled or ending: left as it is`,
@@ -224,10 +224,10 @@ const backendsLogsCommand = command("backends logs", {
   exits: { 8: "no daemon runs" },
   takes: BACKEND_ARGUMENT,
   async run(context, { name }) {
-    const { harmlessLines } = await import("../../runtime/text/plain-text.ts");
-    const report = await askDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
+    const { printableLines } = await import("../../runtime/text/plain-text.ts");
+    const report = await callDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
     const text = report.lines.map((line) => `${line}\n`).join("");
-    showResult(context, report, () => (context.isTerminal ? harmlessLines(text) : text));
+    showResult(context, report, () => (context.isTerminal ? printableLines(text) : text));
     if (report.lines.length === 0 && !context.json) context.note("it has written nothing");
   },
 });
@@ -266,17 +266,17 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
   const { note, stdin } = context;
   return {
     visit(address) {
-      note(`Sign in here: ${harmless(address)}`);
+      note(`Sign in here: ${printable(address)}`);
       if (way === "browser") void openBrowser(address);
     },
     showCode(code, address, completeAddress) {
       note(
-        `Open ${harmless(completeAddress ?? address)} on any device, and enter the code ${harmless(code)}`,
+        `Open ${printable(completeAddress ?? address)} on any device, and enter the code ${printable(code)}`,
       );
     },
     async paste(signal) {
       const question = "Paste the address at which the browser ended, even if it shows an error: ";
-      return context.ask === null ? readFirstLine("address", { stdin, signal }) : context.ask(question);
+      return context.prompt === null ? readFirstLine("address", { stdin, signal }) : context.prompt(question);
     },
   };
 }
@@ -284,17 +284,17 @@ function personAt(context: CommandContext, way: "browser" | "paste" | "device"):
 /** Ignores a missing browser: the address was printed. */
 async function openBrowser(address: string): Promise<void> {
   const { openInBrowser } = await import("../sessions/web-browser.ts");
-  await openInBrowser(address).catch(expecting(isOwnError));
+  await openInBrowser(address).catch(recoverFrom(isOwnError));
 }
 
 function loginLines(
   paint: Paint,
   { backend, issuer, scopes, renews_itself, expires_at }: LoginReport,
 ): string[] {
-  const what = scopes === null ? "" : `, with the scopes ${harmless(scopes.join(" "))}`;
+  const what = scopes === null ? "" : `, with the scopes ${printable(scopes.join(" "))}`;
   const done = doneLine(
     paint,
-    `${paint.bold(harmless(backend))}  is signed in at ${harmless(issuer)}${what}`,
+    `${paint.bold(printable(backend))}  is signed in at ${printable(issuer)}${what}`,
   );
   if (renews_itself) return [done];
   const until = expires_at === null ? "" : `, ${expires_at}`;
@@ -312,7 +312,7 @@ const backendsLogoutCommand = command("backends logout", {
   async run(context, { name }) {
     const report = await (await openSignIn(context)).logout(name, context.signal);
     showResult(context, report, (paint) => {
-      const shown = paint.bold(harmless(name));
+      const shown = paint.bold(printable(name));
       if (!report.was_signed_in) return [`${paint.dim(paint.symbols.skip)} ${shown}  was not signed in`];
       return [doneLine(paint, `${shown}  is signed out${report.revoked ? ", and its server was told" : ""}`)];
     });

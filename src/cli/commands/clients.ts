@@ -3,11 +3,11 @@
 import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
-import { openAlone } from "../in-process/open.ts";
+import { openWithoutDaemon } from "../in-process/open.ts";
 import { command } from "../input/command.ts";
 import { showResult, WAIT_OPTION } from "../input/options.ts";
 import {
-  askDaemon,
+  callDaemon,
   findDaemon,
   onceOpened,
   returningDaemon,
@@ -30,9 +30,9 @@ export const clientsCommand = command("clients", {
   exits: { 8: "no daemon runs" },
   async run(context) {
     const { renderTable } = await import("../views/table-view.ts");
-    const { CLIENT_TITLES, clientWords } = await import("../../api/words/client-words.ts");
-    const report = await askDaemon(context, RUNNING_BACKENDS, "clients", null);
-    const rows = report.clients.map((client) => clientWords(client, Date.now()));
+    const { CLIENT_TITLES, clientCells } = await import("../../api/labels/client-labels.ts");
+    const report = await callDaemon(context, RUNNING_BACKENDS, "clients", null);
+    const rows = report.clients.map((client) => clientCells(client, Date.now()));
     showResult(context, report, () =>
       rows.length === 0 ? "" : renderTable(CLIENT_TITLES, rows, context.stdoutStyle),
     );
@@ -172,7 +172,7 @@ export const mcpCommand = command("mcp", {
         const daemon = await returningDaemon(context);
         if (daemon !== null) return { kind: "done", value: await bridge(daemon, ends, means) };
         if (group !== null) throw groupNeedsDaemon();
-        return onceOpened(openAlone({ ...context, intent: "look" }), async (alone) =>
+        return onceOpened(openWithoutDaemon({ ...context, intent: "look" }), async (alone) =>
           serveHere(await alone.gateway(), ends, means.folder),
         );
       },

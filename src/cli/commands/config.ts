@@ -46,13 +46,13 @@ const configGetCommand = command("config get", {
     const { getConfigValue } = await import("../../config/edit/effective.ts");
     const { jsonText, valueText } = await import("../edits/config-key-change.ts");
     const known = parseConfigKey(key);
-    const held = await viewConfig(context, async ({ read, format, place }) =>
-      getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, known),
+    const current = await viewConfig(context, async ({ read, format, homeContext }) =>
+      getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, homeContext }, known),
     );
-    const value = held.source === "absent" ? null : held.value;
-    if (context.json) context.print(jsonText({ key, source: held.source, value }));
+    const value = current.source === "absent" ? null : current.value;
+    if (context.json) context.print(jsonText({ key, source: current.source, value }));
     else if (value !== null) context.print(`${valueText(value)}\n`);
-    else if (held.source === "absent") context.note(`it is not set: ${held.rule ?? "required"}`);
+    else if (current.source === "absent") context.note(`it is not set: ${current.rule ?? "required"}`);
     return value === null ? FAILED_EXIT : 0;
   },
 });
@@ -108,9 +108,9 @@ const configShowCommand = command("config show", {
   async run(context, given) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     return viewConfig(context, async (view) => {
-      const { path, format, place, daemon } = view;
+      const { path, format, homeContext, daemon } = view;
       const bytes = await view.read();
-      const source = { bytes: bytes ?? new Uint8Array(), format, place };
+      const source = { bytes: bytes ?? new Uint8Array(), format, homeContext };
       const json = context.json;
       if (given.effective) {
         const { effectiveData, effectiveText } = await import("../../config/edit/effective.ts");
@@ -122,14 +122,14 @@ const configShowCommand = command("config show", {
       const { sha256Of } = await import("../../runtime/files/sha256.ts");
       const text = decodedText(bytes);
       if (json) {
-        const running = daemon === null ? null : (await daemon.ask("sync", null, context.signal)).sha256;
+        const running = daemon === null ? null : (await daemon.call("sync", null, context.signal)).sha256;
         const report = { path, format, sha256: sha256Of(bytes), text, running_sha256: running };
         showJson(context, report);
         return 0;
       }
       if (bytes === null) context.note(`${path} is not there yet; every key has its default`);
-      const { harmlessLines } = await import("../../runtime/text/plain-text.ts");
-      context.print(context.isTerminal ? harmlessLines(text) : text);
+      const { printableLines } = await import("../../runtime/text/plain-text.ts");
+      context.print(context.isTerminal ? printableLines(text) : text);
       return 0;
     });
   },

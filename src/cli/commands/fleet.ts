@@ -4,7 +4,7 @@ import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
-import { askDaemon } from "../sessions/control-session.ts";
+import { callDaemon } from "../sessions/control-session.ts";
 
 const fleetStatusCommand = command("fleet status", {
   summary: "show the machines of the fleet and their status",
@@ -28,7 +28,7 @@ const fleetStatusCommand = command("fleet status", {
   },
   async run(context, { names }) {
     const purpose = { intent: "look", so: "and nobody else knows of the other machines" } as const;
-    const whole = await askDaemon(context, purpose, "fleet", null);
+    const whole = await callDaemon(context, purpose, "fleet", null);
     const isChosen = names.length > 0;
     const report = isChosen ? { ...whole, machines: machinesOf(whole, names) } : whole;
     const { renderFleet } = await import("../views/fleet-view.ts");

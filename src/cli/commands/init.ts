@@ -1,7 +1,7 @@
 // The command `mountaineer init`.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { InitChoices } from "../init/init-questions.ts";
-import { command, type Given } from "../input/command.ts";
+import { command, type ParsedInput } from "../input/command.ts";
 
 const CHOICES = {
   "--share <name>": "a share to keep mounted",
@@ -49,7 +49,7 @@ export const initCommand = command("init", {
     }),
 });
 
-async function givenChoices(options: Given<typeof CHOICES>): Promise<InitChoices | null> {
+async function givenChoices(options: ParsedInput<typeof CHOICES>): Promise<InitChoices | null> {
   const { connectionOf } = await import("../../config/edit/new-backend.ts");
   const {
     share,

@@ -1,6 +1,6 @@
 // The command `mountaineer logs`.
 
-import { findPlace } from "../../config/locate.ts";
+import { findHomeContext } from "../../config/home-context.ts";
 import { daemonLogPath } from "../in-process/open.ts";
 import { command } from "../input/command.ts";
 import type { AuditFilter } from "../sessions/show-audit.ts";
@@ -55,7 +55,7 @@ export const logsCommand = command("logs", {
       return;
     }
     const { showLog } = await import("../sessions/show-log.ts");
-    const { userHome } = findPlace(process.env);
+    const { userHome } = findHomeContext(process.env);
     await showLog(context, { ...given, path: await daemonLogPath(context.home, userHome) });
   },
 });

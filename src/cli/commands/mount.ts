@@ -3,7 +3,7 @@
 import type { UnsentServer } from "../../api/contract/contract.ts";
 import type { OutputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";
 import { chosenShares, SHARE_OPTIONS, showResult } from "../input/options.ts";
 import { change, show } from "../sessions/control-session.ts";
@@ -152,7 +152,7 @@ function serverLines({
       : "waits for your word: not proved whose";
   const more = files.length - SHOWN_AT_MOST;
   return [
-    `${share}: ${counted(files.length, "file")} for ${source ?? "a server"} (${server}), ${state}`,
+    `${share}: ${pluralize(files.length, "file")} for ${source ?? "a server"} (${server}), ${state}`,
     ...(oldest === null ? [] : [`  the oldest was written at ${oldest}`]),
     ...files.slice(0, SHOWN_AT_MOST).map(({ path, bytes }) => `  ${path} (${bytes} bytes)`),
     ...(more > 0 ? [`  and ${more} more`] : []),

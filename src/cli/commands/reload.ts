@@ -3,7 +3,7 @@
 import type { NameChanges } from "../../api/contract/config.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import type { DaemonPurpose } from "../sessions/control-session.ts";
-import { askDaemon } from "../sessions/control-session.ts";
+import { callDaemon } from "../sessions/control-session.ts";
 
 export const reloadCommand = command("reload", {
   asksElsewhere: true,
@@ -38,7 +38,7 @@ const RELOADING: DaemonPurpose = {
 async function reload(context: CommandContext): Promise<number> {
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
   const { showReload } = await import("../edits/edit-outcome.ts");
-  const report = await askDaemon(context, RELOADING, "reload", {});
+  const report = await callDaemon(context, RELOADING, "reload", {});
   return showReload(context, report, NOTHING_STAYS);
 }
 
@@ -52,8 +52,8 @@ async function dryRun(context: CommandContext): Promise<number> {
       const { firstStart } = await import("../init/first-start.ts");
       return showReload(context, await firstStart(view), NOTHING_STAYS);
     }
-    const report = await view.daemon.ask("reload", { dry_run: true }, context.signal);
-    const { shares, backends = [] } = await view.daemon.ask("status", null, context.signal);
+    const report = await view.daemon.call("reload", { dry_run: true }, context.signal);
+    const { shares, backends = [] } = await view.daemon.call("status", null, context.signal);
     const staying = {
       shares: untouched(shares, report.shares),
       backends: untouched(backends, report.backends),

@@ -1,12 +1,12 @@
 // The command `mountaineer restart`.
 
 import type { HandOverReport } from "../../api/contract/contract.ts";
-import { expecting, MountaineerError } from "../../runtime/errors.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
-import { askDaemon, findDaemon } from "../sessions/control-session.ts";
-import { lookUntil } from "../sessions/look-until.ts";
+import { callDaemon, findDaemon } from "../sessions/control-session.ts";
+import { pollUntil } from "../sessions/poll-until.ts";
 
 /** How long to wait for the new daemon, ms. It is longer than the old daemon's own wait for the new one. */
 const SERVES_WITHIN_MS = 120_000;
@@ -27,7 +27,7 @@ export const restartCommand = command("restart", {
   async run(context) {
     const report = await handOver(context);
     const { to: pid } = report;
-    const taken = `version ${harmless(report.version)} is in charge (pid ${pid}, before it ${report.from})`;
+    const taken = `version ${printable(report.version)} is in charge (pid ${pid}, before it ${report.from})`;
     showResult(context, report, (paint) => [doneLine(paint, taken)]);
   },
 });
@@ -35,7 +35,7 @@ export const restartCommand = command("restart", {
 /** Resolves when the new daemon answers. Rejects with `daemon_unreachable`, `handover_failed`. */
 export async function handOver(context: CommandContext): Promise<HandOverReport & { readonly to: number }> {
   const purpose = { intent: "change", so: "so none can hand over" } as const;
-  const report = await askDaemon(context, purpose, "handOver", null);
+  const report = await callDaemon(context, purpose, "handOver", null);
   return { ...report, to: await untilServed(context, report) };
 }
 
@@ -44,11 +44,11 @@ async function untilServed(context: CommandContext, { from }: HandOverReport): P
   const { signal } = context;
   const look = async (): Promise<number> => {
     // The old daemon may accept the connection and end before the request.
-    const found = findDaemon(context).then((daemon) => daemon?.ask("status", null, signal));
-    const status = await found.catch(expecting("daemon_unreachable", null));
+    const found = findDaemon(context).then((daemon) => daemon?.call("status", null, signal));
+    const status = await found.catch(recoverFrom("daemon_unreachable", null));
     return status?.global.pid ?? from;
   };
-  const pid = await lookUntil({ withinMs: SERVES_WITHIN_MS, signal }, look, (found) => found !== from);
+  const pid = await pollUntil({ withinMs: SERVES_WITHIN_MS, signal }, look, (found) => found !== from);
   if (pid !== from) return pid;
   throw new MountaineerError("handover_failed", "the old daemon has given up, and no new one answers yet", {
     hint: "see why: mountaineer doctor, or its log",

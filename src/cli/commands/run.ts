@@ -2,7 +2,7 @@
 import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";
 import { show } from "../sessions/control-session.ts";
 
@@ -56,7 +56,7 @@ async function readScript(file: string, stdin: Readable, signal: AbortSignal): P
     if (error instanceof MountaineerError) throw error;
     const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
     const why = isMissing
-      ? `there is no file ${harmless(file)}`
+      ? `there is no file ${printable(file)}`
       : `the script cannot be read: ${errorText(error)}`;
     throw new MountaineerError("usage", why, { cause: error });
   }

@@ -7,7 +7,7 @@ import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
-import { askDaemon } from "../sessions/control-session.ts";
+import { callDaemon } from "../sessions/control-session.ts";
 import { placeName, renderSecrets } from "../views/secret-view.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
@@ -47,7 +47,7 @@ const secretSetCommand = command("secret set", {
       return showAfar(
         context,
         "kept",
-        await askDaemon(context, AFAR, "setSecret", { name, value: await readSecretValue(name, context) }),
+        await callDaemon(context, AFAR, "setSecret", { name, value: await readSecretValue(name, context) }),
       );
     const store = await openSecrets(context);
     const value = await readSecretValue(name, context);
@@ -69,7 +69,7 @@ async function applySecret({ home, note, signal }: CommandContext, applied: stri
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon === null) return;
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);
-  const report = await daemon.ask("reload", { secrets: true }, within).catch(() => null);
+  const report = await daemon.call("reload", { secrets: true }, within).catch(() => null);
   if (report?.failure !== null) note("the running daemon takes it with: mountaineer reload");
   else if (report.reloaded) note(applied);
 }
@@ -101,7 +101,7 @@ const secretRemoveCommand = command("secret remove", {
   },
   async run(context, { name }) {
     if (context.elsewhere !== null)
-      return showAfar(context, "removed", await askDaemon(context, AFAR, "removeSecret", { name }));
+      return showAfar(context, "removed", await callDaemon(context, AFAR, "removeSecret", { name }));
     const store = await openSecrets(context);
     const change = await store.remove(name, context.signal);
     showResult(context, change, (paint) => [
@@ -148,7 +148,7 @@ export const serverTokenCommand = command("server-token", {
   async run(context, { remove }) {
     const operation = remove ? "forgetToken" : "makeToken";
     const purpose = { intent: "change", so: "so none can take a token" } as const;
-    const report = await askDaemon(context, purpose, operation, null);
+    const report = await callDaemon(context, purpose, operation, null);
     showResult(context, report, () => {
       if ("token" in report) return [report.token];
       return [report.forgotten ? "the token opens nothing any more" : "there was no token"];

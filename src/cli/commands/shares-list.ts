@@ -12,9 +12,9 @@ export const sharesListCommand = command("shares list", {
   },
   exits: { 0: "the list is shown" },
   async run(context) {
-    const { listFavorites } = await import("../edits/favorite-list.ts");
+    const { listShares } = await import("../edits/share-list.ts");
     const { renderFavorites } = await import("../views/place-view.ts");
-    const { favorites, shares } = await listFavorites(context);
+    const { favorites, shares } = await listShares(context);
     showResult(context, { shares: favorites, favorites }, () =>
       renderFavorites(favorites, shares, context.stdoutStyle),
     );

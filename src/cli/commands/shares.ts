@@ -2,10 +2,10 @@
 
 import { resolve } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
-import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
+import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
+import type { NewFavorite, RemovedFavorite } from "../edits/share-change.ts";
 import { findServers } from "../in-process/open.ts";
-import { type CommandContext, command, type Given, type GroupedCommands } from "../input/command.ts";
+import { type CommandContext, command, type GroupedCommands, type ParsedInput } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
@@ -58,11 +58,11 @@ const sharesAddCommand = command("shares add", {
   exits: { ...STEP_EXITS, 0: "it is mounted", 1: "it is saved, but not mounted" },
   takes: NEW_SHARE,
   async run(context, given) {
-    const { addFavorite } = await import("../edits/favorite-change.ts");
+    const { addShare } = await import("../edits/share-change.ts");
     let worst = 0;
     const { shares, onlyOn } = await entriesOf(context, given);
     for (const entry of shares) {
-      const added = await addFavorite(context, entry, onlyOn);
+      const added = await addShare(context, entry, onlyOn);
       const { share } = added;
       showResult(context, added, () => (share === null ? "" : renderResults([share], context.stdoutStyle)));
       const exit = share === null ? FAILED_EXIT : exitCodeOf([share], "mount");
@@ -77,20 +77,20 @@ const sharesAddCommand = command("shares add", {
 /** The share that the options describe; without options, the shares that a person chooses. */
 async function entriesOf(
   context: CommandContext,
-  given: Given<typeof NEW_SHARE>,
+  given: ParsedInput<typeof NEW_SHARE>,
 ): Promise<{ readonly shares: readonly NewFavorite[]; readonly onlyOn: readonly string[] }> {
-  const { ask } = context;
+  const { prompt } = context;
   const entry = entryOf(given);
   if (entry.name !== "") return { shares: [entry], onlyOn: [] };
-  if (ask === null || Object.keys(entry).length > 1 || context.elsewhere !== null) {
+  if (prompt === null || Object.keys(entry).length > 1 || context.elsewhere !== null) {
     throw new MountaineerError("usage", "an option is missing", { hint: "--share names the share" });
   }
   const { askMoreShares } = await import("../init/more-shares.ts");
-  return askMoreShares(context, ask);
+  return askMoreShares(context, prompt);
 }
 
 /** The given options as keys of the configuration file. */
-function entryOf(given: Given<typeof NEW_SHARE>): NewFavorite {
+function entryOf(given: ParsedInput<typeof NEW_SHARE>): NewFavorite {
   const keys = {
     nas: given.nas,
     thunderbolt_host: given.tbHost,
@@ -126,8 +126,8 @@ const sharesRemoveCommand = command("shares remove", {
     "--force": { about: "unmount it even if files are open or unsent", implies: { cleanup: true } },
   },
   async run(context, given) {
-    const { isUnmounted, removeFavorite } = await import("../edits/favorite-change.ts");
-    const removed = await removeFavorite(context, given);
+    const { isUnmounted, removeShare } = await import("../edits/share-change.ts");
+    const removed = await removeShare(context, given);
     const { share, unmount } = removed;
     showResult(context, removed, (paint) =>
       [
@@ -167,12 +167,12 @@ const sharesKernelCommand = command("shares kernel", {
     "--yes": "do not ask",
   },
   run: async (context, { share, ...options }) =>
-    (await import("../edits/kernel-share.ts")).kernelShare(context, share, options),
+    (await import("../edits/fstab-share.ts")).kernelShare(context, share, options),
 });
 
 function removedText({ share, aliases }: RemovedFavorite): string {
-  const also = aliases.length === 0 ? "" : ` with its aliases ${aliases.map(harmless).join(", ")}`;
-  return `${harmless(share)} is removed${also}`;
+  const also = aliases.length === 0 ? "" : ` with its aliases ${aliases.map(printable).join(", ")}`;
+  return `${printable(share)} is removed${also}`;
 }
 
 export const SHARES_COMMANDS: GroupedCommands = {

@@ -3,9 +3,9 @@
 import type { InputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
-import { type CommandContext, command, type Given } from "../input/command.ts";
+import { type CommandContext, command, type ParsedInput } from "../input/command.ts";
 import { SHARE_OPTIONS, showResult } from "../input/options.ts";
-import { askDaemon } from "../sessions/control-session.ts";
+import { callDaemon } from "../sessions/control-session.ts";
 import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
@@ -70,7 +70,7 @@ export const switchCommand = command("switch", {
 
 async function switchBackend(
   context: CommandContext,
-  { share, all, force, wait }: Given<typeof SHARE_OPTIONS & typeof OPEN_FILES_OPTIONS>,
+  { share, all, force, wait }: ParsedInput<typeof SHARE_OPTIONS & typeof OPEN_FILES_OPTIONS>,
   request: InputOf<"switchBackend">,
 ): Promise<number> {
   const other = share.length > 0 ? "share" : all ? "all" : force ? "force" : wait ? "wait" : null;
@@ -83,7 +83,7 @@ async function switchBackend(
     });
   }
   const { renderBackendSwitch } = await import("../views/results-view.ts");
-  const report = await askDaemon(context, RUNNING_BACKENDS, "switchBackend", request);
+  const report = await callDaemon(context, RUNNING_BACKENDS, "switchBackend", request);
   showResult(context, report, () => renderBackendSwitch(report, context.stdoutStyle));
   return report.result === "failed" ? 1 : 0;
 }

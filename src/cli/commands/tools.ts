@@ -8,11 +8,11 @@ import {
   type ToolChangesReport,
 } from "../../api/contract/tool-changes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
-import { askDaemon, show, withAsk, withDaemon } from "../sessions/control-session.ts";
+import { callDaemon, show, withDaemon, withOperations } from "../sessions/control-session.ts";
 import { listedOr, RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 
 export const callCommand = command("call", {
@@ -63,7 +63,7 @@ export const toolsListCommand = command("tools list", {
   async run(context) {
     const { absentBackends } = await import("../views/tools-view.ts");
     const { signal } = context;
-    const asking = withAsk(context, "look", (ask) =>
+    const asking = withOperations(context, "look", (ask) =>
       Promise.all([ask("tools", null, signal), ask("status", null, signal)]),
     );
     const [report, { backends = [] }] = (await listedOr(context, asking)) ?? [NO_TOOLS, {}];
@@ -143,11 +143,11 @@ const toolsApproveCommand = command("tools approve", {
   async run(context, chosen) {
     requireOneWay(chosen);
     const { signal } = context;
-    const { seen, report } = await withDaemon(context, RUNNING_BACKENDS, async ({ ask }) => {
-      const whole = await ask("toolChanges", { tools: null }, signal);
+    const { seen, report } = await withDaemon(context, RUNNING_BACKENDS, async ({ call }) => {
+      const whole = await call("toolChanges", { tools: null }, signal);
       const changes = choose(whole, chosen);
       const items = changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
-      const outcome = await ask("approveTools", { items, begin_anew: chosen.all }, signal);
+      const outcome = await call("approveTools", { items, begin_anew: chosen.all }, signal);
       return { seen: { ...whole, changes }, report: outcome };
     });
     if (context.json) showJson(context, report);
@@ -157,11 +157,11 @@ const toolsApproveCommand = command("tools approve", {
       const approved = seen.changes.filter(({ backend, tool }) => !left.has(JSON.stringify([backend, tool])));
       context.print(renderToolChanges({ ...seen, changes: approved }, context.stdoutStyle, false));
       const what = approved.every(({ what: kind }) => kind === undefined) ? "tool" : "change";
-      context.note(`${counted(report.approved.length, what)} approved`);
+      context.note(`${pluralize(report.approved.length, what)} approved`);
     }
     for (const { backend, tool } of report.left) {
       context.note(
-        `${harmless(tool)} of backend ${harmless(backend)} changed again meanwhile: look at it once more`,
+        `${printable(tool)} of backend ${printable(backend)} changed again meanwhile: look at it once more`,
       );
     }
     return report.left.length === 0 ? 0 : 1;
@@ -198,13 +198,14 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
           name,
           changes.map(({ tool }) => tool),
         );
-      throw new MountaineerError("usage", `nothing called ${harmless(name)} waits for approval`, {
-        hint: close === null ? "mountaineer tools diff shows what waits" : `did you mean ${harmless(close)}?`,
+      throw new MountaineerError("usage", `nothing called ${printable(name)} waits for approval`, {
+        hint:
+          close === null ? "mountaineer tools diff shows what waits" : `did you mean ${printable(close)}?`,
       });
     }
     if (second !== undefined) {
-      const own = meant.map(fullName).map(harmless);
-      throw new MountaineerError("usage", `several things that wait are called ${harmless(name)}`, {
+      const own = meant.map(fullName).map(printable);
+      throw new MountaineerError("usage", `several things that wait are called ${printable(name)}`, {
         hint: `say which: ${own.join(", ")}`,
       });
     }
@@ -236,11 +237,11 @@ const toolsEnableCommand = command("tools enable", {
 
 async function switchTools(context: CommandContext, tools: readonly string[], on: boolean): Promise<number> {
   const request = { tools: [...tools], on };
-  const report = await askDaemon(context, RUNNING_BACKENDS, "switchTools", request);
+  const report = await callDaemon(context, RUNNING_BACKENDS, "switchTools", request);
   const state = on ? "on" : "off";
   showResult(context, report, () =>
     tools
-      .map((name) => `${harmless(name)} is ${report.switched.includes(name) ? "" : "already "}${state}\n`)
+      .map((name) => `${printable(name)} is ${report.switched.includes(name) ? "" : "already "}${state}\n`)
       .join(""),
   );
   return 0;

@@ -7,7 +7,7 @@ import { daemonLogPath } from "../in-process/open.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { showResult } from "../input/options.ts";
-import { askDaemon } from "../sessions/control-session.ts";
+import { callDaemon } from "../sessions/control-session.ts";
 
 /** The TUI's screens, each with the key that opens it. */
 const SCREENS: Readonly<Record<string, string>> = {
@@ -83,11 +83,11 @@ export const openCommand = command("open", {
   },
   async run(context, { print, admin }) {
     const purpose = { intent: admin ? "change" : "look", so: "so there is no page" } as const;
-    const link = await askDaemon(context, purpose, "openPage", null);
+    const link = await callDaemon(context, purpose, "openPage", null);
     const url = admin ? `${link.url}.admin` : link.url;
     context.print(`${url}\n`);
     if (admin) {
-      const { code } = await askDaemon(context, purpose, "offerOwner", null);
+      const { code } = await callDaemon(context, purpose, "offerOwner", null);
       context.note(`type this code in the page within three minutes: ${code.slice(0, 4)}-${code.slice(4)}`);
     }
     if (print) return 0;
@@ -135,7 +135,7 @@ export const menubarCommand = command("menubar", {
     const { env: environment, platform } = process;
     const opener = platform === "darwin" ? "/usr/bin/open" : "xdg-open";
     if (configPath !== null && swiftbar === null && act === null) {
-      const { requireFileAt } = await import("../../config/locate.ts");
+      const { requireFileAt } = await import("../../config/home-context.ts");
       await requireFileAt(configPath);
     }
     if (installSwiftbar) return install(context, pluginFolder);
@@ -236,7 +236,7 @@ export const adminCommand = command("admin", {
   },
   async run(context, { code }) {
     const purpose = { intent: "change", so: "so there is no page" } as const;
-    const report = await askDaemon(context, purpose, "grantOwner", { code });
+    const report = await callDaemon(context, purpose, "grantOwner", { code });
     showResult(context, report, () => ["the page may change what runs for 15 minutes"]);
   },
 });

@@ -1,7 +1,7 @@
 // The commands about the service: `up`, `down` and `uninstall`.
 
 import { resolve } from "node:path";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { runMonitorCommand } from "../in-process/run-monitor.ts";
 import { command, JSON_OPTION } from "../input/command.ts";
 import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
@@ -135,7 +135,7 @@ export const upgradeCommand = command("upgrade", {
       context,
       { ...done, served },
       () =>
-        `version ${harmless(done.to)} is current, before it ${harmless(done.from)}${served ? "; the daemon has handed over to it" : ""}\n`,
+        `version ${printable(done.to)} is current, before it ${printable(done.from)}${served ? "; the daemon has handed over to it" : ""}\n`,
     );
   },
 });

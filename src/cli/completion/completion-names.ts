@@ -2,7 +2,7 @@
 // may hang.
 import { connectToDaemon } from "../../api/client/client.ts";
 import { fullName } from "../../api/contract/tool-changes.ts";
-import { findPlace, locateConfig } from "../../config/locate.ts";
+import { findHomeContext, locateConfig } from "../../config/home-context.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
 import { parseToml } from "../../config/read/toml-text.ts";
 import { storedNamesIn } from "../../config/secret-names.ts";
@@ -69,7 +69,7 @@ function named(list: unknown, description: string): Candidate[] {
 async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers> {
   try {
     const { path, format } = await locateConfig(
-      findPlace({ ...process.env, MOUNTAINEER_HOME: home }),
+      findHomeContext({ ...process.env, MOUNTAINEER_HOME: home }),
       configPath,
     );
     const text = Buffer.from((await readConfigIfPresent(path)) ?? "").toString("utf8");
@@ -97,7 +97,7 @@ async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
 }
 
 async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
-  const report = await (await connectToDaemon(home, { clock }))?.ask("tools", null, signal);
+  const report = await (await connectToDaemon(home, { clock }))?.call("tools", null, signal);
   return (report?.tools ?? []).map(({ name, description }) => ({
     value: name,
     description: description?.split("\n")[0] ?? "",
@@ -105,14 +105,14 @@ async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly C
 }
 
 async function offToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
-  const { off = [] } = (await (await connectToDaemon(home, { clock }))?.ask("tools", null, signal)) ?? {};
+  const { off = [] } = (await (await connectToDaemon(home, { clock }))?.call("tools", null, signal)) ?? {};
   return off.map(({ name, backend }) => ({ value: name, description: `of ${backend}, switched off` }));
 }
 
 /** Tools that wait for approval; if several have the same name, each is offered with its backend and kind. */
 async function changedToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
   const daemon = await connectToDaemon(home, { clock });
-  const { changes } = (await daemon?.ask("toolChanges", { tools: null }, signal)) ?? { changes: [] };
+  const { changes } = (await daemon?.call("toolChanges", { tools: null }, signal)) ?? { changes: [] };
   const names = changes.map(({ tool }) => tool);
   return changes.map((change) => {
     const { backend, tool, kind } = change;
@@ -130,7 +130,7 @@ async function folderNames({ home, share, typed, clock, signal }: NamePlace): Pr
   if (share === null || typed.startsWith("/")) return [];
   const above = typed.slice(0, typed.lastIndexOf("/") + 1);
   const daemon = await connectToDaemon(home, { clock });
-  const report = await daemon?.ask("folders", { share, subpath: above.replace(/\/$/, "") }, signal);
+  const report = await daemon?.call("folders", { share, subpath: above.replace(/\/$/, "") }, signal);
   return (report?.folders ?? []).map((name) => ({ value: `${above}${name}/`, description: "" }));
 }
 
@@ -152,7 +152,7 @@ async function secretNames(
 
 async function configKeys(
   place: NamePlace,
-  { SECTIONS, ANY_NAME, ANY_PLACE }: typeof import("../../config/schema/schema.ts"),
+  { SECTIONS, ANY_NAME, ANY_INDEX }: typeof import("../../config/schema/schema.ts"),
   { tomlKey }: typeof import("../../config/edit/toml-value.ts"),
 ): Promise<readonly Candidate[]> {
   const table = await configTable(place);
@@ -160,8 +160,8 @@ async function configKeys(
   const backends = Object.keys(objectOf(table["backends"]));
   return SECTIONS.flatMap(({ pattern, keys, keyDoc }) => {
     const [top = "", member, ...deeper] = pattern;
-    if (deeper.includes(ANY_NAME) || deeper.includes(ANY_PLACE)) return [];
-    const isMembers = member === ANY_NAME || member === ANY_PLACE;
+    if (deeper.includes(ANY_NAME) || deeper.includes(ANY_INDEX)) return [];
+    const isMembers = member === ANY_NAME || member === ANY_INDEX;
     const members = top === "shares" ? shares : top === "backends" ? backends : [];
     const heads = isMembers ? members.map((name) => [top, tomlKey(name), ...deeper]) : [pattern];
     return heads.flatMap((head) =>

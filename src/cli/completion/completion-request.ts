@@ -1,6 +1,6 @@
 // Finds the command of an unfinished line, and the option or argument to complete. Uses the definitions of --help. Pure.
 import type { Command, Option } from "commander";
-import type { CommandDefinition, LiveKind, Takes } from "../input/command.ts";
+import type { CommandDefinition, LiveKind, Parameters } from "../input/command.ts";
 
 export interface Candidate {
   readonly value: string;
@@ -95,7 +95,7 @@ export function completionRequest(
 }
 
 interface Line {
-  readonly takes: Takes;
+  readonly takes: Parameters;
   readonly isSwitch: boolean;
   readonly share: string | null;
   readonly backend: string | null;
@@ -115,7 +115,7 @@ function ofOption(option: Option, { takes, isSwitch, share, backend }: Line): Co
 function ofArgument(
   command: Command,
   given: readonly string[],
-  takes: Takes,
+  takes: Parameters,
   wordOrFile: string | null,
 ): CompletionRequest {
   const declared = command.registeredArguments;
@@ -137,7 +137,7 @@ function ofArgument(
  * The kind of names that completes an argument or option; null: none. `words`: the key of the argument or option in
  * `takes`.
  */
-function liveKind(takes: Takes, words: string): LiveKind | null {
+function liveKind(takes: Parameters, words: string): LiveKind | null {
   const taken = takes[words];
   return typeof taken === "object" ? (taken.completes ?? null) : null;
 }

@@ -4,11 +4,11 @@ import { diffText } from "../../config/history/text-diff.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
 import { askEdits, changeConfig } from "../sessions/config-session.ts";
-import { show, withAsk } from "../sessions/control-session.ts";
+import { show, withOperations } from "../sessions/control-session.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
@@ -33,7 +33,7 @@ export function approveEntries(
   names: readonly string[],
   { asks, all }: { readonly asks: boolean; readonly all: boolean },
 ): Promise<number> {
-  return withAsk(context, "approve", async (ask) => {
+  return withOperations(context, "approve", async (ask) => {
     const before = await ask("approvals", null, context.signal);
     const shown = named(before.waiting, names);
     if (shown.length === 0) {
@@ -66,7 +66,7 @@ export async function setApproveMode(context: CommandContext, mode: string, asks
     askEdits(context, ask, [{ key: "trust.approve", value }]),
   );
   if (edit.errors.length > 0) throw refusalError(edit.errors);
-  return withAsk(context, "approve", async (ask) => {
+  return withOperations(context, "approve", async (ask) => {
     const { waiting } = await ask("approvals", null, context.signal);
     const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));
     showApproved(context, await ask("approve", { entries, loosen: true }, context.signal));
@@ -103,19 +103,19 @@ async function chosenBy(
   for (const entry of shown) {
     context.print(renderEntry(entry, context.stdoutStyle));
     if (all) continue;
-    if (await isYes(context, `Approve ${harmless(entry.id)}? [y/N] `)) chosen.push(entry);
+    if (await isYes(context, `Approve ${printable(entry.id)}? [y/N] `)) chosen.push(entry);
   }
   if (!all) return chosen;
   return (await isYes(context, `Approve all ${shown.length}? [y/N] `)) ? shown : [];
 }
 
-async function isYes({ ask }: CommandContext, question: string): Promise<boolean> {
-  if (ask === null) {
+async function isYes({ prompt }: CommandContext, question: string): Promise<boolean> {
+  if (prompt === null) {
     throw new MountaineerError("usage", "there is no terminal to ask at; nothing was approved", {
       hint: "look at it with: mountaineer approve --list; then add --yes",
     });
   }
-  return /^y(es)?$/i.test(await ask(question));
+  return /^y(es)?$/i.test(await prompt(question));
 }
 
 function showApproved(context: CommandContext, report: ApproveReport): void {
@@ -124,7 +124,7 @@ function showApproved(context: CommandContext, report: ApproveReport): void {
   const what =
     approved.length === 0 ? `changes wait as "${now.mode}" says` : `approved: ${approved.join(", ")}`;
   showResult(context, report, (paint) => [
-    doneLine(paint, harmless(what)),
+    doneLine(paint, printable(what)),
     ...(reload === null ? [paint.dim("  no daemon runs; the next one applies it")] : []),
     ...(count === 0
       ? []
@@ -138,7 +138,7 @@ function renderApprovals({ mode, lost, waiting }: ApprovalsReport, style: Termin
   const paint = paintFor(style);
   const lines: string[] = [];
   if (lost !== null && waiting.length > 0) {
-    lines.push(`${warningLine(paint, `nothing counts as approved: ${harmless(lost)}`)}\n`);
+    lines.push(`${warningLine(paint, `nothing counts as approved: ${printable(lost)}`)}\n`);
   }
   if (waiting.length === 0) {
     lines.push(`${doneLine(paint, `nothing waits for approval (mode ${mode})`)}\n`);
@@ -149,6 +149,6 @@ function renderApprovals({ mode, lost, waiting }: ApprovalsReport, style: Termin
 function renderEntry({ id, summary, approved, waiting }: WaitingEntryWire, style: TerminalStyle): string {
   const paint = paintFor(style);
   const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });
-  const head = warningLine(paint, `${paint.bold(harmless(id))}: ${harmless(summary)}`);
+  const head = warningLine(paint, `${paint.bold(printable(id))}: ${printable(summary)}`);
   return `${head}\n${renderDiff(diff, style)}`;
 }

@@ -5,9 +5,9 @@ import type { ConfigEditWire } from "../../api/operations/requests.ts";
 import { findMcpAddress, hasNoPath } from "../../api/setup/mcp-address.ts";
 import { TOKEN_EDITS, wantsToken } from "../../config/edit/gateway-token.ts";
 import {
+  type BackendInput,
   backendEdits,
   openSecretsIn,
-  type TypedBackend,
   type TypedSecret,
   typedSecrets,
 } from "../../config/edit/new-backend.ts";
@@ -18,7 +18,7 @@ import { HIDDEN } from "../../config/shown-values.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
-import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
+import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { clientUrl, makeToken, tokenLines } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -54,7 +54,7 @@ interface ChangeOptions {
 export async function addBackend(
   context: CommandContext,
   name: string,
-  typed: TypedBackend,
+  typed: BackendInput,
   options: ChangeOptions & { readonly token: boolean | null },
 ): Promise<BackendChange> {
   if (typed.command === null && typed.url === null) {
@@ -83,12 +83,14 @@ export async function addBackend(
 }
 
 /** Adds to an address without a path the path at which a server answers. */
-async function withPath(context: CommandContext, typed: TypedBackend): Promise<TypedBackend> {
+async function withPath(context: CommandContext, typed: BackendInput): Promise<BackendInput> {
   const { url } = typed;
   if (url === null || !hasNoPath(url)) return typed;
   const answering = await findMcpAddress(url, context.signal);
   if (answering === null || answering === url) return typed;
-  context.note(`${harmless(url)} has no path, and a server answers at ${harmless(answering)}: that is added`);
+  context.note(
+    `${printable(url)} has no path, and a server answers at ${printable(answering)}: that is added`,
+  );
   return { ...typed, url: answering };
 }
 
@@ -96,7 +98,7 @@ async function withPath(context: CommandContext, typed: TypedBackend): Promise<T
 export async function editBackend(
   context: CommandContext,
   wanted: string,
-  typed: TypedBackend,
+  typed: BackendInput,
   unset: readonly string[],
   options: ChangeOptions,
 ): Promise<BackendChange> {
@@ -173,7 +175,7 @@ export function showChange(
     const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
     const isSaid = backend === null || (!backend.enabled && done === DISABLED);
     return [
-      `${mark} ${paint.bold(harmless(name))}  ${changed ? done : "no change: the file says so already"}`,
+      `${mark} ${paint.bold(printable(name))}  ${changed ? done : "no change: the file says so already"}`,
       ...(isSaid ? [] : outcomeLines(backend, paint)),
       ...(lines.length > 0 ? ["", `Agents come in ${lines.join("\n")}`] : []),
     ];
@@ -185,7 +187,7 @@ export function showChange(
 function otherWay(
   { backends }: MountaineerConfig,
   name: string,
-  { command, url }: TypedBackend,
+  { command, url }: BackendInput,
 ): readonly string[] {
   const connection = backends.find((backend) => backend.name === name)?.connection;
   if (connection === undefined) return [];
@@ -228,22 +230,22 @@ function knownName({ backends }: MountaineerConfig, name: string): string {
 async function withoutTypedSecrets(
   context: CommandContext,
   name: string,
-  typed: TypedBackend,
-): Promise<TypedBackend> {
+  typed: BackendInput,
+): Promise<BackendInput> {
   await refuseInArguments(context, name, typed);
   const found = typedSecrets(name, typed);
   if (found.length === 0) return typed;
-  const { ask } = context;
+  const { prompt } = context;
   const [first] = found;
-  if (ask === null && first !== undefined) throw refusal(name, first);
+  if (prompt === null && first !== undefined) throw refusal(name, first);
   const store = await openSecrets(context);
   const taken = new Set((await store.list()).secrets.map((secret) => secret.name));
   const env = new Map(typed.env);
   const headers = new Map(typed.headers);
   for (const { table, key, value } of found) {
     const secret = freeSecretName(`${name}-${key}`, (one) => taken.has(one));
-    const question = `The value of ${harmless(key)} seems to be a secret. Keep it as secret:${secret}, and not in the file? [Y/n] `;
-    if (/^n/i.test((await ask?.(question)) ?? "")) continue;
+    const question = `The value of ${printable(key)} seems to be a secret. Keep it as secret:${secret}, and not in the file? [Y/n] `;
+    if (/^n/i.test((await prompt?.(question)) ?? "")) continue;
     await store.set(secret, value, null, context.signal);
     taken.add(secret);
     const texts = table === "env" ? env : headers;
@@ -259,18 +261,18 @@ async function withoutTypedSecrets(
  * Rejects with `usage` for secrets in arguments and addresses, unless a person agrees: they would stand in the file.
  */
 async function refuseInArguments(
-  { ask }: CommandContext,
+  { prompt }: CommandContext,
   name: string,
-  { command, url }: TypedBackend,
+  { command, url }: BackendInput,
 ): Promise<void> {
   const words = await Promise.all((command ?? []).map(withoutBuiltFolders));
   const [found] = openSecretsIn(name, { command: words, url });
   if (found === undefined) return;
   const where = url === null ? "an argument" : "the address";
   const message = `${where} seems to hold a secret (${found.key})`;
-  if (ask !== null) {
+  if (prompt !== null) {
     const why = url === null ? "everybody on this machine can read arguments" : "it would stand in the file";
-    if (/^y/i.test(await ask(`${message}, and ${why}. Write it anyway? [y/N] `))) return;
+    if (/^y/i.test(await prompt(`${message}, and ${why}. Write it anyway? [y/N] `))) return;
   }
   const other = url === null ? "--env KEY=secret:NAME" : "--header 'Authorization: Bearer secret:NAME'";
   throw new MountaineerError("usage", `${message}; nothing was written`, {

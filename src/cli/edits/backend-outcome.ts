@@ -1,11 +1,11 @@
 // Waits until an added or changed backend serves, or has failed, and describes the outcome.
 import type { BackendStatus } from "../../api/contract/contract.ts";
-import type { Ask } from "../../api/operations/operations.ts";
-import { isHeldBack } from "../../api/words/backend-words.ts";
-import { WAITING_CODE } from "../../api/words/words.ts";
+import { isAwaitingApproval } from "../../api/labels/backend-labels.ts";
+import { WAITING_CODE } from "../../api/labels/label.ts";
+import type { CallOperation } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
-import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { doneLine, warningLine } from "../input/options.ts";
 
@@ -21,7 +21,7 @@ const SETTLED_LOOKS = 3;
  * `daemon_unreachable` if no daemon answers by then: during a handover, none answers for a moment.
  */
 export async function settledBackend(
-  daemon: { readonly ask: Ask<"status"> },
+  daemon: { readonly call: CallOperation<"status"> },
   name: string,
   waitMs: number,
   signal: AbortSignal,
@@ -32,7 +32,7 @@ export async function settledBackend(
   for (;;) {
     const isLate = clock.monotonicMs() >= untilMs;
     try {
-      const { backends = [] } = await daemon.ask("status", null, signal);
+      const { backends = [] } = await daemon.call("status", null, signal);
       const backend = backends.find((one) => one.name === name) ?? null;
       settledLooks = backend === null || isSettled(backend) ? settledLooks + 1 : 0;
       if (settledLooks >= SETTLED_LOOKS || isLate) return backend;
@@ -66,18 +66,18 @@ export function isWell({ enabled, phase, conditions }: BackendStatus): boolean {
 export function outcomeLines(backend: BackendStatus, paint: Paint): string[] {
   const { symbols } = paint;
   const { name, enabled, phase, reason, tools, resources, prompts, conditions } = backend;
-  const title = paint.bold(harmless(name));
+  const title = paint.bold(printable(name));
   const troubles = conditions.flatMap(({ title: what, hint }) => [
-    `  ${harmless(what)}`,
-    ...(hint === null ? [] : [paint.dim(`    ${harmless(hint)}`)]),
+    `  ${printable(what)}`,
+    ...(hint === null ? [] : [paint.dim(`    ${printable(hint)}`)]),
   ]);
-  if (isHeldBack(backend))
+  if (isAwaitingApproval(backend))
     return [warningLine(paint, `${title}  stays disabled until it is approved`), ...troubles];
   if (!enabled) return [`${paint.dim(symbols.skip)} ${title}  is disabled`];
   if (isWell(backend)) {
-    const what = [counted(tools, "tool")];
-    if (resources > 0) what.push(counted(resources, "resource"));
-    if (prompts > 0) what.push(counted(prompts, "prompt"));
+    const what = [pluralize(tools, "tool")];
+    if (resources > 0) what.push(pluralize(resources, "resource"));
+    if (prompts > 0) what.push(pluralize(prompts, "prompt"));
     if (tools + resources + prompts === 0 && troubles.length === 0) {
       troubles.push(
         paint.dim("    it lists nothing, or names that are another backend's: mountaineer status"),
@@ -85,7 +85,7 @@ export function outcomeLines(backend: BackendStatus, paint: Paint): string[] {
     }
     return [doneLine(paint, `${title}  is ready: ${what.join(", ")}`), ...troubles];
   }
-  const why = reason === null || troubles.length > 0 ? "" : `: ${harmless(reason)}`;
+  const why = reason === null || troubles.length > 0 ? "" : `: ${printable(reason)}`;
   const isStarting = phase === "Initializing" || phase === "Pending";
   const head = isStarting
     ? warningLine(paint, `${title}  is still being started${why}`)

@@ -1,13 +1,13 @@
 // `config validate`: checks a file and lists every mistake.
 import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
-import { findPlace } from "../../config/locate.ts";
+import { findHomeContext } from "../../config/home-context.ts";
 import { type LoadedConfig, loadConfig, parseConfig } from "../../config/read/load.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { mistakesError, pathText } from "../../config/values/mistakes.ts";
 import { expandPath } from "../../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
-import { harmless, sharesAndBackends, shellCommand } from "../../runtime/text/plain-text.ts";
+import { printable, sharesAndBackends, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showJson, showText, warningLine } from "../input/options.ts";
@@ -37,11 +37,11 @@ export async function checkConfig(context: CommandContext, file: string | null):
     sharesAndBackends(config.shares.length, config.backends.length) ?? "it configures nothing yet";
   showText(context, (paint) => {
     const warned = (text: string, hint: string | null) => [
-      warningLine(paint, harmless(text)),
-      ...(hint === null ? [] : [paint.dim(`    hint: ${harmless(hint)}`)]),
+      warningLine(paint, printable(text)),
+      ...(hint === null ? [] : [paint.dim(`    hint: ${printable(hint)}`)]),
     ];
     return [
-      doneLine(paint, `${harmless(path)} is valid: ${count}`),
+      doneLine(paint, `${printable(path)} is valid: ${count}`),
       ...warnings.flatMap(({ path: key, text, hint }) => warned(`${key}: ${text}`, hint)),
       ...waiting.flatMap((id) =>
         warned(`${id} would wait for approval`, shellCommand`mountaineer approve ${id}`),
@@ -81,16 +81,16 @@ async function warningsOf(
 }
 
 async function checkFile({ home }: CommandContext, file: string): Promise<Checked> {
-  const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
-  const path = resolve(expandPath(file, place.userHome));
-  return { path, loaded: await loadConfig(path, place) };
+  const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
+  const path = resolve(expandPath(file, homeContext.userHome));
+  return { path, loaded: await loadConfig(path, homeContext) };
 }
 
 function checkOwn(context: CommandContext): Promise<Checked> {
-  return viewConfig(context, async ({ path, place, read, daemon }) => {
+  return viewConfig(context, async ({ path, homeContext, read, daemon }) => {
     await requireNamedFile(context, { path, read });
     const bytes = await read();
-    const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
+    const loaded = await parseConfig(bytes ?? new Uint8Array(), path, homeContext);
     return {
       path,
       daemon,
@@ -104,7 +104,7 @@ function checkOwn(context: CommandContext): Promise<Checked> {
 async function waitingIn(context: CommandContext, daemon: DaemonClient | null): Promise<readonly string[]> {
   const { signal } = context;
   try {
-    if (daemon !== null) return (await daemon.ask("reload", { dry_run: true }, signal)).waiting ?? [];
+    if (daemon !== null) return (await daemon.call("reload", { dry_run: true }, signal)).waiting ?? [];
     return (await show(context, "approvals", null)).waiting.map(({ id }) => id);
   } catch (error) {
     signal.throwIfAborted();

@@ -9,7 +9,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type EditedCopy, openEditedCopy } from "../../runtime/process/editor.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
@@ -47,11 +47,11 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
 }
 
 async function begin(view: ConfigView, signal: AbortSignal) {
-  const { path, place } = view;
+  const { path, homeContext } = view;
   const found = await view.read();
   const begun = found ?? new TextEncoder().encode(await firstText(view, signal));
   const copy = await openEditedCopy(basename(path), begun);
-  return { view: { path, place }, seenSha256: sha256Of(found), begun, copy };
+  return { view: { path, homeContext }, seenSha256: sha256Of(found), begun, copy };
 }
 
 /**
@@ -59,7 +59,7 @@ async function begin(view: ConfigView, signal: AbortSignal) {
  * file for TOML, and nothing for other formats.
  */
 async function firstText({ daemon, format }: ConfigView, signal: AbortSignal): Promise<string> {
-  if (daemon !== null) return daemon.ask("historyText", { n: 0 }, signal);
+  if (daemon !== null) return daemon.call("historyText", { n: 0 }, signal);
   return format === "toml" ? starterText() : "";
 }
 
@@ -73,12 +73,12 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
     if (bytes !== null && Buffer.compare(bytes, begun) === 0) return null;
     // Does not accept an emptied copy, which would be a valid configuration without shares and backends.
     if (bytes === null || decodedText(bytes).trim() === "") return "gone";
-    const loaded = await parseConfig(bytes, view.path, view.place);
+    const loaded = await parseConfig(bytes, view.path, view.homeContext);
     if (loaded.ok) return bytes;
     const error = refusalError(loaded.mistakes);
-    if (context.ask === null) throw error;
-    for (const line of error.message.split("\n")) context.note(harmless(line));
-    if (/^n/i.test(await context.ask("Edit again? [Y/n] "))) throw error;
+    if (context.prompt === null) throw error;
+    for (const line of error.message.split("\n")) context.note(printable(line));
+    if (/^n/i.test(await context.prompt("Edit again? [Y/n] "))) throw error;
   }
 }
 

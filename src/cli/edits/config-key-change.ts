@@ -5,7 +5,7 @@ import { getConfigValue, type KeyValue } from "../../config/edit/effective.ts";
 import { type ConfigKey, parseConfigKey, parseConfigValue, wholeTable } from "../../config/edit/key-path.ts";
 import { tomlValue } from "../../config/edit/toml-value.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "../sessions/config-session.ts";
 import { showEdit } from "./edit-outcome.ts";
@@ -23,37 +23,40 @@ export async function setKey(context: CommandContext, edit: KeyEdit): Promise<nu
   if (edit.value !== null && key !== null) parseConfigValue(edit.value, key);
   return changeConfig(context, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
-    const before = await heldBy(view, key);
+    const before = await currentValue(view, key);
     const report = await askEdits(context, ask, [edit]);
-    const after = await heldBy(view, key);
-    const name = harmless(edit.key);
+    const after = await currentValue(view, key);
+    const name = printable(edit.key);
     if (key === null) {
       return showEdit(context, report, { done: `${name} is removed`, same: `there is no ${name}` });
     }
-    const now = after === null ? "" : heldText(after, false);
+    const now = after === null ? "" : valueSummary(after, false);
     return showEdit(context, report, {
-      done: `${name} ${now}${before === null ? "" : ` (it ${heldText(before, true)})`}`,
+      done: `${name} ${now}${before === null ? "" : ` (it ${valueSummary(before, true)})`}`,
       same: `${name} ${now} already`,
     });
   });
 }
 
 /** null for a whole table, or if the file cannot be read; the edit that follows reports why. */
-async function heldBy({ read, format, place }: ConfigView, key: ConfigKey | null): Promise<KeyValue | null> {
+async function currentValue(
+  { read, format, homeContext }: ConfigView,
+  key: ConfigKey | null,
+): Promise<KeyValue | null> {
   if (key === null) return null;
   try {
-    return await getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, key);
+    return await getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, homeContext }, key);
   } catch (error) {
     if (error instanceof MountaineerError) return null;
     throw error;
   }
 }
 
-function heldText(held: KeyValue, isWas: boolean): string {
+function valueSummary(current: KeyValue, isWas: boolean): string {
   const verb = isWas ? "was" : "is";
-  if (held.source === "absent") return `${verb} not set`;
-  const whence = held.source === "section" ? held.from : "default";
-  return `${verb} ${harmless(valueText(held.value))}${held.source === "file" ? "" : ` by ${whence}`}`;
+  if (current.source === "absent") return `${verb} not set`;
+  const whence = current.source === "section" ? current.from : "default";
+  return `${verb} ${printable(valueText(current.value))}${current.source === "file" ? "" : ` by ${whence}`}`;
 }
 
 // Values of the configuration as text, for printing.

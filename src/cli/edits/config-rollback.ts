@@ -3,8 +3,8 @@
 import type { InputOf } from "../../api/operations/operations.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
+import { confirms } from "../input/confirm.ts";
 import { changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { renderDiff } from "../views/diff-view.ts";
@@ -17,9 +17,9 @@ type Seen = Required<Pick<InputOf<"rollback">, "sha256" | "expected_sha256">>;
 /** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` if the entry or the file changed after it was shown. */
 export async function rollBack(context: CommandContext, n: number, asks: boolean): Promise<number> {
   let seen: Seen | null = null;
-  if (asks && context.ask !== null) {
+  if (asks && context.prompt !== null) {
     const shown = await show(context, n);
-    if (shown.differs && !(await agrees(context, "Put it back so?", "no"))) return FAILED_EXIT;
+    if (shown.differs && !(await confirms(context, "Put it back so?", "no"))) return FAILED_EXIT;
     // Another edit during the question would renumber the history's entries; the daemon detects that by the hashes in
     // `seen`.
     seen = shown.seen;

@@ -1,7 +1,7 @@
 // Prints the outcome of an edit or a reload of the configuration, and makes its exit code.
 import type { EditReport, ReloadReport } from "../../api/contract/config.ts";
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showJson, showResult } from "../input/options.ts";
 import { isApplied } from "../sessions/config-members.ts";
@@ -21,7 +21,7 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
   showResult(context, report, (paint) => [
     changed ? doneLine(paint, lines.done) : `${paint.dim(paint.symbols.skip)} ${lines.same}`,
     ...(changed && reload === null
-      ? [paint.dim(`  saved in ${harmless(path)}; no daemon runs, so nothing else changed`)]
+      ? [paint.dim(`  saved in ${printable(path)}; no daemon runs, so nothing else changed`)]
       : []),
   ]);
   if (reload === null || context.json) return editExit(report);
@@ -38,7 +38,7 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
 export function showReload(context: CommandContext, report: ReloadReport, staying: Staying): number {
   if (context.json) showJson(context, report);
   else if (report.errors.length > 0) throw mistakesError(report.errors);
-  else if (report.failure !== null) context.note(`not reloaded: ${harmless(report.failure)}`);
+  else if (report.failure !== null) context.note(`not reloaded: ${printable(report.failure)}`);
   else context.print(renderReload(report, context.stdoutStyle, staying));
   return reloadExit(report);
 }

@@ -13,7 +13,7 @@ import {
 } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
+import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, showText } from "../input/options.ts";
@@ -37,10 +37,10 @@ interface FleetStart {
 
 /** Makes a fleet on this machine. Resolves with the exit code, as every command of this file does. */
 export async function beginFleet(context: CommandContext, start: FleetStart): Promise<number> {
-  const { foundFleet } = await import("../../fleet/way-in/found-fleet.ts");
+  const { foundFleet } = await import("../../fleet/enrollment/found-fleet.ts");
   const name = machineName(start.name);
   const address = listenAddress(start.listen);
-  const { readFleet } = await import("../../fleet/way-in/fleet-folder.ts");
+  const { readFleet } = await import("../../fleet/enrollment/fleet-folder.ts");
   const isBegun = (await readFleet(context.home)) !== null;
   await refuseSection(
     context,
@@ -63,9 +63,9 @@ export async function beginFleet(context: CommandContext, start: FleetStart): Pr
 }
 
 export async function inviteMachine(context: CommandContext): Promise<number> {
-  const { invite } = await import("../../fleet/way-in/invite.ts");
-  const { requireFleet } = await import("../../fleet/way-in/fleet-folder.ts");
-  const { settledOperatorKey } = await import("../../fleet/way-in/operator-key.ts");
+  const { invite } = await import("../../fleet/enrollment/invite.ts");
+  const { requireFleet } = await import("../../fleet/enrollment/fleet-folder.ts");
+  const { settledOperatorKey } = await import("../../fleet/enrollment/operator-key.ts");
   const options = homeOptions(context);
   await requireFleet(context.home);
   const key = await settledOperatorKey(options, await operatorLine(context));
@@ -84,7 +84,8 @@ export async function inviteMachine(context: CommandContext): Promise<number> {
     },
   });
   if (context.json) context.print(`${JSON.stringify({ joined })}\n`);
-  else if (joined !== null) showText(context, (paint) => [doneLine(paint, harmless(`${joined} has joined`))]);
+  else if (joined !== null)
+    showText(context, (paint) => [doneLine(paint, printable(`${joined} has joined`))]);
   if (joined === null) context.note("nobody joined in time: mountaineer fleet invite makes another code");
   return joined === null ? FAILED_EXIT : 0;
 }
@@ -102,8 +103,8 @@ export async function joinByCode(
     readonly name: string | null;
   },
 ): Promise<number> {
-  const { readJoinCode } = await import("../../fleet/way-in/join-code.ts");
-  const { joinFleet } = await import("../../fleet/way-in/join.ts");
+  const { readJoinCode } = await import("../../fleet/enrollment/join-code.ts");
+  const { joinFleet } = await import("../../fleet/enrollment/join.ts");
   const name = machineName(given.name);
   const code = readJoinCode(await codeText(given.code, context));
   await refuseSection(context);
@@ -124,7 +125,7 @@ async function codeText(given: string | null, context: CommandContext): Promise<
 }
 
 export async function leave(context: CommandContext, dissolves: boolean): Promise<number> {
-  const { leaveFleet } = await import("../../fleet/way-in/leave.ts");
+  const { leaveFleet } = await import("../../fleet/enrollment/leave.ts");
   const left = await leaveFleet({
     ...homeOptions(context),
     dissolves,
@@ -137,7 +138,7 @@ export async function leave(context: CommandContext, dissolves: boolean): Promis
       : [
           doneLine(
             paint,
-            harmless(`${name} has left the fleet${dissolved ? ", and its server is gone" : ""}`),
+            printable(`${name} has left the fleet${dissolved ? ", and its server is gone" : ""}`),
           ),
         ],
   );
@@ -150,7 +151,7 @@ export async function leave(context: CommandContext, dissolves: boolean): Promis
 }
 
 export async function remove(context: CommandContext, machine: string): Promise<number> {
-  const { removeMember } = await import("../../fleet/way-in/leave.ts");
+  const { removeMember } = await import("../../fleet/enrollment/leave.ts");
   const { home, signal } = context;
   const removed = await removeMember({ home, clock: systemClock }, machine, signal);
   showDone(context, { removed }, `${removed} is out of the fleet: its key opens nothing any more`);
@@ -159,7 +160,7 @@ export async function remove(context: CommandContext, machine: string): Promise<
 
 function showDone(context: CommandContext, report: object, text: string): void {
   if (context.json) context.print(`${JSON.stringify(report)}\n`);
-  else showText(context, (paint) => [doneLine(paint, harmless(text))]);
+  else showText(context, (paint) => [doneLine(paint, printable(text))]);
 }
 
 const LONGEST_NAME = 32;

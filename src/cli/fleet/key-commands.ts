@@ -7,7 +7,7 @@ import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
-import { lookUntil } from "../sessions/look-until.ts";
+import { pollUntil } from "../sessions/poll-until.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { homeOptions } from "./home-options.ts";
 
@@ -18,7 +18,7 @@ export function rotateMachine(context: CommandContext): Promise<number> {
   return viewConfig(context, async (view) => {
     const { fleet } = await readMembers(view);
     if (fleet === null) throw fleetOff();
-    const { readMembership } = await import("../../fleet/way-in/membership.ts");
+    const { readMembership } = await import("../../fleet/enrollment/membership.ts");
     const membership = await readMembership(context.home);
     if (membership === null) return byHand(context, { fleet, daemon: view.daemon });
     const { credentials } = fleet;
@@ -29,7 +29,7 @@ export function rotateMachine(context: CommandContext): Promise<number> {
         { hint: "whoever made what it uses now makes a new one" },
       );
     }
-    const { rotateKey } = await import("../../fleet/way-in/rotate-key.ts");
+    const { rotateKey } = await import("../../fleet/enrollment/rotate-key.ts");
     const rotated = await rotateKey({
       ...homeOptions(context),
       onKept: () => signInAnew(context, view.daemon),
@@ -43,10 +43,10 @@ export function rotateMachine(context: CommandContext): Promise<number> {
 /** Makes the daemon connect with the new key, before the server refuses the old one. */
 async function signInAnew({ signal }: CommandContext, daemon: DaemonClient | null): Promise<void> {
   if (daemon === null) return;
-  await daemon.ask("reload", {}, signal);
-  const { link } = await lookUntil(
+  await daemon.call("reload", {}, signal);
+  const { link } = await pollUntil(
     { withinMs: CONNECTED_WITHIN_MS, signal },
-    () => daemon.ask("fleet", null, signal),
+    () => daemon.call("fleet", null, signal),
     (report) => report.link.state === "connected",
   );
   if (link.state === "connected") return;
@@ -61,7 +61,7 @@ async function byHand(
   context: CommandContext,
   { fleet, daemon }: { readonly fleet: FleetConfig; readonly daemon: DaemonClient | null },
 ): Promise<number> {
-  const { rotateByHand } = await import("../../fleet/way-in/rotate-key.ts");
+  const { rotateByHand } = await import("../../fleet/enrollment/rotate-key.ts");
   const { before, key, waitsFor } = await rotateByHand(homeOptions(context), fleet);
   if (waitsFor === null) await signInAnew(context, daemon);
   showResult(context, { name: fleet.name, before, key, waits_for: waitsFor }, (paint) =>
@@ -89,7 +89,7 @@ async function byHand(
 
 /** Resolves with the exit code. */
 export async function rotateCertificate(context: CommandContext): Promise<number> {
-  const { renewCertificate } = await import("../../fleet/way-in/renew-certificate.ts");
+  const { renewCertificate } = await import("../../fleet/enrollment/renew-certificate.ts");
   await renewCertificate(homeOptions(context), context.signal);
   showResult(context, { renewed: true }, (paint) => [
     doneLine(paint, "the fleet's server shows its new certificate; its members know who issued it"),

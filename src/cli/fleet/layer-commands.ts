@@ -4,19 +4,19 @@ import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { FleetLayerReport } from "../../api/contract/fleet.ts";
 import { diffText } from "../../config/history/text-diff.ts";
+import { findHomeContext } from "../../config/home-context.ts";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
-import { findPlace } from "../../config/locate.ts";
 import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
-import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
-import type { Handover } from "../../fleet/layer/handovers.ts";
+import { checkLayerApart, loadConfigInChild } from "../../config/worker/load-in-child.ts";
+import type { KeyHandover } from "../../fleet/layer/key-handovers.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { harmless, harmlessLines, shellCommand } from "../../runtime/text/plain-text.ts";
+import { printable, printableLines, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
 import { readInput } from "../input/standard-input.ts";
 import { type DaemonPurpose, withDaemon } from "../sessions/control-session.ts";
-import { lookUntil } from "../sessions/look-until.ts";
+import { pollUntil } from "../sessions/poll-until.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { localTime } from "../views/history-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -28,9 +28,9 @@ const ANSWERED_WITHIN_MS = 5_000;
 /** Resolves with the exit code, as every command of this file does. */
 export function getLayer(context: CommandContext): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
-    const report = await daemon.ask("fleetLayer", null, context.signal);
+    const report = await daemon.call("fleetLayer", null, context.signal);
     const { newest, text } = report;
-    showResult(context, report, () => (context.isTerminal ? harmlessLines(text ?? "") : (text ?? "")));
+    showResult(context, report, () => (context.isTerminal ? printableLines(text ?? "") : (text ?? "")));
     if (!context.json) context.note(newestText(report));
     return newest === null || newest.problem === null ? 0 : FAILED_EXIT;
   });
@@ -48,7 +48,7 @@ export async function setLayer(context: CommandContext, file: string): Promise<n
 export async function rollBackLayer(context: CommandContext, revision: number): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
     const signer = await readSigner(context, daemon);
-    const { text } = await daemon.ask("fleetLayerText", { n: revision }, context.signal);
+    const { text } = await daemon.call("fleetLayerText", { n: revision }, context.signal);
     return signNews(context, daemon, { ...signer, text, name: `revision ${revision}` });
   });
 }
@@ -56,7 +56,7 @@ export async function rollBackLayer(context: CommandContext, revision: number): 
 export async function diffLayer(context: CommandContext, file: string): Promise<number> {
   const after = await readText(context, file);
   return withDaemon(context, LINKED, async (daemon) => {
-    const { newest, text } = await daemon.ask("fleetLayer", null, context.signal);
+    const { newest, text } = await daemon.call("fleetLayer", null, context.signal);
     const before = newest?.revision == null ? "no revision" : `revision ${newest.revision}`;
     const diff = diffText(text ?? "", after, { before, after: file });
     context.print(context.isTerminal ? renderDiff(diff, context.stdoutStyle) : diff);
@@ -67,12 +67,12 @@ export async function diffLayer(context: CommandContext, file: string): Promise<
 
 export function layerHistory(context: CommandContext): Promise<number> {
   return withDaemon(context, LINKED, async (daemon) => {
-    const { entries } = await daemon.ask("fleetLayerHistory", null, context.signal);
+    const { entries } = await daemon.call("fleetLayerHistory", null, context.signal);
     showResult(context, entries, ({ bold, red }) =>
       entries.map(({ revision, time, by, problem }) =>
         problem === null
-          ? `${bold(String(revision).padStart(4))}  ${localTime(time ?? "")}  ${harmless(by ?? "")}`
-          : `   ${red("?")}  it counts for nothing: ${harmless(problem)}`,
+          ? `${bold(String(revision).padStart(4))}  ${localTime(time ?? "")}  ${printable(by ?? "")}`
+          : `   ${red("?")}  it counts for nothing: ${printable(problem)}`,
       ),
     );
     if (entries.length === 0 && !context.json) context.note("the fleet has no configuration yet");
@@ -92,7 +92,7 @@ export interface Signer {
   /** The 32 private bytes of the operator's current key. */
   readonly key: Buffer;
   /** The handovers of the operator's key that lead to `key`, oldest first. */
-  readonly handovers: readonly Handover[];
+  readonly handovers: readonly KeyHandover[];
   readonly report: FleetLayerReport;
 }
 
@@ -135,11 +135,11 @@ export async function publishLayer(
 ): Promise<number> {
   const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const revision = nextRevision(report);
-  const { name: by } = await daemon.ask("fleet", null, signal);
+  const { name: by } = await daemon.call("fleet", null, signal);
   const time = new Date(systemClock.wallMs()).toISOString();
   const document = signLayer({ revision, time, by, text }, key, handovers);
   const expected_sequence = report.newest?.sequence ?? 0;
-  await daemon.ask("putFleetLayer", { document, expected_sequence }, signal);
+  await daemon.call("putFleetLayer", { document, expected_sequence }, signal);
   return revision;
 }
 
@@ -156,14 +156,14 @@ async function mistakesIn(
   daemon: DaemonClient,
   layer: Pick<Signing, "text" | "name"> & { readonly revision: number; readonly operator: string },
 ): Promise<readonly ConfigMistake[]> {
-  const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
+  const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
   const limits = { clock: systemClock, signal };
   const { text, name } = layer;
-  const alone = await checkLayerApart({ path: name, place, text }, limits);
+  const alone = await checkLayerApart({ path: name, homeContext, text }, limits);
   if (alone.length > 0) return alone;
-  const { global } = await daemon.ask("status", null, signal);
-  const own = { path: global.config_path, place, content: null, writeStarter: false };
-  const { loaded } = await loadConfigApart({ ...own, layer }, limits);
+  const { global } = await daemon.call("status", null, signal);
+  const own = { path: global.config_path, homeContext, content: null, writeStarter: false };
+  const { loaded } = await loadConfigInChild({ ...own, layer }, limits);
   return loaded.ok ? [] : loaded.mistakes;
 }
 
@@ -186,7 +186,7 @@ export async function answers(
   revision: number,
 ): Promise<readonly Answer[]> {
   const look = async () => {
-    const { machines } = await daemon.ask("fleet", null, signal);
+    const { machines } = await daemon.call("fleet", null, signal);
     const here = machines.filter(({ presence }) => presence === "here");
     return here.map(({ name, state }) => {
       const { refused = null, revision: runs = null } = state?.layer ?? {};
@@ -196,7 +196,7 @@ export async function answers(
     });
   };
   const isOver = (said: readonly Answer[]) => said.every(({ knows }) => knows);
-  return lookUntil({ withinMs: ANSWERED_WITHIN_MS, signal }, look, isOver);
+  return pollUntil({ withinMs: ANSWERED_WITHIN_MS, signal }, look, isOver);
 }
 
 interface Outcome {
@@ -210,9 +210,9 @@ function showOutcome(context: CommandContext, { revision, changed, machines = []
   showResult(context, { revision, changed, machines: answered }, (paint) => [
     doneLine(paint, `revision ${revision} ${changed ? "is the fleet's configuration" : "says so already"}`),
     ...answered.map(({ machine, takes, reason }) => {
-      const name = harmless(machine);
+      const name = printable(machine);
       if (takes) return `  ${doneLine(paint, `${name} runs it`)}`;
-      const why = reason === null ? "has not answered yet" : `does not: ${harmless(reason)}`;
+      const why = reason === null ? "has not answered yet" : `does not: ${printable(reason)}`;
       return `  ${warningLine(paint, `${name} ${why}`)}`;
     }),
   ]);
@@ -224,13 +224,13 @@ function showOutcome(context: CommandContext, { revision, changed, machines = []
  * `usage` if it is no longer the current one.
  */
 export async function readSigner(context: CommandContext, daemon: DaemonClient): Promise<Signer> {
-  const { operatorKeys, settledOperatorKey } = await import("../../fleet/way-in/operator-key.ts");
+  const { operatorKeys, settledOperatorKey } = await import("../../fleet/enrollment/operator-key.ts");
   const { readTrust } = await import("../../fleet/layer/operator-trust.ts");
-  const { handoversTo } = await import("../../fleet/layer/handovers.ts");
+  const { handoversTo } = await import("../../fleet/layer/key-handovers.ts");
   const { publicBytes, publicKeyText } = await import("../../fleet/keys/nkey.ts");
   const options = homeOptions(context);
   await operatorKeys(options);
-  const report = await daemon.ask("fleetLayer", null, context.signal);
+  const report = await daemon.call("fleetLayer", null, context.signal);
   const line = report.line ?? report.operator;
   const key = await settledOperatorKey(options, line);
   const operator = publicKeyText(publicBytes(key));
@@ -266,8 +266,8 @@ async function readText({ stdin, signal }: CommandContext, file: string): Promis
 function newestText({ newest, operator }: FleetLayerReport): string {
   if (newest === null) return "the fleet has no configuration yet: mountaineer fleet config set FILE";
   const { revision, time, by, problem } = newest;
-  if (problem !== null) return `what stands there counts for nothing: ${harmless(problem)}`;
-  return `revision ${revision}, signed on ${harmless(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
+  if (problem !== null) return `what stands there counts for nothing: ${printable(problem)}`;
+  return `revision ${revision}, signed on ${printable(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
 }
 
 export const LINKED: DaemonPurpose = { intent: "look", so: "and it has the link to the fleet" };

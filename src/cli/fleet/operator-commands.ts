@@ -3,7 +3,7 @@
 import type { FleetLayerReport } from "../../api/contract/fleet.ts";
 import { fleetOff } from "../../api/operations/gateway-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
+import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
@@ -14,7 +14,7 @@ import { answers, LINKED, publishLayer, readSigner } from "./layer-commands.ts";
 
 /** `stolen`: others have the old key, so it must not sign its replacement. Resolves with the exit code. */
 export async function rotateOperator(context: CommandContext, stolen: boolean): Promise<number> {
-  const { withKeys } = await import("../../fleet/way-in/fleet-folder.ts");
+  const { withKeys } = await import("../../fleet/enrollment/fleet-folder.ts");
   return withKeys(homeOptions(context), context.signal, () =>
     stolen ? replaceStolen(context) : handOver(context),
   );
@@ -22,10 +22,10 @@ export async function rotateOperator(context: CommandContext, stolen: boolean): 
 
 async function handOver(context: CommandContext): Promise<number> {
   const { operatorKeys, nextOperatorKey, settledOperatorKey } = await import(
-    "../../fleet/way-in/operator-key.ts"
+    "../../fleet/enrollment/operator-key.ts"
   );
   const { userKey } = await import("../../fleet/keys/nkey.ts");
-  const { signHandover } = await import("../../fleet/layer/handovers.ts");
+  const { signHandover } = await import("../../fleet/layer/key-handovers.ts");
   const options = homeOptions(context);
   return withDaemon(context, LINKED, async (daemon) => {
     const showRotation = async (operator: string, revision: number): Promise<number> => {
@@ -34,7 +34,7 @@ async function handOver(context: CommandContext): Promise<number> {
       showResult(context, { operator, revision, machines }, (paint) => [
         doneLine(paint, `the fleet's operator signs with ${operator} from now on`),
         ...machines.map(({ machine, knows }) => {
-          const name = harmless(machine);
+          const name = printable(machine);
           if (knows) return `  ${doneLine(paint, `${name} has taken it`)}`;
           return `  ${warningLine(paint, `${name} has not answered yet, and takes it when it is back`)}`;
         }),
@@ -78,8 +78,8 @@ async function textThatCounts(
   { newest, text, accepted }: FleetLayerReport,
 ): Promise<string> {
   if (text !== null && (newest?.revision ?? 0) >= accepted) return text;
-  const { readKeptLayer } = await import("../../fleet/layer/kept-layer.ts");
-  return (await readKeptLayer(home, line)).layer?.text ?? "";
+  const { readAcceptedLayer } = await import("../../fleet/layer/accepted-layer.ts");
+  return (await readAcceptedLayer(home, line)).layer?.text ?? "";
 }
 
 /**
@@ -88,7 +88,7 @@ async function textThatCounts(
  */
 async function replaceStolen(context: CommandContext): Promise<number> {
   const { operatorKeys, nextOperatorKey, settledOperatorKey } = await import(
-    "../../fleet/way-in/operator-key.ts"
+    "../../fleet/enrollment/operator-key.ts"
   );
   const { userKey } = await import("../../fleet/keys/nkey.ts");
   const options = homeOptions(context);

@@ -1,5 +1,5 @@
 // Loads, on demand, the code of the daemon and of the doctor that commands run in their own process.
-import type { AloneOptions } from "../../api/in-process.ts";
+import type { WithoutDaemonOptions } from "../../api/in-process.ts";
 import type { ConfigSnapshot, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import type { CommandContext } from "../input/command.ts";
 
@@ -7,8 +7,8 @@ import type { CommandContext } from "../input/command.ts";
  * Opens the home in this process if no daemon runs. Rejects with `config_…`, `lock_held`, `already_running`, `state_newer`,
  * `home_unwritable`.
  */
-export const openAlone = async (options: AloneOptions) =>
-  (await import("../../daemon/alone.ts")).openAlone(options);
+export const openWithoutDaemon = async (options: WithoutDaemonOptions) =>
+  (await import("../../daemon/without-daemon.ts")).openWithoutDaemon(options);
 
 /** Approves the changes of an edit; resolves with the number of waiting entries. The caller holds the home's lock. */
 export const approveEdit = async (
@@ -37,7 +37,7 @@ export const findMountedShares = async () =>
   (await import("../../daemon/compose/found-shares.ts")).foundShares();
 
 /**
- * Prepares to write or remove the share's line in /etc/fstab for the kernel's client. Rejects as `kernelLine`
+ * Prepares to write or remove the share's line in /etc/fstab for the kernel's client. Rejects as `fstabEntry`
  * does.
  */
 export const openKernelLine = async (
@@ -45,7 +45,7 @@ export const openKernelLine = async (
   config: MountaineerConfig,
   share: ShareConfig,
   isWanted: boolean,
-) => (await import("../../daemon/compose/kernel-line.ts")).kernelLine(home, config, share, isWanted);
+) => (await import("../../daemon/compose/fstab-entry.ts")).fstabEntry(home, config, share, isWanted);
 
 /** SMB servers that answer on this machine's network links, or that this machine knows. Takes two seconds. */
 export const findServers = async (signal: AbortSignal) =>
@@ -53,7 +53,7 @@ export const findServers = async (signal: AbortSignal) =>
 
 /** Loads the code with which `init` and `shares add` ask a server about its shares. */
 export const openMeeting = async ({ home, signal }: CommandContext) =>
-  (await import("../../daemon/control/first-meeting.ts")).openFirstMeeting(home, signal);
+  (await import("../../daemon/control/first-contact.ts")).openFirstContact(home, signal);
 
 /** Loads the removals of `uninstall --purge`; called before the program's own files are removed. */
 export const loadPurge = () => import("../../daemon/purge.ts");

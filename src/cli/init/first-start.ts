@@ -5,7 +5,7 @@ import { isTableValue } from "../../config/edit/edit-value.ts";
 import { type ConfigSource, effectiveData } from "../../config/edit/effective.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { counted, sharesAndBackends } from "../../runtime/text/plain-text.ts";
+import { pluralize, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import type { ConfigView } from "../sessions/config-session.ts";
 
 /** The bytes of a file that leaves all `SETTINGS` at their defaults, to compare with. */
@@ -18,9 +18,9 @@ const SETTINGS: readonly string[] = ["global", "sync", "server"];
  * Makes the report of a reload from an empty configuration. It lists all shares and backends as added, and each
  * setting that differs from its default as changed.
  */
-export async function firstStart({ path, place, format, read }: ConfigView): Promise<ReloadReport> {
+export async function firstStart({ path, homeContext, format, read }: ConfigView): Promise<ReloadReport> {
   const bytes = (await read()) ?? new Uint8Array();
-  const loaded = await parseConfig(bytes, path, place);
+  const loaded = await parseConfig(bytes, path, homeContext);
   const none = { added: [], removed: [], changed: [] };
   const report: ReloadReport = {
     reloaded: false,
@@ -39,8 +39,8 @@ export async function firstStart({ path, place, format, read }: ConfigView): Pro
     const errors = loaded.mistakes.map((mistake) => ({ ...mistake }));
     return { ...report, errors, summary: "the file has mistakes" };
   }
-  const settings = await settingsOf({ bytes, format, place });
-  const defaults = await settingsOf({ bytes: DEFAULTS, format: "toml", place });
+  const settings = await settingsOf({ bytes, format, homeContext });
+  const defaults = await settingsOf({ bytes: DEFAULTS, format: "toml", homeContext });
   const changed = [...settings].filter(([key, value]) => defaults.get(key) !== value).map(([key]) => key);
   const { config } = loaded.snapshot;
   const shares = config.shares.map(({ name }) => name);
@@ -62,7 +62,7 @@ export async function firstStart({ path, place, format, read }: ConfigView): Pro
 }
 
 function summaryOf(shares: number, backends: number): string {
-  return `${sharesAndBackends(shares, backends) ?? counted(0, "share")} to start`;
+  return `${sharesAndBackends(shares, backends) ?? pluralize(0, "share")} to start`;
 }
 
 async function settingsOf(source: ConfigSource): Promise<Map<string, string>> {

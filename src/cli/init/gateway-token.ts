@@ -28,7 +28,7 @@ export function clientUrl({ server }: Pick<MountaineerConfig, "server">): string
  * only once.
  */
 export function tokenLines(context: CommandContext, made: string | null, url: string): string[] {
-  const shown = made !== null && context.ask !== null ? made : "TOKEN";
+  const shown = made !== null && context.prompt !== null ? made : "TOKEN";
   return [
     `over HTTP with the token that is kept as ${TOKEN_REFERENCE}${shown === made ? ", shown this once" : ""}:`,
     `      ${shellCommand`claude mcp add --transport http mountaineer ${url} --header ${`Authorization: Bearer ${shown}`}`}`,

@@ -14,7 +14,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
-import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
+import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { showJson } from "../input/options.ts";
@@ -53,14 +53,14 @@ type InitFile = Awaited<ReturnType<typeof lookAt>>;
 /** Resolves with the exit code. Rejects with `usage`, `config_invalid` and `config_changed`; nothing is written then. */
 export async function initConfig(context: CommandContext, options: InitArguments): Promise<number> {
   const file = await viewConfig(context, lookAt);
-  const { ask } = context;
+  const { prompt } = context;
   if (!file.isBlank && !options.add) {
-    if (ask === null || !(await isWilling(ask, file.path))) throw exists(context, file.path);
+    if (prompt === null || !(await isWilling(prompt, file.path))) throw exists(context, file.path);
   }
-  if (ask === null && options.given === null && options.token !== true) throw unasked(context);
+  if (prompt === null && options.given === null && options.token !== true) throw unasked(context);
   const found = await findMountedShares();
-  const asksNothing = ask === null || options.token === true;
-  const choices = options.given ?? (asksNothing ? NOTHING : await askPerson(context, ask, file));
+  const asksNothing = prompt === null || options.token === true;
+  const choices = options.given ?? (asksNothing ? NOTHING : await askPerson(context, prompt, file));
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const hasToken = wantsToken({
     asked: options.token,
@@ -69,7 +69,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
     addsBackend: choices.backends.length > 0,
   });
   const text = await textWith(file, before, choices, file.isBlank ? found : [], hasToken);
-  const checked = await parseConfig(Buffer.from(text), file.path, file.place);
+  const checked = await parseConfig(Buffer.from(text), file.path, file.homeContext);
   if (!checked.ok) throw unwrittenError(checked.mistakes);
   const secrets = choices.secrets.map(({ name, value }) => [name, value] as const);
   const write = async () => {
@@ -106,14 +106,14 @@ async function askPerson(context: CommandContext, ask: Person["ask"], file: Init
   const nas = objectOf(objectOf(await textValues(file.bytes === null ? "" : before, file.format))["nas"]);
   const whatIsWrong = async (choices: InitChoices): Promise<string | null> => {
     const text = await textWith(file, before, choices, [], false);
-    const checked = await parseConfig(Buffer.from(text), file.path, file.place);
+    const checked = await parseConfig(Buffer.from(text), file.path, file.homeContext);
     const [mistake] = checked.ok ? [] : checked.mistakes;
     return mistake === undefined ? null : mistakeText(mistake);
   };
   return askChoices(person, servers, {
     meeting,
-    userName: file.place.userName,
-    driver: file.place.smbDriver ?? "rclone",
+    userName: file.homeContext.userName,
+    driver: file.homeContext.smbDriver ?? "rclone",
     mayBeCalled: (share) => whatIsWrong({ ...NOTHING, shares: [share] }),
     whatIsWrong,
     isSecretTaken: (name) => secrets.some((one) => one.name === name),
@@ -134,7 +134,7 @@ async function mountAll(
   const { results } = await change(context, "mount", { shares: names });
   if (!context.json) context.print(renderResults(results, context.stdoutStyle));
   for (const { share, active_interface } of context.json ? [] : results)
-    if (active_interface !== "none") context.print(`  ${harmless(join(sharesRoot, share))}\n`);
+    if (active_interface !== "none") context.print(`  ${printable(join(sharesRoot, share))}\n`);
   if (!context.json) await noteCosts(context);
   return exitCodeOf(results, "mount");
 }
@@ -214,10 +214,10 @@ async function yamlWith(
  * syntax error. Resolves with true if the file has backends.
  */
 async function refuseRepeats(
-  { bytes, path, place }: InitFile,
+  { bytes, path, homeContext }: InitFile,
   { shares, backends }: InitChoices,
 ): Promise<boolean> {
-  const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
+  const loaded = await parseConfig(bytes ?? new Uint8Array(), path, homeContext);
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   const { config } = loaded.snapshot;
   const share = shares.find(({ name }) => config.shares.some((one) => one.name === name));
@@ -256,14 +256,14 @@ function typed({ configPath }: CommandContext, command: string): string {
  * Reads the file. `isBlank`: the file is missing or has only comments, so that `init` adds to it without
  * asking.
  */
-async function lookAt({ path, place, format, read }: ConfigView) {
+async function lookAt({ path, homeContext, format, read }: ConfigView) {
   const bytes = await read();
   if (bytes === null && format !== "toml") {
     throw new MountaineerError("usage", `init begins a file in TOML, and ${path} would be YAML`, {
       hint: "give it a name that ends in .toml; or begin it with: mountaineer config edit",
     });
   }
-  return { path, place, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
+  return { path, homeContext, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
 }
 
 /** True if the text has only comments and `SYNC_BLOCK`, with which `init` begins a file. */
@@ -273,7 +273,7 @@ function isSilent(text: string): boolean {
 }
 
 async function isWilling(ask: (question: string) => Promise<string>, path: string): Promise<boolean> {
-  return /^y/i.test(await ask(`${harmless(path)} is there already. Add to it? [y/N] `));
+  return /^y/i.test(await ask(`${printable(path)} is there already. Add to it? [y/N] `));
 }
 
 function exists(context: CommandContext, path: string): MountaineerError {
@@ -336,9 +336,9 @@ function showOutcome(context: CommandContext, outcome: Outcome): void {
     return;
   }
   const { symbols, green, dim } = paintFor(context.stdoutStyle);
-  const what = [...shares, ...backends].map(harmless).join(", ");
+  const what = [...shares, ...backends].map(printable).join(", ");
   const done = created ? "is written" : changed ? "is changed" : "is as it was";
-  context.print(`${green(symbols.good)} ${harmless(path)} ${done}${what === "" ? "" : `: ${what}`}\n`);
+  context.print(`${green(symbols.good)} ${printable(path)} ${done}${what === "" ? "" : `: ${what}`}\n`);
   if (found > 0 && created && shares.length === 0) {
     context.print(dim(`  shares that are mounted here already stand at its end, commented out\n`));
   }

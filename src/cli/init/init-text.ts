@@ -5,9 +5,9 @@ import type { TypedConnection } from "../../config/edit/new-backend.ts";
 import {
   freeNasName,
   newNas,
+  type ShareInput,
   shareNameOf,
   shareTable,
-  type WantedShare,
 } from "../../config/edit/new-share.ts";
 import { tomlKey, tomlLines } from "../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
@@ -60,7 +60,7 @@ export function backendTable({ connection }: WantedBackend): ConfigTable {
 }
 
 /** The blocks of the shares, after those of the NAS that they bring. */
-export function shareBlocks(shares: readonly WantedShare[]): string[] {
+export function shareBlocks(shares: readonly ShareInput[]): string[] {
   const block = (header: string, table: ConfigTable) => [header, ...tomlLines(table)].join("\n");
   return [
     ...newNas(shares).map(([name, table]) => block(`[nas.${tomlKey(name)}]`, table)),
@@ -75,7 +75,7 @@ export function backendBlock(backend: WantedBackend): string {
 /** The found shares of one server and user, as comments. */
 function foundBlock(found: readonly FoundShare[], nas: string): string {
   const secret = freeSecretName(found[0] === undefined ? "" : shareNameOf(found[0]));
-  const shares = found.map((one): WantedShare => {
+  const shares = found.map((one): ShareInput => {
     const name = shareNameOf(one);
     const shareName = name === one.share ? null : one.share;
     const login = { username: one.user, password: `secret:${secret}`, onlyOn: [] };

@@ -7,7 +7,7 @@ import { nasOf, type ShareConfig } from "../../config/snapshot.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import { mistakesError, mistakeText } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { openMeeting } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { viewConfig } from "../sessions/config-session.ts";
@@ -24,13 +24,17 @@ export async function askMoreShares(
   ask: Person["ask"],
 ): Promise<{ readonly shares: readonly NewShare[]; readonly onlyOn: readonly string[] }> {
   const person = { ask, print: (line: string) => void process.stderr.write(`${line}\n`) };
-  const { loaded, whatIsWrong } = await viewConfig(context, async ({ read, path, place, format }) => {
+  const { loaded, whatIsWrong } = await viewConfig(context, async ({ read, path, homeContext, format }) => {
     const bytes = (await read()) ?? new Uint8Array();
     return {
-      loaded: await parseConfig(bytes, path, place),
+      loaded: await parseConfig(bytes, path, homeContext),
       whatIsWrong: async (added: readonly NewShare[]): Promise<string | null> => {
         const edits = added.map((one) => ({ kind: "add", list: "shares", entry: one }) as const);
-        const checked = await parseConfig((await editConfig({ bytes, format, edits })).bytes, path, place);
+        const checked = await parseConfig(
+          (await editConfig({ bytes, format, edits })).bytes,
+          path,
+          homeContext,
+        );
         const [mistake] = checked.ok ? [] : checked.mistakes;
         return mistake === undefined ? null : mistakeText(mistake);
       },
@@ -85,12 +89,12 @@ export async function newShares(
 function chooseNas(person: Pick<Person, "ask" | "print">, all: readonly ShareConfig[]): Promise<ShareConfig> {
   list(
     person,
-    all.map((share) => harmless(`${hostsOf(share)}  as ${share.username}`)),
+    all.map((share) => printable(`${hostsOf(share)}  as ${share.username}`)),
   );
   return retry(async () => {
     const answer = (await person.ask("Of which NAS? Its number: ")).trim();
     const share = all[Number(answer) - 1];
-    return share === undefined ? { wrong: `there is no number ${harmless(answer)}` } : { right: share };
+    return share === undefined ? { wrong: `there is no number ${printable(answer)}` } : { right: share };
   }, person);
 }
 

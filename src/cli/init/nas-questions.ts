@@ -1,19 +1,19 @@
 // Questions about a NAS at a terminal: the server, the login, the shares, and a second address over another
 // cable. After a wrong answer only that question is repeated.
-import type { FirstMeeting, ServerLogin } from "../../api/setup/first-meeting.ts";
+import type { FirstContact, ServerLogin } from "../../api/setup/first-contact.ts";
 import type { FoundServer } from "../../api/setup/found-server.ts";
 import {
   freeNasName,
   likelySame,
   routeHosts,
+  type ShareInput,
   shareNameOf,
-  type WantedShare,
 } from "../../config/edit/new-share.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { serverCells } from "../views/server-view.ts";
 
 export interface Person {
@@ -24,11 +24,11 @@ export interface Person {
 }
 
 export interface NasTools {
-  readonly meeting: Pick<FirstMeeting, "greet" | "canWake" | "wake" | "networksOf" | "shareNames" | "pair">;
+  readonly meeting: Pick<FirstContact, "greet" | "canWake" | "wake" | "networksOf" | "shareNames" | "pair">;
   readonly userName: string;
   readonly driver: keyof typeof DRIVERS;
   /** Why the share cannot be added; null if it can. */
-  readonly mayBeCalled: (share: WantedShare) => Promise<string | null>;
+  readonly mayBeCalled: (share: ShareInput) => Promise<string | null>;
   readonly isSecretTaken: (name: string) => boolean;
   readonly isNasTaken: (name: string) => boolean;
   readonly signal: AbortSignal;
@@ -41,7 +41,7 @@ const DRIVERS = {
 } as const;
 
 export interface NasChoices {
-  readonly shares: readonly WantedShare[];
+  readonly shares: readonly ShareInput[];
   /** The password, kept before the configuration refers to it; null for a guest. */
   readonly secret: { readonly name: string; readonly value: string } | null;
 }
@@ -70,7 +70,7 @@ export async function askNas(
   const hosts = routeHosts(addressOf(chosen), second === null ? null : addressOf(second));
   const onlyOn = await askNetworks(person, second === null ? [chosen] : [chosen, second], tools);
   const nas = freeNasName(chosen.found?.name ?? chosen.host, tools.isNasTaken);
-  const shares: WantedShare[] = [];
+  const shares: ShareInput[] = [];
   for (const shareName of shareNames) {
     const wanted = {
       nas,
@@ -105,11 +105,11 @@ async function chooseServer(
     if ("wrong" in chosen) return chosen;
     let why = await meeting.greet(chosen, signal);
     const mayWake = why !== null && meeting.canWake(chosen.host);
-    if (mayWake && (await isYes(person, `  ${harmless(why ?? "")}\n  Wake it (Wake-on-LAN)? [Y/n]: `))) {
+    if (mayWake && (await isYes(person, `  ${printable(why ?? "")}\n  Wake it (Wake-on-LAN)? [Y/n]: `))) {
       person.print("  It has a minute to answer …");
       why = await meeting.wake(chosen, signal);
     }
-    return why === null ? { right: chosen } : { wrong: harmless(why) };
+    return why === null ? { right: chosen } : { wrong: printable(why) };
   }, person);
 }
 
@@ -158,17 +158,17 @@ async function logIn(
   { host, port, found }: Chosen,
   { meeting, userName, signal }: NasTools,
 ): Promise<{ readonly login: ServerLogin; readonly shareNames: readonly string[] }> {
-  const where = harmless(hostText({ host, port }));
+  const where = printable(hostText({ host, port }));
   let username = found?.mounts.find(({ user }) => user !== null)?.user ?? userName;
   return retry(async () => {
     username = await retry(async () => {
-      const typed = (await person.ask(`Your name on ${where} [${harmless(username)}]: `)).trim();
+      const typed = (await person.ask(`Your name on ${where} [${printable(username)}]: `)).trim();
       if (typed === "") return { right: username };
       const reading = parseUserName(typed);
       return reading.ok ? { right: reading.value } : { wrong: `expected ${reading.expected}` };
     }, person);
     const secret = await person.askHidden(
-      `Password for ${harmless(username)} on ${where} (hidden; empty: as a guest): `,
+      `Password for ${printable(username)} on ${where} (hidden; empty: as a guest): `,
     );
     const login = { host, port, username, password: secret === "" ? null : secret };
     const names = await meeting.shareNames(login, signal);
@@ -188,7 +188,7 @@ export async function chooseShares(
   names: readonly string[],
 ): Promise<readonly string[]> {
   person.print("Its shares:");
-  list(person, names.map(harmless));
+  list(person, names.map(printable));
   return retry(async () => {
     const answer = (await person.ask("Which to keep mounted? Numbers, such as 1 3, or a name: ")).trim();
     if (names.includes(answer)) return { right: [answer] };
@@ -196,7 +196,7 @@ export async function chooseShares(
     const chosen = words.map((word) => (/^\d{1,3}$/.test(word) ? names[Number(word) - 1] : undefined));
     const known = chosen.filter((name) => name !== undefined);
     if (known.length === words.length && known.length > 0) return { right: [...new Set(known)] };
-    return { wrong: words.length === 0 ? "type a number" : `${harmless(answer)} is none of them` };
+    return { wrong: words.length === 0 ? "type a number" : `${printable(answer)} is none of them` };
   }, person);
 }
 
@@ -227,7 +227,7 @@ async function chooseSecond(
   // Only who may keep the share to its networks must know all of them.
   if (others.length === 0 && (await meeting.networksOf([first.host], signal)) === null) return null;
   if (others.length > 0) {
-    person.print(`Somebody is called ${harmless(first.found?.name ?? "")} on another link, too:`);
+    person.print(`Somebody is called ${printable(first.found?.name ?? "")} on another link, too:`);
     list(
       person,
       others.map((server) => serverCells(server).join("  ")),
@@ -245,8 +245,8 @@ async function chooseSecond(
     if (other.host === first.host) return { wrong: "that is its first address" };
     const met = { ...login, name: shareNameOf({ share }), shareName: share };
     const { kind, text } = await meeting.pair(met, other, signal);
-    if (kind === "different") return { wrong: `it is another server: ${harmless(text)}` };
-    if (kind === "unproved") person.print(`  not proved yet: ${harmless(text)}`);
+    if (kind === "different") return { wrong: `it is another server: ${printable(text)}` };
+    if (kind === "unproved") person.print(`  not proved yet: ${printable(text)}`);
     return { right: other };
   }, person);
 }
@@ -260,15 +260,15 @@ export async function nameShare<T extends object>(
   person: Pick<Person, "ask" | "print">,
   shareName: string,
   rest: T,
-  mayBeCalled: (share: T & Pick<WantedShare, "name" | "shareName">) => Promise<string | null>,
-): Promise<T & Pick<WantedShare, "name" | "shareName">> {
+  mayBeCalled: (share: T & Pick<ShareInput, "name" | "shareName">) => Promise<string | null>,
+): Promise<T & Pick<ShareInput, "name" | "shareName">> {
   let name = shareNameOf({ share: shareName });
   return retry(async () => {
     const share = { ...rest, name, shareName: name === shareName ? null : shareName };
     const why = await mayBeCalled(share);
     if (why === null) return { right: share };
-    person.print(`  ${harmless(name)}: ${why}`);
-    name = (await person.ask(`What to call ${harmless(shareName)} here: `)).trim();
+    person.print(`  ${printable(name)}: ${why}`);
+    name = (await person.ask(`What to call ${printable(shareName)} here: `)).trim();
     return { wrong: null };
   }, person);
 }

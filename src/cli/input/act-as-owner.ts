@@ -2,8 +2,8 @@
 import { stat } from "node:fs/promises";
 import { type UserInfo, userInfo } from "node:os";
 import { dirname } from "node:path";
-import { findPlace } from "../../config/locate.ts";
-import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
+import { findHomeContext } from "../../config/home-context.ts";
+import { isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { ownIdentity } from "../../runtime/files/exposure.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { launcherPath } from "./launcher-path.ts";
@@ -38,7 +38,7 @@ export async function actAsOwner(home: string, args: readonly string[], asRoot?:
   if (known)
     Object.assign(process.env, { HOME: known.homedir, USER: known.username, LOGNAME: known.username });
   // If it was set needlessly, the log would be elsewhere.
-  if (findPlace(process.env).home !== home) process.env["MOUNTAINEER_HOME"] = home;
+  if (findHomeContext(process.env).home !== home) process.env["MOUNTAINEER_HOME"] = home;
 }
 
 /** The entry in the user database; null: the user has none. */
@@ -47,12 +47,12 @@ function userOf(uid: number): UserInfo<string> | "forbidden" | null {
     // `userInfo` tells only of the effective user.
     process.seteuid?.(uid);
   } catch (error) {
-    return expecting(isSystemError, "forbidden" as const)(error);
+    return recoverFrom(isSystemError, "forbidden" as const)(error);
   }
   try {
     return userInfo();
   } catch (error) {
-    return expecting(isSystemError, null)(error);
+    return recoverFrom(isSystemError, null)(error);
   } finally {
     process.seteuid?.(0);
   }
@@ -60,5 +60,5 @@ function userOf(uid: number): UserInfo<string> | "forbidden" | null {
 
 /** The owner of the folder; of the nearest folder above if it cannot be looked at. */
 async function ownerOf(folder: string): Promise<{ readonly uid: number; readonly gid: number }> {
-  return (await stat(folder).catch(expecting(isSystemError, null))) ?? ownerOf(dirname(folder));
+  return (await stat(folder).catch(recoverFrom(isSystemError, null))) ?? ownerOf(dirname(folder));
 }

@@ -1,9 +1,9 @@
 // The options of `backends add` and `backends edit`, and the keys of the configuration that they set.
 import { isAbsolute, resolve } from "node:path";
-import type { TypedBackend } from "../../config/edit/new-backend.ts";
+import type { BackendInput } from "../../config/edit/new-backend.ts";
 import { parseBackendName } from "../../config/values/backend-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { Given } from "./command.ts";
+import type { ParsedInput } from "./command.ts";
 
 export const BACKEND_OPTIONS = {
   "--url <address>": "the address of a remote server, instead of a program",
@@ -27,9 +27,9 @@ export const BACKEND_OPTIONS = {
  * an address. Throws `usage`.
  */
 export function readBackendOptions(
-  given: Given<typeof BACKEND_OPTIONS> & { readonly disabled?: boolean },
+  given: ParsedInput<typeof BACKEND_OPTIONS> & { readonly disabled?: boolean },
   words: readonly string[],
-): TypedBackend {
+): BackendInput {
   const { transport, cwd, group, disabled = false } = given;
   const [first, ...rest] = words;
   const isAddress = first !== undefined && /^https?:\/\//i.test(first) && rest.length === 0;
@@ -37,7 +37,7 @@ export function readBackendOptions(
     throw usage("a backend is a program or an address, and both were given", "leave one of them out");
   }
   const url = given.url ?? (isAddress ? first : null);
-  const command: TypedBackend["command"] = first === undefined || isAddress ? null : [first, ...rest];
+  const command: BackendInput["command"] = first === undefined || isAddress ? null : [first, ...rest];
   requireTransport(transport, url, command);
   return {
     command,
@@ -52,7 +52,7 @@ export function readBackendOptions(
   };
 }
 
-function requireTransport(kind: string | null, url: string | null, command: TypedBackend["command"]): void {
+function requireTransport(kind: string | null, url: string | null, command: BackendInput["command"]): void {
   if (kind === null) return;
   const isHttp = kind === "http" || kind === "streamable-http";
   if (!isHttp && kind !== "stdio") {

@@ -1,7 +1,7 @@
 // The definition of a command: its name and help, its arguments and options, and the function that runs it.
 import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
 import type { TerminalStyle } from "../../runtime/text/paint.ts";
-import { harmlessJson } from "../../runtime/text/plain-text.ts";
+import { printableJson } from "../../runtime/text/plain-text.ts";
 import type { AsRoot } from "./act-as-owner.ts";
 import type { StandardInput } from "./standard-input.ts";
 
@@ -38,7 +38,7 @@ export interface CommandContext {
    * Asks a person, and resolves with the typed line. Rejects with `aborted` at the end of the input, and with the signal's
    * reason. null without a terminal.
    */
-  readonly ask: ((question: string) => Promise<string>) | null;
+  readonly prompt: ((question: string) => Promise<string>) | null;
   /**
    * Ctrl-C goes to the child program in the foreground, and does not end the command, until the returned object is
    * disposed.
@@ -72,7 +72,7 @@ export type LiveKind =
   | ("shares" | "aliases" | "folders" | "backends" | "routes" | "keys" | "secrets")
   | ("tools" | "changed-tools" | "off-tools");
 
-export interface Taken {
+export interface ParsedParameter {
   readonly about: string;
   readonly choices?: readonly string[];
   /** The kind of existing names that completion offers for the value. */
@@ -98,7 +98,7 @@ export interface Taken {
  * Arguments and options in the form and order of the help: `<name>` and `[names...]` are arguments, the
  * others options.
  */
-export type Takes = Readonly<Record<string, string | Taken>>;
+export type Parameters = Readonly<Record<string, string | ParsedParameter>>;
 
 type Camel<Words extends string> = Words extends `${infer First}-${infer Rest}`
   ? `${First}${Capitalize<Camel<Rest>>}`
@@ -146,14 +146,14 @@ type ValueOf<Words, Declared> = Words extends `--no-${string}`
  * The given values, each under its name in camelCase. `--no-x` makes `x` false; if both `--x` and `--no-x` are
  * declared and neither is given, `x` is null.
  */
-export type Given<Declared extends Takes> = {
+export type ParsedInput<Declared extends Parameters> = {
   readonly [Words in keyof Declared as NameOf<Words>]: ValueOf<Words, Declared[Words]>;
 };
 
 export interface CommandDefinition extends Described {
   /** Explanations of exit codes that are special to this command. */
   readonly exits: Readonly<Record<number, string>>;
-  readonly takes: Takes;
+  readonly takes: Parameters;
   readonly asRoot?: AsRoot | undefined;
   /** Resolves with the exit code. `options` and `args` come from the parser. */
   readonly run: (
@@ -170,7 +170,7 @@ const ELSEWHERE_OPTIONS = {
   "--token-file <path>": "a file that holds the management token for --url",
 } as const;
 
-interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
+interface Declaration<Declared extends Parameters> extends Omit<Described, "name"> {
   readonly exits?: CommandDefinition["exits"];
   readonly takes?: Declared;
   /** Default: root acts as the user to whom the home belongs. */
@@ -180,18 +180,18 @@ interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
   /** True: the command has `--url`, with which it asks the daemon of another machine. */
   readonly asksElsewhere?: boolean;
   /** Resolves with the exit code; undefined is 0. */
-  readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number | undefined>;
+  readonly run: (context: CommandContext, given: ParsedInput<Declared>) => Promise<number | undefined>;
 }
 
 /**
  * Defines a command. `run` gets the declared values. It imports heavy code itself, because each start of the program
  * loads the definitions of all commands.
  */
-export function command<const Declared extends Takes = Record<never, never>>(
+export function command<const Declared extends Parameters = Record<never, never>>(
   name: string,
   { run, takes, exits = {}, isText = false, asksElsewhere = false, ...definition }: Declaration<Declared>,
 ): CommandDefinition {
-  const own: Takes = { ...takes, ...(asksElsewhere ? ELSEWHERE_OPTIONS : {}) };
+  const own: Parameters = { ...takes, ...(asksElsewhere ? ELSEWHERE_OPTIONS : {}) };
   return {
     ...definition,
     name,
@@ -199,7 +199,7 @@ export function command<const Declared extends Takes = Record<never, never>>(
     takes: isText || "--json" in own ? own : { ...own, ...JSON_OPTION },
     async run(context, options, args) {
       const json = options["json"] === true;
-      const print = json ? (text: string) => context.print(harmlessJson(text)) : context.print;
+      const print = json ? (text: string) => context.print(printableJson(text)) : context.print;
       const given = givenOf(takes ?? ({} as Declared), options, args);
       const elsewhere = asksElsewhere ? await endpointOf(context, options) : null;
       return (await run({ ...context, command: name, elsewhere, json, print }, given)) ?? 0;
@@ -212,28 +212,28 @@ async function endpointOf(
   { url, tokenFile }: Readonly<Record<string, unknown>>,
 ): Promise<HttpEndpoint | null> {
   if (url === undefined && tokenFile === undefined) return null;
-  return (await import("./elsewhere.ts")).endpointOf(context, { url, tokenFile });
+  return (await import("./remote-endpoint.ts")).remoteEndpoint(context, { url, tokenFile });
 }
 
 /** Converts the parser's `options` and `args` to the declared values. */
-export function givenOf<const Declared extends Takes>(
+export function givenOf<const Declared extends Parameters>(
   takes: Declared,
   options: Readonly<Record<string, unknown>>,
   args: readonly unknown[],
-): Given<Declared> {
+): ParsedInput<Declared> {
   const given: Record<string, unknown> = {};
   let at = 0;
-  for (const [words, declared] of Object.entries<string | Taken>(takes)) {
+  for (const [words, declared] of Object.entries<string | ParsedParameter>(takes)) {
     const [, word = "", tail = ""] = /^(?:[<[]|.*--(?:no-)?)([\w-]+)(.*)$/.exec(words) ?? [];
     const name = word.replace(/-./g, (pair) => pair.slice(1).toUpperCase());
-    const { isList = tail.includes("..."), otherwise = null }: Partial<Taken> =
+    const { isList = tail.includes("..."), otherwise = null }: Partial<ParsedParameter> =
       typeof declared === "string" ? {} : declared;
     const isFlag = tail === "" && !words.startsWith("--no-");
     const value = /^[<[]/.test(words) ? args[at++] : options[name];
     given[name] = value ?? (isFlag ? false : isList ? [] : otherwise);
   }
   // The parser has checked the values against the declaration.
-  return given as Given<Declared>;
+  return given as ParsedInput<Declared>;
 }
 
 /** Commands whose names begin alike: `shares list`, `shares add`. */

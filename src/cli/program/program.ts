@@ -9,11 +9,11 @@ import type {
   CommandGroup,
   Examples,
   MakeContext,
-  Taken,
-  Takes,
+  Parameters,
+  ParsedParameter,
 } from "../input/command.ts";
-import { meantBy, plainWords } from "../input/meant-words.ts";
 import { SHARE_OPTIONS } from "../input/options.ts";
+import { plainWords, suggestCommand } from "../input/suggest-command.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "./command-list.ts";
 
 export interface ProgramOptions {
@@ -103,9 +103,9 @@ export function createProgram(
   return program;
 }
 
-export function addTaken(command: Command, takes: Takes): void {
+export function addTaken(command: Command, takes: Parameters): void {
   for (const [words, declared] of Object.entries(takes)) {
-    const taken: Taken = typeof declared === "string" ? { about: declared } : declared;
+    const taken: ParsedParameter = typeof declared === "string" ? { about: declared } : declared;
     const { about, choices, isOpen, isRequired, conflicts, implies } = taken;
     const isArgument = /^[<[]/.test(words);
     const one = isArgument ? command.createArgument(words, about) : command.createOption(words, about);
@@ -123,7 +123,7 @@ export function addTaken(command: Command, takes: Takes): void {
 /** `before`: the earlier values of a list. */
 function readerOf(
   words: string,
-  { read = (text) => text, expected = "", isList = words.includes("...") }: Taken,
+  { read = (text) => text, expected = "", isList = words.includes("...") }: ParsedParameter,
 ) {
   return (text: string, before: unknown): unknown => {
     const value = read(text);
@@ -229,7 +229,7 @@ function unknownHint(args: readonly string[]): string {
   const group = named.at(-1)?.name ?? "";
   const depth = group === "" ? 0 : group.split(" ").length;
   const word = words[depth] ?? "";
-  const meant = meantBy(group, word);
+  const meant = suggestCommand(group, word);
   if (meant !== null) return meant;
   const own = (name: string): boolean =>
     name.split(" ").length === depth + 1 && (group === "" || name.startsWith(`${group} `));

@@ -4,17 +4,17 @@ import { dirname, join } from "node:path";
 import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
 import { requireUsual } from "../../clients/connection-plan.ts";
 import { readRecord } from "../../clients/connection-record.ts";
-import { findPlace } from "../../config/locate.ts";
-import { expecting, MountaineerError } from "../../runtime/errors.ts";
+import { findHomeContext } from "../../config/home-context.ts";
+import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
-import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { disconnectClient, surroundingsOf } from "../clients/connect-client.ts";
 import { loadPurge } from "../in-process/open.ts";
-import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
+import { confirms } from "../input/confirm.ts";
 import { readBundle, VERSION_FOLDER } from "../input/launcher-path.ts";
 import { change, show } from "../sessions/control-session.ts";
-import { lookUntil } from "../sessions/look-until.ts";
+import { pollUntil } from "../sessions/poll-until.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { uninstallService } from "./service-command.ts";
@@ -43,14 +43,14 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   const { home, signal } = context;
   leaveFolder();
   const purge = await loadPurge();
-  const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
-  const found = await lstat(home).catch(expecting("ENOENT", null));
+  const { userHome, home: usualHome } = findHomeContext({ ...process.env, MOUNTAINEER_HOME: undefined });
+  const found = await lstat(home).catch(recoverFrom("ENOENT", null));
   // Any other home may be a folder that somebody uses for other things, too.
   const isUsual = home === usualHome && found?.isSymbolicLink() !== true;
   const requireAllSent = async (): Promise<void> => {
     const unsent = (await purge.unsentIn(home)).map(
       ({ share, waiting: { files, folder } }) =>
-        `${counted(files.length, "file")} of ${share} not on the NAS yet, in ${folder}`,
+        `${pluralize(files.length, "file")} of ${share} not on the NAS yet, in ${folder}`,
     );
     if (unsent.length > 0) throw kept(unsent, "mountaineer status says what they wait for");
     const aside = await purge.filesNotOnNas(home, isUsual);
@@ -63,7 +63,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     });
   await requireAllSent();
   const { links, config } = await inUse(context);
-  const where = harmless(home);
+  const where = printable(home);
   const folder = isUsual
     ? `the log and ${where} with its configuration and secrets`
     : `the log, configuration and secrets; ${where} is not the usual home, so what else is in it stays`;
@@ -77,18 +77,18 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   context.print(
     `This unmounts every share, gives clients their files back, and removes the service, keyring entries, links, ${folder}.\nFiles on the NAS stay.\n`,
   );
-  if (!yes && !(await agrees(context, "Remove Mountaineer?", "no"))) return FAILED_EXIT;
+  if (!yes && !(await confirms(context, "Remove Mountaineer?", "no"))) return FAILED_EXIT;
 
   await unmountAll(context);
   await requireAllSent();
   const limits = { withinMs: RCLONE_ENDS_WITHIN_MS, signal };
-  const mounts = await lookUntil(
+  const mounts = await pollUntil(
     limits,
     () => purge.mountsIn(home, isUsual),
     (found) => found.length === 0,
   );
   if (mounts.length > 0)
-    throw new MountaineerError("unmount_failed", mounts.map(harmless).join("; "), {
+    throw new MountaineerError("unmount_failed", mounts.map(printable).join("; "), {
       hint: "unmount it and run this again; nothing was removed",
     });
   for (const client of connected) {
@@ -112,7 +112,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   const bundle = readBundle();
   context.print("Mountaineer has left this machine\n");
   if (left.length > 0) {
-    const names = `${left.slice(0, NAMED_AT_MOST).map(harmless).join(", ")}${left.length > NAMED_AT_MOST ? ", …" : ""}`;
+    const names = `${left.slice(0, NAMED_AT_MOST).map(printable).join(", ")}${left.length > NAMED_AT_MOST ? ", …" : ""}`;
     context.note(`${where} stays, with what Mountaineer did not make there: ${names}`);
   }
   const tool = bundle?.tool ?? null;
@@ -129,7 +129,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
 }
 
 function kept(what: readonly string[], hint: string): MountaineerError {
-  return new MountaineerError("share_busy", what.map(harmless).join("; "), {
+  return new MountaineerError("share_busy", what.map(printable).join("; "), {
     hint: `${hint}; nothing was removed`,
   });
 }
@@ -139,7 +139,7 @@ async function inUse(context: CommandContext): Promise<{ links: readonly Link[];
   const { shares, global } = await show(context, "status", null);
   const { aliases } = await show(context, "aliases", null);
   const { shares_root: root, mount_root: mounts, config_path: config } = global;
-  const names = await readdir(root).catch(expecting(["ENOENT", "ENOTDIR", "EACCES"], []));
+  const names = await readdir(root).catch(recoverFrom(["ENOENT", "ENOTDIR", "EACCES"], []));
   const links = [
     ...aliases.map(({ path, target }) => ({ path, target, isShare: false })),
     ...shares.map(({ stable_path: path, mount_path: target }) => ({ path, target, isShare: true })),
@@ -154,7 +154,7 @@ async function removeLink(
   removeIfEmpty: (folder: string) => Promise<void>,
 ): Promise<void> {
   await removeLinkTo(path, target);
-  const { home, userHome } = findPlace(process.env);
+  const { home, userHome } = findHomeContext(process.env);
   // Mountaineer made these folders: the mount point, and the default folders of links.
   if (isShare && target.startsWith(`${home}/`)) await removeIfEmpty(target);
   for (const folder of ["Shares/Links", "Shares"]) await removeIfEmpty(join(userHome, folder));
@@ -166,7 +166,7 @@ async function unmountAll(context: CommandContext): Promise<void> {
   if (stuck.length === 0) return;
   const isBusy = stuck.every(({ result }) => result === "busy");
   const names = stuck.map(({ share, detail }) => `${share}: ${detail}`);
-  throw new MountaineerError(isBusy ? "share_busy" : "unmount_failed", names.map(harmless).join("; "), {
+  throw new MountaineerError(isBusy ? "share_busy" : "unmount_failed", names.map(printable).join("; "), {
     hint: "nothing was removed; mountaineer mount mounts again what was unmounted",
   });
 }

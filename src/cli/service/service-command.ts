@@ -4,16 +4,16 @@ import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import { startDaemon } from "../../api/client/start-daemon.ts";
 import type { StatusReport } from "../../api/contract/contract.ts";
 import { renderStatus } from "../../api/views/status-view.ts";
-import { errorText, expecting, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder, entryExists } from "../../runtime/files/durable-file.ts";
 import { type LockHolder, readLockHolder } from "../../runtime/process/home-lock.ts";
-import { counted, harmless } from "../../runtime/text/plain-text.ts";
+import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { keeperPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showText } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
-import { lookUntil } from "../sessions/look-until.ts";
+import { pollUntil } from "../sessions/poll-until.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { type ServiceDefinition, serviceDefinition, withheldProxies } from "./service-definition.ts";
 import { createServiceManager } from "./service-manager.ts";
@@ -60,11 +60,11 @@ export async function bringUp(context: CommandContext): Promise<number> {
   const answering = async (): Promise<DaemonClient | null> => {
     const daemon = await connectToDaemon(home);
     // A hanging daemon accepts connections, too, so that only an answer counts.
-    const status = await daemon?.ask("status", null, signal).catch(expecting("daemon_unreachable", null));
+    const status = await daemon?.call("status", null, signal).catch(recoverFrom("daemon_unreachable", null));
     return status == null ? null : daemon;
   };
   const daemon =
-    outcome.failure === null ? await lookUntil(limits, answering, (client) => client !== null) : null;
+    outcome.failure === null ? await pollUntil(limits, answering, (client) => client !== null) : null;
   const silence =
     found === null
       ? "it was started, and does not answer yet"
@@ -78,7 +78,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
     return failure === null ? 0 : FAILED_EXIT;
   }
   const lines = [
-    ...(kept.path !== null && outcome.changed ? [`${harmless(kept.path)} is written`] : []),
+    ...(kept.path !== null && outcome.changed ? [`${printable(kept.path)} is written`] : []),
     `Mountaineer ${found === null || pid !== found.pid ? "runs" : "runs already"} (pid ${pid})`,
   ];
   showOutcome(context, lines, { ...outcome, failure });
@@ -134,11 +134,11 @@ async function startAlone(
  * Resolves with the status as soon as no mount and no server is starting any more; after 10 s, with the
  * status at that time.
  */
-function settledStatus({ ask }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
+function settledStatus({ call }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
   const limits = { withinMs: SETTLES_WITHIN_MS, signal };
-  return lookUntil(
+  return pollUntil(
     limits,
-    () => ask("status", null, signal),
+    () => call("status", null, signal),
     ({ shares, backends = [] }) => {
       const isMounting = shares.some(
         (share) => share.mount_state === "unmounted" && share.held === null && !hasTrouble(share),
@@ -172,7 +172,7 @@ export async function takeDown(context: CommandContext): Promise<number> {
   const failure = outcome.failure ?? (await endMonitors(context));
   const changed = outcome.changed || found !== null;
   const mounted = changed && failure === null ? await mountedShares(context) : [];
-  const count = `${counted(mounted.length, "share")} ${mounted.length === 1 ? "stays" : "stay"}`;
+  const count = `${pluralize(mounted.length, "share")} ${mounted.length === 1 ? "stays" : "stay"}`;
   const stays = mounted.length === 0 ? [] : [`${count} mounted: ${mounted.join(", ")}`];
   const again = "mountaineer up starts it again";
   const notes = [
@@ -197,7 +197,7 @@ async function mountedShares(context: CommandContext): Promise<readonly string[]
   try {
     const { shares } = await show(context, "status", null);
     const mounted = shares.filter(({ mount_state: state }) => state === "mounted");
-    return mounted.map(({ stable_path: path }) => harmless(path));
+    return mounted.map(({ stable_path: path }) => printable(path));
   } catch (error) {
     context.signal.throwIfAborted();
     // A configuration with mistakes must not make `down` fail.
@@ -226,7 +226,7 @@ async function endMonitors(context: CommandContext): Promise<string | null> {
     return holder;
   };
   const limits = { withinMs: ENDS_WITHIN_MS, signal: context.signal };
-  const holder = await lookUntil(limits, look, (found) => found === null || failure !== null);
+  const holder = await pollUntil(limits, look, (found) => found === null || failure !== null);
   if (holder === null || failure !== null) return failure;
   return `the daemon (pid ${holder.pid}) has not ended after ${ENDS_WITHIN_MS / 1000} s; at last: kill -9 ${holder.pid}`;
 }
@@ -247,7 +247,7 @@ export async function uninstallService(context: CommandContext, unmounted = fals
   const done = { ...outcome, notes, failure };
   if (context.json) showJson(context, { manager: manager.kind, path: manager.filePath, ...done });
   else {
-    const gone = `${harmless(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;
+    const gone = `${printable(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;
     const stopped = found === null ? [] : ["Mountaineer is stopped"];
     const stays = !unmounted && (outcome.changed || found !== null) ? ["what is mounted stays mounted"] : [];
     showOutcome(context, [gone, ...stopped, ...stays], done);
@@ -264,7 +264,7 @@ function showOutcome(
   showText(context, (paint) =>
     failure === null
       ? lines.map((line) => doneLine(paint, line))
-      : [`${paint.red(paint.symbols.bad)} ${harmless(failure)}`],
+      : [`${paint.red(paint.symbols.bad)} ${printable(failure)}`],
   );
-  for (const note of notes) context.note(harmless(note));
+  for (const note of notes) context.note(printable(note));
 }

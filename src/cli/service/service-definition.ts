@@ -1,7 +1,7 @@
 // What a service manager runs for a home: the program, its arguments and its environment.
 
 import { delimiter, isAbsolute } from "node:path";
-import { findPlace } from "../../config/locate.ts";
+import { findHomeContext } from "../../config/home-context.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -15,7 +15,7 @@ export function serviceDefinition(
   { home, configPath }: Pick<CommandContext, "home" | "configPath">,
   environment: Environment,
 ) {
-  const { userHome, home: usualHome } = findPlace({ HOME: environment["HOME"] });
+  const { userHome, home: usualHome } = findHomeContext({ HOME: environment["HOME"] });
   const isUsual = home === usualHome;
   return {
     /**

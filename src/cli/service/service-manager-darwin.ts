@@ -5,7 +5,7 @@ import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { launchdLabel } from "../../runtime/process/launchd-label.ts";
 import { keeperPath } from "../input/launcher-path.ts";
-import { lookUntil } from "../sessions/look-until.ts";
+import { pollUntil } from "../sessions/poll-until.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
   goneUnasked,
@@ -54,7 +54,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
       return `launchctl bootout: ${saidBy("launchctl", result)}`;
     }
     const limits = { withinMs: GONE_WITHIN_MS, clock, signal };
-    const isStillLoaded = await lookUntil(
+    const isStillLoaded = await pollUntil(
       limits,
       () => isLoaded(signal),
       (found) => !found,

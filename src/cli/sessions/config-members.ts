@@ -6,13 +6,13 @@ import { parseConfig } from "../../config/read/load.ts";
 import type { AliasConfig, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { nameKey } from "../../config/values/names.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "./config-session.ts";
 
 /** The file's configuration; a missing file counts as empty. Rejects with `config_invalid`. */
-export async function readMembers({ read, path, place }: ConfigView): Promise<MountaineerConfig> {
-  const loaded = await parseConfig((await read()) ?? new Uint8Array(), path, place);
+export async function readMembers({ read, path, homeContext }: ConfigView): Promise<MountaineerConfig> {
+  const loaded = await parseConfig((await read()) ?? new Uint8Array(), path, homeContext);
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   return loaded.snapshot.config;
 }
@@ -75,6 +75,6 @@ export function isApplied(
   { reload }: Pick<EditReport, "reload">,
 ): boolean {
   const failure = reload?.failure ?? null;
-  if (failure !== null) note(`the file is saved, but the daemon could not apply it: ${harmless(failure)}`);
+  if (failure !== null) note(`the file is saved, but the daemon could not apply it: ${printable(failure)}`);
   return failure === null;
 }

@@ -1,9 +1,15 @@
 // Finds the configuration for a command, and changes it through the running daemon, or else with the home's lock held.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { EditReport } from "../../api/contract/config.ts";
-import { type Ask, askOf, type InputOf } from "../../api/operations/operations.ts";
+import { type CallOperation, callerOf, type InputOf } from "../../api/operations/operations.ts";
 import { openHistory } from "../../config/history/history.ts";
-import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
+import {
+  configFormat,
+  findHomeContext,
+  type HomeContext,
+  locateConfig,
+  noFileAt,
+} from "../../config/home-context.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
 import type { ConfigFormat } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -11,7 +17,7 @@ import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../../runtime/process/home-lock.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
-import { type ConfigFile, createOwnEditor, type EditOperation } from "./config-alone.ts";
+import { type ConfigFile, createOwnEditor, type EditOperation } from "./config-offline.ts";
 import { decodedText } from "./config-text.ts";
 import { onceOpened, withDaemonOr } from "./control-session.ts";
 
@@ -22,7 +28,7 @@ export interface ConfigView extends ConfigFile {
   /** null if no daemon runs. */
   readonly daemon: DaemonClient | null;
   readonly format: ConfigFormat;
-  readonly ask: Ask<"history" | "historyText">;
+  readonly ask: CallOperation<"history" | "historyText">;
 }
 
 /** Runs `use` with the configuration of this home; takes no lock and writes nothing. Rejects as `withDaemonOr` does. */
@@ -49,13 +55,13 @@ export async function requireNamedFile(
  */
 export function changeConfig<T>(
   context: CommandContext,
-  use: (ask: Ask<EditOperation>, view: ConfigView) => Promise<T>,
+  use: (ask: CallOperation<EditOperation>, view: ConfigView) => Promise<T>,
 ): Promise<T> {
   const { home, command, signal } = context;
   return withDaemonOr(
     context,
     "change",
-    async (daemon) => use(daemon.ask, await daemonView(context, daemon)),
+    async (daemon) => use(daemon.call, await daemonView(context, daemon)),
     () =>
       onceOpened(lockHome(home, command, signal), async () => {
         const view = await ownView(context);
@@ -80,7 +86,7 @@ export async function refuseToBeginAfresh(context: CommandContext, view: ConfigV
 /** Makes the edits, with the command line as their source. */
 export function askEdits(
   { signal }: Pick<CommandContext, "signal">,
-  ask: Ask<"edit">,
+  ask: CallOperation<"edit">,
   edits: InputOf<"edit">["edits"],
 ): Promise<EditReport> {
   return ask("edit", { edits, source: "cli" }, signal);
@@ -92,33 +98,33 @@ async function lockHome(home: string, command: string, signal: AbortSignal): Pro
 }
 
 async function daemonView(context: CommandContext, daemon: DaemonClient): Promise<ConfigView> {
-  const { global } = await daemon.ask("status", null, context.signal);
+  const { global } = await daemon.call("status", null, context.signal);
   const path = global.config_path;
   return {
     daemon,
-    place: placeOf(context),
+    homeContext: placeOf(context),
     path,
     format: configFormat(path),
     read: () => (context.elsewhere === null ? readConfigIfPresent(path) : readAfar(daemon, context.signal)),
-    ask: daemon.ask,
+    ask: daemon.call,
   };
 }
 
-async function readAfar({ ask }: DaemonClient, signal: AbortSignal): Promise<Uint8Array> {
-  return new TextEncoder().encode((await ask("config", null, signal)).text);
+async function readAfar({ call }: DaemonClient, signal: AbortSignal): Promise<Uint8Array> {
+  return new TextEncoder().encode((await call("config", null, signal)).text);
 }
 
 async function ownView(context: CommandContext): Promise<ConfigView> {
-  const place = placeOf(context);
-  const { path, format } = await locateConfig(place, context.configPath);
+  const homeContext = placeOf(context);
+  const { path, format } = await locateConfig(homeContext, context.configPath);
   const kept = openHistory(context.home, path);
   return {
     daemon: null,
-    place,
+    homeContext,
     path,
     format,
     read: () => readConfigIfPresent(path),
-    ask: askOf<"history" | "historyText">({
+    ask: callerOf<"history" | "historyText">({
       history: async () => {
         const entries = await kept.list();
         return {
@@ -136,6 +142,6 @@ async function ownView(context: CommandContext): Promise<ConfigView> {
   };
 }
 
-function placeOf({ home }: CommandContext): ConfigPlace {
-  return findPlace({ ...process.env, MOUNTAINEER_HOME: home });
+function placeOf({ home }: CommandContext): HomeContext {
+  return findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
 }

@@ -1,10 +1,10 @@
 // Connects a command to the running or starting daemon, or else to what this process opens.
 import type { DaemonClient } from "../../api/client/client.ts";
-import type { AloneOperation, AloneOptions } from "../../api/in-process.ts";
-import type { Ask, InputOf, OperationName, OutputOf } from "../../api/operations/operations.ts";
+import type { WithoutDaemonOperation, WithoutDaemonOptions } from "../../api/in-process.ts";
+import type { CallOperation, InputOf, OperationName, OutputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
-import { openAlone } from "../in-process/open.ts";
+import { openWithoutDaemon } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /**
@@ -19,39 +19,39 @@ const BETWEEN_LOOKS_MS = 50;
  */
 const RETURNS_WITHIN_MS = 10_000;
 
-type Intent = AloneOptions["intent"];
+type Intent = WithoutDaemonOptions["intent"];
 
 /** Shows: asks the daemon of this home, or without one looks in this process. Takes no lock, and changes nothing. */
-export function show<Name extends AloneOperation>(
+export function show<Name extends WithoutDaemonOperation>(
   context: CommandContext,
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
-  return withAsk(context, "look", (ask) => ask(name, input, context.signal));
+  return withOperations(context, "look", (ask) => ask(name, input, context.signal));
 }
 
 /** Changes one thing: asks the daemon of this home, or without one holds the home's lock and does it in this process. */
-export function change<Name extends AloneOperation>(
+export function change<Name extends WithoutDaemonOperation>(
   context: CommandContext,
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
-  return withAsk(context, "change", (ask) => ask(name, input, context.signal));
+  return withOperations(context, "change", (ask) => ask(name, input, context.signal));
 }
 
 /**
- * Runs `use` with the daemon of this home, else with what this process opens for it. Rejects as `use` and `openAlone` do; with
+ * Runs `use` with the daemon of this home, else with what this process opens for it. Rejects as `use` and `openWithoutDaemon` do; with
  * `daemon_unreachable` if a daemon holds the lock and never serves, and with `usage` if the daemon runs with another
  * configuration than `--config` names.
  */
-export function withAsk<T>(
+export function withOperations<T>(
   context: CommandContext,
   intent: Intent,
-  use: (ask: Ask<AloneOperation>) => Promise<T>,
+  use: (ask: CallOperation<WithoutDaemonOperation>) => Promise<T>,
   clock: Clock = systemClock,
 ): Promise<T> {
-  const alone = () => onceOpened(openAlone({ ...context, intent }), (own) => use(own.ask));
-  return withDaemonOr(context, intent, ({ ask }) => use(ask), alone, clock);
+  const alone = () => onceOpened(openWithoutDaemon({ ...context, intent }), (own) => use(own.ask));
+  return withDaemonOr(context, intent, ({ call }) => use(call), alone, clock);
 }
 
 /** How a command uses the daemon, and the command's error if no daemon runs. */
@@ -64,13 +64,13 @@ export interface DaemonPurpose {
 }
 
 /** Requests one operation from the daemon of this home. Rejects with `daemon_unreachable` if none runs. */
-export function askDaemon<Name extends OperationName>(
+export function callDaemon<Name extends OperationName>(
   context: CommandContext,
   purpose: DaemonPurpose,
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
-  return withDaemon(context, purpose, ({ ask }) => ask(name, input, context.signal));
+  return withDaemon(context, purpose, ({ call }) => call(name, input, context.signal));
 }
 
 /** Runs `use` with the daemon of this home. Rejects with `daemon_unreachable` if none runs, and as `use` does. */
@@ -89,7 +89,7 @@ type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error
 
 /**
  * Runs `withDaemon` with the daemon of this home; without a daemon, runs `alone`. If a daemon takes the lock
- * before `alone` can, tries again for up to 10 s. Rejects as both functions and `withAsk` do.
+ * before `alone` can, tries again for up to 10 s. Rejects as both functions and `withOperations` do.
  */
 export async function withDaemonOr<T>(
   context: CommandContext,
@@ -132,7 +132,7 @@ export async function findDaemon(
   const daemon = await connectToDaemon(home, { clock });
   if (daemon !== null && configPath !== null) {
     const { requireSameConfig } = await import("../../api/client/same-config.ts");
-    await requireSameConfig((await daemon.ask("status", null, signal)).global.config_path, configPath);
+    await requireSameConfig((await daemon.call("status", null, signal)).global.config_path, configPath);
   }
   return daemon;
 }
@@ -142,13 +142,13 @@ export async function returningDaemon(
   context: CommandContext,
   clock: Clock = systemClock,
 ): Promise<DaemonClient | null> {
-  const { readDaemonNote } = await import("../../api/socket/daemon-note.ts");
+  const { readDaemonInfo } = await import("../../api/socket/daemon-info.ts");
   const { home, signal } = context;
   const deadline = clock.monotonicMs() + RETURNS_WITHIN_MS;
   while (clock.monotonicMs() < deadline) {
     const daemon = await findDaemon(context, clock);
     if (daemon !== null) return daemon;
-    if ((await readDaemonNote(home)) === null && (await startingMonitor(home)) === null) return null;
+    if ((await readDaemonInfo(home)) === null && (await startingMonitor(home)) === null) return null;
     await clock.sleep(BETWEEN_LOOKS_MS, signal);
   }
   return null;

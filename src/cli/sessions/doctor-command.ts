@@ -5,7 +5,7 @@ import type { Doctor, DoctorFinding, DoctorReport, SelfTestReport } from "../../
 import { marked, text, viewOf } from "../../api/views/view-lines.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import type { TerminalStyle } from "../../runtime/text/paint.ts";
-import { columns, counted, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { columns, padded, pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
@@ -83,9 +83,9 @@ export function renderDoctor({ findings }: Pick<DoctorReport, "findings">, style
     const [mark, style] = marks[severity];
     const name = severity === "ok" || severity === "info" ? "" : ` [${code}]`;
     const [first = "", ...more] = said.split("\n");
-    lines.push(...marked(mark, `${harmless(first)}${name}`, "", style, view));
-    for (const line of more) lines.push(...text(harmless(line), "  ", view));
-    if (hint !== null) lines.push(...text(harmless(hint), "    ", view).map(paint.dim));
+    lines.push(...marked(mark, `${printable(first)}${name}`, "", style, view));
+    for (const line of more) lines.push(...text(printable(line), "  ", view));
+    if (hint !== null) lines.push(...text(printable(hint), "    ", view).map(paint.dim));
   }
   const count = (wanted: DoctorFinding["severity"]): number =>
     findings.filter(({ severity }) => severity === wanted).length;
@@ -93,7 +93,7 @@ export function renderDoctor({ findings }: Pick<DoctorReport, "findings">, style
   lines.push(
     "",
     wrong > 0
-      ? `${counted(count("error"), "error")}, ${counted(count("warning"), "warning")}`
+      ? `${pluralize(count("error"), "error")}, ${pluralize(count("warning"), "warning")}`
       : findings.some(({ code }) => code === "config_absent" || code === "config_empty")
         ? "nothing is configured yet; what was looked at is well"
         : paint.green("all is well"),
@@ -110,7 +110,7 @@ export function renderSelfTest({ results, platform, version }: SelfTestReport, s
     const word = passed === null ? "skip" : passed ? "pass" : "FAIL";
     const style = passed === null ? paint.dim : passed ? paint.green : paint.red;
     lines.push(
-      `${style(word)}  ${padded(adapter, width)}  ${harmless(detail)} ${paint.dim(`(${took_ms} ms)`)}`,
+      `${style(word)}  ${padded(adapter, width)}  ${printable(detail)} ${paint.dim(`(${took_ms} ms)`)}`,
     );
   }
   const failed = results.filter(({ passed }) => passed === false).length;

@@ -1,17 +1,22 @@
 // `status --follow`: prints how things are, then each change once, in a sentence. Draws nothing, so that screen readers
 // and pipes can follow.
-import { absenceText, type Connection, connectionTo, startDaemonLink } from "../../api/client/daemon-link.ts";
-import { changesBetween, type Statements, statementsOf } from "../../api/words/change-words.ts";
+import {
+  absenceText,
+  type ConnectionStatus,
+  connectionTo,
+  startDaemonConnection,
+} from "../../api/client/daemon-connection.ts";
+import { changesBetween, type Statements, statementsOf } from "../../api/labels/change-labels.ts";
 import { whenAborted } from "../../runtime/abort.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { untilUnread } from "./show-log.ts";
 
 /** Resolves when the signal aborts or nobody reads stdout any more. Waits for the daemon while it is away. */
 export async function followStatus({ home, elsewhere, signal, print }: CommandContext): Promise<void> {
   const until = untilUnread(signal);
-  const link = startDaemonLink({ connect: connectionTo(home, elsewhere, until), signal: until });
-  const say = (sentence: string): void => print(`${harmless(sentence)}\n`);
+  const link = startDaemonConnection({ connect: connectionTo(home, elsewhere, until), signal: until });
+  const say = (sentence: string): void => print(`${printable(sentence)}\n`);
   let said: string | null = null;
   link.connection.subscribe(() => {
     const text = connectionSentence(link.connection.get());
@@ -31,7 +36,7 @@ export async function followStatus({ home, elsewhere, signal, print }: CommandCo
 
 const CONNECTED = "connected";
 
-function connectionSentence(connection: Connection): string | null {
+function connectionSentence(connection: ConnectionStatus): string | null {
   if (connection.kind === "waiting") return `${absenceText(connection.sinceMs)}: ${connection.reason}`;
   return connection.kind === "connected" ? CONNECTED : null;
 }

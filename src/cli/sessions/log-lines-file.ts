@@ -5,9 +5,9 @@ import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 import { whenAborted } from "../../runtime/abort.ts";
 import {
   errorText,
-  expecting,
   isSystemError,
   MountaineerError,
+  recoverFrom,
   systemErrorCode,
 } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
@@ -160,7 +160,7 @@ async function lastLines(
   for (const place of [real, path].flatMap((one) => ROTATED_SUFFIXES.map((end) => `${one}${end}`))) {
     if (found.length >= count) break;
     if (!(await entryExists(place).catch(() => false))) continue;
-    await read(place, null).catch(expecting(isSystemError));
+    await read(place, null).catch(recoverFrom(isSystemError));
     break;
   }
   return found.reverse();

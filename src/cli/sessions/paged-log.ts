@@ -1,6 +1,6 @@
 // Records that a daemon answers in pages, newest first: the last ones, then new ones. The log of another machine's
 // daemon, and the audit.
-import { expecting } from "../../runtime/errors.ts";
+import { recoverFrom } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 /** Limit of records in one request. */
@@ -56,7 +56,7 @@ export async function openPagedLog<One>({ count, matches, ask, clock }: PagedLog
       for (;;) {
         await clock.sleep(AGAIN_MS, signal).catch(() => {});
         if (signal.aborted) return;
-        const since = await recordsSince(seen).catch(expecting("daemon_unreachable", null));
+        const since = await recordsSince(seen).catch(recoverFrom("daemon_unreachable", null));
         if (since === null) continue;
         seen = newestOf(since) ?? seen;
         yield* since.filter(matches).reverse();

@@ -1,7 +1,7 @@
 // `logs --audit`: prints the last records of the audit, and follows it.
 import type { AuditEntry, AuditRequest } from "../../api/contract/records.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { localClock, localDay, systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type DaemonPurpose, withDaemon } from "./control-session.ts";
@@ -20,7 +20,11 @@ export function showAudit(
 ): Promise<void> {
   return withDaemon(context, READING, async (daemon) => {
     const ask = async (request: AuditRequest) => {
-      const { enabled, records, next } = await daemon.ask("audit", { ...request, ...filter }, context.signal);
+      const { enabled, records, next } = await daemon.call(
+        "audit",
+        { ...request, ...filter },
+        context.signal,
+      );
       if (!enabled) {
         throw new MountaineerError("usage", "nothing is audited: the configuration has no [audit]", {
           hint: "an [audit] section begins it, even an empty one: mountaineer config edit",
@@ -63,7 +67,7 @@ function auditLine(record: AuditEntry): string {
     backend == null ? null : `on ${backend}`,
     took === undefined ? null : `${Math.round(took)} ms`,
   ];
-  return harmless(words.filter((word) => typeof word === "string").join("  "));
+  return printable(words.filter((word) => typeof word === "string").join("  "));
 }
 
 /** Room for `tool_error`. */

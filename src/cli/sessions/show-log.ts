@@ -4,7 +4,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { LogFields, LogRecord } from "../../runtime/log/log.ts";
 import { LOG_LEVELS, readableLine } from "../../runtime/log/log-lines.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { harmless, harmlessJson } from "../../runtime/text/plain-text.ts";
+import { printable, printableJson } from "../../runtime/text/plain-text.ts";
 import { localDay, systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findShare, readMembers } from "./config-members.ts";
@@ -56,7 +56,7 @@ const READING: DaemonPurpose = { intent: "look", so: "so nothing can read its lo
 function openLogAfar(context: CommandContext, count: number, matches: (line: string) => boolean) {
   return withDaemon(context, READING, async (daemon) => {
     const ask = async (request: LogRequestWire) => {
-      const { lines, next } = await daemon.ask("daemonLog", request, context.signal);
+      const { lines, next } = await daemon.call("daemonLog", request, context.signal);
       return { records: lines.map(lineInFile), next };
     };
     const log = await openPagedLog({ count, matches, ask, clock: systemClock });
@@ -102,14 +102,14 @@ export function logRecord(line: string): LogRecord | null {
 export function isAboutShare(line: string, share: string): boolean {
   // This quick check avoids the parsing of lines about other shares. It only fits names that JSON writes as they are.
   const quoted = `"${share}"`;
-  const isPlain = harmlessJson(JSON.stringify(share)) === quoted;
+  const isPlain = printableJson(JSON.stringify(share)) === quoted;
   return (!isPlain || line.includes(quoted)) && jsonObject(line)?.["share"] === share;
 }
 
 /** `2026-11-20 14:32:05.123 warn  message  name=value` and a newline, in the local time zone. */
 export function renderLogLine(line: string, color: boolean): string {
   const record = logRecord(line);
-  if (record === null) return `${harmless(line)}\n`;
+  if (record === null) return `${printable(line)}\n`;
   return `${localDate(record.time)} ${readableLine(record, color)}`;
 }
 

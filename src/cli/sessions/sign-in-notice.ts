@@ -14,7 +14,7 @@ export async function restartBackend(
   const { connectToDaemon } = await import("../../api/client/client.ts");
   try {
     const daemon = await connectToDaemon(home);
-    await daemon?.ask("restart", { backends: [backend] }, signal);
+    await daemon?.call("restart", { backends: [backend] }, signal);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     note(

@@ -1,9 +1,9 @@
 // The common part of commands that change shares: calls the operation, prints a line for each share, and exits with the worst result.
-import type { Ask, OutputOf, StepOperation } from "../../api/operations/operations.ts";
+import type { CallOperation, OutputOf, StepOperation } from "../../api/operations/operations.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 import { chosenShares, showResult } from "../input/options.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
-import { withAsk } from "./control-session.ts";
+import { withOperations } from "./control-session.ts";
 
 /** Exit codes of every command that changes shares. */
 export const STEP_EXITS: CommandDefinition["exits"] = {
@@ -13,7 +13,7 @@ export const STEP_EXITS: CommandDefinition["exits"] = {
 };
 
 type StepCall = (
-  ask: Ask<StepOperation>,
+  ask: CallOperation<StepOperation>,
   shares: readonly string[] | null,
   signal: AbortSignal,
 ) => Promise<OutputOf<"mount">>;
@@ -24,7 +24,7 @@ export async function runSteps(
   call: StepCall,
 ): Promise<number> {
   leaveFolder();
-  const { results } = await withAsk(context, "change", (ask) =>
+  const { results } = await withOperations(context, "change", (ask) =>
     call(ask, chosenShares(share), context.signal),
   );
   showResult(context, results, () => renderResults(results, context.stdoutStyle));

@@ -2,11 +2,11 @@
 // Pure.
 
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
-import { harmlessLines } from "../../runtime/text/plain-text.ts";
+import { printableLines } from "../../runtime/text/plain-text.ts";
 
 export function renderDiff(diff: string, style: TerminalStyle): string {
   const paint = paintFor(style);
-  return harmlessLines(diff)
+  return printableLines(diff)
     .split("\n")
     .map((line, index) => {
       if (index < 2) return paint.bold(line);

@@ -1,6 +1,20 @@
 // The machines of a fleet as text, for a width and a time. Pure.
 import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
 import {
+  connectionLabel,
+  cutText,
+  fleetSummary,
+  lineLabel,
+  type MachineLine,
+  machineCounts,
+  machineLines,
+  machineTrouble,
+  presenceLabel,
+  presenceText,
+  troubledFirst,
+} from "../../api/labels/fleet-labels.ts";
+import { type Label, sinceText } from "../../api/labels/label.ts";
+import {
   conditionLines,
   INDENT,
   labelled,
@@ -11,22 +25,8 @@ import {
   type View,
   viewOf,
 } from "../../api/views/view-lines.ts";
-import {
-  cutText,
-  fleetSummary,
-  lineWords,
-  linkWords,
-  type MachineLine,
-  machineCounts,
-  machineLines,
-  machineTrouble,
-  presenceWord,
-  presenceWords,
-  troubledFirst,
-} from "../../api/words/fleet-words.ts";
-import { sinceText, type Words } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
-import { harmless, padded } from "../../runtime/text/plain-text.ts";
+import { padded, printable } from "../../runtime/text/plain-text.ts";
 
 /** More machines than this are shown in one line each, unless they are chosen by name. */
 const MOST_WHOLE = 12;
@@ -53,13 +53,13 @@ export function renderFleet(
 function headLines({ name, link, conditions }: FleetReport, view: View): string[] {
   const { paint, now } = view;
   const since = sinceText(link.since, now);
-  const { text: state, tone } = linkWords(link);
+  const { text: state, tone } = connectionLabel(link);
   const { mark, style } = tonePaint(tone, paint);
   const sign = style(`${mark} ${state}`);
   const detail = since === null ? "" : paint.dim(` (for ${since})`);
   return [
-    `${paint.bold(`Fleet, as ${harmless(name)}`)}  ${sign}${detail}`,
-    ...(link.server === null ? [] : labelled("server", harmless(link.server), view)),
+    `${paint.bold(`Fleet, as ${printable(name)}`)}  ${sign}${detail}`,
+    ...(link.server === null ? [] : labelled("server", printable(link.server), view)),
     ...conditions.flatMap((condition) => conditionLines(condition, "  ", view)),
   ];
 }
@@ -69,7 +69,7 @@ function summaryLines(report: FleetReport, view: View): string[] {
   return text(said, "  ", view).map((line) => painted({ text: line, tone }, view));
 }
 
-function painted({ text: said, tone }: Words, { paint }: View): string {
+function painted({ text: said, tone }: Label, { paint }: View): string {
   return tonePaint(tone, paint).style(said);
 }
 
@@ -77,29 +77,29 @@ function rowLines(machines: readonly FleetMachine[], view: View): string[] {
   const { paint } = view;
   const names = nameColumns(machines);
   return machines.map((machine) => {
-    const { mark, style } = tonePaint(presenceWords(machine).tone, paint);
+    const { mark, style } = tonePaint(presenceLabel(machine).tone, paint);
     const trouble = machineTrouble(machine);
     const rest =
       trouble === null
         ? paint.dim(machineCounts(machine) ?? "")
         : painted(
-            { ...trouble, text: `${tonePaint(trouble.tone, paint).mark} ${harmless(trouble.text)}` },
+            { ...trouble, text: `${tonePaint(trouble.tone, paint).mark} ${printable(trouble.text)}` },
             view,
           );
-    const presence = style(`${mark} ${padded(presenceWord(machine), PRESENCE_WIDTH)}`);
-    return `${padded(harmless(machine.name), names)}  ${presence}  ${rest}`.trimEnd();
+    const presence = style(`${mark} ${padded(presenceText(machine), PRESENCE_WIDTH)}`);
+    return `${padded(printable(machine.name), names)}  ${presence}  ${rest}`.trimEnd();
   });
 }
 
 function wholeLines(machine: FleetMachine, view: View): string[] {
   const { paint } = view;
   const { name, own, state } = machine;
-  const { mark, style } = tonePaint(presenceWords(machine).tone, paint);
-  const version = state === null ? "" : paint.dim(`  Mountaineer ${harmless(state.version)}`);
-  const title = `${paint.bold(harmless(name))}${own ? " (this machine)" : ""}`;
+  const { mark, style } = tonePaint(presenceLabel(machine).tone, paint);
+  const version = state === null ? "" : paint.dim(`  Mountaineer ${printable(state.version)}`);
+  const title = `${paint.bold(printable(name))}${own ? " (this machine)" : ""}`;
   const more = cutText(machine);
   return [
-    `${title}  ${style(`${mark} ${presenceWords(machine).text}`)}${version}`,
+    `${title}  ${style(`${mark} ${presenceLabel(machine).text}`)}${version}`,
     ...machineLines(machine).flatMap((line) => factLines(line, view)),
     ...(more === null ? [] : text(more, INDENT, view)),
   ];
@@ -108,7 +108,7 @@ function wholeLines(machine: FleetMachine, view: View): string[] {
 function factLines(line: MachineLine, view: View): string[] {
   const { paint } = view;
   const { about, name, tone } = line;
-  const said = harmless(name === null ? lineWords(line) : `${name} ${lineWords(line)}`);
+  const said = printable(name === null ? lineLabel(line) : `${name} ${lineLabel(line)}`);
   const { mark, style } = tonePaint(tone, paint);
   if (about === "wrong") return marked(mark, said, "  ", style, view);
   // Plain facts have no colour.

@@ -1,10 +1,10 @@
 // Aliases, shares' settings and folders as text. Pure.
 
 import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract/contract.ts";
+import { shareLabel } from "../../api/labels/share-labels.ts";
 import { nameColumns } from "../../api/views/view-lines.ts";
-import { shareWords } from "../../api/words/share-words.ts";
 import { type Paint, paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
-import { harmless, padded } from "../../runtime/text/plain-text.ts";
+import { padded, printable } from "../../runtime/text/plain-text.ts";
 
 const GAP = "  ";
 const LONGEST_NAME = 32;
@@ -24,8 +24,8 @@ export function renderAliases(aliases: readonly AliasStatus[], style: TerminalSt
     .flatMap((alias) => {
       const { name, path } = alias;
       const target = `${alias.share}/${alias.target_subpath}`;
-      const lead = `${markOf(alias, paint)} ${paint.bold(padded(harmless(name), width))}`;
-      const line = `${lead}${GAP}${harmless(target)}${GAP}${paint.dim(harmless(path))}`;
+      const lead = `${markOf(alias, paint)} ${paint.bold(padded(printable(name), width))}`;
+      const line = `${lead}${GAP}${printable(target)}${GAP}${paint.dim(printable(path))}`;
       const wrong = wrongText(alias);
       return wrong === null ? [line] : [line, `    ${wrong}`];
     })
@@ -43,16 +43,16 @@ function wrongText({ link, detail }: AliasStatus): string | null {
     case "right":
       return null;
     case "missing":
-      return `${detail === null ? "its link is not there" : harmless(detail)}; a daemon makes it, or: mountaineer alias reconcile`;
+      return `${detail === null ? "its link is not there" : printable(detail)}; a daemon makes it, or: mountaineer alias reconcile`;
     case "taken":
-      return `${harmless(detail ?? "something else stands there")}; it is left as it is`;
+      return `${printable(detail ?? "something else stands there")}; it is left as it is`;
     case "blocked":
-      return harmless(detail ?? "its link cannot be made");
+      return printable(detail ?? "its link cannot be made");
   }
 }
 
 export function renderFolders({ folders }: FoldersReport): string {
-  return folders.map((name) => `${harmless(name)}\n`).join("");
+  return folders.map((name) => `${printable(name)}\n`).join("");
 }
 
 export function renderFavorites(
@@ -66,12 +66,12 @@ export function renderFavorites(
     .flatMap((favorite) => {
       const { thunderbolt, fallback, aliases } = favorite;
       const hosts = [thunderbolt, fallback]
-        .flatMap((host) => (host === null ? [] : harmless(host)))
+        .flatMap((host) => (host === null ? [] : printable(host)))
         .join(" | ");
-      const name = paint.bold(padded(harmless(favorite.name), width));
+      const name = paint.bold(padded(printable(favorite.name), width));
       const state = stateText(shares.find((share) => share.name === favorite.name) ?? null, paint);
-      const line = `${name}${GAP}${state}${GAP}${hosts}${GAP}${paint.dim(harmless(favorite.stable_path))}`;
-      const below = aliases.map((alias) => `    ${paint.dim("alias")} ${harmless(alias)}`);
+      const line = `${name}${GAP}${state}${GAP}${hosts}${GAP}${paint.dim(printable(favorite.stable_path))}`;
+      const below = aliases.map((alias) => `    ${paint.dim("alias")} ${printable(alias)}`);
       return [line, ...below];
     })
     .map((line) => `${line}\n`)
@@ -80,6 +80,6 @@ export function renderFavorites(
 
 function stateText(share: ShareStatus | null, paint: Paint): string {
   if (share === null) return paint.dim("no daemon runs");
-  const { text, tone } = shareWords(share);
+  const { text, tone } = shareLabel(share);
   return tonePaint(tone, paint).style(text);
 }

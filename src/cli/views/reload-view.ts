@@ -4,7 +4,7 @@ import type { EditReport, NameChanges, ReloadReport } from "../../api/contract/c
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
-import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
+import { columns, padded, printable, wrapped } from "../../runtime/text/plain-text.ts";
 import { FAILED_EXIT } from "./results-view.ts";
 
 const INDENT = "    ";
@@ -49,7 +49,7 @@ function headline(report: ReloadReport): string {
       : "a daemon would begin with:";
   }
   if (report.dry_run) return isNothing(report) ? "this configuration runs already" : "a reload would:";
-  const said = harmless(report.summary);
+  const said = printable(report.summary);
   return report.reloaded
     ? `${said} (generation ${report.generation})`
     : `${said}: this configuration runs already`;
@@ -84,7 +84,7 @@ function rows(report: ReloadReport, staying: Staying, style: TerminalStyle, pain
   return shown.flatMap(([word, names]) => {
     const lead = `${INDENT}${padded(word, width)}  `;
     const lines = wrapped(
-      names.map((name) => harmless(name)).join(", "),
+      names.map((name) => printable(name)).join(", "),
       Math.max(NARROWEST, style.width) - columns(lead),
     );
     return lines.map((line, index) =>

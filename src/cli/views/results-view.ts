@@ -1,10 +1,10 @@
 // The results of a command that changes shares, as text and exit code. Pure.
 import type { BackendSwitchReport, StepResult, VerifyReport } from "../../api/contract/contract.ts";
+import { STEP_TONES } from "../../api/labels/outcome-labels.ts";
 import { holderLines, unsentLines } from "../../api/views/view-lines.ts";
-import { STEP_TONES } from "../../api/words/outcome-words.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import { type Paint, paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
-import { columns, harmless, padded, sharesAndBackends } from "../../runtime/text/plain-text.ts";
+import { columns, padded, printable, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 
 /** The exit code of a command that failed without a more specific error code. */
 export const FAILED_EXIT = 1;
@@ -22,11 +22,11 @@ export function exitCodeOf(results: readonly StepResult[], command: string): num
 
 export function renderResults(results: readonly StepResult[], style: TerminalStyle): string {
   const paint = paintFor(style);
-  const nameWidth = Math.max(0, ...results.map(({ share }) => columns(harmless(share))));
+  const nameWidth = Math.max(0, ...results.map(({ share }) => columns(printable(share))));
   const lines = results.flatMap((result) => {
     const below = [...holderLines(result.holders), ...unsentLines(result.unsent)];
-    if (result.hint !== null) below.push(paint.dim(`hint: ${harmless(result.hint)}`));
-    const name = paint.bold(padded(harmless(result.share), nameWidth));
+    if (result.hint !== null) below.push(paint.dim(`hint: ${printable(result.hint)}`));
+    const name = paint.bold(padded(printable(result.share), nameWidth));
     return [
       `${markOf(result, paint)} ${name}  ${outcomeText(result)}`,
       ...below.map((line) => `    ${line}`),
@@ -36,7 +36,7 @@ export function renderResults(results: readonly StepResult[], style: TerminalSty
 }
 
 function outcomeText({ result, detail }: StepResult): string {
-  const said = harmless(detail);
+  const said = printable(detail);
   if (said === "") return result;
   return said.toLowerCase().startsWith(result) ? said : `${result}: ${said}`;
 }
@@ -59,12 +59,12 @@ export function renderVerify(report: VerifyReport, style: TerminalStyle): string
   const paint = paintFor(style);
   const lines: string[] = [];
   if (report.ok && report.findings.length === 0) lines.push(wellLine(report, paint));
-  const nameWidth = Math.max(0, ...report.findings.map(({ share }) => columns(harmless(share ?? ""))));
+  const nameWidth = Math.max(0, ...report.findings.map(({ share }) => columns(printable(share ?? ""))));
   for (const { share, severity, text, hint } of report.findings) {
     const mark = severity === "error" ? paint.red(paint.symbols.bad) : paint.yellow(paint.symbols.warning);
-    const name = nameWidth === 0 ? "" : `${paint.bold(padded(harmless(share ?? ""), nameWidth))}  `;
-    lines.push(`${mark} ${name}${harmless(text)}`);
-    if (hint !== null) lines.push(`    ${paint.dim(`hint: ${harmless(hint)}`)}`);
+    const name = nameWidth === 0 ? "" : `${paint.bold(padded(printable(share ?? ""), nameWidth))}  `;
+    lines.push(`${mark} ${name}${printable(text)}`);
+    if (hint !== null) lines.push(`    ${paint.dim(`hint: ${printable(hint)}`)}`);
   }
   return lines.map((line) => `${line}\n`).join("");
 }
@@ -79,5 +79,5 @@ export function renderBackendSwitch(report: BackendSwitchReport, style: Terminal
       ? paint.green(symbols.good)
       : paint.dim(symbols.skip);
   const detail = isFailed ? `stays as it is: ${report.detail}` : report.detail;
-  return `${mark} ${paint.bold(harmless(report.backend))}  ${harmless(detail)}\n`;
+  return `${mark} ${paint.bold(printable(report.backend))}  ${printable(detail)}\n`;
 }

@@ -1,7 +1,7 @@
 // The list of secrets as text, never with their values. Pure.
 import type { SecretListReport, SecretPlaceName } from "../../api/setup/home-secrets.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
-import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { columns, padded, printable } from "../../runtime/text/plain-text.ts";
 
 const PLACES: Readonly<Record<SecretPlaceName, string>> = {
   file: "secrets.json (0600)",
@@ -26,7 +26,7 @@ export function renderSecrets({ secrets, config_error }: SecretListReport, style
   const lines = secrets.map(({ name, kept, used_by }, index) => {
     const mark = kept === null ? paint.red(paint.symbols.bad) : paint.green(paint.symbols.on);
     const place = padded(places[index] ?? "", placeWidth);
-    const users = used_by.length === 0 ? paint.dim("not used") : used_by.map(harmless).join(", ");
+    const users = used_by.length === 0 ? paint.dim("not used") : used_by.map(printable).join(", ");
     return `${mark} ${padded(name, nameWidth)}  ${kept === null ? paint.red(place) : place}  ${users}`;
   });
   if (config_error !== null) {
@@ -37,5 +37,5 @@ export function renderSecrets({ secrets, config_error }: SecretListReport, style
 
 function firstLine(text: string): string {
   const [first = ""] = text.split("\n");
-  return harmless(first);
+  return printable(first);
 }

@@ -2,22 +2,22 @@
 import { servingNames } from "../../api/client/backend-phases.ts";
 import type { BackendStatus, CallReport, ToolEntry } from "../../api/contract/contract.ts";
 import { displayName, type ToolChange, type ToolChangesReport } from "../../api/contract/tool-changes.ts";
+import { backendLabel, isAwaitingApproval, replicasText } from "../../api/labels/backend-labels.ts";
+import { sinceText } from "../../api/labels/label.ts";
 import { nameColumns } from "../../api/views/view-lines.ts";
-import { backendWords, isHeldBack, placesText } from "../../api/words/backend-words.ts";
-import { sinceText } from "../../api/words/words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
+import { replaceInvisible } from "../../runtime/text/invisible-characters.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import {
   columns,
-  harmless,
-  harmlessLines,
   padded,
+  printable,
+  printableLines,
   shellCommand,
   spelledOut,
   wrapped,
 } from "../../runtime/text/plain-text.ts";
-import { replaceUnseen } from "../../runtime/text/unseen-characters.ts";
 import { renderDiff } from "./diff-view.ts";
 
 const LONGEST_NAME = 40;
@@ -37,10 +37,10 @@ export function renderTools(tools: readonly ListedTool[], style: TerminalStyle):
   );
   return tools
     .map(({ name, backend, description, places }) => {
-      const shownName = padded(harmless(name), nameWidth);
-      const shownBackend = padded(harmless(backend), backendWidth);
+      const shownName = padded(printable(name), nameWidth);
+      const shownBackend = padded(printable(backend), backendWidth);
       const room = style.width - columns(`${shownName}${GAP}${shownBackend}${GAP}`);
-      const where = places === undefined ? "" : `[${placesText(places)}] `;
+      const where = places === undefined ? "" : `[${replicasText(places)}] `;
       const said = firstWords(where + (description ?? ""), room, style.unicode ? "\u2026" : "..");
       const end = said === "" ? "" : `${GAP}${said}`;
       const plain = said === "" ? shownBackend.trimEnd() : shownBackend;
@@ -51,9 +51,9 @@ export function renderTools(tools: readonly ListedTool[], style: TerminalStyle):
 
 function firstWords(description: string, room: number, ellipsis: string): string {
   if (!(room >= LEAST_DESCRIPTION)) return "";
-  const [first = "", ...more] = wrapped(harmless(description), room);
+  const [first = "", ...more] = wrapped(printable(description), room);
   if (more.length === 0 && columns(first) <= room) return first;
-  const [cut = ""] = wrapped(harmless(description), room - columns(ellipsis));
+  const [cut = ""] = wrapped(printable(description), room - columns(ellipsis));
   return columns(cut) + columns(ellipsis) <= room ? `${cut}${ellipsis}` : "";
 }
 
@@ -68,8 +68,8 @@ export function renderToolChanges(
   const paint = paintFor(style);
   const hidden = withUnseen
     ? unseen.map(({ backend, kind, entry, faults }) => {
-        const head = `${paint.yellow(paint.symbols.warning)} ${kind} ${paint.bold(harmless(entry))} of ${harmless(backend)}  has text that nobody sees`;
-        return `${[head, ...faults.map((fault) => `    ${harmless(fault)}`)].join("\n")}\n`;
+        const head = `${paint.yellow(paint.symbols.warning)} ${kind} ${paint.bold(printable(entry))} of ${printable(backend)}  has text that nobody sees`;
+        return `${[head, ...faults.map((fault) => `    ${printable(fault)}`)].join("\n")}\n`;
       })
     : [];
   return [...changes.map((change) => changeText(change, style)), ...hidden].join("\n");
@@ -79,9 +79,9 @@ function changeText(change: ToolChange, style: TerminalStyle): string {
   const paint = paintFor(style);
   const { backend, tool, published_as, kind, withheld, before_known, members } = change;
   const shown =
-    published_as === null || published_as === tool ? "" : `, published as ${harmless(published_as)}`;
+    published_as === null || published_as === tool ? "" : `, published as ${printable(published_as)}`;
   const state = withheld ? "withheld until it is approved" : "published";
-  const head = `${paint.bold(harmless(displayName(change)))} of ${harmless(backend)}${shown}  ${kind}, ${state}\n`;
+  const head = `${paint.bold(printable(displayName(change)))} of ${printable(backend)}${shown}  ${kind}, ${state}\n`;
   if (members === null)
     return `${head}    ${shellCommand`mountaineer tools diff ${`${backend}:${tool}`}`} shows it\n`;
   const unknown = before_known
@@ -101,7 +101,7 @@ function memberText(
 
 /** Spells out invisible characters before lines are compared, so that the diff shows changes in them. */
 function visible(text: string): string {
-  return text.split("\n").map(harmless).join("\n");
+  return text.split("\n").map(printable).join("\n");
 }
 
 // A tool's answer as text; content that is not text is described. Pure.
@@ -114,7 +114,7 @@ interface AnswerLook {
 export function answerText({ result }: CallReport, { isTerminal }: AnswerLook): string {
   const parts = partsOf(result);
   const text = parts.map((part) => (part.endsWith("\n") || part === "" ? part : `${part}\n`)).join("");
-  return isTerminal ? harmlessLines(text) : replaceUnseen(text, spelledOut);
+  return isTerminal ? printableLines(text) : replaceInvisible(text, spelledOut);
 }
 
 /** Escapes invisible characters, which changes nothing for a JSON parser. */
@@ -124,7 +124,7 @@ export function answerJson(result: CallReport["result"]): string {
       { length: unseen.length },
       (_, at) => `\\u${unseen.charCodeAt(at).toString(16).padStart(4, "0")}`,
     ).join("");
-  return `${replaceUnseen(JSON.stringify(result, null, 2), escaped)}\n`;
+  return `${replaceInvisible(JSON.stringify(result, null, 2), escaped)}\n`;
 }
 
 export function callFailure(report: CallReport): string | null {
@@ -187,13 +187,15 @@ function textOf(table: Record<string, unknown>, key: string): string | null {
 /** A line for each backend that publishes no tools, so that a person sees why tools are missing. */
 export function absentBackends(backends: readonly BackendStatus[], now: number): string[] {
   return backends
-    .filter((backend) => (backend.enabled ? servingNames([backend]).length === 0 : isHeldBack(backend)))
+    .filter((backend) =>
+      backend.enabled ? servingNames([backend]).length === 0 : isAwaitingApproval(backend),
+    )
     .map((backend) => {
       const { name, reason, last_error: lastError, since } = backend;
-      const said = `backend ${harmless(name)}: ${harmless(backendWords(backend).text)}`;
-      if (isHeldBack(backend)) return `${said} (mountaineer approve)`;
+      const said = `backend ${printable(name)}: ${printable(backendLabel(backend).text)}`;
+      if (isAwaitingApproval(backend)) return `${said} (mountaineer approve)`;
       const why = reason ?? lastError;
       const lasted = sinceText(since, now);
-      return `${said}${lasted === null ? "" : ` for ${lasted}`}${why === null ? "" : `: ${harmless(why)}`}`;
+      return `${said}${lasted === null ? "" : ` for ${lasted}`}${why === null ? "" : `: ${printable(why)}`}`;
     });
 }

@@ -1,10 +1,16 @@
 // The approvals that a person's edit gives: to the entries that the edit changed, if the person was shown them. Pure.
 import { type MountaineerConfig, nasOf } from "../snapshot.ts";
+import {
+  type ApprovalInput,
+  type ApprovedEntry,
+  applyApprovals,
+  type Grant,
+  withAllOn,
+} from "./apply-approvals.ts";
 import { BACKEND_ORDER, orderOf } from "./backend-order.ts";
-import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";
 import { entriesOf, isSameMeaning, isSameParts } from "./entries.ts";
 
-interface EditedInput extends Omit<HeldInput, "file"> {
+interface EditedInput extends Omit<ApprovalInput, "file"> {
   readonly before: MountaineerConfig;
   readonly after: MountaineerConfig;
 }
@@ -74,8 +80,8 @@ export function refusedEntries(
   return { ids, forgets: new Set(forgets), loosens: false };
 }
 
-function waitingIn(input: HeldInput): ReadonlySet<string> {
-  return new Set(decideHeld(input).waiting.map(({ id }) => id));
+function waitingIn(input: ApprovalInput): ReadonlySet<string> {
+  return new Set(applyApprovals(input).waiting.map(({ id }) => id));
 }
 
 /** Returns the entries without the mark that a person has disabled them. */

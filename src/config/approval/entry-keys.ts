@@ -1,7 +1,7 @@
 // The parts of an entry with the file's keys and units. Pure.
 
+import { camelCase, normalizedName, unitSize } from "../schema/normalized.ts";
 import { ANY_NAME, SECTIONS } from "../schema/schema.ts";
-import { camelCase, settledName, unitSize } from "../schema/settled.ts";
 import { hostText } from "../values/host-text.ts";
 import { type EntryValue, type Fields, isList, membersOf } from "./entries.ts";
 
@@ -19,7 +19,7 @@ const UNITS = new Map(
   SECTIONS.flatMap(({ keys, key }) =>
     keys.flatMap((name) => {
       const size = unitSize(key(name));
-      return size === 1 ? [] : [[settledName(name, key(name)), [name, size]] as const];
+      return size === 1 ? [] : [[normalizedName(name, key(name)), [name, size]] as const];
     }),
   ),
 );

@@ -3,7 +3,7 @@
 import { HIDDEN, isAddress, shownArguments, shownText, shownUrl } from "../shown-values.ts";
 import { snakeCase } from "../snapshot.ts";
 import { isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
-import type { WaitingEntry } from "./decide-held.ts";
+import type { WaitingEntry } from "./apply-approvals.ts";
 import { type EntryValue, type Fields, isList, isSameMeaning, membersOf } from "./entries.ts";
 import { asInFile, CHOSEN_BELOW } from "./entry-keys.ts";
 

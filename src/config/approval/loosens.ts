@@ -10,7 +10,7 @@ interface Content {
 }
 
 /** Why the content `now`, which was written over `before` in the same file, waits for a person; null: it does not. */
-export function heldBecause(now: Content, before: Content): string | null {
+export function suspectBecause(now: Content, before: Content): string | null {
   if (now.text.trim() === "") return before.text.trim() === "" ? null : "it was emptied";
   const sizes = `${now.text.length} of ${before.text.length} bytes`;
   if (endsInside(now.text, before.text)) return `it ends inside a line, after ${sizes}`;

@@ -99,8 +99,8 @@ export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
 }
 
 function assertPlace(file: unknown, list: KeyPath, index: number, unknown: ErrorCode): void {
-  const held = valueAt(file, list);
-  const count = Array.isArray(held) ? held.length : 0;
+  const actual = valueAt(file, list);
+  const count = Array.isArray(actual) ? actual.length : 0;
   if (Number.isInteger(index) && index >= 0 && index < count) return;
   const hint = count === 0 ? "there are none" : `the last of them is ${pathText([...list, count - 1])}`;
   throw new MountaineerError(unknown, `there is no ${pathText([...list, index])}`, { hint });
@@ -221,10 +221,10 @@ export function firstDifference(one: unknown, other: unknown, path: KeyPath = []
 }
 
 /**
- * Returns the path of the first difference between `held` (the values of the edited text) and `meant` (the values
+ * Returns the path of the first difference between `actual` (the values of the edited text) and `meant` (the values
  * that the step intends); null if there is none.
  */
-export function difference(held: unknown, meant: unknown, step: EditStep): KeyPath | null {
+export function difference(actual: unknown, meant: unknown, step: EditStep): KeyPath | null {
   const path = step.kind === "append" ? [...step.path, 0] : step.path;
-  return firstDifference(withoutEmpties(held, path), withoutEmpties(meant, path));
+  return firstDifference(withoutEmpties(actual, path), withoutEmpties(meant, path));
 }

@@ -49,9 +49,9 @@ function assertValid(edit: ConfigEdit): void {
 
 function isDone(file: unknown, step: EditStep): boolean {
   if (step.kind === "append" || step.kind === "add-table") return false;
-  const held = valueAt(file, step.path);
-  if (step.kind === "remove") return held === undefined;
-  return held !== undefined && firstDifference(held, step.value) === null;
+  const actual = valueAt(file, step.path);
+  if (step.kind === "remove") return actual === undefined;
+  return actual !== undefined && firstDifference(actual, step.value) === null;
 }
 
 /**

@@ -1,8 +1,8 @@
 // The effective value of every key, and its source: the file or a default.
-import type { ConfigPlace } from "../locate.ts";
+import type { HomeContext } from "../home-context.ts";
 import { fileText, textValues } from "../read/file-values.ts";
 import { defaultAuditPath } from "../read/normalize-gateway.ts";
-import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "../schema/schema.ts";
+import { ANY_INDEX, ANY_NAME, SECTIONS, type SectionDoc } from "../schema/schema.ts";
 import { nasKeys } from "../schema/share-schema.ts";
 import type { ConfigFormat } from "../snapshot.ts";
 import { type KeyPath, pathText } from "../values/mistakes.ts";
@@ -18,7 +18,7 @@ import { tomlDottedKey, tomlKey, tomlValue } from "./toml-value.ts";
 export interface ConfigSource {
   readonly bytes: Uint8Array;
   readonly format: ConfigFormat;
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
 }
 
 export type KeyValue =
@@ -34,27 +34,27 @@ function settledValue(
   section: SectionDoc,
   key: string,
   table: unknown,
-  place: ConfigPlace,
+  homeContext: HomeContext,
 ): ConfigValue | null {
   const isHttp = valueAt(table, ["command"]) === undefined && valueAt(table, ["url"]) !== undefined;
   switch (`${section.name}.${key}`) {
     case "global.shares_root":
-      return defaultSharesRoot(place);
+      return defaultSharesRoot(homeContext);
     case "global.mount_root":
-      return place.defaultMountRoot;
+      return homeContext.defaultMountRoot;
     case "shares.username":
     case "nas.username":
-      return place.userName;
+      return homeContext.userName;
     case "shares.share_name":
       return plain(valueAt(table, ["name"]));
     case "aliases.path":
-      return aliasPath(file, table, place);
+      return aliasPath(file, table, homeContext);
     case "backends.type":
       return isHttp ? "streamable-http" : "stdio";
     case "backends.cwd":
-      return isHttp || valueAt(table, ["type"]) === "streamable-http" ? null : place.userHome;
+      return isHttp || valueAt(table, ["type"]) === "streamable-http" ? null : homeContext.userHome;
     case "audit.path":
-      return defaultAuditPath(place);
+      return defaultAuditPath(homeContext);
     default:
       return null;
   }
@@ -93,9 +93,9 @@ function nasPath(file: unknown, at: KeyPath): readonly ["nas", string] {
 }
 
 /** The default path of an alias' link, as the file would spell it. */
-function aliasPath(file: unknown, alias: unknown, place: ConfigPlace): string | null {
+function aliasPath(file: unknown, alias: unknown, homeContext: HomeContext): string | null {
   const name = valueAt(alias, ["name"]);
-  const root = valueAt(file, ["global", "shares_root"]) ?? defaultSharesRoot(place);
+  const root = valueAt(file, ["global", "shares_root"]) ?? defaultSharesRoot(homeContext);
   if (typeof name !== "string" || typeof root !== "string") return null;
   return `${root.replace(/\/+$/, "")}/${RESERVED_SHARE_NAME}/${name}`;
 }
@@ -105,7 +105,7 @@ function keyValue(
   at: KeyPath,
   section: SectionDoc,
   key: string,
-  place: ConfigPlace,
+  homeContext: HomeContext,
 ): KeyValue {
   const table = valueAt(file, at);
   const command = valueAt(table, ["command"]);
@@ -120,7 +120,7 @@ function keyValue(
   }
   if (section.isOpen) return { source: "absent", rule: "not set" };
   const { fallback, doc } = section.key(key);
-  const value = settledValue(file, section, key, table, place) ?? plain(fallback);
+  const value = settledValue(file, section, key, table, homeContext) ?? plain(fallback);
   if (value !== null) return { source: "default", value };
   return { source: "absent", rule: doc.absent };
 }
@@ -134,7 +134,7 @@ export async function getConfigValue(
   { path, section, key }: ConfigKey,
 ): Promise<KeyValue> {
   const file = await textValues(fileText(source.bytes), source.format);
-  return keyValue(file, indexedPath(file, path).slice(0, -1), section, key, source.place);
+  return keyValue(file, indexedPath(file, path).slice(0, -1), section, key, source.homeContext);
 }
 
 interface EffectiveBlock {
@@ -151,9 +151,10 @@ function pathsOf(file: unknown, { pattern, isOptional, isOpen }: SectionDoc): Ke
   let paths: KeyPath[] = [[]];
   for (const segment of pattern) {
     paths = paths.flatMap((path) => {
-      const held = valueAt(file, path);
-      if (segment === ANY_PLACE) return Array.isArray(held) ? held.map((_, index) => [...path, index]) : [];
-      if (segment === ANY_NAME) return tableKeys(held).map((name) => [...path, name]);
+      const actual = valueAt(file, path);
+      if (segment === ANY_INDEX)
+        return Array.isArray(actual) ? actual.map((_, index) => [...path, index]) : [];
+      if (segment === ANY_NAME) return tableKeys(actual).map((name) => [...path, name]);
       return [[...path, segment]];
     });
   }
@@ -166,7 +167,7 @@ function tableKeys(value: unknown): string[] {
   return isTable(value) ? Object.keys(value) : [];
 }
 
-async function blocksOf({ bytes, format, place }: ConfigSource): Promise<EffectiveBlock[]> {
+async function blocksOf({ bytes, format, homeContext }: ConfigSource): Promise<EffectiveBlock[]> {
   const file = await textValues(fileText(bytes), format);
   const blocks: EffectiveBlock[] = [];
   for (const section of SECTIONS) {
@@ -175,7 +176,7 @@ async function blocksOf({ bytes, format, place }: ConfigSource): Promise<Effecti
       const names = section.isOpen
         ? [...new Set([...own, ...Object.keys(commonAt(file, path))])]
         : section.keys;
-      const keys = names.map((key) => [key, keyValue(file, path, section, key, place)] as const);
+      const keys = names.map((key) => [key, keyValue(file, path, section, key, homeContext)] as const);
       if (keys.length > 0) blocks.push({ section, path, keys });
     }
   }
@@ -198,7 +199,7 @@ function inTableOrder(blocks: readonly EffectiveBlock[]): EffectiveBlock[] {
 
 function blockHeader({ section, path }: EffectiveBlock): string {
   const name = tomlDottedKey(path.filter((segment) => typeof segment === "string"));
-  return section.pattern.at(-1) === ANY_PLACE ? `[[${name}]]` : `[${name}]`;
+  return section.pattern.at(-1) === ANY_INDEX ? `[[${name}]]` : `[${name}]`;
 }
 
 /** The whole effective configuration as TOML; defaults are marked. Rejects with `config_invalid`. */
@@ -229,7 +230,7 @@ export async function effectiveData(source: ConfigSource): Promise<ConfigTable> 
   const data: Record<string, unknown> = {};
   for (const { path, keys } of await blocksOf(source)) {
     const target = tableIn(data, path);
-    for (const [key, held] of keys) if (held.source !== "absent") define(target, key, held.value);
+    for (const [key, actual] of keys) if (actual.source !== "absent") define(target, key, actual.value);
   }
   // The assertion holds: `data` contains only plain values.
   return { shares: [], ...data } as ConfigTable;
@@ -242,10 +243,10 @@ export async function effectiveData(source: ConfigSource): Promise<ConfigTable> 
 function tableIn(root: object, path: KeyPath): object {
   let table = root;
   for (const [depth, segment] of path.entries()) {
-    const held: unknown = Object.hasOwn(table, segment) ? Reflect.get(table, segment) : undefined;
+    const actual: unknown = Object.hasOwn(table, segment) ? Reflect.get(table, segment) : undefined;
     const next =
-      typeof held === "object" && held !== null ? held : typeof path[depth + 1] === "number" ? [] : {};
-    if (next !== held) define(table, segment, next);
+      typeof actual === "object" && actual !== null ? actual : typeof path[depth + 1] === "number" ? [] : {};
+    if (next !== actual) define(table, segment, next);
     table = next;
   }
   return table;

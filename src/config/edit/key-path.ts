@@ -3,7 +3,7 @@ import { parse } from "smol-toml";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { keyFindings, unknownKeyHint } from "../read/value-findings.ts";
-import { ANY_PLACE, SECTIONS, type SectionDoc, sectionNamed, TOP_NAMES } from "../schema/schema.ts";
+import { ANY_INDEX, SECTIONS, type SectionDoc, sectionNamed, TOP_NAMES } from "../schema/schema.ts";
 import { type KeyPath, quoted } from "../values/mistakes.ts";
 import type { ConfigEdit, NamedList } from "./edit-meaning.ts";
 import { assertWritable, type ConfigValue, keyName } from "./edit-value.ts";
@@ -70,7 +70,7 @@ function shortName(text: string): ConfigKey | null {
 /** The path of a section's table as people type it: `shares.NAME`, `backends.NAME.timeouts`. */
 function typedPath({ header, pattern }: SectionDoc): string {
   const names = header.replaceAll(/[[\]]/g, "");
-  return pattern.at(-1) === ANY_PLACE ? `${names}.NAME` : names;
+  return pattern.at(-1) === ANY_INDEX ? `${names}.NAME` : names;
 }
 
 /** The hint for a single word: the full path of a similar key. */
@@ -203,14 +203,14 @@ export function configEdit(key: string, value: string | null): ConfigEdit {
   return { kind: "set", keyPath: parsed.path, value: parseConfigValue(value, parsed) };
 }
 
-export type AskedEdit =
+export type RequestedEdit =
   /** `value` is read as TOML, or as a plain string if it is no TOML; null unsets the key. */
   | { readonly key: string; readonly value: string | null }
   | { readonly add: NamedList; readonly entry: Readonly<Record<string, string>> }
   | { readonly remove: NamedList | "backends"; readonly name: string };
 
 /** The edit that a request asks for. Rejects with `usage` and `config_key_unknown`, as `configEdit` does. */
-export function askedEdit(asked: AskedEdit): ConfigEdit {
+export function requestedEdit(asked: RequestedEdit): ConfigEdit {
   if ("key" in asked) return configEdit(asked.key, asked.value);
   if ("add" in asked) return { kind: "add", list: asked.add, entry: asked.entry };
   return { kind: "remove", list: asked.remove, name: asked.name };

@@ -6,7 +6,7 @@ import { parseSecretText, type SecretText } from "../values/secret-text.ts";
 import { tomlKey, tomlValue } from "./toml-value.ts";
 
 /** The typed parts of a backend, in the file's notation; null or empty: not given. */
-export interface TypedBackend {
+export interface BackendInput {
   readonly command: readonly [program: string, ...args: string[]] | null;
   readonly url: string | null;
   readonly env: ReadonlyMap<string, string>;
@@ -33,7 +33,7 @@ export function connectionOf(text: string): TypedConnection {
 /** The edits that write a typed backend into the file, in the usual order of keys. */
 export function backendEdits(
   name: string,
-  typed: TypedBackend,
+  typed: BackendInput,
 ): { readonly key: string; readonly value: string }[] {
   const at = `backends.${tomlKey(name)}`;
   const { command, url, env, headers, cwd, group, enabled, set } = typed;
@@ -65,7 +65,7 @@ export interface TypedSecret {
 /** The values of variables and headers that seem to be secrets. */
 export function typedSecrets(
   name: string,
-  { env, headers }: Pick<TypedBackend, "env" | "headers">,
+  { env, headers }: Pick<BackendInput, "env" | "headers">,
 ): readonly TypedSecret[] {
   const ofTable = (table: "env" | "headers", texts: ReadonlyMap<string, string>): TypedSecret[] =>
     [...texts].flatMap(([key, text]) => {

@@ -2,7 +2,7 @@
 import { PROVED_NETWORKS } from "../values/names.ts";
 import type { ConfigTable } from "./edit-value.ts";
 
-export interface WantedShare {
+export interface ShareInput {
   readonly name: string;
   /** The new NAS that gets the hosts, the login and the networks; null: the share has them itself. */
   readonly nas: string | null;
@@ -33,7 +33,7 @@ interface Chosen {
 export function routeHosts(
   first: Chosen,
   second: Chosen | null,
-): Pick<WantedShare, "tbHost" | "fallbackHost"> {
+): Pick<ShareInput, "tbHost" | "fallbackHost"> {
   const isThunderbolt = ({ found }: Chosen): boolean => found?.link.kind === "thunderbolt";
   if (second === null)
     return isThunderbolt(first)
@@ -58,7 +58,7 @@ export function likelySame<Heard extends { readonly name: string | null; readonl
   return all.filter((one) => one.name === server.name && one.interface !== server.interface);
 }
 
-type OfNas = Pick<WantedShare, "tbHost" | "fallbackHost" | "username" | "password" | "onlyOn">;
+type OfNas = Pick<ShareInput, "tbHost" | "fallbackHost" | "username" | "password" | "onlyOn">;
 
 function nasTable(share: OfNas): ConfigTable {
   return {
@@ -72,13 +72,13 @@ function nasTable(share: OfNas): ConfigTable {
 
 /** The NAS that the shares bring, each once, with their tables. */
 export function newNas(
-  shares: readonly WantedShare[],
+  shares: readonly ShareInput[],
 ): readonly (readonly [name: string, table: ConfigTable])[] {
   const first = new Map(shares.toReversed().map((share) => [share.nas, share]));
   return [...first].flatMap(([nas, share]) => (nas === null ? [] : [[nas, nasTable(share)] as const]));
 }
 
-export function shareTable(share: WantedShare): ConfigTable {
+export function shareTable(share: ShareInput): ConfigTable {
   return {
     name: share.name,
     ...(share.nas === null ? nasTable(share) : { nas: share.nas }),

@@ -9,10 +9,10 @@ import { isBeingWritten } from "../../runtime/files/open-writer.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { guardedChanges } from "../approval/entries.ts";
-import { heldError, inodeAt, whyHeld } from "../history/held-file.ts";
+import { inodeAt, suspectError, whySuspect } from "../history/suspect-file.ts";
+import { configFormat, type HomeContext } from "../home-context.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import { parseLayered } from "../layer/parse-layered.ts";
-import { type ConfigPlace, configFormat } from "../locate.ts";
 import { type LoadedConfig, parseConfig, readConfigIfPresent } from "../read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../snapshot.ts";
 import type { ConfigMistake } from "../values/mistakes.ts";
@@ -27,7 +27,7 @@ export interface KnownContent {
 export interface SaveTarget {
   /** The path of the file, absolute. A missing file counts as an empty one, and is created (0600). */
   readonly path: string;
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
   /** The SHA-256 of the file when the caller read it; the file must still have it. null: the file may have changed. */
   readonly seenSha256: string | null;
   /**
@@ -80,9 +80,9 @@ export function saveEdit(
   return oneAtATime(target.path, async () => {
     const before = await readSeen(target);
     if (target.known?.runs === true) refuseToBeginAfresh(target, before);
-    const why = before && (await whyHeld(target, before));
+    const why = before && (await whySuspect(target, before));
     // An edit of what waits for a person would apply it.
-    if (why !== null) throw heldError(why);
+    if (why !== null) throw suspectError(why);
     const format = configFormat(target.path);
     try {
       const edited = await editConfig({ bytes: before ?? new Uint8Array(), format, edits: target.edits });
@@ -90,7 +90,7 @@ export function saveEdit(
     } catch (error) {
       if (!(error instanceof MountaineerError) || error.code !== "config_invalid") throw error;
       // The file was already invalid before the edit, so all mistakes in the file are reported.
-      const loaded = await parseConfig(before ?? new Uint8Array(), target.path, target.place);
+      const loaded = await parseConfig(before ?? new Uint8Array(), target.path, target.homeContext);
       if (loaded.ok) throw error;
       return loaded;
     }
@@ -187,13 +187,13 @@ async function replace(
   bytes: Uint8Array,
   changed: boolean,
 ): Promise<SavedConfig> {
-  const { path, place, layer = null } = target;
-  const loaded = await parseLayered(bytes, path, place, layer);
+  const { path, homeContext, layer = null } = target;
+  const loaded = await parseLayered(bytes, path, homeContext, layer);
   if (!loaded.ok) return loaded;
-  const was = changed ? await parseLayered(before ?? new Uint8Array(), path, place, layer) : loaded;
+  const was = changed ? await parseLayered(before ?? new Uint8Array(), path, homeContext, layer) : loaded;
   if (target.keepsEntries === true) {
     // If the previous content was not valid, every entry of the new content counts as a change.
-    const known = was.ok ? was : await parseConfig(new Uint8Array(), path, place);
+    const known = was.ok ? was : await parseConfig(new Uint8Array(), path, homeContext);
     refuseEntries(known, loaded.snapshot.config);
   }
   if (changed) await write(path, before, bytes);

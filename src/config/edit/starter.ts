@@ -4,9 +4,9 @@ import { open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   errorText,
-  expecting,
   isSystemError,
   MountaineerError,
+  recoverFrom,
   systemErrorCode,
 } from "../../runtime/errors.ts";
 import { ensurePrivateFolder, syncFolder } from "../../runtime/files/durable-file.ts";
@@ -156,7 +156,7 @@ export async function writeNamedSchema(path: string, text: string): Promise<void
   if (schemaPath === null) return;
   const schema = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
   const written = writeFile(schemaPath, schema, { flag: "wx", mode: 0o600 });
-  await written.catch(expecting(isSystemError));
+  await written.catch(recoverFrom(isSystemError));
 }
 
 /**

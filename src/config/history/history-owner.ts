@@ -1,8 +1,8 @@
 // Finds the history entries of a configuration file, recorded under any spelling of its path.
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { expecting, isOwnError, isSystemError } from "../../runtime/errors.ts";
-import { requireAnswer } from "../../runtime/process/answering-disk.ts";
+import { isOwnError, isSystemError, recoverFrom } from "../../runtime/errors.ts";
+import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 
 /** Resolves to the path without symlinks; null: there is no file, or the disk did not answer in time. */
 export type RealPath = (path: string) => Promise<string | null>;
@@ -18,10 +18,10 @@ export interface EntryPlace {
 /** Resolves the path in this process, if its disk answers. For commands. */
 export const ownRealPath: RealPath = async (path) => {
   try {
-    await requireAnswer(path);
+    await requireResponsiveDisk(path);
     return await realpath(path);
   } catch (error) {
-    return expecting((one) => isSystemError(one) || isOwnError(one), null)(error);
+    return recoverFrom((one) => isSystemError(one) || isOwnError(one), null)(error);
   }
 };
 

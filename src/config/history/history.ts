@@ -3,12 +3,12 @@
 
 import { readdir, readFile, rename, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, expecting, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { choice, number, object, optional, reader, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { configFormat } from "../locate.ts";
+import { configFormat } from "../home-context.ts";
 import type { ConfigFormat } from "../snapshot.ts";
 import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
 
@@ -80,7 +80,7 @@ function readEntry(raw: Buffer): Omit<Stored, "file"> | string {
 }
 
 async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch(expecting("ENOENT", []));
+  return readdir(folder).catch(recoverFrom("ENOENT", []));
 }
 
 /** Reads a file of the history as `readEntry` does; null if the file no longer exists. */
@@ -145,7 +145,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
   }
 
   async function setAside(corrupt: readonly CorruptEntry[]): Promise<void> {
-    for (const { file } of corrupt) await rename(file, `${file}.corrupt`).catch(expecting("ENOENT"));
+    for (const { file } of corrupt) await rename(file, `${file}.corrupt`).catch(recoverFrom("ENOENT"));
     const aside = (await namesIn(folder)).filter((name) => name.endsWith(".corrupt")).sort();
     for (const name of aside.slice(0, -KEPT_ASIDE))
       await rm(join(folder, name), { recursive: true, force: true });
@@ -182,7 +182,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
       ...own.slice(KEPT_ENTRIES - 1 + same.length),
       ...stored.slice(KEPT_IN_ALL - 1),
     ]);
-    for (const { file } of surplus) await unlink(join(folder, file)).catch(expecting("ENOENT"));
+    for (const { file } of surplus) await unlink(join(folder, file)).catch(recoverFrom("ENOENT"));
     await sweep();
     return { added: same.length === 0, setAside: corrupt };
   }

@@ -1,7 +1,7 @@
 // The fleet's layer: the configuration that its machines share, and the keys that it must not have. Pure.
 import { declaredOf } from "../backend-defaults.ts";
 import { literalSecrets, literalVariables } from "../literal-secrets.ts";
-import { asTable, wrong } from "../read/tables.ts";
+import { asTable, invalidValue } from "../read/tables.ts";
 import type { BackendConfig, BackendDefaults } from "../snapshot.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 
@@ -94,5 +94,5 @@ export function secretFindings(
 
 function secretFinding(path: KeyPath, found: string): Finding {
   const hint = "write what needs the secret into each machine's own file; the secret is stored there, too";
-  return wrong(path, found, "no secret in a fleet's configuration", hint);
+  return invalidValue(path, found, "no secret in a fleet's configuration", hint);
 }

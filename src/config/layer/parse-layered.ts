@@ -1,5 +1,5 @@
 // Reads a configuration together with the fleet's layer that it overrides, and a layer by itself.
-import { type ConfigPlace, configFormat } from "../locate.ts";
+import { configFormat, type HomeContext } from "../home-context.ts";
 import {
   checkTables,
   engineOf,
@@ -28,19 +28,19 @@ import { mergeUnder } from "./merge.ts";
 export async function parseLayered(
   bytes: Uint8Array,
   path: string,
-  place: ConfigPlace,
+  homeContext: HomeContext,
   layer: ConfigLayer | null,
 ): Promise<LoadedConfig> {
-  const own = await parseConfig(bytes, path, place);
+  const own = await parseConfig(bytes, path, homeContext);
   if (!own.ok || layer === null || own.snapshot.config.fleet?.operator !== layer.operator) return own;
   const file = await readTables(bytes, path, configFormat(path));
   if (!file.ok) return file;
   const under = await readLayer(layer.text, layerName(layer));
   if (!under.ok) return under;
   const merged = mergeUnder(file.value, under.value);
-  const checked = checkTables(merged.value, place);
+  const checked = checkTables(merged.value, homeContext);
   if (checked.file !== null && checked.findings.length === 0) {
-    const engine = engineOf(checked.file, path, place);
+    const engine = engineOf(checked.file, path, homeContext);
     const isOwn = new Set(own.snapshot.config.backends.map(({ name }) => name));
     const secrets = secretFindings(
       engine.config.backends.filter(({ name }) => !isOwn.has(name)),
@@ -73,14 +73,14 @@ function addedNames(own: MountaineerConfig, both: MountaineerConfig): readonly s
 export async function layerMistakes(
   text: string,
   name: string,
-  place: ConfigPlace,
+  homeContext: HomeContext,
 ): Promise<readonly ConfigMistake[]> {
   const under = await readLayer(text, name);
   if (!under.ok) return under.mistakes;
-  const checked = checkTables(under.value, place);
+  const checked = checkTables(under.value, homeContext);
   // Drops mistakes about missing names, because each machine's own file may define them.
   const findings = checked.findings.filter(({ restsOnAbsence }) => restsOnAbsence !== true);
-  const layer = checked.file === null ? null : engineOf(checked.file, name, place).config;
+  const layer = checked.file === null ? null : engineOf(checked.file, name, homeContext).config;
   const secrets = layer === null ? [] : secretFindings(layer.backends, layer.backendDefaults);
   return placeMistakes({ ...under, findings: [...findings, ...secrets] });
 }

@@ -15,13 +15,13 @@ import { parseRequirement, requirementOf } from "../values/requirement.ts";
 import {
   asTable,
   indexedTables,
+  invalidValue,
   listIn,
   pathOf,
-  type RulePlace,
+  type RuleContext,
   rootsOf,
   type Table,
   unmatched,
-  wrong,
 } from "./tables.ts";
 
 type Roots = ReturnType<typeof rootsOf>;
@@ -36,9 +36,9 @@ function shareFinding(alias: Table, at: KeyPath, names: readonly string[]): Find
   return [unmatched([...at, "share"], found, expected, hint)];
 }
 
-function linkPath(alias: Table, { sharesRoot }: Roots, place: RulePlace): string | null {
+function linkPath(alias: Table, { sharesRoot }: Roots, context: RuleContext): string | null {
   const { path, name } = alias;
-  if (typeof path === "string") return pathOf(path, place);
+  if (typeof path === "string") return pathOf(path, context);
   if (path !== undefined || sharesRoot === null || typeof name !== "string") return null;
   const reading = parseAliasName(name);
   return reading.ok ? join(sharesRoot, RESERVED_SHARE_NAME, reading.value) : null;
@@ -103,7 +103,7 @@ function createTwinRule() {
     const findings: Finding[] = [];
     if (twin !== undefined) {
       const found = `the name of ${pathText(["aliases", twin])} (letter case does not count)`;
-      findings.push(wrong([...at, "name"], found, "a name of its own"));
+      findings.push(invalidValue([...at, "name"], found, "a name of its own"));
     }
     if (path === null) return findings;
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
@@ -113,29 +113,29 @@ function createTwinRule() {
     else if (twin === undefined || alias["path"] !== undefined) {
       const isSame = nameKey(near.path) === nameKey(path);
       const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;
-      findings.push(wrong([...at, pathKeyOf(alias)], found, expected));
+      findings.push(invalidValue([...at, pathKeyOf(alias)], found, expected));
     }
     return findings;
   };
 }
 
 /** All mistakes between aliases and the rest of the file; values of wrong types are skipped. */
-export function aliasFindings(file: Table, place: RulePlace): Finding[] {
+export function aliasFindings(file: Table, context: RuleContext): Finding[] {
   const aliases = indexedTables(listIn(file, "aliases"));
   const shares = listIn(file, "shares");
   const names = shareNames(shares);
   const mounts = mountNames(shares);
-  const roots = rootsOf(file, place);
+  const roots = rootsOf(file, context);
   const findTwins = createTwinRule();
   return aliases.flatMap(([index, alias]) => {
     const at: KeyPath = ["aliases", index];
-    const path = linkPath(alias, roots, place);
+    const path = linkPath(alias, roots, context);
     const findings = [...shareFinding(alias, at, names), ...findTwins(alias, index, path)];
     const found = path === null ? null : standsIn(path, roots, names, mounts);
     if (found === null) return findings;
     const hint = "the link needs a place that Mountaineer does not use itself";
     const expected = "a path beside those of shares";
-    return [...findings, wrong([...at, pathKeyOf(alias)], found, expected, hint)];
+    return [...findings, invalidValue([...at, pathKeyOf(alias)], found, expected, hint)];
   });
 }
 

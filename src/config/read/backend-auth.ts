@@ -1,7 +1,7 @@
 // `[backends.NAME.auth]`: the rules between its keys.
 import { isCredentialHeader } from "../values/backend-names.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
-import { asTable, has, missing, surplus, type Table } from "./tables.ts";
+import { asTable, has, missingKey, type Table, unexpectedKey } from "./tables.ts";
 
 /** Keys that only make sense when a person signs in. */
 const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
@@ -34,14 +34,16 @@ function personFindings(auth: Table, path: KeyPath): Finding[] {
   const found: Finding[] = [];
   if (has(auth, "private_key")) {
     const hint = 'it goes with type "client-credentials"';
-    found.push(surplus([...path, "private_key"], `\`private_key\` with type \`oauth\``, hint));
+    found.push(unexpectedKey([...path, "private_key"], `\`private_key\` with type \`oauth\``, hint));
   }
   if (has(auth, "client_secret") && !has(auth, "client_id")) {
-    found.push(missing([...path, "client_id"], "the id that `client_secret` belongs to"));
+    found.push(missingKey([...path, "client_id"], "the id that `client_secret` belongs to"));
   }
   if (has(auth, "client_id") && has(auth, "client_metadata_url")) {
     const hint = "keep the one that the authorization server knows";
-    found.push(surplus([...path, "client_metadata_url"], `\`client_metadata_url\` with \`client_id\``, hint));
+    found.push(
+      unexpectedKey([...path, "client_metadata_url"], `\`client_metadata_url\` with \`client_id\``, hint),
+    );
   }
   return found;
 }
@@ -49,22 +51,30 @@ function personFindings(auth: Table, path: KeyPath): Finding[] {
 function machineFindings(auth: Table, path: KeyPath): Finding[] {
   const found: Finding[] = [];
   if (!has(auth, "client_id"))
-    found.push(missing([...path, "client_id"], "the id that the gateway signs in with"));
+    found.push(missingKey([...path, "client_id"], "the id that the gateway signs in with"));
   if (!has(auth, "client_secret") && !has(auth, "private_key")) {
-    found.push(missing([...path, "client_secret"], "`client_secret` or `private_key`"));
+    found.push(missingKey([...path, "client_secret"], "`client_secret` or `private_key`"));
   }
   // Required, because without a person at the sign-in nobody would see which server gets the secret.
   if (!has(auth, "issuer"))
-    found.push(missing([...path, "issuer"], "the authorization server that gets the secret"));
+    found.push(missingKey([...path, "issuer"], "the authorization server that gets the secret"));
   if (has(auth, "client_secret") && has(auth, "private_key")) {
     found.push(
-      surplus([...path, "private_key"], `\`private_key\` with \`client_secret\``, "keep one of the two"),
+      unexpectedKey(
+        [...path, "private_key"],
+        `\`private_key\` with \`client_secret\``,
+        "keep one of the two",
+      ),
     );
   }
   for (const key of FOR_PEOPLE) {
     if (has(auth, key))
       found.push(
-        surplus([...path, key], `\`${key}\` with type \`client-credentials\``, "no person signs in there"),
+        unexpectedKey(
+          [...path, key],
+          `\`${key}\` with type \`client-credentials\``,
+          "no person signs in there",
+        ),
       );
   }
   return found;

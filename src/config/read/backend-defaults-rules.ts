@@ -2,7 +2,7 @@
 import { isSecretVariable } from "../values/backend-names.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 import { parseSecretText, type SecretText } from "../values/secret-text.ts";
-import { asTable, type Table, wrong } from "./tables.ts";
+import { asTable, invalidValue, type Table } from "./tables.ts";
 
 const SECTION = "backend_defaults";
 
@@ -19,7 +19,7 @@ export function backendDefaultsFindings(file: Table): Finding[] {
 function secretFinding(path: KeyPath, found: string): Finding {
   const hint =
     "every server gets this variable: give a secret to those that need it, in `[backends.NAME.env]`";
-  return wrong(path, found, "a value without secrets", hint);
+  return invalidValue(path, found, "a value without secrets", hint);
 }
 
 /** The secret in a variable, by its kind or the name of a variable; null: there is none. */

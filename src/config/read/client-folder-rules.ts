@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import { CLIENT_FOLDER } from "../schema/value-types.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
-import { asTable, has, listIn, surplus, type Table, wrong } from "./tables.ts";
+import { asTable, has, invalidValue, listIn, type Table, unexpectedKey } from "./tables.ts";
 
 const CLIENT_CWD = "${client:cwd}";
 
@@ -78,19 +78,23 @@ export function clientFolderFindings(
   if (server["cwd"] !== CLIENT_FOLDER) {
     const index = args.findIndex((text) => text.includes(CLIENT_CWD));
     const found = `\`${CLIENT_CWD}\` without \`cwd = "client"\``;
-    return index === -1 ? [] : [wrong([...at, "args", index], found, 'another text, or `cwd = "client"`')];
+    return index === -1
+      ? []
+      : [invalidValue([...at, "args", index], found, 'another text, or `cwd = "client"`')];
   }
   const cwd = [...at, "cwd"];
   const findings: Finding[] = [];
   if ((backend["instances"] ?? common?.["instances"]) !== "per-client") {
     const hint = "clients work in different folders, so each needs an instance of its own";
-    findings.push(wrong(cwd, "`client` in a shared server", '`instances = "per-client"` beside it', hint));
+    findings.push(
+      invalidValue(cwd, "`client` in a shared server", '`instances = "per-client"` beside it', hint),
+    );
   }
   const hint =
     "the folder is not known beforehand; use `${client:cwd}` in `args` where the server takes its folders there";
   if (has(server, "sandbox"))
-    findings.push(surplus([...at, "sandbox"], '`sandbox` beside `cwd = "client"`', hint));
-  if (has(backend, "folders")) findings.push(surplus(cwd, '`cwd = "client"` beside `folders`', hint));
+    findings.push(unexpectedKey([...at, "sandbox"], '`sandbox` beside `cwd = "client"`', hint));
+  if (has(backend, "folders")) findings.push(unexpectedKey(cwd, '`cwd = "client"` beside `folders`', hint));
   const { command } = server;
   if (typeof command === "string") findings.push(...programFindings(command, args, at));
   return [...findings, ...variableFindings(server, at, common)];
@@ -101,7 +105,12 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
   if (command.includes(CLIENT_CWD) || (command.includes("/") && !command.startsWith("/"))) {
     const hint = "whoever opens the folder must not choose what runs";
     return [
-      wrong([...at, "command"], "a program in the client's folder", "a name, or an absolute path", hint),
+      invalidValue(
+        [...at, "command"],
+        "a program in the client's folder",
+        "a name, or an absolute path",
+        hint,
+      ),
     ];
   }
   const shape = SHAPES.find((one) => one.program.test(program));
@@ -110,7 +119,12 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
       "it would run what a client's folder holds; give the server's own program: a script that is executable is one";
     const found = "a program that runs others";
     return [
-      wrong([...at, "command"], found, "the server's own program, `npx`, `uvx`, `node` or `python`", hint),
+      invalidValue(
+        [...at, "command"],
+        found,
+        "the server's own program, `npx`, `uvx`, `node` or `python`",
+        hint,
+      ),
     ];
   }
   const index = shape === undefined ? null : misplaced(shape, args);
@@ -118,7 +132,7 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
   const found = "what may run code of the client's folder";
   const expected =
     "a package, `-m` or an absolute path, with nothing before it but options that look for no code";
-  return [wrong(index < args.length ? [...at, "args", index] : [...at, "command"], found, expected)];
+  return [invalidValue(index < args.length ? [...at, "args", index] : [...at, "command"], found, expected)];
 }
 
 /** The index of the first argument that is neither a known option nor the server; null: the server is reached. */
@@ -142,7 +156,7 @@ function variableFindings(server: Table, at: KeyPath, common: Table | null): Fin
     if (isHarmless(name, value)) return [];
     const path = name in own ? [...at, "env", name] : [...at, "cwd"];
     const found = `\`${name}\` with what may load code of the client's folder`;
-    return [wrong(path, found, "absolute paths alone, and options that load nothing else")];
+    return [invalidValue(path, found, "absolute paths alone, and options that load nothing else")];
   });
 }
 

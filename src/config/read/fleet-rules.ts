@@ -9,19 +9,19 @@ import {
 } from "../values/fleet-values.ts";
 import { type Finding, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
-import { asTable, isOnShare, listIn, type RulePlace, type Table, wrong } from "./tables.ts";
+import { asTable, invalidValue, isOnShare, listIn, type RuleContext, type Table } from "./tables.ts";
 
 /**
  * The mistakes of `[fleet]`: lists that are too long, entries for an unknown backend or for this machine
  * itself, a missing address of a server, and a CA file on a share.
  */
-export function fleetFindings(file: Table, place: RulePlace): Finding[] {
+export function fleetFindings(file: Table, context: RuleContext): Finding[] {
   const fleet = asTable(file["fleet"]) ?? {};
   const findings: Finding[] = [];
   const refuse = (
     path: Finding["path"],
     ...mistake: [found: string, expected: string, hint?: string | null]
-  ) => findings.push(wrong(["fleet", ...path], ...mistake));
+  ) => findings.push(invalidValue(["fleet", ...path], ...mistake));
   const { name, servers, tls_ca: authority } = fleet;
   // Values that are no texts are skipped here: they are mistakes of their own.
   const imported = listIn(fleet, "import").filter((one) => typeof one === "string");
@@ -53,7 +53,7 @@ export function fleetFindings(file: Table, place: RulePlace): Finding[] {
       refuse(["servers", MOST_FLEET_SERVERS], "one more", `at most ${MOST_FLEET_SERVERS} addresses`);
     }
   }
-  if (typeof authority === "string" && isOnShare(expandPath(authority, place.userHome), file, place)) {
+  if (typeof authority === "string" && isOnShare(expandPath(authority, context.userHome), file, context)) {
     refuse(["tls_ca"], "a file on a share", "a file that is not on a share");
   }
   return findings;

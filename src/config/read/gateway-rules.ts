@@ -12,16 +12,16 @@ import {
   asTable,
   has,
   indexedTables,
+  invalidValue,
   isOnShare,
   listIn,
-  missing,
+  missingKey,
   pathOf,
-  type RulePlace,
+  type RuleContext,
   repeatFindings,
-  surplus,
   type Table,
+  unexpectedKey,
   unmatched,
-  wrong,
 } from "./tables.ts";
 
 const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
@@ -32,7 +32,7 @@ function connectionFindings(backend: Table, at: KeyPath): Finding[] {
   const isHttp = type === "streamable-http" || (type !== "stdio" && has(backend, "url"));
   if (!has(backend, "command") && !has(backend, "url") && type !== "stdio" && type !== "streamable-http") {
     const hint = "a backend is a program that is started here, or an address";
-    return [missing([...at, "command"], "`command` or `url`", hint)];
+    return [missingKey([...at, "command"], "`command` or `url`", hint)];
   }
   const findings: Finding[] = [];
   const needed = isHttp ? "url" : "command";
@@ -40,7 +40,7 @@ function connectionFindings(backend: Table, at: KeyPath): Finding[] {
   if (!has(backend, needed)) {
     const expected = isHttp ? "the address of the server" : "the program to start";
     const hint = `type \`${kind}\` needs \`${needed}\``;
-    findings.push(missing([...at, needed], expected, hint));
+    findings.push(missingKey([...at, needed], expected, hint));
   }
   for (const key of isHttp ? STDIO_KEYS : HTTP_KEYS) {
     if (!has(backend, key)) continue;
@@ -50,7 +50,7 @@ function connectionFindings(backend: Table, at: KeyPath): Finding[] {
     const partner = isHttp ? "`command`, a program started here" : "`url`, an address";
     const isTheOther = key === "url" || key === "command";
     const hint = isTheOther ? "a backend has either `command` or `url`" : `it goes with ${partner}`;
-    findings.push(surplus([...at, key], found, hint));
+    findings.push(unexpectedKey([...at, key], found, hint));
   }
   return findings;
 }
@@ -71,7 +71,7 @@ function headerFindings(headers: Table, at: KeyPath): Finding[] {
     const hint =
       "no secrets in config: `mountaineer secret set NAME` keeps it, `${secret:NAME}` stands for it here";
     const expected = "a reference, such as `Bearer ${VARIABLE}` or `Bearer ${secret:NAME}`";
-    return [wrong([...at, name], "credentials in the file", expected, hint)];
+    return [invalidValue([...at, name], "credentials in the file", expected, hint)];
   });
   return [...repeated, ...literal];
 }
@@ -83,12 +83,12 @@ function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
     ({ name }) => name,
     ({ tool, name }, first) => {
       const found = `${quoted(String(name))}, the name that ${quoted(first.tool)} gets`;
-      return wrong([...at, tool, "name"], found, "another name");
+      return invalidValue([...at, tool, "name"], found, "another name");
     },
   );
 }
 
-function backendFindings(backends: Table, place: RulePlace, common: Table | null): Finding[] {
+function backendFindings(backends: Table, context: RuleContext, common: Table | null): Finding[] {
   return Object.entries(backends).flatMap(([name, entry]) => {
     const backend = asTable(entry);
     if (backend === null) return [];
@@ -102,7 +102,7 @@ function backendFindings(backends: Table, place: RulePlace, common: Table | null
       : [[backend, at] as const];
     return [
       ...servers.flatMap(([server, path]) => clientFolderFindings(server, path, backend, common)),
-      ...(hasRoutes ? routesFindings(backend, at, place) : serverFindings(backend, at, place)),
+      ...(hasRoutes ? routesFindings(backend, at, context) : serverFindings(backend, at, context)),
       ...foldersFindings(backend, at),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
     ];
@@ -121,15 +121,15 @@ function foldersFindings(backend: Table, at: KeyPath): Finding[] {
   if (!servers.some(isElsewhere)) return [];
   const hint =
     "a server that is elsewhere has files of its own: say what it may be asked with [[authorization.policies]]";
-  return [surplus([...at, "folders"], "`folders` beside `url`", hint)];
+  return [unexpectedKey([...at, "folders"], "`folders` beside `url`", hint)];
 }
 
 /** Mistakes in the connection of a backend, or of one of its routes. */
-function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] {
+function serverFindings(table: Table, at: KeyPath, context: RuleContext): Finding[] {
   const headers = asTable(table["headers"]);
   return [
     ...connectionFindings(table, at),
-    ...sandboxFindings(table, at, place),
+    ...sandboxFindings(table, at, context),
     ...headerFindings(headers ?? {}, [...at, "headers"]),
     ...backendAuthFindings(table, at),
   ];
@@ -138,31 +138,31 @@ function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] 
 /** Maximum number of routes of a backend; no server needs more. */
 const MOST_ROUTES = 8;
 
-function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
+function routesFindings(backend: Table, at: KeyPath, context: RuleContext): Finding[] {
   const routes = listIn(backend, "routes");
   const findings: Finding[] = [];
   for (const key of ["type", ...STDIO_KEYS, ...HTTP_KEYS, "sandbox"]) {
     if (!has(backend, key)) continue;
     const hint = "each route has its own; make this the first one";
-    findings.push(surplus([...at, key], `\`${key}\` beside \`routes\``, hint));
+    findings.push(unexpectedKey([...at, key], `\`${key}\` beside \`routes\``, hint));
   }
   if (backend["replace"] === "stop-first") {
     const found = "`stop-first` with `routes`";
     const hint = "a better route is made ready beside the one in use";
-    findings.push(wrong([...at, "replace"], found, "`overlap`", hint));
+    findings.push(invalidValue([...at, "replace"], found, "`overlap`", hint));
   }
   if (routes.length > MOST_ROUTES) {
-    findings.push(wrong([...at, "routes", MOST_ROUTES], "one more", `at most ${MOST_ROUTES} routes`));
+    findings.push(invalidValue([...at, "routes", MOST_ROUTES], "one more", `at most ${MOST_ROUTES} routes`));
   }
   const tables = indexedTables(routes.slice(0, MOST_ROUTES));
   for (const [index, route] of tables) {
-    findings.push(...serverFindings(route, [...at, "routes", index], place));
+    findings.push(...serverFindings(route, [...at, "routes", index], context));
   }
   const nameOf = ([index, { name }]: (typeof tables)[number]): string =>
     typeof name === "string" ? name : `${index + 1}`;
   const repeated = repeatFindings(tables, nameOf, (route, [first]) => {
     const found = `${quoted(nameOf(route))}, the name of ${pathText([...at, "routes", first])}`;
-    return wrong([...at, "routes", route[0], "name"], found, "another name");
+    return invalidValue([...at, "routes", route[0], "name"], found, "another name");
   });
   return [...findings, ...repeated];
 }
@@ -172,7 +172,7 @@ function orderFindings(order: readonly unknown[], backends: Table): Finding[] {
   const repeated = repeatFindings(
     [...order.entries()],
     ([, name]) => name,
-    ([index, name]) => wrong([...at, index], `${quoted(String(name))} again`, "each name once"),
+    ([index, name]) => invalidValue([...at, index], `${quoted(String(name))} again`, "each name once"),
   );
   return [...unknownNames(order, at, Object.keys(backends), "backend"), ...repeated];
 }
@@ -181,34 +181,34 @@ function orderFindings(order: readonly unknown[], backends: Table): Finding[] {
  * Mistakes in the path of the audit's file. The daemon writes this file itself, so it must not be on a share,
  * which may hang.
  */
-function auditFindings(file: Table, place: RulePlace): Finding[] {
+function auditFindings(file: Table, context: RuleContext): Finding[] {
   const text = asTable(file["audit"])?.["path"];
-  const path = pathOf(text, place);
+  const path = pathOf(text, context);
   if (path === null) return [];
   const at = ["audit", "path"];
-  if (isOnShare(path, file, place)) {
+  if (isOnShare(path, file, context)) {
     const hint = "a share that hangs would hold up every call";
-    return [wrong(at, "a file on a share", "a file that is not on a share", hint)];
+    return [invalidValue(at, "a file on a share", "a file that is not on a share", hint)];
   }
   if (/(?:^~|\/|\/\.\.?)$/.test(String(text)))
-    return [wrong(at, "a folder", "a file", "add the name of a file")];
-  if (isWithin(path, place.home) && !path.endsWith(".jsonl")) {
+    return [invalidValue(at, "a folder", "a file", "add the name of a file")];
+  if (isWithin(path, context.home) && !path.endsWith(".jsonl")) {
     const hint = "what Mountaineer keeps there must not be overwritten";
-    return [wrong(at, "a file among Mountaineer's own", "a name that ends in `.jsonl`", hint)];
+    return [invalidValue(at, "a file among Mountaineer's own", "a name that ends in `.jsonl`", hint)];
   }
   return [];
 }
 
 /** Returns the mistakes in how keys of the gateway's sections are combined. */
-export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
+export function gatewayFindings(file: Table, context: RuleContext): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   return [
-    ...backendFindings(backends, place, asTable(file["backend_defaults"])),
+    ...backendFindings(backends, context, asTable(file["backend_defaults"])),
     ...backendDefaultsFindings(file),
     ...orderFindings(listIn(asTable(file["conflict_resolution"]), "order"), backends),
-    ...incomingAuthFindings(file, place),
+    ...incomingAuthFindings(file, context),
     ...telemetryFindings(file),
-    ...auditFindings(file, place),
+    ...auditFindings(file, context),
     ...fewerToolsFindings(file),
   ];
 }
@@ -226,45 +226,45 @@ function telemetryFindings(file: Table): Finding[] {
   if (!isReachable) return [];
   const hint =
     'others than this machine reach `/metrics`: mountaineer secret set metrics, then `metrics_token = "secret:metrics"`';
-  return [missing(["telemetry", "metrics_token"], "a token, by reference", hint)];
+  return [missingKey(["telemetry", "metrics_token"], "a token, by reference", hint)];
 }
 
 /** The system's folders that every sandbox shows, read-only. */
 const SYSTEM_FOLDERS = ["/usr", "/etc", "/opt", "/nix", "/bin", "/sbin", "/lib", "/tmp"];
 
 /** Mistakes in the sandbox of a backend or route. `at`: the path of the backend's or route's table. */
-function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
+function sandboxFindings(backend: Table, at: KeyPath, context: RuleContext): Finding[] {
   const sandbox = asTable(backend["sandbox"]);
   if (sandbox === null) return [];
   const path = [...at, "sandbox"];
   if (isElsewhere(backend)) {
     const hint = "a server that is elsewhere runs nothing here";
-    return [surplus(path, "`sandbox` beside `url`", hint)];
+    return [unexpectedKey(path, "`sandbox` beside `url`", hint)];
   }
-  if (place.hasSandbox === false) {
+  if (context.hasSandbox === false) {
     const hint =
       "bubblewrap needs Linux's namespaces, and macOS has nothing of the kind that could be relied on";
-    return [surplus(path, "`sandbox` on macOS", hint)];
+    return [unexpectedKey(path, "`sandbox` on macOS", hint)];
   }
   const findings: Finding[] = [];
   const shown: string[] = [];
   for (const key of ["read", "write"]) {
     for (const [index, text] of listIn(sandbox, key).entries()) {
-      const folder = pathOf(text, place);
+      const folder = pathOf(text, context);
       if (folder === null) continue;
       shown.push(folder);
-      if (!isWithin(folder, place.home)) continue;
+      if (!isWithin(folder, context.home)) continue;
       const found = "a path in Mountaineer's own folder";
       const hint = "no sandbox shows it: the configuration and the secrets are there";
-      findings.push(wrong([...path, key, index], found, "another path", hint));
+      findings.push(invalidValue([...path, key, index], found, "another path", hint));
     }
   }
-  const cwd = pathOf(backend["cwd"], place);
-  if (cwd === null || cwd === place.userHome) return findings;
+  const cwd = pathOf(backend["cwd"], context);
+  if (cwd === null || cwd === context.userHome) return findings;
   if ([...shown, ...SYSTEM_FOLDERS].some((each) => isWithin(cwd, each))) return findings;
   const found = "a folder that its sandbox does not show";
   const hint = "name it in `sandbox.read` or `sandbox.write`";
-  return [...findings, wrong([...at, "cwd"], found, "a folder in the sandbox", hint)];
+  return [...findings, invalidValue([...at, "cwd"], found, "a folder in the sandbox", hint)];
 }
 
 /** Mistakes of groups, profiles and the optimizer: names that do not exist, and tables without any effect. */
@@ -279,7 +279,7 @@ function fewerToolsFindings(file: Table): readonly Finding[] {
     const found = "neither `tools` nor `backends`";
     const isEmpty = group["tools"] === undefined && group["backends"] === undefined;
     return [
-      ...(isEmpty ? [wrong(path, found, "one of them, or both", hint)] : []),
+      ...(isEmpty ? [invalidValue(path, found, "one of them, or both", hint)] : []),
       ...unknownNames(listIn(group, "backends"), [...path, "backends"], backends, "backend"),
     ];
   });

@@ -5,16 +5,16 @@ import { isKeysAddress } from "../values/sign-in-values.ts";
 import {
   asTable,
   has,
+  invalidValue,
   isOnShare,
   listIn,
-  missing,
+  missingKey,
   pathOf,
-  type RulePlace,
+  type RuleContext,
   repeatFindings,
-  surplus,
   type Table,
+  unexpectedKey,
   unmatched,
-  wrong,
 } from "./tables.ts";
 
 /** The configuration keys for tokens that an authorization server signed. */
@@ -32,13 +32,13 @@ const SIGNED_KEYS = [
 const ANY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /** All mistakes in combinations of the keys for the sign-in and for the listening address. */
-export function incomingAuthFindings(file: Table, place: RulePlace): Finding[] {
+export function incomingAuthFindings(file: Table, context: RuleContext): Finding[] {
   const auth = asTable(file["incoming_auth"]) ?? {};
   const server = asTable(file["server"]) ?? {};
   return [
     ...userFindings(auth),
     ...signedFindings(auth),
-    ...keysFileFindings(auth, file, place),
+    ...keysFileFindings(auth, file, context),
     ...listenFindings(server, auth),
     ...resourceFindings(server, auth),
   ];
@@ -61,7 +61,7 @@ function userFindings(auth: Table): Finding[] {
   ) {
     const hint = "add `token` here, or a block `[[incoming_auth.users]]`";
     const expected = "a user with a token";
-    findings.push(missing(["incoming_auth", "users"], expected, hint));
+    findings.push(missingKey(["incoming_auth", "users"], expected, hint));
   }
   const named = users.map((user, index) => {
     const path: KeyPath = ["incoming_auth", "users", index];
@@ -72,7 +72,7 @@ function userFindings(auth: Table): Finding[] {
     hasToken ? [ofToken, ...named] : named,
     ({ name }) => name,
     ({ name, path }, { text }) =>
-      wrong([...path, "name"], `${quoted(String(name))}, the name of ${text}`, "a name of its own"),
+      invalidValue([...path, "name"], `${quoted(String(name))}, the name of ${text}`, "a name of its own"),
   );
   return [...findings, ...repeated];
 }
@@ -94,7 +94,7 @@ function signedFindings(auth: Table): Finding[] {
   if (!has(auth, "issuer")) {
     const hint = `type \`${type}\` needs \`issuer\``;
     const expected = "the address of the authorization server";
-    findings.push(missing(at("issuer"), expected, hint));
+    findings.push(missingKey(at("issuer"), expected, hint));
   }
   if (type === "oidc" && has(auth, "jwks")) {
     const hint = 'the issuer says where its keys are; set `type` to "jwt" to say it here';
@@ -103,7 +103,7 @@ function signedFindings(auth: Table): Finding[] {
   if (type === "jwt" && !has(auth, "jwks")) {
     const hint = 'or set `type` to "oidc", and the issuer says where they are';
     const expected = "where the issuer's keys are";
-    findings.push(missing(at("jwks"), expected, hint));
+    findings.push(missingKey(at("jwks"), expected, hint));
   }
   return findings;
 }
@@ -112,13 +112,13 @@ function signedFindings(auth: Table): Finding[] {
  * Reports a file of public keys that is on a share. The daemon reads this file itself, and must never wait for a
  * share.
  */
-function keysFileFindings(auth: Table, file: Table, place: RulePlace): Finding[] {
+function keysFileFindings(auth: Table, file: Table, context: RuleContext): Finding[] {
   const text = auth["jwks"];
-  const path = typeof text !== "string" || isKeysAddress(text) ? null : pathOf(text, place);
-  if (path === null || !isOnShare(path, file, place)) return [];
+  const path = typeof text !== "string" || isKeysAddress(text) ? null : pathOf(text, context);
+  if (path === null || !isOnShare(path, file, context)) return [];
   const hint = "a share that hangs would keep everybody out";
   const expected = "a file that is not on a share";
-  return [wrong(["incoming_auth", "jwks"], "a file on a share", expected, hint)];
+  return [invalidValue(["incoming_auth", "jwks"], "a file on a share", expected, hint)];
 }
 
 function listenFindings(server: Table, auth: Table): Finding[] {
@@ -147,5 +147,5 @@ function resourceFindings(server: Table, auth: Table): Finding[] {
 }
 
 function wrongType(key: string, type: string, hint: string): Finding {
-  return surplus(["incoming_auth", key], `\`${key}\` with type \`${type}\``, hint);
+  return unexpectedKey(["incoming_auth", key], `\`${key}\` with type \`${type}\``, hint);
 }

@@ -5,11 +5,11 @@ import { type FileHandle, open, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { requireAnswer } from "../../runtime/process/answering-disk.ts";
+import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { routeKeys, routesOf } from "../backend-routes.ts";
-import { type ConfigPlace, configFormat } from "../locate.ts";
-import { reachWarnings } from "../reach.ts";
+import { configFormat, type HomeContext } from "../home-context.ts";
+import { reachWarnings } from "../reachable-paths.ts";
 import { type ConfigFile, configFile, memberSection, sectionAt } from "../schema/schema.ts";
 import type { Issue } from "../schema/schema-keys.ts";
 import {
@@ -134,21 +134,21 @@ export async function readTables(bytes: Uint8Array, path: string, format: Config
 }
 
 /** `file`: the typed content, null if the tables do not match the schema. `findings`: at most one for each key. */
-export function checkTables(value: unknown, place: ConfigPlace) {
+export function checkTables(value: unknown, homeContext: HomeContext) {
   const issues: Issue[] = [];
   const file = configFile.read(value, [], issues);
   const ofValues = valueFindings(value, issues, 5 * MISTAKE_LIMIT);
-  const findings = firstOfEachKey([...ofValues, ...ruleFindings(value, place)]);
+  const findings = firstOfEachKey([...ofValues, ...ruleFindings(value, homeContext)]);
   return { file: issues.length === 0 ? file : null, findings };
 }
 
 export function engineOf(
   file: ConfigFile,
   path: string,
-  place: ConfigPlace,
+  homeContext: HomeContext,
 ): Pick<ConfigSnapshot, "config" | "warnings"> {
-  const config = engineConfig(file, place);
-  const guarded = { homes: [place.home], configs: [path], userHome: place.userHome };
+  const config = engineConfig(file, homeContext);
+  const guarded = { homes: [homeContext.home], configs: [path], userHome: homeContext.userHome };
   const warnings = [
     ...configWarnings(file, config),
     ...reachWarnings(config.backends, guarded),
@@ -164,20 +164,20 @@ export function engineOf(
 export async function parseConfig(
   bytes: Uint8Array,
   path: string,
-  place: ConfigPlace,
+  homeContext: HomeContext,
 ): Promise<LoadedConfig> {
   const format: ConfigFormat = configFormat(path);
   const read = await readTables(bytes, path, format);
   if (!read.ok) return read;
   const { text, parsed } = read;
-  const checked = checkTables(read.value, place);
+  const checked = checkTables(read.value, homeContext);
   // If a part of the text could not be read, mistakes about missing keys are dropped: the keys may be in that
   // part.
   const findings = checked.findings.filter(({ found, restsOnAbsence }) => {
     return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
   });
   if (checked.file !== null && findings.length === 0 && parsed.syntax.length === 0) {
-    const snapshot = { path, sha256: sha256Of(bytes), format, ...engineOf(checked.file, path, place) };
+    const snapshot = { path, sha256: sha256Of(bytes), format, ...engineOf(checked.file, path, homeContext) };
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }
   return { ok: false, mistakes: await placeMistakes({ path, text, parsed, findings }) };
@@ -229,7 +229,7 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
 /** Reads the file as `readConfigBytes` does, if its disk answers; null if there is no file. */
 export async function readConfigIfPresent(path: string): Promise<Uint8Array | null> {
   try {
-    await requireAnswer(path);
+    await requireResponsiveDisk(path);
     return await readConfigBytes(path);
   } catch (error) {
     if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
@@ -238,9 +238,9 @@ export async function readConfigIfPresent(path: string): Promise<Uint8Array | nu
 }
 
 /** Reads and checks a configuration. Mistakes are a result; an unreadable file rejects with `config_unreadable`. */
-export async function loadConfig(path: string, place: ConfigPlace): Promise<LoadedConfig> {
-  await requireAnswer(path);
-  return parseConfig(await readConfigBytes(path), path, place);
+export async function loadConfig(path: string, homeContext: HomeContext): Promise<LoadedConfig> {
+  await requireResponsiveDisk(path);
+  return parseConfig(await readConfigBytes(path), path, homeContext);
 }
 
 /**

@@ -3,7 +3,7 @@ import { nasKeys } from "../schema/share-schema.ts";
 import { HOST_EXPECTED } from "../values/host.ts";
 import { type Finding, type KeyPath, namesHint, pathText, quoted } from "../values/mistakes.ts";
 import { valueAt } from "../values/table.ts";
-import { asTable, indexedTables, listIn, missing, type Table, unmatched } from "./tables.ts";
+import { asTable, indexedTables, listIn, missingKey, type Table, unmatched } from "./tables.ts";
 
 const KEYS = Object.keys(nasKeys);
 
@@ -41,7 +41,7 @@ export function nasFindings(
     const at = ["nas", name];
     const hint = "one address is enough; `thunderbolt_host` is the one over a faster cable";
     const hasHost = nas["thunderbolt_host"] !== undefined || nas["fallback_host"] !== undefined;
-    return hasHost ? routeFindings(nas, at) : [missing([...at, "fallback_host"], HOST_EXPECTED, hint)];
+    return hasHost ? routeFindings(nas, at) : [missingKey([...at, "fallback_host"], HOST_EXPECTED, hint)];
   });
   const ofShares = indexedTables(listIn(file, "shares")).flatMap(([index, share]) => {
     const path = nasOf(share);

@@ -1,11 +1,11 @@
 // Normalizes the values of the gateway's sections for the engine, and collects warnings.
 import { join } from "node:path";
 import { type DeclaredBackend, withDefaults } from "../backend-defaults.ts";
+import type { HomeContext } from "../home-context.ts";
 import { BURST_SECONDS, type LimitsConfig, type PrincipalLimits } from "../limits.ts";
 import { literalVariables } from "../literal-secrets.ts";
-import type { ConfigPlace } from "../locate.ts";
+import type { Normalized } from "../schema/normalized.ts";
 import type { BackendFile, ConfigFile, configFile } from "../schema/schema.ts";
-import type { Settled } from "../schema/settled.ts";
 import { CLIENT_FOLDER } from "../schema/value-types.ts";
 import type {
   AuditConfig,
@@ -25,7 +25,7 @@ import { requirementOf } from "../values/requirement.ts";
 import { isLiteral, storedParts } from "../values/secret-text.ts";
 import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 
-type SettledFile = Settled<typeof configFile.keys>;
+type SettledFile = Normalized<typeof configFile.keys>;
 type SettledBackend = SettledFile["backends"][string];
 type SettledLimits = SettledFile["limits"];
 /** The keys that backends and routes have in common. */
@@ -37,7 +37,7 @@ const NO_CLIENT = "no-client";
 function connection(
   { command, args, env, cwd: own, sandbox, url, headers, auth }: Server,
   { protocol, folders }: Pick<SettledBackend, "protocol" | "folders">,
-  { userHome, home }: ConfigPlace,
+  { userHome, home }: HomeContext,
 ): StdioConnection | HttpConnection {
   const spoken = protocol === "auto" ? {} : { protocol };
   // Without `command` there is a `url`: the rules refuse a backend that has neither, or whose `type`
@@ -72,29 +72,29 @@ function storedIn(key: string, texts: readonly string[]): Pick<StdioConnection, 
   return references.length === 0 ? {} : { stored: { [key]: references } };
 }
 
-function declaredBackend(name: string, backend: SettledBackend, place: ConfigPlace): DeclaredBackend {
+function declaredBackend(name: string, backend: SettledBackend, homeContext: HomeContext): DeclaredBackend {
   const { routes: _routes, timeouts, requires, ...others } = backend;
   // The keys of the connection are split from the backend's own keys.
   const { type, command, args, env, cwd, sandbox, url, headers, auth, protocol, ...own } = others;
   const routes = backend.routes.map((route, index) => ({
     name: route.name ?? `${index + 1}`,
-    connection: connection(route, backend, place),
+    connection: connection(route, backend, homeContext),
   }));
   const { capFetchMs: listMs, ...waits } = timeouts;
   return {
     ...own,
     name,
-    connection: routes[0]?.connection ?? connection(backend, backend, place),
+    connection: routes[0]?.connection ?? connection(backend, backend, homeContext),
     ...(routes.length === 0 ? {} : { routes }),
     timeouts: { ...waits, listMs },
     requires: requires.map(requirementOf),
   };
 }
 
-function engineAudit(file: SettledFile["audit"], place: ConfigPlace): AuditConfig | null {
+function engineAudit(file: SettledFile["audit"], homeContext: HomeContext): AuditConfig | null {
   if (file === null || !file.enabled) return null;
   const { enabled: _, arguments: includeArguments, ...given } = file;
-  return { ...given, path: given.path ?? defaultAuditPath(place), includeArguments };
+  return { ...given, path: given.path ?? defaultAuditPath(homeContext), includeArguments };
 }
 
 /** The settings of telemetry; null: it neither sends data nor serves `/metrics`. */
@@ -103,22 +103,22 @@ function engineTelemetry(file: SettledFile["telemetry"]): TelemetryConfig | null
   return { ...file, endpoint: file.endpoint?.replace(/\/$/, "") ?? null };
 }
 
-export function defaultAuditPath({ home }: Pick<ConfigPlace, "home">): string {
+export function defaultAuditPath({ home }: Pick<HomeContext, "home">): string {
   return join(home, "audit.jsonl");
 }
 
 /** The gateway's sections whose form differs from that in the file. */
 export function gatewayConfig(
   file: SettledFile,
-  place: ConfigPlace,
+  homeContext: HomeContext,
 ): Pick<MountaineerConfig, "backends" | "incomingAuth" | "limits" | "audit" | "telemetry" | "groups"> {
   return {
     backends: Object.entries(file.backends).map(([name, backend]) =>
-      withDefaults(declaredBackend(name, backend, place), file.backendDefaults),
+      withDefaults(declaredBackend(name, backend, homeContext), file.backendDefaults),
     ),
-    incomingAuth: incomingAuthConfig(file.incomingAuth, place),
+    incomingAuth: incomingAuthConfig(file.incomingAuth, homeContext),
     limits: limitsConfig(file.limits),
-    audit: engineAudit(file.audit, place),
+    audit: engineAudit(file.audit, homeContext),
     telemetry: engineTelemetry(file.telemetry),
     groups: Object.entries(file.groups).map(([name, group]) => ({ name, ...group })),
   };
@@ -211,18 +211,18 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
 /** The user who signs in with the single `token` of `[incoming_auth]`. */
 const LOCAL_USER = { name: "local", roles: ["local"] } as const;
 
-function incomingAuthConfig(file: SettledFile["incomingAuth"], place: ConfigPlace): IncomingAuthConfig {
+function incomingAuthConfig(file: SettledFile["incomingAuth"], homeContext: HomeContext): IncomingAuthConfig {
   const { type, token, users: named, issuer, algorithms, jwks, ...given } = file;
   if (type === "anonymous") return { type };
   const users = token === null ? named : [{ ...LOCAL_USER, token }, ...named];
   if (type === "local") return { type, users };
-  const keys = keysPlace(type, jwks ?? "", place);
+  const keys = keysPlace(type, jwks ?? "", homeContext);
   // The issuer is never empty here: the rules refuse a file without one.
   const tokens = { ...given, issuer: issuer ?? "", algorithms: algorithms ?? SIGNING_ALGORITHMS, keys };
   return { type, users, tokens };
 }
 
-function keysPlace(type: "jwt" | "oidc", jwks: string, { userHome }: ConfigPlace): SigningKeysPlace {
+function keysPlace(type: "jwt" | "oidc", jwks: string, { userHome }: HomeContext): SigningKeysPlace {
   if (type === "oidc") return { kind: "discovery" };
   if (isKeysAddress(jwks)) return { kind: "address", url: jwks };
   return { kind: "file", path: expandPath(jwks, userHome) };

@@ -1,9 +1,9 @@
 // Normalizes the file's values for the engine: camelCase, milliseconds, absolute paths.
 import { join } from "node:path";
 import { STORED_FORM } from "../../secrets/reference.ts";
-import type { ConfigPlace } from "../locate.ts";
+import type { HomeContext } from "../home-context.ts";
+import { type Normalized, normalized } from "../schema/normalized.ts";
 import { type ConfigFile, configFile } from "../schema/schema.ts";
-import { type Settled, settled } from "../schema/settled.ts";
 import type { ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
 import { SMB_PORT } from "../values/host-text.ts";
 import { DEFAULT_ACCESS } from "../values/mount-access.ts";
@@ -11,12 +11,15 @@ import { RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot, expandPath } from "../values/paths.ts";
 import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
 
-type SettledFile = Settled<typeof configFile.keys>;
+type SettledFile = Normalized<typeof configFile.keys>;
 type SettledShare = SettledFile["shares"][number];
 
-function driverOf({ driver, thunderboltPath }: SettledShare, place: ConfigPlace): ShareConfig["driver"] {
+function driverOf(
+  { driver, thunderboltPath }: SettledShare,
+  homeContext: HomeContext,
+): ShareConfig["driver"] {
   if (driver !== "auto") return driver;
-  return thunderboltPath === null ? (place.smbDriver ?? "rclone") : "local";
+  return thunderboltPath === null ? (homeContext.smbDriver ?? "rclone") : "local";
 }
 
 function route(
@@ -27,7 +30,11 @@ function route(
   return { host: address?.host ?? null, port: address?.port ?? SMB_PORT, interfaceName, folder };
 }
 
-function engineShare(share: SettledShare, global: SettledFile["global"], place: ConfigPlace): ShareConfig {
+function engineShare(
+  share: SettledShare,
+  global: SettledFile["global"],
+  homeContext: HomeContext,
+): ShareConfig {
   const { name, password, wake, onlyOn, allowOther, fileMode, folderMode } = share;
   const isDefault = [allowOther, fileMode, folderMode].every((value) => value === null);
   const access = {
@@ -38,9 +45,9 @@ function engineShare(share: SettledShare, global: SettledFile["global"], place: 
   return {
     name,
     shareName: share.shareName ?? name,
-    username: share.username ?? place.userName,
+    username: share.username ?? homeContext.userName,
     password,
-    driver: driverOf(share, place),
+    driver: driverOf(share, homeContext),
     carry: share.carry ?? global.carry,
     wake,
     access: isDefault ? null : access,
@@ -52,20 +59,20 @@ function engineShare(share: SettledShare, global: SettledFile["global"], place: 
   };
 }
 
-export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
-  const whole = settled(configFile.keys, file, place.userHome);
+export function engineConfig(file: ConfigFile, homeContext: HomeContext): MountaineerConfig {
+  const whole = normalized(configFile.keys, file, homeContext.userHome);
   const { nas, ...given } = whole;
   const { global, shares, aliases } = given;
   const onNas = Object.keys(nas).map((name) => {
     return [name, shares.filter((share) => share.nas === name).map((share) => share.name)] as const;
   });
-  const sharesRoot = global.sharesRoot ?? expandPath(defaultSharesRoot(place), place.userHome);
+  const sharesRoot = global.sharesRoot ?? expandPath(defaultSharesRoot(homeContext), homeContext.userHome);
   return {
     ...given,
-    ...gatewayConfig(whole, place),
-    global: { ...global, sharesRoot, mountRoot: global.mountRoot ?? place.defaultMountRoot },
+    ...gatewayConfig(whole, homeContext),
+    global: { ...global, sharesRoot, mountRoot: global.mountRoot ?? homeContext.defaultMountRoot },
     // Whoever uses the configuration sees each share with the hosts and the login of its NAS.
-    shares: shares.map((share) => engineShare({ ...share, ...nas[share.nas ?? ""] }, global, place)),
+    shares: shares.map((share) => engineShare({ ...share, ...nas[share.nas ?? ""] }, global, homeContext)),
     ...(onNas.length === 0 ? {} : { nas: Object.fromEntries(onNas) }),
     aliases: aliases.map((alias) => ({
       ...alias,
@@ -75,8 +82,8 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
 }
 
 /** The configuration of an empty file. */
-export function blankConfig(place: ConfigPlace): MountaineerConfig {
-  return engineConfig(configFile.read({}, [], []), place);
+export function emptyConfig(homeContext: HomeContext): MountaineerConfig {
+  return engineConfig(configFile.read({}, [], []), homeContext);
 }
 
 const SMB_ONLY = ["username", "password", "share_name"] as const;

@@ -20,14 +20,14 @@ import { atNas, nasFindings, withNas } from "./nas-rules.ts";
 import {
   asTable,
   indexedTables,
+  invalidValue,
   listIn,
-  missing,
+  missingKey,
   pathOf,
-  type RulePlace,
+  type RuleContext,
   repeatFindings,
   rootsOf,
   type Table,
-  wrong,
 } from "./tables.ts";
 
 type RouteKeys = { readonly host: string; readonly path: string };
@@ -53,13 +53,13 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
     ((share["driver"] === undefined || share["driver"] === "auto") && paths > 0);
   if (!isLocal && hosts === 0 && !has("nas")) {
     const hint = "one address is enough; `thunderbolt_host` is the one over a faster cable";
-    findings.push(missing([...at, "fallback_host"], HOST_EXPECTED, hint));
+    findings.push(missingKey([...at, "fallback_host"], HOST_EXPECTED, hint));
   }
   for (const { host, path } of ROUTES) {
     if (isLocal && hosts === 1 && !has(host))
-      findings.push(missing([...at, host], HOST_EXPECTED, "give both hosts, or none"));
+      findings.push(missingKey([...at, host], HOST_EXPECTED, "give both hosts, or none"));
     if (isLocal && !has(path))
-      findings.push(missing([...at, path], PATH_EXPECTED, "driver `local` needs both paths"));
+      findings.push(missingKey([...at, path], PATH_EXPECTED, "driver `local` needs both paths"));
     if (!isLocal && has(path)) {
       const hint = 'remove it, or set `driver` to "local"';
       const found = `a path with driver \`${share["driver"]}\``;
@@ -70,19 +70,19 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
 }
 
 /** The two routes of one share, or of a NAS, must differ. */
-function routeFindings(share: Table, at: KeyPath, place: RulePlace): Finding[] {
+function routeFindings(share: Table, at: KeyPath, context: RuleContext): Finding[] {
   const findings: Finding[] = [];
   const tb = readHost(share["thunderbolt_host"]);
   const fallback = readHost(share["fallback_host"]);
   if (tb !== null && fallback !== null && hostKey(tb) === hostKey(fallback)) {
     const found = `the same host and port as \`thunderbolt_host\` (${hostText(tb)})`;
     const hint = "each route has an address of its own on the server";
-    findings.push(wrong([...at, "fallback_host"], found, "another host or port", hint));
+    findings.push(invalidValue([...at, "fallback_host"], found, "another host or port", hint));
   }
-  const tbPath = pathOf(share["thunderbolt_path"], place);
-  if (tbPath !== null && tbPath === pathOf(share["fallback_path"], place)) {
+  const tbPath = pathOf(share["thunderbolt_path"], context);
+  if (tbPath !== null && tbPath === pathOf(share["fallback_path"], context)) {
     const found = "the same folder as `thunderbolt_path`";
-    findings.push(wrong([...at, "fallback_path"], found, "another folder"));
+    findings.push(invalidValue([...at, "fallback_path"], found, "another folder"));
   }
   return findings;
 }
@@ -93,7 +93,7 @@ function serverNameFindings(share: Table, at: KeyPath): Finding[] {
   const reading = parseServerShareName(name);
   if (reading.ok) return [];
   const hint = "give `share_name`: without it, `name` is also what the server is asked for";
-  return [wrong([...at, "name"], describeServerShare(name), reading.expected, hint)];
+  return [invalidValue([...at, "name"], describeServerShare(name), reading.expected, hint)];
 }
 
 type Shares = readonly (readonly [index: number, share: Table])[];
@@ -105,7 +105,7 @@ function nameFindings(shares: Shares): Finding[] {
     ([, { name }]) => (typeof name === "string" ? nameKey(name) : null),
     ([index], [first]) => {
       const found = `the name of ${pathText(["shares", first])} (letter case does not count)`;
-      return wrong(["shares", index, "name"], found, "a name of its own");
+      return invalidValue(["shares", index, "name"], found, "a name of its own");
     },
   );
 }
@@ -131,21 +131,21 @@ function sourceFindings(shares: Shares): Finding[] {
       const name = /[@:]/.test(serverName) ? "the same share" : `the share ${quoted(serverName)}`;
       const found = `${name} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
       const hint = "one share of a server is mounted once; another `share_name` may be meant";
-      return [wrong(["shares", index, host], found, "another host or `share_name`", hint)];
+      return [invalidValue(["shares", index, host], found, "another host or `share_name`", hint)];
     });
     return repeated.slice(0, 1);
   });
 }
 
 /** Links and mounts must not be inside each other. */
-function rootFindings(file: Table, shares: Shares, place: RulePlace): Finding[] {
-  const { sharesRoot, mountRoot } = rootsOf(file, place);
+function rootFindings(file: Table, shares: Shares, context: RuleContext): Finding[] {
+  const { sharesRoot, mountRoot } = rootsOf(file, context);
   if (sharesRoot === null || mountRoot === null) return [];
   if (sharesRoot === mountRoot) {
     const key = asTable(file["global"])?.["mount_root"] === undefined ? "shares_root" : "mount_root";
     const found = `the folder of \`${key === "mount_root" ? "shares_root" : "mount_root"}\``;
     const hint = "one holds the mounts, the other the links to them";
-    return [wrong(["global", key], found, "a folder of its own", hint)];
+    return [invalidValue(["global", key], found, "a folder of its own", hint)];
   }
   const findings: Finding[] = [];
   for (const [index, { name }] of shares) {
@@ -154,7 +154,7 @@ function rootFindings(file: Table, shares: Shares, place: RulePlace): Finding[] 
     const mount = `${mountRoot}/${name}`;
     if (!isWithin(mountRoot, link) && !isWithin(sharesRoot, mount)) continue;
     const found = `${describeValue(name)}, whose place holds ${isWithin(mountRoot, link) ? "`mount_root`" : "`shares_root`"}`;
-    findings.push(wrong(["shares", index, "name"], found, "another name"));
+    findings.push(invalidValue(["shares", index, "name"], found, "another name"));
   }
   return findings;
 }
@@ -163,7 +163,7 @@ function rootFindings(file: Table, shares: Shares, place: RulePlace): Finding[] 
  * Returns all mistakes in how keys are combined. `file`: the parser's values; empty sections and values of wrong
  * types are skipped.
  */
-export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
+export function ruleFindings(file: unknown, context: RuleContext): Finding[] {
   const table = asTable(file) ?? {};
   const shares = indexedTables(listIn(table, "shares"));
   const whole = shares.map(([index, share]) => [index, withNas(share, table)] as const);
@@ -172,17 +172,17 @@ export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
     ...sourceFindings(whole),
   ];
   return [
-    ...rootFindings(table, shares, place),
+    ...rootFindings(table, shares, context),
     ...shares.flatMap(([index, share]) => {
       const at: KeyPath = ["shares", index];
-      return [...routeFindings(share, at, place), ...serverNameFindings(share, at)];
+      return [...routeFindings(share, at, context), ...serverNameFindings(share, at)];
     }),
     ...nameFindings(shares),
     ...ofWhole.map((finding) => atNas(finding, table)),
-    ...nasFindings(table, (nas, at) => routeFindings(nas, at, place)),
-    ...aliasFindings(table, place),
-    ...gatewayFindings(table, place),
-    ...fleetFindings(table, place),
+    ...nasFindings(table, (nas, at) => routeFindings(nas, at, context)),
+    ...aliasFindings(table, context),
+    ...gatewayFindings(table, context),
+    ...fleetFindings(table, context),
     ...requiresFindings(table),
   ];
 }

@@ -1,12 +1,12 @@
 // Reads tables of a file that is not checked yet.
-import type { ConfigPlace } from "../locate.ts";
+import type { HomeContext } from "../home-context.ts";
 import { type Finding, type KeyPath, MISSING } from "../values/mistakes.ts";
 import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../values/paths.ts";
 import { isTable } from "../values/table.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 
-export type RulePlace = Pick<ConfigPlace, "home" | "userHome" | "defaultMountRoot" | "hasSandbox">;
+export type RuleContext = Pick<HomeContext, "home" | "userHome" | "defaultMountRoot" | "hasSandbox">;
 
 export function asTable(value: unknown): Table | null {
   return isTable(value) ? value : null;
@@ -52,43 +52,48 @@ export function repeatFindings<T>(
 }
 
 /** The mistake of a required key that is missing. */
-export function missing(path: KeyPath, expected: string, hint: string | null = null): Finding {
+export function missingKey(path: KeyPath, expected: string, hint: string | null = null): Finding {
   return { path, at: "key", found: MISSING, expected, hint };
 }
 
 /** The mistake of a value that contradicts other values. */
-export function wrong(path: KeyPath, found: string, expected: string, hint: string | null = null): Finding {
+export function invalidValue(
+  path: KeyPath,
+  found: string,
+  expected: string,
+  hint: string | null = null,
+): Finding {
   return { path, at: "value", found, expected, hint };
 }
 
 /** The mistake of a key that must be absent beside other keys. */
-export function surplus(path: KeyPath, found: string, hint: string): Finding {
+export function unexpectedKey(path: KeyPath, found: string, hint: string): Finding {
   return { path, at: "key", found, expected: `no \`${path.at(-1)}\``, hint };
 }
 
 /**
- * A mistake as from `wrong`. It is dropped if a part of the text could not be read, because that part could
+ * A mistake as from `invalidValue`. It is dropped if a part of the text could not be read, because that part could
  * resolve it.
  */
-export function unmatched(...mistake: Parameters<typeof wrong>): Finding {
-  return { ...wrong(...mistake), restsOnAbsence: true };
+export function unmatched(...mistake: Parameters<typeof invalidValue>): Finding {
+  return { ...invalidValue(...mistake), restsOnAbsence: true };
 }
 
 /** Returns the absolute path that the text stands for; null if the text is no path. */
-export function pathOf(text: unknown, { userHome }: Pick<RulePlace, "userHome">): string | null {
+export function pathOf(text: unknown, { userHome }: Pick<RuleContext, "userHome">): string | null {
   return typeof text === "string" && parsePath(text).ok ? expandPath(text, userHome) : null;
 }
 
 /** The folders of links and of mounts, as absolute paths; null if the value in the file is no path. */
-export function rootsOf(file: Table, place: RulePlace) {
+export function rootsOf(file: Table, context: RuleContext) {
   const global = asTable(file["global"]) ?? {};
   return {
-    sharesRoot: pathOf(global["shares_root"] ?? defaultSharesRoot(place), place),
-    mountRoot: pathOf(global["mount_root"] ?? place.defaultMountRoot, place),
+    sharesRoot: pathOf(global["shares_root"] ?? defaultSharesRoot(context), context),
+    mountRoot: pathOf(global["mount_root"] ?? context.defaultMountRoot, context),
   };
 }
 
 /** Whether an absolute path is in one of the folders in which the configuration mounts or links shares. */
-export function isOnShare(path: string, file: Table, place: RulePlace): boolean {
-  return Object.values(rootsOf(file, place)).some((root) => root !== null && isWithin(path, root));
+export function isOnShare(path: string, file: Table, context: RuleContext): boolean {
+  return Object.values(rootsOf(file, context)).some((root) => root !== null && isWithin(path, root));
 }

@@ -3,7 +3,7 @@
 import { parse, TomlError } from "smol-toml";
 import type { AST } from "toml-eslint-parser";
 import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
-import { childPlace, createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
+import { childPosition, createPositionTree, type PositionTree, treeLocator } from "./position-tree.ts";
 import { type Locator, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
 
 const DEEPEST_NESTING = 64;
@@ -127,27 +127,27 @@ function withoutMistake(text: string, offset: number, redefined: boolean): strin
   return blank(text, start, next === null ? text.length : end + next.index);
 }
 
-function addContent(tree: PlaceTree, node: AST.TOMLContentNode): void {
+function addContent(tree: PositionTree, node: AST.TOMLContentNode): void {
   if (node.type === "TOMLArray") {
     for (const [index, element] of node.elements.entries()) {
-      addContent(childPlace(tree, index, element.range[0], element.range[0]), element);
+      addContent(childPosition(tree, index, element.range[0], element.range[0]), element);
     }
   } else if (node.type === "TOMLInlineTable") {
     for (const entry of node.body) addEntry(tree, entry);
   }
 }
 
-function addEntry(table: PlaceTree, entry: AST.TOMLKeyValue): void {
+function addEntry(table: PositionTree, entry: AST.TOMLKeyValue): void {
   let place = table;
   for (const key of entry.key.keys) {
     const name = key.type === "TOMLBare" ? key.name : key.value;
-    place = childPlace(place, name, key.range[0], entry.value.range[0]);
+    place = childPosition(place, name, key.range[0], entry.value.range[0]);
   }
   addContent(place, entry.value);
 }
 
-function buildTree(program: AST.TOMLProgram): PlaceTree {
-  const root = createPlaceTree(0, 0);
+function buildTree(program: AST.TOMLProgram): PositionTree {
+  const root = createPositionTree(0, 0);
   for (const node of program.body[0].body) {
     if (node.type === "TOMLKeyValue") {
       addEntry(root, node);
@@ -155,7 +155,7 @@ function buildTree(program: AST.TOMLProgram): PlaceTree {
     }
     const offset = node.key.range[0];
     let place = root;
-    for (const segment of node.resolvedKey) place = childPlace(place, segment, offset, offset);
+    for (const segment of node.resolvedKey) place = childPosition(place, segment, offset, offset);
     for (const entry of node.body) addEntry(place, entry);
   }
   return root;

@@ -1,7 +1,7 @@
 // Mistakes in single keys and values: the schema's issues, in words for people.
 import { closestWord } from "../../runtime/text/suggest.ts";
 import {
-  ANY_PLACE,
+  ANY_INDEX,
   knownKeys,
   memberSection,
   SECTIONS,
@@ -116,7 +116,7 @@ function sectionFinding(root: unknown, path: KeyPath): Finding {
   const found = describeKind(valueAt(root, path));
   const members = memberSection(path);
   if (members !== null) {
-    const kind = members.pattern.at(-1) === ANY_PLACE ? "list" : "table";
+    const kind = members.pattern.at(-1) === ANY_INDEX ? "list" : "table";
     const hint = Object.hasOwn(MEMBER_HINTS, members.name) ? (MEMBER_HINTS[members.name] ?? null) : null;
     return { path, at: "key", found, expected: `a ${kind} of ${members.members}`, hint };
   }

@@ -2,7 +2,7 @@
 import type { Alias, Document, DocumentOptions, Node, Pair, ParseOptions, YAMLMap, YAMLSeq } from "yaml";
 import type { KeyPath } from "../values/mistakes.ts";
 import { define, emptyTable } from "../values/table.ts";
-import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
+import { createPositionTree, type PositionTree, treeLocator } from "./position-tree.ts";
 import type { ParsedText, SyntaxFinding } from "./source-text.ts";
 
 const DEEPEST_NESTING = 64;
@@ -63,7 +63,7 @@ function limitReached(
 
 interface Reading {
   readonly value: unknown;
-  readonly tree: PlaceTree;
+  readonly tree: PositionTree;
 }
 
 function keyText(yaml: YamlLibrary, key: unknown): string | null {
@@ -81,7 +81,7 @@ function mergeSources({ value, tree }: Reading): Reading[] {
 }
 
 /** Adds the keys that the target lacks; false: the source is not a mapping. */
-function mergeInto(target: Record<string, unknown>, tree: PlaceTree, source: Reading): boolean {
+function mergeInto(target: Record<string, unknown>, tree: PositionTree, source: Reading): boolean {
   if (typeof source.value !== "object" || source.value === null || Array.isArray(source.value)) return false;
   for (const [key, value] of Object.entries(source.value)) {
     if (Object.hasOwn(target, key)) continue;
@@ -121,11 +121,11 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
       return reading;
     }
     wrong(offset, path, "an alias to nothing", "an anchor of that name before it");
-    return { value: undefined, tree: createPlaceTree(offset, offset) };
+    return { value: undefined, tree: createPositionTree(offset, offset) };
   }
 
   function readSequence(sequence: YAMLSeq, offset: number, depth: number, path: KeyPath): Reading {
-    const tree = createPlaceTree(offset, offset);
+    const tree = createPositionTree(offset, offset);
     const value = sequence.items.map((item, index) => {
       const reading = read(item, offset, depth + 1, [...path, index]);
       tree.children.set(index, reading.tree);
@@ -136,7 +136,7 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
 
   function readMapping(mapping: YAMLMap, offset: number, depth: number, path: KeyPath): Reading {
     const value = emptyTable();
-    const tree = createPlaceTree(offset, offset);
+    const tree = createPositionTree(offset, offset);
     const merges: Pair[] = [];
     for (const pair of mapping.items) {
       const keyOffset = offsetOf(pair.key, offset);
@@ -174,11 +174,11 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
   function read(node: unknown, around: number, depth: number, path: KeyPath): Reading {
     const offset = offsetOf(node, around);
     enter(yaml.isNode(node) ? node : null, offset, depth);
-    if (!yaml.isNode(node)) return { value: null, tree: createPlaceTree(offset, offset) };
+    if (!yaml.isNode(node)) return { value: null, tree: createPositionTree(offset, offset) };
     if (yaml.isAlias(node)) return readAlias(node, depth + 1, path);
     // A node that is read again through an alias must not hide a newer anchor of the same name.
     if (node.anchor !== undefined && followed === 0) anchors.set(node.anchor, node);
-    if (yaml.isScalar(node)) return { value: node.value, tree: createPlaceTree(offset, offset) };
+    if (yaml.isScalar(node)) return { value: node.value, tree: createPositionTree(offset, offset) };
     open.add(node);
     const reading = yaml.isMap(node)
       ? readMapping(node, offset, depth, path)
@@ -273,6 +273,6 @@ export async function parseYaml(text: string): Promise<ParsedText> {
 }
 
 function rejected(syntax: readonly SyntaxFinding[]): ParsedText {
-  const tree = createPlaceTree(0, 0);
+  const tree = createPositionTree(0, 0);
   return { value: {}, syntax, incomplete: syntax.length > 0, locate: async () => treeLocator(tree) };
 }

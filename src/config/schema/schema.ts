@@ -8,10 +8,10 @@ import { fleetKeys } from "./fleet-schema.ts";
 import { auditKeys, backendKeys, conflictKeys, serverKeys } from "./gateway-schema.ts";
 import { incomingAuthKeys } from "./incoming-auth-schema.ts";
 import { limitsKeys } from "./limits-schema.ts";
+import { camelCase } from "./normalized.ts";
 import { authorizationKeys } from "./policy-schema.ts";
 import { choiceKey, type Key, type KeyDoc, numberKey, type OutOf, titled, toggleKey } from "./schema-keys.ts";
 import { scriptsKeys } from "./scripts-schema.ts";
-import { camelCase } from "./settled.ts";
 import { aliasKeys, globalKeys, nasKeys, shareKeys } from "./share-schema.ts";
 import { listOf, type Members, named, optionalTable, orAbsent, type Place, table } from "./tables.ts";
 import { telemetryKeys } from "./telemetry-schema.ts";
@@ -202,7 +202,7 @@ export type BackendFile = ConfigFile["backends"][string];
 /** In a pattern, any name that people choose. */
 export const ANY_NAME = "*";
 /** In a pattern, any index in a list. */
-export const ANY_PLACE = "#";
+export const ANY_INDEX = "#";
 
 /** One table of the file: its purpose, how its header is written, and its keys. */
 export interface SectionDoc {
@@ -227,10 +227,10 @@ export interface SectionDoc {
 
 /** The header of the pattern, as it would be written: `[backends.NAME]`, `[[shares]]`. */
 function headerOf(pattern: readonly string[]): string {
-  const names = pattern.filter((segment) => segment !== ANY_PLACE);
+  const names = pattern.filter((segment) => segment !== ANY_INDEX);
   const placeholder = pattern[0] === "backends" ? ["NAME", "TOOL"] : [];
   const dotted = names.map((name) => (name === ANY_NAME ? (placeholder.shift() ?? "NAME") : name)).join(".");
-  return pattern.at(-1) === ANY_PLACE ? `[[${dotted}]]` : `[${dotted}]`;
+  return pattern.at(-1) === ANY_INDEX ? `[[${dotted}]]` : `[${dotted}]`;
 }
 
 /** Returns the sections of the table at `pattern` and of all tables below it. */
@@ -240,10 +240,10 @@ function sectionsAt(pattern: readonly string[], place: Place, members: string | 
       return [];
     case "list":
     case "named":
-      return sectionsAt([...pattern, place.kind === "list" ? ANY_PLACE : ANY_NAME], place.table, place.noun);
+      return sectionsAt([...pattern, place.kind === "list" ? ANY_INDEX : ANY_NAME], place.table, place.noun);
   }
   const below: Members = place.kind === "table" ? place.keys : {};
-  const name = pattern.filter((segment) => segment !== ANY_NAME && segment !== ANY_PLACE).join(".");
+  const name = pattern.filter((segment) => segment !== ANY_NAME && segment !== ANY_INDEX).join(".");
   const keyNamed = (wanted: string): Key<unknown> => {
     const key = place.kind === "open" ? place.key : below[wanted];
     if (key?.kind !== "key") throw new TypeError(`${name} has no key ${wanted}`);
@@ -281,7 +281,7 @@ export const OPEN_TABLES: ReadonlySet<string> = new Set(
 function fits(pattern: readonly string[], path: KeyPath, isPerson: boolean): boolean {
   return pattern.every((expected, index) => {
     const segment = path[index];
-    if (expected === ANY_PLACE)
+    if (expected === ANY_INDEX)
       return typeof segment === "number" || (isPerson && typeof segment === "string");
     if (expected === ANY_NAME) return typeof segment === "string";
     return segment === expected;

@@ -1,21 +1,21 @@
 // Answers the requests to read and edit configurations, in the process that was started for them.
-import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { untilWritten } from "../../runtime/files/open-writer.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { requireAnswer } from "../../runtime/process/answering-disk.ts";
-import { askedEdit } from "../edit/key-path.ts";
+import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
+import { requestedEdit } from "../edit/key-path.ts";
 import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
 import { writeStarter } from "../edit/starter.ts";
-import { whyHeld } from "../history/held-file.ts";
+import { whySuspect } from "../history/suspect-file.ts";
 import { layerMistakes, parseLayered } from "../layer/parse-layered.ts";
 import { readConfigBytes } from "../read/load.ts";
-import type { ApartReply, ApartRequest } from "./apart-messages.ts";
+import type { WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
 /** Longest wait for another program, ms: a request must be answered within 10 s. */
 const MOST_MS = 3_000;
 
 /** Answers a request; a failure is an answer, too. Never rejects. */
-export async function answerRequest(request: ApartRequest): Promise<ApartReply> {
+export async function answerRequest(request: WorkerRequest): Promise<WorkerReply> {
   try {
     return await perform(request);
   } catch (error) {
@@ -26,32 +26,33 @@ export async function answerRequest(request: ApartRequest): Promise<ApartReply> 
   }
 }
 
-async function perform(request: ApartRequest): Promise<ApartReply> {
-  const { path, place, layer = null } = request;
+async function perform(request: WorkerRequest): Promise<WorkerReply> {
+  const { path, homeContext, layer = null } = request;
   switch (request.kind) {
     case "load": {
       const { content, writeStarter: wanted, inode } = request;
       const starterWritten = wanted && !(await writeStarter(path)).existed;
       const given = content === null ? null : Buffer.from(content, "base64");
-      if (given === null) await requireAnswer(path);
+      if (given === null) await requireResponsiveDisk(path);
       if (inode !== undefined) await untilWritten(path, Math.min(request.waitMs ?? MOST_MS, MOST_MS));
       const bytes = given ?? (await readConfigBytes(path));
-      const now = inode === undefined ? null : await readConfigBytes(path).catch(expecting(isOwnError, null));
+      const now =
+        inode === undefined ? null : await readConfigBytes(path).catch(recoverFrom(isOwnError, null));
       const isStale = now !== null && sha256Of(now) !== sha256Of(bytes);
-      const loaded = await parseLayered(bytes, path, place, layer);
-      const held = inode === undefined ? null : await whyHeld(request, bytes, inode);
-      return { kind: "loaded", loaded, held, isStale, sha256: sha256Of(bytes), starterWritten };
+      const loaded = await parseLayered(bytes, path, homeContext, layer);
+      const suspect = inode === undefined ? null : await whySuspect(request, bytes, inode);
+      return { kind: "loaded", loaded, held: suspect, isStale, sha256: sha256Of(bytes), starterWritten };
     }
     case "edit":
-      return saved(await saveEdit({ ...request, edits: request.edits.map(askedEdit) }));
+      return saved(await saveEdit({ ...request, edits: request.edits.map(requestedEdit) }));
     case "replace":
       return saved(await saveContent({ ...request, bytes: Buffer.from(request.content, "base64") }));
     case "check_layer":
-      return { kind: "checked", mistakes: await layerMistakes(request.text, path, place) };
+      return { kind: "checked", mistakes: await layerMistakes(request.text, path, homeContext) };
   }
 }
 
-function saved(result: SavedConfig): ApartReply {
+function saved(result: SavedConfig): WorkerReply {
   if (!result.ok) return { kind: "saved", saved: result };
   const { bytes, ...rest } = result;
   return { kind: "saved", saved: { ...rest, content: Buffer.from(bytes).toString("base64") } };

@@ -1,11 +1,11 @@
 // A reader process that is started at the first sign of a change, so that its start falls into the debounce time.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { HomeContext } from "../home-context.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
-import type { ConfigPlace } from "../locate.ts";
-import type { ApartRequest, LoadedApart } from "./apart-messages.ts";
-import { askOnce, loadedApart } from "./load-apart.ts";
+import { askOnce, loadedApart } from "./load-in-child.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
+import type { LoadedByWorker, WorkerRequest } from "./worker-messages.ts";
 
 /** How long a reader that was started in advance waits for content after the last sign of a change, ms. */
 const UNUSED_MS = 5_000;
@@ -13,7 +13,7 @@ const UNUSED_MS = 5_000;
 interface ConfigReaderOptions {
   /** Absolute. */
   readonly path: string;
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
   /** The layer whose values the file overrides now. Default: none. */
   readonly layer?: () => ConfigLayer | null;
   readonly clock: Clock;
@@ -23,7 +23,7 @@ interface ConfigReaderOptions {
 
 /** Runs at most one process at a time. An unused process ends 5 s after the last sign of a change. */
 export function createConfigReader(options: ConfigReaderOptions) {
-  const { path, place, clock, layer = () => null, startReader = startReaderProcess } = options;
+  const { path, homeContext, clock, layer = () => null, startReader = startReaderProcess } = options;
   let ahead: ReaderProcess | null = null;
   let unused: Timer | null = null;
   let loading = false;
@@ -55,19 +55,19 @@ export function createConfigReader(options: ConfigReaderOptions) {
       bytes: Uint8Array,
       signal: AbortSignal,
       from: { readonly inode?: string; readonly waitMs?: number } = {},
-    ): Promise<LoadedApart> {
+    ): Promise<LoadedByWorker> {
       loading = true;
       const content = Buffer.from(bytes).toString("base64");
-      const request: ApartRequest = {
+      const request: WorkerRequest = {
         kind: "load",
         path,
-        place,
+        homeContext,
         layer: layer(),
         content,
         writeStarter: false,
         ...from,
       };
-      const ask = async (reader: ReaderProcess): Promise<LoadedApart> =>
+      const ask = async (reader: ReaderProcess): Promise<LoadedByWorker> =>
         loadedApart(await askOnce(reader, request, signal), path);
       try {
         const started = take();

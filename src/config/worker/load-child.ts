@@ -2,10 +2,10 @@
 // on stdout. The process ends when stdin ends.
 import { createInterface } from "node:readline";
 import { answerRequest } from "./answer-request.ts";
-import type { ApartRequest } from "./apart-messages.ts";
+import type { WorkerRequest } from "./worker-messages.ts";
 
 for await (const line of createInterface({ input: process.stdin, terminal: false })) {
   // Only `reader-process.ts` starts this program, with requests of that type.
-  const reply = await answerRequest(JSON.parse(line) as ApartRequest);
+  const reply = await answerRequest(JSON.parse(line) as WorkerRequest);
   process.stdout.write(`${JSON.stringify(reply)}\n`);
 }

@@ -7,7 +7,7 @@ import { runCommand } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { ApartReply, ApartRequest } from "./apart-messages.ts";
+import type { WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
 /** The time limit of an answer, ms: far more than the start of the process and the largest file need. */
 const DEADLINE_MS = 10_000;
@@ -24,7 +24,7 @@ export type ReaderProcess = ReturnType<StartReader>;
 export function startReaderProcess(clock: Clock) {
   const input = new PassThrough();
   const ending = new AbortController();
-  let asked: PromiseWithResolvers<ApartReply> | null = null;
+  let asked: PromiseWithResolvers<WorkerReply> | null = null;
   let isRunning = true;
 
   const end = (): void => {
@@ -33,7 +33,7 @@ export function startReaderProcess(clock: Clock) {
   };
   const heard = (line: string): void => {
     // The assertion holds: the line comes from load-child.ts, the other half of this protocol.
-    asked?.resolve(JSON.parse(line) as ApartReply);
+    asked?.resolve(JSON.parse(line) as WorkerReply);
   };
   const answers = createLineSplitter(ANSWER_LIMIT_BYTES, () =>
     asked?.reject(new MountaineerError("internal", "the reader's answer is too long")),
@@ -76,9 +76,9 @@ export function startReaderProcess(clock: Clock) {
      * reports, with `aborted`, and with `config_unreadable` if no answer comes within 10 s or the process ends first
      * (`retry` is "now" only in this case). After a rejection, the process has ended.
      */
-    async ask(request: ApartRequest, signal?: AbortSignal): Promise<ApartReply> {
+    async ask(request: WorkerRequest, signal?: AbortSignal): Promise<WorkerReply> {
       const { path } = request;
-      const answer = Promise.withResolvers<ApartReply>();
+      const answer = Promise.withResolvers<WorkerReply>();
       asked = answer;
       const leave = (): void => {
         answer.reject(

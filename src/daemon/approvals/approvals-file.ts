@@ -1,11 +1,11 @@
 // The home's approvals on disk. The file is sealed, so that write access to the home alone does not allow to add approvals.
-import type { Approvals, ApprovedEntry } from "../../config/approval/decide-held.ts";
+import type { Approvals, ApprovedEntry } from "../../config/approval/apply-approvals.ts";
 import type { Fields } from "../../config/approval/entries.ts";
 import type { ApproveMode } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import type { SealedFile } from "../../secrets/sealed-file.ts";
-import type { KeyPlace } from "../../secrets/sealing-key.ts";
+import type { KeyStorage } from "../../secrets/sealing-key.ts";
 
 export type LoadedApprovals =
   /** `approvals` null: the home has never had approvals. */
@@ -30,7 +30,7 @@ const WRITE_DEADLINE_MS = 10_000;
 export function openApprovalsFile(sealed: SealedFile) {
   return {
     path: sealed.path,
-    get keyPlace(): KeyPlace | null {
+    get keyPlace(): KeyStorage | null {
       return sealed.keyPlace;
     },
     /** Reads the approvals. Rejects only with the signal's reason. */

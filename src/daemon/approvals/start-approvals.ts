@@ -1,14 +1,14 @@
 // Decides at a start which entries of a configuration may run: all except those that wait for approval.
-import type { ConfigPlace } from "../../config/locate.ts";
-import { blankConfig } from "../../config/read/normalize.ts";
+import type { HomeContext } from "../../config/home-context.ts";
+import { emptyConfig } from "../../config/read/normalize.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
-import { createApprovalKeeper, type KeeperOptions } from "./approval-keeper.ts";
+import { createApprovalStore, type KeeperOptions } from "./approval-store.ts";
 import { openApprovalsFile } from "./approvals-file.ts";
 
 /** `writes`: false for commands that only read, or that run backends once. */
 interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places" | "blank"> {
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
   /** The approvals, if opening them began while the configuration was read. */
@@ -22,11 +22,11 @@ export type StartedApprovals = Awaited<ReturnType<typeof startApprovals>>;
  * yet, or it was not found. Rejects only with the signal's reason.
  */
 export async function startApprovals(options: StartOptions, signal: AbortSignal) {
-  const { place, environment, snapshot, clock, logger, publish, writes, onGrant } = options;
-  const { home } = place;
+  const { homeContext, environment, snapshot, clock, logger, publish, writes, onGrant } = options;
+  const { home } = homeContext;
   const opened = await (options.opened ?? openApprovals({ home, clock, environment }, signal));
-  const ground = groundOf(place, snapshot.path);
-  const keeper = createApprovalKeeper({ ...opened, ...ground, clock, logger, publish, writes, onGrant });
+  const ground = groundOf(homeContext, snapshot.path);
+  const keeper = createApprovalStore({ ...opened, ...ground, clock, logger, publish, writes, onGrant });
   if (keeper.lostBecause !== null) logger.error("approvals are lost", { reason: keeper.lostBecause });
   const judged = await keeper.judge(snapshot, null);
   keeper.applied(judged);
@@ -34,9 +34,12 @@ export async function startApprovals(options: StartOptions, signal: AbortSignal)
 }
 
 /** What a configuration of this machine is judged by. */
-export function groundOf(place: ConfigPlace, configPath: string): Pick<KeeperOptions, "places" | "blank"> {
-  const { home, userHome } = place;
-  return { places: { homes: [home], configs: [configPath], userHome }, blank: blankConfig(place) };
+export function groundOf(
+  homeContext: HomeContext,
+  configPath: string,
+): Pick<KeeperOptions, "places" | "blank"> {
+  const { home, userHome } = homeContext;
+  return { places: { homes: [home], configs: [configPath], userHome }, blank: emptyConfig(homeContext) };
 }
 
 export type OpenedApprovals = Awaited<ReturnType<typeof openApprovals>>;

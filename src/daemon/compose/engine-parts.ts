@@ -1,12 +1,13 @@
 // Creates the share engine and its parts: prober, host prober, mount table, drivers. The daemon and commands
 // use the same parts.
-import { connectCarrier } from "../../carrier/client/carrier-client.ts";
+
 import { readLinks } from "../../network/discover/links.ts";
-import { createPlace } from "../../network/place/place.ts";
-import { sendMagicPacket } from "../../network/place/wake-packet.ts";
+import { createNetworkLocation } from "../../network/location/network-location.ts";
+import { sendMagicPacket } from "../../network/location/wake-packet.ts";
 import { createHostProber } from "../../network/probe/host-prober.ts";
 import { checkLocalNetwork } from "../../network/probe/local-network.ts";
-import type { Memory } from "../../reconcile/memory.ts";
+import type { StateStore } from "../../reconcile/state-store.ts";
+import { connectRelay } from "../../relay/client/relay-client.ts";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -14,28 +15,28 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { createCifsDriver } from "../../shares/drivers/cifs/cifs.ts";
 import { createLocalDriver } from "../../shares/drivers/local/local.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
-import { readCarryProof } from "../../shares/drivers/netfs/carry-proof.ts";
 import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
+import { readRelayTestResult } from "../../shares/drivers/netfs/relay-test-result.ts";
 import { createFormerShares } from "../../shares/drivers/rclone/caches.ts";
 import { createRcloneLogs } from "../../shares/drivers/rclone/logs.ts";
-import { createNoteRefresh } from "../../shares/drivers/rclone/note-refresh.ts";
-import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
+import { createMetadataFlusher } from "../../shares/drivers/rclone/metadata-flusher.ts";
+import { createMetadataRefresh } from "../../shares/drivers/rclone/metadata-refresh.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
-import { leavingGvfsAlone } from "../../shares/drivers/smb-mounts.ts";
+import { withoutGvfs } from "../../shares/drivers/smb-mounts.ts";
 import { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { createStableLinks } from "../../shares/links/stable-links.ts";
-import { createLogons } from "../../shares/logons/logons.ts";
+import { createLogins } from "../../shares/logins/logins.ts";
 import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
 import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
-import { createServerProof } from "../../shares/server-proof/server-proof.ts";
+import { createServerVerifier } from "../../shares/server-proof/server-verifier.ts";
 import type { DriverName } from "../../shares/share-spec.ts";
-import { createCarriage } from "./carriage.ts";
+import { createRelayAdapter } from "./relay-adapter.ts";
 
 /** Deadline of a name look-up, ms. */
 const RESOLVE_MS = 5000;
@@ -44,7 +45,7 @@ interface PartsOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly memory: Memory;
+  readonly memory: StateStore;
   /** A prober that its owner ends. Default: starts one that ends with the parts. */
   readonly prober?: Prober;
   readonly forceStop: AbortSignal;
@@ -69,35 +70,35 @@ export function startEngineParts(options: PartsOptions) {
       { clock },
     ),
   );
-  const place = createPlace({ clock, links: readLinks(forceStop) });
+  const location = createNetworkLocation({ clock, links: readLinks(forceStop) });
   const mountTable = withGvfsShares(createMountTable({ clock }), { clock, prober });
-  const carrier = stack.use(connectCarrier({ home, clock, logger, isInCharge }));
+  const carrier = stack.use(connectRelay({ home, clock, logger, isInCharge }));
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
   const kept = { clock, logger, stateFolder: home };
-  const notes = createNoteWriter({ clock, logger });
+  const notes = createMetadataFlusher({ clock, logger });
   const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
-    rclone: leavingGvfsAlone(createRcloneDriver({ ...smb, stateFolder: home, notes })),
+    rclone: withoutGvfs(createRcloneDriver({ ...smb, stateFolder: home, notes })),
     local: withUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
-    netfs: createNetfsDriver({ ...smb, carryProof: () => readCarryProof(home) }),
-    cifs: withUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
+    netfs: createNetfsDriver({ ...smb, carryProof: () => readRelayTestResult(home) }),
+    cifs: withUnsentOfRclone(withoutGvfs(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
-  const logons = createLogons(clock);
-  const serverProof = createServerProof({ clock, logger, stateFolder: home, logons, hostProber });
-  const carriage = createCarriage(logger, carrier);
+  const logins = createLogins(clock);
+  const serverProof = createServerVerifier({ clock, logger, stateFolder: home, logons: logins, hostProber });
+  const relay = createRelayAdapter(logger, carrier);
   const engine = stack.use(
     new ShareEngine({
       ...options,
       // netfs is last, because it claims every mount at a share's path.
       drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
-      place,
+      location,
       sendWake: sendMagicPacket,
       prober,
-      carriage,
+      relay,
       serverProof,
-      logons,
+      logins,
       links: createStableLinks(clock, prober),
       claims,
     }),
@@ -106,17 +107,17 @@ export function startEngineParts(options: PartsOptions) {
   return {
     engine,
     recount: async (): Promise<void> => {
-      if (carrier.shares.size > 0) await carriage.recount();
+      if (carrier.shares.size > 0) await relay.recount();
     },
     hostProber,
-    place,
+    place: location,
     drivers,
     prober,
     mountTable,
     rcloneLogs: createRcloneLogs(kept),
-    noteRefresh: createNoteRefresh({ ...kept, notes }),
+    noteRefresh: createMetadataRefresh({ ...kept, notes }),
     formerShares: createFormerShares(kept),
-    logons,
+    logons: logins,
     serverProof,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };

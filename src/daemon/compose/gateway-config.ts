@@ -43,12 +43,12 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const exported = exportsOf(config);
   const acrossMachines = {
     ...(exported.length === 0 ? {} : { exports: exported }),
-    ...(borrows(config.fleet) ? { borrows: true } : {}),
+    ...(borrows(config.fleet) ? { importsBackends: true } : {}),
     ...togetherOf(config),
   };
   const shown = { optimizer, scripts, groups, profiles };
   const { autoFailback, autoFailbackStableMs: stableMs, lsofRecheck } = config.global;
   // If both settings are off, a backend returns to a better route only at a person's command.
-  const failback = { byItself: autoFailback || lsofRecheck, stableMs };
+  const failback = { isAutomatic: autoFailback || lsofRecheck, stableMs };
   return { server, backends, failback, conflictResolution, ...access, ...shown, ...acrossMachines };
 }

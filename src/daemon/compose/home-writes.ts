@@ -1,11 +1,11 @@
 // The gateway's files in the home: pins of tools, the names that clients have used, the servers' lists, and held
 // routes. Only the daemon in charge writes them.
-import type { ListStore } from "../../gateway/backends/remembered/remembered-lists.ts";
+import type { ListStore } from "../../gateway/backends/list-cache/list-cache.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { settledWithin } from "../../runtime/time/clock.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
 import { sealedPinStore } from "./pin-store.ts";
-import { openPinnedRoutes } from "./pinned-routes.ts";
+import { openRouteOverrides } from "./route-overrides.ts";
 
 /** When the daemon ends, the longest wait for a disk or a keyring, ms. */
 const END_MS = 2_000;
@@ -21,7 +21,13 @@ export function openHomeWrites(options: HomeWritesOptions) {
   let writing: Promise<unknown> = Promise.resolve();
   const over = new AbortController();
   const { signal } = over;
-  const pinnedRoutes = openPinnedRoutes({ home, clock, logger, mayWrite: () => stage === "ours", signal });
+  const routeOverrides = openRouteOverrides({
+    home,
+    clock,
+    logger,
+    mayWrite: () => stage === "ours",
+    signal,
+  });
   const storeOf = (name: "pins" | "names" | "lists"): ListStore => {
     const sealed = sealedPinStore({ ...options, signal }, true, name);
     const written = (value: unknown): Promise<void> => {
@@ -45,13 +51,13 @@ export function openHomeWrites(options: HomeWritesOptions) {
     pinStore: storeOf("pins"),
     nameStore: storeOf("names"),
     listStore: storeOf("lists"),
-    pinnedRoutes: {
-      get: pinnedRoutes.get,
+    routeOverrides: {
+      get: routeOverrides.get,
       keep(backend: string, route: string | null): void {
         changes += 1;
-        pinnedRoutes.keep(backend, route);
+        routeOverrides.keep(backend, route);
       },
-      settled: () => settledWithin(clock, END_MS, pinnedRoutes.settled()),
+      settled: () => settlesWithin(clock, END_MS, routeOverrides.settled()),
     },
     /**
      * Number of changes of data that a daemon reads only at its start. A successor is out of date if this number
@@ -68,13 +74,13 @@ export function openHomeWrites(options: HomeWritesOptions) {
     },
     begin(): void {
       stage = "ours";
-      void pinnedRoutes.settled();
+      void routeOverrides.settled();
     },
     /** Ends writing; resolves within 2 s. */
     async end(): Promise<void> {
-      const last = pinnedRoutes.settled();
+      const last = routeOverrides.settled();
       stage = "over";
-      await settledWithin(clock, END_MS, Promise.all([last, writing]));
+      await settlesWithin(clock, END_MS, Promise.all([last, writing]));
       over.abort(new Error("another daemon writes the home now"));
     },
   };

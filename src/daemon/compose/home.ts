@@ -1,17 +1,23 @@
 // Opens a home: finds its files, and loads and checks its configuration.
 
-import { heldError } from "../../config/history/held-file.ts";
 import { openHistory } from "../../config/history/history.ts";
+import { suspectError } from "../../config/history/suspect-file.ts";
+import {
+  configFormat,
+  findHomeContext,
+  type HomeContext,
+  locateConfig,
+  noFileAt,
+} from "../../config/home-context.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
-import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
-import type { LoadedApart } from "../../config/worker/apart-messages.ts";
-import { loadConfigApart } from "../../config/worker/load-apart.ts";
+import { loadConfigInChild } from "../../config/worker/load-in-child.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
+import type { LoadedByWorker } from "../../config/worker/worker-messages.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
-import { requireAnswer } from "../../runtime/process/answering-disk.ts";
+import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
 /** A configuration file that has mistakes or cannot be read; the newest accepted content runs instead. */
@@ -22,13 +28,13 @@ export interface RejectedFile {
   /** Why the file cannot be read, or is held; null if it has mistakes instead. */
   readonly reason: string | null;
   /** True: the file was written in place, and waits for a person (`config_cut_short`). */
-  readonly isHeld: boolean;
+  readonly isSuspect: boolean;
   /** The time when the running content was accepted, ISO 8601 UTC. */
   readonly acceptedAt: string;
 }
 
 interface OpenedHome extends Pick<LayeredLoad, "layer" | "layerMistakes" | "starterWritten"> {
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
   readonly snapshot: ConfigSnapshot;
   /** The configuration file if it was rejected; null: the snapshot is the content of the file. */
   readonly rejected: RejectedFile | null;
@@ -58,34 +64,34 @@ interface OpenOptions {
  */
 export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const { home, configPath, environment = process.env, writesStarter = false, fallsBack = false } = options;
-  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
-  const { path, exists } = await locateConfig(place, configPath);
+  const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
+  const { path, exists } = await locateConfig(homeContext, configPath);
   if (configPath !== null && !exists) throw noFileAt(path);
   const content = exists || writesStarter ? null : "";
   const inode = exists ? null : undefined;
-  const request = { path, place, content, writeStarter: writesStarter && !exists, inode };
-  const answer = exists ? requireAnswer(path) : Promise.resolve();
+  const request = { path, homeContext, content, writeStarter: writesStarter && !exists, inode };
+  const answer = exists ? requireResponsiveDisk(path) : Promise.resolve();
   const read = await answer.then(() => loadLayered(request, options)).catch(unreadableFile);
   const isUnreadable = read instanceof MountaineerError;
   if (!isUnreadable && read.loaded.ok && read.held === null) {
     const { loaded, starterWritten, layer, layerMistakes } = read;
-    return { place, snapshot: loaded.snapshot, rejected: null, starterWritten, layer, layerMistakes };
+    return { homeContext, snapshot: loaded.snapshot, rejected: null, starterWritten, layer, layerMistakes };
   }
   const mistakes = isUnreadable || read.loaded.ok ? [] : read.loaded.mistakes;
-  const held = isUnreadable ? null : read.held;
-  const fallback = fallsBack ? await lastAccepted({ place, path }, options).catch(errorText) : null;
+  const suspect = isUnreadable ? null : read.held;
+  const fallback = fallsBack ? await lastAccepted({ homeContext, path }, options).catch(errorText) : null;
   if (fallback === null || typeof fallback === "string") {
-    if (held !== null) throw heldError(held);
+    if (suspect !== null) throw suspectError(suspect);
     const why = fallback && `the content that was accepted last cannot be used: ${fallback}`;
     throw isUnreadable ? read : mistakesError(mistakes, why);
   }
   const { acceptedAt, ...loaded } = fallback;
   const found = {
     sha256: isUnreadable ? "" : read.sha256,
-    reason: isUnreadable ? read.message : held,
-    isHeld: held !== null,
+    reason: isUnreadable ? read.message : suspect,
+    isSuspect: suspect !== null,
   };
-  return { ...loaded, place, rejected: { ...found, mistakes, acceptedAt }, starterWritten: false };
+  return { ...loaded, homeContext, rejected: { ...found, mistakes, acceptedAt }, starterWritten: false };
 }
 
 function unreadableFile(error: unknown): MountaineerError {
@@ -105,11 +111,11 @@ type Accepted = Pick<OpenedHome, "snapshot" | "layer" | "layerMistakes"> & Pick<
  * newest one is not; with null if nothing was ever accepted.
  */
 async function lastAccepted(
-  at: { readonly place: ConfigPlace; readonly path: string },
+  at: { readonly homeContext: HomeContext; readonly path: string },
   options: OpenOptions,
 ): Promise<Accepted | string | null> {
   let reason: string | null = null;
-  for (const entry of (await openHistory(at.place.home, at.path).newest()).slice(0, MOST_TRIED)) {
+  for (const entry of (await openHistory(at.homeContext.home, at.path).newest()).slice(0, MOST_TRIED)) {
     const tried = await loadEntry(entry, at, options);
     if (typeof tried !== "string") return tried;
     reason ??= tried;
@@ -119,7 +125,7 @@ async function lastAccepted(
 
 async function loadEntry(
   { file, entry, bytes }: Kept,
-  { place, path }: Parameters<typeof lastAccepted>[0],
+  { homeContext, path }: Parameters<typeof lastAccepted>[0],
   options: OpenOptions,
 ): Promise<Accepted | string> {
   // A start checks who may write the configuration file; its history needs the same check.
@@ -128,7 +134,7 @@ async function loadEntry(
   if (failure !== null) return failure;
   if (entry.format !== configFormat(path)) return `it is ${entry.format.toUpperCase()}`;
   const content = Buffer.from(bytes).toString("base64");
-  const request = { path, place, content, writeStarter: false };
+  const request = { path, homeContext, content, writeStarter: false };
   const { loaded, layer, layerMistakes } = await loadLayered(request, options);
   if (!loaded.ok) return "this version does not accept it";
   return { snapshot: loaded.snapshot, acceptedAt: entry.time, layer, layerMistakes };
@@ -140,7 +146,7 @@ async function loadEntry(
  */
 type KeptLayer = (operator: string) => Promise<ConfigLayer | null>;
 
-interface LayeredLoad extends LoadedApart {
+interface LayeredLoad extends LoadedByWorker {
   /** The fleet's layer under the file; null if there is none. */
   readonly layer: ConfigLayer | null;
   /** Why the kept layer no longer fits the file and is left out; empty if it fits. */
@@ -149,16 +155,16 @@ interface LayeredLoad extends LoadedApart {
 
 /** Loads a configuration with the fleet's kept layer under it. A layer with mistakes is left out. */
 async function loadLayered(
-  request: Parameters<typeof loadConfigApart>[0],
+  request: Parameters<typeof loadConfigInChild>[0],
   { keptLayer, clock = systemClock, startReader }: OpenOptions,
 ): Promise<LayeredLoad> {
   const options = { clock, startReader };
-  const own = await loadConfigApart(request, options);
+  const own = await loadConfigInChild(request, options);
   const operator = own.loaded.ok ? (own.loaded.snapshot.config.fleet?.operator ?? null) : null;
   const layer = operator === null ? null : ((await keptLayer?.(operator)) ?? null);
   if (layer === null) return { ...own, layer: null, layerMistakes: [] };
   const { starterWritten } = own;
-  const both = await loadConfigApart({ ...request, writeStarter: false, layer }, options);
+  const both = await loadConfigInChild({ ...request, writeStarter: false, layer }, options);
   // If the file has changed between the two reads, the watcher reports it.
   if (both.loaded.ok) return { ...both, starterWritten, layer, layerMistakes: [] };
   return { ...own, layer: null, layerMistakes: both.loaded.mistakes };

@@ -1,6 +1,6 @@
 // Finds monitors through /proc, with the homes that their environments name.
 import { readFile } from "node:fs/promises";
-import { findPlace } from "../../config/locate.ts";
+import { findHomeContext } from "../../config/home-context.ts";
 import { readProcesses } from "../../runtime/process/process-identity.ts";
 import { isMonitor, type MonitorProcess } from "./process-arguments.ts";
 
@@ -24,7 +24,7 @@ async function readMonitor(pid: string): Promise<MonitorProcess | null> {
     return {
       pid: Number(pid),
       parent: parent === undefined ? null : Number(parent),
-      home: findPlace(environment).home,
+      home: findHomeContext(environment).home,
     };
   } catch {
     // The process has ended meanwhile, or belongs to another user.

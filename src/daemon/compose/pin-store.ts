@@ -1,7 +1,7 @@
 // The sealed files of tool pins, of the names that clients have used, and of the servers' lists. The seal detects
 // changes by other programs.
-import type { ListStore } from "../../gateway/backends/remembered/remembered-lists.ts";
-import type { KeptPins } from "../../gateway/pins/pin-store.ts";
+import type { ListStore } from "../../gateway/backends/list-cache/list-cache.ts";
+import type { StoredPins } from "../../gateway/pins/pin-store.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts";
 
@@ -26,7 +26,7 @@ export function sealedPinStore(
     return opened;
   };
   return {
-    async read(): Promise<KeptPins> {
+    async read(): Promise<StoredPins> {
       try {
         const sealed = await file();
         const content = await sealed.read(LIMITS);

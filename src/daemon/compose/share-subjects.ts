@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { referenceKey, resolveReference } from "../../secrets/reference.ts";
 import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
-import type { Subject } from "../../shares/engine/share-subject.ts";
+import type { ConfiguredShare } from "../../shares/engine/share-subject.ts";
 import type { DriverName, SharePolicy, ShareSpec } from "../../shares/share-spec.ts";
 
 export interface SubjectContext {
@@ -15,14 +15,18 @@ export interface SubjectContext {
   readonly intervalMs: number | null;
 }
 
-export function shareSubjects(config: MountaineerConfig, context: SubjectContext): Subject[] {
+export function shareSubjects(config: MountaineerConfig, context: SubjectContext): ConfiguredShare[] {
   return config.shares.map((share) => subjectOf(share, config, context));
 }
 
 const NO_ROUTE = { host: null, port: 445, interfaceName: null, folder: null };
 
 /** A share of which only the name is known, because it is no longer configured. */
-export function formerSubject(name: string, config: MountaineerConfig, context: SubjectContext): Subject {
+export function formerSubject(
+  name: string,
+  config: MountaineerConfig,
+  context: SubjectContext,
+): ConfiguredShare {
   const routes = { tb: NO_ROUTE, fallback: NO_ROUTE };
   const about = {
     driver: "local",
@@ -36,7 +40,11 @@ export function formerSubject(name: string, config: MountaineerConfig, context: 
   return subjectOf({ ...about, name, shareName: name, routes }, config, context);
 }
 
-function subjectOf(share: ShareConfig, { global }: MountaineerConfig, context: SubjectContext): Subject {
+function subjectOf(
+  share: ShareConfig,
+  { global }: MountaineerConfig,
+  context: SubjectContext,
+): ConfiguredShare {
   const policy = {
     checkIntervalMs: context.intervalMs ?? global.checkIntervalMs,
     connectTimeoutMs: global.connectTimeoutMs,

@@ -4,7 +4,7 @@ import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { SignInHome } from "../../gateway/backends/server-sign-in/sign-ins.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
-import { errorText, expecting } from "../../runtime/errors.ts";
+import { errorText, recoverFrom } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { storedKey } from "../../secrets/reference.ts";
@@ -119,7 +119,7 @@ export function startSecretRetry({ isDue, clock, logger, refresh }: SecretRetryO
       );
     }
   };
-  void run().catch(expecting(() => ending.signal.aborted));
+  void run().catch(recoverFrom(() => ending.signal.aborted));
   return { [Symbol.dispose]: () => ending.abort() };
 }
 

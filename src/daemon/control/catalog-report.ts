@@ -8,7 +8,7 @@ import type {
 } from "../../api/contract/catalog.ts";
 import type { Catalog, CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../../gateway/json-rpc.ts";
-import { shortened } from "../../runtime/text/foreign-line.ts";
+import { shortened } from "../../runtime/text/safe-line.ts";
 
 /** Maximum length of a definition that is shown whole, in characters of JSON; a longer one is shortened. */
 export const MOST_OF_ENTRY = 256 * 1024;

@@ -16,7 +16,7 @@ import {
   writePlan,
 } from "../../clients/connection-plan.ts";
 import { readRecord } from "../../clients/connection-record.ts";
-import { findPlace, locateConfig } from "../../config/locate.ts";
+import { findHomeContext, locateConfig } from "../../config/home-context.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
@@ -29,7 +29,7 @@ const CONNECTED = CLIENT_NAMES.map((name) => CLIENTS[name]).filter((client) => c
 /** `folder` is "/", because only a command in a terminal has a meaningful working directory. */
 function surroundingsOf(home: string): ConnectionSurroundings {
   const environment = process.env;
-  return { home, file: null, userHome: findPlace(environment).userHome, environment, folder: "/" };
+  return { home, file: null, userHome: findHomeContext(environment).userHome, environment, folder: "/" };
 }
 
 async function known({ home }: ConnectionJob): Promise<KnownClients> {
@@ -64,7 +64,7 @@ async function connect(
   const { environment } = surroundings;
   const backends = {
     async config() {
-      const { path, format } = await locateConfig({ ...findPlace(environment), home }, configPath);
+      const { path, format } = await locateConfig({ ...findHomeContext(environment), home }, configPath);
       const bytes = await readConfigIfPresent(path);
       return bytes === null ? {} : textValues(new TextDecoder().decode(bytes), format);
     },

@@ -9,7 +9,7 @@ import type {
   StatusReport,
   ToolEntry,
 } from "../../api/contract/contract.ts";
-import { WAITING_CODE } from "../../api/words/words.ts";
+import { WAITING_CODE } from "../../api/labels/label.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
 import { plainName } from "../../config/values/backend-names.ts";
 import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
@@ -19,8 +19,8 @@ import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView } from "../../gateway/serving/gateway-contract.ts";
-import { shortened } from "../../runtime/text/foreign-line.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
+import { shortened } from "../../runtime/text/safe-line.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 
@@ -147,8 +147,8 @@ function togetherOf(
   tools: readonly CatalogEntry[],
   together: Gateway["together"],
 ): Pick<BackendStatus, "together"> {
-  const shared = tools.filter((tool) => isShared(tool) && tool.places?.includes(backend) === true);
-  const places = new Set(shared.flatMap((tool) => tool.places ?? []));
+  const shared = tools.filter((tool) => isShared(tool) && tool.replicas?.includes(backend) === true);
+  const places = new Set(shared.flatMap((tool) => tool.replicas ?? []));
   return shared.length === 0
     ? {}
     : { together: { tools: shared.length, places: toolPlaces([...places], together) } };
@@ -170,20 +170,20 @@ function apartOf(backend: string, together: Gateway["together"]): Condition[] {
 }
 
 /** True if several machines serve the tool, or if only another machine does. */
-function isShared({ backend, places }: CatalogEntry): boolean {
-  return places !== undefined && (places.length > 1 || places[0] !== backend);
+function isShared({ backend, replicas }: CatalogEntry): boolean {
+  return replicas !== undefined && (replicas.length > 1 || replicas[0] !== backend);
 }
 
 /** The machines that serve a tool, the best first. */
 function toolPlaces(backends: readonly string[], together: Gateway["together"]): ToolPlaces {
   return together
-    .placesOf(backends)
+    .replicasOf(backends)
     .map(({ machine, standing, readiness }) => ({ machine, standing, ready: readiness === "ready" }));
 }
 
 /** The machines that serve a shared tool; empty for a tool of this machine alone. */
 export function placesOf(tool: CatalogEntry, together: Gateway["together"]): { places?: ToolPlaces } {
-  return isShared(tool) ? { places: toolPlaces(tool.places ?? [], together) } : {};
+  return isShared(tool) ? { places: toolPlaces(tool.replicas ?? [], together) } : {};
 }
 
 function callsOf(
@@ -201,10 +201,10 @@ function callsOf(
   };
 }
 
-function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutesStatus {
+function routesStatus({ inUse, override, pending, list }: RoutesView): BackendRoutesStatus {
   return {
     in_use: inUse,
-    held,
+    held: override,
     recovery_pending: pending,
     list: list.map((route) => ({
       name: route.name,

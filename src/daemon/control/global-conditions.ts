@@ -1,29 +1,29 @@
 // The conditions that do not belong to a single share.
 import type { Condition, GlobalStatus } from "../../api/contract/contract.ts";
-import { CUT_SHORT_HINT } from "../../config/history/held-file.ts";
+import { CUT_SHORT_HINT } from "../../config/history/suspect-file.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import type { Memory } from "../../reconcile/memory.ts";
-import { counted, shellCommand } from "../../runtime/text/plain-text.ts";
+import type { StateStore } from "../../reconcile/state-store.ts";
+import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
-import type { Lacking } from "../../shares/drivers/mount-driver.ts";
+import type { MissingRequirement } from "../../shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
-import type { LeftShare } from "../../shares/engine/left-shares.ts";
+import type { UnconfiguredShare } from "../../shares/engine/unconfigured-shares.ts";
 import type { SyncState } from "../../sync/sync-settings.ts";
 
 export interface ConditionSources {
   readonly clock: Clock;
-  readonly memory: Pick<Memory, "unsavedBecause">;
+  readonly memory: Pick<StateStore, "saveError">;
   readonly networkEvents: () => GlobalStatus["network_events"];
   readonly running: () => ConfigSnapshot;
   readonly sync: () => SyncState;
   /** The reason if the running configuration is missing in the history; null otherwise. */
   readonly historyUnsavedBecause: () => string | null;
   /** What the rclone that mounts costs and the engine does not; null: nothing. */
-  readonly rcloneAdvice: () => Lacking | null;
+  readonly rcloneAdvice: () => MissingRequirement | null;
   /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];
   /** What is still mounted of such shares. */
-  readonly left: () => readonly LeftShare[];
+  readonly left: () => readonly UnconfiguredShare[];
 }
 
 /** If a source does not tell when its condition began, the condition counts from the time when it was first listed. */
@@ -54,7 +54,7 @@ export function configWarningConditions({ warnings }: ConfigSnapshot, since: str
 }
 
 /** Mounts of shares that are no longer configured. */
-export function leftConditions(left: readonly LeftShare[]): Standing[] {
+export function leftConditions(left: readonly UnconfiguredShare[]): Standing[] {
   return left.map(({ spec: { name, mountPath } }) => ({
     code: `left_mounted:${name}`,
     severity: "info",
@@ -64,7 +64,7 @@ export function leftConditions(left: readonly LeftShare[]): Standing[] {
 }
 
 /** What the rclone that mounts the shares costs. */
-export function rcloneConditions({ config }: ConfigSnapshot, costs: Lacking | null): Standing[] {
+export function rcloneConditions({ config }: ConfigSnapshot, costs: MissingRequirement | null): Standing[] {
   if (costs === null || !config.shares.some(({ driver }) => driver === "rclone")) return [];
   return [{ code: "stock_rclone", severity: "info", title: costs.text, hint: costs.hint }];
 }
@@ -75,10 +75,10 @@ function standing(sources: ConditionSources): Standing[] {
   const warn = (code: string, title: string, hint: string | null): void => {
     conditions.push({ code, severity: "warning", title, hint });
   };
-  if (memory.unsavedBecause !== null) {
+  if (memory.saveError !== null) {
     warn(
       "state_not_saved",
-      `state.json cannot be written: ${memory.unsavedBecause.message}`,
+      `state.json cannot be written: ${memory.saveError.message}`,
       "Mounts keep working; Mountaineer writes the file as soon as it can.",
     );
   }
@@ -94,7 +94,7 @@ function standing(sources: ConditionSources): Standing[] {
   if (former.length > 0) {
     const each = former.map(
       ({ share, waiting: { files, source } }) =>
-        `${counted(files.length, "file")} of ${share} for ${source ?? "its server"}`,
+        `${pluralize(files.length, "file")} of ${share} for ${source ?? "its server"}`,
     );
     warn(
       "unsent_unconfigured",

@@ -7,14 +7,14 @@ import {
   type DataRoute,
   type RequiredData,
 } from "../../gateway/backends/policy/required-data.ts";
-import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
-import type { Room } from "../../shares/policy/decide.ts";
+import type { ProgramAccess } from "../../shares/policy/decide.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
-import { keptUnmountedBy, shareStatus } from "./share-status.ts";
+import { shareStatus, unmountedReason } from "./share-status.ts";
 
-/** Longest wait of `lookNow`, ms: a failed call waits for it. */
+/** Longest wait of `refresh`, ms: a failed call waits for it. */
 const ASKED_LOOK_MS = 2_000;
 /** Deadline of a look for a folder, ms. */
 const FOLDER_LOOK_MS = 5_000;
@@ -34,13 +34,13 @@ interface Tools {
   readonly clock: Clock;
   /** The share engine; null while another daemon is in charge of the shares. */
   readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle" | "want"> | null;
-  readonly prober: Pick<Prober, "folderLook">;
+  readonly prober: Pick<Prober, "checkFolder">;
 }
 
 export type RequiredShares = ReturnType<typeof createRequiredShares>;
 
 /**
- * Watches the requirements that `look` has been called with. `noteCycle` must be called after each cycle of a
+ * Watches the requirements that `status` has been called with. `noteCycle` must be called after each cycle of a
  * share.
  */
 export function createRequiredShares(tools: Tools) {
@@ -70,7 +70,7 @@ export function createRequiredShares(tools: Tools) {
 
   return {
     /** Whether the required shares and folders are all available; if not, which one is missing and why. */
-    look(requires: readonly ShareRequirement[]): RequiredData {
+    status(requires: readonly ShareRequirement[]): RequiredData {
       const all = requires.map((requirement) => watch(requirement).presence);
       // A share that is being moved is reported before others: the move waits until the programs on that
       // share have ended.
@@ -87,7 +87,7 @@ export function createRequiredShares(tools: Tools) {
       for (const { share } of requires)
         if (usableMount(viewOf(tools, share)) === null) tools.engine()?.want(share);
     },
-    async lookNow(requires: readonly ShareRequirement[]): Promise<void> {
+    async refresh(requires: readonly ShareRequirement[]): Promise<void> {
       const engine = tools.engine();
       if (engine === null) return;
       const required = new Set(requires.map(({ share }) => share));
@@ -98,7 +98,7 @@ export function createRequiredShares(tools: Tools) {
           engine.trigger(share, "data");
           return engine.settle(share, enough.signal);
         });
-      await settledWithin(tools.clock, ASKED_LOOK_MS, Promise.allSettled(looked));
+      await settlesWithin(tools.clock, ASKED_LOOK_MS, Promise.allSettled(looked));
       enough.abort();
     },
     /** Resolves when each required folder of a mounted share was looked for once. */
@@ -108,7 +108,7 @@ export function createRequiredShares(tools: Tools) {
     onChange: (listener: () => void): void => void listeners.push(listener),
     watchPrograms: rooms.watchPrograms,
     running: rooms.running,
-    makeRoom(share: string, room: Room): void {
+    setAccess(share: string, room: ProgramAccess): void {
       if (rooms.set(share, room)) evaluateAll(ofShare(share));
     },
     noteCycle(share: string): void {
@@ -140,7 +140,7 @@ export function createRequiredShares(tools: Tools) {
 }
 
 interface WatchTools extends Tools {
-  readonly roomOf: (share: string) => Room;
+  readonly roomOf: (share: string) => ProgramAccess;
   readonly isResting: () => boolean;
   /** Called when a look for the folder has changed `presence`. */
   readonly emit: () => void;
@@ -182,12 +182,12 @@ class Watched implements Disposable {
    */
   get route(): DataRoute {
     const view = viewOf(this.#tools, this.requirement.share);
-    const mount = view?.seen?.mount ?? null;
+    const mount = view?.observed?.mount ?? null;
     if (this.presence.kind !== "there" || view === null || mount === null) return "none";
-    const { carried = null } = view;
-    if (carried === null)
+    const { relayed = null } = view;
+    if (relayed === null)
       return mount.found.route ?? (view.memory.activeInterface === "tb" ? "tb" : "fallback");
-    return carried.phase === "carrying" ? carried.route : "none";
+    return relayed.phase === "carrying" ? relayed.route : "none";
   }
 
   /** Looks for the folder if the last look is long enough ago. */
@@ -261,9 +261,9 @@ class Watched implements Disposable {
  */
 function createRooms(engine: Tools["engine"]) {
   /** `isOccupied`: programs were still running on the share when the engine asked. */
-  const rooms = new Map<string, { readonly room: Room; isOccupied: boolean }>();
+  const rooms = new Map<string, { readonly room: ProgramAccess; isOccupied: boolean }>();
   let list: () => readonly DataPrograms[] = () => [];
-  const of = (share: string): Room => rooms.get(share)?.room ?? "free";
+  const of = (share: string): ProgramAccess => rooms.get(share)?.room ?? "free";
   const running = (share: string): readonly number[] =>
     list()
       .filter(({ requires }) => requires.some((one) => one.share === share))
@@ -283,7 +283,7 @@ function createRooms(engine: Tools["engine"]) {
       return noteChange;
     },
     /** Returns false if nothing changed. */
-    set(share: string, room: Room): boolean {
+    set(share: string, room: ProgramAccess): boolean {
       if (of(share) === room) return false;
       rooms.set(share, { room, isOccupied: room === "asked" && running(share).length > 0 });
       return true;
@@ -304,12 +304,13 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
 
 /** The mount, if programs can work on it now; else null. */
 function usableMount(view: ShareView | null): { readonly id: string; readonly path: string } | null {
-  const seen = view?.seen ?? null;
-  const mount = seen?.mount ?? null;
-  if (view === null || seen === null || mount === null || !shareStatus(view).mount_alive) return null;
-  const { found, carried = null } = mount;
+  const observed = view?.observed ?? null;
+  const mount = observed?.mount ?? null;
+  if (view === null || observed === null || mount === null || !shareStatus(view).mount_alive) return null;
+  const { found, relayed = null } = mount;
   // Calls on a mount whose route is gone may hang for long before they fail.
-  const isCut = carried === null && found.route !== null && seen.routes[found.route].probe.verdict === "gone";
+  const isCut =
+    relayed === null && found.route !== null && observed.routes[found.route].probe.verdict === "gone";
   return isCut ? null : found;
 }
 
@@ -327,12 +328,12 @@ function wasLookedAt(before: RequiredData): boolean {
 }
 
 function reasonOf(view: ShareView): string {
-  const { memory, seen } = view;
-  if (seen === null) return NOT_LOOKED_AT;
+  const { memory, observed } = view;
+  if (observed === null) return NOT_LOOKED_AT;
   const status = shareStatus(view);
-  if (seen.mount === null) {
-    if (memory.held === "unmounted") return "it was unmounted by hand";
-    const because = keptUnmountedBy(status)?.title ?? memory.lastError;
+  if (observed.mount === null) {
+    if (memory.override === "unmounted") return "it was unmounted by hand";
+    const because = unmountedReason(status)?.title ?? memory.lastError;
     return because === null ? "it is not mounted" : `it is not mounted: ${because}`;
   }
   if (!status.tb_reachable && !status.fb_reachable) return "no route leads to it";
@@ -340,11 +341,11 @@ function reasonOf(view: ShareView): string {
 }
 
 async function missingFolder(
-  prober: Pick<Prober, "folderLook">,
+  prober: Pick<Prober, "checkFolder">,
   path: string,
   folder: string,
 ): Promise<string | null> {
-  const listing = await prober.folderLook(path, folder, FOLDER_LOOK_MS);
+  const listing = await prober.checkFolder(path, folder, FOLDER_LOOK_MS);
   if (listing === null) return "the look for the folder had no answer";
   if (listing.state === "listed") return null;
   if (listing.state === "outside") return "the folder leads out of the share";

@@ -12,7 +12,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { ENCRYPTION_KEY } from "../../secrets/encrypted-files.ts";
 import { foundServers } from "../compose/found-servers.ts";
 import { openHomeSecrets } from "../compose/home-secrets.ts";
-import { openFirstMeeting } from "./first-meeting.ts";
+import { openFirstContact } from "./first-contact.ts";
 
 interface SetupParts {
   readonly home: string;
@@ -26,12 +26,12 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
     discover: async (_, signal) => ({ servers: [...(await foundServers(signal))] }),
     async shareNames(typed, signal) {
       const login = loginOf(typed);
-      await using meeting = await openFirstMeeting(home, signal);
+      await using meeting = await openFirstContact(home, signal);
       const why = await meeting.greet(login, signal);
       return why === null ? meeting.shareNames(login, signal) : { kind: "failed", text: why };
     },
     async shareNetworks({ hosts }, signal) {
-      await using meeting = await openFirstMeeting(home, signal);
+      await using meeting = await openFirstContact(home, signal);
       const networks = await meeting.networksOf(
         hosts.map((typed) => addressOf(typed).host),
         signal,
@@ -41,7 +41,7 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
     async pairServers({ share, other, ...typed }, signal) {
       const shareName = read(parseServerShareName(share), share);
       const login = loginOf(typed);
-      await using meeting = await openFirstMeeting(home, signal);
+      await using meeting = await openFirstContact(home, signal);
       return meeting.pair({ ...login, name: shareName, shareName }, addressOf(other), signal);
     },
     searchRegistry: async ({ query }, signal) => ({

@@ -5,17 +5,17 @@ import type { Control, InputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
-import type { WaitingUnsent } from "../../shares/drivers/mount-driver.ts";
+import type { UnsentForServer } from "../../shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
-import type { LeftShare } from "../../shares/engine/left-shares.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
-import type { Logons } from "../../shares/logons/logons.ts";
+import type { UnconfiguredShare } from "../../shares/engine/unconfigured-shares.ts";
+import type { Logins } from "../../shares/logins/logins.ts";
 import type { RequestOutcome, ShareRequest } from "../../shares/policy/share-request.ts";
 import { listShareNames, type ShareNames } from "../../shares/server-proof/share-names.ts";
 import { routesOf } from "../../shares/share-spec.ts";
 import type { EngineParts } from "../compose/engine-parts.ts";
-import { keptUnmountedBy, openFileHolders, shareStatus } from "./share-status.ts";
+import { openFileHolders, shareStatus, unmountedReason } from "./share-status.ts";
 import { verifyShare } from "./verify.ts";
 
 /** Longest wait for unsent writes, ms: rclone sends them a second after the last close. */
@@ -33,7 +33,7 @@ export function createShareControl(
     shares: readonly string[] | null,
     request: ShareRequest,
     signal: AbortSignal,
-    left: readonly LeftShare[] = [],
+    left: readonly UnconfiguredShare[] = [],
   ) => ({
     results: await Promise.all(
       selectShares(shares, [...engine.names, ...left.map(({ spec }) => spec.name)]).map(async (name) =>
@@ -47,7 +47,7 @@ export function createShareControl(
   const result = (name: string, outcome: RequestOutcome): StepResult => {
     // A reload may have removed the share meanwhile.
     const status = isConfigured(name) ? shareStatus(engine.view(name)) : null;
-    const standing = outcome.result === "failed" && status !== null ? keptUnmountedBy(status) : null;
+    const standing = outcome.result === "failed" && status !== null ? unmountedReason(status) : null;
     return {
       share: name,
       result: outcome.result,
@@ -59,9 +59,9 @@ export function createShareControl(
     };
   };
 
-  const waitingOf = async (name: string): Promise<readonly WaitingUnsent[]> => {
+  const waitingOf = async (name: string): Promise<readonly UnsentForServer[]> => {
     const { driver, spec } = engine.view(name).subject;
-    return (await driver.waiting?.(spec, true)) ?? [];
+    return (await driver.unsentForOthers?.(spec, true)) ?? [];
   };
 
   /** Applies a decision about unsent files of another server. Rejects with `usage`. */
@@ -83,7 +83,12 @@ export function createShareControl(
     if (what === "set_aside") return;
     // rclone reads its cache of unsent files only when it starts, so the share is unmounted and mounted
     // again.
-    const request = { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() } as const;
+    const request = {
+      kind: "unmount",
+      force: false,
+      keepUnmounted: false,
+      waitUntilMs: waitUntilMs(),
+    } as const;
     const { result: ended, detail } = await engine.ask(name, request, signal);
     if (ended !== "unmounted" && ended !== "skipped") {
       throw new MountaineerError("usage", `${detail}; they are sent with the next mount`, {
@@ -139,7 +144,7 @@ export function createShareControl(
       askAll(shares, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
     wake: ({ shares = null }, signal) => askAll(shares, { kind: "wake", waitUntilMs: waitUntilMs() }, signal),
     async unmount({ shares = null, force = false }, signal) {
-      const request = { kind: "unmount", force, hold: true, waitUntilMs: waitUntilMs() } as const;
+      const request = { kind: "unmount", force, keepUnmounted: true, waitUntilMs: waitUntilMs() } as const;
       return askAll(shares, request, signal, await engine.left());
     },
     switchRoute({ shares = null, to, force = false, wait = false }, signal) {
@@ -151,7 +156,11 @@ export function createShareControl(
     control,
     /** Unmounts all shares. They are not kept unmounted: the next daemon mounts them again. */
     unmountAtExit: (signal: AbortSignal) =>
-      askAll(null, { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() }, signal),
+      askAll(
+        null,
+        { kind: "unmount", force: false, keepUnmounted: false, waitUntilMs: waitUntilMs() },
+        signal,
+      ),
   };
 }
 
@@ -165,7 +174,7 @@ function notConfigured(share: string, former: readonly FormerUnsent[]): Mountain
 
 function unsentServer(
   share: string,
-  { server, source, proved, inUse, files, folder }: WaitingUnsent,
+  { server, source, proved, inUse, files, folder }: UnsentForServer,
 ): UnsentServer {
   const oldestMs = Math.min(...files.map(({ writtenAtMs }) => writtenAtMs));
   return {
@@ -186,7 +195,7 @@ function settledResult(
   before: StepResult["active_interface"],
 ): StepResult {
   const status = shareStatus(engine.view(name));
-  const { active_interface, mount_state, held, last_error, tb_recovery_pending } = status;
+  const { active_interface, mount_state, held: override, last_error, tb_recovery_pending } = status;
   const base = { share: name, active_interface, hint: null, holders: [], unsent: [] };
   if (mount_state === "mounted" && last_error === null) {
     if (tb_recovery_pending)
@@ -198,8 +207,8 @@ function settledResult(
       detail: changed ? "mounted" : "nothing to do",
     };
   }
-  if (held === "unmounted") return { ...base, result: "skipped", detail: "held unmounted" };
-  const standing = keptUnmountedBy(status);
+  if (override === "unmounted") return { ...base, result: "skipped", detail: "held unmounted" };
+  const standing = unmountedReason(status);
   if (standing !== null) return { ...base, result: "failed", detail: standing.title, hint: standing.hint };
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };
 }
@@ -208,11 +217,11 @@ function settledResult(
  * Logs in over a route that answers. Resolves with a finding if no login could be attempted, else with null.
  */
 async function logOn(
-  { subject: { spec }, seen }: ShareView,
-  { home, logons }: { readonly home: string; readonly logons: Logons },
+  { subject: { spec }, observed }: ShareView,
+  { home, logons }: { readonly home: string; readonly logons: Logins },
   signal: AbortSignal,
 ): Promise<VerifyFinding | null> {
-  const up = routesOf(spec).find((route) => seen?.routes[route].probe.verdict === "answers");
+  const up = routesOf(spec).find((route) => observed?.routes[route].probe.verdict === "answers");
   if (up === undefined || spec.routes[up].host === null || spec.missingVariable !== null) return null;
   const over = { ...spec, routes: { tb: spec.routes[up], fallback: { ...spec.routes[up], host: null } } };
   const names = await logons.attempt<ShareNames>(spec, () => listShareNames(over, home, signal), {

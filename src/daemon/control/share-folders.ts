@@ -9,9 +9,9 @@ import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
-import { SILENT_LOOK_MS } from "../../shares/policy/decide-routes.ts";
+import { SILENT_CHECK_MS } from "../../shares/policy/decide-routes.ts";
 import type { FolderListing, Prober } from "../../shares/prober/prober.ts";
-import { keptUnmountedBy, shareStatus } from "./share-status.ts";
+import { shareStatus, unmountedReason } from "./share-status.ts";
 
 /** Deadline of a listing, ms: a large folder over a slow route takes seconds. */
 const LIST_MS = 5_000;
@@ -19,7 +19,7 @@ const LIST_MS = 5_000;
 interface ShareFoldersTools {
   readonly clock: Clock;
   readonly engine: Pick<ShareEngine, "names" | "view" | "look">;
-  readonly prober: Pick<Prober, "folders" | "lastLook">;
+  readonly prober: Pick<Prober, "folders" | "lastCheck">;
 }
 
 type ShareFolders = (request: InputOf<"folders">, signal: AbortSignal) => Promise<FoldersReport>;
@@ -33,10 +33,10 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
 
   const isSilent = (mountId: string): boolean => {
     const sinceMs = silent.get(mountId);
-    const look = prober.lastLook(mountId);
-    if (look.state === "pending") return clock.monotonicMs() - look.startedAtMs >= SILENT_LOOK_MS;
+    const check = prober.lastCheck(mountId);
+    if (check.state === "pending") return clock.monotonicMs() - check.startedAtMs >= SILENT_CHECK_MS;
     if (sinceMs === undefined) return false;
-    if (look.state !== "answered" || look.startedAtMs < sinceMs) return true;
+    if (check.state !== "answered" || check.startedAtMs < sinceMs) return true;
     silent.delete(mountId);
     return false;
   };
@@ -46,9 +46,9 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
     const subpath = readSubpath(given);
     signal.throwIfAborted();
     const known = engine.view(share);
-    const view = known.seen === null ? await engine.look(share) : known;
+    const view = known.observed === null ? await engine.look(share) : known;
     const { spec } = view.subject;
-    const mount = view.seen?.mount ?? null;
+    const mount = view.observed?.mount ?? null;
     if (mount === null) throw notMounted(share, view);
     const { id, path: mountedAt } = mount.found;
     if (!shareStatus(view).mount_alive || isSilent(id)) throw noAnswer(share);
@@ -112,7 +112,7 @@ function listed(
 }
 
 function notMounted(share: string, view: ShareView): MountaineerError {
-  const standing = keptUnmountedBy(shareStatus(view));
+  const standing = unmountedReason(shareStatus(view));
   const reason = standing?.title ?? view.memory.lastError;
   const why = reason === null ? "" : `: ${reason}`;
   return new MountaineerError("share_unavailable", `${share} is not mounted${why}`, {

@@ -1,17 +1,23 @@
 // A share's state for the management API.
 import type { CarriedStatus, Condition, OpenFileHolder, ShareStatus } from "../../api/contract/contract.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
-import type { CarriedState } from "../../shares/drivers/carriage.ts";
+import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
-import type { StandingCondition } from "../../shares/policy/decide.ts";
-import { isDeadErrno, SILENT_LOOK_MS } from "../../shares/policy/decide-routes.ts";
-import type { MountSeen } from "../../shares/policy/share-seen.ts";
+import type { ShareCondition } from "../../shares/policy/decide.ts";
+import { isDeadErrno, SILENT_CHECK_MS } from "../../shares/policy/decide-routes.ts";
+import type { MountObservation } from "../../shares/policy/share-observation.ts";
 import type { OpenFile } from "../../shares/prober/prober.ts";
 import type { RouteSpec } from "../../shares/share-spec.ts";
 
-export function shareStatus({ subject, memory, seen, conditions, carried = null }: ShareView): ShareStatus {
+export function shareStatus({
+  subject,
+  memory,
+  observed,
+  conditions,
+  relayed = null,
+}: ShareView): ShareStatus {
   const { spec } = subject;
-  const mount = seen?.mount ?? null;
+  const mount = observed?.mount ?? null;
   return {
     name: spec.name,
     active_interface: memory.activeInterface,
@@ -20,16 +26,16 @@ export function shareStatus({ subject, memory, seen, conditions, carried = null 
     stable_path: spec.stablePath,
     tb_host: hostText(spec.routes.tb),
     fb_host: hostText(spec.routes.fallback),
-    tb_reachable: seen?.routes.tb.probe.verdict === "answers",
-    fb_reachable: seen?.routes.fallback.probe.verdict === "answers",
-    mount_alive: seen !== null && mount !== null && isAlive(mount, seen.atMs),
+    tb_reachable: observed?.routes.tb.probe.verdict === "answers",
+    fb_reachable: observed?.routes.fallback.probe.verdict === "answers",
+    mount_alive: observed !== null && mount !== null && isAlive(mount, observed.atMs),
     tb_recovery_pending: memory.tbRecoveryPending,
-    held: memory.held,
+    held: memory.override,
     last_error: memory.lastError,
     last_switch_at: isoTimeOrNull(memory.lastSwitchAt),
     tb_reachable_since: isoTimeOrNull(memory.tbReachableSince),
     tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
-    ...(carried === null ? {} : { carried: carriedStatus(carried) }),
+    ...(relayed === null ? {} : { carried: carriedStatus(relayed) }),
     conditions: conditions.map(conditionStatus),
   };
 }
@@ -38,7 +44,7 @@ export function openFileHolders(files: readonly OpenFile[]): OpenFileHolder[] {
   return files.map(({ pid, command, path }) => ({ pid, command, path }));
 }
 
-function carriedStatus(carried: CarriedState): CarriedStatus {
+function carriedStatus(carried: RelayedState): CarriedStatus {
   return {
     port: carried.port,
     phase: carried.phase,
@@ -52,26 +58,26 @@ function carriedStatus(carried: CarriedState): CarriedStatus {
 }
 
 /** True if the mount uses no route now: a look into it would tell nothing about its state. */
-function isWaiting({ carried = null, pinned = null }: MountSeen): boolean {
-  return (carried !== null && carried.phase !== "carrying") || pinned?.phase === "unconfirmed";
+function isWaiting({ relayed = null, guarded = null }: MountObservation): boolean {
+  return (relayed !== null && relayed.phase !== "carrying") || guarded?.phase === "unconfirmed";
 }
 
-function mountState(mount: MountSeen | null): ShareStatus["mount_state"] {
+function mountState(mount: MountObservation | null): ShareStatus["mount_state"] {
   if (mount === null) return "unmounted";
-  const { look, found } = mount;
+  const { check, found } = mount;
   const dead =
-    found.processGone || (!isWaiting(mount) && look.state === "answered" && isDeadErrno(look.errno));
+    found.processGone || (!isWaiting(mount) && check.state === "answered" && isDeadErrno(check.errno));
   return dead ? "error" : "mounted";
 }
 
-function isAlive(mount: MountSeen, atMs: number): boolean {
-  const { found, look } = mount;
+function isAlive(mount: MountObservation, atMs: number): boolean {
+  const { found, check } = mount;
   if (found.processGone || isWaiting(mount)) return false;
-  if (look.state === "answered") return !isDeadErrno(look.errno);
-  return look.state === "pending" && atMs - look.startedAtMs < SILENT_LOOK_MS;
+  if (check.state === "answered") return !isDeadErrno(check.errno);
+  return check.state === "pending" && atMs - check.startedAtMs < SILENT_CHECK_MS;
 }
 
-function conditionStatus({ code, severity, title, hint, since, holders }: StandingCondition): Condition {
+function conditionStatus({ code, severity, title, hint, since, holders }: ShareCondition): Condition {
   const base = { code, severity, title, hint, since: isoTime(since) };
   return holders === undefined ? base : { ...base, holders: openFileHolders(holders) };
 }
@@ -90,7 +96,7 @@ const KEEP_UNMOUNTED = [
 ];
 
 /** The condition that keeps the share from being mounted; null if it is mounted, or nothing is known to prevent a mount. */
-export function keptUnmountedBy({ mount_state, conditions }: ShareStatus): Condition | null {
+export function unmountedReason({ mount_state, conditions }: ShareStatus): Condition | null {
   if (mount_state !== "unmounted") return null;
   const [first = null] = KEEP_UNMOUNTED.flatMap((kind) => conditions.filter(({ code }) => code === kind));
   return first;

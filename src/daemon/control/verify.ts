@@ -5,10 +5,10 @@ import { LOCAL_NETWORK } from "../../network/local-network-privacy.ts";
 import type { ProbeReason } from "../../network/probe/probe-result.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
-import type { RouteProbe } from "../../shares/policy/share-seen.ts";
-import { SMB1_HINT } from "../../shares/policy/standing-conditions.ts";
+import { SMB1_HINT } from "../../shares/policy/observed-conditions.ts";
+import type { RouteProbe } from "../../shares/policy/share-observation.ts";
 import { type RouteName, routesOf } from "../../shares/share-spec.ts";
-import { keptUnmountedBy, shareStatus } from "./share-status.ts";
+import { shareStatus, unmountedReason } from "./share-status.ts";
 
 /** What `verify` found besides the shares; absent parts were not looked at. */
 interface Surroundings {
@@ -130,7 +130,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   };
   const routes = routesOf(view.subject.spec);
   const faults = routes.flatMap((route) => {
-    const probe = view.seen?.routes[route].probe;
+    const probe = view.observed?.routes[route].probe;
     const fault = probe === undefined ? null : faultOf(probe);
     return fault === null || probe === undefined ? [] : [{ route, probe, ...fault }];
   });
@@ -139,12 +139,12 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   const hostsRemedy = isSilent ? remedyOf(silent) : null;
   const isWanted = status.mount_state === "unmounted" && status.held !== "unmounted";
   const isDead = status.mount_state !== "unmounted" && !status.mount_alive;
-  const cause = isWanted ? keptUnmountedBy(status) : null;
+  const cause = isWanted ? unmountedReason(status) : null;
   // A condition of its own says so, of each host.
   const isAllSmb1 = isSilent && silent.every(({ code }) => code === "smb1_only");
   const isCause = (one: Condition): boolean =>
     one === cause || (isWanted && isAllSmb1 && one.code.startsWith("smb1_only:"));
-  const away = view.seen?.away ?? null;
+  const away = view.observed?.offNetwork ?? null;
   if (away !== null) {
     // Nothing is asked of its hosts here: how they answer says nothing.
     const hint = status.conditions.find(({ code }) => code === "away_from_home")?.hint ?? null;

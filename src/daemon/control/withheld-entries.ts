@@ -2,7 +2,7 @@
 import type { CatalogReport } from "../../api/contract/catalog.ts";
 import type { Catalog, Reason } from "../../gateway/catalog/catalog.ts";
 import type { PendingChange } from "../../gateway/pins/pins.ts";
-import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
+import { stripInvisible } from "../../runtime/text/invisible-characters.ts";
 
 type Withheld = CatalogReport["withheld"][number];
 
@@ -17,7 +17,7 @@ export function withheldEntries(
     ...entries.flatMap(({ backend, kind, name, reasons: [reason] }): Withheld[] =>
       reason === undefined
         ? []
-        : [{ backend, kind, name: withoutUnseen(name), ...inWords(reason, needsShare(backend)) }],
+        : [{ backend, kind, name: stripInvisible(name), ...inWords(reason, needsShare(backend)) }],
     ),
     ...silenced.map(
       ({ backend, kind, name, change }): Withheld => ({

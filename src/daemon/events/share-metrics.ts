@@ -56,10 +56,10 @@ export function createShareMetrics(
           name: "mountaineer.share.route.reachable",
           help: "Whether the host of each route answers: 1, or 0.",
           kind: "gauge",
-          values: views.flatMap(({ share, seen, subject }) =>
+          values: views.flatMap(({ share, observed, subject }) =>
             routesOf(subject.spec).map((route) => ({
               labels: { share, route },
-              value: seen?.routes[route].probe.verdict === "answers" ? 1 : 0,
+              value: observed?.routes[route].probe.verdict === "answers" ? 1 : 0,
             })),
           ),
         },
@@ -81,12 +81,12 @@ export function createShareMetrics(
           name: "mountaineer.share.bytes",
           help: "Bytes that each carried share has moved since it was mounted, by direction.",
           kind: "counter",
-          values: views.flatMap(({ share, carried = null }) =>
-            carried === null
+          values: views.flatMap(({ share, relayed = null }) =>
+            relayed === null
               ? []
               : [
-                  { labels: { share, direction: "to_server" }, value: carried.bytesUp },
-                  { labels: { share, direction: "from_server" }, value: carried.bytesDown },
+                  { labels: { share, direction: "to_server" }, value: relayed.bytesUp },
+                  { labels: { share, direction: "from_server" }, value: relayed.bytesDown },
                 ],
           ),
         },

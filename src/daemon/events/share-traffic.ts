@@ -2,7 +2,7 @@
 // each share. Memory is bounded: so many steps for each configured share.
 import type { ShareStatus } from "../../api/contract/contract.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { CarriedState } from "../../shares/drivers/carriage.ts";
+import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 
@@ -32,7 +32,7 @@ export function startShareTraffic({ engine, status, prober, clock }: TrafficOpti
     for (const name of names) {
       const share = shares.get(name) ?? new ShareMeasures();
       shares.set(name, share);
-      share.note(engine.view(name).carried ?? null, clock.monotonicMs());
+      share.note(engine.view(name).relayed ?? null, clock.monotonicMs());
       void share.lookAtSpace(status(name), prober, clock.monotonicMs());
     }
   };
@@ -46,7 +46,7 @@ export function startShareTraffic({ engine, status, prober, clock }: TrafficOpti
 }
 
 class ShareMeasures {
-  #before: CarriedState | null = null;
+  #before: RelayedState | null = null;
   #bytes: number[] = [];
   #waited: boolean[] = [];
   #space: Measured["space"];
@@ -61,7 +61,7 @@ class ShareMeasures {
     };
   }
 
-  note(now: CarriedState | null, nowMs: number): void {
+  note(now: RelayedState | null, nowMs: number): void {
     const before = this.#before;
     this.#before = now;
     if (now === null) {
@@ -93,11 +93,11 @@ class ShareMeasures {
   }
 }
 
-function total({ bytesUp, bytesDown }: CarriedState): number {
+function total({ bytesUp, bytesDown }: RelayedState): number {
   return bytesUp + bytesDown;
 }
 
-function hasWaited(before: CarriedState, now: CarriedState, nowMs: number): boolean {
+function hasWaited(before: RelayedState, now: RelayedState, nowMs: number): boolean {
   const { phase, outage, longestWaitMs, unansweredSinceMs } = now;
   return (
     phase !== "carrying" ||

@@ -3,11 +3,11 @@
 import { join } from "node:path";
 import type { TimelineReport } from "../../api/contract/timeline.ts";
 import { errorText } from "../../runtime/errors.ts";
-import { readRegularFile, removeLeftovers, setAside } from "../../runtime/files/durable-file.ts";
+import { moveAside, readRegularFile, removeLeftovers } from "../../runtime/files/durable-file.ts";
 import { createDurableValue } from "../../runtime/files/durable-value.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
-import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import { type KnownTimeline, knownShape, startTimeline, type TimelineOptions } from "./timeline.ts";
 
 const FILE_NAME = "timeline.json";
@@ -113,7 +113,7 @@ async function findBefore(
   };
   const makeWay = async (reason: string): Promise<boolean> => {
     try {
-      const set_aside = await setAside(path, clock.wallMs());
+      const set_aside = await moveAside(path, clock.wallMs());
       logger.warn(
         "the timeline starts empty; delete the file set aside, or start the version that can read it",
         { reason, set_aside },
@@ -128,7 +128,7 @@ async function findBefore(
     }
   };
   const reading = read();
-  if (await settledWithin(clock, READ_MS, reading)) return reading;
+  if (await settlesWithin(clock, READ_MS, reading)) return reading;
   logger.warn(
     "the timeline starts empty and is not saved: the disk gives no answer; see to it, then restart",
     { path },

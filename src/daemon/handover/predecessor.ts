@@ -1,9 +1,9 @@
 // The new daemon's side of a handover: reports that it is ready, waits until the home is free, and takes the listening socket.
 // The home is also free if the old daemon ends.
-import type { PassedStream } from "../../gateway/front/http/passed-connections.ts";
-import type { Kept } from "../../gateway/front/session/session-file.ts";
-import type { StateKey } from "../../gateway/front/suspended/suspended-calls.ts";
-import type { HandedListener } from "../../gateway/serving/gateway-contract.ts";
+import type { HandedOffStream } from "../../gateway/frontend/http/passed-connections.ts";
+import type { StoredSession } from "../../gateway/frontend/session/session-file.ts";
+import type { StateKey } from "../../gateway/frontend/suspended/suspended-calls.ts";
+import type { InheritedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -14,13 +14,13 @@ import {
   messageKind,
   NEEDED_MARK,
   SUCCESSOR_MARK,
-} from "./link-messages.ts";
-import { Neighbour, type OwnCalls } from "./neighbour.ts";
+} from "./handover-messages.ts";
+import { type OwnCalls, PeerDaemon } from "./peer-daemon.ts";
 
 export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
 interface SessionsOfOld {
-  keep(session: LateSession): Promise<Kept | undefined>;
+  keep(session: LateSession): Promise<StoredSession | undefined>;
   /** Called when a client has ended its session at the old daemon. */
   end(hash: string): void;
 }
@@ -35,11 +35,11 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   delete self.env[SUCCESSOR_MARK];
   delete self.env[NEEDED_MARK];
   if (!isMarked || self.send === undefined || !self.connected) return null;
-  const turn = Promise.withResolvers<HandedListener | null>();
+  const turn = Promise.withResolvers<InheritedListener | null>();
   const ended = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
   const sessions = Promise.withResolvers<SessionsOfOld>();
-  const connections = Promise.withResolvers<(handle: object, stream: PassedStream | null) => void>();
+  const connections = Promise.withResolvers<(handle: object, stream: HandedOffStream | null) => void>();
   let once: readonly number[] = [];
   const say = (message: MessageFromNew): Promise<void> =>
     new Promise((resolve) => {
@@ -47,7 +47,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       else self.send?.(message, undefined, undefined, () => resolve());
     });
   let states: StateKey | null = null;
-  let neighbour: Neighbour | null = null;
+  let peer: PeerDaemon | null = null;
   const end = (): void => {
     once = [];
     ended.resolve();
@@ -71,7 +71,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       const stream = message.say === "stream" ? message.stream : null;
       if (isHandle) void connections.promise.then((take) => take(handle, stream));
       void say({ say: "kept", n: message.n });
-    } else neighbour?.hear(message);
+    } else peer?.hear(message);
   };
   self.on("message", (message, handle) => {
     if (messageKind(message) !== undefined) hear(message as MessageFromOld, handle);
@@ -81,7 +81,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     gone.resolve();
     // If the old daemon has crashed, the warden ends its backends, which takes a moment.
     void groupsGone(once, clock).then(end);
-    neighbour?.over();
+    peer?.over();
   });
   return {
     /**
@@ -95,7 +95,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
      * Reports that this daemon is ready. Resolves when the home is free, with the listening socket; null if
      * there is no socket.
      */
-    turn(ready: Omit<Extract<MessageFromNew, { say: "ready" }>, "say">): Promise<HandedListener | null> {
+    turn(ready: Omit<Extract<MessageFromNew, { say: "ready" }>, "say">): Promise<InheritedListener | null> {
       void say({ say: "ready", ...ready });
       return turn.promise;
     },
@@ -136,13 +136,13 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       return states;
     },
     /** Joins the calls in flight of both daemons. To be called once. */
-    join(own: OwnCalls): Neighbour {
-      neighbour = new Neighbour(own, (message, onSent) => {
+    join(own: OwnCalls): PeerDaemon {
+      peer = new PeerDaemon(own, (message, onSent) => {
         if (!self.connected) return false;
         void say(message).then(onSent);
         return true;
       });
-      return neighbour;
+      return peer;
     },
   };
 }

@@ -1,13 +1,13 @@
 // The old daemon's side of a handover: the successor's process, and the messages to it.
 import { type ChildProcess, spawn } from "node:child_process";
-import type { PassedStream, PassedTo } from "../../gateway/front/http/passed-connections.ts";
+import type { HandedOffStream, PassedTo } from "../../gateway/frontend/http/passed-connections.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
-import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
-import type { LateSession, MessageFromNew, MessageFromOld } from "./link-messages.ts";
-import { messageKind, NEEDED_MARK, SUCCESSOR_MARK } from "./link-messages.ts";
-import { Neighbour, type OwnCalls } from "./neighbour.ts";
+import type { ServiceSupervisor } from "../../runtime/process/service-supervisor.ts";
+import { type Clock, resultWithin, settlesWithin } from "../../runtime/time/clock.ts";
+import type { LateSession, MessageFromNew, MessageFromOld } from "./handover-messages.ts";
+import { messageKind, NEEDED_MARK, SUCCESSOR_MARK } from "./handover-messages.ts";
+import { type OwnCalls, PeerDaemon } from "./peer-daemon.ts";
 
 export interface SuccessorProgram {
   /** The program, which is looked up again at each start, because an upgrade may have replaced it. */
@@ -42,7 +42,7 @@ export class Successor {
   /** Called with whether the successor has acknowledged the message of that number, or has ended before. */
   readonly #kept = new Map<number, (isThere: boolean) => void>();
   readonly #saying = new Set<Promise<void>>();
-  #neighbour: Neighbour | null = null;
+  #peer: PeerDaemon | null = null;
   #sent = 0;
   #isGone = false;
   #hasMovedOn = false;
@@ -51,7 +51,7 @@ export class Successor {
    * Starts the process. `isNeeded`: this daemon has given up the home, so that the successor must start even
    * if the file has mistakes.
    */
-  constructor({ command, args }: SuccessorProgram, keeper: ServiceKeeper, isNeeded: boolean) {
+  constructor({ command, args }: SuccessorProgram, keeper: ServiceSupervisor, isNeeded: boolean) {
     const marks = { [SUCCESSOR_MARK]: "1", ...(isNeeded ? { [NEEDED_MARK]: "1" } : {}) };
     const child = spawn(command, [...args], {
       env: { ...process.env, ...keeper.environment, ...marks },
@@ -88,7 +88,7 @@ export class Successor {
     { clock, deadlineMs }: { readonly clock: Clock; readonly deadlineMs: number },
   ): Promise<boolean> {
     this.#say(message, handle);
-    await settledWithin(clock, deadlineMs, this.#taken.promise);
+    await settlesWithin(clock, deadlineMs, this.#taken.promise);
     this.#taken.resolve(false);
     return this.#taken.promise;
   }
@@ -116,7 +116,7 @@ export class Successor {
    * Passes a connection by its handle; `stream`: an event stream goes on there. Resolves when it has arrived or cannot be sent, at the latest after
    * `PASS_MS`.
    */
-  async pass(handle: object, clock: Clock, stream: PassedStream | null = null): Promise<PassedTo> {
+  async pass(handle: object, clock: Clock, stream: HandedOffStream | null = null): Promise<PassedTo> {
     if (this.#isGone) return "here";
     const n = ++this.#sent;
     const { promise, resolve } = Promise.withResolvers<PassedTo>();
@@ -129,7 +129,7 @@ export class Successor {
       if (error !== null) resolve("here");
     });
     if (!isSaid) resolve("here");
-    const isSettled = await settledWithin(clock, PASS_MS, promise);
+    const isSettled = await settlesWithin(clock, PASS_MS, promise);
     this.#kept.delete(n);
     return isSettled ? promise : "unknown";
   }
@@ -144,9 +144,9 @@ export class Successor {
   }
 
   /** Joins the calls in flight of both daemons. To be called once. */
-  join(own: OwnCalls): Neighbour {
-    this.#neighbour = new Neighbour(own, (message, onSent) => this.#say(message, undefined, onSent));
-    return this.#neighbour;
+  join(own: OwnCalls): PeerDaemon {
+    this.#peer = new PeerDaemon(own, (message, onSent) => this.#say(message, undefined, onSent));
+    return this.#peer;
   }
 
   /** Resolves when all messages are sent, or the successor has ended. */
@@ -165,7 +165,7 @@ export class Successor {
   async stop(clock: Clock): Promise<void> {
     if (this.pid === null) return;
     this.#child.kill("SIGTERM");
-    if (!(await settledWithin(clock, STOP_MS, this.#exited.promise))) await this.kill();
+    if (!(await settlesWithin(clock, STOP_MS, this.#exited.promise))) await this.kill();
   }
 
   /**
@@ -202,14 +202,14 @@ export class Successor {
     else if (message.say === "kept") {
       this.#kept.get(message.n)?.(true);
       this.#kept.delete(message.n);
-    } else this.#neighbour?.hear(message);
+    } else this.#peer?.hear(message);
   }
 
   #gone(why: string): void {
     this.#isGone = true;
     this.#ready.reject(refused(why, null));
     this.#taken.resolve(false);
-    this.#neighbour?.over();
+    this.#peer?.over();
     for (const resolve of this.#kept.values()) resolve(false);
     this.#kept.clear();
     this.#exited.resolve();

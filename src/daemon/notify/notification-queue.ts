@@ -1,5 +1,5 @@
 // The notifications that wait to be shown: the newest of each kind and share. Several of a kind become one.
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { Notification } from "./notification-command.ts";
 
@@ -138,7 +138,7 @@ function failoverBody(route: string): string {
 }
 
 function shownName(share: string): string {
-  const name = harmless(share);
+  const name = printable(share);
   const letters = [...name];
   return letters.length <= LONGEST_NAME ? name : `${letters.slice(0, LONGEST_NAME - 1).join("")}…`;
 }

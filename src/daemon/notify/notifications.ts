@@ -5,7 +5,7 @@ import type { NotifyConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
 import type { ConfigApplier } from "../reload/reload-transaction.ts";
@@ -47,7 +47,7 @@ export function createNotifications(options: NotificationsOptions) {
 
   const failed = (reason: string, hint: string): void => {
     if (ending.signal.aborted) return;
-    const text = harmless(reason).slice(0, LONGEST_REASON);
+    const text = printable(reason).slice(0, LONGEST_REASON);
     // The failure is logged once, and again only after a notification was shown.
     if (unavailable === null) logger.warn("notifications cannot be shown", { reason: text });
     unavailable = { reason: text, hint, since: unavailable?.since ?? isoTime(clock.wallMs()) };

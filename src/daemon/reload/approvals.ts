@@ -5,11 +5,11 @@ import { entrySummary, entryText, waitingText } from "../../config/approval/entr
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
-import { type ApprovalKeeper, waitingDigest } from "../approvals/approval-keeper.ts";
-import type { Holding } from "./holding.ts";
+import { type ApprovalStore, waitingDigest } from "../approvals/approval-store.ts";
+import type { AcceptedFile } from "./accepted-file.ts";
 import { reportOf } from "./reload-report.ts";
 
-export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding: Holding) {
+export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding: AcceptedFile) {
   const report = (): ApprovalsReport => approvalsReport(holding.keeper, holding.file);
   return {
     approvals: report,
@@ -30,7 +30,7 @@ export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding:
   } satisfies Partial<Control>;
 }
 
-export function approvalsReport(keeper: ApprovalKeeper, file: ConfigSnapshot): ApprovalsReport {
+export function approvalsReport(keeper: ApprovalStore, file: ConfigSnapshot): ApprovalsReport {
   return {
     mode: keeper.mode,
     asked: file.config.trust.approve,
@@ -49,7 +49,7 @@ export function approvalsReport(keeper: ApprovalKeeper, file: ConfigSnapshot): A
  * waiting entry differs from the one that was shown.
  */
 export function requireWaiting(
-  keeper: ApprovalKeeper,
+  keeper: ApprovalStore,
   entries: readonly { readonly id: string; readonly digest: string }[],
 ): ReadonlySet<string> {
   const waiting = new Map(keeper.waiting.map((entry) => [entry.id, entry]));

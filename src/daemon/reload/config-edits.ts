@@ -7,23 +7,23 @@ import type { SavedConfig } from "../../config/edit/save.ts";
 import { refuseOtherEntry } from "../../config/history/history.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import { loadConfigApart, saveConfigApart } from "../../config/worker/load-apart.ts";
+import { loadConfigInChild, saveConfigInChild } from "../../config/worker/load-in-child.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { NO_CHANGES } from "../../sync/config-steps.ts";
 import type { ConfigTurn } from "../../sync/config-store.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
-import type { Holding } from "./holding.ts";
+import type { AcceptedFile } from "./accepted-file.ts";
 import type { LayerUnderParts } from "./layer-under.ts";
 import { reportOf } from "./reload-report.ts";
 
 interface ConfigEditsParts
-  extends Pick<LayerUnderParts, "place" | "file" | "history" | "clock" | "startReader"> {
+  extends Pick<LayerUnderParts, "homeContext" | "file" | "history" | "clock" | "startReader"> {
   /** The fleet's layer under the file now; null if there is none. */
   readonly layer: () => ConfigLayer | null;
   readonly watcher: ConfigWatcher<ConfigSnapshot>;
-  readonly holding: Holding;
+  readonly holding: AcceptedFile;
 }
 
 type Turn = ConfigTurn<ConfigSnapshot>;
@@ -36,7 +36,7 @@ interface Editor {
 }
 
 export function createConfigEdits(parts: ConfigEditsParts) {
-  const { place, layer, file, watcher, history, clock, holding, startReader } = parts;
+  const { homeContext, layer, file, watcher, history, clock, holding, startReader } = parts;
   const { path } = file;
 
   const inTurn = carryThrough(watcher);
@@ -66,9 +66,9 @@ export function createConfigEdits(parts: ConfigEditsParts) {
    */
   const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
     const content = Buffer.from(bytes).toString("base64");
-    const request = { path, place, content, writeStarter: false, inode: null };
-    const { loaded, held } = await loadConfigApart(request, { clock, signal, startReader });
-    if (!loaded.ok || held !== null) return;
+    const request = { path, homeContext, content, writeStarter: false, inode: null };
+    const { loaded, held: suspect } = await loadConfigInChild(request, { clock, signal, startReader });
+    if (!loaded.ok || suspect !== null) return;
     const { sha256, format } = loaded.snapshot;
     await history.record({ bytes, sha256, format, source: "file", summary: "found in the file" });
   };
@@ -88,8 +88,13 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const content = Buffer.from(bytes).toString("base64");
       const seenSha256 = expectedSha256 ?? beforeSha256;
       const seen = { seenSha256, known: known(), keepsEntries };
-      const request = { kind: "replace", path, place, layer: layer(), content, ...seen } as const;
-      return applySaved(await saveConfigApart(request, { clock, signal, startReader }), source, turn, editor);
+      const request = { kind: "replace", path, homeContext, layer: layer(), content, ...seen } as const;
+      return applySaved(
+        await saveConfigInChild(request, { clock, signal, startReader }),
+        source,
+        turn,
+        editor,
+      );
     };
     const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
     // An empty file need not be kept in the history.
@@ -114,8 +119,8 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const keepsEntries = !runsCommands;
       return inTurn(asker, async (turn) => {
         const seen = { seenSha256, known: known(), keepsEntries };
-        const request = { kind: "edit", path, place, layer: layer(), edits, ...seen } as const;
-        const saved = await saveConfigApart(request, { clock, signal: turn.signal, startReader });
+        const request = { kind: "edit", path, homeContext, layer: layer(), edits, ...seen } as const;
+        const saved = await saveConfigInChild(request, { clock, signal: turn.signal, startReader });
         return applySaved(saved, source, turn, { runsCommands, approves: true });
       });
     },
@@ -155,7 +160,7 @@ function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
 
 /** Approves the entries that an edit over the API changes. */
 function grantEdited(
-  { keeper, grant }: Holding,
+  { keeper, grant }: AcceptedFile,
   { before, snapshot }: Extract<SavedConfig, { ok: true }>,
   running: ConfigSnapshot["config"],
   runsCommands: boolean,

@@ -3,10 +3,10 @@
 import { lstat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { unlessAborted } from "../../runtime/abort.ts";
-import { expecting, MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../shares/mounts/mount-entry.ts";
-import { fileLooks } from "../../shares/prober/file-looks.ts";
+import { fileChecks } from "../../shares/prober/file-checks.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
 
@@ -25,7 +25,7 @@ const REMOTE_TYPE =
   /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
 
 interface FileTools {
-  readonly prober: Pick<Prober, keyof typeof fileLooks>;
+  readonly prober: Pick<Prober, keyof typeof fileChecks>;
   readonly mountTable: MountTable;
   readonly clock: Clock;
 }
@@ -44,10 +44,10 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     return plain === true ? within(limitMs) : prober;
   };
   const within = (limitMs: number): FileTools["prober"] => ({
-    realPath: (path) => resultWithin(clock, limitMs, fileLooks.realPath(path)),
-    fileLook: (path) => resultWithin(clock, limitMs, fileLooks.fileLook(path)),
-    fileBytes: (path) => resultWithin(clock, limitMs, fileLooks.fileBytes(path)),
-    exposures: (paths) => resultWithin(clock, limitMs, fileLooks.exposures(paths)),
+    realPath: (path) => resultWithin(clock, limitMs, fileChecks.realPath(path)),
+    fileLook: (path) => resultWithin(clock, limitMs, fileChecks.fileLook(path)),
+    fileBytes: (path) => resultWithin(clock, limitMs, fileChecks.fileBytes(path)),
+    exposures: (paths) => resultWithin(clock, limitMs, fileChecks.exposures(paths)),
   });
   return {
     readMounts,
@@ -76,7 +76,7 @@ async function isPlain(path: string, mounts: readonly MountEntry[]): Promise<boo
     at = join(at, part);
     if (isRemote(mounts, at)) return false;
     try {
-      const entry = await lstat(at).catch(expecting(["ENOENT", "ENOTDIR"], null));
+      const entry = await lstat(at).catch(recoverFrom(["ENOENT", "ENOTDIR"], null));
       if (entry === null) return true;
       if (entry.isSymbolicLink()) return false;
     } catch {

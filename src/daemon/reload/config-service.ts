@@ -5,8 +5,8 @@ import { entrySummary } from "../../config/approval/entry-text.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
+import type { HomeContext } from "../../config/home-context.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
-import type { ConfigPlace } from "../../config/locate.ts";
 import { syncKeys } from "../../config/schema/schema.ts";
 import { sectionSettings } from "../../config/section-settings.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -20,28 +20,28 @@ import { type CheckedContent, type ConfigSteps, outcomeOfThrown } from "../../sy
 import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watcher.ts";
 import { createSyncEvents } from "../../sync/sync-event.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
-import type { ApprovalKeeper, JudgedFile } from "../approvals/approval-keeper.ts";
+import type { ApprovalStore, EvaluatedFile } from "../approvals/approval-store.ts";
 import type { RejectedFile } from "../compose/home.ts";
 import type { EventStream } from "../events/event-stream.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
+import { type AcceptedFile, createAcceptedFile, summaryOf } from "./accepted-file.ts";
 import { createApprovals } from "./approvals.ts";
+import { createBufferedHistory } from "./buffered-history.ts";
 import { createConfigEdits } from "./config-edits.ts";
-import { createHolding, type Holding, summaryOf } from "./holding.ts";
 import { createLayerUnder } from "./layer-under.ts";
 import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
 import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
-import { createUnkeptHistory } from "./unkept-history.ts";
 
 interface ConfigServiceOptions {
   readonly home: string;
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
   readonly snapshot: ConfigSnapshot;
   readonly file: WatchedFile;
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
   /** The fleet's layer under `snapshot`; null if there is none. */
   readonly layer: ConfigLayer | null;
-  readonly approvals: ApprovalKeeper;
+  readonly approvals: ApprovalStore;
   /** The whole file; `snapshot` is the approved part of it, which runs. */
   readonly loadedFile: ConfigSnapshot;
   /** The file, if it was rejected at the start, so that `snapshot` is an earlier content; else null. */
@@ -64,13 +64,22 @@ export type ConfigService = ReturnType<typeof createConfigService>;
 
 /** Disposing stops watching and refuses further edits. It resolves when the edit in progress has ended. */
 export function createConfigService(options: ConfigServiceOptions) {
-  const { home, place, snapshot, rejected, file, startReader, clock, logger, stream, publish } = options;
-  const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath), options);
+  const { home, homeContext, snapshot, rejected, file, startReader, clock, logger, stream, publish } =
+    options;
+  const history = createBufferedHistory(openHistory(home, snapshot.path, options.realPath), options);
   const ending = new AbortController();
   const first = options.layer;
-  const under = createLayerUnder({ first, place, file, watcher: () => watcher, history, clock, startReader });
+  const under = createLayerUnder({
+    first,
+    homeContext,
+    file,
+    watcher: () => watcher,
+    history,
+    clock,
+    startReader,
+  });
   const layer = () => under.current;
-  const reader = createConfigReader({ path: snapshot.path, place, layer, clock, startReader });
+  const reader = createConfigReader({ path: snapshot.path, homeContext, layer, clock, startReader });
   const events = createSyncEvents();
 
   const keep = (
@@ -86,7 +95,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     name: "sync",
     prepare: ({ after }) => Promise.resolve({ commit: () => watcher.setSettings(after.sync) }),
   };
-  const holding = createHolding(options.approvals, options.loadedFile);
+  const holding = createAcceptedFile(options.approvals, options.loadedFile);
   const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader, holding);
   const watcher: ConfigWatcher<ConfigSnapshot> = createConfigWatcher<ConfigSnapshot>({
     file,
@@ -96,7 +105,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     first: { sha256: snapshot.sha256, snapshot },
     rejected: rejected && {
       sha256: rejected.sha256,
-      kind: rejected.isHeld ? "cut_short" : "rejected",
+      kind: rejected.isSuspect ? "cut_short" : "rejected",
       reason: rejected.reason ?? mistakesText(rejected.mistakes),
     },
     ...steps,
@@ -126,7 +135,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     control: {
       sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
       ...reloads.control,
-      ...createConfigEdits({ place, layer, file, watcher, history, clock, holding, startReader }),
+      ...createConfigEdits({ homeContext, layer, file, watcher, history, clock, holding, startReader }),
       ...createApprovals(watcher, holding),
       history: async () => ({
         entries: (await history.list()).map(({ format: _, ...entry }) => entry),
@@ -166,9 +175,9 @@ export function createConfigService(options: ConfigServiceOptions) {
 function configSteps(
   { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,
-  holding: Holding,
+  holding: AcceptedFile,
 ) {
-  const compareJudged = async (judged: JudgedFile, running: ConfigSnapshot, signal: AbortSignal) => {
+  const compareJudged = async (judged: EvaluatedFile, running: ConfigSnapshot, signal: AbortSignal) => {
     await requirePrivate(judged.file);
     const snapshot = await bindSecrets(judged.effective, signal);
     const diff = diffConfigs(running.config, snapshot.config);
@@ -178,9 +187,9 @@ function configSteps(
   };
   const steps: Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> = {
     async load(bytes, signal, from) {
-      const { loaded, held, isStale } = await reader.load(bytes, signal, from);
+      const { loaded, held: suspect, isStale } = await reader.load(bytes, signal, from);
       const reason = loaded.ok ? "" : mistakesText(loaded.mistakes);
-      return { ...loaded, reason, held, isStale };
+      return { ...loaded, reason, suspect, isStale };
     },
     async apply(content, running, signal) {
       const judged = await holding.judge(content, running.snapshot);
@@ -203,7 +212,7 @@ function configSteps(
 function syncReport(
   path: string,
   { state, running }: ConfigWatcher<ConfigSnapshot>,
-  { keeper: { waiting } }: Pick<Holding, "keeper">,
+  { keeper: { waiting } }: Pick<AcceptedFile, "keeper">,
 ) {
   const { watching, lastSync, lastError, detector, fileMissing } = state;
   const { sha256, generation, snapshot } = running;
@@ -226,7 +235,7 @@ function createReloads(
   file: WatchedFile,
   watcher: ConfigWatcher<ConfigSnapshot>,
   { load, compare }: ReturnType<typeof configSteps>,
-  holding: Holding,
+  holding: AcceptedFile,
 ) {
   const readNow = async (signal: AbortSignal): Promise<Uint8Array> => {
     const found = await file.read(signal);

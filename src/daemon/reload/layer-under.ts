@@ -1,25 +1,26 @@
 // The fleet's layer under the configuration file. A new layer is applied like a reload: one at a time, and
 // either completely or not at all.
+
+import type { HomeContext } from "../../config/home-context.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
-import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import { loadConfigApart } from "../../config/worker/load-apart.ts";
+import { loadConfigInChild } from "../../config/worker/load-in-child.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { outcomeOfThrown, type ReloadOutcome } from "../../sync/config-steps.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
+import type { BufferedHistory } from "./buffered-history.ts";
 import { mistakesText } from "./reload-report.ts";
-import type { UnkeptHistory } from "./unkept-history.ts";
 
 export interface LayerUnderParts {
   /** The layer at the start. */
   readonly first: ConfigLayer | null;
-  readonly place: ConfigPlace;
+  readonly homeContext: HomeContext;
   readonly file: WatchedFile;
   readonly watcher: () => ConfigWatcher<ConfigSnapshot>;
-  readonly history: UnkeptHistory;
+  readonly history: BufferedHistory;
   readonly clock: Clock;
   readonly startReader: StartReader;
 }
@@ -27,7 +28,7 @@ export interface LayerUnderParts {
 export type LayerUnder = ReturnType<typeof createLayerUnder>;
 
 export function createLayerUnder(parts: LayerUnderParts) {
-  const { first, place, file, watcher, history, clock, startReader } = parts;
+  const { first, homeContext, file, watcher, history, clock, startReader } = parts;
   let current = first;
 
   /** The text of the running configuration; null if neither the file nor the history has it. */
@@ -49,8 +50,8 @@ export function createLayerUnder(parts: LayerUnderParts) {
     const bytes = await runningText(turn.signal);
     if (bytes === null) return { kind: "failed", reason: `${file.path} cannot be read now` };
     const content = Buffer.from(bytes).toString("base64");
-    const request = { path: file.path, place, content, layer, writeStarter: false };
-    const { loaded } = await loadConfigApart(request, { clock, signal: turn.signal, startReader });
+    const request = { path: file.path, homeContext, content, layer, writeStarter: false };
+    const { loaded } = await loadConfigInChild(request, { clock, signal: turn.signal, startReader });
     if (!loaded.ok) return { ...loaded, kind: "rejected", reason: mistakesText(loaded.mistakes) };
     if (loaded.snapshot.config.layer?.revision !== layer.revision) {
       return { kind: "failed", reason: "[fleet].operator is another one by now" };

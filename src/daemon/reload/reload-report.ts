@@ -3,7 +3,7 @@ import type { NameChanges, ReloadReport } from "../../api/contract/config.ts";
 import { type ConfigDiff, isEmptyDiff, type NamedDiff } from "../../config/diff.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { ConfigMistake } from "../../config/values/mistakes.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import { NO_CHANGES, type ReloadResult, type Running } from "../../sync/config-steps.ts";
 
 type Touched = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
@@ -79,7 +79,7 @@ function summarize(diff: ConfigDiff): string {
   const counts = [diff.backends, diff.shares].map((named) => touchedNames(named).length);
   const touched = ["backend", "share"].flatMap((noun, index) => {
     const count = counts[index] ?? 0;
-    return count === 0 ? [] : [counted(count, noun)];
+    return count === 0 ? [] : [pluralize(count, noun)];
   });
   return `${touched.join(", ") || "settings"} reloaded`;
 }

@@ -1,13 +1,13 @@
 // Runs the TUI on the demo's home, with a strip of cables above it: polls the share, and acts on keys.
 import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
-import { ROUTE_LABELS, type Tone, type Words } from "../../api/words/words.ts";
+import { type Label, ROUTE_LABELS, type Tone } from "../../api/labels/label.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
-import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import type { TuiOptions } from "../../tui/live-view.ts";
 import { startTui } from "../../tui/start-tui.ts";
-import { setCarry } from "../stage/carry-setting.ts";
 import type { FileHolder } from "../stage/file-holder.ts";
+import { setCarry } from "../stage/relay-setting.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
@@ -32,7 +32,7 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
   const failed = new AbortController();
   const changes = createStore(0);
   let share: ShareStatus | null = null;
-  let notice: Words | null = null;
+  let notice: Label | null = null;
   let acting: Promise<void> = Promise.resolve();
   const draw = (): void => changes.set(changes.get() + 1);
   const say = (text: string, tone: Tone = "plain"): void => {
@@ -98,7 +98,7 @@ export async function playLive(stage: Stage, { style, print, signal }: LiveOptio
   } finally {
     over.abort(new MountaineerError("aborted", "the view is closed"));
     print("cleaning up\n");
-    await settledWithin(systemClock, 1_000, acting).catch((error: unknown) => print(`${errorText(error)}\n`));
+    await settlesWithin(systemClock, 1_000, acting).catch((error: unknown) => print(`${errorText(error)}\n`));
   }
 }
 
@@ -116,7 +116,7 @@ function stripState(
     reading,
     copy: copied(),
     waitingMs: readingSinceMs === null ? null : waitedSince(readingSinceMs),
-    heldBy: holder === null || holder.ended ? null : holder.pid,
+    openedBy: holder === null || holder.ended ? null : holder.pid,
   };
 }
 

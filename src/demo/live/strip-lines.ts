@@ -1,10 +1,10 @@
 // The text of the demo's strip above the TUI: cables, the copy, and the file that the demo reads. Pure.
 import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
-import { ROUTE_LABELS, type Words } from "../../api/words/words.ts";
+import { type Label, ROUTE_LABELS } from "../../api/labels/label.ts";
 import { cutStart, type Line, span, type Tone, type View } from "../../tui/terminal/line.ts";
 import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
-import { HELD_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
+import { OPEN_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
 
 /** The progress of the program that copies a large file off the share. */
 export interface CopySeen {
@@ -26,9 +26,9 @@ export interface StripState {
   readonly waitingMs: number | null;
   readonly copy: CopySeen | null;
   /** The pid of the process that has the file open; null: none. */
-  readonly heldBy: number | null;
+  readonly openedBy: number | null;
   /** The last action that a key started, or its result. */
-  readonly notice: Words | null;
+  readonly notice: Label | null;
 }
 
 const LABEL_WIDTH = Math.max(...Object.values(ROUTE_LABELS).map((label) => label.length));
@@ -102,14 +102,14 @@ function noticeLine({ notice, copy, plugged }: StripState, { symbols }: View): L
   ];
 }
 
-function keyLine({ driver, heldBy, share }: StripState): Line {
+function keyLine({ driver, openedBy, share }: StripState): Line {
   const key = (name: string): Line[number] => span(` ${name} `, "accent");
   return [
     key("1"),
     key("2"),
     span("pull, plug "),
     key("3"),
-    span(heldBy === null ? `open ${HELD_FILE} ` : `close ${HELD_FILE} (tail ${heldBy}) `),
+    span(openedBy === null ? `open ${OPEN_FILE} ` : `close ${OPEN_FILE} (tail ${openedBy}) `),
     ...(driver === "smb" ? [key("4"), span(share?.carried === undefined ? "carry" : "no carry")] : []),
   ];
 }

@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
-import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import { type ProgramOptions, startProgram } from "./program.ts";
 
 export type Agent = Awaited<ReturnType<typeof startAgent>>;
@@ -81,7 +81,7 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
     clientInfo: { name: "mountaineer-demo-agent", version: "1.0.0" },
   });
   if (
-    !(await settledWithin(systemClock, STARTS_WITHIN_MS, Promise.race([opened, ended]))) ||
+    !(await settlesWithin(systemClock, STARTS_WITHIN_MS, Promise.race([opened, ended]))) ||
     program.hasEnded
   ) {
     child.kill("SIGKILL");
@@ -125,9 +125,9 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
     async end(): Promise<void> {
       over.abort();
       await calling;
-      await settledWithin(systemClock, ENDS_WITHIN_MS, Promise.race([Promise.all(inFlight), ended]));
+      await settlesWithin(systemClock, ENDS_WITHIN_MS, Promise.race([Promise.all(inFlight), ended]));
       child.stdin.end();
-      if (!(await settledWithin(systemClock, ENDS_WITHIN_MS, ended))) child.kill("SIGKILL");
+      if (!(await settlesWithin(systemClock, ENDS_WITHIN_MS, ended))) child.kill("SIGKILL");
     },
   };
 }

@@ -1,6 +1,6 @@
 // A process that holds a file of the share open, as an editor or a player would: `tail -f`.
 import { MountaineerError } from "../../runtime/errors.ts";
-import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import { type ProgramOptions, startProgram } from "./program.ts";
 
 export type FileHolder = Awaited<ReturnType<typeof holdFile>>;
@@ -23,11 +23,11 @@ export async function holdFile(path: string, options: ProgramOptions) {
   const close = async (): Promise<void> => {
     if (program.hasEnded) return;
     child.kill("SIGKILL");
-    await settledWithin(systemClock, CLOSES_WITHIN_MS, ended);
+    await settlesWithin(systemClock, CLOSES_WITHIN_MS, ended);
     for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
     child.unref();
   };
-  const isLate = !(await settledWithin(systemClock, OPENS_WITHIN_MS, opened));
+  const isLate = !(await settlesWithin(systemClock, OPENS_WITHIN_MS, opened));
   if (isLate || !(await opened) || child.pid === undefined) {
     await close();
     if (isLate) throw new MountaineerError("timed_out", `${path} could not be opened in time`);

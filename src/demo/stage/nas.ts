@@ -5,9 +5,9 @@ import { basename, dirname, join } from "node:path";
 import type { RouteName } from "../../api/contract/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { startPlainRig } from "./plain-rig.ts";
+import type { SimulatedCable } from "./simulated-cable.ts";
 import { lackingForSmb } from "./smb-available.ts";
 import { PASSWORD_VARIABLE, SHARE, serverTemporaryFolder } from "./stage-layout.ts";
-import type { TcpRelay } from "./tcp-relay.ts";
 
 export type DemoDriver = "smb" | "local";
 
@@ -78,7 +78,7 @@ async function startSmbNas(folder: string): Promise<Nas> {
   };
 }
 
-function smbCable(relay: TcpRelay): Cable {
+function smbCable(relay: SimulatedCable): Cable {
   return {
     address: `${relay.host}:${relay.port}`,
     get plugged() {

@@ -10,7 +10,7 @@ import { delimiter, join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { startTcpRelay } from "./tcp-relay.ts";
+import { startSimulatedCable } from "./simulated-cable.ts";
 
 export type PlainRig = Awaited<ReturnType<typeof startPlainRig>>;
 
@@ -74,9 +74,9 @@ export async function startPlainRig(options: PlainRigOptions) {
       await endHelpers(folder);
     });
     const target = { targetHost: SERVER_HOST, targetPort: port };
-    const tb = await startTcpRelay({ host: "127.0.0.2", ...target });
+    const tb = await startSimulatedCable({ host: "127.0.0.2", ...target });
     closers.push(() => tb[Symbol.asyncDispose]());
-    const fallback = await startTcpRelay({ host: "127.0.0.3", ...target });
+    const fallback = await startSimulatedCable({ host: "127.0.0.3", ...target });
     closers.push(() => fallback[Symbol.asyncDispose]());
     return {
       tbHost: tb.host,

@@ -8,7 +8,7 @@ export const SHARE = "CORE";
  */
 export const SIGN_FILE = "hello.txt";
 /** The file that a process holds open, as an editor would. */
-export const HELD_FILE = "report.txt";
+export const OPEN_FILE = "report.txt";
 export const PASSWORD_VARIABLE = "MOUNTAINEER_DEMO_PASSWORD";
 
 export type StageLayout = ReturnType<typeof stageLayout>;

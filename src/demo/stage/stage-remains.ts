@@ -1,8 +1,8 @@
 // Finds and clears everything that a demo started or mounted; used by the demo and by its warden.
 import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { readDaemonNote } from "../../api/socket/daemon-note.ts";
-import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
+import { readDaemonInfo } from "../../api/socket/daemon-info.ts";
+import { errorText, isOwnError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import {
   endProcess,
@@ -53,7 +53,7 @@ export function describeRemains({ processes, mounts }: Remains): string[] {
  * a process or mount remains; the folder then remains, too, because deleting through a mount would delete the share's files.
  */
 export async function clearRemains(marks: StageMarks): Promise<void> {
-  const socket = (await readDaemonNote(marks.home))?.socket ?? null;
+  const socket = (await readDaemonInfo(marks.home))?.socket ?? null;
   const untilMs = systemClock.monotonicMs() + CLEAR_WITHIN_MS;
   for (;;) {
     const { processes } = await findRemains(marks);
@@ -107,7 +107,7 @@ async function commandOf(pid: number): Promise<string> {
 async function end(identity: ProcessIdentity): Promise<void> {
   // A process of another user cannot be ended; the report of what remains lists it.
   await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: PROCESS_ENDS_WITHIN_MS }).catch(
-    expecting(isOwnError),
+    recoverFrom(isOwnError),
   );
 }
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import type { ShareStatus } from "../../api/contract/contract.ts";
-import { expecting, MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import {
   childEnvironment,
   type ExitInfo,
@@ -15,14 +15,14 @@ import {
 } from "../../runtime/process/child-process.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
-import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import { startAgent } from "./agent.ts";
 import { holdFile } from "./file-holder.ts";
 import { type DemoDriver, type Nas, openNas } from "./nas.ts";
 import type { ProgramOptions } from "./program.ts";
 import { readShareFile } from "./share-reader.ts";
 import {
-  HELD_FILE,
+  OPEN_FILE,
   SHARE,
   SIGN_FILE,
   type StageLayout,
@@ -102,7 +102,7 @@ export async function openStage({ program, keeper, driver, carry, signal }: Stag
 
 async function furnish(layout: StageLayout, nas: Nas, carry: StageOptions["carry"]): Promise<void> {
   await writeFile(join(nas.serverFolder, SIGN_FILE), signText(0));
-  await writeFile(join(nas.serverFolder, HELD_FILE), "A report that somebody is reading.\n");
+  await writeFile(join(nas.serverFolder, OPEN_FILE), "A report that somebody is reading.\n");
   await mkdir(layout.home, { mode: 0o700 });
   await writeFile(layout.configFile, configText(layout, nas, carry), { mode: 0o600 });
 }
@@ -185,9 +185,9 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
     daemon,
     /** The share's status; null when no daemon answers: it was ended, or has just been started. */
     async share(): Promise<ShareStatus | null> {
-      const unreachable = expecting("daemon_unreachable", null);
+      const unreachable = recoverFrom("daemon_unreachable", null);
       const client = await daemon().catch(unreachable);
-      return (await client?.ask("status", null, signal).catch(unreachable))?.shares[0] ?? null;
+      return (await client?.call("status", null, signal).catch(unreachable))?.shares[0] ?? null;
     },
     mountaineer(args: readonly string[]) {
       const [command = process.execPath, ...rest] = program;
@@ -216,7 +216,7 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       if (exitCode === 0) return;
       throw new MountaineerError("timed_out", `cp failed: ${timedOut ? "no answer" : stderr.trim()}`);
     },
-    holdFile: () => holdFile(join(stablePath, HELD_FILE), programOptions),
+    holdFile: () => holdFile(join(stablePath, OPEN_FILE), programOptions),
     /** Programs that copy a large file on the share and append to another, until they are asked to finish. */
     startWork: (material: WorkMaterial) => startWork({ material, ...atShare }),
     startCopy: () => startCopy(atShare),
@@ -275,7 +275,7 @@ async function startMonitor(
     /** Resolves with the process's exit, at once if it has ended. Rejects with `timed_out` after 15 s. */
     async end(signal: "SIGTERM" | "SIGKILL"): Promise<ExitInfo> {
       if (running) process.kill(pid, signal);
-      if (await settledWithin(systemClock, ENDS_WITHIN_MS, exited)) return exited;
+      if (await settlesWithin(systemClock, ENDS_WITHIN_MS, exited)) return exited;
       throw new MountaineerError("timed_out", `the daemon (pid ${pid}) did not end on ${signal}`);
     },
   };

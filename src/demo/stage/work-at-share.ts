@@ -5,7 +5,7 @@ import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
-import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import { type ProgramOptions, startProgram } from "./program.ts";
 
 export type WorkAtShare = Awaited<ReturnType<typeof startWork>>;
@@ -161,7 +161,7 @@ export async function startCopy(options: Omit<WorkOptions, "material">) {
 
 async function untilEnded(programs: readonly { readonly ended: Promise<void> }[]): Promise<void> {
   const ended = Promise.all(programs.map((program) => program.ended));
-  if (await settledWithin(systemClock, FINISHES_WITHIN_MS, ended)) return;
+  if (await settlesWithin(systemClock, FINISHES_WITHIN_MS, ended)) return;
   throw new MountaineerError("timed_out", "the programs at work on the share did not finish");
 }
 

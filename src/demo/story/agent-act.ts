@@ -111,12 +111,12 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     }),
     step("mountaineer restart under the agent", async () => {
       const keptMount = await stage.mountId();
-      const before = await (await stage.daemon())?.ask("status", null, signal);
+      const before = await (await stage.daemon())?.call("status", null, signal);
       await checks.command(["restart"]);
       await over("fallback");
       await worksOn();
       await checks.sameMount(keptMount);
-      const after = await (await stage.daemon())?.ask("status", null, signal);
+      const after = await (await stage.daemon())?.call("status", null, signal);
       const [from, to] = [before?.global.pid, after?.global.pid];
       if (to == null || from === to) throw new StoryFailure(`the daemon is the same one: pid ${to}`);
       return `another daemon is in charge (pid ${to}): the same mount, the same session, and no call failed`;

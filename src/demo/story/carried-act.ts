@@ -2,7 +2,7 @@
 import type { RouteName } from "../../api/contract/contract.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { setCarry } from "../stage/carry-setting.ts";
+import { setCarry } from "../stage/relay-setting.ts";
 import type { Stage } from "../stage/stage.ts";
 import { FILM_MIB, makeMaterial, type WorkAtShare, type WorkMaterial } from "../stage/work-at-share.ts";
 import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./story-checks.ts";

@@ -2,7 +2,7 @@
 // result never delays them. Any error ends this session and all of its tunnels.
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
-import { settledWithin } from "../../runtime/time/clock.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
 import {
   type ConnectionOptions,
   closeConnection,
@@ -11,10 +11,10 @@ import {
   listen,
   watchEnd,
 } from "../nats/connection.ts";
-import { LinkFailure } from "../nats/link-failure.ts";
+import { FleetConnectionError } from "../nats/fleet-connection-error.ts";
 import { askSubject, callSubject, inboxOf, offerSubject, senderOf, unheardInbox } from "../nats/subjects.ts";
 import { HEAD_BYTES, LONGEST_DATA } from "./frames.ts";
-import type { Wire } from "./switchboard.ts";
+import type { Wire } from "./tunnel-registry.ts";
 
 const FLUSH_MS = 5_000;
 /** Bytes of each message that are kept free for the headers of the NATS library and the server. */
@@ -46,7 +46,7 @@ interface CallsSessionOptions extends ConnectionOptions, CallsPart {
 export type CallsSession = Awaited<ReturnType<typeof begin>>;
 
 /**
- * Resolves when the server has accepted the subscriptions. Rejects with a `LinkFailure`, or with the signal's
+ * Resolves when the server has accepted the subscriptions. Rejects with a `FleetConnectionError`, or with the signal's
  * reason.
  */
 export async function openCallsSession(
@@ -64,7 +64,7 @@ export async function openCallsSession(
 
 async function begin(connection: NatsConnection, options: CallsSessionOptions) {
   const { name, events, clock } = options;
-  const over = Promise.withResolvers<LinkFailure>();
+  const over = Promise.withResolvers<FleetConnectionError>();
   watchEnd(connection, over.resolve);
   /** Ends the session if `work` throws. */
   const guarded = (when: string, work: () => void): void => {
@@ -100,12 +100,15 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
     }
   };
   follow(options);
-  if (!(await settledWithin(clock, FLUSH_MS, connection.flush()))) {
-    throw new LinkFailure("listening: no answer in time");
+  if (!(await settlesWithin(clock, FLUSH_MS, connection.flush()))) {
+    throw new FleetConnectionError("listening: no answer in time");
   }
   const chunkBytes = Math.min(LONGEST_DATA, (connection.info?.max_payload ?? 0) - HEAD_BYTES - AROUND_BYTES);
   if (chunkBytes < LEAST_DATA) {
-    throw new LinkFailure("the server takes no messages of useful size", "raise max_payload of the server");
+    throw new FleetConnectionError(
+      "the server takes no messages of useful size",
+      "raise max_payload of the server",
+    );
   }
   const publish = (subject: string, content: Uint8Array | string, reply?: string): void =>
     guarded("sending", () => connection.publish(subject, content, reply === undefined ? {} : { reply }));

@@ -7,16 +7,21 @@ import type { Condition } from "../../api/contract/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { namesBackend } from "../../config/values/backend-names.ts";
 import { isMachineName } from "../../config/values/fleet-values.ts";
-import { isoTime, settledWithin } from "../../runtime/time/clock.ts";
+import { isoTime, settlesWithin } from "../../runtime/time/clock.ts";
 import { createThrottle } from "../../runtime/time/throttle.ts";
-import { type Link, type LinkOptions, linkConditions, startLink } from "../nats/link.ts";
+import {
+  connectionConditions,
+  type FleetConnectionOptions,
+  type FleetServerConnection,
+  startFleetConnection,
+} from "../nats/fleet-connection.ts";
 import { SessionMachines } from "../sessions/session-machines.ts";
+import { type Offer, offerText, readOffer } from "./call-messages.ts";
 import { type CallsEvents, type CallsPart, type CallsSession, openCallsSession } from "./calls-session.ts";
 import { ID_BYTES } from "./frames.ts";
-import type { KnownPlace, LentPlace } from "./places.ts";
-import { type Borrowed, Switchboard } from "./switchboard.ts";
+import type { ExportedReplica, KnownReplica } from "./replicas.ts";
 import type { TunnelEnd } from "./tunnel.ts";
-import { type Offer, offerText, readOffer } from "./words.ts";
+import { type ImportedOffer, TunnelRegistry } from "./tunnel-registry.ts";
 
 /** An unchanged offer is repeated at this interval, ms. */
 const OFFER_MS = 10_000;
@@ -39,14 +44,14 @@ const MOST_BORROWED = 200;
 const MOST_MISSED = 20;
 const FAREWELL_MS = 1_000;
 
-export interface CallsOptions extends LinkOptions {
+export interface CallsOptions extends FleetConnectionOptions {
   readonly config: FleetConfig;
   /** Returns the exported backends of this machine that can serve now. */
   readonly lent: () => readonly string[];
   /** The places of these backends (places.ts), sent with the offer. Absent: offers contain no places. */
   readonly lentPlaces?: (names: readonly string[]) => LentPlaces;
   /** Called with the places of those borrowed backends that are approved in `[fleet].together`. */
-  readonly onPlaces?: (places: readonly KnownPlace[]) => void;
+  readonly onPlaces?: (places: readonly KnownReplica[]) => void;
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
   /**
@@ -55,12 +60,12 @@ export interface CallsOptions extends LinkOptions {
    */
   readonly serveSession?: (machine: string, stream: Duplex) => void;
   /** Called with all borrowed backends after each change. */
-  readonly onBorrowed: (backends: readonly Borrowed[]) => void;
+  readonly onBorrowed: (backends: readonly ImportedOffer[]) => void;
 }
 
 interface LentPlaces {
   readonly sharesRoot: string;
-  readonly places: ReadonlyMap<string, LentPlace>;
+  readonly places: ReadonlyMap<string, ExportedReplica>;
 }
 
 type Lent = Omit<Offer, "instance">;
@@ -72,9 +77,9 @@ export class Calls {
   readonly sessions: SessionMachines;
   readonly #options: CallsOptions;
   readonly #instance = randomBytes(ID_BYTES).toString("hex");
-  readonly #switchboard: Switchboard;
+  readonly #switchboard: TunnelRegistry;
   readonly #ending = new AbortController();
-  readonly #link: Link;
+  readonly #link: FleetServerConnection;
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
   /**
    * Machines that went away without withdrawing their offer. The value is the time at which the machine went away,
@@ -83,8 +88,8 @@ export class Calls {
   readonly #missed = new Map<string, number>();
   readonly #offerSoon;
   readonly #followSoon;
-  #borrowed: readonly Borrowed[] = [];
-  #places: readonly KnownPlace[] = [];
+  #borrowed: readonly ImportedOffer[] = [];
+  #places: readonly KnownReplica[] = [];
   #session: CallsSession | null = null;
   #config: FleetConfig;
   /** Since when this machine waits for the offers that `[fleet].import` names; null: there is no link. */
@@ -108,7 +113,7 @@ export class Calls {
       open: (...args) => this.#switchboard.open(...args),
       isLeaving: () => this.#isLeaving,
     });
-    this.#switchboard = new Switchboard({
+    this.#switchboard = new TunnelRegistry({
       clock,
       name: config.name,
       instance: this.#instance,
@@ -126,7 +131,7 @@ export class Calls {
         if (this.#offers.get(machine)?.instance === instance) this.#forget(machine);
       },
     });
-    this.#link = startLink(options, {
+    this.#link = startFleetConnection(options, {
       title: "fleet calls",
       signal: this.#ending.signal,
       open: (target, signal) => openCallsSession({ ...target, ...this.#part, events: this.#events }, signal),
@@ -147,7 +152,7 @@ export class Calls {
   /**
    * `onEnd` is called at most once, after this method has returned; not called if both sides end in order.
    */
-  open(backend: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
+  open(backend: ImportedOffer, onEnd: (end: TunnelEnd) => void): Duplex {
     return this.#switchboard.open(backend, onEnd);
   }
 
@@ -155,7 +160,7 @@ export class Calls {
     const { exports, imports } = this.#part;
     const what = exports || imports ? "Tools" : "Sessions";
     const title = `${what} of other machines, and theirs of this one, are away`;
-    const unreachable = linkConditions(this.#link, "fleet_calls_unreachable", title);
+    const unreachable = connectionConditions(this.#link, "fleet_calls_unreachable", title);
     if (unreachable.length > 0) return unreachable;
     const missing = [...this.#missing()].map(
       ([machine, sinceWallMs]): Condition => ({
@@ -222,12 +227,12 @@ export class Calls {
         this.#session?.offer(offerText({ instance: this.#instance, ...NO_OFFER }));
       }
       this.#isLeaving = true;
-      await settledWithin(clock, graceMs, this.#switchboard.idle());
+      await settlesWithin(clock, graceMs, this.#switchboard.idle());
       // Called before the abort, so that the tunnels end with this reason.
       this.#over("this machine leaves");
       this.#ending.abort();
     }
-    await settledWithin(clock, FAREWELL_MS, this.#link.done);
+    await settlesWithin(clock, FAREWELL_MS, this.#link.done);
   }
 
   #begin(session: CallsSession): void {
@@ -304,7 +309,7 @@ export class Calls {
   }
 
   /** The places of those imported backends that `[fleet].together` approves. */
-  #approvedPlaces(): readonly KnownPlace[] {
+  #approvedPlaces(): readonly KnownReplica[] {
     const approved = this.#config.together ?? [];
     return this.#imported()
       .flatMap(({ machine, backend, offer: { sharesRoot, places } }) => {
@@ -316,7 +321,7 @@ export class Calls {
       .slice(0, MOST_BORROWED);
   }
 
-  #emitPlaces(places: readonly KnownPlace[]): void {
+  #emitPlaces(places: readonly KnownReplica[]): void {
     if (isDeepStrictEqual(places, this.#places)) return;
     this.#places = places;
     this.#options.onPlaces?.(places);
@@ -325,7 +330,7 @@ export class Calls {
   /** Reports the borrowed backends and their places after a change. */
   #borrow(): void {
     const places = this.#approvedPlaces();
-    const isGone = (one: KnownPlace): boolean =>
+    const isGone = (one: KnownReplica): boolean =>
       places.every(({ machine, backend }) => machine !== one.machine || backend !== one.backend);
     // Reports a backend's place before its tools, and keeps it until the tools are gone. Without the place, the tools
     // would be listed apart from the common ones for a moment.

@@ -42,7 +42,7 @@ interface TunnelOptions {
    * Called with the number of bytes that the tunnel holds in memory; a small number is reported as 0. The callee may
    * end the tunnel.
    */
-  readonly onHeld: (bytes: number) => void;
+  readonly onBuffered: (bytes: number) => void;
   readonly onOpen: () => void;
   /** Called once, however the tunnel ends. */
   readonly onOver: () => void;
@@ -73,7 +73,7 @@ export class Tunnel {
   #creditedBytes = 0;
   /** Bytes of an incomplete last line that the stream's reader keeps in memory. */
   #halfLine = 0;
-  #heldBytes = 0;
+  #bufferedBytes = 0;
   #hasEndedThere = false;
 
   constructor(options: TunnelOptions) {
@@ -153,26 +153,26 @@ export class Tunnel {
       const lineEnd = payload.lastIndexOf(LINE_FEED);
       this.#halfLine = lineEnd === -1 ? this.#halfLine + length + FRAME_COST : length - 1 - lineEnd;
     }
-    this.#noteHeld();
+    this.#noteBuffered();
     if (this.#isOver) return;
     const isPart = length < SHORT_PART && payload.buffer.byteLength > 2 * length;
     this.#inner.write(isPart ? Buffer.from(payload) : payload, () => {
       this.#takenBytes += length;
       this.#unread -= 1;
-      this.#noteHeld();
+      this.#noteBuffered();
       if (this.#isOver || this.#takenBytes - this.#creditedBytes < CREDIT_EACH) return;
       this.#creditedBytes = this.#takenBytes;
       this.#options.send("credit", this.#takenBytes, NOTHING);
     });
   }
 
-  #noteHeld(): void {
+  #noteBuffered(): void {
     const unread = this.#receivedBytes - this.#takenBytes + this.#unread * FRAME_COST;
-    const held = this.#halfLine + unread;
-    const counted = held > FREE_BYTES ? held : 0;
-    if (counted === this.#heldBytes || this.#isOver) return;
-    this.#heldBytes = counted;
-    this.#options.onHeld(counted);
+    const buffered = this.#halfLine + unread;
+    const counted = buffered > FREE_BYTES ? buffered : 0;
+    if (counted === this.#bufferedBytes || this.#isOver) return;
+    this.#bufferedBytes = counted;
+    this.#options.onBuffered(counted);
   }
 
   #takeCredit(takenBytes: number): void {

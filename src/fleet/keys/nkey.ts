@@ -98,13 +98,13 @@ function crc16(bytes: Uint8Array): number {
 
 function base32(bytes: Uint8Array): string {
   let text = "";
-  let held = 0;
+  let buffer = 0;
   let bits = 0;
   for (const byte of bytes) {
-    held = ((held << 8) | byte) & 0xfff;
-    for (bits += 8; bits >= 5; bits -= 5) text += ALPHABET[(held >> (bits - 5)) & 31];
+    buffer = ((buffer << 8) | byte) & 0xfff;
+    for (bits += 8; bits >= 5; bits -= 5) text += ALPHABET[(buffer >> (bits - 5)) & 31];
   }
-  return bits === 0 ? text : text + ALPHABET[(held << (5 - bits)) & 31];
+  return bits === 0 ? text : text + ALPHABET[(buffer << (5 - bits)) & 31];
 }
 
 /**
@@ -113,14 +113,14 @@ function base32(bytes: Uint8Array): string {
  */
 function fromBase32(text: string): Buffer {
   const bytes: number[] = [];
-  let held = 0;
+  let buffer = 0;
   let bits = 0;
   for (const letter of text) {
-    held = ((held << 5) | ALPHABET.indexOf(letter)) & 0xfff;
+    buffer = ((buffer << 5) | ALPHABET.indexOf(letter)) & 0xfff;
     bits += 5;
     if (bits >= 8) {
       bits -= 8;
-      bytes.push((held >> bits) & 0xff);
+      bytes.push((buffer >> bits) & 0xff);
     }
   }
   return Buffer.from(bytes);

@@ -4,13 +4,13 @@ import type { Condition } from "../../api/contract/contract.ts";
 import type { MachineLayer } from "../../api/contract/fleet.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
+import { coalesce } from "../../runtime/coalesce.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { onceMore } from "../../runtime/once-more.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { createThrottle } from "../../runtime/time/throttle.ts";
-import { keepLayer, keptLayerBy } from "./kept-layer.ts";
+import { keptLayerBy, storeAcceptedLayer } from "./accepted-layer.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
 import type { OperatorTrust } from "./operator-trust.ts";
 import type { SignedLayer } from "./signed-layer.ts";
@@ -86,7 +86,7 @@ export class LayerFollower {
   constructor(options: FollowerOptions) {
     this.#options = options;
     this.#resumed = this.#resume();
-    const work = onceMore(() => this.#work(), this.#ending.signal);
+    const work = coalesce(() => this.#work(), this.#ending.signal);
     this.#lookSoon = createThrottle(options.clock, APART_MS, work);
   }
 
@@ -218,7 +218,7 @@ export class LayerFollower {
    */
   async #keep(layer: SignedLayer, document: Uint8Array): Promise<void> {
     if (this.#accepted?.revision === layer.revision && this.#accepted.operator === layer.operator) return;
-    await keepLayer(this.#options.home, document);
+    await storeAcceptedLayer(this.#options.home, document);
     this.#accepted = layer;
   }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { type Handover, handoversTo, keysFrom, readHandovers } from "./handovers.ts";
+import { handoversTo, type KeyHandover, keysFrom, readHandovers } from "./key-handovers.ts";
 import { type LayerReading, readSignedLayer } from "./signed-layer.ts";
 
 const VERSION = 1;
@@ -24,7 +24,7 @@ function trustPath(home: string): string {
  * Reads the handovers in the home. Rejects with `fleet_unreachable` for a damaged file: if it were ignored, a
  * replaced key would be trusted again.
  */
-async function keptHandovers(home: string): Promise<readonly Handover[]> {
+async function keptHandovers(home: string): Promise<readonly KeyHandover[]> {
   const file = trustPath(home);
   const text = await readIfPresent(file);
   if (text === null) return [];
@@ -53,7 +53,7 @@ export type OperatorTrust = ReturnType<typeof createOperatorTrust>;
 interface TrustOptions {
   readonly home: string;
   readonly line: string;
-  readonly onHandover: (handover: Handover) => void;
+  readonly onHandover: (handover: KeyHandover) => void;
 }
 
 export function createOperatorTrust({ home, line, onHandover }: TrustOptions) {
@@ -63,7 +63,7 @@ export function createOperatorTrust({ home, line, onHandover }: TrustOptions) {
     turn = result.catch(() => {});
     return result;
   };
-  const keep = async (handovers: readonly Handover[]): Promise<void> => {
+  const keep = async (handovers: readonly KeyHandover[]): Promise<void> => {
     if (handovers.length > MOST_KEPT) {
       throw new MountaineerError("fleet_unreachable", "the operator's key was exchanged too often", {
         hint: "set [fleet].operator to the key that counts now, and remove fleet/operator.json",

@@ -6,13 +6,13 @@ import { object, type Shape, type TypeOf, text, textThat } from "../../runtime/s
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
 import {
-  type Handover,
+  type KeyHandover,
   MOST_CARRIED,
   readHandovers,
   SIGNED_TIME,
   signedCount,
   stepsBetween,
-} from "./handovers.ts";
+} from "./key-handovers.ts";
 
 /** Maximum size of a document: the longest text, escaped as JSON, and the other members. */
 export const LARGEST_DOCUMENT_BYTES = 2 * LARGEST_LAYER_BYTES + 4 * 1024;
@@ -41,7 +41,7 @@ const documentShape: Shape<SignedLayer & { readonly signature: string }> = objec
 export function signLayer(
   words: Omit<SignedLayer, "operator">,
   key: Uint8Array,
-  handovers: readonly Handover[] = [],
+  handovers: readonly KeyHandover[] = [],
 ): string {
   const { revision, time, by, text: content } = words;
   const operator = userKey(key);
@@ -56,7 +56,7 @@ export type LayerReading =
       readonly ok: true;
       readonly layer: SignedLayer;
       /** The handovers from the current key to the signer; empty: the current key has signed. */
-      readonly steps: readonly Handover[];
+      readonly steps: readonly KeyHandover[];
     }
   /** `problem`: why the document is not trusted. Contains no text of the document. */
   | { readonly ok: false; readonly problem: string };

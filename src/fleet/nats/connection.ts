@@ -18,8 +18,8 @@ import {
 } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
-import { LinkFailure, SignInRefused } from "./link-failure.ts";
+import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
+import { FleetConnectionError, SignInRefused } from "./fleet-connection-error.ts";
 import type { SignIn } from "./sign-in.ts";
 import { inboxOf, isOfLayer, senderOf } from "./subjects.ts";
 
@@ -59,7 +59,7 @@ export interface ConnectionOptions extends SignIn {
   readonly clock: Clock;
 }
 
-/** Connects and signs in. Rejects with a `LinkFailure`, or with the signal's reason. */
+/** Connects and signs in. Rejects with a `FleetConnectionError`, or with the signal's reason. */
 export async function connectToServer(
   { server, name, inbox = inboxOf(name), credentials, authority, clock }: ConnectionOptions,
   signal: AbortSignal,
@@ -87,14 +87,14 @@ export async function connectToServer(
     }),
   );
   try {
-    if (await unlessAborted(settledWithin(clock, DEADLINE_MS, connecting), signal)) return await connecting;
+    if (await unlessAborted(settlesWithin(clock, DEADLINE_MS, connecting), signal)) return await connecting;
   } catch (error) {
     void closeLate(connecting);
     signal.throwIfAborted();
     throw failureOf(error, "connecting");
   }
   // A slow name lookup blocks one of the few threads for lookups, so the next attempt waits for its end.
-  throw new LinkFailure("connecting: no answer in time", null, closeLate(connecting));
+  throw new FleetConnectionError("connecting: no answer in time", null, closeLate(connecting));
 }
 
 /**
@@ -122,22 +122,22 @@ export function listen(
 
 /**
  * Calls `use` for one server after another until it succeeds, and resolves with its result. If it fails for
- * all servers, rejects with the first `LinkFailure`.
+ * all servers, rejects with the first `FleetConnectionError`.
  */
 export async function atFirstServer<T>(
   servers: readonly string[],
   use: (server: string) => Promise<T>,
 ): Promise<T> {
-  let failure: LinkFailure | null = null;
+  let failure: FleetConnectionError | null = null;
   for (const server of servers) {
     try {
       return await use(server);
     } catch (error) {
-      if (!(error instanceof LinkFailure)) throw error;
+      if (!(error instanceof FleetConnectionError)) throw error;
       failure ??= error;
     }
   }
-  throw failure ?? new LinkFailure("there is no server");
+  throw failure ?? new FleetConnectionError("there is no server");
 }
 
 /** Closes a connection that is established after its deadline; resolves when that is done. */
@@ -146,7 +146,7 @@ async function closeLate(connecting: Promise<NatsConnection>): Promise<void> {
 }
 
 /** Calls `end` with the reason when the connection is over, or when an error makes it useless. */
-export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure) => void): void {
+export function watchEnd(connection: NatsConnection, end: (failure: FleetConnectionError) => void): void {
   const endBy = (error: unknown): void => end(failureOf(error, "connected"));
   const watchRefusals = async (): Promise<void> => {
     for await (const status of connection.status()) {
@@ -155,7 +155,7 @@ export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure)
   };
   connection.closed().then((error) => {
     if (error instanceof Error) endBy(error);
-    else end(new LinkFailure("the connection to the server was lost"));
+    else end(new FleetConnectionError("the connection to the server was lost"));
   }, end);
   watchRefusals().catch(endBy);
 }
@@ -169,13 +169,13 @@ function isOptional(error: Error): boolean {
 export async function closeConnection(connection: NatsConnection, clock: Clock): Promise<void> {
   for (const step of [() => connection.flush(), () => connection.close()]) {
     const done = step().catch(() => {});
-    await settledWithin(clock, CLOSE_MS, done);
+    await settlesWithin(clock, CLOSE_MS, done);
   }
 }
 
 /** The error in words, with what a person can do about it. `when`: what the machine was doing. */
-export function failureOf(error: unknown, when: string): LinkFailure {
-  if (error instanceof LinkFailure) return error;
+export function failureOf(error: unknown, when: string): FleetConnectionError {
+  if (error instanceof FleetConnectionError) return error;
   const causes = [error, error instanceof Error ? error.cause : null];
   for (const cause of causes) {
     if (cause instanceof AuthorizationError || cause instanceof UserAuthenticationExpiredError) {
@@ -186,27 +186,27 @@ export function failureOf(error: unknown, when: string): LinkFailure {
     }
     if (cause instanceof PermissionViolationError) {
       const verb = cause.operation === "publish" ? "publish" : "subscribe to";
-      return new LinkFailure(
+      return new FleetConnectionError(
         `the server does not permit to ${verb} ${cause.subject}`,
         "docs/fleet.md lists what a machine needs",
       );
     }
     if (isJetStreamOff(cause)) {
-      return new LinkFailure(
+      return new FleetConnectionError(
         "JetStream is not on, on that server or for this account",
         "start the server with JetStream (nats-server -js), and allow it for the account",
       );
     }
     if (cause instanceof JetStreamApiError) {
-      return new LinkFailure(
+      return new FleetConnectionError(
         `${when}: JetStream refuses: ${cause.message}`,
         "see the server's log: its disk may be full or its store gone; docs/fleet.md says what is needed",
       );
     }
   }
-  if (error instanceof TimeoutError) return new LinkFailure(`${when}: no answer in time`);
+  if (error instanceof TimeoutError) return new FleetConnectionError(`${when}: no answer in time`);
   const cause = causes.find((each) => systemErrorCode(each) !== null) ?? error;
-  return new LinkFailure(`${when}: ${errorText(cause)}`);
+  return new FleetConnectionError(`${when}: ${errorText(cause)}`);
 }
 
 /** The library does not export the class `JetStreamNotEnabled`. */

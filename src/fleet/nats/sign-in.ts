@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 import { oneMissingText, resolveReference, type SecretValues } from "../../secrets/reference.ts";
-import { LinkFailure } from "./link-failure.ts";
+import { FleetConnectionError } from "./fleet-connection-error.ts";
 
 const READ_MS = 3_000;
 
@@ -18,7 +18,7 @@ export interface SignInOptions {
 export type SignIn = Awaited<ReturnType<typeof readSignIn>>;
 
 /**
- * Reads the credentials and the certificate authority. Rejects with a `LinkFailure`, or with the signal's
+ * Reads the credentials and the certificate authority. Rejects with a `FleetConnectionError`, or with the signal's
  * reason.
  */
 export async function readSignIn(options: SignInOptions, signal: AbortSignal) {
@@ -28,11 +28,11 @@ export async function readSignIn(options: SignInOptions, signal: AbortSignal) {
 function credentialsOf({ config, values, redact }: SignInOptions): Credentials {
   const secret = resolveReference(config.credentials, values);
   if (!secret.ok) {
-    throw new LinkFailure(oneMissingText(secret.missing), "[fleet].credentials says where they are");
+    throw new FleetConnectionError(oneMissingText(secret.missing), "[fleet].credentials says where they are");
   }
   const credentials = readCredentials(secret.value);
   if (credentials === null) {
-    throw new LinkFailure(
+    throw new FleetConnectionError(
       "[fleet].credentials is neither the seed of an nkey (SU…) nor the text of a .creds file",
     );
   }
@@ -53,12 +53,12 @@ export async function readAuthorityFile(
   const reading = readFile(config.tlsCa, { encoding: "utf8", signal });
   reading.catch(() => {});
   try {
-    if (await settledWithin(clock, READ_MS, reading)) return await reading;
+    if (await settlesWithin(clock, READ_MS, reading)) return await reading;
   } catch (error) {
     signal.throwIfAborted();
-    throw new LinkFailure(`[fleet].tls_ca cannot be read: ${errorText(error)}`);
+    throw new FleetConnectionError(`[fleet].tls_ca cannot be read: ${errorText(error)}`);
   }
-  throw new LinkFailure("[fleet].tls_ca cannot be read: the disk does not answer");
+  throw new FleetConnectionError("[fleet].tls_ca cannot be read: the disk does not answer");
 }
 
 export type Credentials =

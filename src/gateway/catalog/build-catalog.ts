@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import { foreignPrefix, machineOf } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
-import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
+import { stripInvisible } from "../../runtime/text/invisible-characters.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { type AppPages, isAppPage, pageOfTool, publishAppPages, withPage } from "./app-pages.ts";
 import {
@@ -14,18 +14,18 @@ import {
   type EntryKind,
   entryKey,
   freshnessOfAll,
+  type InvisibleTextEntry,
   indexesOf,
   isAway,
   type Reason,
   type ResourceReach,
   type SkillPlaces,
-  type UnseenEntry,
 } from "./catalog.ts";
+import { cleanEntry } from "./clean-text.ts";
 import { copyOf } from "./copies.ts";
 import { compileGlobs } from "./glob.ts";
 import { type KnownNames, type NameOwners, Namer, NO_NAMES, usableName } from "./names.ts";
 import { withSoundSchemas } from "./schema-faults.ts";
-import { seenEntry } from "./seen-text.ts";
 import { publishSkills, skillAt } from "./skill-places.ts";
 import { compileUriTemplate, isUnclear, otherSpellings } from "./uri-template.ts";
 
@@ -48,7 +48,7 @@ export function buildCatalog(
   conflict: ConflictConfig,
   known: KnownNames = NO_NAMES,
 ): Catalog {
-  const isThere = ({ isAway }: CatalogSource): boolean => isAway !== true;
+  const isThere = ({ isUnavailable }: CatalogSource): boolean => isUnavailable !== true;
   const order = conflict.strategy === "priority" ? conflict.order : [];
   const ranked = precedence(sources, order);
   const appPages = publishAppPages(ranked.map(pagesOf));
@@ -73,7 +73,7 @@ export function buildCatalog(
         .filter(declaresSkills)
         .map((source) => [
           source.backend,
-          { permits: reachOf(source).permits, isHeld: source.holdsSkills === true },
+          { permits: reachOf(source).permits, isWithheld: source.holdsSkills === true },
         ]),
     ),
     skillPlaces,
@@ -146,18 +146,18 @@ const UNSHOWN: JsonObject = {};
 
 interface Offer {
   readonly entries: readonly CatalogEntry[];
-  readonly unseen: readonly UnseenEntry[];
+  readonly unseen: readonly InvisibleTextEntry[];
   readonly reach: ResourceReach | null;
 }
 
 function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places): Offer {
-  const { backend, toolOverrides, places, unapproved = [], isAway } = source;
+  const { backend, toolOverrides, replicas, unapproved = [], isUnavailable } = source;
   const { appPages, known } = parts;
   const namesOf = namingOf(source, conflict, parts);
   const reach = reachOf(source);
-  const away: readonly Reason[] = isAway === true ? [{ status: "away" }] : [];
+  const away: readonly Reason[] = isUnavailable === true ? [{ status: "away" }] : [];
   const entries: CatalogEntry[] = [];
-  const unseen: UnseenEntry[] = [];
+  const unseen: InvisibleTextEntry[] = [];
   let hasUris = false;
   for (const { kind, key, name: originalName, entry, isPermitted } of namedEntries(source)) {
     if (kind === "skill" ? !reach.permits(originalName) : !isPermitted) {
@@ -168,20 +168,20 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     }
     hasUris ||= kind !== "tool" && kind !== "prompt";
     const names = namesOf(kind, originalName);
-    const { entry: seen, faults } = seenEntry(entry, kind === "resource" || kind === "template");
+    const { entry: seen, faults } = cleanEntry(entry, kind === "resource" || kind === "template");
     if (faults.length > 0) unseen.push({ backend, kind, name: originalName, faults });
     const override = kind === "tool" ? ownMember(toolOverrides, originalName) : undefined;
     const sound = kind === "tool" ? withSoundSchemas(seen).tool : seen;
     const page = kind === "tool" ? pageOfTool(sound) : null;
     const paged = page === null ? sound : withPage(sound, appPages.publishedUri(backend, page));
-    const shared = kind === "tool" ? places?.get(originalName) : undefined;
+    const shared = kind === "tool" ? replicas?.get(originalName) : undefined;
     const isOff = kind === "tool" && known.isOff(backend, originalName);
     entries.push({
       kind,
       backend,
       ...names,
       originalName,
-      ...(shared !== undefined && { places: shared }),
+      ...(shared !== undefined && { replicas: shared }),
       ...standingOf(isOff ? [{ status: "off" }, ...away] : away),
       definition:
         kind === "skill"
@@ -221,7 +221,7 @@ function namingOf(
     }
     const plainName =
       kind === "prompt"
-        ? withoutUnseen(originalName)
+        ? stripInvisible(originalName)
         : (ownMember(toolOverrides, originalName)?.name ?? originalName);
     const prefix = owner === null ? "" : owner + separator;
     const fullName = keepsNames ? namer.nameOf({ kind, backend, plainName }) : prefix + plainName;
@@ -291,9 +291,9 @@ const reachOf = memoized(({ filters, unapproved }: CatalogSource): Permission =>
  * under another name because of them.
  */
 function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly CatalogSource[] {
-  const rank = ({ backend, isAway }: CatalogSource): number => {
+  const rank = ({ backend, isUnavailable }: CatalogSource): number => {
     const place = order.indexOf(backend);
-    return (place === -1 ? order.length : place) + (isAway === true ? order.length + 1 : 0);
+    return (place === -1 ? order.length : place) + (isUnavailable === true ? order.length + 1 : 0);
   };
   return sources.toSorted((one, other) => rank(one) - rank(other));
 }

@@ -37,12 +37,12 @@ export interface CatalogSource {
   /** Entries that wait for a person's approval. They are not in `listings`. */
   readonly unapproved?: readonly UnapprovedEntry[];
   /** True: the entries cannot be used now, because a share, the server or its first list is missing. */
-  readonly isAway?: true;
+  readonly isUnavailable?: true;
   readonly freshness?: ListFreshness;
   /** True: skills are published only after a person's approval. */
   readonly holdsSkills?: boolean;
   /** The backends that serve a tool of several machines, by the server's own tool name. */
-  readonly places?: ReadonlyMap<string, readonly string[]>;
+  readonly replicas?: ReadonlyMap<string, readonly string[]>;
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
@@ -104,7 +104,7 @@ export interface CatalogEntry {
   /** As clients see it. Empty for entries that no client may see: filtered and unapproved ones. */
   readonly definition: JsonObject;
   /** The backends that serve a tool of several machines. `backend` is not always one of them. */
-  readonly places?: readonly string[];
+  readonly replicas?: readonly string[];
   /** `listed`, or the status of the first of the `reasons`. */
   readonly status: EntryStatus;
   /** Several may hold. The first one answers calls. */
@@ -117,9 +117,9 @@ export function entryKey(kind: EntryKind, name: string): string {
 }
 
 /** The backend that a request's target belongs to: an entry, or a URI that no list has. */
-export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places" | "status">;
+export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "replicas" | "status">;
 
-export interface UnseenEntry {
+export interface InvisibleTextEntry {
   readonly backend: string;
   readonly kind: EntryKind;
   /** The name or URI that the backend's server uses. */
@@ -138,9 +138,9 @@ export interface ResourceReach {
 
 export type Owner = Pick<Resolved, "backend" | "originalName">;
 
-export interface SkillReach extends Pick<ResourceReach, "permits"> {
+export interface SkillAccess extends Pick<ResourceReach, "permits"> {
   /** True: only listed skills may be read, because other skills need a person's approval. */
-  readonly isHeld: boolean;
+  readonly isWithheld: boolean;
 }
 
 export interface SkillPlaces {
@@ -170,14 +170,14 @@ export interface Catalog extends ListedEntries {
   /** The backends whose entries are away. */
   readonly away: ReadonlySet<string>;
   /** By backend, also for a backend that declares skills but has none. */
-  readonly skillReach: ReadonlyMap<string, SkillReach>;
+  readonly skillReach: ReadonlyMap<string, SkillAccess>;
   readonly skillPlaces: SkillPlaces;
   /** The key is the URI that clients use. */
   readonly appPages: ReadonlyMap<string, Owner>;
   /** Names that entries get in this catalog for the first time. */
   readonly freshNames: NameOwners;
   /** Listed entries with invisible characters. If there are many, only the first ones are kept. */
-  readonly unseen: readonly UnseenEntry[];
+  readonly unseen: readonly InvisibleTextEntry[];
   /** One for each backend with resources, templates or skills, in the order of the entries. */
   readonly resourceReach: readonly ResourceReach[];
   /** True for URIs of backends that are left out of this part of a catalog. Absent in a whole catalog. */

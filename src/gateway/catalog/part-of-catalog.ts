@@ -77,7 +77,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
 function ownersOf({ tools }: Catalog, { hasTool, hasBackend }: CatalogPart): (backend: string) => boolean {
   if (hasBackend !== null) return hasBackend;
   const owners = new Set(
-    [...tools.values()].filter(hasTool).flatMap(({ backend, places = [] }) => [backend, ...places]),
+    [...tools.values()].filter(hasTool).flatMap(({ backend, replicas = [] }) => [backend, ...replicas]),
   );
   return (backend) => owners.has(backend);
 }

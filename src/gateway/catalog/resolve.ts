@@ -67,7 +67,7 @@ function resolveUri(catalog: Catalog, uri: string): Resolved | null {
 function resolveUnlistedSkill(catalog: Catalog, name: string): Resolved | null {
   const found = resolveTarget(catalog, { kind: "resource", name });
   const reach = found === null ? undefined : catalog.skillReach.get(found.backend);
-  if (found === null || reach === undefined || reach.isHeld || !reach.permits(found.originalName))
+  if (found === null || reach === undefined || reach.isWithheld || !reach.permits(found.originalName))
     return null;
   const { backend, originalName, status } = found;
   return { backend, originalName, status };

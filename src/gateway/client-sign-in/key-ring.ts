@@ -2,7 +2,7 @@
 // issuer does not answer, the last ones are used for a limited time.
 import { isDeepStrictEqual } from "node:util";
 import { backoffMs } from "../../runtime/time/backoff.ts";
-import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { KeySet, KeyState, LastKeys } from "../middleware/incoming-auth.ts";
 import type { KeySource } from "./key-source.ts";
@@ -88,7 +88,7 @@ export class KeyRing implements Disposable {
   }
 
   async #settled(): Promise<void> {
-    if (this.#reading !== null) await settledWithin(this.#options.clock, WAIT_MS, this.#reading);
+    if (this.#reading !== null) await settlesWithin(this.#options.clock, WAIT_MS, this.#reading);
   }
 
   async #readOnce(): Promise<void> {

@@ -2,7 +2,7 @@
 import type { IncomingAuthConfig, ServerConfig, SignedTokensConfig } from "../../config/snapshot.ts";
 import { isLoopback } from "../../config/values/host.ts";
 import { errorText } from "../../runtime/errors.ts";
-import { needsNoToken, type Principal } from "../client-port.ts";
+import { needsNoToken, type Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import {
   ANYBODY,

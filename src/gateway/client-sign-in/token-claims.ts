@@ -1,8 +1,8 @@
 // A token's claims, before and after its signature is checked: principal, roles, and the reason of a refusal. Pure.
 import type { SignedTokensConfig } from "../../config/snapshot.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
-import type { Principal } from "../client-port.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
+import type { Principal } from "../client-handle.ts";
 
 const LONGEST_NAME = 200;
 const MOST_ROLES = 500;
@@ -151,7 +151,7 @@ export function principalOf(
     kind: "user",
     id: JSON.stringify([claims["iss"], subject]),
     subject,
-    name: harmless(name.slice(0, LONGEST_NAME)),
+    name: printable(name.slice(0, LONGEST_NAME)),
     roles: [...roles].filter((role) => role.length <= LONGEST_ROLE).slice(0, MOST_ROLES),
   };
 }

@@ -2,22 +2,22 @@
 // to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
 import { isUnreadable } from "../../runtime/json/large-json.ts";
-import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
+import { type ClientHandle, named, OWNER_SESSION_ID } from "../client-handle.ts";
 import { isError, isJsonObject, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Handle, Middleware } from "../middleware/middleware.ts";
 import { OWN_ANSWERS } from "../middleware/own-answers.ts";
-import { isKeptResult, targetOf } from "../middleware/request-target.ts";
+import { isStoredResult, targetOf } from "../middleware/request-target.ts";
 import { MODERN_VERSION } from "../protocol.ts";
-import type { KeptPart, KeptResults, LargePart } from "./kept-results.ts";
 import { limitRefusal, mebibytes, type PrincipalLimiter } from "./principal-limits.ts";
 import { isWithin, jsonSize } from "./result-size.ts";
+import type { LargePart, StoredPart, StoredResults } from "./stored-results.ts";
 
 /**
  * These parts outlive the chain of one configuration, so that a reload keeps the counts and the kept results.
  */
 export interface LimitParts {
   readonly limiter: PrincipalLimiter;
-  readonly kept: KeptResults;
+  readonly kept: StoredResults;
 }
 
 export function createLimits({ limiter, kept }: LimitParts): Middleware {
@@ -25,7 +25,7 @@ export function createLimits({ limiter, kept }: LimitParts): Middleware {
     // A script's calls have waited for their turn, and what they answer goes to the script, not to the client.
     if (request.through === "run_script") return next(request);
     const counted = request.isCounted === true ? "already" : OWN_ANSWERS.has(request.method) ? "own" : "call";
-    const admitted = limiter.admit(request.port.client.principal, counted);
+    const admitted = limiter.admit(request.handle.client.principal, counted);
     if ("error" in admitted) return Promise.resolve(admitted);
     const { account, limits } = admitted;
     return next(request).then(
@@ -58,22 +58,22 @@ function withinSize(
   request: GatewayRequest,
   reply: Reply,
   limits: PrincipalLimits,
-  kept: KeptResults,
+  kept: StoredResults,
 ): Reply {
-  const { method, params, port } = request;
+  const { method, params, handle } = request;
   if (isError(reply)) return reply;
-  const limit = limitFor(reply.result, limits, port.client);
+  const limit = limitFor(reply.result, limits, handle.client);
   if (limit === null) return reply;
   // A client of another machine cannot read results that are kept here. The gateway of the other machine keeps them
   // instead.
-  if (port.client.principal.kind === "machine") return reply;
+  if (handle.client.principal.kind === "machine") return reply;
   // The gateway's own lists are not limited. `mountaineer call` ends before it could read pieces.
-  if (method.endsWith("/list") || port.client.sessionId === OWNER_SESSION_ID) return reply;
+  if (method.endsWith("/list") || handle.client.sessionId === OWNER_SESSION_ID) return reply;
   const target = targetOf(method, params);
-  if (method === "resources/read" && target !== null && isKeptResult(target.name)) return reply;
+  if (method === "resources/read" && target !== null && isStoredResult(target.name)) return reply;
   const large: Large = {
     what: target === null ? `the result of ${method}` : `the result of ${method} ${shown(target.name)}`,
-    client: port.client,
+    client: handle.client,
     result: reply.result,
     bytes: jsonSize(reply.result),
     ...limit,
@@ -96,7 +96,7 @@ interface Limit {
 function limitFor(
   result: JsonObject,
   { resultBytes }: PrincipalLimits,
-  { messageLimitBytes }: ClientPort,
+  { messageLimitBytes }: ClientHandle,
 ): Limit | null {
   if (messageLimitBytes !== undefined && !isEventWithin(result, messageLimitBytes)) {
     return {
@@ -122,7 +122,7 @@ function isEventWithin(result: JsonObject, bytes: number): boolean {
 interface Large extends Limit {
   /** How messages name the reply: "the result of tools/call NAME". */
   readonly what: string;
-  readonly client: ClientPort;
+  readonly client: ClientHandle;
   readonly result: JsonObject;
   readonly bytes: number;
 }
@@ -134,7 +134,7 @@ function refusal({ what, result, bytes, limitBytes, limitName }: Large): Reply {
 }
 
 /** null if the result cannot be cut. */
-function inPieces(large: Large, kept: KeptResults): Reply | null {
+function inPieces(large: Large, kept: StoredResults): Reply | null {
   const { result, client, limitBytes, pieceCharacters } = large;
   const { content, structuredContent } = result;
   if (structuredContent !== undefined || !Array.isArray(content) || isUnreadable(content)) return null;
@@ -164,7 +164,7 @@ function inPieces(large: Large, kept: KeptResults): Reply | null {
   return { result: { ...result, content: out } };
 }
 
-function taskInPieces(large: Large, kept: KeptResults): Reply | null {
+function taskInPieces(large: Large, kept: StoredResults): Reply | null {
   const { result: task } = large;
   const { result } = task;
   if (!isJsonObject(result)) return null;
@@ -234,7 +234,7 @@ function joined(content: readonly unknown[]): readonly unknown[] {
 }
 
 /** Replies with an error that says where the pieces are, because a result of resources/read has no room for a link. */
-function readInstead(large: Large, kept: KeptResults): Reply {
+function readInstead(large: Large, kept: StoredResults): Reply {
   const { result, client, limitBytes, limitName, pieceCharacters } = large;
   const { contents } = result;
   const isList = Array.isArray(contents) && !isUnreadable(contents);
@@ -247,7 +247,7 @@ function readInstead(large: Large, kept: KeptResults): Reply {
 }
 
 /** Without session and token, everyone who knows the address can read the result. */
-function forWhom({ protocolVersion, principal }: ClientPort): string {
+function forWhom({ protocolVersion, principal }: ClientHandle): string {
   if (protocolVersion !== MODERN_VERSION) return "for this session alone";
   return principal.kind === "anonymous"
     ? "for whoever comes without a token and knows its address"
@@ -256,7 +256,7 @@ function forWhom({ protocolVersion, principal }: ClientPort): string {
 
 function note(
   { what, bytes, limitBytes, limitName, client }: Large,
-  { uri, pieces }: KeptPart,
+  { uri, pieces }: StoredPart,
   keptMs: number,
 ): string {
   const where =
@@ -267,7 +267,7 @@ function note(
   return `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB of ${limitName}. It is kept for ${minutes} minutes, ${forWhom(client)}; ${where}.`;
 }
 
-function link({ uri, pieces, bytes }: KeptPart, { mimeType }: LargePart): JsonObject {
+function link({ uri, pieces, bytes }: StoredPart, { mimeType }: LargePart): JsonObject {
   return {
     type: "resource_link",
     uri,

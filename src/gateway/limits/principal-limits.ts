@@ -1,11 +1,11 @@
 // The limits of each principal, over all its sessions: calls per second and calls in flight.
 import type { LimitsConfig, PrincipalLimits } from "../../config/limits.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CallSignal } from "../call-signal.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { named, type Principal, principalKey } from "../client-port.ts";
+import { named, type Principal, principalKey } from "../client-handle.ts";
 import { errorReply, LIMIT_REACHED, type RpcError } from "../json-rpc.ts";
 
 /** Beyond this number, accounts without calls in flight are forgotten. */
@@ -86,7 +86,7 @@ export class PrincipalLimiter {
 
   /**
    * Counts a request and adds it to `inFlight`, which the caller decrements at the reply; beyond a limit,
-   * returns the refusal instead. `counted`: "call" for a request to a backend, "own" for one that the gateway
+   * returns the refusal instead. `pluralize`: "call" for a request to a backend, "own" for one that the gateway
    * answers by itself, "already" if `count` has counted it.
    */
   admit(principal: Principal, counted: "call" | "own" | "already" = "call") {
@@ -165,8 +165,8 @@ export class PrincipalLimiter {
         limit: "[limits].calls_per_second",
         allowed: limits.callsPerSecond,
         message: isOwn
-          ? `${named(principal)} asks for lists and the like more than ${counted(perSecond, "time")} a second`
-          : `${named(principal)} makes more than ${counted(perSecond, "call")} a second`,
+          ? `${named(principal)} asks for lists and the like more than ${pluralize(perSecond, "time")} a second`
+          : `${named(principal)} makes more than ${pluralize(perSecond, "call")} a second`,
         retryAfterMs: ((1 - bucket.tokens) / perSecond) * 1_000,
       });
     }

@@ -3,11 +3,11 @@
 import { stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
-import { errorText, expecting, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { createLineQueue } from "../../runtime/log/line-queue.ts";
 import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log/log-targets.ts";
-import { harmlessJson } from "../../runtime/text/plain-text.ts";
-import { isoTime, settledWithin } from "../../runtime/time/clock.ts";
+import { printableJson } from "../../runtime/text/plain-text.ts";
+import { isoTime, settlesWithin } from "../../runtime/time/clock.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { AuditRecord, NoticeRecord } from "./audit.ts";
 import type { RefusalRecord } from "./refusal-audit.ts";
@@ -77,7 +77,7 @@ export class AuditFile implements AsyncDisposable {
   write(record: AuditRecord | RefusalRecord | NoticeRecord): void {
     if (this.#ending !== null) return;
     if (this.#waitingLines < MAX_QUEUED_LINES && this.#waitingBytes < MAX_QUEUED_BYTES) {
-      this.#enqueue(harmlessJson(JSON.stringify(record)));
+      this.#enqueue(printableJson(JSON.stringify(record)));
       return;
     }
     const { dropped, ...failure } = this.#fail("the disk does not keep up");
@@ -152,7 +152,7 @@ export class AuditFile implements AsyncDisposable {
     await this.#queue[Symbol.asyncDispose]();
     // Closing waits for a write in flight, which may hang with the disk.
     const closed = Promise.allSettled([this.#file[Symbol.asyncDispose]()]);
-    await settledWithin(this.#options.clock, FLUSH_MS, closed);
+    await settlesWithin(this.#options.clock, FLUSH_MS, closed);
   }
 }
 
@@ -203,6 +203,6 @@ function countLines(bytes: Buffer, from: number, to: number): number {
 
 /** 0 for a pipe or a device, which is never rotated. */
 async function sizeOf(path: string): Promise<number> {
-  const found = await stat(path).catch(expecting("ENOENT", null));
+  const found = await stat(path).catch(recoverFrom("ENOENT", null));
   return found?.isFile() ? found.size : 0;
 }

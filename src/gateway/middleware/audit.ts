@@ -3,14 +3,14 @@
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { memoized } from "../../runtime/memo.ts";
-import { shortened } from "../../runtime/text/foreign-line.ts";
+import { shortened } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { resolveTarget } from "../catalog/resolve.ts";
-import type { ClientPort, Principal } from "../client-port.ts";
+import type { ClientHandle, Principal } from "../client-handle.ts";
 import { isError, isJsonObject, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
-import type { Asked, GatewayRequest, Middleware } from "./middleware.ts";
+import type { ConsentOutcome, GatewayRequest, Middleware } from "./middleware.ts";
 import { subjectOf, targetLabel } from "./request-target.ts";
 
 /** One line of the audit's file. */
@@ -35,7 +35,7 @@ export interface AuditRecord {
   /** Identifies the script that ran, or that made the call; absent: no script. */
   readonly script?: string;
   /** The outcome of asking a person; absent: no person was asked. */
-  readonly asked?: Asked;
+  readonly asked?: ConsentOutcome;
   readonly arguments?: unknown;
 }
 
@@ -72,17 +72,17 @@ const WITH_ARGUMENTS: ReadonlySet<string> = new Set(["tools/call", "prompts/get"
 
 export function createAudit({ config, write, clock, clean }: AuditOptions): Audit {
   const isRedacted = compileGlobs(config.redact.map((glob) => glob.toLowerCase()));
-  const sessionOf = memoized(({ sessionId }: ClientPort): string => sha256Of(sessionId).slice(0, 12));
+  const sessionOf = memoized(({ sessionId }: ClientHandle): string => sha256Of(sessionId).slice(0, 12));
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
   const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
-    const { method, port, served, asked, task, place, script } = request;
+    const { method, handle, served, consent, task, place, script } = request;
     const target = subjectOf(request);
     const withArguments = config.includeArguments && WITH_ARGUMENTS.has(method);
     write({
       time: isoTime(clock.wallMs()),
-      principal: cleaned(port.client.principal.name, MAX_PRINCIPAL),
-      ...signedAs(port.client.principal, (text) => cleaned(text, MAX_PRINCIPAL)),
-      session: sessionOf(port.client),
+      principal: cleaned(handle.client.principal.name, MAX_PRINCIPAL),
+      ...signedAs(handle.client.principal, (text) => cleaned(text, MAX_PRINCIPAL)),
+      session: sessionOf(handle.client),
       method: cleaned(method, MAX_METHOD),
       target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
       backend:
@@ -92,7 +92,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(script === undefined ? {} : { script: script.id }),
-      ...(asked === undefined ? {} : { asked }),
+      ...(consent === undefined ? {} : { asked: consent }),
       ...(withArguments ? { arguments: auditedArguments(withoutSource(request), isRedacted, clean) } : {}),
     });
   };

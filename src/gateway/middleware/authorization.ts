@@ -2,15 +2,15 @@
 // treated as if it did not exist; for an entry that needs consent, the person at the client is asked.
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
-import type { Principal } from "../client-port.ts";
+import type { Principal } from "../client-handle.ts";
 import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
-import { type AskedCall, refusalText } from "./asking.ts";
-import type { Asked, GatewayRequest, Handle, Middleware } from "./middleware.ts";
+import { type ConsentRequest, refusalText } from "./consent.ts";
+import type { ConsentOutcome, GatewayRequest, Handle, Middleware } from "./middleware.ts";
 import { OWN_ANSWERS, TASK_METHODS } from "./own-answers.ts";
 import { type Effect, effectWith, type Policies, type PolicyTarget } from "./policies.ts";
 import {
-  isKeptResult,
+  isStoredResult,
   type RequestTarget,
   targetOf,
   toolOfTask,
@@ -40,7 +40,7 @@ const NEVER_ASKED: ReadonlySet<string> = new Set(["completion/complete", "resour
 
 export interface AuthorizationParts {
   readonly policies: Policies;
-  readonly ask: (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
+  readonly ask: (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
   /** Records a refusal in the audit: refused requests do not reach the audit's middleware. */
   readonly denied: (request: GatewayRequest, reply: Reply) => void;
 }
@@ -56,13 +56,13 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     next: Handle,
   ): Promise<Reply> => {
     // The person agreed in an earlier round of the same call.
-    if (request.asked === "accept") return next(request);
+    if (request.consent === "accept") return next(request);
     const answer = await ask(request, askedCall(request, target));
-    if (answer === "accept") request.port.agree?.();
+    if (answer === "accept") request.handle.agree?.();
     // With `agree`, the client's answer came in a request of its own, which the rate limit has already
     // counted.
-    const counted = request.port.agree === undefined ? {} : ({ isCounted: true } as const);
-    const answered = { ...request, ...counted, asked: answer };
+    const counted = request.handle.agree === undefined ? {} : ({ isCounted: true } as const);
+    const answered = { ...request, ...counted, consent: answer };
     return answer === "accept" ? next(answered) : refuse(answered, refusal(request, answer, target));
   };
   return (next) => (request) => {
@@ -87,8 +87,8 @@ interface Verdict {
 const FREE: Verdict = { effect: "allow", target: null };
 
 function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
-  const { method, params, served, port, task } = request;
-  const { principal } = port.client;
+  const { method, params, served, handle, task } = request;
+  const { principal } = handle.client;
   if (task !== undefined) {
     return {
       effect: isTaskPermitted(policies, served.catalog, principal, task) ? "allow" : "deny",
@@ -106,7 +106,7 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
     return isHidden ? { effect: "deny", target: null } : FREE;
   }
   // A kept result comes from a permitted call, and only the session of that call can read it.
-  if (method === "resources/read" && named !== null && isKeptResult(named.name)) return FREE;
+  if (method === "resources/read" && named !== null && isStoredResult(named.name)) return FREE;
   const { target, isEntry } = policyTarget(served.catalog, named);
   const effect = isEntry
     ? effectWith(policies.decide(principal, target, method), params?.["arguments"])
@@ -166,7 +166,7 @@ function policyTarget(catalog: Catalog, named: RequestTarget | null) {
     : ({ target: named, isEntry: entry !== null } as const);
 }
 
-function askedCall({ served }: GatewayRequest, target: PolicyTarget | null): AskedCall {
+function askedCall({ served }: GatewayRequest, target: PolicyTarget | null): ConsentRequest {
   const { definition } = target ?? {};
   return {
     target,
@@ -180,7 +180,7 @@ function askedCall({ served }: GatewayRequest, target: PolicyTarget | null): Ask
 /** A tool's own error where possible, so that the calling model reads the reason. */
 function refusal(
   { method, params }: GatewayRequest,
-  asked: Exclude<Asked, "accept">,
+  asked: Exclude<ConsentOutcome, "accept">,
   target: PolicyTarget | null,
 ): Reply {
   const text = refusalText(asked, target);

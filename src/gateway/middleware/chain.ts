@@ -55,7 +55,7 @@ export function namedHere(
   const { method, params } = request;
   if (together === undefined || method !== "tools/call") return request;
   const target = targetOf(method, params);
-  const places = target === null ? undefined : resolveTarget(catalog, target)?.places;
+  const places = target === null ? undefined : resolveTarget(catalog, target)?.replicas;
   if (places === undefined) return request;
   const named = together.namedHere(places, params);
   return named === params ? request : { ...request, params: named };

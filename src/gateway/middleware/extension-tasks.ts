@@ -15,7 +15,7 @@ import type { RoutingServices } from "./routing-services.ts";
 import type { OpenTask } from "./task-ids.ts";
 
 /** Whether the client declares the extension in this request; else it gets no task. */
-export function takesTasks({ port: { declared } }: Pick<GatewayRequest, "port">): boolean {
+export function takesTasks({ handle: { declared } }: Pick<GatewayRequest, "handle">): boolean {
   return declaresTasks(declared);
 }
 
@@ -32,7 +32,7 @@ export function missingTasks(declared: JsonObject | undefined): Reply | null {
  */
 export function publishedTask(
   { taskIds }: RoutingServices,
-  { port: { client } }: GatewayRequest,
+  { handle: { client } }: GatewayRequest,
   task: Omit<OpenTask, "id" | "mark">,
   reply: Reply,
 ): Reply {
@@ -41,7 +41,7 @@ export function publishedTask(
   const { taskId } = reply.result;
   const id = typeof taskId === "string" ? taskId : null;
   const sealed =
-    id === null ? null : taskIds.seal({ ...task, id, mark: client.mark ?? null }, client.principal);
+    id === null ? null : taskIds.seal({ ...task, id, mark: client.publicId ?? null }, client.principal);
   if (sealed === null) return failed("answered with a task whose id is missing, or too long");
   return { result: { ...reply.result, taskId: sealed } };
 }
@@ -49,8 +49,8 @@ export function publishedTask(
 /** tasks/get, tasks/update, tasks/cancel: passed on with the server's own id. */
 export function createTaskPassing({ pool }: RoutingServices): Handle {
   return async (request) => {
-    const { method, params, port, signal, task } = request;
-    const missing = missingTasks(port.declared);
+    const { method, params, handle, signal, task } = request;
+    const missing = missingTasks(handle.declared);
     if (missing !== null) return missing;
     const taskId = params?.["taskId"];
     if (typeof taskId !== "string") return errorReply(INVALID_PARAMS, `${method} needs a string \`taskId\``);
@@ -59,7 +59,7 @@ export function createTaskPassing({ pool }: RoutingServices): Handle {
     const reply = await pool.call(task.backend, {
       method,
       params: serverParams,
-      port,
+      handle,
       signal,
       taskLocation: task.taskLocation,
     });
@@ -71,11 +71,11 @@ export function createTaskPassing({ pool }: RoutingServices): Handle {
 /** Handles a request to listen for a task: the client gets the task's changes until it stops listening. */
 export function createTaskWatching({ pool }: RoutingServices): Handle {
   return async (request) => {
-    const { params, port, task } = request;
+    const { params, handle, task } = request;
     const taskId = params?.["taskId"];
     if (task === undefined || typeof taskId !== "string" || !isServed(request, task))
       return unknownTask(params);
-    return pool.watchTask({ ...task, name: taskId }, port.client);
+    return pool.watchTask({ ...task, name: taskId }, handle.client);
   };
 }
 

@@ -3,7 +3,7 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser } from "../../config/snapshot.ts";
 import { referenceKey, resolveReference } from "../../secrets/reference.ts";
-import { ANONYMOUS, needsNoToken, type Principal } from "../client-port.ts";
+import { ANONYMOUS, needsNoToken, type Principal } from "../client-handle.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { Authentication, ProtectedResource } from "./middleware.ts";
 

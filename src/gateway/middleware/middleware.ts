@@ -4,7 +4,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { CallSignal } from "../call-signal.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import type { CallPort, ClientPort, Principal } from "../client-port.ts";
+import type { CallHandle, ClientHandle, Principal } from "../client-handle.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { ParamHeader } from "../param-headers.ts";
 import type { ListKind, SpokenVersion } from "../protocol.ts";
@@ -20,7 +20,7 @@ export interface TraceHeaders {
 export interface GatewayRequest {
   readonly method: string;
   readonly params: JsonObject | undefined;
-  readonly port: CallPort;
+  readonly handle: CallHandle;
   readonly signal: CallSignal;
   readonly served: ServingSet;
   readonly trace?: TraceHeaders;
@@ -29,7 +29,7 @@ export interface GatewayRequest {
    */
   readonly task?: OpenTask;
   /** A person's answer to the question whether the call may be made. */
-  readonly asked?: Asked;
+  readonly consent?: ConsentOutcome;
   /** The gateway's own tool that made the request; absent: the client made it. */
   readonly through?: "call_tool" | "run_script";
   /** The script that the request runs, or that made the request. */
@@ -58,7 +58,7 @@ export interface RunningScript {
 }
 
 /** The outcome of asking a person; all but `accept` refuse the call. */
-export type Asked = "accept" | "decline" | "cancel" | "timeout" | "unable" | "busy";
+export type ConsentOutcome = "accept" | "decline" | "cancel" | "timeout" | "unable" | "busy";
 
 /** Never rejects once `recovery` is in the chain. */
 export type Handle = (request: GatewayRequest) => Promise<Reply>;
@@ -130,7 +130,7 @@ export interface ProtectedResource {
 }
 
 /** The properties of a client that select its part of the catalog. */
-export type ServedClient = Pick<ClientPort, "principal" | "group" | "clientInfo">;
+export type ServedClient = Pick<ClientHandle, "principal" | "group" | "clientInfo">;
 
 export interface ServingSet {
   /**
@@ -143,7 +143,7 @@ export interface ServingSet {
   /**
    * True: the set has exactly one backend, and methods that the gateway does not know are forwarded to it.
    */
-  readonly passesAll: boolean;
+  readonly isTransparent: boolean;
   /** Whether the principal may run scripts. */
   mayRunScripts(principal: Principal): boolean;
   /** The gateway's own instructions for clients; null: none. */

@@ -7,7 +7,7 @@ import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import type { CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { isUnclear, otherSpellings } from "../catalog/uri-template.ts";
-import type { Principal } from "../client-port.ts";
+import type { Principal } from "../client-handle.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { type RequestTarget, targetLabel } from "./request-target.ts";
 import { hintsOf, type ToolHints } from "./tool-hints.ts";

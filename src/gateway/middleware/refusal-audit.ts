@@ -1,9 +1,9 @@
 // Audits requests that were refused before a session served them. Most of these requests are only counted, because
 // anybody can send any number of them and so fill the audit's files.
-import { shortened } from "../../runtime/text/foreign-line.ts";
+import { shortened } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 
-export interface TurnedAway {
+export interface RefusedRequest {
   /** HTTP status: invalid message, unknown token, foreign origin, unknown session, or no way to check the token now. */
   readonly status: 400 | 401 | 403 | 404 | 503;
   /** One of a few constant texts, without any part of the request. */
@@ -54,7 +54,7 @@ interface Counted {
   readonly timer: Timer;
   readonly sinceMs: number;
   /** What all counted requests have in common; members in which they differ are null. */
-  like: TurnedAway;
+  like: RefusedRequest;
   count: number;
 }
 
@@ -70,7 +70,7 @@ export class RefusalAudit {
     this.#options = options;
   }
 
-  record(request: TurnedAway): void {
+  record(request: RefusedRequest): void {
     const { clock } = this.#options;
     const kind = this.#kindOf(request);
     if (this.#isNamed(kind, request)) this.#write(request, { count: 1 });
@@ -88,7 +88,7 @@ export class RefusalAudit {
     for (const kind of this.#kinds.values()) this.#writeCountedOf(kind);
   }
 
-  #kindOf({ reason }: TurnedAway): Kind {
+  #kindOf({ reason }: RefusedRequest): Kind {
     let kind = this.#kinds.get(reason);
     if (kind === undefined) {
       kind = { named: new Set(), namedSinceMs: this.#options.clock.monotonicMs(), counted: null };
@@ -98,7 +98,7 @@ export class RefusalAudit {
   }
 
   /** Whether this is the sender's first request within NAMED_MS, and fewer than MOST_NAMED senders have a line. */
-  #isNamed(kind: Kind, { remote, principal }: TurnedAway): boolean {
+  #isNamed(kind: Kind, { remote, principal }: RefusedRequest): boolean {
     const nowMs = this.#options.clock.monotonicMs();
     if (nowMs - kind.namedSinceMs >= NAMED_MS) {
       kind.named.clear();
@@ -118,7 +118,7 @@ export class RefusalAudit {
     this.#write(like, { count, since: isoTime(sinceMs) });
   }
 
-  #write(request: TurnedAway, counts: Pick<RefusalRecord, "count" | "since">): void {
+  #write(request: RefusedRequest, counts: Pick<RefusalRecord, "count" | "since">): void {
     const { write, clock, clean } = this.#options;
     const { status, reason, remote, principal } = request;
     write({
@@ -132,7 +132,7 @@ export class RefusalAudit {
   }
 }
 
-function alike(one: TurnedAway, other: TurnedAway): TurnedAway {
+function alike(one: RefusedRequest, other: RefusedRequest): RefusedRequest {
   return {
     ...one,
     remote: one.remote === other.remote ? one.remote : null,

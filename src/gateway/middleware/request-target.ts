@@ -52,7 +52,7 @@ export function subjectOf({
   params,
   task,
   served,
-}: Omit<GatewayRequest, "port">): RequestTarget | null {
+}: Omit<GatewayRequest, "handle">): RequestTarget | null {
   if (task === undefined) return targetOf(method, params);
   return toolOfTask(served.catalog, task) ?? { kind: "tool", name: task.tool };
 }
@@ -64,7 +64,7 @@ export function toolOfTask(
 ): CatalogEntry | null {
   const isIt = (entry: CatalogEntry): boolean =>
     entry.originalName === originalTool &&
-    (entry.backend === backend || entry.places?.includes(backend) === true);
+    (entry.backend === backend || entry.replicas?.includes(backend) === true);
   const named = tools.get(tool);
   if (named !== undefined && isIt(named)) return named;
   // Listed entries come before those that are away.
@@ -79,7 +79,7 @@ function target(kind: EntryKind, name: unknown): RequestTarget | null {
 /** URIs of results that were too large to send. */
 export const KEPT_RESULTS = "mountaineer://results/";
 
-export function isKeptResult(uri: string): boolean {
+export function isStoredResult(uri: string): boolean {
   return uri.startsWith(KEPT_RESULTS);
 }
 
@@ -90,14 +90,14 @@ export function targetLabel({ kind, name }: RequestTarget): string {
 
 /**
  * The error for a missing or forbidden target. The text is the same in both cases, so it reveals no name.
- * `heldBy`: the backend of a target that waits for a person's approval.
+ * `withheldBy`: the backend of a target that waits for a person's approval.
  */
-export function unknownTarget({ kind, name }: RequestTarget, method = "", heldBy: string | null = null) {
+export function unknownTarget({ kind, name }: RequestTarget, method = "", withheldBy: string | null = null) {
   const shown = sanitise(name);
   const why =
-    heldBy === null
+    withheldBy === null
       ? ""
-      : `. Backend ${heldBy} offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`;
+      : `. Backend ${withheldBy} offers it, but it is new or was changed, and waits for approval (mountaineer tools diff)`;
   if (kind === "tool") return errorReply(INVALID_PARAMS, `Unknown tool: ${shown}${why}`);
   if (kind === "prompt") return errorReply(INVALID_PARAMS, `Unknown prompt: ${shown}${why}`);
   if (kind === "skill") return errorReply(INVALID_PARAMS, `No skill is served at ${shown}${why}`);

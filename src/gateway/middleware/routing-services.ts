@@ -1,7 +1,7 @@
 // The services that routing uses.
 import type { PoolCall, SharedCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import type { ClientPort } from "../client-port.ts";
+import type { ClientHandle } from "../client-handle.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
 import type { TaskIds, TaskMemory } from "./task-ids.ts";
@@ -9,10 +9,10 @@ import type { TaskIds, TaskMemory } from "./task-ids.ts";
 export interface RoutingServices {
   readonly pool: {
     call(backend: string, call: PoolCall): Promise<Reply>;
-    subscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
-    unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
+    subscribe(backend: string, uri: string, client: ClientHandle): Promise<Reply>;
+    unsubscribe(backend: string, uri: string, client: ClientHandle): Promise<Reply>;
     /** Sends the client the task's changes by TASK_NOTICE, until the pool forgets the client. */
-    watchTask(task: WatchedTask, client: ClientPort): Promise<Reply>;
+    watchTask(task: WatchedTask, client: ClientHandle): Promise<Reply>;
   };
   /** Absent: no tool is common to several machines. */
   readonly together?: {
@@ -30,11 +30,11 @@ export interface RoutingServices {
    * not remembered.
    */
   inUse?(catalog: Catalog): void;
-  setLogLevel(client: ClientPort, level: McpLogLevel): void;
+  setLogLevel(client: ClientHandle, level: McpLogLevel): void;
   readonly tasks: TaskMemory;
   readonly taskIds: TaskIds;
   /** Results that were too large to send. */
-  readonly kept: { read(of: { readonly client: ClientPort; readonly uri: string }): Reply };
+  readonly kept: { read(of: { readonly client: ClientHandle; readonly uri: string }): Reply };
   /** Whether the backend's server declares that it lists folders. */
   readsDirectories(backend: string): boolean;
   /** Backends whose servers declare `tasks.list`, in order. */

@@ -17,7 +17,7 @@ import { isLogLevel, LOG_LEVELS, MODERN_VERSION, UNWATCH_TASK, WATCH_TASK } from
 import { createTaskPassing, createTaskWatching, publishedTask, takesTasks } from "./extension-tasks.ts";
 import type { GatewayRequest, Handle, VisibleLists } from "./middleware.ts";
 import {
-  isKeptResult,
+  isStoredResult,
   READ_DIRECTORY,
   type RequestTarget,
   targetOf,
@@ -57,7 +57,7 @@ export function createRouting(services: RoutingServices, sole: string | null): H
   const [legacy, modern] = [createTaskRouting(services), createTaskPassing(services)];
   const callNamed: ToTarget = (request, target, found) => callByName(services, request, target, found);
   const pass: ToTarget = (request, target, { backend }) => {
-    const { method, params, port, signal } = request;
+    const { method, params, handle, signal } = request;
     // The server may offer it no more, or it may wait for approval, after the server has started.
     const renew = (): RenewedCall => {
       const now = destination(services.catalog(), target, request);
@@ -65,7 +65,7 @@ export function createRouting(services: RoutingServices, sole: string | null): H
       const isThere = now.found.backend === backend;
       return isThere ? { params, answer: null } : { answer: Promise.resolve(unknownTarget(target, method)) };
     };
-    return pool.call(backend, { method, params, port, signal, renew });
+    return pool.call(backend, { method, params, handle, signal, renew });
   };
   const skills = createSkillRouting(services);
   const routes = new Map<string, Handle>([
@@ -78,9 +78,9 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ["resources/read", readingKept(services, routed(URI, reading(pass)))],
     [
       "resources/subscribe",
-      routed(URI, async ({ port }, { name }, { backend, originalName }) =>
+      routed(URI, async ({ handle }, { name }, { backend, originalName }) =>
         name === originalName
-          ? pool.subscribe(backend, name, port.client)
+          ? pool.subscribe(backend, name, handle.client)
           : errorReply(
               INVALID_PARAMS,
               "A resource that has another URI at its server cannot be subscribed to",
@@ -89,7 +89,7 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ],
     [
       "resources/unsubscribe",
-      routed(URI, ({ port }, { name }, { backend }) => pool.unsubscribe(backend, name, port.client)),
+      routed(URI, ({ handle }, { name }, { backend }) => pool.unsubscribe(backend, name, handle.client)),
     ],
     [
       "completion/complete",
@@ -114,18 +114,18 @@ export function createRouting(services: RoutingServices, sole: string | null): H
   const isForSole = ({ method, served: { catalog } }: GatewayRequest): boolean =>
     OF_SKILLS.has(method) && catalog.skillReach.size === 0;
   return (request) => {
-    const { method, params, port, signal } = request;
+    const { method, params, handle, signal } = request;
     const route = routes.get(method);
     if (route !== undefined && !isForSole(request)) return route(request);
     if (sole === null || NEVER_PASSED_ON.has(method)) return Promise.resolve(unknownMethod(method));
-    return pool.call(sole, { method, params, port, signal });
+    return pool.call(sole, { method, params, handle, signal });
   };
 }
 
 /** Tasks of 2025-11-25 and of 2026-07-28 share method names, but nothing else. */
 function eitherVersion(legacy: Handle, modern: Handle): Handle {
   return (request) =>
-    request.port.client.protocolVersion === MODERN_VERSION ? modern(request) : legacy(request);
+    request.handle.client.protocolVersion === MODERN_VERSION ? modern(request) : legacy(request);
 }
 
 const notKnown: Handle = async ({ method }) => unknownMethod(method);
@@ -154,8 +154,8 @@ function reading(pass: ToTarget): ToTarget {
 function readingKept({ kept }: RoutingServices, otherwise: Handle): Handle {
   return (request) => {
     const uri = request.params?.["uri"];
-    if (typeof uri !== "string" || !isKeptResult(uri)) return otherwise(request);
-    return Promise.resolve(kept.read({ client: request.port.client, uri }));
+    if (typeof uri !== "string" || !isStoredResult(uri)) return otherwise(request);
+    return Promise.resolve(kept.read({ client: request.handle.client, uri }));
   };
 }
 
@@ -185,7 +185,7 @@ function routed(needs: string, send: ToTarget): Handle {
 }
 
 function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
-  return async ({ params, port: { client }, served }) => {
+  return async ({ params, handle: { client }, served }) => {
     // Lists have one page, so no cursor is valid.
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
     services.inUse?.(served.catalog);
@@ -203,17 +203,17 @@ function callByName(
   target: RequestTarget,
   found: Resolved,
 ) {
-  const { method, params, port, signal, served } = request;
+  const { method, params, handle, signal, served } = request;
   const { backend } = found;
   services.inUse?.(served.catalog);
-  if (target.kind === "tool" && found.places !== undefined && services.together !== undefined)
-    return callTogether(services, services.together, request, target, { ...found, places: found.places });
+  if (target.kind === "tool" && found.replicas !== undefined && services.together !== undefined)
+    return callTogether(services, services.together, request, target, { ...found, replicas: found.replicas });
   if (target.kind === "tool" && takesTasks(request))
     return callThatMayBeTask(services, request, target, found);
   const renew = (hasStarted: boolean): RenewedCall =>
     changedMeanwhile(services, request, target, hasStarted) ?? renewedCall(services, request, target, found);
   const serverParams = withServerName(params, found);
-  const answer = services.pool.call(backend, { method, params: serverParams, port, signal, renew });
+  const answer = services.pool.call(backend, { method, params: serverParams, handle, signal, renew });
   const isTask = target.kind === "tool" && params?.["task"] !== undefined;
   return isTask ? rememberingTask(services, request, backend, answer) : answer;
 }
@@ -224,23 +224,23 @@ function callTogether(
   together: NonNullable<RoutingServices["together"]>,
   request: GatewayRequest,
   target: RequestTarget,
-  found: Resolved & { readonly places: readonly string[] },
+  found: Resolved & { readonly replicas: readonly string[] },
 ): Promise<Reply> {
-  const { method, params, port, signal, place } = request;
-  const { originalName, places } = found;
+  const { method, params, handle, signal, place } = request;
+  const { originalName, replicas } = found;
   // The server may remove the tool while the call waits for the server.
   const renewAt = (backend: string, serverParams: JsonObject | undefined): RenewedCall => {
     const now = destination(services.catalog(), target, request);
     if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
-    const isThere = (now.found.places ?? [now.found.backend]).includes(backend);
+    const isThere = (now.found.replicas ?? [now.found.backend]).includes(backend);
     return isThere && now.found.originalName === originalName
       ? { params: serverParams, answer: null }
       : { answer: Promise.resolve(unknownTarget(target)) };
   };
-  const isOwnAlone = port.client.principal.kind === "machine";
+  const isOwnAlone = handle.client.principal.kind === "machine";
   const serverParams = withServerName(params, found);
   return together.call({
-    places,
+    replicas,
     params: serverParams,
     signal,
     isOwnAlone,
@@ -252,7 +252,7 @@ function callTogether(
         events.onTaskLocation(at);
       };
       const renew = (): RenewedCall => renewAt(backend, named);
-      const call = { method, params: named, port, signal, renew, onTaskLocation, onLoss: events.onLoss };
+      const call = { method, params: named, handle, signal, renew, onTaskLocation, onLoss: events.onLoss };
       const answer = services.pool.call(backend, call);
       if (takesTasks(request)) {
         const task = { backend, tool: target.name, originalTool: originalName };
@@ -270,7 +270,7 @@ async function callThatMayBeTask(
   target: RequestTarget,
   found: Resolved,
 ): Promise<Reply> {
-  const { method, params, port, signal } = request;
+  const { method, params, handle, signal } = request;
   let task = {
     backend: found.backend,
     tool: target.name,
@@ -291,7 +291,7 @@ async function callThatMayBeTask(
   const reply = await services.pool.call(found.backend, {
     method,
     params: withServerName(params, found),
-    port,
+    handle,
     signal,
     renew,
     onTaskLocation: (taskLocation) => onTaskLocation(now, taskLocation),
@@ -347,7 +347,7 @@ function renewedCall(
   before: Resolved,
   onTaskLocation?: (taskLocation: string) => void,
 ): RenewedCall {
-  const { method, params, port, signal } = request;
+  const { method, params, handle, signal } = request;
   const now = destination(catalog(), target, request);
   if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
   const { found } = now;
@@ -357,7 +357,7 @@ function renewedCall(
     return { answer: Promise.resolve(unknownTarget(target)) };
   const serverParams = withServerName(params, found);
   if (!moved) return { params: serverParams, answer: null };
-  const call = { method, params: serverParams, port, signal };
+  const call = { method, params: serverParams, handle, signal };
   return {
     answer: pool.call(found.backend, onTaskLocation === undefined ? call : { ...call, onTaskLocation }),
   };
@@ -379,11 +379,11 @@ function completion(request: GatewayRequest, { originalName }: Resolved): Gatewa
   return { ...request, params: { ...params, ref: { ...reference, name: originalName } } };
 }
 
-async function setLevel(services: RoutingServices, { params, port }: GatewayRequest): Promise<Reply> {
+async function setLevel(services: RoutingServices, { params, handle }: GatewayRequest): Promise<Reply> {
   const level = params?.["level"];
   if (!isLogLevel(level)) {
     return errorReply(INVALID_PARAMS, `Invalid log level; one of ${LOG_LEVELS.join(", ")}`);
   }
-  services.setLogLevel(port.client, level);
+  services.setLogLevel(handle.client, level);
   return { result: {} };
 }

@@ -1,6 +1,6 @@
 // Texts for error replies to clients: one bounded line without secrets and without the installation's path.
 import { fileURLToPath } from "node:url";
-import { foreignLine } from "../../runtime/text/foreign-line.ts";
+import { safeLine } from "../../runtime/text/safe-line.ts";
 
 const MAX_CHARACTERS = 2_000;
 const INSTALLED_AT = fileURLToPath(new URL("../../..", import.meta.url));
@@ -11,7 +11,7 @@ export function sanitise(text: string, clean: (text: string) => string = (same) 
   // half before `clean` finds it.
   const line = firstLine(text.slice(0, 4 * MAX_CHARACTERS));
   const anonymous = INSTALLED_AT.length > 1 ? line.replaceAll(INSTALLED_AT, "") : line;
-  return foreignLine(clean(anonymous), MAX_CHARACTERS);
+  return safeLine(clean(anonymous), MAX_CHARACTERS);
 }
 
 /** Omits stack traces, which begin on the second line. */

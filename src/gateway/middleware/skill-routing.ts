@@ -2,8 +2,8 @@
 // checked and renamed like the lists.
 import { isDeepStrictEqual } from "node:util";
 import type { Resolved } from "../catalog/catalog.ts";
+import { cleanEntry } from "../catalog/clean-text.ts";
 import { checkEntry } from "../catalog/entry-checks.ts";
-import { seenEntry } from "../catalog/seen-text.ts";
 import { skillAt } from "../catalog/skill-places.ts";
 import { isUnclear } from "../catalog/uri-template.ts";
 import {
@@ -24,8 +24,8 @@ import { sanitise } from "./sanitise.ts";
 type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Resolved) => Promise<Reply>;
 
 export function createSkillRouting({ pool, readsDirectories }: RoutingServices) {
-  const call: ToTarget = ({ method, params, port, signal }, _, { backend, originalName }) =>
-    pool.call(backend, { method, params: { ...params, uri: originalName }, port, signal });
+  const call: ToTarget = ({ method, params, handle, signal }, _, { backend, originalName }) =>
+    pool.call(backend, { method, params: { ...params, uri: originalName }, handle, signal });
   return {
     async get(request, target, found) {
       const reply = await call(request, target, found);
@@ -37,8 +37,8 @@ export function createSkillRouting({ pool, readsDirectories }: RoutingServices) 
       const listed = skills.get(target.name)?.definition;
       // A skill that has changed since its approval is not returned. The next listing announces that it waits
       // for a new approval.
-      const isHeld = skillReach.get(found.backend)?.isHeld === true;
-      if (isHeld && !isDeepStrictEqual(published, listed)) return unknownTarget(target);
+      const isWithheld = skillReach.get(found.backend)?.isWithheld === true;
+      if (isWithheld && !isDeepStrictEqual(published, listed)) return unknownTarget(target);
       return { result: { ...reply.result, skill: published } };
     },
     async readDirectory(request, target, found) {
@@ -60,14 +60,14 @@ function checkedSkill(skill: unknown, uri: string): JsonObject | string {
   if (!isJsonObject(skill) || !isWritable(skill)) return "there is no skill in it";
   if (skill["uri"] !== uri) return "its skill is another one";
   const { entry, faults } = checkEntry("skills", skill);
-  return entry === null ? faults.join(", ") : seenEntry(entry, false).entry;
+  return entry === null ? faults.join(", ") : cleanEntry(entry, false).entry;
 }
 
 /**
  * Returns a folder's child with the child's published URI; [] if the client may not see the child. A child outside
  * the folder is left out, so that a server cannot list another server's resources as its own.
  */
-function childOf({ served, port }: GatewayRequest, { backend, originalName }: Resolved, child: unknown) {
+function childOf({ served, handle }: GatewayRequest, { backend, originalName }: Resolved, child: unknown) {
   if (!isJsonObject(child) || !isWritable(child)) return [];
   const { uri } = child;
   const folder = `${originalName.replace(/\/+$/, "")}/`;
@@ -75,10 +75,10 @@ function childOf({ served, port }: GatewayRequest, { backend, originalName }: Re
   const { skillReach, skillPlaces } = served.catalog;
   if (skillReach.get(backend)?.permits(uri) !== true) return [];
   const published = skillPlaces.publishedUri(backend, uri);
-  if (!served.mayRead(port.client.principal, published)) return [];
+  if (!served.mayRead(handle.client.principal, published)) return [];
   const { entry } = checkEntry("resources", child);
   if (entry === null) return [];
-  const seen = seenEntry(entry, true).entry;
+  const seen = cleanEntry(entry, true).entry;
   return [published === uri ? seen : { ...seen, uri: published }];
 }
 

@@ -1,7 +1,7 @@
 // Task ids for clients of 2026-07-28: each names the task's backend and tool, signed for one principal. The gateway stores
 // nothing about a task, so a handover loses none.
 import { dropOldest } from "../../runtime/bounded-map.ts";
-import { type ClientPort, type Principal, principalKey } from "../client-port.ts";
+import { type ClientHandle, type Principal, principalKey } from "../client-handle.ts";
 import { openSigned, signText } from "../signed-text.ts";
 
 /**
@@ -24,7 +24,7 @@ export interface OpenTask {
   readonly id: string;
   /** The server process or address that runs the task (`PoolInstance.taskLocation`). */
   readonly taskLocation: string;
-  /** `ClientPort.mark` of the client that began the task; null: the client had none. */
+  /** `ClientHandle.mark` of the client that began the task; null: the client had none. */
   readonly mark: string | null;
 }
 
@@ -83,7 +83,7 @@ export class TaskMemory {
     this.#maxTasks = maxTasks;
   }
 
-  remember(client: ClientPort, taskId: string, backend: string): void {
+  remember(client: ClientHandle, taskId: string, backend: string): void {
     if (taskId.length > MAX_ID_LENGTH) return;
     const key = keyOf(client, taskId);
     this.#tasks.delete(key);
@@ -92,7 +92,7 @@ export class TaskMemory {
   }
 
   /** null if the session has no such task, or it was forgotten. */
-  backendOf(client: ClientPort, taskId: string): string | null {
+  backendOf(client: ClientHandle, taskId: string): string | null {
     const backend = this.#tasks.get(keyOf(client, taskId));
     if (backend === undefined) return null;
     this.remember(client, taskId, backend);
@@ -100,6 +100,6 @@ export class TaskMemory {
   }
 }
 
-function keyOf({ sessionId }: ClientPort, taskId: string): string {
+function keyOf({ sessionId }: ClientHandle, taskId: string): string {
   return JSON.stringify([sessionId, taskId]);
 }

@@ -17,26 +17,26 @@ const MAX_PAGES = 100;
 
 /** tasks/get, tasks/result, tasks/cancel. */
 export function createTaskRouting({ pool, tasks }: RoutingServices): Handle {
-  return async ({ method, params, port, signal }) => {
+  return async ({ method, params, handle, signal }) => {
     const taskId = params?.["taskId"];
     if (typeof taskId !== "string") return errorReply(INVALID_PARAMS, `${method} needs a string \`taskId\``);
-    const backend = tasks.backendOf(port.client, taskId);
+    const backend = tasks.backendOf(handle.client, taskId);
     if (backend === null) return errorReply(INVALID_PARAMS, `Unknown task: ${sanitise(taskId)}`);
-    return pool.call(backend, { method, params, port, signal });
+    return pool.call(backend, { method, params, handle, signal });
   };
 }
 
 /** If a reply to tools/call names a task, remembers which backend runs the task. */
 export async function rememberingTask(
   { tasks }: RoutingServices,
-  { port }: GatewayRequest,
+  { handle }: GatewayRequest,
   backend: string,
   answer: Promise<Reply>,
 ): Promise<Reply> {
   const reply = await answer;
   const task = isError(reply) ? undefined : reply.result["task"];
   if (isJsonObject(task) && typeof task["taskId"] === "string") {
-    tasks.remember(port.client, task["taskId"], backend);
+    tasks.remember(handle.client, task["taskId"], backend);
   }
   return reply;
 }
@@ -47,7 +47,7 @@ export async function rememberingTask(
  */
 export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices): Handle {
   return async (request) => {
-    const { method, params, port } = request;
+    const { method, params, handle } = request;
     const backends = taskBackends();
     if (backends.length === 0) return unknownMethod(method);
     if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
@@ -56,7 +56,7 @@ export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices
     const [failure] = failures;
     if (failure !== undefined && failures.length === answers.length) return failure;
     const isOwn = ({ taskId }: JsonObject, backend: string | undefined): boolean =>
-      typeof taskId === "string" && tasks.backendOf(port.client, taskId) === backend;
+      typeof taskId === "string" && tasks.backendOf(handle.client, taskId) === backend;
     const found = answers.flatMap((answer, index) =>
       Array.isArray(answer) ? answer.filter((task) => isOwn(task, backends[index])) : [],
     );
@@ -67,13 +67,13 @@ export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices
 async function allTasks(
   pool: RoutingServices["pool"],
   backend: string,
-  { method, params, port, signal }: GatewayRequest,
+  { method, params, handle, signal }: GatewayRequest,
 ): Promise<JsonObject[] | { readonly error: Extract<Reply, { error: unknown }>["error"] }> {
   const tasks: JsonObject[] = [];
   let cursor: unknown;
   for (let page = 0; page < MAX_PAGES; page++) {
     const pageParams = cursor === undefined ? params : { ...params, cursor };
-    const reply = await pool.call(backend, { method, params: pageParams, port, signal });
+    const reply = await pool.call(backend, { method, params: pageParams, handle, signal });
     if (isError(reply)) return reply;
     const { tasks: listed, nextCursor } = reply.result;
     if (Array.isArray(listed)) tasks.push(...listed.filter(isJsonObject));

@@ -2,7 +2,7 @@
 // middleware sees a call of `call_tool`, the call of the named tool replaces it.
 import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
-import { settledWithin } from "../../runtime/time/clock.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
@@ -78,7 +78,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     const asked = queryOf(request.params?.["arguments"]);
     if (typeof asked === "string") return failed(`${asked}. ${FIND_SHAPE}.`);
     const { ready } = index;
-    if (ready !== null) await settledWithin(clock, INDEX_WAIT_MS, ready);
+    if (ready !== null) await settlesWithin(clock, INDEX_WAIT_MS, ready);
     if (index.ready !== null && index.size === 0) {
       return failed(
         `The tools are still being indexed. Ask again in a few seconds; a tool whose name you know can be called now, with ${CALL_TOOL}.`,
@@ -161,7 +161,7 @@ function unwrappedParams(method: string, params: JsonObject | undefined): JsonOb
 }
 
 /** All that the client may call, listed or not. */
-function callable({ served, port: { client } }: GatewayRequest): ReadonlyMap<string, JsonObject> {
+function callable({ served, handle: { client } }: GatewayRequest): ReadonlyMap<string, JsonObject> {
   return served.viewFor(client.principal).callable(client.protocolVersion);
 }
 

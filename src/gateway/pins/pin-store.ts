@@ -1,6 +1,6 @@
 // Where pins are stored. A value that was not written by us is reported as untrusted.
 
-export type KeptPins =
+export type StoredPins =
   | { readonly kind: "none" }
   | { readonly kind: "kept"; readonly value: unknown }
   /** Lost, or changed by another program. `claimed`: the stored value, whoever wrote it. */
@@ -12,7 +12,7 @@ export interface PinStore {
   /** False while another process writes: changes are then neither announced nor stored. Absent: true. */
   readonly isOurs?: boolean;
   /** Never rejects. */
-  read(): Promise<KeptPins>;
+  read(): Promise<StoredPins>;
   /** Resolves when the value is on disk. */
   write(value: unknown): Promise<void>;
 }

@@ -1,13 +1,12 @@
 // The pins of the running gateway: finds changes in lists and instructions, announces or withholds them, and
 // remembers approvals.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { type CatalogSource, ENTRY_LISTS, entryKey, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { checkPins, type PendingEntry, type PinCheck } from "./check-pins.ts";
-import { KeptValue, type ReadValue } from "./kept-value.ts";
 import {
   approvedAs,
   bookValue,
@@ -27,6 +26,7 @@ import {
   type Shown,
   shownOf,
 } from "./pinned-entry.ts";
+import { type ReadValue, StoredValue } from "./stored-value.ts";
 
 /** Maximum number of changes of one list that are announced one by one. */
 const MOST_ANNOUNCED = 20;
@@ -40,7 +40,7 @@ interface PinRules {
   readonly trust: { readonly pin: PinMode };
   readonly backends: readonly Pick<ServedBackend, "name" | "pin">[];
   /** True: other machines may add backends later. `trust` sets the pin mode of these backends. */
-  readonly borrows?: boolean;
+  readonly importsBackends?: boolean;
 }
 
 export interface PendingChange extends PendingEntry {
@@ -84,7 +84,7 @@ interface Looked extends Pick<PinCheck, "pending" | "beyond"> {
 }
 
 export class Pins {
-  readonly kept: KeptValue<PinBook>;
+  readonly kept: StoredValue<PinBook>;
   readonly #options: PinsOptions;
   #book: PinBook = EMPTY_BOOK;
   #looked = new Map<string, Looked>();
@@ -97,7 +97,7 @@ export class Pins {
 
   constructor(options: PinsOptions) {
     this.#options = options;
-    this.kept = new KeptValue({
+    this.kept = new StoredValue({
       ...options,
       messages: MESSAGES,
       parse: readBook,
@@ -110,8 +110,8 @@ export class Pins {
   }
 
   /** Loads the pins if any backend needs them. Await the result before the first call of `admit`. */
-  load({ trust, backends, borrows = false }: PinRules): Promise<void> {
-    const pins = [...backends.map(({ pin }) => pin), ...(borrows ? [null] : [])];
+  load({ trust, backends, importsBackends = false }: PinRules): Promise<void> {
+    const pins = [...backends.map(({ pin }) => pin), ...(importsBackends ? [null] : [])];
     return this.kept.load(pins.some((pin) => (pin ?? trust.pin) !== "off"));
   }
 
@@ -191,7 +191,7 @@ export class Pins {
     return unlisted.flatMap((source) => {
       const pinned = this.#book.backends.get(source.backend);
       const listings = pinned === undefined ? NO_LISTINGS : recalledLists(pinned);
-      return listings.tools.length === 0 ? [] : [{ ...source, listings, isAway: true }];
+      return listings.tools.length === 0 ? [] : [{ ...source, listings, isUnavailable: true }];
     });
   }
 
@@ -212,12 +212,12 @@ export class Pins {
       before.source.filters === filters &&
       before.mode === mode &&
       before.approvals === this.#approvals &&
-      (before.isRecorded || source.isAway === true);
+      (before.isRecorded || source.isUnavailable === true);
     if (isSeen) {
       if (before.source === source) return before;
       return { ...before, source, admitted: withoutWithheld(source, before.mode, before) };
     }
-    const isRecorded = source.isAway !== true;
+    const isRecorded = source.isUnavailable !== true;
     const outcome = { mode, approvals: this.#approvals, source, isRecorded };
     if (mode === "off") return { ...outcome, pending: [], beyond: [], admitted: source };
     const shown = shownOf(source);
@@ -338,7 +338,7 @@ export function shortDiff(changes: readonly MemberChange[]): readonly string[] {
 
 /** Returns the name without control characters, cut to `LONGEST_NAME` characters. */
 export function shownName(name: string): string {
-  const text = harmless(name.slice(0, LONGEST_NAME));
+  const text = printable(name.slice(0, LONGEST_NAME));
   return name.length > LONGEST_NAME ? `${text}…` : text;
 }
 
@@ -359,6 +359,6 @@ function excerpt(text: string, start: number, end: number): string {
   const from = Math.max(0, start - CONTEXT);
   const to = Math.min(text.length, text.length - end + CONTEXT);
   const cut = Math.min(to, from + LONGEST);
-  const shown = harmless(text.slice(from, cut).toWellFormed());
+  const shown = printable(text.slice(from, cut).toWellFormed());
   return `${from > 0 ? "…" : ""}${shown}${cut < text.length ? "…" : ""}`;
 }

@@ -6,7 +6,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { CallAbort, type CallSignal } from "../call-signal.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
 import { entryOf } from "../catalog/resolve.ts";
-import type { CallPort, ClientPort } from "../client-port.ts";
+import type { CallHandle, ClientHandle } from "../client-handle.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
@@ -115,7 +115,7 @@ export class ScriptCalls {
 
   async #inTurn(name: string, argumentsJson: string): Promise<Reply> {
     const { request, limiter } = this.#options;
-    const { client } = request.port;
+    const { client } = request.handle;
     using turn = this.#isClosed ? null : await limiter.turn(client.principal, this.#abort);
     if (turn === null || this.#isClosed || this.#abort.aborted) {
       this.#dropped += 1;
@@ -150,7 +150,7 @@ export class ScriptCalls {
     return {
       method: "tools/call",
       params,
-      port: this.#port(),
+      handle: this.#port(),
       signal: this.#abort satisfies CallSignal,
       served,
       script,
@@ -162,7 +162,7 @@ export class ScriptCalls {
 
   /** Why a call that a person has allowed may not be made any more. */
   #refusedNow(asked: GatewayRequest, name: string): Reply | null {
-    const { client } = asked.port;
+    const { client } = asked.handle;
     const now = this.#options.served().forClient(client);
     if (now === asked.served) return null;
     const refusal = refusalNow(now, client, name);
@@ -175,39 +175,39 @@ export class ScriptCalls {
   }
 
   /** Questions and log messages reach the client by the call of `run_script`, whose progress is the script's own. */
-  #port(): CallPort {
+  #port(): CallHandle {
     const { request, script, deadline } = this.#options;
-    const { port } = request;
+    const { handle } = request;
     const id = `script-${script.id}-${this.#begun + 1}`;
     return {
-      client: port.client,
+      client: handle.client,
       id,
-      ...(port.declared !== undefined && { declared: withoutTasks(port.declared) }),
+      ...(handle.declared !== undefined && { declared: withoutTasks(handle.declared) }),
       notify(method, params) {
-        if (method !== "notifications/progress") port.notify(method, params);
+        if (method !== "notifications/progress") handle.notify(method, params);
       },
       // Only a person is waited for without limit of time.
       request: (...question) =>
         question[0] === "elicitation/create"
-          ? deadline.without(() => port.request(...question))
-          : port.request(...question),
-      get mayGiveWay() {
-        return port.mayGiveWay === true;
+          ? deadline.without(() => handle.request(...question))
+          : handle.request(...question),
+      get mayBeEvicted() {
+        return handle.mayBeEvicted === true;
       },
-      giveWay: () => port.giveWay?.(),
+      evict: () => handle.evict?.(),
       get congested() {
-        return port.congested;
+        return handle.congested;
       },
     };
   }
 
   #showProgress(name: string): void {
-    const { port, params } = this.#options.request;
+    const { handle, params } = this.#options.request;
     const meta = params?.["_meta"];
     const progressToken = isJsonObject(meta) ? meta["progressToken"] : undefined;
     if (progressToken === undefined) return;
     const message = `call ${this.#begun}: ${sanitise(name)}`;
-    port.notify("notifications/progress", { progressToken, progress: this.#begun, message });
+    handle.notify("notifications/progress", { progressToken, progress: this.#begun, message });
   }
 
   #countsOf(name: string): ToolCalls {
@@ -223,7 +223,7 @@ export class ScriptCalls {
 /** Why no call may be made now; null: the chain decides. */
 function refusalNow(
   served: ServingSet,
-  { principal, protocolVersion }: ClientPort,
+  { principal, protocolVersion }: ClientHandle,
   name: string,
 ): Reply | null {
   const now = served.isWithdrawn(principal) ? null : served.refresh(principal);

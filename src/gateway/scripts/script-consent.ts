@@ -4,15 +4,15 @@ import type { AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { entryOf } from "../catalog/resolve.ts";
 import type { Reply } from "../json-rpc.ts";
-import { type AskedCall, refusalText } from "../middleware/asking.ts";
-import type { Asked, GatewayRequest, Middleware } from "../middleware/middleware.ts";
+import { type ConsentRequest, refusalText } from "../middleware/consent.ts";
+import type { ConsentOutcome, GatewayRequest, Middleware } from "../middleware/middleware.ts";
 import { effectWith, type Policies } from "../middleware/policies.ts";
 import { targetOf, unknownTarget } from "../middleware/request-target.ts";
 import { hintsOf } from "../middleware/tool-hints.ts";
 import { RUN_SCRIPT } from "../optimizer/own-tools.ts";
 import { asksForScript, failedTool, SCRIPT_TOOL } from "./script-tool.ts";
 
-type Ask = (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
+type Ask = (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
 
 /** Of a tool's calls: a person who has declined one, or gave no answer, is not asked about the next ones of the same script. */
 const DECLINED = -1;
@@ -35,22 +35,22 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
   };
   const asked: (
     request: GatewayRequest,
-    call: AskedCall,
+    call: ConsentRequest,
     next: (request: GatewayRequest) => Promise<Reply>,
   ) => Promise<Reply> = async (request, call, next) => {
-    if (request.asked === "accept") return next(request);
+    if (request.consent === "accept") return next(request);
     const answer = await ask(request, call);
-    const answered = { ...request, asked: answer };
+    const answered = { ...request, consent: answer };
     if (answer !== "accept") return refuse(answered, failedTool(refusalText(answer, call.target)));
     // The answer may have taken minutes.
     const late = request.refusedNow?.(answered) ?? null;
     if (late !== null) return refuse(answered, late);
-    request.port.agree?.();
+    request.handle.agree?.();
     return next(answered);
   };
   return (next) => (request) => {
-    const { params, port, served } = request;
-    const { principal } = port.client;
+    const { params, handle, served } = request;
+    const { principal } = handle.client;
     if (asksForScript(request)) {
       if (policies === null) return next(request);
       const effect = effectWith(
@@ -78,7 +78,7 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
  * question waits for its turn instead of being refused.
  */
 export function inTurn(ask: Ask, clock: Clock): Ask {
-  const askOnce = async (request: GatewayRequest, call: AskedCall): Promise<Asked> => {
+  const askOnce = async (request: GatewayRequest, call: ConsentRequest): Promise<ConsentOutcome> => {
     const { script, signal } = request;
     const tool = JSON.stringify([call.backend, call.target?.name]);
     const left = script?.allowed.get(tool) ?? 0;

@@ -1,7 +1,7 @@
 // Runs scripts: a thread for each, its calls through the gateway, and the reply of `run_script`.
 import type { ScriptsConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { principalKey } from "../client-port.ts";
+import { principalKey } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isWritable, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import type { PrincipalLimiter } from "../limits/principal-limits.ts";
@@ -43,7 +43,7 @@ export class ScriptRunner implements Disposable {
 
   /** Never rejects. A script is never run a second time. */
   async run(request: GatewayRequest, script: RunningScript, source: string): Promise<Reply> {
-    const { principal } = request.port.client;
+    const { principal } = request.handle.client;
     const key = principalKey(principal);
     if (!this.#slots.hasRoom(key))
       return failedTool(`${MOST_WAITING} scripts wait already: run this one later`);
@@ -87,7 +87,7 @@ export class ScriptRunner implements Disposable {
       isKept = work.isIdle && over.end.outcome === "returned" && !over.end.isLarge;
       const late = await Promise.race([calls.settled(), cut]);
       if (late === undefined) {
-        const { resultBytes } = limiter.limitsOf(request.port.client.principal);
+        const { resultBytes } = limiter.limitsOf(request.handle.client.principal);
         const reply = replyOf(over.end, work.log, calls, clean);
         if (resultBytes === null || isWithin(reply.result, resultBytes)) return reply;
         const why =

@@ -1,15 +1,15 @@
 // All that the serving set uses of scripts. Loaded when a configuration first offers them.
 import type { AuthorizationConfig } from "../../config/snapshot.ts";
 import type { CatalogEntry } from "../catalog/catalog.ts";
-import type { AskedCall } from "../middleware/asking.ts";
-import type { Asked, GatewayRequest, Middleware } from "../middleware/middleware.ts";
+import type { ConsentRequest } from "../middleware/consent.ts";
+import type { ConsentOutcome, GatewayRequest, Middleware } from "../middleware/middleware.ts";
 import type { Policies } from "../middleware/policies.ts";
 import { type OwnTools, RUN_SCRIPT } from "../optimizer/own-tools.ts";
 import { createScriptConsent, inTurn } from "./script-consent.ts";
 import { type RunnerOptions, ScriptRunner } from "./script-runner.ts";
 import { SCRIPT_TOOL, withScripts } from "./script-tool.ts";
 
-type Ask = (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
+type Ask = (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;
 
 export interface Scripts extends Disposable {
   /** `run_script` as an entry, for those who may see it. */

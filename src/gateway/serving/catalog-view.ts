@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import { memoized } from "../../runtime/memo.ts";
 import { isOfApp } from "../catalog/app-pages.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
-import type { Principal } from "../client-port.ts";
+import type { Principal } from "../client-handle.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { legacyTool } from "../legacy-output.ts";
 import type { CatalogView } from "../middleware/middleware.ts";
@@ -70,7 +70,7 @@ function createView(
       if (isVisible !== "everything" && !isVisible(entry)) continue;
       definitions.push(entry.definition);
       backends.add(entry.backend);
-      for (const place of entry.places ?? []) backends.add(place);
+      for (const place of entry.replicas ?? []) backends.add(place);
     }
     return definitions;
   };

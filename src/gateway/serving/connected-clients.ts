@@ -1,8 +1,8 @@
 // The connected clients and their calls. A client of 2026-07-28 has no session, so it counts as connected
 // while it listens and for five minutes after each request.
-import { foreignLine } from "../../runtime/text/foreign-line.ts";
+import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type ClientPort, principalKey } from "../client-port.ts";
+import { type ClientHandle, principalKey } from "../client-handle.ts";
 import { isError, isJsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest } from "../middleware/middleware.ts";
 import { MODERN_VERSION } from "../protocol.ts";
@@ -17,10 +17,10 @@ const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
 /**
- * The values are copied from the `ClientPort`, because clients without a session share one port, whose values change
+ * The values are copied from the `ClientHandle`, because clients without a session share one port, whose values change
  * with each request.
  */
-type Introduced = Pick<ClientPort, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
+type Introduced = Pick<ClientHandle, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
 
 export interface ConnectedClient {
   readonly client: Introduced;
@@ -39,42 +39,42 @@ interface Entry {
   lastError: ConnectedClient["lastError"];
   /** Monotonic ms. */
   seenMs: number;
-  readonly open: Set<ClientPort>;
+  readonly open: Set<ClientHandle>;
 }
 
 export class ConnectedClients {
   readonly #clock: Clock;
   readonly #clean: (text: string) => string;
-  readonly #sessions = new Map<ClientPort, Entry>();
+  readonly #sessions = new Map<ClientHandle, Entry>();
   /** Clients without a session, by the text that `keyOf` returns. */
   readonly #others = new Map<string, Entry>();
   /** Avoids calls of `keyOf` for most requests. */
-  readonly #last = new WeakMap<ClientPort, { readonly key: string; readonly entry: Entry }>();
+  readonly #last = new WeakMap<ClientHandle, { readonly key: string; readonly entry: Entry }>();
 
   constructor(clock: Clock, clean: (text: string) => string) {
     this.#clock = clock;
     this.#clean = clean;
   }
 
-  opened(client: ClientPort): void {
+  opened(client: ClientHandle): void {
     if (client.protocolVersion === MODERN_VERSION) this.#seen(client).open.add(client);
     else this.#sessions.set(client, this.#made(client));
   }
 
-  closed(client: ClientPort): void {
+  closed(client: ClientHandle): void {
     if (this.#sessions.delete(client)) return;
     const entry = this.#others.get(keyOf(client));
     // The port is in `open` only if its client listened.
     if (entry?.open.delete(client) === true) entry.seenMs = this.#clock.monotonicMs();
   }
 
-  answered({ method, port: { client } }: Pick<GatewayRequest, "method" | "port">, reply: Reply): void {
+  answered({ method, handle: { client } }: Pick<GatewayRequest, "method" | "handle">, reply: Reply): void {
     const entry = client.protocolVersion === MODERN_VERSION ? this.#seen(client) : this.#sessions.get(client);
     if (entry === undefined || !CALLS.has(method)) return;
     entry.calls += 1;
     const message = failureOf(reply);
     if (message === null) return;
-    const shown = foreignLine(this.#clean(message), LONGEST_ERROR);
+    const shown = safeLine(this.#clean(message), LONGEST_ERROR);
     entry.lastError = { atMs: this.#clock.wallMs(), message: shown };
   }
 
@@ -88,7 +88,7 @@ export class ConnectedClients {
     );
   }
 
-  #seen(client: ClientPort): Entry {
+  #seen(client: ClientHandle): Entry {
     const last = this.#last.get(client);
     const isSame = last !== undefined && isSameClient(last.entry.client, client);
     const key = isSame ? last.key : keyOf(client);
@@ -123,7 +123,7 @@ function isSameClient(one: Introduced, other: Introduced): boolean {
   );
 }
 
-function keyOf({ principal, group, clientInfo }: ClientPort): string {
+function keyOf({ principal, group, clientInfo }: ClientHandle): string {
   return JSON.stringify([principalKey(principal), group, clientInfo["name"], clientInfo["version"]]);
 }
 

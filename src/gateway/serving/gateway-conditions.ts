@@ -1,10 +1,10 @@
 // Lasting problems that do not belong to one backend.
 import { standingSince } from "../../reconcile/decision.ts";
-import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
+import { safeLine } from "../../runtime/text/safe-line.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
-import type { Catalog, UnseenEntry } from "../catalog/catalog.ts";
+import type { Catalog, InvisibleTextEntry } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
 import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../optimizer/own-tools.ts";
@@ -159,7 +159,7 @@ function firstOf<Item>(items: readonly Item[], textOf: (item: Item) => string): 
 }
 
 function shown(name: string): string {
-  return foreignLine(name, LONGEST_SHOWN);
+  return safeLine(name, LONGEST_SHOWN);
 }
 
 /** Adds a condition for each tool of a server that has the name of one of the gateway's own tools. */
@@ -248,7 +248,7 @@ function entryText({ kind, name }: PendingChange): string {
   return kind === "tool" ? shownName(name) : kind === name ? kind : `${kind} ${shownName(name)}`;
 }
 
-function unseenText({ kind, name, faults }: UnseenEntry): string {
+function unseenText({ kind, name, faults }: InvisibleTextEntry): string {
   return `${kind} ${shownName(name)} (${faults.slice(0, 1).join("")}${faults.length > 1 ? ", …" : ""})`;
 }
 

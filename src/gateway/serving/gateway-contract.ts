@@ -1,21 +1,21 @@
 // The types of what the daemon passes to the gateway, and of what the gateway gives back.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { GuardedPlaces } from "../../config/reach.ts";
+import type { ProtectedPaths } from "../../config/reachable-paths.ts";
 import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/snapshot.ts";
+import type { ListStore } from "../backends/list-cache/list-cache.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
 import type { BackendTools } from "../backends/pool/backend-contract.ts";
-import type { ListStore } from "../backends/remembered/remembered-lists.ts";
 import type { SignInHome } from "../backends/server-sign-in/sign-ins.ts";
 import type { LookAtPlaces } from "../folders/folder-gate.ts";
-import type { SessionPeers } from "../front/http/forwarding.ts";
-import type { Neighbours } from "../front/session/neighbours.ts";
-import type { SessionFile } from "../front/session/session-file.ts";
-import type { SuspendedCalls } from "../front/suspended/suspended-calls.ts";
+import type { SessionPeers } from "../frontend/http/forwarding.ts";
+import type { HandoverPeers } from "../frontend/session/handover-peers.ts";
+import type { SessionFile } from "../frontend/session/session-file.ts";
+import type { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
+import type { MergeConfig } from "../merged-tools/merged-tools.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
-import type { TogetherConfig } from "../together/together.ts";
-import type { OpenMachine } from "./borrowed-backends.ts";
+import type { OpenMachine } from "./imported-backends.ts";
 
 export interface ListenAddress {
   readonly host: string;
@@ -23,7 +23,7 @@ export interface ListenAddress {
 }
 
 /** A listening socket that one daemon hands to the next. */
-export interface HandedListener {
+export interface InheritedListener {
   readonly address: ListenAddress;
   /** In the form in which Node passes sockets between processes. */
   readonly handle: object;
@@ -41,20 +41,20 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
   /** The backends of this machine that other machines may use. */
   readonly exports?: readonly string[];
   /** True if backends of other machines may be added. */
-  readonly borrows?: boolean;
+  readonly importsBackends?: boolean;
   /** The tools of several machines that are published as one. */
-  readonly together?: TogetherConfig;
+  readonly together?: MergeConfig;
 }
 
 /** Returns true if it takes over the request and answers it. Never throws. */
-export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
+export type HandleOther = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions extends BackendTools {
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Absent: no backend has a sign-in. */
   readonly signIn?: SignInHome;
   /** Places that are hidden from programs in a sandbox. Default: the user's home folder alone. */
-  readonly guarded?: GuardedPlaces;
+  readonly guarded?: ProtectedPaths;
   readonly version: string;
   /** Measurements from the part of the daemon outside the gateway. */
   readonly measured?: () => readonly Measured[];
@@ -74,7 +74,7 @@ export interface GatewayOptions extends BackendTools {
    */
   readonly suspended?: SuspendedCalls;
   /** The daemons before and after this one. */
-  readonly neighbours?: Neighbours;
+  readonly neighbours?: HandoverPeers;
   /** Resolves when the previous daemon has ended; absent: there was none. */
   readonly previousGone?: Promise<void>;
   /** False while another process rotates the audit's file. Default: true. */
@@ -86,7 +86,7 @@ export interface GatewayOptions extends BackendTools {
   /** Machines that share their clients' sessions with this one. */
   readonly peers?: () => SessionPeers;
   /** Serves requests other than MCP at the same address. */
-  readonly beside?: Beside | undefined;
+  readonly beside?: HandleOther | undefined;
 }
 
 export interface GatewayView {
@@ -112,7 +112,7 @@ export interface PreparedGateway {
 }
 
 /** While the unused socket is open, the kernel accepts connections on it, and nobody serves them. */
-export function closeHandedListener(handed: HandedListener | null): void {
+export function closeInheritedListener(handed: InheritedListener | null): void {
   if (handed !== null) closeHandle(handed.handle);
 }
 

@@ -1,6 +1,6 @@
 // The gateway as its fronts (HTTP, lines) see it.
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
-import type { FrontGateway } from "../front/session/front-contract.ts";
+import type { FrontGateway } from "../frontend/session/front-contract.ts";
 import { isWithin } from "../limits/result-size.ts";
 import { gatewayInfo } from "./initialize-result.ts";
 import type { Serving } from "./serving.ts";

@@ -5,15 +5,15 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
-import { type Listener, openListener, rebind } from "../front/http/listener.ts";
-import type { PassConnection, PassedStream } from "../front/http/passed-connections.ts";
+import { type Listener, openListener, rebind } from "../frontend/http/listener.ts";
+import type { HandedOffStream, HandOffConnection } from "../frontend/http/passed-connections.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import {
-  type Beside,
-  closeHandedListener,
   closeHandle,
-  type HandedListener,
+  closeInheritedListener,
+  type HandleOther,
+  type InheritedListener,
   type ListenAddress,
   type PreparedGateway,
 } from "./gateway-contract.ts";
@@ -21,7 +21,7 @@ import {
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Offers each request to `beside` first. */
-export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
+export function besideMcp(beside: HandleOther | undefined, mcp: Handler): Handler {
   if (beside === undefined) return mcp;
   return (request, response) => {
     if (!beside(request, response)) mcp(request, response);
@@ -35,7 +35,7 @@ interface GatewayListenerOptions extends GatewayTools {
   readonly drainMs: () => number;
   readonly openQuestions: () => number;
   /** Takes an event stream of the previous daemon. */
-  readonly onStream: (stream: PassedStream, socket: Socket) => void;
+  readonly onStream: (stream: HandedOffStream, socket: Socket) => void;
 }
 
 /**
@@ -64,7 +64,7 @@ export class GatewayListener {
   #quickTries = 0;
   readonly #closing = new AbortController();
   /** Passes a connection to the next daemon; null: connections are passed to no daemon. */
-  #pass: PassConnection | null = null;
+  #pass: HandOffConnection | null = null;
 
   constructor(options: GatewayListenerOptions) {
     this.#options = options;
@@ -80,15 +80,15 @@ export class GatewayListener {
   }
 
   /** Resolves after the first attempt; retries with backoff. Closes `handed` if it listens at another address. */
-  async open(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
+  async open(address: ListenAddress, handed: InheritedListener | null = null): Promise<void> {
     this.#wanted = address;
     const isSame = handed?.address.host === address.host && handed.address.port === address.port;
-    if (!isSame) closeHandedListener(handed);
+    if (!isSame) closeInheritedListener(handed);
     await this.#attempt(address, isSame ? handed : null);
   }
 
   /** The listener for the next daemon. This process also listens on it until `leave`. */
-  get handed(): HandedListener | null {
+  get handed(): InheritedListener | null {
     const handle = this.#current?.handle ?? null;
     return handle === null || this.#wanted === null ? null : { address: this.#wanted, handle };
   }
@@ -100,7 +100,7 @@ export class GatewayListener {
    */
   async leave(
     graceMs: number,
-    pass: PassConnection | null,
+    pass: HandOffConnection | null,
     allAtOnce = false,
     onPassed?: () => void,
   ): Promise<void> {
@@ -110,7 +110,7 @@ export class GatewayListener {
   }
 
   /** Takes a connection that the previous daemon passes on. `stream`: an event stream that goes on here. */
-  take(handle: object, stream: PassedStream | null = null): void {
+  take(handle: object, stream: HandedOffStream | null = null): void {
     if (this.#pass !== null) void this.#pass(handle, stream).then(() => closeHandle(handle));
     else if (this.#current === null || this.#isClosed) closeHandle(handle);
     else if (stream === null) this.#current.take(handle);
@@ -139,8 +139,8 @@ export class GatewayListener {
     const retire = (): Promise<void> => this.#retire(replaced);
     if (address === null) return { ...NOTHING, commit: () => replaceBy(null), retire };
     // Requests that arrive before the commit wait for the rules that the commit brings.
-    const held = holdRequests(this.#options.handler);
-    const options = { ...this.#options, ...address, handler: held.handler };
+    const gated = holdRequests(this.#options.handler);
+    const options = { ...this.#options, ...address, handler: gated.handler };
     // An old listener at this port may still be open for clients' answers to questions. It gives the port to the new
     // listener, which then receives these answers.
     for (const old of this.#old) if (old.port === address.port) old.stopListening();
@@ -149,7 +149,7 @@ export class GatewayListener {
     return {
       commit() {
         replaceBy(rebinding.listener);
-        held.release();
+        gated.release();
       },
       retire,
       rollback: () => rebinding.rollback(),
@@ -204,14 +204,14 @@ export class GatewayListener {
     if (listener !== null) announce({ name: "gateway.listening", url: listener.url });
   }
 
-  async #attempt(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
+  async #attempt(address: ListenAddress, handed: InheritedListener | null = null): Promise<void> {
     const isOver = (): boolean => this.#isClosed || this.#wanted !== address;
     try {
       const listener = await openListener({ ...this.#options, ...address, handle: handed?.handle });
       if (isOver()) await listener.close(0);
       else this.#settle(listener);
     } catch (error) {
-      closeHandedListener(handed);
+      closeInheritedListener(handed);
       if (handed !== null) this.#quickTries = QUICK_TRIES;
       if (!isOver()) this.#failed(address, error);
     }

@@ -2,35 +2,35 @@
 import type { Duplex } from "node:stream";
 import { SERVER_DEFAULT } from "../../config/snapshot.ts";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
-import { settledWithin } from "../../runtime/time/clock.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
-import { Warden } from "../backends/links/stdio/warden.ts";
+import { ListCache } from "../backends/list-cache/list-cache.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
-import { RememberedLists } from "../backends/remembered/remembered-lists.ts";
 import { SignIns } from "../backends/server-sign-in/sign-ins.ts";
+import { Warden } from "../backends/transports/stdio/warden.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
-import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
-import { HttpFront } from "../front/http/http-front.ts";
-import type { PassConnection } from "../front/http/passed-connections.ts";
-import { ModernFront } from "../front/modern/modern-front.ts";
-import type { FrontGateway } from "../front/session/front-contract.ts";
-import { LinesFront } from "../front/stdio/lines.ts";
-import { SuspendedCalls } from "../front/suspended/suspended-calls.ts";
+import { machinePrincipal, OWNER, type Principal } from "../client-handle.ts";
+import { HttpFront } from "../frontend/http/http-front.ts";
+import type { HandOffConnection } from "../frontend/http/passed-connections.ts";
+import { ModernFront } from "../frontend/modern/modern-front.ts";
+import type { FrontGateway } from "../frontend/session/front-contract.ts";
+import { LinesFront } from "../frontend/stdio/lines.ts";
+import { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
+import { MergedTools } from "../merged-tools/merged-tools.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
-import { Together } from "../together/together.ts";
-import { backendLinks } from "./backend-links.ts";
-import { type BorrowedBackend, FirstBorrowed, withBorrowed } from "./borrowed-backends.ts";
+import { backendTransports } from "./backend-transports.ts";
+import { drainGateway } from "./drain-gateway.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import {
-  closeHandedListener,
+  closeInheritedListener,
   type GatewayConfig,
   type GatewayOptions,
   type GatewayView,
-  type HandedListener,
+  type InheritedListener,
   type ListenAddress,
   type PreparedGateway,
 } from "./gateway-contract.ts";
@@ -45,8 +45,8 @@ import {
   scriptsFor,
   telemetryFor,
 } from "./gateway-rules.ts";
-import { KeptNames } from "./kept-names.ts";
-import { leaveGateway } from "./leave-gateway.ts";
+import { FirstImport, type ImportedBackend, withImported } from "./imported-backends.ts";
+import { NameRegistry } from "./name-registry.ts";
 import { OwnerCalls } from "./owner-calls.ts";
 import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
@@ -69,11 +69,11 @@ export class Gateway implements AsyncDisposable {
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
   readonly #signIns: SignIns | null;
-  readonly #lists: RememberedLists;
+  readonly #lists: ListCache;
   readonly pool: BackendPool;
   readonly #pins: Pins;
-  readonly #names: KeptNames;
-  readonly together: Together;
+  readonly #names: NameRegistry;
+  readonly together: MergedTools;
   readonly serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
@@ -84,8 +84,8 @@ export class Gateway implements AsyncDisposable {
   readonly listener: GatewayListener;
   readonly #lines = new Set<LinesFront>();
   readonly #conditions: ReturnType<typeof createGatewayConditions>;
-  readonly #firstBorrowed = new FirstBorrowed();
-  #borrowed: readonly BorrowedBackend[] = [];
+  readonly #firstBorrowed = new FirstImport();
+  #borrowed: readonly ImportedBackend[] = [];
   #applying = false;
   #isOpen = false;
   #ending: Promise<void> | null = null;
@@ -110,14 +110,14 @@ export class Gateway implements AsyncDisposable {
             random: means.random ?? Math.random,
             onNotice: (backend) => this.pool.lookAgain(backend),
           });
-    this.#lists = new RememberedLists(options);
+    this.#lists = new ListCache(options);
     this.pool = this.#createPool(options, means);
     const onChanged = (): void => {
       if (this.#ending === null) this.serving.swap(this.serving.rules);
     };
     this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
-    this.#names = new KeptNames({ ...options, onChanged });
-    this.together = new Together({ ...options, pool: this.pool, onChanged });
+    this.#names = new NameRegistry({ ...options, onChanged });
+    this.together = new MergedTools({ ...options, pool: this.pool, onChanged });
     this.#suspended = options.suspended ?? new SuspendedCalls(clock);
     this.serving = new Serving({
       tools: options,
@@ -192,12 +192,12 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** The second half of `start`: accepts clients, on the previous daemon's socket (`handed`) if there is one. */
-  async open(config: GatewayConfig, handed: HandedListener | null = null): Promise<void> {
+  async open(config: GatewayConfig, handed: InheritedListener | null = null): Promise<void> {
     const address = this.#addressOf(config);
     this.#isOpen = true;
     this.#resumed.begin();
     await this.http.store.restore();
-    if (address === null) closeHandedListener(handed);
+    if (address === null) closeInheritedListener(handed);
     else await this.listener.open(address, handed);
   }
 
@@ -221,11 +221,11 @@ export class Gateway implements AsyncDisposable {
    * ended. Resolves when all clients have moved, or after `graceMs`. `pass` sends idle connections to the
    * next daemon; null: each closes after its next response.
    */
-  leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void> {
+  leave(graceMs: number, onEnded: () => Promise<void>, pass: HandOffConnection | null): Promise<void> {
     const { http, listener, pool } = this;
     const [lines, modern, suspended] = [this.#lines, this.#modern, this.#suspended];
     const leaving = { clock: this.#options.clock, http, listener, pool, lines, modern, suspended };
-    return leaveGateway(leaving, graceMs, onEnded, pass);
+    return drainGateway(leaving, graceMs, onEnded, pass);
   }
 
   /** Rejects with `listen_failed` if a new address cannot be bound. */
@@ -345,14 +345,14 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** Exported backends that publish something now. */
-  lent(): readonly string[] {
+  exported(): readonly string[] {
     const { exports = [] } = this.serving.rules.config;
     const published = new Set(this.pool.published.map(({ backend }) => backend));
     return exports.filter((name) => published.has(name));
   }
 
   /** Other machines' backends that are not in `backends` end at once. */
-  borrow(backends: readonly BorrowedBackend[]): void {
+  setImported(backends: readonly ImportedBackend[]): void {
     this.#borrowed = backends;
     this.#firstBorrowed.note(backends);
     this.#apply(this.serving.rules);
@@ -398,7 +398,7 @@ export class Gateway implements AsyncDisposable {
       startInstance: startBackendInstance,
       remembered: this.#lists,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: backendLinks({ ...options, warden: this.#warden, signIns: () => this.#signIns }),
+      openLink: backendTransports({ ...options, warden: this.#warden, signIns: () => this.#signIns }),
       random: Math.random,
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.serving.served),
       ...means,
@@ -406,15 +406,15 @@ export class Gateway implements AsyncDisposable {
   }
 
   /** null: there is nothing to serve, or this process must not listen. */
-  #addressOf({ server, backends, borrows = false }: GatewayConfig): ListenAddress | null {
-    const isServed = server !== null || backends.length > 0 || borrows;
+  #addressOf({ server, backends, importsBackends = false }: GatewayConfig): ListenAddress | null {
+    const isServed = server !== null || backends.length > 0 || importsBackends;
     if (!this.#options.listens || !isServed) return null;
     const { host, port } = server ?? SERVER_DEFAULT;
     return { host, port };
   }
 
   #apply(rules: GatewayRules): void {
-    const config = withBorrowed(rules.config, this.#borrowed);
+    const config = withImported(rules.config, this.#borrowed);
     const next = config === rules.config ? rules : { ...rules, config };
     const { drainTimeoutMs } = next.config.server ?? SERVER_DEFAULT;
     const { backends, failback } = next.config;
@@ -443,7 +443,7 @@ export class Gateway implements AsyncDisposable {
       this.#signIns?.[Symbol.asyncDispose](),
     ]);
     await Promise.all([sessions?.[Symbol.asyncDispose](), this.listener.close(STOP_CUT_MS)]);
-    await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
+    await settlesWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.serving.kept[Symbol.dispose]();
     this.serving[Symbol.dispose]();
     this.serving.refusals.writeCounted();

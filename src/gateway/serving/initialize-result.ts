@@ -2,7 +2,7 @@
 // any backend may have.
 
 import { memoized } from "../../runtime/memo.ts";
-import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
+import { stripInvisible } from "../../runtime/text/invisible-characters.ts";
 import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -104,7 +104,7 @@ export function tasksListedBy(servers: readonly BackendInitializeResult[]): read
  */
 function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog): string | null {
   const texts = servers.flatMap(({ backend, instructions }) => {
-    const seen = withoutUnseen(instructions ?? "");
+    const seen = stripInvisible(instructions ?? "");
     return seen === "" ? [] : [{ backend, instructions: publishedInstructions(seen, backend, catalog) }];
   });
   const [first] = texts;

@@ -1,10 +1,10 @@
 // Requests of the home's owner from the command line (`mountaineer call`). All belong to one session.
 import { errorText } from "../../runtime/errors.ts";
 import { cancelled } from "../backends/instance/calls.ts";
-import { OWNER_IN_PERSON, OWNER_SESSION_ID } from "../client-port.ts";
-import type { CallOutlet } from "../front/session/outlet.ts";
-import type { Session } from "../front/session/session.ts";
-import { SessionStore } from "../front/session/session-store.ts";
+import { OWNER_IN_PERSON, OWNER_SESSION_ID } from "../client-handle.ts";
+import type { CallStream } from "../frontend/session/client-stream.ts";
+import type { Session } from "../frontend/session/session.ts";
+import { SessionStore } from "../frontend/session/session-store.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../json-rpc.ts";
 import { LATEST_VERSION } from "../protocol.ts";
 
@@ -40,7 +40,7 @@ export class OwnerCalls {
       session.handle({ kind: "notification", message });
     };
     signal.addEventListener("abort", cancel);
-    const outlet: CallOutlet = {
+    const outlet: CallStream = {
       congested: null,
       // The command takes no notices and answers no questions.
       send: () => false,

@@ -2,16 +2,16 @@
 // compiled. A daemon that takes over is then fast from its first client on.
 import { duplexPair } from "node:stream";
 import { text } from "node:stream/consumers";
-import { silentLogger } from "../../runtime/log/log.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
-import type { OpenLink } from "../backends/links/backend-link.ts";
-import { Listener } from "../front/http/listener.ts";
-import { MCP_PATH } from "../front/http/request.ts";
+import { noopLogger } from "../../runtime/log/log.ts";
+import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
+import type { OpenTransport } from "../backends/transports/backend-transport.ts";
+import { Listener } from "../frontend/http/listener.ts";
+import { MCP_PATH } from "../frontend/http/request.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { META, MODERN_VERSION } from "../protocol.ts";
-import { defaultBackend } from "./borrowed-backends.ts";
 import { Gateway } from "./gateway.ts";
 import { NO_GATEWAY } from "./gateway-rules.ts";
+import { defaultBackend } from "./imported-backends.ts";
 
 /** With this many sessions and calls, all code that serves requests is compiled. */
 const SESSIONS = 40;
@@ -55,7 +55,7 @@ export async function rehearse(options: Options): Promise<Rehearsed> {
 }
 
 async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promise<void> {
-  const logger = silentLogger;
+  const logger = noopLogger;
   const nowhere = { environment: {}, redact() {}, announce() {}, version: "1", listens: false };
   await using gateway = new Gateway({ clock, logger, ...nowhere }, { openLink: () => openOwnServer });
   const { handle } = gateway.http;
@@ -84,7 +84,7 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
     }
   };
   // Bounded, because the takeover waits for it.
-  await settledWithin(
+  await settlesWithin(
     clock,
     LONGEST_MS,
     play().catch(() => {}),
@@ -142,7 +142,7 @@ function exchange(listener: Listener, method: string, headers: Headers, body: st
 }
 
 /** Answers within this process, without a program. */
-const openOwnServer: OpenLink = (events) => ({
+const openOwnServer: OpenTransport = (events) => ({
   pid: null,
   backlogBytes: 0,
   send(message) {

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { GroupConfig, ProfileConfig } from "../../config/snapshot.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import type { CatalogPart } from "../catalog/part-of-catalog.ts";
-import type { Principal } from "../client-port.ts";
+import type { Principal } from "../client-handle.ts";
 import type { ServedClient } from "../middleware/middleware.ts";
 import type { GatewayConfig } from "./gateway-contract.ts";
 

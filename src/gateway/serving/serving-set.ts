@@ -3,14 +3,14 @@ import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts"
 import type { Catalog } from "../catalog/catalog.ts";
 import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
-import type { Principal } from "../client-port.ts";
+import type { Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
-import { createAsking } from "../middleware/asking.ts";
 import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.ts";
 import { forbidden, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
 import { composeChain, namedHere } from "../middleware/chain.ts";
+import { createConsentPrompt } from "../middleware/consent.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { GatewayRequest, Middleware, ServingSet } from "../middleware/middleware.ts";
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
@@ -143,7 +143,11 @@ function oneSet(
   const { catalog, authentication, services, backends, callMs, clock, logger, clean } = options;
   const { limits, own, isOptimized, scripts, authorization, selections, isPart, sole, answered } = options;
   const routing = createRouting(services, sole);
-  const asking = createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS });
+  const asking = createConsentPrompt({
+    clock,
+    clean,
+    callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS,
+  });
   const ask = scripts?.inTurn(asking) ?? asking;
   const denied: ServingSet["denied"] = (request) => audited?.denied(request);
   const composed = composeChain({
@@ -165,7 +169,7 @@ function oneSet(
   return {
     forClient,
     serves: (backend) => backends.includes(backend),
-    passesAll: sole !== null,
+    isTransparent: sole !== null,
     introduction: own?.introduction ?? null,
     mayRunScripts: (principal) =>
       scripts !== null && policies?.isAllowed(principal, scripts.entry, "tools/call") !== false,
@@ -227,7 +231,7 @@ function oneSet(
       });
     },
     stopped(request) {
-      const refusal = limits?.limiter.count(request.port.client.principal) ?? null;
+      const refusal = limits?.limiter.count(request.handle.client.principal) ?? null;
       if (refusal !== null) return { reply: refusal, isOver: false };
       const reply = refusalOf(request);
       return reply === null ? null : { reply, isOver: true };

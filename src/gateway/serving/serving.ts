@@ -10,8 +10,9 @@ import { catalogTransitions } from "../catalog/diff-catalogs.ts";
 import { type KnownNames, NO_NAMES } from "../catalog/names.ts";
 import { withFolders } from "../folders/folder-gate.ts";
 import type { JsonObject } from "../json-rpc.ts";
-import { KeptResults } from "../limits/kept-results.ts";
 import { PrincipalLimiter } from "../limits/principal-limits.ts";
+import { StoredResults } from "../limits/stored-results.ts";
+import { isSameMembers, type MergedTools } from "../merged-tools/merged-tools.ts";
 import type { ServedClient, ServingSet } from "../middleware/middleware.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
@@ -22,12 +23,11 @@ import type { Pins } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import type { Scripts } from "../scripts/scripts.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
-import { isSameMembers, type Together } from "../together/together.ts";
 import { ConnectedClients } from "./connected-clients.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { directoriesReadBy, gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
-import { type KeptNames, toolKey } from "./kept-names.ts";
+import { type NameRegistry, toolKey } from "./name-registry.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
@@ -40,8 +40,8 @@ interface ServingOptions {
   /** Returns the key that signs task ids. */
   readonly stateKey: () => string;
   readonly pins: Pins;
-  readonly names: KeptNames;
-  readonly together: Together;
+  readonly names: NameRegistry;
+  readonly together: MergedTools;
 }
 
 const NO_TOOLS: Catalog["tools"] = new Map();
@@ -52,7 +52,7 @@ export class Serving {
   served: ServingSet;
   readonly refusals: RefusalAudit;
   readonly limiter: PrincipalLimiter;
-  readonly kept: KeptResults;
+  readonly kept: StoredResults;
   readonly minutes: CallMinutes;
   readonly clients: ConnectedClients;
   readonly #options: ServingOptions;
@@ -64,7 +64,7 @@ export class Serving {
   #sources: readonly CatalogSource[] = [];
   /** The name owners with which the current catalog was built. `#off`: the tools that were switched off then. */
   #owners = NO_NAMES.owners;
-  #off: KeptNames["off"] = new Set();
+  #off: NameRegistry["off"] = new Set();
 
   constructor(options: ServingOptions) {
     const { tools, redaction, roster, pool } = options;
@@ -78,7 +78,7 @@ export class Serving {
       clean: redaction.clean,
     });
     this.limiter = new PrincipalLimiter(this.rules.config.limits, tools.clock);
-    this.kept = new KeptResults(tools.clock);
+    this.kept = new StoredResults(tools.clock);
     this.minutes = new CallMinutes(tools.clock);
     this.clients = new ConnectedClients(tools.clock, redaction.clean);
     this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });
@@ -107,7 +107,7 @@ export class Serving {
 
   /** The result contains only the servers in this client's part of the catalog. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
-    const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
+    const { catalog, serves, isTransparent, introduction } = this.served.forClient(client);
     // Takes the instructions that were approved; the instructions in `initializeResults` may be newer.
     const approved = new Map(
       this.#sources.map(({ backend, instructions = null }) => [backend, instructions]),
@@ -116,7 +116,12 @@ export class Serving {
       .initializeResults()
       .filter(({ backend }) => serves(backend))
       .map((server) => ({ ...server, instructions: approved.get(server.backend) ?? null }));
-    return gatewayInitializeResult(version, servers, { catalog, passesAll, introduction }, spoken);
+    return gatewayInitializeResult(
+      version,
+      servers,
+      { catalog, passesAll: isTransparent, introduction },
+      spoken,
+    );
   }
 
   followLogLevel(): void {
@@ -235,10 +240,10 @@ export class Serving {
 }
 
 /** Always the same object for the same source. */
-const asAway = memoized((source: CatalogSource): CatalogSource => ({ ...source, isAway: true }));
+const asAway = memoized((source: CatalogSource): CatalogSource => ({ ...source, isUnavailable: true }));
 
 function knownNames(
-  { owners, off }: Pick<KeptNames, "owners" | "off">,
+  { owners, off }: Pick<NameRegistry, "owners" | "off">,
   { backends }: GatewayRules["config"],
 ): KnownNames {
   const configured = new Set(backends.map(({ name }) => name));

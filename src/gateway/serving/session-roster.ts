@@ -2,23 +2,23 @@
 
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { resolveTarget } from "../catalog/resolve.ts";
-import type { ClientPort, Principal } from "../client-port.ts";
-import type { FrontGateway, SessionPort } from "../front/session/front-contract.ts";
-import type { ListsSeen } from "../front/session/session-record.ts";
+import type { ClientHandle, Principal } from "../client-handle.ts";
+import type { FrontGateway, SessionPort } from "../frontend/session/front-contract.ts";
+import type { ListDigests } from "../frontend/session/session-record.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { CatalogView, ServingSet } from "../middleware/middleware.ts";
 import { type RequestTarget, targetOf } from "../middleware/request-target.ts";
 import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } from "../protocol.ts";
 
-const UNSEEN: ListsSeen = { tools: "", resources: "", prompts: "" };
+const UNSEEN: ListDigests = { tools: "", resources: "", prompts: "" };
 
 export class SessionRoster {
   /** For each session, the lists that its client knows: those at the session's start, or at the last change notice. */
-  readonly #sessions = new Map<SessionPort, ListsSeen>();
+  readonly #sessions = new Map<SessionPort, ListDigests>();
   /** The log levels that requests without a session have asked for. A level is kept until its request ends. */
   readonly #levels = new Set<{ readonly logLevel: McpLogLevel }>();
   /** Sessions that get no change notices before `release`. */
-  readonly #held = new Set<SessionPort>();
+  readonly #awaitingLists = new Set<SessionPort>();
 
   get size(): number {
     return this.#sessions.size;
@@ -29,22 +29,22 @@ export class SessionRoster {
   }
 
   /** Adds a resumed session whose client knows `lists`. `release` notifies the client of changes. */
-  resume(session: SessionPort, lists: ListsSeen): void {
+  resume(session: SessionPort, lists: ListDigests): void {
     this.#sessions.set(session, lists);
-    this.#held.add(session);
+    this.#awaitingLists.add(session);
   }
 
-  isHeld(session: SessionPort): boolean {
-    return this.#held.has(session);
+  isAwaitingLists(session: SessionPort): boolean {
+    return this.#awaitingLists.has(session);
   }
 
   release(served: ServingSet): void {
-    const held = [...this.#held];
-    this.#held.clear();
-    for (const session of held) this.identified(session, served);
+    const awaitingLists = [...this.#awaitingLists];
+    this.#awaitingLists.clear();
+    for (const session of awaitingLists) this.identified(session, served);
   }
 
-  seen(session: SessionPort): ListsSeen {
+  seen(session: SessionPort): ListDigests {
     return this.#sessions.get(session) ?? UNSEEN;
   }
 
@@ -76,7 +76,7 @@ export class SessionRoster {
     if (was !== undefined) this.#compare(session, was, viewOf(session, session.principal, served));
   }
 
-  setLogLevel(client: ClientPort, level: McpLogLevel): void {
+  setLogLevel(client: ClientHandle, level: McpLogLevel): void {
     for (const session of this.#sessions.keys()) if (session === client) session.setLogLevel(level);
   }
 
@@ -108,8 +108,8 @@ export class SessionRoster {
     }
   }
 
-  #compare(session: SessionPort, was: ListsSeen, { digests: is }: CatalogView): void {
-    if (is === was || this.#held.has(session)) return;
+  #compare(session: SessionPort, was: ListDigests, { digests: is }: CatalogView): void {
+    if (is === was || this.#awaitingLists.has(session)) return;
     this.#sessions.set(session, is);
     for (const kind of LIST_KINDS) if (was[kind] !== is[kind]) session.listChanged(kind);
   }
@@ -174,7 +174,7 @@ export class ResumedSessions implements Disposable {
     });
   }
 
-  resume(session: SessionPort, lists: ListsSeen): void {
+  resume(session: SessionPort, lists: ListDigests): void {
     const { roster, served } = this.#options;
     roster.resume(session, lists);
     if (this.#stage !== "starting") roster.release(served());
@@ -188,12 +188,12 @@ export class ResumedSessions implements Disposable {
     const { roster } = this.#options;
     const served = (): ServingSet => this.#options.served().forClient(session);
     // A client without a session may also know tools from before the restart.
-    const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isHeld(session);
-    const isHeld = this.#stage === "starting" && mayKnow;
-    if (!isHeld && served().catalog.away.size === 0) return null;
+    const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isAwaitingLists(session);
+    const mustWait = this.#stage === "starting" && mayKnow;
+    if (!mustWait && served().catalog.away.size === 0) return null;
     const target = targetOf(method, params);
     const isAbout = target !== null || method.endsWith("/list");
-    const comes = isHeld && isAbout ? this.#release(session, target) : null;
+    const comes = mustWait && isAbout ? this.#release(session, target) : null;
     const firstList = (): Promise<void> | null => {
       const backend = this.#comingFrom(session, target);
       return backend === null ? null : this.#options.firstList(backend);

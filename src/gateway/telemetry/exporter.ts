@@ -1,7 +1,7 @@
 // Sends spans and metrics to one receiver in the background: a bounded queue, one request at a time, and counted drops.
 import type { OtlpProtocol } from "../../config/snapshot.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
-import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import { boundedRequest } from "../bounded-request.ts";
 import { encodeOtlp, type OtlpDocument, type Sender, type Span, tracesDocument } from "./otlp-document.ts";
 
@@ -61,7 +61,7 @@ export class Exporter implements AsyncDisposable {
     if (this.#ended.signal.aborted) return;
     const { clock } = this.#options;
     this.#metricsTimer?.[Symbol.dispose]();
-    await settledWithin(clock, END_MS, this.#sendLast());
+    await settlesWithin(clock, END_MS, this.#sendLast());
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
     this.#ended.abort();

@@ -5,7 +5,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { missingText, referenceKey, resolveReference, type SecretValues } from "../../secrets/reference.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { resolveTarget } from "../catalog/resolve.ts";
-import type { MetricsAnswer } from "../front/session/front-contract.ts";
+import type { MetricsAnswer } from "../frontend/session/front-contract.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware, TraceHeaders } from "../middleware/middleware.ts";
 import { OWN_ANSWERS, TASK_METHODS } from "../middleware/own-answers.ts";
@@ -238,11 +238,11 @@ function knownMethod(method: string): string {
   return METHODS.has(method) ? method : "other";
 }
 
-function attributesOf({ method, backend, target }: RequestLabels, { port }: GatewayRequest): Attribute[] {
+function attributesOf({ method, backend, target }: RequestLabels, { handle }: GatewayRequest): Attribute[] {
   return [
     ["rpc.system", "jsonrpc"],
     ["mcp.method.name", method],
-    ["mcp.protocol.version", port.client.protocolVersion],
+    ["mcp.protocol.version", handle.client.protocolVersion],
     ...(target === "" ? [] : [["gen_ai.tool.name", target] as const]),
     ...(backend === "" ? [] : [["mountaineer.backend", backend] as const]),
   ];

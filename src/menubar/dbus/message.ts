@@ -58,13 +58,13 @@ export function encodeMessage(message: Message): Buffer {
 /** Takes bytes as they arrive, and returns the complete messages. Unusable after it has thrown `protocol`. */
 export function createMessageReader(): (chunk: Buffer) => readonly Message[] {
   let chunks: Buffer[] = [];
-  let held = 0;
+  let received = 0;
   /** Number of bytes up to the end of the next message. */
   let needed = FIXED_BYTES;
   return (chunk) => {
     chunks.push(chunk);
-    held += chunk.length;
-    if (held < needed) return [];
+    received += chunk.length;
+    if (received < needed) return [];
     let bytes = Buffer.concat(chunks);
     const messages: Message[] = [];
     for (;;) {
@@ -75,7 +75,7 @@ export function createMessageReader(): (chunk: Buffer) => readonly Message[] {
       bytes = bytes.subarray(needed);
     }
     chunks = [bytes];
-    held = bytes.length;
+    received = bytes.length;
     return messages;
   };
 }

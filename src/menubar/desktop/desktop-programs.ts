@@ -2,7 +2,7 @@
 import { startDaemon } from "../../api/client/start-daemon.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand, startDetached } from "../../runtime/process/child-process.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 
 /**
  * An opener that refuses a path exits within this time. An opener that shows the path may run as long as its window.
@@ -38,7 +38,7 @@ export function createDesktopPrograms(options: DesktopOptions) {
     /** Shows a path. Rejects with `program_unavailable` if the opener cannot be started or refuses the path. */
     async openPath(path: string): Promise<void> {
       const child = await startDetached(opener, [path], { env, logPath: null });
-      const isOver = await settledWithin(clock, REFUSAL_WAIT_MS, child.exited);
+      const isOver = await settlesWithin(clock, REFUSAL_WAIT_MS, child.exited);
       const exit = isOver ? await child.exited : null;
       if (exit?.code)
         throw new MountaineerError(

@@ -1,5 +1,5 @@
 // The menu as data, before a desktop draws it.
-import type { Tone } from "../../api/words/words.ts";
+import type { Tone } from "../../api/labels/label.ts";
 import type { MenuAction } from "./action.ts";
 
 /** The health of everything together. */

@@ -1,19 +1,18 @@
 // The whole menu as a pure function of the state, the same for every desktop.
 
 import type { BackendStatus, ShareStatus, StatusReport } from "../../api/contract/contract.ts";
-import { type Action, actionsFor, actionWith } from "../../api/words/actions.ts";
+import { type Action, actionsFor, actionWith } from "../../api/labels/actions.ts";
 import {
   backendFacts,
-  backendRouteWords,
-  backendWords,
+  backendLabel,
+  backendRouteLabel,
   routeReadyText,
-} from "../../api/words/backend-words.ts";
-import { readyNames, shareWords } from "../../api/words/share-words.ts";
-import { FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
-import { type Tone, troublesOf, WAITING_CODE } from "../../api/words/words.ts";
+} from "../../api/labels/backend-labels.ts";
+import { type Tone, troublesOf, WAITING_CODE } from "../../api/labels/label.ts";
+import { readyNames, shareLabel } from "../../api/labels/share-labels.ts";
+import { FILE_MISSING_TEXT, watchLabel } from "../../api/labels/sync-labels.ts";
 import type { MenuAction } from "./action.ts";
 import type { Menu, MenuItem, MenuState } from "./menu.ts";
-import { readyItems, shareItem, sharesFolder } from "./share-items.ts";
 import {
   act,
   actionItem,
@@ -24,7 +23,8 @@ import {
   separator,
   submenu,
   text,
-} from "./words.ts";
+} from "./menu-items.ts";
+import { readyItems, shareItem, sharesFolder } from "./share-items.ts";
 import { isRunning, type MenuWorld } from "./world.ts";
 
 /** More shares would not fit the screen; they are in a submenu. */
@@ -59,7 +59,7 @@ function summaryOf({ connection, status }: MenuWorld, state: MenuState): string 
   const ready = readyNames(shares, nameText);
   if (state === "tb_ready" && ready !== null) return ready;
   if (state === "healthy") return "All is well";
-  const well = shares.filter((share) => ["good", "plain"].includes(shareWords(share).tone)).length;
+  const well = shares.filter((share) => ["good", "plain"].includes(shareLabel(share).tone)).length;
   if (well < shares.length) return `${well} of ${shares.length} shares are well`;
   return shares.length > 0 ? "The shares are well, something else is not" : "Not all is well";
 }
@@ -156,7 +156,7 @@ function syncItems({ sync }: MenuWorld): MenuItem[] {
     ...(isMissing ? [said("missing", FILE_MISSING_TEXT, "warning")] : []),
     ...(error === null ? [] : [said("error", error.reason, "bad")]),
     ...(degraded === null ? [] : [said("degraded", degraded, "warning")]),
-    ...(watching === "stopped" ? [said("stopped", watchingWords(watching).text, "bad")] : []),
+    ...(watching === "stopped" ? [said("stopped", watchLabel(watching).text, "bad")] : []),
   ];
 }
 
@@ -177,9 +177,9 @@ function stateOfWorld({ connection, status, sync }: MenuWorld): MenuState {
   const { global, shares, gateway, backends = [] } = status;
   const served = backends.filter(({ enabled }) => enabled);
   const states = [
-    ...shares.map((share) => stateOf(shareWords(share).tone, share.tb_recovery_pending)),
+    ...shares.map((share) => stateOf(shareLabel(share).tone, share.tb_recovery_pending)),
     ...served.map((each) =>
-      stateOf(backendWords(each).tone, (each.routes?.recovery_pending ?? null) !== null),
+      stateOf(backendLabel(each).tone, (each.routes?.recovery_pending ?? null) !== null),
     ),
   ];
   if (states.length > 0 && states.every((state) => state === "down")) return "down";
@@ -226,7 +226,7 @@ function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
 
 function backendItem(backend: BackendStatus, actions: readonly Action[], world: MenuWorld): MenuItem {
   const key = `backend ${backend.name}`;
-  const words = backendWords(backend);
+  const words = backendLabel(backend);
   const label = `${nameText(backend.name)} — ${words.text}`;
   if (!backend.enabled) return text(key, label, words.tone);
   const items: MenuItem[] = [];
@@ -247,7 +247,7 @@ function backendItem(backend: BackendStatus, actions: readonly Action[], world: 
 /** The lines contain no times, because the menu is drawn only when something changes. */
 function routeLines(backend: BackendStatus, key: string): MenuItem[] {
   const lines = (backend.routes?.list ?? []).map((route) => {
-    const { text: state, tone } = backendRouteWords(route, Number.NaN);
+    const { text: state, tone } = backendRouteLabel(route, Number.NaN);
     const isReady = !route.in_use && route.healthy_since !== null;
     return text(
       `${key} route ${route.name}`,

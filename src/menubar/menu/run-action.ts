@@ -1,7 +1,7 @@
 // Runs an action of the menu: one call of the management API, or one program, each with a deadline.
 
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
-import { actionsFor, actionWith, sentence } from "../../api/words/actions.ts";
+import { actionsFor, actionWith, sentence } from "../../api/labels/actions.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -92,9 +92,9 @@ async function doAction(
   daemon: DaemonClient,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
-  const known = actionWith(actionsFor(await daemon.ask("status", null, signal)), ...action.id);
+  const known = actionWith(actionsFor(await daemon.call("status", null, signal)), ...action.id);
   if (known === null) throw new MountaineerError("usage", "it is not configured any more");
-  const { tone, text, hint, results } = await known.perform(daemon.ask, signal, action.force);
+  const { tone, text, hint, results } = await known.perform(daemon.call, signal, action.force);
   const failed = results.some(({ result }) => result === "busy");
   return { action, ok: tone !== "bad" && !failed, text: `${sentence(known.name)}: ${text}`, hint, results };
 }

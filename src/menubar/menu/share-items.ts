@@ -1,13 +1,13 @@
 // The menu's items for one share.
 import { dirname } from "node:path/posix";
 import type { OpenFileHolder, ShareStatus } from "../../api/contract/contract.ts";
-import { actionsFor, actionWith } from "../../api/words/actions.ts";
-import { holderText } from "../../api/words/outcome-words.ts";
-import { routeWords, shareWords } from "../../api/words/share-words.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { actionsFor, actionWith } from "../../api/labels/actions.ts";
+import { holderText } from "../../api/labels/outcome-labels.ts";
+import { routeLabels, shareLabel } from "../../api/labels/share-labels.ts";
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem } from "./menu.ts";
-import { act, actionItem, click, conditionItems, nameText, separator, submenu, text } from "./words.ts";
+import { act, actionItem, click, conditionItems, nameText, separator, submenu, text } from "./menu-items.ts";
 import { type BusyShare, isRunning, type MenuWorld } from "./world.ts";
 
 const HOLDERS_SHOWN = 8;
@@ -25,13 +25,13 @@ function toThunderbolt({ name }: ShareStatus): readonly string[] {
 
 export function shareItem(share: ShareStatus, world: MenuWorld): MenuItem {
   const key = `share ${share.name}`;
-  const { text: state, tone } = shareWords(share);
+  const { text: state, tone } = shareLabel(share);
   return submenu(key, `${nameText(share.name)} — ${state}`, shareItems(share, world, key), tone);
 }
 
 function shareItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   return [
-    ...routeWords(share).map(({ route, label, host, isUsed, text: state, tone }) =>
+    ...routeLabels(share).map(({ route, label, host, isUsed, text: state, tone }) =>
       text(
         `${key} route ${route}`,
         `${isUsed ? "● " : "○ "}${label} ${host}: ${state}`,
@@ -145,7 +145,7 @@ function uniqueHolders(holders: readonly OpenFileHolder[]): OpenFileHolder[] {
 
 function filesText(holders: readonly OpenFileHolder[]): string {
   const programs = [...new Set(holders.map(({ command }) => nameText(command)))];
-  const files = counted(holders.length, "file");
+  const files = pluralize(holders.length, "file");
   const [first = "", second] = programs;
   if (programs.length > 2) return `${files} of ${programs.length} programs`;
   return `${files} of ${second === undefined ? first : `${first} and ${second}`}`;

@@ -1,8 +1,8 @@
 // The menu's data from the daemon: its events, and its status after each of them, at most every 50 ms.
 import type { DaemonClient } from "../../api/client/client.ts";
 import { followDaemon } from "../../api/client/follow-daemon.ts";
+import { coalesce } from "../../runtime/coalesce.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { onceMore } from "../../runtime/once-more.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { withDeadline } from "./deadline.ts";
@@ -39,15 +39,15 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
     glance = { ...glance, ...changes };
     onGlance(glance);
   };
-  const lookAgain = onceMore(async () => {
+  const lookAgain = coalesce(async () => {
     const looked = client;
     const own = life.signal;
     if (looked === null) return;
     const late = new MountaineerError("timed_out", "The daemon does not answer");
     try {
       await withDeadline({ clock, limitMs: LOOK_DEADLINE_MS, late }, own, async (until) => {
-        const status = await looked.ask("status", null, until);
-        const { events: _events, ...sync } = await looked.ask("sync", null, until);
+        const status = await looked.call("status", null, until);
+        const { events: _events, ...sync } = await looked.call("sync", null, until);
         failures = 0;
         if (!own.aborted) update({ connection: { kind: "connected" }, status, sync });
       });

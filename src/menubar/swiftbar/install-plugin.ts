@@ -1,7 +1,7 @@
 // The plugin file: a small script in SwiftBar's (or xbar's) folder that runs `mountaineer menubar --swiftbar`.
 import { chmod, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
+import { isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
@@ -90,13 +90,13 @@ async function setting(
 ): Promise<string | null> {
   const options = { clock, deadlineMs: DEFAULTS_DEADLINE_MS };
   const reading = runCommand(defaultsProgram, ["read", domain, key], options);
-  const result = await reading.catch(expecting("program_unavailable", null));
+  const result = await reading.catch(recoverFrom("program_unavailable", null));
   const value = result?.stdout.trimEnd() ?? "";
   return result?.exitCode === 0 && value !== "" ? value : null;
 }
 
 async function existingFolder(path: string): Promise<string | null> {
-  const found = await stat(path).catch(expecting(isSystemError, null));
+  const found = await stat(path).catch(recoverFrom(isSystemError, null));
   return found?.isDirectory() ? path : null;
 }
 

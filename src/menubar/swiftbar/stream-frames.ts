@@ -1,6 +1,6 @@
 // The plugin's process: writes a frame for each new menu to a pipe whose reader may pause.
 import type { Writable } from "node:stream";
-import type { Tone } from "../../api/words/words.ts";
+import type { Tone } from "../../api/labels/label.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { actionText, type MenuAction } from "../menu/action.ts";
 import type { Menu, MenuItem, MenuState } from "../menu/menu.ts";

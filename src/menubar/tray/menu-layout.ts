@@ -1,6 +1,6 @@
 // Numbers the menu's items for dbusmenu without reusing an id, and compares two menus.
 
-import type { Tone } from "../../api/words/words.ts";
+import type { Tone } from "../../api/labels/label.ts";
 import { type Variant, variant } from "../dbus/marshal.ts";
 import type { MenuItem } from "../menu/menu.ts";
 

@@ -1,9 +1,9 @@
 // Finds SMB servers on the links of this machine, by multicast queries and the system's neighbours. Nothing is scanned.
 // Answers are not trusted: a link's answers count only from senders on the link, about addresses of its subnet.
 import { createSocket, type Socket } from "node:dgram";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { holds, type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
+import { containsAddress, type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
 import { parseIp } from "../ip-address.ts";
 import { createDnsSd } from "./dns-sd.ts";
 import type { LinkKind } from "./link-kind.ts";
@@ -81,7 +81,7 @@ export async function discoverServers(clock: Clock, signal: AbortSignal): Promis
 
 function isIn(link: OwnAddress, address: string): boolean {
   const ip = parseIp(address);
-  return ip !== null && holds(link, ip);
+  return ip !== null && containsAddress(link, ip);
 }
 
 /**
@@ -100,7 +100,7 @@ export function createHeard(own: readonly OwnAddress[]) {
         one.interfaceName === link.interfaceName && (one.by[0] === "neighbour") === (by === "neighbour"),
     ).length >= ofOneLink;
   const shortened = (text: string | null): string | null =>
-    text === null || text === "" ? null : [...harmless(text)].slice(0, NAME_LENGTH_AT_MOST).join("");
+    text === null || text === "" ? null : [...printable(text)].slice(0, NAME_LENGTH_AT_MOST).join("");
   const add = (link: OwnAddress, by: HeardBy, claim: Claim): void => {
     const { address, port } = claim;
     if (!isIn(link, address) || port === 0 || own.some(({ text }) => text === address)) return;

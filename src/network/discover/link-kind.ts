@@ -15,7 +15,7 @@ export interface Neighbour {
   readonly mac: string;
 }
 
-export interface Links {
+export interface NetworkLinks {
   of(interfaceName: string): Promise<LinkKind>;
   neighbours(): Promise<readonly Neighbour[]>;
   /** The IPv4 gateways of default routes. */

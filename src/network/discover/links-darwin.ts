@@ -1,11 +1,11 @@
 // Links and neighbours of macOS, read with its commands.
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { type LinkKind, type Links, linkKind, type Neighbour, UNKNOWN_LINK } from "./link-kind.ts";
+import { type LinkKind, linkKind, type Neighbour, type NetworkLinks, UNKNOWN_LINK } from "./link-kind.ts";
 
 const DEADLINE_MS = 2_000;
 
-export function readLinksDarwin(signal: AbortSignal): Links {
+export function readLinksDarwin(signal: AbortSignal): NetworkLinks {
   const said = async (program: string, args: readonly string[]): Promise<string> => {
     const options = { clock: systemClock, deadlineMs: DEADLINE_MS, signal };
     const result = await runCommand(program, args, options).catch(() => null);
@@ -49,7 +49,7 @@ export function parseArp(text: string): readonly Neighbour[] {
 }
 
 /** `default 192.168.1.1 UGScg en0` */
-export function parseRoutes(text: string): Awaited<ReturnType<Links["gateways"]>> {
+export function parseRoutes(text: string): Awaited<ReturnType<NetworkLinks["gateways"]>> {
   const found = text.matchAll(/^default +([\d.]+) +\S*G\S* +(\S+)/gm);
   return [...found].map(([, address = "", interfaceName = ""]) => ({ address, interfaceName }));
 }

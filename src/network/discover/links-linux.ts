@@ -1,9 +1,9 @@
 // Links and neighbours of Linux, read from /sys and /proc.
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type LinkKind, type Links, linkKind, type Neighbour, UNKNOWN_LINK } from "./link-kind.ts";
+import { type LinkKind, linkKind, type Neighbour, type NetworkLinks, UNKNOWN_LINK } from "./link-kind.ts";
 
-export function readLinksLinux(sys = "/sys/class/net", proc = "/proc/net"): Links {
+export function readLinksLinux(sys = "/sys/class/net", proc = "/proc/net"): NetworkLinks {
   const read = (path: string): Promise<string | null> => readFile(path, "utf8").catch(() => null);
   const entries = (path: string): Promise<readonly string[] | null> => readdir(path).catch(() => null);
   const isThunderbolt = async (name: string): Promise<boolean> => {
@@ -31,7 +31,7 @@ export function readLinksLinux(sys = "/sys/class/net", proc = "/proc/net"): Link
 const BY_A_GATEWAY = 0x2;
 
 /** Addresses and masks are hexadecimal, in the byte order of nearly every machine: little endian. */
-export function parseProcRoute(text: string): Awaited<ReturnType<Links["gateways"]>> {
+export function parseProcRoute(text: string): Awaited<ReturnType<NetworkLinks["gateways"]>> {
   return text.split("\n").flatMap((line) => {
     const [interfaceName = "", to, gateway = "", flags = "", , , , mask] = line.trim().split(/\s+/);
     const isDefault = to === "00000000" && mask === "00000000";

@@ -3,7 +3,7 @@ import { randomFillSync } from "node:crypto";
 import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 import { LOCAL_NETWORK_LINE, mayBeBlocked } from "../local-network-privacy.ts";
 import type { ProbeReason, ProbeResult } from "./probe-result.ts";
 import {
@@ -238,7 +238,7 @@ export function startHostProbe(
         });
       }
       const { promise: answer } = echo;
-      return (await settledWithin(clock, withinMs, answer)) && answer;
+      return (await settlesWithin(clock, withinMs, answer)) && answer;
     },
     [Symbol.dispose]: () => end(DISPOSED),
   };

@@ -1,6 +1,6 @@
 // Probes many hosts for SMB: over the right interface, with one probe for equal requests, and a limited number at a time.
 import { type Clock, resultWithin } from "../../runtime/time/clock.ts";
-import { createInterfaceReader, findWayOut, type InterfaceSnapshot } from "../interfaces.ts";
+import { createInterfaceReader, findOutgoingInterface, type InterfaceSnapshot } from "../interfaces.ts";
 import { parseIp } from "../ip-address.ts";
 import { type EndpointFinding, type ProbeEndpoint, type RunningProbe, startHostProbe } from "./host-probe.ts";
 import { createNameResolution, type NameResolutionOptions } from "./name-resolution.ts";
@@ -173,7 +173,7 @@ function createAddressPlans() {
   return (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
     const ip = parseIp(address);
     if (ip === null) return { address, interfaceName: null, localAddress: null, finding: UNRESOLVED };
-    const way = findWayOut(snapshot, ip, target.interfaceName);
+    const way = findOutgoingInterface(snapshot, ip, target.interfaceName);
     if (way.kind === "absent")
       return unasked(address, way.interfaceName, "link_down", "is down or not there");
     const memoryKey = `${address}|${target.interfaceName ?? ""}`;

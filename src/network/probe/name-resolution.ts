@@ -1,7 +1,7 @@
 // The addresses of host names: resolved in another process, cached, and resolved again when they may have changed.
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
+import { type Clock, resultWithin, settlesWithin } from "../../runtime/time/clock.ts";
 import { canonicalIp } from "../ip-address.ts";
 
 /**
@@ -80,7 +80,7 @@ export function createNameResolution(options: NameResolutionOptions) {
       if (entry.asking === null && clock.monotonicMs() >= entry.askAgainAtMs) entry.asking = ask(host, entry);
       if (entry.addresses.length > 0 || entry.asking === null) return entry.addresses;
       const known = entry;
-      return settledWithin(clock, waitMs, entry.asking).then(() => known.addresses);
+      return settlesWithin(clock, waitMs, entry.asking).then(() => known.addresses);
     },
     known(host: string): readonly string[] {
       return literal(host) ?? names.get(host)?.addresses ?? NONE;

@@ -16,7 +16,7 @@ import {
   unlink,
 } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
+import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
 
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
@@ -222,7 +222,7 @@ export async function syncFolder(folder: string): Promise<void> {
 }
 
 async function orNull<T>(operation: Promise<T>): Promise<T | null> {
-  return operation.catch(expecting("ENOENT", null));
+  return operation.catch(recoverFrom("ENOENT", null));
 }
 
 /**
@@ -241,7 +241,7 @@ export async function readRegularFile(path: string, largestBytes: number): Promi
  * Renames a corrupt file to `PATH.corrupt-TIME`, and resolves with that path. Rejects with the system's error. Callers hold
  * the home's lock, so that no other process takes the same name.
  */
-export async function setAside(path: string, wallMs: number): Promise<string> {
+export async function moveAside(path: string, wallMs: number): Promise<string> {
   const time = new Date(wallMs).toISOString().replaceAll(":", "-");
   for (let attempt = 1; ; attempt++) {
     const aside = `${path}.corrupt-${time}${attempt === 1 ? "" : `-${attempt}`}`;
@@ -253,6 +253,6 @@ export async function setAside(path: string, wallMs: number): Promise<string> {
 
 /** Removes a symbolic link that has this target. Anything else at the path stays. */
 export async function removeLinkTo(path: string, target: string): Promise<void> {
-  const found = await readlink(path).catch(expecting(["ENOENT", "ENOTDIR", "EINVAL", "EACCES"], null));
-  if (found === target) await unlink(path).catch(expecting("ENOENT", undefined));
+  const found = await readlink(path).catch(recoverFrom(["ENOENT", "ENOTDIR", "EINVAL", "EACCES"], null));
+  if (found === target) await unlink(path).catch(recoverFrom("ENOENT", undefined));
 }

@@ -2,7 +2,7 @@
 // retried with backoff.
 import { errorText, MountaineerError } from "../errors.ts";
 import { backoffMs } from "../time/backoff.ts";
-import { type Clock, settledWithin, type Timer } from "../time/clock.ts";
+import { type Clock, settlesWithin, type Timer } from "../time/clock.ts";
 import { writeDurably } from "./durable-file.ts";
 
 const RETRY_MS = { first: 1_000, most: 60_000 };
@@ -55,7 +55,7 @@ export function createDurableValue(options: DurableValueOptions) {
   });
   const end = async (): Promise<void> => {
     const last = unsavedBecause === null ? writes.settled : writes.write();
-    const isSettled = await settledWithin(clock, SAVE_DEADLINE_MS, last);
+    const isSettled = await settlesWithin(clock, SAVE_DEADLINE_MS, last);
     if (!isSettled) stopping.abort(new Error("the disk gives no answer"));
   };
 
@@ -67,7 +67,7 @@ export function createDurableValue(options: DurableValueOptions) {
     async save(): Promise<Error | null> {
       if (ending !== null) return new Error("it is closed");
       const written = writes.write();
-      if (await settledWithin(clock, SAVE_DEADLINE_MS, written)) return written;
+      if (await settlesWithin(clock, SAVE_DEADLINE_MS, written)) return written;
       const late = `${path} is not written yet: the disk gives no answer`;
       return unsavedBecause ?? failed(new MountaineerError("timed_out", late));
     },

@@ -2,7 +2,7 @@
 // control lists are ignored.
 import { access, constants, lstat, readFile, readlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { errorText, expecting, systemErrorCode } from "../errors.ts";
+import { errorText, recoverFrom, systemErrorCode } from "../errors.ts";
 
 /** A file or a folder above it, whose mode or owner gives access to other users. */
 export interface OpenEntry {
@@ -127,7 +127,7 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
 type Entry = NonNullable<Awaited<ReturnType<typeof lookAt>>>;
 
 async function lookAt(path: string) {
-  const found = await lstat(path).catch(expecting(["ENOENT", "ENOTDIR"], null));
+  const found = await lstat(path).catch(recoverFrom(["ENOENT", "ENOTDIR"], null));
   if (found === null) return null;
   const { mode, uid, gid } = found;
   return { mode: mode & 0o7777, uid, gid, isFolder: found.isDirectory(), isLink: found.isSymbolicLink() };

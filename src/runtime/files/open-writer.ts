@@ -1,6 +1,6 @@
 // Whether another process has a file open for writing. Linux tells in /proc; other systems do not.
 import { readdir, readFile, readlink, realpath } from "node:fs/promises";
-import { expecting, isSystemError } from "../errors.ts";
+import { isSystemError, recoverFrom } from "../errors.ts";
 import { systemClock } from "../time/clock.ts";
 
 /** `flags` in /proc/PID/fdinfo is octal; its last two bits are 0 for a file that is open for reading only. */
@@ -20,7 +20,7 @@ export async function untilWritten(path: string, mostMs: number): Promise<void> 
  * Must not run in the daemon's process: the file's disk may hang. Never rejects.
  */
 export async function isBeingWritten(path: string, procFolder = "/proc"): Promise<boolean> {
-  const unknown = expecting(isSystemError, null);
+  const unknown = recoverFrom(isSystemError, null);
   const real = await realpath(path).catch(unknown);
   const pids = (await readdir(procFolder).catch(unknown)) ?? [];
   for (const pid of pids.filter((name) => /^\d+$/.test(name))) {

@@ -2,7 +2,7 @@
 // process ends, so it cannot go stale; children do not inherit it.
 
 import { open } from "node:fs/promises";
-import { expecting, MountaineerError } from "../errors.ts";
+import { MountaineerError, recoverFrom } from "../errors.ts";
 import type { Clock } from "../time/clock.ts";
 
 export interface ExclusiveFileLock {
@@ -39,7 +39,7 @@ interface LockWait {
 
 /** Creates a missing file. Does not open an existing one: closing it would free this process's own lock (POSIX). */
 export async function ensureLockFile(path: string): Promise<void> {
-  await (await open(path, "wx", 0o600).catch(expecting("EEXIST", null)))?.close();
+  await (await open(path, "wx", 0o600).catch(recoverFrom("EEXIST", null)))?.close();
 }
 
 /**

@@ -1,7 +1,7 @@
 // Receives request bodies: each with a size limit and a minimum speed, and all together with a total limit. Over the total,
 // the oldest body of the sender with the most bytes is refused.
 import type { IncomingMessage } from "node:http";
-import { FleetingSet } from "../fleeting.ts";
+import { ShortLivedSet } from "../short-lived.ts";
 import { GatheredBytes } from "../text/gathered-bytes.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 
@@ -37,7 +37,7 @@ export class BodyIntake implements Disposable {
   readonly #clock: Clock;
   readonly #totalLimitBytes: number;
   /** Incomplete bodies, oldest first. */
-  readonly #receiving = new FleetingSet<Receiving>();
+  readonly #receiving = new ShortLivedSet<Receiving>();
   #total = 0;
   #timer: Timer | null = null;
 

@@ -1,7 +1,7 @@
 // A bounded queue of log lines, written in batches, one write at a time. Logging never waits: failed lines stay in the queue
 // while it has room, and are retried.
 import { backoffMs } from "../time/backoff.ts";
-import { type Clock, settledWithin } from "../time/clock.ts";
+import { type Clock, settlesWithin } from "../time/clock.ts";
 import type { LogLevel } from "./log.ts";
 
 const BATCH_BYTES = 64 * 1024;
@@ -138,7 +138,7 @@ export function createLineQueue(options: LineQueueOptions) {
     async [Symbol.asyncDispose]() {
       ending.abort();
       if (pumping === null) return;
-      await settledWithin(clock, options.flushMs, pumping);
+      await settlesWithin(clock, options.flushMs, pumping);
       closed = true;
     },
   };

@@ -1,7 +1,7 @@
 // The daemon's log: JSON lines in a file, and readable lines on stderr. Logging never waits.
 import { isatty } from "node:tty";
 import { errorText } from "../errors.ts";
-import { type Clock, isoTime, settledWithin } from "../time/clock.ts";
+import { type Clock, isoTime, settlesWithin } from "../time/clock.ts";
 import { createLineQueue, type LineQueue } from "./line-queue.ts";
 import type { LogFields, Logger, LogLevel, LogRecord } from "./log.ts";
 import { jsonLine, LOG_LEVELS, readableLine } from "./log-lines.ts";
@@ -94,7 +94,7 @@ export function startLog(options: LogOptions) {
       await stderrQueue[Symbol.asyncDispose]();
       // Bounded, because closing waits for a write in flight, which may hang with its disk.
       const closing = [fileTarget?.[Symbol.asyncDispose](), stderrTarget[Symbol.asyncDispose]()];
-      await settledWithin(clock, FLUSH_MS, Promise.allSettled(closing));
+      await settlesWithin(clock, FLUSH_MS, Promise.allSettled(closing));
     },
   };
 }

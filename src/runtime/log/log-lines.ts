@@ -1,7 +1,8 @@
 // Formats a log record as one JSON line for the file, or one readable line for a terminal. Escapes names and values, so that
 // they cannot break out of their line or field.
-import { harmlessJson, unicodeEscape } from "../text/plain-text.ts";
-import { replaceUnseen } from "../text/unseen-characters.ts";
+
+import { replaceInvisible } from "../text/invisible-characters.ts";
+import { printableJson, unicodeEscape } from "../text/plain-text.ts";
 import { exactLocalClock } from "../time/clock.ts";
 import type { LogFields, LogLevel, LogRecord } from "./log.ts";
 
@@ -34,7 +35,7 @@ export function jsonLine(record: LogRecord): string {
   for (const [name, value] of Object.entries(record.fields)) {
     if (value !== undefined) line[RESERVED.has(name) ? `${name}_` : name] = jsonValue(value);
   }
-  return `${harmlessJson(JSON.stringify(line))}\n`;
+  return `${printableJson(JSON.stringify(line))}\n`;
 }
 
 /** `14:32:05.123 warn  message  name=value other="two words"` and a newline, in local time. */
@@ -75,7 +76,7 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\
 
 /** Control characters as escapes: `\n`, `\x1b`, `\u202e`. */
 function plain(text: string): string {
-  return replaceUnseen(text.toWellFormed(), unicodeEscape).replace(CONTROLS, (character) => {
+  return replaceInvisible(text.toWellFormed(), unicodeEscape).replace(CONTROLS, (character) => {
     const hex = character.charCodeAt(0).toString(16);
     return (
       SHORT_ESCAPES[character] ?? (hex.length <= 2 ? `\\x${hex.padStart(2, "0")}` : unicodeEscape(character))

@@ -3,7 +3,7 @@ import { constants, fstat, type Stats, write } from "node:fs";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { expecting, systemErrorCode } from "../errors.ts";
+import { recoverFrom, systemErrorCode } from "../errors.ts";
 import { ensurePrivateFolder, entryExists } from "../files/durable-file.ts";
 import type { Clock } from "../time/clock.ts";
 import type { LineTarget } from "./line-queue.ts";
@@ -68,13 +68,13 @@ export function createFileTarget(
     return opened;
   };
   const folderAtPath = async (): Promise<string | null> => {
-    const found = await stat(dirname(path)).catch(expecting(["ENOENT", "ENOTDIR"], null));
+    const found = await stat(dirname(path)).catch(recoverFrom(["ENOENT", "ENOTDIR"], null));
     return found === null ? null : identityOf(found);
   };
   const isAtPath = async (): Promise<boolean> => {
     if (clock.monotonicMs() - lookedAtMs < CHECK_ROTATION_MS) return true;
     lookedAtMs = clock.monotonicMs();
-    const found = await stat(path).catch(expecting("ENOENT", null));
+    const found = await stat(path).catch(recoverFrom("ENOENT", null));
     // The file was moved with its folder: what is at the path now is another's.
     if (found === null && !makesFolder && (await folderAtPath()) !== folder) return true;
     return found !== null && identityOf(found) === identity;

@@ -16,4 +16,4 @@ export interface LogRecord {
 
 export type Logger = Readonly<Record<LogLevel, (message: string, fields?: LogFields) => void>>;
 
-export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+export const noopLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
+import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
 import { isProgram } from "./find-program.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -22,7 +22,7 @@ export async function openEditedCopy(name: string, begun: Uint8Array) {
      */
     async edit(signal: AbortSignal): Promise<Uint8Array | null> {
       await runEditor(path, signal);
-      return readFile(path).catch(expecting("ENOENT", null));
+      return readFile(path).catch(recoverFrom("ENOENT", null));
     },
     discard,
     /** Resolves with the copy's path if it was changed; else removes the copy and resolves with null. */

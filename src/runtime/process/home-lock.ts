@@ -1,9 +1,9 @@
 // The lock of a home: one process at a time may change the home. The system frees the lock when its holder ends.
 import { access, constants, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
+import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../files/durable-file.ts";
-import { isOfOtherHome } from "../files/noted-home.ts";
+import { belongsToOtherHome } from "../files/home-marker.ts";
 import { beginExclusive, type ExclusiveFileLock, ensureLockFile } from "../files/sqlite-file-lock.ts";
 import { number, object, reader, type TypeOf, text } from "../shape.ts";
 import { jsonObject } from "../text/json-object.ts";
@@ -91,7 +91,7 @@ export async function readLockHolder(home: string): Promise<LockHolder | null> {
   });
   const holder = content === null ? null : holderOf(jsonObject(content));
   if (holder === null || !(await isRunning(holder))) return null;
-  const isOther = await isOfOtherHome(holder.home, home).catch((error: unknown) => {
+  const isOther = await belongsToOtherHome(holder.home, home).catch((error: unknown) => {
     throw unwritable(home, error);
   });
   return isOther ? null : holder;
@@ -144,7 +144,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
 async function writeName(path: string, holder: LockHolder): Promise<void> {
   const written = writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
   // On a full disk, the lock is held without the file that names its holder: mounting must not depend on free space.
-  await written.catch(expecting(["ENOSPC", "EDQUOT"]));
+  await written.catch(recoverFrom(["ENOSPC", "EDQUOT"]));
 }
 
 /** null if another process holds the lock, or tries to take it at this moment. */

@@ -3,7 +3,7 @@ import { chmod, lstat, mkdir, mkdtemp, rename, rm, rmdir, unlink } from "node:fs
 import type { ListenOptions, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { expecting, MountaineerError, systemErrorCode } from "../errors.ts";
+import { MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
 
 /** The longest socket path that every system takes (104 bytes with its NUL on macOS), with a margin. */
 const SOCKET_PATH_LIMIT = 100;
@@ -32,7 +32,7 @@ export function isTooLongForSocket(path: string): boolean {
 /** Rejects with `path_taken` where `listenPrivately` would. Changes nothing. */
 export async function requireSocketPlace({ title, path }: SocketPlace): Promise<void> {
   if (isTooLongForSocket(path)) return;
-  const found = await lstat(path).catch(expecting("ENOENT", null));
+  const found = await lstat(path).catch(recoverFrom("ENOENT", null));
   if (found === null || found.isSocket()) return;
   throw new MountaineerError("path_taken", `${path} is in the way: it is not a socket`, {
     hint: `move it elsewhere; Mountaineer makes its ${title} there`,
@@ -117,7 +117,7 @@ async function ownedSocket(path: string, afterwards: () => Promise<void>): Promi
   return {
     path,
     async [Symbol.asyncDispose]() {
-      const found = await lstat(path).catch(expecting("ENOENT", null));
+      const found = await lstat(path).catch(recoverFrom("ENOENT", null));
       if (found === null || found.ino !== own.ino || found.dev !== own.dev) return;
       await unlink(path);
       await afterwards();
@@ -129,7 +129,7 @@ async function ownedSocket(path: string, afterwards: () => Promise<void>): Promi
 async function removeLeftOver(path: string): Promise<void> {
   const folder = dirname(path);
   if (basename(path) !== "sock" || !basename(folder).startsWith(SHORT_FOLDER_PREFIX)) return;
-  const found = await lstat(folder).catch(expecting("ENOENT", null));
+  const found = await lstat(folder).catch(recoverFrom("ENOENT", null));
   if (found === null || !found.isDirectory() || found.uid !== process.getuid?.()) return;
   await rm(path, { force: true });
   // A folder that is not empty holds something else, and stays.

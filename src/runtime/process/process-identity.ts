@@ -1,7 +1,7 @@
 // Identifies a process by its pid and start time, because a pid alone is reused.
 
 import { readdir } from "node:fs/promises";
-import { expecting, isSystemError, MountaineerError, systemErrorCode } from "../errors.ts";
+import { isSystemError, MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
 import type { Clock } from "../time/clock.ts";
 import { processStartDarwin } from "./process-identity-darwin.ts";
 import { processStartLinux, stateLinux } from "./process-identity-linux.ts";
@@ -83,7 +83,7 @@ const AT_REST = "TtXZ";
 
 /** Whether all threads of the process are stopped or dead. True if there is no /proc, or no such process. */
 export async function isAtRest(pid: number): Promise<boolean> {
-  const threads = await readdir(`/proc/${pid}/task`).catch(expecting(isSystemError, []));
+  const threads = await readdir(`/proc/${pid}/task`).catch(recoverFrom(isSystemError, []));
   const states = await Promise.all(threads.map((thread) => stateLinux(`/proc/${pid}/task/${thread}/stat`)));
   // null counts as running: a thread that has just ended may have started another one.
   return states.every((state) => state !== null && AT_REST.includes(state));
@@ -120,7 +120,9 @@ export async function readProcesses<T>(
   read: (pid: string) => Promise<T | null>,
   processes = "/proc",
 ): Promise<readonly T[]> {
-  const pids = (await readdir(processes).catch(expecting("ENOENT", []))).filter((name) => /^\d+$/.test(name));
+  const pids = (await readdir(processes).catch(recoverFrom("ENOENT", []))).filter((name) =>
+    /^\d+$/.test(name),
+  );
   const found: T[] = [];
   for (let index = 0; index < pids.length; index += AT_ONCE) {
     const some = await Promise.all(pids.slice(index, index + AT_ONCE).map(read));

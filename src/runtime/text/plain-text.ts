@@ -1,5 +1,5 @@
 // Text for a terminal: escapes, width in columns, wrapping, and short phrases.
-import { replaceUnseen } from "./unseen-characters.ts";
+import { replaceInvisible } from "./invisible-characters.ts";
 
 // C0, DEL and C1 characters control terminals; line and paragraph separators break lines.
 const CONTROLS =
@@ -10,8 +10,8 @@ const WIDE =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 
 /** The text on one line, with control characters and invisible characters escaped: `\x1b`, `\u{202e}`. */
-export function harmless(text: string): string {
-  return replaceUnseen(text, spelledOut).replace(CONTROLS, spelledOut);
+export function printable(text: string): string {
+  return replaceInvisible(text, spelledOut).replace(CONTROLS, spelledOut);
 }
 
 /** The escape of a character: `\x1b`, `\u{202e}`; a space for a line break or tab. */
@@ -25,7 +25,7 @@ export function spelledOut(character: string): string {
 const UNSEEN_IN_JSON = /[\u007f-\u009f\u2028\u2029\ufff9-\ufffb\p{Default_Ignorable_Code_Point}]/gu;
 
 /** The JSON text with the same meaning, and with control and invisible characters as `\uXXXX`. */
-export function harmlessJson(json: string): string {
+export function printableJson(json: string): string {
   return json.replace(UNSEEN_IN_JSON, unicodeEscape);
 }
 
@@ -34,7 +34,7 @@ export function unicodeEscape(character: string): string {
   return character.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** The width in a terminal, in columns, of a text that `harmless` has escaped. */
+/** The width in a terminal, in columns, of a text that `printable` has escaped. */
 export function columns(text: string): number {
   let sum = 0;
   for (const character of text) {
@@ -46,7 +46,7 @@ export function columns(text: string): number {
 
 /**
  * Returns as much of the beginning of `text` as fits into `width` columns. `text` must have been escaped by
- * `harmless`.
+ * `printable`.
  */
 export function firstColumns(text: string, width: number): string {
   return fittingCharacters([...text], width).join("");
@@ -72,11 +72,11 @@ export function padded(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - columns(text)));
 }
 
-/** Stands for a space in a text that `harmless` has escaped: no such text contains it. */
+/** Stands for a space in a text that `printable` has escaped: no such text contains it. */
 const GLUE = "\0";
 
 /** The text with its spaces replaced, so that `wrapped` keeps it on one line. */
-export function glued(text: string): string {
+export function nonBreaking(text: string): string {
   return text.replaceAll(" ", GLUE);
 }
 
@@ -101,7 +101,7 @@ export function wrapped(text: string, width: number): string[] {
 /** Quotes the word for a POSIX shell if necessary. */
 export function shellWord(word: string): string {
   // Characters that nobody sees would be lost on the way through a terminal.
-  if (harmless(word) !== word)
+  if (printable(word) !== word)
     return `"$(printf '${[...new TextEncoder().encode(word)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("")}')"`;
   return /^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
@@ -142,24 +142,24 @@ export function bytesText(bytes: number): string {
 }
 
 /** "1 share", "2 shares". */
-export function counted(count: number, noun: string): string {
+export function pluralize(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** "1 share", "2 backends" or "1 share, 2 backends"; null: neither. */
 export function sharesAndBackends(shares: number, backends: number): string | null {
   const parts = [
-    ...(shares > 0 ? [counted(shares, "share")] : []),
-    ...(backends > 0 ? [counted(backends, "backend")] : []),
+    ...(shares > 0 ? [pluralize(shares, "share")] : []),
+    ...(backends > 0 ? [pluralize(backends, "backend")] : []),
   ];
   return parts.length === 0 ? null : parts.join(", ");
 }
 
-/** Escapes like `harmless`, but keeps line breaks and tabs. */
-export function harmlessLines(text: string): string {
+/** Escapes like `printable`, but keeps line breaks and tabs. */
+export function printableLines(text: string): string {
   return text
     .split("\n")
-    .map((line) => line.replace(/\r$/, "").split("\t").map(harmless).join("\t"))
+    .map((line) => line.replace(/\r$/, "").split("\t").map(printable).join("\t"))
     .join("\n");
 }
 

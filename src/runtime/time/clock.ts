@@ -21,7 +21,7 @@ export interface Clock {
  * A timer that fires later than this was held up by this process's own work, or by sleep. Meanwhile nothing was read, so an
  * answer may be there: the timer then waits for as long again, for its delay at most.
  */
-const HELD_UP_MS = 500;
+const DELAYED_MS = 500;
 
 /** The machine's own clock. Its timers keep the process alive. */
 export const systemClock: Clock = {
@@ -31,7 +31,7 @@ export const systemClock: Clock = {
     const dueMs = performance.now() + delayMs;
     let timeout = setTimeout(() => {
       const lateMs = performance.now() - dueMs;
-      if (lateMs <= HELD_UP_MS) callback();
+      if (lateMs <= DELAYED_MS) callback();
       else timeout = setTimeout(callback, Math.min(lateMs, delayMs));
     }, delayMs);
     return { [Symbol.dispose]: () => clearTimeout(timeout) };
@@ -48,7 +48,7 @@ export const systemClock: Clock = {
 };
 
 /** Waits for `work`, for `limitMs` at most. True if `work` resolved in that time; rejects if it rejected. */
-export async function settledWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<boolean> {
+export async function settlesWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<boolean> {
   const limit = Promise.withResolvers<boolean>();
   const timer = clock.setTimer(limitMs, () => limit.resolve(false));
   try {
@@ -60,7 +60,7 @@ export async function settledWithin(clock: Clock, limitMs: number, work: Promise
 
 /** The result of `work`; null if it does not settle within `limitMs`. Rejects as `work` does in that time. */
 export async function resultWithin<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T | null> {
-  return (await settledWithin(clock, limitMs, work)) ? work : null;
+  return (await settlesWithin(clock, limitMs, work)) ? work : null;
 }
 
 /** ISO 8601 UTC, the format of times in state, status and logs. */

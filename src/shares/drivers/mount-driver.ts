@@ -49,9 +49,9 @@ export interface FoundMount {
    * The port of 127.0.0.1 that the mount talks to, usually the carrier's; null or absent: it talks to its
    * host.
    */
-  readonly carriedPort?: number | null;
+  readonly relayPort?: number | null;
   /** True: the mount talks to the carrier, but was not made to be moved to another route. */
-  readonly pinned?: boolean;
+  readonly guarded?: boolean;
   /** Id of the server whose write cache the mount uses; null or absent: unknown. */
   readonly server?: string | null;
   /** Made with other options, or by an older program, than a mount would be made with now. */
@@ -63,13 +63,13 @@ export interface FoundMount {
 }
 
 /** The carrier's port that a mount talks to instead of its host. */
-export interface Through {
+export interface RelayAddress {
   /** A port of 127.0.0.1. */
   readonly port: number;
   /** How long the carrier may leave a request without an answer. */
   readonly patienceMs: number;
   /** The carrier may only hold back what the mount sends, and never moves the mount to another route. */
-  readonly pinned?: boolean;
+  readonly guarded?: boolean;
 }
 
 /**
@@ -80,7 +80,7 @@ interface CarryAbility {
   /** The port in the system's own settings for this share; null or absent: any port. */
   readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
   /** Why this share cannot be carried on this machine, and what to do; null: it can. Never rejects. */
-  readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
+  readonly refusal?: (share: ShareSpec) => Promise<MissingRequirement | null>;
   /**
    * The account for the share in the system's own settings (fstab). null: the settings name none, or this
    * user cannot read it; then the configured account applies.
@@ -88,7 +88,7 @@ interface CarryAbility {
   readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
 }
 
-export interface Lacking {
+export interface MissingRequirement {
   readonly text: string;
   readonly hint: string;
 }
@@ -133,7 +133,7 @@ export interface SetAsideFolder {
 }
 
 /** Files that programs wrote for one server and that are not on that server yet. */
-export interface WaitingUnsent {
+export interface UnsentForServer {
   /** The server's id. */
   readonly server: string;
   /** Where the server was last seen, `//HOST/SHARE`; null: unknown. */
@@ -170,13 +170,13 @@ export interface MountDriver {
    * is missing, or one route works. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier
    * reading, not older than this, may be reused.
    */
-  unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
+  missingRequirement(share?: ShareSpec, notBeforeMs?: number): Promise<MissingRequirement | null>;
   /** What the installed mounting program costs that a better one does not; null or absent: nothing is known. */
-  advice?(): Lacking | null;
+  advice?(): MissingRequirement | null;
   /** Finds all mounts of this share, and any other mount at the share's mount path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
   /** Absent: the driver's mounts cannot be carried. */
-  readonly carries?: CarryAbility;
+  readonly relaying?: CarryAbility;
   /**
    * The driver keeps unsent files when a mount ends, separately for each server. It mounts only through the
    * carrier, which passes nothing on to a server that is not proved. Absent: a mount's unsent files are lost
@@ -193,7 +193,7 @@ export interface MountDriver {
     share: ShareSpec,
     route: RouteName,
     limits: StepLimits,
-    through?: Through | null,
+    through?: RelayAddress | null,
     server?: string,
   ): Promise<MountOutcome>;
   /** `ok`: the mount is gone from the mount table, and its process has ended. */
@@ -212,7 +212,7 @@ export interface MountDriver {
    * Unsent files of the share that wait for another server than the mounted one; `withInUse` adds the files for the
    * mounted one. Cheap enough for every look; never rejects.
    */
-  waiting?(share: ShareSpec, withInUse?: boolean): Promise<readonly WaitingUnsent[]>;
+  unsentForOthers?(share: ShareSpec, withInUse?: boolean): Promise<readonly UnsentForServer[]>;
   /**
    * Carries out a person's decision about the files that wait for `server`. Rejects with `usage` if that is
    * not possible.

@@ -3,7 +3,7 @@
 import { whenAborted } from "../../runtime/abort.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { Look, Prober } from "../prober/prober.ts";
+import type { MountCheck, Prober } from "../prober/prober.ts";
 import type { FoundMount, MountFailure, MountOutcome, UnmountOutcome } from "./mount-driver.ts";
 
 /**
@@ -47,20 +47,20 @@ export function orHanging(
   { id }: Pick<FoundMount, "id">,
   outcome: UnmountOutcome,
 ): UnmountOutcome {
-  const isHanging = !outcome.ok && outcome.reason === "busy" && prober.lastLook(id).state === "pending";
+  const isHanging = !outcome.ok && outcome.reason === "busy" && prober.lastCheck(id).state === "pending";
   return isHanging ? { ...outcome, text: "the mount does not answer, --force unmounts it" } : outcome;
 }
 
 type NewMount = Pick<FoundMount, "id" | "path">;
 
 /** Looks at a new mount; the look may take `waitMs`. null: the step was cancelled. */
-export function lookAtNewMount(
+export function checkNewMount(
   prober: Prober,
   { id, path }: NewMount,
   waitMs: number,
   signal: AbortSignal,
-): Promise<Look | null> {
-  return Promise.race([prober.look(id, path, waitMs), whenAborted(signal).then(() => null)]);
+): Promise<MountCheck | null> {
+  return Promise.race([prober.checkMount(id, path, waitMs), whenAborted(signal).then(() => null)]);
 }
 
 interface ListingLimits {
@@ -80,9 +80,9 @@ export async function whyNotListed(
   mount: NewMount,
   { untilMs, signal, tolerated = [] }: ListingLimits,
 ): Promise<Failed | null> {
-  const look = await lookAtNewMount(prober, mount, untilMs - clock.monotonicMs(), signal);
-  if (look === null) return failed("other", "cancelled");
-  if (look.state !== "answered") return failed("timed_out", "the share did not list in time");
-  if (look.errno === null || tolerated.includes(look.errno)) return null;
-  return failed("other", `the share does not list (${look.errno})`);
+  const check = await checkNewMount(prober, mount, untilMs - clock.monotonicMs(), signal);
+  if (check === null) return failed("other", "cancelled");
+  if (check.state !== "answered") return failed("timed_out", "the share did not list in time");
+  if (check.errno === null || tolerated.includes(check.errno)) return null;
+  return failed("other", `the share does not list (${check.errno})`);
 }

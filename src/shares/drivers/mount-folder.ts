@@ -2,14 +2,14 @@
 // it before the mount are set aside: the mount would hide them, and nothing would send them to the server.
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { errorText, expecting, isSystemError, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, isSystemError, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { list, nullable, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type Failed, failed, failedBy } from "./mount-failure.ts";
-import { type SharePlace, writeUnlessFull } from "./share-files.ts";
+import { type ShareLocation, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
   /**
@@ -39,13 +39,13 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
    * Picks a folder to set files aside in, and notes it before it exists: after a crash, the note still tells
    * where the files went.
    */
-  const newPlace = async (place: SharePlace): Promise<string> => {
+  const newPlace = async (place: ShareLocation): Promise<string> => {
     const folder = await unusedPlace(place.mountPath, clock.wallMs());
     const before = await notes.read(place);
     await notes.write(place, { aside: [...(await stillHolding(before.aside)), folder] });
     return folder;
   };
-  const setAsideWhole = async (place: SharePlace): Promise<void> => {
+  const setAsideWhole = async (place: ShareLocation): Promise<void> => {
     const folder = await newPlace(place);
     await rename(place.mountPath, folder);
     await chmod(folder, 0o700);
@@ -57,7 +57,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
      * Makes sure that an empty folder is at the mount path. Call it just before mounting, and only when nothing is
      * mounted there. After a failure remove nothing: what is at the path was not made by Mountaineer.
      */
-    async ensure(place: SharePlace): Promise<MountFolder> {
+    async ensure(place: ShareLocation): Promise<MountFolder> {
       const { mountPath } = place;
       try {
         await ensureFolder(dirname(mountPath), 0o755);
@@ -73,7 +73,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       }
     },
     /** Sets aside files that were written just before the mount. Call it once the share is mounted. Never rejects. */
-    async uncover(place: SharePlace, bare: FileHandle): Promise<void> {
+    async uncover(place: ShareLocation, bare: FileHandle): Promise<void> {
       const below = `/proc/self/fd/${bare.fd}`;
       try {
         const names = await readdir(below);
@@ -96,7 +96,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
      * somebody else made. Does nothing while something is mounted on the folder, or while the disk is full.
      * Never rejects.
      */
-    async clear(place: SharePlace, isShares: boolean): Promise<void> {
+    async clear(place: ShareLocation, isShares: boolean): Promise<void> {
       try {
         const { path, identity } = await notes.read(place);
         if (path !== place.mountPath && !isShares) return;
@@ -126,11 +126,11 @@ function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
   const forget = (shareName: string): void => void listed.delete(shareName);
   return {
     forget,
-    added({ shareName }: SharePlace, folder: string, entries: number): void {
+    added({ shareName }: ShareLocation, folder: string, entries: number): void {
       forget(shareName);
       logger.warn("files set aside", { share: shareName, folder, entries });
     },
-    async list(place: Pick<SharePlace, "shareName" | "files">): Promise<readonly string[]> {
+    async list(place: Pick<ShareLocation, "shareName" | "files">): Promise<readonly string[]> {
       const { shareName, files } = place;
       const before = listed.get(shareName);
       const nowMs = clock.monotonicMs();
@@ -156,7 +156,7 @@ type FolderNotes = ReturnType<typeof createFolderNotes>;
  * noted.
  */
 function createFolderNotes() {
-  type Noted = Pick<SharePlace, "shareName" | "files">;
+  type Noted = Pick<ShareLocation, "shareName" | "files">;
   const known = new Map<string, FolderNote>();
   const learn = async ({ shareName, files }: Noted): Promise<FolderNote> => {
     const found = parseFolderNote(await readIfPresent(files.mountFolder));
@@ -171,7 +171,7 @@ function createFolderNotes() {
     read,
     /** Reads the notes again, because another daemon or module may have added to them. */
     learn,
-    async write(place: SharePlace, change: Partial<FolderNote>): Promise<void> {
+    async write(place: ShareLocation, change: Partial<FolderNote>): Promise<void> {
       const before = await read(place);
       const now = await learn(place);
       const ofOthers = now.aside.filter((folder) => !before.aside.includes(folder));
@@ -180,14 +180,14 @@ function createFolderNotes() {
       // On a full disk the note stays in this process's memory.
       await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);
     },
-    async isOurs(place: SharePlace): Promise<boolean> {
+    async isOurs(place: ShareLocation): Promise<boolean> {
       const { identity } = await read(place);
       return identity !== null && identity === (await identityOf(place.mountPath));
     },
   };
 }
 
-async function reuse(notes: FolderNotes, place: SharePlace): Promise<MountFolder> {
+async function reuse(notes: FolderNotes, place: ShareLocation): Promise<MountFolder> {
   const { mountPath } = place;
   await notes.write(place, { path: mountPath, identity: await identityOf(mountPath) });
   return { ok: true, bare: await open(mountPath, "r") };
@@ -197,14 +197,14 @@ async function reuse(notes: FolderNotes, place: SharePlace): Promise<MountFolder
  * Makes the folder under a hidden name, notes it, and moves it to the mount path; null: the path is taken. Programs
  * can write into the folder only at the mount path, so its note is always older than its content.
  */
-async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFolder | null> {
+async function placeNew(notes: FolderNotes, place: ShareLocation): Promise<MountFolder | null> {
   const { mountPath } = place;
   // The name is always the same, so that the next attempt finds and removes a folder that a crash has left.
   const hidden = join(dirname(mountPath), `.${shortened(basename(mountPath))}.mountaineer-new`);
   await rmdir(hidden).catch(() => {});
   await mkdir(hidden, { mode: MODE });
   await notes.write(place, { path: mountPath, identity: await identityOf(hidden) });
-  const isTaken = expecting(["ENOTEMPTY", "EEXIST", "ENOTDIR"], false);
+  const isTaken = recoverFrom(["ENOTEMPTY", "EEXIST", "ENOTDIR"], false);
   const isPlaced = await rename(hidden, mountPath).then(() => true, isTaken);
   return isPlaced ? { ok: true, bare: await open(mountPath, "r") } : null;
 }
@@ -215,8 +215,8 @@ async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFol
  */
 async function makeWay(
   notes: FolderNotes,
-  place: SharePlace,
-  setAsideWhole: (place: SharePlace) => Promise<void>,
+  place: ShareLocation,
+  setAsideWhole: (place: ShareLocation) => Promise<void>,
 ): Promise<MountFolder | null> {
   const { mountPath } = place;
   // An empty folder of ours is reused: a full disk may have no room for a new one.
@@ -241,16 +241,16 @@ async function makeWay(
 }
 
 async function stillHolding(folders: readonly string[]): Promise<readonly string[]> {
-  const held = await Promise.all(
+  const hasEntries = await Promise.all(
     folders.map(async (folder) => {
       // A folder that cannot be read may hold something.
       const names = await readdir(folder)
-        .catch(expecting("ENOENT", []))
-        .catch(expecting(isSystemError, null));
+        .catch(recoverFrom("ENOENT", []))
+        .catch(recoverFrom(isSystemError, null));
       return names?.length !== 0;
     }),
   );
-  return folders.filter((_, index) => held[index]);
+  return folders.filter((_, index) => hasEntries[index]);
 }
 
 /** Whether the disk may be too full to make the folder again once it is removed. */
@@ -278,7 +278,7 @@ function shortened(name: string): string {
 }
 
 async function identityOf(path: string): Promise<string | null> {
-  const found = await lstat(path, { bigint: true }).catch(expecting("ENOENT", null));
+  const found = await lstat(path, { bigint: true }).catch(recoverFrom("ENOENT", null));
   if (found === null) return null;
   const { dev, ino, birthtimeNs } = found;
   // Inode numbers are reused, and some devices get another number at each start of the machine; birth times stay.

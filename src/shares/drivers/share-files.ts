@@ -2,7 +2,7 @@
 
 import { open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expecting, systemErrorCode } from "../../runtime/errors.ts";
+import { recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -26,7 +26,7 @@ export interface ShareFiles {
 }
 
 /** Where a share is mounted, and where its files are kept. */
-export interface SharePlace<Files extends ShareFiles = ShareFiles> {
+export interface ShareLocation<Files extends ShareFiles = ShareFiles> {
   readonly shareName: string;
   readonly files: Files;
   /** The path as the mount table spells it. */
@@ -44,9 +44,9 @@ export const FIRST_SERVER = "first";
  * null: not known.
  */
 export const foldingShape = object({ case: nullable(flag), form: nullable(flag) });
-export type Folding = Readonly<TypeOf<typeof foldingShape>>;
+export type CaseFolding = Readonly<TypeOf<typeof foldingShape>>;
 
-export const UNKNOWN_FOLDING: Folding = { case: null, form: null };
+export const UNKNOWN_CASE_FOLDING: CaseFolding = { case: null, form: null };
 
 /** Maximum length of a folder's name, bytes: with a suffix, any file system accepts it. */
 const NAME_AT_MOST = 180;
@@ -133,7 +133,7 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
 
 /** Writes a non-essential file if its content has changed; a full disk is no error. */
 export async function writeUnlessFull(path: string, content: string): Promise<void> {
-  await writeIfChanged(path, content).catch(expecting(isDiskFull));
+  await writeIfChanged(path, content).catch(recoverFrom(isDiskFull));
 }
 
 /** Whether there is no room left, on the disk or for this user. */

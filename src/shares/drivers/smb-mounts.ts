@@ -106,7 +106,7 @@ function portOf(entry: MountEntry, source: SmbSource): number {
  * Wraps a driver so that unmounting a mount of GVfs only ends Mountaineer's use of it: the mount and its open files
  * stay. From then on, `find` leaves this mount out unless the share has another mount.
  */
-export function leavingGvfsAlone(driver: MountDriver): MountDriver {
+export function withoutGvfs(driver: MountDriver): MountDriver {
   const letGo = new Set<string>();
   return {
     ...driver,

@@ -1,30 +1,35 @@
 // One look at a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has its own
 // deadline. If the host is certainly gone, the look does not wait for the mount.
 import { PROVED_NETWORKS } from "../../config/values/names.ts";
-import { settledWithin } from "../../runtime/time/clock.ts";
-import type { CarriedState } from "../drivers/carriage.ts";
-import type { FoundMount, Lacking } from "../drivers/mount-driver.ts";
-import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
-import type { LaneState } from "../policy/lane-state.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
+import type { FoundMount, MissingRequirement } from "../drivers/mount-driver.ts";
+import type { RelayedState } from "../drivers/relay-contract.ts";
+import { SILENT_CHECK_MS } from "../policy/decide-routes.ts";
+import type { ReconcileState } from "../policy/reconcile-state.ts";
 import type {
-  CarrySeen,
-  OpenFilesSeen,
+  OpenFilesObservation,
+  RelayEligibility,
+  RouteObservation,
   RouteProbe,
-  RouteSeen,
-  ShareSeen,
-  StepSeen,
-} from "../policy/share-seen.ts";
-import type { Look } from "../prober/prober.ts";
+  ShareObservation,
+  StepObservation,
+} from "../policy/share-observation.ts";
+import type { MountCheck } from "../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import {
-  carriedIfProved,
-  isCarriedPort,
   isMovable,
+  isRelayPort,
   isRerouted,
-  observeCarry,
-  withCarried,
-} from "./observe-carried.ts";
-import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.ts";
+  observeEligibility,
+  relayedIfProved,
+  withRelay,
+} from "./observe-relayed.ts";
+import type {
+  ConfiguredShare,
+  CycleObserveServices,
+  ObserveServices,
+  ProbeTimeouts,
+} from "./share-subject.ts";
 
 const FOLDER_LOOK_MS = 1000;
 /** Limit for a look-up of open files, ms; a later answer counts as "files may be open". */
@@ -42,44 +47,50 @@ const ABLE_AGAIN_MS = 10_000;
  * hosts and mounts.
  */
 export async function observe(
-  tools: ObserveTools,
-  subject: Subject,
+  tools: CycleObserveServices,
+  subject: ConfiguredShare,
   asOfMs: number,
-  state: LaneState,
-  openFiles: OpenFilesSeen | null,
-): Promise<ShareSeen> {
+  state: ReconcileState,
+  openFiles: OpenFilesObservation | null,
+): Promise<ShareObservation> {
   const { clock, hurried = {} } = tools;
   const { spec, driver } = subject;
-  await tools.carriage?.ready();
-  const away = await awayFrom(tools, subject, asOfMs);
-  const [tb, fallback, { ours, lookUnderWay, twins, taken, link }] = await Promise.all([
-    probeRoute(tools, subject, "tb", asOfMs, hurried, away),
-    probeRoute(tools, subject, "fallback", asOfMs, hurried, away),
+  await tools.relay?.ready();
+  const offNetwork = await awayFrom(tools, subject, asOfMs);
+  const [tb, fallback, { ours, lookUnderWay, twins: duplicates, taken: occupant, link }] = await Promise.all([
+    probeRoute(tools, subject, "tb", asOfMs, hurried, offNetwork),
+    probeRoute(tools, subject, "fallback", asOfMs, hurried, offNetwork),
     findMounts(tools, subject, asOfMs),
   ]);
   const configured = { tb, fallback };
   const hardware = await hardwareOf(tools, configured);
   const through = ours?.former === true ? null : carriedNow(tools, subject, ours);
-  const routes = away === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
+  const routes =
+    offNetwork === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
   // Whether a silent host counts as gone depends on the carrier's newest answer from the host, so the carrier's
   // counters are read now.
-  if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
+  if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.relay?.recount();
   const found =
     ours === null
       ? null
-      : withCarried(tools, subject, configured, {
+      : withRelay(tools, subject, configured, {
           found: ours,
-          look: await chooseLook(tools, ours, lookUnderWay, routes, Object.keys(hurried).length > 0),
+          check: await chooseLook(tools, ours, lookUnderWay, routes, Object.keys(hurried).length > 0),
         });
-  const carry = await observeCarry(tools, subject, { routes, configured, away }, found);
-  const mount = carriedIfProved(found, carry, configured);
-  const networks = await provedNetworks(tools, subject, configured, carry);
+  const relayEligibility = await observeEligibility(
+    tools,
+    subject,
+    { routes, configured, offNetwork },
+    found,
+  );
+  const mount = relayedIfProved(found, relayEligibility, configured);
+  const networks = await provedNetworks(tools, subject, configured, relayEligibility);
   const serves = ours !== null && ours.route !== null;
-  const ableSinceMs = (mount?.carried ?? null) === null ? undefined : clock.monotonicMs() - ABLE_AGAIN_MS;
-  const [driverProblem, waiting, setAside, refusedUploads, unsent, linkBlocked] = await Promise.all([
-    serves ? findDriverProblem(tools, subject, ableSinceMs) : driver.unavailable(spec),
-    driver.waiting?.(spec) ?? [],
+  const ableSinceMs = (mount?.relayed ?? null) === null ? undefined : clock.monotonicMs() - ABLE_AGAIN_MS;
+  const [driverProblem, unsentForOthers, setAside, refusedUploads, unsent, linkBlocked] = await Promise.all([
+    serves ? findDriverProblem(tools, subject, ableSinceMs) : driver.missingRequirement(spec),
+    driver.unsentForOthers?.(spec) ?? [],
     driver.setAside?.(spec) ?? [],
     driver.refusedUploads?.(spec) ?? [],
     state.unsentWatched ? driver.unsent(spec) : null,
@@ -90,62 +101,66 @@ export async function observe(
     wallMs: clock.wallMs(),
     routes,
     configured,
-    away,
+    offNetwork,
     hardware,
     networks,
     mount,
-    twins,
-    taken,
+    duplicates,
+    occupant,
     driverProblem,
-    oneAddress: oneAddress(spec, routes),
+    sharedAddress: oneAddress(spec, routes),
     openFiles,
-    carry,
+    relayEligibility,
     unsent,
     setAside,
-    waiting,
+    unsentForOthers,
     refusedUploads,
     linkBlocked,
-    logon: tools.logon?.() ?? null,
+    login: tools.logon?.() ?? null,
     lastStep: null,
   };
 }
 
 /** The observation after a step: the mount table is read again, but no host is probed. */
 export async function observeAfterStep(
-  tools: LookTools,
-  subject: Subject,
-  before: ShareSeen,
-  lastStep: StepSeen,
-): Promise<ShareSeen> {
+  tools: ObserveServices,
+  subject: ConfiguredShare,
+  before: ShareObservation,
+  lastStep: StepObservation,
+): Promise<ShareObservation> {
   const { clock, prober } = tools;
   const { spec, driver } = subject;
   const { configured } = before;
-  const { ours, twins, taken } = choose(tools, subject, await driver.find(spec, clock.monotonicMs()));
+  const {
+    ours,
+    twins: duplicates,
+    taken: occupant,
+  } = choose(tools, subject, await driver.find(spec, clock.monotonicMs()));
   // Without a mount, the configured routes apply, and the files that wait for a server are listed again.
   const now =
     ours === null
-      ? { mount: null, waiting: (await driver.waiting?.(spec)) ?? [], routes: configured }
-      : { mount: withCarried(tools, subject, configured, { found: ours, look: prober.lastLook(ours.id) }) };
+      ? { mount: null, unsentForOthers: (await driver.unsentForOthers?.(spec)) ?? [], routes: configured }
+      : { mount: withRelay(tools, subject, configured, { found: ours, check: prober.lastCheck(ours.id) }) };
   const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
-  return { ...before, ...now, atMs, wallMs, twins, taken, logon: tools.logon?.() ?? null, lastStep };
+  return { ...before, ...now, atMs, wallMs, duplicates, occupant, login: tools.logon?.() ?? null, lastStep };
 }
 
 /** Returns why the driver could not mount the share; null if it could, or did not answer in time. */
 export async function findDriverProblem(
-  { clock }: Pick<LookTools, "clock">,
-  { spec, driver }: Subject,
+  { clock }: Pick<ObserveServices, "clock">,
+  { spec, driver }: ConfiguredShare,
   notBeforeMs?: number,
-): Promise<Lacking | null> {
-  const asked = driver.unavailable(spec, notBeforeMs);
-  return (await settledWithin(clock, ABLE_MS, asked)) ? asked : null;
+): Promise<MissingRequirement | null> {
+  const asked = driver.missingRequirement(spec, notBeforeMs);
+  return (await settlesWithin(clock, ABLE_MS, asked)) ? asked : null;
 }
 
 /** Looks up open and unsent files of a mount. A check that fails or is late gives the state `unknown`. */
 export async function observeOpenFiles(
-  { clock, prober, programs }: LookTools,
-  { spec, driver }: Subject,
+  { clock, prober, programs }: ObserveServices,
+  { spec, driver }: ConfiguredShare,
   mount: FoundMount,
-): Promise<OpenFilesSeen> {
+): Promise<OpenFilesObservation> {
   const atMs = clock.monotonicMs();
   const own = await driver.ownProcesses(spec, mount);
   const [answers, unsent] = await Promise.all([
@@ -165,17 +180,17 @@ export async function observeOpenFiles(
   return { atMs, state, holders: answer.files, unsent, text: null };
 }
 
-function carriedNow({ carriage }: LookTools, { spec }: Subject, mount: FoundMount | null) {
-  return mount !== null && isCarriedPort(mount) ? (carriage?.of(spec.name) ?? null) : null;
+function carriedNow({ relay }: ObserveServices, { spec }: ConfiguredShare, mount: FoundMount | null) {
+  return mount !== null && isRelayPort(mount) ? (relay?.of(spec.name) ?? null) : null;
 }
 
 /** Finds the share's mounts, and begins looks at the mount and the link in one message to the prober. */
-async function findMounts(tools: ObserveTools, subject: Subject, asOfMs: number) {
+async function findMounts(tools: CycleObserveServices, subject: ConfiguredShare, asOfMs: number) {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
   // If an answer is overdue, updates the carrier's counters first. Usually the answer has arrived by now, and the
   // mount can be looked at.
-  if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.carriage?.recount();
+  if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.relay?.recount();
   return {
     ...chosen,
     lookUnderWay: ours === null ? null : startLook(tools, subject, ours),
@@ -187,12 +202,12 @@ async function findMounts(tools: ObserveTools, subject: Subject, asOfMs: number)
  * Chooses the mount that the rules manage: if a share is mounted twice, the mount at our path, or else one
  * that is alive.
  */
-function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]) {
+function choose({ prober }: ObserveServices, { spec }: ConfiguredShare, found: readonly FoundMount[]) {
   const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
   const same = found.filter((mount) => mount.sameShare || (mount === atOurPath && mount.madeByDriver));
   const isLive = ({ id }: FoundMount): boolean => {
-    const look = prober.lastLook(id);
-    return look.state === "answered" && look.errno === null;
+    const check = prober.lastCheck(id);
+    return check.state === "answered" && check.errno === null;
   };
   const ours = same.find((mount) => mount === atOurPath) ?? same.find(isLive) ?? same[0] ?? null;
   return {
@@ -202,20 +217,24 @@ function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundM
   };
 }
 
-function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promise<Look> | null {
+function startLook(
+  tools: ObserveServices,
+  subject: ConfiguredShare,
+  mount: FoundMount,
+): Promise<MountCheck> | null {
   const { clock, prober } = tools;
   // A look proves nothing while a carried mount waits for a route, or for an overdue answer.
-  if (isCarriedPort(mount)) {
+  if (isRelayPort(mount)) {
     const state = carriedNow(tools, subject, mount);
     const isOverdue = isMovable(tools, mount) && state !== null && state.unansweredSinceMs !== null;
     if (state === null || state.phase !== "carrying" || isOverdue) return null;
   }
-  const last = prober.lastLook(mount.id);
+  const last = prober.lastCheck(mount.id);
   const proved = last.state === "answered" && last.errno === null;
   const nowMs = clock.monotonicMs();
   if (proved && nowMs - last.finishedAtMs < subject.driver.cacheMs) return null;
   const waitedMs = last.state === "pending" ? nowMs - last.startedAtMs : 0;
-  return prober.look(mount.id, mount.path, Math.max(0, SILENT_LOOK_MS - waitedMs));
+  return prober.checkMount(mount.id, mount.path, Math.max(0, SILENT_CHECK_MS - waitedMs));
 }
 
 /**
@@ -224,40 +243,43 @@ function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promi
  * again.
  */
 async function chooseLook(
-  { prober, rememberedPort }: LookTools,
+  { prober, rememberedPort }: ObserveServices,
   mount: FoundMount,
-  underWay: Promise<Look> | null,
-  routes: ShareSeen["routes"],
+  underWay: Promise<MountCheck> | null,
+  routes: ShareObservation["routes"],
   isAskedAgain: boolean,
-): Promise<Look> {
+): Promise<MountCheck> {
   const verdict = mount.route === null ? null : routes[mount.route].probe.verdict;
   const mayGoOn =
     verdict === "gone" || (verdict === "silent" && (isMovable({ rememberedPort }, mount) || !isAskedAgain));
-  return underWay === null || mayGoOn ? prober.lastLook(mount.id) : await underWay;
+  return underWay === null || mayGoOn ? prober.lastCheck(mount.id) : await underWay;
 }
 
 /** The hardware addresses of hosts that answer on a link of this machine. */
-async function hardwareOf({ place }: LookTools, routes: ShareSeen["routes"]): Promise<readonly string[]> {
+async function hardwareOf(
+  { location }: ObserveServices,
+  routes: ShareObservation["routes"],
+): Promise<readonly string[]> {
   const addresses = ROUTE_NAMES.flatMap((route) => {
     const { verdict, address, interfaceName } = routes[route].probe;
     return verdict === "answers" && interfaceName !== null ? (address ?? []) : [];
   });
-  const macs = addresses.map(async (address) => [(await place?.macOf(address)) ?? null, address] as const);
+  const macs = addresses.map(async (address) => [(await location?.macOf(address)) ?? null, address] as const);
   return (await Promise.all(macs)).flatMap(([mac, address]) => (mac === null ? [] : `${mac}@${address}`));
 }
 
 /** The networks of the routes that are proved, `MARK@HOST`, if `only_on` asks for them. */
 async function provedNetworks(
-  { place, networks }: LookTools,
-  { spec, policy }: Subject,
-  routes: ShareSeen["routes"],
-  carry: CarrySeen | null,
+  { location, networks }: ObserveServices,
+  { spec, policy }: ConfiguredShare,
+  routes: ShareObservation["routes"],
+  carry: RelayEligibility | null,
 ): Promise<readonly string[]> {
   if (policy.onlyOn?.includes(PROVED_NETWORKS) !== true) return [];
   const found = ROUTE_NAMES.map(async (route) => {
     const { verdict, address } = routes[route].probe;
-    const isProved = verdict === "answers" && carry?.trust.proved[route] === true;
-    const mark = isProved && address !== null ? await place?.networkOf(address, networks?.() ?? []) : null;
+    const isProved = verdict === "answers" && carry?.identity.proved[route] === true;
+    const mark = isProved && address !== null ? await location?.networkOf(address, networks?.() ?? []) : null;
     return mark == null ? [] : `${mark}@${spec.routes[route].host}`;
   });
   return (await Promise.all(found)).flat();
@@ -265,31 +287,31 @@ async function provedNetworks(
 
 /** Returns why the hosts may not be asked from this network; null if they may be asked. */
 async function awayFrom(
-  { place, carriage, networks }: LookTools,
-  { spec }: Subject,
+  { location, relay, networks }: ObserveServices,
+  { spec }: ConfiguredShare,
   asOfMs: number,
 ): Promise<string | null> {
   const hosts = ROUTE_NAMES.flatMap((route) => spec.routes[route].host ?? []);
-  const inUse = carriage?.of(spec.name)?.endpoint.address ?? "";
-  return (await place?.awayFrom(networks?.() ?? [], [...hosts, inUse], asOfMs)) ?? null;
+  const inUse = relay?.of(spec.name)?.endpoint.address ?? "";
+  return (await location?.awayFrom(networks?.() ?? [], [...hosts, inUse], asOfMs)) ?? null;
 }
 
 async function probeRoute(
-  { hostProber, prober, carriage }: LookTools,
-  { spec, policy }: Subject,
+  { hostProber, prober, relay }: ObserveServices,
+  { spec, policy }: ConfiguredShare,
   route: RouteName,
   asOfMs: number,
-  hurried: Hurried,
+  hurried: ProbeTimeouts,
   away: string | null,
-): Promise<RouteSeen> {
+): Promise<RouteObservation> {
   const { host, port, interfaceName, folder } = spec.routes[route];
-  const seen = (probe: RouteProbe): RouteSeen => ({ atMs: asOfMs, probe });
+  const seen = (probe: RouteProbe): RouteObservation => ({ atMs: asOfMs, probe });
   if (host === null) {
     if (folder === null) return seen(NO_ROUTE);
     return seen(folderProbe(folder, await prober.folderExists(folder, FOLDER_LOOK_MS)));
   }
   if (away !== null) {
-    const inUse = carriage?.of(spec.name) ?? null;
+    const inUse = relay?.of(spec.name) ?? null;
     const address = inUse?.route === route ? inUse.endpoint.address : null;
     return seen({ ...NO_ROUTE, reason: "link_down", address, text: away });
   }
@@ -299,12 +321,12 @@ async function probeRoute(
 
 /** Returns the routes as the mount uses them. If the address in use is no longer configured, it is probed as well. */
 async function probeInUse(
-  { hostProber }: LookTools,
-  { spec, policy }: Subject,
-  configured: ShareSeen["routes"],
-  through: CarriedState | null,
+  { hostProber }: ObserveServices,
+  { spec, policy }: ConfiguredShare,
+  configured: ShareObservation["routes"],
+  through: RelayedState | null,
   asOfMs: number,
-): Promise<ShareSeen["routes"]> {
+): Promise<ShareObservation["routes"]> {
   if (through === null || !isRerouted(spec, configured[through.route], through)) return configured;
   const { address: host, port } = through.endpoint;
   const probe = await hostProber.probe(
@@ -329,7 +351,10 @@ function folderProbe(folder: string, exists: boolean | null): RouteProbe {
 }
 
 /** The address and port that both routes lead to; null: they differ, or are not known. */
-function oneAddress({ routes: specs }: ShareSpec, { tb, fallback }: ShareSeen["routes"]): string | null {
+function oneAddress(
+  { routes: specs }: ShareSpec,
+  { tb, fallback }: ShareObservation["routes"],
+): string | null {
   const { address } = tb.probe;
   if (address === null || address !== fallback.probe.address || specs.tb.port !== specs.fallback.port)
     return null;

@@ -1,25 +1,35 @@
 // The cycle of one share: observe, decide, take one step, and observe again until no step is left.
-import type { Wake } from "../../reconcile/lane.ts";
-import type { Memory, ShareMemory } from "../../reconcile/memory.ts";
-import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";
+import type { NextRun } from "../../reconcile/reconcile-loop.ts";
+import { NO_BACKOFF, restoredHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";
+import type { ShareMemory, StateStore } from "../../reconcile/state-store.ts";
 import { stepUntilSettled } from "../../reconcile/step-loop.ts";
 import { isOutsideEvent, type Trigger } from "../../reconcile/trigger.ts";
-import type { CarriedState } from "../drivers/carriage.ts";
+import type { RelayedState } from "../drivers/relay-contract.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import type { MountClaims } from "../mounts/mount-claims.ts";
-import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
+import { type Decision, decide, type ShareCondition } from "../policy/decide.ts";
 import { networksOf } from "../policy/decide-networks.ts";
-import { changedRoutes, forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
+import {
+  changedRoutes,
+  forgetChangedRoutes,
+  INITIAL_STATE,
+  type ReconcileState,
+} from "../policy/reconcile-state.ts";
+import type {
+  LoginObservation,
+  OpenFilesObservation,
+  ShareObservation,
+  StepObservation,
+} from "../policy/share-observation.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
-import type { OpenFilesSeen, ShareLogonSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
 import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
 import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
 import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
-import { isCarriedPort } from "./observe-carried.ts";
-import { epochOf, type MountTools, mountWatched, moveCarried } from "./perform-carried.ts";
-import { ServerTrust, type TrustInput } from "./server-trust.ts";
-import { createHurry, type Hurried, type Subject } from "./share-subject.ts";
+import { isRelayPort } from "./observe-relayed.ts";
+import { epochOf, type MountTools, mountWatched, moveRelayed } from "./perform-relayed.ts";
+import { type IdentityInput, ServerIdentities } from "./server-identities.ts";
+import { type ConfiguredShare, createProbeTimeouts, type ProbeTimeouts } from "./share-subject.ts";
 
 const MOST_STEPS = 16;
 /**
@@ -32,7 +42,7 @@ const UNMOUNT_DEADLINE_MS = 15_000;
 
 export interface CycleTools extends MountTools {
   readonly links: StableLinks;
-  readonly memory: Pick<Memory, "remember">;
+  readonly memory: Pick<StateStore, "save">;
   /** Absent: several daemons may mount at the same path. */
   readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts running steps when the daemon has no more time. */
@@ -45,12 +55,12 @@ export interface CycleTools extends MountTools {
 
 /** Observation and conclusions of the newest cycle. */
 export interface ShareView {
-  readonly subject: Subject;
+  readonly subject: ConfiguredShare;
   readonly memory: ShareMemory;
-  readonly seen: ShareSeen | null;
-  readonly conditions: readonly StandingCondition[];
+  readonly observed: ShareObservation | null;
+  readonly conditions: readonly ShareCondition[];
   /** The carrier's newest report; null or absent: the share is not carried. */
-  readonly carried?: CarriedState | null;
+  readonly relayed?: RelayedState | null;
 }
 
 /** A person's request that is not answered yet. */
@@ -64,11 +74,11 @@ interface Asked {
 /** The cycles of one share. At most one may run at a time. */
 export class ShareCycle {
   readonly #tools: CycleTools;
-  readonly #trust: ServerTrust | undefined;
-  readonly #hurry = createHurry();
-  #subject: Subject;
+  readonly #trust: ServerIdentities | undefined;
+  readonly #hurry = createProbeTimeouts();
+  #subject: ConfiguredShare;
   #memory: ShareMemory;
-  #state: LaneState;
+  #state: ReconcileState;
   #view: ShareView;
   #asked: Asked | null = null;
   /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
@@ -99,36 +109,36 @@ export class ShareCycle {
    */
   constructor(
     given: CycleTools,
-    first: Subject,
+    first: ConfiguredShare,
     recalled: { memory: ShareMemory; observedAt: number | null },
     onProof: () => void = () => {},
   ) {
     this.#subject = first;
     this.#memory = recalled.memory;
-    given.logons.recall(first.spec, recalled.memory.logonsRefusedAt);
+    given.logins.recall(first.spec, recalled.memory.logonsRefusedAt);
     this.#tools = {
       ...given,
       logon: () => this.#logon(),
       networks: () => networksOf(this.#subject.policy, this.#subject.spec, this.#memory),
-      rememberedPort: () => this.#memory.carriedPort,
-      onDoubt: (route) => this.#trust?.doubt(route),
+      rememberedPort: () => this.#memory.relayPort,
+      onDoubt: (route) => this.#trust?.invalidate(route),
     };
     const { clock, serverProof } = given;
     const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = recalled.memory;
     const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
-    const tb = recalledHealth({ reachableSince, healthySince, observedAt: recalled.observedAt }, now);
-    this.#state = { ...NEW_LANE_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
-    this.#view = { subject: first, memory: recalled.memory, seen: null, conditions: [] };
+    const tb = restoredHealth({ reachableSince, healthySince, observedAt: recalled.observedAt }, now);
+    this.#state = { ...INITIAL_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
+    this.#view = { subject: first, memory: recalled.memory, observed: null, conditions: [] };
     const outage = (): number | null => this.#carriedNow()?.outage ?? null;
     if (serverProof !== undefined)
-      this.#trust = new ServerTrust({ clock, proof: serverProof, outage }, onProof);
+      this.#trust = new ServerIdentities({ clock, proof: serverProof, outage }, onProof);
   }
 
   /**
    * Runs one cycle. After `stopping` aborts, the only new step that may begin is a mount in place of one that the
    * operation has unmounted.
    */
-  async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
+  async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<NextRun | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
     // A person's command that is not a request to this share ends the pauses between tries at once. For a request to
     // the share, the rules do that.
@@ -162,31 +172,31 @@ export class ShareCycle {
       this.#openFilesAhead?.files ?? null,
     );
     await this.letGo([mountPath, found.mount?.found.path]);
-    let seen: ShareSeen = { ...found, otherHome, wanted: this.#takeWanted(found) };
+    let observed: ShareObservation = { ...found, otherHome, wanted: this.#takeWanted(found) };
     if (ROUTE_NAMES.every((route) => found.configured[route].probe.verdict !== "answers"))
-      this.#tools.logons.away(subject.spec);
-    const { wake } = await stepUntilSettled({
+      this.#tools.logins.away(subject.spec);
+    const { nextRun } = await stepUntilSettled({
       subject: `share ${subject.spec.name}`,
       mostSteps: MOST_STEPS,
       decide: () => {
-        const decision = this.#decide(subject, seen, this.#asked?.request ?? null);
-        this.#keep(decision, seen);
+        const decision = this.#decide(subject, observed, this.#asked?.request ?? null);
+        this.#keep(decision, observed);
         // A stop still lets a remount finish, because the remount has unmounted the share already.
         const isRemount =
           decision.step?.kind === "mount" && (decision.state.operation?.from ?? "none") !== "none";
         return stopping.aborted && !isRemount ? { ...decision, step: null } : decision;
       },
       perform: async (step: Step) => {
-        seen = await perform(this.#tools, subject, step, seen);
-        const { lastStep } = seen;
+        observed = await perform(this.#tools, subject, step, observed);
+        const { lastStep } = observed;
         if (lastStep?.kind === "mount" && lastStep.outcome.ok) {
-          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logons.idOf(subject.spec);
+          this.#mountedWith = lastStep.outcome.adopted ? null : this.#tools.logins.idOf(subject.spec);
           this.#isOtherIfRefused = false;
-        } else if (step.kind === "confirm" && step.logon === true) this.#isOtherIfRefused = true;
+        } else if (step.kind === "confirm" && step.login === true) this.#isOtherIfRefused = true;
       },
     });
-    this.#lookUpOpenFiles(seen);
-    return wake;
+    this.#lookUpOpenFiles(observed);
+    return nextRun;
   }
 
   /** Takes a person's request; an earlier one that still waits fails as superseded. */
@@ -218,7 +228,7 @@ export class ShareCycle {
   }
 
   /** Applies a new configuration from the next cycle on. Unchanged routes keep their history. */
-  reconfigure(next: Subject): void {
+  reconfigure(next: ConfiguredShare): void {
     const { spec } = this.#subject;
     this.#state = forgetChangedRoutes(this.#state, spec, next.spec);
     const isSameLogin = spec.username === next.spec.username && spec.password === next.spec.password;
@@ -226,7 +236,7 @@ export class ShareCycle {
     // A proof does not hold for another address, port, share or user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
     if (!isSameLogin) {
-      this.#tools.logons.asked(next.spec);
+      this.#tools.logins.asked(next.spec);
       this.#isOtherIfRefused ||= spec.missingVariable === null;
     }
     this.#subject = next;
@@ -240,13 +250,15 @@ export class ShareCycle {
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const trust = this.#trust;
-    const passive = trust && { note: (input: TrustInput) => trust.note({ ...input, wanted: false }) };
+    const passive = trust && {
+      observe: (input: IdentityInput) => trust.observe({ ...input, wanted: false }),
+    };
     const lookOnly = { ...this.#tools, ensureLink: () => null, trust: passive };
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
-    const seen = { ...found, linkBlocked, otherHome: this.#otherHome };
-    const { conditions, memory } = this.#decide(subject, seen, null);
-    return this.#withCarriage({ subject: this.#subject, memory, seen, conditions });
+    const observed = { ...found, linkBlocked, otherHome: this.#otherHome };
+    const { conditions, memory } = this.#decide(subject, observed, null);
+    return this.#withCarriage({ subject: this.#subject, memory, observed, conditions });
   }
 
   /** Call this after the server in use has ended connections: another server may answer by now. */
@@ -254,7 +266,7 @@ export class ShareCycle {
     const carried = this.#carriedNow();
     // If the carrier counts outages, the next look compares the counts and keeps proofs that began after the outage.
     // Otherwise the doubt is noted here.
-    if (carried?.outage === null) this.#trust?.doubt(carried.route);
+    if (carried?.outage === null) this.#trust?.invalidate(carried.route);
   }
 
   /** Ends the proof in progress; resolves when its programs and files are gone. */
@@ -276,13 +288,13 @@ export class ShareCycle {
    * repeated.
    */
   #askLogon(isAskedToTry: boolean): void {
-    const { logons } = this.#tools;
+    const { logins } = this.#tools;
     const { spec } = this.#subject;
     const asked = this.#asked;
     const isNew = asked !== null && !asked.isTaken && asked.request.kind !== "unmount";
     if (asked !== null) asked.isTaken = true;
-    if (isAskedToTry || isNew) logons.asked(spec);
-    const { may } = logons.look(spec);
+    if (isAskedToTry || isNew) logins.asked(spec);
+    const { may } = logins.status(spec);
     if (may && this.#mightNotLogOn) this.#trust?.retry();
     this.#mightNotLogOn = !may;
   }
@@ -291,60 +303,64 @@ export class ShareCycle {
    * Whether a program has asked for the share since the last look. While no route is left, new traffic of rclone means
    * that one of its files or folders was used; the kernel's clients send by themselves. Our own looks do not count.
    */
-  #takeWanted({ mount }: ShareSeen): boolean {
+  #takeWanted({ mount }: ShareObservation): boolean {
     const { phase, connectionsInAll = 0, bytesUp = 0, routeLostAtMs } = this.#carriedNow() ?? {};
     const [nowMs, before] = [this.#tools.clock.monotonicMs(), this.#traffic];
     const isOut = phase === "waiting" || phase === "refusing";
     this.#traffic = isOut && this.#subject.spec.driver === "rclone" ? connectionsInAll + bytesUp : null;
-    const { look } = mount ?? {};
+    const { check } = mount ?? {};
     const isOurs =
-      look?.state === "pending"
+      check?.state === "pending"
         ? phase === "refusing" || nowMs - (routeLostAtMs ?? nowMs) < OWN_LOOK_MS
-        : look?.state === "answered" && nowMs - look.finishedAtMs < OWN_LOOK_MS;
+        : check?.state === "answered" && nowMs - check.finishedAtMs < OWN_LOOK_MS;
     if (before !== null && this.#traffic !== null && this.#traffic > before && !isOurs) this.want();
     const wanted = this.#wanted;
     this.#wanted = false;
     return wanted;
   }
 
-  #logon(): ShareLogonSeen | null {
-    const { logons } = this.#tools;
+  #logon(): LoginObservation | null {
+    const { logins } = this.#tools;
     const { spec } = this.#subject;
     if (spec.driver === "local") return null;
     const refused = this.#carriedNow()?.refusedLogon ?? null;
-    if (refused !== null) logons.seen(spec, this.#mountedWith, refused.text, refused.atMs);
+    if (refused !== null) logins.seen(spec, this.#mountedWith, refused.text, refused.atMs);
     const isSame =
-      this.#mountedWith === null ? !this.#isOtherIfRefused : this.#mountedWith === logons.idOf(spec);
-    return { ...logons.look(spec), shut: refused === null ? null : isSame ? "same" : "other" };
+      this.#mountedWith === null ? !this.#isOtherIfRefused : this.#mountedWith === logins.idOf(spec);
+    return { ...logins.status(spec), refusedAs: refused === null ? null : isSame ? "same" : "other" };
   }
 
-  #carriedNow(): CarriedState | null {
-    return this.#tools.carriage?.of(this.#subject.spec.name) ?? null;
+  #carriedNow(): RelayedState | null {
+    return this.#tools.relay?.of(this.#subject.spec.name) ?? null;
   }
 
   #withCarriage(shown: ShareView): ShareView {
-    const isCarried = (shown.seen?.mount?.carried ?? null) !== null;
-    const carried = isCarried ? this.#carriedNow() : null;
-    return carried === null ? shown : { ...shown, carried };
+    const isCarried = (shown.observed?.mount?.relayed ?? null) !== null;
+    const relayed = isCarried ? this.#carriedNow() : null;
+    return relayed === null ? shown : { ...shown, relayed };
   }
 
-  #hurried(triggers: readonly Trigger[]): Hurried {
-    const { seen } = this.#view;
+  #hurried(triggers: readonly Trigger[]): ProbeTimeouts {
+    const { observed } = this.#view;
     const answeredIn = (route: RouteName): number | null => {
-      const probe = seen?.routes[route].probe;
+      const probe = observed?.routes[route].probe;
       return probe?.verdict === "answers" ? (probe.tookMs ?? null) : null;
     };
     return this.#hurry({
       phase: this.#carriedNow()?.phase ?? null,
-      route: seen?.mount?.found.route ?? null,
+      route: observed?.mount?.found.route ?? null,
       inDoubt: this.#state.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
       tookMs: { tb: answeredIn("tb"), fallback: answeredIn("fallback") },
     });
   }
 
-  #decide({ spec, policy, driver }: Subject, seen: ShareSeen, request: ShareRequest | null): Decision {
+  #decide(
+    { spec, policy, driver }: ConfiguredShare,
+    observed: ShareObservation,
+    request: ShareRequest | null,
+  ): Decision {
     return decide({
-      ...{ spec, policy, seen, request },
+      ...{ spec, policy, observed, request },
       programsRun: (this.#tools.programs?.running(spec.name) ?? []).length > 0,
       cacheMs: driver.cacheMs,
       mayWaitForPermission: driver.mayWaitForPermission === true,
@@ -354,19 +370,19 @@ export class ShareCycle {
   }
 
   /** Remembers the decision before announcing its transitions; steps do not wait for the disk. */
-  #keep(decision: Decision, seen: ShareSeen): void {
+  #keep(decision: Decision, observed: ShareObservation): void {
     const { memory, state, transitions, step } = decision;
     const subject = this.#subject;
     const { name } = subject.spec;
-    const saved = memory === this.#memory ? null : this.#tools.memory.remember(name, memory);
+    const saved = memory === this.#memory ? null : this.#tools.memory.save(name, memory);
     this.#memory = memory;
     this.#state = state;
     // While open files are being checked, keep the conditions and the programs' state that follow from the
     // previous check.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
-    this.#view = { subject, memory, seen, conditions };
+    this.#view = { subject, memory, observed, conditions };
 
-    if (step?.kind !== "check_open_files") this.#tools.programs?.makeRoom(name, decision.room);
+    if (step?.kind !== "check_open_files") this.#tools.programs?.setAccess(name, decision.programs);
     const answer = decision.outcome === null ? null : this.#takeAnswer(decision.outcome);
     this.#announcing = this.#announcing.then(async () => {
       await saved;
@@ -385,7 +401,7 @@ export class ShareCycle {
    * Looks up the open files while a suspected loss of the host is not confirmed yet. After the unmount they could not
    * be found.
    */
-  #lookUpOpenFiles({ mount }: ShareSeen): void {
+  #lookUpOpenFiles({ mount }: ShareObservation): void {
     const { suspicion } = this.#state;
     if (suspicion === null || mount === null) {
       this.#openFilesAhead = null;
@@ -403,15 +419,21 @@ export class ShareCycle {
 interface OpenFilesAhead {
   readonly suspicionAtMs: number;
   /** The result of the look-up; null: not known yet. */
-  files: OpenFilesSeen | null;
+  files: OpenFilesObservation | null;
 }
 
 /** Performs one step, and observes the result. */
-async function perform(tools: CycleTools, subject: Subject, step: Step, seen: ShareSeen): Promise<ShareSeen> {
-  const { clock, carriage, prober } = tools;
+async function perform(
+  tools: CycleTools,
+  subject: ConfiguredShare,
+  step: Step,
+  observed: ShareObservation,
+): Promise<ShareObservation> {
+  const { clock, relay, prober } = tools;
   const { driver, spec } = subject;
   const startedMs = clock.monotonicMs();
-  const after = (lastStep: StepSeen): Promise<ShareSeen> => observeAfterStep(tools, subject, seen, lastStep);
+  const after = (lastStep: StepObservation): Promise<ShareObservation> =>
+    observeAfterStep(tools, subject, observed, lastStep);
   const tookMs = (): number => clock.monotonicMs() - startedMs;
   const limits = (deadlineMs: number) => ({ deadlineMs, signal: tools.forceStop });
   switch (step.kind) {
@@ -422,30 +444,30 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
         findDriverProblem(tools, subject),
       ]);
       const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
-      return { ...seen, atMs, wallMs, openFiles, driverProblem, lastStep: null };
+      return { ...observed, atMs, wallMs, openFiles, driverProblem, lastStep: null };
     }
     case "move": {
-      const result = await moveCarried(tools, subject, seen, step);
+      const result = await moveRelayed(tools, subject, observed, step);
       return after({ kind: "move", step, outcome: result, tookMs: tookMs() });
     }
     case "hold":
     case "confirm":
-      if (step.kind === "hold") await carriage?.hold(spec.name, epochOf(seen));
-      else if (step.logon) await carriage?.reopen(spec.name);
-      else await carriage?.confirm(spec.name, step.outage);
+      if (step.kind === "hold") await relay?.hold(spec.name, epochOf(observed));
+      else if (step.login) await relay?.reopen(spec.name);
+      else await relay?.confirm(spec.name, step.outage);
       return after({ kind: "gate" });
     case "wake":
       for (const address of step.addresses) tools.sendWake?.(address);
-      return { ...seen, atMs: clock.monotonicMs(), wallMs: clock.wallMs(), lastStep: null };
+      return { ...observed, atMs: clock.monotonicMs(), wallMs: clock.wallMs(), lastStep: null };
     case "mount": {
-      const result = await mountWatched(tools, subject, seen, step, limits(MOUNT_DEADLINE_MS));
+      const result = await mountWatched(tools, subject, observed, step, limits(MOUNT_DEADLINE_MS));
       return after({ kind: "mount", step, outcome: result, tookMs: tookMs() });
     }
     case "unmount": {
       const result = await driver.unmount(spec, step.mount, step.mode, limits(UNMOUNT_DEADLINE_MS));
       if (result.ok) {
         prober.forget(step.mount.id);
-        if (isCarriedPort(step.mount)) await carriage?.close(spec.name);
+        if (isRelayPort(step.mount)) await relay?.close(spec.name);
       }
       return after({ kind: "unmount", step, outcome: result, tookMs: tookMs() });
     }

@@ -1,20 +1,20 @@
 // All shares of a daemon. The cycles of each share run one after another in a lane of their own, so a slow or
 // hung share delays no other.
-import { createLane, type Lane } from "../../reconcile/lane.ts";
-import { EMPTY_SHARE_MEMORY, type Memory, type ShareMemory } from "../../reconcile/memory.ts";
+import { createReconcileLoop, type ReconcileLoop } from "../../reconcile/reconcile-loop.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory, type StateStore } from "../../reconcile/state-store.ts";
 import type { Trigger, TriggerReason } from "../../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { settledWithin } from "../../runtime/time/clock.ts";
-import type { Carriage } from "../drivers/carriage.ts";
+import { settlesWithin } from "../../runtime/time/clock.ts";
 import { createDriverSuccession, type DriverSuccession } from "../drivers/driver-succession.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
-import type { StandingCondition } from "../policy/decide.ts";
+import type { RelayClient } from "../drivers/relay-contract.ts";
+import type { ShareCondition } from "../policy/decide.ts";
 import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
 import type { ShareSpec } from "../share-spec.ts";
-import { createLeftShares, type LeftShare } from "./left-shares.ts";
 import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
-import type { Subject } from "./share-subject.ts";
+import type { ConfiguredShare } from "./share-subject.ts";
+import { createUnconfiguredShares, type UnconfiguredShare } from "./unconfigured-shares.ts";
 
 /** `settle` waits for a confirming cycle (a second probe or look) if it is due within this time, ms. */
 const SETTLE_WITHIN_MS = 1500;
@@ -23,7 +23,7 @@ const SETTLE_ROUNDS = 8;
 const PROOFS_END_MS = 1_000;
 
 interface EngineTools extends CycleTools {
-  readonly memory: Memory;
+  readonly memory: StateStore;
   readonly logger: Logger;
   /** All drivers that a share may have or have had. A mount belongs to the first of them that recognizes it. */
   readonly drivers: readonly MountDriver[];
@@ -31,11 +31,11 @@ interface EngineTools extends CycleTools {
 }
 
 interface RunningShare {
-  readonly lane: Lane;
+  readonly lane: ReconcileLoop;
   readonly cycle: ShareCycle;
   readonly succession: DriverSuccession;
   unwatchProcess: () => void;
-  subject: Subject;
+  subject: ConfiguredShare;
 }
 
 export class ShareEngine implements AsyncDisposable {
@@ -50,7 +50,7 @@ export class ShareEngine implements AsyncDisposable {
    * without history.
    */
   readonly #recalled: Map<string, ShareMemory>;
-  readonly #left: ReturnType<typeof createLeftShares>;
+  readonly #left: ReturnType<typeof createUnconfiguredShares>;
   readonly #unregister: (() => void) | undefined;
   #isResting = false;
   #isEnding = false;
@@ -58,8 +58,8 @@ export class ShareEngine implements AsyncDisposable {
   constructor(tools: EngineTools) {
     this.#tools = tools;
     this.#conditionLog = createConditionLog(tools.logger);
-    this.#recalled = new Map(tools.memory.recollection.shares);
-    this.#left = createLeftShares(tools);
+    this.#recalled = new Map(tools.memory.restored.shares);
+    this.#left = createUnconfiguredShares(tools);
     this.#unregister = this.#listenToCarrier();
   }
 
@@ -134,9 +134,9 @@ export class ShareEngine implements AsyncDisposable {
     const { clock } = this.#tools;
     for (let round = 0; round < SETTLE_ROUNDS; round++) {
       await lane.idle();
-      const { wake } = lane;
-      if (wake === null || wake.reason !== "confirm") return;
-      const waitMs = wake.atMs - clock.monotonicMs();
+      const { nextRun } = lane;
+      if (nextRun === null || nextRun.reason !== "confirm") return;
+      const waitMs = nextRun.atMs - clock.monotonicMs();
       if (waitMs > SETTLE_WITHIN_MS) return;
       await clock.sleep(Math.max(0, waitMs) + 1, signal);
     }
@@ -160,15 +160,15 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /** Shares that are no longer configured and still mounted, unless another share uses their mount. */
-  async left(): Promise<readonly LeftShare[]> {
+  async left(): Promise<readonly UnconfiguredShare[]> {
     await Promise.all(this.#ending.values());
     await this.#left.look();
     return this.leftKnown;
   }
 
   /** The same, as they were found last. */
-  get leftKnown(): readonly LeftShare[] {
-    const used = [...this.#shares.values()].map(({ cycle }) => cycle.view().seen?.mount?.found.path);
+  get leftKnown(): readonly UnconfiguredShare[] {
+    const used = [...this.#shares.values()].map(({ cycle }) => cycle.view().observed?.mount?.found.path);
     return this.#left.known().filter(({ spec }) => !used.includes(spec.mountPath));
   }
 
@@ -176,7 +176,7 @@ export class ShareEngine implements AsyncDisposable {
    * Replaces the configured shares. Removed shares stay mounted, and are forgotten once they are not; the others keep
    * their lanes. `former`: what is known of a share that the state file names alone.
    */
-  apply(subjects: readonly Subject[], former?: (name: string) => Subject): void {
+  apply(subjects: readonly ConfiguredShare[], former?: (name: string) => ConfiguredShare): void {
     const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
     for (const [name, memory] of this.#recalled) {
       if (former === undefined || wanted.has(name)) continue;
@@ -198,7 +198,7 @@ export class ShareEngine implements AsyncDisposable {
     for (const [name, share] of this.#shares) this.#end(name, share, false);
     await Promise.all(this.#ending.values());
     // A proof's program that outlives this process would leave a file with a login behind.
-    await settledWithin(this.#tools.clock, PROOFS_END_MS, Promise.all(this.#proofsEnding));
+    await settlesWithin(this.#tools.clock, PROOFS_END_MS, Promise.all(this.#proofsEnding));
   }
 
   #share(name: string): RunningShare {
@@ -208,7 +208,7 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /** Adds a share, or applies its new configuration. */
-  #take(subject: Subject): void {
+  #take(subject: ConfiguredShare): void {
     const { name } = subject.spec;
     const share = this.#shares.get(name);
     if (share === undefined) {
@@ -225,7 +225,7 @@ export class ShareEngine implements AsyncDisposable {
     this.#shares.set(name, share);
   }
 
-  #add(subject: Subject): void {
+  #add(subject: ConfiguredShare): void {
     const { name } = subject.spec;
     const memory = this.#recalled.get(name) ?? EMPTY_SHARE_MEMORY;
     this.#recalled.delete(name);
@@ -237,16 +237,16 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /** `isResting`: whether cycles run for a person's request alone. */
-  #begin(subject: Subject, recalled: ShareMemory, isResting: () => boolean): RunningShare {
+  #begin(subject: ConfiguredShare, recalled: ShareMemory, isResting: () => boolean): RunningShare {
     const { name } = subject.spec;
     const { clock, logger, memory, drivers, onCycle } = this.#tools;
     const succession = createDriverSuccession(drivers);
     const lasting = { ...subject, driver: succession.begin(subject) };
-    const { observedAt } = memory.recollection;
+    const { observedAt } = memory.restored;
     const remembered = { memory: recalled, observedAt };
     const cycle = new ShareCycle(this.#tools, lasting, remembered, () => this.trigger(name, "proof"));
     const before = this.#ending.get(name);
-    const lane = createLane({
+    const lane = createReconcileLoop({
       clock,
       run: async (triggers, stopping) => {
         // A share that was removed and added again may still have a cycle of its old lane: the two must not
@@ -270,7 +270,7 @@ export class ShareEngine implements AsyncDisposable {
     return { lane, cycle, succession, unwatchProcess: this.#watchProcess(lasting), subject };
   }
 
-  #watchProcess({ driver }: Subject): () => void {
+  #watchProcess({ driver }: ConfiguredShare): () => void {
     const unregister = driver.onMountProcessExit?.((name) => this.trigger(name, "mount_process_exit"));
     return unregister ?? (() => {});
   }
@@ -302,10 +302,10 @@ export class ShareEngine implements AsyncDisposable {
    * connections.
    */
   #listenToCarrier(): (() => void) | undefined {
-    const { carriage } = this.#tools;
-    if (carriage === undefined) return undefined;
-    const dropLost = createDropLost(carriage);
-    return carriage.onNotice((name, notice) => {
+    const { relay } = this.#tools;
+    if (relay === undefined) return undefined;
+    const dropLost = createDropLost(relay);
+    return relay.onNotice((name, notice) => {
       const share = this.#shares.get(name);
       if (share !== undefined && notice === "lost") dropLost(share.subject);
       if (notice === "lost") return;
@@ -327,11 +327,11 @@ function shareUnknown(name: string): MountaineerError {
  * Makes drivers drop dead connections of their mounts, then notifies the carrier. Each share has one run at a time; a
  * request during a run causes another run afterwards.
  */
-export function createDropLost(carriage: Pick<Carriage, "of" | "usedUp">) {
+export function createDropLost(carriage: Pick<RelayClient, "of" | "usedUp">) {
   /** The shares with a run in progress; true: another run was requested meanwhile. */
   const running = new Map<string, boolean>();
 
-  const drop = async ({ spec, driver }: Pick<Subject, "spec" | "driver">): Promise<void> => {
+  const drop = async ({ spec, driver }: Pick<ConfiguredShare, "spec" | "driver">): Promise<void> => {
     do {
       running.set(spec.name, false);
       await driver.dropLost?.(spec, carriage.of(spec.name)?.connections ?? 0);
@@ -339,7 +339,7 @@ export function createDropLost(carriage: Pick<Carriage, "of" | "usedUp">) {
     running.delete(spec.name);
     await carriage.usedUp(spec.name);
   };
-  return (subject: Pick<Subject, "spec" | "driver">): void => {
+  return (subject: Pick<ConfiguredShare, "spec" | "driver">): void => {
     const { name } = subject.spec;
     if (running.has(name)) running.set(name, true);
     else void drop(subject);
@@ -347,11 +347,11 @@ export function createDropLost(carriage: Pick<Carriage, "of" | "usedUp">) {
 }
 
 export function createConditionLog(logger: Logger) {
-  const logged = new Map<string, ReadonlyMap<string, StandingCondition>>();
+  const logged = new Map<string, ReadonlyMap<string, ShareCondition>>();
   return {
     /** Logs errors that began or ended since the last call. */
-    note(share: string, conditions: readonly StandingCondition[]): void {
-      const before = logged.get(share) ?? new Map<string, StandingCondition>();
+    note(share: string, conditions: readonly ShareCondition[]): void {
+      const before = logged.get(share) ?? new Map<string, ShareCondition>();
       const errors = conditions.filter(({ severity }) => severity === "error");
       const now = new Map(errors.map((condition) => [aboutOf(condition), condition]));
       logged.set(share, now);
@@ -369,6 +369,6 @@ export function createConditionLog(logger: Logger) {
 }
 
 /** Identifies a condition: two conditions whose titles differ only in numbers are the same. */
-function aboutOf({ code, title }: StandingCondition): string {
+function aboutOf({ code, title }: ShareCondition): string {
   return `${code} ${title.replaceAll(/\d+/g, "#")}`;
 }

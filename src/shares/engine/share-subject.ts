@@ -1,36 +1,36 @@
 // A configured share with its policy and driver, and the tools to look at it.
 
-import type { CarriedPhase } from "../../carrier/carrier.ts";
-import type { Place } from "../../network/place/place.ts";
+import type { NetworkLocation } from "../../network/location/network-location.ts";
 import type { HostProber } from "../../network/probe/probe-result.ts";
+import type { RelayPhase } from "../../relay/relay.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { Carriage } from "../drivers/carriage.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
-import type { Room } from "../policy/decide.ts";
-import type { LinkBlocked, ShareLogonSeen } from "../policy/share-seen.ts";
+import type { RelayClient } from "../drivers/relay-contract.ts";
+import type { ProgramAccess } from "../policy/decide.ts";
+import type { LinkBlocked, LoginObservation } from "../policy/share-observation.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
-import type { ServerTrust } from "./server-trust.ts";
+import type { ServerIdentities } from "./server-identities.ts";
 
 /** The programs that this daemon runs on shares. They have to end before a share is mounted anew. */
 export interface SharePrograms {
   /** Returns the process ids of the leaders of all process groups that run on the share. */
   running(share: string): readonly number[];
   /**
-   * Ends the programs on the share or starts them again, as `room` requires (`Room` in decide.ts). Cheap if nothing
+   * Ends the programs on the share or starts them again, as `room` requires (`ProgramAccess` in decide.ts). Cheap if nothing
    * changes.
    */
-  makeRoom(share: string, room: Room): void;
+  setAccess(share: string, room: ProgramAccess): void;
 }
 
-export interface LookTools {
+export interface ObserveServices {
   readonly clock: Clock;
   readonly hostProber: HostProber;
   /** Absent: hosts are probed on every network. */
-  readonly place?: Pick<Place, "awayFrom" | "macOf" | "networkOf">;
+  readonly location?: Pick<NetworkLocation, "awayFrom" | "macOf" | "networkOf">;
   readonly prober: Prober;
   /** Absent: no share is carried. */
-  readonly carriage?: Carriage;
+  readonly relay?: RelayClient;
   /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
   /** The port that the share's mount had when it was last carried; null if it was not carried. */
@@ -38,23 +38,23 @@ export interface LookTools {
   /** The networks on which the share is used; empty: any. */
   readonly networks?: () => readonly string[];
   /** The state of the share's login; null: the share has none. */
-  readonly logon?: () => ShareLogonSeen | null;
+  readonly logon?: () => LoginObservation | null;
 }
 
-export type Hurried = Readonly<Partial<Record<RouteName, number>>>;
+export type ProbeTimeouts = Readonly<Partial<Record<RouteName, number>>>;
 
-export interface ObserveTools extends LookTools {
+export interface CycleObserveServices extends ObserveServices {
   /**
    * Makes or repairs the stable link to `target`, and resolves with the obstacle, if any. Returns null if the
    * link needs no look.
    */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<LinkBlocked | null> | null;
-  readonly trust?: Pick<ServerTrust, "note"> | undefined;
+  readonly trust?: Pick<ServerIdentities, "observe"> | undefined;
   /** Shorter limits for the probes, ms, while programs or the rules wait for a verdict. */
-  readonly hurried?: Hurried;
+  readonly hurried?: ProbeTimeouts;
 }
 
-export interface Subject {
+export interface ConfiguredShare {
   readonly spec: ShareSpec;
   readonly policy: SharePolicy;
   readonly driver: MountDriver;
@@ -62,7 +62,7 @@ export interface Subject {
 
 interface HurryInput {
   /** Phase of the carried mount; null: none. */
-  readonly phase: CarriedPhase | null;
+  readonly phase: RelayPhase | null;
   /** The route that the mount uses. */
   readonly route: RouteName | null;
   /**
@@ -89,7 +89,7 @@ const USUAL_MS = Number.POSITIVE_INFINITY;
 const SLOW_SHARE = 0.5;
 
 /** Returns a function for one share. Call that function before each look at the share's hosts. */
-export function createHurry(): (input: HurryInput) => Hurried {
+export function createProbeTimeouts(): (input: HurryInput) => ProbeTimeouts {
   let looksWaiting = 0;
   return ({ phase, route, inDoubt, tookMs }) => {
     if (phase === "waiting" || phase === "unconfirmed") {

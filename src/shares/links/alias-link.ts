@@ -1,7 +1,7 @@
 // Links to folders inside shares: made, repaired and removed. Only our own links are changed, and no call reaches a mount.
 import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
-import type { LinkLook, Prober } from "../prober/prober.ts";
+import type { LinkReading, Prober } from "../prober/prober.ts";
 import { ensureLink, type LinkOutcome, removeLink } from "./stable-link.ts";
 
 export interface AliasSpec {
@@ -34,14 +34,14 @@ export interface AliasLinkTools {
 export async function ensureAliasLink(
   tools: AliasLinkTools,
   spec: AliasSpec,
-  look: LinkLook | undefined,
+  reading: LinkReading | undefined,
 ): Promise<LinkOutcome> {
   const { path, target } = spec;
   const made = tools.madeTargets(path);
   const outcome = await ensureLink(
     path,
     target,
-    look,
+    reading,
     (written) => made.has(written),
     async () => {
       const obstacle = await placeFault(tools, path);
@@ -60,10 +60,10 @@ export async function ensureAliasLink(
 export async function removeAliasLink(
   tools: Pick<AliasLinkTools, "madeTargets">,
   path: string,
-  look: LinkLook | undefined,
+  reading: LinkReading | undefined,
 ): Promise<boolean> {
-  if (look === undefined || look.state === "unknown") return false;
-  if (look.state !== "link" || !tools.madeTargets(path).has(look.target)) return true;
+  if (reading === undefined || reading.state === "unknown") return false;
+  if (reading.state !== "link" || !tools.madeTargets(path).has(reading.target)) return true;
   try {
     await removeLink(path);
     return true;
@@ -82,15 +82,15 @@ async function placeFault(
 ): Promise<string | null> {
   const above = foldersAbove(path);
   const looks = await prober.readLinks(above, waitMs);
-  const index = looks.findIndex((look) => look.state !== "missing");
+  const index = looks.findIndex((reading) => reading.state !== "missing");
   const folder = above[index];
-  const look = looks[index];
-  if (folder === undefined || look === undefined || look.state === "unknown")
+  const reading = looks[index];
+  if (folder === undefined || reading === undefined || reading.state === "unknown")
     return `${folder ?? dirname(path)} cannot be looked at`;
-  if (look.state === "other" && look.kind !== "folder") return `${folder} is a ${look.kind}`;
+  if (reading.state === "other" && reading.kind !== "folder") return `${folder} is a ${reading.kind}`;
   const real = await prober.realPath(folder, waitMs);
   if (real === null) {
-    return look.state === "link"
+    return reading.state === "link"
       ? `${folder} is a link that leads nowhere`
       : `${folder} cannot be looked at: no answer`;
   }

@@ -3,14 +3,14 @@
 
 import { join } from "node:path";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
-import { createLane, type Lane } from "../../reconcile/lane.ts";
+import { createReconcileLoop, type ReconcileLoop } from "../../reconcile/reconcile-loop.ts";
 import type { TriggerReason } from "../../reconcile/trigger.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
-import type { LinkBlocked } from "../policy/share-seen.ts";
-import type { LinkLook, Prober } from "../prober/prober.ts";
+import type { LinkBlocked } from "../policy/share-observation.ts";
+import type { LinkReading, Prober } from "../prober/prober.ts";
 import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink } from "./alias-link.ts";
 import type { AliasMemory } from "./alias-memory.ts";
 import { judgeLink } from "./stable-link.ts";
@@ -76,7 +76,7 @@ interface Known {
 export class AliasLinks implements AsyncDisposable {
   readonly #options: AliasLinksOptions;
   readonly #tools: AliasLinkTools;
-  readonly #lane: Lane;
+  readonly #lane: ReconcileLoop;
   #known: ReadonlyMap<string, Known> = new Map();
 
   constructor(options: AliasLinksOptions) {
@@ -89,7 +89,7 @@ export class AliasLinks implements AsyncDisposable {
       mountPaths,
       waitMs: LOOK_MS,
     };
-    this.#lane = createLane({
+    this.#lane = createReconcileLoop({
       clock,
       run: async (triggers) => {
         const isTick = triggers.every(({ reason }) => reason === "tick");
@@ -155,12 +155,12 @@ export class AliasLinks implements AsyncDisposable {
       LOOK_MS,
     );
     return aliases.map((written, index): AliasView => {
-      const look = looks[index];
-      const spec = spelledAs(look, written);
-      const found = judgeLink(look, spec.path, spec.target, () => false);
+      const reading = looks[index];
+      const spec = spelledAs(reading, written);
+      const found = judgeLink(reading, spec.path, spec.target, () => false);
       if (typeof found === "string")
         return { ...spec, link: found === "right" ? "right" : "missing", detail: null };
-      const isOld = look?.state === "link" && memory.targetsOf(spec.path).has(look.target);
+      const isOld = reading?.state === "link" && memory.targetsOf(spec.path).has(reading.target);
       return { ...spec, link: isOld ? "missing" : linkState(found), detail: found.by };
     });
   }
@@ -239,7 +239,7 @@ export class AliasLinks implements AsyncDisposable {
       const forms = new Set([name, name.normalize("NFC"), name.normalize("NFD")]);
       const paths = [...forms].map((form) => join(found, form));
       const looks = paths.map(async (path) =>
-        paths.length === 1 || (await prober.folderLook(root, path, LOOK_MS))?.state === "listed" ? path : "",
+        paths.length === 1 || (await prober.checkFolder(root, path, LOOK_MS))?.state === "listed" ? path : "",
       );
       const path = (await Promise.all(looks)).find((one) => one !== "");
       if (path === undefined) return;
@@ -256,9 +256,9 @@ export class AliasLinks implements AsyncDisposable {
     if (unwanted.length === 0) return;
     const looks = await prober.readLinks(unwanted, LOOK_MS);
     for (const [index, path] of unwanted.entries()) {
-      const look = looks[index];
-      const wasThere = look?.state === "link" && memory.targetsOf(path).has(look.target);
-      if (!(await removeAliasLink(this.#tools, path, look))) continue;
+      const reading = looks[index];
+      const wasThere = reading?.state === "link" && memory.targetsOf(path).has(reading.target);
+      if (!(await removeAliasLink(this.#tools, path, reading))) continue;
       await memory.forget(path);
       if (wasThere) publish({ name: "alias.removed", path });
     }
@@ -266,7 +266,7 @@ export class AliasLinks implements AsyncDisposable {
 }
 
 /** `spec` with its target in the Unicode form that its link has already. */
-function spelledAs(link: LinkLook | undefined, spec: AliasSpec): AliasSpec {
+function spelledAs(link: LinkReading | undefined, spec: AliasSpec): AliasSpec {
   const isForm = link?.state === "link" && link.target.normalize() === spec.target.normalize();
   return isForm ? { ...spec, target: link.target } : spec;
 }

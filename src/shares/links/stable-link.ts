@@ -5,8 +5,8 @@ import { basename, dirname, join } from "node:path";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { ensureFolder, syncFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import type { LinkBlocked } from "../policy/share-seen.ts";
-import { type LinkLook, NO_LINK_ANSWER } from "../prober/prober.ts";
+import type { LinkBlocked } from "../policy/share-observation.ts";
+import { type LinkReading, NO_LINK_ANSWER } from "../prober/prober.ts";
 
 /** Maximum length of a name to which an ending is added, bytes. */
 const LONGEST_NAME = 200;
@@ -16,18 +16,18 @@ const NEW_FOLDER = 0o777;
 export type LinkOutcome = { readonly result: "right" | "created" | "repaired" } | LinkBlocked;
 
 /**
- * Ensures that `path` is a symlink to `target`, and makes the symlink's folder if needed. `look` was just taken.
+ * Ensures that `path` is a symlink to `target`, and makes the symlink's folder if needed. `reading` was just taken.
  * `isOurs`: whether Mountaineer made a link with that target; only such a link is replaced. `prepare` runs before a
  * change and resolves with an obstacle to the change, or null. Never rejects.
  */
 export async function ensureLink(
   path: string,
   target: string,
-  look: LinkLook | undefined,
+  reading: LinkReading | undefined,
   isOurs: (target: string) => boolean,
   prepare: () => Promise<string | null> = async () => null,
 ): Promise<LinkOutcome> {
-  const found = judgeLink(look, path, target, isOurs);
+  const found = judgeLink(reading, path, target, isOurs);
   if (found === "right") return { result: "right" };
   if (typeof found !== "string") return found;
   try {
@@ -50,19 +50,19 @@ export async function ensureLink(
  * Returns the state of a link after a look at it. "ours": Mountaineer made the link, but the link has another target.
  */
 export function judgeLink(
-  look: LinkLook | undefined,
+  reading: LinkReading | undefined,
   path: string,
   target: string,
   isOurs: (target: string) => boolean,
 ): "right" | "missing" | "ours" | LinkBlocked {
-  if (look === undefined || look.state === "unknown") {
-    const { text, isLate = false } = look ?? NO_LINK_ANSWER;
+  if (reading === undefined || reading.state === "unknown") {
+    const { text, isLate = false } = reading ?? NO_LINK_ANSWER;
     return blocked(`${path} cannot be looked at: ${text}`, isLate ? "late" : "unseen");
   }
-  if (look.state === "missing") return "missing";
-  if (look.state === "other") return blocked(`${path} is a ${look.kind}`, "taken");
-  if (look.target === target) return "right";
-  return isOurs(look.target) ? "ours" : blocked(`${path} is a link to ${look.target}`, "taken");
+  if (reading.state === "missing") return "missing";
+  if (reading.state === "other") return blocked(`${path} is a ${reading.kind}`, "taken");
+  if (reading.target === target) return "right";
+  return isOurs(reading.target) ? "ours" : blocked(`${path} is a link to ${reading.target}`, "taken");
 }
 
 export function blocked(by: string, why: LinkBlocked["why"]): LinkBlocked {

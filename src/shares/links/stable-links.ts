@@ -1,8 +1,8 @@
 // The stable links of the configured shares: made, repaired and looked at.
 import { dirname, resolve } from "node:path";
-import { expecting } from "../../runtime/errors.ts";
+import { recoverFrom } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { LinkBlocked } from "../policy/share-seen.ts";
+import type { LinkBlocked } from "../policy/share-observation.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import { blocked, ensureLink, judgeLink, removeLink } from "./stable-link.ts";
@@ -55,20 +55,20 @@ export function createStableLinks(clock: Clock, prober: Prober) {
     ensureNow,
     /** Removes the stable link if it is ours, and nothing else at its path. */
     async remove({ stablePath: path, mountPath }: ShareSpec): Promise<void> {
-      const look = await prober.readLink(path, LOOK_MS);
-      if (look.state !== "link") return;
-      const target = resolve(dirname(path), look.target);
+      const reading = await prober.readLink(path, LOOK_MS);
+      if (reading.state !== "link") return;
+      const target = resolve(dirname(path), reading.target);
       if (target === mountPath || links.get(path)?.targets.has(target) === true)
-        await removeLink(path).catch(expecting(["ENOENT", "EACCES", "EPERM", "EROFS"]));
+        await removeLink(path).catch(recoverFrom(["ENOENT", "EACCES", "EPERM", "EROFS"]));
     },
     /**
      * Looks at the stable link without changing it, and resolves with its fault, if any. `mountedAt` null:
      * the share is not mounted.
      */
     async look({ stablePath, mountPath }: ShareSpec, mountedAt: string | null): Promise<LinkBlocked | null> {
-      const look = await prober.readLink(stablePath, LOOK_MS);
+      const reading = await prober.readLink(stablePath, LOOK_MS);
       // A link with another target is wrong even if it is ours.
-      const found = judgeLink(look, stablePath, mountedAt ?? mountPath, () => false);
+      const found = judgeLink(reading, stablePath, mountedAt ?? mountPath, () => false);
       if (typeof found !== "string") return found;
       // A share that is not mounted may have no link yet.
       return found === "right" || mountedAt === null ? null : blocked(`${stablePath} is missing`, "failed");

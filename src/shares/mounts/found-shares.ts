@@ -2,7 +2,7 @@
 // This module touches no mount; the prober reads the folder with the desktop's mounts.
 import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/values/host-text.ts";
-import { silentLogger } from "../../runtime/log/log.ts";
+import { noopLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { startProber } from "../prober/prober-process.ts";
 import { CARRIED_ADDRESS, parseSmbSource, percentDecoded } from "../smb-source.ts";
@@ -37,7 +37,7 @@ export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly Fou
   // The prober process starts only on machines with GVfs.
   const prober = {
     async folders(root: string, subpath: string, waitMs: number) {
-      await using started = startProber({ clock, logger: silentLogger });
+      await using started = startProber({ clock, logger: noopLogger });
       return await started.folders(root, subpath, waitMs);
     },
   };

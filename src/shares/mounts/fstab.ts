@@ -1,6 +1,6 @@
 // A reader of /etc/fstab (fstab(5)) for SMB shares that a user may mount, and for the accounts in its lines.
 import { readFile } from "node:fs/promises";
-import { expecting, isSystemError } from "../../runtime/errors.ts";
+import { isSystemError, recoverFrom } from "../../runtime/errors.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import { CARRIED_ADDRESS, parseSmbSource } from "../smb-source.ts";
 import type { MountEntry } from "./mount-entry.ts";
@@ -103,6 +103,6 @@ function lastOf(members: readonly string[], name: RegExp): string | null {
 
 /** The lines of a credentials file (mount.cifs(8)), without blanks before a name. Empty: this user may not read it. */
 async function linesOf(file: string): Promise<readonly string[]> {
-  const text = await readFile(file, "utf8").catch(expecting(isSystemError, ""));
+  const text = await readFile(file, "utf8").catch(recoverFrom(isSystemError, ""));
   return text.split("\n").map((line) => line.trimStart());
 }

@@ -24,7 +24,7 @@ export type MountClaims = ReturnType<typeof createMountClaims>;
  * it.
  */
 export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
-  const held = new Map<string, { readonly file: string; readonly lock: ExclusiveFileLock }>();
+  const claims = new Map<string, { readonly file: string; readonly lock: ExclusiveFileLock }>();
   let saidSo = false;
   const fileOf = async (path: string): Promise<string> => {
     const name = sha256Of(path).slice(0, NAME_CHARACTERS);
@@ -46,14 +46,14 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
       lock.release();
       return null;
     }
-    held.set(path, { file, lock });
+    claims.set(path, { file, lock });
     await writeFile(`${file}.home`, home, { mode: 0o600 });
     return null;
   };
   const release = async (path: string): Promise<void> => {
-    const claim = held.get(path);
+    const claim = claims.get(path);
     if (claim === undefined) return;
-    held.delete(path);
+    claims.delete(path);
     const { file, lock } = claim;
     await Promise.all([unlink(file), unlink(`${file}.home`)]).catch(() => {});
     lock.release();
@@ -64,7 +64,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
      * of the daemon that has it. Never rejects.
      */
     async claim(path: string): Promise<string | null> {
-      if (held.has(path)) return null;
+      if (claims.has(path)) return null;
       try {
         return await claimNow(path);
       } catch (error) {
@@ -75,7 +75,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
     },
     release,
     async [Symbol.asyncDispose]() {
-      await Promise.all([...held.keys()].map(release));
+      await Promise.all([...claims.keys()].map(release));
     },
   };
 }

@@ -2,33 +2,37 @@
 
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
-import { foldShortLife, judgeMount, settleBackoff } from "./decide-mount-alive.ts";
-import { checkedOpenFiles, routesFrom, startOperation, whyNotMountable } from "./decide-operation.ts";
+import { judgeMount, settleBackoff, updateShortLife } from "./decide-mount-alive.ts";
+import { checkedOpenFiles, mountObstacle, routesFrom, startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
 import { allHostsGone, bestRoutes, noHostAnswers } from "./decide-unmounted.ts";
 import {
   answers,
-  type Builder,
+  areProgramsStopped,
   clearError,
   configuredAnswers,
-  hasRoom,
+  type DecisionBuilder,
   hostOf,
   isBackingOff,
-  lookAt,
+  recheckAt,
   setError,
 } from "./decision-builder.ts";
-import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
+import { type MountObservation, NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
 /** Pause between two requests to the carrier to let connections through or to hold them back, ms. */
 export const GATE_RETRY_MS = 250;
 
-export function decideMounted(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
+export function decideMounted(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  route: RouteName,
+): Step | null {
   const own = judgeOwnRoute(builder, route, mount);
   const verdict = judgeMount(builder, mount);
-  // A person has unmounted the share (`held`), so someone else made this mount.
-  if (own === "waiting" || builder.memory.held === "unmounted") return null;
+  // A person has unmounted the share (`override`), so someone else made this mount.
+  if (own === "waiting" || builder.memory.override === "unmounted") return null;
   if (own === "gone") return decideHostGone(builder, mount, route);
   if (verdict.state === "dead") return decideDead(builder, mount, route, verdict.reason);
   if (own === "slow") pushSlowRoute(builder, route);
@@ -46,9 +50,13 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
  * Mounts the share anew if a proof recognized its server only after the mount: files that are kept for that
  * server can only be sent by a new mount.
  */
-export function remountForUnsent(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
-  const better = builder.seen.carry?.trust.better ?? null;
-  const { server = null } = mount.carried ?? mount.pinned ?? {};
+export function remountForUnsent(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  route: RouteName,
+): Step | null {
+  const better = builder.observed.relayEligibility?.identity.correctedId ?? null;
+  const { server = null } = mount.relayed ?? mount.guarded ?? {};
   if (better === null || better === server || isBackingOff(builder)) return null;
   return remountOnceClosed(builder, mount, {
     reason: "its server is proved now, and files for it wait here",
@@ -57,7 +65,11 @@ export function remountForUnsent(builder: Builder, mount: MountSeen, route: Rout
 }
 
 /** Replaces a mount that was made with other options than today's, or by an older engine, as soon as no file on it is open. */
-export function remountOutdated(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
+export function remountOutdated(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  route: RouteName,
+): Step | null {
   if (mount.found.outdated !== true) return null;
   builder.conditions.push({
     code: "mount_outdated",
@@ -65,7 +77,7 @@ export function remountOutdated(builder: Builder, mount: MountSeen, route: Route
     title: "Mounted otherwise than now: its settings, its server, rclone or Mountaineer changed since",
     hint: "It is mounted anew as soon as nothing on it is open or unsent.",
   });
-  if (isBackingOff(builder) || whyNotMountable(builder) !== null) return null;
+  if (isBackingOff(builder) || mountObstacle(builder) !== null) return null;
   const plan = routesFrom(builder, route);
   return remountOnceClosed(builder, mount, { reason: "it would be mounted otherwise now", plan });
 }
@@ -74,41 +86,44 @@ export function remountOutdated(builder: Builder, mount: MountSeen, route: Route
  * Decides about a mount whose logins the carrier holds back: lets the logins through again, or mounts anew. Returns
  * "open" if the other rules have to decide.
  */
-export function decideShutLogon(
-  builder: Builder,
-  mount: MountSeen,
-  { route: inUse, phase }: CarriedSeen,
+export function decideRefusedLogin(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  { route: inUse, phase }: RelayObservation,
 ): Step | null | "open" {
   const route = inUse ?? mount.found.route;
-  const { logon, carry } = builder.seen;
-  const { shut = null, may = true, accepted = false } = logon ?? {};
-  if (shut === null || !may || phase !== "carrying" || route === null) return "open";
-  if (builder.memory.held === "unmounted" || mount.found.processGone) return "open";
-  const { asking, state } = carry?.trust ?? NO_TRUST;
-  const canBeKnown = asking || state !== "unproved";
+  const { login, relayEligibility } = builder.observed;
+  const { refusedAs = null, may = true, accepted = false } = login ?? {};
+  if (refusedAs === null || !may || phase !== "carrying" || route === null) return "open";
+  if (builder.memory.override === "unmounted" || mount.found.processGone) return "open";
+  const { isProving, state } = relayEligibility?.identity ?? NO_IDENTITY;
+  const canBeKnown = isProving || state !== "unproved";
   if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
-  if (shut === "other") {
-    const { look } = mount;
+  if (refusedAs === "other") {
+    const { check } = mount;
     // If Mountaineer's own look at the mount waits or was refused, a plain unmount would fail with EBUSY. The mount
     // is then unmounted by force.
-    const lost = look.state !== "answered" || look.errno !== null;
+    const lost = check.state !== "answered" || check.errno !== null;
     const reason = "its login is another now";
     return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });
   }
-  return onceACycle(builder, { kind: "confirm", outage: null, logon: true });
+  return oncePerCycle(builder, { kind: "confirm", outage: null, login: true });
 }
 
 /**
  * Returns `step`, a request to the carrier. If this cycle has already made such a request, plans the next look after
  * a pause instead.
  */
-export function onceACycle(builder: Builder, step: Extract<Step, { kind: "hold" | "confirm" }>): Step | null {
-  const { lastStep, atMs } = builder.seen;
-  return lastStep?.kind === "gate" ? lookAt(builder, atMs + GATE_RETRY_MS) : step;
+export function oncePerCycle(
+  builder: DecisionBuilder,
+  step: Extract<Step, { kind: "hold" | "confirm" }>,
+): Step | null {
+  const { lastStep, atMs } = builder.observed;
+  return lastStep?.kind === "gate" ? recheckAt(builder, atMs + GATE_RETRY_MS) : step;
 }
 
-export function pushSlowRoute(builder: Builder, route: RouteName): void {
-  const { probe } = builder.seen.routes[route];
+export function pushSlowRoute(builder: DecisionBuilder, route: RouteName): void {
+  const { probe } = builder.observed.routes[route];
   builder.conditions.push({
     code: "route_slow",
     severity: "warning",
@@ -117,12 +132,12 @@ export function pushSlowRoute(builder: Builder, route: RouteName): void {
   });
 }
 
-function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
-  const { pinned = null } = mount;
+function decideHostGone(builder: DecisionBuilder, mount: MountObservation, route: RouteName): Step | null {
+  const { guarded = null } = mount;
   const other = otherRoute(route);
-  const { probe } = builder.seen.routes[route];
+  const { probe } = builder.observed.routes[route];
   // The host now has another address, and the mount cannot be moved to it.
-  if (pinned?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
+  if (guarded?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
   }
@@ -140,26 +155,26 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
  * Whether the server may just be starting: a starting server answers over one route a moment before the other. If so,
  * plans another probe of `route`, because a failover would cut off programs that wait for the route.
  */
-function mayBothStart(builder: Builder, route: RouteName): boolean {
-  const { seen, state } = builder;
-  const { probe, atMs } = seen.routes[route];
+function mayBothStart(builder: DecisionBuilder, route: RouteName): boolean {
+  const { observed, state } = builder;
+  const { probe, atMs } = observed.routes[route];
   const other = state.announced[otherRoute(route)];
   // A link of this machine that is down needs no second probe.
   if (other === null || probe.reason === "link_down") return false;
   const askedFromMs = other.atMs + CONFIRM_AFTER_MS;
   if (atMs >= askedFromMs) return false;
-  lookAt(builder, Math.max(askedFromMs, seen.atMs + 1));
+  recheckAt(builder, Math.max(askedFromMs, observed.atMs + 1));
   return true;
 }
 
 export function decideDead(
-  builder: Builder,
-  { found }: MountSeen,
+  builder: DecisionBuilder,
+  { found }: MountObservation,
   route: RouteName,
   why: string,
 ): Step | null {
   const reason = `the mount is dead: ${why}`;
-  foldShortLife(builder, found.id);
+  updateShortLife(builder, found.id);
   if (isBackingOff(builder)) {
     // An earlier error is kept, because it says more, for example that of a failed unmount.
     const hasError = builder.memory.lastError !== null;
@@ -173,7 +188,7 @@ export function decideDead(
  * Decides about a mount whose host, share or path does not match the configuration. A dead mount is replaced at once,
  * a living one as soon as no file is open, whatever `auto_failback` and `lsof_recheck` say.
  */
-export function decideUnexplained(builder: Builder, mount: MountSeen): Step | null {
+export function decideMismatched(builder: DecisionBuilder, mount: MountObservation): Step | null {
   const verdict = judgeMount(builder, mount);
   const reason =
     mount.found.route === null
@@ -185,9 +200,9 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
     title: `Mounted at ${mount.found.path} from ${mount.found.source}, but ${reason}`,
     hint: "It is mounted anew over the best route as soon as nothing on it is open.",
   });
-  if (verdict.state === "unproven" || builder.memory.held === "unmounted") return null;
+  if (verdict.state === "unproven" || builder.memory.override === "unmounted") return null;
   // A working mount is kept while no new one could be made; conditions say what is missing.
-  if (verdict.state === "alive" && whyNotMountable(builder) !== null) return null;
+  if (verdict.state === "alive" && mountObstacle(builder) !== null) return null;
   const plan = bestRoutes(builder);
   if (plan.length === 0) {
     const isDead = verdict.state === "dead";
@@ -199,7 +214,7 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
   return remountOnceClosed(builder, mount, { reason, plan });
 }
 
-export function deadWithoutHost(builder: Builder, why: string): string {
+export function deadWithoutHost(builder: DecisionBuilder, why: string): string {
   return `the mount is dead (${why}) and ${noHostAnswers(builder)}`;
 }
 
@@ -214,17 +229,17 @@ interface Remount {
 
 /** Mounts anew as soon as no file is open; until then a condition lists the open files. */
 export function remountOnceClosed(
-  builder: Builder,
-  mount: MountSeen,
+  builder: DecisionBuilder,
+  mount: MountObservation,
   { reason, plan, lost = false }: Remount,
 ): Step | null {
-  const { lastStep } = builder.seen;
+  const { lastStep } = builder.observed;
   const busy = lastStep?.kind === "unmount" && !lastStep.outcome.ok ? lastStep.outcome.text : null;
   const files = checkedOpenFiles(builder);
   if (files === null && busy === null) return { kind: "check_open_files", mount: mount.found };
   const isClosed = files?.state === "none" || (lost && files?.state === "open" && files.holders.length === 0);
   if (isClosed && busy === null) {
-    if (!hasRoom(builder)) return null;
+    if (!areProgramsStopped(builder)) return null;
     return startOperation(builder, { kind: "remount", reason, mode: lost ? "force" : "plain", plan });
   }
   const holders = files?.holders ?? [];

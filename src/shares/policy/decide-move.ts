@@ -1,19 +1,19 @@
 // Decides operations that move a carried mount to another route, in one step and without an unmount.
 import { backOff } from "../../reconcile/route-health.ts";
 import { finishArrived, noteFailedRecovery } from "./decide-operation-end.ts";
-import { answer, type Builder, hostOf, lookAt, setError, setState } from "./decision-builder.ts";
-import type { Operation } from "./lane-state.ts";
-import type { MoveStepSeen } from "./share-seen.ts";
+import { answer, type DecisionBuilder, hostOf, recheckAt, setError, setState } from "./decision-builder.ts";
+import type { Operation } from "./reconcile-state.ts";
+import type { MoveStepObservation } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
 /** Pause after a failed failover, ms. Programs wait, and a try is one question to the server. */
 const MOVE_AGAIN_MS = 1_000;
 
 /** The next step of `operation`, or null when it has ended. */
-export function continueMove(builder: Builder, operation: Operation): Step | null {
-  const { mount, lastStep } = builder.seen;
+export function continueMove(builder: DecisionBuilder, operation: Operation): Step | null {
+  const { mount, lastStep } = builder.observed;
   const [route] = operation.plan;
-  if (route === undefined || !mount?.carried || mount.found.id !== operation.mountId) {
+  if (route === undefined || !mount?.relayed || mount.found.id !== operation.mountId) {
     return endMove(builder, operation, "what was to be moved is no longer there");
   }
   if (lastStep?.kind !== "move") return { kind: "move", route, planned: operation.kind !== "failover" };
@@ -22,37 +22,40 @@ export function continueMove(builder: Builder, operation: Operation): Step | nul
   return null;
 }
 
-function endMove(builder: Builder, operation: Operation, reason: string): null {
+function endMove(builder: DecisionBuilder, operation: Operation, reason: string): null {
   setState(builder, { operation: null });
   if (operation.kind === "recovery") noteFailedRecovery(builder, reason);
   else {
     // A failover has a pause of its own, which does not grow: programs wait.
     if (operation.kind !== "failover")
-      setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
-    if (!operation.asked) setError(builder, `the move failed: ${reason}`);
+      setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.observed.atMs) });
+    if (!operation.isRequested) setError(builder, `the move failed: ${reason}`);
   }
-  return operation.asked ? answer(builder, "failed", `${reason}; nothing was changed`) : null;
+  return operation.isRequested ? answer(builder, "failed", `${reason}; nothing was changed`) : null;
 }
 
 /** False right after a failed failover, which is tried again soon; then plans the next look. */
-export function mayFailOver(builder: Builder): boolean {
+export function mayFailOver(builder: DecisionBuilder): boolean {
   const { failedMove } = builder.state;
   const notBeforeMs = (failedMove?.atMs ?? Number.NEGATIVE_INFINITY) + MOVE_AGAIN_MS;
-  if (notBeforeMs <= builder.seen.atMs) return true;
-  lookAt(builder, notBeforeMs, "retry");
+  if (notBeforeMs <= builder.observed.atMs) return true;
+  recheckAt(builder, notBeforeMs, "retry");
   return false;
 }
 
-export function foldMoved(builder: Builder, { step, outcome: moved, tookMs }: MoveStepSeen): void {
-  const { atMs } = builder.seen;
+export function updateMoved(
+  builder: DecisionBuilder,
+  { step, outcome: moved, tookMs }: MoveStepObservation,
+): void {
+  const { atMs } = builder.observed;
   const { failedMove: before } = builder.state;
   if (moved.ok) {
     // Looks that began before this time went over the previous route.
     setState(builder, {
       movedAtMs: atMs,
       suspicion: null,
-      deadLook: null,
-      pendingLook: null,
+      firstFailedCheck: null,
+      pendingCheck: null,
       failedMove: null,
     });
     return;

@@ -1,8 +1,8 @@
 // The networks on which a share is used besides those that its configuration names: those of its proved routes.
 import { PROVED_NETWORKS } from "../../config/values/names.ts";
-import type { ShareMemory } from "../../reconcile/memory.ts";
+import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { ROUTE_NAMES, type SharePolicy, type ShareSpec } from "../share-spec.ts";
-import { type Builder, setMemory } from "./decision-builder.ts";
+import { type DecisionBuilder, setMemory } from "./decision-builder.ts";
 
 /** The share's networks. A network that was proved counts as long as the host that was proved there is configured. */
 export function networksOf(
@@ -15,10 +15,10 @@ export function networksOf(
 }
 
 /** Remembers the networks of proved routes, and forgets those of hosts that are no longer configured. */
-export function foldNetworks(builder: Builder): void {
-  const { seen, memory, spec } = builder;
+export function updateNetworks(builder: DecisionBuilder): void {
+  const { observed, memory, spec } = builder;
   const kept = stillProved(spec, memory);
-  const added = (seen.networks ?? []).filter((one) => !kept.includes(one));
+  const added = (observed.networks ?? []).filter((one) => !kept.includes(one));
   if (added.length === 0 && kept.length === (memory.provedNetworks ?? []).length) return;
   const networks = [...kept, ...added];
   setMemory(builder, { provedNetworks: networks });

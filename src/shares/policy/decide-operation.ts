@@ -2,9 +2,9 @@
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { oneMissingText } from "../../secrets/reference.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
-import { awaitsProof, carriesAt, PROOF_AT_MOST_MS, serverAt, whyNotProved } from "./decide-carry.ts";
-import { whyNoLogon } from "./decide-logged-on.ts";
-import { continueMove, foldMoved } from "./decide-move.ts";
+import { awaitsProof, canRelay, PROOF_AT_MOST_MS, proofObstacle, serverAt } from "./decide-eligibility.ts";
+import { loginObstacle } from "./decide-login-conditions.ts";
+import { continueMove, updateMoved } from "./decide-move.ts";
 import {
   finishArrived,
   finishExhausted,
@@ -15,15 +15,20 @@ import {
 import { isDeadErrno } from "./decide-routes.ts";
 import {
   answers,
-  type Builder,
   configuredAnswers,
+  type DecisionBuilder,
   hostOf,
-  lookAt,
+  recheckAt,
   setError,
   setState,
 } from "./decision-builder.ts";
-import type { Operation, OperationKind } from "./lane-state.ts";
-import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
+import type { Operation, OperationKind } from "./reconcile-state.ts";
+import type {
+  MountObservation,
+  MountStepObservation,
+  OpenFilesObservation,
+  UnmountStepObservation,
+} from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
 /**
@@ -36,26 +41,26 @@ const COUNT_FRESH_MS = 3000;
 const ASK_SOON_MS = 250;
 
 type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
-  readonly asked?: boolean;
-  readonly goal?: RouteName;
+  readonly isRequested?: boolean;
+  readonly target?: RouteName;
 };
 
 /** Starts an operation and returns its first step. If it cannot be started, records the error and returns null. */
-export function startOperation(builder: Builder, start: OperationStart): Step | null {
-  const { mount } = builder.seen;
-  const obstacle = whyNotBegun(builder, start);
+export function startOperation(builder: DecisionBuilder, start: OperationStart): Step | null {
+  const { mount } = builder.observed;
+  const obstacle = startObstacle(builder, start);
   if (obstacle !== null) return setError(builder, obstacle);
   const operation: Operation = {
-    asked: isAnswering(builder, start.kind),
-    goal: null,
+    isRequested: isAnswering(builder, start.kind),
+    target: null,
     ...start,
     plan: start.plan.filter((route) => routesOf(builder.spec).includes(route)),
-    startedAtMs: builder.seen.atMs,
+    startedAtMs: builder.observed.atMs,
     from: mount === null ? "none" : (mount.found.route ?? "unknown"),
     failures: [],
     mountId: mount?.found.id ?? null,
-    checked: false,
-    cost: null,
+    isChecked: false,
+    interrupted: null,
   };
   setState(builder, { operation });
   return continueOperation(builder);
@@ -65,43 +70,43 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
  * Returns why the share could not be mounted at its path; null if it could. While there is a reason, a working mount
  * is not replaced by a new one.
  */
-export function whyNotMountable(builder: Builder): string | null {
-  return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
+export function mountObstacle(builder: DecisionBuilder): string | null {
+  return pathObstacle(builder) ?? builder.observed.driverProblem?.text ?? null;
 }
 
-function whyNotOurs({ spec, seen }: Builder): string | null {
+function pathObstacle({ spec, observed }: DecisionBuilder): string | null {
   if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
-  return seen.taken === null ? null : `${spec.mountPath} is taken by ${seen.taken.source}`;
+  return observed.occupant === null ? null : `${spec.mountPath} is taken by ${observed.occupant.source}`;
 }
 
-function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
+function startObstacle(builder: DecisionBuilder, { kind, mode, moves }: OperationStart): string | null {
   if (kind === "unmount") return null;
-  const { mount } = builder.seen;
+  const { mount } = builder.observed;
   // A working mount is kept if a new mount could not log in. That check is skipped where the mount cannot
   // work: its process is gone, or a carried mount fails over.
   const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
-  const refused = mayLogOn ? null : whyNoLogon(builder);
+  const refused = mayLogOn ? null : loginObstacle(builder);
   if (moves || refused !== null) return refused;
   // Unmounting a dead mount frees the programs that wait in it, even if the driver cannot mount now.
   const isDead = mode === "force" && kind !== "switch";
-  return isDead ? whyNotOurs(builder) : whyNotMountable(builder);
+  return isDead ? pathObstacle(builder) : mountObstacle(builder);
 }
 
 /**
  * Whether the end of the operation also answers the waiting request. It does for the requests `mount` and `switch
  * auto`, for which the rules choose the operation.
  */
-function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
+function isAnswering({ request, outcome }: DecisionBuilder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;
   if (request.kind === "mount") return kind !== "recovery";
   return request.kind === "switch" && request.to === "auto";
 }
 
-export function continueOperation(builder: Builder): Step | null {
+export function continueOperation(builder: DecisionBuilder): Step | null {
   const { operation } = builder.state;
   if (operation === null) return null;
   if (operation.moves) return continueMove(builder, operation);
-  const { mount } = builder.seen;
+  const { mount } = builder.observed;
   if (mount !== null && isForOperation(builder, operation, mount))
     return unmountFor(builder, operation, mount);
   if (operation.kind === "unmount") return finishUnmounted(builder, operation);
@@ -110,33 +115,37 @@ export function continueOperation(builder: Builder): Step | null {
   return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }
 
-function isForOperation({ spec }: Builder, operation: Operation, { found }: MountSeen): boolean {
+function isForOperation(
+  { spec }: DecisionBuilder,
+  operation: Operation,
+  { found }: MountObservation,
+): boolean {
   // A person's unmount applies to any mount of this share at the path.
   return found.id === operation.mountId || (operation.kind === "unmount" && found.path === spec.mountPath);
 }
 
-function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): Step | null {
-  const stop = whyStop(builder, operation, mount);
+function unmountFor(builder: DecisionBuilder, operation: Operation, mount: MountObservation): Step | null {
+  const stop = stopReason(builder, operation, mount);
   if (stop !== null) return stopOperation(builder, stop);
   const files = countedOpenFiles(builder);
   // Open files are counted before the unmount: afterwards the links in /proc no longer show their paths.
-  if (operation.mode === "force" && files === null && !operation.checked) {
-    setState(builder, { operation: { ...operation, checked: true } });
+  if (operation.mode === "force" && files === null && !operation.isChecked) {
+    setState(builder, { operation: { ...operation, isChecked: true } });
     return { kind: "check_open_files", mount: mount.found };
   }
   // A working mount is unmounted only after the server of the next route was proved.
   const next = operation.plan.find((route) => configuredAnswers(builder, route));
   if (operation.mode === "plain" && next !== undefined && waitsForProof(builder, operation, next))
     return null;
-  setState(builder, { operation: { ...operation, cost: files } });
+  setState(builder, { operation: { ...operation, interrupted: files } });
   return { kind: "unmount", mount: mount.found, mode: operation.mode };
 }
 
 /** Returns why a failover or remount is no longer needed; null if it is still needed. */
-function whyStop(
-  builder: Builder,
+function stopReason(
+  builder: DecisionBuilder,
   { kind, from, mode, plan }: Operation,
-  { found, look, carried = null, pinned = null }: MountSeen,
+  { found, check, relayed = null, guarded = null }: MountObservation,
 ): string | null {
   if (kind !== "failover" && kind !== "remount") return null;
   if (!plan.some((route) => configuredAnswers(builder, route))) return "no other host answers any more";
@@ -145,19 +154,20 @@ function whyStop(
     return isBack ? "its own host answers again" : null;
   }
   // A look that was answered before the carrier held connections back says nothing about the server now.
-  const through = carried ?? pinned;
+  const through = relayed ?? guarded;
   // Nor does one that the server denied to a login that was changed.
-  const isHeld = through !== null && (through.phase !== "carrying" || builder.seen.logon?.shut === "other");
-  const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
+  const isPaused =
+    through !== null && (through.phase !== "carrying" || builder.observed.login?.refusedAs === "other");
+  const isAlive = !isPaused && !found.processGone && check.state === "answered" && !isDeadErrno(check.errno);
   return mode === "force" && isAlive ? "the mount answers again" : null;
 }
 
-function nextRoute(builder: Builder, operation: Operation): Step | null {
+function nextRoute(builder: DecisionBuilder, operation: Operation): Step | null {
   const failures = [...operation.failures];
   for (const [index, route] of operation.plan.entries()) {
     if (answers(builder, route)) {
       // The login over the other route has the same account, and would be refused, too.
-      const refused = whyNoLogon(builder);
+      const refused = loginObstacle(builder);
       if (refused !== null) {
         const all = failures.length === 0 ? [refused] : failures;
         return finishExhausted(builder, { ...operation, plan: [], failures: all });
@@ -165,29 +175,31 @@ function nextRoute(builder: Builder, operation: Operation): Step | null {
       setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
       // Without the proof, files that are kept for the server would be sent only after a remount.
       if (waitsForProof(builder, operation, route)) {
-        const isOverdue = builder.seen.atMs - operation.startedAtMs >= PROOF_AT_MOST_MS;
-        const why = isOverdue ? whyNotProved(builder, route) : null;
+        const isOverdue = builder.observed.atMs - operation.startedAtMs >= PROOF_AT_MOST_MS;
+        const why = isOverdue ? proofObstacle(builder, route) : null;
         if (why === null) return null;
         failures.push(why);
         continue;
       }
       const { reason } = operation;
       builder.transitions.push({ name: "share.mount_attempt", route, host: hostOf(builder, route), reason });
-      const carried = carriesAt(builder, route) ? ({ carried: true } as const) : {};
+      const carried = canRelay(builder, route) ? ({ carried: true } as const) : {};
       return { kind: "mount", route, ...carried, ...serverAt(builder, route) };
     }
-    failures.push(`${hostOf(builder, route)}: ${builder.seen.routes[route].probe.text}`);
+    failures.push(`${hostOf(builder, route)}: ${builder.observed.routes[route].probe.text}`);
   }
   return finishExhausted(builder, { ...operation, plan: [], failures });
 }
 
 /** Whether the next step has to wait for a proof of the server; if so, plans the next look soon. */
-function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: RouteName): boolean {
-  const isCarried = carriesAt(builder, route);
+function waitsForProof(builder: DecisionBuilder, { startedAtMs }: Operation, route: RouteName): boolean {
+  const isCarried = canRelay(builder, route);
   const isKnown =
-    isCarried && (serverAt(builder, route).server !== undefined || builder.seen.carry?.asks !== true);
+    isCarried &&
+    (serverAt(builder, route).server !== undefined ||
+      builder.observed.relayEligibility?.provesServers !== true);
   if (isKnown || !awaitsProof(builder, route, startedAtMs)) return false;
-  lookAt(builder, builder.seen.atMs + ASK_SOON_MS);
+  recheckAt(builder, builder.observed.atMs + ASK_SOON_MS);
   return true;
 }
 
@@ -195,8 +207,8 @@ function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: Rout
  * Returns this cycle's check for open files; null if there was none, or if the share was mounted or unmounted after
  * it. A slow check counts, too: otherwise it would be repeated for ever.
  */
-export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
-  const { openFiles, lastStep, routes } = seen;
+export function checkedOpenFiles({ observed }: DecisionBuilder): OpenFilesObservation | null {
+  const { openFiles, lastStep, routes } = observed;
   if (openFiles === null || openFiles.atMs < Math.max(routes.tb.atMs, routes.fallback.atMs)) return null;
   const changed = lastStep?.kind === "mount" || lastStep?.kind === "unmount";
   return !changed || !lastStep.outcome.ok ? openFiles : null;
@@ -206,27 +218,27 @@ export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
  * The newest check of open files, to report what an unmount cuts off. It may be a little older than this cycle,
  * because it may have been made when the host was only suspected to be lost.
  */
-function countedOpenFiles(builder: Builder): OpenFilesSeen | null {
-  const { openFiles, atMs } = builder.seen;
+function countedOpenFiles(builder: DecisionBuilder): OpenFilesObservation | null {
+  const { openFiles, atMs } = builder.observed;
   const isFresh = openFiles !== null && atMs - openFiles.atMs <= COUNT_FRESH_MS;
   return isFresh ? openFiles : checkedOpenFiles(builder);
 }
 
-export function foldLastStep(builder: Builder): void {
-  const { lastStep } = builder.seen;
+export function updateLastStep(builder: DecisionBuilder): void {
+  const { lastStep } = builder.observed;
   if (lastStep === null) return;
-  if (lastStep.kind === "mount") foldMounted(builder, lastStep);
-  else if (lastStep.kind === "unmount") foldUnmounted(builder, lastStep);
-  else if (lastStep.kind === "move") foldMoved(builder, lastStep);
+  if (lastStep.kind === "mount") updateMounted(builder, lastStep);
+  else if (lastStep.kind === "unmount") updateUnmounted(builder, lastStep);
+  else if (lastStep.kind === "move") updateMoved(builder, lastStep);
 }
 
-function foldMounted(builder: Builder, last: MountStepSeen): void {
+function updateMounted(builder: DecisionBuilder, last: MountStepObservation): void {
   const { operation } = builder.state;
-  const { mount } = builder.seen;
+  const { mount } = builder.observed;
   const { route } = last.step;
   const text = last.outcome.ok ? whyUseless(mount) : last.outcome.text;
   if (text === null && mount !== null) {
-    setState(builder, { mountedAtMs: builder.seen.atMs });
+    setState(builder, { mountedAtMs: builder.observed.atMs });
     if (operation === null) return;
     // A mount that was there already counts as this operation's success only if it is over the wanted route.
     if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
@@ -247,25 +259,25 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
  * Returns why a mount that succeeded counts as failed, so that it is not repeated without a pause: it ended at once.
  * null: the mount counts as a success.
  */
-function whyUseless(mount: MountSeen | null): string | null {
+function whyUseless(mount: MountObservation | null): string | null {
   if (mount === null) return "the mount vanished as soon as it was made";
   return mount.found.processGone ? "the mount's process ended as soon as it was mounted" : null;
 }
 
-function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
+function updateUnmounted(builder: DecisionBuilder, last: UnmountStepObservation): void {
   const { operation } = builder.state;
   const { step } = last;
   const from = step.mount.route ?? "unknown";
   const duration_ms = Math.round(last.tookMs);
   const failure = unmountFailure(builder, last);
   if (failure === null) {
-    const files = operation?.cost ?? null;
+    const files = operation?.interrupted ?? null;
     const forced = step.mode === "force";
     const calm = {
       announcedBusy: false,
       announcedOpenFiles: null,
-      roomAsked: false,
-      roomBackoff: NO_BACKOFF,
+      stopRequested: false,
+      stopBackoff: NO_BACKOFF,
     };
     setState(builder, calm);
     if (forced) setState(builder, { unsentWatched: true });
@@ -286,20 +298,20 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
     builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
   }
   setState(builder, { announcedBusy: busy });
-  if (builder.state.roomAsked) {
-    const roomBackoff = backOff(builder.state.roomBackoff, builder.seen.atMs);
-    setState(builder, { roomAsked: false, roomBackoff });
+  if (builder.state.stopRequested) {
+    const stopBackoff = backOff(builder.state.stopBackoff, builder.observed.atMs);
+    setState(builder, { stopRequested: false, stopBackoff });
   }
   if (operation === null) return;
   const { request } = builder;
   const isByForce = (request?.kind === "unmount" || request?.kind === "switch") && request.force;
-  if (operation.mode === "plain" && operation.asked && isByForce) {
+  if (operation.mode === "plain" && operation.isRequested && isByForce) {
     // A person asked for --force, and the plain unmount failed: the holder cannot be seen, or the server is gone.
     setState(builder, { operation: { ...operation, mode: "force" } });
     return;
   }
   if (!busy) {
-    setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
+    setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.observed.atMs) });
     // A recovery that could not unmount leaves the share mounted and working.
     if (operation.kind !== "recovery") setError(builder, `unmount failed: ${text}`);
   }
@@ -308,10 +320,10 @@ function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
 
 /** Why an unmount failed; null: it worked. The mount table decides, whatever the step reported. */
 function unmountFailure(
-  { seen }: Builder,
-  { step, outcome }: UnmountStepSeen,
+  { observed }: DecisionBuilder,
+  { step, outcome }: UnmountStepObservation,
 ): { readonly busy: boolean; readonly text: string } | null {
-  const isThere = seen.mount?.found.id === step.mount.id;
+  const isThere = observed.mount?.found.id === step.mount.id;
   if (outcome.ok) return isThere ? { busy: false, text: "it is still in the table of mounts" } : null;
   if (!isThere) return null;
   // EBUSY in answer to a forced unmount is a failure, and no reason to wait for open files.
@@ -319,16 +331,16 @@ function unmountFailure(
 }
 
 /** Whether the last look failed, or the mount's process is gone. */
-export function looksDead(builder: Builder): boolean {
-  const { mount } = builder.seen;
+export function seemsDead(builder: DecisionBuilder): boolean {
+  const { mount } = builder.observed;
   if (mount === null) return false;
-  return mount.found.processGone || (mount.look.state === "answered" && isDeadErrno(mount.look.errno));
+  return mount.found.processGone || (mount.check.state === "answered" && isDeadErrno(mount.check.errno));
 }
 
 /**
  * Routes to try for a remount, in this order: `route` first, but the fallback first if the share is held to the
  * fallback.
  */
-export function routesFrom({ memory }: Builder, route: RouteName): RouteName[] {
-  return route === "tb" && memory.held !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
+export function routesFrom({ memory }: DecisionBuilder, route: RouteName): RouteName[] {
+  return route === "tb" && memory.override !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
 }

@@ -1,28 +1,35 @@
 // The rules for going back to Thunderbolt: the stability window, and the table of `auto_failback`, `lsof_recheck` and
 // open files.
 import { stableFrom } from "../../reconcile/route-health.ts";
-import { canMove, mayMoveSoon } from "./decide-carry.ts";
-import { checkedOpenFiles, startOperation, whyNotMountable } from "./decide-operation.ts";
+import { canMove, mayMoveAfterProof } from "./decide-eligibility.ts";
+import { checkedOpenFiles, mountObstacle, startOperation } from "./decide-operation.ts";
 import { deferRecovery } from "./decide-operation-end.ts";
-import { answers, type Builder, hasRoom, lookAt, setState } from "./decision-builder.ts";
-import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
+import {
+  answers,
+  areProgramsStopped,
+  type DecisionBuilder,
+  recheckAt,
+  setState,
+} from "./decision-builder.ts";
+import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
 /**
  * Begins the return to Thunderbolt when it is due, for a share that is mounted over the fallback and whose mount
  * answers. Never closes open files.
  */
-export function decideRecovery(builder: Builder, mount: MountSeen): Step | null {
-  if (builder.memory.held !== null || !answers(builder, "tb") || mayMoveSoon(builder, "tb")) return null;
-  if (!canMove(builder, "tb") && whyNotMountable(builder) !== null) return null;
+export function decideRecovery(builder: DecisionBuilder, mount: MountObservation): Step | null {
+  if (builder.memory.override !== null || !answers(builder, "tb") || mayMoveAfterProof(builder, "tb"))
+    return null;
+  if (!canMove(builder, "tb") && mountObstacle(builder) !== null) return null;
   const stableAtMs = stableFrom(builder.state.health.tb, builder.policy.stableMs);
   if (stableAtMs === null) return null;
   const dueAtMs = Math.max(stableAtMs, builder.state.recoveryBackoff.notBeforeMs);
-  if (dueAtMs > builder.seen.atMs) return lookAt(builder, dueAtMs, "window_end");
+  if (dueAtMs > builder.observed.atMs) return recheckAt(builder, dueAtMs, "window_end");
   return isTableDue(builder) ? applyTable(builder, mount) : null;
 }
 
-function toggles({ policy }: Builder): string {
+function toggles({ policy }: DecisionBuilder): string {
   return `${policy.autoFailback} ${policy.lsofRecheck}`;
 }
 
@@ -30,7 +37,7 @@ function toggles({ policy }: Builder): string {
  * Whether to call `applyTable` now: at the end of the stability window, after a change of either toggle, and, with
  * `lsof_recheck` on, in each cycle while a recovery is pending.
  */
-function isTableDue(builder: Builder): boolean {
+function isTableDue(builder: DecisionBuilder): boolean {
   if (builder.state.tableAppliedWith !== toggles(builder)) return true;
   return builder.memory.tbRecoveryPending && builder.policy.lsofRecheck;
 }
@@ -44,7 +51,7 @@ function isTableDue(builder: Builder): boolean {
  *
  * A carried mount moves without closing files, so its open files do not count.
  */
-function applyTable(builder: Builder, mount: MountSeen): Step | null {
+function applyTable(builder: DecisionBuilder, mount: MountObservation): Step | null {
   const { autoFailback, lsofRecheck } = builder.policy;
   const recheck = builder.memory.tbRecoveryPending && lsofRecheck;
   if (!autoFailback && !recheck) {
@@ -53,12 +60,12 @@ function applyTable(builder: Builder, mount: MountSeen): Step | null {
     return deferRecovery(builder, wait);
   }
   const reason = `Thunderbolt has answered for ${Math.round(builder.policy.stableMs / 1000)} s`;
-  const recovery = { kind: "recovery", mode: "plain", goal: "tb" } as const;
+  const recovery = { kind: "recovery", mode: "plain", target: "tb" } as const;
   if (canMove(builder, "tb")) {
     setState(builder, { tableAppliedWith: toggles(builder) });
     return startOperation(builder, { ...recovery, reason, plan: ["tb"], moves: true });
   }
-  const { lastStep } = builder.seen;
+  const { lastStep } = builder.observed;
   if (lastStep?.kind === "unmount" && !lastStep.outcome.ok) {
     // EBUSY means open files, even if the check found none.
     return lastStep.outcome.reason === "busy" ? deferRecovery(builder, lastStep.outcome.text) : null;
@@ -67,7 +74,7 @@ function applyTable(builder: Builder, mount: MountSeen): Step | null {
   if (files === null) return { kind: "check_open_files", mount: mount.found };
   // Mountaineer's own programs on the share have to end first. Until then, calls in flight of these programs count as
   // open files.
-  if (files.state === "none" && !hasRoom(builder)) return null;
+  if (files.state === "none" && !areProgramsStopped(builder)) return null;
   setState(builder, { tableAppliedWith: toggles(builder) });
   announceCheck(builder, files);
   if (files.state !== "none") return deferRecovery(builder, describe(files));
@@ -76,7 +83,7 @@ function applyTable(builder: Builder, mount: MountSeen): Step | null {
 }
 
 /** Announces each result once, although the check runs in each cycle. */
-function announceCheck(builder: Builder, files: OpenFilesSeen): void {
+function announceCheck(builder: DecisionBuilder, files: OpenFilesObservation): void {
   const reason = describe(files);
   if (builder.state.announcedOpenFiles === reason) return;
   setState(builder, { announcedOpenFiles: reason });
@@ -89,7 +96,7 @@ function announceCheck(builder: Builder, files: OpenFilesSeen): void {
   });
 }
 
-function describe(files: OpenFilesSeen): string {
+function describe(files: OpenFilesObservation): string {
   if (files.state === "none") return "nothing is open";
   if (files.state === "unknown") return files.text ?? "the check of open files failed";
   const holders = [...new Set(files.holders.map(({ command, pid }) => `${command} (${pid})`))].slice(0, 5);

@@ -1,23 +1,23 @@
 // A person's request: it comes before the rules, may hold the share to a state, and is always answered.
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
-import { counted, shellCommand } from "../../runtime/text/plain-text.ts";
+import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
-import { canMove, mayMoveSoon } from "./decide-carry.ts";
-import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./decide-operation.ts";
-import { SPOKEN, spokenRoute } from "./decide-operation-end.ts";
-import { isWaking, whyNotWoken } from "./decide-wake.ts";
+import { canMove, mayMoveAfterProof } from "./decide-eligibility.ts";
+import { checkedOpenFiles, mountObstacle, seemsDead, startOperation } from "./decide-operation.ts";
+import { ROUTE_TEXT, routeText } from "./decide-operation-end.ts";
+import { isWaking, wakeObstacle } from "./decide-wake.ts";
 import {
   answer,
   answers,
-  type Builder,
-  hasRoom,
+  areProgramsStopped,
+  type DecisionBuilder,
   hostOf,
-  lookAt,
-  setHeld,
+  recheckAt,
+  setOverride,
   setState,
 } from "./decision-builder.ts";
+import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
 import type { ShareRequest } from "./share-request.ts";
-import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** Interval of looks while a person waits, ms. */
@@ -29,18 +29,18 @@ type UnmountRequest = Extract<ShareRequest, { kind: "unmount" }>;
 type SwitchRequest = Extract<ShareRequest, { kind: "switch" }>;
 
 /** Returns the first step for the request; null if the request is answered, must wait, or is left to the rules. */
-export function takeRequest(builder: Builder): Step | null {
+export function takeRequest(builder: DecisionBuilder): Step | null {
   const { request } = builder;
   switch (request?.kind) {
     case "mount":
-      if (builder.memory.held === "unmounted") setHeld(builder, null);
+      if (builder.memory.override === "unmounted") setOverride(builder, null);
       setState(builder, { mountBackoff: NO_BACKOFF });
       return null;
     case "unmount":
       return takeUnmount(builder, request);
     case "switch":
       if (request.to !== "auto") return takeSwitch(builder, request, request.to);
-      setHeld(builder, null);
+      setOverride(builder, null);
       setState(builder, { mountBackoff: NO_BACKOFF });
       return null;
     case "wake":
@@ -49,47 +49,47 @@ export function takeRequest(builder: Builder): Step | null {
   }
 }
 
-function takeUnmount(builder: Builder, request: UnmountRequest): Step | null {
-  const { mount } = builder.seen;
+function takeUnmount(builder: DecisionBuilder, request: UnmountRequest): Step | null {
+  const { mount } = builder.observed;
   if (mount === null) {
     // Cancels a mount that waits for the proof of its server.
     setState(builder, { operation: null });
-    if (request.hold) setHeld(builder, "unmounted");
+    if (request.keepUnmounted) setOverride(builder, "unmounted");
     return answer(builder, "skipped", "already unmounted");
   }
   const mode = chooseMode(builder, mount, request, false);
   if (mode === null || typeof mode === "object") return mode;
-  return startOperation(builder, { kind: "unmount", reason: "asked", mode, plan: [], asked: true });
+  return startOperation(builder, { kind: "unmount", reason: "asked", mode, plan: [], isRequested: true });
 }
 
-function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): Step | null {
-  const { mount } = builder.seen;
+function takeSwitch(builder: DecisionBuilder, request: SwitchRequest, to: RouteName): Step | null {
+  const { mount } = builder.observed;
   const { spec } = builder;
   if (!routesOf(spec).includes(to)) {
     const key = to === "tb" ? "thunderbolt_host" : "fallback_host";
     const name = /^[\w-]+$/.test(spec.name) ? spec.name : JSON.stringify(spec.name);
     const hint = `Give it one: ${shellCommand`mountaineer config set ${`shares.${name}.${key}`} ADDRESS`}`;
-    return answer(builder, "failed", `${spec.name} has no ${SPOKEN[to]} route; nothing was changed`, {
+    return answer(builder, "failed", `${spec.name} has no ${ROUTE_TEXT[to]} route; nothing was changed`, {
       hint,
     });
   }
-  if (mount?.found.route === to && !looksDead(builder)) {
-    setHeld(builder, to === "fallback" ? "fallback" : null);
-    return answer(builder, "skipped", `already over ${spokenRoute(builder, to)}`);
+  if (mount?.found.route === to && !seemsDead(builder)) {
+    setOverride(builder, to === "fallback" ? "fallback" : null);
+    return answer(builder, "skipped", `already over ${routeText(builder, to)}`);
   }
   if (!answers(builder, to)) {
-    const { text, verdict } = builder.seen.routes[to].probe;
+    const { text, verdict } = builder.observed.routes[to].probe;
     if (isWaking(builder) || (verdict === "silent" && isAskedAgain(builder, request))) return null;
     return answer(builder, "failed", `${hostOf(builder, to)} does not answer: ${text}; nothing was changed`);
   }
-  const asked = { kind: "switch", reason: "asked", goal: to, asked: true } as const;
+  const asked = { kind: "switch", reason: "asked", target: to, isRequested: true } as const;
   if (canMove(builder, to)) {
     return startOperation(builder, { ...asked, mode: "plain", plan: [to], moves: true });
   }
-  if (mayMoveSoon(builder, to) && builder.seen.atMs < request.waitUntilMs) return null;
-  const obstacle = whyNotMountable(builder);
+  if (mayMoveAfterProof(builder, to) && builder.observed.atMs < request.waitUntilMs) return null;
+  const obstacle = mountObstacle(builder);
   if (obstacle !== null) {
-    const hint = builder.seen.driverProblem?.hint ?? null;
+    const hint = builder.observed.driverProblem?.hint ?? null;
     return answer(builder, "failed", `${obstacle}; nothing was changed`, { hint });
   }
   const from = mount?.found.route ?? null;
@@ -102,13 +102,13 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
 }
 
 /** Whether a silent host is probed again: the server may be busy, or its link may just have come up. */
-function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
-  const { atMs } = builder.seen;
-  const { silentGoal } = builder.state;
-  const sinceMs = silentGoal?.request === request ? silentGoal.sinceMs : atMs;
+function isAskedAgain(builder: DecisionBuilder, request: SwitchRequest): boolean {
+  const { atMs } = builder.observed;
+  const { silentTarget } = builder.state;
+  const sinceMs = silentTarget?.request === request ? silentTarget.sinceMs : atMs;
   if (atMs - sinceMs >= SILENT_GOAL_MS) return false;
-  setState(builder, { silentGoal: { request, sinceMs } });
-  lookAt(builder, atMs + WAITING_LOOK_MS, "user");
+  setState(builder, { silentTarget: { request, sinceMs } });
+  recheckAt(builder, atMs + WAITING_LOOK_MS, "user");
   return true;
 }
 
@@ -117,8 +117,8 @@ function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
  * Returns null if the request waits or is answered.
  */
 function chooseMode(
-  builder: Builder,
-  mount: MountSeen,
+  builder: DecisionBuilder,
+  mount: MountObservation,
   request: UnmountRequest | SwitchRequest,
   waitForClose: boolean,
 ): "plain" | "force" | Step | null {
@@ -130,34 +130,39 @@ function chooseMode(
   if (!dead && files.holders.length > 0)
     return waitOrBusy(builder, files, waitForClose ? request.waitUntilMs : 0, "open");
   if (files.unsent.length > 0) return waitOrBusy(builder, files, request.waitUntilMs, "unsent");
-  if (!dead && !hasRoom(builder, true)) return null;
+  if (!dead && !areProgramsStopped(builder, true)) return null;
   return dead ? "force" : "plain";
 }
 
 /** Whether the mount cannot answer any more: a plain unmount would hang, and open files are lost anyway. */
-function isCutOff(builder: Builder, { found, look }: MountSeen): boolean {
-  if (looksDead(builder)) return true;
+function isCutOff(builder: DecisionBuilder, { found, check }: MountObservation): boolean {
+  if (seemsDead(builder)) return true;
   return (
-    look.state === "pending" &&
-    (found.route === null || builder.seen.routes[found.route].probe.verdict === "gone")
+    check.state === "pending" &&
+    (found.route === null || builder.observed.routes[found.route].probe.verdict === "gone")
   );
 }
 
-function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, what: "open" | "unsent"): null {
-  const { atMs } = builder.seen;
-  if (atMs < untilMs) return lookAt(builder, atMs + WAITING_LOOK_MS, "user");
+function waitOrBusy(
+  builder: DecisionBuilder,
+  files: OpenFilesObservation,
+  untilMs: number,
+  what: "open" | "unsent",
+): null {
+  const { atMs } = builder.observed;
+  if (atMs < untilMs) return recheckAt(builder, atMs + WAITING_LOOK_MS, "user");
   const { holders, unsent } = files;
   if (what === "unsent") {
     const hint = "Try again when they are on the server, or --force.";
-    return answer(builder, "busy", `busy: ${counted(unsent.length, "file")} unsent`, {
+    return answer(builder, "busy", `busy: ${pluralize(unsent.length, "file")} unsent`, {
       hint,
       holders,
       unsent,
     });
   }
-  const programs = counted(new Set(holders.map(({ pid }) => pid)).size, "program");
+  const programs = pluralize(new Set(holders.map(({ pid }) => pid)).size, "program");
   const hint = "Close them, or --force cuts them off.";
-  const detail = `busy: ${counted(holders.length, "file")} open in ${programs}`;
+  const detail = `busy: ${pluralize(holders.length, "file")} open in ${programs}`;
   return answer(builder, "busy", detail, { hint, holders, unsent });
 }
 
@@ -165,28 +170,29 @@ function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, wha
  * Answers the person's request with the share's state if there is no step to take. Does nothing while the NAS is
  * being woken, or while a decision waits for its confirmation and the request still has time.
  */
-export function answerRequest(builder: Builder): void {
-  const { request, memory, seen } = builder;
+export function answerRequest(builder: DecisionBuilder): void {
+  const { request, memory, observed } = builder;
   if (request === null || builder.outcome !== null || builder.state.operation !== null) return;
   if (request.kind === "unmount" || (request.kind === "switch" && request.to !== "auto")) return;
-  const isUndecided = builder.wakes.some(({ reason }) => reason === "confirm");
-  if (isWaking(builder) || (isUndecided && seen.atMs < request.waitUntilMs)) return;
+  const isUndecided = builder.nextRuns.some(({ reason }) => reason === "confirm");
+  if (isWaking(builder) || (isUndecided && observed.atMs < request.waitUntilMs)) return;
   if (request.kind === "wake") {
-    const why = whyNotWoken(builder);
+    const why = wakeObstacle(builder);
     const isAwake = why?.startsWith("it is awake") === true;
     answer(builder, isAwake ? "skipped" : "failed", why ?? "it did not wake");
     return;
   }
-  const route = seen.mount?.found.route ?? null;
-  if (seen.mount !== null && memory.lastError === null) {
-    const where = route === null ? `from ${seen.mount.found.source}` : `over ${spokenRoute(builder, route)}`;
+  const route = observed.mount?.found.route ?? null;
+  if (observed.mount !== null && memory.lastError === null) {
+    const where =
+      route === null ? `from ${observed.mount.found.source}` : `over ${routeText(builder, route)}`;
     const pending = request.kind === "switch" && memory.tbRecoveryPending;
     if (pending) answer(builder, "pending", `mounted ${where}; Thunderbolt is ready`);
     else answer(builder, "skipped", `mounted ${where}`);
     return;
   }
   // A present obstacle explains the failure better than the error of an earlier attempt.
-  const obstacle = seen.mount === null ? whyNotMountable(builder) : null;
+  const obstacle = observed.mount === null ? mountObstacle(builder) : null;
   const why = obstacle ?? memory.lastError ?? "it could not be mounted";
-  answer(builder, "failed", why, { hint: seen.driverProblem?.hint ?? null });
+  answer(builder, "failed", why, { hint: observed.driverProblem?.hint ?? null });
 }

@@ -1,17 +1,17 @@
 // What the probes of a share's two hosts mean: health, announcements, and whether the host in use is gone.
-import { foldHealth, suspect } from "../../reconcile/route-health.ts";
+import { suspect, updateHealth } from "../../reconcile/route-health.ts";
 import { ROUTE_NAMES, type RouteName, routesOf } from "../share-spec.ts";
 import {
   answers,
-  type Builder,
   clearPending,
+  type DecisionBuilder,
   hostOf,
-  lookAt,
+  recheckAt,
   setMemory,
   setState,
 } from "./decision-builder.ts";
 
-import type { MountSeen } from "./share-seen.ts";
+import type { MountObservation } from "./share-observation.ts";
 
 /** The observation has a gap if it pauses for more than this many check intervals. */
 const GAP_INTERVALS = 3;
@@ -20,12 +20,12 @@ const GAP_INTERVALS = 3;
 const OWN_LOOKS_MS = 3000;
 
 /** If a readdir over a silent host takes longer than this, the host counts as gone, ms. */
-export const SILENT_LOOK_MS = 1000;
+export const SILENT_CHECK_MS = 1000;
 
 const LOCAL_ERRNOS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
 
-export function foldRoutes(builder: Builder): void {
-  for (const route of ROUTE_NAMES) foldRoute(builder, route);
+export function updateRoutes(builder: DecisionBuilder): void {
+  for (const route of ROUTE_NAMES) updateRoute(builder, route);
   const { tb } = builder.state.health;
   const reachable = tb.reachableSince?.wallMs ?? null;
   const healthy = tb.healthySince?.wallMs ?? null;
@@ -35,16 +35,16 @@ export function foldRoutes(builder: Builder): void {
   if (healthy === null || !answers(builder, "tb")) clearPending(builder, "Thunderbolt dropped");
 }
 
-function foldRoute(builder: Builder, route: RouteName): void {
-  const { probe, atMs } = builder.seen.routes[route];
+function updateRoute(builder: DecisionBuilder, route: RouteName): void {
+  const { probe, atMs } = builder.observed.routes[route];
   const before = builder.state.health[route];
   if (before.observedAt !== null && before.observedAt.monotonicMs > atMs) return;
   const up = probe.verdict === "answers";
-  const age = builder.seen.atMs - atMs;
-  const { health, dropped } = foldHealth(
+  const age = builder.observed.atMs - atMs;
+  const { health, dropped } = updateHealth(
     before,
     {
-      at: { monotonicMs: atMs, wallMs: builder.seen.wallMs - age },
+      at: { monotonicMs: atMs, wallMs: builder.observed.wallMs - age },
       reachable: probe.tcpAnswered,
       healthy: up,
     },
@@ -64,7 +64,7 @@ function foldRoute(builder: Builder, route: RouteName): void {
 }
 
 /** Time without a look after which the observation has a gap, ms. It is longer than the longest cycle. */
-function gapMs({ policy }: Builder): number {
+function gapMs({ policy }: DecisionBuilder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
 
@@ -75,7 +75,7 @@ export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
  * Whether the host of a mounted share is gone: two probes with the verdict `gone` prove that, two silent ones
  * only if a look at the mount fails, too.
  */
-export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSeen): OwnRoute {
+export function judgeOwnRoute(builder: DecisionBuilder, route: RouteName, mount: MountObservation): OwnRoute {
   const judged = judgeByProbes(builder, route, mount);
   return typeof judged === "string" ? judged : judgeSilence(builder, mount, judged.silentSinceMs);
 }
@@ -85,11 +85,11 @@ export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSe
  * nothing.
  */
 export function judgeByProbes(
-  builder: Builder,
+  builder: DecisionBuilder,
   route: RouteName,
-  { found }: MountSeen,
+  { found }: MountObservation,
 ): Exclude<OwnRoute, "slow"> | { readonly silentSinceMs: number } {
-  const { probe, atMs } = builder.seen.routes[route];
+  const { probe, atMs } = builder.observed.routes[route];
   if (probe.verdict === "answers") {
     if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
     return "answers";
@@ -100,39 +100,43 @@ export function judgeByProbes(
   const verdict = suspect(builder.state.suspicion, key, atMs, probe.verdict === "gone");
   setState(builder, { suspicion: verdict.suspicion });
   if (verdict.state === "waiting") {
-    lookAt(builder, verdict.confirmAtMs);
+    recheckAt(builder, verdict.confirmAtMs);
     return "waiting";
   }
   return verdict.suspicion.certain ? "gone" : { silentSinceMs: verdict.suspicion.firstAtMs };
 }
 
 function judgeSilence(
-  builder: Builder,
-  { found, look, pinned = null }: MountSeen,
+  builder: DecisionBuilder,
+  { found, check, guarded = null }: MountObservation,
   sinceMs: number,
 ): OwnRoute {
   // While the carrier has no route for the mount, no look at the mount can begin.
-  if (found.processGone || (pinned !== null && pinned.phase !== "carrying")) return "gone";
-  const { atMs: nowMs } = builder.seen;
-  if (look.state === "pending") {
-    const waited = nowMs - look.startedAtMs;
-    if (waited >= SILENT_LOOK_MS) return "gone";
-    lookAt(builder, look.startedAtMs + SILENT_LOOK_MS);
+  if (found.processGone || (guarded !== null && guarded.phase !== "carrying")) return "gone";
+  const { atMs: nowMs } = builder.observed;
+  if (check.state === "pending") {
+    const waited = nowMs - check.startedAtMs;
+    if (waited >= SILENT_CHECK_MS) return "gone";
+    recheckAt(builder, check.startedAtMs + SILENT_CHECK_MS);
     return "waiting";
   }
-  return judgeByLook(builder, look, sinceMs);
+  return judgeByCheck(builder, check, sinceMs);
 }
 
 /**
  * Judges a host that does not answer by a look at the mount. Only a look that began at `sinceMs` or later counts; if
  * there is none, plans one.
  */
-export function judgeByLook(builder: Builder, look: MountSeen["look"], sinceMs: number): OwnRoute {
-  const { atMs } = builder.seen;
-  if (look.state === "answered" && look.startedAtMs >= sinceMs && !isLocalErrno(look.errno))
-    return isDeadErrno(look.errno) ? "gone" : "slow";
-  const finishedAtMs = look.state === "answered" ? look.finishedAtMs : atMs;
-  lookAt(builder, Math.max(atMs + 1, finishedAtMs + builder.cacheMs));
+export function judgeByCheck(
+  builder: DecisionBuilder,
+  check: MountObservation["check"],
+  sinceMs: number,
+): OwnRoute {
+  const { atMs } = builder.observed;
+  if (check.state === "answered" && check.startedAtMs >= sinceMs && !isLocalErrno(check.errno))
+    return isDeadErrno(check.errno) ? "gone" : "slow";
+  const finishedAtMs = check.state === "answered" ? check.finishedAtMs : atMs;
+  recheckAt(builder, Math.max(atMs + 1, finishedAtMs + builder.cacheMs));
   return "waiting";
 }
 

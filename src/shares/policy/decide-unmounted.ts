@@ -1,15 +1,15 @@
 // The rules for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else wait.
 import { type RouteName, routesOf } from "../share-spec.ts";
-import { awaitsProof, whyNotProved } from "./decide-carry.ts";
-import { whyNoLogon } from "./decide-logged-on.ts";
-import { startOperation, whyNotMountable } from "./decide-operation.ts";
+import { awaitsProof, proofObstacle } from "./decide-eligibility.ts";
+import { loginObstacle } from "./decide-login-conditions.ts";
+import { mountObstacle, startOperation } from "./decide-operation.ts";
 import {
-  type Builder,
   clearError,
   configuredAnswers,
+  type DecisionBuilder,
   hostOf,
   isBackingOff,
-  lookAt,
+  recheckAt,
   setError,
 } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
@@ -17,47 +17,47 @@ import type { Step } from "./step.ts";
 /** Interval of looks while a proof is awaited, ms; usually the end of the proof causes a look sooner. */
 const PROOF_LOOK_MS = 1000;
 
-export function decideUnmounted(builder: Builder): Step | null {
-  const { memory, seen, spec } = builder;
-  if (memory.held === "unmounted") {
+export function decideUnmounted(builder: DecisionBuilder): Step | null {
+  const { memory, observed, spec } = builder;
+  if (memory.override === "unmounted") {
     clearError(builder, "held unmounted");
     return null;
   }
   if (builder.request?.kind === "unmount" && builder.outcome !== null) return null;
   if (spec.missingVariable !== null) return null;
-  const obstacle = whyNotMountable(builder) ?? whyNoLogon(builder);
+  const obstacle = mountObstacle(builder) ?? loginObstacle(builder);
   if (obstacle !== null) return setError(builder, obstacle);
   if (isBackingOff(builder)) return null;
   const routes = bestRoutes(builder);
-  const plan = routes.filter((route) => whyNotProved(builder, route) === null);
+  const plan = routes.filter((route) => proofObstacle(builder, route) === null);
   const [first] = plan;
   if (first !== undefined && awaitsProof(builder, first, null))
-    return lookAt(builder, seen.atMs + PROOF_LOOK_MS);
+    return recheckAt(builder, observed.atMs + PROOF_LOOK_MS);
   if (first === undefined) {
     const [unproved] = routes;
-    if (unproved !== undefined) lookAt(builder, seen.atMs + PROOF_LOOK_MS);
-    return setError(builder, (unproved && whyNotProved(builder, unproved)) ?? noHostAnswers(builder));
+    if (unproved !== undefined) recheckAt(builder, observed.atMs + PROOF_LOOK_MS);
+    return setError(builder, (unproved && proofObstacle(builder, unproved)) ?? noHostAnswers(builder));
   }
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
 }
 
 /** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
-export function bestRoutes(builder: Builder): RouteName[] {
-  const order: RouteName[] = builder.memory.held === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
+export function bestRoutes(builder: DecisionBuilder): RouteName[] {
+  const order: RouteName[] = builder.memory.override === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
   return order.filter((route) => configuredAnswers(builder, route));
 }
 
-export function noHostAnswers(builder: Builder): string {
+export function noHostAnswers(builder: DecisionBuilder): string {
   return hostsText(builder, "its host does not answer", "neither host answers");
 }
 
-export function allHostsGone(builder: Builder): string {
+export function allHostsGone(builder: DecisionBuilder): string {
   return hostsText(builder, "its host is gone, the mount is kept", "both hosts are gone, the mount is kept");
 }
 
-function hostsText(builder: Builder, one: string, both: string): string {
-  const { away, routes } = builder.seen;
-  if (away !== null) return `away from home: ${away}`;
+function hostsText(builder: DecisionBuilder, one: string, both: string): string {
+  const { offNetwork, routes } = builder.observed;
+  if (offNetwork !== null) return `away from home: ${offNetwork}`;
   const texts = routesOf(builder.spec).map((route) => {
     const [host, { text }] = [hostOf(builder, route), routes[route].probe];
     return text.startsWith(host) ? text : `${host} (${text})`;

@@ -1,7 +1,7 @@
 // Whether to wake a sleeping NAS: only if a person or a program asks for the share. Each such demand sends
 // three packets.
 import { ROUTE_NAMES } from "../share-spec.ts";
-import { type Builder, lookAt, setMemory, setState } from "./decision-builder.ts";
+import { type DecisionBuilder, recheckAt, setMemory, setState } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
 /** When the packets are sent, ms after the demand; several, because one may be lost. */
@@ -18,9 +18,9 @@ const QUIET_MS = 360_000;
 const ADDRESSES_AT_MOST = 2;
 
 /** Remembers the hardware addresses of hosts that answer, as `aa:bb:cc:dd:ee:ff@10.0.0.2`. */
-export function foldWakeAddresses(builder: Builder): void {
-  const { seen, memory } = builder;
-  const { hardware = [] } = seen;
+export function updateWakeAddresses(builder: DecisionBuilder): void {
+  const { observed, memory } = builder;
+  const { hardware = [] } = observed;
   const known = memory.wakeAddresses ?? [];
   const addressOf = (text: string): string => text.split("@")[1] ?? "";
   const others = known.filter((one) => !hardware.some((now) => addressOf(now) === addressOf(one)));
@@ -32,18 +32,18 @@ export function foldWakeAddresses(builder: Builder): void {
  * Notes whether a person or a program asks for the share. Then starts, continues or ends the waking of the share's
  * NAS. Call it once for each look.
  */
-export function foldWake(builder: Builder): void {
-  const { seen, policy, request } = builder;
-  const { atMs } = seen;
-  const { waking, wakeAskedBy } = builder.state;
-  const isAsked = request !== null && request.kind !== "unmount" && request !== wakeAskedBy;
-  if (isAsked) setState(builder, { wakeAskedBy: request });
-  const why = whyNotWoken(builder);
+export function updateWake(builder: DecisionBuilder): void {
+  const { observed, policy, request } = builder;
+  const { atMs } = observed;
+  const { waking, wakeRequestedBy } = builder.state;
+  const isAsked = request !== null && request.kind !== "unmount" && request !== wakeRequestedBy;
+  if (isAsked) setState(builder, { wakeRequestedBy: request });
+  const why = wakeObstacle(builder);
   if (why !== null || (policy.wake !== "auto" && request?.kind !== "wake" && waking === null)) {
     if (waking !== null) setState(builder, { waking: null });
     return;
   }
-  if (isAsked || seen.wanted === true) {
+  if (isAsked || observed.wanted === true) {
     const isNew = waking === null || (waking.isOver && (isAsked || atMs - waking.wantedAtMs >= QUIET_MS));
     const next = isNew ? { sinceMs: atMs, sent: 0, isOver: false } : waking;
     setState(builder, { waking: { ...next, wantedAtMs: atMs } });
@@ -53,24 +53,24 @@ export function foldWake(builder: Builder): void {
   if (atMs - now.sinceMs >= WAKES_WITHIN_MS) setState(builder, { waking: { ...now, isOver: true } });
   else {
     const dueMs = now.sinceMs + (PACKETS_AT_MS[now.sent] ?? WAKES_WITHIN_MS);
-    lookAt(builder, Math.min(Math.max(dueMs, atMs + 1), atMs + LOOK_MS), "retry");
+    recheckAt(builder, Math.min(Math.max(dueMs, atMs + 1), atMs + LOOK_MS), "retry");
   }
 }
 
-export function wakeStep(builder: Builder): Step | null {
+export function wakeStep(builder: DecisionBuilder): Step | null {
   const { waking } = builder.state;
   if (waking === null || waking.isOver) return null;
   const dueMs = PACKETS_AT_MS[waking.sent];
-  if (dueMs === undefined || builder.seen.atMs < waking.sinceMs + dueMs) return null;
+  if (dueMs === undefined || builder.observed.atMs < waking.sinceMs + dueMs) return null;
   setState(builder, { waking: { ...waking, sent: waking.sent + 1 } });
   return { kind: "wake", addresses: builder.memory.wakeAddresses ?? [] };
 }
 
-export function isWaking({ state: { waking } }: Builder): boolean {
+export function isWaking({ state: { waking } }: DecisionBuilder): boolean {
   return waking !== null && !waking.isOver;
 }
 
-export function wakeConditions({ state: { waking }, conditions }: Builder): void {
+export function wakeConditions({ state: { waking }, conditions }: DecisionBuilder): void {
   if (waking === null) return;
   conditions.push(
     waking.isOver
@@ -90,14 +90,14 @@ export function wakeConditions({ state: { waking }, conditions }: Builder): void
 }
 
 /** Why the NAS is not woken: it is awake, or cannot be reached; null: it may be woken. */
-export function whyNotWoken({ seen, memory }: Builder): string | null {
-  const { away } = seen;
-  const probes = ROUTE_NAMES.map((route) => seen.configured[route].probe);
+export function wakeObstacle({ observed, memory }: DecisionBuilder): string | null {
+  const { offNetwork } = observed;
+  const probes = ROUTE_NAMES.map((route) => observed.configured[route].probe);
   const awake = probes.find(
     ({ verdict, tcpAnswered, reason }) => verdict === "answers" || tcpAnswered || reason === "refused",
   );
   if (awake !== undefined) return `it is awake: ${awake.text}`;
-  if (away !== null) return `away from home: ${away}`;
+  if (offNetwork !== null) return `away from home: ${offNetwork}`;
   if ((memory.wakeAddresses ?? []).length === 0)
     return "its hardware address is not known: it is learnt while the NAS answers on a link that it shares with this machine";
   const isOnLink = probes.some(

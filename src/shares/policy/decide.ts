@@ -1,54 +1,54 @@
 // The decision for one share: from configuration, observation and memory to one step, or none. Pure.
 import { earliest, standingSince } from "../../reconcile/decision.ts";
-import type { Wake } from "../../reconcile/lane.ts";
-import type { ShareMemory } from "../../reconcile/memory.ts";
-import { decideCarried, decidePinnedGate } from "./decide-carried.ts";
-import { carryConditions } from "./decide-carry.ts";
-import { foldLogon, logonConditions } from "./decide-logged-on.ts";
-import { foldShortLife } from "./decide-mount-alive.ts";
-import { decideMounted, decideShutLogon, decideUnexplained } from "./decide-mounted.ts";
-import { foldNetworks } from "./decide-networks.ts";
-import { continueOperation, foldLastStep } from "./decide-operation.ts";
+import type { NextRun } from "../../reconcile/reconcile-loop.ts";
+import type { ShareMemory } from "../../reconcile/state-store.ts";
+import { relayConditions } from "./decide-eligibility.ts";
+import { loginConditions, updateLogon } from "./decide-login-conditions.ts";
+import { updateShortLife } from "./decide-mount-alive.ts";
+import { decideMismatched, decideMounted, decideRefusedLogin } from "./decide-mounted.ts";
+import { updateNetworks } from "./decide-networks.ts";
+import { continueOperation, updateLastStep } from "./decide-operation.ts";
+import { decideGuardedGate, decideRelayed } from "./decide-relayed.ts";
 import { answerRequest, takeRequest } from "./decide-request.ts";
-import { foldRoutes } from "./decide-routes.ts";
+import { updateRoutes } from "./decide-routes.ts";
 import { decideUnmounted } from "./decide-unmounted.ts";
-import { foldWake, foldWakeAddresses, wakeConditions, wakeStep } from "./decide-wake.ts";
+import { updateWake, updateWakeAddresses, wakeConditions, wakeStep } from "./decide-wake.ts";
 import {
-  type Builder,
+  type ConditionDraft,
   clearPending,
   type DecideInput,
-  type NewCondition,
-  setHeld,
+  type DecisionBuilder,
   setMemory,
+  setOverride,
   setState,
 } from "./decision-builder.ts";
-import type { LaneState } from "./lane-state.ts";
+import { managedBy, observedConditions } from "./observed-conditions.ts";
+import type { ReconcileState } from "./reconcile-state.ts";
+import type { StepObservation } from "./share-observation.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
-import type { StepSeen } from "./share-seen.ts";
 import type { NewTransition } from "./share-transitions.ts";
-import { lookedAfterBy, standingConditions } from "./standing-conditions.ts";
 import type { Step } from "./step.ts";
 
 export interface Decision {
   readonly memory: ShareMemory;
-  readonly state: LaneState;
+  readonly state: ReconcileState;
   readonly transitions: readonly NewTransition[];
-  readonly conditions: readonly StandingCondition[];
+  readonly conditions: readonly ShareCondition[];
   /** The answer to the person's request; null: the request still waits, or there is none. */
   readonly outcome: RequestOutcome | null;
   readonly step: Step | null;
   /** When to look again without another trigger; null: never. */
-  readonly wake: Wake | null;
-  readonly room: Room;
+  readonly nextRun: NextRun | null;
+  readonly programs: ProgramAccess;
 }
 
 /**
  * Whether programs that this daemon runs on the mount may use it. `asked`: they have to end before a remount.
  * `taken`: the remount is in progress.
  */
-export type Room = "free" | "asked" | "taken";
+export type ProgramAccess = "free" | "asked" | "taken";
 
-export interface StandingCondition extends NewCondition {
+export interface ShareCondition extends ConditionDraft {
   /** Wall ms. */
   readonly since: number;
 }
@@ -58,20 +58,20 @@ export interface StandingCondition extends NewCondition {
  * transition.
  */
 export function decide(input: DecideInput): Decision {
-  const nothing = { outcome: null, makeRoom: false, transitions: [], conditions: [], wakes: [] };
-  const builder: Builder = { ...input, ...nothing };
-  foldRoutes(builder);
-  foldLastStep(builder);
-  foldMountIdentity(builder);
-  foldLogon(builder);
-  foldWakeAddresses(builder);
-  foldNetworks(builder);
-  foldWake(builder);
+  const nothing = { outcome: null, stopPrograms: false, transitions: [], conditions: [], nextRuns: [] };
+  const builder: DecisionBuilder = { ...input, ...nothing };
+  updateRoutes(builder);
+  updateLastStep(builder);
+  updateMountIdentity(builder);
+  updateLogon(builder);
+  updateWakeAddresses(builder);
+  updateNetworks(builder);
+  updateWake(builder);
   const step = chooseStep(builder) ?? wakeStep(builder);
   if (step === null) answerRequest(builder);
-  standingConditions(builder);
-  carryConditions(builder);
-  logonConditions(builder);
+  observedConditions(builder);
+  relayConditions(builder);
+  loginConditions(builder);
   wakeConditions(builder);
   const conditions = since(builder);
   return {
@@ -81,15 +81,15 @@ export function decide(input: DecideInput): Decision {
     conditions,
     outcome: builder.outcome,
     step,
-    wake: earliest(builder.wakes),
-    room: mountsAnew(builder) ? "taken" : builder.makeRoom ? "asked" : "free",
+    nextRun: earliest(builder.nextRuns),
+    programs: mountsAnew(builder) ? "taken" : builder.stopPrograms ? "asked" : "free",
   };
 }
 
-function chooseStep(builder: Builder): Step | null {
-  const { otherHome = null } = builder.seen;
+function chooseStep(builder: DecisionBuilder): Step | null {
+  const { otherHome = null } = builder.observed;
   if (otherHome !== null) {
-    builder.outcome ??= builder.request && outcome("failed", lookedAfterBy(builder.spec, otherHome));
+    builder.outcome ??= builder.request && outcome("failed", managedBy(builder.spec, otherHome));
     return null;
   }
   if (builder.state.operation !== null) {
@@ -103,49 +103,49 @@ function chooseStep(builder: Builder): Step | null {
     const step = takeRequest(builder);
     if (step !== null) return step;
   }
-  const { mount } = builder.seen;
+  const { mount } = builder.observed;
   if (mount === null) return builder.state.operation === null ? decideUnmounted(builder) : null;
   const { route, path, madeByDriver } = mount.found;
   const isMisplaced = madeByDriver && path !== builder.spec.mountPath;
-  const { carried = null, pinned = null } = mount;
-  if (pinned !== null) {
-    const gate = decidePinnedGate(builder, mount, pinned);
+  const { relayed = null, guarded = null } = mount;
+  if (guarded !== null) {
+    const gate = decideGuardedGate(builder, mount, guarded);
     if (gate !== "open") return gate;
   }
-  const through = carried ?? pinned;
+  const through = relayed ?? guarded;
   if (through !== null) {
-    const anew = decideShutLogon(builder, mount, through);
+    const anew = decideRefusedLogin(builder, mount, through);
     if (anew !== "open") return anew;
   }
-  if (route === null || isMisplaced) return decideUnexplained(builder, mount);
-  return carried === null
+  if (route === null || isMisplaced) return decideMismatched(builder, mount);
+  return relayed === null
     ? decideMounted(builder, mount, route)
-    : decideCarried(builder, mount, route, carried);
+    : decideRelayed(builder, mount, route, relayed);
 }
 
 /** Whether a mount is being replaced; programs cannot run on it meanwhile. */
-function mountsAnew({ state: { operation } }: Builder): boolean {
+function mountsAnew({ state: { operation } }: DecisionBuilder): boolean {
   return operation !== null && !operation.moves && operation.from !== "none";
 }
 
-function since(builder: Builder): StandingCondition[] {
+function since(builder: DecisionBuilder): ShareCondition[] {
   const before = builder.state.conditionsSince;
-  const conditionsSince = standingSince(builder.conditions, before, builder.seen.wallMs);
+  const conditionsSince = standingSince(builder.conditions, before, builder.observed.wallMs);
   builder.state = { ...builder.state, conditionsSince };
   return builder.conditions.map((condition) => ({
     ...condition,
-    since: conditionsSince.get(condition.code) ?? builder.seen.wallMs,
+    since: conditionsSince.get(condition.code) ?? builder.observed.wallMs,
   }));
 }
 
-function foldMountIdentity(builder: Builder): void {
-  const { mount, lastStep } = builder.seen;
+function updateMountIdentity(builder: DecisionBuilder): void {
+  const { mount, lastStep } = builder.observed;
   const id = mount?.found.id ?? null;
   const before = builder.state.mountId;
   if (id !== before) {
-    setState(builder, { mountId: id, deadLook: null, pendingLook: null, suspicion: null });
+    setState(builder, { mountId: id, firstFailedCheck: null, pendingCheck: null, suspicion: null });
     setState(builder, { madeMount: isOurDoing(lastStep, id) ? id : null });
-    if (mount === null) foldVanished(builder, before);
+    if (mount === null) updateVanished(builder, before);
     else if (!isOurDoing(lastStep, id)) {
       builder.transitions.push({
         name: "share.adopted",
@@ -153,24 +153,25 @@ function foldMountIdentity(builder: Builder): void {
         source: mount.found.source,
         path: mount.found.path,
       });
-      if (builder.memory.held === "unmounted" && builder.state.operation === null) setHeld(builder, null);
+      if (builder.memory.override === "unmounted" && builder.state.operation === null)
+        setOverride(builder, null);
     }
   }
   const activeInterface = mount?.found.route ?? "none";
-  const carriedPort = mount?.carried?.port ?? null;
-  if (builder.memory.activeInterface !== activeInterface || builder.memory.carriedPort !== carriedPort) {
-    setMemory(builder, { activeInterface, carriedPort });
+  const relayPort = mount?.relayed?.port ?? null;
+  if (builder.memory.activeInterface !== activeInterface || builder.memory.relayPort !== relayPort) {
+    setMemory(builder, { activeInterface, relayPort });
   }
   if (activeInterface !== "fallback" && builder.state.operation === null)
     clearPending(builder, mount === null ? "unmounted" : "not mounted over fallback any more");
 }
 
-function isOurDoing(last: StepSeen | null, id: string | null): boolean {
+function isOurDoing(last: StepObservation | null, id: string | null): boolean {
   return last?.kind === "mount" && last.outcome.ok && last.outcome.mount.id === id && !last.outcome.adopted;
 }
 
-function foldVanished(builder: Builder, mountId: string | null): void {
-  if (builder.seen.lastStep?.kind === "unmount") return;
-  if (mountId !== null) foldShortLife(builder, mountId);
+function updateVanished(builder: DecisionBuilder, mountId: string | null): void {
+  if (builder.observed.lastStep?.kind === "unmount") return;
+  if (mountId !== null) updateShortLife(builder, mountId);
   builder.transitions.push({ name: "share.vanished", from: builder.memory.activeInterface });
 }

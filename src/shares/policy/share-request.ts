@@ -8,7 +8,7 @@ export type ShareRequest = (
       readonly kind: "unmount";
       readonly force: boolean;
       /** Whether the share stays unmounted until a person asks for a mount. */
-      readonly hold: boolean;
+      readonly keepUnmounted: boolean;
     }
   | {
       readonly kind: "switch";

@@ -21,10 +21,10 @@ export type Step =
   /** Makes the carrier hold the mount's connections back while no route is left. */
   | { readonly kind: "hold" }
   /**
-   * Makes the carrier let connections through again. Without `logon`: the server was proved after the outage with
-   * this number; with `logon`: the server accepts the login again.
+   * Makes the carrier let connections through again. Without `login`: the server was proved after the outage with
+   * this number; with `login`: the server accepts the login again.
    */
-  | { readonly kind: "confirm"; readonly outage: number | null; readonly logon?: true }
+  | { readonly kind: "confirm"; readonly outage: number | null; readonly login?: true }
   /** Sends a wake-on-LAN packet to each address. */
   | { readonly kind: "wake"; readonly addresses: readonly string[] }
   | { readonly kind: "check_open_files"; readonly mount: FoundMount };

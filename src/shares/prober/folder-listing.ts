@@ -22,7 +22,7 @@ export function listFolders(root: string, subpath: string): Promise<FolderListin
 }
 
 /** Checks only that the folder exists and may be read. Reads one entry and follows no link in the folder. */
-export function lookAtFolder(root: string, subpath: string): Promise<FolderListing> {
+export function checkFolder(root: string, subpath: string): Promise<FolderListing> {
   return inFolder(root, subpath, async (folder) => {
     const opened = await opendir(folder, { bufferSize: 1 });
     await opened.read().finally(() => opened.close());

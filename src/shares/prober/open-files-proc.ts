@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
 import type { OpenFilesRequest } from "./prober-protocol.ts";
-import { isOfGroups, type KinOf, kinInProc } from "./process-family.ts";
+import { type FamilyOf, isOfGroups, kinInProc } from "./process-family.ts";
 
 /** Maximum number of files in an answer: more are not shown. */
 export const OPEN_FILES_AT_MOST = 200;
@@ -61,7 +61,7 @@ async function scanProcess(
   folder: string,
   pid: number,
   wanted: readonly Wanted[],
-  kinOf: KinOf,
+  kinOf: FamilyOf,
 ): Promise<void> {
   let command: string | null = null;
   const isOurs = new Map<Wanted, boolean>();

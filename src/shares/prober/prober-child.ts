@@ -3,14 +3,12 @@
 import { lookup } from "node:dns/promises";
 import { stat, statfs } from "node:fs/promises";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
-import { fileLooks, lookAtLink, spaceOf } from "./file-looks.ts";
-import { listFolders, lookAtFolder } from "./folder-listing.ts";
-import { lookAtMountDarwin } from "./mount-look-darwin.ts";
-import { lookAtMountLinux } from "./mount-look-linux.ts";
+import { fileChecks, readLinkTarget, spaceOf } from "./file-checks.ts";
+import { checkFolder, listFolders } from "./folder-listing.ts";
+import { checkMountDarwin } from "./mount-check-darwin.ts";
+import { checkMountLinux } from "./mount-check-linux.ts";
 import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
 import { scanOpenFilesProc } from "./open-files-proc.ts";
-import { pathPlaces } from "./path-places.ts";
-
 import {
   type AnswerOf,
   type Ask,
@@ -21,6 +19,7 @@ import {
   type SingleKind,
   type SubjectOf,
 } from "./prober-protocol.ts";
+import { resolvePaths } from "./resolve-paths.ts";
 
 // Systems other than Linux and macOS mount no share, because Mountaineer cannot list their mounts.
 const scanOpenFiles: OpenFilesScan =
@@ -42,17 +41,17 @@ type Answerers = {
 };
 
 const answerers: Answerers = {
-  look: process.platform === "darwin" ? lookAtMountDarwin : lookAtMountLinux,
-  link: lookAtLink,
+  look: process.platform === "darwin" ? checkMountDarwin : checkMountLinux,
+  link: readLinkTarget,
   folder: (path) =>
     stat(path).then(
       (stats) => stats.isDirectory(),
       () => false,
     ),
   space: (path) => statfs(path).then(spaceOf, () => null),
-  folders: ({ root, subpath, wants }) => (wants === "look" ? lookAtFolder : listFolders)(root, subpath),
-  ...fileLooks,
-  places: pathPlaces,
+  folders: ({ root, subpath, wants }) => (wants === "look" ? checkFolder : listFolders)(root, subpath),
+  ...fileChecks,
+  places: resolvePaths,
   addresses: (host) =>
     lookup(host, { all: true }).then(
       (found) => found.map(({ address }) => address),

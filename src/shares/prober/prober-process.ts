@@ -2,9 +2,9 @@
 import { isIP } from "node:net";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type Look, NO_LINK_ANSWER, type OpenFilesAnswer, type Prober } from "./prober.ts";
-import type { AnswerOf, QuestionKind, SubjectOf } from "./prober-protocol.ts";
-import { answerIn, ProberQuestions, type Question } from "./prober-questions.ts";
+import { answerIn, type ProbeJob, ProbeQueue } from "./probe-queue.ts";
+import { type MountCheck, NO_LINK_ANSWER, type OpenFilesAnswer, type Prober } from "./prober.ts";
+import type { AnswerOf, ProbeKind, SubjectOf } from "./prober-protocol.ts";
 
 interface ProberOptions {
   readonly clock: Clock;
@@ -18,7 +18,7 @@ interface ProberOptions {
 const LOOK_DEADLINE_MS = 1_000;
 
 /**
- * Maximum number of hanging `places` questions with the same first path; limited, because each keeps a
+ * Maximum number of hanging `resolvePaths` questions with the same first path; limited, because each keeps a
  * process busy.
  */
 const MOST_HANGING = 2;
@@ -28,12 +28,12 @@ const NO_FILES_ANSWER: OpenFilesAnswer = { ok: false, text: "the prober did not 
 /** The prober process ends when it is idle, and with the daemon, even if the daemon is killed. */
 export function startProber(options: ProberOptions): Prober {
   const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
-  const questions = new ProberQuestions({ clock, logger, lookDeadlineMs });
+  const questions = new ProbeQueue({ clock, logger, lookDeadlineMs });
   if (options.startsAhead === true) questions.start();
-  const looks = new Map<string, Look>();
+  const looks = new Map<string, MountCheck>();
 
   const asking =
-    <Kind extends QuestionKind>(kind: Kind) =>
+    <Kind extends ProbeKind>(kind: Kind) =>
     (subject: SubjectOf<Kind>, waitMs: number): Promise<AnswerOf<Kind> | null> =>
       questions.answerTo(kind, subject, waitMs);
   const readLink: Prober["readLink"] = async (path, waitMs) =>
@@ -43,12 +43,12 @@ export function startProber(options: ProberOptions): Prober {
     (root, subpath, waitMs) =>
       questions.answerTo("folders", { root, subpath, wants }, waitMs);
 
-  const lastLook = (mountId: string): Look => {
+  const lastCheck = (mountId: string): MountCheck => {
     const pending = questions.find("look", mountId);
     if (pending !== undefined) return { state: "pending", startedAtMs: pending.startedAtMs };
     return looks.get(mountId) ?? { state: "never" };
   };
-  const askForLook = (mountId: string, path: string): Question<"look"> => {
+  const askForLook = (mountId: string, path: string): ProbeJob<"look"> => {
     const question = questions.ask(
       "look",
       mountId,
@@ -64,17 +64,17 @@ export function startProber(options: ProberOptions): Prober {
   };
 
   /**
-   * Hanging questions of the kind `places` whose answer nobody waits for. Keys: question ids; values: the first path
+   * Hanging questions of the kind `resolvePaths` whose answer nobody waits for. Keys: question ids; values: the first path
    * of each question.
    */
   const hanging = new Map<number, string>();
 
   return {
-    async look(mountId, path, waitMs) {
+    async checkMount(mountId, path, waitMs) {
       await questions.wait(askForLook(mountId, path), waitMs);
-      return lastLook(mountId);
+      return lastCheck(mountId);
     },
-    lastLook,
+    lastCheck,
     forget(mountId) {
       looks.delete(mountId);
       const look = questions.find("look", mountId);
@@ -88,7 +88,7 @@ export function startProber(options: ProberOptions): Prober {
     fileLook: asking("fileLook"),
     fileBytes: asking("fileBytes"),
     exposures: asking("exposures"),
-    async places(paths, waitMs) {
+    async resolvePaths(paths, waitMs) {
       const [first = ""] = paths;
       const alike = [...hanging.values()].filter((path) => path === first);
       if (alike.length >= MOST_HANGING) return null;
@@ -105,7 +105,7 @@ export function startProber(options: ProberOptions): Prober {
       return answerIn(one) ?? null;
     },
     folders: folders("names"),
-    folderLook: folders("look"),
+    checkFolder: folders("look"),
     async openFiles(paths, exceptPids, waitMs, exceptGroups = []) {
       if (paths.length === 0) return [];
       const about = JSON.stringify([paths, exceptPids, exceptGroups]);

@@ -2,36 +2,36 @@
 import type { Exposure } from "../../runtime/files/exposure.ts";
 import type {
   FileBytes,
-  FileLook,
+  FileCheck,
   FolderListing,
-  LinkLook,
+  LinkReading,
   OpenFilesAnswer,
-  PathPlace,
+  ResolvedPath,
   Space,
 } from "./prober.ts";
 
 /** Subject and answer of each kind of question. A failed `look` is answered with the errno's name. */
 interface Questions {
   look(path: string): string | null;
-  link(path: string): LinkLook;
+  link(path: string): LinkReading;
   folder(path: string): boolean;
   space(path: string): Space | null;
   folders(folder: FoldersQuestion): FolderListing;
   realPath(path: string): string | null;
-  places(paths: readonly string[]): readonly PathPlace[];
-  fileLook(path: string): FileLook;
+  places(paths: readonly string[]): readonly ResolvedPath[];
+  fileLook(path: string): FileCheck;
   fileBytes(path: string): FileBytes;
   exposures(paths: readonly string[]): readonly Exposure[];
   addresses(host: string): readonly string[];
   openFiles(request: OpenFilesRequest): readonly OpenFilesAnswer[];
 }
 
-export type QuestionKind = keyof Questions;
-export type SubjectOf<Kind extends QuestionKind> = Parameters<Questions[Kind]>[0];
-export type AnswerOf<Kind extends QuestionKind> = ReturnType<Questions[Kind]>;
+export type ProbeKind = keyof Questions;
+export type SubjectOf<Kind extends ProbeKind> = Parameters<Questions[Kind]>[0];
+export type AnswerOf<Kind extends ProbeKind> = ReturnType<Questions[Kind]>;
 
 /** The kinds that are answered one by one. All `openFiles` of a message are answered by one walk over the processes. */
-export type SingleKind = Exclude<QuestionKind, "openFiles">;
+export type SingleKind = Exclude<ProbeKind, "openFiles">;
 
 /**
  * How many questions of each kind may run at once in a prober process; each question has a thread of its own. Looks
@@ -72,7 +72,7 @@ export type OpenFilesScan = (
   requests: readonly OpenFilesRequest[],
 ) => Promise<readonly (readonly OpenFilesAnswer[])[]>;
 
-export type Ask<Kind extends QuestionKind = QuestionKind> = {
+export type Ask<Kind extends ProbeKind = ProbeKind> = {
   [K in Kind]: { readonly id: number; readonly kind: K; readonly subject: SubjectOf<K> };
 }[Kind];
 

@@ -4,7 +4,7 @@ import type { Exposure } from "../../runtime/files/exposure.ts";
 /**
  * The state of the newest look at a mount. `never`: there was none. `pending`: the look continues in the background.
  */
-export type Look =
+export type MountCheck =
   | { readonly state: "never" }
   | { readonly state: "pending"; readonly startedAtMs: number }
   | {
@@ -26,7 +26,7 @@ export type OpenFilesAnswer =
   | { readonly ok: true; readonly files: readonly OpenFile[] }
   | { readonly ok: false; readonly text: string };
 
-export type LinkLook =
+export type LinkReading =
   | { readonly state: "missing" }
   | {
       readonly state: "link";
@@ -44,7 +44,7 @@ export const NO_LINK_ANSWER = { state: "unknown", text: "no answer in time", isL
 export const FILE_LIMIT_BYTES = 1024 * 1024;
 
 /** A file's identity and times in ns, in decimal: bigints do not travel in JSON. */
-export type FileLook =
+export type FileCheck =
   | {
       readonly state: "file";
       readonly dev: string;
@@ -73,7 +73,7 @@ export type FolderListing =
   | { readonly state: "failed"; readonly errno: string };
 
 /** Where a path leads after all links are resolved; `unclear`: why that is unknown, an errno or a broken link. */
-export type PathPlace =
+export type ResolvedPath =
   | {
       /** Absolute: the real path of the part that exists, followed by the part that does not. */
       readonly at: string;
@@ -88,15 +88,15 @@ export interface Prober extends AsyncDisposable {
    * look; after a late look, a new one begins only when the late one is answered or the mount's id changes. Resolves
    * after at most `waitMs`, with the state at that time.
    */
-  look(mountId: string, path: string, waitMs: number): Promise<Look>;
+  checkMount(mountId: string, path: string, waitMs: number): Promise<MountCheck>;
   /** The newest look, without beginning another one. */
-  lastLook(mountId: string): Look;
+  lastCheck(mountId: string): MountCheck;
   /** Forgets the looks at a mount that is gone. */
   forget(mountId: string): void;
   /** Reads a symlink on a local disk without following it. */
-  readLink(path: string, waitMs: number): Promise<LinkLook>;
+  readLink(path: string, waitMs: number): Promise<LinkReading>;
   /** `readLink` for several paths. */
-  readLinks(paths: readonly string[], waitMs: number): Promise<readonly LinkLook[]>;
+  readLinks(paths: readonly string[], waitMs: number): Promise<readonly LinkReading[]>;
   /** Whether a folder exists (driver `local` routes). null: no answer in time. */
   folderExists(path: string, waitMs: number): Promise<boolean | null>;
   /** The real path of a path on local disks. null: it does not exist, or no answer in time. */
@@ -105,9 +105,9 @@ export interface Prober extends AsyncDisposable {
    * Returns where each of these absolute paths leads, in the same order. null: no answer in time, or too many earlier
    * questions with the same first path are still unanswered.
    */
-  places(paths: readonly string[], waitMs: number): Promise<readonly PathPlace[] | null>;
+  resolvePaths(paths: readonly string[], waitMs: number): Promise<readonly ResolvedPath[] | null>;
   /** Looks at a file, following symlinks. null: no answer in time. */
-  fileLook(path: string, waitMs: number): Promise<FileLook | null>;
+  fileLook(path: string, waitMs: number): Promise<FileCheck | null>;
   /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */
   fileBytes(path: string, waitMs: number): Promise<FileBytes | null>;
   /** Which other users may write or read these files and folders on local disks. null: no answer in time. */
@@ -120,7 +120,7 @@ export interface Prober extends AsyncDisposable {
    * Whether the folder at `subpath` below `root` exists and may be read; lists no names. null: no answer in
    * time.
    */
-  folderLook(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
+  checkFolder(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /**
    * Finds open files under each path without walking the share. A late or failed answer does not reject.
    * `exceptGroups`: leaders of the process groups to leave out, with all descendants.

@@ -9,13 +9,13 @@ interface Kin {
 }
 
 /** null: the process has ended. */
-export type KinOf = (pid: number) => Kin | null;
+export type FamilyOf = (pid: number) => Kin | null;
 
 const ANCESTORS_AT_MOST = 100;
 const PS = "/bin/ps";
 const PS_DEADLINE_MS = 2_000;
 
-export function isOfGroups(pid: number, leaders: ReadonlySet<number>, kinOf: KinOf): boolean {
+export function isOfGroups(pid: number, leaders: ReadonlySet<number>, kinOf: FamilyOf): boolean {
   let at = pid;
   for (let steps = 0; at > 1 && steps < ANCESTORS_AT_MOST; steps++) {
     const kin = kinOf(at);
@@ -27,7 +27,7 @@ export function isOfGroups(pid: number, leaders: ReadonlySet<number>, kinOf: Kin
 }
 
 /** Reads the parents and groups of processes from /proc. Such a read does not wait for any process. */
-export function kinInProc(procFolder: string): KinOf {
+export function kinInProc(procFolder: string): FamilyOf {
   return (pid) => {
     try {
       const stat = readFileSync(`${procFolder}/${pid}/stat`, "utf8");
@@ -42,7 +42,7 @@ export function kinInProc(procFolder: string): KinOf {
 }
 
 /** The parents and groups of all processes at this moment. Rejects when `ps` cannot be run. */
-export async function kinFromPs(program: string = PS): Promise<KinOf> {
+export async function kinFromPs(program: string = PS): Promise<FamilyOf> {
   const args = ["-A", "-o", "pid=", "-o", "ppid=", "-o", "pgid="];
   const limits = { clock: systemClock, deadlineMs: PS_DEADLINE_MS, killGraceMs: 0 };
   const { stdout } = await runCommand(program, args, limits);
@@ -58,7 +58,7 @@ export async function kinFromPs(program: string = PS): Promise<KinOf> {
 export async function withoutGroups(
   pids: readonly number[],
   leaders: readonly number[],
-  kin: () => Promise<KinOf> = kinFromPs,
+  kin: () => Promise<FamilyOf> = kinFromPs,
 ): Promise<readonly number[]> {
   if (pids.length === 0 || leaders.length === 0) return pids;
   const known = new Set(leaders);

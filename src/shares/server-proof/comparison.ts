@@ -1,12 +1,12 @@
 // Compares readings of a share's root over both routes. Pure.
-import { harmless } from "../../runtime/text/plain-text.ts";
-import type { Birth } from "./program-output.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
+import type { CreationTime } from "./program-output.ts";
 import { alignedListings, type ListedEntry, type RootListing } from "./root-listing.ts";
 
 export interface SideReading {
   readonly listing: RootListing;
   /** Creation times by name, "" for the root itself; null: unknown. */
-  readonly births: ReadonlyMap<string, Birth> | null;
+  readonly births: ReadonlyMap<string, CreationTime> | null;
 }
 
 /** Readings over both routes at nearly the same time, the Thunderbolt route first. */
@@ -68,7 +68,7 @@ const REST = "rest";
 
 function viewOf([one, other]: Reading): View {
   const [first, second] = alignedListings(one.listing, other.listing);
-  const asked = [...(one.births ?? new Map<string, Birth>()).keys()].filter((name) =>
+  const asked = [...(one.births ?? new Map<string, CreationTime>()).keys()].filter((name) =>
     other.births?.has(name),
   );
   return [sideView(first, one.births, asked), sideView(second, other.births, asked)];
@@ -76,7 +76,7 @@ function viewOf([one, other]: Reading): View {
 
 function sideView(
   listing: RootListing,
-  births: ReadonlyMap<string, Birth> | null,
+  births: ReadonlyMap<string, CreationTime> | null,
   asked: readonly string[],
 ): SideView {
   const entries = new Map(listing.entries.map((entry) => [entry.name, entry]));
@@ -153,6 +153,6 @@ function listed(names: readonly string[]): string {
 
 /** A server's name for a file, made safe and short for one line. */
 export function shownName(name: string): string {
-  const shown = harmless(name);
+  const shown = printable(name);
   return shown.length > NAME_AT_MOST ? `${shown.slice(0, NAME_AT_MOST)}…` : shown;
 }

@@ -2,7 +2,7 @@
 // writes it, so that files of killed processes can be removed.
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, expecting } from "../../runtime/errors.ts";
+import { errorText, recoverFrom } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -21,7 +21,7 @@ export function createLoginFiles(stateFolder: string) {
   let own: Promise<string> | null = null;
 
   const removeIn = async (folder: string): Promise<void> => {
-    for (const name of await readdir(folder).catch(expecting(["ENOENT", "ENOTDIR"], []))) {
+    for (const name of await readdir(folder).catch(recoverFrom(["ENOENT", "ENOTDIR"], []))) {
       const [file, writer] = NAME.exec(name) ?? [];
       if (file === undefined || (writer !== undefined && (await isWriting(writer)))) continue;
       await rm(join(folder, file), { force: true });
@@ -69,7 +69,7 @@ export function createLoginFiles(stateFolder: string) {
           reason: errorText(error),
         });
       const names = await readdir(folder)
-        .catch(expecting(["ENOENT", "ENOTDIR"], []))
+        .catch(recoverFrom(["ENOENT", "ENOTDIR"], []))
         .catch((error: unknown) => {
           warn(error);
           return [];

@@ -16,7 +16,7 @@ export function parseRcloneLine(line: string): ListedEntry | null {
 }
 
 /** A creation time as SMB reports it. */
-export interface Birth {
+export interface CreationTime {
   readonly createdMs: number;
   /**
    * Whether the creation time is older than all other times of the file. If not, it may be made up: for files that
@@ -58,7 +58,7 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
       if (entry !== null) onEntry(entry);
     },
     /** Creation times in the order of the paths; null: no answer. */
-    births: (): readonly (Birth | null)[] => times.map(birthOf),
+    births: (): readonly (CreationTime | null)[] => times.map(birthOf),
     /**
      * Whether smbclient has connected. The exit code does not tell, because it is that of smbclient's last command
      * only.
@@ -72,7 +72,7 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
 /** smbclient rounds some times to seconds, and cuts off others. */
 export const SMBCLIENT_ROUNDING_MS = 1_000;
 
-function birthOf(times: ReadonlyMap<string, number>): Birth | null {
+function birthOf(times: ReadonlyMap<string, number>): CreationTime | null {
   const createdMs = times.get("create");
   if (createdMs === undefined) return null;
   const others = ["access", "write", "change"].flatMap((key) => times.get(key) ?? []);

@@ -1,10 +1,10 @@
 // Decides whether a share's root is that of a known server, and what to remember of the root. Pure.
 import { shownName } from "./comparison.ts";
-import { type Birth, SMBCLIENT_ROUNDING_MS } from "./program-output.ts";
+import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerFingerprint } from "./known-servers.ts";
+import { type CreationTime, SMBCLIENT_ROUNDING_MS } from "./program-output.ts";
 import type { ListedEntry, RootListing } from "./root-listing.ts";
-import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerWitness } from "./server-witness.ts";
 
-export type Births = ReadonlyMap<string, Birth>;
+export type CreationTimes = ReadonlyMap<string, CreationTime>;
 
 /** `text` continues a sentence that begins with the share's source: "//nas/core is empty: …". */
 type Recognition =
@@ -21,10 +21,10 @@ type Recognition =
  * at least one known entry must be unchanged, also in its creation time if that is known. `births`: null if
  * creation times cannot be read.
  */
-export function recogniseRoot(
-  witness: ServerWitness,
+export function recognizeRoot(
+  witness: ServerFingerprint,
   listing: RootListing,
-  births: Births | null,
+  births: CreationTimes | null,
 ): Recognition {
   if (listing.count === 0) return { kind: "unproved", text: "is empty: nothing in it can be recognised" };
   const root = agreement(witness.rootCreatedMs, births?.get(""));
@@ -56,12 +56,12 @@ export function recogniseRoot(
  * What to remember of the server after a proof. Remembered facts that are still true are kept, because their
  * times are more exact.
  */
-export function witnessOf(
+export function serverFingerprint(
   serverGuid: string,
   listing: RootListing,
-  births: Births | null,
-  before: Pick<ServerWitness, "rootCreatedMs" | "entries"> | null,
-): Omit<ServerWitness, "folding"> {
+  births: CreationTimes | null,
+  before: Pick<ServerFingerprint, "rootCreatedMs" | "entries"> | null,
+): Omit<ServerFingerprint, "folding"> {
   const known = new Map((before?.entries ?? []).map((entry) => [entry.name, entry]));
   const entries = steadiest(listing.entries).map((entry): KnownEntry => {
     const old = known.get(entry.name);
@@ -93,11 +93,11 @@ function isUnchanged(known: KnownEntry, now: ListedEntry | undefined, { precisio
 
 type Agreement = "agrees" | "differs" | "unknown";
 
-function agreement(knownMs: number | null, birth: Birth | undefined): Agreement {
+function agreement(knownMs: number | null, birth: CreationTime | undefined): Agreement {
   if (knownMs === null || birth === undefined) return "unknown";
   return Math.abs(birth.createdMs - knownMs) <= SMBCLIENT_ROUNDING_MS ? "agrees" : "differs";
 }
 
-function ownBirth(birth: Birth | undefined): number | null {
+function ownBirth(birth: CreationTime | undefined): number | null {
   return birth?.isOwn === true ? birth.createdMs : null;
 }

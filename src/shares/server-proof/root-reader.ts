@@ -13,11 +13,11 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { account, configText, remoteOf } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
-import type { LogonResult, Logons } from "../logons/logons.ts";
+import type { LoginResult, Logins } from "../logins/logins.ts";
 import { type RouteName, type ShareSpec, wantsUser } from "../share-spec.ts";
 import { createLoginFiles } from "./login-files.ts";
 import {
-  type Birth,
+  type CreationTime,
   createSmbclientReader,
   parseRcloneLine,
   SMBCLIENT_ROUNDING_MS,
@@ -55,7 +55,7 @@ interface RootRead {
 /** The result of `births`. Its listing is empty if only creation times were asked for. */
 interface BirthsRead extends RootRead {
   /** Creation times by name, "" for the root itself, as far as the server answered. */
-  readonly births: ReadonlyMap<string, Birth>;
+  readonly births: ReadonlyMap<string, CreationTime>;
 }
 
 /**
@@ -69,7 +69,7 @@ interface RootReaderOptions {
   readonly stateFolder: string;
   /** Folders in which programs are searched; default: PATH. */
   readonly folders?: () => readonly string[];
-  readonly logons: Logons;
+  readonly logons: Logins;
 }
 
 /** SMB names have at most 255 characters, so a longer line is not an entry. */
@@ -148,7 +148,7 @@ export function createRootReader(options: RootReaderOptions) {
   };
 }
 
-function logonResult(read: RootRead | ReadFailure): LogonResult {
+function logonResult(read: RootRead | ReadFailure): LoginResult {
   if (read.kind === "read") return "accepted";
   return read.isRefusedLogin ? { refused: read.text } : "unknown";
 }
@@ -219,7 +219,7 @@ async function askSmbclient(
   }
   const error = reader.listingError();
   if (error !== null) return failed(error);
-  const births = new Map<string, Birth>();
+  const births = new Map<string, CreationTime>();
   for (const [index, birth] of reader.births().entries()) {
     if (birth !== null) births.set(asked[index] ?? "", birth);
   }
@@ -318,8 +318,8 @@ export function authenticationFile({ username, password }: ShareSpec): string | 
     ...(domain === null ? [] : [["domain", domain]]),
     ["password", password ?? ""],
   ];
-  const isHeld = members.every(([, value]) => value !== undefined && !/^\s|[\r\n\0]/.test(value));
-  return isHeld ? members.map(([key, value]) => `${key} = ${value}\n`).join("") : null;
+  const fits = members.every(([, value]) => value !== undefined && !/^\s|[\r\n\0]/.test(value));
+  return fits ? members.map(([key, value]) => `${key} = ${value}\n`).join("") : null;
 }
 
 async function orFailure<T>(reading: Promise<T | ReadFailure>): Promise<T | ReadFailure> {

@@ -7,7 +7,7 @@ import { delimiter, join } from "node:path";
 import { installedRclone } from "../../rclone-release/installed.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { findProgram } from "../../runtime/process/find-program.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
@@ -123,7 +123,7 @@ function listed(lines: Iterable<RegExpExecArray>): ShareNames {
 }
 
 function failure(text: string, isRefused: boolean): ShareNames {
-  return { kind: isRefused ? "refused" : "failed", text: harmless(text).slice(0, 200) };
+  return { kind: isRefused ? "refused" : "failed", text: printable(text).slice(0, 200) };
 }
 
 function lastLine(text: string): string {

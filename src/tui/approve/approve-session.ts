@@ -1,8 +1,8 @@
 // The state behind the Approve screen: the waiting entries, read again when the sync changes, and the approvals sent.
 import type { WaitingEntryWire } from "../../api/contract/approvals.ts";
-import type { Ask } from "../../api/operations/operations.ts";
-import { expecting, isOwnError } from "../../runtime/errors.ts";
-import { onceMore } from "../../runtime/once-more.ts";
+import type { CallOperation } from "../../api/operations/operations.ts";
+import { coalesce } from "../../runtime/coalesce.ts";
+import { isOwnError, recoverFrom } from "../../runtime/errors.ts";
 import { createStore, type Readable } from "../../runtime/store.ts";
 import { attempt, errorLine } from "../terminal/attempt.ts";
 import type { Key } from "../terminal/key.ts";
@@ -13,14 +13,14 @@ export type ApproveSession = ReturnType<typeof startApproveSession>;
 
 /** Starts the state, which reads the waiting entries again at each notification of `changes`. */
 export function startApproveSession(
-  ask: Ask<"approvals" | "approve">,
+  ask: CallOperation<"approvals" | "approve">,
   changes: Pick<Readable<unknown>, "subscribe">,
   signal: AbortSignal,
 ) {
   const state = createStore(EMPTY_APPROVE);
-  const look = onceMore(async () => {
+  const look = coalesce(async () => {
     // Ignores a failed request: the frame shows the lost connection, and the next connection notifies again.
-    const approvals = await ask("approvals", null, signal).catch(expecting(isOwnError, null));
+    const approvals = await ask("approvals", null, signal).catch(recoverFrom(isOwnError, null));
     if (approvals !== null) state.set(withApprovals(state.get(), approvals));
   }, signal);
   const unsubscribe = changes.subscribe(look);

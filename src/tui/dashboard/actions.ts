@@ -1,16 +1,22 @@
 // Runs actions on shares, backends and the daemon: asks before harmful ones, and shows the results.
 
-import type { DaemonLink } from "../../api/client/daemon-link.ts";
-import { type Action, actionsFor, actionWith, busyQuestion, type Question } from "../../api/words/actions.ts";
+import type { DaemonConnection } from "../../api/client/daemon-connection.ts";
+import {
+  type Action,
+  actionsFor,
+  actionWith,
+  busyQuestion,
+  type Question,
+} from "../../api/labels/actions.ts";
 import type { Prompt } from "../terminal/prompt.ts";
 
 export type Actions = ReturnType<typeof createActions>;
 
 const NOTHING = { shares: [], backends: [] };
 
-export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSignal) {
+export function createActions(link: DaemonConnection, prompt: Prompt, signal: AbortSignal) {
   /** The last action that open files have prevented. */
-  let held: { readonly action: Action; readonly question: Question } | null = null;
+  let pending: { readonly action: Action; readonly question: Question } | null = null;
   const all = (): readonly Action[] => actionsFor(link.status.get() ?? NOTHING);
   const ask = ({ title, text }: Question, run: () => void): void => prompt.ask(`${title} ${text}`, run);
   const run = (action: Action, force: boolean): void =>
@@ -20,7 +26,7 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
       const note = { tone, text: hint === null ? text : `${text}; ${hint}` };
       const question = force ? null : busyQuestion(action, outcome);
       if (question === null) return note;
-      held = { action, question };
+      pending = { action, question };
       return { ...note, text: `! asks to do it anyway; ${note.text}` };
     });
   const start = (action: Action): void => {
@@ -38,9 +44,9 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
     },
     /** Asks whether to force the action that open files have prevented. Returns false if there is no such action. */
     force(): boolean {
-      if (held === null) return false;
-      const { action, question } = held;
-      held = null;
+      if (pending === null) return false;
+      const { action, question } = pending;
+      pending = null;
       ask(question, () => run(action, true));
       return true;
     },

@@ -1,5 +1,10 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
 import type { BackendStatus, GlobalStatus, ShareStatus } from "../../api/contract/contract.ts";
+import { backendFacts, backendLabel, callFacts, mergedText } from "../../api/labels/backend-labels.ts";
+import { CLIENT_TITLES } from "../../api/labels/client-labels.ts";
+import { type Label, type StateLabel, wholeText } from "../../api/labels/label.ts";
+import { routeLabels, shareLabel } from "../../api/labels/share-labels.ts";
+import { shareFacts } from "../../api/labels/traffic-labels.ts";
 import { backendBlock } from "../../api/views/gateway-view.ts";
 import { shareBlock } from "../../api/views/status-view.ts";
 import {
@@ -11,13 +16,8 @@ import {
   type StatusViewOptions,
   viewOf,
 } from "../../api/views/view-lines.ts";
-import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
-import { CLIENT_TITLES } from "../../api/words/client-words.ts";
-import { routeWords, shareWords } from "../../api/words/share-words.ts";
-import { shareFacts } from "../../api/words/traffic-words.ts";
-import { type StateWords, type Words, wholeText } from "../../api/words/words.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
-import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { columns, padded, printable } from "../../runtime/text/plain-text.ts";
 import { eventLine, type KeptEvent } from "../events/event-ring.ts";
 import { cutLine, type Line, paintedLines, type Span, span, type View } from "../terminal/line.ts";
 import { nameSpan } from "../terminal/list-state.ts";
@@ -109,8 +109,8 @@ function columnsOf(
   { width }: View,
 ): Pick<RowView, "nameWidth" | "stateWidth"> {
   const named = rows.flatMap((row): { name: string; state: string }[] => {
-    if (row.kind === "share") return [{ name: row.share.name, state: shareWords(row.share).text }];
-    if (row.kind === "backend") return [{ name: row.backend.name, state: backendWords(row.backend).text }];
+    if (row.kind === "share") return [{ name: row.share.name, state: shareLabel(row.share).text }];
+    if (row.kind === "backend") return [{ name: row.backend.name, state: backendLabel(row.backend).text }];
     return row.kind === "client" ? [{ name: row.words[0] ?? "", state: "" }] : [];
   });
   const states = named.map(({ state }) => ({ name: state }));
@@ -122,7 +122,7 @@ function columnsOf(
 
 function stateSpans(
   name: string,
-  words: StateWords,
+  words: StateLabel,
   facts: string,
   isChosen: boolean,
   view: RowView,
@@ -138,15 +138,15 @@ function stateSpans(
 }
 
 function shareSpans(share: ShareStatus, isChosen: boolean, view: RowView): readonly Span[] {
-  const silent = ({ isUsed, tone }: Words & { readonly isUsed: boolean }): boolean =>
+  const silent = ({ isUsed, tone }: Label & { readonly isUsed: boolean }): boolean =>
     !isUsed && tone === "bad";
   const facts = [
     ...shareFacts(share),
-    ...routeWords(share)
+    ...routeLabels(share)
       .filter(silent)
       .map(({ label, text }) => `${label}: ${text}`),
   ];
-  return stateSpans(share.name, shareWords(share), facts.join(", "), isChosen, view);
+  return stateSpans(share.name, shareLabel(share), facts.join(", "), isChosen, view);
 }
 
 /** Says that Thunderbolt is back, with the keys that switch to it and the programs that keep files open. */
@@ -163,13 +163,13 @@ function readyLines(text: string, { conditions }: ShareStatus, { symbols }: View
 }
 
 function backendSpans(backend: BackendStatus, isChosen: boolean, view: RowView): readonly Span[] {
-  const together = togetherText(backend);
+  const together = mergedText(backend);
   const facts = [
     ...backendFacts(backend),
     ...(backend.enabled ? callFacts(backend) : []),
     ...(together === null ? [] : [together]),
   ].join(", ");
-  return stateSpans(backend.name, backendWords(backend), facts, isChosen, view);
+  return stateSpans(backend.name, backendLabel(backend), facts, isChosen, view);
 }
 
 function clientSpans([name = "", ...words]: readonly string[], isChosen: boolean, view: RowView): Line {
@@ -232,6 +232,6 @@ function detailTexts(row: ChoiceRow, global: GlobalStatus, options: StatusViewOp
         view,
       );
     case "waiting":
-      return marked(view.paint.symbols.warning, harmless(row.summary), "", view.paint.yellow, view);
+      return marked(view.paint.symbols.warning, printable(row.summary), "", view.paint.yellow, view);
   }
 }

@@ -7,8 +7,8 @@ import type {
   ShareStatus,
   StatusReport,
 } from "../../api/contract/contract.ts";
-import { clientWords } from "../../api/words/client-words.ts";
-import { readyText } from "../../api/words/share-words.ts";
+import { clientCells } from "../../api/labels/client-labels.ts";
+import { readyText } from "../../api/labels/share-labels.ts";
 
 export type OwnerRow =
   | { readonly kind: "share"; readonly id: string; readonly share: ShareStatus }
@@ -23,7 +23,7 @@ export type DashboardRow =
       readonly kind: "client";
       readonly id: string;
       readonly client: ClientStatus;
-      /** The result of `clientWords`. */
+      /** The result of `clientCells`. */
       readonly words: readonly string[];
     }
   | { readonly kind: "waiting"; readonly id: string; readonly summary: string }
@@ -93,7 +93,7 @@ export function dashboardRows(
     ...(hasServers ? [head("Servers", backends.length, gateway.url ?? "not listening")] : []),
     ...backends,
     ...headed("Clients", view === "Shares" ? [] : clients, (client, at) => [
-      { kind: "client", id: `client ${at}`, client, words: clientWords(client, nowMs) },
+      { kind: "client", id: `client ${at}`, client, words: clientCells(client, nowMs) },
     ]),
     ...headed("Notes", of("info"), (row) => [row]),
   ];

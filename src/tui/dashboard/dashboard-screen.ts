@@ -1,6 +1,6 @@
 // The dashboard: shares, backends, clients, conditions and the newest events, with keys that act on the chosen row.
 
-import type { DaemonLink } from "../../api/client/daemon-link.ts";
+import type { DaemonConnection } from "../../api/client/daemon-connection.ts";
 import type { ClientStatus } from "../../api/contract/contract.ts";
 import { createStore, eitherOf } from "../../runtime/store.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
@@ -47,7 +47,7 @@ const KEYS: readonly KeyHelp[] = [
 ];
 
 interface DashboardOptions {
-  readonly link: DaemonLink;
+  readonly link: DaemonConnection;
   readonly approving: Pick<ApproveSession, "state">;
   readonly ring: EventRing;
   readonly actions: Actions;

@@ -2,8 +2,8 @@
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { FollowNotice } from "../../api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../api/contract/contract.ts";
-import { type EventWords, eventWords, transitionOf } from "../../api/words/event-words.ts";
-import { expecting, isOwnError } from "../../runtime/errors.ts";
+import { type EventLabel, eventLabel, transitionOf } from "../../api/labels/event-labels.ts";
+import { isOwnError, recoverFrom } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
@@ -18,7 +18,7 @@ const BEFORE = 500;
 const TEXT_LIMIT = 2_000;
 
 /** An event in words. The text is not trusted, so control characters must be escaped before it is drawn. */
-export interface KeptEvent extends EventWords {
+export interface KeptEvent extends EventLabel {
   /** Serial number of the event in this view; a restart of the daemon does not reset it. */
   readonly order: number;
   /** When the event arrived, or the time of its log line: wall time, ms since the epoch. */
@@ -26,7 +26,7 @@ export interface KeptEvent extends EventWords {
   readonly event: StreamEvent;
 }
 
-const GAP: EventWords = {
+const GAP: EventLabel = {
   name: "gap",
   about: null,
   text: "some events did not reach this view; everything was read afresh",
@@ -49,20 +49,20 @@ export function createEventRing(
   /** Events that have arrived while the log is being read; null: it is not being read. */
   let waiting: { readonly event: StreamEvent; readonly atMs: number }[] | null = null;
   const add = (event: StreamEvent, atMs: number): void => {
-    const words = event.kind === "gap" ? GAP : eventWords(event);
+    const words = event.kind === "gap" ? GAP : eventLabel(event);
     if (words === null) return;
     const order = count.get();
     const text = words.text.slice(0, TEXT_LIMIT);
     kept[order % KEPT] = { ...words, text, order, atMs, event };
     count.set(order + 1);
   };
-  const begin = async (daemon: Pick<DaemonClient, "ask">): Promise<void> => {
+  const begin = async (daemon: Pick<DaemonClient, "call">): Promise<void> => {
     const sinceMs = clock.wallMs();
     const arrived: NonNullable<typeof waiting> = [];
     waiting = arrived;
     const report = await daemon
-      .ask("daemonLog", { limit: BEFORE }, signal)
-      .catch(expecting(isOwnError, null));
+      .call("daemonLog", { limit: BEFORE }, signal)
+      .catch(recoverFrom(isOwnError, null));
     for (const line of report?.lines.toReversed() ?? []) {
       const atMs = Date.parse(line.at);
       const transition = transitionOf(line);

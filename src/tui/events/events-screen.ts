@@ -1,5 +1,5 @@
 // The Events screen: the newest events of the daemon, with filters.
-import type { DaemonLink } from "../../api/client/daemon-link.ts";
+import type { DaemonConnection } from "../../api/client/daemon-connection.ts";
 import { createStore, eitherOf } from "../../runtime/store.ts";
 import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
@@ -37,7 +37,7 @@ interface EventsState {
   readonly subject: string | null;
 }
 
-export function createEventsScreen(link: DaemonLink, ring: EventRing): Screen {
+export function createEventsScreen(link: DaemonConnection, ring: EventRing): Screen {
   const state = createStore<EventsState>({ list: EMPTY_LIST, kind: null, subject: null });
   const { put } = state;
   return {

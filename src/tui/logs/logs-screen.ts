@@ -1,8 +1,8 @@
 // The Logs screen: the log of the daemon, or the error output of a backend, newest lines at the bottom.
 
-import type { DaemonLink } from "../../api/client/daemon-link.ts";
+import type { DaemonConnection } from "../../api/client/daemon-connection.ts";
 import type { LogLine } from "../../api/contract/records.ts";
-import { onceMore } from "../../runtime/once-more.ts";
+import { coalesce } from "../../runtime/coalesce.ts";
 import { createStore } from "../../runtime/store.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
@@ -42,7 +42,12 @@ interface LogsState {
   readonly left: number;
 }
 
-export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () => void, ended: AbortSignal) {
+export function createLogsScreen(
+  link: DaemonConnection,
+  clock: Clock,
+  showThis: () => void,
+  ended: AbortSignal,
+) {
   const state = createStore<LogsState>({
     source: DAEMON,
     lines: null,
@@ -56,7 +61,7 @@ export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () =>
     DAEMON,
     ...(link.status.get()?.backends ?? []).map(({ name }) => name),
   ];
-  const read = onceMore(() => {
+  const read = coalesce(() => {
     const { source } = state.get();
     const show = (part: Partial<LogsState>): void => {
       if (state.get().source === source) put(part);

@@ -2,7 +2,7 @@
 import type { ConfigMistakeWire, ConfigReport } from "../../api/contract/config.ts";
 import { type FormNode, mistakeAt, sentValue } from "../../api/forms/form-node.ts";
 import { changedFields, type Settings, sectionForm } from "../../api/forms/section-form.ts";
-import { mistakesText } from "../../api/words/outcome-words.ts";
+import { mistakesText } from "../../api/labels/outcome-labels.ts";
 import { configJsonSchema } from "../../config/schema/schema.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { ChangedLine } from "./changed-lines.ts";

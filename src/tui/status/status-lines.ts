@@ -1,8 +1,8 @@
 // The text of the sync status: the status line, the problems, and the table of events.
 
-import type { Connection } from "../../api/client/daemon-link.ts";
+import type { ConnectionStatus } from "../../api/client/daemon-connection.ts";
 import type { SyncReport } from "../../api/contract/config.ts";
-import { type EventRow, FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
+import { type EventRow, FILE_MISSING_TEXT, watchLabel } from "../../api/labels/sync-labels.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
 import { columns } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";
@@ -34,7 +34,11 @@ function clockText(iso: string | null): string {
 }
 
 /** `Config PATH  Hash 8 chars…  Last sync HH:MM:SS  ● live`; two lines if the terminal is narrow. */
-export function statusLines(status: SyncStatus | null, connection: Connection, view: View): readonly Line[] {
+export function statusLines(
+  status: SyncStatus | null,
+  connection: ConnectionStatus,
+  view: View,
+): readonly Line[] {
   const { symbols, width } = view;
   if (status === null) return [[span("Config ", "faint"), span(symbols.ellipsis, "faint")]];
   // While no daemon runs, the last known state is no longer true.
@@ -63,14 +67,14 @@ export function statusLines(status: SyncStatus | null, connection: Connection, v
 }
 
 function watchingSpan(watching: SyncStatus["watching"], { symbols }: View): Span {
-  const { text, tone } = watchingWords(watching);
+  const { text, tone } = watchLabel(watching);
   return span(`${toneMark(tone, symbols)} ${text}`, tone === "plain" ? "faint" : tone);
 }
 
 /** What is wrong, most important first; at most `limit` lines. */
 export function problemLines(
   status: SyncStatus | null,
-  connection: Connection,
+  connection: ConnectionStatus,
   view: View,
   limit: number,
 ): readonly Line[] {

@@ -1,5 +1,5 @@
 // The Sync screen: status above, settings panel below, and the hints for its keys.
-import { ROWS_KEPT } from "../../api/words/sync-words.ts";
+import { ROWS_KEPT } from "../../api/labels/sync-labels.ts";
 import { eitherOf } from "../../runtime/store.ts";
 import { panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
 import { focusedField, isDirty, type PanelState, takesText } from "../panel/panel-state.ts";

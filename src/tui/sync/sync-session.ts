@@ -1,13 +1,13 @@
 // The state behind the Sync screen: reads the sync report when it has changed, and sends the panel's requests.
 
-import type { DaemonLink } from "../../api/client/daemon-link.ts";
+import type { DaemonConnection } from "../../api/client/daemon-connection.ts";
 import { requireSameConfig } from "../../api/client/same-config.ts";
 import type { SyncEvent, SyncReport } from "../../api/contract/config.ts";
 import { sectionEdits } from "../../api/forms/section-form.ts";
-import { mistakesText, reloadOutcome } from "../../api/words/outcome-words.ts";
-import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";
-import { errorText, expecting, isOwnError, type MountaineerError } from "../../runtime/errors.ts";
-import { onceMore } from "../../runtime/once-more.ts";
+import { mistakesText, reloadOutcome } from "../../api/labels/outcome-labels.ts";
+import { type EventRow, type RowEvent, withEvent } from "../../api/labels/sync-labels.ts";
+import { coalesce } from "../../runtime/coalesce.ts";
+import { errorText, isOwnError, type MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { changedLines } from "../panel/changed-lines.ts";
@@ -33,7 +33,7 @@ const BETWEEN_READS_MS = 100;
 export type SyncSession = ReturnType<typeof startSyncSession>;
 
 interface SyncOptions {
-  readonly link: Pick<DaemonLink, "ask" | "connection" | "listen">;
+  readonly link: Pick<DaemonConnection, "ask" | "connection" | "listen">;
   /** The file that `--config` names, absolute; null: any. */
   readonly configPath: string | null;
   readonly signal: AbortSignal;
@@ -57,14 +57,14 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     status.set(fresh);
     panel.set(withRunning(panel.get(), fresh.settings, fresh.sha256));
   };
-  const look = onceMore(async () => {
+  const look = coalesce(async () => {
     try {
-      const report = await link.ask("sync", null, signal).catch(expecting(isOwnError, null));
+      const report = await link.ask("sync", null, signal).catch(recoverFrom(isOwnError, null));
       if (report !== null) {
         if (configPath !== null) await requireSameConfig(report.config_path, configPath);
         show(report);
         // Ignores a failed read of the file, because the report says why.
-        const file = await link.ask("config", null, signal).catch(expecting(isOwnError, null));
+        const file = await link.ask("config", null, signal).catch(recoverFrom(isOwnError, null));
         if (file !== null) panel.set(withFile(panel.get(), file));
       } else if (link.connection.get().kind === "connected") look();
     } catch (error) {

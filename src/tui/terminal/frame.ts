@@ -1,6 +1,6 @@
 // The shown screen with its first and last lines, help and palette over it, and the keys that work everywhere.
 
-import type { Connection } from "../../api/client/daemon-link.ts";
+import type { ConnectionStatus } from "../../api/client/daemon-connection.ts";
 import { createStore, type Readable } from "../../runtime/store.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
@@ -37,7 +37,7 @@ interface FrameOptions {
   /** Key of the screen to show first; absent: the first screen. */
   readonly first?: string;
   readonly prompt: Prompt;
-  readonly connection: Readable<Connection>;
+  readonly connection: Readable<ConnectionStatus>;
   readonly strip?: Strip | null;
   /** Called when something must be drawn again. */
   readonly onChange: () => void;
@@ -129,7 +129,7 @@ interface KeyParts {
 function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyParts) {
   let hasWarned = false;
   let hasLeft = false;
-  const isHeld = (): boolean => shown.get().holdsKeys?.() === true;
+  const isQueued = (): boolean => shown.get().holdsKeys?.() === true;
 
   /** Leaves. If that would lose unsaved changes, the first call only warns. */
   const quit = (): void => {
@@ -139,13 +139,13 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
   /** Passes the whole text to a screen that accepts it; other screens get it key by key. */
   const paste = (text: string): void => {
     const isOnScreen = !overlay.isOpen() && prompt.state.get().question === null;
-    if (isOnScreen && isHeld()) held.add({ kind: "paste", text });
+    if (isOnScreen && isQueued()) queued.add({ kind: "paste", text });
     else if (isOnScreen && shown.get().onPaste?.(text) === true) hasWarned = false;
     else for (const key of keysOfText(text)) pressOne(key);
   };
   const pressOne = (key: Key): void => {
     if (prompt.onKey(key) || overlay.onKey(key)) return;
-    if (isHeld()) held.add(key);
+    if (isQueued()) queued.add(key);
     else if (shown.get().onKey(key)) hasWarned = false;
     else if (key.kind === "character") pressOnFrame(key.text);
   };
@@ -164,12 +164,12 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     if (input.kind === "paste") paste(input.text);
     else pressOne(input);
   };
-  const held = createHeldInput(isHeld, handle);
+  const queued = createQueuedInput(isQueued, handle);
   const take = (input: Input): void => {
-    if (held.isEmpty()) handle(input);
+    if (queued.isEmpty()) handle(input);
     else {
-      held.add(input);
-      held.release();
+      queued.add(input);
+      queued.release();
     }
   };
   return {
@@ -177,7 +177,7 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     hasLeft: (): boolean => hasLeft,
     onSwitch(): void {
       hasWarned = false;
-      held.drop();
+      queued.drop();
     },
     /** Ctrl-C leaves at once, even if input is held back. */
     press(key: Key): void {
@@ -186,12 +186,12 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     },
     paste: (text: string): void => take({ kind: "paste", text }),
     /** Handles the input that was held back for the shown screen. */
-    release: held.release,
+    release: queued.release,
   };
 }
 
 interface DrawingParts extends Omit<KeyParts, "show"> {
-  readonly connection: Readable<Connection>;
+  readonly connection: Readable<ConnectionStatus>;
 }
 
 function createDrawing({ screens, shown, overlay, prompt, connection, strip }: DrawingParts) {
@@ -252,7 +252,7 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
 }
 
 /** Inputs that are held back while a screen saves or loads; further inputs are dropped. */
-const HELD_LIMIT = 256;
+const QUEUED_LIMIT = 256;
 
 type Input = Key | { readonly kind: "paste"; readonly text: string };
 
@@ -260,12 +260,12 @@ type Input = Key | { readonly kind: "paste"; readonly text: string };
  * Input that arrives while the shown screen holds keys back; handled in order afterwards. `handle` may make the screen hold
  * keys back again.
  */
-function createHeldInput(isHeld: () => boolean, handle: (input: Input) => void) {
+function createQueuedInput(isQueued: () => boolean, handle: (input: Input) => void) {
   let inputs: readonly Input[] = [];
   let isReleasing = false;
   return {
     add(input: Input): void {
-      if (inputs.length < HELD_LIMIT) inputs = [...inputs, input];
+      if (inputs.length < QUEUED_LIMIT) inputs = [...inputs, input];
     },
     isEmpty: (): boolean => inputs.length === 0,
     /** Drops the inputs held for the previous screen, unless one of them has just switched the screen. */
@@ -277,7 +277,7 @@ function createHeldInput(isHeld: () => boolean, handle: (input: Input) => void) 
       if (isReleasing) return;
       isReleasing = true;
       try {
-        while (!isHeld()) {
+        while (!isQueued()) {
           const [input, ...rest] = inputs;
           if (input === undefined) return;
           inputs = rest;
@@ -304,7 +304,7 @@ type Tab = Pick<Screen, "key" | "title" | "view">;
 export function headerLines(
   screens: readonly Tab[],
   shown: Tab,
-  connection: Connection,
+  connection: ConnectionStatus,
   view: View,
 ): readonly Line[] {
   const { ellipsis } = view.symbols;
@@ -332,7 +332,7 @@ function tabSpans(tabs: readonly (readonly [key: string, title: string, isShown:
 }
 
 /** Drawn from the left; the caller may leave out spans at the end. */
-function connectionSpans(connection: Connection, { symbols }: View): Line {
+function connectionSpans(connection: ConnectionStatus, { symbols }: View): Line {
   switch (connection.kind) {
     case "connecting":
       return [span(symbols.off, "faint"), span(" connecting", "faint")];

@@ -1,6 +1,6 @@
 // A line of the screen as pieces of text with a tone each, measured and cut to fit.
 import type { Symbols, TerminalStyle } from "../../runtime/text/paint.ts";
-import { columns, firstColumns, harmless, lastColumns, padded } from "../../runtime/text/plain-text.ts";
+import { columns, firstColumns, lastColumns, padded, printable } from "../../runtime/text/plain-text.ts";
 
 /** The space to draw in. */
 export interface View {
@@ -22,7 +22,7 @@ export type Line = readonly Span[];
 
 /** Spells out control characters. */
 export function span(text: string, tone: Tone = "plain"): Span {
-  return { text: harmless(text), tone };
+  return { text: printable(text), tone };
 }
 
 const ESCAPE = String.fromCharCode(27);
@@ -129,7 +129,7 @@ export function paragraph(text: string, width: number, limit: number, ellipsis: 
     if (line !== "") lines.push(line);
     line = "";
   };
-  for (const word of harmless(text).split(" ")) {
+  for (const word of printable(text).split(" ")) {
     if (word === "") continue;
     if (line !== "" && columns(line) + 1 + columns(word) > room) end();
     let rest = line === "" ? word : `${line} ${word}`;

@@ -1,10 +1,10 @@
 // The question before an action that cannot be undone, the actions under way, and the result of the last one.
-import type { Words } from "../../api/words/words.ts";
+import type { Label } from "../../api/labels/label.ts";
 import { createStore, type Readable } from "../../runtime/store.ts";
 import { attempt, errorLine } from "./attempt.ts";
 import type { Key } from "./key.ts";
 
-export type Note = Words;
+export type Note = Label;
 
 export interface PromptState {
   /** The open question; null: none. */

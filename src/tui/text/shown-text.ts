@@ -1,5 +1,5 @@
 // Foreign text made safe for the terminal: control characters spelled out, lines folded to a width.
-import { columns, harmless } from "../../runtime/text/plain-text.ts";
+import { columns, printable } from "../../runtime/text/plain-text.ts";
 
 const TAB = "    ";
 
@@ -7,7 +7,7 @@ const PLAIN = /^[\x20-\x7e]$/;
 const PLAIN_LINE = /^[\x20-\x7e]*$/;
 
 function shownLine(line: string): string {
-  return PLAIN_LINE.test(line) ? line : harmless(line.replaceAll("\t", TAB));
+  return PLAIN_LINE.test(line) ? line : printable(line.replaceAll("\t", TAB));
 }
 
 /** The lines of a text with line breaks of any kind. */

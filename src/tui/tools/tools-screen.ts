@@ -1,6 +1,6 @@
 // The Tools screen: the tools of the servers, each on or off for all clients.
 
-import type { DaemonLink } from "../../api/client/daemon-link.ts";
+import type { DaemonConnection } from "../../api/client/daemon-connection.ts";
 import type { ToolsReport } from "../../api/contract/contract.ts";
 import { nameColumns } from "../../api/views/view-lines.ts";
 import { createStore, eitherOf } from "../../runtime/store.ts";
@@ -53,7 +53,7 @@ interface ToolsState {
 }
 
 interface ToolsOptions {
-  readonly link: DaemonLink;
+  readonly link: DaemonConnection;
   readonly prompt: Prompt;
   readonly clock: Clock;
   readonly showThis: () => void;

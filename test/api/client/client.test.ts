@@ -58,7 +58,7 @@ test("a daemon of before an upgrade, asked for what it does not know, is named a
     error: { code: "protocol", message: "GET /manage/v1/config/approvals is not served", hint: null },
   });
   const failure = await failureAt(await answering(t, 404, body), (client) =>
-    client.ask("approvals", null, never),
+    client.call("approvals", null, never),
   );
   assert.match(failure.message, /of another version of Mountaineer/);
   assert.match(failure.hint ?? "", /mountaineer restart/);
@@ -69,20 +69,20 @@ test("each call crosses the socket and comes back as it was", async (t) => {
   const control = scriptedControl(report);
   const client = await clientOf(t, control);
   assert.equal(client.pid, process.pid);
-  assert.deepEqual(await client.ask("status", null, never), report);
+  assert.deepEqual(await client.call("status", null, never), report);
   assert.equal(await client.backendPhases(never), null, "it has no gateway");
-  assert.deepEqual(await client.ask("verify", { shares: ["Füße 日本 🎬"] }, never), {
+  assert.deepEqual(await client.call("verify", { shares: ["Füße 日本 🎬"] }, never), {
     ok: true,
     findings: [],
     looked_at: { shares: 1, backends: 0 },
   });
   assert.deepEqual(
-    (await client.ask("reconcile", { shares: null }, never)).results,
+    (await client.call("reconcile", { shares: null }, never)).results,
     report.shares.map(({ name }) => sampleResult({ share: name })),
   );
-  assert.deepEqual((await client.ask("mount", { shares: ["CORE"] }, never)).results, [sampleResult()]);
-  await client.ask("unmount", { shares: ["CORE"], force: true }, never);
-  await client.ask("switchRoute", { shares: null, to: "fallback", force: false, wait: true }, never);
+  assert.deepEqual((await client.call("mount", { shares: ["CORE"] }, never)).results, [sampleResult()]);
+  await client.call("unmount", { shares: ["CORE"], force: true }, never);
+  await client.call("switchRoute", { shares: null, to: "fallback", force: false, wait: true }, never);
   assert.deepEqual(pluck(control.calls, "name", "selection", "options"), [
     ["verify", ["Füße 日本 🎬"], {}],
     ["reconcile", null, {}],
@@ -95,12 +95,12 @@ test("each call crosses the socket and comes back as it was", async (t) => {
 test("a status of 1,000 shares with conditions comes whole", async (t) => {
   const shares = Array.from({ length: 1_000 }, (_, index) => sampleShare({ name: `SHARE-${index}` }));
   const client = await clientOf(t, scriptedControl(sampleReport(shares)));
-  assert.equal((await client.ask("status", null, never)).shares.length, 1_000);
+  assert.equal((await client.call("status", null, never)).shares.length, 1_000);
 });
 
 test("an error comes back as a MountaineerError with its code and hint", async (t) => {
   const client = await clientOf(t);
-  await assert.rejects(client.ask("mount", { shares: ["COER"] }, never), (error) => {
+  await assert.rejects(client.call("mount", { shares: ["COER"] }, never), (error) => {
     assert.ok(error instanceof MountaineerError);
     assert.equal(error.code, "share_unknown");
     assert.match(error.hint ?? "", /did you mean CORE/);
@@ -143,7 +143,7 @@ test("a daemon at a short path is found by its note", async (t) => {
   const { server } = await startRig(t, { home });
   const client = await connectToDaemon(home);
   assert.equal(client?.socketPath, server.socketPath);
-  assert.deepEqual(await client?.ask("status", null, never), sampleReport());
+  assert.deepEqual(await client?.call("status", null, never), sampleReport());
 });
 
 test("somebody else's socket is a denied permission, not an absent daemon", async (t) => {
@@ -182,7 +182,7 @@ test("a daemon that accepts and stays silent is unreachable after the deadline, 
   await writeFile(join(home, "daemon.json"), JSON.stringify(note));
   const clock = createManualClock();
   const client = await connectToDaemon(home, { clock, silenceMs: 6_000 });
-  const asked = client?.ask("status", null, never);
+  const asked = client?.call("status", null, never);
   asked?.catch(() => {});
   await eventually(() => clock.pendingTimers === 1);
   await clock.advance(6_000);
@@ -209,7 +209,7 @@ test("a long answer is waited for as long as the daemon shows signs of life", as
     },
   };
   const client = await connectToDaemon(home, { clock: counting, silenceMs: 6_000 });
-  const asked = client?.ask("switchRoute", { shares: null, to: "tb", force: false, wait: true }, never);
+  const asked = client?.call("switchRoute", { shares: null, to: "tb", force: false, wait: true }, never);
   const socket = await eventually(() => sockets[1]);
   for (let round = 1; round <= 5; round++) {
     await clock.advance(5_000);
@@ -228,7 +228,7 @@ test("a long answer is waited for as long as the daemon shows signs of life", as
 });
 
 test("an answer that breaks the contract is a protocol error that says where, and never a crash", async (t) => {
-  const ask = (client: DaemonClient) => client.ask("status", null, never);
+  const ask = (client: DaemonClient) => client.call("status", null, never);
   const cases: [number, string, RegExp][] = [
     [200, "not json", /not JSON/],
     [200, "", /not JSON/],
@@ -253,31 +253,31 @@ test("an answer of more than 64 MiB is not read to its end", async (t) => {
     [64 * 1024 * 1024 + 1, /no end/],
   ] as const) {
     const home = await answering(t, 200, " ".repeat(bytes));
-    const error = await failureAt(home, (client) => client.ask("status", null, never));
+    const error = await failureAt(home, (client) => client.call("status", null, never));
     assert.match(error.message, message);
   }
 });
 
 test("a daemon that knows another method at the path is of another version", async (t) => {
   const home = await answering(t, 405, '{"error":{"code":"protocol","message":"x"}}');
-  const { message } = await failureAt(home, (client) => client.ask("status", null, never));
+  const { message } = await failureAt(home, (client) => client.call("status", null, never));
   assert.match(message, /is of another version/);
 });
 
 test("something that speaks no HTTP is a protocol error", async (t) => {
   const home = await startImposter(t, (socket) => socket.write("SSH-2.0-OpenSSH\r\n"));
-  assert.equal((await failureAt(home, (client) => client.ask("status", null, never))).code, "protocol");
+  assert.equal((await failureAt(home, (client) => client.call("status", null, never))).code, "protocol");
 });
 
 test("a daemon that ends while it is asked is unreachable, and may be asked later", async (t) => {
   const home = await startImposter(t, (socket) => socket.once("data", () => socket.destroy()));
-  const error = await failureAt(home, (client) => client.ask("mount", { shares: null }, never));
+  const error = await failureAt(home, (client) => client.call("mount", { shares: null }, never));
   assert.equal(error.code, "daemon_unreachable");
   assert.equal(error.retry, "later");
   const partial = await startImposter(t, (socket) => {
     socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"));
   });
-  const cut = await failureAt(partial, (client) => client.ask("status", null, never));
+  const cut = await failureAt(partial, (client) => client.call("status", null, never));
   assert.match(cut.message, /connection to the daemon was lost/);
   assert.equal(getEventListeners(never, "abort").length, 0);
 });
@@ -289,7 +289,7 @@ test("a cancelled call rejects at once, and the daemon hears of it", async (t) =
   });
   const client = await clientOf(t, control);
   const cancel = new AbortController();
-  const asked = client.ask(
+  const asked = client.call(
     "switchRoute",
     { shares: null, to: "tb", force: false, wait: true },
     cancel.signal,
@@ -299,7 +299,7 @@ test("a cancelled call rejects at once, and the daemon hears of it", async (t) =
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(asked, { code: "aborted", message: "stopped by SIGINT" });
   await eventually(() => call.signal.aborted);
-  await assert.rejects(client.ask("status", null, AbortSignal.abort()), { code: "aborted" });
+  await assert.rejects(client.call("status", null, AbortSignal.abort()), { code: "aborted" });
 });
 
 interface Following {

@@ -80,8 +80,8 @@ test("F2 over HTTP the same is asked with the management token, events too, whic
   const endpoint = await openEndpoint(t, await socketOf(home));
   const { signal } = new AbortController();
   const daemon = await connectToEndpoint({ origin: endpoint.origin, token: TOKEN }, signal);
-  assert.equal((await daemon.ask("status", null, signal)).global.pid, daemon.pid);
-  assert.deepEqual((await daemon.ask("reload", {}, signal)).summary, "settings reloaded");
+  assert.equal((await daemon.call("status", null, signal)).global.pid, daemon.pid);
+  assert.deepEqual((await daemon.call("reload", {}, signal)).summary, "settings reloaded");
   assert.ok(
     endpoint.seen.every(({ auth, url }) => auth === `Bearer ${TOKEN}` && !String(url).includes(TOKEN)),
   );

@@ -165,6 +165,6 @@ test("a start that fails is told with its reason, and one that somebody else was
   const waiting = start(`touch ${mark}; exit ${ERROR_CODES.already_running.exit}`);
   await eventually(() => existsSync(mark));
   await startRig(t, { home });
-  assert.equal((await (await waiting).ask("status", null, signal)).global.version, "0.1.0");
+  assert.equal((await (await waiting).call("status", null, signal)).global.version, "0.1.0");
   assert.equal(existsSync(unwanted), false);
 });

@@ -115,8 +115,8 @@ test("what the contract allows passes, also with fields that a newer daemon adds
   const [tool] = sampleCatalog().tools;
   const catalog = (change: object): object => ({ ...sampleCatalog(), tools: [{ ...tool, ...change }] });
   const status = contract.statusReportShape;
-  const { held: _, ...withoutHeld } = sampleShare();
-  const wrong = { ...sampleReport([]), shares: [withoutHeld] };
+  const { held: _, ...withoutOverride } = sampleShare();
+  const wrong = { ...sampleReport([]), shares: [withoutOverride] };
   const table: readonly [shape: { faultIn(value: unknown): unknown }, right: object[], wrong: object[]][] = [
     [
       status,

@@ -5,9 +5,9 @@ import { HttpApi, type HttpApiSettings } from "../../../src/api/http/http-api.ts
 import type { Control } from "../../../src/api/operations/operations.ts";
 import type { PageFile, PageFiles } from "../../../src/api/page-files.ts";
 import type { Events } from "../../../src/api/server/event-streams.ts";
-import { openListener } from "../../../src/gateway/front/http/listener.ts";
+import { openListener } from "../../../src/gateway/frontend/http/listener.ts";
 import { besideMcp } from "../../../src/gateway/serving/gateway-listener.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
 import { scriptedConfig } from "../sample-config.ts";
@@ -38,8 +38,8 @@ export async function startHttpApi(t: Scope, options: HttpApiRigOptions = {}) {
   const { clock = systemClock, opens = true } = options;
   const home = options.home ?? (await temporaryFolder(t));
   const page = options.page ?? { find: async (path: string) => (path === "/" ? SHELL : null) };
-  const httpApi = new HttpApi({ clock, logger: silentLogger, page });
-  const access = await Access.open({ home, clock, logger: silentLogger });
+  const httpApi = new HttpApi({ clock, logger: noopLogger, page });
+  const access = await Access.open({ home, clock, logger: noopLogger });
   let settings: HttpApiSettings = {
     isEnabled: true,
     runsCommands: false,
@@ -65,7 +65,7 @@ export async function startHttpApi(t: Scope, options: HttpApiRigOptions = {}) {
     host: "127.0.0.1",
     port: 0,
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     handler: besideMcp(httpApi.take, (_request, response) =>
       response.writeHead(404, { "Content-Length": 3 }).end("mcp"),
     ),

@@ -36,23 +36,23 @@ test("every operation is found at its path, with its method, and only when somet
 test("each call about the configuration crosses the socket and comes back as it was", async (t) => {
   const config = scriptedConfig();
   const { client } = await connectedRig(t, { config });
-  assert.deepEqual(await client.ask("sync", null, never), sampleSyncReport());
-  assert.deepEqual(await client.ask("config", null, never), sampleConfig());
-  assert.deepEqual(await client.ask("reload", {}, never), sampleReload());
-  assert.deepEqual(await client.ask("reload", { dry_run: true }, never), sampleReload({ dry_run: true }));
+  assert.deepEqual(await client.call("sync", null, never), sampleSyncReport());
+  assert.deepEqual(await client.call("config", null, never), sampleConfig());
+  assert.deepEqual(await client.call("reload", {}, never), sampleReload());
+  assert.deepEqual(await client.call("reload", { dry_run: true }, never), sampleReload({ dry_run: true }));
   const edit = {
     edits: [{ key: "global.lsof_recheck", value: null }],
     expected_sha256: SHA256,
     source: "tui",
   };
-  assert.deepEqual(await client.ask("edit", edit, never), sampleEdit());
+  assert.deepEqual(await client.call("edit", edit, never), sampleEdit());
   const text = { text: "\ufeff# Füße 🎬\r\n", expected_sha256: SHA256, source: "cli" };
-  assert.deepEqual(await client.ask("editText", text, never), sampleEdit());
-  assert.deepEqual(await client.ask("checkConfig", { text: "[global" }, never), sampleCheck());
-  assert.deepEqual(await client.ask("rollback", { n: 3 }, never), sampleEdit());
-  assert.deepEqual(await client.ask("history", null, never), { entries: [sampleEntry(0), sampleEntry(1)] });
-  assert.equal(await client.ask("historyText", { n: 1 }, never), "# before\n");
-  await assert.rejects(client.ask("historyText", { n: 7 }, never), { code: "history_unknown" });
+  assert.deepEqual(await client.call("editText", text, never), sampleEdit());
+  assert.deepEqual(await client.call("checkConfig", { text: "[global" }, never), sampleCheck());
+  assert.deepEqual(await client.call("rollback", { n: 3 }, never), sampleEdit());
+  assert.deepEqual(await client.call("history", null, never), { entries: [sampleEntry(0), sampleEntry(1)] });
+  assert.equal(await client.call("historyText", { n: 1 }, never), "# before\n");
+  await assert.rejects(client.call("historyText", { n: 7 }, never), { code: "history_unknown" });
   assert.deepEqual(pluck(config.calls, "name", "request"), [
     ["reload", {}],
     ["reload", { dry_run: true }],
@@ -67,8 +67,8 @@ test("a text that begins as JSON comes as it is, and so does an empty one", asyn
   const config = scriptedConfig();
   config.texts.splice(0, 2, '{"a":1}', "");
   const { client } = await connectedRig(t, { config });
-  assert.equal(await client.ask("historyText", { n: 0 }, never), '{"a":1}');
-  assert.equal(await client.ask("historyText", { n: 1 }, never), "");
+  assert.equal(await client.call("historyText", { n: 0 }, never), '{"a":1}');
+  assert.equal(await client.call("historyText", { n: 1 }, never), "");
 });
 
 test("what is asked wrongly about the configuration is refused and never reaches it", async (t) => {
@@ -164,18 +164,21 @@ function scripted(): Places & { readonly calls: unknown[] } {
 test("A8 what a client asks reaches the daemon, and comes back as it was", async (t) => {
   const places = scripted();
   const { home } = await startRig(t, { places });
-  const { ask } = (await connectToDaemon(home)) ?? assert.fail();
-  assert.deepEqual(await ask("aliases", null, NEVER), { aliases: [ALIAS] });
-  assert.equal((await ask("reconcileAliases", null, NEVER)).aliases[0]?.link, "taken");
-  assert.deepEqual((await ask("folders", { share: "CORE", subpath: "ü" }, NEVER)).folders, ["a", "b"]);
-  await assert.rejects(ask("folders", { share: "HUNG" }, NEVER), { code: "share_unavailable", hint: "wait" });
-  await assert.rejects(ask("folders", { share: "X" }, NEVER), { code: "share_unknown" });
+  const { call } = (await connectToDaemon(home)) ?? assert.fail();
+  assert.deepEqual(await call("aliases", null, NEVER), { aliases: [ALIAS] });
+  assert.equal((await call("reconcileAliases", null, NEVER)).aliases[0]?.link, "taken");
+  assert.deepEqual((await call("folders", { share: "CORE", subpath: "ü" }, NEVER)).folders, ["a", "b"]);
+  await assert.rejects(call("folders", { share: "HUNG" }, NEVER), {
+    code: "share_unavailable",
+    hint: "wait",
+  });
+  await assert.rejects(call("folders", { share: "X" }, NEVER), { code: "share_unknown" });
   assert.deepEqual(places.calls.slice(0, 3), ["aliases", "reconcile", { share: "CORE", subpath: "ü" }]);
 });
 
 test("a server without places serves none", async (t) => {
   const { client } = await connectedRig(t);
-  await assert.rejects(client.ask("aliases", null, NEVER), { code: "protocol" });
+  await assert.rejects(client.call("aliases", null, NEVER), { code: "protocol" });
 });
 
 const LOG: LogReport = {
@@ -212,10 +215,10 @@ test("F2 what is asked of the audit and of the log crosses the socket and comes 
     outcome: "error",
     text: "Füße",
   };
-  assert.deepEqual(await client.ask("audit", audit, never), sampleAudit());
+  assert.deepEqual(await client.call("audit", audit, never), sampleAudit());
   assert.deepEqual(pluck(gateway.calls, "request"), [audit]);
   const lines = { limit: 2, before: "2026-01-31T12:00:00Z", level: "info", text: "core" } as const;
-  assert.deepEqual(await client.ask("daemonLog", lines, never), LOG);
+  assert.deepEqual(await client.call("daemonLog", lines, never), LOG);
   assert.deepEqual(asked, [lines]);
 });
 

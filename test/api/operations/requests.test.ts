@@ -200,15 +200,15 @@ test("each request to the gateway crosses the socket and comes back as it was", 
   };
   const gateway = scriptedGateway(() => ({ result, error: null }));
   const { client } = await connectedRig(t, { gateway });
-  assert.deepEqual(await client.ask("tools", null, never), {
+  assert.deepEqual(await client.call("tools", null, never), {
     tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
   });
-  assert.deepEqual(await client.ask("catalog", null, never), sampleCatalog());
+  assert.deepEqual(await client.call("catalog", null, never), sampleCatalog());
   const request = { tool: "read_file", arguments: { path: "/Füße", depth: { n: 1, id } } };
-  assert.deepEqual(await client.ask("call", request, never), { result, error: null });
-  assert.deepEqual(await client.ask("restart", { backends: ["web"] }, never), { restarted: ["web"] });
-  assert.deepEqual(await client.ask("restart", { backends: null }, never), { restarted: ["files", "web"] });
-  assert.deepEqual(await client.ask("logs", { backend: "web" }, never), {
+  assert.deepEqual(await client.call("call", request, never), { result, error: null });
+  assert.deepEqual(await client.call("restart", { backends: ["web"] }, never), { restarted: ["web"] });
+  assert.deepEqual(await client.call("restart", { backends: null }, never), { restarted: ["files", "web"] });
+  assert.deepEqual(await client.call("logs", { backend: "web" }, never), {
     lines: ["web started", "listening"],
   });
   assert.deepEqual(
@@ -227,7 +227,7 @@ test("each request to the gateway crosses the socket and comes back as it was", 
 test("a status with a gateway and backends comes as it is", async (t) => {
   const report = gatewayReport();
   const { home } = await startRig(t, { control: scriptedControl(report) });
-  assert.deepEqual(await (await connectToDaemon(home))?.ask("status", null, never), report);
+  assert.deepEqual(await (await connectToDaemon(home))?.call("status", null, never), report);
 });
 
 test("a tool's error, and a call's, are answers and no failures of the API", async (t) => {
@@ -240,13 +240,13 @@ test("a tool's error, and a call's, are answers and no failures of the API", asy
   const gateway = scriptedGateway(() => left.shift() ?? { result: {}, error: null });
   const { client } = await connectedRig(t, { gateway });
   for (const report of errors) {
-    assert.deepEqual(await client.ask("call", { tool: "read_file" }, never), report);
+    assert.deepEqual(await client.call("call", { tool: "read_file" }, never), report);
   }
 });
 
 test("where no gateway runs what is asked of it is refused with gateway_off, and what to do", async (t) => {
   const { client, server } = await connectedRig(t, { gateway: noGateway() });
-  await assert.rejects(client.ask("tools", null, never), (error) => {
+  await assert.rejects(client.call("tools", null, never), (error) => {
     assert.ok(error instanceof MountaineerError);
     assert.equal(error.code, "gateway_off");
     assert.match(error.hint ?? "", /backend/);
@@ -257,12 +257,12 @@ test("where no gateway runs what is asked of it is refused with gateway_off, and
 
 test("unknown backends and tools say what was probably meant", async (t) => {
   const { client, server } = await connectedRig(t, { gateway: scriptedGateway() });
-  await assert.rejects(client.ask("restart", { backends: ["files", "wbe"] }, never), {
+  await assert.rejects(client.call("restart", { backends: ["files", "wbe"] }, never), {
     code: "backend_unknown",
     hint: "did you mean web? (configured: files, web)",
   });
-  await assert.rejects(client.ask("logs", { backend: "flies" }, never), { code: "backend_unknown" });
-  await assert.rejects(client.ask("call", { tool: "raed_file" }, never), {
+  await assert.rejects(client.call("logs", { backend: "flies" }, never), { code: "backend_unknown" });
+  await assert.rejects(client.call("call", { tool: "raed_file" }, never), {
     code: "tool_unknown",
     message: 'there is no tool named "raed_file"',
     hint: "did you mean read_file? (published: read_file, write_file)",
@@ -271,7 +271,7 @@ test("unknown backends and tools say what was probably meant", async (t) => {
     ["write", "did you mean write_file? (published: read_file, write_file)"],
     ["file", "published: read_file, write_file"],
   ] as const)
-    await assert.rejects(client.ask("call", { tool }, never), { code: "tool_unknown", hint }, tool);
+    await assert.rejects(client.call("call", { tool }, never), { code: "tool_unknown", hint }, tool);
   assert.equal((await talk(server.socketPath, post("backends/logs", '{"backend":"x"}'))).status, 404);
   assert.equal((await talk(server.socketPath, post("call", '{"tool":"x"}'))).status, 404);
 });
@@ -300,7 +300,7 @@ test("a call may carry megabytes both ways", async (t) => {
   const big = "x".repeat(12 * 1024 * 1024);
   const gateway = scriptedGateway(({ arguments: given }) => ({ result: { given }, error: null }));
   const { client, server } = await connectedRig(t, { gateway });
-  const report = await client.ask("call", { tool: "write_file", arguments: { big } }, never);
+  const report = await client.call("call", { tool: "write_file", arguments: { big } }, never);
   assert.deepEqual(report, { result: { given: { big } }, error: null });
   const tooBig = post(
     "call",
@@ -314,17 +314,17 @@ test("calls that hang hold up no step, no reload, no restart and no other questi
   const { client, server } = await connectedRig(t, { gateway, config: scriptedConfig() });
   const cancel = new AbortController();
   const hanging = Array.from({ length: 32 }, () =>
-    client.ask("call", { tool: "read_file" }, cancel.signal).catch((error: unknown) => error),
+    client.call("call", { tool: "read_file" }, cancel.signal).catch((error: unknown) => error),
   );
   await eventually(() => gateway.calls.length === 32);
-  await assert.rejects(client.ask("call", { tool: "read_file" }, never), {
+  await assert.rejects(client.call("call", { tool: "read_file" }, never), {
     code: "daemon_unreachable",
     message: /32 requests are under way/,
   });
   assert.equal((await talk(server.socketPath, post("mount", "{}"))).status, 200);
-  assert.deepEqual(await client.ask("reload", {}, never), sampleReload());
-  assert.deepEqual(await client.ask("restart", { backends: ["web"] }, never), { restarted: ["web"] });
-  assert.equal((await client.ask("tools", null, never)).tools.length, 2);
+  assert.deepEqual(await client.call("reload", {}, never), sampleReload());
+  assert.deepEqual(await client.call("restart", { backends: ["web"] }, never), { restarted: ["web"] });
+  assert.equal((await client.call("tools", null, never)).tools.length, 2);
   cancel.abort();
   await Promise.all(hanging);
   await eventually(() =>
@@ -342,7 +342,7 @@ test("a long call is told to be under way for as long as it takes; no deadline b
   const { home } = await startRig(t, { gateway, clock });
   const client = await connectToDaemon(home, { silenceMs: 60_000 });
   assert.ok(client);
-  const calling = client.ask("call", { tool: "read_file" }, never);
+  const calling = client.call("call", { tool: "read_file" }, never);
   const call = await eventually(() => gateway.calls[0]);
   await clock.advance(3_600_000 + SIGN_OF_LIFE_MS);
   assert.equal(call.signal.aborted, false);
@@ -354,13 +354,13 @@ test("a client that goes away cancels its call, and so does a daemon that stops"
   const gateway = scriptedGateway(FOREVER);
   const { client, server } = await connectedRig(t, { gateway });
   const cancel = new AbortController();
-  const cancelled = client.ask("call", { tool: "read_file" }, cancel.signal);
+  const cancelled = client.call("call", { tool: "read_file" }, cancel.signal);
   cancelled.catch(() => {});
   const first = await eventually(() => gateway.calls[0]);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(cancelled, { code: "aborted", message: "stopped by SIGINT" });
   await eventually(() => first.signal.aborted);
-  const stopped = client.ask("call", { tool: "read_file" }, never);
+  const stopped = client.call("call", { tool: "read_file" }, never);
   stopped.catch(() => {});
   const second = await eventually(() => gateway.calls[1]);
   await server[Symbol.asyncDispose]();

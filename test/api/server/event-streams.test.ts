@@ -4,8 +4,8 @@ import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { FlowEvent, StreamEvent } from "../../../src/api/contract/contract.ts";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
-import type { AskedOperation } from "../../../src/api/operations/operations.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
+import type { MatchedOperation } from "../../../src/api/operations/operations.ts";
 import { createEventStreams } from "../../../src/api/server/event-streams.ts";
 import { createPerformer } from "../../../src/api/server/performing.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -167,13 +167,13 @@ test("a stream that the daemon ends gets nothing more, and takes no time of its 
   assert.equal(rig.clock.pendingTimers, 0);
 });
 
-function asked(operation: AskedOperation, reader = new Reader()) {
+function asked(operation: MatchedOperation, reader = new Reader()) {
   const { signal } = new AbortController();
-  const admit = () => OWNERS_RIGHTS;
+  const admit = () => OWNER_RIGHTS;
   return { operation, body: "", admit, response: reader.as(), signal, isPatient: false };
 }
 
-function operationOf(call: (signal: AbortSignal) => unknown): AskedOperation {
+function operationOf(call: (signal: AbortSignal) => unknown): MatchedOperation {
   return { method: "POST", counts: "calls", bodyLimitBytes: 1, prepare: () => call };
 }
 

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
-import { readDaemonNote, writeDaemonNote } from "../../../src/api/socket/daemon-note.ts";
+import { readDaemonInfo, writeDaemonInfo } from "../../../src/api/socket/daemon-info.ts";
 import { MCP_CONNECTION_LIMIT, type McpSocket, startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
 import { MCP_SOCKET, requireSocketPlace } from "../../../src/api/socket/private-socket.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { startRig } from "../management-rig.ts";
@@ -18,7 +18,7 @@ import { startRig } from "../management-rig.ts";
 const echo = (stream: Duplex): void => void stream.pipe(stream);
 
 async function startSocket(t: TestContext, home: string, serve = echo): Promise<McpSocket> {
-  const socket = await startMcpSocket({ home, serve, logger: silentLogger });
+  const socket = await startMcpSocket({ home, serve, logger: noopLogger });
   t.after(() => socket[Symbol.asyncDispose]());
   return socket;
 }
@@ -65,7 +65,7 @@ test("both sockets of a home stand beside each other, and the note tells both", 
   const home = await temporaryFolder(t);
   const server = await startSocket(t, home);
   await startRig(t, { home, mcpSocket: server.socketPath });
-  const note = await readDaemonNote(home);
+  const note = await readDaemonInfo(home);
   assert.equal(note?.mcp_socket, server.socketPath);
   assert.deepEqual(Object.keys(note ?? {}), ["pid", "socket", "mcp_socket", "version", "started_at", "home"]);
   assert.equal((await connectToDaemon(home))?.mcpSocketPath, server.socketPath);
@@ -73,7 +73,7 @@ test("both sockets of a home stand beside each other, and the note tells both", 
 
 test("without one the note says nothing of it", async (t) => {
   const { home } = await startRig(t);
-  assert.equal("mcp_socket" in ((await readDaemonNote(home)) ?? {}), false);
+  assert.equal("mcp_socket" in ((await readDaemonInfo(home)) ?? {}), false);
 });
 
 test("a dead daemon's socket is replaced; what is no socket is left and refused", async (t) => {
@@ -95,13 +95,13 @@ test("a dead daemon's socket is replaced; what is no socket is left and refused"
 test("where the home's path is too long it is a short one, and a killed daemon's is cleaned up", async (t) => {
   const home = join(await temporaryFolder(t), "x".repeat(100));
   await mkdir(home);
-  const first = await startMcpSocket({ home, serve: echo, logger: silentLogger });
+  const first = await startMcpSocket({ home, serve: echo, logger: noopLogger });
   assert.notEqual(first.socketPath, join(home, "mcp.sock"));
   assert.ok(Buffer.byteLength(first.socketPath) <= 100);
   const socket = await client(t, first.socketPath);
   socket.end("x");
   assert.equal(await readAll(socket), "x");
-  await writeDaemonNote(home, {
+  await writeDaemonInfo(home, {
     pid: 1,
     socket: join(home, "mountaineer.sock"),
     mcp_socket: first.socketPath,

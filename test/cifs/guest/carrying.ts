@@ -128,7 +128,7 @@ async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
         assert.ok(daemon !== null, "no daemon");
         const options = { to, force: false, wait: false };
         const results = (
-          await daemon.ask("switchRoute", { ...options, shares: [SHARE] }, AbortSignal.timeout(PATIENT_MS))
+          await daemon.call("switchRoute", { ...options, shares: [SHARE] }, AbortSignal.timeout(PATIENT_MS))
         ).results;
         assert.deepEqual(
           results.map(({ active_interface }) => active_interface),

@@ -23,12 +23,12 @@ export async function startRelay(port: number): Promise<Relay> {
   let target: Target = "tb";
   let accepted = 0;
   const pairs = new Map<Socket, Socket>();
-  const held = new Set<Socket>();
+  const paused = new Set<Socket>();
 
   const reset = (client: Socket): void => {
     const upstream = pairs.get(client);
     pairs.delete(client);
-    held.delete(client);
+    paused.delete(client);
     upstream?.resetAndDestroy();
     client.resetAndDestroy();
   };
@@ -50,7 +50,7 @@ export async function startRelay(port: number): Promise<Relay> {
   };
   const settle = (client: Socket): void => {
     if (target === "refuse") reset(client);
-    else if (target === "hold") held.add(client);
+    else if (target === "hold") paused.add(client);
     else join(client, target);
   };
   const server: Server = createServer({ pauseOnConnect: true, noDelay: true }, (client) => {
@@ -64,10 +64,10 @@ export async function startRelay(port: number): Promise<Relay> {
     server.listen(port, "127.0.0.1", resolve);
   });
   const become = (next: Target): void => {
-    const waiting = [...held];
+    const waiting = [...paused];
     target = next;
     for (const client of [...pairs.keys()]) reset(client);
-    held.clear();
+    paused.clear();
     for (const client of waiting) settle(client);
   };
   return {

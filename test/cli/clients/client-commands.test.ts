@@ -19,12 +19,12 @@ test("F1 a file that was not there before is not removed over what its client wr
   const file = join(home, "mcp.json");
   await mkdir(join(home, "own"));
   const manner = { client: "cursor", file, yes: false, keepOthers: true } as const;
-  const yes = contextOf(join(home, "own"), { ask: async () => "y" });
+  const yes = contextOf(join(home, "own"), { prompt: async () => "y" });
   assert.equal(await connectClient(yes, manner), 0);
   const connected = await readFile(file, "utf8");
   const written = '{"mcpServers": {"mine": {"command": "mine"}}}';
   const busy = contextOf(join(home, "own"), {
-    async ask() {
+    async prompt() {
       await writeFile(file, written);
       return "y";
     },
@@ -52,7 +52,7 @@ test("F1 a file with bytes that are no UTF-8 is left as it is", async (t) => {
   const bytes = Buffer.from('{"mcpServers": {}} // caf\xe9\n', "latin1");
   await mkdir(join(home, "own"));
   await writeFile(file, bytes);
-  const yes = contextOf(join(home, "own"), { ask: async () => "y" });
+  const yes = contextOf(join(home, "own"), { prompt: async () => "y" });
   const manner = { client: "cursor", file, yes: false, keepOthers: true } as const;
   await assert.rejects(connectClient(yes, manner), { code: "client_unreadable", message: /is not UTF-8/ });
   assert.deepEqual(await readFile(file), bytes);

@@ -156,11 +156,11 @@ test("E2 at a terminal a value that looks like a secret is kept apart with a yes
     answer: string,
     before = async () => {},
   ) => {
-    const ask = async (): Promise<string> => {
+    const prompt = async (): Promise<string> => {
       await before();
       return answer;
     };
-    const context = contextOf(home, { command: "backends add", ask });
+    const context = contextOf(home, { command: "backends add", prompt });
     return addBackend(context, name, one, { waitMs: 0, allowLiteral: false, token: null });
   };
   const values = { API_TOKEN: "ghp_hunter2hunter2", api_token: "ghp_hunter3hunter3" };

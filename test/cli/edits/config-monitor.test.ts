@@ -62,12 +62,12 @@ test("B6 an edit by command takes effect at once, and can be undone", async (t) 
     set.stdout,
     /auto-failback is true \(it was false by default\)\n✓ settings reloaded \(generation 2\)/,
   );
-  assert.equal((await client.ask("status", null, never)).global.auto_failback, true);
+  assert.equal((await client.call("status", null, never)).global.auto_failback, true);
   assert.match(await text(), /^# mine\n/);
   const undone = await run("config", "rollback");
   assert.equal(undone.code, 0);
   assert.equal(await text(), before);
-  assert.equal((await client.ask("status", null, never)).global.auto_failback, false);
+  assert.equal((await client.call("status", null, never)).global.auto_failback, false);
   const history = JSON.parse((await run("config", "history", "--json")).stdout);
   assert.deepEqual(
     history.map(({ n, source }: Record<string, unknown>) => [n, source]),
@@ -77,7 +77,7 @@ test("B6 an edit by command takes effect at once, and can be undone", async (t) 
       [2, "start"],
     ],
   );
-  assert.equal((await client.ask("sync", null, never)).events.at(-1)?.type, "changed");
+  assert.equal((await client.call("sync", null, never)).events.at(-1)?.type, "changed");
 });
 
 test("A6 B10 reload applies what a person wrote, without a watch; --dry-run only says it", async (t) => {
@@ -85,10 +85,10 @@ test("A6 B10 reload applies what a person wrote, without a watch; --dry-run only
   await writeFile(file, (await text()) + shareText(home, "NEW"));
   const dry = await run("reload", "--dry-run");
   assert.deepEqual([dry.code, dry.stdout], [0, "✓ a reload would:\n    start  NEW\n    stay   CORE\n"]);
-  assert.equal((await client.ask("status", null, never)).shares.length, 1);
+  assert.equal((await client.call("status", null, never)).shares.length, 1);
   const reload = await run("reload");
   assert.match(reload.stdout, /^✓ 1 share reloaded \(generation 2\)\n {4}started {2}NEW\n$/);
-  assert.equal((await client.ask("status", null, never)).shares.length, 2);
+  assert.equal((await client.call("status", null, never)).shares.length, 2);
   assert.match((await run("reload")).stdout, /^– no changes/);
 });
 
@@ -96,7 +96,7 @@ test("B10 a SIGHUP reloads, and ends nothing", async (t) => {
   const { file, text, home, client } = await startRig(t);
   await writeFile(file, (await text()) + shareText(home, "NEW"));
   process.kill(process.pid, "SIGHUP");
-  await eventually(async () => (await client.ask("status", null, never)).shares.length === 2);
+  await eventually(async () => (await client.call("status", null, never)).shares.length === 2);
 });
 
 test("B6 a rejected file changes nothing, is shown with its place, and rollback 0 mends it", async (t) => {
@@ -107,7 +107,7 @@ test("B6 a rejected file changes nothing, is shown with its place, and rollback 
   assert.deepEqual([reload.code, reload.stdout], [3, ""]);
   assert.match(reload.stderr, /config\.toml:5:2: snyc/);
   assert.match((await run("status")).stdout, /✗ The configuration file is not what runs/);
-  assert.equal((await client.ask("status", null, never)).shares.length, 1);
+  assert.equal((await client.call("status", null, never)).shares.length, 1);
   assert.match((await run("config", "diff", "0")).stdout, /^-\[sync\]\n\+\[snyc\]$/m);
   assert.equal((await run("config", "set", "auto-failback", "on")).code, 3);
   assert.equal((await run("config", "rollback", "0")).code, 0);
@@ -137,12 +137,12 @@ test("B4 a daemon that was killed starts with what was accepted last while the f
     await again.ended;
   });
   const client = await eventually(async () => connectToDaemon(home));
-  const { shares } = await client.ask("status", null, never);
+  const { shares } = await client.call("status", null, never);
   assert.deepEqual(pluck(shares, "name"), ["CORE"]);
   const status = (await run("status")).stdout;
   assert.match(status, /✗ The configuration file is not what runs:\s+\S+config\.toml:5:2: snyc/);
   await writeFile(file, good.replace("[global]", "[global]\nauto_failback = true"));
-  await eventually(async () => (await client.ask("status", null, never)).global.auto_failback);
+  await eventually(async () => (await client.call("status", null, never)).global.auto_failback);
   await eventually(async () => !(await run("status")).stdout.includes("not what runs"));
   again.child.kill("SIGTERM");
   const { code, stderr } = await again.ended;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { askOf } from "../../../src/api/operations/operations.ts";
+import { callerOf } from "../../../src/api/operations/operations.ts";
 import { approveEntries } from "../../../src/cli/edits/approve-entries.ts";
 import { outcomeLines, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
 import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";
@@ -72,8 +72,8 @@ test("E2 a daemon that hands over while a backend is waited for is away for a mo
       if (isAway()) throw new MountaineerError("daemon_unreachable", "the connection was lost");
       return { ...sampleReport(), backends: [sampleBackend()] };
     };
-    const ask = askOf<"status">({ status });
-    return settledBackend({ ask }, "files", 10_000, new AbortController().signal, clock);
+    const call = callerOf<"status">({ status });
+    return settledBackend({ call }, "files", 10_000, new AbortController().signal, clock);
   };
   const found = waitFor(() => looks === 2);
   await clock.advance(5_000);
@@ -111,8 +111,8 @@ test("E2 a backend that failed, or that runs on as before, is waited for no long
   ] as const) {
     const clock = createManualClock();
     let isWaiting = true;
-    const ask = askOf<"status">({ status: () => ({ ...sampleReport(), backends: [backend] }) });
-    const end = settledBackend({ ask }, "files", 10_000, new AbortController().signal, clock);
+    const call = callerOf<"status">({ status: () => ({ ...sampleReport(), backends: [backend] }) });
+    const end = settledBackend({ call }, "files", 10_000, new AbortController().signal, clock);
     void end.then(() => (isWaiting = false));
     await clock.advance(2_000);
     assert.equal(isWaiting, isWaitedFor, JSON.stringify(backend));
@@ -129,8 +129,8 @@ test("E2 a daemon that refuses to say how a backend is is not asked again", asyn
     looks += 1;
     throw refusal;
   };
-  const ask = askOf<"status">({ status });
-  const end = settledBackend({ ask }, "files", 10_000, new AbortController().signal, clock);
+  const call = callerOf<"status">({ status });
+  const end = settledBackend({ call }, "files", 10_000, new AbortController().signal, clock);
   const rejected = assert.rejects(end, refusal);
   await clock.advance(15_000);
   await rejected;
@@ -209,12 +209,12 @@ test("E2 at a terminal each entry is shown before its question, and only what ge
     const said: string[] = [];
     const left = [...answers];
     const say = (text: string): void => void said.push(text);
-    const ask = async (question: string): Promise<string> => {
+    const prompt = async (question: string): Promise<string> => {
       say(question);
       return left.shift() ?? assert.fail(question);
     };
     config.approved.length = 0;
-    const context = contextOf(home, { command: "approve", ask, print: say, note: say });
+    const context = contextOf(home, { command: "approve", prompt, print: say, note: say });
     const exit = await approveEntries(context, [], { asks: true, all });
     assert.deepEqual(left, []);
     const approved = config.approved.flatMap(({ entries }) => entries.map(({ id }) => id));
@@ -270,12 +270,12 @@ test("a rollback at a terminal puts back what was shown, over what was shown, or
     runCommand(["config", "set", "global.check_interval_secs", String(secs)], { home });
   assert.equal((await set(3)).code, 0);
   const roll = async (n: number, meanwhile: (() => Promise<unknown>) | null) => {
-    const ask = async (question: string): Promise<string> => {
+    const prompt = async (question: string): Promise<string> => {
       assert.ok(meanwhile !== null, question);
       await meanwhile();
       return "y";
     };
-    return rollBack(contextOf(home, { command: "config rollback", ask }), n, true);
+    return rollBack(contextOf(home, { command: "config rollback", prompt }), n, true);
   };
   const rewritten = () => writeFile(file, `# mine\n${one}`);
   await assert.rejects(roll(1, rewritten), { code: "config_changed" });

@@ -4,15 +4,19 @@ import { once } from "node:events";
 import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { authorityPaths, certificatePaths, readFleet } from "../../../src/fleet/enrollment/fleet-folder.ts";
+import { readJoinCode } from "../../../src/fleet/enrollment/join-code.ts";
+import {
+  type Membership,
+  storedAuthority,
+  storedMachineKey,
+} from "../../../src/fleet/enrollment/membership.ts";
+import { operatorKeys } from "../../../src/fleet/enrollment/operator-key.ts";
+import { openServerConnection } from "../../../src/fleet/enrollment/server-connection.ts";
 import { userKey } from "../../../src/fleet/keys/nkey.ts";
 import { readTrust } from "../../../src/fleet/layer/operator-trust.ts";
 import { signLayer } from "../../../src/fleet/layer/signed-layer.ts";
 import { inboxOf, LAYER_NEWS, LAYER_SUBJECT } from "../../../src/fleet/nats/subjects.ts";
-import { authorityPaths, certificatePaths, readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
-import { readJoinCode } from "../../../src/fleet/way-in/join-code.ts";
-import { keptAuthority, keptKey, type Membership } from "../../../src/fleet/way-in/membership.ts";
-import { operatorKeys } from "../../../src/fleet/way-in/operator-key.ts";
-import { openLink } from "../../../src/fleet/way-in/server-link.ts";
 import {
   found,
   invited,
@@ -22,7 +26,7 @@ import {
   type Machine,
   machines,
   present,
-} from "../../fleet/way-in/homes.ts";
+} from "../../fleet/enrollment/homes.ts";
 import { createTestHome, type TestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -135,11 +139,17 @@ test(
     assert.match((await laptop.cli(["fleet", "config", "get"])).stderr, new RegExp(`by ${operator}`));
 
     // A thief of the old key, who writes where the fleet's configuration stands.
-    const [seed, authority] = [await keptKey(first, founder.secret), await keptAuthority(first.home)];
+    const [seed, authority] = [
+      await storedMachineKey(first, founder.secret),
+      await storedAuthority(first.home),
+    ];
     assert.ok(seed && authority);
     const { address } = founder;
     const words = { revision: 99, time: "2026-11-20T10:00:00.000Z", by: "nas", text: "" };
-    await using link = await openLink({ address, authority, seed, inbox: inboxOf("nas") }, first.signal);
+    await using link = await openServerConnection(
+      { address, authority, seed, inbox: inboxOf("nas") },
+      first.signal,
+    );
     await link?.ask(LAYER_SUBJECT, signLayer(words, old), 5_000);
     await link?.ask(LAYER_NEWS, "", 1).catch(() => {});
     await eventually(async () => (await conditionsOf(laptop)).includes("fleet_layer_not_trusted"), WITHIN_MS);
@@ -179,12 +189,15 @@ test(
     const { first, second, founder, member, nas, laptop } = await fleetOfTwo(t);
     await using _two = await laptop.startMonitor();
     const killed = await nas.startMonitor();
-    const before = await keptKey(second, member.secret);
+    const before = await storedMachineKey(second, member.secret);
     assert.ok(before);
     const opensBy = async (machine: Machine, membership: Membership, seed: Buffer): Promise<boolean> => {
-      const authority = (await keptAuthority(machine.home)) ?? "";
+      const authority = (await storedAuthority(machine.home)) ?? "";
       const { address, name } = membership;
-      const link = await openLink({ address, authority, seed, inbox: inboxOf(name) }, machine.signal);
+      const link = await openServerConnection(
+        { address, authority, seed, inbox: inboxOf(name) },
+        machine.signal,
+      );
       await link?.[Symbol.asyncDispose]();
       return link !== null;
     };
@@ -197,7 +210,7 @@ test(
     const instants: readonly (readonly [string, () => Promise<boolean>])[] = [
       ["the next key is kept", async () => Object.hasOwn(await secretsOf(laptop), "fleet-key-next")],
       ["both open", async () => (await record())?.nextKey !== undefined],
-      ["it is in its place", async () => !(await keptKey(second, member.secret))?.equals(before)],
+      ["it is in its place", async () => !(await storedMachineKey(second, member.secret))?.equals(before)],
       ["the old one is gone", async () => (await record())?.key !== userKey(before)],
     ];
     for (const [what, isSo] of instants) {
@@ -217,7 +230,7 @@ test(
     await eventually(() => connected(laptop), WITHIN_MS);
 
     // The machine with the server asks nobody.
-    const own = await keptKey(first, founder.secret);
+    const own = await storedMachineKey(first, founder.secret);
     assert.ok(own);
     const alone = await nas.cli(rotate);
     assert.equal(alone.code, 0, alone.stderr);

@@ -10,7 +10,7 @@ import {
   type Machine,
   machines,
   present,
-} from "../../fleet/way-in/homes.ts";
+} from "../../fleet/enrollment/homes.ts";
 import { createTestHome, type TestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";

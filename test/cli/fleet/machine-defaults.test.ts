@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { listenAddress } from "../../../src/cli/fleet/fleet-commands.ts";
 import { parseFleetServer } from "../../../src/config/values/fleet-values.ts";
-import { isAddress } from "../../../src/fleet/way-in/join-code.ts";
+import { isAddress } from "../../../src/fleet/enrollment/join-code.ts";
 
 for (const [given, address] of [
   ["nas.local:4333", "nas.local:4333"],

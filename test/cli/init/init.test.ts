@@ -14,7 +14,7 @@ import {
 import { keysOf, newShares } from "../../../src/cli/init/more-shares.ts";
 import { connectionOf, splitWords } from "../../../src/config/edit/new-backend.ts";
 import { freeNasName, shareNameOf } from "../../../src/config/edit/new-share.ts";
-import { findPlace } from "../../../src/config/locate.ts";
+import { findHomeContext } from "../../../src/config/home-context.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand as run, runCommand } from "../command-line.ts";
@@ -302,7 +302,7 @@ test("what a daemon would begin with names shares, backends, middleware, and the
   ].join("\n");
   const report = await firstStart({
     daemon: null,
-    place: findPlace({ HOME: home, MOUNTAINEER_HOME: home }),
+    homeContext: findHomeContext({ HOME: home, MOUNTAINEER_HOME: home }),
     path: join(home, "config.toml"),
     format: "toml",
     read: async () => Buffer.from(text),

@@ -1,7 +1,7 @@
 // The questions about a NAS, answered in process: what is asked, where a login goes, and that nothing typed is lost.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { FirstMeeting, PairVerdict, ServerLogin } from "../../../src/api/setup/first-meeting.ts";
+import type { FirstContact, PairVerdict, ServerLogin } from "../../../src/api/setup/first-contact.ts";
 import type { FoundServer } from "../../../src/api/setup/found-server.ts";
 import { askChoices, type InitChoices, type InitTools } from "../../../src/cli/init/init-questions.ts";
 import { randomFrom } from "../../lab/random.ts";
@@ -46,7 +46,7 @@ class Net implements Meeting {
   networksOf(hosts: readonly string[]): Promise<readonly string[] | null> {
     return Promise.resolve(this.networks?.slice(0, hosts.length) ?? null);
   }
-  shareNames({ host, username, password }: ServerLogin): ReturnType<FirstMeeting["shareNames"]> {
+  shareNames({ host, username, password }: ServerLogin): ReturnType<FirstContact["shareNames"]> {
     this.logins.push(host);
     const isRight = username === "ann" && password === "right";
     return Promise.resolve(

@@ -76,8 +76,8 @@ test("root acts as the user whose home it is, and the user's daemon starts after
     const within = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
     const monitor = startCommand(["monitor"], { home, within });
     t.after(() => stop(monitor));
-    const { ask } = (await eventually(() => connectToDaemon(home))) ?? assert.fail();
-    assert.deepEqual((await ask("status", null, t.signal)).global.conditions, []);
+    const { call } = (await eventually(() => connectToDaemon(home))) ?? assert.fail();
+    assert.deepEqual((await call("status", null, t.signal)).global.conditions, []);
     for (const { args, input, code = 0 } of COMMANDS) {
       const env = { HOME: "/root" };
       const ran = await runProcess(args, { home, env, ...(input === undefined ? {} : { input }) });

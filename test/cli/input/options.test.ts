@@ -7,7 +7,7 @@ import { PassThrough, Readable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { Command } from "commander";
 import { monitorCommand } from "../../../src/cli/commands/up.ts";
-import { type Given, givenOf, JSON_OPTION, type Takes } from "../../../src/cli/input/command.ts";
+import { givenOf, JSON_OPTION, type Parameters, type ParsedInput } from "../../../src/cli/input/command.ts";
 import { intervalMs, readMonitorArguments } from "../../../src/cli/input/monitor-arguments.ts";
 import { chosenShares, SHARE_OPTIONS, showResult, WAIT_OPTION } from "../../../src/cli/input/options.ts";
 import { readToolArguments } from "../../../src/cli/input/tool-arguments.ts";
@@ -18,7 +18,10 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand } from "../command-line.ts";
 
 /** What a command is given when those words are typed; a refusal throws its text. */
-function given<const Declared extends Takes>(takes: Declared, ...words: readonly string[]): Given<Declared> {
+function given<const Declared extends Parameters>(
+  takes: Declared,
+  ...words: readonly string[]
+): ParsedInput<Declared> {
   const command = new Command().exitOverride().configureOutput({ writeErr() {} });
   addTaken(command, takes);
   command.parse(words, { from: "user" });

@@ -156,8 +156,8 @@ test("C2 status shows each route, which one is in use, and what is ready to go b
   });
   for (const line of narrow.split("\n")) assert.ok(line.length <= 60, line);
   assert.match(narrow, /far +https:\/\/far\.example\/mcp, nothing listens there,\n {12}tries again in 8\ss/);
-  const held = { ...ROUTES, held: "lan", recovery_pending: null };
-  const other = renderBackends([sampleBackend({ routes: held })], {
+  const override = { ...ROUTES, held: "lan", recovery_pending: null };
+  const other = renderBackends([sampleBackend({ routes: override })], {
     now: NOW,
     width: 100,
     color: false,

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Ask } from "../../../src/api/operations/operations.ts";
-import { writeDaemonNote } from "../../../src/api/socket/daemon-note.ts";
+import type { CallOperation } from "../../../src/api/operations/operations.ts";
+import { writeDaemonInfo } from "../../../src/api/socket/daemon-info.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";
 import {
   onceOpened,
   returningDaemon,
-  withAsk,
   withDaemonOr,
+  withOperations,
 } from "../../../src/cli/sessions/control-session.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { acquireHomeLock } from "../../../src/runtime/process/home-lock.ts";
@@ -31,15 +31,15 @@ async function startingHome(t: TestContext): Promise<string> {
 }
 
 const never = new AbortController().signal;
-const statusOf = (ask: Ask<"status">) => ask("status", null, never);
+const statusOf = (ask: CallOperation<"status">) => ask("status", null, never);
 
 function withControl<T>(
   context: CommandContext,
   intent: "look" | "change",
-  use: (ask: Ask<"status">) => Promise<T>,
+  use: (ask: CallOperation<"status">) => Promise<T>,
   clock?: Clock,
 ): Promise<T> {
-  return withAsk(context, intent, use, clock);
+  return withOperations(context, intent, use, clock);
 }
 
 test("a changing command that meets a daemon still starting waits for its socket", async (t) => {
@@ -145,7 +145,7 @@ test("a daemon that went is waited for where its note or its successor's lock is
   assert.equal(await returningDaemon(contextOf(nothing), clock), null, "at once");
   const noted = await temporaryFolder(t);
   const started_at = new Date(0).toISOString();
-  await writeDaemonNote(noted, { pid: 1, socket: join(noted, "s"), version: "0.1.0", started_at });
+  await writeDaemonInfo(noted, { pid: 1, socket: join(noted, "s"), version: "0.1.0", started_at });
   for (const home of [noted, await startingHome(t)]) {
     const beganMs = clock.monotonicMs();
     assert.equal(await passTimeUntilSettled(clock, returningDaemon(contextOf(home), clock), 500), null);

@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
 import type { ClientStatus } from "../../../src/api/contract/contract.ts";
 import { startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { startRig } from "../../api/management-rig.ts";
 import {
   CHANGES_MEANWHILE,
@@ -229,7 +229,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       });
       lines.on("close", () => stream.end());
     };
-    const socket = await startMcpSocket({ home, serve, logger: silentLogger });
+    const socket = await startMcpSocket({ home, serve, logger: noopLogger });
     t.after(() => socket[Symbol.asyncDispose]());
     const control = scriptedControl(gatewayReport());
     await startRig(t, { home, control, gateway: scriptedGateway(), mcpSocket: socket.socketPath });

@@ -192,7 +192,7 @@ headers = { X-Api-Key = "${SECRETS.header}", Authorization = "Bearer \${SCANNED}
     for await (const { event } of stream.events) events.push(event);
   })().catch(() => {});
   await eventually(async () => {
-    const { backends = [] } = await client.ask("status", null, never);
+    const { backends = [] } = await client.call("status", null, never);
     const phases = Object.fromEntries(backends.map(({ name, phase }) => [name, phase]));
     const failed = ["loud", "shell", "line", "web"].every((name) => phases[name] === "Failed");
     return phases["light"] === "Ready" && failed;
@@ -226,7 +226,7 @@ headers = { X-Api-Key = "${SECRETS.header}", Authorization = "Bearer \${SCANNED}
   said["the report"] = await readFile(join(home, "report.md"), "utf8");
   said["the log"] = await readFile(join(home, "mountaineer.log"), "utf8");
   assert.ok(JSON.stringify(events).includes("backend.started"), JSON.stringify(events).slice(0, 500));
-  said["events"] = JSON.stringify([events, await client.ask("sync", null, never)]);
+  said["events"] = JSON.stringify([events, await client.call("sync", null, never)]);
   following.abort();
   await stop();
   await streaming;

@@ -12,7 +12,7 @@ import { renderToolChanges, renderTools } from "../../../src/cli/views/tools-vie
 import { diffText } from "../../../src/config/history/text-diff.ts";
 import { jsonLine } from "../../../src/runtime/log/log-lines.ts";
 import { paintFor } from "../../../src/runtime/text/paint.ts";
-import { columns, harmlessLines } from "../../../src/runtime/text/plain-text.ts";
+import { columns, printableLines } from "../../../src/runtime/text/plain-text.ts";
 import { sampleEdit, sampleEntry, sampleMistake, sampleReload } from "../../api/sample-config.ts";
 import { sampleFleet, sampleMachine, sampleMachineState } from "../../api/sample-fleet.ts";
 import { sampleTool, sampleToolChange } from "../../api/sample-gateway.ts";
@@ -24,7 +24,7 @@ const colour = { width: 80, color: true, unicode: true };
 const ESCAPE = "\u001b";
 
 test("a text for a terminal keeps tabs and line breaks, and nothing that drives it", () => {
-  assert.equal(harmlessLines(`a\tb\r\n${ESCAPE}[31mc\u202e\n`), "a\tb\n\\x1b[31mc\\u{202e}\n");
+  assert.equal(printableLines(`a\tb\r\n${ESCAPE}[31mc\u202e\n`), "a\tb\n\\x1b[31mc\\u{202e}\n");
 });
 
 test("in colour, lines that went are red, lines that came green", () => {

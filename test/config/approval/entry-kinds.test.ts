@@ -1,11 +1,11 @@
 // What each key says that it decides, against what is really held when that key changes.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { type Approvals, decideHeld, waits } from "../../../src/config/approval/decide-held.ts";
+import { type Approvals, applyApprovals, waits } from "../../../src/config/approval/apply-approvals.ts";
 import { entriesOf, type Fields } from "../../../src/config/approval/entries.ts";
+import { normalizedName } from "../../../src/config/schema/normalized.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import type { Approval } from "../../../src/config/schema/schema-keys.ts";
-import { settledName } from "../../../src/config/schema/settled.ts";
 import type { ApproveMode } from "../../../src/config/snapshot.ts";
 import { accepted } from "../support.ts";
 import { EVERYTHING as BASE } from "./everything.ts";
@@ -154,10 +154,10 @@ function changed(
   return BASE.replace(`${at}\n`, `${at}\n${line}`);
 }
 
-const begun = new Map<ApproveMode, ReturnType<typeof decideHeld>>();
+const begun = new Map<ApproveMode, ReturnType<typeof applyApprovals>>();
 for (const mode of ["none", "commands", "all"] satisfies ApproveMode[]) {
   const { config } = await accepted(BASE.replace("MODE", mode));
-  begun.set(mode, decideHeld({ file: config, running: null, approvals: null, ...GROUND }));
+  begun.set(mode, applyApprovals({ file: config, running: null, approvals: null, ...GROUND }));
 }
 
 /** The approvals of a version that did not know this key of a section. */
@@ -185,23 +185,27 @@ for (const section of SECTIONS) {
       for (const [mode, first] of begun) {
         const { config: file } = await accepted(after.replace("MODE", mode));
         const { effective: ran, approvals: before } = first;
-        const held = decideHeld({ file, running: ran, approvals: before, ...GROUND });
+        const outcome = applyApprovals({ file, running: ran, approvals: before, ...GROUND });
         // Switching a backend off needs nobody; `held-edits.test.ts` has the other way. Of a type, what it becomes counts.
         const isFree: boolean = kind === "free" || name === "backends.enabled";
         const becomes: Approval = name === "backends.type" ? "sends" : kind;
         const shouldWait: boolean = !isFree && becomes !== "free" && waits(becomes, mode);
-        assert.equal(held.waiting.length > 0, shouldWait, `${mode}: ${JSON.stringify(held.waiting)}`);
+        assert.equal(outcome.waiting.length > 0, shouldWait, `${mode}: ${JSON.stringify(outcome.waiting)}`);
         // What waits does not run, and so is not taken for approved when it is looked at again.
-        const { effective: running, approvals } = held;
-        const again = decideHeld({ file, running, approvals, ...GROUND });
-        assert.deepEqual(again.waiting, held.waiting, mode);
+        const { effective: running, approvals } = outcome;
+        const again = applyApprovals({ file, running, approvals, ...GROUND });
+        assert.deepEqual(again.waiting, outcome.waiting, mode);
         const isWritten = new RegExp(`^${key} =`, "m").test(BASE);
         if (before !== null && !section.isOpen && !isWritten && section.key(key).fallback !== undefined) {
-          const earlier = beforeKey(before, section.pattern, settledName(key, section.key(key)));
+          const earlier = beforeKey(before, section.pattern, normalizedName(key, section.key(key)));
           const upgraded = { running: null, approvals: earlier, ...GROUND };
           const { config: same } = await accepted(BASE.replace("MODE", mode));
-          assert.deepEqual(decideHeld({ file: same, ...upgraded }), { ...first, approvals: before }, mode);
-          assert.equal(decideHeld({ file, ...upgraded }).waiting.length > 0, shouldWait, mode);
+          assert.deepEqual(
+            applyApprovals({ file: same, ...upgraded }),
+            { ...first, approvals: before },
+            mode,
+          );
+          assert.equal(applyApprovals({ file, ...upgraded }).waiting.length > 0, shouldWait, mode);
         }
         // A share of another name is another share: the one that the file no longer has is removed.
         const shares = ran.shares.filter((share) => name !== "shares.name" || share.name !== "OTHER");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { applyApprovals } from "../../../src/config/approval/apply-approvals.ts";
 import { entriesOf, type Fields } from "../../../src/config/approval/entries.ts";
 import { entrySummary, entryText, waitingText } from "../../../src/config/approval/entry-text.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
@@ -32,13 +32,13 @@ roles = ["x"]
 `;
 
 test("E2 a waiting entry is shown by its keys, secrets as references, and no literal of a secret's name", async () => {
-  const first = decideHeld({
+  const first = applyApprovals({
     file: (await accepted(FIRST)).config,
     running: null,
     approvals: null,
     ...GROUND,
   });
-  const { waiting } = decideHeld({
+  const { waiting } = applyApprovals({
     file: (await accepted(FIRST.replace('"serve"', '"evil"') + REST)).config,
     running: first.effective,
     approvals: first.approvals,

@@ -8,7 +8,7 @@ import { modulesOf, requireGuarded } from "./guarded.ts";
 
 const CONFIG = new URL("../../../src/config/", import.meta.url);
 const ENTRIES = "approval/entries.ts";
-const HELD = "approval/decide-held.ts";
+const APPROVALS = "approval/apply-approvals.ts";
 const SCHEMAS = readdirSync(new URL("schema/", CONFIG))
   .filter((name) => name.endsWith("-schema.ts") || name === "schema.ts" || name === "value-types.ts")
   .map((name) => `schema/${name}`);
@@ -50,7 +50,7 @@ const DROPS: Readonly<Record<string, readonly Drop[]>> = {
     "",
   ),
   "the closed form of a section": dropsIn(
-    HELD,
+    APPROVALS,
     /^ {2}(?:incoming_auth|authorization|\[TRUST\]): \{ .*\n/gm,
     "",
   ),

@@ -10,7 +10,10 @@ import { GROUND } from "./places.ts";
 type Modules = {
   readonly schema: Pick<typeof import("../../../src/config/schema/schema.ts"), "SECTIONS">;
   readonly entries: Pick<typeof import("../../../src/config/approval/entries.ts"), "entriesOf">;
-  readonly held: Pick<typeof import("../../../src/config/approval/decide-held.ts"), "decideHeld">;
+  readonly approvals: Pick<
+    typeof import("../../../src/config/approval/apply-approvals.ts"),
+    "applyApprovals"
+  >;
 };
 
 /** Names by what guards them. */
@@ -116,7 +119,7 @@ export async function modulesOf(query: string): Promise<Modules> {
   return {
     schema: await load("schema/schema.ts"),
     entries: await load("approval/entries.ts"),
-    held: await load("approval/decide-held.ts"),
+    approvals: await load("approval/apply-approvals.ts"),
   };
 }
 
@@ -151,9 +154,9 @@ function partsOf({ entries }: Modules, config: MountaineerConfig): Lists {
   );
 }
 
-function closedOf({ held }: Modules, file: MountaineerConfig) {
+function closedOf({ approvals: outcome }: Modules, file: MountaineerConfig) {
   const approvals = { mode: "all", entries: new Map(), order: [] } as const;
-  const { waiting } = held.decideHeld({ file, running: null, approvals, ...GROUND });
+  const { waiting } = outcome.applyApprovals({ file, running: null, approvals, ...GROUND });
   const sections = waiting.filter(({ group }) => group === "sections");
   return Object.fromEntries(sections.map(({ id, approved }) => [id, approved]));
 }

@@ -1,7 +1,11 @@
 // What runs after random edits by a person and by others, against a ledger: what a person chose last under each name.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { type Approvals, decideHeld, withApproved } from "../../../src/config/approval/decide-held.ts";
+import {
+  type Approvals,
+  applyApprovals,
+  withApproved,
+} from "../../../src/config/approval/apply-approvals.ts";
 import { editedEntries } from "../../../src/config/approval/edited-entries.ts";
 import type { BackendConfig, MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { fc, runsOf } from "../../support/properties.ts";
@@ -94,7 +98,7 @@ test("E2 only what a person chose last runs, and not if they switched it off", a
         }
         if (each.do === "a person saves" || each.do === "others save") now = each.file;
         if (each.do === "restart") running = null;
-        const held = decideHeld({ file: configOf(now), running, approvals, ...GROUND });
+        const outcome = applyApprovals({ file: configOf(now), running, approvals, ...GROUND });
         const runs = new Map<string, string>();
         for (const name of NAMES) {
           const server = now[name];
@@ -103,13 +107,13 @@ test("E2 only what a person chose last runs, and not if they switched it off", a
           if (chosen?.on !== true) continue;
           if (chosen.program === server.program || ran.has(name)) runs.set(name, chosen.program);
         }
-        const found = held.effective.backends.flatMap(({ name, enabled, connection }) =>
+        const found = outcome.effective.backends.flatMap(({ name, enabled, connection }) =>
           enabled && connection.type === "stdio" ? [[name, connection.command] as const] : [],
         );
         const wanted = [...runs].map(([name, program]) => [name, `${name} ${program}`]);
         assert.deepEqual(found.toSorted(), wanted.toSorted());
-        running = held.effective;
-        approvals = held.approvals;
+        running = outcome.effective;
+        approvals = outcome.approvals;
         ran = runs;
       }
     }),

@@ -1,8 +1,8 @@
 // The machine of these tests, as its backends are looked at.
-import { blankConfig } from "../../../src/config/read/normalize.ts";
+import { emptyConfig } from "../../../src/config/read/normalize.ts";
 import { PLACE } from "../support.ts";
 
 export const GROUND = {
   places: { homes: [PLACE.home], configs: [`${PLACE.home}/config.toml`], userHome: PLACE.userHome },
-  blank: blankConfig(PLACE),
+  blank: emptyConfig(PLACE),
 };

@@ -33,8 +33,8 @@ function tables(value: unknown): Table[] {
 function tableAt(data: Table, path: readonly string[]): Table {
   let table = data;
   for (const name of path) {
-    const held = table[name];
-    const next: Table = typeof held === "object" && held !== null ? (held as Table) : {};
+    const actual = table[name];
+    const next: Table = typeof actual === "object" && actual !== null ? (actual as Table) : {};
     table[name] = next;
     table = next;
   }
@@ -44,9 +44,9 @@ function tableAt(data: Table, path: readonly string[]): Table {
 /** Without the tables that were made, or left, with nothing in them. */
 function removeAt(data: Table, path: readonly string[]): void {
   const [key = "", ...rest] = path;
-  const held = data[key];
+  const actual = data[key];
   if (rest.length === 0) delete data[key];
-  else if (typeof held === "object" && held !== null) removeAt(held as Table, rest);
+  else if (typeof actual === "object" && actual !== null) removeAt(actual as Table, rest);
 }
 
 /** The edit on plain data: written apart from the editor's own model of it. */
@@ -58,13 +58,13 @@ function expected(before: Table, edit: ConfigEdit): Table | "unknown" | "taken" 
     return after;
   }
   if (edit.kind === "add-backend" || (edit.kind === "remove" && edit.list === "backends")) {
-    const held = (after["backends"] ?? {}) as Table;
+    const actual = (after["backends"] ?? {}) as Table;
     if (edit.kind === "remove") {
-      if (!Object.hasOwn(held, edit.name)) return "unknown";
-      delete held[edit.name];
+      if (!Object.hasOwn(actual, edit.name)) return "unknown";
+      delete actual[edit.name];
       return after;
     }
-    if (Object.hasOwn(held, edit.name)) return "taken";
+    if (Object.hasOwn(actual, edit.name)) return "taken";
     tableAt(after, ["backends"])[edit.name] = JSON.parse(JSON.stringify(edit.backend));
     return after;
   }

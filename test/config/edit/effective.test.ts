@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { diffConfigs, isEmptyDiff } from "../../../src/config/diff.ts";
 import { effectiveData, effectiveText, getConfigValue } from "../../../src/config/edit/effective.ts";
 import { parseConfigKey } from "../../../src/config/edit/key-path.ts";
-import { ANY_NAME, ANY_PLACE, SECTIONS } from "../../../src/config/schema/schema.ts";
+import { ANY_INDEX, ANY_NAME, SECTIONS } from "../../../src/config/schema/schema.ts";
 import type { BackendConfig, MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { accepted, bytes, PLACE } from "../support.ts";
 
@@ -18,7 +18,7 @@ password = "\${PW}"
 `;
 
 function source(text: string) {
-  return { bytes: bytes(text), format: "toml", place: PLACE } as const;
+  return { bytes: bytes(text), format: "toml", homeContext: PLACE } as const;
 }
 
 async function get(key: string, text = TEXT) {
@@ -236,11 +236,11 @@ test("E5 no key that takes a reference shows what stands in its place", async ()
       keys += 1;
       const literal: unknown = { [key]: "plain-secret" };
       const file = section.pattern.reduceRight((inner: unknown, segment) => {
-        if (segment === ANY_PLACE) return [inner];
+        if (segment === ANY_INDEX) return [inner];
         return { [segment === ANY_NAME ? "one" : segment]: inner };
       }, literal);
       // JSON is YAML.
-      const text = { bytes: bytes(JSON.stringify(file)), format: "yaml", place: PLACE } as const;
+      const text = { bytes: bytes(JSON.stringify(file)), format: "yaml", homeContext: PLACE } as const;
       const shown = await effectiveText(text);
       assert.match(shown, new RegExp(`${key} = "\\(hidden\\)"`), `${section.name}.${key}`);
       assert.doesNotMatch(shown, /plain-secret/);

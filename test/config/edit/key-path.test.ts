@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  askedEdit,
   configEdit,
   parseConfigKey,
   parseConfigValue,
+  requestedEdit,
   splitKey,
 } from "../../../src/config/edit/key-path.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
@@ -162,15 +162,15 @@ test("KEY and VALUE are an edit, KEY alone unsets", () => {
   ];
   for (const [key, value, edit] of rows) {
     assert.deepEqual(configEdit(key, value), edit);
-    assert.deepEqual(askedEdit({ key, value }), edit);
+    assert.deepEqual(requestedEdit({ key, value }), edit);
   }
-  assert.throws(() => askedEdit({ key: "nothing.of.it", value: "x" }), { code: "config_key_unknown" });
+  assert.throws(() => requestedEdit({ key: "nothing.of.it", value: "x" }), { code: "config_key_unknown" });
 });
 
 test("blocks of lists are added with their keys, and removed by their names", () => {
   const entry = { name: "a" };
   for (const list of ["shares", "aliases"] as const) {
-    assert.deepEqual(askedEdit({ add: list, entry }), { kind: "add", list, entry });
-    assert.deepEqual(askedEdit({ remove: list, name: "a" }), { kind: "remove", list, name: "a" });
+    assert.deepEqual(requestedEdit({ add: list, entry }), { kind: "add", list, entry });
+    assert.deepEqual(requestedEdit({ remove: list, name: "a" }), { kind: "remove", list, name: "a" });
   }
 });

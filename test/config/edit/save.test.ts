@@ -56,7 +56,7 @@ test("B9 a save changes its bytes only, through links, and keeps the mode", asyn
   await writeFile(real, TEXT);
   await chmod(real, 0o640);
   await symlink("dotfiles/mountaineer.toml", path);
-  const saved = await saveEdit({ path, place: PLACE, seenSha256: sha256(TEXT), edits: interval(0.5) });
+  const saved = await saveEdit({ path, homeContext: PLACE, seenSha256: sha256(TEXT), edits: interval(0.5) });
   const expected = TEXT.replace("= 2", "= 0.5");
   assert.ok(saved.ok && saved.changed);
   assert.equal(saved.snapshot.config.global.checkIntervalMs, 500);
@@ -71,7 +71,7 @@ test("B9 a save changes its bytes only, through links, and keeps the mode", asyn
 test("B9 a save is refused when the file is not the one that was seen", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
-  const target = { path, place: PLACE, seenSha256: sha256("other") };
+  const target = { path, homeContext: PLACE, seenSha256: sha256("other") };
   await assert.rejects(saveEdit({ ...target, edits: interval(1) }), hasCode("config_changed"));
   await assert.rejects(saveContent({ ...target, bytes: bytes("") }), hasCode("config_changed"));
   assert.equal(await readFile(path, "utf8"), TEXT);
@@ -90,7 +90,7 @@ test("B9 a save is refused when the file changes, comes or goes while its edit i
     const path = join(folder, `${index}.toml`);
     if (before !== null) await writeFile(path, before);
     const saving = saveEdit({
-      ...{ path, place: PLACE, seenSha256: before === null ? null : sha256(before) },
+      ...{ path, homeContext: PLACE, seenSha256: before === null ? null : sha256(before) },
       /** Asked for once the file was read. */
       get edits() {
         if (after === null) rmSync(path);
@@ -106,7 +106,7 @@ test("B9 a save is refused when the file changes, comes or goes while its edit i
 test("E2 who may change no entry moves no backends either, and changes nothing of a file that was not valid", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   const [one, two] = ['[backends.one]\ncommand = "a"\n', '[backends.two]\ncommand = "b"\n'];
-  const target = { path, place: PLACE, seenSha256: null, keepsEntries: true };
+  const target = { path, homeContext: PLACE, seenSha256: null, keepsEntries: true };
   for (const [before, after, isSaved] of [
     [one + two, two + one, false],
     [one + two, two, true],
@@ -124,7 +124,7 @@ test("E2 who may change no entry moves no backends either, and changes nothing o
 test("B9 a save that fails does not fail the next one, and a hash counts in either letter case", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
-  const target = { path, place: PLACE, edits: interval(5) };
+  const target = { path, homeContext: PLACE, edits: interval(5) };
   const [first, second] = await Promise.allSettled([
     saveEdit({ ...target, seenSha256: sha256("other") }),
     saveEdit({ ...target, seenSha256: sha256(TEXT).toUpperCase() }),
@@ -135,14 +135,14 @@ test("B9 a save that fails does not fail the next one, and a hash counts in eith
 test("B9 of two saves that saw the same file, one is refused", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
-  const seen = { path, place: PLACE, seenSha256: sha256(TEXT) };
+  const seen = { path, homeContext: PLACE, seenSha256: sha256(TEXT) };
   const results = await Promise.allSettled(
     [1, 3, 5].map((value) => saveEdit({ ...seen, edits: interval(value) })),
   );
   assertEach(results, ({ status }) => status, ["fulfilled", "rejected", "rejected"]);
   assert.equal(await readFile(path, "utf8"), TEXT.replace("= 2", "= 1"));
   // Those that look at what is there now all land, one after the other.
-  const now = { path, place: PLACE, seenSha256: null };
+  const now = { path, homeContext: PLACE, seenSha256: null };
   const keys = ["mount_hang_secs", "auto_failback_stable_secs", "network_debounce_ms"];
   const edits = keys.map((key) => [{ kind: "set", keyPath: ["global", key], value: 7 }] as const);
   await Promise.all(edits.map((edit) => saveEdit({ ...now, edits: edit })));
@@ -153,7 +153,7 @@ test("B9 of two saves that saw the same file, one is refused", async (t) => {
 test("B6 a result that is no valid configuration is not written, and every mistake is told", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
-  const target = { path, place: PLACE, seenSha256: null };
+  const target = { path, homeContext: PLACE, seenSha256: null };
   const saved = await saveEdit({ ...target, edits: interval("often") });
   assert.ok(!saved.ok);
   assertEach(
@@ -176,9 +176,9 @@ test("nothing is written when the file says so already", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   const before = await stat(path);
-  const saved = await saveEdit({ path, place: PLACE, seenSha256: null, edits: interval(2) });
+  const saved = await saveEdit({ path, homeContext: PLACE, seenSha256: null, edits: interval(2) });
   assert.ok(saved.ok && !saved.changed);
-  assert.ok((await saveContent({ path, place: PLACE, seenSha256: null, bytes: bytes(TEXT) })).ok);
+  assert.ok((await saveContent({ path, homeContext: PLACE, seenSha256: null, bytes: bytes(TEXT) })).ok);
   assert.equal((await stat(path)).ino, before.ino);
 });
 
@@ -186,7 +186,7 @@ test("a file that is not there is made, private", async (t) => {
   const path = join(await temporaryFolder(t), "home", "config.yaml");
   const share = { name: "A", thunderbolt_host: "10.0.0.1", fallback_host: "nas" };
   const edits: ConfigEdit[] = [{ kind: "add", list: "shares", entry: share }];
-  assert.ok((await saveEdit({ path, place: PLACE, seenSha256: null, edits })).ok);
+  assert.ok((await saveEdit({ path, homeContext: PLACE, seenSha256: null, edits })).ok);
   assert.equal(
     await readFile(path, "utf8"),
     "shares:\n  - name: A\n    thunderbolt_host: 10.0.0.1\n    fallback_host: nas\n",
@@ -201,7 +201,7 @@ test("a file that cannot be written stays, and why is said", async (t) => {
   await writeFile(path, TEXT);
   await writeFile(join(disk, "ballast"), "x".repeat(64 * 1024)).catch(() => {});
   const big = `${TEXT}#${"y".repeat(60 * 1024)}\n`;
-  const target = { path, place: PLACE, seenSha256: null };
+  const target = { path, homeContext: PLACE, seenSha256: null };
   await assert.rejects(saveContent({ ...target, bytes: bytes(big) }), hasCode("config_unwritable"));
   assert.equal(await readFile(path, "utf8"), TEXT);
   await assert.rejects(saveEdit({ ...target, path: disk, edits: [] }), { code: "config_unreadable" });
@@ -211,7 +211,7 @@ test("kill -9 at any instant leaves the old file or the new one: a save puts ano
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   await assertReplacedWhole(path, async () => {
-    assert.ok((await saveEdit({ path, place: PLACE, seenSha256: null, edits: interval(0.25) })).ok);
+    assert.ok((await saveEdit({ path, homeContext: PLACE, seenSha256: null, edits: interval(0.25) })).ok);
   });
   assert.ok((await lstat(path)).isFile());
 });
@@ -225,7 +225,14 @@ test("a file that another is just writing in place is waited for, and its keys a
       const time = createManualClock();
       // Whatever this machine is held up by: the file was written just now.
       const clock = { ...time, wallMs: () => statSync(path).ctimeMs };
-      const saving = saveEdit({ path, place: PLACE, seenSha256: null, known, edits: interval(5), clock });
+      const saving = saveEdit({
+        path,
+        homeContext: PLACE,
+        seenSha256: null,
+        known,
+        edits: interval(5),
+        clock,
+      });
       await eventually(() => time.pendingTimers === 1);
       // Empty it is waited for, however still it is.
       for (let look = 0; torn === "" && look < 2; look++) {
@@ -243,7 +250,7 @@ test("a file that another is just writing in place is waited for, and its keys a
 
 test("a file that another goes on writing is left alone after 3 s, and one dated in the future is not waited for", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
-  const target = { path, place: PLACE, seenSha256: null, edits: interval(5) };
+  const target = { path, homeContext: PLACE, seenSha256: null, edits: interval(5) };
   const laterSecs = Date.now() / 1_000 + 3_600;
   const changedMs = (): number => Math.max(statSync(path).ctimeMs, statSync(path).mtimeMs);
   const writeDated = async (count: number, atSecs: number): Promise<void> => {
@@ -279,7 +286,7 @@ test("a file that another goes on writing is left alone after 3 s, and one dated
 
 test("B3 what a service runs is not replaced by one key where the file is empty or gone", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
-  const target = { path, place: PLACE, seenSha256: null, known: { sha256: sha256(TEXT), runs: true } };
+  const target = { path, homeContext: PLACE, seenSha256: null, known: { sha256: sha256(TEXT), runs: true } };
   await assert.rejects(saveEdit({ ...target, edits: interval(5) }), hasCode("config_unreadable"));
   await writeFile(path, "");
   await assert.rejects(saveEdit({ ...target, edits: interval(5) }), hasCode("config_unreadable"));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { applyApprovals } from "../../../src/config/approval/apply-approvals.ts";
 import { editedEntries } from "../../../src/config/approval/edited-entries.ts";
 import type { ConfigLayer } from "../../../src/config/layer/layer.ts";
 import { layerMistakes, parseLayered } from "../../../src/config/layer/parse-layered.ts";
@@ -203,9 +203,9 @@ test("G1 who takes an entry out of the file has not approved the one that comes 
   const mine = '[backends.files]\ncommand = "mine"\n[backends.other]\ncommand = "other"\n';
   const before = await runs(mine + FLEET, under);
   const after = await runs(FLEET, under);
-  const { approvals } = decideHeld({ file: before, running: null, approvals: null, ...GROUND });
+  const { approvals } = applyApprovals({ file: before, running: null, approvals: null, ...GROUND });
   const { ids } = editedEntries({ before, after, running: before, approvals, ...GROUND });
   assert.deepEqual([...ids], ["backends.other"]);
-  const held = decideHeld({ file: after, running: before, approvals, ...GROUND });
-  assertEach(held.waiting, ({ id }) => id, ["backends.files"]);
+  const outcome = applyApprovals({ file: after, running: before, approvals, ...GROUND });
+  assertEach(outcome.waiting, ({ id }) => id, ["backends.files"]);
 });

@@ -183,7 +183,7 @@ describe("edited in place", () => {
     const after = await edited("toml", text, configEdit("aliases.docs.target_subpath", "Other place"));
     assert.equal(after, text.replace("Projects/2026", "Other place"));
     const get = (key: string, of = text) =>
-      getConfigValue({ bytes: bytes(of), format: "toml", place: PLACE }, parseConfigKey(key));
+      getConfigValue({ bytes: bytes(of), format: "toml", homeContext: PLACE }, parseConfigKey(key));
     assert.deepEqual(await get("aliases.docs.target_subpath"), { source: "file", value: "Projects/2026" });
     assert.deepEqual(await get("aliases[0].path"), { source: "default", value: "~/Shares/Links/docs" });
     assert.deepEqual(await get("aliases.docs.path", `[global]\nshares_root = "/S/"\n${text}`), {
@@ -197,7 +197,7 @@ describe("edited in place", () => {
   });
 
   it("all that holds is shown, and means the same when read again", async () => {
-    const shown = await effectiveText({ bytes: bytes(SHARE + ALIAS), format: "toml", place: PLACE });
+    const shown = await effectiveText({ bytes: bytes(SHARE + ALIAS), format: "toml", homeContext: PLACE });
     assert.match(shown, /\[\[aliases\]\]\nname = "docs"/);
     assert.deepEqual(await aliasesOf(shown), await aliasesOf(SHARE + ALIAS));
   });

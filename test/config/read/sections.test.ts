@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { diffConfigs, isEmptyDiff } from "../../../src/config/diff.ts";
-import { type ConfigPlace, findPlace } from "../../../src/config/locate.ts";
-import { backendReach } from "../../../src/config/reach.ts";
+import { findHomeContext, type HomeContext } from "../../../src/config/home-context.ts";
+import { reachableByBackends } from "../../../src/config/reachable-paths.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { secretUses, storedSecretNames, withRevisions } from "../../../src/config/read/secret-uses.ts";
 import { referenceText } from "../../../src/secrets/reference.ts";
@@ -17,13 +17,13 @@ test("E2 what is in a sandbox reaches nothing that is guarded", async () => {
   const [backend] = config.backends;
   assert.ok(backend !== undefined);
   const places = { homes: [PLACE.home], configs: [`${PLACE.home}/config.toml`], userHome: PLACE.userHome };
-  assert.deepEqual(backendReach(backend, places), []);
+  assert.deepEqual(reachableByBackends(backend, places), []);
   assert.deepEqual(warnings, []);
 });
 
 test("E2 macOS refuses it, and says why", async () => {
-  const place = findPlace({ HOME: "/Users/ann" }, "darwin");
-  const loaded = await parseConfig(bytes(KIND), "config.toml", place);
+  const homeContext = findHomeContext({ HOME: "/Users/ann" }, "darwin");
+  const loaded = await parseConfig(bytes(KIND), "config.toml", homeContext);
   assert.ok(!loaded.ok);
   const [mistake] = loaded.mistakes;
   assert.equal(mistake?.found, "`sandbox` on macOS");
@@ -31,14 +31,14 @@ test("E2 macOS refuses it, and says why", async () => {
 });
 
 // What `driver` means on each system.
-const MAC: ConfigPlace = { ...PLACE, ...pick(findPlace({ HOME: "/Users/ann" }, "darwin")) };
+const MAC: HomeContext = { ...PLACE, ...pick(findHomeContext({ HOME: "/Users/ann" }, "darwin")) };
 
-function pick({ defaultMountRoot, smbDriver }: ConfigPlace): Partial<ConfigPlace> {
+function pick({ defaultMountRoot, smbDriver }: HomeContext): Partial<HomeContext> {
   return { defaultMountRoot, ...(smbDriver === undefined ? {} : { smbDriver }) };
 }
 
-async function loaded(text: string, place: ConfigPlace) {
-  const result = await parseConfig(bytes(text), "config.toml", place);
+async function loaded(text: string, homeContext: HomeContext) {
+  const result = await parseConfig(bytes(text), "config.toml", homeContext);
   assert.ok(result.ok);
   const { config, warnings } = result.snapshot;
   return { driver: config.shares[0]?.driver, warnings: warnings.map(({ path }) => path) };

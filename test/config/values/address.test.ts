@@ -2,13 +2,13 @@
 // that is connected to.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { applyApprovals } from "../../../src/config/approval/apply-approvals.ts";
 import { entrySummary, entryText } from "../../../src/config/approval/entry-text.ts";
 import { shownOfKey } from "../../../src/config/edit/shown-key.ts";
 import { hiddenValues, shownArguments, shownUrl } from "../../../src/config/shown-values.ts";
-import { createHttpTarget } from "../../../src/gateway/backends/links/http/target.ts";
-import { addressOf } from "../../../src/gateway/backends/links/http/way.ts";
-import { UNSIGNED } from "../../../src/gateway/backends/links/link-authorization.ts";
+import { addressOf } from "../../../src/gateway/backends/transports/http/proxy.ts";
+import { createHttpTarget } from "../../../src/gateway/backends/transports/http/target.ts";
+import { UNSIGNED } from "../../../src/gateway/backends/transports/transport-authorization.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { GROUND } from "../approval/places.ts";
 import { accepted, refused } from "../support.ts";
@@ -82,14 +82,14 @@ test("E2 an address is refused where its parser finds another host than is writt
       continue;
     }
     const first = await accepted(`[trust]\napprove = "all"\n[backends.a]\n${SAFE}`);
-    const { effective: running, approvals } = decideHeld({
+    const { effective: running, approvals } = applyApprovals({
       file: first.config,
       running: null,
       approvals: null,
       ...GROUND,
     });
     const { config } = await accepted(withUrl(address));
-    const { waiting } = decideHeld({ file: config, running, approvals, ...GROUND });
+    const { waiting } = applyApprovals({ file: config, running, approvals, ...GROUND });
     const connection = config.backends[0]?.connection;
     assert.ok(connection !== undefined && connection.type !== "stdio");
     const target = createHttpTarget({

@@ -30,7 +30,7 @@ const noReaders = async (): Promise<boolean> => (await readers()).length === 0;
 const skip = process.platform === "linux" ? false : "processes are counted in /proc";
 
 test("B6 a reader that was started ahead reads the content, and ends with it", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
+  using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   reader.expect();
   const pid = await eventually(async () => (await readers())[0]);
   process.kill(pid, "SIGSTOP");
@@ -44,7 +44,7 @@ test("B6 a reader that was started ahead reads the content, and ends with it", {
 });
 
 test("B6 a content that nobody announced is read alike", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
+  using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   const first = await reader.load(content(4), NEVER);
   assert.equal(first.loaded.ok, true);
   const second = await reader.load(Buffer.from("[global]\nnonsense = 1\n"), NEVER);
@@ -54,7 +54,7 @@ test("B6 a content that nobody announced is read alike", { skip }, async () => {
 
 test("B10 a reader that no content comes for ends, and never more than one was there", { skip }, async () => {
   const clock = createManualClock();
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock });
+  using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock });
   for (let sign = 0; sign < 5; sign++) reader.expect();
   await eventually(async () => (await readers()).length === 1);
   await clock.advance(4_999);
@@ -66,7 +66,7 @@ test("B10 a reader that no content comes for ends, and never more than one was t
 });
 
 test("B10 disposal ends a reader that waits, and further signs start none", { skip }, async () => {
-  const reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
+  const reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   reader.expect();
   await eventually(async () => (await readers()).length === 1);
   reader[Symbol.dispose]();
@@ -75,7 +75,7 @@ test("B10 disposal ends a reader that waits, and further signs start none", { sk
 });
 
 test("B6 a reader that dies before the content comes is replaced", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
+  using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   reader.expect();
   const pid = await eventually(async () => (await readers())[0]);
   process.kill(pid, "SIGKILL");
@@ -87,7 +87,7 @@ test("B6 a reader that dies before the content comes is replaced", { skip }, asy
 test("B4 a reader that is killed as the content comes is replaced, too, and the load does not fail", {
   skip,
 }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
+  using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   reader.expect();
   const pid = await eventually(async () => (await readers())[0]);
   process.kill(pid, "SIGKILL");
@@ -100,7 +100,7 @@ test("B6 a reader that gives no answer for 10 s is ended, and the file counts as
   skip,
 }, async () => {
   const clock = createManualClock();
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock });
+  using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock });
   reader.expect();
   const pid = await eventually(async () => (await readers())[0]);
   process.kill(pid, "SIGSTOP");
@@ -114,7 +114,7 @@ test("B6 a reader that gives no answer for 10 s is ended, and the file counts as
 });
 
 test("a load whose asker leaves is cancelled", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
+  using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   const asker = new AbortController();
   reader.expect();
   const leaving = reader.load(content(3), asker.signal);

@@ -80,7 +80,7 @@ for (const [what, content, isRenamed, why, before = GUARDED] of STARTS) {
     const { snapshot, rejected } = await openHome({ ...options, fallsBack: true });
     assert.equal(snapshot.sha256, sha256Of(Buffer.from(why === null ? content : GUARDED)));
     if (why === null) return assert.equal(rejected, null);
-    assert.equal(rejected?.isHeld, true);
+    assert.equal(rejected?.isSuspect, true);
     assert.match(rejected?.reason ?? "", why);
     await assert.rejects(openHome(options), { code: "config_cut_short", message: why });
   });

@@ -8,20 +8,20 @@ import { parseConfig } from "../../../src/config/read/load.ts";
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
 import { openHomeWrites } from "../../../src/daemon/compose/home-writes.ts";
 import { sealedPinStore } from "../../../src/daemon/compose/pin-store.ts";
-import { openPinnedRoutes } from "../../../src/daemon/compose/pinned-routes.ts";
 import {
-  createPrivatePlaces,
-  placeFaults,
+  createPrivatePaths,
+  pathFaults,
   privatePaths,
   refusalOf,
-} from "../../../src/daemon/compose/private-places.ts";
+} from "../../../src/daemon/compose/private-paths.ts";
+import { openRouteOverrides } from "../../../src/daemon/compose/route-overrides.ts";
 import { createStoredSecrets, startSecretRetry } from "../../../src/daemon/compose/stored-secrets.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { Pins } from "../../../src/gateway/pins/pins.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { Exposure, OpenEntry } from "../../../src/runtime/files/exposure.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import type { SecretStore } from "../../../src/secrets/secret-store.ts";
 import { accepted } from "../../config/support.ts";
@@ -42,7 +42,7 @@ const CHANGED = tool("a", { description: "Does a, and more." });
 
 /** The pins of one daemon, as `sources` has its backends' lists. */
 async function daemonOn(t: TestContext, home: string) {
-  const logger = silentLogger;
+  const logger = noopLogger;
   const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger });
   const told: GatewayTransition[] = [];
   let sources: readonly CatalogSource[] = [];
@@ -109,27 +109,27 @@ test("B11 what a slow disk still had to write when the home was given away repla
     if (isSlow) queueMicrotask(callback);
     return clock.setTimer(delayMs, callback);
   };
-  const options = { home, clock: { ...clock, setTimer }, environment: {}, logger: silentLogger };
+  const options = { home, clock: { ...clock, setTimer }, environment: {}, logger: noopLogger };
   const writes = openHomeWrites(options);
   writes.begin();
   await writes.pinStore.write({ version: 1 });
-  writes.pinnedRoutes.keep("files", "lan");
-  await writes.pinnedRoutes.settled();
+  writes.routeOverrides.keep("files", "lan");
+  await writes.routeOverrides.settled();
   isSlow = true;
   const late = assert.rejects(writes.pinStore.write({ version: 2 }), /another daemon writes the home/u);
   const queued = assert.rejects(writes.nameStore.write({ version: 2 }), /another daemon writes the home/u);
-  writes.pinnedRoutes.keep("files", "remote");
+  writes.routeOverrides.keep("files", "remote");
   await writes.end();
   const paths = ["pins.sealed", "names.sealed", "held-routes.json"].map((name) => join(home, name));
   for (const path of paths) writeFileSync(path, "the next daemon's\n");
   isSlow = false;
-  await Promise.all([late, queued, writes.pinnedRoutes.settled()]);
+  await Promise.all([late, queued, writes.routeOverrides.settled()]);
   for (const path of paths) assert.equal(await readFile(path, "utf8"), "the next daemon's\n", path);
 });
 
 test("B11 only the daemon in charge writes, and it ends with what it has begun to write", async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger: silentLogger });
+  const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger: noopLogger });
   await writes.pinStore.write({ version: 1 });
   assert.deepEqual(await readdir(home).catch(() => []), []);
   writes.begin();
@@ -153,7 +153,7 @@ for (const [what, text, known] of [
     const logger = createRecordingLogger();
     let isOurs = false;
     const clock = createManualClock();
-    const routes = openPinnedRoutes({ home, clock, logger, mayWrite: () => isOurs });
+    const routes = openRouteOverrides({ home, clock, logger, mayWrite: () => isOurs });
     assert.equal(routes.get("files"), known);
     routes.keep("mail", "remote");
     await routes.settled();
@@ -175,9 +175,9 @@ test("A5 C2 a file that cannot be used makes way also when nothing is to be writ
   const home = await temporaryFolder(t);
   await mkdir(join(home, FILE));
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
-  await openPinnedRoutes({ ...options, signal: AbortSignal.abort() }).settled();
+  await openRouteOverrides({ ...options, signal: AbortSignal.abort() }).settled();
   assert.deepEqual(await readdir(home), [FILE], "the next daemon's file stays");
-  await openPinnedRoutes(options).settled();
+  await openRouteOverrides(options).settled();
   const names = await readdir(home);
   assert.equal(names.length, 1);
   assert.match(names[0] ?? "", /^held-routes\.json\.corrupt-/);
@@ -186,7 +186,7 @@ test("A5 C2 a file that cannot be used makes way also when nothing is to be writ
 test("A5 C2 a route that could not be written is written with the next flush, without what a crash left beside it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
-  const routes = openPinnedRoutes(options);
+  const routes = openRouteOverrides(options);
   routes.keep("files", "lan");
   await routes.settled();
   await mkdir(home);
@@ -257,7 +257,7 @@ test("E2 home, configuration, secrets and sockets are looked at", () => {
 
 test("E2 what others may write is refused, with path, mode, owner and the chmod to run", async () => {
   const open = { ...closed(CONFIG), writable: entry(CONFIG, "0666") };
-  const refusal = refusalOf(placeFaults([closed(HOME), open], await snapshot()));
+  const refusal = refusalOf(pathFaults([closed(HOME), open], await snapshot()));
   assert.equal(refusal?.code, "open_to_others");
   assert.equal(refusal?.message, `${CONFIG} can be written by others (mode 0666, user 1000)`);
   assert.equal(refusal?.hint, `chmod go-w ${CONFIG}`);
@@ -266,19 +266,19 @@ test("E2 what others may write is refused, with path, mode, owner and the chmod 
 test("E2 a folder above is named once, for all that is in it; another owner gets another hint", async () => {
   const above = { ...entry("/srv/my folder", "0777"), isFolder: true };
   const all = [HOME, CONFIG].map((path) => ({ ...closed(path), writable: above }));
-  const [fault, ...others] = placeFaults(all, await snapshot());
+  const [fault, ...others] = pathFaults(all, await snapshot());
   assert.deepEqual(others, []);
   assert.match(fault?.text ?? "", /^\/home\/ann\/\.mountaineer: \/srv\/my folder can be written by others/);
   assert.equal(fault?.hint, "chmod go-w '/srv/my folder'");
   const foreign = { ...entry(CONFIG, "0600"), why: "owner" as const, uid: 4321 };
-  const refusal = refusalOf(placeFaults([{ ...closed(CONFIG), writable: foreign }], await snapshot()));
+  const refusal = refusalOf(pathFaults([{ ...closed(CONFIG), writable: foreign }], await snapshot()));
   assert.match(refusal?.message ?? "", /belongs to user 4321/);
   const twice = [foreign, foreign].map((open, index) => ({
     ...closed(CONFIG),
     writable: { ...open, path: `${index}` },
   }));
   assert.match(
-    refusalOf(placeFaults(twice, null))?.message ?? "",
+    refusalOf(pathFaults(twice, null))?.message ?? "",
     / \(and 1 more; mountaineer doctor lists them\)$/,
   );
   assert.match(refusal?.hint ?? "", /sudo chown/);
@@ -286,7 +286,7 @@ test("E2 a folder above is named once, for all that is in it; another owner gets
 
 test("E2 what others may only read is told of, and refused where a secret is written out in it", async () => {
   const open = { ...closed(CONFIG), readable: entry(CONFIG, "0644") };
-  const told = placeFaults(
+  const told = pathFaults(
     [open],
     await snapshot('[backends.a]\ncommand = "x"\nenv = { API_KEY = "${KEY}" }\n'),
   );
@@ -300,13 +300,13 @@ test("E2 what others may only read is told of, and refused where a secret is wri
     },
   ]);
   assert.equal(refusalOf(told), null);
-  const refusal = refusalOf(placeFaults([open], await snapshot(LITERAL)));
+  const refusal = refusalOf(pathFaults([open], await snapshot(LITERAL)));
   assert.match(refusal?.message ?? "", /holds what seems to be a secret: backends\.a\.env\.API_KEY$/);
   assert.doesNotMatch(`${refusal?.message} ${refusal?.hint}`, /hunter2/);
   const more = await snapshot(LITERAL.replace("}", ', TOKEN = "hunter2" }'));
-  assert.match(refusalOf(placeFaults([open], more))?.message ?? "", /API_KEY and 1 more$/);
+  assert.match(refusalOf(pathFaults([open], more))?.message ?? "", /API_KEY and 1 more$/);
   const socket = { ...closed(`${HOME}/mcp.sock`), readable: entry(`${HOME}/mcp.sock`, "0644") };
-  assert.deepEqual(placeFaults([socket], await snapshot()), []);
+  assert.deepEqual(pathFaults([socket], await snapshot()), []);
 });
 
 test("E2 a warning stands since it was first seen; a check that fails, or is late, is logged", async () => {
@@ -315,7 +315,7 @@ test("E2 a warning stands since it was first seen; a check that fails, or is lat
   let seen: readonly Exposure[] | null = [
     { ...closed(CONFIG), readable: entry(CONFIG, "0644"), failure: "EIO" },
   ];
-  const places = createPrivatePlaces({ home: HOME, look: async () => seen, clock, logger });
+  const places = createPrivatePaths({ home: HOME, look: async () => seen, clock, logger });
   const file = await snapshot();
   await places.require(file);
   const [first] = places.conditions();

@@ -3,7 +3,7 @@ import { mkdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type SubjectContext, shareSubjects } from "../../../src/daemon/compose/share-subjects.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import { createStableLinks } from "../../../src/shares/links/stable-links.ts";
 import { NO_LINK_ANSWER, type Prober } from "../../../src/shares/prober/prober.ts";
@@ -124,7 +124,7 @@ test("in /Volumes macOS names what it mounts: a share stands there by the server
 });
 
 // Its clock stands still: however busy the machine is, no look is late.
-const proberOfFile = fileProber({ clock: createManualClock(), logger: silentLogger });
+const proberOfFile = fileProber({ clock: createManualClock(), logger: noopLogger });
 
 async function scene(t: TestContext) {
   const prober = proberOfFile();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { CLIENTS } from "../../../src/clients/client.ts";
 import { planConnection, planDiff, writePlan } from "../../../src/clients/connection-plan.ts";
 import { createClientConnections } from "../../../src/daemon/control/client-connections.ts";
@@ -47,7 +47,7 @@ async function openConnections(t: Scope) {
       planConnection(CLIENTS.cursor, program, { config, serving: async () => [serving] }, surroundings),
     known: async () => (await knownClients(null, signal)).clients,
     ask: (undo: boolean, agreed: string | null = null, client = "cursor") =>
-      connectClient({ client, undo, agreed }, signal, OWNERS_RIGHTS),
+      connectClient({ client, undo, agreed }, signal, OWNER_RIGHTS),
   };
 }
 

@@ -12,7 +12,7 @@ import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import type { PendingChange } from "../../../src/gateway/pins/pins.ts";
 import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { backendConfig, createScript } from "../../gateway/backends/pool/scripted-instance.ts";
 import { away, catalogOf, FIRST_WINS, source } from "../../gateway/catalog/sources.ts";
 import { memoryStore } from "../../gateway/pins/tools.ts";
@@ -24,7 +24,7 @@ import { passTimeUntilSettled } from "../../support/pass-time.ts";
 function gatewayWith(t: TestContext, options: Partial<ConstructorParameters<typeof Gateway>[0]>) {
   const clock = createManualClock();
   const script = createScript();
-  const plain = { logger: silentLogger, environment: {}, redact() {}, announce() {}, version: "1" };
+  const plain = { logger: noopLogger, environment: {}, redact() {}, announce() {}, version: "1" };
   const gateway = new Gateway(
     { clock, ...plain, listens: false, ...options },
     {
@@ -83,7 +83,7 @@ test("C1 a call by hand of a tool whose share is away names the share; one of a 
   const listeners: (() => void)[] = [];
   let data: RequiredData = { kind: "there", mounts: "1" };
   const { clock, script, gateway, control } = gatewayWith(t, {
-    data: { look: () => data, onChange: (listener) => void listeners.push(listener) },
+    data: { status: () => data, onChange: (listener) => void listeners.push(listener) },
   });
   const { signal } = new AbortController();
   const requires = [{ share: "CORE", folder: null }];

@@ -6,8 +6,8 @@ import {
   type ConditionSources,
   createGlobalConditions,
 } from "../../../src/daemon/control/global-conditions.ts";
-import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
-import type { Lacking } from "../../../src/shares/drivers/mount-driver.ts";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
+import type { MissingRequirement } from "../../../src/shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../../src/shares/drivers/rclone/caches.ts";
 import type { SyncState } from "../../../src/sync/sync-settings.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
@@ -33,7 +33,7 @@ interface World {
   sync: SyncState;
   running: ConfigSnapshot;
   historyUnsavedBecause: string | null;
-  rcloneAdvice: Lacking | null;
+  rcloneAdvice: MissingRequirement | null;
   formerUnsent: readonly FormerUnsent[];
   left: ReturnType<ConditionSources["left"]>;
 }
@@ -53,7 +53,7 @@ async function world() {
   const conditions = createGlobalConditions({
     clock,
     memory: {
-      get unsavedBecause() {
+      get saveError() {
         return now.unsavedBecause;
       },
     },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { openBackendSignIn } from "../../../src/daemon/backend-sign-in.ts";
 import { createLoginControl } from "../../../src/daemon/control/login-control.ts";
 import { agree } from "../../gateway/backends/server-sign-in/authorization-server.ts";
@@ -23,12 +23,12 @@ test("F4 a person signs in at the address that the page shows, and the backend i
   using logins = createLoginControl({ signIn: openBackendSignIn({ home, configPath: null }), restart });
   const { beginLogin, awaitLogin } = logins.control;
   await assert.rejects(awaitLogin({ backend }, signal), { code: "sign_in_failed", message: /was begun/ });
-  await assert.rejects(beginLogin({ backend: "other" }, signal, OWNERS_RIGHTS), { code: "backend_unknown" });
+  await assert.rejects(beginLogin({ backend: "other" }, signal, OWNER_RIGHTS), { code: "backend_unknown" });
 
-  const { address: first } = await beginLogin({ backend }, signal, OWNERS_RIGHTS);
+  const { address: first } = await beginLogin({ backend }, signal, OWNER_RIGHTS);
   assert.ok(first.startsWith(authorization.issuer));
   const replaced = assert.rejects(awaitLogin({ backend }, signal), { message: "another sign-in was begun" });
-  const { address } = await beginLogin({ backend }, signal, OWNERS_RIGHTS);
+  const { address } = await beginLogin({ backend }, signal, OWNER_RIGHTS);
   await replaced;
   assert.deepEqual(restarted, []);
   await agree(address, authorization.issuer);
@@ -37,7 +37,7 @@ test("F4 a person signs in at the address that the page shows, and the backend i
   assert.deepEqual(restarted, [{ backends: [backend] }]);
   assert.equal((await grants.read(backend, signal))?.issuer, authorization.issuer);
 
-  await beginLogin({ backend }, signal, OWNERS_RIGHTS);
+  await beginLogin({ backend }, signal, OWNER_RIGHTS);
   const ended = assert.rejects(awaitLogin({ backend }, signal), { message: "the daemon ends" });
   logins[Symbol.dispose]();
   await ended;

@@ -8,7 +8,7 @@ import {
   type LogRequest,
   logReportShape,
 } from "../../../src/api/contract/records.ts";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { auditReport } from "../../../src/daemon/control/audit-report.ts";
 import { createLogReader, createRecordPages } from "../../../src/daemon/control/record-pages.ts";
 import { startLog } from "../../../src/runtime/log/log-file.ts";
@@ -178,19 +178,19 @@ test("F2 the daemon's log comes newest first, by level and text, with what was r
   await log[Symbol.asyncDispose]();
   const readLog = createLogReader(path, systemClock);
   const messages = async (asked: LogRequest): Promise<string[]> => {
-    const report = await readLog(asked, never, OWNERS_RIGHTS);
+    const report = await readLog(asked, never, OWNER_RIGHTS);
     assert.equal(logReportShape.faultIn(report), null);
     assert.equal(report.path, path);
     return report.lines.map(({ message }) => message);
   };
-  const all = await readLog({}, never, OWNERS_RIGHTS);
+  const all = await readLog({}, never, OWNER_RIGHTS);
   assert.deepEqual(all.lines[0], { at: all.lines[0]?.at, level: "info", message: "bare" });
   assert.deepEqual(all.lines[2]?.fields, { share: "CORE", over: ["tb"], took_ms: 5, ok: true });
   assert.ok(all.lines.length >= 4, "the rotated file, too");
   assert.deepEqual((await messages({ level: "error" }))[0], "it failed");
   assert.ok((await messages({ level: "info" })).every((message) => message !== "looked"));
   assert.deepEqual(new Set(await messages({ text: "NO ROUTE" })), new Set(["it failed"]));
-  const first = await readLog({ limit: 1 }, never, OWNERS_RIGHTS);
+  const first = await readLog({ limit: 1 }, never, OWNER_RIGHTS);
   assert.equal(first.more, true);
   assert.equal((await messages({ limit: 1, before: first.next ?? "" }))[0], "it failed");
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ShareRequirement } from "../../../src/config/values/requirement.ts";
 import { createRequiredShares } from "../../../src/daemon/control/required-shares.ts";
-import type { CarriedState } from "../../../src/shares/drivers/carriage.ts";
+import type { RelayedState } from "../../../src/shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { FolderListing } from "../../../src/shares/prober/prober.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
@@ -17,7 +17,7 @@ const THERE: FolderListing = { state: "listed", folders: [], truncated: false };
 const GONE: FolderListing = { state: "failed", errno: "ENOENT" };
 
 function mounted(changes: Parameters<typeof seenOf>[0] = {}): ShareView {
-  return viewOf({ seen: seenOf({ mount: { found: foundMount(), look: answered(null) }, ...changes }) });
+  return viewOf({ observed: seenOf({ mount: { found: foundMount(), check: answered(null) }, ...changes }) });
 }
 
 function stage() {
@@ -43,7 +43,7 @@ function stage() {
       settle: () => Promise.resolve(),
     }),
     prober: {
-      async folderLook() {
+      async checkFolder() {
         looks.push(clock.monotonicMs());
         return (await isThere(clock.monotonicMs())) ? THERE : GONE;
       },
@@ -70,7 +70,7 @@ function stage() {
   };
 }
 
-function carriedState(phase: CarriedState["phase"]): CarriedState {
+function carriedState(phase: RelayedState["phase"]): RelayedState {
   return {
     port: 4450,
     route: "fallback",
@@ -92,13 +92,13 @@ function carriedState(phase: CarriedState["phase"]): CarriedState {
 describe("a folder of a share", () => {
   test("C1 that is away half of each second is never away for long, whatever the rhythm of the looks", async () => {
     const s = stage();
-    s.required.look([WORK]);
+    s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
     s.folderIs((nowMs) => nowMs % 1_000 >= 500);
     let longestMs = 0;
     let wasAway = false;
     await s.cycles(120_000, () => {
-      const data = s.required.look([WORK]);
+      const data = s.required.status([WORK]);
       wasAway ||= data.kind === "away";
       if (data.kind === "away") longestMs = Math.max(longestMs, s.clock.monotonicMs() - data.sinceMs);
     });
@@ -108,24 +108,24 @@ describe("a folder of a share", () => {
 
   test("C1 that is gone is looked for in close order at first, then seldom, and is seen when it returns", async () => {
     const s = stage();
-    s.required.look([WORK]);
+    s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
     s.folderIs(() => false);
     await s.cycles(40_000);
-    assert.deepEqual(s.required.look([WORK]).kind, "away");
+    assert.deepEqual(s.required.status([WORK]).kind, "away");
     const soon = s.looks.filter((atMs) => atMs > s.clock.monotonicMs() - 10_000).length;
     assert.ok(soon <= 6, `${soon} looks in the last 10 s`);
     s.folderIs(() => true);
     await s.cycles(CYCLE_MS * 2);
-    assert.deepEqual(s.required.look([WORK]), { kind: "there", mounts: foundMount().id });
+    assert.deepEqual(s.required.status([WORK]), { kind: "there", mounts: foundMount().id });
   });
 
   test("C1 that was missed once is looked for again before the next cycle of its share", async () => {
     const s = stage();
-    s.required.look([WORK]);
+    s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
     s.folderIs(() => false);
-    while (s.required.look([WORK]).kind !== "away") await s.cycles(50);
+    while (s.required.status([WORK]).kind !== "away") await s.cycles(50);
     const missed = s.looks.length;
     await s.clock.advance(410);
     assert.equal(s.looks.length, missed + 1);
@@ -133,21 +133,21 @@ describe("a folder of a share", () => {
 
   test("C1 that is required no more is forgotten, and not looked for any more", async () => {
     const s = stage();
-    s.required.look([WORK]);
+    s.required.status([WORK]);
     s.folderIs(() => false);
     await s.cycles(CYCLE_MS);
     s.required.noteConfig([CORE]);
     const before = s.looks.length;
     await s.cycles(60_000);
     assert.equal(s.looks.length, before);
-    assert.equal(s.required.look([CORE]).kind, "there");
+    assert.equal(s.required.status([CORE]).kind, "there");
   });
 
   test("B11 is not looked for while the service only serves on, and the look under way is not heard", async () => {
     const s = stage();
-    s.required.look([WORK]);
+    s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
-    const before = s.required.look([WORK]);
+    const before = s.required.status([WORK]);
     assert.equal(before.kind, "there");
     const looks = s.looks.length;
     s.folderIs(() => {
@@ -155,26 +155,26 @@ describe("a folder of a share", () => {
       return false;
     });
     await s.cycles(60_000);
-    assert.deepEqual([s.required.look([WORK]), s.looks.length], [before, looks + 1]);
+    assert.deepEqual([s.required.status([WORK]), s.looks.length], [before, looks + 1]);
   });
 
   test("C1 that hangs is looked for once, however many cycles pass meanwhile", async () => {
     const s = stage();
     const hanging = Promise.withResolvers<boolean>();
     s.folderIs(() => hanging.promise);
-    s.required.look([WORK]);
+    s.required.status([WORK]);
     await s.cycles(60_000);
     assert.equal(s.looks.length, 1);
     hanging.resolve(true);
     await settle();
-    assert.equal(s.required.look([WORK]).kind, "there");
+    assert.equal(s.required.status([WORK]).kind, "there");
   });
 
   test("C1 is not looked for after the end, though a look was under way", async () => {
     const s = stage();
     const hanging = Promise.withResolvers<boolean>();
     s.folderIs(() => hanging.promise);
-    s.required.look([WORK]);
+    s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
     s.required.noteConfig([CORE]);
     hanging.resolve(false);
@@ -184,7 +184,7 @@ describe("a folder of a share", () => {
 
   test("C1 is not looked for once the service has ended", async () => {
     const s = stage();
-    s.required.look([WORK]);
+    s.required.status([WORK]);
     s.folderIs(() => false);
     await s.cycles(CYCLE_MS);
     s.required[Symbol.dispose]();
@@ -199,15 +199,15 @@ describe("a share", () => {
     const s = stage();
     const gone = { atMs: 1000, probe: probe("gone") };
     const answers = { atMs: 1000, probe: probe("answers") };
-    assert.equal(s.required.look([CORE]).kind, "there");
+    assert.equal(s.required.status([CORE]).kind, "there");
     s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers } }));
     s.required.noteCycle("CORE");
-    const data = s.required.look([CORE]);
+    const data = s.required.status([CORE]);
     assert.deepEqual(
       [data.kind, data.kind === "away" ? data.reason : ""],
       ["away", "the route in use is gone"],
     );
-    const carried = {
+    const relayed = {
       port: 4450,
       phase: "carrying",
       lastAnswerAtMs: 900,
@@ -216,10 +216,10 @@ describe("a share", () => {
       outage: null,
       rerouted: false,
     } as const;
-    const mount = { found: foundMount({ carriedPort: 4450 }), look: answered(null), carried };
+    const mount = { found: foundMount({ relayPort: 4450 }), check: answered(null), relayed };
     s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers }, mount }));
     s.required.noteCycle("CORE");
-    assert.equal(s.required.look([CORE]).kind, "there");
+    assert.equal(s.required.status([CORE]).kind, "there");
   });
 
   test("G1 how the worst of several is mounted is known, and told when it is otherwise", () => {
@@ -228,13 +228,13 @@ describe("a share", () => {
     assert.equal(s.required.route([CORE, MEDIA]), "tb");
     s.required.onChange(() => told++);
     const over = (route: "tb" | "fallback") =>
-      mounted({ mount: { found: foundMount({ route }), look: answered(null) } });
+      mounted({ mount: { found: foundMount({ route }), check: answered(null) } });
     s.views.set("MEDIA", over("fallback"));
     assert.deepEqual([s.required.route([CORE]), s.required.route([CORE, MEDIA])], ["tb", "fallback"]);
     s.required.noteCycle("MEDIA");
-    const carried = (phase: CarriedState["phase"]): ShareView => ({
+    const carried = (phase: RelayedState["phase"]): ShareView => ({
       ...over("tb"),
-      carried: carriedState(phase),
+      relayed: carriedState(phase),
     });
     s.views.set("MEDIA", carried("carrying"));
     assert.equal(
@@ -245,7 +245,7 @@ describe("a share", () => {
     s.views.set("MEDIA", carried("waiting"));
     s.required.noteCycle("MEDIA");
     assert.equal(s.required.route([CORE, MEDIA]), "none");
-    s.views.set("MEDIA", viewOf({ seen: seenOf() }));
+    s.views.set("MEDIA", viewOf({ observed: seenOf() }));
     s.required.noteCycle("MEDIA");
     assert.equal(s.required.route([MEDIA]), "none");
     assert.equal(told, 3);
@@ -254,20 +254,20 @@ describe("a share", () => {
   test("C1 that is mounted anew is told to all that require it, beside one that is away, too", () => {
     const s = stage();
     let told = 0;
-    s.required.look([MEDIA, CORE]);
+    s.required.status([MEDIA, CORE]);
     s.required.onChange(() => told++);
-    s.views.set("MEDIA", viewOf({ seen: seenOf() }));
+    s.views.set("MEDIA", viewOf({ observed: seenOf() }));
     s.required.noteCycle("MEDIA");
-    assert.equal(s.required.look([MEDIA, CORE]).kind, "away");
-    s.required.makeRoom("CORE", "asked");
-    s.required.makeRoom("CORE", "asked");
+    assert.equal(s.required.status([MEDIA, CORE]).kind, "away");
+    s.required.setAccess("CORE", "asked");
+    s.required.setAccess("CORE", "asked");
     const asked = { kind: "moving", requirement: "CORE", sinceMs: null } as const;
-    assert.deepEqual(s.required.look([MEDIA, CORE]), asked);
+    assert.deepEqual(s.required.status([MEDIA, CORE]), asked);
     assert.equal(told, 2);
-    s.required.makeRoom("CORE", "taken");
-    assert.deepEqual(s.required.look([MEDIA, CORE]), { ...asked, sinceMs: s.clock.monotonicMs() });
-    s.required.makeRoom("CORE", "free");
-    assert.equal(s.required.look([MEDIA, CORE]).kind, "away");
+    s.required.setAccess("CORE", "taken");
+    assert.deepEqual(s.required.status([MEDIA, CORE]), { ...asked, sinceMs: s.clock.monotonicMs() });
+    s.required.setAccess("CORE", "free");
+    assert.equal(s.required.status([MEDIA, CORE]).kind, "away");
     assert.equal(told, 4);
   });
 
@@ -279,7 +279,7 @@ describe("a share", () => {
       { requires: [MEDIA], pids: [9] },
     ]);
     assert.deepEqual([s.required.running("CORE"), s.required.running("MEDIA")], [[7], [9]]);
-    s.required.makeRoom("CORE", "asked");
+    s.required.setAccess("CORE", "asked");
     changed();
     pids = [8];
     changed();
@@ -292,7 +292,7 @@ describe("a share", () => {
 
   test("C1 a look that is asked for begins a cycle of each share that is required, and of no other", async () => {
     const s = stage();
-    await s.required.lookNow([CORE, WORK, { share: "OTHER", folder: null }]);
+    await s.required.refresh([CORE, WORK, { share: "OTHER", folder: null }]);
     assert.deepEqual(s.triggered, ["CORE data"]);
   });
 });
@@ -307,10 +307,10 @@ function startScene() {
   const shares = createRequiredShares({
     clock: createManualClock(),
     engine: () => ({ names, view: () => view, trigger() {}, want() {}, settle: async () => {} }),
-    prober: { folderLook: async () => null },
+    prober: { checkFolder: async () => null },
   });
   const look = () => {
-    const data = shares.look(REQUIRED);
+    const data = shares.status(REQUIRED);
     return data.kind === "away" ? data.reason : data.kind;
   };
   return {
@@ -336,7 +336,7 @@ test("C1 a share that the engine of a daemon that starts does not know yet was n
 test("C1 a share that was there and is removed is not in the configuration any more", () => {
   const { look, set } = startScene();
   look();
-  set(["CORE"], viewOf({ seen: seenOf({ mount: null }) }));
+  set(["CORE"], viewOf({ observed: seenOf({ mount: null }) }));
   assert.equal(look(), "it is not mounted");
   set([]);
   assert.equal(look(), "it is not in the configuration any more");

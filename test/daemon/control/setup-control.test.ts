@@ -5,7 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { createSetupControl } from "../../../src/daemon/control/setup-control.ts";
 import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -28,15 +28,15 @@ async function openControl(t: Scope) {
 
 test("F4 a secret is kept, used at once, listed by its name alone and forgotten; the daemon's own key is not touched", async (t) => {
   const { control, reloads } = await openControl(t);
-  const { kept } = await control.setSecret({ name: "nas", value: "s3cret word" }, signal, OWNERS_RIGHTS);
+  const { kept } = await control.setSecret({ name: "nas", value: "s3cret word" }, signal, OWNER_RIGHTS);
   assert.deepEqual(reloads, [{ secrets: true }]);
   const report = await control.secrets();
   assert.deepEqual(report.secrets, [{ name: "nas", kept, used_by: [] }]);
-  const remove = (name: string) => control.removeSecret({ name }, signal, OWNERS_RIGHTS);
+  const remove = (name: string) => control.removeSecret({ name }, signal, OWNER_RIGHTS);
   assert.deepEqual(await remove("nas"), { name: "nas", kept });
   assert.deepEqual(reloads, [{ secrets: true }, { secrets: true }]);
   await assert.rejects(remove("nas"), { code: "secret_unknown" });
-  await assert.rejects(control.setSecret({ name: "sign-in.key", value: "x" }, signal, OWNERS_RIGHTS), {
+  await assert.rejects(control.setSecret({ name: "sign-in.key", value: "x" }, signal, OWNER_RIGHTS), {
     code: "usage",
   });
   await assert.rejects(remove("sign-in.key"), { code: "usage" });

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createShareFolders } from "../../../src/daemon/control/share-folders.ts";
-import { keptUnmountedBy, shareStatus } from "../../../src/daemon/control/share-status.ts";
+import { shareStatus, unmountedReason } from "../../../src/daemon/control/share-status.ts";
 import { globalFindings, verifyShare } from "../../../src/daemon/control/verify.ts";
-import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
-import type { FolderListing, Look } from "../../../src/shares/prober/prober.ts";
+import type { FolderListing, MountCheck } from "../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";
 
@@ -40,12 +40,12 @@ test("a mounted share is told whole: times in UTC, conditions with their holders
         tbReachableSince: WALL_MS,
         tbHealthySince: WALL_MS + 1500,
         tbRecoveryPending: true,
-        held: "fallback",
+        override: "fallback",
         lastSwitchAt: WALL_MS + 60_000,
         lastError: "it did not mount",
       },
-      seen: seenOf({
-        mount: { found: foundMount({ path: "/mnt/elsewhere", route: "fallback" }), look: answered(null) },
+      observed: seenOf({
+        mount: { found: foundMount({ path: "/mnt/elsewhere", route: "fallback" }), check: answered(null) },
         routes: {
           tb: { atMs: 1000, probe: probe("gone") },
           fallback: { atMs: 1000, probe: probe("answers") },
@@ -107,11 +107,17 @@ test("a mounted share is told whole: times in UTC, conditions with their holders
   });
 });
 
-const never: Look = { state: "never" };
-const pending = (startedAtMs: number): Look => ({ state: "pending", startedAtMs });
+const never: MountCheck = { state: "never" };
+const pending = (startedAtMs: number): MountCheck => ({ state: "pending", startedAtMs });
 
 // Seen at 1000 ms.
-const STATES: readonly [name: string, look: Look, processGone: boolean, state: string, alive: boolean][] = [
+const STATES: readonly [
+  name: string,
+  look: MountCheck,
+  processGone: boolean,
+  state: string,
+  alive: boolean,
+][] = [
   ["a mount that lists", answered(null), false, "mounted", true],
   ["one that may not be listed", answered("EACCES"), false, "mounted", true],
   ["one that fails as a dead one does", answered("EIO"), false, "error", false],
@@ -123,10 +129,10 @@ const STATES: readonly [name: string, look: Look, processGone: boolean, state: s
   ["one whose process is gone, whatever it answered before", answered(null), true, "error", false],
 ];
 
-for (const [name, look, processGone, state, alive] of STATES) {
+for (const [name, check, processGone, state, alive] of STATES) {
   test(`A2 ${name} is "${state}"${alive ? ", alive" : ""}`, () => {
     const { mount_state, mount_alive } = shareStatus(
-      viewOf({ seen: seenOf({ mount: { found: foundMount({ processGone }), look } }) }),
+      viewOf({ observed: seenOf({ mount: { found: foundMount({ processGone }), check } }) }),
     );
     assert.deepEqual([mount_state, mount_alive], [state, alive]);
   });
@@ -163,11 +169,11 @@ test("what is told of a share that cannot be mounted is what a mount fails by fi
     holders: [],
   });
   const conditions = ["driver_unavailable", "variable_missing", "tb_down"].map(condition);
-  assert.equal(keptUnmountedBy(shareStatus(viewOf({ conditions })))?.hint, "mend variable_missing");
-  assert.equal(keptUnmountedBy(shareStatus(viewOf({ conditions: [condition("tb_down")] }))), null);
+  assert.equal(unmountedReason(shareStatus(viewOf({ conditions })))?.hint, "mend variable_missing");
+  assert.equal(unmountedReason(shareStatus(viewOf({ conditions: [condition("tb_down")] }))), null);
 });
 
-const healthy = seenOf({ mount: { found: foundMount(), look: answered(null) } });
+const healthy = seenOf({ mount: { found: foundMount(), check: answered(null) } });
 const mounted = { ...EMPTY_SHARE_MEMORY, activeInterface: "tb" } as const;
 const brief = (findings: ReturnType<typeof verifyShare>) =>
   findings.map(({ share, severity, code }) => `${share} ${severity} ${code}`);
@@ -179,12 +185,12 @@ const deniedMount = {
   hint: "",
   since: WALL_MS,
 } as const;
-const looked = (look: Look) => seenOf({ mount: { found: foundMount(), look } });
+const looked = (check: MountCheck) => seenOf({ mount: { found: foundMount(), check } });
 
 for (const [what, view, findings] of [
   ["a share that is mounted and answers has none", {}, []],
-  ["a mount that is dead", { seen: looked(answered("EIO")) }, ["CORE error mount_dead"]],
-  ["one that gives no answer", { seen: looked(pending(-9000)) }, ["CORE error mount_dead"]],
+  ["a mount that is dead", { observed: looked(answered("EIO")) }, ["CORE error mount_dead"]],
+  ["one that gives no answer", { observed: looked(pending(-9000)) }, ["CORE error mount_dead"]],
   [
     "the last error of a share that is mounted all the same",
     { memory: { ...mounted, lastError: "the other host is gone too" } },
@@ -197,12 +203,12 @@ for (const [what, view, findings] of [
   ],
 ] as const)
   test(`findings: ${what}`, () => {
-    assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, seen: healthy, ...view }))), findings);
+    assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, observed: healthy, ...view }))), findings);
   });
 
 test("one that is not mounted is an error that says why and what to do; held unmounted it is none", () => {
   const memory = { ...EMPTY_SHARE_MEMORY, lastError: "the password was refused" };
-  assert.deepEqual(verifyShare(viewOf({ memory, seen: seenOf() })), [
+  assert.deepEqual(verifyShare(viewOf({ memory, observed: seenOf() })), [
     {
       share: "CORE",
       severity: "error",
@@ -211,8 +217,8 @@ test("one that is not mounted is an error that says why and what to do; held unm
       hint: "mountaineer mount --share CORE",
     },
   ]);
-  const held = { ...EMPTY_SHARE_MEMORY, held: "unmounted" } as const;
-  assert.deepEqual(verifyShare(viewOf({ memory: held, seen: seenOf() })), []);
+  const override = { ...EMPTY_SHARE_MEMORY, override: "unmounted" } as const;
+  assert.deepEqual(verifyShare(viewOf({ memory: override, observed: seenOf() })), []);
 });
 
 test("conditions are findings by their severity; what is only told is none", () => {
@@ -222,7 +228,7 @@ test("conditions are findings by their severity; what is only told is none", () 
     { ...condition, code: "odd", severity: "warning" },
     { ...condition, code: "bad", severity: "error" },
   ] as const;
-  assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, seen: healthy, conditions }))), [
+  assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, observed: healthy, conditions }))), [
     "CORE warning odd",
     "CORE error bad",
   ]);
@@ -243,14 +249,17 @@ const missing = {
 
 const NEVER = new AbortController().signal;
 
-function mountedShare(look: Look = answered(null), changes: Parameters<typeof seenOf>[0] = {}): ShareView {
-  return viewOf({ seen: seenOf({ mount: { found: foundMount(), look }, ...changes }) });
+function mountedShare(
+  check: MountCheck = answered(null),
+  changes: Parameters<typeof seenOf>[0] = {},
+): ShareView {
+  return viewOf({ observed: seenOf({ mount: { found: foundMount(), check }, ...changes }) });
 }
 
 function scene(view: ShareView = mountedShare()) {
   const clock = createManualClock();
   const asked: string[] = [];
-  const world: { view: ShareView; listing: FolderListing | null; lastLook: Look } = {
+  const world: { view: ShareView; listing: FolderListing | null; lastLook: MountCheck } = {
     view,
     listing: { state: "listed", folders: ["b10", "b9", "A"], truncated: false },
     lastLook: { state: "never" },
@@ -263,7 +272,7 @@ function scene(view: ShareView = mountedShare()) {
         asked.push(`${root} ${subpath}`);
         return world.listing;
       },
-      lastLook: () => world.lastLook,
+      lastCheck: () => world.lastLook,
     },
   });
   return { clock, asked, world, ask: (subpath?: string) => folders(request(subpath), NEVER), folders };
@@ -308,12 +317,12 @@ test("an unknown share is told with what may have been meant", async () => {
 for (const [what, view, refusal] of [
   [
     "a share that is not mounted is told: its link leads to a bare folder",
-    viewOf({ seen: seenOf() }),
+    viewOf({ observed: seenOf() }),
     { message: /CORE is not mounted/, hint: /mount --share CORE/ },
   ],
   [
     "one whose password is missing is told with that, and what to do about it",
-    viewOf({ seen: seenOf(), conditions: [missing] }),
+    viewOf({ observed: seenOf(), conditions: [missing] }),
     { message: /not mounted: The password is not there/, hint: "mountaineer secret set nas" },
   ],
   ["A2 a mount that is dead", mountedShare(answered("EIO")), { message: /does not answer/ }],

@@ -6,7 +6,7 @@ import type { Condition } from "../../../src/api/contract/contract.ts";
 import { renderDoctor } from "../../../src/cli/sessions/doctor-command.ts";
 import { verifyReport, verifyShare } from "../../../src/daemon/control/verify.ts";
 import type { ProbeReason } from "../../../src/network/probe/probe-result.ts";
-import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { goldenTests } from "../../support/golden.ts";
@@ -65,7 +65,7 @@ function shareOf(name: string, words: ReadonlyMap<string, string>): ShareView {
     tb: route("10.0.0.2", words.get("tb")),
     fallback: route("nas", words.get("fallback")?.replace("-", "negotiated")),
   };
-  const look = answered(words.has("dead") ? "EIO" : null);
+  const check = answered(words.has("dead") ? "EIO" : null);
   const isMounted = words.has("mounted") || words.has("dead");
   const spec = specOf();
   const fallback =
@@ -74,13 +74,13 @@ function shareOf(name: string, words: ReadonlyMap<string, string>): ShareView {
     {
       memory: {
         ...EMPTY_SHARE_MEMORY,
-        held: words.has("held") ? "unmounted" : null,
+        override: words.has("held") ? "unmounted" : null,
         lastError: words.get("error") ?? null,
       },
-      seen: seenOf({
-        away: words.get("away") ?? null,
+      observed: seenOf({
+        offNetwork: words.get("away") ?? null,
         routes,
-        mount: isMounted ? { found: foundMount(), look } : null,
+        mount: isMounted ? { found: foundMount(), check } : null,
       }),
       conditions: conditionsOf(words).map((one) => ({ ...one, since: WALL_MS, holders: [] })),
     },

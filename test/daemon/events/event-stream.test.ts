@@ -4,7 +4,7 @@ import type { StreamEvent } from "../../../src/api/contract/contract.ts";
 import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
 import { logTransition } from "../../../src/daemon/events/service-transitions.ts";
 import { createShareMetrics } from "../../../src/daemon/events/share-metrics.ts";
-import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { viewOf } from "../shares.ts";

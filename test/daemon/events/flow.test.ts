@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FlowEvent } from "../../../src/api/contract/contract.ts";
 import { createFlow, flowOf } from "../../../src/daemon/events/flow.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { sampleShare } from "../../api/sample-report.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -17,7 +17,7 @@ test("F4 counters are told at once, then when they differ, four times a second a
   let reads = 0;
   let calls = 0;
   const flow = createFlow({
-    ...{ clock, logger: silentLogger },
+    ...{ clock, logger: noopLogger },
     read: async () => {
       reads += 1;
       if (reads === 3) throw new Error("no counters now");

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { startShareTraffic } from "../../../src/daemon/events/share-traffic.ts";
-import type { CarriedState } from "../../../src/shares/drivers/carriage.ts";
+import type { RelayedState } from "../../../src/shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { Space } from "../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
-const STILL: Partial<CarriedState> = {
+const STILL: Partial<RelayedState> = {
   phase: "carrying",
   bytesUp: 0,
   bytesDown: 0,
@@ -19,7 +19,7 @@ const ROOM: Space = { free_bytes: 1e12, total_bytes: 4e12 };
 /** One share that is carried as `now` says, and a prober that answers when the test says so. */
 function bench(t: TestContext) {
   const clock = createManualClock();
-  const world = { now: STILL as Partial<CarriedState> | null, isAlive: true, names: ["CORE"] };
+  const world = { now: STILL as Partial<RelayedState> | null, isAlive: true, names: ["CORE"] };
   const asked: ((space: Space | null) => void)[] = [];
   const traffic = startShareTraffic({
     engine: {
@@ -27,7 +27,7 @@ function bench(t: TestContext) {
         return world.names;
       },
       // The sampler reads nothing else of a share.
-      view: () => ({ carried: world.now }) as ShareView,
+      view: () => ({ relayed: world.now }) as ShareView,
     },
     status: () => ({ mount_alive: world.isAlive, mount_path: "/mnt/core" }),
     prober: { space: () => new Promise((resolve) => void asked.push(resolve)) },
@@ -41,7 +41,7 @@ test("F4 a share's bytes and waits are kept by steps of 10 s, the last ten minut
   const { clock, world, traffic } = bench(t);
   await clock.advance(10_000);
   assert.deepEqual(traffic.of("CORE"), {});
-  const steps: readonly Partial<CarriedState>[] = [
+  const steps: readonly Partial<RelayedState>[] = [
     { bytesUp: 100, bytesDown: 900 },
     { bytesUp: 100, bytesDown: 900, phase: "waiting", outage: 1 },
     { bytesUp: 200, bytesDown: 900, outage: 1, longestWaitMs: 1_500 },

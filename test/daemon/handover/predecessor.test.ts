@@ -7,9 +7,9 @@ import {
   type MessageFromNew,
   NEEDED_MARK,
   SUCCESSOR_MARK,
-} from "../../../src/daemon/handover/link-messages.ts";
+} from "../../../src/daemon/handover/handover-messages.ts";
 import { findPredecessor } from "../../../src/daemon/handover/predecessor.ts";
-import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
+import { SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 

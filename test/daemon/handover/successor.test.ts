@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
-import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
+import { SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";

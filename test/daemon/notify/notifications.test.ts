@@ -60,8 +60,8 @@ async function desk(
   t: TestContext,
   { settings = ON, clock = systemClock, environment = {}, last = "" }: DeskOptions = {},
 ): Promise<Desk> {
-  const held: { notifications: Notifications | null } = { notifications: null };
-  t.after(() => held.notifications?.[Symbol.asyncDispose]());
+  const override: { notifications: Notifications | null } = { notifications: null };
+  t.after(() => override.notifications?.[Symbol.asyncDispose]());
   const folder = await temporaryFolder(t);
   const record = join(folder, "record");
   const install = async (then = ""): Promise<void> => {
@@ -79,7 +79,7 @@ async function desk(
   if (last !== null) await install(last);
   const variables = { PATH: folder, SECRET: "hunter2", ...environment };
   const { notifications, logger } = notifying(t, { settings, clock, environment: variables });
-  held.notifications = notifications;
+  override.notifications = notifications;
   return {
     notifications,
     logger,

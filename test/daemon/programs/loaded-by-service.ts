@@ -13,21 +13,21 @@ registerHooks({
 
 const { eventually } = await import("../../support/eventually.ts");
 const { openHome } = await import("../../../src/daemon/compose/home.ts");
-const { startSentinelService } = await import("../../../src/daemon/sentinel-service.ts");
-const { openMemory } = await import("../../../src/reconcile/state-file.ts");
-const { silentLogger: logger } = await import("../../../src/runtime/log/log.ts");
+const { startSentinelService } = await import("../../../src/daemon/daemon-service.ts");
+const { openStateStore } = await import("../../../src/reconcile/state-file.ts");
+const { noopLogger: logger } = await import("../../../src/runtime/log/log.ts");
 const { systemClock: clock } = await import("../../../src/runtime/time/clock.ts");
 
 const environment = process.env;
 const home = environment["MOUNTAINEER_HOME"] ?? "";
 const options = { home, configPath: null, environment, writesStarter: false, fallsBack: false, clock };
-const { place, snapshot, rejected } = await openHome(options);
+const { homeContext, snapshot, rejected } = await openHome(options);
 let before: string[] = [];
-await using memory = await openMemory({ path: join(home, "state.json"), clock, logger });
+await using memory = await openStateStore({ path: join(home, "state.json"), clock, logger });
 {
   await using service = await startSentinelService({
     home,
-    place,
+    homeContext,
     environment,
     snapshot,
     rejected,

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import type { ConfigEditWire } from "../../../src/api/operations/requests.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -152,10 +152,10 @@ test("E2 over HTTP what is switched off or removed without leave for commands st
     await eventually(() => control.approvals().waiting.length === 0);
     await save({ key: "backends.other.command", value: "evil" }, off.replace('"rm"', '"evil"'));
     const on = [{ key: "backends.other.enabled", value: null }];
-    await control.edit({ edits: on, source: "test" }, NEVER, OWNERS_RIGHTS);
+    await control.edit({ edits: on, source: "test" }, NEVER, OWNER_RIGHTS);
     assert.deepEqual(runs(daemon), ["serve"], "its person was not shown that command");
     const command = [{ key: "backends.other.command", value: "rm" }];
-    await control.edit({ edits: command, source: "test" }, NEVER, OWNERS_RIGHTS);
+    await control.edit({ edits: command, source: "test" }, NEVER, OWNER_RIGHTS);
     await approve(daemon, "backends.other");
     assert.deepEqual(runs(daemon), ["serve", "rm"]);
     await save({ remove: "backends", name: "other" }, SYNC + files("serve"));
@@ -174,7 +174,7 @@ test("E2 over HTTP what is switched off and changed at once is not approved when
   ];
   await daemon.service.control.edit({ edits, source: "web" }, NEVER, VISITOR);
   const on = [{ key: "backends.other.enabled", value: null }];
-  await daemon.service.control.edit({ edits: on, source: "test" }, NEVER, OWNERS_RIGHTS);
+  await daemon.service.control.edit({ edits: on, source: "test" }, NEVER, OWNER_RIGHTS);
   assert.deepEqual(runs(daemon), ["serve"]);
 });
 
@@ -199,7 +199,7 @@ test("E2 the mode is loosened by a person alone, whoever edits", async (t) => {
   const daemon = await home.start();
   const { control } = daemon.service;
   const edits = [{ key: "trust.approve", value: "none" }];
-  await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
+  await control.edit({ edits, source: "test" }, NEVER, OWNER_RIGHTS);
   assert.deepEqual([control.approvals().mode, control.approvals().asked], ["commands", "none"]);
   const report = await approve(daemon, "trust");
   assert.equal(report.now.mode, "none");
@@ -230,7 +230,7 @@ test("E2 without what would hold anything back, nothing is remembered, and edits
     { key: "backends.other.args", value: '["/"]' },
     { key: "backends.other.command", value: "wide" },
   ];
-  await next.service.control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
+  await next.service.control.edit({ edits, source: "test" }, NEVER, OWNER_RIGHTS);
   assert.deepEqual(runs(next), ["wide"], "the edit with which it begins was a person's");
   assert.equal(next.service.control.approvals().mode, "commands");
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { openConfigFile, openLocalFiles } from "../../../src/daemon/reload/config-file.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import type { MountEntry, MountTable } from "../../../src/shares/mounts/mount-entry.ts";
@@ -37,7 +37,7 @@ function tableOf(mounts: readonly MountEntry[]): ScriptedTable {
   };
 }
 
-const proberOfFile = fileProber({ clock, logger: silentLogger });
+const proberOfFile = fileProber({ clock, logger: noopLogger });
 
 async function opened(
   t: TestContext,

@@ -4,9 +4,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { StreamEvent } from "../../../src/api/contract/contract.ts";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { ownRealPath } from "../../../src/config/history/history-owner.ts";
-import { findPlace } from "../../../src/config/locate.ts";
+import { findHomeContext } from "../../../src/config/home-context.ts";
 import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import type { StartReader } from "../../../src/config/worker/reader-process.ts";
@@ -98,8 +98,8 @@ export async function openScene(
   const { startReader = readersInProcess(), bindSecrets = async (each) => each } = options;
   const { requirePrivate = async () => {} } = options;
   const path = join(home, file);
-  const place = findPlace({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
-  const loaded = await loadConfig(path, place);
+  const homeContext = findHomeContext({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
+  const loaded = await loadConfig(path, homeContext);
   assert.ok(loaded.ok);
   const transitions: ServiceTransition[] = [];
   const publish = (transition: ServiceTransition): void => void transitions.push(transition);
@@ -108,7 +108,7 @@ export async function openScene(
   stream.listen(null, (id, event) => streamed.push({ id, event }));
   const logger = createRecordingLogger();
   const { keeper, snapshot } = await startApprovals(
-    { place, environment: {}, snapshot: loaded.snapshot, clock, logger, publish, writes: approvals },
+    { homeContext, environment: {}, snapshot: loaded.snapshot, clock, logger, publish, writes: approvals },
     NEVER,
   );
   let { config } = snapshot;
@@ -128,7 +128,7 @@ export async function openScene(
   };
   const service = createConfigService({
     home,
-    place,
+    homeContext,
     snapshot,
     loadedFile: loaded.snapshot,
     approvals: keeper,
@@ -159,7 +159,7 @@ export async function openScene(
     conditions: () => keeper.conditions(),
     logger,
     edit: (key, value) =>
-      service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER, OWNERS_RIGHTS),
+      service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER, OWNER_RIGHTS),
     stop() {
       ended ??= (async () => {
         await service[Symbol.asyncDispose]();

@@ -9,8 +9,8 @@ import {
   type ConfigHistory,
   openHistory,
 } from "../../../src/config/history/history.ts";
+import { createBufferedHistory } from "../../../src/daemon/reload/buffered-history.ts";
 import type { ConfigApplier } from "../../../src/daemon/reload/reload-transaction.ts";
-import { createUnkeptHistory } from "../../../src/daemon/reload/unkept-history.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
@@ -239,7 +239,7 @@ test("what cannot be kept is an entry all the same, and is kept as soon as that 
       return real.record(each);
     },
   };
-  const history = createUnkeptHistory(full, { clock, logger: createRecordingLogger() });
+  const history = createBufferedHistory(full, { clock, logger: createRecordingLogger() });
   const told = async () => (await history.list()).map(({ n, summary }) => `${n} ${summary}`);
   await history.record(content("a"));
   isFull = true;

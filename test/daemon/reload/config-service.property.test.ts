@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
-import { findPlace } from "../../../src/config/locate.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { findHomeContext } from "../../../src/config/home-context.ts";
 import { loadConfig } from "../../../src/config/read/load.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
@@ -95,7 +95,7 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
         return rm(path, { force: true });
       case "edit": {
         const edits = [{ key: "global.check_interval_secs", value: String(each.seconds) }];
-        await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
+        await control.edit({ edits, source: "test" }, NEVER, OWNER_RIGHTS);
         return;
       }
       case "replace": {
@@ -103,12 +103,12 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
         await control.editText(
           { text: text(each.seconds), expected_sha256, source: "test" },
           NEVER,
-          OWNERS_RIGHTS,
+          OWNER_RIGHTS,
         );
         return;
       }
       case "rollback":
-        await control.rollback({ n: each.n }, NEVER, OWNERS_RIGHTS);
+        await control.rollback({ n: each.n }, NEVER, OWNER_RIGHTS);
         return;
       case "reload":
         await control.reload({}, NEVER);
@@ -147,7 +147,7 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
 async function assertSettled(world: World): Promise<void> {
   const { service, path, transitions, streamed } = world;
   const { control, watcher } = service;
-  const place = findPlace({ HOME: join(path, "../.."), MOUNTAINEER_HOME: join(path, "..") });
+  const homeContext = findHomeContext({ HOME: join(path, "../.."), MOUNTAINEER_HOME: join(path, "..") });
   const fileNow = async (): Promise<string | null> => readFile(path, "utf8").catch(() => null);
   await eventually(async () => {
     const file = await fileNow();
@@ -156,7 +156,7 @@ async function assertSettled(world: World): Promise<void> {
       assert.equal(last_error?.kind === "unreadable", false, "a missing file is no error");
       return true;
     }
-    const isValid = (await loadConfig(path, place)).ok;
+    const isValid = (await loadConfig(path, homeContext)).ok;
     if (isValid) {
       assert.equal(running, sha256(file), "a valid file is what runs");
       assert.equal(last_error, null, "and nothing is wrong");

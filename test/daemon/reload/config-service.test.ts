@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import test from "node:test";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { startReaderProcess } from "../../../src/config/worker/reader-process.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -82,11 +82,7 @@ test("B6 an edit of what another has changed is refused, and nothing is written"
   const { sha256: seen } = await service.control.config(null, NEVER);
   await writeFile(path, text(802));
   await assert.rejects(
-    service.control.editText(
-      { text: text(803), expected_sha256: seen, source: "test" },
-      NEVER,
-      OWNERS_RIGHTS,
-    ),
+    service.control.editText({ text: text(803), expected_sha256: seen, source: "test" }, NEVER, OWNER_RIGHTS),
     { code: "config_changed" },
   );
   assert.equal(await readFile(path, "utf8"), text(802));
@@ -99,7 +95,7 @@ test("an edit that would be no valid configuration tells its mistakes, and neith
   const report = await service.control.editText(
     { text: wrong, expected_sha256, source: "test" },
     NEVER,
-    OWNERS_RIGHTS,
+    OWNER_RIGHTS,
   );
   assert.deepEqual([report.changed, report.reload, report.errors.length > 0], [false, null, true]);
   assert.equal(await readFile(path, "utf8"), text(801));
@@ -112,10 +108,10 @@ test("B6 a rollback brings an earlier content back, as an entry of its own; the 
   const { control } = service;
   await edit("global.connect_timeout_ms", "802");
   await edit("global.connect_timeout_ms", "803");
-  const report = await control.rollback({ n: 2 }, NEVER, OWNERS_RIGHTS);
+  const report = await control.rollback({ n: 2 }, NEVER, OWNER_RIGHTS);
   assert.equal(report.reload?.reloaded, true);
   assert.equal(await readFile(path, "utf8"), text(801));
-  await control.rollback({ n: 0 }, NEVER, OWNERS_RIGHTS);
+  await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
   const { entries } = await control.history();
   assertEach(entries, ({ n, source, summary }) => [n, source, summary], [
     [0, "rollback 2", "settings reloaded"],
@@ -124,7 +120,7 @@ test("B6 a rollback brings an earlier content back, as an entry of its own; the 
     [3, "start", "started"],
   ]);
   assert.equal(await control.historyText({ n: 3 }), text(801));
-  await assert.rejects(control.rollback({ n: 9 }, NEVER, OWNERS_RIGHTS), { code: "history_unknown" });
+  await assert.rejects(control.rollback({ n: 9 }, NEVER, OWNER_RIGHTS), { code: "history_unknown" });
 });
 
 test("a valid content that was saved by hand and not applied yet is in the history before it is replaced", async (t) => {
@@ -133,13 +129,13 @@ test("a valid content that was saved by hand and not applied yet is in the histo
   await edit("global.connect_timeout_ms", "802");
   const told = async () => (await control.history()).entries.map(({ source }) => source);
   await writeFile(path, text(900));
-  await control.rollback({ n: 1 }, NEVER, OWNERS_RIGHTS);
+  await control.rollback({ n: 1 }, NEVER, OWNER_RIGHTS);
   assert.equal(await readFile(path, "utf8"), text(801));
   assert.deepEqual(await told(), ["rollback 1", "file", "test", "start"]);
   assert.equal(await control.historyText({ n: 1 }), text(900));
   // What runs comes back over it: it is the newest again.
   await writeFile(path, text(901));
-  await control.rollback({ n: 0 }, NEVER, OWNERS_RIGHTS);
+  await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
   assert.equal(await readFile(path, "utf8"), text(801));
   assert.deepEqual((await told()).slice(0, 3), ["rollback 0", "file", "rollback 1"]);
   assert.equal(await control.historyText({ n: 0 }), text(801));
@@ -147,7 +143,7 @@ test("a valid content that was saved by hand and not applied yet is in the histo
   // An emptied file is nothing to go back to.
   const before = await told();
   await writeFile(path, "");
-  await control.rollback({ n: 0 }, NEVER, OWNERS_RIGHTS);
+  await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
   assert.equal(await readFile(path, "utf8"), text(801));
   assert.deepEqual(await told(), before);
 });
@@ -159,19 +155,19 @@ test("a rollback of an entry or over a file that is not the one seen is refused,
   const seen = { n: 1, sha256: sha256(text(801)), expected_sha256: sha256(text(802)) };
   await edit("global.connect_timeout_ms", "803");
   // Entry 1 is another one by now, and so is the file.
-  await assert.rejects(control.rollback(seen, NEVER, OWNERS_RIGHTS), { code: "config_changed" });
-  await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER, OWNERS_RIGHTS), { code: "config_changed" });
+  await assert.rejects(control.rollback(seen, NEVER, OWNER_RIGHTS), { code: "config_changed" });
+  await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER, OWNER_RIGHTS), { code: "config_changed" });
   const known = { ...seen, expected_sha256: sha256(text(803)) };
-  await assert.rejects(control.rollback(known, NEVER, OWNERS_RIGHTS), { code: "config_changed" });
+  await assert.rejects(control.rollback(known, NEVER, OWNER_RIGHTS), { code: "config_changed" });
   assert.equal(await readFile(path, "utf8"), text(803));
   // Nor is what stands in the file kept, as nothing replaces it.
   const kept = await control.history();
   await writeFile(path, text(900));
-  await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER, OWNERS_RIGHTS), { code: "config_changed" });
+  await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER, OWNER_RIGHTS), { code: "config_changed" });
   assert.deepEqual(await control.history(), kept);
   await writeFile(path, text(803));
   const now = { ...seen, n: 2, expected_sha256: sha256(text(803)) };
-  assert.equal((await control.rollback(now, NEVER, OWNERS_RIGHTS)).changed, true);
+  assert.equal((await control.rollback(now, NEVER, OWNER_RIGHTS)).changed, true);
   assert.equal(await readFile(path, "utf8"), text(801));
 });
 
@@ -252,10 +248,10 @@ test("what was read while an edit was saved is read again, so that nothing old r
     wrap: (file) => ({
       ...file,
       async read(signal) {
-        const held = hold;
+        const override = hold;
         hold = null;
         const bytes = await file.read(signal);
-        await held;
+        await override;
         return bytes;
       },
     }),
@@ -279,9 +275,9 @@ test("B10 after its end nothing is applied any more, and an edit is refused befo
   await service[Symbol.asyncDispose]();
   await late;
   const before = [...committed];
-  const held = await readFile(path, "utf8");
+  const override = await readFile(path, "utf8");
   await assert.rejects(edit("global.connect_timeout_ms", "803"), { code: "aborted" });
-  assert.equal(await readFile(path, "utf8"), held);
+  assert.equal(await readFile(path, "utf8"), override);
   await writeFile(path, text(804));
   const report = await service.control.reload({}, NEVER);
   assert.match(report.failure ?? "", /ended/);
@@ -293,7 +289,7 @@ test("an edit whose asker is gone before its turn is not made", async (t) => {
   const gone = new AbortController();
   const first = edit("global.connect_timeout_ms", "802");
   const edits = [{ key: "global.connect_timeout_ms", value: "803" }];
-  const second = service.control.edit({ edits, source: "test" }, gone.signal, OWNERS_RIGHTS);
+  const second = service.control.edit({ edits, source: "test" }, gone.signal, OWNER_RIGHTS);
   gone.abort();
   await assert.rejects(second, { code: "aborted", message: "cancelled; nothing was written" });
   await first;
@@ -310,7 +306,7 @@ test("an edit whose asker leaves while it is saved is carried through: what is i
     const leaving = new AbortController();
     const edits = [{ key: "global.connect_timeout_ms", value }];
     const asked = service.control
-      .edit({ edits, source: "test" }, leaving.signal, OWNERS_RIGHTS)
+      .edit({ edits, source: "test" }, leaving.signal, OWNER_RIGHTS)
       .catch(() => {});
     await clock.sleep(delayMs);
     leaving.abort();

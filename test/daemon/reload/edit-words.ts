@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import type { BackendConfig, MountaineerConfig } from "../../../src/config/snapshot.ts";
 import type { SecretText } from "../../../src/config/values/secret-text.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -93,7 +93,7 @@ async function restarted(world: World, meanwhile: (path: string) => Promise<void
 }
 
 /** `KEY = VALUE & KEY unset`. */
-function edit(world: World, words = "", rights = OWNERS_RIGHTS): Promise<unknown> {
+function edit(world: World, words = "", rights = OWNER_RIGHTS): Promise<unknown> {
   const edits = words.split(" & ").map((each) => {
     const [key = "", value] = each.replace(/ unset$/, "").split(" = ");
     return { key, value: value ?? null };
@@ -139,7 +139,7 @@ const acts: readonly Act<World>[] = [
       serviceOf(world).control.edit(
         { edits: [{ remove: "backends", name }], source: "test" },
         NEVER,
-        OWNERS_RIGHTS,
+        OWNER_RIGHTS,
       ),
   ],
   [/^a visitor sets (.*)$/, (world, words) => edit(world, words, VISITOR)],
@@ -153,7 +153,7 @@ const acts: readonly Act<World>[] = [
       const { control } = serviceOf(world);
       const { sha256 } = await control.config(null, NEVER);
       const edited = { text: unwatched(words), expected_sha256: sha256, source: "test" };
-      return control.editText(edited, NEVER, OWNERS_RIGHTS);
+      return control.editText(edited, NEVER, OWNER_RIGHTS);
     },
   ],
   [
@@ -166,7 +166,7 @@ const acts: readonly Act<World>[] = [
       return control.approve({ entries: entries.map(({ id, digest }) => ({ id, digest })) });
     },
   ],
-  [/^rolled back$/, (world) => serviceOf(world).control.rollback({ n: 1 }, NEVER, OWNERS_RIGHTS)],
+  [/^rolled back$/, (world) => serviceOf(world).control.rollback({ n: 1 }, NEVER, OWNER_RIGHTS)],
   [
     /^laid (by the other )?(.*?)(?: as (\d))?$/,
     (world, other, words, revision = "1") =>

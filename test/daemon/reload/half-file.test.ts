@@ -5,7 +5,7 @@ import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { OWNER_RIGHTS } from "../../../src/api/operations/operation.ts";
 import type { SyncSettings } from "../../../src/config/snapshot.ts";
 import { sha256Of } from "../../../src/runtime/files/sha256.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -187,7 +187,7 @@ test("B12 an edit in the middle of a slow save waits, and loses nothing of it", 
   const saving = run("sh", ["-c", PROGRAMS["two halves"]], { env: { ...process.env, NEW, FILE } });
   await eventually(async () => (await stat(FILE)).size === 3_000);
   const edits = [{ key: "global.connect_timeout_ms", value: "900" }];
-  const report = await service.control.edit({ edits, source: "cli" }, NEVER, OWNERS_RIGHTS);
+  const report = await service.control.edit({ edits, source: "cli" }, NEVER, OWNER_RIGHTS);
   await saving;
   assert.deepEqual([report.errors, report.changed], [[], true]);
   assert.deepEqual([config().global.connectTimeoutMs, config().backends.length], [900, 2]);
@@ -201,11 +201,11 @@ test("B12 a file that is held is not edited, and a rollback puts its last conten
   await comes("", "is held");
   const { control } = service;
   const edits = [{ key: "global.connect_timeout_ms", value: "900" }];
-  await assert.rejects(async () => control.edit({ edits, source: "cli" }, NEVER, OWNERS_RIGHTS), {
+  await assert.rejects(async () => control.edit({ edits, source: "cli" }, NEVER, OWNER_RIGHTS), {
     code: "config_cut_short",
     message: /config\.toml: it ends inside a line, after 3000 of/,
   });
-  await control.rollback({ n: 0 }, NEVER, OWNERS_RIGHTS);
+  await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
   assert.equal(await readFile(path, "utf8"), before);
   assert.equal(control.sync().last_error, null);
   // As the newest of the history, the half would run at the next start if the rollback broke off.
@@ -226,7 +226,7 @@ test("B12 a reload that nobody was told of half a file before holds it, and the 
     const { failure } = await control.reload({}, NEVER);
     assert.match(failure ?? "", new RegExp(`${what}.*mountaineer reload`));
     assert.ok(signsIn());
-    await control.rollback({ n: 0 }, NEVER, OWNERS_RIGHTS);
+    await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
   }
   await writeFile(path, "");
   await control.reload({}, NEVER);

@@ -17,7 +17,7 @@ const healthy: StripState = {
   reading: { ok: true, text: "hello from the NAS, no. 0042\n", tookMs: 123.4 },
   waitingMs: null,
   copy: null,
-  heldBy: null,
+  openedBy: null,
   notice: null,
 };
 
@@ -33,7 +33,7 @@ test("both cables, the path, the content with its time, and the keys are there, 
   assert.match(text, /hello\.txt {2}"hello from the NAS, no\. 0042" {2}read in 123 ms$/m);
   assert.match(text, / 1 {2}2 pull, plug {2}3 open report\.txt {2}4 carry$/);
   const keys =
-    shown({ ...healthy, heldBy: 1_234_567 })
+    shown({ ...healthy, openedBy: 1_234_567 })
       .split("\n")
       .at(-1) ?? "";
   assert.match(keys, / 3 close report\.txt \(tail 1234567\) {2}4 carry$/);

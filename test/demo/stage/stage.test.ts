@@ -7,15 +7,15 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parse } from "smol-toml";
-import { writeDaemonNote } from "../../../src/api/socket/daemon-note.ts";
+import { writeDaemonInfo } from "../../../src/api/socket/daemon-info.ts";
 import { type Agent, startAgent } from "../../../src/demo/stage/agent.ts";
 import { holdFile } from "../../../src/demo/stage/file-holder.ts";
 import { startLocalNas } from "../../../src/demo/stage/nas.ts";
 import { readShareFile } from "../../../src/demo/stage/share-reader.ts";
+import { type SimulatedCable, startSimulatedCable } from "../../../src/demo/stage/simulated-cable.ts";
 import { openStage } from "../../../src/demo/stage/stage.ts";
 import { temporaryFolder as markOf, stageLayout } from "../../../src/demo/stage/stage-layout.ts";
 import { clearRemains, findRemains } from "../../../src/demo/stage/stage-remains.ts";
-import { startTcpRelay, type TcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
 import {
   FILM_MIB,
   makeMaterial,
@@ -103,7 +103,7 @@ test("what carries the stage's mark is found and ended, what merely looks at its
   await mkdir(elsewhere);
   const socket = join(elsewhere, "m.sock");
   await writeFile(socket, "");
-  await writeDaemonNote(home, { pid: 1, socket, version: "0.1.0", started_at: "2026-01-02T12:00:00Z" });
+  await writeDaemonInfo(home, { pid: 1, socket, version: "0.1.0", started_at: "2026-01-02T12:00:00Z" });
   await clearRemains(marks);
   assert.equal(existsSync(folder), false);
   assert.equal(existsSync(elsewhere), false);
@@ -196,7 +196,7 @@ test("a session that is lost is seen: its calls end as complaints", async (t) =>
 });
 
 /** A relay to an echo server. */
-async function startEcho(t: TestContext): Promise<TcpRelay> {
+async function startEcho(t: TestContext): Promise<SimulatedCable> {
   const server = createServer((socket) => {
     socket.on("error", () => {});
     socket.pipe(socket);
@@ -204,7 +204,7 @@ async function startEcho(t: TestContext): Promise<TcpRelay> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const relay = await startTcpRelay({ host: "127.0.0.1", targetHost: "127.0.0.1", targetPort: port });
+  const relay = await startSimulatedCable({ host: "127.0.0.1", targetHost: "127.0.0.1", targetPort: port });
   t.after(async () => {
     await relay[Symbol.asyncDispose]();
     server.close();
@@ -219,7 +219,7 @@ interface Caller {
   failure(): string | null;
 }
 
-function call(t: TestContext, { host, port }: TcpRelay): Caller {
+function call(t: TestContext, { host, port }: SimulatedCable): Caller {
   const socket = connect({ host, port });
   let received = "";
   let failure: string | null = null;

@@ -9,13 +9,13 @@ import { fileURLToPath } from "node:url";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import { Calls } from "../../../src/fleet/calls/calls.ts";
 import { openCallsSession } from "../../../src/fleet/calls/calls-session.ts";
-import type { Borrowed } from "../../../src/fleet/calls/switchboard.ts";
+import type { ImportedOffer } from "../../../src/fleet/calls/tunnel-registry.ts";
 import { callSubject, STREAM } from "../../../src/fleet/nats/subjects.ts";
-import type { OpenLink } from "../../../src/gateway/backends/links/backend-link.ts";
-import { openStreamLink } from "../../../src/gateway/backends/links/stream/stream-link.ts";
+import type { OpenTransport } from "../../../src/gateway/backends/transports/backend-transport.ts";
+import { openStreamTransport } from "../../../src/gateway/backends/transports/stream/stream-transport.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
-import { testLinkContract } from "../../gateway/backends/links/link-contract.ts";
+import { testLinkContract } from "../../gateway/backends/transports/link-contract.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
@@ -380,14 +380,14 @@ natsTest(
         audit: { path: audit, maxSizeBytes: 1_000_000, keep: 1, includeArguments: false, redact: [] },
       },
     });
-    const places = () => laptop.gateway.together.placesOf(["files", "files@desktop"]);
+    const places = () => laptop.gateway.together.replicasOf(["files", "files@desktop"]);
     await eventually(
       () =>
         laptop.gateway.view().backends.every(({ phase }) => phase === "Ready") &&
         places()[1]?.readiness === "ready",
     );
     const client = await startClient(t, laptop.gateway);
-    await eventually(() => laptop.gateway.entries().tools[0]?.places?.length === 2);
+    await eventually(() => laptop.gateway.entries().tools[0]?.replicas?.length === 2);
     assert.deepEqual(laptop.names(), TOOLS);
     const changes = () =>
       client.heard.filter(({ method }) => method === "notifications/tools/list_changed").length;
@@ -452,11 +452,11 @@ natsTest(
     assert.deepEqual(laptop.names(), names);
     const client = await startClient(t, laptop.gateway);
     await startMachineProcess(t, rig, lender("nas", nas));
-    await eventually(() => laptop.gateway.entries().tools[0]?.places?.length === 2);
+    await eventually(() => laptop.gateway.entries().tools[0]?.replicas?.length === 2);
     assert.equal(textOf(await client.call("files_echo", { mark: "1" })), "1");
     assert.deepEqual(await linesOf(desktop.written), ["echo 1"]);
     await first.kill();
-    await eventually(() => laptop.gateway.entries().tools[0]?.places?.length === 1);
+    await eventually(() => laptop.gateway.entries().tools[0]?.replicas?.length === 1);
     assert.equal(textOf(await client.call("files_echo", { mark: "2" })), "2");
     assert.deepEqual(await linesOf(nas.written), ["echo 2"]);
     assert.deepEqual(laptop.names(), names);
@@ -476,9 +476,9 @@ function machine(
     readonly serve?: ConstructorParameters<typeof Calls>[0]["serve"];
     readonly import?: readonly string[];
   },
-): { readonly calls: Calls; readonly borrowed: () => readonly Borrowed[] } {
+): { readonly calls: Calls; readonly borrowed: () => readonly ImportedOffer[] } {
   const { serve = () => {}, import: imported = [] } = more;
-  let borrowed: readonly Borrowed[] = [];
+  let borrowed: readonly ImportedOffer[] = [];
   const calls = new Calls({
     ...linkOptions(
       { url: rig.url, name, seed: rig.key(name).seed },
@@ -509,17 +509,17 @@ const machines = forWholeFile(async (t) => {
     },
   });
   const { calls, borrowed } = machine(t, rig, "laptop", { import: ["*"] });
-  const open = (backend: Borrowed): OpenLink =>
-    openStreamLink({ open: (onEnd) => calls.open(backend, onEnd), clock });
+  const open = (backend: ImportedOffer): OpenTransport =>
+    openStreamTransport({ open: (onEnd) => calls.open(backend, onEnd), clock });
   return { open, borrowed };
 });
 
-async function echo(): Promise<OpenLink> {
+async function echo(): Promise<OpenTransport> {
   const { open, borrowed } = await machines();
   return open(await eventually(() => borrowed()[0]));
 }
 
-async function nothing(): Promise<OpenLink> {
+async function nothing(): Promise<OpenTransport> {
   const { open } = await machines();
   return open({ machine: "nas", backend: "echo", instance: "0".repeat(16) });
 }

@@ -14,7 +14,7 @@ import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts"
 import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { backendConfig } from "../../gateway/backends/pool/scripted-instance.ts";
 import type { Scope } from "../../support/temporary-folder.ts";
@@ -73,7 +73,7 @@ class TestShares implements DataSource {
     for (const listener of this.#listeners) listener();
   }
 
-  look(): ReturnType<DataSource["look"]> {
+  status(): ReturnType<DataSource["status"]> {
     if (this.#route !== "none") return { kind: "there", mounts: "1" };
     return { kind: "away", requirement: "CORE", reason: "it is cut", sinceMs: clock.monotonicMs() };
   }
@@ -95,7 +95,7 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
   let calls: Calls | null = null;
   const gateway = new Gateway({
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     environment: {},
     redact() {},
     announce(transition) {
@@ -114,11 +114,11 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
   await gateway.start({ ...NO_GATEWAY, backends, exports: exported, ...merged, ...plan.config });
   calls = new Calls({
     ...linkOptions({ url, name, seed }, { export: exported, import: imports, together }),
-    lent: () => gateway.lent(),
+    lent: () => gateway.exported(),
     serve: (machine, backend, stream) => gateway.serveMachine(stream, machine, backend),
     lentPlaces: (names) => ({ sharesRoot, places: gateway.together.lentPlaces(names, sharesRoot) }),
-    onPlaces: (places) => gateway.together.notePlaces(places),
-    onBorrowed: (borrowed) => gateway.borrow(borrowed),
+    onPlaces: (places) => gateway.together.setReplicas(places),
+    onBorrowed: (borrowed) => gateway.setImported(borrowed),
   });
   const running = calls;
   return {

@@ -6,21 +6,21 @@ import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { type ConfigLayer, LARGEST_LAYER_BYTES } from "../../../src/config/layer/layer.ts";
 import { userKey } from "../../../src/fleet/keys/nkey.ts";
+import { readAcceptedLayer, storeAcceptedLayer } from "../../../src/fleet/layer/accepted-layer.ts";
 import {
-  type Handover,
   handoversTo,
+  type KeyHandover,
   keysFrom,
   MOST_CARRIED,
   readHandover,
   signHandover,
   stepsBetween,
-} from "../../../src/fleet/layer/handovers.ts";
-import { keepLayer, readKeptLayer } from "../../../src/fleet/layer/kept-layer.ts";
+} from "../../../src/fleet/layer/key-handovers.ts";
 import type { StoredLayer } from "../../../src/fleet/layer/layer-bucket.ts";
 import { LayerFollower, type LayerOutcome } from "../../../src/fleet/layer/layer-follower.ts";
 import { createOperatorTrust, readTrust } from "../../../src/fleet/layer/operator-trust.ts";
 import { LARGEST_DOCUMENT_BYTES, readSignedLayer, signLayer } from "../../../src/fleet/layer/signed-layer.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
@@ -87,13 +87,13 @@ test("G1 whatever else stands there is told in words of this machine", () => {
 
 test("G1 what was kept is proved again when it is read", async (t) => {
   const home = await temporaryFolder(t);
-  assert.deepEqual(await readKeptLayer(home, OPERATOR), { layer: null, problem: null });
-  await keepLayer(home, Buffer.from(DOCUMENT));
-  assert.equal((await readKeptLayer(home, OPERATOR)).layer?.revision, 3);
-  assert.match((await readKeptLayer(home, userKey(randomBytes(32)))).problem ?? "", /another key/);
+  assert.deepEqual(await readAcceptedLayer(home, OPERATOR), { layer: null, problem: null });
+  await storeAcceptedLayer(home, Buffer.from(DOCUMENT));
+  assert.equal((await readAcceptedLayer(home, OPERATOR)).layer?.revision, 3);
+  assert.match((await readAcceptedLayer(home, userKey(randomBytes(32)))).problem ?? "", /another key/);
   await mkdir(join(home, "fleet"), { recursive: true });
   await writeFile(join(home, "fleet", "layer.json"), DOCUMENT.slice(0, 40));
-  assert.match((await readKeptLayer(home, OPERATOR)).problem ?? "", /not a JSON object/);
+  assert.match((await readAcceptedLayer(home, OPERATOR)).problem ?? "", /not a JSON object/);
 });
 
 const TIME = "2026-11-20T10:00:00.000Z";
@@ -103,7 +103,7 @@ const keyAt = (index: number): Buffer => KEYS[index] ?? Buffer.alloc(32);
 const nameAt = (index: number): string => NAMES[index] ?? "";
 
 /** From each of the keys to the next. */
-const CHAIN: readonly Handover[] = KEYS.slice(0, -1).map((key, index) =>
+const CHAIN: readonly KeyHandover[] = KEYS.slice(0, -1).map((key, index) =>
   signHandover({ to: nameAt(index + 1), number: index + 1, time: TIME }, key),
 );
 
@@ -148,7 +148,7 @@ async function following(t: TestContext, begin: Begin = {}) {
   const { kept, hasOperator = true, isLinked = true, revision = null } = begin;
   const { outcome = { kind: "rejected", reason: "no such key" } } = begin;
   const { home, start } = await machine(t);
-  if (kept !== undefined) await keepLayer(home, kept);
+  if (kept !== undefined) await storeAcceptedLayer(home, kept);
   await begin.prepare?.(home);
   const clock = createManualClock();
   const world = {
@@ -164,7 +164,7 @@ async function following(t: TestContext, begin: Begin = {}) {
     return world.outcome;
   };
   const follower = new LayerFollower({
-    ...{ home, trust: hasOperator ? start() : null, clock, logger: silentLogger },
+    ...{ home, trust: hasOperator ? start() : null, clock, logger: noopLogger },
     port: { revision: () => world.revision, apply },
     onChange: () => void world.changes++,
   });
@@ -208,7 +208,7 @@ test("G1 a layer is applied once, kept, and reported; an older one is not truste
   await pass(() => world.asked > 2);
   assert.deepEqual([world.applied, world.last?.operator, code()], [1, nameAt(0), undefined]);
   assert.deepEqual(follower.report(), { revision: 3, refused: null });
-  assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 3);
+  assert.equal((await readAcceptedLayer(home, nameAt(0))).layer?.revision, 3);
   assert.ok(world.changes > 0);
   const file = join(home, "fleet", "layer.json");
   const { ino } = await stat(file);
@@ -218,7 +218,7 @@ test("G1 a layer is applied once, kept, and reported; an older one is not truste
   world.newest = () => ({ sequence: 2, document: layerBy(1, 3) });
   await eventually(async () => {
     await clock.advance(60_000);
-    return (await readKeptLayer(home, nameAt(0))).layer?.operator === nameAt(1);
+    return (await readAcceptedLayer(home, nameAt(0))).layer?.operator === nameAt(1);
   });
   assert.equal(world.applied, 1, "the same layer by the next key");
   world.newest = () => ({ sequence: 2, document: layerBy(1, 2) });
@@ -240,7 +240,7 @@ test("G1 a kept layer that could not be read at first still lets no older one be
   const { home, world, pass, code } = await following(t, { prepare, outcome: { kind: "applied" } });
   await pass(() => code() === "fleet_layer_unread");
   await rm(file(home), { recursive: true });
-  await keepLayer(home, layerBy(0, 5));
+  await storeAcceptedLayer(home, layerBy(0, 5));
   await pass(() => code() === "fleet_layer_not_trusted");
   assert.equal(world.applied, 0);
 });
@@ -388,7 +388,7 @@ test("G1 who holds a key that went signs neither a layer nor another handover an
 
 test("G1 a chain with a gap, a forged link or a foreign end is taken by nobody", async (t) => {
   const { home, start } = await machine(t);
-  const [first, second, third] = CHAIN as unknown as readonly [Handover, Handover, Handover];
+  const [first, second, third] = CHAIN as unknown as readonly [KeyHandover, KeyHandover, KeyHandover];
   const forged: readonly (readonly unknown[])[] = [
     [],
     [second, third],
@@ -413,9 +413,9 @@ test("G1 a chain with a gap, a forged link or a foreign end is taken by nobody",
 });
 
 test("G1 steps lead from the current key to the signer without a gap, and never to a key of before", () => {
-  const step = (from: number, to: number, number: number): Handover =>
+  const step = (from: number, to: number, number: number): KeyHandover =>
     signHandover({ to: nameAt(to), number, time: TIME }, keyAt(from));
-  const between = (...handovers: readonly Handover[]) =>
+  const between = (...handovers: readonly KeyHandover[]) =>
     stepsBetween(nameAt(0), nameAt(3), handovers, [nameAt(9)])?.length ?? null;
   assert.equal(between(step(0, 1, 1), step(1, 3, 2)), 2);
   assert.equal(between(step(1, 3, 1), step(0, 2, 2)), null, "the signer's step comes first");
@@ -442,16 +442,16 @@ test("G1 the chain is bounded, and fits beside the longest text", async (t) => {
 
 test("G1 what was accepted under the key before counts on, also after a restart in between", async (t) => {
   const { home, start } = await machine(t);
-  await keepLayer(home, layerBy(0, 5));
+  await storeAcceptedLayer(home, layerBy(0, 5));
   // The next revision does not fit this machine: its key is taken all the same.
   await start().check(layerBy(1, 6));
-  assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 5);
-  await keepLayer(home, layerBy(1, 6));
-  assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 6);
+  assert.equal((await readAcceptedLayer(home, nameAt(0))).layer?.revision, 5);
+  await storeAcceptedLayer(home, layerBy(1, 6));
+  assert.equal((await readAcceptedLayer(home, nameAt(0))).layer?.revision, 6);
   // The file names the newer key by now: it is the same fleet's.
-  assert.equal((await readKeptLayer(home, nameAt(1))).layer?.revision, 6);
+  assert.equal((await readAcceptedLayer(home, nameAt(1))).layer?.revision, 6);
   // A person names a key anew: nothing of before counts under that line.
-  assert.match((await readKeptLayer(home, nameAt(7))).problem ?? "", /another key/);
+  assert.match((await readAcceptedLayer(home, nameAt(7))).problem ?? "", /another key/);
 });
 
 test("G1 a file of handovers that is torn or forged brings no key back", async (t) => {

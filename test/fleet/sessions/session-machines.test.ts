@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { type Duplex, duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
+import { openingBytes, readOpening } from "../../../src/fleet/calls/call-messages.ts";
 import { ANY_DAEMON, frameBytes, LONGEST_DATA, readFrame } from "../../../src/fleet/calls/frames.ts";
-import { Switchboard } from "../../../src/fleet/calls/switchboard.ts";
-import { openingBytes, readOpening } from "../../../src/fleet/calls/words.ts";
+import { TunnelRegistry } from "../../../src/fleet/calls/tunnel-registry.ts";
 import { SessionMachines } from "../../../src/fleet/sessions/session-machines.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -14,7 +14,7 @@ const NEVER = new AbortController().signal;
 /** Boards of several machines whose frames reach each other at once; each names those it shares with. */
 function machines(t: TestContext) {
   const clock = createManualClock();
-  const boards: Record<string, { readonly board: Switchboard; readonly instance: string }[]> = {};
+  const boards: Record<string, { readonly board: TunnelRegistry; readonly instance: string }[]> = {};
   const answers: string[] = [];
   const start = (name: string, instance: string, sessions: readonly string[]) => {
     const served: Duplex[] = [];
@@ -26,7 +26,7 @@ function machines(t: TestContext) {
       open: (...asked) => board.open(...asked),
       isLeaving: () => state.isLeaving,
     });
-    const board: Switchboard = new Switchboard({
+    const board: TunnelRegistry = new TunnelRegistry({
       clock,
       name,
       instance,

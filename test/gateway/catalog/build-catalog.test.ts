@@ -404,7 +404,9 @@ test("B7 whatever the world: what is listed does not depend on what is away", ()
   fc.assert(
     fc.property(world, strategies, fc.subarray(["a", "b", "c"]), (sources, rules, away) => {
       const there = sources.filter(({ backend }) => !away.includes(backend));
-      const all = sources.map((one) => (there.includes(one) ? one : { ...one, isAway: true as const }));
+      const all = sources.map((one) =>
+        there.includes(one) ? one : { ...one, isUnavailable: true as const },
+      );
       const [alone, beside] = [buildCatalog(there, rules), buildCatalog(all, rules)];
       for (const [list] of LISTS) {
         assert.deepEqual([...beside[list].values()], [...alone[list].values()]);

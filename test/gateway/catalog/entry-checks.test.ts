@@ -8,11 +8,11 @@ import {
   ToolSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import type { Listings } from "../../../src/gateway/catalog/catalog.ts";
+import { cleanEntry } from "../../../src/gateway/catalog/clean-text.ts";
 import { checkEntry } from "../../../src/gateway/catalog/entry-checks.ts";
-import { seenEntry } from "../../../src/gateway/catalog/seen-text.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
-import { withoutUnseen } from "../../../src/runtime/text/unseen-characters.ts";
+import { stripInvisible } from "../../../src/runtime/text/invisible-characters.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 import { catalogOf, source } from "./sources.ts";
@@ -246,7 +246,7 @@ test("E3 words lose what nobody sees, wherever they stand in a schema; keys and 
     },
     annotations: { title: `T${ZWSP}` },
   };
-  const { entry: seen, faults } = seenEntry(entry, false);
+  const { entry: seen, faults } = cleanEntry(entry, false);
   assert.deepEqual(seen, {
     name: "find",
     title: "Find",
@@ -265,28 +265,28 @@ test("E3 words lose what nobody sees, wherever they stand in a schema; keys and 
   assert.equal(faults[1], 'description: 7 unseen characters that spell "obey me"');
   assert.ok(faults.includes("inputSchema.properties.deep.anyOf[0].title: 1 unseen character (U+200B)"));
   const many = Array.from({ length: 50 }, () => `x${ZWSP}y`);
-  assert.equal(seenEntry({ name: "a", inputSchema: { enum: many } }, false).faults.length, 10);
+  assert.equal(cleanEntry({ name: "a", inputSchema: { enum: many } }, false).faults.length, 10);
 });
 
 test("E3 an entry without any is the server's own object, looked at once", () => {
   const entry = { name: "a", description: "می\u200cخواهم 👩\u200d💻", inputSchema: { type: "object" } };
-  const first = seenEntry(entry, false);
+  const first = cleanEntry(entry, false);
   assert.equal(first.entry, entry);
-  assert.equal(seenEntry(entry, false), first);
+  assert.equal(cleanEntry(entry, false), first);
 });
 
 test("E3 an entry keeps its shape whatever its texts are, and has no more to tell when seen again", () => {
   const odd = fc.string({ unit: fc.constantFrom("a", ZWSP, "\u202e", "م", "\u200c", "\u{e0041}") });
   fc.assert(
     fc.property(odd, odd, (title, description) => {
-      const { entry, faults } = seenEntry({ name: "a", title, description, inputSchema: {} }, false);
+      const { entry, faults } = cleanEntry({ name: "a", title, description, inputSchema: {} }, false);
       assert.deepEqual(entry, {
         name: "a",
-        title: withoutUnseen(title),
-        description: withoutUnseen(description),
+        title: stripInvisible(title),
+        description: stripInvisible(description),
         inputSchema: {},
       });
-      assert.deepEqual(seenEntry({ ...entry }, false).faults, []);
+      assert.deepEqual(cleanEntry({ ...entry }, false).faults, []);
       assert.equal(faults.length === 0, entry["title"] === title && entry["description"] === description);
     }),
   );

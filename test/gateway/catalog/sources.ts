@@ -61,7 +61,7 @@ export function source(backend: string, parts: SourceParts): CatalogSource {
 
 /** The same, not to be used now. */
 export function away(backend: string, parts: SourceParts): CatalogSource {
-  return { ...source(backend, parts), isAway: true };
+  return { ...source(backend, parts), isUnavailable: true };
 }
 
 /** Of two names the first in the file wins. */

@@ -16,7 +16,7 @@ import {
 import { SignedAuthentication } from "../../../src/gateway/client-sign-in/signed-authentication.ts";
 import { REFUSED } from "../../../src/gateway/client-sign-in/token-claims.ts";
 import { type LastKeys, readLocalUsers, TokensUsed } from "../../../src/gateway/middleware/incoming-auth.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -165,7 +165,7 @@ function authenticationBy(
     users: readLocalUsers([], {}, () => {}, new TokensUsed()),
     proofs: new WeakMap(),
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     listens: true,
     ...more,
   });

@@ -4,7 +4,7 @@ import { createHmac } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { exportSPKI } from "jose";
 import type { SignedTokensConfig } from "../../../src/config/snapshot.ts";
-import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-handle.ts";
 import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/client-sign-in/key-ring.ts";
 import { SignedAuthentication } from "../../../src/gateway/client-sign-in/signed-authentication.ts";
 import { REFUSED } from "../../../src/gateway/client-sign-in/token-claims.ts";
@@ -15,7 +15,7 @@ import {
   readLocalUsers,
   TokensUsed,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -262,7 +262,7 @@ async function authenticatorOf(t: TestContext, resource: string, change: Partial
       users: readLocalUsers([], {}, () => {}, new TokensUsed()),
       proofs,
       clock,
-      logger: silentLogger,
+      logger: noopLogger,
       listens,
     });
     t.after(() => made[Symbol.dispose]());

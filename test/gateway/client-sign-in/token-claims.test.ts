@@ -15,7 +15,7 @@ import {
   rolesOfScopes,
   scopesOf,
 } from "../../../src/gateway/client-sign-in/token-claims.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 
@@ -359,7 +359,7 @@ test("E1 an edit of the configuration goes on with the keys of before, as old as
   const next = new KeyRing({
     source: async () => DOWN,
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     issuer: "https://issuer.example",
     maxAgeMs: HOUR,
     last: ring.last,

@@ -9,7 +9,7 @@ import type { CatalogEntry } from "../../../src/gateway/catalog/catalog.ts";
 import { type LookAtPlaces, withFolders } from "../../../src/gateway/folders/folder-gate.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
-import { pathPlaces } from "../../../src/shares/prober/path-places.ts";
+import { resolvePaths } from "../../../src/shares/prober/resolve-paths.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig, createClient } from "../backends/pool/scripted-instance.ts";
 import { ORDINARY_TEXTS } from "./ordinary-texts.ts";
@@ -49,7 +49,7 @@ const SHARED: CatalogEntry = {
   name: "both",
   originalName: "both",
   backend: "common",
-  places: ["files"],
+  replicas: ["files"],
 };
 
 /** Another backend's tool of that name, which takes anything. */
@@ -97,14 +97,14 @@ async function scene(
   const gated = withFolders(pool, {
     backends: [backend, backendConfig("free")],
     userHome: at("home"),
-    places: given.places ?? pathPlaces,
+    places: given.places ?? resolvePaths,
     catalog: () => ({ tools: new Map([OTHERS, READ, SHARED].map((tool) => [tool.name, tool])) }),
   });
   const { signal } = new AbortController();
   const client = createClient("one");
-  const port = { client, id: 1, notify() {}, request: async () => null, congested: null };
+  const handle = { client, id: 1, notify() {}, request: async () => null, congested: null };
   const ask = (method: string, params: JsonObject, name = "files"): Promise<Reply> =>
-    gated.call(name, { method, params, port, signal });
+    gated.call(name, { method, params, handle, signal });
   const call = (given: unknown): Promise<Reply> => ask("tools/call", { name: "read", arguments: { given } });
   return { at, top, sent, ask, call, pool, gated, client };
 }
@@ -306,7 +306,7 @@ describe("the folders of a backend", () => {
   test("where no backend has folders, nothing comes between", async (t) => {
     const { pool } = await scene(t);
     const catalog = (): never => assert.fail("nothing is looked up");
-    const options = { backends: [backendConfig("free")], userHome: "/", places: pathPlaces, catalog };
+    const options = { backends: [backendConfig("free")], userHome: "/", places: resolvePaths, catalog };
     assert.equal(withFolders(pool, options), pool);
   });
 });

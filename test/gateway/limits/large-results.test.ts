@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
-import { type ClientPort, machinePrincipal } from "../../../src/gateway/client-port.ts";
+import { type ClientHandle, machinePrincipal } from "../../../src/gateway/client-handle.ts";
 import {
   isError,
   isJsonObject,
@@ -9,9 +9,9 @@ import {
   LIMIT_REACHED,
   type Reply,
 } from "../../../src/gateway/json-rpc.ts";
-import { type KeepBounds, KeptResults } from "../../../src/gateway/limits/kept-results.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
 import { jsonSize } from "../../../src/gateway/limits/result-size.ts";
+import { type KeepBounds, StoredResults } from "../../../src/gateway/limits/stored-results.ts";
 import { MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -32,7 +32,7 @@ const LIMIT_BYTES = 10_000;
 function limited(result: JsonObject, bounds?: KeepBounds) {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, resultBytes: LIMIT_BYTES }, clock);
-  const kept = new KeptResults(clock, bounds);
+  const kept = new StoredResults(clock, bounds);
   const services = { ...recordingServices(() => ({ result })), kept };
   const served = servingSet([source("a", { tools: ["x"], resources: ["file:///big"] })], services, {
     limits: { limiter, kept },
@@ -41,22 +41,25 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
       policies: [policy("allow", { resources: ["tool:x", "resource:file:///big"] })],
     },
   });
-  const call = (from: ClientPort = client(user("ann"))): Promise<Reply> =>
+  const call = (from: ClientHandle = client(user("ann"))): Promise<Reply> =>
     ask(served, "tools/call", { name: "x" }, from);
-  const read = (uri: string, from: ClientPort): Promise<Reply> =>
+  const read = (uri: string, from: ClientHandle): Promise<Reply> =>
     ask(served, "resources/read", { uri }, from);
   /** Of a task that the tool began. */
   const get = async () => {
-    const from: ClientPort = { ...client(user("ann")), protocolVersion: MODERN_VERSION };
+    const from: ClientHandle = { ...client(user("ann")), protocolVersion: MODERN_VERSION };
     const task = { backend: "a", tool: "x", originalTool: "x", id: "t", taskLocation: "h", mark: null };
     const declared = { extensions: { "io.modelcontextprotocol/tasks": {} } };
-    const port = { ...callPort(from), declared };
+    const handle = { ...callPort(from), declared };
     const params = { taskId: services.taskIds.seal(task, from.principal) };
     const signal = new AbortController().signal;
-    return { from, reply: await served.handle({ method: "tasks/get", params, port, signal, served, task }) };
+    return {
+      from,
+      reply: await served.handle({ method: "tasks/get", params, handle, signal, served, task }),
+    };
   };
   /** As older versions ask for the result of a task that the tool began. */
-  const resultOfTask = (from: ClientPort): Promise<Reply> => {
+  const resultOfTask = (from: ClientHandle): Promise<Reply> => {
     services.tasks.remember(from, "t", "a");
     return ask(served, "tasks/result", { taskId: "t" }, from);
   };
@@ -96,7 +99,7 @@ const text = (value: string): JsonObject => ({ type: "text", text: value });
 test("D5 D9 a client that ends its connection at a large message gets a link instead, and reads all in small pieces", async () => {
   const whole = "\u0001€".repeat(5_000);
   const { call, read } = limited({ content: [text(whole)] });
-  const from: ClientPort = { ...client(user("ann")), messageLimitBytes: 9_000 };
+  const from: ClientHandle = { ...client(user("ann")), messageLimitBytes: 9_000 };
   const reply = await call(from);
   assert.match(JSON.stringify(contentOf(reply)), /more than the [\d.]+ MiB of a message to this client/);
   const pieces = await readAll(linkOf(reply), (uri) => read(uri, from));
@@ -219,7 +222,7 @@ test("E4 a result over the size is for the session that asked and its principal 
 test("E4 a result over the size is not for who the session turns out to be later, nor kept for one that has ended", async () => {
   const { clock, kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
   let principal = user("ann");
-  const from: ClientPort = Object.defineProperty(client(), "principal", { get: () => principal });
+  const from: ClientHandle = Object.defineProperty(client(), "principal", { get: () => principal });
   const uri = linkOf(await call(from));
   principal = user("bob");
   assert.ok(isError(await read(uri, from)));
@@ -283,7 +286,7 @@ test("E4 a result over the size with nothing in it that can be cut is refused, a
 
 test("E4 D1 a result over the size is kept for a principal that has no session, whichever of its requests asks", async () => {
   const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
-  const of = (name: string, id: string): ClientPort => ({
+  const of = (name: string, id: string): ClientHandle => ({
     ...client(user(name), id),
     protocolVersion: MODERN_VERSION,
   });
@@ -307,7 +310,7 @@ test("E4 a result over the size is kept within bounds: a session's oldest goes f
   const [one, two, three] = ["one", "two", "three"].map((id) => client(user("ann"), id));
   assert.ok(one !== undefined && two !== undefined && three !== undefined);
   const ones = [linkOf(await call(one)), linkOf(await call(one)), linkOf(await call(one))];
-  const readable = async (uris: readonly string[], from: ClientPort): Promise<boolean[]> =>
+  const readable = async (uris: readonly string[], from: ClientHandle): Promise<boolean[]> =>
     Promise.all(uris.map(async (uri) => !isError(await read(uri, from))));
   assert.deepEqual(await readable(ones, one), [false, true, true]);
   const twos = [linkOf(await call(two))];

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_LIMITS, type LimitsConfig } from "../../../src/config/limits.ts";
-import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-handle.ts";
 import { isError, LIMIT_REACHED, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { KeptResults } from "../../../src/gateway/limits/kept-results.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
+import { StoredResults } from "../../../src/gateway/limits/stored-results.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
@@ -12,7 +12,7 @@ import { ask, client, recordingServices, servingSet, user } from "../middleware/
 function limited(limits: Partial<LimitsConfig>, answer?: () => Promise<Reply>) {
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, ...limits }, clock);
-  const kept = new KeptResults(clock);
+  const kept = new StoredResults(clock);
   const services = recordingServices(answer);
   const served = servingSet([source("a", { tools: ["x"] })], services, { limits: { limiter, kept } });
   const call = (principal: Principal, sessionId?: string): Promise<Reply> =>
@@ -150,7 +150,7 @@ test("E4 calls in flight are free again after a failure between the limits and t
   const clock = createManualClock();
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsInFlight: 1 }, clock);
   const served = servingSet([source("a", { tools: ["x"] })], recordingServices(), {
-    limits: { limiter, kept: new KeptResults(clock) },
+    limits: { limiter, kept: new StoredResults(clock) },
     between: [() => () => Promise.reject(new Error("of the telemetry"))],
   });
   for (const _call of [1, 2])

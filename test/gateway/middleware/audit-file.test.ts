@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { AuditFile } from "../../../src/gateway/middleware/audit-file.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -52,7 +52,7 @@ async function started(
   const path = parts.path ?? join(await temporaryFolder(t), "audit.jsonl");
   const file = new AuditFile(
     { path, maxSizeBytes: parts.maxSizeBytes ?? 1_000_000, keep: parts.keep ?? 2 },
-    { clock: parts.clock ?? systemClock, logger: silentLogger, rotates: parts.rotates },
+    { clock: parts.clock ?? systemClock, logger: noopLogger, rotates: parts.rotates },
   );
   t.after(() => file[Symbol.asyncDispose]());
   const targets = async (name = path): Promise<string[]> =>

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { AuditConfig } from "../../../src/config/snapshot.ts";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
-import { OWNER } from "../../../src/gateway/client-port.ts";
+import { OWNER } from "../../../src/gateway/client-handle.ts";
 import { principalOf } from "../../../src/gateway/client-sign-in/token-claims.ts";
 import { errorReply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
@@ -14,7 +14,7 @@ import {
   NAMED_MS,
   RefusalAudit,
   type RefusalRecord,
-  type TurnedAway,
+  type RefusedRequest,
 } from "../../../src/gateway/middleware/refusal-audit.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -258,7 +258,7 @@ test("arguments for the file: no secret is halved into view at a cut", () => {
 });
 
 const ACCESS_PAGE = join(import.meta.dirname, "../../../docs/gateway-access.md");
-const WRONG_TOKEN: TurnedAway = {
+const WRONG_TOKEN: RefusedRequest = {
   status: 401,
   reason: "the bearer token is not accepted",
   remote: "192.168.1.23",
@@ -276,7 +276,7 @@ function start(): { audit: RefusalAudit; records: RefusalRecord[]; clock: Manual
   };
 }
 
-const sender = (number: number): TurnedAway => ({
+const sender = (number: number): RefusedRequest => ({
   ...WRONG_TOKEN,
   remote: `10.0.${number >> 8}.${number & 255}`,
 });

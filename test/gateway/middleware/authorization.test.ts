@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
-import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-handle.ts";
 import { isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { compileArguments, compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { test } from "node:test";
 import type { AuthUser } from "../../../src/config/snapshot.ts";
-import { ANONYMOUS, OWNER } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, OWNER } from "../../../src/gateway/client-handle.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -24,16 +24,16 @@ import { createRecovery } from "../../../src/gateway/middleware/recovery.ts";
 import { sanitise } from "../../../src/gateway/middleware/sanitise.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { readLarge, writeJson } from "../../../src/runtime/json/large-json.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { source } from "../catalog/sources.ts";
 import { callPort, client, recordingServices, servingSet } from "./requests.ts";
 
-const recovery = createRecovery({ logger: silentLogger, clean: (text) => text });
+const recovery = createRecovery({ logger: noopLogger, clean: (text) => text });
 const request = {
   method: "tools/call",
   params: { name: "x" },
-  port: callPort(client()),
+  handle: callPort(client()),
   signal: new AbortController().signal,
   served: servingSet([source("a", { tools: ["x"] })], recordingServices()),
 };
@@ -152,7 +152,7 @@ const clean = (text: string): string => text.replaceAll("hunter2", "[redacted]")
 const emptyRequest = {
   method: "tools/call",
   params: {},
-  port: callPort(client()),
+  handle: callPort(client()),
   signal: new AbortController().signal,
   served: servingSet([], recordingServices()),
 };

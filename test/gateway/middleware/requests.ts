@@ -5,10 +5,10 @@ import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import {
   ANONYMOUS,
-  type CallPort,
-  type ClientPort,
+  type CallHandle,
+  type ClientHandle,
   type Principal,
-} from "../../../src/gateway/client-port.ts";
+} from "../../../src/gateway/client-handle.ts";
 import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { ANYBODY } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
@@ -20,7 +20,7 @@ import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { catalogOf, FIRST_WINS } from "../catalog/sources.ts";
 
@@ -32,7 +32,7 @@ export const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConf
   ...parts,
 });
 
-export function client(principal: Principal = ANONYMOUS, sessionId = "session-1"): ClientPort {
+export function client(principal: Principal = ANONYMOUS, sessionId = "session-1"): ClientHandle {
   return {
     sessionId,
     principal,
@@ -48,7 +48,7 @@ export function client(principal: Principal = ANONYMOUS, sessionId = "session-1"
   };
 }
 
-export function callPort(of: ClientPort): CallPort {
+export function callPort(of: ClientHandle): CallHandle {
   return { client: of, id: 1, notify() {}, request: (...asked) => of.request(...asked), congested: null };
 }
 
@@ -119,13 +119,13 @@ export function servingSet(
     services,
     backends: sources.map(({ backend }) => backend),
     clock: createManualClock(),
-    logger: silentLogger,
+    logger: noopLogger,
     clean: (text) => text,
     scopes: {},
     limits: null,
     between: [],
     selections: createSelections(NO_GATEWAY),
-    ownTools: createOwnTools({ index: new ToolIndex(), clock: createManualClock(), logger: silentLogger }),
+    ownTools: createOwnTools({ index: new ToolIndex(), clock: createManualClock(), logger: noopLogger }),
     answered() {},
     ...others,
   });
@@ -142,8 +142,8 @@ export function ask(
   served: ServingSet,
   method: string,
   params?: JsonObject,
-  from: ClientPort = client(),
+  from: ClientHandle = client(),
   signal: AbortSignal = new AbortController().signal,
 ): Promise<Reply> {
-  return served.handle({ method, params, port: callPort(from), signal, served });
+  return served.handle({ method, params, handle: callPort(from), signal, served });
 }

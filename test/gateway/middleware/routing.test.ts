@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
-import type { ClientPort } from "../../../src/gateway/client-port.ts";
+import type { ClientHandle } from "../../../src/gateway/client-handle.ts";
 import {
   errorReply,
   isError,
@@ -9,8 +9,8 @@ import {
   type JsonObject,
   RESOURCE_NOT_FOUND,
 } from "../../../src/gateway/json-rpc.ts";
+import { MergedTools } from "../../../src/gateway/merged-tools/merged-tools.ts";
 import { hintsOf } from "../../../src/gateway/middleware/tool-hints.ts";
-import { Together } from "../../../src/gateway/together/together.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
@@ -47,8 +47,8 @@ test("D2 lists say to clients of 2026-07-28 how long they hold, while no server'
   const tools = { ttlMs: 60_000, cacheScope: "public" } as const;
   const [first] = sources;
   assert.ok(first !== undefined);
-  const modern: ClientPort = { ...client(), protocolVersion: "2026-07-28" };
-  const heldFor = async (isWhole: boolean): Promise<unknown> => {
+  const modern: ClientHandle = { ...client(), protocolVersion: "2026-07-28" };
+  const withheldFor = async (isWhole: boolean): Promise<unknown> => {
     const services = { ...recordingServices(), hasAllLists: () => isWhole };
     const reply = await ask(
       servingSet([{ ...first, freshness: { tools } }], services),
@@ -58,8 +58,8 @@ test("D2 lists say to clients of 2026-07-28 how long they hold, while no server'
     );
     return isError(reply) ? reply : [reply.result["ttlMs"], reply.result["cacheScope"]];
   };
-  assert.deepEqual(await heldFor(true), [60_000, "public"]);
-  assert.deepEqual(await heldFor(false), [0, "private"]);
+  assert.deepEqual(await withheldFor(true), [60_000, "public"]);
+  assert.deepEqual(await withheldFor(false), [0, "private"]);
 });
 
 test("lists have one page: a cursor is none of ours", async () => {
@@ -265,7 +265,7 @@ const HERE = "/home/ann/Shares";
 const PLACE = { backend: "files", roots: ["CORE"], requires: [], standing: null, busy: 0 };
 
 function stage(denied: string, busyHere = 0) {
-  const together = new Together({
+  const together = new MergedTools({
     clock: createManualClock(),
     pool: {
       readiness: () => "ready",
@@ -275,7 +275,7 @@ function stage(denied: string, busyHere = 0) {
     onChanged() {},
   });
   const lives = (sharesRoot: string): void =>
-    together.notePlaces([{ ...PLACE, machine: "desktop", sharesRoot }]);
+    together.setReplicas([{ ...PLACE, machine: "desktop", sharesRoot }]);
   lives("/Volumes/mnt");
   const args = [`${HERE}/CORE`, "/home/ann/docs"];
   const connection = { type: "stdio", command: "server", args, env: {}, cwd: "/" } as const;

@@ -75,10 +75,10 @@ test("D3 requests about skills: a malformed answer is an error that names the ba
 });
 
 test("E3 requests about skills: a held backend's skill is given as it was approved, and no other", async () => {
-  const held = SOURCES.map((each) => ({ ...each, holdsSkills: true }));
-  const same = serving({ skill: skill("git", "git of b") }, held);
+  const withheld = SOURCES.map((each) => ({ ...each, holdsSkills: true }));
+  const same = serving({ skill: skill("git", "git of b") }, withheld);
   assert.equal(code(await ask(same.served, "skills/get", { uri: THEIRS })), "none");
-  const changed = serving({ skill: skill("git", "git of b, and evil") }, held);
+  const changed = serving({ skill: skill("git", "git of b, and evil") }, withheld);
   assert.equal(code(await ask(changed.served, "skills/get", { uri: THEIRS })), -32602);
 });
 

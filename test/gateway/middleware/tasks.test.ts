@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import { ANONYMOUS, type ClientPort } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, type ClientHandle } from "../../../src/gateway/client-handle.ts";
 import { errorReply, isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import { type OpenTask, TaskIds, TaskMemory } from "../../../src/gateway/middleware/task-ids.ts";
@@ -22,17 +22,17 @@ const asTask = (backend: string, { method, onTaskLocation }: PoolCall): Reply =>
   return { result: method === "tasks/get" ? { taskId: "t1", status: "working" } : {} };
 };
 
-const ann: ClientPort = { ...client(user("ann")), protocolVersion: MODERN_VERSION, mark: "of ann" };
+const ann: ClientHandle = { ...client(user("ann")), protocolVersion: MODERN_VERSION, publicId: "of ann" };
 
 function asked(
   served: ServingSet,
   method: string,
   params: JsonObject,
-  { from = ann, declared = TAKES_TASKS }: { from?: ClientPort; declared?: JsonObject } = {},
+  { from = ann, declared = TAKES_TASKS }: { from?: ClientHandle; declared?: JsonObject } = {},
 ): Promise<Reply> {
-  const port = { ...callPort(from), declared };
+  const handle = { ...callPort(from), declared };
   const task = served.taskOf(from.principal, method, params);
-  const request = { method, params, port, signal: new AbortController().signal, served };
+  const request = { method, params, handle, signal: new AbortController().signal, served };
   return served.handle(task === null ? request : { ...request, task });
 }
 
@@ -91,7 +91,7 @@ test("D1 tasks of 2026-07-28 are nobody's whose tool is gone, and wait for a bac
   });
   assert.equal(codeOf(await get(renamed)), false);
   // One of several machines that have it.
-  const shared = { ...source("a", { tools: ["y"] }), places: new Map([["y", ["a", "b"]]]) };
+  const shared = { ...source("a", { tools: ["y"] }), replicas: new Map([["y", ["a", "b"]]]) };
   const together = servingSet([shared, source("b", { tools: ["z"] })], services);
   assert.equal(codeOf(await get(together)), false);
 });

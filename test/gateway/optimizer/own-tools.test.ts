@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
-import { ANONYMOUS, type ClientPort } from "../../../src/gateway/client-port.ts";
-import { checkModern, checkParamHeaders } from "../../../src/gateway/front/modern/request.ts";
+import { ANONYMOUS, type ClientHandle } from "../../../src/gateway/client-handle.ts";
+import { checkModern, checkParamHeaders } from "../../../src/gateway/frontend/modern/request.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
@@ -13,7 +13,7 @@ import { coverageOf, ToolIndex, wordsWithConcepts } from "../../../src/gateway/o
 import { META, MODERN_VERSION } from "../../../src/gateway/protocol.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -29,7 +29,7 @@ const SOURCES = [
 interface Rig {
   readonly served: ServingSet;
   readonly services: ReturnType<typeof recordingServices>;
-  ask(method: string, params?: JsonObject, from?: ClientPort): Promise<Reply>;
+  ask(method: string, params?: JsonObject, from?: ClientHandle): Promise<Reply>;
 }
 
 async function rig(
@@ -40,7 +40,7 @@ async function rig(
   index.follow(catalogOf(...sources).tools);
   await index.ready;
   const services = recordingServices();
-  const ownTools = createOwnTools({ index, clock: createManualClock(), logger: silentLogger });
+  const ownTools = createOwnTools({ index, clock: createManualClock(), logger: noopLogger });
   const served = servingSet(sources, services, { selections: createSelections(ON), ownTools, ...options });
   return {
     served,
@@ -48,7 +48,7 @@ async function rig(
     ask(method, params, from = client()) {
       const set = served.forClient(from);
       const signal = new AbortController().signal;
-      return set.handle(set.unwrapCallTool({ method, params, port: callPort(from), signal, served: set }));
+      return set.handle(set.unwrapCallTool({ method, params, handle: callPort(from), signal, served: set }));
     },
   };
 }
@@ -124,7 +124,7 @@ test("D4 tools that are not listed: find_tool answers as many as are asked for, 
   const ownTools = createOwnTools({
     index: new NoisyIndex(),
     clock: createManualClock(),
-    logger: silentLogger,
+    logger: noopLogger,
   });
   const { ask } = await rig({ ownTools });
   const found = async (query: string): Promise<unknown[]> => {
@@ -143,7 +143,7 @@ test("D4 tools that are not listed: what call_tool means is read once, and a dir
     arguments: { name: "create_issue", arguments: {} },
   });
   const signal = new AbortController().signal;
-  const unwrapped = set.unwrapCallTool({ method, params, port: callPort(client()), signal, served: set });
+  const unwrapped = set.unwrapCallTool({ method, params, handle: callPort(client()), signal, served: set });
   assert.equal(set.unwrapCallTool(unwrapped), unwrapped);
   assert.ok(isError(await ask(...call("no_such_tool", {}))));
 });
@@ -284,7 +284,7 @@ const SOURCE = {
 
 const index = new ToolIndex();
 index.follow(catalogOf(SOURCE).tools);
-const ownTools = createOwnTools({ index, clock: createManualClock(), logger: silentLogger });
+const ownTools = createOwnTools({ index, clock: createManualClock(), logger: noopLogger });
 const optimizer = { enabled: true, keepTools: [] };
 const selections = createSelections({ optimizer, groups: [], profiles: [] });
 const served = servingSet([SOURCE], recordingServices(), { selections, ownTools });
@@ -417,7 +417,7 @@ test("E4 a question is answered from what is indexed when the rest takes longer 
     const clock = createManualClock();
     const index = new BusyIndex();
     index.follow(tools);
-    const ownTools = createOwnTools({ index, clock, logger: silentLogger });
+    const ownTools = createOwnTools({ index, clock, logger: noopLogger });
     const { ask } = await rig({ ownTools });
     let isAnswered = false;
     const reply = ask(...call("find_tool", { query: "write a file" })).finally(() => {

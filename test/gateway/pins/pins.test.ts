@@ -11,7 +11,7 @@ import {
   pinOf,
 } from "../../../src/gateway/pins/pinned-entry.ts";
 import { Pins, shortDiff, shownName } from "../../../src/gateway/pins/pins.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
@@ -31,7 +31,7 @@ async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: P
     admit: (...sources: readonly CatalogSource[]) => pins.admit(sources, rules),
     unpublished: (...tools: readonly JsonObject[]) =>
       pins
-        .admit([{ ...listing("files", tools), isAway: true }], rules)
+        .admit([{ ...listing("files", tools), isUnavailable: true }], rules)
         .flatMap(({ listings }) => listings.tools.map(({ name }) => name)),
     admitted: (...tools: readonly JsonObject[]) =>
       pins
@@ -103,7 +103,7 @@ test("E3 what is first seen while its server is away is told and pinned when tha
   const b = await bench(t, memoryStore(), "tell");
   b.admitted(tool("a"));
   const same = listing("files", [CHANGED]);
-  b.admit({ ...same, isAway: true });
+  b.admit({ ...same, isUnavailable: true });
   assert.deepEqual(b.names(), ["catalog.tools_pinned"]);
   b.admit(same);
   assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed"]);
@@ -209,9 +209,9 @@ test("E3 G1 a machine without backends of its own remembers what it borrows", as
   const store = memoryStore();
   const admittedBy = async (listed: JsonObject): Promise<number> => {
     const clock = createManualClock();
-    const pins = new Pins({ store, clock, logger: silentLogger, announce() {}, onChanged() {} });
+    const pins = new Pins({ store, clock, logger: noopLogger, announce() {}, onChanged() {} });
     t.after(() => pins.kept[Symbol.asyncDispose]());
-    const rules = { trust: { pin: "block" as const }, backends: [], borrows: true };
+    const rules = { trust: { pin: "block" as const }, backends: [], importsBackends: true };
     await pins.load(rules);
     const [source] = pins.admit([listing("files@desktop", [listed])], rules);
     await settle();

@@ -3,9 +3,9 @@ import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
-import type { KeptPins, PinStore } from "../../../src/gateway/pins/pin-store.ts";
+import type { PinStore, StoredPins } from "../../../src/gateway/pins/pin-store.ts";
 import { Pins } from "../../../src/gateway/pins/pins.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { source } from "../catalog/sources.ts";
 
@@ -20,13 +20,13 @@ export function listing(backend: string, tools: readonly JsonObject[]): CatalogS
 }
 
 export interface MemoryStore extends PinStore {
-  kept: KeptPins;
+  kept: StoredPins;
   /** Why it cannot be written; null: it can. */
   fails: string | null;
   writes: number;
 }
 
-export function memoryStore(kept: KeptPins = { kind: "none" }): MemoryStore {
+export function memoryStore(kept: StoredPins = { kind: "none" }): MemoryStore {
   const store: MemoryStore = {
     kept,
     fails: null,
@@ -48,7 +48,7 @@ export async function startPins(mode: PinMode, store = memoryStore()) {
   const announce = (transition: GatewayTransition): void => void announced.push(transition);
   let changes = 0;
   const onChanged = (): void => void changes++;
-  const pins = new Pins({ store, clock, logger: silentLogger, announce, onChanged });
+  const pins = new Pins({ store, clock, logger: noopLogger, announce, onChanged });
   const backends = [
     { name: "files", pin: null },
     { name: "loose", pin: "off" as const },

@@ -3,17 +3,17 @@ import type { TestContext } from "node:test";
 import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
-import { ANONYMOUS, type CallPort, type ClientPort } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, type CallHandle, type ClientHandle } from "../../../src/gateway/client-handle.ts";
 import { type JsonObject, jsonOf, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { KeptResults } from "../../../src/gateway/limits/kept-results.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
+import { StoredResults } from "../../../src/gateway/limits/stored-results.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import { createOwnTools } from "../../../src/gateway/optimizer/own-tools.ts";
 import { ToolIndex } from "../../../src/gateway/optimizer/tool-index.ts";
 import { createScripts } from "../../../src/gateway/scripts/scripts.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { catalogOf, source } from "../catalog/sources.ts";
 import { callPort, client, recordingServices, servingSet } from "../middleware/requests.ts";
@@ -36,8 +36,8 @@ export interface ScriptRig {
 }
 
 export interface RunOptions {
-  readonly from?: ClientPort;
-  readonly port?: CallPort;
+  readonly from?: ClientHandle;
+  readonly port?: CallHandle;
   readonly signal?: AbortSignal;
   readonly params?: JsonObject;
 }
@@ -53,7 +53,7 @@ export function scriptRig(
   const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsInFlight }, clock);
   let served: ServingSet;
   const scripts = createScripts({
-    ...{ clock, logger: silentLogger, limiter, clean: (text) => text },
+    ...{ clock, logger: noopLogger, limiter, clean: (text) => text },
     served: () => served,
     config: () => ({ enabled: true, timeoutMs }),
   });
@@ -65,18 +65,21 @@ export function scriptRig(
     profiles: [],
   });
   const index = new ToolIndex();
-  const ownTools = createOwnTools({ index, clock, logger: silentLogger });
+  const ownTools = createOwnTools({ index, clock, logger: noopLogger });
   const serve = (now: readonly CatalogSource[], options: Partial<ServingSetOptions> = {}): void => {
-    const limits = { limiter, kept: new KeptResults(clock) };
+    const limits = { limiter, kept: new StoredResults(clock) };
     index.follow(catalogOf(...now).tools);
     const shared = { clock, ownTools, scripts, selections, limits, authentication: KNOWN };
     served = servingSet(now, services, { ...shared, ...given, ...options });
   };
   serve(sources);
-  const call = (params: JsonObject, { from = client(), port = callPort(from), signal }: RunOptions) => {
+  const call = (
+    params: JsonObject,
+    { from = client(), port: handle = callPort(from), signal }: RunOptions,
+  ) => {
     const set = served.forClient(from);
     const never = new AbortController().signal;
-    const request = { method: "tools/call", params, port, signal: signal ?? never, served: set };
+    const request = { method: "tools/call", params, handle, signal: signal ?? never, served: set };
     return set.handle(set.unwrapCallTool(request));
   };
   return {

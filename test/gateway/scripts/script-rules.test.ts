@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PolicyConfig } from "../../../src/config/snapshot.ts";
-import { type CallPort, OWNER_IN_PERSON, type Question } from "../../../src/gateway/client-port.ts";
+import { type CallHandle, OWNER_IN_PERSON, type ServerRequest } from "../../../src/gateway/client-handle.ts";
 import type { JsonObject, Reply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
@@ -29,9 +29,9 @@ const RUN = policy("allow", { resources: ["tool:run_script"] });
 function asked(answer: (question: JsonObject) => JsonObject, from = ann) {
   const questions: string[] = [];
   const asking = { ...from, capabilities: { elicitation: {} } };
-  const port: CallPort = {
+  const port: CallHandle = {
     ...callPort(asking),
-    request: async (...[method, params = {}]: Question) => {
+    request: async (...[method, params = {}]: ServerRequest) => {
       questions.push(`${method}: ${String(params["message"])}`);
       return { result: answer(params) };
     },
@@ -156,7 +156,7 @@ test("what is edited while a person thinks holds for the call that was asked abo
     const rig = scriptRig(t, SOURCES, done);
     const { from, port: given } = asked(() => ({ action: "accept", content: { calls: 5 } }));
     const begun = Promise.withResolvers<void>();
-    const port: CallPort = {
+    const port: CallHandle = {
       ...given,
       notify(_method, params) {
         if (params?.["progress"] === 3) begun.resolve();
@@ -183,7 +183,7 @@ test("a person at the command line has consented by running the script", async (
 test("the time that a person takes is not the script's", async (t) => {
   const { run } = scriptRig(t, SOURCES, done, { timeoutMs: 400 });
   const port = asked(() => ({ action: "accept", content: {} }));
-  const slow: CallPort = {
+  const slow: CallHandle = {
     ...port.port,
     request: async (...question) => {
       await new Promise((resolve) => setTimeout(resolve, 800));
@@ -309,7 +309,7 @@ test("while eight other questions wait for a person, a script's question waits f
   );
   const open: (() => void)[] = [];
   const { from } = asked(() => ({}));
-  const port: CallPort = {
+  const port: CallHandle = {
     ...callPort(from),
     request: () =>
       new Promise((resolve) => {

@@ -10,7 +10,7 @@ import type { PendingChange, PinsState } from "../../../src/gateway/pins/pins.ts
 import { createGatewayConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -22,7 +22,7 @@ const clock = createManualClock();
 const rulesOf = (change: Partial<GatewayRules["config"]> = {}): GatewayRules =>
   createRules({ ...NO_GATEWAY, ...change }, null, {
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     environment: {},
     redact() {},
     listens: false,
@@ -136,7 +136,7 @@ test("a listener that fails and an audit that is not written are told with their
   };
   const state: AuditFileState = { kind: "failing", reason: "no space left", sinceMs: 7, dropped: 3 };
   const audit = { path: "/nonexistent/audit.jsonl", maxSizeBytes: 1, keep: 1 };
-  const file = new AuditFile(audit, { clock, logger: silentLogger });
+  const file = new AuditFile(audit, { clock, logger: noopLogger });
   const auditFile = Object.assign(file, { state });
   const found = conditions({ ...rulesOf(), auditFile }, NO_CATALOG, listening);
   assert.deepEqual(pluck(found, "code", "sinceMs"), [
@@ -271,7 +271,7 @@ test("E3 text that nobody sees is told once for each backend, and shows itself",
 
 const tools = (redacted: string[] = []) => ({
   clock: systemClock,
-  logger: silentLogger,
+  logger: noopLogger,
   environment: { TOKEN: "t0ken" },
   redact: (secret: string) => void redacted.push(secret),
   listens: false,

@@ -7,7 +7,7 @@ import { createGatewayControl, toolChangesReport } from "../../../src/daemon/con
 import { gatewayStatus } from "../../../src/daemon/control/gateway-status.ts";
 import type { RequiredData } from "../../../src/gateway/backends/policy/required-data.ts";
 import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
-import { machinePrincipal, OWNER } from "../../../src/gateway/client-port.ts";
+import { machinePrincipal, OWNER } from "../../../src/gateway/client-handle.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
@@ -50,7 +50,7 @@ async function world(t: TestContext, stores = { pinStore: memoryStore(), nameSto
   let data: RequiredData = { kind: "there", mounts: "1" };
   const b = scriptedGateway(t, {
     ...stores,
-    data: { look: () => data, onChange: (listener) => void listeners.push(listener) },
+    data: { status: () => data, onChange: (listener) => void listeners.push(listener) },
   });
   const config: GatewayConfig = {
     ...NO_GATEWAY,
@@ -133,7 +133,7 @@ async function saidOf(w: World) {
     const request = served.unwrapCallTool({
       method,
       params,
-      port: callPort(who),
+      handle: callPort(who),
       signal: ended.signal,
       served,
     });

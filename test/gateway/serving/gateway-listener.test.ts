@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { GatewayListener } from "../../../src/gateway/serving/gateway-listener.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -21,7 +21,7 @@ function bench(t: TestContext) {
   const listener = new GatewayListener({
     handler: (_, response) => void response.end("here"),
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     announce: (transition) => void told.push(transition),
     drainMs: () => 1_000,
     openQuestions: () => asked.count,

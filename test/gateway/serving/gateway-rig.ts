@@ -7,7 +7,7 @@ import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig, ListenConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
@@ -15,7 +15,7 @@ import { createScript } from "../backends/pool/scripted-instance.ts";
 
 type Options = ConstructorParameters<typeof Gateway>[0];
 
-const QUIET = { logger: silentLogger, environment: {}, redact() {}, announce() {}, version: "1" };
+const QUIET = { logger: noopLogger, environment: {}, redact() {}, announce() {}, version: "1" };
 
 /** Ended with the test. */
 export function realGateway(

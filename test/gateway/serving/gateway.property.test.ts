@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AuthorizationConfig, BackendConfig, ConflictConfig } from "../../../src/config/snapshot.ts";
-import type { OpenLink } from "../../../src/gateway/backends/links/backend-link.ts";
+import type { OpenTransport } from "../../../src/gateway/backends/transports/backend-transport.ts";
 import { BACKEND_UNAVAILABLE, INVALID_PARAMS, REQUEST_TIMEOUT } from "../../../src/gateway/json-rpc.ts";
 import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { connectLight, type LightClient, type LightReply } from "../../mcp/light-client.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
@@ -204,7 +204,7 @@ class World {
   readonly clock: ManualClock = createManualClock();
   readonly script: Script = createScript();
   readonly gateway: Gateway;
-  readonly #programs = new WeakMap<OpenLink, string>();
+  readonly #programs = new WeakMap<OpenTransport, string>();
   readonly calls: Call[] = [];
   clients: Client[] = [];
   wishes: Wishes;
@@ -216,7 +216,7 @@ class World {
     this.gateway = new Gateway(
       {
         clock: this.clock,
-        logger: silentLogger,
+        logger: noopLogger,
         environment: { ann: "token-ann", ben: "token-ben" },
         redact() {},
         announce() {},
@@ -226,7 +226,7 @@ class World {
       {
         startInstance: this.script.start,
         openLink: (connection) => {
-          const open: OpenLink = () => assert.fail("a scripted instance opens no link");
+          const open: OpenTransport = () => assert.fail("a scripted instance opens no link");
           this.#programs.set(open, connection.type === "stdio" ? connection.command : "");
           return open;
         },
@@ -277,7 +277,7 @@ class World {
   }
 
   #befall(instance: ScriptedInstance, what: Extract<Step, { kind: "fortune" }>["what"]): void {
-    const { kind } = instance.seen.state;
+    const { kind } = instance.observed.state;
     if (what === "ready" && kind === "starting") instance.becomeReady(...this.toolsOf(instance));
     else if (what === "end" && (kind === "starting" || kind === "ready")) instance.endWith("it broke");
     else if (what === "answer") instance.answer();

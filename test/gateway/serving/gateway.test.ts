@@ -136,7 +136,7 @@ test("B7 the gateway as a whole: a client's own is asked by its own names, thoug
   ];
   const answering = (tool: string): void => {
     for (const instance of b.script.alive) {
-      if (instance.seen.state.kind === "starting") instance.becomeReady(tool);
+      if (instance.observed.state.kind === "starting") instance.becomeReady(tool);
     }
     for (const one of b.script.alive) one.answer();
   };
@@ -317,7 +317,7 @@ test("the gateway as a whole: nothing of it is heard where it is not to listen, 
   const reply = await hanging;
   assert.ok(isError(reply));
   assert.equal(reply.error.message, "the gateway is stopping");
-  b.gateway.borrow([{ machine: "desktop", backend: "files", instance: "1" }]);
+  b.gateway.setImported([{ machine: "desktop", backend: "files", instance: "1" }]);
   assert.deepEqual([b.script.alive, b.gateway.view().backends], [[], []]);
 });
 

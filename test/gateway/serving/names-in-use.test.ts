@@ -5,10 +5,10 @@ import type { AuthorizationConfig, BackendConfig } from "../../../src/config/sna
 import type { RequiredData } from "../../../src/gateway/backends/policy/required-data.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { NO_NAMES, nameKey } from "../../../src/gateway/catalog/names.ts";
-import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS } from "../../../src/gateway/client-handle.ts";
 import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
-import { KeptNames } from "../../../src/gateway/serving/kept-names.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { NameRegistry } from "../../../src/gateway/serving/name-registry.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -30,7 +30,7 @@ async function beginRemembered(
   const listeners: (() => void)[] = [];
   const b = scriptedGateway(t, {
     pinStore: store,
-    data: { look: () => seen, onChange: (listener) => void listeners.push(listener) },
+    data: { status: () => seen, onChange: (listener) => void listeners.push(listener) },
   });
   await b.start(config);
   return {
@@ -245,7 +245,7 @@ test("E2 policies know a tool by its name with its server's before it and by the
 
 test("a server of very many names makes no other one's forgotten, and those of former ones go first", async () => {
   const clock = createManualClock();
-  const names = new KeptNames({ clock, logger: silentLogger, onChanged() {} });
+  const names = new NameRegistry({ clock, logger: noopLogger, onChanged() {} });
   const of = (backend: string, count: number) =>
     new Map(
       Array.from({ length: count }, (_, at) => {

@@ -3,18 +3,18 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { AuditConfig } from "../../../src/config/snapshot.ts";
-import { OWNER_IN_PERSON } from "../../../src/gateway/client-port.ts";
-import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
+import { OWNER_IN_PERSON } from "../../../src/gateway/client-handle.ts";
+import { IDLE_LIMIT_MS } from "../../../src/gateway/frontend/session/session-store.ts";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { OwnerCalls } from "../../../src/gateway/serving/owner-calls.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { createHeldTool, createScriptedGateway, text } from "../front/scripted-gateway.ts";
+import { createBlockingTool, createScriptedGateway, text } from "../frontend/scripted-gateway.ts";
 import { realGateway, serverOn } from "./gateway-rig.ts";
 
 const NEVER = new AbortController().signal;
@@ -23,17 +23,17 @@ const HOUR_MS = 3_600_000;
 
 function bench() {
   const clock = createManualClock();
-  const held = createHeldTool();
-  const gateway = createScriptedGateway({ held: held.tool });
-  const owner = new OwnerCalls({ gateway, clock, logger: silentLogger });
+  const blocking = createBlockingTool();
+  const gateway = createScriptedGateway({ held: blocking.tool });
+  const owner = new OwnerCalls({ gateway, clock, logger: noopLogger });
   const call = (name: string, signal = NEVER): Promise<Reply> => owner.ask("tools/call", { name }, signal);
   return {
     clock,
-    held,
+    blocking,
     gateway,
     owner,
     call,
-    clients: () => gateway.requests.map(({ port }) => port?.client),
+    clients: () => gateway.requests.map(({ handle }) => handle?.client),
   };
 }
 
@@ -49,12 +49,12 @@ test("B7 the owner's own calls are one client's, the owner, which cannot be aske
   const [first, second] = b.clients();
   assert.equal(first, second);
   assert.equal(first?.principal, OWNER_IN_PERSON);
-  const held = b.call("held");
-  const [request] = b.held.started;
-  assert.equal(await request?.port?.request("sampling/createMessage", {}, NEVER), null);
+  const blocking = b.call("held");
+  const [request] = b.blocking.started;
+  assert.equal(await request?.handle?.request("sampling/createMessage", {}, NEVER), null);
   assert.ok(first !== undefined && isError(await first.request("roots/list", {}, NEVER)));
-  b.held.release(text("held"));
-  assert.deepEqual(await held, text("held"));
+  b.blocking.release(text("held"));
+  assert.deepEqual(await blocking, text("held"));
 });
 
 test("B7 a call of the owner that was given up before it began is not made", async () => {
@@ -83,7 +83,7 @@ test("B7 the owner's own calls keep their session while one of them waits, howev
   const reply = b.call("held");
   await b.clock.advance(3 * IDLE_LIMIT_MS);
   assert.equal(b.owner.inFlight, 1);
-  b.held.release(text("at last"));
+  b.blocking.release(text("at last"));
   assert.deepEqual(await reply, text("at last"));
   await b.clock.advance(2 * HOUR_MS);
   assert.equal(b.clients()[0]?.ended.aborted, true);
@@ -95,15 +95,15 @@ test("B7 the owner's own calls are taken back one by one", async () => {
   const [leaves, stays] = [b.call("held", gone.signal), b.call("held")];
   gone.abort(new Error("the person left"));
   assert.match(errorText(await leaves), /cancelled/);
-  const [first, second] = b.held.started;
+  const [first, second] = b.blocking.started;
   assert.match(String(first?.signal.reason), /the person left/);
   assert.equal(second?.signal.aborted, false);
-  b.held.release(text("to nobody"));
-  b.held.release(text("on"));
+  b.blocking.release(text("to nobody"));
+  b.blocking.release(text("on"));
   assert.deepEqual(await stays, text("on"));
   assert.equal(b.owner.inFlight, 0);
   assert.match(errorText(await b.call("held", gone.signal)), /cancelled/);
-  assert.equal(b.held.started.length, 2);
+  assert.equal(b.blocking.started.length, 2);
 });
 
 test("B7 the owner's own calls finish when the gateway ends, within its grace; what comes then is refused", async () => {
@@ -113,7 +113,7 @@ test("B7 the owner's own calls finish when the gateway ends, within its grace; w
   const ending = b.owner.stop(3_000).then(() => {
     ended = true;
   });
-  b.held.release(text("in time"));
+  b.blocking.release(text("in time"));
   assert.deepEqual(await answered, text("in time"));
   assert.match(errorText(await b.call("one")), /the gateway is stopping/);
   await settle();

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { getActiveResourcesInfo } from "node:process";
 import { test } from "node:test";
-import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
-import type { SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
+import { ANONYMOUS } from "../../../src/gateway/client-handle.ts";
+import type { SessionPort } from "../../../src/gateway/frontend/session/front-contract.ts";
 import type { RpcRequest } from "../../../src/gateway/json-rpc.ts";
 import { type ListKind, MODERN_VERSION } from "../../../src/gateway/protocol.ts";
-import { FirstBorrowed } from "../../../src/gateway/serving/borrowed-backends.ts";
-import { leaveGateway } from "../../../src/gateway/serving/leave-gateway.ts";
+import { drainGateway } from "../../../src/gateway/serving/drain-gateway.ts";
+import { FirstImport } from "../../../src/gateway/serving/imported-backends.ts";
 import { rehearse } from "../../../src/gateway/serving/rehearsal.ts";
 import { ResumedSessions, SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -156,12 +156,12 @@ test("B11 their calls wait until the tool is there, and no longer; lists wait fo
 test("B11 a tool that a starting backend is remembered to have is waited for, by new sessions and beyond the first lists", async () => {
   const { resumed, serves, settles, arrives } = startGateway(["a"]);
   resumed.begin();
-  const [held, fresh] = [sessionOf(), sessionOf()];
+  const [blocking, fresh] = [sessionOf(), sessionOf()];
   const remembering = servingSet([away("a", { tools: ["one"] })], recordingServices());
   await serves(remembering);
-  resumed.resume(held, listsOf(serving("one")));
+  resumed.resume(blocking, listsOf(serving("one")));
   const [old, young, other] = [
-    watched(resumed.awaited(held, call("one"))),
+    watched(resumed.awaited(blocking, call("one"))),
     watched(resumed.awaited(fresh, call("one"))),
     resumed.awaited(fresh, call("none")),
   ];
@@ -176,11 +176,11 @@ test("B11 a tool that a starting backend is remembered to have is waited for, by
 test("B11 what is away, and of no backend that starts, is waited for by nobody", async () => {
   const { resumed, serves } = startGateway();
   resumed.begin();
-  const held = sessionOf();
-  resumed.resume(held, listsOf(serving("one")));
+  const blocking = sessionOf();
+  resumed.resume(blocking, listsOf(serving("one")));
   await serves(servingSet([away("a", { tools: ["one"] })], recordingServices()));
   assert.deepEqual(
-    [resumed.awaited(held, call("one")), resumed.awaited(sessionOf(), call("one"))],
+    [resumed.awaited(blocking, call("one")), resumed.awaited(sessionOf(), call("one"))],
     [null, null],
   );
 });
@@ -208,13 +208,13 @@ test("B11 nothing waits longer than 5 s for a backend, nor at all when the gatew
 
 const BORROWED = [{ machine: "desktop", backend: "files", instance: "1" }];
 
-function stage(borrows: boolean) {
+function stage(importsBackends: boolean) {
   const clock = createManualClock();
-  const first = new FirstBorrowed();
+  const first = new FirstImport();
   const ending = new AbortController();
   let isOver = false;
   const pool = { settled: async (): Promise<void> => {} };
-  void first.settled(pool, { config: { borrows } }, clock, ending.signal).then(() => {
+  void first.settled(pool, { config: { importsBackends } }, clock, ending.signal).then(() => {
     isOver = true;
   });
   return { clock, first, ending, isOver: () => settle().then(() => isOver) };
@@ -281,7 +281,7 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
   const onEnded = async (): Promise<void> => {
     ended = true;
   };
-  const over = leaveGateway(parts, graceMs, onEnded, null);
+  const over = drainGateway(parts, graceMs, onEnded, null);
   return { clock, moved, listenedUntil, left, gone, over, hasEnded: () => ended };
 }
 

@@ -7,10 +7,10 @@ import { NO_NAMES } from "../../../src/gateway/catalog/names.ts";
 import { partOfCatalog } from "../../../src/gateway/catalog/part-of-catalog.ts";
 import {
   ANONYMOUS,
-  type ClientPort,
+  type ClientHandle,
   OWNER_IN_PERSON,
   type Principal,
-} from "../../../src/gateway/client-port.ts";
+} from "../../../src/gateway/client-handle.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -33,11 +33,11 @@ function served(groups: readonly GroupConfig[], profiles: readonly ProfileConfig
   });
 }
 
-function from(group: string | null, principal: Principal = ANONYMOUS, name = "some-client"): ClientPort {
+function from(group: string | null, principal: Principal = ANONYMOUS, name = "some-client"): ClientHandle {
   return { ...client(principal), group, clientInfo: { name } };
 }
 
-function names(set: ReturnType<typeof served>, who: ClientPort): readonly string[] {
+function names(set: ReturnType<typeof served>, who: ClientHandle): readonly string[] {
   const { lists } = set.forClient(who).viewFor(who.principal);
   return [lists.tools["tools"], lists.resources["resources"], lists.prompts["prompts"]].flatMap((list) =>
     (list as readonly JsonObject[]).map((entry) => String(entry["name"])),
@@ -106,7 +106,7 @@ test("D4 E2 groups: a group of tools alone reads no resource, prompt or skill, w
   const few: GroupConfig = { name: "few", tools: ["read_file"], backends: null };
   const groups = [few, HOME];
   const services = recordingServices();
-  const asked = async (all: typeof sources, who: ClientPort, method: string, params: JsonObject) => {
+  const asked = async (all: typeof sources, who: ClientHandle, method: string, params: JsonObject) => {
     const profiles = [profile({ users: ["ann"], groups: ["few", "home"] })];
     const selections = createSelections({ optimizer: OFF, groups, profiles });
     const set = servingSet(all, services, { selections });
@@ -170,7 +170,7 @@ test("D4 E2 groups: a group is told of updates of what can be read in it alone, 
   const selections = createSelections({ optimizer: OFF, groups, profiles });
   const set = servingSet(sources, recordingServices(), { selections });
   const uris = ["file://a", "ui://two", "ui://one", "note://a"];
-  const told = (who: ClientPort): readonly string[] =>
+  const told = (who: ClientHandle): readonly string[] =>
     uris.filter((uri) => set.forClient(who).mayBeNotified(who.principal, uri));
   assert.deepEqual(told(from("drawing")), ["ui://one"]);
   assert.deepEqual(told(from(null, user("ann"))), ["ui://one", "note://a"]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-handle.ts";
 import { errorReply, isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import type { LimitParts } from "../../../src/gateway/limits/limits.ts";
 import type { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
@@ -152,7 +152,7 @@ test("E1 a task is named by requests about tasks alone, and followed by those wh
   const changed = [{ ...a, listings: { ...a.listings, tools } }];
   const later = servingSet(changed, services, { authorization: careful, authentication });
   assert.equal(later.mayFollow(ann, task), false);
-  const gone = changed.map((one) => ({ ...one, isAway: true as const }));
+  const gone = changed.map((one) => ({ ...one, isUnavailable: true as const }));
   assert.equal(
     servingSet(gone, services, { authorization: careful, authentication }).mayFollow(ann, task),
     false,
@@ -187,7 +187,7 @@ test("E1 E4 a call that goes on is stopped by a policy for good, by the rate lim
     served.stopped({
       method: "tools/call",
       params: { name },
-      port: callPort(client(user("ann", "reader"))),
+      handle: callPort(client(user("ann", "reader"))),
       signal: new AbortController().signal,
       served,
     });

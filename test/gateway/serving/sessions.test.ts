@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { clientStatus } from "../../../src/daemon/control/gateway-status.ts";
-import { ANONYMOUS, type ClientPort, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
-import type { SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
+import { ANONYMOUS, type ClientHandle, OWNER, type Principal } from "../../../src/gateway/client-handle.ts";
+import type { SessionPort } from "../../../src/gateway/frontend/session/front-contract.ts";
 import { errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import { type ListKind, type McpLogLevel, MODERN_VERSION } from "../../../src/gateway/protocol.ts";
@@ -205,8 +205,8 @@ const OK: Reply = { result: { content: [] } };
 function rig() {
   const clock = createManualClock();
   const clients = new ConnectedClients(clock, (text) => text.replaceAll("s3cret", "[redacted]"));
-  const answer = (by: ClientPort, reply: Reply, method = "tools/call"): void =>
-    clients.answered({ method, port: callPort(by) }, reply);
+  const answer = (by: ClientHandle, reply: Reply, method = "tools/call"): void =>
+    clients.answered({ method, handle: callPort(by) }, reply);
   const listed = () =>
     clients.list
       .map(clientStatus)
@@ -214,7 +214,7 @@ function rig() {
   return { clock, clients, answer, listed };
 }
 
-const named = (name: string, change: Partial<ClientPort> = {}): ClientPort => ({
+const named = (name: string, change: Partial<ClientHandle> = {}): ClientHandle => ({
   ...client(user("ann")),
   clientInfo: { name, version: "1" },
   ...change,
@@ -240,7 +240,7 @@ test("a session is there until it ends, with its calls and its last error, clean
 
 test("one of 2026-07-28 is there while it listens, and five minutes after each request, however many it makes", async () => {
   const { clients, clock, answer, listed } = rig();
-  const modern = (): ClientPort => named("modern", { protocolVersion: MODERN_VERSION });
+  const modern = (): ClientHandle => named("modern", { protocolVersion: MODERN_VERSION });
   for (let count = 0; count < 3; count++) answer(modern(), OK);
   assert.deepEqual(listed(), [["modern", 3, null]]);
   const stream = modern();
@@ -256,7 +256,7 @@ test("one of 2026-07-28 is there while it listens, and five minutes after each r
 
 test("clients of 2026-07-28 that borrow one port after the other keep their names, and its end closes no stream", async () => {
   const { clients, clock, answer, listed } = rig();
-  const modern = (name: string): ClientPort => named(name, { protocolVersion: MODERN_VERSION });
+  const modern = (name: string): ClientHandle => named(name, { protocolVersion: MODERN_VERSION });
   const port = { ...modern("one") };
   answer(port, OK);
   Object.assign(port, { clientInfo: { name: "two", version: "1" } });
@@ -281,7 +281,7 @@ test("clients that call themselves ever otherwise are bounded", () => {
 
 test("the way that it came is told", () => {
   const { clients, clock } = rig();
-  const came = (change: Partial<ClientPort>) => {
+  const came = (change: Partial<ClientHandle>) => {
     clients.opened(named("x", change));
     return clients.list.map(clientStatus).at(-1);
   };

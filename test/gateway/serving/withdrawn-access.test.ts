@@ -111,8 +111,8 @@ test("E1 a client of 2026-07-28 has its calls ended with its token, those that w
   const rig = await startRig(t, { defaultEffect: "allow", destructive: "ask", policies: [] });
   const elicits = modernMeta({ elicitation: { form: {} } });
   const named = { ...MODERN, "mcp-method": "tools/call", "mcp-name": "wait" };
-  const held = await post(rig.url, TOKENS.ANN_OLD, call(1, elicits), named);
-  assert.match(held.body, /input_required/);
+  const blocking = await post(rig.url, TOKENS.ANN_OLD, call(1, elicits), named);
+  assert.match(blocking.body, /input_required/);
   assert.equal(rig.gateway.view().inFlight, 1);
   await rig.reload(BEN);
   await eventually(() => rig.gateway.view().inFlight === 0);

@@ -449,8 +449,8 @@ test("E5 where no traces are sent, calls and their pool are as they came", async
   // A call of the gateway's own belongs to no trace.
   const { telemetry, services, pool } = measuring({ endpoint: receiver.endpoint });
   const signal = new AbortController().signal;
-  const port = { client: client(), id: 1, notify() {}, request: async () => null, congested: null };
-  await pool.call("a", { method: "ping", params: undefined, port, signal });
+  const handle = { client: client(), id: 1, notify() {}, request: async () => null, congested: null };
+  await pool.call("a", { method: "ping", params: undefined, handle, signal });
   assert.equal(services.calls[0]?.params, undefined);
   await telemetry[Symbol.asyncDispose]();
   assert.deepEqual(receiver.texts, []);

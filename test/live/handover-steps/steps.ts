@@ -114,7 +114,7 @@ async function handOverWithNewcomers(rig: GatewayRig): Promise<void> {
   })();
   try {
     // Whether it says so or dies of it: what counts is what comes after.
-    await daemon?.ask("handOver", null, AbortSignal.timeout(ONE_MS)).catch(() => null);
+    await daemon?.call("handOver", null, AbortSignal.timeout(ONE_MS)).catch(() => null);
     await eventually(async () => (await daemonsOf(rig.home.home)).length <= 1, ONE_MS).catch(() => null);
   } finally {
     going = false;

@@ -1,5 +1,5 @@
 // Every way in which what serves a mount of the loss table ends, brought about by SIGKILL and by cut cables.
-import type { TcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
+import type { SimulatedCable } from "../../../src/demo/stage/simulated-cable.ts";
 import type { Monitor } from "../../support/daemon.ts";
 import { carriersOf, killAll, rclonesOf } from "../../support/processes.ts";
 import type { LiveHome } from "../live-home.ts";
@@ -21,15 +21,15 @@ export const NEEDS_CARRIER: readonly End[] = ["carrier", "daemon, carrier and rc
 export const CARRIED_GOES_ON: readonly End[] = ["cut", "daemon", "cut while no daemon runs", "carrier"];
 
 export interface Cables {
-  readonly tb: TcpRelay;
-  readonly fallback: TcpRelay;
+  readonly tb: SimulatedCable;
+  readonly fallback: SimulatedCable;
 }
 
 /** `cables`: those in use. Gives the daemon that runs afterwards. */
 export async function bringAbout(
   end: End,
   home: LiveHome,
-  cables: readonly TcpRelay[],
+  cables: readonly SimulatedCable[],
   monitor: Monitor,
 ): Promise<Monitor> {
   const parts: readonly string[] = end.split(/, | and /);

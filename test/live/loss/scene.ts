@@ -10,7 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { ShareStatus } from "../../../src/api/contract/contract.ts";
 import { type PlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
-import { startTcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
+import { startSimulatedCable } from "../../../src/demo/stage/simulated-cable.ts";
 import { jsonObject } from "../../../src/runtime/text/json-object.ts";
 import { listCaches } from "../../../src/shares/drivers/rclone/caches.ts";
 import { type RcloneFiles, rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
@@ -76,7 +76,7 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
     before: () => ends.disposeAsync(),
   });
   const cable = async (host: string) =>
-    ends.use(await startTcpRelay({ host, targetHost: "127.0.0.1", targetPort: rig.serverPort }));
+    ends.use(await startSimulatedCable({ host, targetHost: "127.0.0.1", targetPort: rig.serverPort }));
   const shares: LossShare[] = [];
   for (const [index, name] of names.entries()) {
     const serverName = serverNames[index] ?? assert.fail();

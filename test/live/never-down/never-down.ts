@@ -279,7 +279,7 @@ class Story {
     const { after, spoil } = step;
     const { rig, viewers, bare } = this.#parts;
     const daemon = await rig.daemon();
-    const sync = await daemon.ask("sync", null, AbortSignal.timeout(ANSWERS_MS));
+    const sync = await daemon.call("sync", null, AbortSignal.timeout(ANSWERS_MS));
     const { last_error: mistake, generation } = sync;
     if (spoil !== null) return mistake === null ? "it was not refused" : "";
     if (mistake !== null) return `${mistake.kind}: ${mistake.reason}`;

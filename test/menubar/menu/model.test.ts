@@ -153,8 +153,8 @@ test("A7 force is offered for what was refused, and for nothing that was not", (
   const both = linesOf([pending()], { busy });
   assertHas(both, "  !! Switch to Thunderbolt by force …", "  !! Unmount by force …");
   assert.equal(both.filter((line) => line.includes("bash (4711)")).length, 1);
-  const held = linesOf([sampleShare({ active_interface: "fallback", held: "fallback" })]);
-  assertHas(held, "  Switch to Thunderbolt <do/switch/CORE/tb>");
+  const override = linesOf([sampleShare({ active_interface: "fallback", held: "fallback" })]);
+  assertHas(override, "  Switch to Thunderbolt <do/switch/CORE/tb>");
   const forced = (share: ShareStatus, to: string): readonly string[] => {
     const refused = { kind: "do", id: ["switch", "CORE", to], force: false } as const;
     const lines = linesOf([share], {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { text } from "node:stream/consumers";
 import { describe, type TestContext, test } from "node:test";
 import { createHostProber, type HostProberOptions } from "../../../src/network/probe/host-prober.ts";
-import { holdWitness } from "../../../src/network/probe/server-witness.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { openSentinel } from "../../../src/network/probe/sentinel-connection.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -20,7 +20,7 @@ import { answerNegotiate, startPeer, staySilent } from "../tcp-peer.ts";
 function createProber(more: Partial<HostProberOptions> = {}) {
   return createHostProber({
     clock: systemClock,
-    logger: silentLogger,
+    logger: noopLogger,
     resolve: async () => assert.fail("asked for a literal address"),
     ...more,
   });
@@ -350,7 +350,7 @@ async function start(t: TestContext) {
   const clock = createManualClock();
   const lines: Line[] = [];
   const world = { isThere: true, guid: "ab", gone: 0, onAsked: () => {} };
-  const witness = await holdWitness({
+  const witness = await openSentinel({
     clock,
     connect(onGone) {
       if (!world.isThere) return Promise.resolve(null);
@@ -432,14 +432,14 @@ describe("a witness of a server", () => {
     assert.equal(clock.pendingTimers, 0);
     await clock.advance(60_000);
     assert.deepEqual([open(), lines.length, world.gone], [[false], 1, 0]);
-    const none = await holdWitness({
+    const none = await openSentinel({
       clock,
       connect: () => Promise.resolve(null),
       onGone: () => assert.fail("there was none"),
     });
     assert.equal(none, null);
     const connection = { stillThere: async () => true, [Symbol.dispose]() {} };
-    const ended = await holdWitness({
+    const ended = await openSentinel({
       clock,
       async connect(onGone) {
         onGone();

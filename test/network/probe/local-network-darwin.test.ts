@@ -101,7 +101,7 @@ async function serverThat(t: TestContext, talk: (socket: Socket) => void): Promi
   return port;
 }
 
-const isHeldBack = async ({ probe }: Awaited<ReturnType<typeof setUp>>): Promise<ProbeResult> =>
+const isBackBack = async ({ probe }: Awaited<ReturnType<typeof setUp>>): Promise<ProbeResult> =>
   eventually(async () => {
     const result = await probe();
     return result.verdict === "gone" ? null : result;
@@ -113,7 +113,7 @@ test("A2 a host that nc speaks SMB with answers: the share is mounted, and the m
   const port = await startSmbServer(t);
   const scene = await setUp(t, CARRIES, port);
   assert.deepEqual(await scene.probe(), NO_ROUTE, "the first answer does not wait");
-  const told = await isHeldBack(scene);
+  const told = await isBackBack(scene);
   assert.deepEqual([told.verdict, told.reason, told.tcpAnswered], ["answers", "negotiated", true]);
   assert.match(told.serverGuid ?? "", /^[0-9a-f]{32}$/);
   assert.match(told.text, /Local Network.*Terminal/);
@@ -147,7 +147,7 @@ test("A2 once held back, a host that goes off and comes back is told at the next
   const port = await startSmbServer(t);
   const off = join(await temporaryFolder(t), "off");
   const scene = await setUp(t, `[ -e '${off}' ] && exit 1\n${CARRIES}`, port);
-  await isHeldBack(scene);
+  await isBackBack(scene);
   await writeFile(off, "");
   await scene.clock.advance(1);
   assert.deepEqual(await scene.probe(), NO_ROUTE);
@@ -160,7 +160,7 @@ test("A2 once held back, a host that goes off and comes back is told at the next
 test("A2 a server that takes the connection and speaks no SMB is silent, not gone", async (t) => {
   const port = await serverThat(t, (socket) => socket.write("SSH-2.0-x\r\n"));
   const scene = await setUp(t, CARRIES, port);
-  const told = await isHeldBack(scene);
+  const told = await isBackBack(scene);
   assert.deepEqual([told.verdict, told.reason, told.tcpAnswered], ["silent", "not_smb", true]);
 });
 
@@ -183,7 +183,7 @@ test("what failed for another reason, or behind a router, is not asked again", a
 test("a host on our link that we reach ourselves ends it; a change of the network does not", async (t) => {
   const scene = await setUp(t, "exit 0");
   const { probe, answers, prober, counts } = scene;
-  assert.equal((await isHeldBack(scene)).verdict, "silent");
+  assert.equal((await isBackBack(scene)).verdict, "silent");
   prober.networkChanged();
   assert.equal((await probe()).verdict, "silent");
   answers({ verdict: "answers", reason: "negotiated", interfaceName: null });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { createNameResolution } from "../../../src/network/probe/name-resolution.ts";
 import { createSemaphore, createSingleFlight } from "../../../src/network/probe/single-flight.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 
@@ -88,7 +88,7 @@ function setUp(answers: (host: string, call: number) => Promise<readonly string[
   const asked: string[] = [];
   const resolution = createNameResolution({
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     resolve(host) {
       asked.push(host);
       return answers(host, asked.length);

@@ -10,7 +10,7 @@ import { PassThrough } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import { childEnvironment, runCommand, startDetached } from "../../../src/runtime/process/child-process.ts";
 import { endProcess, isRunning, processIdentity } from "../../../src/runtime/process/process-identity.ts";
-import { settledWithin, systemClock } from "../../../src/runtime/time/clock.ts";
+import { settlesWithin, systemClock } from "../../../src/runtime/time/clock.ts";
 import { descriptorsOf } from "../../support/descriptors.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -385,7 +385,7 @@ describe("startDetached", () => {
     unregister();
     await writeFile(go, "");
     // The child does not keep our event loop alive; the limit's timer does.
-    assert.equal(await settledWithin(clock, 60_000, child.exited), true);
+    assert.equal(await settlesWithin(clock, 60_000, child.exited), true);
     const exit = await child.exited;
     assert.deepEqual([exit.code, exit.signal], [7, null]);
     await eventually(() => heard.length > 0);

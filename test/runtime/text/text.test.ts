@@ -2,33 +2,33 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, it, test } from "node:test";
 import { isRawNumber, parseExactly } from "../../../src/runtime/text/exact-json.ts";
+import { invisibleText, stripInvisible } from "../../../src/runtime/text/invisible-characters.ts";
 import { jsonObject } from "../../../src/runtime/text/json-object.ts";
 import {
   columns,
   durationText,
-  glued,
-  harmless,
+  nonBreaking,
   padded,
+  printable,
   shellWord,
   withoutByteOrderMark,
   wrapped,
 } from "../../../src/runtime/text/plain-text.ts";
 import { closestWord, editDistance } from "../../../src/runtime/text/suggest.ts";
-import { unseenText, withoutUnseen } from "../../../src/runtime/text/unseen-characters.ts";
 import { fc } from "../../support/properties.ts";
 
 test("what a terminal would obey, or be deceived by, is spelled out", () => {
-  assert.equal(harmless("a\x1b[2Jb"), "a\\x1b[2Jb");
-  assert.equal(harmless("a\r\x07\x7f\x9b"), "a\\x0d\\x07\\x7f\\x9b");
-  assert.equal(harmless("a\nb\tc"), "a b c");
-  assert.equal(harmless("exe\u202egpj"), "exe\\u{202e}gpj");
-  assert.equal(harmless("a\u200bb\ufeff\u2028\u2066"), "a\\u{200b}b\\u{feff}\\u{2028}\\u{2066}");
-  assert.equal(harmless("\ud800x"), "\\u{d800}x");
-  assert.equal(harmless("\u{e0041}"), "\\u{e0041}");
+  assert.equal(printable("a\x1b[2Jb"), "a\\x1b[2Jb");
+  assert.equal(printable("a\r\x07\x7f\x9b"), "a\\x0d\\x07\\x7f\\x9b");
+  assert.equal(printable("a\nb\tc"), "a b c");
+  assert.equal(printable("exe\u202egpj"), "exe\\u{202e}gpj");
+  assert.equal(printable("a\u200bb\ufeff\u2028\u2066"), "a\\u{200b}b\\u{feff}\\u{2028}\\u{2066}");
+  assert.equal(printable("\ud800x"), "\\u{d800}x");
+  assert.equal(printable("\u{e0041}"), "\\u{e0041}");
 });
 
 test("letters of any script, accents and pictures pass as they are", () => {
-  for (const text of ["Füße", "日本語", "ação", "e\u0301", "🎬", "a b"]) assert.equal(harmless(text), text);
+  for (const text of ["Füße", "日本語", "ação", "e\u0301", "🎬", "a b"]) assert.equal(printable(text), text);
 });
 
 test("columns counts what a terminal shows: wide signs twice, accents not", () => {
@@ -46,7 +46,7 @@ test("text is broken at spaces, and a long word stays whole", () => {
   assert.deepEqual(wrapped("  ", 8), []);
   // A path has all its spaces: another one may differ by these alone.
   assert.deepEqual(wrapped("in '/a  b/c\u00a0d'  now", 18), ["in '/a  b/c\u00a0d'", "now"]);
-  assert.deepEqual(wrapped(`for ${glued("42 s")}`, 6), ["for", "42 s"]);
+  assert.deepEqual(wrapped(`for ${nonBreaking("42 s")}`, 6), ["for", "42 s"]);
 });
 
 test("a share's name in a command to type is one word to a shell", () => {
@@ -150,15 +150,15 @@ const GOES: readonly (readonly [what: string, text: string, without: string, tol
 describe("unseen characters", () => {
   for (const [what, text] of Object.entries(STAYS)) {
     test(`E3 stays as it is: ${what}`, () => {
-      assert.equal(withoutUnseen(text), text);
-      assert.equal(unseenText(text), null);
+      assert.equal(stripInvisible(text), text);
+      assert.equal(invisibleText(text), null);
     });
   }
 
   for (const [what, text, without, told] of GOES) {
     test(`E3 is taken out and told: ${what}`, () => {
-      assert.equal(withoutUnseen(text), without);
-      assert.equal(unseenText(text), told);
+      assert.equal(stripInvisible(text), without);
+      assert.equal(invisibleText(text), told);
     });
   }
 
@@ -180,7 +180,7 @@ describe("unseen characters", () => {
     fc.assert(
       fc.property(fc.array(visible, { maxLength: 60 }), (parts) => {
         const text = parts.join("");
-        assert.equal(withoutUnseen(text), text);
+        assert.equal(stripInvisible(text), text);
       }),
     );
   });
@@ -190,11 +190,11 @@ describe("unseen characters", () => {
       text.replace(/[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/gu, "");
     fc.assert(
       fc.property(mixed, (text) => {
-        const left = withoutUnseen(text);
-        assert.equal(withoutUnseen(left), left);
-        assert.equal(unseenText(left), null);
+        const left = stripInvisible(text);
+        assert.equal(stripInvisible(left), left);
+        assert.equal(invisibleText(left), null);
         assert.equal(shapes(left), shapes(text));
-        assert.equal(left === text, unseenText(text) === null);
+        assert.equal(left === text, invisibleText(text) === null);
       }),
     );
   });
@@ -203,7 +203,7 @@ describe("unseen characters", () => {
     const latin = fc.array(fc.oneof(fc.constantFrom("a", "é", "Z", " ", "."), unseen), { maxLength: 30 });
     fc.assert(
       fc.property(latin, (parts) => {
-        const left = withoutUnseen(parts.join("")).replaceAll("\u00ad", "");
+        const left = stripInvisible(parts.join("")).replaceAll("\u00ad", "");
         assert.match(left, /^[aéZ .]*$/u);
       }),
     );

@@ -9,7 +9,7 @@ import {
   isoTime,
   localClock,
   localDay,
-  settledWithin,
+  settlesWithin,
   systemClock,
 } from "../../../src/runtime/time/clock.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -90,9 +90,9 @@ for (const [name, createClock] of Object.entries(clocks)) {
 
     it("says whether something settled within a limit", async () => {
       const { clock, pass } = createClock();
-      assert.equal(await settledWithin(clock, 1_000, Promise.resolve()), true);
-      await assert.rejects(settledWithin(clock, 1_000, Promise.reject(new Error("no"))), { message: "no" });
-      const late = settledWithin(clock, 10, new Promise(() => {}));
+      assert.equal(await settlesWithin(clock, 1_000, Promise.resolve()), true);
+      await assert.rejects(settlesWithin(clock, 1_000, Promise.reject(new Error("no"))), { message: "no" });
+      const late = settlesWithin(clock, 10, new Promise(() => {}));
       await pass(20);
       assert.equal(await late, false);
     });
@@ -127,9 +127,9 @@ test("a time is told in this machine's zone, each part with its zeros", () => {
 
 test("E4 what this process did not read while it was at work is not taken for silence", async () => {
   const answer = stat(import.meta.filename);
-  const isThere = settledWithin(systemClock, 50, answer);
+  const isThere = settlesWithin(systemClock, 50, answer);
   const untilMs = performance.now() + 700;
   while (performance.now() < untilMs);
   assert.equal(await isThere, true);
-  assert.equal(await settledWithin(systemClock, 5, new Promise(() => {})), false);
+  assert.equal(await settlesWithin(systemClock, 5, new Promise(() => {})), false);
 });

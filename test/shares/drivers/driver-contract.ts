@@ -112,8 +112,8 @@ export function describeDriver(
           const mount = await mounted(driver, share, route);
           assert.deepEqual([mount.path, mount.route, mount.sameShare], [share.mountPath, route, true]);
           assert.deepEqual([mount.processGone, mount.madeByDriver], [false, true]);
-          const look = await prober.look(mount.id, mount.path, 60_000);
-          assert.ok(look.state === "answered" && look.errno === null);
+          const check = await prober.checkMount(mount.id, mount.path, 60_000);
+          assert.ok(check.state === "answered" && check.errno === null);
           const theirs = await readFile(join(share.mountPath, "theirs"), "utf8");
           assert.equal(theirs, `from the server of ${shareName}`);
           await writeFile(join(share.mountPath, "ours"), shareName);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createDriverSuccession } from "../../../src/shares/drivers/driver-succession.ts";
 import { createLocalDriver } from "../../../src/shares/drivers/local/local.ts";
@@ -19,7 +19,7 @@ interface Scene {
   readonly mountPath: string;
 }
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
 async function scene(t: TestContext): Promise<Scene> {
   const folder = await temporaryFolder(t);

@@ -5,7 +5,7 @@ import { mkdir, open, readdir, readFile, rm, stat, symlink, writeFile } from "no
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
 import { ensureFolder } from "../../../src/runtime/files/durable-file.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import {
@@ -22,13 +22,13 @@ import {
   createRealMountPaths,
   indexMounts,
   isReadable,
-  leavingGvfsAlone,
   routeOfSource,
+  withoutGvfs,
 } from "../../../src/shares/drivers/smb-mounts.ts";
 import { createUnmount } from "../../../src/shares/drivers/unmount.ts";
 import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
 import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo.ts";
-import type { Look, Prober } from "../../../src/shares/prober/prober.ts";
+import type { MountCheck, Prober } from "../../../src/shares/prober/prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
@@ -41,7 +41,7 @@ async function startBench(t: TestContext) {
   const files = rcloneFiles(join(folder, "home"), "CORE");
   await ensureFolder(files.cache, 0o700);
   const place = { shareName: "CORE", files, mountPath: join(folder, "volumes", "CORE") };
-  const fresh = (): MountFolders => createMountFolders({ clock: systemClock, logger: silentLogger });
+  const fresh = (): MountFolders => createMountFolders({ clock: systemClock, logger: noopLogger });
   const ensure = async (folders: MountFolders): Promise<string> => {
     const outcome = await folders.ensure(place);
     if (outcome.ok) await outcome.bare.close();
@@ -258,7 +258,7 @@ describe("the folder below a mount", () => {
       JSON.stringify({ aside: [join(root, "a file now"), join(root, "gone")] }),
     );
     const clock = createManualClock();
-    const folders = createMountFolders({ clock, logger: silentLogger });
+    const folders = createMountFolders({ clock, logger: noopLogger });
     const place = { shareName: "CORE", files };
     assert.deepEqual(await folders.setAside(place), [join(root, "a file now")]);
     await rm(files.mountFolder);
@@ -493,7 +493,7 @@ describe("a failure of a driver", () => {
   });
 
   const proberWith = (state: "pending" | "never"): Prober => {
-    const prober = { look: () => new Promise<Look>(() => {}), lastLook: () => ({ state }) };
+    const prober = { checkMount: () => new Promise<MountCheck>(() => {}), lastCheck: () => ({ state }) };
     // Nothing else of it is asked.
     return prober as unknown as Prober;
   };
@@ -530,7 +530,7 @@ test("a mount of the desktop is let go of only by who is not cancelled, and stay
   const other = { ...theirs, id: "2", path: "/mnt", sameShare: false };
   // Only `find` of it is asked.
   const wrapped = { find: async () => [theirs, other] } as unknown as MountDriver;
-  const driver = leavingGvfsAlone(wrapped);
+  const driver = withoutGvfs(wrapped);
   const found = async () => pluck(await driver.find(shareSpec({}), 0), "id");
   const [mount = assert.fail()] = await driver.find(shareSpec({}), 0);
   const limits = { deadlineMs: 1, signal: AbortSignal.abort() };

@@ -93,7 +93,11 @@ const MEANWHILE: Readonly<Record<string, (daemon: SimDaemon) => unknown>> = {
     apply(LOCAL);
     const { signal } = new AbortController();
     const waitUntilMs = Number.POSITIVE_INFINITY;
-    const unmounted = engine.ask("CORE", { kind: "unmount", force: false, hold: true, waitUntilMs }, signal);
+    const unmounted = engine.ask(
+      "CORE",
+      { kind: "unmount", force: false, keepUnmounted: true, waitUntilMs },
+      signal,
+    );
     void unmounted.then(() => engine.ask("CORE", { kind: "mount", waitUntilMs }, signal));
   },
 };

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { type InterfaceSnapshot, snapshotOf } from "../../../src/network/interfaces.ts";
-import { createPlace } from "../../../src/network/place/place.ts";
+import { createNetworkLocation } from "../../../src/network/location/network-location.ts";
 import type { ShareTransition } from "../../../src/shares/policy/share-transitions.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { routeTo } from "../share-spec.ts";
@@ -34,7 +34,12 @@ async function start(onlyOn: readonly string[], from: keyof typeof PLACES = "bot
   let at: keyof typeof PLACES = from;
   const interfaces = (nowMs: number): InterfaceSnapshot => snapshotOf(PLACES[at], nowMs);
   const links = { gateways: async () => [], neighbours: async () => [] };
-  const place = createPlace({ clock, links, interfaces, ask: () => assert.fail("nothing is sent") });
+  const location = createNetworkLocation({
+    clock,
+    links,
+    interfaces,
+    ask: () => assert.fail("nothing is sent"),
+  });
   const said: string[] = [];
   const probed: string[] = [];
   const own = network.hostProber(clock);
@@ -48,16 +53,16 @@ async function start(onlyOn: readonly string[], from: keyof typeof PLACES = "bot
       return own.probe(target, limits);
     },
   };
-  const daemon = startSimDaemon(machine, clock, SPEC, "auto", { place, announce, hostProber }, { onlyOn });
+  const daemon = startSimDaemon(machine, clock, SPEC, "auto", { location, announce, hostProber }, { onlyOn });
   const go = async (to: keyof typeof PLACES): Promise<string | null> => {
     at = to;
     network.cut(FIRST, to === "second");
     network.cut(SECOND, to === "first");
-    place.networkChanged();
+    location.networkChanged();
     await clock.advance(5_000);
     probed.length = 0;
     await clock.advance(60_000);
-    return daemon.engine.view("CORE").seen?.away ?? null;
+    return daemon.engine.view("CORE").observed?.offNetwork ?? null;
   };
   await clock.advance(60_000);
   return {

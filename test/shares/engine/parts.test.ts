@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
-import { ServerTrust } from "../../../src/shares/engine/server-trust.ts";
+import { ServerIdentities } from "../../../src/shares/engine/server-identities.ts";
 import { createConditionLog, createDropLost } from "../../../src/shares/engine/share-engine.ts";
-import { createHurry, type Subject } from "../../../src/shares/engine/share-subject.ts";
-import type { StandingCondition } from "../../../src/shares/policy/decide.ts";
-import type { RouteSeen, TrustSeen } from "../../../src/shares/policy/share-seen.ts";
-import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
+import { type ConfiguredShare, createProbeTimeouts } from "../../../src/shares/engine/share-subject.ts";
+import type { ShareCondition } from "../../../src/shares/policy/decide.ts";
+import type { IdentityObservation, RouteObservation } from "../../../src/shares/policy/share-observation.ts";
+import type { VerificationResult } from "../../../src/shares/server-proof/server-verifier.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
@@ -17,14 +17,14 @@ import { type SimDaemon, startSimDaemon } from "./sim-daemon.ts";
 import { SimMachine } from "./sim-machine.ts";
 import { SimNetwork } from "./sim-network.ts";
 
-const missing: StandingCondition = {
+const missing: ShareCondition = {
   code: "variable_missing",
   severity: "error",
   title: "The password is not there: NAS_PASSWORD is not set",
   hint: "Set it.",
   since: 0,
 };
-const slow: StandingCondition = { ...missing, code: "route_slow", severity: "warning" };
+const slow: ShareCondition = { ...missing, code: "route_slow", severity: "warning" };
 
 test("What to mount: the log says at once what keeps a share from working, once, and when that is over", () => {
   const logger = createRecordingLogger();
@@ -75,7 +75,7 @@ function stage() {
         rounds.push(resolve);
       }),
   } as Partial<MountDriver> as MountDriver;
-  const subject = { spec: { name: "CORE" } as Subject["spec"], driver };
+  const subject = { spec: { name: "CORE" } as ConfiguredShare["spec"], driver };
   return { said, subject, drop: createDropLost(carriage), endRound: () => rounds.shift()?.() };
 }
 
@@ -191,14 +191,14 @@ const CALM = {
 } as const;
 
 test("A10 in calm no host is hurried, in doubt only the one in use", () => {
-  const hurry = createHurry();
+  const hurry = createProbeTimeouts();
   assert.deepEqual(hurry(CALM), {});
   assert.deepEqual(hurry({ ...CALM, inDoubt: true }), { tb: 300 });
   assert.deepEqual(hurry({ ...CALM, phase: null, route: null, inDoubt: true }), {});
 });
 
 test("A10 while programs wait both hosts are hurried, and those that are slow get a chance now and then", () => {
-  const hurry = createHurry();
+  const hurry = createProbeTimeouts();
   const looks = Array.from({ length: 8 }, () => hurry({ ...CALM, phase: "waiting" }));
   assert.deepEqual(pluck(looks, "tb"), [300, 300, 300, USUAL, 300, 300, 300, USUAL]);
   assert.ok(looks.every(({ tb, fallback }) => tb === fallback));
@@ -206,7 +206,7 @@ test("A10 while programs wait both hosts are hurried, and those that are slow ge
 });
 
 test("A10 a host that is slow keeps its time, as long as it answers", () => {
-  const hurry = createHurry();
+  const hurry = createProbeTimeouts();
   const waiting = { ...CALM, phase: "waiting" } as const;
   const tookMs = { tb: null, fallback: 500 };
   assert.deepEqual(hurry({ ...waiting, tookMs }), { tb: 300, fallback: USUAL });
@@ -216,28 +216,28 @@ test("A10 a host that is slow keeps its time, as long as it answers", () => {
 
 for (const first of [1500, null]) {
   test(`A10 a host that answers in 1.5 s is proved while programs wait; at first it took ${first} ms`, async () => {
-    const hurry = createHurry();
-    const verdict = Promise.withResolvers<ProofVerdict>();
+    const hurry = createProbeTimeouts();
+    const verdict = Promise.withResolvers<VerificationResult>();
     const proof = { compare: () => verdict.promise, recognise: () => verdict.promise };
-    const trust = new ServerTrust({ clock: createManualClock(), proof, outage: () => 1 }, () => {});
+    const trust = new ServerIdentities({ clock: createManualClock(), proof, outage: () => 1 }, () => {});
     const inUse = { route: "tb", server: "s1", outage: 1, goesOn: false } as const;
     let fallbackMs: number | null = first;
-    const look = (): TrustSeen => {
+    const look = (): IdentityObservation => {
       const tookMs = { tb: null, fallback: fallbackMs };
       const { fallback = 0 } = hurry({ ...CALM, phase: "waiting", tookMs });
       fallbackMs = fallback >= 1500 ? 1500 : null;
       const routes = { tb: seen(false), fallback: seen(fallbackMs !== null) };
-      return trust.note({ spec: SPEC, routes, wanted: true, inUse });
+      return trust.observe({ spec: SPEC, routes, wanted: true, inUse });
     };
     for (let looks = 1; looks <= 5; looks++) look();
-    assert.equal(look().asking, true);
+    assert.equal(look().isProving, true);
     verdict.resolve({ kind: "same", server: "s1" });
     await turn();
     assert.equal(look().proved.fallback, true, "what waits may be moved there");
   });
 }
 
-function seen(answers: boolean): RouteSeen {
+function seen(answers: boolean): RouteObservation {
   const place = { interfaceName: null, text: "", localAddress: null };
   const probe = answers
     ? ({ ...place, verdict: "answers", tcpAnswered: true, address: "10.0.0.1", serverGuid: "aa" } as const)

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ProbeResult } from "../../../src/network/probe/probe-result.ts";
-import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/state-store.ts";
 import type { TriggerReason } from "../../../src/reconcile/trigger.ts";
-import type { CarriedState } from "../../../src/shares/drivers/carriage.ts";
 import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
+import type { RelayedState } from "../../../src/shares/drivers/relay-contract.ts";
 import { type CycleTools, ShareCycle } from "../../../src/shares/engine/share-cycle.ts";
 import type { OpenFile } from "../../../src/shares/prober/prober.ts";
-import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
+import type { VerificationResult } from "../../../src/shares/server-proof/server-verifier.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { routeTo } from "../share-spec.ts";
@@ -21,12 +21,12 @@ const CARRIED = {
   ...{ endpoint: { address: TB_HOST, port: 445, localAddress: null }, outage: 1, outageAtMove: null },
   ...{ witness: null, epoch: 0, lastAnswerAtMs: null, unansweredSinceMs: null, routeLostAtMs: null },
   ...{ connections: 1, connectionsInAll: 1, bytesUp: 0, bytesDown: 0, longestWaitMs: 0, moves: 0 },
-} as Partial<CarriedState> as CarriedState;
+} as Partial<RelayedState> as RelayedState;
 const MOUNT: FoundMount = {
   ...{ id: "m1", path: SPEC.mountPath, source: `//${TB_HOST}/CORE`, sameShare: true, route: "tb" },
-  ...{ processGone: false, madeByDriver: true, carriedPort: null },
+  ...{ processGone: false, madeByDriver: true, relayPort: null },
 };
-const THROUGH = { ...MOUNT, carriedPort: CARRIED.port };
+const THROUGH = { ...MOUNT, relayPort: CARRIED.port };
 
 interface Start {
   readonly spec?: ShareSpec;
@@ -42,9 +42,9 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
     answering: new Set<RouteName>(["tb", "fallback"]),
     tookMs: { tb: 1, fallback: 1 },
     mounts: [] as FoundMount[],
-    carried: null as CarriedState | null,
-    look: { state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: null } as ReturnType<
-      CycleTools["prober"]["lastLook"]
+    carried: null as RelayedState | null,
+    check: { state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: null } as ReturnType<
+      CycleTools["prober"]["lastCheck"]
     >,
     holders: [] as OpenFile[],
     owner: null as string | null,
@@ -52,7 +52,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
     /** null: it lists, and the mount is there. */
     mountFails: "it does not list" as string | null,
     adopts: false,
-    proof: async (_signal: AbortSignal): Promise<ProofVerdict> => ({ kind: "unproved", text: "empty" }),
+    proof: async (_signal: AbortSignal): Promise<VerificationResult> => ({ kind: "unproved", text: "empty" }),
     during: (_what: string): void => {},
   };
   const say = (what: string): void => {
@@ -60,7 +60,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
     world.during(what);
   };
   const probes = new Map<string, number>();
-  const prove = (signal: AbortSignal): Promise<ProofVerdict> => {
+  const prove = (signal: AbortSignal): Promise<VerificationResult> => {
     say("prove");
     return world.proof(signal);
   };
@@ -80,15 +80,15 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
     },
     prober: {
       pids: [],
-      lastLook: () => world.look,
-      look: async () => world.look,
+      lastCheck: () => world.check,
+      checkMount: async () => world.check,
       forget: (id: string) => say(`forget ${id}`),
       async openFiles() {
         say("open files");
         return [{ ok: true, files: world.holders }];
       },
     },
-    carriage: {
+    relay: {
       of: () => world.carried,
       absentSinceMs: null,
       async ready() {},
@@ -100,8 +100,8 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
       close: async () => say("close"),
       onNotice: () => () => {},
     },
-    logons: {
-      look: () => world.logon,
+    logins: {
+      status: () => world.logon,
       idOf: ({ password }: ShareSpec) => `login of ${password}`,
       nameOf: () => "name",
       attempt: (_share: unknown, run: () => Promise<unknown>) => run(),
@@ -120,19 +120,19 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
       claim: async () => world.owner,
       release: async (path: string) => say(`release ${path}`),
     },
-    programs: { running: () => [], makeRoom: (_share: string, room: string) => say(`room ${room}`) },
-    memory: { remember: async () => null },
+    programs: { running: () => [], setAccess: (_share: string, room: string) => say(`room ${room}`) },
+    memory: { save: async () => null },
     forceStop: new AbortController().signal,
     sendWake: (address: string) => say(`wake ${address}`),
     announce: () => {},
   };
   const own = {
-    ...{ name: "rclone", cacheMs: 0, unavailable: async () => null, find: async () => world.mounts },
+    ...{ name: "rclone", cacheMs: 0, missingRequirement: async () => null, find: async () => world.mounts },
     ...{ unsent: async () => [], ownProcesses: async () => [], openFilesPath: () => SPEC.mountPath },
     async mount(_share: unknown, route: RouteName) {
       say(`mount ${route}`);
       if (world.mountFails !== null) return { ok: false, reason: "other", text: world.mountFails };
-      const mount = { ...MOUNT, route, id: `m${done.length}`, carriedPort: world.carried?.port ?? null };
+      const mount = { ...MOUNT, route, id: `m${done.length}`, relayPort: world.carried?.port ?? null };
       world.mounts = [mount];
       return { ok: true, mount, adopted: world.adopts };
     },
@@ -167,7 +167,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
     async run(reason: TriggerReason = "tick") {
       await cycle.run([{ reason, atMs: clock.monotonicMs(), details: [] }], stopping.signal);
       await settle();
-      return cycle.view().seen ?? assert.fail("nothing was seen");
+      return cycle.view().observed ?? assert.fail("nothing was seen");
     },
     edit: (change: Partial<ShareSpec>) => cycle.reconfigure({ ...subject, spec: { ...spec, ...change } }),
   };
@@ -177,7 +177,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
 const startProving = () =>
   start({
     policy: { carry: "auto" },
-    driver: { carries: {}, unavailable: async () => ({ text: "no FUSE", hint: "install it" }) },
+    driver: { relaying: {}, missingRequirement: async () => ({ text: "no FUSE", hint: "install it" }) },
   });
 
 for (const [reason, again] of [
@@ -203,14 +203,17 @@ for (const [reason, again] of [
 }
 
 test("A14 a person who asks for a share allows one try of its login, however many cycles wait; an unmount allows none", async () => {
-  const { clock, cycle, world, run, counted } = start({ policy: { carry: "auto" }, driver: { carries: {} } });
+  const { clock, cycle, world, run, counted } = start({
+    policy: { carry: "auto" },
+    driver: { relaying: {} },
+  });
   world.proof = () => new Promise(() => {});
   const waitUntilMs = clock.monotonicMs() + 60_000;
   void cycle.ask({ kind: "mount", waitUntilMs });
   for (let cycles = 0; cycles < 3; cycles++) await run("user");
   assert.ok(cycle.isAsked);
   assert.equal(counted("login asked for"), 1);
-  const unmount = { kind: "unmount", force: false, hold: true, waitUntilMs } as const;
+  const unmount = { kind: "unmount", force: false, keepUnmounted: true, waitUntilMs } as const;
   void cycle.ask(unmount);
   await run("user");
   assert.equal(counted("login asked for"), 1);
@@ -300,7 +303,7 @@ test("A13 a carrier that counts no outages makes a doubt end what is proved; one
     const { world, cycle, run, counted } = startProving();
     world.proof = async () => ({ kind: "same", server: "s1" });
     await run();
-    world.carried = { ...CARRIED, outage } as CarriedState;
+    world.carried = { ...CARRIED, outage } as RelayedState;
     cycle.doubt();
     await run();
     assert.equal(counted("prove"), proofs);
@@ -309,7 +312,7 @@ test("A13 a carrier that counts no outages makes a doubt end what is proved; one
 
 test("A14 the end of a share aborts its proof, and waits until the proof's files are gone", async () => {
   const { world, cycle, run } = startProving();
-  const removed = Promise.withResolvers<ProofVerdict>();
+  const removed = Promise.withResolvers<VerificationResult>();
   let signal: AbortSignal | null = null;
   world.proof = (given) => {
     signal = given;
@@ -354,7 +357,7 @@ test("What to mount: a daemon that stops begins no mount, but makes the one in p
   assert.ok(done.indexOf("mount tb") > done.indexOf("unmount"), done.join());
 });
 
-const refused = (text: string) => ({ ...CARRIED, refusedLogon: { text, atMs: 0 } }) as CarriedState;
+const refused = (text: string) => ({ ...CARRIED, refusedLogon: { text, atMs: 0 } }) as RelayedState;
 
 test("A14 a login that is refused in use is the one that mounted, whatever is configured since", async () => {
   const { world, run, edit, done } = start({ spec: { ...SPEC, password: "first" } });
@@ -362,9 +365,9 @@ test("A14 a login that is refused in use is the one that mounted, whatever is co
   world.mountFails = null;
   await run();
   world.carried = refused("expired");
-  assert.equal((await run()).logon?.shut, "same");
+  assert.equal((await run()).login?.refusedAs, "same");
   edit({ password: "second" });
-  assert.equal((await run()).logon?.shut, "other");
+  assert.equal((await run()).login?.refusedAs, "other");
   assert.deepEqual(
     [...new Set(done.filter((one) => one.endsWith(": expired")))],
     ["login of first: expired"],
@@ -378,20 +381,20 @@ test("A14 of a mount that was there, a refused login is the configured one until
   world.adopts = true;
   await run();
   world.carried = refused("expired");
-  assert.equal((await run()).logon?.shut, "same");
+  assert.equal((await run()).login?.refusedAs, "same");
   edit({ password: "second" });
-  assert.equal((await run()).logon?.shut, "other");
+  assert.equal((await run()).login?.refusedAs, "other");
   world.mounts = [];
   world.carried = CARRIED;
   await run("user");
   world.carried = refused("expired");
-  assert.equal((await run()).logon?.shut, "same", "another mount that was there");
+  assert.equal((await run()).login?.refusedAs, "same", "another mount that was there");
   assert.ok(done.includes("null: expired"));
   world.logon.accepted = true;
   world.holders = [HOLDER];
   await run();
   assert.ok(done.includes("reopen"));
-  assert.equal((await run()).logon?.shut, "other");
+  assert.equal((await run()).login?.refusedAs, "other");
 });
 
 test("A14 a password that was missing is no other than the one that a mount was made with", async () => {
@@ -404,12 +407,12 @@ test("A14 a password that was missing is no other than the one that a mount was 
     world.carried = refused("expired");
     await run();
     edit({ password: "found", missingVariable: null });
-    assert.equal((await run()).logon?.shut, shut);
+    assert.equal((await run()).login?.refusedAs, shut);
   }
 });
 
 test("A14 a server that is proved again says nothing about the login", async () => {
-  const { world, run, done } = start({ policy: { carry: "auto" }, driver: { carries: {} } });
+  const { world, run, done } = start({ policy: { carry: "auto" }, driver: { relaying: {} } });
   world.mounts = [THROUGH];
   world.proof = async () => ({ kind: "same", server: "first" });
   world.carried = { ...CARRIED, phase: "unconfirmed" };
@@ -417,14 +420,14 @@ test("A14 a server that is proved again says nothing about the login", async () 
   await run();
   assert.ok(done.includes("confirm"), done.join());
   world.carried = refused("expired");
-  assert.equal((await run()).logon?.shut, "same");
+  assert.equal((await run()).login?.refusedAs, "same");
 });
 
 test("A14 a folder has no login", async () => {
   const { run } = start({
     spec: { ...SPEC, driver: "local", routes: { tb: routeTo(null), fallback: routeTo(null) } },
   });
-  assert.equal((await run()).logon, null);
+  assert.equal((await run()).login, null);
 });
 
 const OUT = { ...CARRIED, phase: "waiting", routeLostAtMs: -60_000 } as const;
@@ -467,8 +470,8 @@ for (const [what, driver, before, after, look, expected] of [
 ] as readonly (readonly [
   string,
   ShareSpec["driver"],
-  CarriedState,
-  Partial<CarriedState>,
+  RelayedState,
+  Partial<RelayedState>,
   object | null,
   boolean,
 ])[]) {
@@ -476,7 +479,7 @@ for (const [what, driver, before, after, look, expected] of [
     const { world, run } = start({ spec: { ...SPEC, driver } });
     world.answering.clear();
     world.mounts = [THROUGH];
-    world.look = { ...LOOKED_LONG_AGO, ...look } as typeof world.look;
+    world.check = { ...LOOKED_LONG_AGO, ...look } as typeof world.check;
     world.carried = before;
     assert.equal((await run()).wanted, false);
     world.carried = { ...before, ...after };
@@ -565,7 +568,7 @@ for (const mount of [MOUNT, THROUGH]) {
     const { world, cycle, run, done } = start();
     world.mounts = [mount];
     if (mount === THROUGH) world.carried = CARRIED;
-    void cycle.ask({ kind: "unmount", force: false, hold: true, waitUntilMs: 0 });
+    void cycle.ask({ kind: "unmount", force: false, keepUnmounted: true, waitUntilMs: 0 });
     await run("user");
     const expected = ["unmount", "forget m1", ...(mount === THROUGH ? ["close"] : [])];
     assert.deepEqual(

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
-import type { CarriageNotice } from "../../../src/shares/drivers/carriage.ts";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/state-store.ts";
 import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
+import type { RelayClientNotice } from "../../../src/shares/drivers/relay-contract.ts";
 import type { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import type { ShareRequest } from "../../../src/shares/policy/share-request.ts";
-import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
+import type { VerificationResult } from "../../../src/shares/server-proof/server-verifier.ts";
 import { UNASKED_DRIVER } from "../../daemon/shares.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -30,7 +30,7 @@ function start(more: Parameters<typeof startSimDaemon>[4] = {}) {
   const daemon = startSimDaemon(machine, clock, LOCAL, "off", more);
   const { engine } = daemon;
   const signal = new AbortController().signal;
-  const unmount = { kind: "unmount", force: false, hold: true, waitUntilMs: 0 } as const;
+  const unmount = { kind: "unmount", force: false, keepUnmounted: true, waitUntilMs: 0 } as const;
   const ask = (request: ShareRequest = unmount, stop = signal) => engine.ask("CORE", request, stop);
   return { clock, machine, daemon, engine, ask };
 }
@@ -54,11 +54,11 @@ type Memory = ConstructorParameters<typeof ShareEngine>[0]["memory"];
 
 function memoryThat(parts: Partial<Memory>): Memory {
   return {
-    recollection: { shares: new Map(), observedAt: null, setAside: null },
-    remember: async () => null,
+    restored: { shares: new Map(), observedAt: null, setAside: null },
+    save: async () => null,
     forget: async () => null,
     flush: async () => null,
-    unsavedBecause: null,
+    saveError: null,
     async [Symbol.asyncDispose]() {},
     ...parts,
   } as Memory;
@@ -67,7 +67,7 @@ function memoryThat(parts: Partial<Memory>): Memory {
 test("a change is announced, and a person answered, once it is durable", async () => {
   const written = Promise.withResolvers<null>();
   const told: string[] = [];
-  const memory = memoryThat({ remember: () => written.promise });
+  const memory = memoryThat({ save: () => written.promise });
   const { clock, machine, ask } = start({ memory, announce: ({ name }) => void told.push(name) });
   await clock.advance(5_000);
   assert.ok(machine.link !== null, "steps do not wait for the disk");
@@ -139,13 +139,13 @@ test("A13 a path that another home has is left alone; a path is let go of once i
 
 test("A6 a share that is removed is forgotten, and starts without history when it is added again; the end forgets none", async () => {
   const forgotten: string[] = [];
-  const held = { ...EMPTY_SHARE_MEMORY, held: "unmounted" as const };
-  const recollection = { shares: new Map([["CORE", held]]), observedAt: null, setAside: null };
+  const override = { ...EMPTY_SHARE_MEMORY, override: "unmounted" as const };
+  const restored = { shares: new Map([["CORE", override]]), observedAt: null, setAside: null };
   const forget = async (share: string): Promise<null> => {
     forgotten.push(share);
     return null;
   };
-  const memory = memoryThat({ recollection, forget });
+  const memory = memoryThat({ restored, forget });
   const { clock, machine, daemon, engine } = start({ memory });
   await clock.advance(5_000);
   assert.equal(machine.link, null, "it is held unmounted");
@@ -205,7 +205,7 @@ test("the end of a mount's process starts a cycle of its share alone, as long as
 
 test("A10 what the carrier says of a share starts a cycle of it, or makes its driver drop dead connections, until the end", async () => {
   const logger = createRecordingLogger();
-  let tell: (share: string, notice: CarriageNotice) => void = () => {};
+  let tell: (share: string, notice: RelayClientNotice) => void = () => {};
   let isHeard = true;
   const carriage = {
     ...{ of: () => null, absentSinceMs: null, async ready() {}, async recount() {}, async usedUp() {} },
@@ -216,7 +216,7 @@ test("A10 what the carrier says of a share starts a cycle of it, or makes its dr
       };
     },
   };
-  const { clock, machine, engine } = start({ logger, carriage: carriage as never });
+  const { clock, machine, engine } = start({ logger, relay: carriage as never });
   const dropped: string[] = [];
   const driver = { ...machine.localDriver(), dropLost: async () => void dropped.push("CORE") };
   engine.apply([{ spec: LOCAL, policy: POLICY, driver }]);
@@ -301,18 +301,18 @@ test("a program that waits for a share starts a cycle of it, which knows of the 
   const logger = createRecordingLogger();
   const { clock, engine } = start({ logger });
   await clock.advance(5_000);
-  assert.equal(engine.view("CORE").seen?.wanted, false);
+  assert.equal(engine.view("CORE").observed?.wanted, false);
   const before = logger.lines.length;
   engine.want("CORE");
   engine.want("OTHER");
   await settle();
-  assert.equal(engine.view("CORE").seen?.wanted, true);
+  assert.equal(engine.view("CORE").observed?.wanted, true);
   const cycles = logger.lines.slice(before).filter(({ message }) => message === "cycle");
   assert.deepEqual(pluck(cycles, "fields"), [{ share: "CORE", trigger: ["data"] }]);
 });
 
 test("a share that is not configured is not known, whatever is asked of it", async () => {
-  const { engine } = start({ carriage: undefined as never });
+  const { engine } = start({ relay: undefined as never });
   const { signal } = new AbortController();
   const isUnknown = { code: "share_unknown", message: /OTHER/ };
   assert.throws(() => engine.view("OTHER"), isUnknown);
@@ -334,7 +334,7 @@ test("a driver of the other kind is asked once for what it may have left", async
 
 test("the end waits for proofs, whose programs it ends, but not for long", async () => {
   for (const isQuick of [true, false]) {
-    const ended = Promise.withResolvers<ProofVerdict>();
+    const ended = Promise.withResolvers<VerificationResult>();
     let signal: AbortSignal | undefined;
     const prove = (...given: readonly unknown[]) => {
       signal = given.find((one) => one instanceof AbortSignal);
@@ -381,7 +381,7 @@ test("A9 what keeps a share from working is logged again when the share is added
 function startHanging() {
   const pending = { state: "pending", startedAtMs: 1_000 } as const;
   const prober = {
-    ...{ pids: [], lastLook: () => pending, look: async () => pending, forget() {} },
+    ...{ pids: [], lastCheck: () => pending, checkMount: async () => pending, forget() {} },
     ...{ folderExists: async () => true, openFiles: async () => [] },
   };
   const logger = createRecordingLogger();

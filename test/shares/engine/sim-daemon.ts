@@ -1,10 +1,10 @@
 // The share engine of a daemon in simulated time, with all its own parts but those that touch the system.
-import { createCarriage } from "../../../src/daemon/compose/carriage.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createRelayAdapter } from "../../../src/daemon/compose/relay-adapter.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
-import { createLogons } from "../../../src/shares/logons/logons.ts";
-import { createServerProof } from "../../../src/shares/server-proof/server-proof.ts";
+import { createLogins } from "../../../src/shares/logins/logins.ts";
+import { createServerVerifier } from "../../../src/shares/server-proof/server-verifier.ts";
 import type { SharePolicy, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { POLICY } from "../world.ts";
 import type { SimMachine } from "./sim-machine.ts";
@@ -51,7 +51,7 @@ export function startSimDaemon(
     ...system,
     setTimer: (ms: number, callback: () => void) => system.setTimer(ms, () => lives && callback()),
   });
-  const logons = createLogons(clock);
+  const logins = createLogins(clock);
   const stored = async () => null;
   const prober = heardBy(isAlive, machine.prober(clock));
   const driver = heardBy(isAlive, machine.driver(clock, prober));
@@ -59,27 +59,27 @@ export function startSimDaemon(
   const hostProber = heardBy(isAlive, machine.network.hostProber(clock));
   const engine = new ShareEngine({
     clock,
-    logger: silentLogger,
-    logons,
+    logger: noopLogger,
+    logins,
     memory: {
-      recollection: {
+      restored: {
         shares: new Map([["CORE", saved.memory]]),
         ...{ observedAt: saved.atMs, setAside: null },
       },
-      remember(_share, memory) {
+      save(_share, memory) {
         saved.memory = memory;
         saved.atMs = system.wallMs();
         return stored();
       },
-      ...{ forget: stored, flush: stored, unsavedBecause: null },
+      ...{ forget: stored, flush: stored, saveError: null },
       async [Symbol.asyncDispose]() {},
     },
     hostProber,
     prober,
-    carriage: createCarriage(silentLogger, heardBy(isAlive, machine.carrier())),
-    serverProof: createServerProof({
-      ...{ clock, logger: silentLogger, stateFolder: "/nowhere", logons, hostProber },
-      reader: heardBy(isAlive, machine.network.rootReader(clock, logons)),
+    relay: createRelayAdapter(noopLogger, heardBy(isAlive, machine.carrier())),
+    serverProof: createServerVerifier({
+      ...{ clock, logger: noopLogger, stateFolder: "/nowhere", logons: logins, hostProber },
+      reader: heardBy(isAlive, machine.network.rootReader(clock, logins)),
       known: heardBy(isAlive, machine.knownServers()),
     }),
     forceStop: new AbortController().signal,

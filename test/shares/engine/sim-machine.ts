@@ -1,26 +1,26 @@
 // A machine in simulated time: a carrier and rclones that outlive the daemon, their write caches, and who is behind them.
 import assert from "node:assert/strict";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/state-store.ts";
+import { createCutOffSessions } from "../../../src/relay/connections/cut-off-sessions.ts";
+import { LoginGate } from "../../../src/relay/connections/login-gate.ts";
+import { createMoves } from "../../../src/relay/connections/moves.ts";
+import { RouteState } from "../../../src/relay/connections/route-state.ts";
+import type { ShareContext, ShareSettings } from "../../../src/relay/connections/share-settings.ts";
+import { createStandbyRoute } from "../../../src/relay/connections/standby-route.ts";
 import type {
-  CarriedRoute,
-  CarriedShare,
-  Carrier,
-  CarrierNotice,
   OpenRequest,
-} from "../../../src/carrier/carrier.ts";
-import { createMoves } from "../../../src/carrier/connections/carried-moves.ts";
-import { createCutOffSessions } from "../../../src/carrier/connections/cut-off-sessions.ts";
-import { LogonGate } from "../../../src/carrier/connections/logon-gate.ts";
-import { RouteState } from "../../../src/carrier/connections/route-state.ts";
-import type { ShareContext, ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
-import { createStandbyRoute } from "../../../src/carrier/connections/standby-route.ts";
-import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/memory.ts";
+  RelayControl,
+  RelayedShare,
+  RelayNotice,
+  RelayRoute,
+} from "../../../src/relay/relay.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
 import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import { FIRST_SERVER } from "../../../src/shares/drivers/share-files.ts";
-import type { Look, Prober } from "../../../src/shares/prober/prober.ts";
-import type { KnownServer, KnownServers } from "../../../src/shares/server-proof/server-witness.ts";
+import type { MountCheck, Prober } from "../../../src/shares/prober/prober.ts";
+import type { KnownServer, KnownServers } from "../../../src/shares/server-proof/known-servers.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../../src/shares/share-spec.ts";
 import { sourceOf } from "../../../src/shares/smb-source.ts";
 import { UNASKED_DRIVER } from "../../daemon/shares.ts";
@@ -70,14 +70,14 @@ class SimCarried {
   #connection: SimConnection | null = null;
   readonly #clock: Clock;
   readonly #network: SimNetwork;
-  readonly #notice: (what: CarrierNotice["what"]) => void;
+  readonly #notice: (what: RelayNotice["what"]) => void;
 
   constructor(
     clock: Clock,
     network: SimNetwork,
     { wantedPort: _, unproved = false, ...request }: OpenRequest,
     port: number,
-    notice: (what: CarrierNotice["what"]) => void,
+    notice: (what: RelayNotice["what"]) => void,
   ) {
     this.#clock = clock;
     this.#network = network;
@@ -98,10 +98,10 @@ class SimCarried {
       settingsChanged() {},
     };
     const context: ShareContext = {
-      ...{ clock, logger: silentLogger, prove: network.prove, uid: 1000, events },
+      ...{ clock, logger: noopLogger, prove: network.prove, uid: 1000, events },
       settings: this.settings,
       owners: { ownerOf: async () => 1000 },
-      logons: new LogonGate(clock),
+      logons: new LoginGate(clock),
       ...{ connections: new Set(), closed: false },
       cutOff: createCutOffSessions(clock),
     };
@@ -135,7 +135,7 @@ class SimCarried {
     this.standby.keep(endpoints[inUse === "tb" ? "fallback" : "tb"]);
   }
 
-  state(): CarriedShare {
+  state(): RelayedShare {
     const { share, kind, port, route, mount, server = null, epoch, endpoints } = this.settings;
     const { phase, routeLostAtMs, outage } = this.route;
     const { lastAnswerAtMs, unansweredSinceMs, outageAtMove, refusedLogon } = this;
@@ -143,7 +143,7 @@ class SimCarried {
       ...{ share, kind, port, route, phase, mount, server, routeLostAtMs, outage, epoch, outageAtMove },
       ...{ lastAnswerAtMs, unansweredSinceMs, refusedLogon, encrypted: false },
       ...{ connections: 1, connectionsInAll: 1, bytesUp: 0, bytesDown: 0, longestWaitMs: 0 },
-      witness: this.standby.held?.id ?? null,
+      witness: this.standby.current?.id ?? null,
       endpoint: endpoints[route] ?? { address: "", port: 0, localAddress: null },
       moves: this.moves.moves,
     };
@@ -194,7 +194,7 @@ class SimCarried {
     const connection = this.#network.connect(target.address, () => {
       this.#connection = null;
       this.unansweredSinceMs = null;
-      this.route.doubted();
+      this.route.markUnverified();
     });
     if (connection === "silent") {
       this.#connectsSinceMs ??= this.#clock.monotonicMs();
@@ -248,7 +248,7 @@ export class SimMachine {
   readonly #servers: readonly SimServer[];
   readonly #clock: Clock;
   readonly #carried = new Map<string, SimCarried>();
-  readonly #listeners = new Set<(notice: CarrierNotice) => void>();
+  readonly #listeners = new Set<(notice: RelayNotice) => void>();
   readonly #exits = new Set<(share: string) => void>();
   #mounts: SimMount[] = [];
   #count = 0;
@@ -366,11 +366,14 @@ export class SimMachine {
     this.#mounts = this.#mounts.filter((one) => one !== mount);
   }
 
-  #find(share: ShareSpec, { id, route, isRunning, port, pinned, cache, share: made }: SimMount): FoundMount {
-    const source = sourceOf(made.routes[pinned ? route : "tb"], made.shareName);
+  #find(
+    share: ShareSpec,
+    { id, route, isRunning, port, pinned: guarded, cache, share: made }: SimMount,
+  ): FoundMount {
+    const source = sourceOf(made.routes[guarded ? route : "tb"], made.shareName);
     const now = ROUTE_NAMES.find((name) => sourceOf(share.routes[name], share.shareName) === source);
     return {
-      ...{ id, source, pinned, server: cache, path: made.mountPath, carriedPort: port },
+      ...{ id, source, guarded, server: cache, path: made.mountPath, relayPort: port },
       ...{ sameShare: true, route: now ?? null, processGone: !isRunning, madeByDriver: true },
     };
   }
@@ -388,9 +391,9 @@ export class SimMachine {
     const inUse = (): string | null => this.#mounts.find(({ isRunning }) => isRunning)?.cache ?? null;
     return {
       ...UNASKED_DRIVER,
-      unavailable: async () => null,
+      missingRequirement: async () => null,
       find: async (share) => listed().map((mount) => this.#find(share, mount)),
-      carries: {},
+      relaying: {},
       keepsUnsent: true,
       mount: async (share, route, { deadlineMs, signal }, through, server = FIRST_SERVER) => {
         if (!through) return { ok: false, reason: "other", text: "nothing carries it" };
@@ -399,7 +402,7 @@ export class SimMachine {
         if (there !== undefined) return { ok: true, mount: this.#find(share, there), adopted: true };
         for (const left of this.#mounts) this.#remove(left);
         const mount: SimMount = {
-          ...{ id: `m${++this.#count}`, share, route, port: through.port, pinned: through.pinned === true },
+          ...{ id: `m${++this.#count}`, share, route, port: through.port, pinned: through.guarded === true },
           ...{ cache: server, isListed: false, isRunning: true, home: null, waiting: new Set() },
         };
         this.#mounts.push(mount);
@@ -417,7 +420,7 @@ export class SimMachine {
         const errno = await Promise.race([answered, late]);
         if (errno === null && mount.isRunning) {
           mount.isListed = true;
-          await prober.look(mount.id, share.mountPath, deadlineMs);
+          await prober.checkMount(mount.id, share.mountPath, deadlineMs);
           return { ok: true, mount: this.#find(share, mount), adopted: false };
         }
         this.#remove(mount);
@@ -436,7 +439,7 @@ export class SimMachine {
         const ids = used === null ? [...this.caches.keys()] : [used];
         return ids.flatMap((id) => waiting(id).files.map(({ path }) => path));
       },
-      waiting: async (_share, withInUse = false) => {
+      unsentForOthers: async (_share, withInUse = false) => {
         const used = inUse();
         return [...this.caches.keys()]
           .filter((id) => withInUse || id !== used)
@@ -462,7 +465,7 @@ export class SimMachine {
     return {
       ...UNASKED_DRIVER,
       ...{ name: "local", cacheMs: 0 },
-      unavailable: async () => null,
+      missingRequirement: async () => null,
       find: async (share) => found(share),
       mount: async (share, route) => {
         const { mountPath, routes } = share;
@@ -483,42 +486,43 @@ export class SimMachine {
   }
 
   prober(clock: Clock): Prober {
-    const looks = new Map<string, Look>();
-    const asked: Pick<Prober, "look" | "lastLook" | "forget" | "openFiles" | "folderExists" | "pids"> = {
-      pids: [],
-      folderExists: async () => true,
-      lastLook: (id) => looks.get(id) ?? { state: "never" },
-      forget: (id) => void looks.delete(id),
-      look: async (id, _path, waitMs) => {
-        const mount = this.#mounts.find((one) => one.id === id);
-        const before = looks.get(id);
-        const isThere = mount !== undefined || this.link?.id === id;
-        if (!isThere || before?.state === "pending") return before ?? { state: "never" };
-        const startedAtMs = clock.monotonicMs();
-        const answered = (errno: string | null): void =>
-          void looks.set(id, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
-        looks.set(id, { state: "pending", startedAtMs });
-        if (mount === undefined) answered(null);
-        else if (mount.isRunning) {
-          const told = new Promise<void>((resolve) =>
-            mount.waiting.add((errno) => {
-              answered(errno);
-              resolve();
-            }),
-          );
-          this.#work(mount);
-          await Promise.race([told, clock.sleep(waitMs)]);
-        } else answered("ENOTCONN");
-        return looks.get(id) ?? { state: "never" };
-      },
-      openFiles: async (paths) => {
-        const file = { pid: 1, command: "vi", path: "/volumes/CORE/x", how: "fd" } as const;
-        return paths.map(() => ({
-          ok: true,
-          files: Array.from({ length: this.holders }, () => file),
-        }));
-      },
-    };
+    const looks = new Map<string, MountCheck>();
+    const asked: Pick<Prober, "checkMount" | "lastCheck" | "forget" | "openFiles" | "folderExists" | "pids"> =
+      {
+        pids: [],
+        folderExists: async () => true,
+        lastCheck: (id) => looks.get(id) ?? { state: "never" },
+        forget: (id) => void looks.delete(id),
+        checkMount: async (id, _path, waitMs) => {
+          const mount = this.#mounts.find((one) => one.id === id);
+          const before = looks.get(id);
+          const isThere = mount !== undefined || this.link?.id === id;
+          if (!isThere || before?.state === "pending") return before ?? { state: "never" };
+          const startedAtMs = clock.monotonicMs();
+          const answered = (errno: string | null): void =>
+            void looks.set(id, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
+          looks.set(id, { state: "pending", startedAtMs });
+          if (mount === undefined) answered(null);
+          else if (mount.isRunning) {
+            const told = new Promise<void>((resolve) =>
+              mount.waiting.add((errno) => {
+                answered(errno);
+                resolve();
+              }),
+            );
+            this.#work(mount);
+            await Promise.race([told, clock.sleep(waitMs)]);
+          } else answered("ENOTCONN");
+          return looks.get(id) ?? { state: "never" };
+        },
+        openFiles: async (paths) => {
+          const file = { pid: 1, command: "vi", path: "/volumes/CORE/x", how: "fd" } as const;
+          return paths.map(() => ({
+            ok: true,
+            files: Array.from({ length: this.holders }, () => file),
+          }));
+        },
+      };
     // The engine asks the prober for nothing else.
     return asked as Prober;
   }
@@ -537,14 +541,14 @@ export class SimMachine {
   }
 
   /** The carrier, as a daemon asks it. */
-  carrier(): Carrier {
+  carrier(): RelayControl {
     const carried = this.#carried;
     const one = (share: string): SimCarried => {
       const known = carried.get(share);
       if (known === undefined) throw new MountaineerError("share_unknown", `${share} is not carried`);
       return known;
     };
-    const states = (): ReadonlyMap<string, CarriedShare> =>
+    const states = (): ReadonlyMap<string, RelayedShare> =>
       new Map([...carried].map(([share, each]) => [share, each.state()]));
     const close = async (share: string): Promise<void> => {
       carried.get(share)?.close();
@@ -572,7 +576,7 @@ export class SimMachine {
       },
       configure: async (share, { endpoints, patienceMs }) => {
         const { settings, standby, route } = one(share);
-        const other: CarriedRoute = settings.route === "tb" ? "fallback" : "tb";
+        const other: RelayRoute = settings.route === "tb" ? "fallback" : "tb";
         standby.keep(endpoints[other]);
         settings.patienceMs = patienceMs;
         route.armPatience();
@@ -595,7 +599,7 @@ export class SimMachine {
     };
   }
 
-  #tell(notice: CarrierNotice): void {
+  #tell(notice: RelayNotice): void {
     // Whoever was held back goes on at once.
     if (notice.what === "confirmed" || notice.what === "moved")
       for (const mount of this.#mounts) this.#work(mount);

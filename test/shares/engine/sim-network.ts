@@ -1,9 +1,9 @@
 // Servers at addresses in simulated time: they come, go and are swapped, and connections to them end as TCP has it.
 
-import type { ProveServer } from "../../../src/carrier/smb/server-proof.ts";
 import type { HostProber, ProbeResult } from "../../../src/network/probe/probe-result.ts";
+import type { NegotiateServer } from "../../../src/relay/smb/negotiate-proof.ts";
 import type { Clock } from "../../../src/runtime/time/clock.ts";
-import type { Logons } from "../../../src/shares/logons/logons.ts";
+import type { Logins } from "../../../src/shares/logins/logins.ts";
 import type { ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
 import type { ReadFailure, ReadRequest, RootReader } from "../../../src/shares/server-proof/root-reader.ts";
 
@@ -98,7 +98,7 @@ export class SimNetwork {
   }
 
   /** As the carrier asks who is there. */
-  readonly prove: ProveServer = async ({ address }, timeoutMs, onGone) => {
+  readonly prove: NegotiateServer = async ({ address }, timeoutMs, onGone) => {
     const there = this.connect(address, onGone);
     await this.#clock.sleep(there === "silent" ? timeoutMs : TOOK_MS);
     if (typeof there === "string" || there.ask() !== "answered")
@@ -153,7 +153,7 @@ export class SimNetwork {
   }
 
   /** As programs read the root. */
-  rootReader(clock: Clock, logons: Logons): RootReader {
+  rootReader(clock: Clock, logons: Logins): RootReader {
     const readNow = async ({
       endpoint,
       deadlineAtMs,

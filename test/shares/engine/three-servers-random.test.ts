@@ -115,7 +115,7 @@ async function play(seed: number): Promise<number> {
     () => kill(),
     () => (life.daemon === null ? begin() : undefined),
     () => {
-      const base = { force: false, hold: false, waitUntilMs: clock.monotonicMs() + 5_000 };
+      const base = { force: false, keepUnmounted: false, waitUntilMs: clock.monotonicMs() + 5_000 };
       const request = { ...base, ...pick(random, REQUESTS) } as ShareRequest;
       void life.daemon?.engine.ask("CORE", request, new AbortController().signal).catch(() => {});
     },

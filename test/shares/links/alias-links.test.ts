@@ -6,7 +6,7 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { AliasLinks, type AliasTransition } from "../../../src/shares/links/alias-links.ts";
 import { openAliasMemory } from "../../../src/shares/links/alias-memory.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
@@ -20,7 +20,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 const NEVER = new AbortController().signal;
 
 // Its clock stands still: however busy the machine is, no look is late.
-const proberOfFile = fileProber({ clock: createManualClock(), logger: silentLogger });
+const proberOfFile = fileProber({ clock: createManualClock(), logger: noopLogger });
 
 async function scene(t: TestContext) {
   const prober = proberOfFile();
@@ -39,12 +39,12 @@ async function scene(t: TestContext) {
   const start = async () => {
     const memory = await openAliasMemory({
       path: join(folder, "aliases.json"),
-      logger: silentLogger,
+      logger: noopLogger,
       readOnly: false,
     });
     const links = new AliasLinks({
       clock,
-      logger: silentLogger,
+      logger: noopLogger,
       prober: counting,
       memory,
       mountPaths: () => [join(folder, "volumes", "CORE")],

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readlink, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import {
   type AliasLinkTools,
   type AliasSpec,
@@ -23,7 +23,7 @@ import { shareSpec } from "../share-spec.ts";
 const WAIT_MS = 5_000;
 
 // Its clock stands still: however busy the machine is, no look is late.
-const proberOfFile = fileProber({ clock: createManualClock(), logger: silentLogger });
+const proberOfFile = fileProber({ clock: createManualClock(), logger: noopLogger });
 
 async function bench(t: TestContext) {
   const folder = await temporaryFolder(t);

@@ -4,7 +4,7 @@ import { mkdir, realpath, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { isOurAgent } from "../../../src/runtime/process/launchd-label.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { loadGetfsstat, type MountLine, STATFS_BYTES } from "../../../src/shares/mounts/getfsstat-darwin.ts";
@@ -155,7 +155,7 @@ describe("the table", () => {
   });
 });
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
 const gvfsLine = (path: string, userId = 1000): string =>
   `90 23 0:61 / ${path} rw,nosuid,nodev,relatime shared:9 - fuse.gvfsd-fuse gvfsd-fuse rw,user_id=${userId},group_id=${userId}\n`;

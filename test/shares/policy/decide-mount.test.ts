@@ -1,7 +1,7 @@
 // What the driver needs is gone while the share is served: nothing that serves is given up for a mount that cannot be.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { ShareLogonSeen } from "../../../src/shares/policy/share-seen.ts";
+import type { LoginObservation } from "../../../src/shares/policy/share-observation.ts";
 import { otherRoute } from "../../../src/shares/share-spec.ts";
 import { SPEC, World } from "../world.ts";
 import { carriedWorld, mountedOver, PLAIN_STARTS, stories } from "./stories.ts";
@@ -95,14 +95,20 @@ What to mount: one that goes while open files are looked up ends ${what}, and it
 });
 
 // What follows from a login that the server refuses: nothing more is tried, and nothing that works is given up.
-const REFUSED: ShareLogonSeen = {
+const REFUSED: LoginObservation = {
   refusal: "wrong password",
   may: false,
   accepted: false,
   refusedAt: [1_000],
-  shut: null,
+  refusedAs: null,
 };
-const ACCEPTED: ShareLogonSeen = { refusal: null, may: true, accepted: true, refusedAt: [], shut: null };
+const ACCEPTED: LoginObservation = {
+  refusal: null,
+  may: true,
+  accepted: true,
+  refusedAt: [],
+  refusedAs: null,
+};
 
 const LOGON_STARTS = {
   ...PLAIN_STARTS,
@@ -149,13 +155,13 @@ A14 a look that is turned away, or waits, says nothing of what is open; without 
 
   test("A14 the same login, right again, lets what is mounted log in anew", () => {
     const world = carriedWorld();
-    world.logon = { ...ACCEPTED, shut: "same" };
+    world.logon = { ...ACCEPTED, refusedAs: "same" };
     world.duringStep = () => {
       world.logon = ACCEPTED;
     };
     world.advance(10_000);
     assert.deepEqual(world.stepKinds, ["confirm"]);
-    assert.equal(world.taking[0]?.step.kind === "confirm" && world.taking[0].step.logon, true);
+    assert.equal(world.taking[0]?.step.kind === "confirm" && world.taking[0].step.login, true);
   });
 
   test("A14 another login is mounted with as soon as nothing is open, and not before it is known to be right", () => {
@@ -164,10 +170,10 @@ A14 a look that is turned away, or waits, says nothing of what is open; without 
     assert.ok(mount !== null);
     mount.errno = "EIO";
     world.holders = [7];
-    world.logon = { ...ACCEPTED, accepted: false, shut: "other" };
+    world.logon = { ...ACCEPTED, accepted: false, refusedAs: "other" };
     world.advance(30_000);
     assert.equal(world.stepKinds.length, 0);
-    world.logon = { ...ACCEPTED, shut: "other" };
+    world.logon = { ...ACCEPTED, refusedAs: "other" };
     world.advance(10_000);
     assert.ok(world.conditionCodes.includes("waiting_for_close"));
     assert.ok(world.conditionCodes.includes("login_refused"));
@@ -175,7 +181,7 @@ A14 a look that is turned away, or waits, says nothing of what is open; without 
     // A look that waits is none of a program's.
     mount.errno = null;
     mount.hung = true;
-    mount.look = { state: "pending", startedAtMs: world.nowMs };
+    mount.check = { state: "pending", startedAtMs: world.nowMs };
     world.fresh().holders = [];
     // What its rclone cannot send is kept for the next one.
     world.unsent = ["unsent.txt"];
@@ -194,7 +200,7 @@ test("A17 a mount that hangs while its server limits connections is dead, unless
     assert.ok(mount !== null);
     world.carrier.limit = { most: 3, waiting };
     mount.hung = true;
-    mount.look = { state: "pending", startedAtMs: world.nowMs };
+    mount.check = { state: "pending", startedAtMs: world.nowMs };
     world.advance(40_000);
     assert.equal(world.stepKinds.includes("unmount force"), waiting === 0, world.stepKinds.join());
   }
@@ -248,7 +254,7 @@ A2 ${errno} once, then an answer, is alive
     world.advance(1000);
     const { mount } = world;
     assert.ok(mount !== null);
-    mount.look = { state: "pending", startedAtMs: world.nowMs };
+    mount.check = { state: "pending", startedAtMs: world.nowMs };
     mount.hung = true;
     world.pass(60_000);
     world.cycle(world.nowMs);
@@ -391,12 +397,12 @@ describe("a failover", () => {
     world.advance(4_000).fresh();
     world.hosts.tb = "link_down";
     let duringUnmount = "";
-    world.onDecision = ({ step, room }) => {
-      if (step?.kind === "unmount") duringUnmount = room;
+    world.onDecision = ({ step, programs }) => {
+      if (step?.kind === "unmount") duringUnmount = programs;
     };
     world.event();
     world.advance(2_000);
-    assert.deepEqual([world.route, duringUnmount, world.last?.room], ["fallback", "taken", "free"]);
+    assert.deepEqual([world.route, duringUnmount, world.last?.programs], ["fallback", "taken", "free"]);
   });
 
   stories(

@@ -26,12 +26,12 @@ function interrupted(kind: "failover" | "remount"): World {
       from: "tb",
       mode: "force",
       plan: kind === "failover" ? ["fallback", "fallback"] : ["tb", "fallback"],
-      goal: null,
+      target: null,
       failures: [],
       mountId: world.mount?.id ?? null,
-      checked: true,
-      cost: null,
-      asked: false,
+      isChecked: true,
+      interrupted: null,
+      isRequested: false,
     },
   };
   return world;
@@ -331,6 +331,6 @@ Found mounts: with our path taken, nothing adopted elsewhere is unmounted for a 
     assert.equal(world.lastOutcome?.result, "unmounted");
     world.advance(10_000);
     assert.deepEqual(world.mounts, [twin]);
-    assert.equal(world.memory.held, "unmounted");
+    assert.equal(world.memory.override, "unmounted");
   });
 });

@@ -1,25 +1,25 @@
 // A share that is mounted over one route through the carrier, as `carry = "off"` has it: the table of any share holds.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/state-store.ts";
 import { decide } from "../../../src/shares/policy/decide.ts";
-import { type LaneState, NEW_LANE_STATE } from "../../../src/shares/policy/lane-state.ts";
+import { INITIAL_STATE, type ReconcileState } from "../../../src/shares/policy/reconcile-state.ts";
 import {
-  type CarriedSeen,
-  type MountSeen,
-  NO_TRUST,
-  type RouteSeen,
-  type ServerSeen,
-  type ShareSeen,
-  type TrustSeen,
-} from "../../../src/shares/policy/share-seen.ts";
+  type IdentityObservation,
+  type MountObservation,
+  NO_IDENTITY,
+  type RelayObservation,
+  type RouteObservation,
+  type ServerIdentity,
+  type ShareObservation,
+} from "../../../src/shares/policy/share-observation.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { routeTo } from "../share-spec.ts";
 import { CACHE_MS, POLICY, SPEC, WALL_START } from "../world.ts";
 
 const NOW_MS = 100_000;
 const LOST_AT_MS = NOW_MS - 5_000;
-const CARRIED: CarriedSeen = {
+const CARRIED: RelayObservation = {
   port: 40_000,
   route: "tb",
   phase: "carrying",
@@ -38,41 +38,41 @@ const LOOKED = {
   errno: null,
 } as const;
 
-function probed(verdict: "answers" | "silent" | "gone"): RouteSeen {
+function probed(verdict: "answers" | "silent" | "gone"): RouteObservation {
   const probe = { verdict, tcpAnswered: verdict === "answers", address: null, interfaceName: null };
   return { atMs: NOW_MS, probe: { ...probe, text: verdict } };
 }
 
-interface DecidedOf extends Partial<Pick<ShareMemory, "held" | "lastError">> {
+interface DecidedOf extends Partial<Pick<ShareMemory, "override" | "lastError">> {
   /** The share is carried: its mount may move. */
   readonly moves?: boolean;
   readonly spec?: ShareSpec;
-  readonly state?: Partial<LaneState>;
-  readonly look?: MountSeen["look"];
+  readonly state?: Partial<ReconcileState>;
+  readonly check?: MountObservation["check"];
   readonly processGone?: boolean;
   readonly outdated?: true;
 }
 
-/** `pinned`: null for one that talks to its host itself. What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
+/** `guarded`: null for one that talks to its host itself. What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
 function decided(
-  pinned: CarriedSeen | null,
-  routes: ShareSeen["routes"],
+  guarded: RelayObservation | null,
+  routes: ShareObservation["routes"],
   configured = routes,
   {
-    carry = null,
+    relayEligibility = null,
     openFiles = null,
     lastStep = null,
     moves = false,
-    held = null,
+    override = null,
     spec = SPEC,
     state = {},
     lastError = null,
-    look = LOOKED,
-    logon = null,
+    check = LOOKED,
+    login = null,
     driverProblem = null,
     processGone = false,
     outdated,
-  }: Partial<ShareSeen> & DecidedOf = {},
+  }: Partial<ShareObservation> & DecidedOf = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
   const isGone = routes.tb.probe.verdict === "gone";
@@ -81,29 +81,29 @@ function decided(
     path: SPEC.mountPath,
     source: "//10.0.1.2/CORE",
     sameShare: true,
-    route: pinned?.rerouted === true && isAnswering && !moves ? null : ("tb" as const),
+    route: guarded?.rerouted === true && isAnswering && !moves ? null : ("tb" as const),
     processGone,
     madeByDriver: true,
-    carriedPort: pinned?.port ?? null,
-    pinned: pinned !== null,
+    relayPort: guarded?.port ?? null,
+    guarded: guarded !== null,
     ...(outdated === true ? { outdated } : {}),
   };
-  const carried = moves ? { carried: pinned } : { pinned };
+  const carried = moves ? { relayed: guarded } : { guarded };
   return decide({
     ...{ spec, policy: POLICY, cacheMs: CACHE_MS, request: null },
-    memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb", held, lastError },
+    memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb", override, lastError },
     state: {
-      ...NEW_LANE_STATE,
+      ...INITIAL_STATE,
       mountId: found.id,
       announced: { tb: { up: false, atMs: 0 }, fallback: { up: true, atMs: 0 } },
       suspicion: isAnswering ? null : { key: "tb 1", firstAtMs: LOST_AT_MS, certain: isGone },
       ...state,
     },
-    seen: {
-      ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured, away: null },
-      mount: pinned === null ? { found, look } : { found, look, ...carried },
-      ...{ twins: [], taken: null, driverProblem, oneAddress: null, openFiles, unsent: null },
-      ...{ linkBlocked: null, lastStep, carry, logon },
+    observed: {
+      ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured, offNetwork: null },
+      mount: guarded === null ? { found, check } : { found, check, ...carried },
+      ...{ duplicates: [], occupant: null, driverProblem, sharedAddress: null, openFiles, unsent: null },
+      ...{ linkBlocked: null, lastStep, relayEligibility, login },
     },
   });
 }
@@ -131,9 +131,13 @@ test('What to mount: with carry = "off", a host that has another address now is 
 test("A13 what an edit left unexplained is mounted over the route that answers, once it is closed: it waits for no proof of the other", () => {
   const inUse = { tb: probed("answers"), fallback: probed("answers") };
   const configured = { tb: probed("gone"), fallback: probed("answers") };
-  const servers = { tb: { id: null, asked: false }, fallback: { id: "a", asked: false } };
+  const servers = { tb: { id: null, isAttempted: false }, fallback: { id: "a", isAttempted: false } };
   const { step, state } = decided({ ...CARRIED, rerouted: true }, inUse, configured, {
-    carry: { unable: "carry is off", trust: { ...NO_TRUST, servers }, asks: true },
+    relayEligibility: {
+      obstacle: "carry is off",
+      identity: { ...NO_IDENTITY, servers },
+      provesServers: true,
+    },
     openFiles: { atMs: NOW_MS, state: "none", holders: [], unsent: [], text: null },
   });
   assert.deepEqual([step?.kind, state.operation?.plan], ["unmount", ["fallback"]]);
@@ -141,29 +145,29 @@ test("A13 what an edit left unexplained is mounted over the route that answers, 
 
 test("A13 what an edit left unexplained while programs wait for its server is left for a judged route, unless a proof is under way", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
-  const judged = { id: "a", asked: true };
-  const left = (asking: boolean, fallback: ServerSeen = judged) =>
+  const judged = { id: "a", isAttempted: true };
+  const left = (isProving: boolean, fallback: ServerIdentity = judged) =>
     decided({ ...CARRIED, phase: "unconfirmed", rerouted: true }, routes, routes, {
-      carry: {
-        unable: "carry is off",
-        trust: { ...NO_TRUST, servers: { tb: judged, fallback }, asking },
-        asks: true,
+      relayEligibility: {
+        obstacle: "carry is off",
+        identity: { ...NO_IDENTITY, servers: { tb: judged, fallback }, isProving },
+        provesServers: true,
       },
       openFiles: { atMs: NOW_MS, state: "none", holders: [], unsent: [], text: null },
     });
   assert.deepEqual([left(false).step?.kind, left(true).step], ["unmount", null]);
-  const unjudged = left(false, { id: null, asked: false });
+  const unjudged = left(false, { id: null, isAttempted: false });
   assert.deepEqual(unjudged.state.operation?.plan, ["tb"]);
 });
 
 test("A10 an edit of the address to another server's closes no file of a carried mount whose programs wait", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
-  const unjudged = { id: null, asked: false };
-  const trust: TrustSeen = {
-    ...{ ...NO_TRUST, state: "different" as const },
+  const unjudged = { id: null, isAttempted: false };
+  const identity: IdentityObservation = {
+    ...{ ...NO_IDENTITY, state: "different" as const },
     servers: { tb: unjudged, fallback: unjudged },
   };
-  const seen = { carry: { unable: null, trust, asks: true }, moves: true };
+  const seen = { relayEligibility: { obstacle: null, identity, provesServers: true }, moves: true };
   const waits = { ...CARRIED, phase: "unconfirmed" as const };
   assert.equal(decided({ ...waits, rerouted: true }, routes, routes, seen).state.operation, null);
   const mode = decided(waits, routes, routes, seen).state.operation?.mode;
@@ -171,21 +175,28 @@ test("A10 an edit of the address to another server's closes no file of a carried
 });
 
 const ANSWERING = { tb: probed("answers"), fallback: probed("answers") };
-const JUDGED: ServerSeen = { id: "a", asked: true };
+const JUDGED: ServerIdentity = { id: "a", isAttempted: true };
 const CLOSED = { atMs: NOW_MS, state: "none", holders: [], unsent: [], text: null } as const;
 const PAUSED = { mountBackoff: { failures: 1, notBeforeMs: NOW_MS + 1 } };
 
-/** What is decided about a carried mount whose address was edited; `trust`: of the new addresses. */
+/** What is decided about a carried mount whose address was edited; `identity`: of the new addresses. */
 function edited(
-  phase: CarriedSeen["phase"],
-  trust: Partial<TrustSeen> = {},
-  { inUse = ANSWERING, ...more }: Parameters<typeof decided>[3] & { inUse?: ShareSeen["routes"] } = {},
+  phase: RelayObservation["phase"],
+  trust: Partial<IdentityObservation> = {},
+  { inUse = ANSWERING, ...more }: Parameters<typeof decided>[3] & { inUse?: ShareObservation["routes"] } = {},
 ) {
   const servers = { tb: JUDGED, fallback: JUDGED };
-  const at = (route: RouteSeen): RouteSeen => ({ ...route, probe: { ...route.probe, address: "10.0.9.9" } });
+  const at = (route: RouteObservation): RouteObservation => ({
+    ...route,
+    probe: { ...route.probe, address: "10.0.9.9" },
+  });
   const configured = { tb: at(probed("answers")), fallback: at(inUse.fallback) };
-  const carry = { unable: null, trust: { ...NO_TRUST, servers, ...trust }, asks: true };
-  const seen = { carry, openFiles: CLOSED, moves: true, ...more };
+  const relayEligibility = {
+    obstacle: null,
+    identity: { ...NO_IDENTITY, servers, ...trust },
+    provesServers: true,
+  };
+  const seen = { relayEligibility, openFiles: CLOSED, moves: true, ...more };
   const { step, state, ...rest } = decided({ ...CARRIED, phase, rerouted: true }, inUse, configured, seen);
   const { operation } = state;
   const found = operation === null ? null : `${operation.kind} ${operation.mode} ${operation.plan.join()}`;
@@ -198,8 +209,8 @@ test("A10 once the same server is proved at the new address, a carried mount mov
   const { step, operation, conditions } = edited("carrying", { proved }, { openFiles: open });
   assert.deepEqual([step, operation, conditions], ["move", "remount plain tb", []]);
   assert.equal(edited("carrying", { proved }, { state: PAUSED }).step, null, "not while it pauses");
-  const { step: held } = edited("carrying", { proved }, { held: "unmounted" });
-  assert.equal(held, null, "not while a person holds it unmounted");
+  const { step: override } = edited("carrying", { proved }, { override: "unmounted" });
+  assert.equal(override, null, "not while a person holds it unmounted");
 });
 
 test("A10 a carried mount whose route was taken away moves to the other one", () => {
@@ -217,21 +228,21 @@ test("A10 another server at the new address gets no open file: the mount stays u
     ["host_unproved", "waiting_for_close"],
   );
   assert.match(stays.conditions[0]?.title ?? "", /^Another server answers at 10.0.1.2:445.*different files$/);
-  const unknown = { tb: { id: null, asked: true }, fallback: JUDGED };
+  const unknown = { tb: { id: null, isAttempted: true }, fallback: JUDGED };
   const [unproved] = edited("carrying", { servers: unknown }).conditions;
   assert.match(unproved?.title ?? "", /^10.0.1.2:445 is not proved to be the server.*it is being asked$/);
   assert.deepEqual(
     [edited("carrying").step, edited("carrying").operation],
     ["unmount", "remount plain tb,fallback"],
   );
-  for (const waits of [edited("carrying", { asking: true }), edited("carrying", {}, { state: PAUSED })])
+  for (const waits of [edited("carrying", { isProving: true }), edited("carrying", {}, { state: PAUSED })])
     assert.deepEqual([waits.step, waits.operation], [null, null]);
-  const failed = { id: null, asked: true };
+  const failed = { id: null, isAttempted: true };
   assert.equal(edited("carrying", { servers: { tb: failed, fallback: failed } }).step, "unmount");
   const rerouted = { ...CARRIED, rerouted: true };
   const unresolved = decided(rerouted, ANSWERING, ANSWERING, { moves: true }).conditions;
   assert.deepEqual(unresolved, [], "its new host has no address yet");
-  const neither = { id: null, asked: false };
+  const neither = { id: null, isAttempted: false };
   assert.equal(edited("carrying", { servers: { tb: neither, fallback: neither } }).operation, null);
 });
 
@@ -239,8 +250,8 @@ test("A10 while the address in use waits for its proof, it goes on if that is th
   assert.equal(edited("unconfirmed", { detourProved: true }).step, "confirm");
   assert.equal(edited("unconfirmed").operation, "remount force tb,fallback");
   const lastStep = { kind: "gate" } as const;
-  const { step, operation, wake } = edited("unconfirmed", { detourProved: true }, { lastStep });
-  assert.deepEqual([step, operation, wake?.atMs], [null, null, NOW_MS + 250], "its proof is older");
+  const { step, operation, nextRun } = edited("unconfirmed", { detourProved: true }, { lastStep });
+  assert.deepEqual([step, operation, nextRun?.atMs], [null, null, NOW_MS + 250], "its proof is older");
 });
 
 for (const moves of [true, false])
@@ -251,7 +262,7 @@ for (const moves of [true, false])
       return [memory.lastError, state.mountBackoff.failures];
     };
     assert.deepEqual(after({}), [null, 0]);
-    assert.deepEqual(after({ look: { state: "never" } }), ["it failed", 3]);
+    assert.deepEqual(after({ check: { state: "never" } }), ["it failed", 3]);
     const young = { ...seen.state, mountedAtMs: NOW_MS - 9_999 };
     assert.deepEqual(after({ state: young }), [null, 3], "it has not lasted for 10 s");
     assert.deepEqual(after({ state: { ...young, mountedAtMs: NOW_MS - 10_000 } }), [null, 0]);
@@ -259,14 +270,14 @@ for (const moves of [true, false])
 
 test("A10 a route whose probes are silent is gone once a request has waited 300 ms, and only slow while others are answered", () => {
   const routes = { tb: probed("silent"), fallback: probed("answers") };
-  const trust = { ...NO_TRUST, proved: { tb: true, fallback: true } };
-  const seen = { carry: { unable: null, trust, asks: true }, moves: true };
+  const identity = { ...NO_IDENTITY, proved: { tb: true, fallback: true } };
+  const seen = { relayEligibility: { obstacle: null, identity, provesServers: true }, moves: true };
   const pending = (agoMs: number) => ({ state: "pending", startedAtMs: NOW_MS - agoMs }) as const;
   const asked = (agoMs: number, answeredAgoMs: number | null) => ({
     unansweredSinceMs: NOW_MS - agoMs,
     lastAnswerAtMs: answeredAgoMs === null ? null : NOW_MS - answeredAgoMs,
   });
-  for (const [carried, look, expected] of [
+  for (const [carried, check, expected] of [
     [asked(300, null), LOOKED, "gone"],
     [asked(299, null), LOOKED, NOW_MS + 1],
     [asked(400, 300), LOOKED, "gone"],
@@ -277,85 +288,96 @@ test("A10 a route whose probes are silent is gone once a request has waited 300 
     [{ lastAnswerAtMs: LOST_AT_MS }, LOOKED, NOW_MS + 1],
     [{ lastAnswerAtMs: NOW_MS, phase: "waiting" }, LOOKED, "gone"],
   ] as const) {
-    const { state, conditions, wake } = decided({ ...CARRIED, ...carried }, routes, routes, {
+    const { state, conditions, nextRun } = decided({ ...CARRIED, ...carried }, routes, routes, {
       ...seen,
-      look,
+      check,
     });
     const isSlow = conditions.some(({ code }) => code === "route_slow");
-    const found = state.operation !== null ? "gone" : isSlow ? "slow" : wake?.atMs;
-    assert.equal(found, expected, JSON.stringify({ carried, look }));
+    const found = state.operation !== null ? "gone" : isSlow ? "slow" : nextRun?.atMs;
+    assert.equal(found, expected, JSON.stringify({ carried, look: check }));
   }
 });
 
 test("A10 a look that failed before an outage does not count after it: two later ones must fail", () => {
-  const seen = { moves: true, look: { ...LOOKED, startedAtMs: NOW_MS, errno: "EIO" } };
-  const first = { deadLook: { startedAtMs: LOOK_AT_MS } };
+  const seen = { moves: true, check: { ...LOOKED, startedAtMs: NOW_MS, errno: "EIO" } };
+  const first = { firstFailedCheck: { startedAtMs: LOOK_AT_MS } };
   const silent = { tb: probed("silent"), fallback: probed("answers") };
   const after = [decided({ ...CARRIED, phase: "waiting" }, ANSWERING, ANSWERING, { ...seen, state: first })];
   after.push(decided(CARRIED, silent, silent, { ...seen, state: first }));
-  for (const { state } of after) assert.deepEqual([state.deadLook, state.operation], [null, null]);
+  for (const { state } of after) assert.deepEqual([state.firstFailedCheck, state.operation], [null, null]);
   const { state } = decided(CARRIED, ANSWERING, ANSWERING, { ...seen, state: first });
   assert.equal(state.operation?.kind, "remount");
   const others = decided({ ...CARRIED, lastAnswerAtMs: NOW_MS }, ANSWERING, ANSWERING, {
     ...seen,
     state: first,
   });
-  assert.deepEqual([others.state.operation, others.wake?.atMs], [null, NOW_MS + 250], "others are answered");
+  assert.deepEqual(
+    [others.state.operation, others.nextRun?.atMs],
+    [null, NOW_MS + 250],
+    "others are answered",
+  );
 });
 
 test("A10 programs wait as long as outage_patience_secs for a proof: of the other route since the loss, of their own since it answers", () => {
   const lost = { tb: probed("gone"), fallback: probed("answers") };
-  const carry = { unable: null, trust: NO_TRUST, asks: true };
+  const relayEligibility = { obstacle: null, identity: NO_IDENTITY, provesServers: true };
   const waits = { ...CARRIED, phase: "waiting" } as const;
   const after = (ms: number) => {
     const suspicion = { key: "tb 1", firstAtMs: NOW_MS - ms, certain: true };
-    return decided(waits, lost, lost, { carry, moves: true, state: { suspicion } }).state;
+    return decided(waits, lost, lost, { relayEligibility, moves: true, state: { suspicion } }).state;
   };
   assert.deepEqual([after(59_999).operation, after(60_000).operation?.mode], [null, "force"]);
-  assert.equal(after(59_999).doubtAtMs, null, "its own does not answer");
-  assert.equal(decided(waits, ANSWERING, ANSWERING, { carry, moves: true }).state.doubtAtMs, NOW_MS);
+  assert.equal(after(59_999).unverifiedSinceMs, null, "its own does not answer");
+  assert.equal(
+    decided(waits, ANSWERING, ANSWERING, { relayEligibility, moves: true }).state.unverifiedSinceMs,
+    NOW_MS,
+  );
 });
 
 test("A10 a look that hangs makes no carried mount dead while the server has answered others since", () => {
   const startedAtMs = NOW_MS - POLICY.mountHangMs;
-  const look = { state: "pending", startedAtMs } as const;
+  const check = { state: "pending", startedAtMs } as const;
   const at = (ms: number) => ({ monotonicMs: ms, wallMs: WALL_START - (NOW_MS - ms) });
   const tb = { reachableSince: at(0), healthySince: at(0), observedAt: at(NOW_MS - 1_000) };
   const state = {
-    health: { ...NEW_LANE_STATE.health, tb },
-    pendingLook: { startedAtMs, seenAtMs: startedAtMs },
+    health: { ...INITIAL_STATE.health, tb },
+    pendingCheck: { startedAtMs, seenAtMs: startedAtMs },
   };
   const operation = (lastAnswerAtMs: number) =>
-    decided({ ...CARRIED, lastAnswerAtMs }, ANSWERING, ANSWERING, { moves: true, look, state }).state
+    decided({ ...CARRIED, lastAnswerAtMs }, ANSWERING, ANSWERING, { moves: true, check, state }).state
       .operation;
   assert.equal(operation(startedAtMs), null);
   assert.equal(operation(startedAtMs - 1)?.kind, "remount");
 });
 
 test("A14 logins that the carrier holds back pass again once, if the login may be tried and its server is the mounted one", () => {
-  const logon = { refusal: null, may: true, accepted: true, refusedAt: [], shut: "same" } as const;
-  const confirms = (more: Parameters<typeof decided>[3], carried: Partial<CarriedSeen> = {}) => {
-    const { step, wake } = decided({ ...CARRIED, ...carried }, ANSWERING, ANSWERING, { logon, ...more });
-    return step?.kind === "confirm" ? [step.outage, step.logon] : (wake?.atMs ?? null);
+  const login = { refusal: null, may: true, accepted: true, refusedAt: [], refusedAs: "same" } as const;
+  const confirms = (more: Parameters<typeof decided>[3], carried: Partial<RelayObservation> = {}) => {
+    const { step, nextRun } = decided({ ...CARRIED, ...carried }, ANSWERING, ANSWERING, { login, ...more });
+    return step?.kind === "confirm" ? [step.outage, step.login] : (nextRun?.atMs ?? null);
   };
-  const state = (asking: boolean, known: TrustSeen["state"]) => ({
-    carry: { unable: null, trust: { ...NO_TRUST, asking, state: known }, asks: true },
+  const state = (isProving: boolean, known: IdentityObservation["state"]) => ({
+    relayEligibility: {
+      obstacle: null,
+      identity: { ...NO_IDENTITY, isProving, state: known },
+      provesServers: true,
+    },
   });
   const once = [null, true];
   assert.deepEqual(confirms({}), once);
   assert.equal(confirms({ lastStep: { kind: "gate" } }), NOW_MS + 250);
-  const unknown = { ...logon, accepted: false };
+  const unknown = { ...login, accepted: false };
   assert.deepEqual(
-    confirms({ logon: unknown, ...state(false, "unproved") }),
+    confirms({ login: unknown, ...state(false, "unproved") }),
     once,
     "its server cannot be known",
   );
   for (const refused of [
-    { logon: { ...logon, may: false } },
-    { logon: { ...logon, shut: null } },
-    { logon: unknown, ...state(true, "unproved") },
-    { logon: unknown, ...state(false, "same") },
-    { held: "unmounted" },
+    { login: { ...login, may: false } },
+    { login: { ...login, refusedAs: null } },
+    { login: unknown, ...state(true, "unproved") },
+    { login: unknown, ...state(false, "same") },
+    { override: "unmounted" },
     { state: PAUSED },
     { processGone: true },
   ] as const)
@@ -364,22 +386,26 @@ test("A14 logins that the carrier holds back pass again once, if the login may b
 });
 
 test("A14 a mount whose login was changed is mounted anew once closed, by force if a look at it waits or was refused", () => {
-  const logon = { refusal: null, may: true, accepted: true, refusedAt: [], shut: "other" } as const;
-  for (const [look, mode] of [
+  const login = { refusal: null, may: true, accepted: true, refusedAt: [], refusedAs: "other" } as const;
+  for (const [check, mode] of [
     [LOOKED, "plain"],
     [{ ...LOOKED, errno: "EACCES" }, "force"],
     [{ state: "pending", startedAtMs: NOW_MS }, "force"],
   ] as const) {
-    const { operation } = decided(CARRIED, ANSWERING, ANSWERING, { logon, look, openFiles: CLOSED }).state;
-    assert.deepEqual([operation?.kind, operation?.mode], ["remount", mode], look.state);
+    const { operation } = decided(CARRIED, ANSWERING, ANSWERING, { login, check, openFiles: CLOSED }).state;
+    assert.deepEqual([operation?.kind, operation?.mode], ["remount", mode], check.state);
   }
 });
 
 for (const moves of [true, false])
   test(`A15 a ${moves ? "carried" : "pinned"} mount whose server is known only since is mounted anew for the files that wait for it, once`, () => {
-    const after = (better: string, state: Partial<LaneState> = {}) => {
-      const carry = { unable: null, trust: { ...NO_TRUST, better }, asks: true };
-      const seen = { carry, openFiles: CLOSED, moves, state };
+    const after = (correctedId: string, state: Partial<ReconcileState> = {}) => {
+      const relayEligibility = {
+        obstacle: null,
+        identity: { ...NO_IDENTITY, correctedId },
+        provesServers: true,
+      };
+      const seen = { relayEligibility, openFiles: CLOSED, moves, state };
       return decided({ ...CARRIED, server: "a" }, ANSWERING, ANSWERING, seen).state.operation?.plan;
     };
     assert.deepEqual(
@@ -396,13 +422,13 @@ test("What to mount: a failover waits 250 ms after the other route came, as a se
     const routes = { tb: { ...tb, probe }, fallback: probed("answers") };
     return decided(null, routes, routes, { state: { announced } });
   };
-  assert.deepEqual([after().state.operation, after().wake?.atMs], [null, NOW_MS + 250]);
+  assert.deepEqual([after().state.operation, after().nextRun?.atMs], [null, NOW_MS + 250]);
   assert.equal(after("link_down").state.operation?.kind, "failover");
 });
 
 test("A10 nothing passes to a route that a probe has just lost, and a slow one is told", () => {
-  const trust = { ...NO_TRUST, proved: { tb: true, fallback: false } };
-  const seen = { carry: { unable: null, trust, asks: true }, moves: true };
+  const identity = { ...NO_IDENTITY, proved: { tb: true, fallback: false } };
+  const seen = { relayEligibility: { obstacle: null, identity, provesServers: true }, moves: true };
   const lost = { tb: probed("gone"), fallback: probed("answers") };
   const waits = { ...CARRIED, phase: "unconfirmed" } as const;
   const { step } = decided(waits, lost, lost, { ...seen, state: { suspicion: null } });
@@ -417,13 +443,13 @@ test("A10 nothing passes to a route that a probe has just lost, and a slow one i
 
 test("A10 once the address in use is gone, programs wait, and go on over the other route only if that is proved", () => {
   const inUse = { tb: probed("gone"), fallback: probed("answers") };
-  const held = edited("carrying", {}, { inUse });
+  const override = edited("carrying", {}, { inUse });
   assert.deepEqual(
-    [held.step, held.memory.lastError],
+    [override.step, override.memory.lastError],
     ["hold", "10.0.1.2 is not proved, and the address in use is gone"],
   );
-  const waiting = edited("waiting", { asking: true }, { inUse });
-  assert.deepEqual([waiting.step, waiting.wake?.atMs], [null, NOW_MS + 400]);
+  const waiting = edited("waiting", { isProving: true }, { inUse });
+  assert.deepEqual([waiting.step, waiting.nextRun?.atMs], [null, NOW_MS + 400]);
   assert.equal(edited("waiting", {}, { inUse }).operation, "remount force tb,fallback");
   const proved = { tb: false, fallback: true };
   assert.equal(edited("waiting", { proved }, { inUse }).operation, "failover plain fallback");
@@ -431,20 +457,25 @@ test("A10 once the address in use is gone, programs wait, and go on over the oth
   assert.equal(edited("waiting", { proved }, { inUse: gone }).operation, "remount force tb");
   const failedMove = { to: "fallback", reason: "it was away", atMs: NOW_MS - 500 } as const;
   const paused = edited("waiting", { proved }, { inUse, state: { failedMove } });
-  assert.deepEqual([paused.operation, paused.wake?.atMs], [null, NOW_MS + 500]);
+  assert.deepEqual([paused.operation, paused.nextRun?.atMs], [null, NOW_MS + 500]);
 });
 
 test('By hand: with carry = "off", what waits for a proof is left as it is while a person holds the share unmounted', () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
-  const carry = { unable: "carry is off", trust: { ...NO_TRUST, state: "different" as const }, asks: true };
-  const kind = (held: ShareMemory["held"]) =>
-    decided({ ...CARRIED, phase: "unconfirmed" }, routes, routes, { carry, held }).state.operation?.kind;
+  const relayEligibility = {
+    obstacle: "carry is off",
+    identity: { ...NO_IDENTITY, state: "different" as const },
+    provesServers: true,
+  };
+  const kind = (override: ShareMemory["override"]) =>
+    decided({ ...CARRIED, phase: "unconfirmed" }, routes, routes, { relayEligibility, override }).state
+      .operation?.kind;
   assert.deepEqual([kind(null), kind("unmounted")], ["remount", undefined]);
 });
 
 test('With carry = "off", a pinned mount that waits for a proof: a dead one is replaced, and a loss before counts no more', () => {
-  const trust = { ...NO_TRUST, state: "same" as const, proved: { tb: true, fallback: false } };
-  const seen = { carry: { unable: "carry is off", trust, asks: true } };
+  const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: false } };
+  const seen = { relayEligibility: { obstacle: "carry is off", identity, provesServers: true } };
   const waits = { ...CARRIED, phase: "unconfirmed" } as const;
   const suspicion = { key: "tb 1", firstAtMs: LOST_AT_MS, certain: true };
   const { step, state } = decided(waits, ANSWERING, ANSWERING, { ...seen, state: { suspicion } });
@@ -455,14 +486,14 @@ test('With carry = "off", a pinned mount that waits for a proof: a dead one is r
 
 test("A13 a server that was lost while a step was taken is looked at anew before anything passes: its proof is older", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
-  const trust = { ...NO_TRUST, state: "same" as const, proved: { tb: true, fallback: false } };
-  const carry = { unable: "carry is off", trust, asks: true };
-  const lost: CarriedSeen = { ...CARRIED, phase: "unconfirmed", outage: 8 };
-  assert.deepEqual(decided(lost, routes, routes, { carry }).step, { kind: "confirm", outage: 8 });
+  const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: false } };
+  const relayEligibility = { obstacle: "carry is off", identity, provesServers: true };
+  const lost: RelayObservation = { ...CARRIED, phase: "unconfirmed", outage: 8 };
+  assert.deepEqual(decided(lost, routes, routes, { relayEligibility }).step, { kind: "confirm", outage: 8 });
   const outcome = { ok: false, reason: "other", text: "it is mounted already" } as const;
   const lastStep = { kind: "mount", step: { kind: "mount", route: "tb" }, outcome, tookMs: 1 } as const;
-  const { step, wake } = decided(lost, routes, routes, { carry, lastStep });
-  assert.deepEqual([step, wake?.atMs], [null, NOW_MS + 250]);
+  const { step, nextRun } = decided(lost, routes, routes, { relayEligibility, lastStep });
+  assert.deepEqual([step, nextRun?.atMs], [null, NOW_MS + 250]);
 });
 
 for (const [what, mount, more] of [
@@ -474,7 +505,7 @@ for (const [what, mount, more] of [
     const routes = { tb: probed("answers"), fallback: probed("answers") };
     const files = { atMs: NOW_MS, holders: [], text: null };
     const open = { ...files, state: "open", unsent: ["file"] } as const;
-    const seen = (openFiles: ShareSeen["openFiles"], other: Parameters<typeof decided>[3] = {}) => {
+    const seen = (openFiles: ShareObservation["openFiles"], other: Parameters<typeof decided>[3] = {}) => {
       const { step, conditions } = decided(mount, routes, routes, {
         outdated: true,
         openFiles,
@@ -495,37 +526,56 @@ for (const [what, mount, more] of [
 /** Nothing is mounted; `forMs`: for how long a failover to fallback has gone on. */
 function unmounted(
   tb: "answers" | "gone",
-  servers: NonNullable<TrustSeen["servers"]>,
+  servers: NonNullable<IdentityObservation["servers"]>,
   {
     proved = true,
     forMs = null,
-    carry = { asks: true, unable: "carry is off", trust: { ...NO_TRUST, servers } },
-  }: { proved?: boolean; forMs?: number | null; carry?: ShareSeen["carry"] } = {},
+    carry: relayEligibility = {
+      provesServers: true,
+      obstacle: "carry is off",
+      identity: { ...NO_IDENTITY, servers },
+    },
+  }: { proved?: boolean; forMs?: number | null; carry?: ShareObservation["relayEligibility"] } = {},
 ) {
   const routes = { tb: probed(tb), fallback: probed("answers") };
   const failover = {
-    ...({ kind: "failover", reason: "tb is gone", from: "tb", mode: "force", asked: false } as const),
-    ...{ plan: ["fallback"] as const, goal: null, failures: [], mountId: null, checked: true, cost: null },
+    ...({ kind: "failover", reason: "tb is gone", from: "tb", mode: "force", isRequested: false } as const),
+    ...{
+      plan: ["fallback"] as const,
+      target: null,
+      failures: [],
+      mountId: null,
+      isChecked: true,
+      interrupted: null,
+    },
   };
   const waits = { server: "a", source: null, proved, inUse: false, folder: "/caches/a" };
   return decide({
     ...{ spec: SPEC, policy: { ...POLICY, carry: "auto" as const }, cacheMs: CACHE_MS, request: null },
     memory: EMPTY_SHARE_MEMORY,
     state: {
-      ...NEW_LANE_STATE,
+      ...INITIAL_STATE,
       operation: forMs === null ? null : { ...failover, startedAtMs: NOW_MS - forMs },
     },
-    seen: {
-      ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured: routes, away: null, mount: null, twins: [] },
-      ...{ taken: null, driverProblem: null, oneAddress: null, openFiles: null, unsent: null },
+    observed: {
+      ...{
+        atMs: NOW_MS,
+        wallMs: WALL_START,
+        routes,
+        configured: routes,
+        offNetwork: null,
+        mount: null,
+        duplicates: [],
+      },
+      ...{ occupant: null, driverProblem: null, sharedAddress: null, openFiles: null, unsent: null },
       ...{ linkBlocked: null, lastStep: null },
-      carry,
-      waiting: [{ ...waits, files: [{ path: "file", bytes: 1, writtenAtMs: 0 }] }],
+      relayEligibility,
+      unsentForOthers: [{ ...waits, files: [{ path: "file", bytes: 1, writtenAtMs: 0 }] }],
     },
   });
 }
 
-const UNKNOWN = { id: null, asked: true };
+const UNKNOWN = { id: null, isAttempted: true };
 
 test("A15 what is unsent for a server that can be known waits for a proof of who answers there, and says so after 30 s", () => {
   const servers = { tb: UNKNOWN, fallback: UNKNOWN };
@@ -537,7 +587,7 @@ test("A15 what is unsent for a server that can be known waits for a proof of who
     assert.equal(step, null);
     assert.match(memory.lastError ?? "", /^1 unsent file of server a would not show.*mountaineer unsent/);
   }
-  const underWay = { id: null, asked: false };
+  const underWay = { id: null, isAttempted: false };
   const first = unmounted("gone", { tb: underWay, fallback: underWay });
   assert.deepEqual([first.step, first.memory.lastError], [null, null], "the proof is under way");
   const unknowable = unmounted("gone", servers, { forMs: 3_000, proved: false });
@@ -545,28 +595,28 @@ test("A15 what is unsent for a server that can be known waits for a proof of who
 });
 
 test("A15 a failover waits 30 s for a proof that is under way, so that it is not mounted twice, and no longer", () => {
-  const underWay = { id: null, asked: false };
+  const underWay = { id: null, isAttempted: false };
   const after = (forMs: number) =>
     unmounted("gone", { tb: underWay, fallback: underWay }, { forMs, proved: false }).step?.kind ?? null;
   assert.deepEqual([0, 29_999, 30_000].map(after), [null, null, "mount"]);
 });
 
 test("A10 a failover to the one route that answers is carried at once, though a proof is under way", () => {
-  const carry = { unable: null, trust: { ...NO_TRUST, asking: true } };
+  const carry = { obstacle: null, identity: { ...NO_IDENTITY, isProving: true } };
   const { step } = unmounted("gone", { tb: UNKNOWN, fallback: UNKNOWN }, { forMs: 3_000, carry });
   assert.deepEqual(step, { kind: "mount", route: "fallback", carried: true });
 });
 
 test("A15 where the server of one route cannot be proved, the share is mounted over the other", () => {
-  const { step } = unmounted("answers", { tb: UNKNOWN, fallback: { id: "a", asked: true } });
+  const { step } = unmounted("answers", { tb: UNKNOWN, fallback: { id: "a", isAttempted: true } });
   assert.deepEqual(step, { kind: "mount", route: "fallback", server: "a" });
 });
 
 test("A10 a share that cannot be carried is mounted per route, whatever is proved", () => {
-  const known = { id: "a", asked: true };
+  const known = { id: "a", isAttempted: true };
   const servers = { tb: known, fallback: known };
-  const trust = { ...NO_TRUST, state: "same" as const, proved: { tb: true, fallback: true }, servers };
-  const carry = { asks: true, unable: "smbclient is missing", trust };
+  const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: true }, servers };
+  const carry = { provesServers: true, obstacle: "smbclient is missing", identity };
   assert.deepEqual(unmounted("answers", servers, { carry }).step, {
     kind: "mount",
     route: "tb",

@@ -1,7 +1,7 @@
 // The way back to Thunderbolt: the four-way table, its window, what is pending, and what open files hold up.
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import { forgetChangedRoutes } from "../../../src/shares/policy/lane-state.ts";
+import { forgetChangedRoutes } from "../../../src/shares/policy/reconcile-state.ts";
 import { World } from "../world.ts";
 import { stories } from "./stories.ts";
 

@@ -16,25 +16,25 @@ function mountedOver(route: RouteName): World {
   return world.event().fresh();
 }
 
-function mountedHeld(): World {
+function mountedOverride(): World {
   const world = mountedOver("tb");
   world.ask({ kind: "switch", to: "fallback" });
-  assert.deepEqual([world.route, world.memory.held], ["fallback", "fallback"]);
+  assert.deepEqual([world.route, world.memory.override], ["fallback", "fallback"]);
   return world.fresh();
 }
 
-function unmountedHeld(): World {
+function unmountedOverride(): World {
   const world = mountedOver("tb");
   world.ask({ kind: "unmount" });
-  assert.deepEqual([world.route, world.memory.held], ["none", "unmounted"]);
+  assert.deepEqual([world.route, world.memory.override], ["none", "unmounted"]);
   return world.fresh();
 }
 
 const STARTS = {
   "over tb": () => mountedOver("tb"),
   "over fallback": () => mountedOver("fallback"),
-  "held to fallback": mountedHeld,
-  "held unmounted": unmountedHeld,
+  "held to fallback": mountedOverride,
+  "held unmounted": unmountedOverride,
   "a new share": () => new World(AUTO),
 };
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
 import type { Decision } from "../../../src/shares/policy/decide.ts";
-import type { Operation } from "../../../src/shares/policy/lane-state.ts";
-import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
+import type { Operation } from "../../../src/shares/policy/reconcile-state.ts";
+import type { ShareObservation } from "../../../src/shares/policy/share-observation.ts";
 import type { Step } from "../../../src/shares/policy/step.ts";
 import { otherRoute, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
 import { fc, runsOf } from "../../support/properties.ts";
@@ -168,33 +168,33 @@ function watch(world: World): void {
   let evidence: Evidence = gather(null);
   let unmounted: string | null = null;
   let lastCycle = -1;
-  world.onDecision = (decision, seen) => {
+  world.onDecision = (decision, observed) => {
     if (world.cycles !== lastCycle) unmounted = null;
     lastCycle = world.cycles;
-    evidence = weigh(evidence, seen);
+    evidence = weigh(evidence, observed);
     const { memory, transitions } = decision;
     if (transitions.some(({ name }) => name === "share.unmounted")) {
-      const { lastStep } = seen;
+      const { lastStep } = observed;
       assert.ok(lastStep?.kind === "unmount");
       const isThere = world.mounts.some(({ id }) => id === lastStep.step.mount.id);
       assert.ok(!isThere, "what is in the table of mounts is not told as unmounted");
     }
-    assert.ok(memory.held === null || !memory.tbRecoveryPending, "a held share is never pending");
+    assert.ok(memory.override === null || !memory.tbRecoveryPending, "a held share is never pending");
     if (memory.tbRecoveryPending && decision.step === null) {
-      assert.equal(seen.mount?.found.route, "fallback", "pending means mounted over fallback");
-      assert.equal(seen.routes.tb.probe.verdict, "answers", "pending means that tb answers");
+      assert.equal(observed.mount?.found.route, "fallback", "pending means mounted over fallback");
+      assert.equal(observed.routes.tb.probe.verdict, "answers", "pending means that tb answers");
     }
     const { step, state } = decision;
     if (step === null) return;
     if (step.kind === "mount") checkMount(world, decision, step);
-    if (step.kind === "move") checkMove(world, seen, step);
+    if (step.kind === "move") checkMove(world, observed, step);
     if (step.kind === "unmount") {
       assert.ok(
         unmounted === null || unmounted === step.mount.id || isAsked(world) || step.mount.processGone,
         `a second mount is unmounted in one cycle: ${step.mount.path}`,
       );
       unmounted = step.mount.id;
-      checkUnmount(world, seen, step, state.operation, evidence);
+      checkUnmount(world, observed, step, state.operation, evidence);
     }
   };
 }
@@ -207,17 +207,17 @@ function gather(mountId: string | null): Evidence {
   return { mountId, badProbes: [], badLooks: new Set(), pendingSeen: 0, deadAtOnce: false };
 }
 
-function weigh(before: Evidence, { mount, routes, atMs }: ShareSeen): Evidence {
+function weigh(before: Evidence, { mount, routes, atMs }: ShareObservation): Evidence {
   const id = mount?.found.id ?? null;
   const evidence = before.mountId === id ? before : gather(id);
   if (mount === null) return evidence;
-  const { found, look } = mount;
-  evidence.deadAtOnce = found.processGone || (look.state === "answered" && look.errno === "ENOTCONN");
-  if (look.state === "answered") {
-    if (look.errno === null || look.errno === "EACCES") evidence.badLooks.clear();
-    else evidence.badLooks.add(look.startedAtMs);
+  const { found, check } = mount;
+  evidence.deadAtOnce = found.processGone || (check.state === "answered" && check.errno === "ENOTCONN");
+  if (check.state === "answered") {
+    if (check.errno === null || check.errno === "EACCES") evidence.badLooks.clear();
+    else evidence.badLooks.add(check.startedAtMs);
   }
-  if (look.state !== "pending" || atMs - look.startedAtMs < 1000) evidence.pendingSeen = 0;
+  if (check.state !== "pending" || atMs - check.startedAtMs < 1000) evidence.pendingSeen = 0;
   else evidence.pendingSeen++;
   if (found.route === null) return evidence;
   const own = routes[found.route];
@@ -238,25 +238,32 @@ function checkMount(world: World, { memory }: Decision, { route }: Extract<Step,
     "never two mounts of one share",
   );
   assert.ok(
-    memory.held !== "unmounted" || isAsked(world),
+    memory.override !== "unmounted" || isAsked(world),
     "held unmounted, it is never mounted by the rules",
   );
   assert.equal(world.lastSeen?.routes[route].probe.verdict, "answers", "only a host that answers is mounted");
 }
 
-function checkMove({ carrier }: World, seen: ShareSeen, { route }: Extract<Step, { kind: "move" }>): void {
-  const { carry, mount } = seen;
-  assert.ok(mount?.carried, "only what is carried is moved");
-  assert.equal(carry?.trust.proved[route], true, "never moved to a server that is not proved");
-  assert.equal(seen.routes[route].probe.verdict, "answers");
+function checkMove(
+  { carrier }: World,
+  observed: ShareObservation,
+  { route }: Extract<Step, { kind: "move" }>,
+): void {
+  const { relayEligibility, mount } = observed;
+  assert.ok(mount?.relayed, "only what is carried is moved");
+  assert.equal(relayEligibility?.identity.proved[route], true, "never moved to a server that is not proved");
+  assert.equal(observed.routes[route].probe.verdict, "answers");
   assert.ok(carrier !== null);
 }
 
 /** Whether something else than a route speaks for unmounting what is carried. */
-function isCarriedLost({ mount, carry }: ShareSeen, evidence: Evidence): boolean {
+function isCarriedLost({ mount, relayEligibility }: ShareObservation, evidence: Evidence): boolean {
   const isDead =
     evidence.deadAtOnce || span(evidence.badLooks) >= CONFIRM_AFTER_MS || evidence.pendingSeen >= 2;
-  const { state, proved } = carry?.trust ?? { state: "unasked", proved: { tb: false, fallback: false } };
+  const { state, proved } = relayEligibility?.identity ?? {
+    state: "unasked",
+    proved: { tb: false, fallback: false },
+  };
   const route = mount?.found.route ?? null;
   const isUnproved = state === "different" || state === "unproved";
   const other = route === null ? null : otherRoute(route);
@@ -265,24 +272,24 @@ function isCarriedLost({ mount, carry }: ShareSeen, evidence: Evidence): boolean
 
 function checkUnmount(
   world: World,
-  seen: ShareSeen,
+  observed: ShareObservation,
   { mount, mode }: Extract<Step, { kind: "unmount" }>,
   operation: Operation | null,
   evidence: Evidence,
 ): void {
   assert.ok(operation !== null);
-  assert.equal(seen.mount?.found.id, mount.id, "only the mount that is ours to look after");
+  assert.equal(observed.mount?.found.id, mount.id, "only the mount that is ours to look after");
   const { kind } = operation;
-  const isOrphan = seen.mount?.found.route === null || mount.path !== world.spec.mountPath;
-  if (seen.mount?.carried && !operation.asked && !isOrphan) {
+  const isOrphan = observed.mount?.found.route === null || mount.path !== world.spec.mountPath;
+  if (observed.mount?.relayed && !operation.isRequested && !isOrphan) {
     assert.ok(
-      isCarriedLost(seen, evidence),
+      isCarriedLost(observed, evidence),
       `a carried mount is unmounted for a route's sake: ${operation.reason}`,
     );
   }
-  const anyAnswers = operation.plan.some((route) => seen.routes[route].probe.verdict === "answers");
+  const anyAnswers = operation.plan.some((route) => observed.routes[route].probe.verdict === "answers");
   if (kind !== "unmount") assert.ok(anyAnswers, `never unmounted for a ${kind} without a live target`);
-  if (seen.driverProblem !== null && kind !== "unmount") {
+  if (observed.driverProblem !== null && kind !== "unmount") {
     assert.ok(
       mode === "force" && kind !== "switch",
       "what serves is not unmounted for what cannot be mounted",
@@ -290,24 +297,27 @@ function checkUnmount(
   }
   if (kind === "recovery") {
     assert.equal(mode, "plain");
-    assert.equal(world.memory.held, null, "a held share never recovers by itself");
-    assert.equal(seen.openFiles?.state, "none");
+    assert.equal(world.memory.override, null, "a held share never recovers by itself");
+    assert.equal(observed.openFiles?.state, "none");
     assert.deepEqual(world.unsent, [], "never a recovery over unsent files");
-    assert.ok(seen.openFiles !== null && seen.openFiles.atMs >= seen.routes.tb.atMs, "checked in this cycle");
+    assert.ok(
+      observed.openFiles !== null && observed.openFiles.atMs >= observed.routes.tb.atMs,
+      "checked in this cycle",
+    );
   }
   if (kind === "failover") {
     const route = mount.route ?? "tb";
-    assert.equal(seen.routes[otherRoute(route)].probe.verdict, "answers");
-    const isDown = seen.routes[route].probe.reason === "link_down";
+    assert.equal(observed.routes[otherRoute(route)].probe.verdict, "answers");
+    const isDown = observed.routes[route].probe.reason === "link_down";
     assert.ok(isDown || span(evidence.badProbes) >= CONFIRM_AFTER_MS, "never failed over on one probe");
   }
   if (mode === "force" && (kind === "remount" || kind === "failover")) {
     const proven =
-      (seen.mount?.carried && isCarriedLost(seen, evidence)) ||
+      (observed.mount?.relayed && isCarriedLost(observed, evidence)) ||
       evidence.deadAtOnce ||
       span(evidence.badLooks) >= CONFIRM_AFTER_MS ||
       evidence.pendingSeen >= 2 ||
-      (mount.route !== null && seen.routes[mount.route].probe.reason === "link_down") ||
+      (mount.route !== null && observed.routes[mount.route].probe.reason === "link_down") ||
       span(evidence.badProbes) >= CONFIRM_AFTER_MS;
     assert.ok(proven, "no automatic forced unmount rests on one look");
   }
@@ -316,7 +326,7 @@ function checkUnmount(
 /** Whether the share is where it should be, in a world that has been calm for long. */
 function assertSettled(world: World): void {
   const { memory, mount, hosts } = world;
-  if (memory.held === "unmounted") {
+  if (memory.override === "unmounted") {
     assert.ok(mount === null || !mount.ours, "held unmounted");
     return;
   }
@@ -343,7 +353,7 @@ function assertSettled(world: World): void {
   }
   assert.ok(!dead, "the mount is dead, and its host answers");
   if (hosts[route] === "answers") assert.equal(memory.lastError, null);
-  if (route !== "fallback" || hosts.tb !== "answers" || memory.held !== null) {
+  if (route !== "fallback" || hosts.tb !== "answers" || memory.override !== null) {
     assert.equal(memory.tbRecoveryPending, false);
     return;
   }

@@ -1,6 +1,6 @@
 // What happens to a share in the simulated world, and what must be so then, in the words of its stories.
 import assert from "node:assert/strict";
-import type { ShareLogonSeen } from "../../../src/shares/policy/share-seen.ts";
+import type { LoginObservation } from "../../../src/shares/policy/share-observation.ts";
 import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
 import { type Act, doIt, type Fact, tellStories } from "../../support/stories.ts";
 import { routeTo } from "../share-spec.ts";
@@ -20,9 +20,9 @@ export function mountedOver(
   world = new World({ autoFailback: false, lsofRecheck: false }),
 ): World {
   world.addMount(route);
-  if (route === "fallback") world.memory = { ...world.memory, held: "fallback" };
+  if (route === "fallback") world.memory = { ...world.memory, override: "fallback" };
   world.advance(2500);
-  world.memory = { ...world.memory, held: null };
+  world.memory = { ...world.memory, override: null };
   return world.fresh();
 }
 
@@ -90,10 +90,11 @@ const ACTS: readonly Act<World>[] = [
     /^its carrier (is deaf|hears again)$/,
     ({ carrier }, how) => Object.assign(carrier, { deaf: how === "is deaf" }),
   ],
-  // `shut`: logins of the mount are turned away.
+  // `refusedAs`: logins of the mount are turned away.
   [
     /^login (refused|accepted|untried)(?: and (same|other) shut)?$/,
-    (world, how, shut) => change(world, { logon: logonOf(how, shut as ShareLogonSeen["shut"] | undefined) }),
+    (world, how, shut) =>
+      change(world, { logon: logonOf(how, shut as LoginObservation["refusedAs"] | undefined) }),
   ],
   [
     /^an earlier try failed$/,
@@ -116,7 +117,7 @@ const ACTS: readonly Act<World>[] = [
   [
     /^unmount( --force)?( without hold)?$/,
     (world, force, without) =>
-      world.ask({ kind: "unmount", force: force !== undefined, hold: without === undefined }),
+      world.ask({ kind: "unmount", force: force !== undefined, keepUnmounted: without === undefined }),
   ],
   [/^mount$/, (world) => world.ask({ kind: "mount" })],
   [
@@ -178,7 +179,7 @@ const FACTS: readonly Fact<World>[] = [
   [/^unsent named (.+)$/, (world, files) => [world.lastOutcome?.unsent.join(" "), files]],
   [/^on (\w+)$/, (world, route) => [world.route, route]],
   [/^serves over (tb|fallback|none)$/, (world, route) => [world.memory.activeInterface, route]],
-  [/^held (\w+)$/, (world, held) => [world.memory.held ?? "nothing", held]],
+  [/^held (\w+)$/, (world, override) => [world.memory.override ?? "nothing", override]],
   [/^(not )?pending$/, (world, not) => [world.memory.tbRecoveryPending, not === undefined]],
   [
     /^(the same|another) mount$/,
@@ -280,7 +281,7 @@ const FACTS: readonly Fact<World>[] = [
   [/^mounts at (.+)$/, (world, paths) => [world.mounts.map(({ path }) => path).join(" "), paths]],
   [/^(\d+) mounts?$/, (world, count) => [world.mounts.length, Number(count)]],
   [/^wakes for (\w+)$/, (world, reason) => [world.wake?.reason, reason]],
-  [/^room (\w+)$/, (world, room) => [world.last?.room, room]],
+  [/^room (\w+)$/, (world, room) => [world.last?.programs, room]],
   [/^room made (\d+) times?$/, (world, times) => [world.roomsMade, Number(times)]],
   [
     /^wakes within (\d+) ms$/,
@@ -314,10 +315,10 @@ function onlyTo(route: RouteName): World["spec"]["routes"] {
   return { ...SPEC.routes, [otherRoute(route)]: routeTo(null) };
 }
 
-function logonOf(how = "", shut: ShareLogonSeen["shut"] = null): ShareLogonSeen {
+function logonOf(how = "", refusedAs: LoginObservation["refusedAs"] = null): LoginObservation {
   const [isRefused, accepted] = [how === "refused", how === "accepted"];
   const refusal = isRefused ? "wrong password" : null;
-  return { refusal, may: !isRefused, accepted, refusedAt: isRefused ? [1_000] : [], shut };
+  return { refusal, may: !isRefused, accepted, refusedAt: isRefused ? [1_000] : [], refusedAs };
 }
 
 function routesOf(which = "both"): readonly RouteName[] {

@@ -3,20 +3,20 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { spaceOf } from "../../../src/shares/prober/file-looks.ts";
+import { spaceOf } from "../../../src/shares/prober/file-checks.ts";
 import { listFolders } from "../../../src/shares/prober/folder-listing.ts";
-import { createLookAtMountDarwin, lookAtMountDarwin } from "../../../src/shares/prober/mount-look-darwin.ts";
-import { lookAtMountLinux } from "../../../src/shares/prober/mount-look-linux.ts";
+import { checkMountDarwin, createCheckMountDarwin } from "../../../src/shares/prober/mount-check-darwin.ts";
+import { checkMountLinux } from "../../../src/shares/prober/mount-check-linux.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const NOBODY = 65_534;
 
 for (const [system, look] of [
-  ["linux", lookAtMountLinux],
-  ["darwin", lookAtMountDarwin],
+  ["linux", checkMountLinux],
+  ["darwin", checkMountDarwin],
 ] as const) {
   describe(`a look on ${system}`, () => {
     it("A2 a root that answers and can be listed is alive, empty or not, and is left as it was", async (t) => {
@@ -69,7 +69,7 @@ describe("a look on darwin, over a client that answers as it is told", () => {
 
   async function lookedOver(nameAnswers: string | null, listAnswers: string | null) {
     const asked: string[] = [];
-    const look = createLookAtMountDarwin(
+    const look = createCheckMountDarwin(
       async (path) => {
         asked.push(path);
         if (nameAnswers !== null) throw failure(nameAnswers);
@@ -108,7 +108,7 @@ describe("a look on darwin, over a client that answers as it is told", () => {
   });
 });
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
 /** A share with a link to it, as people reach it. */
 async function share(t: TestContext): Promise<{ folder: string; top: string; link: string }> {
@@ -210,7 +210,7 @@ test("C4 the prober tells whether a folder is there without reading it through, 
   await symlink("/etc", join(top, "a", "elsewhere"));
   await symlink("/etc", join(top, "absolute"));
   const prober = proberOfFile();
-  const look = (subpath: string) => prober.folderLook(link, subpath, 5_000);
+  const look = (subpath: string) => prober.checkFolder(link, subpath, 5_000);
   // Asked at once, a look and a list of the same folder are two questions.
   const [there, list, missing, file, outside] = await Promise.all([
     look("a"),

@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, it, type TestContext, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
-import { pathPlaces } from "../../../src/shares/prober/path-places.ts";
-import type { Look, Prober } from "../../../src/shares/prober/prober.ts";
+import type { MountCheck, Prober } from "../../../src/shares/prober/prober.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { resolvePaths } from "../../../src/shares/prober/resolve-paths.ts";
 import { type LocalFuseMount, missingForFuse, mountLocalFuse } from "../../rig/local-fuse-mount.ts";
 import { eventually } from "../../support/eventually.ts";
 import { fileProber } from "../../support/file-prober.ts";
@@ -27,12 +27,12 @@ const SOON_LATE_MS = 150;
 const PATIENT_MS = 60_000;
 
 function prober(t: TestContext, lookDeadlineMs = NEVER_LATE_MS, clock: Clock = systemClock): Prober {
-  const started = startProber({ clock, logger: silentLogger, lookDeadlineMs });
+  const started = startProber({ clock, logger: noopLogger, lookDeadlineMs });
   t.after(() => started[Symbol.asyncDispose]());
   return started;
 }
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: NEVER_LATE_MS });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: NEVER_LATE_MS });
 
 const soleChild = (of: Prober): number => {
   const [pid, ...more] = of.pids;
@@ -41,7 +41,7 @@ const soleChild = (of: Prober): number => {
 };
 
 test("a process is there before the first question only where it is to start ahead", async (t) => {
-  const options = { clock: systemClock, logger: silentLogger, lookDeadlineMs: NEVER_LATE_MS };
+  const options = { clock: systemClock, logger: noopLogger, lookDeadlineMs: NEVER_LATE_MS };
   await using later = startProber(options);
   await using ahead = startProber({ ...options, startsAhead: true });
   const pid = soleChild(ahead);
@@ -55,7 +55,7 @@ test("a process is there before the first question only where it is to start ahe
 
 test("a process that starts ahead ends where nothing is asked for a minute", async () => {
   const clock = createManualClock();
-  await using ahead = startProber({ clock, logger: silentLogger, startsAhead: true });
+  await using ahead = startProber({ clock, logger: noopLogger, startsAhead: true });
   await clock.advance(59_999);
   const pid = soleChild(ahead);
   await clock.advance(1);
@@ -68,14 +68,14 @@ describe("what the prober answers", () => {
     await writeFile(join(folder, "a file"), "");
     const asked = proberOfFile();
     const before = systemClock.monotonicMs();
-    const look = await asked.look("1", folder, PATIENT_MS);
-    assert.equal(look.state, "answered");
-    if (look.state !== "answered") return;
-    assert.equal(look.errno, null);
-    assert.ok(look.startedAtMs >= before && look.finishedAtMs >= look.startedAtMs);
-    assert.deepEqual(asked.lastLook("1"), look);
+    const check = await asked.checkMount("1", folder, PATIENT_MS);
+    assert.equal(check.state, "answered");
+    if (check.state !== "answered") return;
+    assert.equal(check.errno, null);
+    assert.ok(check.startedAtMs >= before && check.finishedAtMs >= check.startedAtMs);
+    assert.deepEqual(asked.lastCheck("1"), check);
     const errnoOf = async (path: string): Promise<string | null | undefined> => {
-      const found = await asked.look(path, path, PATIENT_MS);
+      const found = await asked.checkMount(path, path, PATIENT_MS);
       return found.state === "answered" ? found.errno : undefined;
     };
     assert.equal(await errnoOf(join(folder, "missing")), "ENOENT");
@@ -85,10 +85,10 @@ describe("what the prober answers", () => {
   it("an unknown mount was never looked at, and a forgotten one neither", async (t) => {
     const folder = await temporaryFolder(t);
     const asked = proberOfFile();
-    assert.deepEqual(asked.lastLook("7"), { state: "never" });
-    await asked.look("7", folder, PATIENT_MS);
+    assert.deepEqual(asked.lastCheck("7"), { state: "never" });
+    await asked.checkMount("7", folder, PATIENT_MS);
     asked.forget("7");
-    assert.deepEqual(asked.lastLook("7"), { state: "never" });
+    assert.deepEqual(asked.lastCheck("7"), { state: "never" });
   });
 
   it("links tell target and identity, other things what they are", async (t) => {
@@ -156,7 +156,7 @@ describe("what the prober answers", () => {
       ["/", { at: "/", exists: true }],
       ["/no-such-thing/x", { at: "/no-such-thing/x", exists: false }],
     ];
-    const found = await proberOfFile().places(
+    const found = await proberOfFile().resolvePaths(
       asked.map(([path]) => path),
       PATIENT_MS,
     );
@@ -172,7 +172,7 @@ describe("what the prober answers", () => {
       (_, at) => `${"/".repeat(2_000)}no-such-thing${at}${"/a".repeat(900)}/..`,
     );
     const before = process.cpuUsage();
-    const found = await pathPlaces(paths);
+    const found = await resolvePaths(paths);
     const { user } = process.cpuUsage(before);
     assert.ok(found.every((place) => "exists" in place && !place.exists));
     // A tenth of what it is where each slash is looked at for each step.
@@ -215,10 +215,10 @@ describe("when a child dies", () => {
   it("what was asked is asked again of a new one", async (t) => {
     const folder = await temporaryFolder(t);
     const asked = prober(t);
-    await asked.look("1", folder, PATIENT_MS);
+    await asked.checkMount("1", folder, PATIENT_MS);
     const first = soleChild(asked);
     process.kill(first, "SIGSTOP");
-    const look = asked.look("2", folder, PATIENT_MS);
+    const look = asked.checkMount("2", folder, PATIENT_MS);
     process.kill(first, "SIGKILL");
     const found = await look;
     assert.ok(found.state === "answered" && found.errno === null);
@@ -230,10 +230,10 @@ describe("when a child dies", () => {
     const folder = await temporaryFolder(t);
     const clock = createManualClock();
     const asked = prober(t, NEVER_LATE_MS, clock);
-    await asked.look("1", folder, 600_000);
+    await asked.checkMount("1", folder, 600_000);
     const first = soleChild(asked);
     process.kill(first, "SIGSTOP");
-    const look = asked.look("2", folder, 600_000);
+    const look = asked.checkMount("2", folder, 600_000);
     await clock.advance(7_999);
     assert.equal(soleChild(asked), first);
     await clock.advance(1);
@@ -247,7 +247,7 @@ describe("when a child dies", () => {
   it("one that says nothing while only addresses are asked for is not replaced", async (t) => {
     const clock = createManualClock();
     const asked = prober(t, NEVER_LATE_MS, clock);
-    await asked.look("1", await temporaryFolder(t), 600_000);
+    await asked.checkMount("1", await temporaryFolder(t), 600_000);
     const first = soleChild(asked);
     process.kill(first, "SIGSTOP");
     const addresses = asked.resolve("localhost", 600_000);
@@ -262,33 +262,33 @@ describe("when a child dies", () => {
     const clock = createManualClock();
     const asked = prober(t, NEVER_LATE_MS, clock);
     assert.deepEqual(asked.pids, []);
-    await asked.look("1", folder, 600_000);
+    await asked.checkMount("1", folder, 600_000);
     const first = soleChild(asked);
     await clock.advance(59_000);
-    await asked.look("2", folder, 600_000);
+    await asked.checkMount("2", folder, 600_000);
     await clock.advance(59_000);
     assert.equal(soleChild(asked), first);
     await clock.advance(1_000);
     await eventually(() => isGone(first) && asked.pids.length === 0);
-    const look = await asked.look("3", folder, 600_000);
-    assert.ok(look.state === "answered" && look.errno === null);
+    const check = await asked.checkMount("3", folder, 600_000);
+    assert.ok(check.state === "answered" && check.errno === null);
   });
 
   it("what is asked in the turn in which it would be ended for its rest is answered", async (t) => {
     const folder = await temporaryFolder(t);
     const clock = createManualClock();
-    const answers: Promise<Look>[] = [];
+    const answers: Promise<MountCheck>[] = [];
     const asked = prober(t, NEVER_LATE_MS, {
       ...clock,
       setTimer: (ms, run) =>
         clock.setTimer(ms, () => {
-          if (ms === 60_000) answers.push(asked.look("2", folder, 600_000));
+          if (ms === 60_000) answers.push(asked.checkMount("2", folder, 600_000));
           run();
         }),
     });
-    await asked.look("1", folder, 600_000);
+    await asked.checkMount("1", folder, 600_000);
     await clock.advance(60_000);
-    const [look] = await eventually(() => asked.lastLook("2").state === "answered" && answers);
+    const [look] = await eventually(() => asked.lastCheck("2").state === "answered" && answers);
     assert.equal((await look)?.state, "answered");
   });
 
@@ -296,12 +296,12 @@ describe("when a child dies", () => {
     const folder = await temporaryFolder(t);
     const clock = createManualClock();
     const asked = prober(t, NEVER_LATE_MS, clock);
-    await asked.look("1", folder, 600_000);
+    await asked.checkMount("1", folder, 600_000);
     process.kill(soleChild(asked), "SIGKILL");
     await eventually(() => asked.pids.length === 0);
     await clock.advance(60_000);
     assert.deepEqual(asked.pids, []);
-    assert.equal((await asked.look("1", folder, 600_000)).state, "answered");
+    assert.equal((await asked.checkMount("1", folder, 600_000)).state, "answered");
   });
 
   it("none outlives a daemon that is killed", async (t) => {
@@ -338,7 +338,7 @@ describe("when a child dies", () => {
   it("disposal answers all that waits and ends the child", async (t) => {
     const folder = await temporaryFolder(t);
     const asked = prober(t);
-    const look = asked.look("1", folder, 60_000);
+    const look = asked.checkMount("1", folder, 60_000);
     const pid = soleChild(asked);
     const links = asked.readLinks([folder], 60_000);
     const files = asked.openFiles([folder], [], 60_000);
@@ -347,7 +347,7 @@ describe("when a child dies", () => {
     assert.equal((await links)[0]?.state, "unknown");
     assert.equal((await files)[0]?.ok, false);
     await eventually(() => isGone(pid));
-    assert.equal((await asked.look("2", folder, 60_000)).state, "never");
+    assert.equal((await asked.checkMount("2", folder, 60_000)).state, "never");
     assert.equal(await asked.folderExists(folder, 60_000), null);
   });
 });
@@ -365,26 +365,26 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
 
   it("A2 marks itself, delays no other, and is not looked at again until it answers", async (t) => {
     const asked = prober(t, SOON_LATE_MS);
-    assert.ok((await asked.look("hung", hung.path, PATIENT_MS)).state === "answered");
+    assert.ok((await asked.checkMount("hung", hung.path, PATIENT_MS)).state === "answered");
     // Where the machine is so slow that a sound look was late, a fresh child has come.
     await eventually(() => asked.pids.length === 1);
     const first = soleChild(asked);
     await hung.hang();
-    const late = asked.look("hung", hung.path, 50);
-    const other = await asked.look("other", folder, PATIENT_MS);
+    const late = asked.checkMount("hung", hung.path, 50);
+    const other = await asked.checkMount("other", folder, PATIENT_MS);
     assert.equal(other.state, "answered");
-    assert.equal(asked.lastLook("hung").state, "pending", "the other did not wait for it");
+    assert.equal(asked.lastCheck("hung").state, "pending", "the other did not wait for it");
     assert.equal((await late).state, "pending");
     await eventually(() => asked.pids.length === 2);
-    const since = asked.lastLook("hung");
+    const since = asked.lastCheck("hung");
     // Marked: known at once, however long one would wait; and no second child hangs in it.
-    assert.deepEqual(await asked.look("hung", hung.path, 60_000), since);
-    assert.equal((await asked.look("other", folder, PATIENT_MS)).state, "answered");
+    assert.deepEqual(await asked.checkMount("hung", hung.path, 60_000), since);
+    assert.equal((await asked.checkMount("other", folder, PATIENT_MS)).state, "answered");
     await eventually(() => asked.pids.length === 2);
     hung.goOn();
-    await eventually(() => asked.lastLook("hung").state === "answered");
+    await eventually(() => asked.lastCheck("hung").state === "answered");
     await eventually(() => asked.pids.length === 1 && isGone(first));
-    const again = await asked.look("hung", hung.path, PATIENT_MS);
+    const again = await asked.checkMount("hung", hung.path, PATIENT_MS);
     assert.ok(again.state === "answered" && again.errno === null);
   });
 
@@ -401,15 +401,15 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     const asked = prober(t, SOON_LATE_MS);
     await hung.hang();
     const ids = Array.from({ length: 20 }, (_, index) => `hung${index}`);
-    const looks = ids.map((id) => asked.look(id, hung.path, 10));
-    const other = asked.look("other", folder, PATIENT_MS);
+    const looks = ids.map((id) => asked.checkMount(id, hung.path, 10));
+    const other = asked.checkMount("other", folder, PATIENT_MS);
     await Promise.all(looks);
     assert.equal((await other).state, "answered");
     // Eight hang in a child at most, and one is fresh.
     await eventually(() => asked.pids.length >= 4);
-    assert.ok(ids.every((id) => asked.lastLook(id).state === "pending"));
+    assert.ok(ids.every((id) => asked.lastCheck(id).state === "pending"));
     hung.goOn();
-    await eventually(() => ids.every((id) => asked.lastLook(id).state === "answered"));
+    await eventually(() => ids.every((id) => asked.lastCheck(id).state === "answered"));
     await eventually(() => asked.pids.length === 1);
   });
 
@@ -418,14 +418,14 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await hung.hang();
     const at = (index: number): string[] => [hung.path, join(hung.path, `${index}`)];
     // Longer than until they are late.
-    const burst = Array.from({ length: 12 }, (_, index) => asked.places(at(index), 4 * SOON_LATE_MS));
+    const burst = Array.from({ length: 12 }, (_, index) => asked.resolvePaths(at(index), 4 * SOON_LATE_MS));
     assert.deepEqual(new Set(await Promise.all(burst)), new Set([null]));
     for (let index = 12; index < 24; index++)
-      assert.equal(await asked.places(at(index), 4 * SOON_LATE_MS), null);
+      assert.equal(await asked.resolvePaths(at(index), 4 * SOON_LATE_MS), null);
     assert.ok(asked.pids.length <= 6, `${asked.pids.length} processes`);
-    assert.deepEqual(await asked.places(["/"], PATIENT_MS), [{ at: "/", exists: true }]);
+    assert.deepEqual(await asked.resolvePaths(["/"], PATIENT_MS), [{ at: "/", exists: true }]);
     hung.goOn();
-    await eventually(async () => (await asked.places(at(0), PATIENT_MS))?.length === 2);
+    await eventually(async () => (await asked.resolvePaths(at(0), PATIENT_MS))?.length === 2);
     await eventually(() => asked.pids.length === 1);
   });
 
@@ -433,11 +433,11 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     const clock = createManualClock();
     const asked = prober(t, SOON_LATE_MS, clock);
     await hung.hang();
-    const forgotten = asked.look("forgotten", hung.path, PATIENT_MS);
+    const forgotten = asked.checkMount("forgotten", hung.path, PATIENT_MS);
     asked.forget("forgotten");
     await forgotten;
     assert.equal(clock.pendingTimers, 0);
-    void asked.look("hung", hung.path, PATIENT_MS);
+    void asked.checkMount("hung", hung.path, PATIENT_MS);
     await eventually(() => asked.pids.length === 2);
     asked.forget("hung");
     await eventually(() => asked.pids.length === 1);
@@ -462,19 +462,19 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     const asked = prober(t, SOON_LATE_MS);
     {
       await using mount = await mountLocalFuse(own);
-      await asked.look("old", mount.path, PATIENT_MS);
+      await asked.checkMount("old", mount.path, PATIENT_MS);
       await mount.hang();
-      await asked.look("old", mount.path, 10);
+      await asked.checkMount("old", mount.path, 10);
       await eventually(() => asked.pids.length === 2);
-      const waiting = asked.look("old", mount.path, 60_000);
+      const waiting = asked.checkMount("old", mount.path, 60_000);
       asked.forget("old");
-      assert.deepEqual(asked.lastLook("old"), { state: "never" });
+      assert.deepEqual(asked.lastCheck("old"), { state: "never" });
       await waiting;
     }
     await eventually(() => asked.pids.length === 1);
     await using renewed = await mountLocalFuse(own);
-    const look = await asked.look("new", renewed.path, PATIENT_MS);
-    assert.ok(look.state === "answered" && look.errno === null);
+    const check = await asked.checkMount("new", renewed.path, PATIENT_MS);
+    assert.ok(check.state === "answered" && check.errno === null);
   });
 
   it("A7 open files are found on it all the same", async (t) => {
@@ -510,8 +510,8 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     timeout: 110_000,
   }, async () => {
     await hung.hang();
-    const asked = startProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: SOON_LATE_MS });
-    await asked.look("hung", hung.path, 10);
+    const asked = startProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: SOON_LATE_MS });
+    await asked.checkMount("hung", hung.path, 10);
     await eventually(() => asked.pids.length === 2);
     const pids = [...asked.pids];
     await asked[Symbol.asyncDispose]();

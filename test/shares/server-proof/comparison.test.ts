@@ -7,13 +7,13 @@ import {
   type Reading,
   type SideReading,
 } from "../../../src/shares/server-proof/comparison.ts";
-import { recogniseRoot, witnessOf } from "../../../src/shares/server-proof/recognition.ts";
+import type { KnownEntry, ServerFingerprint } from "../../../src/shares/server-proof/known-servers.ts";
+import { recognizeRoot, serverFingerprint } from "../../../src/shares/server-proof/recognition.ts";
 import {
   createListingCollector,
   type ListedEntry,
   type RootListing,
 } from "../../../src/shares/server-proof/root-listing.ts";
-import type { KnownEntry, ServerWitness } from "../../../src/shares/server-proof/server-witness.ts";
 import { fc } from "../../support/properties.ts";
 
 type Files = Readonly<Record<string, number>>;
@@ -225,7 +225,7 @@ function known(
   return { name, isFolder: false, size: 1, modifiedMs, precisionMs, createdMs };
 }
 
-function witness(entries: readonly KnownEntry[], rootCreatedMs: number | null = null): ServerWitness {
+function witness(entries: readonly KnownEntry[], rootCreatedMs: number | null = null): ServerFingerprint {
   return { serverGuid: GUID, rootCreatedMs, entries };
 }
 
@@ -251,7 +251,7 @@ const DATED = witness(AB, 10_000);
 const recognitions: readonly (readonly [
   what: string,
   kind: "same" | "different" | "unproved",
-  witness: ServerWitness,
+  witness: ServerFingerprint,
   listing: RootListing,
   births?: ReturnType<typeof births>,
 ])[] = [
@@ -279,7 +279,7 @@ const recognitions: readonly (readonly [
 
 describe("recognising a root", () => {
   for (const [what, kind, before, now, created = null] of recognitions) {
-    test(`A10 ${what}`, () => assert.equal(recogniseRoot(before, now, created).kind, kind));
+    test(`A10 ${what}`, () => assert.equal(recognizeRoot(before, now, created).kind, kind));
   }
 });
 
@@ -287,7 +287,7 @@ describe("what is known after a proof", () => {
   test("A10 keeps what is finer from before, and takes what is new", () => {
     const before = DATED;
     const now = listing({ a: 5_000_000, b: 7_000_000, c: 8_000_000 }, 1_000);
-    assert.deepEqual(witnessOf(GUID, now, births({ b: 20_000 }), before), {
+    assert.deepEqual(serverFingerprint(GUID, now, births({ b: 20_000 }), before), {
       serverGuid: GUID,
       rootCreatedMs: 10_000,
       entries: [
@@ -297,7 +297,12 @@ describe("what is known after a proof", () => {
       ],
     });
     assert.deepEqual(
-      witnessOf(GUID, listing({ a: 5_000_123 }), null, witness([known("a", 5_000_000, 10_000, 1_000)])),
+      serverFingerprint(
+        GUID,
+        listing({ a: 5_000_123 }),
+        null,
+        witness([known("a", 5_000_000, 10_000, 1_000)]),
+      ),
       {
         serverGuid: GUID,
         rootCreatedMs: null,
@@ -308,7 +313,7 @@ describe("what is known after a proof", () => {
 
   test("A10 leaves out creation times that may be none, and all but the 64 that changed least lately", () => {
     const files = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`f${index}`, 1_000 - index]));
-    const after = witnessOf(GUID, listing(files), births({ "": 1, f99: 1 }, false), null);
+    const after = serverFingerprint(GUID, listing(files), births({ "": 1, f99: 1 }, false), null);
     assert.equal(after.rootCreatedMs, null);
     assert.equal(after.entries.length, 64);
     assert.deepEqual(after.entries[0], known("f99", 901));

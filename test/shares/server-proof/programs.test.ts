@@ -7,11 +7,12 @@ import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, type TestContext, test } from "node:test";
 import { entryExists } from "../../../src/runtime/files/durable-file.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { shareFiles } from "../../../src/shares/drivers/share-files.ts";
-import { createLogons } from "../../../src/shares/logons/logons.ts";
+import { createLogins } from "../../../src/shares/logins/logins.ts";
 import { ownRuntimeFolder } from "../../../src/shares/mounts/mount-claims.ts";
+import { createKnownServers } from "../../../src/shares/server-proof/known-servers.ts";
 import { createLoginFiles } from "../../../src/shares/server-proof/login-files.ts";
 import {
   createSmbclientReader,
@@ -21,7 +22,6 @@ import {
 } from "../../../src/shares/server-proof/program-output.ts";
 import type { ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
 import { createRootReader } from "../../../src/shares/server-proof/root-reader.ts";
-import { createKnownServers } from "../../../src/shares/server-proof/server-witness.ts";
 import { listShareNames } from "../../../src/shares/server-proof/share-names.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { pluck } from "../../support/pluck.ts";
@@ -178,12 +178,12 @@ test("A10 a login that a killed process left is removed, and none that is being 
   for (const name of ["proof-tb.auth", "proof-fallback.conf", "proof-tb.auth.new"])
     await writeFile(join(folder, name), "password = secret");
   const { child, path } = await startWriter(t, stateFolder);
-  await files.removeLeftovers(silentLogger);
+  await files.removeLeftovers(noopLogger);
   assert.deepEqual((await readdir(folder)).toSorted(), [...kept, path.slice(folder.length + 1)].toSorted());
 
   child.kill("SIGKILL");
   await once(child, "exit");
-  await files.removeLeftovers(silentLogger);
+  await files.removeLeftovers(noopLogger);
   assert.deepEqual((await readdir(folder)).toSorted(), kept.toSorted());
 });
 
@@ -273,7 +273,7 @@ test("A10 rclone leaves from the address of its route, but for one with a zone, 
   await writeFile(join(folder, "rclone"), `#!/bin/sh\necho "$@" > ${asked}\necho '[]'\n`, { mode: 0o755 });
   const clock = systemClock;
   const reader = createRootReader({
-    ...{ clock, stateFolder: folder, logons: createLogons(clock) },
+    ...{ clock, stateFolder: folder, logons: createLogins(clock) },
     folders: () => [folder],
   });
   const argumentsFor = async (localAddress: string) => {

@@ -6,17 +6,17 @@ import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { type PlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { startHostProbe } from "../../../src/network/probe/host-probe.ts";
-import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { findProgram } from "../../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
+import { createKnownServers } from "../../../src/shares/server-proof/known-servers.ts";
 import {
-  createServerProof,
-  type ProofEndpoint,
-  type ProofVerdict,
+  createServerVerifier,
   type ServerProofOptions,
-} from "../../../src/shares/server-proof/server-proof.ts";
-import { createKnownServers } from "../../../src/shares/server-proof/server-witness.ts";
+  type VerificationResult,
+  type VerifiedEndpoint,
+} from "../../../src/shares/server-proof/server-verifier.ts";
 import { listShareNames } from "../../../src/shares/server-proof/share-names.ts";
 import type { RouteSpec, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -42,7 +42,7 @@ const SHARES = ["same", "written", "named", "copied", "signed", "refused", ODD_S
 const missing = await missingForTwoServers();
 
 /** What a probe of the route finds. */
-async function probed({ host, port }: RouteSpec): Promise<ProofEndpoint> {
+async function probed({ host, port }: RouteSpec): Promise<VerifiedEndpoint> {
   const address = host ?? "";
   const probe = startHostProbe(systemClock, { address, port, localAddress: null }, PROBED_WITHIN_MS);
   const { verdict, serverGuid } = await probe.finding;
@@ -51,24 +51,24 @@ async function probed({ host, port }: RouteSpec): Promise<ProofEndpoint> {
 }
 
 function proofIn(stateFolder: string, more: Partial<ServerProofOptions> = {}) {
-  return createServerProof({ clock: systemClock, logger: silentLogger, stateFolder, ...more });
+  return createServerVerifier({ clock: systemClock, logger: noopLogger, stateFolder, ...more });
 }
 
 async function compared(
   proof: ReturnType<typeof proofIn>,
   share: ShareSpec,
-  ofTb: Partial<ProofEndpoint> = {},
-): Promise<ProofVerdict> {
+  ofTb: Partial<VerifiedEndpoint> = {},
+): Promise<VerificationResult> {
   const { tb, fallback } = share.routes;
   const endpoints = { tb: { ...(await probed(tb)), ...ofTb }, fallback: await probed(fallback) };
   return proof.compare(share, endpoints, null, () => true, AbortSignal.any([]));
 }
 
-function assertSame(verdict: ProofVerdict): void {
+function assertSame(verdict: VerificationResult): void {
   assert.equal(verdict.kind, "same", JSON.stringify(verdict));
 }
 
-function assertVerdict(verdict: ProofVerdict, kind: "different" | "unproved", text: RegExp): void {
+function assertVerdict(verdict: VerificationResult, kind: "different" | "unproved", text: RegExp): void {
   assert.ok(verdict.kind !== "same" && verdict.kind === kind, JSON.stringify(verdict));
   assert.match(verdict.text, text);
 }

@@ -22,7 +22,7 @@ describe("the Approve screen in a terminal", { skip: NO_TERMINAL, concurrency: 2
     const daemon = await connectToDaemon(home.home);
     assert.ok(daemon !== null);
     const waiting = async () =>
-      (await daemon.ask("approvals", null, AbortSignal.timeout(10_000))).waiting.length;
+      (await daemon.call("approvals", null, AbortSignal.timeout(10_000))).waiting.length;
     await terminal.press("y");
     await terminal.until("Approve backends.files?");
     assert.equal(await waiting(), 1, "nothing is approved before Enter");

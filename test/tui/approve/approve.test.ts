@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ApprovalsReport, WaitingEntryWire } from "../../../src/api/contract/approvals.ts";
-import { askOf } from "../../../src/api/operations/operations.ts";
+import { callerOf } from "../../../src/api/operations/operations.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { approveLines } from "../../../src/tui/approve/approve-screen.ts";
 import { startApproveSession } from "../../../src/tui/approve/approve-session.ts";
@@ -149,7 +149,7 @@ function startedWith(approve: () => Promise<never>) {
     return WAITING;
   };
   const session = startApproveSession(
-    askOf({ approvals, approve }),
+    callerOf({ approvals, approve }),
     {
       subscribe(callback) {
         changed = callback;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connection, DaemonLink } from "../../../src/api/client/daemon-link.ts";
+import type { ConnectionStatus, DaemonConnection } from "../../../src/api/client/daemon-connection.ts";
 import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
 import type { StreamEvent } from "../../../src/api/contract/contract.ts";
-import { askOf } from "../../../src/api/operations/operations.ts";
+import { callerOf } from "../../../src/api/operations/operations.ts";
 import { createStore } from "../../../src/runtime/store.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createEventRing, eventLine } from "../../../src/tui/events/event-ring.ts";
@@ -28,8 +28,8 @@ function rig() {
   };
   const transition = (name: string, fields: Record<string, string> = {}): void =>
     emit({ kind: "transition", transition: { name, ...fields } });
-  const connection = createStore<Connection>({ kind: "connected" });
-  const screen = createEventsScreen({ connection, listen } as unknown as DaemonLink, ring);
+  const connection = createStore<ConnectionStatus>({ kind: "connected" });
+  const screen = createEventsScreen({ connection, listen } as unknown as DaemonConnection, ring);
   const text = (height = 20): string[] => textOf(screen.draw({ ...viewOf(100), height }));
   const press = (...keys: readonly string[]): boolean[] =>
     keys.map((key) => {
@@ -50,7 +50,7 @@ test("what happens while the log is read, and is in it already, is one event", a
   });
   const lines = [line("NEW", 1_000), line("OLD", -1_000)];
   const client = {
-    ask: askOf({ daemonLog: async () => ({ path: "/log", lines, more: false, next: null }) }),
+    call: callerOf({ daemonLog: async () => ({ path: "/log", lines, more: false, next: null }) }),
   };
   for (const listener of listeners) listener({ kind: "connected", client } as unknown as FollowNotice);
   transition("share.mounted", { share: "NEW" });

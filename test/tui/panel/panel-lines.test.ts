@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connection } from "../../../src/api/client/daemon-link.ts";
+import type { ConnectionStatus } from "../../../src/api/client/daemon-connection.ts";
 import { changedLines } from "../../../src/tui/panel/changed-lines.ts";
 import { pressKey } from "../../../src/tui/panel/panel-keys.ts";
 import { panelHelpLines, panelLines, panelNoteLines } from "../../../src/tui/panel/panel-lines.ts";
@@ -141,7 +141,7 @@ const [HOME, , , , LOGS] = SCREENS;
 
 test("F2 the header names all views in words, at 60 columns and away too, and the screens of the shown one", () => {
   const away = { kind: "waiting", reason: "x", sinceMs: 0 } as const;
-  const header = (width: number, shown: (typeof SCREENS)[number], connection: Connection) =>
+  const header = (width: number, shown: (typeof SCREENS)[number], connection: ConnectionStatus) =>
     textOf(headerLines(SCREENS, shown, connection, viewOf(width)));
   const views = "[d Home] S Shares  v Servers  e Activity  g Settings";
   assert.deepEqual(header(80, HOME, { kind: "connected" }), [`Mountaineer ${views}     ● connected`]);

@@ -42,7 +42,7 @@ function after(state: PanelState, ...presses: readonly string[]): PanelState {
 }
 
 /** What a field holds: its text, or its chosen value. */
-function heldIn({ form }: PanelState, name: string): unknown {
+function valueIn({ form }: PanelState, name: string): unknown {
   const node = form.root.children.find(({ label }) => label === name);
   assert.ok(node !== undefined, name);
   const { of } = node.field;
@@ -87,33 +87,33 @@ describe("B9 the panel's keys", () => {
 
   test("B9 Space and Enter toggle the checkbox", () => {
     const off = after(FRESH, "<tab>", " ");
-    assert.equal(heldIn(off, "enabled"), false);
+    assert.equal(valueIn(off, "enabled"), false);
     assert.ok(isDirty(off));
-    assert.equal(heldIn(after(off, "<enter>"), "enabled"), true);
+    assert.equal(valueIn(after(off, "<enter>"), "enabled"), true);
     assert.ok(!isDirty(after(off, " ")));
   });
 
   test("B9 arrows choose, both ways round and round; Space goes on", () => {
     const detection = after(FRESH, "<tab>", "<tab>", "<tab>", "<tab>");
     assert.equal(focusOf(detection), "detection");
-    assert.equal(heldIn(after(detection, "<right>"), "detection"), "hash");
-    assert.equal(heldIn(after(detection, "<down>", "<down>"), "detection"), "inotify");
-    assert.equal(heldIn(after(detection, "<left>"), "detection"), "inotify");
-    assert.equal(heldIn(after(detection, " ", " ", " "), "detection"), "mtime");
-    assert.equal(heldIn(after(detection, "<tab>", "<up>"), "on_failure"), "stop");
+    assert.equal(valueIn(after(detection, "<right>"), "detection"), "hash");
+    assert.equal(valueIn(after(detection, "<down>", "<down>"), "detection"), "inotify");
+    assert.equal(valueIn(after(detection, "<left>"), "detection"), "inotify");
+    assert.equal(valueIn(after(detection, " ", " ", " "), "detection"), "mtime");
+    assert.equal(valueIn(after(detection, "<tab>", "<up>"), "on_failure"), "stop");
   });
 
   test("B9 typing into a field just reached replaces its number", () => {
     const typed = after(FRESH, "<tab>", "<tab>", "0.5");
-    assert.equal(heldIn(typed, "poll_interval"), "0.5");
-    assert.equal(heldIn(after(FRESH, "<tab>", "<tab>", "<backspace>", "7"), "poll_interval"), "7");
+    assert.equal(valueIn(typed, "poll_interval"), "0.5");
+    assert.equal(valueIn(after(FRESH, "<tab>", "<tab>", "<backspace>", "7"), "poll_interval"), "7");
     assert.ok(takesText(typed));
   });
 
   test("B9 a number is edited at the caret", () => {
     const half = withRunning(FRESH, { ...SETTINGS, poll_interval: 2.5 }, "aaaa");
     const at = (...presses: readonly string[]): unknown =>
-      heldIn(after(half, "<tab>", "<tab>", ...presses), "poll_interval");
+      valueIn(after(half, "<tab>", "<tab>", ...presses), "poll_interval");
     assert.equal(at("<end>", "5"), "2.55");
     assert.equal(at("<home>", "1"), "12.5");
     assert.equal(at("<left>", "1"), "12.5");
@@ -160,7 +160,7 @@ describe("B9 the panel's keys", () => {
 
   test("B9 Esc drops what was changed and keeps the focus; once more leaves the field", () => {
     const step = pressed(FRESH, "<tab>", "<tab>", "9999", "<escape>");
-    assert.equal(heldIn(step.state, "poll_interval"), "2");
+    assert.equal(valueIn(step.state, "poll_interval"), "2");
     assert.equal(focusOf(step.state), "poll_interval");
     assert.equal(step.action, "reread");
     assert.equal(focusOf(after(step.state, "<escape>")), null);
@@ -180,7 +180,7 @@ describe("B9 the panel and the file", () => {
       sha256: "bbbb",
       text: "x",
     });
-    assert.equal(heldIn(next, "debounce"), "3");
+    assert.equal(valueIn(next, "debounce"), "3");
     assert.equal(next.fileChanged, false);
     assert.equal(next.file?.sha256, "bbbb");
   });
@@ -191,8 +191,8 @@ describe("B9 the panel and the file", () => {
       sha256: "bbbb",
       text: "x",
     });
-    assert.equal(heldIn(next, "poll_interval"), "0.5");
-    assert.equal(heldIn(next, "debounce"), "3");
+    assert.equal(valueIn(next, "poll_interval"), "0.5");
+    assert.equal(valueIn(next, "debounce"), "3");
     assert.equal(next.fileChanged, true);
     assert.equal(next.file, dirty.file, "an edit still builds on the file that was seen");
   });
@@ -227,7 +227,7 @@ describe("B9 the panel and the file", () => {
     const refused = withConflict(after(FRESH, "<tab>", " ", "<save>"));
     assert.ok(refused.fileChanged);
     assert.ok(!refused.saving);
-    assert.equal(heldIn(refused, "enabled"), false, "nothing typed is lost by a refusal");
+    assert.equal(valueIn(refused, "enabled"), false, "nothing typed is lost by a refusal");
     const step = pressed(refused, "<escape>");
     assert.equal(step.action, "reread");
     assert.equal(step.state.fileChanged, false);
@@ -267,15 +267,15 @@ describe("B9 the panel and the file", () => {
 
   test("a failure loses nothing that was typed", () => {
     const failed = withFailure(after(FRESH, "<tab>", "<tab>", "3", "<save>"), "no daemon");
-    assert.equal(heldIn(failed, "poll_interval"), "3");
+    assert.equal(valueIn(failed, "poll_interval"), "3");
     assert.ok(isDirty(failed) && !failed.saving);
   });
 
   test("B9 a number field that follows the file has its caret at the end of what it holds now", () => {
     const focused = after(FRESH, "<tab>", "<tab>", "<end>");
     const next = withRunning(focused, { ...SETTINGS, poll_interval: 0.125 }, "aaaa");
-    assert.equal(heldIn(after(next, "<end>", "5"), "poll_interval"), "0.1255");
-    assert.equal(heldIn(after(next, "7"), "poll_interval"), "7");
+    assert.equal(valueIn(after(next, "<end>", "5"), "poll_interval"), "0.1255");
+    assert.equal(valueIn(after(next, "7"), "poll_interval"), "7");
   });
 });
 
@@ -298,8 +298,8 @@ test("B9 whatever is pressed and comes in, the caret is inside its number and a 
         const focused = focusedField(state);
         if (focused?.field.of.kind === "number")
           assert.ok(caret >= 0 && caret <= focused.text.length, `${caret} in "${focused.text}"`);
-        assert.ok(["mtime", "hash", "inotify"].includes(String(heldIn(state, "detection"))));
-        assert.ok(["backoff", "fixed", "stop"].includes(String(heldIn(state, "on_failure"))));
+        assert.ok(["mtime", "hash", "inotify"].includes(String(valueIn(state, "detection"))));
+        assert.ok(["backoff", "fixed", "stop"].includes(String(valueIn(state, "on_failure"))));
       }
     }),
   );

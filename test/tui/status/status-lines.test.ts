@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connection } from "../../../src/api/client/daemon-link.ts";
-import type { EventRow } from "../../../src/api/words/sync-words.ts";
+import type { ConnectionStatus } from "../../../src/api/client/daemon-connection.ts";
+import type { EventRow } from "../../../src/api/labels/sync-labels.ts";
 import { problemLines, statusLines, tableLines } from "../../../src/tui/status/status-lines.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { fc } from "../../support/properties.ts";
 import { localIso, sampleStatus, textOf, viewOf } from "../views.ts";
 
-const CONNECTED: Connection = { kind: "connected" };
-const WAITING: Connection = { kind: "waiting", reason: "no daemon runs for this home", sinceMs: 0 };
+const CONNECTED: ConnectionStatus = { kind: "connected" };
+const WAITING: ConnectionStatus = { kind: "waiting", reason: "no daemon runs for this home", sinceMs: 0 };
 const SYNCED = sampleStatus({ last_sync: localIso(14, 32, 5) });
 
 test("B8 the status line tells file, hash, last sync and whether the file is watched", () => {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Connection, DaemonLink } from "../../../src/api/client/daemon-link.ts";
+import type { ConnectionStatus, DaemonConnection } from "../../../src/api/client/daemon-connection.ts";
 import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
 import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../../../src/api/contract/config.ts";
 import type { StreamEvent } from "../../../src/api/contract/contract.ts";
-import { askOf, type Control, type InputOf } from "../../../src/api/operations/operations.ts";
+import { type Control, callerOf, type InputOf } from "../../../src/api/operations/operations.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { createStore } from "../../../src/runtime/store.ts";
 import { createSyncScreen, shareHeight } from "../../../src/tui/sync/sync-screen.ts";
@@ -33,9 +33,9 @@ function scripted(over: Partial<Pick<Control, "config" | "edit" | "reload">> = {
   let sha256 = "before";
   let report: SyncReport = { ...sampleStatus({ sha256 }), events: [] };
   const stop = new AbortController();
-  const connection = createStore<Connection>({ kind: "connected" });
+  const connection = createStore<ConnectionStatus>({ kind: "connected" });
   let listener: ((notice: FollowNotice) => void) | null = null;
-  const ask = askOf({
+  const ask = callerOf({
     sync: () => report,
     config: () => sampleConfig({ sha256, text, running_sha256: sha256 }),
     edit(request: InputOf<"edit">) {
@@ -49,8 +49,8 @@ function scripted(over: Partial<Pick<Control, "config" | "edit" | "reload">> = {
       return RELOADED;
     },
     ...over,
-  }) as DaemonLink["ask"];
-  const listen: DaemonLink["listen"] = (given) => {
+  }) as DaemonConnection["ask"];
+  const listen: DaemonConnection["listen"] = (given) => {
     listener = given;
     return () => {
       listener = null;

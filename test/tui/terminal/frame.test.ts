@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connection } from "../../../src/api/client/daemon-link.ts";
+import type { ConnectionStatus } from "../../../src/api/client/daemon-connection.ts";
 import { createStore } from "../../../src/runtime/store.ts";
 import { createFrame, type Frame } from "../../../src/tui/terminal/frame.ts";
 import type { Key } from "../../../src/tui/terminal/key.ts";
@@ -58,7 +58,7 @@ function screen(key: string, state: Script) {
 function frameOf(...screens: [Screen, ...Screen[]]) {
   const { signal } = new AbortController();
   const prompt = createPrompt(signal);
-  const connection = createStore<Connection>({ kind: "connected" });
+  const connection = createStore<ConnectionStatus>({ kind: "connected" });
   const frame = createFrame({ screens, prompt, connection, onChange() {}, signal });
   const size = { ...viewOf(80), height: 24 };
   return { frame, prompt, connection, text: () => textOf(frame.draw(size)) };
@@ -134,7 +134,7 @@ test("keys that wait for a daemon are taken when it is lost, and nothing is draw
   const stop = new AbortController();
   const drawn: number[] = [];
   const shown = screen("s", state);
-  const connection = createStore<Connection>({ kind: "connected" });
+  const connection = createStore<ConnectionStatus>({ kind: "connected" });
   const prompt = createPrompt(stop.signal);
   const onChange = () => void drawn.push(1);
   const frame = createFrame({ screens: [shown], prompt, connection, onChange, signal: stop.signal });

@@ -7,10 +7,10 @@ import type {
   Condition,
   ShareStatus,
 } from "../../../src/api/contract/contract.ts";
+import { statementsOf } from "../../../src/api/labels/change-labels.ts";
+import { machineLines } from "../../../src/api/labels/fleet-labels.ts";
+import type { Tone } from "../../../src/api/labels/label.ts";
 import { renderStatus } from "../../../src/api/views/status-view.ts";
-import { statementsOf } from "../../../src/api/words/change-words.ts";
-import { machineLines } from "../../../src/api/words/fleet-words.ts";
-import type { Tone } from "../../../src/api/words/words.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { renderFavorites } from "../../../src/cli/views/place-view.ts";
 import { readSummary, stateOf, summaryText } from "../../../src/fleet/summary.ts";

@@ -112,12 +112,12 @@ export function scriptedApp(
     }),
     // Each answer is of the operation that the test says.
     requests: {
-      ask: ask as App["requests"]["ask"],
+      call: ask as App["requests"]["call"],
       ...{ openEvents: never, session: never, signIn: never, signOut: never },
       ...{ askOwner: never, takeOwner: never, dropOwner: never },
       configSchema: async () => configJsonSchema(),
     },
-    async ask({ title, body, outdated }) {
+    async confirm({ title, body, outdated }) {
       log.push(`? ${title}`);
       app.body = body;
       // What comes while the question is open.

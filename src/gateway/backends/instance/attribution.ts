@@ -3,20 +3,20 @@
 
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { type CallPort, type ClientPort, principalKey } from "../../client-port.ts";
+import { type CallHandle, type ClientHandle, principalKey } from "../../client-handle.ts";
 import { isError, isJsonObject, type Reply, type RpcError, type RpcId } from "../../json-rpc.ts";
 import { URL_ELICITATION_REQUIRED } from "../../protocol.ts";
 import type { PendingRequest } from "./pending.ts";
 
 export interface ClientCall extends PendingRequest {
-  readonly port: CallPort;
+  readonly handle: CallHandle;
 }
 
 export type Attribution =
   /** The message belongs to one of `calls`, all of one client; `call` is the newest of them. */
   | { readonly kind: "call"; readonly call: ClientCall; readonly calls: readonly ClientCall[] }
   /** No call is in flight; `client` owns the instance. */
-  | { readonly kind: "owner"; readonly client: ClientPort }
+  | { readonly kind: "owner"; readonly client: ClientHandle }
   /** `idle`: no call is in flight. `unclear`: the message may belong to several clients, or to a call that ended. */
   | { readonly kind: "nobody"; readonly why: "idle" | "unclear" };
 
@@ -30,9 +30,9 @@ interface InFlight extends Iterable<PendingRequest> {
  */
 export function attribute(
   streamOf: RpcId | null,
-  owner: ClientPort | null,
+  owner: ClientHandle | null,
   inFlight: InFlight,
-  lingering: Iterable<ClientPort | null>,
+  lingering: Iterable<ClientHandle | null>,
 ): Attribution {
   if (streamOf !== null) {
     const carrier = inFlight.get(streamOf);
@@ -47,7 +47,7 @@ export function attribute(
   for (const request of inFlight) {
     if (request.own || request.sentIn === null) continue;
     if (!isClientCall(request)) unclear = true;
-    else if (calls[0] !== undefined && !isSame(calls[0].port.client, request.port.client)) unclear = true;
+    else if (calls[0] !== undefined && !isSame(calls[0].handle.client, request.handle.client)) unclear = true;
     else calls.push(request);
     if (unclear && owner === null) return { kind: "nobody", why: "unclear" };
   }
@@ -56,21 +56,21 @@ export function attribute(
     return newest === undefined ? { kind: "owner", client: owner } : { kind: "call", call: newest, calls };
   }
   for (const client of lingering) {
-    if (newest === undefined || !isSame(newest.port.client, client))
+    if (newest === undefined || !isSame(newest.handle.client, client))
       return { kind: "nobody", why: "unclear" };
   }
   return newest === undefined ? { kind: "nobody", why: "idle" } : { kind: "call", call: newest, calls };
 }
 
-/** Calls of one client on another machine may arrive over several `ClientPort`s with the same caller. */
-function isSame(one: ClientPort, other: ClientPort | null): boolean {
+/** Calls of one client on another machine may arrive over several `ClientHandle`s with the same caller. */
+function isSame(one: ClientHandle, other: ClientHandle | null): boolean {
   const { caller = null } = one;
   if (one === other || other === null || caller === null) return one === other;
   return caller === other.caller && principalKey(one.principal) === principalKey(other.principal);
 }
 
 function isClientCall(request: PendingRequest): request is ClientCall {
-  return request.port !== null && !request.own;
+  return request.handle !== null && !request.own;
 }
 
 /** Requests whose cancellation many servers ignore: such servers go on sending messages until the work is done. */
@@ -88,7 +88,7 @@ const SILENT_MS = 1_000;
 
 interface GivenUp {
   /** Null: a call without a client. */
-  readonly client: ClientPort | null;
+  readonly client: ClientHandle | null;
   readonly sinceMs: number;
   readonly untilMs: number;
   /** True: the request was cancelled. False: it timed out. */
@@ -109,7 +109,7 @@ export class GivenUpCalls {
   add(request: PendingRequest, isCancelled: boolean): void {
     // The server's next message may come late or never, so expired entries are dropped here, too.
     this.#dropOld();
-    const client = request.port?.client ?? null;
+    const client = request.handle?.client ?? null;
     const sinceMs = this.#clock.monotonicMs();
     this.#calls.set(request.id, { client, sinceMs, untilMs: sinceMs + lingersMs(request), isCancelled });
   }
@@ -125,7 +125,7 @@ export class GivenUpCalls {
     this.#calls.delete(id);
   }
 
-  clients(): Iterable<ClientPort | null> {
+  clients(): Iterable<ClientHandle | null> {
     this.#dropOld();
     return [...this.#calls.values()].map(({ client }) => client);
   }
@@ -155,20 +155,20 @@ export class GivenUpCalls {
 const REMEMBERED = 1_000;
 
 export interface ElicitationRecord {
-  readonly client: ClientPort;
+  readonly client: ClientHandle;
   /** Our id of the call within which the server asked; null: outside of any open call. */
   readonly call: number | null;
 }
 
 export interface TaskRecord {
-  readonly client: ClientPort;
+  readonly client: ClientHandle;
   readonly progressToken: RpcId | null;
   /** Our id of the call that began the task. */
   readonly call: number;
 }
 
 /** Keeps the newest 1,000 records. Ignores ids that are not strings. */
-export class ClientRecords<T extends { readonly client: ClientPort }> {
+export class ClientRecords<T extends { readonly client: ClientHandle }> {
   readonly #records = new Map<string, T>();
 
   remember(id: unknown, record: T): void {
@@ -185,7 +185,7 @@ export class ClientRecords<T extends { readonly client: ClientPort }> {
     return this.#records.values();
   }
 
-  forget(client: ClientPort): void {
+  forget(client: ClientHandle): void {
     for (const [id, record] of this.#records) if (record.client === client) this.#records.delete(id);
   }
 }
@@ -194,7 +194,7 @@ export class ClientRecords<T extends { readonly client: ClientPort }> {
 export function rememberUrls(
   elicitations: ClientRecords<ElicitationRecord>,
   error: RpcError,
-  client: ClientPort,
+  client: ClientHandle,
 ): void {
   if (error.code !== URL_ELICITATION_REQUIRED || !isJsonObject(error.data)) return;
   const { elicitations: asked } = error.data;
@@ -206,9 +206,9 @@ export function rememberUrls(
 
 /** The call's progress token stays valid until the task ends. */
 export function rememberTask(tasks: ClientRecords<TaskRecord>, request: PendingRequest, reply: Reply): void {
-  const { id, port, progressToken } = request;
-  if (port === null || isError(reply) || !isJsonObject(reply.result["task"])) return;
-  tasks.remember(reply.result["task"]["taskId"], { client: port.client, progressToken, call: id });
+  const { id, handle, progressToken } = request;
+  if (handle === null || isError(reply) || !isJsonObject(reply.result["task"])) return;
+  tasks.remember(reply.result["task"]["taskId"], { client: handle.client, progressToken, call: id });
 }
 
 export function taskOfCall(tasks: ClientRecords<TaskRecord>, id: unknown): TaskRecord | null {

@@ -1,10 +1,10 @@
 // The types of a backend instance: one connection to a server, with its lists and calls.
 import type { CallSignal } from "../../call-signal.ts";
-import type { CallPort, ClientPort } from "../../client-port.ts";
+import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
-import type { LinkFailure, OpenLink, ServerOddity } from "../links/backend-link.ts";
+import type { OpenTransport, ServerQuirk, TransportFailure } from "../transports/backend-transport.ts";
 
 export interface InitializeResult {
   /** MODERN_VERSION for a server of that version, although the link presents the server as one with a session. */
@@ -20,14 +20,14 @@ export type InstanceState =
   | {
       readonly kind: "ended";
       readonly wasReady: boolean;
-      readonly failure: LinkFailure;
+      readonly failure: TransportFailure;
       /** The program ended by itself without an error while nobody used it. */
       readonly wasIdle?: boolean;
     }
   | { readonly kind: "closing" };
 
 /** Immutable. */
-export interface InstanceSeen {
+export interface InstanceObservation {
   readonly id: number;
   /** The `connectionKey` of the configuration. Configurations with equal keys can share the connection. */
   readonly key: string;
@@ -48,7 +48,7 @@ export interface InstanceSeen {
   readonly withheldEntries: readonly string[];
   readonly asksForRoots: boolean;
   /** A new array after each change. */
-  readonly oddities: readonly ServerOddity[];
+  readonly oddities: readonly ServerQuirk[];
 }
 
 export interface BackendCall {
@@ -56,7 +56,7 @@ export interface BackendCall {
   /** The params with the server's own names. The instance replaces their progress token. */
   readonly params: JsonObject | undefined;
   /** Gets progress, logs and the server's questions; null: the gateway's own call. */
-  readonly port: CallPort | null;
+  readonly handle: CallHandle | null;
   /** Begins again with each progress notification. */
   readonly timeoutMs: number;
   /**
@@ -69,7 +69,7 @@ export interface BackendCall {
 }
 
 export interface CallLoss {
-  readonly failure: LinkFailure;
+  readonly failure: TransportFailure;
   /** False: the server never received the call. */
   readonly wasSent: boolean;
 }
@@ -78,7 +78,7 @@ export interface InstanceOptions extends GatewayTools {
   readonly id: number;
   readonly key: string;
   readonly backend: string;
-  readonly open: OpenLink;
+  readonly open: OpenTransport;
   /** Redacted everywhere except in answers to clients. Default none. */
   readonly secrets?: readonly string[];
   /** For `initialize`, counted from the server's first output. */
@@ -89,10 +89,10 @@ export interface InstanceOptions extends GatewayTools {
   readonly listMs: number;
   readonly clientInfo: { readonly name: string; readonly version: string };
   /** The only client of the instance; null: all clients share it. */
-  readonly owner: ClientPort | null;
+  readonly owner: ClientHandle | null;
   readonly logLevel: McpLogLevel | null;
   /** `seen` has changed. */
-  readonly onSeen: () => void;
+  readonly onObserved: () => void;
   /** `listings` or `freshness` has changed. */
   readonly onListings: () => void;
   /** A notifications/message that belongs to no client's call. */

@@ -1,6 +1,6 @@
 // Sends the clients' calls and the gateway's own requests to one server. Calls wait until they can be sent;
 // cancelled and overdue ones are given up.
-import type { CallPort, ClientPort } from "../../client-port.ts";
+import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -15,19 +15,19 @@ import {
   type RpcRequest,
   rpcRequest,
 } from "../../json-rpc.ts";
-import type { LinkFailure, Sender } from "../links/backend-link.ts";
+import type { Sender, TransportFailure } from "../transports/backend-transport.ts";
 import { type Attribution, attribute, GivenUpCalls } from "./attribution.ts";
 import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
-import { type Asked, type PendingRequest, PendingRequests } from "./pending.ts";
+import { type PendingRequest, PendingRequests, type RequestResult } from "./pending.ts";
 
-interface CallCarrier {
+interface CallSender {
   send(message: RpcMessage, sender?: Sender | null): void;
   session(): number;
   /** If false, calls wait for `release`. */
   isOpen(): boolean;
   /** The client's call is sent when this settles; null: at once. */
-  before(client: ClientPort): Promise<void> | null;
+  before(client: ClientHandle): Promise<void> | null;
   onIdle(): void;
 }
 
@@ -35,17 +35,17 @@ export class InstanceCalls {
   /** Only this class adds and settles requests. */
   readonly pending: PendingRequests;
   readonly #options: InstanceOptions;
-  readonly #carrier: CallCarrier;
+  readonly #sender: CallSender;
   readonly #givenUp: GivenUpCalls;
-  readonly #held = new Map<PendingRequest, RpcRequest>();
+  readonly #queued = new Map<PendingRequest, RpcRequest>();
   /** Functions that resume paused links. Each of these links waits for a client that does not read. */
   readonly #congested = new Set<() => void>();
-  #over: { readonly error: RpcError; readonly failure: LinkFailure } | null = null;
+  #over: { readonly error: RpcError; readonly failure: TransportFailure } | null = null;
 
-  constructor(options: InstanceOptions, carrier: CallCarrier) {
+  constructor(options: InstanceOptions, carrier: CallSender) {
     const { clock } = options;
     this.#options = options;
-    this.#carrier = carrier;
+    this.#sender = carrier;
     this.#givenUp = new GivenUpCalls(clock);
     this.pending = new PendingRequests({
       clock,
@@ -56,7 +56,7 @@ export class InstanceCalls {
   }
 
   request(call: BackendCall): Promise<Reply> {
-    const { method, port, params, timeoutMs, signal, onLoss } = call;
+    const { method, handle, params, timeoutMs, signal, onLoss } = call;
     if (this.#over !== null) {
       onLoss?.({ failure: this.#over.failure, wasSent: false });
       return Promise.resolve({ error: this.#over.error });
@@ -66,7 +66,7 @@ export class InstanceCalls {
       const progressToken = progressTokenOf(params);
       const request = this.pending.add({
         method,
-        port,
+        handle,
         own: false,
         progressToken,
         timeoutMs,
@@ -83,12 +83,17 @@ export class InstanceCalls {
   }
 
   /** One of the gateway's own requests, which does not wait for `isOpen`. */
-  ask(method: string, params: JsonObject | undefined, timeoutMs: number, graceMs = 0): Promise<Asked> {
+  ask(
+    method: string,
+    params: JsonObject | undefined,
+    timeoutMs: number,
+    graceMs = 0,
+  ): Promise<RequestResult> {
     if (this.#over !== null) return Promise.resolve({ kind: "failed", failure: this.#over.failure });
-    const { promise, resolve } = Promise.withResolvers<Asked>();
+    const { promise, resolve } = Promise.withResolvers<RequestResult>();
     const request = this.pending.add({
       method,
-      port: null,
+      handle: null,
       own: true,
       progressToken: null,
       timeoutMs,
@@ -101,9 +106,9 @@ export class InstanceCalls {
     return promise;
   }
 
-  settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void {
+  settle(request: PendingRequest, reply: Reply, failure: TransportFailure | null): void {
     this.pending.settle(request, reply, failure);
-    if (!request.own && this.pending.calls === 0) this.#carrier.onIdle();
+    if (!request.own && this.pending.calls === 0) this.#sender.onIdle();
   }
 
   /** The server answers a request that was given up. */
@@ -112,9 +117,9 @@ export class InstanceCalls {
   }
 
   release(): void {
-    const held = [...this.#held];
-    this.#held.clear();
-    for (const [request, message] of held) this.#dispatchInTurn(request, message);
+    const queued = [...this.#queued];
+    this.#queued.clear();
+    for (const [request, message] of queued) this.#dispatchInTurn(request, message);
   }
 
   heard(): void {
@@ -139,21 +144,21 @@ export class InstanceCalls {
    * call.
    */
   endIdle(streamOf: RpcId | null): void {
-    const idle = new Set([...this.pending].filter(({ port }) => port?.mayGiveWay === true));
+    const idle = new Set([...this.pending].filter(({ handle }) => handle?.mayBeEvicted === true));
     if (idle.size === 0) return;
     const others = [...this.pending].filter((request) => !idle.has(request));
     const inFlight = { get: (id: RpcId) => this.pending.get(id), [Symbol.iterator]: () => others.values() };
     const { owner } = this.#options;
     if (attribute(streamOf, owner, inFlight, this.#givenUp.clients()).kind !== "call") return;
-    for (const { port } of idle) port?.giveWay?.();
+    for (const { handle } of idle) handle?.evict?.();
   }
 
   /**
    * Settles when the client reads again; null: do not pause. An HTTP response carries only one call. A
    * process carries all calls, so it is paused only if they are all of one client.
    */
-  hold(port: CallPort, streamOf: RpcId | null): Promise<void> | null {
-    const { congested } = port;
+  hold(handle: CallHandle, streamOf: RpcId | null): Promise<void> | null {
+    const { congested } = handle;
     if (congested === null || streamOf !== null) return congested;
     if (!this.#isAlone()) return null;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -166,16 +171,16 @@ export class InstanceCalls {
     return promise;
   }
 
-  forget(client: ClientPort): void {
+  forget(client: ClientHandle): void {
     for (const request of [...this.pending]) {
-      if (request.port?.client !== client) continue;
+      if (request.handle?.client !== client) continue;
       const reason = "the client has gone";
       this.#giveUp(request, { reason, reply: errorReply(INTERNAL_ERROR, reason), failure: null });
     }
   }
 
   /** Pending and later requests get the error. */
-  end(error: RpcError, failure: LinkFailure): void {
+  end(error: RpcError, failure: TransportFailure): void {
     this.#over = { error, failure };
     for (const request of [...this.pending]) this.pending.settle(request, { error }, failure);
     this.pending[Symbol.dispose]();
@@ -196,13 +201,13 @@ export class InstanceCalls {
    */
   #giveUp(
     request: PendingRequest,
-    { reason, reply, failure }: { reason: string | null; reply: Reply; failure: LinkFailure | null },
+    { reason, reply, failure }: { reason: string | null; reply: Reply; failure: TransportFailure | null },
   ): void {
-    this.#held.delete(request);
+    this.#queued.delete(request);
     // MCP forbids to cancel `initialize`, and a ping has nothing to cancel.
     if (request.sentIn !== null && request.method !== "initialize" && request.method !== "ping") {
       const params = reason === null ? { requestId: request.id } : { requestId: request.id, reason };
-      this.#carrier.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
+      this.#sender.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
       if (!request.own) this.#givenUp.add(request, failure === null);
     }
     this.settle(request, reply, failure);
@@ -210,23 +215,23 @@ export class InstanceCalls {
   }
 
   #dispatchInTurn(request: PendingRequest, message: RpcRequest): void {
-    const isOpen = this.#carrier.isOpen();
-    const client = request.port?.client;
-    const comes = isOpen && client !== undefined ? this.#carrier.before(client) : null;
+    const isOpen = this.#sender.isOpen();
+    const client = request.handle?.client;
+    const comes = isOpen && client !== undefined ? this.#sender.before(client) : null;
     if (isOpen && comes === null) {
       this.#dispatch(request, message);
       return;
     }
-    this.#held.set(request, message);
+    this.#queued.set(request, message);
     void comes?.then(() => {
-      if (this.#held.delete(request)) this.#dispatchInTurn(request, message);
+      if (this.#queued.delete(request)) this.#dispatchInTurn(request, message);
     });
   }
 
   #dispatch(request: PendingRequest, message: RpcRequest): void {
-    request.sentIn = this.#carrier.session();
+    request.sentIn = this.#sender.session();
     this.#readOn();
-    this.#carrier.send(message, request.port?.client);
+    this.#sender.send(message, request.handle?.client);
   }
 
   #isAlone(): boolean {

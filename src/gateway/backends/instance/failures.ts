@@ -1,15 +1,15 @@
 // Error texts of an instance: on one line, bounded, and with the backend's name.
-import { foreignLine } from "../../../runtime/text/foreign-line.ts";
+import { safeLine } from "../../../runtime/text/safe-line.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type RpcError } from "../../json-rpc.ts";
-import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 
 const LONGEST_TEXT = 300;
 
 export function oneLine(text: string): string {
-  return foreignLine(text, LONGEST_TEXT);
+  return safeLine(text, LONGEST_TEXT);
 }
 
-export function unavailable(backend: string, failure: LinkFailure): { readonly error: RpcError } {
+export function unavailable(backend: string, failure: TransportFailure): { readonly error: RpcError } {
   return errorReply(BACKEND_UNAVAILABLE, `backend ${backend}: ${oneLine(failure.message)}`);
 }
 
@@ -18,19 +18,19 @@ export function seconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
 }
 
-export function noAnswer(method: string, timeoutMs: number): LinkFailure {
-  return linkFailure("unreachable", `no answer to ${method} within ${seconds(timeoutMs)}`);
+export function noAnswer(method: string, timeoutMs: number): TransportFailure {
+  return transportFailure("unreachable", `no answer to ${method} within ${seconds(timeoutMs)}`);
 }
 
 /** `graceMs`: extra time because the server had not written anything. */
-export function notInitialized(backend: string, timeoutMs: number, graceMs: number): LinkFailure {
+export function notInitialized(backend: string, timeoutMs: number, graceMs: number): TransportFailure {
   const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
   const hint = `If it needs longer to start, raise \`timeouts.init\` of backend ${backend} (${seconds(timeoutMs)} now).`;
   return { kind, message, hint };
 }
 
-export function errorAnswer(method: string, error: RpcError): LinkFailure {
-  return linkFailure(
+export function errorAnswer(method: string, error: RpcError): TransportFailure {
+  return transportFailure(
     "protocol",
     `${method} was answered with error ${error.code}: ${oneLine(error.message)}`,
   );

@@ -16,10 +16,10 @@ import { withSoundSchemas } from "../../catalog/schema-faults.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
-import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { errorAnswer, isSameFailure, noAnswer, oneLine } from "./failures.ts";
-import type { Ask } from "./pending.ts";
+import type { SendRequest } from "./pending.ts";
 import type { ServerSession } from "./session.ts";
 
 const MAX_PAGES = 1_000;
@@ -44,7 +44,7 @@ type List = (typeof ENTRY_LISTS)[number];
 type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 
 interface ReadOptions {
-  readonly ask: Ask;
+  readonly ask: SendRequest;
   readonly clock: Clock;
   /** Limit for all pages of one list together. */
   readonly timeoutMs: number;
@@ -61,7 +61,7 @@ export interface ReadKind {
   readonly part: Partial<Listings>;
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
   readonly freshness: ListFreshness;
-  readonly failure: LinkFailure | null;
+  readonly failure: TransportFailure | null;
 }
 
 /** Reads all lists that a change notice of this kind may be about. */
@@ -69,7 +69,7 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
   const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
   const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
-  let failure: LinkFailure | null = null;
+  let failure: TransportFailure | null = null;
   const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
   // Templates and skills have no notice of their own, so a notice about resources stands for them, too.
   const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
@@ -93,16 +93,16 @@ interface ReadList {
   /** Null: the server does not have the list. */
   readonly freshness: Freshness | null;
   /** Why the entries after these could not be read; null: these are all. */
-  readonly failure: LinkFailure | null;
+  readonly failure: TransportFailure | null;
 }
 
-async function readList(listed: List, options: ReadOptions): Promise<ReadList | LinkFailure> {
+async function readList(listed: List, options: ReadOptions): Promise<ReadList | TransportFailure> {
   const { ask, clock, timeoutMs, toolFault, declares, isModern, onOddity } = options;
   const { list, method, key } = listed;
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
   let freshness: Freshness | null = null;
-  const readUpTo = (failure: LinkFailure | null): ReadList => ({ entries, faulty, freshness, failure });
+  const readUpTo = (failure: TransportFailure | null): ReadList => ({ entries, faulty, freshness, failure });
   if (!declares(list)) return readUpTo(null);
   const dueMs = clock.monotonicMs() + timeoutMs;
   const report = (
@@ -140,7 +140,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     freshness = leastFresh(freshness, freshnessOf(result));
     const page: unknown = result[list];
     if (!Array.isArray(page))
-      return linkFailure("protocol", `${method} was answered without a list of ${list}`);
+      return transportFailure("protocol", `${method} was answered without a list of ${list}`);
     // Entries are counted before they are checked, because a page may hold millions of faulty ones.
     given += page.length;
     if (given > MAX_ENTRIES) return tooMuch(method, `${MAX_ENTRIES} entries`);
@@ -168,7 +168,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     // Some servers end with an empty cursor, and would start over if it were sent back. Others count their pages.
     if ((typeof next !== "string" && typeof next !== "number") || next === "") return readUpTo(null);
     if (cursors.has(next)) {
-      return readUpTo(linkFailure("protocol", `${method} gives the same page again and again`));
+      return readUpTo(transportFailure("protocol", `${method} gives the same page again and again`));
     }
     cursors.add(next);
     if (cursors.size >= MAX_PAGES) return tooMuch(method, `${MAX_PAGES} pages`);
@@ -189,8 +189,8 @@ function sizeOf(entries: readonly JsonObject[]): number {
   return JSON.stringify(entries).length;
 }
 
-function tooMuch(method: string, bound: string): LinkFailure {
-  return linkFailure("overloaded", `${method} gives more than ${bound}`);
+function tooMuch(method: string, bound: string): TransportFailure {
+  return transportFailure("overloaded", `${method} gives more than ${bound}`);
 }
 
 // The lists of one instance, read at the start and after change notices. A new list replaces the old one as a whole.
@@ -277,7 +277,7 @@ export class InstanceLists implements Disposable {
    * Resolves with null if the lists were read. A list that could not be read, or not to its end, is no failure if
    * there are entries.
    */
-  async readFirst(): Promise<LinkFailure | null> {
+  async readFirst(): Promise<TransportFailure | null> {
     const outcomes = await Promise.all(
       LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),
     );
@@ -389,7 +389,7 @@ export class InstanceLists implements Disposable {
   }
 
   /** Logs each reason once. */
-  #notRead(kind: ListKind, { message: reason }: LinkFailure): void {
+  #notRead(kind: ListKind, { message: reason }: TransportFailure): void {
     const { backend, logger } = this.#options;
     const state = this.#states[kind];
     if (state.staleBecause !== null && isSameFailure(state.staleBecause, reason)) return;

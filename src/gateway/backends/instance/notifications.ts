@@ -1,5 +1,5 @@
 // Passes each notification of the server to the clients that it belongs to.
-import type { CallPort, ClientPort } from "../../client-port.ts";
+import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import { type JsonObject, type RpcId, type RpcNotification, rpcNotification } from "../../json-rpc.ts";
 import { LIST_CHANGED, LIST_KINDS, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
 import { type ClientRecords, type ElicitationRecord, type TaskRecord, taskOfCall } from "./attribution.ts";
@@ -7,14 +7,14 @@ import type { InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
 import { oneLine } from "./failures.ts";
 import type { InstanceLists } from "./lists.ts";
-import type { Questions } from "./questions.ts";
 import { passesLogLevel, type ServerLog, type ServerLogLevel } from "./server-log.ts";
+import type { ServerRequests } from "./server-requests.ts";
 import type { Subscriptions, TaskWatchers } from "./subscriptions.ts";
 
 interface NotificationParts {
   readonly options: InstanceOptions;
   readonly calls: InstanceCalls;
-  readonly questions: Questions;
+  readonly questions: ServerRequests;
   readonly elicitations: ClientRecords<ElicitationRecord>;
   readonly tasks: ClientRecords<TaskRecord>;
   readonly subscriptions: Subscriptions;
@@ -42,14 +42,14 @@ export function createNotifications(parts: NotificationParts) {
    * is no such request, the notification belongs to no call.
    */
   const forward = (
-    client: ClientPort,
+    client: ClientHandle,
     within: readonly (RpcId | null)[],
     { method, params }: RpcNotification,
   ): void => {
     for (const id of within) {
-      const port = id === null ? undefined : calls.pending.get(id)?.port;
-      if (port?.client !== client) continue;
-      port.notify(method, params);
+      const handle = id === null ? undefined : calls.pending.get(id)?.handle;
+      if (handle?.client !== client) continue;
+      handle.notify(method, params);
       return;
     }
     client.notify(method, params);
@@ -59,11 +59,16 @@ export function createNotifications(parts: NotificationParts) {
    * Pauses the link while the client does not read. A link that several clients share cannot be paused, so
    * the notification is dropped.
    */
-  const forwardLossy = (port: CallPort, method: string, params: JsonObject, streamOf: RpcId | null): Wait => {
-    const before = calls.hold(port, streamOf);
-    if (before === null && port.congested !== null) return null;
-    port.notify(method, params);
-    return before ?? calls.hold(port, streamOf);
+  const forwardLossy = (
+    handle: CallHandle,
+    method: string,
+    params: JsonObject,
+    streamOf: RpcId | null,
+  ): Wait => {
+    const before = calls.hold(handle, streamOf);
+    if (before === null && handle.congested !== null) return null;
+    handle.notify(method, params);
+    return before ?? calls.hold(handle, streamOf);
   };
 
   const takeTaskProgress = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {
@@ -83,9 +88,9 @@ export function createNotifications(parts: NotificationParts) {
     }
     if (request.progressToken === null) return null;
     calls.pending.restart(request);
-    if (request.port === null) return null;
+    if (request.handle === null) return null;
     const forClient = { ...params, progressToken: request.progressToken };
-    return forwardLossy(request.port, method, forClient, streamOf);
+    return forwardLossy(request.handle, method, forClient, streamOf);
   };
 
   const takeTaskStatus = (message: RpcNotification, streamOf: RpcId | null): void => {
@@ -96,9 +101,9 @@ export function createNotifications(parts: NotificationParts) {
   const takeLog = ({ method, params = {} }: RpcNotification, streamOf: RpcId | null): Wait => {
     const addressee = calls.attribute(streamOf);
     if (addressee.kind === "call") {
-      const { port } = addressee.call;
-      if (!passesLogLevel(params, port.client, level.raised)) return null;
-      return forwardLossy(port, method, params, streamOf);
+      const { handle } = addressee.call;
+      if (!passesLogLevel(params, handle.client, level.raised)) return null;
+      return forwardLossy(handle, method, params, streamOf);
     }
     if (addressee.kind === "owner") {
       if (passesLogLevel(params, addressee.client, level.raised)) addressee.client.notify(method, params);
@@ -124,7 +129,7 @@ export function createNotifications(parts: NotificationParts) {
     // Only the gateway may send its own notifications: one from a server would mislead `mountaineer mcp`.
     if (method.startsWith(OWN_NOTIFICATIONS)) return;
     const addressee = calls.attribute(streamOf);
-    if (addressee.kind === "call") addressee.call.port.notify(method, params);
+    if (addressee.kind === "call") addressee.call.handle.notify(method, params);
     else if (addressee.kind === "owner") addressee.client.notify(method, params);
   };
 

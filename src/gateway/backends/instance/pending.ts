@@ -1,21 +1,21 @@
 // The requests that wait for a server's answer, with ids, deadlines and cancellation.
-import { FleetingMap } from "../../../runtime/fleeting.ts";
+import { ShortLivedMap } from "../../../runtime/short-lived.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
-import type { CallPort } from "../../client-port.ts";
+import type { CallHandle } from "../../client-handle.ts";
 import type { Reply, RpcId } from "../../json-rpc.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import type { TransportFailure } from "../transports/backend-transport.ts";
 
-export type Asked =
+export type RequestResult =
   | { readonly kind: "answered"; readonly reply: Reply }
-  | { readonly kind: "failed"; readonly failure: LinkFailure };
+  | { readonly kind: "failed"; readonly failure: TransportFailure };
 
 /** For the gateway's own requests; never rejects. */
-export type Ask = (
+export type SendRequest = (
   method: string,
   params: Readonly<Record<string, unknown>> | undefined,
   timeoutMs: number,
-) => Promise<Asked>;
+) => Promise<RequestResult>;
 
 /** A call that has had no answer and no progress for this long, ms, may be waiting for a server that hangs. */
 const LONG_WAIT_MS = 10_000;
@@ -33,7 +33,7 @@ export interface Attached {
 export interface NewRequest {
   readonly method: string;
   /** The client's call; null: the gateway's own request, or a call from the command line. */
-  readonly port: CallPort | null;
+  readonly handle: CallHandle | null;
   /** A request of the gateway itself, such as a ping. It does not count as a call. */
   readonly own: boolean;
   /** The progress token that the client sent; null: it sent none. */
@@ -43,7 +43,7 @@ export interface NewRequest {
   readonly graceMs?: number;
   readonly signal: CallSignal | null;
   /** Called once. `failure` is null if the reply is the server's own. */
-  readonly settled: (reply: Reply, failure: LinkFailure | null) => void;
+  readonly settled: (reply: Reply, failure: TransportFailure | null) => void;
 }
 
 export interface PendingRequest extends NewRequest {
@@ -84,7 +84,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   /** Ids count up from 1. */
   newestId = 0;
   readonly #options: PendingOptions;
-  readonly #requests = new FleetingMap<RpcId, PendingRequest>();
+  readonly #requests = new ShortLivedMap<RpcId, PendingRequest>();
   #timer: Timer | null = null;
   #timerDueMs = Number.POSITIVE_INFINITY;
 
@@ -99,7 +99,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     const dueMs = sinceMs + graceMs + asked.timeoutMs;
     const request: PendingRequest = {
       method: asked.method,
-      port: asked.port,
+      handle: asked.handle,
       own: asked.own,
       progressToken: asked.progressToken,
       timeoutMs: asked.timeoutMs,
@@ -153,7 +153,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   }
 
   /** Only the first call for a request has an effect. */
-  settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void {
+  settle(request: PendingRequest, reply: Reply, failure: TransportFailure | null): void {
     if (!this.#requests.delete(request.id)) return;
     if (!request.own) this.calls--;
     if (request.onAbort !== null) request.signal?.removeEventListener("abort", request.onAbort);

@@ -1,7 +1,7 @@
 // The last log lines of a server, and rate-limited logging of its invalid messages.
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
-import { settledWithin } from "../../../runtime/time/clock.ts";
-import type { ClientPort } from "../../client-port.ts";
+import { settlesWithin } from "../../../runtime/time/clock.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } from "../../protocol.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
@@ -66,7 +66,7 @@ export function createServerLogLevel(
     if (confirming !== null && mayOvertake()) return confirming.then(send);
     sent = level;
     const asked = session.ask("logging/setLevel", { level }, listMs);
-    const own = settledWithin(clock, CONFIRMED_MS, asked).then(() => {
+    const own = settlesWithin(clock, CONFIRMED_MS, asked).then(() => {
       if (confirming !== own) return;
       confirming = null;
       confirmed = level;
@@ -107,7 +107,7 @@ export function createServerLogLevel(
  */
 export function passesLogLevel(
   params: JsonObject | undefined,
-  client: ClientPort,
+  client: ClientHandle,
   raised: McpLogLevel | null,
 ): boolean {
   const level = params?.["level"];

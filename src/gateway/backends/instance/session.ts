@@ -10,23 +10,23 @@ import {
   SKILLS_EXTENSION,
   type SpokenVersion,
 } from "../../protocol.ts";
-import { type LinkFailure, linkFailure, unknownVersion } from "../links/backend-link.ts";
+import { type TransportFailure, transportFailure, unknownVersion } from "../transports/backend-transport.ts";
 import type { InitializeResult, InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
 import { errorAnswer } from "./failures.ts";
-import type { Ask } from "./pending.ts";
+import type { SendRequest } from "./pending.ts";
 
 /** Maximum number of session renewals in a minute. Beyond it, the instance ends, and its restart backs off. */
 const MOST_A_MINUTE = 5;
 
-export const STOPPED = linkFailure("closed", "it is being stopped");
+export const STOPPED = transportFailure("closed", "it is being stopped");
 
 interface SessionEvents {
   isOver(): boolean;
   established(version: SpokenVersion): void;
   lost(): void;
   renewed(): void;
-  failed(failure: LinkFailure): void;
+  failed(failure: TransportFailure): void;
 }
 
 export class ServerSession {
@@ -36,7 +36,7 @@ export class ServerSession {
   /** Settles when the renewal has succeeded or failed; null: none is under way. */
   renewal: Promise<void> | null = null;
   /** Sends one of the gateway's own requests, after a renewal that is under way. */
-  readonly ask: Ask = async (method, params, timeoutMs) => {
+  readonly ask: SendRequest = async (method, params, timeoutMs) => {
     while (this.renewal !== null) await this.renewal;
     return this.#calls.ask(method, params, timeoutMs);
   };
@@ -72,7 +72,7 @@ export class ServerSession {
   }
 
   /** Returns null on success. */
-  async initialize(protocolVersion: ProtocolVersion = LATEST_VERSION): Promise<LinkFailure | null> {
+  async initialize(protocolVersion: ProtocolVersion = LATEST_VERSION): Promise<TransportFailure | null> {
     const { backend, clientInfo, owner, initMs, downloadMs = 0 } = this.#options;
     const params = {
       protocolVersion,
@@ -102,7 +102,7 @@ export class ServerSession {
     const { length } = this.#renewedMs;
     if (length > MOST_A_MINUTE) {
       const message = `its session was lost ${length} times within a minute`;
-      this.#events.failed(linkFailure("session_lost", message));
+      this.#events.failed(transportFailure("session_lost", message));
     } else this.renewal = this.#renew();
   }
 
@@ -138,7 +138,7 @@ function supportedVersion(reply: Reply): ProtocolVersion | null {
   return known.toSorted().at(-1) ?? null;
 }
 
-function readInitializeResult(reply: Reply, backend: string): InitializeResult | LinkFailure {
+function readInitializeResult(reply: Reply, backend: string): InitializeResult | TransportFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);
   const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
   if (!isProtocolVersion(protocolVersion) && protocolVersion !== MODERN_VERSION) {

@@ -1,9 +1,9 @@
 // One connection to a backend's server, from its start to its end.
 import { assertParsed } from "../../../runtime/json/large-json.ts";
-import { settledWithin } from "../../../runtime/time/clock.ts";
+import { settlesWithin } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
-import type { ClientPort } from "../../client-port.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import {
   BACKEND_UNAVAILABLE,
   classifyMessage,
@@ -19,14 +19,14 @@ import {
 } from "../../json-rpc.ts";
 import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
 import {
-  type BackendLink,
-  type LinkFailure,
-  linkFailure,
+  type BackendTransport,
   type Sender,
-  type ServerOddity,
-} from "../links/backend-link.ts";
-import { namesSession } from "../links/http/refusal.ts";
-import { isInstallerLine } from "../links/stdio/log.ts";
+  type ServerQuirk,
+  type TransportFailure,
+  transportFailure,
+} from "../transports/backend-transport.ts";
+import { namesSession } from "../transports/http/refusal.ts";
+import { isInstallerLine } from "../transports/stdio/log.ts";
 import {
   ClientRecords,
   type ElicitationRecord,
@@ -37,21 +37,21 @@ import {
 import type {
   BackendCall,
   InitializeResult,
+  InstanceObservation,
   InstanceOptions,
-  InstanceSeen,
   InstanceState,
 } from "./backend-instance.ts";
 import { InstanceCalls } from "./calls.ts";
 import { unavailable } from "./failures.ts";
 import { Health } from "./health.ts";
+import { IdleTracker } from "./idle-tracker.ts";
 import { InstanceLists } from "./lists.ts";
 import { createNotifications, type TakeNotification } from "./notifications.ts";
 import type { LongWaits } from "./pending.ts";
-import { Questions } from "./questions.ts";
 import { createServerLog, createServerLogLevel, type ServerLog, type ServerLogLevel } from "./server-log.ts";
+import { ServerRequests } from "./server-requests.ts";
 import { ServerSession, STOPPED } from "./session.ts";
 import { createTaskWatchers, Subscriptions, type TaskWatchers } from "./subscriptions.ts";
-import { InstanceUse } from "./use.ts";
 
 /** How long the start waits for clients to answer the server's first questions. */
 const FIRST_QUESTIONS_MS = 10_000;
@@ -65,7 +65,7 @@ const BETWEEN_IDLE_MS = 100;
  */
 const BETWEEN_GAPS_MS = 30_000;
 
-/** No callback is called before this function returns. Failures are in `seen`. */
+/** No callback is called before this function returns. Failures are in `observed`. */
 export function startBackendInstance(options: InstanceOptions): BackendInstance {
   const instance = new RunningInstance(options);
   void instance.start();
@@ -81,29 +81,29 @@ class RunningInstance {
   readonly #startedAtMs: number;
   #state: InstanceState = { kind: "starting" };
   #readyAtMs: number | null = null;
-  #seen: InstanceSeen | null = null;
+  #observed: InstanceObservation | null = null;
   /** The error for all requests after the end. */
   #over: RpcError | null = null;
   #closing: Promise<void> | null = null;
   /** Why the server refuses our token. The instance ends when its last call has ended. */
-  #signedOut: LinkFailure | null = null;
-  #oddities: readonly ServerOddity[] = [];
+  #signedOut: TransportFailure | null = null;
+  #oddities: readonly ServerQuirk[] = [];
   readonly #log: ServerLog;
   readonly #elicitations = new ClientRecords<ElicitationRecord>();
   readonly #tasks = new ClientRecords<TaskRecord>();
   readonly #calls: InstanceCalls;
   readonly #session: ServerSession;
   readonly #health: Health;
-  readonly #use: InstanceUse;
+  readonly #use: IdleTracker;
   readonly #lists: InstanceLists;
   readonly #level: ServerLogLevel;
   readonly #subscriptions: Subscriptions;
   readonly #watchers: TaskWatchers;
-  readonly #questions: Questions;
+  readonly #questions: ServerRequests;
   readonly #takeNotification: TakeNotification;
   readonly #idle: ReturnType<typeof createThrottle>;
   readonly #gaps: ReturnType<typeof createThrottle>;
-  readonly #link: BackendLink;
+  readonly #transport: BackendTransport;
 
   constructor(options: InstanceOptions) {
     const { clock } = options;
@@ -112,7 +112,7 @@ class RunningInstance {
     this.id = options.id;
     this.#options = options;
     this.#startedAtMs = clock.monotonicMs();
-    this.#use = new InstanceUse(clock);
+    this.#use = new IdleTracker(clock);
     this.#idle = createThrottle(clock, BETWEEN_IDLE_MS, () => {
       if (this.#calls.pending.calls === 0) this.#changed();
     });
@@ -132,7 +132,7 @@ class RunningInstance {
     this.#session = new ServerSession(options, this.#calls, {
       isOver: () => this.#over !== null,
       established: (version) => {
-        this.#link.established(version);
+        this.#transport.established(version);
         this.#send({ jsonrpc: "2.0", method: "notifications/initialized" });
       },
       lost: () => this.#sessionLost(),
@@ -140,15 +140,15 @@ class RunningInstance {
       failed: (failure) => this.#fail(failure),
     });
     this.#health = new Health(clock, this.#calls, changed);
-    const toolFault = (tool: JsonObject): string | null => this.#link.toolFault?.(tool) ?? null;
+    const toolFault = (tool: JsonObject): string | null => this.#transport.toolFault?.(tool) ?? null;
     this.#lists = new InstanceLists(options, this.#session, toolFault, {
       onStale: changed,
       onUndeclared: () => this.#isOdd("undeclared_lists"),
     });
-    this.#level = createServerLogLevel(options, this.#session, () => this.#link.pid === null);
+    this.#level = createServerLogLevel(options, this.#session, () => this.#transport.pid === null);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
     this.#watchers = createTaskWatchers(options, this.#session);
-    this.#questions = new Questions(options, this.#calls, send, this.#elicitations, changed);
+    this.#questions = new ServerRequests(options, this.#calls, send, this.#elicitations, changed);
     this.#takeNotification = createNotifications({
       options,
       calls: this.#calls,
@@ -161,7 +161,7 @@ class RunningInstance {
       level: this.#level,
       log: this.#log,
     });
-    this.#link = options.open({
+    this.#transport = options.open({
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
       // Finds a lost session before a client's call fails because of it.
@@ -170,7 +170,7 @@ class RunningInstance {
         if (this.#over === null) this.#gaps.due();
       },
       onClosed: (failure) => this.#fail(failure),
-      onOddity: (oddity) => this.#isOdd(oddity),
+      onQuirk: (oddity) => this.#isOdd(oddity),
       onLogLine: (line) => this.#keepLine(line),
     });
   }
@@ -198,15 +198,15 @@ class RunningInstance {
       const leftMs = untilMs - clock.monotonicMs();
       if (leftMs <= 0 || !(await this.#questions.answered(leftMs))) return;
       // A server that answers the ping has read the answers before it.
-      await settledWithin(clock, FIRST_PING_MS, this.#calls.ask("ping", undefined, FIRST_PING_MS));
+      await settlesWithin(clock, FIRST_PING_MS, this.#calls.ask("ping", undefined, FIRST_PING_MS));
       await clock.sleep(AFTER_ANSWER_MS);
     }
   }
 
-  get seen(): InstanceSeen {
+  get observed(): InstanceObservation {
     const inFlight = this.#calls.pending.calls;
-    if (this.#seen === null || this.#seen.inFlight !== inFlight) {
-      this.#seen = {
+    if (this.#observed === null || this.#observed.inFlight !== inFlight) {
+      this.#observed = {
         id: this.id,
         key: this.#options.key,
         state: this.#state,
@@ -222,7 +222,7 @@ class RunningInstance {
         oddities: this.#oddities,
       };
     }
-    return this.#seen;
+    return this.#observed;
   }
 
   /** Since when there has been no call, open question, task or subscription, monotonic ms; null: there is one. */
@@ -255,7 +255,7 @@ class RunningInstance {
   }
 
   get pid(): number | null {
-    return this.#link.pid;
+    return this.#transport.pid;
   }
 
   /** Oldest first. */
@@ -264,7 +264,7 @@ class RunningInstance {
   }
 
   /** Passed to `adopt` of the instance that replaces this one. */
-  get subscriptions(): ReadonlyMap<string, ReadonlySet<ClientPort>> {
+  get subscriptions(): ReadonlyMap<string, ReadonlySet<ClientHandle>> {
     return this.#subscriptions.clients;
   }
 
@@ -278,12 +278,12 @@ class RunningInstance {
     this.#send(rpcNotification(method, params));
   }
 
-  /** Starts a health check. The outcome appears in `seen`. */
+  /** Starts a health check. The outcome appears in `observed`. */
   check(): void {
     if (this.#isOpen()) void this.#health.check();
   }
 
-  /** The outcome is in `listings` and `seen`. */
+  /** The outcome is in `listings` and `observed`. */
   refresh(): void {
     this.#lists.refresh();
   }
@@ -294,11 +294,11 @@ class RunningInstance {
     if (this.#state.kind === "ready") void this.#level.send();
   }
 
-  async subscribe(uri: string, client: ClientPort): Promise<Reply> {
+  async subscribe(uri: string, client: ClientHandle): Promise<Reply> {
     return this.#over === null ? this.#subscriptions.subscribe(uri, client) : { error: this.#over };
   }
 
-  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+  async unsubscribe(uri: string, client: ClientHandle): Promise<Reply> {
     return this.#over === null ? this.#subscriptions.unsubscribe(uri, client) : { error: this.#over };
   }
 
@@ -311,11 +311,11 @@ class RunningInstance {
    * Takes over another instance's subscriptions, and never fails. If the server refuses a subscription, this is
    * logged; the subscription's clients are not told, and still count as subscribed.
    */
-  adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
+  adopt(others: ReadonlyMap<string, ReadonlySet<ClientHandle>>): void {
     if (this.#over === null) this.#subscriptions.adopt(others);
   }
 
-  forget(client: ClientPort): void {
+  forget(client: ClientHandle): void {
     if (this.#over !== null) return;
     this.#subscriptions.forget(client);
     this.#watchers.forget(client);
@@ -331,7 +331,7 @@ class RunningInstance {
       this.#state = { kind: "closing" };
       this.#end({ code, message }, STOPPED);
     }
-    this.#closing ??= this.#link.close();
+    this.#closing ??= this.#transport.close();
     return this.#closing;
   }
 
@@ -340,31 +340,31 @@ class RunningInstance {
   }
 
   #send(message: RpcMessage, sender?: Sender | null): void {
-    if (this.#over === null) this.#link.send(message, sender);
+    if (this.#over === null) this.#transport.send(message, sender);
   }
 
   #changed(): void {
     if (this.#over !== null) return;
-    this.#seen = null;
-    this.#options.onSeen();
+    this.#observed = null;
+    this.#options.onObserved();
   }
 
-  #fail(failure: LinkFailure): void {
+  #fail(failure: TransportFailure): void {
     if (this.#over !== null) return;
     const wasIdle = failure.isOrderly === true && this.idleSinceMs !== null;
     this.#state = { kind: "ended", wasReady: this.#readyAtMs !== null, failure, ...(wasIdle && { wasIdle }) };
     this.#end(unavailable(this.#options.backend, failure).error, failure);
-    this.#closing ??= this.#link.close();
+    this.#closing ??= this.#transport.close();
   }
 
-  #end(error: RpcError, failure: LinkFailure): void {
+  #end(error: RpcError, failure: TransportFailure): void {
     this.#over = error;
     for (const part of [this.#lists, this.#idle, this.#gaps]) part[Symbol.dispose]();
     this.#questions.end();
     this.#watchers.lost();
     this.#calls.end(error, failure);
-    this.#seen = null;
-    this.#options.onSeen();
+    this.#observed = null;
+    this.#options.onObserved();
   }
 
   #sessionLost(): void {
@@ -391,7 +391,7 @@ class RunningInstance {
     this.#watchers.lost();
   }
 
-  #isOdd(oddity: ServerOddity): void {
+  #isOdd(oddity: ServerQuirk): void {
     if (this.#oddities.includes(oddity)) return;
     this.#oddities = [...this.#oddities, oddity];
     this.#changed();
@@ -430,8 +430,8 @@ class RunningInstance {
       this.#calls.answeredLate(id);
       return;
     }
-    if (request.port !== null && isError(reply)) {
-      rememberUrls(this.#elicitations, reply.error, request.port.client);
+    if (request.handle !== null && isError(reply)) {
+      rememberUrls(this.#elicitations, reply.error, request.handle.client);
     }
     if (isError(reply) && namesSession(reply.error.message)) this.#suspectSession(request);
     if (request.own && !isError(reply)) assertParsed(reply.result);
@@ -444,7 +444,7 @@ class RunningInstance {
 
   /** The server may have forgotten the session, or a tool has sessions of its own: a ping in the old session decides. */
   #suspectSession({ method, sentIn }: { readonly method: string; readonly sentIn: number | null }): void {
-    if (this.#link.pid !== null) return;
+    if (this.#transport.pid !== null) return;
     if (method !== "ping") this.check();
     else if (this.#state.kind === "ready" && sentIn === this.#session.number) this.#session.renew();
   }
@@ -461,11 +461,11 @@ class RunningInstance {
     if (id === null || !isJsonObject(value) || value["method"] !== undefined) return;
     const request = this.#calls.pending.get(id);
     if (request === undefined) return;
-    const failure = linkFailure("protocol", "its answer is no JSON-RPC response");
+    const failure = transportFailure("protocol", "its answer is no JSON-RPC response");
     this.#calls.settle(request, unavailable(this.#options.backend, failure), failure);
   }
 
-  #requestFailed(id: RpcId, failure: LinkFailure): void {
+  #requestFailed(id: RpcId, failure: TransportFailure): void {
     const request = this.#calls.pending.get(id);
     if (request === undefined) return;
     if (failure.kind === "unreachable") {

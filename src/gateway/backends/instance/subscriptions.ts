@@ -1,6 +1,6 @@
 // Which clients are subscribed to which resource. The server gets a request only when the first client subscribes and
 // when the last one unsubscribes.
-import type { ClientPort } from "../../client-port.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import { errorReply, INTERNAL_ERROR, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { RESOURCE_UPDATED, TASK_NOTICE, TASKS_LOST, UNWATCH_TASK, WATCH_TASK } from "../../protocol.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
@@ -11,9 +11,9 @@ const DONE: Reply = { result: {} };
 
 interface Topic {
   readonly uri: string;
-  readonly clients: Set<ClientPort>;
+  readonly clients: Set<ClientHandle>;
   /** Clients that wait for the server's answer; a refusal unsubscribes them. */
-  readonly waiting: Set<ClientPort>;
+  readonly waiting: Set<ClientHandle>;
   /** The server has accepted the subscription in the current session. */
   isConfirmed: boolean;
   /** Settles when the requests to the server that are under way have ended; null: there are none. */
@@ -38,7 +38,7 @@ export class Subscriptions {
     this.#isOpen = isOpen;
   }
 
-  get clients(): ReadonlyMap<string, ReadonlySet<ClientPort>> {
+  get clients(): ReadonlyMap<string, ReadonlySet<ClientHandle>> {
     return new Map([...this.#topics].map(([uri, { clients }]) => [uri, clients]));
   }
 
@@ -48,7 +48,7 @@ export class Subscriptions {
   }
 
   /** The clients that are subscribed to the URI, or to a parent of it (`a` of `a/b`). */
-  subscribers(uri: string): ReadonlySet<ClientPort> {
+  subscribers(uri: string): ReadonlySet<ClientHandle> {
     const exact = this.#topics.get(uri)?.clients;
     const found = new Set(exact);
     if (this.#topics.size <= (exact === undefined ? 0 : 1)) return found;
@@ -61,7 +61,7 @@ export class Subscriptions {
     return found;
   }
 
-  async subscribe(uri: string, client: ClientPort): Promise<Reply> {
+  async subscribe(uri: string, client: ClientHandle): Promise<Reply> {
     const topic = this.#topicOf(uri);
     if (topic.isConfirmed && topic.work === null) {
       topic.clients.add(client);
@@ -77,14 +77,14 @@ export class Subscriptions {
       : errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile");
   }
 
-  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+  async unsubscribe(uri: string, client: ClientHandle): Promise<Reply> {
     const topic = this.#topics.get(uri);
     if (topic === undefined || !topic.clients.delete(client)) return DONE;
     topic.waiting.delete(client);
     return topic.clients.size > 0 ? DONE : this.#work(topic);
   }
 
-  adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
+  adopt(others: ReadonlyMap<string, ReadonlySet<ClientHandle>>): void {
     for (const [uri, subscribed] of others) {
       if (subscribed.size === 0) continue;
       const topic = this.#topicOf(uri);
@@ -93,7 +93,7 @@ export class Subscriptions {
     }
   }
 
-  forget(client: ClientPort): void {
+  forget(client: ClientHandle): void {
     for (const topic of [...this.#topics.values()]) {
       topic.waiting.delete(client);
       if (!topic.clients.delete(client) || topic.clients.size > 0) continue;
@@ -182,7 +182,7 @@ const FINAL: ReadonlySet<unknown> = new Set(["completed", "failed", "cancelled"]
 
 interface Watched {
   /** Each client's own id of the task. */
-  readonly names: Map<ClientPort, string>;
+  readonly names: Map<ClientHandle, string>;
   readonly reply: Promise<Reply>;
 }
 
@@ -200,12 +200,12 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
     tasks.delete(id);
     void ask(UNWATCH_TASK, id);
   };
-  const forget = (client: ClientPort): void => {
+  const forget = (client: ClientHandle): void => {
     for (const [id, { names }] of [...tasks]) if (names.delete(client) && names.size === 0) end(id);
   };
   return {
     /** `id` is the server's id of the task, `name` the client's name for it. */
-    async watch({ id, name }: { id: string; name: string }, client: ClientPort): Promise<Reply> {
+    async watch({ id, name }: { id: string; name: string }, client: ClientHandle): Promise<Reply> {
       let watched = tasks.get(id);
       if (watched === undefined) {
         watched = { names: new Map(), reply: ask(WATCH_TASK, id) };

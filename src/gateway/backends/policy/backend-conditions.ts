@@ -2,13 +2,18 @@
 
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../../secrets/reference.ts";
-import type { ServerOddity } from "../links/backend-link.ts";
-import type { BackendSpec, ClientsDown, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
+import type { ServerQuirk } from "../transports/backend-transport.ts";
+import type {
+  BackendDecisionBuilder,
+  BackendSpec,
+  ClientsDown,
+  Serving,
+} from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
 import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-route.ts";
-import { awayOf } from "./required-data.ts";
-import { lastTries } from "./route-memory.ts";
+import { unavailabilityOf } from "./required-data.ts";
+import { lastRetries } from "./route-memory.ts";
 import { maySleep } from "./sleep.ts";
 
 /** Minimum number of missed checks that is reported. */
@@ -17,12 +22,12 @@ const REPORTED_CHECKS = 2;
 type ConditionText = Omit<BackendCondition, "sinceMs">;
 
 /** The most serious first. */
-export function backendConditions(builder: DecisionBuilder, gate: Gate): readonly ConditionText[] {
+export function backendConditions(builder: BackendDecisionBuilder, gate: Gate): readonly ConditionText[] {
   const { spec, memory } = builder;
   if (spec.wanted.kind === "nothing") return [];
   const away = gate.kind === "refuse" ? [shareAway(spec.name, gate)] : [];
   if (memory.serving !== null) return [...away, ...whileServing(builder, memory.serving)];
-  const problem = awayOf(spec) === null ? withoutServing(builder) : null;
+  const problem = unavailabilityOf(spec) === null ? withoutServing(builder) : null;
   return [...away, ...(problem === null ? neverSleeps(spec) : [problem])];
 }
 
@@ -35,9 +40,9 @@ function neverSleeps({ name, sleep }: BackendSpec): readonly ConditionText[] {
   ];
 }
 
-function staysAwake({ spec: { name, sleep }, seen }: DecisionBuilder): readonly ConditionText[] {
+function staysAwake({ spec: { name, sleep }, observed }: BackendDecisionBuilder): readonly ConditionText[] {
   if (!maySleep(sleep)) return [];
-  const { subscribers } = seen.use;
+  const { subscribers } = observed.use;
   const found: ConditionText[] = [];
   if (sleep.forgets) {
     const title = `backend ${name} runs at each start: its lists are too long to be remembered`;
@@ -62,9 +67,9 @@ function shareAway(name: string, { reason, mode }: Extract<Gate, { kind: "refuse
   return { code: "share_away", severity: "warning", title: `backend ${name} cannot work: ${reason}`, hint };
 }
 
-function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null {
+function withoutServing({ spec, memory }: BackendDecisionBuilder): ConditionText | null {
   const { name, wanted } = spec;
-  const { failure, failures } = lastTries(memory.routes);
+  const { failure, failures } = lastRetries(memory.routes);
   if (wanted.kind === "secret_missing") return secretMissing(name, wanted.variables);
   if (failure === null || failures === 0) return null;
   const { signIn } = spec;
@@ -89,11 +94,11 @@ function error(code: string, title: string, hint: string): ConditionText {
   return { code, severity: "error", title, hint };
 }
 
-function whileServing(builder: DecisionBuilder, serving: Serving): readonly ConditionText[] {
+function whileServing(builder: BackendDecisionBuilder, serving: Serving): readonly ConditionText[] {
   const { spec, memory } = builder;
   const { name, wanted } = spec;
-  const { failure, failures } = lastTries(memory.routes);
-  const seen = builder.seenOf(serving.id);
+  const { failure, failures } = lastRetries(memory.routes);
+  const observed = builder.observedOf(serving.id);
   const found: ConditionText[] = [];
   const warn = (code: string, title: string, hint: string | null): void => {
     found.push({ code, severity: "warning", title, hint });
@@ -111,35 +116,35 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
   }
   if (spec.signIn !== null) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
   found.push(...neverSleeps(spec), ...staysAwake(builder));
-  const { down } = builder.seen.clients;
+  const { down } = builder.observed.clients;
   if (down !== null) found.push(clientsNotRunning(spec, down));
-  if (seen === null) return found;
-  if (seen.missedChecks >= REPORTED_CHECKS) {
+  if (observed === null) return found;
+  if (observed.missedChecks >= REPORTED_CHECKS) {
     const other =
       failure === null
         ? "Another instance is being started and takes its place when it is ready."
         : `Another instance does not come up either: ${failure.message}`;
-    const title = `backend ${name} left ${seen.missedChecks} checks without an answer`;
-    warn("not_answering", title, serving.distrusted ? other : null);
+    const title = `backend ${name} left ${observed.missedChecks} checks without an answer`;
+    warn("not_answering", title, serving.isUnhealthy ? other : null);
   }
-  if (seen.listsStaleBecause !== null) {
-    const title = `a list of backend ${name} cannot be read: ${seen.listsStaleBecause}`;
+  if (observed.listsStaleBecause !== null) {
+    const title = `a list of backend ${name} cannot be read: ${observed.listsStaleBecause}`;
     const hint =
       "The gateway reads it again later. Until then clients get the list as it was last read; the other lists are up to date.";
     warn("lists_stale", title, hint);
   }
-  const [first, ...others] = seen.withheldEntries;
+  const [first, ...others] = observed.withheldEntries;
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${others.length} more, which the log names)`;
     const hint = `Clients would refuse it, or the whole list for it. Have the server corrected, then \`${shellCommand`mountaineer backends restart ${name}`}\`.`;
     warn("entries_withheld", `backend ${name}: ${first}${more}`, hint);
   }
-  if (seen.asksForRoots && spec.instances === "shared") {
+  if (observed.asksForRoots && spec.instances === "shared") {
     const title = `backend ${name} asks each client for its folders (roots), and one process serves all clients`;
     const hint = `This server shares one folder list between all your agents. Set instances = "per-client" for backend ${name}, and each client has a process of its own.`;
     found.push({ code: "roots_shared", severity: "info", title, hint });
   }
-  for (const oddity of seen.oddities) {
+  for (const oddity of observed.oddities) {
     const { title, hint } = ODDITIES[oddity];
     found.push({ code: oddity, severity: "info", title: `backend ${name} ${title}`, hint });
   }
@@ -158,7 +163,7 @@ function clientsNotRunning(spec: BackendSpec, { clients, failures, failure }: Cl
 
 const ALL_THE_SAME = "It is used all the same, but other clients fail. The author of the server should";
 
-const ODDITIES: Readonly<Record<ServerOddity, { readonly title: string; readonly hint: string }>> = {
+const ODDITIES: Readonly<Record<ServerQuirk, { readonly title: string; readonly hint: string }>> = {
   mixed_lines: {
     title: "writes other text, or several messages, on one line of its standard output",
     hint: `${ALL_THE_SAME} end each message with a line feed, and write everything else to stderr.`,

@@ -1,9 +1,9 @@
 // The facts on which the decision for one backend depends, and the memory that it leaves for the next decision. Pure.
-import type { Wake } from "../../../reconcile/lane.ts";
+import type { NextRun } from "../../../reconcile/reconcile-loop.ts";
 import type { Backoff } from "../../../reconcile/route-health.ts";
-import type { InstanceSeen } from "../instance/backend-instance.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
-import type { SignInNotice } from "../links/link-authorization.ts";
+import type { InstanceObservation } from "../instance/backend-instance.ts";
+import type { TransportFailure } from "../transports/backend-transport.ts";
+import type { SignInNotice } from "../transports/transport-authorization.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
 import type { Draining, DrainReason, InstanceRef } from "./draining.ts";
 import type { Needs } from "./required-data.ts";
@@ -12,15 +12,15 @@ import {
   firstAttempt,
   NEW_ROUTE,
   NEW_ROUTES,
-  NO_TRIES,
+  NO_RETRIES,
+  type RetryState,
   type RouteChange,
   type RouteMemory,
   type RouteSpec,
   type RoutesMemory,
   type RoutesSpec,
-  type Tries,
 } from "./route-memory.ts";
-import type { SleepSpec, UseSeen } from "./sleep.ts";
+import type { SleepSpec, UsageObservation } from "./sleep.ts";
 
 export interface BackendSpec {
   readonly name: string;
@@ -50,11 +50,11 @@ export interface BackendSpec {
   readonly sleep: SleepSpec;
 }
 
-export interface BackendSeen {
+export interface BackendObservation {
   /** The instances of one owner, in the order in which they started. */
-  readonly instances: readonly InstanceSeen[];
+  readonly instances: readonly InstanceObservation[];
   /** The instances that belong to one client each, for the lane of the shared one. */
-  readonly clients: ClientsSeen;
+  readonly clients: ClientsObservation;
   /**
    * True if it is this backend's turn to start. Backends start one by one, because starting a program blocks the
    * thread.
@@ -67,11 +67,11 @@ export interface BackendSeen {
   readonly isReached: boolean;
   /** Random, from 0 to 1; another one for each decision. */
   readonly jitter: number;
-  readonly use: UseSeen;
+  readonly use: UsageObservation;
 }
 
 /** What the lanes of single clients have come to. */
-export interface ClientsSeen {
+export interface ClientsObservation {
   readonly instances: number;
   /** Null: all that were called run. */
   readonly down: ClientsDown | null;
@@ -82,10 +82,10 @@ export interface ClientsDown {
   readonly clients: number;
   /** Failures in a row. */
   readonly failures: number;
-  readonly failure: LinkFailure;
+  readonly failure: TransportFailure;
 }
 
-export const NO_CLIENTS: ClientsSeen = { instances: 0, down: null };
+export const NO_CLIENTS: ClientsObservation = { instances: 0, down: null };
 
 export interface Now {
   readonly monotonicMs: number;
@@ -94,7 +94,7 @@ export interface Now {
 
 export interface Serving extends InstanceRef {
   /** True if the instance missed several checks, so that a replacement is started. */
-  readonly distrusted: boolean;
+  readonly isUnhealthy: boolean;
 }
 
 export interface BackendMemory {
@@ -103,7 +103,7 @@ export interface BackendMemory {
   readonly draining: readonly Draining[];
   readonly closing: readonly number[];
   /** Why calls wait although no instance serves; null: they are refused. */
-  readonly holding: "crash" | "replacement" | null;
+  readonly waitReason: "crash" | "replacement" | null;
   /** After a crash there is one immediate try, and another one only after an instance has become stable. */
   readonly quickTryUsed: boolean;
   /** Backoff of reading stale lists again; null: no list is stale. */
@@ -111,14 +111,14 @@ export interface BackendMemory {
   /** The serving instance's last check, monotonic ms. */
   readonly checkedAtMs: number | null;
   /** How often an instance ended by itself. */
-  readonly ends: number;
+  readonly crashes: number;
   readonly lastError: string | null;
   /** The last announced failure of a change. The same failure is not announced again. */
   readonly changeFailure: string | null;
   /** The server is not running, because nobody needs it. Its lists are published. */
   readonly asleep: boolean;
   /** The server was started only to be asked for its lists. */
-  readonly onlyAsked: boolean;
+  readonly isListingOnly: boolean;
   readonly phase: BackendPhase;
   /** When each condition arose, wall ms, by code. */
   readonly conditionsSince: ReadonlyMap<string, number>;
@@ -130,15 +130,15 @@ export const NEW_BACKEND: BackendMemory = {
   serving: null,
   draining: [],
   closing: [],
-  holding: null,
+  waitReason: null,
   quickTryUsed: false,
   refresh: null,
   checkedAtMs: null,
-  ends: 0,
+  crashes: 0,
   lastError: null,
   changeFailure: null,
   asleep: false,
-  onlyAsked: false,
+  isListingOnly: false,
   phase: "Pending",
   conditionsSince: new Map(),
   routes: NEW_ROUTES,
@@ -174,17 +174,17 @@ export type BackendStep =
   | { readonly kind: "check"; readonly id: number }
   | { readonly kind: "refresh"; readonly id: number };
 
-export class DecisionBuilder {
+export class BackendDecisionBuilder {
   readonly spec: BackendSpec;
-  readonly seen: BackendSeen;
+  readonly observed: BackendObservation;
   readonly now: Now;
   memory: BackendMemory;
   readonly events: BackendEvent[] = [];
-  readonly wakes: Wake[] = [];
+  readonly nextRuns: NextRun[] = [];
 
-  constructor(spec: BackendSpec, seen: BackendSeen, memory: BackendMemory, now: Now) {
+  constructor(spec: BackendSpec, seen: BackendObservation, memory: BackendMemory, now: Now) {
     this.spec = spec;
-    this.seen = seen;
+    this.observed = seen;
     this.memory = memory;
     this.now = now;
   }
@@ -196,7 +196,7 @@ export class DecisionBuilder {
   /** Forgets the failures of the route with the key `only`; null: of all routes. */
   forgetFailures(only: string | null = null): void {
     for (const route of this.routeList) {
-      if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_TRIES });
+      if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_RETRIES });
     }
     this.rememberRoutes({ failed: null });
     this.remember({ quickTryUsed: false, changeFailure: null });
@@ -210,16 +210,16 @@ export class DecisionBuilder {
   /** null if no instance serves, or if the serving one must be replaced. */
   get healthyServing(): Serving | null {
     const { serving } = this.memory;
-    return serving !== null && this.isCurrent(serving) && !serving.distrusted ? serving : null;
+    return serving !== null && this.isCurrent(serving) && !serving.isUnhealthy ? serving : null;
   }
 
   /**
    * The route to which a person asked to switch; null: nobody asked, or this decision has already answered the
    * request.
    */
-  get asked(): string | null {
+  get requested(): string | null {
     const isAnswered = this.events.some(({ kind }) => kind === "asked_done" || kind === "asked_failed");
-    return isAnswered ? null : this.spec.routes.asked;
+    return isAnswered ? null : this.spec.routes.requested;
   }
 
   /** True if there is a route beside the one in use. */
@@ -249,12 +249,12 @@ export class DecisionBuilder {
     this.rememberRoutes({ byName });
   }
 
-  triesOf(key: string): Tries {
+  triesOf(key: string): RetryState {
     const name = this.#failing(key);
-    return name === null ? NO_TRIES : this.route(name).tries;
+    return name === null ? NO_RETRIES : this.route(name).tries;
   }
 
-  rememberTries(key: string, tries: Tries): void {
+  rememberTries(key: string, tries: RetryState): void {
     const name = this.#failing(key);
     if (name === null) return;
     this.rememberRoute(name, { tries });
@@ -272,8 +272,8 @@ export class DecisionBuilder {
     return firstAttempt(this.memory.routes);
   }
 
-  seenOf(id: number): InstanceSeen | null {
-    return this.seen.instances.find((instance) => instance.id === id) ?? null;
+  observedOf(id: number): InstanceObservation | null {
+    return this.observed.instances.find((instance) => instance.id === id) ?? null;
   }
 
   drainServing(why: DrainReason): void {
@@ -290,7 +290,7 @@ export class DecisionBuilder {
     const { wanted } = this.spec;
     if (attempt === null) return;
     this.rememberRoute(name, { attempt: null });
-    if ((this.seenOf(attempt.id)?.inFlight ?? 0) === 0) return;
+    if ((this.observedOf(attempt.id)?.inFlight ?? 0) === 0) return;
     const { id, key, epoch } = attempt;
     const why = wanted.kind === "nothing" ? wanted.because : "replaced";
     const leaving: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
@@ -301,7 +301,7 @@ export class DecisionBuilder {
     for (const name of this.memory.routes.byName.keys()) this.dropAttempt(name);
   }
 
-  wakeAt(atMs: number, reason: Wake["reason"]): void {
-    this.wakes.push({ atMs, reason });
+  runAt(atMs: number, reason: NextRun["reason"]): void {
+    this.nextRuns.push({ atMs, reason });
   }
 }

@@ -62,7 +62,7 @@ export interface RoutesView {
   /** Null: no instance serves. */
   readonly inUse: string | null;
   /** The route to which a person has fixed the backend (a "hold"). */
-  readonly held: string | null;
+  readonly override: string | null;
   /** A better route that is ready, and why the switch has to wait. */
   readonly pending: { readonly route: string; readonly reason: string } | null;
   /** In order of preference. */
@@ -111,7 +111,7 @@ export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
 
 /** A call of a tool that several machines serve. */
 export interface SharedCall {
-  readonly places: readonly string[];
+  readonly replicas: readonly string[];
   /** Paths in the params are those of this machine. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;

@@ -1,6 +1,6 @@
 // Whose failed starts count: those of all clients together until one client's instance was ready, then each client's own. Pure.
 import type { BackendMemory, Now } from "./backend-decision-builder.ts";
-import { firstAttempt, NEW_ROUTE, NO_TRIES, type Tries } from "./route-memory.ts";
+import { firstAttempt, NEW_ROUTE, NO_RETRIES, type RetryState } from "./route-memory.ts";
 
 /** The one route of a client's lane: what the shared instance runs. */
 export const OWN_ROUTE = "1";
@@ -16,10 +16,10 @@ export interface ClientStarts {
   /** An instance of a client was ready. */
   readonly isProven: boolean;
   /** Failures in a row. Once proven, the first failure of each client alone. */
-  readonly tries: Tries;
+  readonly tries: RetryState;
 }
 
-export const NO_STARTS: ClientStarts = { isProven: false, tries: NO_TRIES };
+export const NO_STARTS: ClientStarts = { isProven: false, tries: NO_RETRIES };
 
 export interface OwnStarts {
   /** Its failures are its own from then on. */
@@ -40,45 +40,45 @@ export const NEVER_STARTED: OwnStarts = {
 
 /** For instances that start in their clients' folders: a failure in one says nothing about the others. */
 export const EACH_ALONE: { readonly all: ClientStarts; readonly own: OwnStarts } = {
-  all: { isProven: true, tries: NO_TRIES },
+  all: { isProven: true, tries: NO_RETRIES },
   own: { ...NEVER_STARTED, hasFailed: true },
 };
 
-export function goesByAll({ isProven, tries }: ClientStarts, own: OwnStarts): boolean {
+export function sharesFailures({ isProven, tries }: ClientStarts, own: OwnStarts): boolean {
   return !own.wasReady && (!isProven || tries.failures >= SUSPECT_CLIENTS);
 }
 
 /** What the next decision of a client's lane begins with. */
-export function recallStarts(
+export function restoreStarts(
   all: ClientStarts,
   own: OwnStarts,
   memory: BackendMemory,
   revision: number,
 ): BackendMemory {
   // The revision is noted here, because a new lane must not forget what failed for all.
-  if (goesByAll(all, own)) return withTries(memory, revision, all.tries);
-  return own.wentByAll ? withTries(memory, revision, NO_TRIES) : memory;
+  if (sharesFailures(all, own)) return withTries(memory, revision, all.tries);
+  return own.wentByAll ? withTries(memory, revision, NO_RETRIES) : memory;
 }
 
-function ownTries({ routes }: BackendMemory): Tries {
-  return routes.byName.get(OWN_ROUTE)?.tries ?? NO_TRIES;
+function ownTries({ routes }: BackendMemory): RetryState {
+  return routes.byName.get(OWN_ROUTE)?.tries ?? NO_RETRIES;
 }
 
-function withTries(memory: BackendMemory, revision: number, tries: Tries): BackendMemory {
+function withTries(memory: BackendMemory, revision: number, tries: RetryState): BackendMemory {
   const route = memory.routes.byName.get(OWN_ROUTE) ?? NEW_ROUTE;
   const byName = new Map([[OWN_ROUTE, { ...route, tries }]]);
   return { ...memory, revision, routes: { ...memory.routes, byName, failed: OWN_ROUTE } };
 }
 
 /** What a decision of a client's lane changes in both counts. */
-export function foldStarts(
+export function updateStarts(
   all: ClientStarts,
   own: OwnStarts,
   before: BackendMemory,
   after: BackendMemory,
   now: Now,
 ): { readonly all: ClientStarts; readonly own: OwnStarts } {
-  const wentByAll = goesByAll(all, own);
+  const wentByAll = sharesFailures(all, own);
   const attempt = firstAttempt(after.routes);
   const isStart = attempt !== null && attempt.id !== firstAttempt(before.routes)?.id;
   const isReady = after.serving !== null && after.serving.id !== before.serving?.id;
@@ -90,7 +90,7 @@ export function foldStarts(
     hasFailed: own.hasFailed || isFailure,
     triedAtMs: isStart ? now.monotonicMs : own.triedAtMs,
   };
-  if (isReady) return { all: { isProven: true, tries: NO_TRIES }, own: next };
+  if (isReady) return { all: { isProven: true, tries: NO_RETRIES }, own: next };
   if (wentByAll) return { all: tries === all.tries ? all : { ...all, tries }, own: next };
   if (own.wasReady || own.hasFailed || !isFailure) return { all, own: next };
   const failures = all.tries.failures + 1;

@@ -1,8 +1,8 @@
 // Decides whether calls may reach a backend while the shares that it requires are away. Pure.
 import type { ServedBackend } from "../../../config/snapshot.ts";
-import type { BackendMemory, BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
+import type { BackendDecisionBuilder, BackendMemory, BackendSpec } from "./backend-decision-builder.ts";
 import type { DataReason } from "./draining.ts";
-import { awayText } from "./required-data.ts";
+import { unavailableText } from "./required-data.ts";
 
 export type Gate =
   | { readonly kind: "open" }
@@ -12,13 +12,17 @@ export type Gate =
 const OPEN: Gate = { kind: "open" };
 
 /** True if the backend's local programs have to end so that their share can be remounted. */
-export function makesRoom({ needs, hasPrograms, wanted }: BackendSpec): boolean {
+export function mustStopForRemount({ needs, hasPrograms, wanted }: BackendSpec): boolean {
   return hasPrograms && needs?.data.kind === "moving" && wanted.kind !== "nothing";
 }
 
-function endAll(builder: DecisionBuilder, why: DataReason, holding: BackendMemory["holding"]): void {
+function endAll(
+  builder: BackendDecisionBuilder,
+  why: DataReason,
+  waitReason: BackendMemory["waitReason"],
+): void {
   builder.drainServing(why);
-  builder.remember({ holding });
+  builder.remember({ waitReason });
   builder.dropAttempts();
 }
 
@@ -26,19 +30,19 @@ function endAll(builder: DecisionBuilder, why: DataReason, holding: BackendMemor
  * While required data is away, calls wait for a time. After that they are refused, and with `when_unavailable =
  * "stop"` the server ends.
  */
-export function foldNeeds(builder: DecisionBuilder): Gate {
+export function updateNeeds(builder: BackendDecisionBuilder): Gate {
   const { spec, now, memory } = builder;
   const { needs } = spec;
   if (needs === null || needs.data.kind === "there" || spec.wanted.kind === "nothing") return OPEN;
   const { data, unavailableAfterMs, whenUnavailable: mode } = needs;
-  if (makesRoom(spec))
-    endAll(builder, "data_moves", memory.serving === null ? memory.holding : "replacement");
+  if (mustStopForRemount(spec))
+    endAll(builder, "data_moves", memory.serving === null ? memory.waitReason : "replacement");
   if (data.sinceMs === null) return { kind: "wait" };
   const untilMs = data.sinceMs + unavailableAfterMs;
   if (now.monotonicMs < untilMs) {
-    builder.wakeAt(untilMs, "window_end");
+    builder.runAt(untilMs, "window_end");
     return { kind: "wait" };
   }
   if (mode === "stop") endAll(builder, "data_away", null);
-  return { kind: "refuse", reason: awayText(data), mode };
+  return { kind: "refuse", reason: unavailableText(data), mode };
 }

@@ -1,41 +1,41 @@
 // Decides the next step for one backend, from its configuration, what is seen of it and what was remembered. Pure.
 import { earliest, standingSince } from "../../../reconcile/decision.ts";
-import type { Wake } from "../../../reconcile/lane.ts";
+import type { NextRun } from "../../../reconcile/reconcile-loop.ts";
 import { CONFIRM_AFTER_MS, NO_BACKOFF } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
-import type { InstanceSeen } from "../instance/backend-instance.ts";
+import type { InstanceObservation } from "../instance/backend-instance.ts";
 import { backendConditions } from "./backend-conditions.ts";
 import {
+  BackendDecisionBuilder,
   type BackendEvent,
   type BackendMemory,
-  type BackendSeen,
+  type BackendObservation,
   type BackendSpec,
   type BackendStep,
-  DecisionBuilder,
   NEW_BACKEND,
   type Now,
 } from "./backend-decision-builder.ts";
 import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
-import { foldNeeds, type Gate } from "./data-gate.ts";
-import { foldPreference, probeCheck, probeStart } from "./decide-preference.ts";
+import { type Gate, updateNeeds } from "./data-gate.ts";
+import { probeCheck, probeStart, updatePreference } from "./decide-preference.ts";
 import {
   backOffWithJitter,
-  foldAttempts,
-  foldConfig,
-  foldKept,
-  foldLost,
-  foldReached,
-  foldSecretMissing,
-  foldServing,
-  foldStopFirst,
   isSuspect,
   nextRoute,
   nextTries,
   startOver,
+  updateAttempts,
+  updateConfig,
+  updateKept,
+  updateLost,
+  updateReached,
+  updateSecretMissing,
+  updateServing,
+  updateStopFirst,
 } from "./decide-route.ts";
-import { foldSleep, isRemembered } from "./decide-sleep.ts";
-import { awayOf, awayText, isMissing } from "./required-data.ts";
-import { firstAttempt, lastTries } from "./route-memory.ts";
+import { isRemembered, updateSleep } from "./decide-sleep.ts";
+import { isMissing, unavailabilityOf, unavailableText } from "./required-data.ts";
+import { firstAttempt, lastRetries } from "./route-memory.ts";
 
 /** Time between two checks of the serving instance, ms. */
 const CHECK_EVERY_MS = 30_000;
@@ -58,7 +58,7 @@ export interface BackendDecision {
   /** A start is due, and waits for this backend's turn. */
   readonly wantsTurn: boolean;
   /** Null: the next trigger decides. */
-  readonly wake: Wake | null;
+  readonly nextRun: NextRun | null;
   /** The backend's names are published unless its calls are refused. */
   readonly calls: CallRule;
   /** Calls run only while `gate` is open and `calls` does not refuse them. */
@@ -78,7 +78,7 @@ export const UNDECIDED: BackendDecision = {
   memory: NEW_BACKEND,
   step: null,
   wantsTurn: false,
-  wake: null,
+  nextRun: null,
   calls: { kind: "refuse", reason: "it is not running yet" },
   gate: { kind: "open" },
   phase: NEW_BACKEND.phase,
@@ -95,22 +95,22 @@ const STARTS_WHILE_AWAY = 3;
 /** Equal input gives an equal decision. A decision has no step and no event if nothing is left to do. */
 export function decideBackend(
   spec: BackendSpec,
-  seen: BackendSeen,
+  seen: BackendObservation,
   memory: BackendMemory,
   now: Now,
 ): BackendDecision {
-  const builder = new DecisionBuilder(spec, seen, memory, now);
-  foldConfig(builder);
-  foldReached(builder);
-  foldServing(builder);
-  foldAttempts(builder);
-  foldLost(builder);
-  foldStopFirst(builder);
-  foldKept(builder);
-  foldSecretMissing(builder);
-  foldSleep(builder);
-  foldPreference(builder);
-  const dataGate = foldNeeds(builder);
+  const builder = new BackendDecisionBuilder(spec, seen, memory, now);
+  updateConfig(builder);
+  updateReached(builder);
+  updateServing(builder);
+  updateAttempts(builder);
+  updateLost(builder);
+  updateStopFirst(builder);
+  updateKept(builder);
+  updateSecretMissing(builder);
+  updateSleep(builder);
+  updatePreference(builder);
+  const dataGate = updateNeeds(builder);
   const gate: Gate = dataGate.kind === "open" && isSuspect(builder) ? { kind: "wait" } : dataGate;
   const urgent = closeStep(builder) ?? careStep(builder) ?? probeCheck(builder);
   const start = urgent === null ? (neededStart(builder) ?? probeStart(builder)) : null;
@@ -123,7 +123,7 @@ export function decideBackend(
     memory: builder.memory,
     step,
     wantsTurn,
-    wake: earliest(builder.wakes),
+    nextRun: earliest(builder.nextRuns),
     calls: callRule(builder, reason, wantsTurn),
     gate,
     phase,
@@ -139,9 +139,9 @@ export function decideBackend(
  * Closes the instances that neither serve nor will serve. A draining instance first ends its calls, within
  * `drain_timeout`.
  */
-function closeStep(builder: DecisionBuilder): BackendStep | null {
-  const { seen, memory, spec, now } = builder;
-  for (const instance of seen.instances) {
+function closeStep(builder: BackendDecisionBuilder): BackendStep | null {
+  const { observed, memory, spec, now } = builder;
+  for (const instance of observed.instances) {
     const { id, state } = instance;
     if (memory.closing.includes(id) || id === memory.serving?.id) continue;
     if ([...memory.routes.byName.values()].some(({ attempt }) => attempt?.id === id)) continue;
@@ -149,7 +149,7 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
     const untilMs = leaving === undefined ? now.monotonicMs : leaving.sinceMs + spec.drainTimeoutMs;
     const mayAnswer = state.kind === "ready" || state.kind === "starting";
     if (now.monotonicMs < untilMs && mayAnswer && instance.inFlight > 0) {
-      builder.wakeAt(untilMs, "drain");
+      builder.runAt(untilMs, "drain");
       continue;
     }
     builder.remember({
@@ -164,41 +164,41 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
 /**
  * Returns a health check of the serving instance, or a step that reads its stale lists again; null if neither is due.
  */
-function careStep(builder: DecisionBuilder): BackendStep | null {
+function careStep(builder: BackendDecisionBuilder): BackendStep | null {
   const { serving } = builder.memory;
-  const seen = serving === null ? null : builder.seenOf(serving.id);
-  if (seen === null) return null;
-  return checkStep(builder, seen) ?? refreshStep(builder, seen);
+  const observed = serving === null ? null : builder.observedOf(serving.id);
+  if (observed === null) return null;
+  return checkStep(builder, observed) ?? refreshStep(builder, observed);
 }
 
-function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | null {
+function checkStep(builder: BackendDecisionBuilder, observed: InstanceObservation): BackendStep | null {
   const { now, memory } = builder;
-  const lastMs = Math.max(seen.readyAtMs ?? 0, seen.checkedAtMs ?? 0, memory.checkedAtMs ?? 0);
-  const usualMs = seen.missedChecks > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS;
-  const everyMs = builder.seen.checkAsked
+  const lastMs = Math.max(observed.readyAtMs ?? 0, observed.checkedAtMs ?? 0, memory.checkedAtMs ?? 0);
+  const usualMs = observed.missedChecks > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS;
+  const everyMs = builder.observed.checkAsked
     ? ASKED_CHECK_MS
     : builder.hasChoice
       ? Math.min(usualMs, ROUTE_CHECK_MS)
       : usualMs;
-  const isFirst = builder.seen.checkAsked && memory.checkedAtMs === null;
-  const { suspectSinceMs } = memory.routes;
+  const isFirst = builder.observed.checkAsked && memory.checkedAtMs === null;
+  const { unreachableSinceMs } = memory.routes;
   const dueMs =
-    suspectSinceMs !== null
-      ? suspectSinceMs + CONFIRM_AFTER_MS
+    unreachableSinceMs !== null
+      ? unreachableSinceMs + CONFIRM_AFTER_MS
       : isFirst
         ? now.monotonicMs
         : lastMs + everyMs;
   if (now.monotonicMs < dueMs) {
-    builder.wakeAt(dueMs, "check");
+    builder.runAt(dueMs, "check");
     return null;
   }
   // The confirming check is under way.
-  if (suspectSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs) return null;
+  if (unreachableSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs) return null;
   builder.remember({ checkedAtMs: now.monotonicMs });
-  return { kind: "check", id: seen.id };
+  return { kind: "check", id: observed.id };
 }
 
-function refreshStep(builder: DecisionBuilder, instance: InstanceSeen): BackendStep | null {
+function refreshStep(builder: BackendDecisionBuilder, instance: InstanceObservation): BackendStep | null {
   const { now, memory } = builder;
   if (instance.listsStaleBecause === null) {
     if (memory.refresh !== null) builder.remember({ refresh: null });
@@ -209,35 +209,35 @@ function refreshStep(builder: DecisionBuilder, instance: InstanceSeen): BackendS
   const next = isDue ? backOffWithJitter(builder, refresh) : refresh;
   builder.remember({ refresh: next });
   if (isDue) return { kind: "refresh", id: instance.id };
-  builder.wakeAt(next.notBeforeMs, "retry");
+  builder.runAt(next.notBeforeMs, "retry");
   return null;
 }
 
 /** Null: no start is due. */
-function neededStart(builder: DecisionBuilder): (() => BackendStep | null) | null {
-  const { spec, seen, now } = builder;
+function neededStart(builder: BackendDecisionBuilder): (() => BackendStep | null) | null {
+  const { spec, observed, now } = builder;
   if (spec.wanted.kind !== "connection" || !needsStart(builder) || isOnlyProbed(builder)) return null;
   const { notBeforeMs } = nextTries(builder);
   if (now.monotonicMs < notBeforeMs) {
-    builder.wakeAt(notBeforeMs, "retry");
+    builder.runAt(notBeforeMs, "retry");
     return null;
   }
-  if (spec.isBlocked || (spec.replace === "stop-first" && seen.instances.length > 0)) return null;
+  if (spec.isBlocked || (spec.replace === "stop-first" && observed.instances.length > 0)) return null;
   const route = nextRoute(builder);
   return route === null ? null : () => startOver(builder, route);
 }
 
-function needsStart(builder: DecisionBuilder): boolean {
+function needsStart(builder: BackendDecisionBuilder): boolean {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "connection" || builder.attempt !== null || memory.asleep) return false;
   // A server whose folder is missing would end at once, or serve an empty folder.
   return !isMissing(spec) && builder.healthyServing === null;
 }
 
-function retryAtMs(builder: DecisionBuilder): number | null {
+function retryAtMs(builder: BackendDecisionBuilder): number | null {
   if (isOnlyProbed(builder)) return null;
   const { notBeforeMs, failures } = nextTries(builder);
-  const isWaiting = needsStart(builder) && (failures > 0 || builder.memory.holding === "crash");
+  const isWaiting = needsStart(builder) && (failures > 0 || builder.memory.waitReason === "crash");
   return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
 }
 
@@ -245,37 +245,37 @@ function retryAtMs(builder: DecisionBuilder): number | null {
  * True if the address refuses connections. Always false if there are several routes, because another one is tried
  * instead.
  */
-function isAway(builder: DecisionBuilder): boolean {
+function isAway(builder: BackendDecisionBuilder): boolean {
   const { serving, routes } = builder.memory;
   const isWanted = builder.spec.wanted.kind === "connection" && serving === null;
   return (
-    isWanted && !builder.hasChoice && !isMissing(builder.spec) && lastTries(routes).failure?.isAway === true
+    isWanted && !builder.hasChoice && !isMissing(builder.spec) && lastRetries(routes).failure?.isAway === true
   );
 }
 
-function isOnlyProbed(builder: DecisionBuilder): boolean {
-  return isAway(builder) && lastTries(builder.memory.routes).failures >= STARTS_WHILE_AWAY;
+function isOnlyProbed(builder: BackendDecisionBuilder): boolean {
+  return isAway(builder) && lastRetries(builder.memory.routes).failures >= STARTS_WHILE_AWAY;
 }
 
-function callRule(builder: DecisionBuilder, reason: string | null, wantsTurn: boolean): CallRule {
+function callRule(builder: BackendDecisionBuilder, reason: string | null, wantsTurn: boolean): CallRule {
   const { spec, memory } = builder;
   if (memory.serving !== null) return { kind: "serve", id: memory.serving.id };
   const isStarting = wantsTurn || firstAttempt(memory.routes) !== null;
-  const isComing = memory.holding !== null || (spec.isOwned && isStarting) || isRemembered(builder);
+  const isComing = memory.waitReason !== null || (spec.isOwned && isStarting) || isRemembered(builder);
   if (isComing && spec.wanted.kind === "connection") return { kind: "wait" };
   return { kind: "refuse", reason: reason ?? "it is not running yet" };
 }
 
 function phaseOf(
-  { spec, seen, memory }: DecisionBuilder,
+  { spec, observed, memory }: BackendDecisionBuilder,
   conditions: readonly BackendCondition[],
 ): { readonly phase: BackendPhase; readonly reason: string | null } {
   const { wanted } = spec;
-  const { serving, holding, routes } = memory;
-  const tries = lastTries(routes);
+  const { serving, waitReason, routes } = memory;
+  const tries = lastRetries(routes);
   if (wanted.kind === "nothing") {
     const reason = `it is ${wanted.because}`;
-    const left = seen.instances.length + seen.clients.instances;
+    const left = observed.instances.length + observed.clients.instances;
     return { phase: left > 0 ? "ShuttingDown" : "Pending", reason };
   }
   const problem = conditions.find(({ severity }) => severity !== "info")?.title ?? null;
@@ -283,14 +283,14 @@ function phaseOf(
   if (wanted.kind === "secret_missing") {
     return { phase: "Failed", reason: missingText(wanted.variables) };
   }
-  const away = awayOf(spec);
-  if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${awayText(away)}` };
+  const away = unavailabilityOf(spec);
+  if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${unavailableText(away)}` };
   if (memory.asleep) return { phase: "Asleep", reason: "it starts when it is needed" };
-  if (holding === "replacement") {
-    const moving = spec.needs?.data.kind === "moving" ? awayText(spec.needs.data) : null;
+  if (waitReason === "replacement") {
+    const moving = spec.needs?.data.kind === "moving" ? unavailableText(spec.needs.data) : null;
     return { phase: "Degraded", reason: problem ?? `${moving ?? "it is being replaced"}; calls wait` };
   }
-  if (holding === "crash") {
+  if (waitReason === "crash") {
     return { phase: "Degraded", reason: `${memory.lastError ?? "it ended"}; it is tried again, calls wait` };
   }
   if (tries.failures > 0) return { phase: "Failed", reason: tries.failure?.message ?? "it failed" };
@@ -299,7 +299,7 @@ function phaseOf(
     : { phase: "Initializing", reason: BEING_STARTED };
 }
 
-function conditionsSince(builder: DecisionBuilder, gate: Gate): readonly BackendCondition[] {
+function conditionsSince(builder: BackendDecisionBuilder, gate: Gate): readonly BackendCondition[] {
   const found = backendConditions(builder, gate);
   const before = builder.memory.conditionsSince;
   if (before.size === 0 && found.length === 0) return [];

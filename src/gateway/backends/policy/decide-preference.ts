@@ -1,6 +1,6 @@
 // Decides which of several routes a backend should use: the one that a person asks for, or a better one that is back. Pure.
 import { stableFrom } from "../../../reconcile/route-health.ts";
-import type { BackendStep, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
+import type { BackendDecisionBuilder, BackendStep, Serving } from "./backend-decision-builder.ts";
 import {
   ATTEMPT_CHECK_MS,
   betterRoutes,
@@ -11,7 +11,7 @@ import {
   startOver,
   switchTo,
 } from "./decide-route.ts";
-import { awayOf, awayText, isMissing } from "./required-data.ts";
+import { isMissing, unavailabilityOf, unavailableText } from "./required-data.ts";
 import type { RouteChange } from "./route-memory.ts";
 
 /** Greatest age of an idle instance's last answer at the end of its stability window, ms. */
@@ -24,41 +24,41 @@ interface Reason {
   readonly reason: string;
 }
 
-export function foldPreference(builder: DecisionBuilder): void {
+export function updatePreference(builder: BackendDecisionBuilder): void {
   if (builder.spec.wanted.kind !== "connection") {
     clearPending(builder, "the backend is not wanted");
     failAsked(builder, "the backend is not wanted any more");
     return;
   }
-  noteUsed(builder, foldAsked(builder) ?? foldRecovery(builder));
+  noteUsed(builder, updateAsked(builder) ?? updateRecovery(builder));
   if (builder.healthyServing === null) return;
   for (const route of builder.routeList) if (!isProbed(builder, route)) builder.dropAttempt(route.name);
 }
 
 /** A switch that a person asks for needs no stability window. An impossible switch changes nothing. */
-function foldAsked(builder: DecisionBuilder): Reason | null {
-  const { asked } = builder;
-  if (asked === null) return null;
-  const key = builder.routeList.find(({ name }) => name === asked)?.key;
-  const away = awayOf(builder.spec);
+function updateAsked(builder: BackendDecisionBuilder): Reason | null {
+  const { requested } = builder;
+  if (requested === null) return null;
+  const key = builder.routeList.find(({ name }) => name === requested)?.key;
+  const away = unavailabilityOf(builder.spec);
   if (key === undefined) return failAsked(builder, "there is no such route");
   if (key === null) return failAsked(builder, "what it refers to has no value");
-  if (away !== null) return failAsked(builder, awayText(away));
+  if (away !== null) return failAsked(builder, unavailableText(away));
   const isInUse = builder.healthyServing?.key === key;
-  if (!isInUse && !switchTo(builder, asked)) return null;
-  const isBest = builder.routeList[0]?.name === asked;
-  builder.rememberRoutes({ pinned: isBest ? null : asked });
+  if (!isInUse && !switchTo(builder, requested)) return null;
+  const isBest = builder.routeList[0]?.name === requested;
+  builder.rememberRoutes({ override: isBest ? null : requested });
   if (!isBest) clearPending(builder, PINNED);
-  builder.events.push({ kind: "asked_done", route: asked, changed: !isInUse });
+  builder.events.push({ kind: "asked_done", route: requested, changed: !isInUse });
   return isInUse ? null : { change: "switched", reason: "a person switched" };
 }
 
 /** Returns to the best route whose stability window is over. A return that has to wait is remembered as pending. */
-function foldRecovery(builder: DecisionBuilder): Reason | null {
+function updateRecovery(builder: BackendDecisionBuilder): Reason | null {
   const { routes } = builder.memory;
   const serving = builder.healthyServing;
-  if (serving === null || routes.pinned !== null) {
-    clearPending(builder, routes.pinned === null ? "another route failed" : PINNED);
+  if (serving === null || routes.override !== null) {
+    clearPending(builder, routes.override === null ? "another route failed" : PINNED);
     return null;
   }
   const better = betterRoutes(builder, serving);
@@ -75,17 +75,17 @@ function foldRecovery(builder: DecisionBuilder): Reason | null {
   return { change: "recovered", reason: `it has answered for ${Math.round(stableMs(builder) / 1000)} s` };
 }
 
-function stableMs({ spec }: DecisionBuilder): number {
+function stableMs({ spec }: BackendDecisionBuilder): number {
   return spec.routes.failback.stableMs;
 }
 
 /** If the stability window has not ended yet, also sets a wake-up for its end. */
-function isStable(builder: DecisionBuilder, name: string): boolean {
+function isStable(builder: BackendDecisionBuilder, name: string): boolean {
   const { attempt, health } = builder.route(name);
   const endMs = stableFrom(health, stableMs(builder));
   if (attempt === null || endMs === null || !isReady(builder, attempt)) return false;
   if (builder.now.monotonicMs < endMs) {
-    builder.wakeAt(endMs, "window_end");
+    builder.runAt(endMs, "window_end");
     return false;
   }
   // If the newest answer is too old, `probeCheck` asks for another one.
@@ -93,22 +93,22 @@ function isStable(builder: DecisionBuilder, name: string): boolean {
 }
 
 /** True if no call is in flight, or `drain_timeout` is over. Without automatic failback, only a person switches. */
-function mayGoBack(builder: DecisionBuilder, route: string, serving: Serving): boolean {
+function mayGoBack(builder: BackendDecisionBuilder, route: string, serving: Serving): boolean {
   const { spec, now, memory } = builder;
-  if (!spec.routes.failback.byItself) {
+  if (!spec.routes.failback.isAutomatic) {
     defer(builder, route, "it waits until you switch");
     return false;
   }
   const { pending } = memory.routes;
   const sinceMs = pending?.reason === IN_FLIGHT ? pending.sinceMs : now.monotonicMs;
   const untilMs = sinceMs + spec.drainTimeoutMs;
-  if (builder.seenOf(serving.id)?.inFlight === 0 || now.monotonicMs >= untilMs) return true;
+  if (builder.observedOf(serving.id)?.inFlight === 0 || now.monotonicMs >= untilMs) return true;
   defer(builder, route, IN_FLIGHT);
-  builder.wakeAt(untilMs, "drain");
+  builder.runAt(untilMs, "drain");
   return false;
 }
 
-function defer(builder: DecisionBuilder, route: string, reason: string): void {
+function defer(builder: BackendDecisionBuilder, route: string, reason: string): void {
   const { pending } = builder.memory.routes;
   if (pending?.reason === reason) return;
   builder.rememberRoutes({ pending: { route, reason, sinceMs: builder.now.monotonicMs } });
@@ -116,54 +116,54 @@ function defer(builder: DecisionBuilder, route: string, reason: string): void {
 }
 
 /** Announces a change of the route. `switched`: why the route was changed; null: the earlier route failed. */
-function noteUsed(builder: DecisionBuilder, switched: Reason | null): void {
+function noteUsed(builder: BackendDecisionBuilder, switched: Reason | null): void {
   const { serving, routes } = builder.memory;
   const to = serving === null ? null : (builder.routeOf(serving.key)?.name ?? null);
-  const { used: from, pinned } = routes;
+  const { used: from, override } = routes;
   if (to === null || to === from) return;
   builder.rememberRoutes({ used: builder.hasChoice ? to : null });
   if (from === null || !builder.hasChoice) return;
   const why = switched ?? lossOf(builder, from);
   if (why.change === "failover") {
     clearPending(builder, "another route failed");
-    if (pinned !== null && pinned !== to) builder.rememberRoutes({ pinned: null });
+    if (override !== null && override !== to) builder.rememberRoutes({ override: null });
   }
   builder.events.push({ kind: why.change, from, to, reason: why.reason });
 }
 
-function lossOf(builder: DecisionBuilder, name: string): Reason {
+function lossOf(builder: BackendDecisionBuilder, name: string): Reason {
   return builder.routeList.some((route) => route.name === name)
     ? { change: "failover", reason: builder.route(name).tries.failure?.message ?? "it failed" }
     : { change: "switched", reason: "the configuration does not have it any more" };
 }
 
 /** Starts an instance over a better route, or over the one that a person asks for. Null: none is due. */
-export function probeStart(builder: DecisionBuilder): (() => BackendStep | null) | null {
-  const { spec, now, asked } = builder;
+export function probeStart(builder: BackendDecisionBuilder): (() => BackendStep | null) | null {
+  const { spec, now, requested } = builder;
   if (spec.wanted.kind !== "connection" || isMissing(spec)) return null;
   for (const route of builder.routeList) {
     const { name, key } = route;
     const { attempt, tries } = builder.route(name);
     if (key === null || attempt !== null) continue;
     if (!isProbed(builder, route)) continue;
-    if (asked === name || now.monotonicMs >= tries.notBeforeMs) return () => startOver(builder, route);
-    builder.wakeAt(tries.notBeforeMs, "retry");
+    if (requested === name || now.monotonicMs >= tries.notBeforeMs) return () => startOver(builder, route);
+    builder.runAt(tries.notBeforeMs, "retry");
   }
   return null;
 }
 
-export function probeCheck(builder: DecisionBuilder): BackendStep | null {
+export function probeCheck(builder: BackendDecisionBuilder): BackendStep | null {
   const { now } = builder;
   for (const { name } of builder.routeList) {
     const { attempt, health } = builder.route(name);
-    if (attempt === null || builder.seenOf(attempt.id)?.state.kind !== "ready") continue;
+    if (attempt === null || builder.observedOf(attempt.id)?.state.kind !== "ready") continue;
     const lastMs = Math.max(attempt.signMs ?? 0, attempt.checkedAtMs ?? 0);
     const endMs = stableFrom(health, stableMs(builder));
     const usualMs = lastMs + ATTEMPT_CHECK_MS;
     // At the end of the stability window a fresh answer is needed.
     const dueMs = endMs !== null && lastMs < endMs - FRESH_MS ? Math.min(endMs, usualMs) : usualMs;
     if (now.monotonicMs < dueMs) {
-      builder.wakeAt(dueMs, "check");
+      builder.runAt(dueMs, "check");
       continue;
     }
     builder.rememberRoute(name, { attempt: { ...attempt, checkedAtMs: now.monotonicMs } });

@@ -3,17 +3,22 @@ import {
   BACKOFF_LIMIT_MS,
   type Backoff,
   backOff,
-  foldHealth,
   UNKNOWN_HEALTH,
+  updateHealth,
 } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
-import type { InstanceSeen } from "../instance/backend-instance.ts";
+import type { InstanceObservation } from "../instance/backend-instance.ts";
 import { isSameFailure } from "../instance/failures.ts";
-import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
-import type { BackendMemory, BackendStep, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
+import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
+import type {
+  BackendDecisionBuilder,
+  BackendMemory,
+  BackendStep,
+  Serving,
+} from "./backend-decision-builder.ts";
 import type { DrainReason, InstanceRef } from "./draining.ts";
 import { isMissing } from "./required-data.ts";
-import { type Attempt, lastTries, type RouteSpec, type Tries } from "./route-memory.ts";
+import { type Attempt, lastRetries, type RetryState, type RouteSpec } from "./route-memory.ts";
 import { maySleep } from "./sleep.ts";
 
 /** An instance that was ready for this long clears earlier failures. */
@@ -25,7 +30,7 @@ const QUICK_TRY_MS = 250;
 /** After so many missed checks a replacement is started, and an idle instance is given up. */
 const DISTRUST_CHECKS = 3;
 /** An orderly end of a server that nobody uses is no failure if the server may sleep. */
-function isAllowedToSleep({ spec: { sleep, wanted } }: DecisionBuilder): boolean {
+function isAllowedToSleep({ spec: { sleep, wanted } }: BackendDecisionBuilder): boolean {
   return wanted.kind === "connection" && maySleep(sleep) && sleep.listedAtMs !== null;
 }
 
@@ -38,17 +43,17 @@ export const ATTEMPT_CHECK_MS = 5_000;
 /** A longer silence counts as a gap: three checks, as for shares. */
 const GAP_MS = 3 * ATTEMPT_CHECK_MS;
 
-const VANISHED = linkFailure("closed", "it is gone");
-const OUT_OF_REACH = linkFailure("unreachable", "it cannot be reached");
-const SILENT = linkFailure("unreachable", "it does not answer");
+const VANISHED = transportFailure("closed", "it is gone");
+const OUT_OF_REACH = transportFailure("unreachable", "it cannot be reached");
+const SILENT = transportFailure("unreachable", "it does not answer");
 
-export function foldConfig(builder: DecisionBuilder): void {
-  const { spec, seen } = builder;
+export function updateConfig(builder: BackendDecisionBuilder): void {
+  const { spec, observed } = builder;
   if (builder.memory.revision !== spec.revision) {
     builder.forgetFailures();
     builder.remember({ revision: spec.revision });
   }
-  const exists = (id: number): boolean => seen.instances.some((instance) => instance.id === id);
+  const exists = (id: number): boolean => observed.instances.some((instance) => instance.id === id);
   const { closing, draining } = builder.memory;
   if (closing.some((id) => !exists(id)) || draining.some(({ id }) => !exists(id))) {
     builder.remember({
@@ -58,60 +63,65 @@ export function foldConfig(builder: DecisionBuilder): void {
   }
   if (spec.wanted.kind === "nothing") {
     builder.drainServing(spec.wanted.because);
-    builder.remember({ holding: null, lastError: null });
+    builder.remember({ waitReason: null, lastError: null });
   }
 }
 
 /**
  * Lets the backend start at once after its address has become reachable. Calls wait for the start, as after a crash.
  */
-export function foldReached(builder: DecisionBuilder): void {
-  const { memory, seen, spec } = builder;
-  if (!seen.isReached || memory.serving !== null || spec.wanted.kind !== "connection") return;
+export function updateReached(builder: BackendDecisionBuilder): void {
+  const { memory, observed, spec } = builder;
+  if (!observed.isReached || memory.serving !== null || spec.wanted.kind !== "connection") return;
   builder.forgetFailures();
-  builder.remember({ holding: "crash" });
+  builder.remember({ waitReason: "crash" });
 }
 
-export function foldServing(builder: DecisionBuilder): void {
+export function updateServing(builder: BackendDecisionBuilder): void {
   const { serving } = builder.memory;
   if (serving === null) return;
-  const seen = builder.seenOf(serving.id);
-  const isGone = seen?.state.kind === "ready" && isConfirmedGone(builder, seen);
+  const observed = builder.observedOf(serving.id);
+  const isGone = observed?.state.kind === "ready" && isConfirmedGone(builder, observed);
   // The instance drains, because calls that were sent to it may still be answered.
   if (isGone) builder.drainServing("not_answering");
-  if (isGone || seen?.state.kind !== "ready") {
-    foldCrash(builder, serving, seen);
+  if (isGone || observed?.state.kind !== "ready") {
+    updateCrash(builder, serving, observed);
     return;
   }
-  const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
-  if (distrusted !== serving.distrusted) {
+  const isUnhealthy =
+    observed.missedChecks >= DISTRUST_CHECKS || (serving.isUnhealthy && observed.missedChecks > 0);
+  if (isUnhealthy !== serving.isUnhealthy) {
     // Earlier failures say nothing about a replacement, so they are forgotten.
     if (builder.isCurrent(serving)) builder.forgetFailures();
-    if (distrusted && builder.hasChoice) noteTry(builder, serving.key, SILENT);
-    builder.remember({ serving: { ...serving, distrusted } });
+    if (isUnhealthy && builder.hasChoice) noteTry(builder, serving.key, SILENT);
+    builder.remember({ serving: { ...serving, isUnhealthy } });
   }
-  if (!distrusted && builder.isCurrent(serving) && readyForMs(builder, seen) >= STABLE_MS)
+  if (!isUnhealthy && builder.isCurrent(serving) && readyForMs(builder, observed) >= STABLE_MS)
     builder.forgetFailures(serving.key);
 }
 
-function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSeen | null): void {
+function updateCrash(
+  builder: BackendDecisionBuilder,
+  serving: Serving,
+  observed: InstanceObservation | null,
+): void {
   const { now, spec } = builder;
-  const isOut = seen?.state.kind === "ready" && seen.outOfReach === true;
-  const failure = seen?.state.kind === "ended" ? seen.state.failure : isOut ? OUT_OF_REACH : VANISHED;
-  if (builder.isCurrent(serving) && seen !== null && readyForMs(builder, seen) >= STABLE_MS) {
+  const isOut = observed?.state.kind === "ready" && observed.outOfReach === true;
+  const failure = observed?.state.kind === "ended" ? observed.state.failure : isOut ? OUT_OF_REACH : VANISHED;
+  if (builder.isCurrent(serving) && observed !== null && readyForMs(builder, observed) >= STABLE_MS) {
     builder.forgetFailures(serving.key);
   }
-  if (seen?.state.kind === "ended" && seen.state.wasIdle === true && isAllowedToSleep(builder)) {
-    builder.remember({ serving: null, refresh: null, checkedAtMs: null, asleep: true, onlyAsked: false });
+  if (observed?.state.kind === "ended" && observed.state.wasIdle === true && isAllowedToSleep(builder)) {
+    builder.remember({ serving: null, refresh: null, checkedAtMs: null, asleep: true, isListingOnly: false });
     return;
   }
-  const { quickTryUsed, ends } = builder.memory;
+  const { quickTryUsed, crashes } = builder.memory;
   const tries = builder.triesOf(serving.key);
   builder.remember({
     serving: null,
     refresh: null,
     checkedAtMs: null,
-    ends: ends + 1,
+    crashes: crashes + 1,
     lastError: failure.message,
   });
   if (spec.wanted.kind !== "connection") {
@@ -122,27 +132,30 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
   const isTriedNow = builder.attempt !== null && builder.isCurrent(builder.attempt);
   const isElsewhere = hasOtherWay(builder, serving.key);
   if (isElsewhere || (quickTryUsed && !isTriedNow)) {
-    if (isElsewhere) builder.remember({ holding: "crash" });
+    if (isElsewhere) builder.remember({ waitReason: "crash" });
     noteFailure(builder, serving.key, failure);
     return;
   }
-  const retryInMs = isTriedNow ? 0 : builder.seen.jitter * QUICK_TRY_MS;
+  const retryInMs = isTriedNow ? 0 : builder.observed.jitter * QUICK_TRY_MS;
   builder.rememberTries(serving.key, { ...tries, notBeforeMs: now.monotonicMs + retryInMs, failure });
-  builder.remember({ holding: "crash", quickTryUsed: true });
+  builder.remember({ waitReason: "crash", quickTryUsed: true });
   builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
 }
 
 /** If there is another route, an unreachable server counts as gone after a second missed check. */
-function isConfirmedGone(builder: DecisionBuilder, { outOfReach, missedChecks }: InstanceSeen): boolean {
+function isConfirmedGone(
+  builder: BackendDecisionBuilder,
+  { outOfReach, missedChecks }: InstanceObservation,
+): boolean {
   const isSuspect = builder.hasChoice && outOfReach === true && missedChecks > 0;
   const isConfirmed = isSuspect && missedChecks >= OUT_OF_REACH_CHECKS;
-  const sinceMs = builder.memory.routes.suspectSinceMs ?? builder.now.monotonicMs;
-  builder.rememberRoutes({ suspectSinceMs: isSuspect && !isConfirmed ? sinceMs : null });
+  const sinceMs = builder.memory.routes.unreachableSinceMs ?? builder.now.monotonicMs;
+  builder.rememberRoutes({ unreachableSinceMs: isSuspect && !isConfirmed ? sinceMs : null });
   return isConfirmed;
 }
 
 /** Looks at what was started and does not serve yet: which of it is ready, has failed, or is not wanted any more. */
-export function foldAttempts(builder: DecisionBuilder): void {
+export function updateAttempts(builder: BackendDecisionBuilder): void {
   const { byName } = builder.memory.routes;
   const isConfigured = (name: string): boolean => builder.routeList.some((route) => route.name === name);
   if (![...byName.keys()].every(isConfigured)) {
@@ -155,74 +168,79 @@ export function foldAttempts(builder: DecisionBuilder): void {
     if (attempt === null) continue;
     const isWanted = builder.isCurrent(attempt) && attempt.key === route.key;
     if (isWanted && (builder.healthyServing === null || isProbed(builder, route))) {
-      foldAttempt(builder, route, attempt);
+      updateAttempt(builder, route, attempt);
     } else builder.dropAttempt(route.name);
   }
   takeOver(builder);
 }
 
-function foldAttempt(builder: DecisionBuilder, { name }: RouteSpec, attempt: Attempt): void {
-  const seen = builder.seenOf(attempt.id);
-  const outcome = startOutcome(builder, seen);
+function updateAttempt(builder: BackendDecisionBuilder, { name }: RouteSpec, attempt: Attempt): void {
+  const observed = builder.observedOf(attempt.id);
+  const outcome = startOutcome(builder, observed);
   if (outcome === null) return;
-  if (outcome !== "ready" || seen === null) {
-    giveUp(builder, name, outcome === "ready" ? VANISHED : outcome, seen);
+  if (outcome !== "ready" || observed === null) {
+    giveUp(builder, name, outcome === "ready" ? VANISHED : outcome, observed);
     return;
   }
   const { now } = builder;
   const { health } = builder.route(name);
-  const isHealthy = seen.missedChecks === 0;
-  const signMs = Math.max(seen.readyAtMs ?? 0, seen.checkedAtMs ?? 0);
+  const isHealthy = observed.missedChecks === 0;
+  const signMs = Math.max(observed.readyAtMs ?? 0, observed.checkedAtMs ?? 0);
   if (signMs === attempt.signMs && isHealthy) return;
   const at = isHealthy ? { monotonicMs: signMs, wallMs: now.wallMs - (now.monotonicMs - signMs) } : now;
-  const folded = foldHealth(health, { at, reachable: isHealthy, healthy: isHealthy }, GAP_MS);
+  const folded = updateHealth(health, { at, reachable: isHealthy, healthy: isHealthy }, GAP_MS);
   builder.rememberRoute(name, { health: folded.health, attempt: { ...attempt, signMs } });
   if (folded.dropped) clearPendingOf(builder, name, "it has not answered");
-  if (seen.outOfReach === true || seen.missedChecks >= DISTRUST_CHECKS) giveUp(builder, name, SILENT, seen);
+  if (observed.outOfReach === true || observed.missedChecks >= DISTRUST_CHECKS)
+    giveUp(builder, name, SILENT, observed);
 }
 
 /** The outcome of a start; null: it is still starting. */
-function startOutcome(builder: DecisionBuilder, seen: InstanceSeen | null): "ready" | LinkFailure | null {
-  if (seen?.state.kind === "starting") return null;
-  if (seen?.state.kind === "ended") return seen.state.failure;
-  if (seen?.state.kind !== "ready") return VANISHED;
+function startOutcome(
+  builder: BackendDecisionBuilder,
+  observed: InstanceObservation | null,
+): "ready" | TransportFailure | null {
+  if (observed?.state.kind === "starting") return null;
+  if (observed?.state.kind === "ended") return observed.state.failure;
+  if (observed?.state.kind !== "ready") return VANISHED;
   const { serving } = builder.memory;
-  const isListed = serving?.distrusted === false && builder.seenOf(serving.id)?.listsStaleBecause === null;
+  const isListed =
+    serving?.isUnhealthy === false && builder.observedOf(serving.id)?.listsStaleBecause === null;
   // A replacement must have every list that the serving instance has.
-  return isListed && seen.listsStaleBecause !== null
-    ? linkFailure("protocol", seen.listsStaleBecause)
+  return isListed && observed.listsStaleBecause !== null
+    ? transportFailure("protocol", observed.listsStaleBecause)
     : "ready";
 }
 
 /** Beside a healthy serving instance or another attempt, a failed one concerns its route alone. */
 function giveUp(
-  builder: DecisionBuilder,
+  builder: BackendDecisionBuilder,
   name: string,
-  failure: LinkFailure,
-  seen: InstanceSeen | null,
+  failure: TransportFailure,
+  observed: InstanceObservation | null,
 ): void {
   const { tries, health, attempt } = builder.route(name);
-  const lost = foldHealth(health, { at: builder.now, reachable: false, healthy: false }, GAP_MS);
+  const lost = updateHealth(health, { at: builder.now, reachable: false, healthy: false }, GAP_MS);
   builder.rememberRoute(name, { health: lost.health });
   builder.dropAttempt(name);
   const isBeside = builder.healthyServing !== null || builder.attempt !== null;
   if (isBeside) builder.rememberRoute(name, { tries: failedTry(builder, tries, failure) });
-  else if (attempt !== null) noteFailure(builder, attempt.key, failure, seen?.startedAtMs);
+  else if (attempt !== null) noteFailure(builder, attempt.key, failure, observed?.startedAtMs);
   clearPendingOf(builder, name, failure.message);
-  if (builder.asked === name) failAsked(builder, failure.message);
+  if (builder.requested === name) failAsked(builder, failure.message);
 }
 
 /** If no healthy instance serves, lets the first ready attempt serve; if none is ready, one goes on. */
-function takeOver(builder: DecisionBuilder): void {
+function takeOver(builder: BackendDecisionBuilder): void {
   if (builder.healthyServing !== null || builder.attempt === null) return;
   if (builder.routeList.some(({ name }) => switchTo(builder, name))) return;
   const isTried = ({ name }: RouteSpec): boolean => builder.route(name).attempt !== null;
-  const tried = builder.routeList.filter((route) => isTried(route) && route.name !== builder.asked);
+  const tried = builder.routeList.filter((route) => isTried(route) && route.name !== builder.requested);
   for (const { name } of tried.slice(1)) builder.dropAttempt(name);
 }
 
 /** Returns false if the route's instance is not ready. */
-export function switchTo(builder: DecisionBuilder, name: string): boolean {
+export function switchTo(builder: BackendDecisionBuilder, name: string): boolean {
   const { attempt } = builder.route(name);
   if (attempt === null || !isReady(builder, attempt)) return false;
   const left = builder.healthyServing === null ? null : builder.routeOf(builder.healthyServing.key);
@@ -236,18 +254,18 @@ export function switchTo(builder: DecisionBuilder, name: string): boolean {
   return true;
 }
 
-export function isReady(builder: DecisionBuilder, { id }: Attempt): boolean {
-  const seen = builder.seenOf(id);
-  return seen?.state.kind === "ready" && seen.missedChecks === 0;
+export function isReady(builder: BackendDecisionBuilder, { id }: Attempt): boolean {
+  const observed = builder.observedOf(id);
+  return observed?.state.kind === "ready" && observed.missedChecks === 0;
 }
 
 /** From this decision on the instance gets the calls, and the previous one drains. */
-function promote(builder: DecisionBuilder, { id, key, epoch }: InstanceRef): void {
+function promote(builder: BackendDecisionBuilder, { id, key, epoch }: InstanceRef): void {
   const replaced = builder.memory.serving;
   builder.drainServing(replaced === null ? "replaced" : whyReplaced(builder, replaced));
   builder.remember({
-    serving: { id, key, epoch, distrusted: false },
-    holding: null,
+    serving: { id, key, epoch, isUnhealthy: false },
+    waitReason: null,
     changeFailure: null,
   });
   builder.rememberRoutes({ failed: null });
@@ -255,13 +273,18 @@ function promote(builder: DecisionBuilder, { id, key, epoch }: InstanceRef): voi
   if (replaced !== null) builder.events.push({ kind: "replaced", id: replaced.id });
 }
 
-function whyReplaced(builder: DecisionBuilder, { key, epoch, distrusted }: Serving): DrainReason {
+function whyReplaced(builder: BackendDecisionBuilder, { key, epoch, isUnhealthy }: Serving): DrainReason {
   if (builder.routeOf(key) === null) return "replaced";
   if (builder.spec.epoch !== epoch) return "restarted";
-  return distrusted ? "not_answering" : "route";
+  return isUnhealthy ? "not_answering" : "route";
 }
 
-function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure, startedAtMs?: number): Tries {
+function noteTry(
+  builder: BackendDecisionBuilder,
+  key: string,
+  failure: TransportFailure,
+  startedAtMs?: number,
+): RetryState {
   const before = builder.triesOf(key);
   // Starts of several clients that were under way together are one failure.
   const isSame = startedAtMs !== undefined && startedAtMs < before.notBeforeMs;
@@ -270,12 +293,16 @@ function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure, st
   return tries;
 }
 
-function failedTry(builder: DecisionBuilder, before: Tries, failure: LinkFailure): Tries {
+function failedTry(
+  builder: BackendDecisionBuilder,
+  before: RetryState,
+  failure: TransportFailure,
+): RetryState {
   return { ...backOffWithJitter(builder, before), failure };
 }
 
 /** True if another route has an instance, or may be tried now. */
-export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
+export function hasOtherWay(builder: BackendDecisionBuilder, key: string): boolean {
   if (!builder.hasChoice) return false;
   return builder.routeList.some((route) => {
     if (route.key === null || route.key === key) return false;
@@ -286,9 +313,9 @@ export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
 
 /** Handles a start that failed, or a serving instance that ended and gets no immediate try. */
 function noteFailure(
-  builder: DecisionBuilder,
+  builder: BackendDecisionBuilder,
   key: string,
-  failure: LinkFailure,
+  failure: TransportFailure,
   startedAtMs?: number,
 ): void {
   const { now, memory } = builder;
@@ -297,7 +324,7 @@ function noteFailure(
   const isChange = serving !== null && !builder.isCurrent(serving);
   const isOpen = hasOtherWay(builder, key);
   builder.remember({
-    holding: isOpen ? memory.holding : null,
+    waitReason: isOpen ? memory.waitReason : null,
     lastError: failure.message,
     changeFailure: isChange ? failure.message : null,
   });
@@ -313,24 +340,24 @@ function noteFailure(
  * Waits half to one and a half times the usual wait, so that backends that failed together are not tried at the same
  * time.
  */
-export function backOffWithJitter({ now, seen }: DecisionBuilder, before: Backoff): Backoff {
+export function backOffWithJitter({ now, observed }: BackendDecisionBuilder, before: Backoff): Backoff {
   const nowMs = now.monotonicMs;
   const { failures, notBeforeMs } = backOff(before, nowMs);
   const waitMs =
     failures >= CIRCUIT_FAILURES
       ? BACKOFF_LIMIT_MS
-      : Math.min(BACKOFF_LIMIT_MS, (notBeforeMs - nowMs) * (0.5 + seen.jitter));
+      : Math.min(BACKOFF_LIMIT_MS, (notBeforeMs - nowMs) * (0.5 + observed.jitter));
   return { failures, notBeforeMs: nowMs + waitMs };
 }
 
 /** Gives up a serving instance that does not answer, if no other instance comes up. Calls to it would only time out. */
-export function foldLost(builder: DecisionBuilder): void {
-  const { serving, routes, ends } = builder.memory;
-  const tries = lastTries(routes);
-  if (serving === null || !serving.distrusted || tries.failures < GIVE_UP_FAILURES) return;
+export function updateLost(builder: BackendDecisionBuilder): void {
+  const { serving, routes, crashes } = builder.memory;
+  const tries = lastRetries(routes);
+  if (serving === null || !serving.isUnhealthy || tries.failures < GIVE_UP_FAILURES) return;
   const reason = `it does not answer, and no other instance comes up: ${tries.failure?.message ?? "no reason given"}`;
   builder.drainServing("not_answering");
-  builder.remember({ ends: ends + 1, lastError: reason, holding: null });
+  builder.remember({ crashes: crashes + 1, lastError: reason, waitReason: null });
   builder.events.push({
     kind: "ended",
     reason,
@@ -342,13 +369,13 @@ export function foldLost(builder: DecisionBuilder): void {
  * The old instance ends before the new one starts. A client's own leaves at once, too, because the lists are those of
  * the new shared one already.
  */
-export function foldStopFirst(builder: DecisionBuilder): void {
+export function updateStopFirst(builder: BackendDecisionBuilder): void {
   const { spec } = builder;
   if ((spec.replace !== "stop-first" && !spec.isOwned) || spec.wanted.kind !== "connection") return;
   const { serving } = builder.memory;
   if (serving !== null && builder.healthyServing === null) {
     builder.drainServing(whyReplaced(builder, serving));
-    builder.remember({ holding: "replacement" });
+    builder.remember({ waitReason: "replacement" });
   }
 }
 
@@ -356,32 +383,32 @@ export function foldStopFirst(builder: DecisionBuilder): void {
  * Takes a draining instance back into service if the change was undone, or the data that the backend requires is
  * available again.
  */
-export function foldKept(builder: DecisionBuilder): void {
+export function updateKept(builder: BackendDecisionBuilder): void {
   const { memory, spec } = builder;
-  if (memory.serving !== null || builder.attempt !== null || memory.holding !== "replacement") return;
+  if (memory.serving !== null || builder.attempt !== null || memory.waitReason !== "replacement") return;
   if (isMissing(spec)) return;
   const kept = memory.draining.find((leaving) => {
-    const seen = builder.seenOf(leaving.id);
-    const isWell = seen?.state.kind === "ready" && seen.missedChecks < DISTRUST_CHECKS;
+    const observed = builder.observedOf(leaving.id);
+    const isWell = observed?.state.kind === "ready" && observed.missedChecks < DISTRUST_CHECKS;
     const mayGoOn = leaving.why === "replaced" || leaving.why === "data_moves";
     return isWell && mayGoOn && builder.isCurrent(leaving);
   });
   if (kept === undefined) return;
   const { id, key, epoch } = kept;
   builder.remember({
-    serving: { id, key, epoch, distrusted: false },
+    serving: { id, key, epoch, isUnhealthy: false },
     draining: memory.draining.filter((leaving) => leaving !== kept),
-    holding: null,
+    waitReason: null,
   });
 }
 
 /** The backend cannot start without its secret. If no instance serves, calls fail at once instead of waiting. */
-export function foldSecretMissing(builder: DecisionBuilder): void {
+export function updateSecretMissing(builder: BackendDecisionBuilder): void {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "secret_missing") return;
   const reason = missingText(spec.wanted.variables);
   if (memory.serving === null) {
-    builder.remember({ holding: null, lastError: reason });
+    builder.remember({ waitReason: null, lastError: reason });
   } else if (memory.changeFailure !== reason) {
     builder.remember({ changeFailure: reason, lastError: reason });
     builder.events.push({ kind: "change_failed", reason });
@@ -389,43 +416,43 @@ export function foldSecretMissing(builder: DecisionBuilder): void {
 }
 
 /** The serving instance may be out of reach, so calls wait for the next check or another route. */
-export function isSuspect(builder: DecisionBuilder): boolean {
+export function isSuspect(builder: BackendDecisionBuilder): boolean {
   const { serving, routes } = builder.memory;
   if (!builder.hasChoice || serving === null) return false;
-  if (routes.suspectSinceMs !== null) return true;
-  return serving.distrusted && (builder.attempt !== null || hasOtherWay(builder, serving.key));
+  if (routes.unreachableSinceMs !== null) return true;
+  return serving.isUnhealthy && (builder.attempt !== null || hasOtherWay(builder, serving.key));
 }
 
 /** The route for the next start; null: none has a key. */
-export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
+export function nextRoute(builder: BackendDecisionBuilder): RouteSpec | null {
   const { serving, routes } = builder.memory;
   const usable = builder.routeList.filter(({ key }) => key !== null);
   const dueMs = ({ name }: RouteSpec): number => builder.route(name).tries.notBeforeMs;
   const due = usable.filter((route) => dueMs(route) <= builder.now.monotonicMs);
   const own = serving === null ? undefined : due.find(({ key }) => key === serving.key);
   // As long as the serving instance answers its checks, its replacement uses the same route.
-  if (own !== undefined && serving?.distrusted === false) return own;
-  const pinned = due.find(({ name }) => name === routes.pinned);
+  if (own !== undefined && serving?.isUnhealthy === false) return own;
+  const pinned = due.find(({ name }) => name === routes.override);
   const soonest = usable.toSorted((one, other) => dueMs(one) - dueMs(other))[0];
   return pinned ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
 }
 
 /** The failures over the next route. */
-export function nextTries(builder: DecisionBuilder): Tries {
+export function nextTries(builder: BackendDecisionBuilder): RetryState {
   const route = nextRoute(builder);
-  return route === null ? lastTries(builder.memory.routes) : builder.route(route.name).tries;
+  return route === null ? lastRetries(builder.memory.routes) : builder.route(route.name).tries;
 }
 
 /** Starts an instance over this route. */
-export function startOver(builder: DecisionBuilder, { name, key }: RouteSpec): BackendStep | null {
-  const { seen, spec } = builder;
+export function startOver(builder: BackendDecisionBuilder, { name, key }: RouteSpec): BackendStep | null {
+  const { observed, spec } = builder;
   if (key === null) return null;
-  const attempt: Attempt = { id: seen.nextId, key, epoch: spec.epoch, checkedAtMs: null, signMs: null };
+  const attempt: Attempt = { id: observed.nextId, key, epoch: spec.epoch, checkedAtMs: null, signMs: null };
   builder.rememberRoute(name, { attempt });
   return { kind: "start", id: attempt.id, key };
 }
 
-function readyForMs({ now }: DecisionBuilder, { readyAtMs }: InstanceSeen): number {
+function readyForMs({ now }: BackendDecisionBuilder, { readyAtMs }: InstanceObservation): number {
   return readyAtMs === null ? 0 : now.monotonicMs - readyAtMs;
 }
 
@@ -433,33 +460,33 @@ function isAnnounced({ changeFailure }: BackendMemory, reason: string): boolean 
   return changeFailure !== null && isSameFailure(changeFailure, reason);
 }
 
-function clearPendingOf(builder: DecisionBuilder, route: string, reason: string): void {
+function clearPendingOf(builder: BackendDecisionBuilder, route: string, reason: string): void {
   if (builder.memory.routes.pending?.route === route) clearPending(builder, reason);
 }
 
-export function clearPending(builder: DecisionBuilder, reason: string): void {
+export function clearPending(builder: BackendDecisionBuilder, reason: string): void {
   const { pending } = builder.memory.routes;
   if (pending === null) return;
   builder.rememberRoutes({ pending: null });
   builder.events.push({ kind: "route_ready_cleared", route: pending.route, reason });
 }
 
-export function failAsked(builder: DecisionBuilder, reason: string): null {
-  const { asked } = builder;
-  if (asked !== null) builder.events.push({ kind: "asked_failed", route: asked, reason });
+export function failAsked(builder: BackendDecisionBuilder, reason: string): null {
+  const { requested } = builder;
+  if (requested !== null) builder.events.push({ kind: "asked_failed", route: requested, reason });
   return null;
 }
 
-export function betterRoutes(builder: DecisionBuilder, serving: InstanceRef): readonly RouteSpec[] {
+export function betterRoutes(builder: BackendDecisionBuilder, serving: InstanceRef): readonly RouteSpec[] {
   const at = builder.routeList.findIndex(({ key }) => key === serving.key);
   return builder.routeList.slice(0, Math.max(0, at));
 }
 
 /** True if an instance over this route is wanted beside the healthy serving one. */
-export function isProbed(builder: DecisionBuilder, route: RouteSpec): boolean {
+export function isProbed(builder: BackendDecisionBuilder, route: RouteSpec): boolean {
   const { healthyServing, memory } = builder;
   if (route.key === null || route.key === memory.serving?.key) return false;
-  if (builder.asked === route.name) return true;
-  if (healthyServing === null || memory.routes.pinned !== null) return false;
+  if (builder.requested === route.name) return true;
+  if (healthyServing === null || memory.routes.override !== null) return false;
   return betterRoutes(builder, healthyServing).includes(route);
 }

@@ -39,13 +39,13 @@ export type Absence = Exclude<RequiredData, { kind: "there" }>;
 /** What the daemon says about required shares and folders. */
 export interface DataSource {
   /** The first missing requirement decides. Never throws. */
-  look(requires: ServedBackend["requires"]): RequiredData;
+  status(requires: ServedBackend["requires"]): RequiredData;
   /** Returns the worst of the routes over which the required shares are mounted, as last seen. Never throws. */
   route?(requires: ServedBackend["requires"]): DataRoute;
-  /** Called after each change of what `look` returns. */
+  /** Called after each change of what `status` returns. */
   onChange(listener: () => void): void;
   /** Resolves when these requirements have been checked, or after a time limit. Never rejects. */
-  lookNow?(requires: ServedBackend["requires"]): Promise<void>;
+  refresh?(requires: ServedBackend["requires"]): Promise<void>;
   /** Called when a call needs these requirements. Never throws. */
   want?(requires: ServedBackend["requires"]): void;
   /**
@@ -72,7 +72,7 @@ export type Needs = {
 } | null;
 
 /** Returns for example `share CORE is away: it is not mounted`. */
-export function awayText(data: Absence): string {
+export function unavailableText(data: Absence): string {
   const share = `share ${data.requirement}`;
   return data.kind === "moving" ? `${share} is being mounted anew` : `${share} is away: ${data.reason}`;
 }
@@ -81,7 +81,11 @@ export function isMissing({ needs }: { readonly needs: Needs }): boolean {
   return needs !== null && needs.data.kind !== "there";
 }
 
-export function awayOf({ needs }: { readonly needs: Needs }): Extract<RequiredData, { kind: "away" }> | null {
+export function unavailabilityOf({
+  needs,
+}: {
+  readonly needs: Needs;
+}): Extract<RequiredData, { kind: "away" }> | null {
   return needs?.data.kind === "away" ? needs.data : null;
 }
 
@@ -105,7 +109,8 @@ export function looksCutOff(reply: Reply): boolean {
  * error message that already names the share stays unchanged.
  */
 export function withAbsence(reply: Reply, data: Absence, when: "now" | "meanwhile"): Reply {
-  const text = when === "now" ? awayText(data) : `meanwhile ${awayText(data).replace(" is ", " was ")}`;
+  const text =
+    when === "now" ? unavailableText(data) : `meanwhile ${unavailableText(data).replace(" is ", " was ")}`;
   if (isError(reply)) {
     const { code, message } = reply.error;
     const isOurs = code === REQUEST_TIMEOUT || code === BACKEND_UNAVAILABLE;

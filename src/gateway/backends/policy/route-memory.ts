@@ -5,12 +5,12 @@ import {
   type RouteHealth,
   UNKNOWN_HEALTH,
 } from "../../../reconcile/route-health.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import type { TransportFailure } from "../transports/backend-transport.ts";
 import type { InstanceRef } from "./draining.ts";
 
 export interface FailbackPolicy {
   /** False: only a person switches back. */
-  readonly byItself: boolean;
+  readonly isAutomatic: boolean;
   /** Stability window, ms: how long a better route must have answered without a gap. */
   readonly stableMs: number;
 }
@@ -26,12 +26,12 @@ export interface RoutesSpec {
   readonly list: readonly RouteSpec[];
   readonly failback: FailbackPolicy;
   /** The route to which a person wants to switch. */
-  readonly asked: string | null;
+  readonly requested: string | null;
 }
 
-export type Tries = Backoff & { readonly failure: LinkFailure | null };
+export type RetryState = Backoff & { readonly failure: TransportFailure | null };
 
-export const NO_TRIES: Tries = { ...NO_BACKOFF, failure: null };
+export const NO_RETRIES: RetryState = { ...NO_BACKOFF, failure: null };
 
 /**
  * An instance that was started over a route and does not serve yet. While a healthy one serves, it shows that its route
@@ -46,11 +46,11 @@ export interface Attempt extends InstanceRef {
 
 export interface RouteMemory {
   readonly health: RouteHealth;
-  readonly tries: Tries;
+  readonly tries: RetryState;
   readonly attempt: Attempt | null;
 }
 
-export const NEW_ROUTE: RouteMemory = { health: UNKNOWN_HEALTH, tries: NO_TRIES, attempt: null };
+export const NEW_ROUTE: RouteMemory = { health: UNKNOWN_HEALTH, tries: NO_RETRIES, attempt: null };
 
 /** A better route is ready, but the switch has to wait. */
 interface PendingRecovery {
@@ -66,26 +66,26 @@ export interface RoutesMemory {
   readonly failed: string | null;
   readonly used: string | null;
   /** The route to which a person has fixed the backend (a "hold"). */
-  readonly pinned: string | null;
+  readonly override: string | null;
   readonly pending: PendingRecovery | null;
   /** Since when the serving instance may be out of reach, monotonic ms. */
-  readonly suspectSinceMs: number | null;
+  readonly unreachableSinceMs: number | null;
 }
 
 export const NEW_ROUTES: RoutesMemory = {
   byName: new Map(),
   failed: null,
   used: null,
-  pinned: null,
+  override: null,
   pending: null,
-  suspectSinceMs: null,
+  unreachableSinceMs: null,
 };
 
 export type RouteChange = "failover" | "recovered" | "switched";
 
 /** The failures of the route that failed last. */
-export function lastTries({ byName, failed }: RoutesMemory): Tries {
-  return (failed === null ? undefined : byName.get(failed)?.tries) ?? NO_TRIES;
+export function lastRetries({ byName, failed }: RoutesMemory): RetryState {
+  return (failed === null ? undefined : byName.get(failed)?.tries) ?? NO_RETRIES;
 }
 
 /** The first attempt. While no healthy instance serves, there is at most one. */

@@ -20,7 +20,7 @@ export const ALWAYS_RUNS: SleepSpec = {
   forgets: false,
 };
 
-export interface UseSeen {
+export interface UsageObservation {
   /** A call waits, a client is subscribed or has an instance of its own, or a person asked for a start. */
   readonly isNeeded: boolean;
   /** Since when the serving instance has had nothing to do, monotonic ms; null: it is in use, or there is none. */

@@ -5,15 +5,15 @@ import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { InstanceOptions } from "../instance/backend-instance.ts";
 import type { StartInstance } from "../instance/start-backend-instance.ts";
-import type { OpenLink } from "../links/backend-link.ts";
-import type { SignInNotice } from "../links/link-authorization.ts";
+import type { ListCache } from "../list-cache/list-cache.ts";
 import type { DataSource } from "../policy/required-data.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
-import type { RememberedLists } from "../remembered/remembered-lists.ts";
+import type { OpenTransport } from "../transports/backend-transport.ts";
+import type { SignInNotice } from "../transports/transport-authorization.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 /** The routes to which people have fixed backends ("holds"), kept over restarts. */
-export interface PinnedRoutes {
+export interface RouteOverrides {
   get(backend: string): string | null;
   /** `route` null: removes the hold. */
   keep(backend: string, route: string | null): void;
@@ -29,9 +29,9 @@ export interface BackendTools extends GatewayTools {
   /** Absent: required shares count as present. */
   readonly data?: DataSource;
   /** Absent: holds do not outlive the process. */
-  readonly pinnedRoutes?: PinnedRoutes;
+  readonly routeOverrides?: RouteOverrides;
   /** Absent: nothing was listed before. */
-  readonly remembered?: Pick<RememberedLists, "find" | "note">;
+  readonly remembered?: Pick<ListCache, "find" | "note">;
   /** True while another process may run `stop-first` backends; `lookAgain` reports a change. Absent: never. */
   readonly runsElsewhere?: () => boolean;
 }
@@ -53,7 +53,7 @@ export interface PoolTools extends BackendTools {
     route: string | null,
     /** The `ConnectionOutcome.key`. */
     key: string,
-  ) => OpenLink;
+  ) => OpenTransport;
   /** The problem with a backend's sign-in. Absent: there are no sign-ins. */
   readonly signIn?: (backend: string) => SignInNotice | null;
   /** From 0 to 1. */

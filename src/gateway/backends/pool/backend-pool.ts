@@ -2,9 +2,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
-import { settledWithin } from "../../../runtime/time/clock.ts";
+import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
-import type { ClientPort } from "../../client-port.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type {
@@ -28,7 +28,7 @@ const STOPPING = "the gateway is stopping";
 
 export type PoolOptions = Omit<PoolTools, "logLevel" | "settings" | "takeTurn" | "onChanged">;
 
-const FAILBACK: FailbackPolicy = { byItself: true, stableMs: 30_000 };
+const FAILBACK: FailbackPolicy = { isAutomatic: true, stableMs: 30_000 };
 
 /** Starts nothing before the first `apply`. */
 export class BackendPool implements AsyncDisposable {
@@ -65,7 +65,7 @@ export class BackendPool implements AsyncDisposable {
       [...this.#backends.values()].flatMap(({ programs }) => programs),
     );
     options.data?.onChange(() => {
-      for (const backend of this.#backends.values()) backend.lookAtData();
+      for (const backend of this.#backends.values()) backend.recheckData();
     });
   }
 
@@ -79,7 +79,7 @@ export class BackendPool implements AsyncDisposable {
     this.#applying = true;
     try {
       this.#configure(new Map(configs.map((config) => [config.name, config])));
-      if (isOther) for (const backend of this.#backends.values()) backend.lookAgain();
+      if (isOther) for (const backend of this.#backends.values()) backend.recheck();
     } finally {
       this.#applying = false;
     }
@@ -100,20 +100,20 @@ export class BackendPool implements AsyncDisposable {
     return this.#backends.get(name)?.call(call) ?? this.#unknown(name);
   }
 
-  subscribe(name: string, uri: string, client: ClientPort): Promise<Reply> {
+  subscribe(name: string, uri: string, client: ClientHandle): Promise<Reply> {
     return this.#backends.get(name)?.subscribe(uri, client) ?? this.#unknown(name);
   }
 
-  unsubscribe(name: string, uri: string, client: ClientPort): Promise<Reply> {
+  unsubscribe(name: string, uri: string, client: ClientHandle): Promise<Reply> {
     return this.#backends.get(name)?.unsubscribe(uri, client) ?? this.#unknown(name);
   }
 
-  watchTask(task: WatchedTask, client: ClientPort): Promise<Reply> {
+  watchTask(task: WatchedTask, client: ClientHandle): Promise<Reply> {
     return this.#backends.get(task.backend)?.watchTask(task, client) ?? this.#unknown(task.backend);
   }
 
   /** Notifies only the client's own instances (`per-client`). */
-  notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
+  notifyOwn(client: ClientHandle, method: string, params: JsonObject | undefined): void {
     for (const backend of this.#backends.values()) backend.notifyOwn(client, method, params);
   }
 
@@ -124,7 +124,7 @@ export class BackendPool implements AsyncDisposable {
   }
 
   /** Call it at the end of the client's session. */
-  forget(client: ClientPort): void {
+  forget(client: ClientHandle): void {
     for (const backend of this.#backends.values()) backend.forget(client);
   }
 
@@ -152,12 +152,12 @@ export class BackendPool implements AsyncDisposable {
     const backend = this.#order.includes(name) ? this.#backends.get(name) : undefined;
     if (backend === undefined) return { ok: false, reason: "it is not configured" };
     const outcome = await backend.switchRoute(to, signal);
-    await this.#options.pinnedRoutes?.settled();
+    await this.#options.routeOverrides?.settled();
     return outcome;
   }
 
   lookAgain(name: string): void {
-    this.#backends.get(name)?.lookAgain();
+    this.#backends.get(name)?.recheck();
   }
 
   /** Oldest first; null: no such backend. */
@@ -179,7 +179,7 @@ export class BackendPool implements AsyncDisposable {
   /** Like `settled`, but does not wait for backends whose required data is away or that another process still runs. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
     const isDone = (backend: Backend): boolean =>
-      backend.isSettled || backend.isHeldBack || backend.waitsForData;
+      backend.isSettled || backend.runsElsewhere || backend.waitsForData;
     return this.#until(() => [...this.#backends.values()].every(isDone), signal);
   }
 
@@ -192,7 +192,7 @@ export class BackendPool implements AsyncDisposable {
     const backend = this.#backends.get(name);
     if (backend?.isComing !== true) return;
     // Another process still runs the backend, so the call may wait until its time limit.
-    const limitMs = backend.isHeldBack ? backend.callMs : Math.min(FIRST_LIST_MS, backend.callMs);
+    const limitMs = backend.runsElsewhere ? backend.callMs : Math.min(FIRST_LIST_MS, backend.callMs);
     await this.#untilOrAfter(limitMs, () => !backend.isComing);
   }
 
@@ -233,7 +233,7 @@ export class BackendPool implements AsyncDisposable {
   }
 
   lookAllAgain(): void {
-    for (const backend of this.#backends.values()) backend.lookAgain();
+    for (const backend of this.#backends.values()) backend.recheck();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -338,7 +338,7 @@ export class BackendPool implements AsyncDisposable {
       await this.#untilOrAfter(STOP_DRAIN_MS, () => backend.inFlight === 0);
       await backend.close(STOPPING);
     });
-    if (!(await settledWithin(clock, STOP_LIMIT_MS, Promise.all(closed)))) {
+    if (!(await settlesWithin(clock, STOP_LIMIT_MS, Promise.all(closed)))) {
       logger.warn("backends are left that did not end in time; the warden ends them", {});
     }
     this.#backends.clear();

@@ -4,7 +4,7 @@ import { shownArguments, shownText, shownUrl } from "../../../config/shown-value
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { stableFrom } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
-import type { ClientPort } from "../../client-port.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { BackendMemory, BackendSpec, Now } from "../policy/backend-decision-builder.ts";
 import type { RoutesView } from "../policy/backend-pool-contract.ts";
@@ -85,7 +85,7 @@ export class BackendState {
   }
 
   /** `owner`: the instance's only client; null: all clients share it. */
-  startInstance(base: InstanceBase, owner: ClientPort | null, events: PoolInstanceEvents): PoolInstance {
+  startInstance(base: InstanceBase, owner: ClientHandle | null, events: PoolInstanceEvents): PoolInstance {
     const { tools, name, config } = this;
     const options = {
       id: this.nextId++,
@@ -136,7 +136,7 @@ export class BackendState {
       signIn: this.tools.signIn?.(this.name) ?? null,
       needs: this.needs,
       isOwned: false,
-      isBlocked: this.isHeldBack,
+      isBlocked: this.runsElsewhere,
       routes: this.#routes(),
       sleep: this.#sleep,
     };
@@ -156,7 +156,7 @@ export class BackendState {
   }
 
   /** True if another process still runs the backend, which may run once only. */
-  get isHeldBack(): boolean {
+  get runsElsewhere(): boolean {
     return this.config.replace === "stop-first" && this.tools.runsElsewhere?.() === true;
   }
 
@@ -192,14 +192,14 @@ export class BackendState {
       if (key !== null) keys.add(key);
       return { name, key };
     });
-    return { list, failback: this.tools.settings().failback, asked: this.asked?.route ?? null };
+    return { list, failback: this.tools.settings().failback, requested: this.asked?.route ?? null };
   }
 
   get needs(): Needs {
     const { requires, unavailableAfterMs, whenUnavailable } = this.config;
     const { data } = this.tools;
     if (requires.length === 0 || data === undefined || !this.isConfigured) return null;
-    return { data: data.look(requires), unavailableAfterMs, whenUnavailable };
+    return { data: data.status(requires), unavailableAfterMs, whenUnavailable };
   }
 
   /**
@@ -260,7 +260,7 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
   const { routes, serving } = memory;
   const now = state.now();
   const { stableMs } = state.tools.settings().failback;
-  const { pinned, pending } = routes;
+  const { override, pending } = routes;
   const isInUse = ({ outcome }: ResolvedRoute): boolean => outcome.ok && outcome.key === serving?.key;
   const usedAt = state.resolved.findIndex(isInUse);
   const list = state.resolved.map((route, index) => {
@@ -268,7 +268,7 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
     const { outcome } = route;
     const inUse = isInUse(route);
     // Beside the route in use, only better ones are tried, and none during a hold.
-    const isTried = usedAt === -1 || (index < usedAt && pinned === null);
+    const isTried = usedAt === -1 || (index < usedAt && override === null);
     const missing = outcome.ok ? null : missingText(outcome.missing);
     const isReady = !inUse && attempt !== null && health.healthySince !== null;
     const dueMs = isReady ? stableFrom(health, stableMs) : null;
@@ -286,7 +286,7 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
   });
   const inUse = list.find((route) => route.inUse)?.name ?? null;
   const waits = pending === null ? null : { route: pending.route, reason: pending.reason };
-  return { inUse, held: pinned, pending: waits, list };
+  return { inUse, override: override, pending: waits, list };
 }
 
 function shownTarget(connection: ServedBackend["connection"]): string {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
-import type { ClientPort } from "../../client-port.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import { errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { CallLoss } from "../instance/backend-instance.ts";
@@ -14,21 +14,21 @@ import type { BackendView, PoolCall, Readiness, WatchedTask } from "../policy/ba
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
 import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
 import { firstAttempt } from "../policy/route-memory.ts";
-import { AllClients, ONE_ROUTE } from "./all-clients.ts";
 import type { PoolTools } from "./backend-contract.ts";
 import { BackendState, routesView, type SwitchOutcome } from "./backend-state.ts";
-import { ClientLanes } from "./client-lanes.ts";
-import { OwnerLane } from "./owner-lane.ts";
+import { ClientInstances } from "./client-instances.ts";
+import { InstanceReconciler } from "./instance-reconciler.ts";
 import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
 import { PoolSubscriptions } from "./pool-subscriptions.ts";
 import { Published } from "./published.ts";
-import { createReachWatch, type ReachWatch } from "./reach-watch.ts";
+import { createReachabilityProbe, type ReachabilityProbe } from "./reachability-probe.ts";
 import { notRepeated, notThere, refusal } from "./refusals.ts";
+import { ONE_ROUTE, SharedInstance } from "./shared-instance.ts";
 import { reportStart } from "./start-progress.ts";
 import type { WaitLimits } from "./waiting-calls.ts";
 
 interface Dispatched extends WaitLimits {
-  readonly client: ClientPort | null;
+  readonly client: ClientHandle | null;
   readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
 }
 
@@ -36,32 +36,40 @@ export class Backend {
   readonly published: Published;
   readonly #state: BackendState;
   readonly #subscriptions = new PoolSubscriptions();
-  readonly #shared: OwnerLane;
-  readonly #all: AllClients;
-  readonly #clients: ClientLanes;
-  readonly #reach: ReachWatch;
+  readonly #shared: InstanceReconciler;
+  readonly #all: SharedInstance;
+  readonly #clients: ClientInstances;
+  readonly #reach: ReachabilityProbe;
   /** Lanes whose address refuses connections. */
-  readonly #away = new Set<OwnerLane>();
+  readonly #away = new Set<InstanceReconciler>();
 
   constructor(tools: PoolTools, name: string, config: ServedBackend) {
     const state = new BackendState(tools, name, config);
     const subscriptions = this.#subscriptions;
-    const onDecided = (lane: OwnerLane): void => this.#watchAddress(lane, lane.decision.isAway);
+    const onDecided = (reconciler: InstanceReconciler): void =>
+      this.#watchAddress(reconciler, reconciler.decision.isAway);
     this.#state = state;
     this.published = new Published(state);
-    this.#clients = new ClientLanes({
+    this.#clients = new ClientInstances({
       ...{ state, subscriptions, onDecided },
       mayStart: () => this.#shared.decision.calls.kind === "serve",
       onChange: () => this.#shared.trigger("instance"),
-      onEnd: (lane) => this.#watchAddress(lane, false),
+      onEnd: (reconciler) => this.#watchAddress(reconciler, false),
     });
     const { published } = this;
-    this.#all = new AllClients({ ...{ state, subscriptions, onDecided, published }, clients: this.#clients });
-    this.#shared = new OwnerLane(state, this.#all, undecided(tools.pinnedRoutes?.get(name) ?? null));
-    this.#reach = createReachWatch(tools.clock, () => {
-      for (const lane of this.#away) {
-        lane.isReached = true;
-        lane.trigger("check");
+    this.#all = new SharedInstance({
+      ...{ state, subscriptions, onDecided, published },
+      clients: this.#clients,
+    });
+    this.#shared = new InstanceReconciler(
+      state,
+      this.#all,
+      undecided(tools.routeOverrides?.get(name) ?? null),
+    );
+    this.#reach = createReachabilityProbe(tools.clock, () => {
+      for (const reconciler of this.#away) {
+        reconciler.isReached = true;
+        reconciler.trigger("check");
       }
     });
     this.configure(config);
@@ -99,8 +107,8 @@ export class Backend {
   }
 
   /** True if another process still runs the backend. */
-  get isHeldBack(): boolean {
-    return this.#state.isHeldBack;
+  get runsElsewhere(): boolean {
+    return this.#state.runsElsewhere;
   }
 
   get waitsForData(): boolean {
@@ -127,7 +135,7 @@ export class Backend {
     const { calls, gate, memory } = decision;
     if (stopped !== null || !isWanted || calls.kind === "refuse" || gate.kind === "refuse") return "refuses";
     // It stays asleep while it starts, so that another machine's sleeping server is not woken, too.
-    const isAsleep = serving === null && memory.holding === null && gate.kind === "open";
+    const isAsleep = serving === null && memory.waitReason === null && gate.kind === "open";
     if (isAsleep && (memory.asleep || firstAttempt(memory.routes) !== null)) return "asleep";
     return serving?.isReady === true && gate.kind === "open" && suspect === null ? "ready" : "waits";
   }
@@ -171,12 +179,12 @@ export class Backend {
     this.#shared.decision = { ...decision, calls: { kind: "wait" } };
   }
 
-  lookAgain(): void {
+  recheck(): void {
     this.#shared.trigger("config");
     this.#clients.look();
   }
 
-  lookAtData(): void {
+  recheckData(): void {
     const state = this.#state;
     if (state.config.requires.length === 0) return;
     state.noticeMounts(false);
@@ -189,8 +197,8 @@ export class Backend {
     const state = this.#state;
     const { callMs } = state.config.timeouts;
     if (call.taskLocation !== undefined) {
-      const { port, signal, taskLocation } = call;
-      const client = port?.client ?? null;
+      const { handle, signal, taskLocation } = call;
+      const client = handle?.client ?? null;
       return this.#withAbsence(
         this.#at(taskLocation, client, signal, (entry, leftMs) => entry.send(call, leftMs)),
       );
@@ -235,7 +243,7 @@ export class Backend {
     const isOpen = decision.gate.kind === "open" && suspect === null;
     if (serving?.isReady === true && isPlain && isOpen)
       return this.#withAbsence(serving.send(call, deadlineMs));
-    const { signal, port } = call;
+    const { signal, handle } = call;
     const hasStarted = serving === null && this.published.source !== null;
     const waits = hasStarted ? reportStart(state.tools.clock, state.name, call) : null;
     const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
@@ -248,12 +256,12 @@ export class Backend {
       };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     };
-    const reply = this.#dispatch({ client: port?.client ?? null, signal, deadlineMs, run });
+    const reply = this.#dispatch({ client: handle?.client ?? null, signal, deadlineMs, run });
     if (waits !== null) void reply.then(() => waits[Symbol.dispose]());
     return this.#withAbsence(reply);
   }
 
-  subscribe(uri: string, client: ClientPort): Promise<Reply> {
+  subscribe(uri: string, client: ClientHandle): Promise<Reply> {
     const run = async (entry: PoolInstance): Promise<Reply> => {
       const reply = await entry.watch(entry.instance.subscribe(uri, client));
       if (isError(reply) || client.ended.aborted) return reply;
@@ -265,20 +273,20 @@ export class Backend {
     return this.#dispatch({ client, signal: client.ended, deadlineMs: this.callMs, run });
   }
 
-  watchTask({ taskLocation, ...task }: WatchedTask, client: ClientPort): Promise<Reply> {
+  watchTask({ taskLocation, ...task }: WatchedTask, client: ClientHandle): Promise<Reply> {
     return this.#at(taskLocation, client, client.ended, (entry) =>
       entry.watch(entry.instance.watchTask(task, client)),
     );
   }
 
-  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+  async unsubscribe(uri: string, client: ClientHandle): Promise<Reply> {
     this.#subscriptions.delete(client, uri);
     const entry = this.#instanceOf(client);
     if (entry?.isReady !== true) return { result: {} };
     return entry.watch(entry.instance.unsubscribe(uri, client));
   }
 
-  notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
+  notifyOwn(client: ClientHandle, method: string, params: JsonObject | undefined): void {
     if (this.#state.isPerClient) this.#clients.ready(client)?.instance.notify(method, params);
   }
 
@@ -286,7 +294,7 @@ export class Backend {
     for (const instance of this.#instances) instance.setLogLevel(level);
   }
 
-  forget(client: ClientPort): void {
+  forget(client: ClientHandle): void {
     this.#subscriptions.forget(client);
     for (const { instance } of this.#shared.instances.values()) instance.forget(client);
     this.#clients.forget(client);
@@ -313,8 +321,8 @@ export class Backend {
       instances: this.#instances.length,
       inFlight: this.inFlight,
       longWaits: longWaitsOf(this.#instances),
-      draining: clients.reduce((sum, lane) => sum + lane.drainingInFlight, drainingInFlight),
-      restarts: memory.ends + this.#clients.ends,
+      draining: clients.reduce((sum, reconciler) => sum + reconciler.drainingInFlight, drainingInFlight),
+      restarts: memory.crashes + this.#clients.ends,
       retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
       lastError: memory.lastError ?? this.#clients.seen.down?.failure.message ?? null,
       conditions: decision.conditions,
@@ -361,13 +369,13 @@ export class Backend {
     return this.#lanes.flatMap(({ instances }) => [...instances.values()].map(({ instance }) => instance));
   }
 
-  get #lanes(): readonly OwnerLane[] {
+  get #lanes(): readonly InstanceReconciler[] {
     return [this.#shared, ...this.#clients.all];
   }
 
-  #watchAddress(lane: OwnerLane, isAway: boolean): void {
-    if (isAway) this.#away.add(lane);
-    else this.#away.delete(lane);
+  #watchAddress(reconciler: InstanceReconciler, isAway: boolean): void {
+    if (isAway) this.#away.add(reconciler);
+    else this.#away.delete(reconciler);
     this.#reach.watch(this.#away.size > 0 ? this.#state.spec.origin : null);
   }
 
@@ -385,7 +393,7 @@ export class Backend {
   /** A request about a task goes only to the process or address that has the task. */
   #at(
     taskLocation: string,
-    client: ClientPort | null,
+    client: ClientHandle | null,
     signal: CallSignal,
     run: Dispatched["run"],
   ): Promise<Reply> {
@@ -438,7 +446,7 @@ export class Backend {
 
   /** Probes the address, with one probe for all concurrent calls. If the address answers, waits for an instance. */
   async #onceReached(
-    lane: OwnerLane,
+    reconciler: InstanceReconciler,
     { signal, deadlineMs }: WaitLimits,
     run: (leftMs: number) => Promise<Reply>,
   ): Promise<Reply> {
@@ -446,7 +454,9 @@ export class Backend {
     const untilMs = clock.monotonicMs() + deadlineMs;
     const isReached = await this.#reach.ask();
     const leftMs = Math.max(1, untilMs - clock.monotonicMs());
-    return isReached ? lane.waiting.add(run, { deadlineMs: leftMs, signal }) : refusal(lane.unavailable);
+    return isReached
+      ? reconciler.waiting.add(run, { deadlineMs: leftMs, signal })
+      : refusal(reconciler.unavailable);
   }
 
   /** Adds to the answer of a failed call that required data was absent. The server cannot know that. */
@@ -455,7 +465,7 @@ export class Backend {
     if (state.config.requires.length === 0) return answer;
     const { turns } = state.absence;
     return answer.then(async (reply) => {
-      if (looksCutOff(reply)) await state.tools.data?.lookNow?.(state.config.requires);
+      if (looksCutOff(reply)) await state.tools.data?.refresh?.(state.config.requires);
       const data = state.needs?.data ?? null;
       if (data !== null && data.kind !== "there") return withAbsence(reply, data, "now");
       const { absence } = state;
@@ -464,7 +474,7 @@ export class Backend {
     });
   }
 
-  #instanceOf(client: ClientPort): PoolInstance | null {
+  #instanceOf(client: ClientHandle): PoolInstance | null {
     return this.#state.isPerClient ? this.#clients.ready(client) : this.#shared.serving;
   }
 }
@@ -479,12 +489,12 @@ function longWaitsOf(instances: readonly BackendInstance[]): LongWaits | null {
       };
 }
 
-function inFlightOf(lanes: readonly OwnerLane[]): number {
+function inFlightOf(lanes: readonly InstanceReconciler[]): number {
   return lanes.reduce((sum, { inFlight }) => sum + inFlight, 0);
 }
 
-/** Before the first decision. `pinned`: the route to which a person has fixed the backend. */
-function undecided(pinned: string | null): BackendDecision {
+/** Before the first decision. `override`: the route to which a person has fixed the backend. */
+function undecided(override: string | null): BackendDecision {
   const { memory } = UNDECIDED;
-  return { ...UNDECIDED, memory: { ...memory, routes: { ...memory.routes, pinned } } };
+  return { ...UNDECIDED, memory: { ...memory, routes: { ...memory.routes, override } } };
 }

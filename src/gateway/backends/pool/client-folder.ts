@@ -2,9 +2,9 @@
 // in which the client was started. Nothing is looked up here: the launcher looks at the folder.
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
-import type { ClientPort } from "../../client-port.ts";
+import type { ClientHandle } from "../../client-handle.ts";
 import { isError, isJsonObject, type Reply } from "../../json-rpc.ts";
 
 /** How long the client has to list its roots; after that, the folder in which it was started is used. */
@@ -13,10 +13,10 @@ const LONGEST_PATH = 4_096;
 
 /**
  * Null: the client has told no folder, or is not the owner's own: whoever comes over HTTP or from another machine must not
- * choose where a server with the owner's keys starts. `signal`: see `ClientPort.request`.
+ * choose where a server with the owner's keys starts. `signal`: see `ClientHandle.request`.
  */
 export async function clientFolderOf(
-  client: ClientPort,
+  client: ClientHandle,
   clock: Clock,
   signal: CallSignal,
 ): Promise<string | null> {
@@ -25,7 +25,7 @@ export async function clientFolderOf(
   if (!isJsonObject(client.capabilities["roots"])) return startedIn;
   const asked = client.request("roots/list", undefined, signal);
   let reply: Reply | null = null;
-  await settledWithin(
+  await settlesWithin(
     clock,
     ROOTS_WITHIN_MS,
     asked.then((answer) => {

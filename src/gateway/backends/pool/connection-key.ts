@@ -1,6 +1,6 @@
 // Puts secrets into a connection, and computes the key that is equal for equal connections.
 import { literalValues } from "../../../config/literal-secrets.ts";
-import { GIVEN_TO_ALL } from "../../../config/reach.ts";
+import { GIVEN_TO_ALL } from "../../../config/reachable-paths.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type {
   BackendAuthConfig,
@@ -14,7 +14,7 @@ import { type SecretText, storedParts } from "../../../config/values/secret-text
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { resolveReference, type SecretReference } from "../../../secrets/reference.ts";
-import type { ResolvedAuth } from "../links/link-authorization.ts";
+import type { ResolvedAuth } from "../transports/transport-authorization.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -2,9 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { errorText } from "../../../runtime/errors.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
-import { settledWithin } from "../../../runtime/time/clock.ts";
+import { settlesWithin } from "../../../runtime/time/clock.ts";
 import { isError, REQUEST_TIMEOUT, type Reply } from "../../json-rpc.ts";
-import type { InstanceOptions, InstanceSeen } from "../instance/backend-instance.ts";
+import type { InstanceObservation, InstanceOptions } from "../instance/backend-instance.ts";
 import type { BackendInstance, StartInstance } from "../instance/start-backend-instance.ts";
 import type { PoolCall } from "../policy/backend-pool-contract.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
@@ -36,7 +36,7 @@ export interface InstanceBase {
   readonly route: string | null;
 }
 
-type PoolInstanceOptions = Omit<InstanceOptions, "onSeen" | "onListings">;
+type PoolInstanceOptions = Omit<InstanceOptions, "onObserved" | "onListings">;
 
 export interface PoolInstanceEvents {
   readonly onChange: (entry: PoolInstance) => void;
@@ -50,11 +50,11 @@ export class PoolInstance {
   readonly id: number;
   readonly base: InstanceBase;
   readonly instance: BackendInstance;
-  /** Whether the instance is ready, as last seen. Cheaper to read than `instance.seen`. */
+  /** Whether the instance is ready, as last seen. Cheaper to read than `instance.observed`. */
   isReady: boolean;
   readonly #options: PoolInstanceOptions;
   readonly #events: PoolInstanceEvents;
-  #seen: InstanceSeen;
+  #observed: InstanceObservation;
   #taskLocation: string | null = null;
   #timeoutsInRow = 0;
 
@@ -70,20 +70,20 @@ export class PoolInstance {
     this.#events = events;
     this.instance = start({
       ...options,
-      onSeen: () => this.#look(),
+      onObserved: () => this.#look(),
       onListings: () => events.onListings(this),
     });
-    this.#seen = this.instance.seen;
-    this.isReady = this.#seen.state.kind === "ready";
+    this.#observed = this.instance.observed;
+    this.isReady = this.#observed.state.kind === "ready";
   }
 
   /** Every call of a client runs through this method, so it must be fast. */
   send(
-    { method, params, port, signal, onLoss, onTaskLocation }: PoolCall,
+    { method, params, handle, signal, onLoss, onTaskLocation }: PoolCall,
     timeoutMs: number,
   ): Promise<Reply> {
     onTaskLocation?.(this.taskLocation);
-    const call = { method, params, port, signal, timeoutMs };
+    const call = { method, params, handle, signal, timeoutMs };
     return this.watch(this.instance.request(onLoss === undefined ? call : { ...call, onLoss }));
   }
 
@@ -110,7 +110,7 @@ export class PoolInstance {
   async close(error: { readonly code: number; readonly message: string }): Promise<void> {
     const { clock, logger, backend } = this.#options;
     try {
-      if (await settledWithin(clock, CLOSE_LIMIT_MS, this.instance.close(error))) return;
+      if (await settlesWithin(clock, CLOSE_LIMIT_MS, this.instance.close(error))) return;
       logger.error("an instance does not end", { backend, pid: this.instance.pid });
     } catch (failure) {
       logger.error("an instance failed to end cleanly", { backend, reason: errorText(failure) });
@@ -118,10 +118,10 @@ export class PoolInstance {
   }
 
   #look(): void {
-    const { seen } = this.instance;
-    const isChanged = isOther(this.#seen, seen);
-    this.#seen = seen;
-    this.isReady = seen.state.kind === "ready";
+    const { observed } = this.instance;
+    const isChanged = isOther(this.#observed, observed);
+    this.#observed = observed;
+    this.isReady = observed.state.kind === "ready";
     if (isChanged) this.#events.onChange(this);
   }
 
@@ -136,15 +136,15 @@ export class PoolInstance {
   };
 }
 
-function isOther(before: InstanceSeen, seen: InstanceSeen): boolean {
+function isOther(before: InstanceObservation, observed: InstanceObservation): boolean {
   return (
-    before.state.kind !== seen.state.kind ||
-    before.missedChecks !== seen.missedChecks ||
-    before.checkedAtMs !== seen.checkedAtMs ||
-    before.outOfReach !== seen.outOfReach ||
-    before.listsStaleBecause !== seen.listsStaleBecause ||
-    before.withheldEntries !== seen.withheldEntries ||
-    before.asksForRoots !== seen.asksForRoots ||
-    before.oddities !== seen.oddities
+    before.state.kind !== observed.state.kind ||
+    before.missedChecks !== observed.missedChecks ||
+    before.checkedAtMs !== observed.checkedAtMs ||
+    before.outOfReach !== observed.outOfReach ||
+    before.listsStaleBecause !== observed.listsStaleBecause ||
+    before.withheldEntries !== observed.withheldEntries ||
+    before.asksForRoots !== observed.asksForRoots ||
+    before.oddities !== observed.oddities
   );
 }

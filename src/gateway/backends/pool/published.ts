@@ -126,10 +126,16 @@ export class Published {
   }
 
   /** A list that could not be read is not remembered, so that the earlier one stays. */
-  #remember({ listings, freshness, initializeResult: initialized, seen }: PoolInstance["instance"]): void {
+  #remember({
+    listings,
+    freshness,
+    initializeResult: initialized,
+    observed,
+  }: PoolInstance["instance"]): void {
     const { name, tools, config } = this.#state;
     const last = this.#last;
-    if (last === null || listings === null || initialized === null || seen.listsStaleBecause !== null) return;
+    if (last === null || listings === null || initialized === null || observed.listsStaleBecause !== null)
+      return;
     // Over HTTP, the lists may be those of the person who is signed in.
     if (config.connection.type !== "stdio") return;
     this.isForgotten =

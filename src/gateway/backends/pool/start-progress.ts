@@ -11,15 +11,15 @@ const STEP = 1e-9;
 export function reportStart(
   clock: Clock,
   backend: string,
-  { params, port }: Pick<PoolCall, "params" | "port">,
+  { params, handle }: Pick<PoolCall, "params" | "handle">,
 ): Disposable | null {
   const progressToken = progressTokenOf(params);
-  if (port === null || progressToken === null) return null;
+  if (handle === null || progressToken === null) return null;
   let sent = 0;
   let timer: Timer | null = null;
   const report = (): void => {
     const progress = sent * STEP;
-    port.notify("notifications/progress", {
+    handle.notify("notifications/progress", {
       progressToken,
       progress,
       message: `${backend} is being started`,

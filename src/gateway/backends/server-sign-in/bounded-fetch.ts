@@ -2,12 +2,12 @@
 import { isLoopbackUrl } from "../../../config/values/host.ts";
 import { unlessAborted } from "../../../runtime/abort.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { harmless } from "../../../runtime/text/plain-text.ts";
+import { printable } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
-import { readWhole } from "../links/http/body.ts";
-import { createHttpTarget, type HttpTarget, type Question } from "../links/http/target.ts";
-import { UNSIGNED } from "../links/link-authorization.ts";
+import type { TransportFailure } from "../transports/backend-transport.ts";
+import { readWhole } from "../transports/http/body.ts";
+import { createHttpTarget, type HttpTarget, type RequestInfo } from "../transports/http/target.ts";
+import { UNSIGNED } from "../transports/transport-authorization.ts";
 
 const DEADLINE_MS = 15_000;
 const LONGEST_BYTES = 512 * 1024;
@@ -63,7 +63,7 @@ const USUAL = { accept: "*/*", "user-agent": "mountaineer" };
 const FORM = { "content-type": "application/x-www-form-urlencoded;charset=UTF-8" };
 
 /** The answer, with its body unless `isBodyLeft`. */
-function answer(target: HttpTarget, question: Question, isBodyLeft: boolean): Promise<Response> {
+function answer(target: HttpTarget, question: RequestInfo, isBodyLeft: boolean): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>();
   target.ask(question, {
     onLost: (lost) => reject(asFailed(target.failure(lost))),
@@ -86,7 +86,7 @@ function answer(target: HttpTarget, question: Question, isBodyLeft: boolean): Pr
   return promise;
 }
 
-function asFailed({ message, hint }: LinkFailure): MountaineerError {
+function asFailed({ message, hint }: TransportFailure): MountaineerError {
   return failed("later", message, hint ?? undefined);
 }
 
@@ -94,7 +94,7 @@ function asFailed({ message, hint }: LinkFailure): MountaineerError {
 export function shownAddress(address: string): string {
   const url = URL.parse(address);
   const text = url === null ? address.slice(0, 200) : url.origin + url.pathname;
-  return harmless(text.slice(0, 500));
+  return printable(text.slice(0, 500));
 }
 
 export function failed(

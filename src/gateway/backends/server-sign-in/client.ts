@@ -2,7 +2,7 @@
 // registration.
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { choice, nullable, number, object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
-import type { ResolvedAuth } from "../links/link-authorization.ts";
+import type { ResolvedAuth } from "../transports/transport-authorization.ts";
 import { failed } from "./bounded-fetch.ts";
 import {
   type AuthorizationServer,

@@ -14,7 +14,7 @@ import {
 import type { BearerChallenge } from "./challenge.ts";
 import { type AuthorizationServer, type OAuthTools, signInFailure } from "./oauth-library.ts";
 
-export type SignInPlace = Awaited<ReturnType<typeof findSignInPlace>>;
+export type SignInServer = Awaited<ReturnType<typeof findSignInServer>>;
 
 interface Discovery {
   readonly server: URL;
@@ -26,7 +26,7 @@ interface Discovery {
 const MOST_SCOPES = 64;
 
 /** Rejects with `sign_in_failed` and `aborted`. */
-export async function findSignInPlace(tools: OAuthTools, discovery: Discovery) {
+export async function findSignInServer(tools: OAuthTools, discovery: Discovery) {
   const { server, issuer } = discovery;
   const resource = await resourceMetadata(discovery, tools.boundedFetch);
   const named = resource?.issuers ?? [server.origin];

@@ -25,7 +25,7 @@ const TURN_WAIT_MS = 45_000;
 const LONGEST_ADDRESS = 2_048;
 
 /** Contains no secret. */
-export interface KeptChallenge extends BearerChallenge {
+export interface StoredChallenge extends BearerChallenge {
   readonly status: 401 | 403;
 }
 
@@ -72,7 +72,7 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
     alone: <T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
       files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
     /** Does not reject if the disk is full: at worst a person has to name the scopes at the sign-in. */
-    async keepChallenge(backend: string, serverUrl: string, challenge: KeptChallenge): Promise<void> {
+    async keepChallenge(backend: string, serverUrl: string, challenge: StoredChallenge): Promise<void> {
       const content = JSON.stringify({ server: sha256Of(serverUrl), ...challenge });
       const path = challengePath(backend);
       try {
@@ -83,7 +83,7 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
         if (!(error instanceof MountaineerError) && systemErrorCode(error) === null) throw error;
       }
     },
-    async readChallenge(backend: string, serverUrl: string): Promise<KeptChallenge | null> {
+    async readChallenge(backend: string, serverUrl: string): Promise<StoredChallenge | null> {
       const content = await readIfPresent(challengePath(backend)).catch(() => null);
       const kept = content === null ? null : jsonObject(content);
       if (kept === null || kept["server"] !== sha256Of(serverUrl)) return null;

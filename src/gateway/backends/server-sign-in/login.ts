@@ -4,12 +4,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { unlessAborted } from "../../../runtime/abort.ts";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { ResolvedAuth } from "../links/link-authorization.ts";
+import type { ResolvedAuth } from "../transports/transport-authorization.ts";
 import { type BoundedFetch, failed, isSafeForTokens } from "./bounded-fetch.ts";
 import { bearerChallenge, scopeList } from "./challenge.ts";
 import { type ClientIdentity, configuredClient, registerClient } from "./client.ts";
-import { findSignInPlace, type SignInPlace } from "./discovery.ts";
-import { type Grant, type GrantStore, isUnreadable, type KeptChallenge } from "./grant-store.ts";
+import { findSignInServer, type SignInServer } from "./discovery.ts";
+import { type Grant, type GrantStore, isUnreadable, type StoredChallenge } from "./grant-store.ts";
 import { type OAuthTools, openOAuth } from "./oauth-library.ts";
 import {
   beginDeviceRequest,
@@ -66,7 +66,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   const before = await earlierGrant(grants, backend, url, signal);
   const asked = await challengesOf(request, grants, library.boundedFetch);
   const { challenge } = asked;
-  const place = await findSignInPlace(library, { server: url, challenge, issuer: auth?.issuer ?? null });
+  const place = await findSignInServer(library, { server: url, challenge, issuer: auth?.issuer ?? null });
   if (place.isGuessed && !asked.isRefused) {
     throw failed("never", `${url.origin} does not ask for a login, and does not say where one signs in`);
   }
@@ -120,7 +120,7 @@ interface SignInContext {
   readonly request: LoginRequest;
   readonly person: SignInPerson;
   readonly library: OAuthTools;
-  readonly place: SignInPlace;
+  readonly place: SignInServer;
   readonly scopes: readonly string[] | null;
   /** An earlier grant, whose client registration can be used again; null: there is none. */
   readonly known: Grant | null;
@@ -237,7 +237,7 @@ async function challengesOf(
   });
   const now = response.status === 401 ? bearerChallenge(response.headers.get("www-authenticate")) : null;
   const kept = await grants.readChallenge(backend, url.href);
-  const challenges: KeptChallenge[] = now === null ? [] : [{ status: 401, ...now }];
+  const challenges: StoredChallenge[] = now === null ? [] : [{ status: 401, ...now }];
   if (kept !== null && (now === null || kept.status === 403)) challenges.push(kept);
   return {
     /** Prefers a challenge that names the metadata. */
@@ -253,8 +253,8 @@ async function challengesOf(
  */
 function scopesToAskFor(
   { auth, moreScopes }: LoginRequest,
-  challenges: readonly KeptChallenge[],
-  place: SignInPlace,
+  challenges: readonly StoredChallenge[],
+  place: SignInServer,
   before: Grant | null,
 ): readonly string[] | null {
   const first = challenges.find(({ status }) => status === 401)?.scopes ?? null;

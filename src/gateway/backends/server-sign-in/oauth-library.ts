@@ -1,7 +1,7 @@
 // Loads the OAuth library at the first sign-in, and converts its errors to ours.
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import { harmless } from "../../../runtime/text/plain-text.ts";
+import { printable } from "../../../runtime/text/plain-text.ts";
 import { createBoundedFetch, type FetchBounds, failed } from "./bounded-fetch.ts";
 
 export type OAuthLibrary = typeof import("oauth4webapi");
@@ -106,5 +106,5 @@ export function signInFailure(
 }
 
 function shown(text: string): string {
-  return harmless(text).slice(0, LONGEST_TEXT);
+  return printable(text).slice(0, LONGEST_TEXT);
 }

@@ -2,26 +2,26 @@
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { type BackoffMs, backoffMs } from "../../../runtime/time/backoff.ts";
-import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
-import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import {
   type AuthorizationRefusal,
   type Credential,
   isCredential,
-  type LinkAuthorization,
   NO_CREDENTIAL,
   type ResolvedAuth,
   type SignInNotice,
-} from "../links/link-authorization.ts";
+  type TransportAuthorization,
+} from "../transports/transport-authorization.ts";
 import { isSafeForTokens } from "./bounded-fetch.ts";
 import { type BearerChallenge, bearerChallenge } from "./challenge.ts";
-import { type GrantStore, isUsable, type KeptChallenge, openGrantStore } from "./grant-store.ts";
+import { type GrantStore, isUsable, openGrantStore, type StoredChallenge } from "./grant-store.ts";
 import {
+  type CachedToken,
   createGrantSource,
   createMachineSource,
-  type HeldToken,
   type TokenOutcome,
   type TokenSource,
 } from "./token-source.ts";
@@ -58,7 +58,7 @@ export class SignIns implements AsyncDisposable {
   }
 
   /** Returns null if the configured headers authenticate the link, or if the address is not safe for tokens. */
-  authorize(backend: string, connection: SignedConnection): LinkAuthorization | null {
+  authorize(backend: string, connection: SignedConnection): TransportAuthorization | null {
     const url = URL.parse(connection.url);
     const isByHand = Object.keys(connection.headers).some((name) => name.toLowerCase() === "authorization");
     if (url === null || isByHand || url.username !== "" || !isSafeForTokens(url)) return null;
@@ -110,7 +110,7 @@ interface TokenOptions extends SignInsOptions {
 }
 
 interface Failure {
-  readonly failure: LinkFailure;
+  readonly failure: TransportFailure;
   /** The time until which no request is sent, monotonic ms. */
   readonly untilMs: number;
 }
@@ -123,12 +123,12 @@ class SharedToken {
   /** The backend has client credentials, so no person signs in. */
   readonly #isMachine: boolean;
   readonly #ending = new AbortController();
-  #held: { readonly token: HeldToken; readonly credential: Credential } | null = null;
+  #cached: { readonly token: CachedToken; readonly credential: Credential } | null = null;
   /** There is no grant: requests carry no token. */
   #isNone = false;
   /** True: the grant must be read again before the next use. */
   #isUnread = true;
-  #flight: Promise<Credential | LinkFailure> | null = null;
+  #flight: Promise<Credential | TransportFailure> | null = null;
   #failure: Failure | null = null;
   #failures = 0;
   #challenge: BearerChallenge | null = null;
@@ -153,7 +153,7 @@ class SharedToken {
   }
 
   /** Reads the grant again, because a person may have signed in meanwhile. */
-  open(): LinkAuthorization {
+  open(): TransportAuthorization {
     this.#links++;
     this.#options.used.add(this);
     this.#failure = null;
@@ -182,24 +182,24 @@ class SharedToken {
   async end(limitMs: number): Promise<void> {
     this.#links = 0;
     this.#disarm();
-    if (this.#flight !== null) await settledWithin(this.#options.clock, limitMs, this.#flight);
+    if (this.#flight !== null) await settlesWithin(this.#options.clock, limitMs, this.#flight);
     this.#ending.abort(new Error("the gateway is stopping"));
     this.#disarm();
   }
 
   get #current(): Credential | null {
-    const held = this.#held;
+    const cached = this.#cached;
     if (this.#isUnread && !this.#isMachine) return null;
-    if (held === null) return this.#isNone ? NO_CREDENTIAL : null;
-    if (held.token.value === this.#refusedValue) return null;
-    return isUsable(held.token, this.#options.clock.wallMs()) ? held.credential : null;
+    if (cached === null) return this.#isNone ? NO_CREDENTIAL : null;
+    if (cached.token.value === this.#refusedValue) return null;
+    return isUsable(cached.token, this.#options.clock.wallMs()) ? cached.credential : null;
   }
 
   /**
    * Obtains a token. If a request for a token is already under way, waits for that request. `replaced`: a token that
    * must not be returned again.
    */
-  #obtain(replaced: string | null): Promise<Credential | LinkFailure> {
+  #obtain(replaced: string | null): Promise<Credential | TransportFailure> {
     if (this.#flight !== null) return this.#flight;
     const failure = this.#failure;
     if (failure !== null && this.#options.clock.monotonicMs() < failure.untilMs) {
@@ -211,7 +211,7 @@ class SharedToken {
     return this.#flight;
   }
 
-  async #ask(replaced: string | null): Promise<Credential | LinkFailure> {
+  async #ask(replaced: string | null): Promise<Credential | TransportFailure> {
     const { clock } = this.#options;
     const limit = new AbortController();
     using _ = clock.setTimer(DEADLINE_MS, () => limit.abort(new Error("it took too long")));
@@ -224,11 +224,11 @@ class SharedToken {
     }
   }
 
-  #take(outcome: TokenOutcome): Credential | LinkFailure {
+  #take(outcome: TokenOutcome): Credential | TransportFailure {
     this.#isUnread = false;
     if (outcome.kind === "token") return this.#hold(outcome.token);
     if (outcome.kind === "none") {
-      this.#held = null;
+      this.#cached = null;
       this.#isNone = true;
       return NO_CREDENTIAL;
     }
@@ -238,7 +238,7 @@ class SharedToken {
     this.#failures++;
     const waitMs = isEnded ? LOOK_AGAIN_MS : backoffMs(BACKOFF, this.#failures) * (0.5 + random() / 2);
     const hint = isEnded ? this.#loginHint : outcome.hint;
-    const failure = linkFailure("unauthorized", `no token for ${url.origin}: ${outcome.reason}`, hint);
+    const failure = transportFailure("unauthorized", `no token for ${url.origin}: ${outcome.reason}`, hint);
     this.#failure = { failure, untilMs: nowMs + waitMs };
     if (this.#failures === 1)
       logger.warn("a backend's token cannot be renewed", { backend, reason: outcome.reason });
@@ -260,13 +260,13 @@ class SharedToken {
     return failure;
   }
 
-  #hold(token: HeldToken): Credential {
-    const known = this.#held;
+  #hold(token: CachedToken): Credential {
+    const known = this.#cached;
     this.#failure = null;
     this.#failures = 0;
     const isNew = known?.token.value !== token.value;
     const credential = isNew ? { header: `Bearer ${token.value}` } : known.credential;
-    this.#held = { token, credential };
+    this.#cached = { token, credential };
     if (isNew) this.#redact(token.value);
     // A new token may have the missing scopes.
     if (isNew || this.notice?.code !== "scopes_needed") this.#setNotice(null);
@@ -284,7 +284,7 @@ class SharedToken {
     status,
     challenge: header,
     carried,
-  }: AuthorizationRefusal): Promise<Credential | LinkFailure | null> {
+  }: AuthorizationRefusal): Promise<Credential | TransportFailure | null> {
     const challenge = bearerChallenge(header);
     return status === 403 ? this.#forbidden(challenge, carried) : this.#unauthorized(challenge, carried);
   }
@@ -292,7 +292,7 @@ class SharedToken {
   async #unauthorized(
     challenge: BearerChallenge | null,
     carried: Credential,
-  ): Promise<Credential | LinkFailure> {
+  ): Promise<Credential | TransportFailure> {
     if (challenge !== null) {
       this.#challenge = challenge;
       await this.#keepChallenge({ status: 401, ...challenge });
@@ -315,19 +315,24 @@ class SharedToken {
     return this.#fail("login_needed", "refused", "wants a login (HTTP 401)", hint);
   }
 
-  #refusesAll(): LinkFailure {
+  #refusesAll(): TransportFailure {
     const hint = this.#isMachine ? "check `scopes` and the rights of `client_id`" : this.#loginHint;
     return this.#fail("login_needed", "unauthorized", "refuses the token that it was given (HTTP 401)", hint);
   }
 
-  #fail(code: SignInNotice["code"], kind: LinkFailure["kind"], problem: string, hint: string): LinkFailure {
+  #fail(
+    code: SignInNotice["code"],
+    kind: TransportFailure["kind"],
+    problem: string,
+    hint: string,
+  ): TransportFailure {
     const { backend, url } = this.#options;
     const title = `${url.origin} ${problem}`;
     this.#setNotice({ code, title: `backend ${backend}: ${title}`, hint });
-    return linkFailure(kind, title, hint);
+    return transportFailure(kind, title, hint);
   }
 
-  async #keepChallenge(challenge: KeptChallenge): Promise<void> {
+  async #keepChallenge(challenge: StoredChallenge): Promise<void> {
     const { grants, backend, url } = this.#options;
     if (!this.#isMachine) await grants.keepChallenge(backend, url.href, challenge);
   }
@@ -335,7 +340,7 @@ class SharedToken {
   async #forbidden(
     challenge: BearerChallenge | null,
     carried: Credential,
-  ): Promise<Credential | LinkFailure | null> {
+  ): Promise<Credential | TransportFailure | null> {
     if (challenge?.error !== "insufficient_scope") return null;
     await this.#keepChallenge({ status: 403, ...challenge });
     // A person may have signed in through another process.
@@ -369,7 +374,7 @@ class SharedToken {
   /** Sets the timer for the next renewal. The time is random, so that many backends do not renew together. */
   #arm(): void {
     this.#disarm();
-    const token = this.#held?.token;
+    const token = this.#cached?.token;
     if (token === undefined || token.expiresAtMs === null || !token.isRenewable || this.#links === 0) return;
     const lifeMs = token.expiresAtMs - token.obtainedAtMs;
     const aheadMs = Math.min(AHEAD_AT_MOST_MS, lifeMs * AHEAD_PART) * (0.5 + this.#options.random() / 2);
@@ -382,9 +387,9 @@ class SharedToken {
     this.#timer = this.#options.clock.setTimer(Math.min(LONGEST_TIMER_MS, Math.max(0, delayMs)), () => {
       this.#timer = null;
       if (delayMs > LONGEST_TIMER_MS) this.#arm();
-      else if (this.#held !== null) {
+      else if (this.#cached !== null) {
         this.#failure = null;
-        void this.#obtain(this.#held.token.value);
+        void this.#obtain(this.#cached.token.value);
       }
     });
   }

@@ -1,8 +1,8 @@
 // Requests for tokens to an authorization server, and their answers.
-import type { ResolvedAuth } from "../links/link-authorization.ts";
+import type { ResolvedAuth } from "../transports/transport-authorization.ts";
 import { failed, isSafeForTokens } from "./bounded-fetch.ts";
 import { type ClientIdentity, clientAuth, machineAuth } from "./client.ts";
-import type { SignInPlace } from "./discovery.ts";
+import type { SignInServer } from "./discovery.ts";
 import type { Grant } from "./grant-store.ts";
 import {
   type AuthorizationServer,
@@ -63,7 +63,7 @@ export async function renewTokens(
 
 /** Gets tokens with client credentials. Rejects like `renewTokens`. */
 export async function machineTokens(
-  place: SignInPlace,
+  place: SignInServer,
   auth: ResolvedAuth,
   scopes: readonly string[] | null,
   tools: OAuthTools,
@@ -87,7 +87,7 @@ export async function machineTokens(
 }
 
 export interface CodeRequest {
-  readonly place: SignInPlace;
+  readonly place: SignInServer;
   readonly client: ClientIdentity;
   readonly auth: ResolvedAuth | null;
   readonly redirectUri: string;

@@ -2,15 +2,15 @@
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
-import type { ResolvedAuth } from "../links/link-authorization.ts";
+import type { ResolvedAuth } from "../transports/transport-authorization.ts";
 import { failed } from "./bounded-fetch.ts";
 import type { BearerChallenge } from "./challenge.ts";
-import { findSignInPlace } from "./discovery.ts";
+import { findSignInServer } from "./discovery.ts";
 import { type Grant, type GrantStore, isUnreadable, isUsable } from "./grant-store.ts";
 import { asSignInFailure, type OAuthTools, openOAuth, serversRefusal } from "./oauth-library.ts";
 import { machineTokens, renewTokens } from "./token-requests.ts";
 
-export interface HeldToken {
+export interface CachedToken {
   readonly value: string;
   /** Wall ms. */
   readonly obtainedAtMs: number;
@@ -20,7 +20,7 @@ export interface HeldToken {
 }
 
 export type TokenOutcome =
-  | { readonly kind: "token"; readonly token: HeldToken }
+  | { readonly kind: "token"; readonly token: CachedToken }
   /** Nobody has signed in. */
   | { readonly kind: "none" }
   /** A person has to sign in again. */
@@ -113,7 +113,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
       };
       await save(next, grant.accessToken, signal);
       logger.info("a backend's token was renewed", { backend });
-      return { kind: "token", token: heldOf(next) };
+      return { kind: "token", token: cachedFrom(next) };
     } catch (error) {
       const secrets = [
         grant.accessToken,
@@ -138,7 +138,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
     if (grant === null || grant.serverUrl !== url.href) return { kind: "none" };
     const isValid = isUsable(grant, clock.wallMs());
     if (isValid && grant.accessToken !== replaced) {
-      return { kind: "token", token: heldOf(grant) };
+      return { kind: "token", token: cachedFrom(grant) };
     }
     if (grant.ended !== null) return { kind: "ended", reason: grant.ended };
     if (grant.client.source === "configured" && grant.client.id !== auth?.clientId) {
@@ -165,7 +165,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
   };
 }
 
-function heldOf(grant: Grant): HeldToken {
+function cachedFrom(grant: Grant): CachedToken {
   const { accessToken: value, obtainedAtMs, expiresAtMs, refreshToken, ended } = grant;
   return { value, obtainedAtMs, expiresAtMs, isRenewable: refreshToken !== null && ended === null };
 }
@@ -177,7 +177,7 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
     let tools: OAuthTools | null = null;
     try {
       tools = await openOAuth({ server: url, clock, signal });
-      const place = await findSignInPlace(tools, { server: url, challenge, issuer: auth.issuer });
+      const place = await findSignInServer(tools, { server: url, challenge, issuer: auth.issuer });
       if (place.isGuessed) throw failed("never", `${url.origin} does not say where one signs in`);
       const scopes = auth.scopes ?? challenge?.scopes ?? place.scopesSupported;
       const tokens = await machineTokens(place, auth, scopes, tools);

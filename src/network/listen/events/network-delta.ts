@@ -46,7 +46,10 @@ export function compareInterfaces(
   for (const interfaceName of before.names) {
     if (!after.names.has(interfaceName)) deltas.push({ kind: "link", interfaceName, change: "down" });
   }
-  const held = (snapshot: InterfaceSnapshot, otherNames: ReadonlySet<string>): Map<string, NetworkDelta> => {
+  const deltasOf = (
+    snapshot: InterfaceSnapshot,
+    otherNames: ReadonlySet<string>,
+  ): Map<string, NetworkDelta> => {
     const addresses = new Map<string, NetworkDelta>();
     for (const { interfaceName, text, prefixLength } of snapshot.addresses) {
       // For an interface that appeared or disappeared, the change of its link is enough.
@@ -62,8 +65,8 @@ export function compareInterfaces(
     }
     return addresses;
   };
-  const had = held(before, after.names);
-  const has = held(after, before.names);
+  const had = deltasOf(before, after.names);
+  const has = deltasOf(after, before.names);
   for (const [key, delta] of had) if (!has.has(key)) deltas.push(delta);
   for (const interfaceName of after.names) {
     if (!before.names.has(interfaceName)) deltas.push({ kind: "link", interfaceName, change: "up" });

@@ -8,31 +8,37 @@ import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { CARRIED_ADDRESS, sourceOf } from "../../smb-source.ts";
-import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
+import type {
+  FoundMount,
+  MountDriver,
+  MountOutcome,
+  RelayAddress,
+  SmbDriverOptions,
+} from "../mount-driver.ts";
 import { type Failed, failed, failedBy, orHanging, whyNotListed, withoutSecret } from "../mount-failure.ts";
 import { createMountFolders, type MountFolders } from "../mount-folder.ts";
-import { rcloneFiles, rcloneFilesIn, readProcessNote } from "../rclone/files.ts";
+import { rcloneFiles, rcloneFilesIn, readProcessRecord } from "../rclone/files.ts";
 import { createUnsentWrites } from "../rclone/unsent.ts";
-import { type SharePlace, shareFiles } from "../share-files.ts";
+import { type ShareLocation, shareFiles } from "../share-files.ts";
 import { concerns, createRealMountPaths, indexMounts } from "../smb-mounts.ts";
 import { createUnmount, type Unmount, undoMount, unmountCommand } from "../unmount.ts";
 import { failedByMountCifs } from "./codes.ts";
 import { foundCifs, namesThisMachine } from "./found.ts";
-import { readCifsNote, writeCifsNote } from "./note.ts";
-import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
 import {
   accountInFstab,
   type CifsTools,
-  type CifsWay,
+  chooseMountMethod,
+  cifsRequirement,
   fixedPortOf,
-  lackingForCifs,
-  lackingForShare,
+  type MountMethod,
+  type MountMethodFor,
   readFstab,
-  refusalToCarry,
+  relayObstacle,
+  shareRequirement,
   systemTools,
-  type WayTo,
-  wayToMount,
-} from "./way.ts";
+} from "./mount-method.ts";
+import { readCifsRecord, writeCifsRecord } from "./mount-record.ts";
+import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./options.ts";
 
 interface CifsDriverOptions extends SmbDriverOptions {
   /**
@@ -52,12 +58,12 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   const folders = createMountFolders({ clock, logger });
   const unsentOfRclone = createUnsentWrites();
   const realPaths = createRealMountPaths(prober);
-  const placeOf = async ({ name, mountPath }: ShareSpec): Promise<SharePlace> => ({
+  const placeOf = async ({ name, mountPath }: ShareSpec): Promise<ShareLocation> => ({
     shareName: name,
     files: shareFiles(stateFolder, name),
     mountPath: await realPaths.find(mountPath),
   });
-  const wayTo = async (share: ShareSpec): Promise<WayTo> => ({
+  const wayTo = async (share: ShareSpec): Promise<MountMethodFor> => ({
     tools,
     share,
     path: await realPaths.find(share.mountPath),
@@ -72,11 +78,11 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   return {
     name: "cifs",
     cacheMs: CACHE_MS,
-    unavailable: async (share) =>
-      share === undefined ? lackingForCifs(tools) : lackingForShare(await wayTo(share)),
-    carries: {
+    missingRequirement: async (share) =>
+      share === undefined ? cifsRequirement(tools) : shareRequirement(await wayTo(share)),
+    relaying: {
       fixedPort: async (share) => fixedPortOf(await wayTo(share)),
-      refusal: async (share) => refusalToCarry(await wayTo(share)),
+      refusal: async (share) => relayObstacle(await wayTo(share)),
       account: async (share) => accountInFstab(await wayTo(share)),
     },
     find,
@@ -92,7 +98,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
           return failed("path_taken", `${share.mountPath} is a mount of ${present.source}`);
         const unfit = unspeakable(share);
         if (unfit !== null) return failed("other", `${source}: ${unfit}; set driver = "rclone"`);
-        const way = await wayToMount(await wayTo(share), route, through);
+        const way = await chooseMountMethod(await wayTo(share), route, through);
         if (way.kind === "none")
           return failed("driver_unavailable", `${way.lacking.text}; ${way.lacking.hint}`);
         await ensureFolder(dirname(share.mountPath), 0o755);
@@ -125,7 +131,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       const atPath = indexMounts(await mountTable.read(0)).at(await realPaths.find(share.mountPath));
       if (atPath?.entry.type !== "fuse.rclone") return [];
       const files = rcloneFiles(stateFolder, share.name);
-      const { cache } = rcloneFilesIn(files.folder, (await readProcessNote(files))?.server);
+      const { cache } = rcloneFilesIn(files.folder, (await readProcessRecord(files))?.server);
       return unsentOfRclone.of(cache, share.shareName);
     },
     ownProcesses: () => Promise.resolve([]),
@@ -135,11 +141,11 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
 
 function createCifsFinding(
   { mountTable, addressesOf, tools }: CifsDriverOptions & { readonly tools: CifsTools },
-  placeOf: (share: ShareSpec) => Promise<SharePlace>,
+  placeOf: (share: ShareSpec) => Promise<ShareLocation>,
 ): MountDriver["find"] {
   return async (share, notBeforeMs) => {
     const { files, mountPath: path } = await placeOf(share);
-    const [note, entries] = await Promise.all([readCifsNote(files.folder), mountTable.read(notBeforeMs)]);
+    const [note, entries] = await Promise.all([readCifsRecord(files.folder), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(path);
     // If the configuration was edited since the mount, the mount is still at its earlier path.
@@ -160,10 +166,10 @@ interface AttemptTools extends Pick<CifsDriverOptions, "clock" | "logger" | "pro
 
 interface Attempt {
   readonly share: ShareSpec;
-  readonly place: SharePlace;
+  readonly place: ShareLocation;
   readonly route: RouteName;
-  readonly through: Through | null;
-  readonly way: Exclude<CifsWay, { kind: "none" }>;
+  readonly through: RelayAddress | null;
+  readonly way: Exclude<MountMethod, { kind: "none" }>;
   /** Monotonic ms. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
@@ -181,7 +187,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     await ensureFolder(files.folder, 0o700);
     // The note comes before the mount: after a crash in between, a note about a missing mount is harmless.
     const carried = through === null ? null : { port: through.port, host: host ?? "" };
-    await writeCifsNote(files.folder, { path, source, port, carried });
+    await writeCifsRecord(files.folder, { path, source, port, carried });
     // The folder is made as late as possible, because programs can write into it until the share is mounted.
     const folder = await folders.ensure(place);
     if (!folder.ok) return folder;
@@ -238,7 +244,7 @@ async function runMount(
   return failedByMountCifs(result.exitCode, result.stderr || result.stdout);
 }
 
-function sourceToMount(share: ShareSpec, route: RouteName, through: Through | null): string {
+function sourceToMount(share: ShareSpec, route: RouteName, through: RelayAddress | null): string {
   return cifsSource(through === null ? share.routes[route] : { host: CARRIED_ADDRESS }, share.shareName);
 }
 

@@ -5,13 +5,13 @@ import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../
 import { CARRIED_ADDRESS, isShareNamed, sourceOf } from "../../smb-source.ts";
 import type { AddressesOf, FoundMount } from "../mount-driver.ts";
 import { isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
-import { type CifsNote, isNoted } from "./note.ts";
+import { type CifsRecord, isNoted } from "./mount-record.ts";
 
 /** Facts that are known without touching the mount. */
 interface CifsSigns {
   /** The share's path, as the mount table spells it. */
   readonly path: string;
-  readonly note: CifsNote | null;
+  readonly note: CifsRecord | null;
   readonly fstab: readonly FstabEntry[];
   readonly addressesOf: AddressesOf;
   readonly userId: number;
@@ -39,7 +39,7 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
     route: routeBy(share, mount, ours, through, signs.addressesOf),
     processGone: false,
     madeByDriver: ours !== null,
-    carriedPort: through?.port ?? null,
+    relayPort: through?.port ?? null,
   };
 }
 
@@ -75,7 +75,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
 function sourceShown(
   share: ShareSpec,
   { entry, source }: SmbMount,
-  ours: CifsNote | null,
+  ours: CifsRecord | null,
   through: Through | null,
 ): string {
   if (through !== null && through.host !== null) {
@@ -93,7 +93,7 @@ function sourceShown(
 function routeBy(
   share: ShareSpec,
   mount: SmbMount,
-  ours: CifsNote | null,
+  ours: CifsRecord | null,
   through: Through | null,
   addressesOf: AddressesOf,
 ): RouteName | null {

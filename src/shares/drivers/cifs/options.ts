@@ -1,7 +1,7 @@
 // The mount options for the kernel's SMB client, and how the password is passed.
 import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT } from "../../smb-source.ts";
-import type { Through } from "../mount-driver.ts";
+import type { RelayAddress } from "../mount-driver.ts";
 import { account } from "../rclone/files.ts";
 
 interface CifsMount {
@@ -12,7 +12,7 @@ interface CifsMount {
   /** The local user and group that own the mounted files. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** The carrier's port for the mount; null: the mount talks to the route's host directly. */
-  readonly carried: Through | null;
+  readonly carried: RelayAddress | null;
 }
 
 /**
@@ -76,7 +76,7 @@ function toServer(route: RouteSpec, address: string | null): string[] {
   ];
 }
 
-function toCarrier({ port, patienceMs }: Through): string[] {
+function toCarrier({ port, patienceMs }: RelayAddress): string[] {
   return [
     `port=${port}`,
     // With `hard`, calls wait until the carrier has a route again or resets the connection. With `soft`, a move would

@@ -3,9 +3,9 @@ import { rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   errorText,
-  expecting,
   isSystemError,
   MountaineerError,
+  recoverFrom,
   systemErrorCode,
 } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
@@ -13,7 +13,7 @@ import { object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { createLink, removeLink } from "../../links/stable-link.ts";
-import type { LinkLook, OpenFile, Prober } from "../../prober/prober.ts";
+import type { LinkReading, OpenFile, Prober } from "../../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
 import type { FoundMount, MountDriver, MountOutcome } from "../mount-driver.ts";
 import { type Failed, failed, reasonOf, unmountFailed } from "../mount-failure.ts";
@@ -30,7 +30,7 @@ const LINK_MS = 1_000;
 const OPEN_FILES_MS = 5_000;
 const HOLDERS_NAMED = 3;
 
-type Link = Extract<LinkLook, { state: "link" }>;
+type Link = Extract<LinkReading, { state: "link" }>;
 
 /**
  * Creates the driver. A mount of this driver is the link at `mountPath`. The mount's id is the identity of the link,
@@ -43,16 +43,16 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
   return {
     name: "local",
     cacheMs: 0,
-    unavailable: () => Promise.resolve(null),
+    missingRequirement: () => Promise.resolve(null),
     async find(share) {
-      const look = await lookAt(prober, share.mountPath);
-      if (look.state === "unknown") {
-        throw new MountaineerError("timed_out", `${share.mountPath}: ${look.text}`, { retry: "later" });
+      const reading = await lookAt(prober, share.mountPath);
+      if (reading.state === "unknown") {
+        throw new MountaineerError("timed_out", `${share.mountPath}: ${reading.text}`, { retry: "later" });
       }
       const former = await findFormer(prober, memory, share);
-      if (look.state !== "link") return former;
-      await memory.recall(share, look.target);
-      const mount = foundMount(memory, share, look);
+      if (reading.state !== "link") return former;
+      await memory.recall(share, reading.target);
+      const mount = foundMount(memory, share, reading);
       if (mount.sameShare) await realFolders.learn(mount.source);
       return [mount, ...former];
     },
@@ -73,10 +73,10 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       const waitMs = Math.max(0, untilMs - clock.monotonicMs());
       const failure = await prove(prober, share, route, folder, waitMs);
       if (failure !== null) return failure;
-      const look = await lookAt(prober, share.mountPath);
-      if (look.state !== "link") return failed("other", `${share.mountPath} vanished at once`);
+      const reading = await lookAt(prober, share.mountPath);
+      if (reading.state !== "link") return failed("other", `${share.mountPath} vanished at once`);
       await realFolders.learn(folder);
-      return { ok: true, mount: foundMount(memory, share, look), adopted: false };
+      return { ok: true, mount: foundMount(memory, share, reading), adopted: false };
     },
     async unmount(share, mount, mode, { deadlineMs, signal }) {
       if (signal.aborted) return unmountFailed("cancelled");
@@ -86,12 +86,13 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
           const busy = await whyBusy(prober, realFolders.known(mount.source), deadlineMs);
           if (busy !== null) return { ok: false, reason: "busy", text: busy };
         }
-        const look = await lookAt(prober, mount.path);
-        if (look.state === "unknown") return unmountFailed(look.text);
+        const reading = await lookAt(prober, mount.path);
+        if (reading.state === "unknown") return unmountFailed(reading.text);
         // A link with another identity is not this mount, and is not removed.
-        if (look.state === "link" && look.identity === mount.id) {
-          const { sameShare, madeByDriver } = foundMount(memory, share, look);
-          if (!sameShare && !madeByDriver) return unmountFailed(`${mount.path} is a link to ${look.target}`);
+        if (reading.state === "link" && reading.identity === mount.id) {
+          const { sameShare, madeByDriver } = foundMount(memory, share, reading);
+          if (!sameShare && !madeByDriver)
+            return unmountFailed(`${mount.path} is a link to ${reading.target}`);
           await removeLink(mount.path);
         }
         prober.forget(mount.id);
@@ -106,7 +107,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
   };
 }
 
-function lookAt(prober: Prober, path: string): Promise<LinkLook> {
+function lookAt(prober: Prober, path: string): Promise<LinkReading> {
   return prober.readLink(path, LINK_MS);
 }
 
@@ -132,10 +133,10 @@ async function findFormer(
   const { folders, formerPaths } = memory.of(share);
   const mounts: FoundMount[] = [];
   for (const path of [...formerPaths]) {
-    const look = await lookAt(prober, path);
-    if (look.state === "link" && folders.has(look.target)) {
-      mounts.push({ ...foundMount(memory, share, look), path, sameShare: true });
-    } else if (look.state !== "unknown") formerPaths.delete(path);
+    const reading = await lookAt(prober, path);
+    if (reading.state === "link" && folders.has(reading.target)) {
+      mounts.push({ ...foundMount(memory, share, reading), path, sameShare: true });
+    } else if (reading.state !== "unknown") formerPaths.delete(path);
   }
   return mounts;
 }
@@ -174,13 +175,13 @@ async function prove(
 ): Promise<Failed | null> {
   const made = await lookAt(prober, mountPath);
   const id = made.state === "link" ? made.identity : mountPath;
-  const look = await prober.look(id, mountPath, waitMs);
-  if (look.state === "answered" && look.errno === null) return null;
+  const check = await prober.checkMount(id, mountPath, waitMs);
+  if (check.state === "answered" && check.errno === null) return null;
   if (made.state === "link" && made.target === folder) await removeLink(mountPath).catch(() => {});
   prober.forget(id);
-  if (look.state !== "answered") return failed("timed_out", `${folder} did not list in time`);
-  const reason = look.errno === "ENOENT" || look.errno === "ENOTDIR" ? "unreachable" : "other";
-  return failed(reason, `${folder} (${route}) does not list (${look.errno})`);
+  if (check.state !== "answered") return failed("timed_out", `${folder} did not list in time`);
+  const reason = check.errno === "ENOENT" || check.errno === "ENOTDIR" ? "unreachable" : "other";
+  return failed(reason, `${folder} (${route}) does not list (${check.errno})`);
 }
 
 /** Remembers the real paths of folders, because the system shows a process's open files by real paths. */
@@ -261,7 +262,7 @@ const storedNote = reader(noteShape);
 
 /** Reads a share's note; null: there is none, or it cannot be read. */
 async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
-  const note = await readIfPresent(notePath(stateFolder, shareName)).catch(expecting(isSystemError, null));
+  const note = await readIfPresent(notePath(stateFolder, shareName)).catch(recoverFrom(isSystemError, null));
   return storedNote(jsonObject(note ?? ""));
 }
 
@@ -273,7 +274,7 @@ async function writeLocalNote(stateFolder: string, shareName: string, note: Loca
   const path = notePath(stateFolder, shareName);
   await ensureFolder(dirname(path), 0o700)
     .then(() => writeIfChanged(path, `${JSON.stringify(note)}\n`))
-    .catch(expecting(isSystemError));
+    .catch(recoverFrom(isSystemError));
 }
 
 function notePath(stateFolder: string, shareName: string): string {

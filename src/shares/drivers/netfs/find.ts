@@ -74,7 +74,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       madeByDriver: isKnown || (ours && atPath && (sameShare || !isSystemNamed(share))),
       // macOS shows the address that it talks to, so the source of a carried mount is this machine with the
       // carrier's port.
-      carriedPort: sameShare && route === null && source?.host === LOOPBACK ? source.port : null,
+      relayPort: sameShare && route === null && source?.host === LOOPBACK ? source.port : null,
     };
   };
   /** Whether the mount is at the share's path. `path`: a result of `pathOf`. */
@@ -92,7 +92,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       .map((mount) => foundBy(share, path, mount))
       .filter((mount) => standsAt(share, path, mount) || concerns(share, mount));
     const own = found.find(({ madeByDriver }) => madeByDriver);
-    if (own !== undefined && (own.route ?? own.carriedPort) !== null) known.set(share.name, own.id);
+    if (own !== undefined && (own.route ?? own.relayPort) !== null) known.set(share.name, own.id);
     return found;
   };
 

@@ -1,7 +1,7 @@
 // Limits each server to one mount at a time: work with the same key runs one after another, and waits for a
 // limited time.
 import { whenAborted } from "../../../runtime/abort.ts";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
 
 export type MountTurns = ReturnType<typeof createMountTurns>;
 
@@ -31,7 +31,7 @@ export function createMountTurns(clock: Clock) {
       ends.set(key, end);
       try {
         if (before !== undefined) {
-          const isSettled = await settledWithin(clock, waitMs, Promise.race([before, whenAborted(signal)]));
+          const isSettled = await settlesWithin(clock, waitMs, Promise.race([before, whenAborted(signal)]));
           if (!isSettled || signal.aborted) return null;
         }
         return await work();

@@ -3,7 +3,7 @@
 
 import { access, lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errorText, expecting } from "../../../runtime/errors.ts";
+import { errorText, recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { isOurAgent } from "../../../runtime/process/launchd-label.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
@@ -12,19 +12,25 @@ import type { MountTable } from "../../mounts/mount-entry.ts";
 import { meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT, sourceOf } from "../../smb-source.ts";
-import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
-import { type Failed, failed, lookAtNewMount, orHanging, reasonOf } from "../mount-failure.ts";
+import type {
+  FoundMount,
+  MountDriver,
+  MountOutcome,
+  RelayAddress,
+  SmbDriverOptions,
+} from "../mount-driver.ts";
+import { checkNewMount, type Failed, failed, orHanging, reasonOf } from "../mount-failure.ts";
 import { createUnmount, type Unmount, undoMount } from "../unmount.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
-import { type CarryProof, carryRefusal } from "./carry-proof.ts";
 import { ALREADY_MOUNTED, failedByNetfs } from "./codes.ts";
 import { createNetfsMounts, type NetfsMounts } from "./find.ts";
 import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
+import { type RelayTestResult, relayTestObstacle } from "./relay-test-result.ts";
 
 interface NetfsDriverOptions extends SmbDriverOptions {
   /** Reads the proof that mounts may be carried on this Mac; absent: they may not. */
-  readonly carryProof?: () => Promise<CarryProof>;
+  readonly carryProof?: () => Promise<RelayTestResult>;
   /** The parts of macOS that the driver uses; default: the real ones. */
   readonly tools?: NetfsTools;
 }
@@ -33,7 +39,7 @@ export interface NetfsTools {
   /** The folder in which macOS makes mount folders itself, named after shares. */
   readonly volumes: string;
   /** Why the driver cannot run here; null: this is macOS. */
-  readonly unavailable: MountDriver["unavailable"];
+  readonly unavailable: MountDriver["missingRequirement"];
   readonly netfs: typeof mountByNetfs;
   readonly unmountCommands?: NonNullable<MacosUnmountOptions["commands"]>;
 }
@@ -64,7 +70,7 @@ const IN_TABLE_MS = 2_000;
 /** How long to wait for a new mount's first answer. */
 const PROVE_MS = 5_000;
 
-const NO_PROOF: CarryProof = { proved: false, reason: "nothing proves it" };
+const NO_PROOF: RelayTestResult = { proved: false, reason: "nothing proves it" };
 
 interface Asked {
   readonly ok: true;
@@ -85,9 +91,9 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     name: "netfs",
     cacheMs: CACHE_MS,
     mayWaitForPermission: true,
-    unavailable: tools.unavailable,
+    missingRequirement: tools.unavailable,
     find: mounts.find,
-    carries: { refusal: async () => carryRefusal((await options.carryProof?.()) ?? NO_PROOF) },
+    relaying: { refusal: async () => relayTestObstacle((await options.carryProof?.()) ?? NO_PROOF) },
     async mount(wanted, route, { deadlineMs, signal }, through = null) {
       const share = through === null ? wanted : throughPort(wanted, route, through);
       const problem = await tools.unavailable();
@@ -206,14 +212,14 @@ async function makeWay(
 }
 
 async function removeObstacle(path: string): Promise<Failed | "not permitted" | null> {
-  const stats = await lstat(path).catch(expecting("ENOENT", null));
+  const stats = await lstat(path).catch(recoverFrom("ENOENT", null));
   if (stats === null) return null;
   if (!stats.isDirectory()) return taken(path, stats.isSymbolicLink() ? "a link" : "a file");
   return rmdir(path)
     .then(() => null)
-    .catch(expecting("ENOENT", null))
-    .catch(expecting(["EACCES", "EPERM"], "not permitted" as const))
-    .catch(expecting(["ENOTEMPTY", "EEXIST"], taken(path, "a folder with something in it")));
+    .catch(recoverFrom("ENOENT", null))
+    .catch(recoverFrom(["EACCES", "EPERM"], "not permitted" as const))
+    .catch(recoverFrom(["ENOTEMPTY", "EEXIST"], taken(path, "a folder with something in it")));
 }
 
 async function untilFound(
@@ -250,18 +256,18 @@ async function prove(
   mount: FoundMount,
 ): Promise<Failed | null> {
   const waitMs = Math.min(PROVE_MS, untilMs - clock.monotonicMs());
-  const look = await lookAtNewMount(prober, mount, waitMs, signal);
-  if (look === null) return failed("other", "cancelled");
-  if (look.state !== "answered") {
+  const check = await checkNewMount(prober, mount, waitMs, signal);
+  if (check === null) return failed("other", "cancelled");
+  if (check.state !== "answered") {
     // macOS made the mount, so the server accepted the login. The look may be waiting for a person to answer
     // a dialog; an undo would only bring the dialog back.
     logger.warn("the new mount does not answer yet", { path: mount.path });
     return null;
   }
-  if (look.errno === null) return null;
+  if (check.errno === null) return null;
   // A missing permission does not fail the mount; the next look reports it as a condition.
-  const denied = meaningOfDenied(look.errno, mount.path, isOurAgent(process.env));
-  if (denied === null) return failed("other", `the share does not list (${look.errno})`);
+  const denied = meaningOfDenied(check.errno, mount.path, isOurAgent(process.env));
+  if (denied === null) return failed("other", `the share does not list (${check.errno})`);
   logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });
   return null;
 }
@@ -303,7 +309,7 @@ async function askNow(
 }
 
 /** The share, with the carrier's port on this machine in place of the route's server. */
-function throughPort(share: ShareSpec, route: RouteName, { port }: Through): ShareSpec {
+function throughPort(share: ShareSpec, route: RouteName, { port }: RelayAddress): ShareSpec {
   const carried = { ...share.routes[route], host: "127.0.0.1", port };
   return { ...share, routes: { ...share.routes, [route]: carried } };
 }

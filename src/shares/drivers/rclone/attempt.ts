@@ -2,14 +2,14 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { expecting, isOwnError, isSystemError } from "../../../runtime/errors.ts";
+import { isOwnError, isSystemError, recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { type DetachedProcess, runCommand, startDetached } from "../../../runtime/process/child-process.ts";
 import { escapedText } from "../../../runtime/text/plain-text.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
-import type { FoundMount, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
+import type { FoundMount, MountOutcome, RelayAddress, SmbDriverOptions } from "../mount-driver.ts";
 import { type Failed, failed, failedBy, whyNotListed, withoutSecret } from "../mount-failure.ts";
 import type { MountFolders } from "../mount-folder.ts";
 import { writeIfChanged } from "../share-files.ts";
@@ -27,7 +27,7 @@ import {
   MOUNT_ENVIRONMENT,
   mountArguments,
   optionsOf,
-  type RclonePlace,
+  type RcloneMountPaths,
 } from "./files.ts";
 import { readLoggedFailure } from "./log.ts";
 import { beginLog } from "./logs.ts";
@@ -72,9 +72,9 @@ export interface AttemptTools extends Pick<SmbDriverOptions, "clock" | "prober" 
 
 export interface Attempt {
   readonly share: ShareSpec;
-  readonly place: RclonePlace;
+  readonly place: RcloneMountPaths;
   readonly route: RouteName;
-  readonly through: Through | null;
+  readonly through: RelayAddress | null;
   /**
    * How long rclone may be idle, ms. The whole attempt may take this long, and as long again for each unsent
    * file.
@@ -104,7 +104,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
       care.mounted(place);
       if (mount.entry.deviceMinor > 0) {
         const setting = `/sys/fs/fuse/connections/${mount.entry.deviceMinor}/max_background`;
-        await writeFile(setting, `${READS_AT_ONCE}`, { flag: "r+" }).catch(expecting(isSystemError));
+        await writeFile(setting, `${READS_AT_ONCE}`, { flag: "r+" }).catch(recoverFrom(isSystemError));
       }
       if (reloaded.length > 0) await openReloaded(tools, place, mount.entry, reloaded);
       return { ok: true, mount: await tools.found(share, mount), adopted: false };
@@ -207,13 +207,13 @@ async function untilMounted(
 
 /** The bytes that a process has read and written so far, in files and connections; 0 if the system does not say. */
 async function bytesMoved(pid: number): Promise<number> {
-  const io = await readFile(`/proc/${pid}/io`, "utf8").catch(expecting(isSystemError, ""));
+  const io = await readFile(`/proc/${pid}/io`, "utf8").catch(recoverFrom(isSystemError, ""));
   const [, read, written] = /^rchar: (\d+)\nwchar: (\d+)/.exec(io) ?? [];
   return Number(read ?? 0) + Number(written ?? 0);
 }
 
 async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): Promise<Failed> {
-  const log = await readFile(place.files.log, "utf8").catch(expecting(isSystemError, ""));
+  const log = await readFile(place.files.log, "utf8").catch(recoverFrom(isSystemError, ""));
   const { reason, text } = readLoggedFailure(log) ?? otherwise;
   const { shareName } = share;
   const other = shareName.normalize(shareName === shareName.normalize("NFC") ? "NFD" : "NFC");
@@ -234,7 +234,7 @@ const ALL_MS = 2_000;
  */
 async function openReloaded(
   { clock, serving }: AttemptTools,
-  place: RclonePlace,
+  place: RcloneMountPaths,
   entry: MountEntry,
   paths: readonly string[],
 ): Promise<void> {
@@ -254,7 +254,7 @@ async function openReloaded(
     // when a program reads it.
     const limits = { clock, deadlineMs: leftMs(), killGraceMs: 0, maxOutputBytes: 1 };
     const ran = await runCommand("head", ["-q", "-c", "1", "--", ...some], limits).catch(
-      expecting(isOwnError, null),
+      recoverFrom(isOwnError, null),
     );
     if (ran === null) return;
   }

@@ -9,9 +9,9 @@ import {
 } from "../../../rclone-release/rclone-version.ts";
 import {
   errorText,
-  expecting,
   isSystemError,
   MountaineerError,
+  recoverFrom,
   systemErrorCode,
 } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
@@ -19,7 +19,7 @@ import { findProgram, isProgram } from "../../../runtime/process/find-program.ts
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ShareSpec } from "../../share-spec.ts";
-import type { Lacking } from "../mount-driver.ts";
+import type { MissingRequirement } from "../mount-driver.ts";
 import { rcloneCan, stockCosts } from "./version.ts";
 
 /** How long a found program's path is used again, ms. After that, PATH is searched anew. */
@@ -35,14 +35,14 @@ export function createRcloneCheck(clock: Clock, home: string) {
   /** The identity of the last rclone file that was found usable; null: none was. */
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
-  let advice: Lacking | null = null;
+  let advice: MissingRequirement | null = null;
   let program = "rclone";
-  let running: Promise<Lacking | null> | null = null;
+  let running: Promise<MissingRequirement | null> | null = null;
   /** Start of the last look that found everything, monotonic ms. */
   let ableAtMs = Number.NEGATIVE_INFINITY;
   const find = createFinder(clock);
 
-  const check = async (): Promise<Lacking | null> => {
+  const check = async (): Promise<MissingRequirement | null> => {
     const installed = await installedRclone(home);
     const rclone = installed ?? (await find("rclone"));
     if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
@@ -62,7 +62,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
     return answer.lacking;
   };
 
-  const look = async (): Promise<Lacking | null> => {
+  const look = async (): Promise<MissingRequirement | null> => {
     const startedAtMs = clock.monotonicMs();
     const lacking = await check();
     ableAtMs = lacking === null ? startedAtMs : Number.NEGATIVE_INFINITY;
@@ -74,7 +74,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
      * Resolves with what is missing, or with null. Calls share a look in progress, and a null is reused if its look
      * began at `notBeforeMs` (monotonic) or later.
      */
-    lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
+    lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<MissingRequirement | null> {
       if (ableAtMs >= notBeforeMs) return Promise.resolve(null);
       running ??= look().finally(() => {
         running = null;
@@ -90,7 +90,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
       return version;
     },
     /** See `stockCosts`. */
-    get advice(): Lacking | null {
+    get advice(): MissingRequirement | null {
       return advice;
     },
   };
@@ -101,7 +101,7 @@ export type RcloneCheck = ReturnType<typeof createRcloneCheck>;
 async function askWhetherFit(
   clock: Clock,
   rclone: string,
-): Promise<{ readonly version: RcloneVersion | null; readonly lacking: Lacking | null }> {
+): Promise<{ readonly version: RcloneVersion | null; readonly lacking: MissingRequirement | null }> {
   try {
     const result = await runCommand(rclone, ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
     const version = parseRcloneVersion(result.stdout);
@@ -141,7 +141,7 @@ function createFinder(clock: Clock): (program: string) => Promise<string | null>
 
 /** Identifies the file that a path, with its symlinks, leads to; null: it is gone. */
 async function identityOf(path: string): Promise<string | null> {
-  const found = await stat(path).catch(expecting(isSystemError, null));
+  const found = await stat(path).catch(recoverFrom(isSystemError, null));
   return found === null ? null : [found.dev, found.ino, found.size, found.mtimeMs].join(" ");
 }
 
@@ -152,9 +152,9 @@ export async function whyNotForOthers(
   { access }: Pick<ShareSpec, "access">,
   userId = process.getuid?.(),
   path = FUSE_CONF,
-): Promise<Lacking | null> {
+): Promise<MissingRequirement | null> {
   if (access?.allowOther !== true || userId === 0) return null;
-  const text = await readFile(path, "utf8").catch(expecting(isSystemError, ""));
+  const text = await readFile(path, "utf8").catch(recoverFrom(isSystemError, ""));
   if (/^\s*user_allow_other\s*$/m.test(text)) return null;
   return {
     text: `FUSE refuses allow_other to this user: ${path} lacks the line user_allow_other`,
@@ -163,7 +163,7 @@ export async function whyNotForOthers(
 }
 
 /** Why this user cannot open the device; null: the device exists, and the user can open it. */
-export async function whyClosed(device: string): Promise<Lacking | null> {
+export async function whyClosed(device: string): Promise<MissingRequirement | null> {
   try {
     await access(device, constants.R_OK | constants.W_OK);
     return null;

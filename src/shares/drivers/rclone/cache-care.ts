@@ -8,7 +8,7 @@ import type { SetAsideFolder } from "../mount-driver.ts";
 import { createCompletion } from "./completion.ts";
 import { type RcloneFiles, type RcloneShare, REMOTE_NAME } from "./files.ts";
 import { hasRouteTrouble, readStuckFiles } from "./log.ts";
-import { cachePathsOpenIn } from "./note-writer.ts";
+import { cachePathsOpenIn } from "./metadata-flusher.ts";
 import { listSetAside, reviewCache, setFilesAside } from "./set-aside.ts";
 import type { UnsentWrites } from "./unsent.ts";
 

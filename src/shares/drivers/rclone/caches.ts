@@ -3,12 +3,12 @@
 
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { errorText, expecting, MountaineerError } from "../../../runtime/errors.ts";
+import { errorText, MountaineerError, recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type ShareSpec } from "../../share-spec.ts";
 import { isSameShareName, sourceOf } from "../../smb-source.ts";
-import type { UnsentFile, WaitingUnsent } from "../mount-driver.ts";
+import type { UnsentFile, UnsentForServer } from "../mount-driver.ts";
 import {
   FIRST_SERVER,
   folderName,
@@ -20,7 +20,7 @@ import {
   shareMountsFolder,
   shareOfFolder,
 } from "../share-files.ts";
-import { noteOfRunning, type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "./files.ts";
+import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn, recordOfRunning } from "./files.ts";
 import { setFilesAside } from "./set-aside.ts";
 import { createUnsentWrites, type UnsentWrites } from "./unsent.ts";
 
@@ -30,12 +30,12 @@ interface CachesOptions extends StateFolderTools {
   readonly onReplaced: (files: RcloneFiles) => void;
 }
 
-type ServerFacts = Pick<WaitingUnsent, "source" | "proved">;
+type ServerFacts = Pick<UnsentForServer, "source" | "proved">;
 
 export interface FormerUnsent {
   /** The name that the share had in the configuration. */
   readonly share: string;
-  readonly waiting: WaitingUnsent;
+  readonly waiting: UnsentForServer;
 }
 
 const LOOKED_FOR_MS = 10_000;
@@ -45,7 +45,7 @@ interface Looked {
   readonly shareName: string;
   readonly inUse: string | null;
   readonly atMs: number;
-  readonly waiting: readonly WaitingUnsent[];
+  readonly waiting: readonly UnsentForServer[];
 }
 
 export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }: CachesOptions) {
@@ -55,8 +55,8 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     share: ShareSpec,
     inUse: string | null,
     atMost?: number,
-  ): Promise<readonly WaitingUnsent[]> => {
-    const waiting: WaitingUnsent[] = [];
+  ): Promise<readonly UnsentForServer[]> => {
+    const waiting: UnsentForServer[] = [];
     for (const files of await listCaches(shareFiles(stateFolder, share.name).folder)) {
       const paths = await unsent.of(files.cache, share.shareName, atMost);
       if (paths.length === 0) continue;
@@ -72,7 +72,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
      * Unsent files for servers other than `inUse`. The result is at most 10 s old, and read anew when `inUse`
      * changes. Rejects with the system's error.
      */
-    async waiting(share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> {
+    async waiting(share: ShareSpec, inUse: string | null): Promise<readonly UnsentForServer[]> {
       const { name, shareName } = share;
       const known = looked.get(name);
       const atMs = clock.monotonicMs();
@@ -173,11 +173,11 @@ export function createFormerShares(
     const folders = new Set(configured.map(folderName));
     const root = shareMountsFolder(stateFolder);
     const found: FormerUnsent[] = [];
-    for (const entry of await readdir(root, { withFileTypes: true }).catch(expecting("ENOENT", []))) {
+    for (const entry of await readdir(root, { withFileTypes: true }).catch(recoverFrom("ENOENT", []))) {
       const { name } = entry;
       if (folders.has(name) || !entry.isDirectory()) continue;
       const folder = join(root, name);
-      const serving = (await noteOfRunning(rcloneFilesIn(folder)))?.server;
+      const serving = (await recordOfRunning(rcloneFilesIn(folder)))?.server;
       for (const files of await listCaches(folder)) {
         const byName = Map.groupBy(
           await unsent.of(files.cache, "", atMost),
@@ -223,7 +223,7 @@ export function createFormerShares(
 
 /** The caches in the folder of one share, in use or not. */
 export async function listCaches(folder: string): Promise<readonly RcloneFiles[]> {
-  const others = (await readdir(serversFolder(folder)).catch(expecting("ENOENT", []))).filter(
+  const others = (await readdir(serversFolder(folder)).catch(recoverFrom("ENOENT", []))).filter(
     (id) => isServerId(id) && id !== FIRST_SERVER,
   );
   return [FIRST_SERVER, ...others.toSorted()].map((server) => rcloneFilesIn(folder, server));
@@ -259,7 +259,7 @@ async function spellAs({ cache }: RcloneFiles, shareName: string): Promise<boole
   let isOther = false;
   for (const kind of ["vfs", "vfsMeta"]) {
     const root = join(cache, kind, REMOTE_NAME);
-    const names = await readdir(root).catch(expecting("ENOENT", []));
+    const names = await readdir(root).catch(recoverFrom("ENOENT", []));
     const [other, ...more] = names.filter((name) => isSameShareName(name, shareName));
     if (other === undefined || more.length > 0 || other === shareName) continue;
     await rename(join(root, other), join(root, shareName));
@@ -283,7 +283,7 @@ async function waitingIn(
   shareName: string,
   paths: readonly string[],
   inUse: boolean,
-): Promise<WaitingUnsent> {
+): Promise<UnsentForServer> {
   const folder = join(cache, "vfs", REMOTE_NAME, shareName);
   const found = await Promise.all(paths.map((path) => unsentFile(folder, path)));
   return { server, ...facts, inUse, files: found.filter((file) => file !== null), folder };
@@ -291,6 +291,6 @@ async function waitingIn(
 
 /** Describes a file that has not been sent yet. Returns null if somebody has removed the file. */
 async function unsentFile(folder: string, path: string): Promise<UnsentFile | null> {
-  const found = await stat(join(folder, path)).catch(expecting("ENOENT", null));
+  const found = await stat(join(folder, path)).catch(recoverFrom("ENOENT", null));
   return found === null ? null : { path, bytes: found.size, writtenAtMs: found.mtimeMs };
 }

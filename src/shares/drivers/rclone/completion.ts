@@ -8,14 +8,14 @@ import type { Logger } from "../../../runtime/log/log.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
+import { type ByteRange, subtract, union } from "./cache-metadata.ts";
 import type { RcloneFiles } from "./files.ts";
-import { type ByteRange, subtract, union } from "./notes.ts";
 import {
   forgetTakenAway,
   listSetAside,
-  type SetAsideNote,
+  type SetAsideRecord,
   type SetAsideState,
-  writeSetAsideNote,
+  writeSetAsideRecord,
 } from "./set-aside.ts";
 import { holdsZeros } from "./sparse-file.ts";
 
@@ -45,7 +45,7 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
         const state = await completeOne(rclone, files, path, note, { clock, signal });
         if (state === "incomplete") left++;
         else {
-          await writeSetAsideNote(files, path, { ...note, state });
+          await writeSetAsideRecord(files, path, { ...note, state });
           logger.info("set aside file completed", { share: shareName, file: path, state });
         }
       } catch (error) {
@@ -105,7 +105,7 @@ async function completeOne(
   rclone: string,
   files: RcloneFiles,
   path: string,
-  note: SetAsideNote,
+  note: SetAsideRecord,
   limits: Limits,
 ): Promise<SetAsideState> {
   const server = await askServer(rclone, files, note, limits);
@@ -178,7 +178,7 @@ async function fillBeforeEnd(
 async function askServer(
   rclone: string,
   files: RcloneFiles,
-  note: SetAsideNote,
+  note: SetAsideRecord,
   limits: Limits,
 ): Promise<{ readonly size: number; readonly time: string } | null | "unknown"> {
   const args = ["lsjson", "--stat", remotePath(note.cachePath), "--config", files.config, ...FLAGS];

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { DEFAULT_ACCESS } from "../../../config/values/mount-access.ts";
 import { isEngine, type RcloneVersion } from "../../../rclone-release/rclone-version.ts";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
-import { isOfOtherHome } from "../../../runtime/files/noted-home.ts";
+import { belongsToOtherHome } from "../../../runtime/files/home-marker.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import {
   flag,
@@ -20,18 +20,18 @@ import {
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type RouteSpec, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
-import type { Through } from "../mount-driver.ts";
+import type { RelayAddress } from "../mount-driver.ts";
 import {
+  type CaseFolding,
   FIRST_SERVER,
-  type Folding,
   foldingShape,
   isServerId,
   type ShareFiles,
-  type SharePlace,
+  type ShareLocation,
   serverFolder,
   shareFiles,
   shareFilesIn,
-  UNKNOWN_FOLDING,
+  UNKNOWN_CASE_FOLDING,
 } from "../share-files.ts";
 import { rcloneCan } from "./version.ts";
 
@@ -49,8 +49,8 @@ export interface RcloneFiles extends ShareFiles {
 }
 
 /** A share that rclone serves, or is to serve, at a path. */
-export type RclonePlace = SharePlace<RcloneFiles>;
-export type RcloneShare = Omit<RclonePlace, "mountPath">;
+export type RcloneMountPaths = ShareLocation<RcloneFiles>;
+export type RcloneShare = Omit<RcloneMountPaths, "mountPath">;
 
 /** Never change it: rclone keeps unsent writes under this name, and finds them again only by it. */
 export const REMOTE_NAME = "share";
@@ -150,9 +150,9 @@ export function mountArguments(
   route: RouteSpec,
   path: string,
   files: RcloneFiles,
-  through: Through | null = null,
+  through: RelayAddress | null = null,
   version: RcloneVersion | null = null,
-  folding = UNKNOWN_FOLDING,
+  folding = UNKNOWN_CASE_FOLDING,
 ): string[] {
   return [
     // Files that programs wrote into the folder just before are set aside after mounting; without this flag they would
@@ -163,7 +163,7 @@ export function mountArguments(
     // A carried mount shows the preferred host on every route, so that its source never changes.
     ...[
       "--devname",
-      sourceOf(through === null || through.pinned ? route : preferredRoute(share), share.shareName),
+      sourceOf(through === null || through.guarded ? route : preferredRoute(share), share.shareName),
     ],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
     // `--timeout` also ends idle connections, and the next use of such a connection gets EIO. rclone keeps as
@@ -191,7 +191,7 @@ export function mountArguments(
 }
 
 /** The arguments that follow from settings of the share, and from what is known of its server. */
-function changeableArguments({ access }: ShareSpec, folding: Folding): string[] {
+function changeableArguments({ access }: ShareSpec, folding: CaseFolding): string[] {
   const { allowOther, fileMode, folderMode } = access ?? DEFAULT_ACCESS;
   return [
     // On a server that folds names, an exclusive create beside another spelling would replace that file. So a server
@@ -214,15 +214,15 @@ export function encodingFor(version: RcloneVersion | null): string {
 }
 
 /** What decides how a mount treats names and who may use it: a mount with other options is outdated. */
-export function optionsOf(share: ShareSpec, folding: Folding, version: RcloneVersion | null): string {
+export function optionsOf(share: ShareSpec, folding: CaseFolding, version: RcloneVersion | null): string {
   return [encodingFor(version), ...changeableArguments(share, folding)].join(" ");
 }
 
 /** What is known of the server whose files these are; as its proof noted it. */
-export async function foldingOf({ folder, server }: RcloneFiles): Promise<Folding> {
+export async function foldingOf({ folder, server }: RcloneFiles): Promise<CaseFolding> {
   const { witness } =
     jsonObject((await readIfPresent(join(serverFolder(folder, server), "server.json"))) ?? "") ?? {};
-  return storedFolding(isObject(witness) ? witness["folding"] : null) ?? UNKNOWN_FOLDING;
+  return storedFolding(isObject(witness) ? witness["folding"] : null) ?? UNKNOWN_CASE_FOLDING;
 }
 
 /**
@@ -265,7 +265,7 @@ export function carriedPortOf(args: readonly string[]): number | null {
 }
 
 /** Where rclone connects to: the carrier's port, or the route's own host. */
-export function connectsTo(route: RouteSpec, through: Through | null): RouteSpec {
+export function connectsTo(route: RouteSpec, through: RelayAddress | null): RouteSpec {
   return through === null ? route : { ...route, host: "127.0.0.1", port: through.port };
 }
 
@@ -276,7 +276,7 @@ const noteShape = object({
   mountPath: text,
   /** The port of 127.0.0.1 that the process talks to; null: the process talks to the host itself. */
   carriedPort: nullable(number),
-  /** True: the mount is never moved to another route (see `Through`). */
+  /** True: the mount is never moved to another route (see `RelayAddress`). */
   pinned: flag,
   /** The server whose cache the process uses. */
   server: textThat("a server's id", isServerId),
@@ -291,26 +291,26 @@ const storedNote = reader(noteShape);
 const storedFolding = reader(foldingShape);
 
 /** The note about a process. Its members include the pid and the start time, which identify the process. */
-export type ProcessNote = Readonly<TypeOf<typeof noteShape>>;
+export type ProcessRecord = Readonly<TypeOf<typeof noteShape>>;
 
 /**
  * Returns the note about the process that serves a share; null if the note is missing or invalid, or if it was copied
  * with the folder from another home.
  */
-export async function readProcessNote({ folder, process }: RcloneFiles): Promise<ProcessNote | null> {
-  const note = parseProcessNote(await readIfPresent(process));
-  return (await isOfOtherHome(note?.folder, folder)) ? null : note;
+export async function readProcessRecord({ folder, process }: RcloneFiles): Promise<ProcessRecord | null> {
+  const note = parseProcessRecord(await readIfPresent(process));
+  return (await belongsToOtherHome(note?.folder, folder)) ? null : note;
 }
 
 /** Returns the process note; null if the content is not a complete note. */
-export function parseProcessNote(content: string | null): ProcessNote | null {
+export function parseProcessRecord(content: string | null): ProcessRecord | null {
   const defaults = { carriedPort: null, pinned: false, server: FIRST_SERVER };
   return storedNote({ ...defaults, ...jsonObject(content ?? "") });
 }
 
 /** Reads a share's note; null: there is none, or the process that it names has ended. */
-export async function noteOfRunning(files: RcloneFiles): Promise<ProcessNote | null> {
-  const note = await readProcessNote(files);
+export async function recordOfRunning(files: RcloneFiles): Promise<ProcessRecord | null> {
+  const note = await readProcessRecord(files);
   return note !== null && (await isRunning(note)) ? note : null;
 }
 

@@ -5,7 +5,7 @@ import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
-import type { FoundMount, Lacking, MountDriver, SmbDriverOptions } from "../mount-driver.ts";
+import type { FoundMount, MissingRequirement, MountDriver, SmbDriverOptions } from "../mount-driver.ts";
 import { failed, failedBy } from "../mount-failure.ts";
 import { createMountFolders } from "../mount-folder.ts";
 import { FIRST_SERVER } from "../share-files.ts";
@@ -22,8 +22,15 @@ import { createRcloneCheck, type RcloneCheck, whyNotForOthers } from "./availabl
 import { createCacheCare } from "./cache-care.ts";
 import { createCaches, listCaches } from "./caches.ts";
 import { controlOf, dropLostConnections } from "./control.ts";
-import { foldingOf, optionsOf, type RcloneFiles, type RclonePlace, rcloneFiles, remoteOf } from "./files.ts";
-import { createNoteWriter, type NoteWriter } from "./note-writer.ts";
+import {
+  foldingOf,
+  optionsOf,
+  type RcloneFiles,
+  type RcloneMountPaths,
+  rcloneFiles,
+  remoteOf,
+} from "./files.ts";
+import { createMetadataFlusher, type MetadataFlusher } from "./metadata-flusher.ts";
 import { createObscuredPasswords } from "./password.ts";
 import { createRefusedUploads } from "./refused.ts";
 import { createServingProcesses, type ServingProcesses } from "./serving.ts";
@@ -38,7 +45,7 @@ interface RcloneDriverOptions extends SmbDriverOptions {
    * The note writer, which remembers the files that are open; note-refresh.ts must use the same one. Default: a new
    * one.
    */
-  readonly notes?: NoteWriter;
+  readonly notes?: MetadataFlusher;
 }
 
 /** rclone's --dir-cache-time, and at most --attr-timeout. */
@@ -51,7 +58,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const leftBehind = createUnsentLeftBehind({ clock, logger, stateFolder });
   const folders = createMountFolders({ clock, logger });
   const serving = createServingProcesses();
-  const { notes = createNoteWriter({ clock, logger }) } = options;
+  const { notes = createMetadataFlusher({ clock, logger }) } = options;
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent, notes });
   const refused = createRefusedUploads();
   const onChange = (shareName: string): void => folders.changed(shareName);
@@ -69,7 +76,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     (await serving.newestRunning(rcloneShare(share)))?.server ?? null;
   const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>
     rcloneFiles(stateFolder, share.name, (await serverInUse(share)) ?? undefined);
-  const placeOf = async (share: ShareSpec, server?: string): Promise<RclonePlace> => ({
+  const placeOf = async (share: ShareSpec, server?: string): Promise<RcloneMountPaths> => ({
     shareName: share.name,
     files: server === undefined ? await filesOf(share) : rcloneFiles(stateFolder, share.name, server),
     mountPath: await realPaths.find(share.mountPath),
@@ -92,19 +99,21 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     }
   };
 
-  const unavailable = async (share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null> =>
-    (await check.lacking(notBeforeMs)) ?? whyNotForOthers(share ?? {});
+  const missingRequirement = async (
+    share?: ShareSpec,
+    notBeforeMs?: number,
+  ): Promise<MissingRequirement | null> => (await check.lacking(notBeforeMs)) ?? whyNotForOthers(share ?? {});
 
   return {
     name: "rclone",
     cacheMs: CACHE_MS,
-    unavailable,
+    missingRequirement,
     advice: () => check.advice,
     find,
-    carries: {},
+    relaying: {},
     keepsUnsent: true,
     async mount(share, route, { deadlineMs, signal }, through = null, server = FIRST_SERVER) {
-      const problem = await unavailable(share);
+      const problem = await missingRequirement(share);
       if (problem !== null) return failed("driver_unavailable", problem.text);
       try {
         const place = await placeOf(share);
@@ -152,7 +161,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       const all = server === null ? await listCaches(folder) : [await filesOf(share)];
       return (await Promise.all(all.map(({ cache }) => unsent.of(cache, servedName(share))))).flat();
     },
-    waiting: (share, withInUse = false) =>
+    unsentForOthers: (share, withInUse = false) =>
       orElse(share, "files that wait for other servers not looked up", [], async () => {
         const served = await serverServed(share);
         return withInUse ? caches.all(share, served) : caches.waiting(share, served);
@@ -198,7 +207,7 @@ function createRcloneFinding(
   { mountTable, addressesOf }: RcloneDriverOptions,
   check: Pick<RcloneCheck, "version">,
   serving: ServingProcesses,
-  placeOf: (share: ShareSpec) => Promise<RclonePlace>,
+  placeOf: (share: ShareSpec) => Promise<RcloneMountPaths>,
 ) {
   const userId = process.getuid?.() ?? null;
   /**
@@ -235,8 +244,8 @@ function createRcloneFinding(
       madeByDriver: isOwn,
       ...(isOutdated ? { outdated: true } : {}),
       ...(isOwn && (server.engine ?? 0) > 0 ? { repeats: true } : {}),
-      carriedPort: server?.carriedPort ?? null,
-      pinned: server?.pinned ?? false,
+      relayPort: server?.carriedPort ?? null,
+      guarded: server?.pinned ?? false,
       server: server?.server ?? null,
     };
   };

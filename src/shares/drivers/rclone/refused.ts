@@ -1,6 +1,6 @@
 // Finds uploads that the server refuses: rclone reports them only in its log, and tries again for ever.
 import { open, stat } from "node:fs/promises";
-import { expecting } from "../../../runtime/errors.ts";
+import { recoverFrom } from "../../../runtime/errors.ts";
 import type { RefusedUpload } from "../mount-driver.ts";
 import type { RcloneFiles } from "./files.ts";
 import { readRefusedUpload } from "./log.ts";
@@ -65,7 +65,7 @@ export function createRefusedUploads() {
         reading = { offset: 0, inode: 0n, lastLine: "", refused: new Map() };
         readings.set(shareName, reading);
       }
-      await readOn(files.log, reading).catch(expecting("ENOENT"));
+      await readOn(files.log, reading).catch(recoverFrom("ENOENT"));
       if (reading.refused.size === 0) return [];
       const waiting = new Set(await unsent());
       // A file that does not wait any more was sent, removed, or set aside by a person.

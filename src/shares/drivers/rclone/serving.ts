@@ -1,6 +1,6 @@
 // The processes that serve mounts: started by this daemon, by an earlier one, or by someone else.
 import { readFile, rm } from "node:fs/promises";
-import { expecting } from "../../../runtime/errors.ts";
+import { recoverFrom } from "../../../runtime/errors.ts";
 import type { DetachedProcess } from "../../../runtime/process/child-process.ts";
 import {
   isRunning,
@@ -9,20 +9,20 @@ import {
   readProcesses,
 } from "../../../runtime/process/process-identity.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
-import type { Through } from "../mount-driver.ts";
+import type { RelayAddress } from "../mount-driver.ts";
 import { writeUnlessFull } from "../share-files.ts";
 import {
   carriedPortOf,
   mountPathOf,
-  type ProcessNote,
+  type ProcessRecord,
   type RcloneFiles,
-  type RclonePlace,
+  type RcloneMountPaths,
   type RcloneShare,
-  readProcessNote,
+  readProcessRecord,
   serverOfArguments,
 } from "./files.ts";
 
-interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
+interface Server extends Pick<ProcessRecord, "carriedPort" | "pinned"> {
   /** null: the process is unknown, or has exited. */
   readonly identity: ProcessIdentity | null;
   /** The process was known, and has exited. */
@@ -31,7 +31,7 @@ interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
   readonly own: boolean;
   /** See `optionsOf`; null or absent: not known. */
   readonly options?: string | null;
-  /** See `ProcessNote`; absent also if not known. */
+  /** See `ProcessRecord`; absent also if not known. */
   readonly engine?: number;
   /** The server whose cache the process uses; null: no daemon with this home folder started the process. */
   readonly server: string | null;
@@ -39,7 +39,7 @@ interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
 
 export type ServingProcesses = ReturnType<typeof createServingProcesses>;
 
-interface Known extends ProcessNote {
+interface Known extends ProcessRecord {
   /** The mount that the process was first seen to serve; it does not serve any other. */
   mountId: string | null;
   exited: boolean;
@@ -55,7 +55,7 @@ export function createServingProcesses() {
   const findForeign = createForeignSearch();
   /** The processes that ran before this daemon started any. */
   let earlier: Promise<readonly RcloneProcess[]> | null = null;
-  const findUnnoted = async (files: RcloneFiles): Promise<ProcessNote | null> => {
+  const findUnnoted = async (files: RcloneFiles): Promise<ProcessRecord | null> => {
     earlier ??= listRcloneMounts();
     const one = (await earlier).find(({ arguments: args }) => args.includes(files.config));
     return one === undefined ? null : noteOf(one, files);
@@ -64,7 +64,7 @@ export function createServingProcesses() {
   const known = async ({ shareName, files }: RcloneShare): Promise<Known | null> => {
     const current = started.get(shareName);
     if (current !== undefined) return current;
-    const noted = await readProcessNote(files).catch(expecting("ENOTDIR", null));
+    const noted = await readProcessRecord(files).catch(recoverFrom("ENOTDIR", null));
     const isServing = noted !== null && (await isRunning(noted));
     // If a daemon was killed after it started rclone and before it wrote the note, only rclone's arguments
     // identify the process.
@@ -105,12 +105,12 @@ export function createServingProcesses() {
      * The process that was started last for the share, even if it has exited by itself; null: this driver has
      * ended it, or there was none.
      */
-    newest: (share: RcloneShare): Promise<ProcessNote | null> => known(share),
+    newest: (share: RcloneShare): Promise<ProcessRecord | null> => known(share),
     /**
      * The process that was started last for the share, if it still runs; null: it has exited, or there was
      * none.
      */
-    async newestRunning(share: RcloneShare): Promise<ProcessNote | null> {
+    async newestRunning(share: RcloneShare): Promise<ProcessRecord | null> {
       const own = await known(share);
       return own !== null && (await runs(own)) ? own : null;
     },
@@ -130,15 +130,15 @@ export function createServingProcesses() {
      * has already exited.
      */
     async started(
-      { shareName, files, mountPath }: RclonePlace,
+      { shareName, files, mountPath }: RcloneMountPaths,
       child: DetachedProcess,
-      through: Through | null,
+      through: RelayAddress | null,
       options: string,
       engine: number | null,
     ): Promise<ProcessIdentity | null> {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
-      const pinned = through?.pinned === true;
+      const pinned = through?.guarded === true;
       const { server, folder } = files;
       const carriedPort = through?.port ?? null;
       const about = { options, folder, ...(engine === null ? {} : { engine }) };
@@ -208,7 +208,7 @@ interface RcloneProcess {
   readonly arguments: readonly string[];
 }
 
-function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: RcloneFiles): ProcessNote | null {
+function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: RcloneFiles): ProcessRecord | null {
   const mountPath = mountPathOf(args);
   if (mountPath === undefined) return null;
   const server = serverOfArguments(args, folder);

@@ -2,7 +2,7 @@
 // that rclone could not continue with. Call it only while no rclone uses the cache.
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { expecting } from "../../../runtime/errors.ts";
+import { recoverFrom } from "../../../runtime/errors.ts";
 import { ensureFolder, entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import {
   choice,
@@ -17,16 +17,16 @@ import {
 } from "../../../runtime/shape.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { FIRST_SERVER, isDiskFull, isServerId, writeIfChanged } from "../share-files.ts";
-import type { RcloneFiles } from "./files.ts";
 import {
   type ByteRange,
   type CacheFile,
-  type CacheNote,
-  judgeNote,
-  parseCacheNote,
+  type CacheMetadata,
+  judgeMetadata,
+  parseCacheMetadata,
   realBytes,
   serverEnd,
-} from "./notes.ts";
+} from "./cache-metadata.ts";
+import type { RcloneFiles } from "./files.ts";
 import { dataOf, holdsZeros, zeroRunsOf } from "./sparse-file.ts";
 import { listFiles } from "./unsent.ts";
 
@@ -68,7 +68,7 @@ type StoredNote = TypeOf<typeof noteShape>;
 export type SetAsideState = StoredNote["state"];
 
 /** The facts about a file that was set aside, in `set-aside-notes` at the file's own relative path. */
-export type SetAsideNote = Readonly<Omit<StoredNote, "real" | "doubtful">> &
+export type SetAsideRecord = Readonly<Omit<StoredNote, "real" | "doubtful">> &
   Readonly<Record<"real" | "doubtful", readonly ByteRange[]>>;
 
 interface CacheReview {
@@ -94,13 +94,13 @@ export async function reviewCache(
   for (const path of paths) {
     const content = await readIfPresent(notePath(files, path));
     if (content === null) continue;
-    const note = parseCacheNote(content);
+    const note = parseCacheMetadata(content);
     if (note !== null && (!note.dirty || trusted)) continue;
     const verdict =
       note === null
         ? ({ state: "torn" } as const)
         : await withCacheFile(files, path, (file, handle) =>
-            judgeNote(note, file, (range) => holdsZeros(handle, range)),
+            judgeMetadata(note, file, (range) => holdsZeros(handle, range)),
           );
     if (verdict === null) continue;
     if (verdict.state !== "resumable") {
@@ -124,7 +124,7 @@ export async function setFilesAside(
 ): Promise<readonly string[]> {
   const aside: string[] = [];
   for (const path of paths) {
-    const note = parseCacheNote((await readIfPresent(notePath(files, path))) ?? "");
+    const note = parseCacheMetadata((await readIfPresent(notePath(files, path))) ?? "");
     const kept = await moveAside(files, path, note, reason, wallMs);
     if (kept !== null) aside.push(kept);
   }
@@ -134,16 +134,20 @@ export async function setFilesAside(
 /** Files in the set-aside folder, by their paths in it, with what is known about each. Sorted. */
 export async function listSetAside(
   files: RcloneFiles,
-): Promise<readonly { readonly path: string; readonly note: SetAsideNote | null }[]> {
+): Promise<readonly { readonly path: string; readonly note: SetAsideRecord | null }[]> {
   const paths = [...(await listFiles(files.setAside))].sort();
   return Promise.all(paths.map(async (path) => ({ path, note: await readSetAsideNote(files, path) })));
 }
 
-async function readSetAsideNote(files: RcloneFiles, path: string): Promise<SetAsideNote | null> {
+async function readSetAsideNote(files: RcloneFiles, path: string): Promise<SetAsideRecord | null> {
   return parseSetAsideNote((await readIfPresent(setAsideNotePath(files, path))) ?? "");
 }
 
-export async function writeSetAsideNote(files: RcloneFiles, path: string, note: SetAsideNote): Promise<void> {
+export async function writeSetAsideRecord(
+  files: RcloneFiles,
+  path: string,
+  note: SetAsideRecord,
+): Promise<void> {
   const to = setAsideNotePath(files, path);
   await ensureFolder(dirname(to), 0o700);
   await writeIfChanged(to, setAsideNoteText(note));
@@ -162,11 +166,11 @@ export async function forgetTakenAway(files: RcloneFiles): Promise<void> {
 async function moveAside(
   files: RcloneFiles,
   path: string,
-  note: CacheNote | null,
+  note: CacheMetadata | null,
   reason: StoredNote["reason"],
   wallMs: number,
 ): Promise<string | null> {
-  const known = await withCacheFile(files, path, async (file, handle): Promise<SetAsideNote> => {
+  const known = await withCacheFile(files, path, async (file, handle): Promise<SetAsideRecord> => {
     const { real, doubtful } = await realBytes(note, file, {
       isZero: (range) => holdsZeros(handle, range),
       zeroRuns: (range, isWanted) => zeroRunsOf(handle, range, isWanted),
@@ -196,7 +200,7 @@ async function moveAside(
   await ensureFolder(dirname(to), 0o700);
   // The note is written before the file is moved: after a crash in between, the file is still in the cache
   // and is reviewed again. On a full disk, the file is moved without a note, and its holes stay.
-  await writeSetAsideNote(files, name, known).catch(expecting(isDiskFull));
+  await writeSetAsideRecord(files, name, known).catch(recoverFrom(isDiskFull));
   await rename(join(files.cache, "vfs", path), to);
   await rm(notePath(files, path), { force: true });
   return to;
@@ -214,7 +218,7 @@ async function withCacheFile<Result>(
   path: string,
   use: (file: CacheFile, handle: FileHandle) => Promise<Result>,
 ): Promise<Result | null> {
-  await using handle = await open(join(files.cache, "vfs", path), "r").catch(expecting("ENOENT", null));
+  await using handle = await open(join(files.cache, "vfs", path), "r").catch(recoverFrom("ENOENT", null));
   if (handle === null) return null;
   const { size, mtimeNs, blksize } = await handle.stat({ bigint: true });
   const blockBytes = Math.max(4096, Number(blksize));
@@ -243,7 +247,7 @@ async function firstName(
 }
 
 async function isFolderOrNothing(at: string): Promise<boolean> {
-  const found = await lstat(at).catch(expecting("ENOENT", null));
+  const found = await lstat(at).catch(recoverFrom("ENOENT", null));
   return found?.isDirectory() ?? true;
 }
 
@@ -257,12 +261,12 @@ function setAsideNotePath(files: RcloneFiles, path: string): string {
   return join(files.setAsideNotes, `${path}${NOTE_SUFFIX}`);
 }
 
-function setAsideNoteText(note: SetAsideNote): string {
+function setAsideNoteText(note: SetAsideRecord): string {
   const pairs = (ranges: readonly ByteRange[]) => ranges.map(({ start, end }) => [start, end]);
   return `${JSON.stringify({ ...note, real: pairs(note.real), doubtful: pairs(note.doubtful) })}\n`;
 }
 
-function parseSetAsideNote(content: string): SetAsideNote | null {
+function parseSetAsideNote(content: string): SetAsideRecord | null {
   // Earlier versions noted no server.
   const note = storedNote({ server: FIRST_SERVER, ...jsonObject(content) });
   return note && { ...note, real: rangesOf(note.real), doubtful: rangesOf(note.doubtful) };

@@ -1,7 +1,7 @@
 // Finds out which parts of a file on a local disk hold data, and which are holes.
 import type { FileHandle } from "node:fs/promises";
 import { type ForeignLibrary, loadForeignLibrary } from "../../../network/native/foreign-library.ts";
-import type { ByteRange } from "./notes.ts";
+import type { ByteRange } from "./cache-metadata.ts";
 
 /** The `whence` of lseek(2) that asks for the next data, on Linux. */
 const SEEK_DATA = 3;

@@ -2,7 +2,7 @@
 // unmounts whatever is there when it ends.
 
 import { writeFile } from "node:fs/promises";
-import { errorText, expecting, isSystemError, systemErrorCode } from "../../../runtime/errors.ts";
+import { errorText, isSystemError, recoverFrom, systemErrorCode } from "../../../runtime/errors.ts";
 import {
   endProcess,
   isAtRest,
@@ -20,15 +20,15 @@ import type {
 } from "../mount-driver.ts";
 import { orHanging, unmountFailed } from "../mount-failure.ts";
 import { createUnmount, type Unmount, unmountCommand } from "../unmount.ts";
-import type { RcloneFiles, RclonePlace, RcloneShare } from "./files.ts";
-import type { NoteWriter } from "./note-writer.ts";
+import type { RcloneFiles, RcloneMountPaths, RcloneShare } from "./files.ts";
+import type { MetadataFlusher } from "./metadata-flusher.ts";
 import type { ServingProcesses } from "./serving.ts";
 import type { UnsentWrites } from "./unsent.ts";
 
 interface RcloneUnmountOptions extends Omit<SmbDriverOptions, "addressesOf"> {
   readonly serving: ServingProcesses;
   readonly unsent: UnsentWrites;
-  readonly notes: NoteWriter;
+  readonly notes: MetadataFlusher;
 }
 
 /** How long rclone may take to end by itself after the unmount. */
@@ -87,7 +87,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
       }
     },
     /** Undoes a mount that failed: ends the process and the mount. True: nothing had been mounted. Never rejects. */
-    async undo(place: RclonePlace, deadlineMs: number): Promise<boolean> {
+    async undo(place: RcloneMountPaths, deadlineMs: number): Promise<boolean> {
       const { shareName, mountPath } = place;
       try {
         serving.ending(shareName, true);
@@ -115,7 +115,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
       }
     },
     /** Ends processes of this share that serve nothing; false if one does not end. */
-    async endLeftovers(place: RclonePlace, deadlineMs: number): Promise<boolean> {
+    async endLeftovers(place: RcloneMountPaths, deadlineMs: number): Promise<boolean> {
       const { shareName } = place;
       const leftovers = await serving.running(place);
       for (const identity of leftovers) {
@@ -171,7 +171,7 @@ async function force(
 async function abortFuseConnection(deviceMinor: number): Promise<void> {
   if (deviceMinor <= 0 || process.getuid?.() !== 0) return;
   const abort = `/sys/fs/fuse/connections/${deviceMinor}/abort`;
-  await writeFile(abort, "1", { flag: "r+" }).catch(expecting(isSystemError));
+  await writeFile(abort, "1", { flag: "r+" }).catch(recoverFrom(isSystemError));
 }
 
 function kill(clock: Clock, identity: ProcessIdentity, deadlineMs: number): Promise<boolean> {
@@ -190,7 +190,7 @@ async function awaitOwnEnd(clock: Clock, identity: ProcessIdentity, deadlineMs: 
 
 async function writeNotes(
   { notes, logger }: RcloneUnmountOptions,
-  place: RclonePlace,
+  place: RcloneMountPaths,
   { pid }: ProcessIdentity,
 ): Promise<void> {
   const { due, written } = await notes.writeNotes({ ...place, pid }, "all", NOTES_MS);

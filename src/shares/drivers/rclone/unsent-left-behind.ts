@@ -7,7 +7,7 @@ import { entryExists } from "../../../runtime/files/durable-file.ts";
 import type { MountDriver, SetAsideFolder } from "../mount-driver.ts";
 import { type StateFolderTools, shareFiles } from "../share-files.ts";
 import { listCaches } from "./caches.ts";
-import { noteOfRunning, REMOTE_NAME, rcloneFiles } from "./files.ts";
+import { REMOTE_NAME, rcloneFiles, recordOfRunning } from "./files.ts";
 import { createUnsentWrites } from "./unsent.ts";
 
 /**
@@ -66,7 +66,7 @@ export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTool
   const leftBehind = createUnsentLeftBehind(options);
   /** True if a running rclone still sends the files. */
   const isServing = async (name: string): Promise<boolean> =>
-    (await noteOfRunning(rcloneFiles(options.stateFolder, name))) !== null;
+    (await recordOfRunning(rcloneFiles(options.stateFolder, name))) !== null;
   return {
     ...driver,
     async setAside(share) {

@@ -1,10 +1,10 @@
 // Finds files that were written to a share and are not on its server yet, by rclone's notes on the local disk.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { expecting, systemErrorCode } from "../../../runtime/errors.ts";
+import { recoverFrom, systemErrorCode } from "../../../runtime/errors.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
+import { splitNote } from "./cache-metadata.ts";
 import { REMOTE_NAME } from "./files.ts";
-import { splitNote } from "./notes.ts";
 
 /** Maximum number of files that are read in one write cache. */
 const NOTES_AT_MOST = 20_000;
@@ -67,7 +67,7 @@ export async function listFiles(root: string, atMost = NOTES_AT_MOST): Promise<r
   const folders = [""];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     for (const entry of await readdir(join(root, folder), { withFileTypes: true }).catch(
-      expecting(["ENOENT", "ENOTDIR"], []),
+      recoverFrom(["ENOENT", "ENOTDIR"], []),
     )) {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) folders.push(path);

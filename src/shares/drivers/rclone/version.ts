@@ -3,7 +3,7 @@
 import { canBuildEngine } from "../../../rclone-release/installed.ts";
 import { isEngine, type RcloneVersion } from "../../../rclone-release/rclone-version.ts";
 import { ENGINE_RELEASE } from "../../../rclone-release/releases.ts";
-import type { Lacking } from "../mount-driver.ts";
+import type { MissingRequirement } from "../mount-driver.ts";
 
 /** The first minor version of rclone 1 that has the ability. */
 const SINCE = {
@@ -38,7 +38,7 @@ const NEWER_RCLONE = "install a newer rclone: mountaineer rclone install (or htt
 export async function stockCosts(
   version: RcloneVersion | null,
   canBuild = canBuildEngine,
-): Promise<Lacking | null> {
+): Promise<MissingRequirement | null> {
   if (version === null || isEngine(version)) return null;
   const costs = ["reads up to three times slower than Mountaineer's own"];
   if (!rcloneCan(version, "survivesBrokenUploads"))

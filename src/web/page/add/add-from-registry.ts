@@ -21,7 +21,7 @@ export function AddFromRegistry({ app }: ViewProps): ComponentChild {
   const [chosen, setChosen] = useState<RegistryServerReport | null>(null);
   const choose = (server: string): Promise<unknown> =>
     app.attempt("Ask the registry", async () =>
-      setChosen(await app.requests.ask("registryServer", { server, name: "new", values: {} })),
+      setChosen(await app.requests.call("registryServer", { server, name: "new", values: {} })),
     );
   return [
     h(DeclaredForm, {
@@ -30,7 +30,7 @@ export function AddFromRegistry({ app }: ViewProps): ComponentChild {
       run: (values) =>
         app.attempt("Search the registry", async () => {
           setChosen(null);
-          setFound((await app.requests.ask("searchRegistry", { query: textIn(values, PART) })).servers);
+          setFound((await app.requests.call("searchRegistry", { query: textIn(values, PART) })).servers);
         }),
     }),
     found === null
@@ -94,7 +94,7 @@ async function add(
   const open = Object.keys(others).map((key) => [key, textIn(others, key)] as const);
   // Sends hidden fields with empty values: the daemon learns which of them are filled, but not with what.
   const values = Object.fromEntries([...open, ...[...hidden.keys()].map((key) => [key, ""] as const)]);
-  const { plan, why, version } = await app.requests.ask("registryServer", { server, name, values });
+  const { plan, why, version } = await app.requests.call("registryServer", { server, name, values });
   if (plan === null) throw new MountaineerError("usage", why ?? "it cannot be used here");
   const [program = "", ...args] = plan.command ?? [];
   const connection = plan.url === null ? { command: program, args } : { url: plan.url };

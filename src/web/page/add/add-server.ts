@@ -5,7 +5,7 @@ import { connectionOf, type TypedConnection } from "../../../config/edit/new-bac
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
 import { AddFromRegistry } from "./add-from-registry.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { type SecretToKeep, takenSecrets } from "./save-added.ts";
@@ -79,7 +79,7 @@ async function addTyped(
 /** If the address has no path, adds the path at which a server answers. */
 async function withPath(app: App, typed: TypedConnection): Promise<TypedConnection> {
   if (!("url" in typed) || !hasNoPath(typed.url)) return typed;
-  const { url } = await app.requests.ask("mcpAddress", { url: typed.url });
+  const { url } = await app.requests.call("mcpAddress", { url: typed.url });
   return url === null || url === typed.url ? typed : { url };
 }
 

@@ -3,9 +3,9 @@
 import { type ComponentChild, h } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { StatusReport } from "../../../api/contract/contract.ts";
-import type { ServerLogin, ShareNames } from "../../../api/setup/first-meeting.ts";
+import { foundServerText } from "../../../api/labels/found-labels.ts";
+import type { ServerLogin, ShareNames } from "../../../api/setup/first-contact.ts";
 import type { FoundServer } from "../../../api/setup/found-server.ts";
-import { foundWords } from "../../../api/words/found-words.ts";
 import type { ConfigTable } from "../../../config/edit/edit-value.ts";
 import {
   freeNasName,
@@ -21,7 +21,7 @@ import { hostText } from "../../../config/values/host-text.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
 import { choiceRow, code, line, nothing, plainList, textBlock, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
@@ -64,10 +64,10 @@ export function AddShare({ app }: ViewProps): ComponentChild {
       const host = textIn(values, "Address");
       const username = textIn(values, "User");
       const typed = hidden.get(PASSWORD.name) ?? "";
-      const names = await app.requests.ask("shareNames", { host, username, password: typed });
+      const names = await app.requests.call("shareNames", { host, username, password: typed });
       if (names.kind === "refused")
         throw new MountaineerError("permission_denied", `${host} refuses this login: ${names.text}`);
-      const { networks } = await app.requests.ask("shareNetworks", { hosts: [host] });
+      const { networks } = await app.requests.call("shareNetworks", { hosts: [host] });
       // The password is set together with the login that it belongs to: the user may have begun another login
       // while this one was under way.
       password.current = typed;
@@ -101,7 +101,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
             label: servers === null ? "Look for servers" : "Look again",
             run: () =>
               app.attempt("Look for servers", async () =>
-                setServers((await app.requests.ask("discover")).servers),
+                setServers((await app.requests.call("discover")).servers),
               ),
           }),
           servers === null ? null : serverList(servers, chosen, choose),
@@ -135,7 +135,7 @@ function serverList(
     plainList(
       "Servers",
       servers.map((server) => {
-        const { name, link, known } = foundWords(server);
+        const { name, link, known } = foundServerText(server);
         const address = addressOf(server);
         const says = `${name} at ${address}`;
         return choiceRow(
@@ -197,7 +197,7 @@ async function add(
   servers: readonly FoundServer[],
 ): Promise<boolean> {
   return app.attempt("Add the share", async () => {
-    const { sha256 } = await app.requests.ask("config");
+    const { sha256 } = await app.requests.call("config");
     const share = textIn(values, "Share");
     const name = textIn(values, "Name here") || shareNameOf({ share });
     const second = textIn(values, "Second address");
@@ -208,7 +208,7 @@ async function add(
     const hosts = routeHosts(first, other === null ? null : { text: second, found: other });
     const given = other === null ? [login.host] : [login.host, second];
     const isHere = textIn(values, "Use it on") === HERE;
-    const learnt = isHere ? (await app.requests.ask("shareNetworks", { hosts: given })).networks : null;
+    const learnt = isHere ? (await app.requests.call("shareNetworks", { hosts: given })).networks : null;
     if (isHere && learnt === null)
       throw new MountaineerError("usage", `${given.join(" and ")}: not all on a network that can be told`, {
         hint: `choose "${EVERYWHERE}", or one address`,
@@ -223,7 +223,7 @@ async function add(
     const entry = shareTable(wanted);
     const [[, table] = ["", {}]] = newNas([wanted]);
     const where = [hosts.tbHost, hosts.fallbackHost].filter((host) => host !== null).join(" and ");
-    const yes = await app.ask({
+    const yes = await app.confirm({
       title: `Add ${shown(name)}?`,
       body: [
         h("p", {}, "The configuration gets this, and the share is mounted:"),
@@ -255,11 +255,11 @@ async function add(
 /** Adds a share on a NAS that the configuration has. */
 async function addOn(app: App, values: Readonly<Record<string, unknown>>): Promise<boolean> {
   return app.attempt("Add the share", async () => {
-    const { sha256 } = await app.requests.ask("config");
+    const { sha256 } = await app.requests.call("config");
     const [nas, share] = [textIn(values, "NAS"), textIn(values, "Share")];
     const name = textIn(values, "Name here") || shareNameOf({ share });
     const entry = { name, nas, ...(name === share ? {} : { share_name: share }) };
-    const yes = await app.ask({
+    const yes = await app.confirm({
       title: `Add ${shown(name)}?`,
       body: [
         h("p", {}, "The configuration gets this, and the share is mounted:"),
@@ -295,7 +295,7 @@ async function paired(
 ): Promise<string | null> {
   const { host, username } = login;
   const input = { host, username, password, share, other };
-  const { kind, text } = await app.requests.ask("pairServers", input);
+  const { kind, text } = await app.requests.call("pairServers", input);
   if (kind === "different") throw new MountaineerError("usage", `${other} is another server: ${text}`);
   return kind === "same" ? null : text;
 }

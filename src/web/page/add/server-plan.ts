@@ -11,9 +11,9 @@ import {
   wantsToken,
 } from "../../../config/edit/gateway-token.ts";
 import {
+  type BackendInput,
   backendEdits,
   openSecretsIn,
-  type TypedBackend,
   type TypedConnection,
   typedSecrets,
 } from "../../../config/edit/new-backend.ts";
@@ -26,7 +26,7 @@ import { shown } from "../parts/text.ts";
 import { type SecretToKeep, saveAdded } from "./save-added.ts";
 
 /** The backend of a typed connection. `texts`: variables of a program, or headers of an address. */
-export function typedBackend(connection: TypedConnection, texts: ReadonlyMap<string, string>): TypedBackend {
+export function typedBackend(connection: TypedConnection, texts: ReadonlyMap<string, string>): BackendInput {
   const none = { cwd: null, group: null, enabled: null, set: new Map() };
   if ("url" in connection)
     return { ...none, command: null, url: connection.url, env: new Map(), headers: texts };
@@ -38,11 +38,11 @@ export function typedBackend(connection: TypedConnection, texts: ReadonlyMap<str
 export async function addServer(
   app: App,
   name: string,
-  typed: TypedBackend,
+  typed: BackendInput,
   secrets: readonly SecretToKeep[],
   about: ComponentChild = null,
 ): Promise<void> {
-  const { sha256, text } = await app.requests.ask("config");
+  const { sha256, text } = await app.requests.call("config");
   const reading = parseBackendName(name);
   if (!reading.ok) throw new MountaineerError("usage", `${name}: expected ${reading.expected}`);
   const backends = app.store.get().status?.backends ?? [];
@@ -54,8 +54,8 @@ export async function addServer(
       hint: "type it into the field for the secret",
     });
   const hasToken = wantsToken({ asked: null, text, hasBackend: backends.length > 0, addsBackend: true });
-  const isKept = hasToken && keptNames(await app.requests.ask("secrets")).has(TOKEN_SECRET);
-  const yes = await app.ask({
+  const isKept = hasToken && keptNames(await app.requests.call("secrets")).has(TOKEN_SECRET);
+  const yes = await app.confirm({
     title: `Add ${shown(name)}?`,
     body: h("div", {}, about, whatRuns(name, typed, secrets), hasToken ? tokenWords(isKept) : null),
     action: "Add it",
@@ -84,7 +84,7 @@ function tokenWords(isKept: boolean): ComponentChild {
   ];
 }
 
-function whatRuns(name: string, typed: TypedBackend, secrets: readonly SecretToKeep[]): ComponentChild {
+function whatRuns(name: string, typed: BackendInput, secrets: readonly SecretToKeep[]): ComponentChild {
   const { command, url, env, headers } = typed;
   const [openly] = openSecretsIn(name, typed);
   const texts = [...env, ...headers];

@@ -7,7 +7,7 @@ import { diffText } from "../../../config/history/text-diff.ts";
 import type { PageState } from "../daemon/live.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   diffBlock,
   faultList,
@@ -95,7 +95,7 @@ function withLineEnd(text: string | null): string {
 
 async function approveEntry(app: App, entry: WaitingEntryWire): Promise<void> {
   const { id, digest } = entry;
-  const yes = await app.ask({
+  const yes = await app.confirm({
     title: `Approve ${shown(id)}?`,
     body: [h("p", { key: "summary" }, shown(entry.summary)), h("div", { key: "diff" }, entryDiff(entry))],
     action: "Approve this",
@@ -103,7 +103,7 @@ async function approveEntry(app: App, entry: WaitingEntryWire): Promise<void> {
   });
   if (!yes) return;
   await app.attempt(`Approve ${id}`, async () => {
-    const { approved, reload } = await app.requests.ask("approve", { entries: [{ id, digest }] });
+    const { approved, reload } = await app.requests.call("approve", { entries: [{ id, digest }] });
     app.notify(
       "good",
       `Approved: ${approved.join(", ") || id}${reload === null ? "" : ` (${reload.summary})`}`,
@@ -126,7 +126,7 @@ const MOST_SHOWN = 100;
 
 function ToolApprovals({ app, mayApprove }: ViewProps & { readonly mayApprove: boolean }): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
-  const { report, look } = useLoaded((signal) => app.requests.ask("toolChanges", {}, { signal }), version);
+  const { report, look } = useLoaded((signal) => app.requests.call("toolChanges", {}, { signal }), version);
   // Without a gateway there are no tools.
   if (report === null) return null;
   const { changes, unseen, lost } = report;
@@ -190,14 +190,14 @@ function changeText({ members, before_known: beforeKnown }: ToolChange): Compone
 async function approveTool(app: App, changed: ToolChange, onDone: () => Promise<unknown>): Promise<void> {
   const { backend, tool, digest } = changed;
   const name = displayName(changed);
-  const yes = await app.ask({
+  const yes = await app.confirm({
     title: `Approve ${shown(name)} of ${shown(backend)}?`,
     body: changeText(changed),
     action: "Approve this",
   });
   if (!yes) return;
   await app.attempt(`Approve ${name}`, async () => {
-    const { approved } = await app.requests.ask("approveTools", { items: [{ backend, tool, digest }] });
+    const { approved } = await app.requests.call("approveTools", { items: [{ backend, tool, digest }] });
     if (approved.length === 1) app.notify("good", `Approved: ${name}`);
     else app.notify("bad", `${name} is another by now than was shown. It was not approved; read it again.`);
     await onDone();

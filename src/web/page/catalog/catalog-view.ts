@@ -2,7 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
 import type { CatalogReport, CatalogTool } from "../../../api/contract/catalog.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { pluralize } from "../../../runtime/text/plain-text.ts";
 import { typedWords } from "../../../runtime/text/typed-words.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -37,7 +37,7 @@ const SEARCHES = createFormStores<Search>();
 
 export function CatalogView({ app }: ViewProps): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
-  const { report, problem } = useLoaded((signal) => app.requests.ask("catalog", null, { signal }), version);
+  const { report, problem } = useLoaded((signal) => app.requests.call("catalog", null, { signal }), version);
   const [{ words, backend, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
     words: "",
     backend: "",
@@ -56,7 +56,7 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
       {},
       searchPart(
         { id: "catalog-words", words, onWords: (typed) => search.set({ words: typed }) },
-        `${counted(found.length, "tool")} of ${tools.length}`,
+        `${pluralize(found.length, "tool")} of ${tools.length}`,
         choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
           search.set({ backend: name }),
         ),

@@ -14,9 +14,9 @@ import {
   withRaw,
 } from "../../../api/forms/call-arguments.ts";
 import { withNode } from "../../../api/forms/form-node.ts";
-import { placesText } from "../../../api/words/backend-words.ts";
-import { marksText, mayDestroy } from "../../../api/words/tool-hints.ts";
-import { msText } from "../../../api/words/words.ts";
+import { replicasText } from "../../../api/labels/backend-labels.ts";
+import { msText } from "../../../api/labels/label.ts";
+import { marksText, mayDestroy } from "../../../api/labels/tool-hints.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { bytesText } from "../../../runtime/text/plain-text.ts";
@@ -39,7 +39,7 @@ export function ToolView({ app, tool }: ToolProps): ComponentChild {
     tool.original_name === tool.name
       ? null
       : h("p", { class: "facts" }, "Its server calls it ", code(tool.original_name), "."),
-    line("facts", tool.places === undefined ? null : `Calls go to ${placesText(tool.places)}.`),
+    line("facts", tool.places === undefined ? null : `Calls go to ${replicasText(tool.places)}.`),
     line("facts", marks && `${marks}.`),
     tool.description === undefined
       ? h("p", { class: "hint" }, "It has no description.")
@@ -53,13 +53,13 @@ export function ToolView({ app, tool }: ToolProps): ComponentChild {
 export async function switchTool(app: App, name: string, on: boolean): Promise<void> {
   const state = on ? "on" : "off";
   await app.attempt(`Switch ${state}`, async () => {
-    await app.requests.ask("switchTools", { tools: [name], on });
+    await app.requests.call("switchTools", { tools: [name], on });
     app.notify("good", `${shown(name)} is switched ${state}`, () => switchTool(app, name, !on));
   });
 }
 
 function askToCall(app: App, { name, backend }: CatalogTool): Promise<boolean> {
-  return app.ask({
+  return app.confirm({
     title: `Call ${shown(name)}?`,
     body: h("p", {}, `The tool of ${shown(backend)} does not say that it leaves everything as it is.`),
     action: "Call it",
@@ -101,7 +101,7 @@ function TryIt({ app, tool }: ToolProps): ComponentChild {
     setState({ kind: "calling", cancel });
     const startedMs = performance.now();
     try {
-      const report: CallReport = await app.requests.ask(
+      const report: CallReport = await app.requests.call(
         "call",
         { tool: tool.name, arguments: args },
         { signal: cancel.signal },

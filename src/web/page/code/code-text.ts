@@ -2,7 +2,7 @@
 // fails: the build from which the page was loaded may have been removed.
 import { type ComponentChild, h, type RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { harmlessLines } from "../../../runtime/text/plain-text.ts";
+import { printableLines } from "../../../runtime/text/plain-text.ts";
 import type { CodeEditor, DiffOptions, EditorOptions, TextPlace } from "./code-editor.ts";
 
 type Code = typeof import("./code-editor.ts");
@@ -89,7 +89,7 @@ export function CodeDiff(props: Omit<DiffOptions, "host">): ComponentChild {
     h(
       "pre",
       { class: "text", tabIndex: 0, role: "region", "aria-label": labels.after },
-      harmlessLines(after),
+      printableLines(after),
     ),
   );
 }

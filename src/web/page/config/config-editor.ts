@@ -3,10 +3,10 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ConfigMistakeWire } from "../../../api/contract/config.ts";
-import { sentence } from "../../../api/words/actions.ts";
-import { editOutcome, mistakeText } from "../../../api/words/outcome-words.ts";
-import { expecting, isOwnError, MountaineerError } from "../../../runtime/errors.ts";
-import { unseenText } from "../../../runtime/text/unseen-characters.ts";
+import { sentence } from "../../../api/labels/actions.ts";
+import { editOutcome, mistakeText } from "../../../api/labels/outcome-labels.ts";
+import { isOwnError, MountaineerError, recoverFrom } from "../../../runtime/errors.ts";
+import { invisibleText } from "../../../runtime/text/invisible-characters.ts";
 import type { CodeEditor, TextPlace } from "../code/code-editor.ts";
 import { CodeDiff, CodeText } from "../code/code-text.ts";
 import type { KeyPath } from "../code/key-at.ts";
@@ -105,10 +105,11 @@ function useEditor(app: App) {
     const { text } = store.get();
     const labels = { before: "The file", after: "Your text" };
     const diff = { before: base.text, after: text, format: base.format, labels };
-    if (!(await app.ask({ title: "Save these changes?", body: h(CodeDiff, diff), action: "Save" }))) return;
+    if (!(await app.confirm({ title: "Save these changes?", body: h(CodeDiff, diff), action: "Save" })))
+      return;
     try {
       const expected = { expected_sha256: base.sha256, source: "page" } as const;
-      const saved = await app.requests.ask("editText", { text, ...expected });
+      const saved = await app.requests.call("editText", { text, ...expected });
       // If other text was typed meanwhile, these mistakes do not apply to it, and it gets a check of its own.
       if (store.get().text === text) setMistakes(saved.errors);
       if (saved.errors.length > 0) {
@@ -133,7 +134,7 @@ function useEditor(app: App) {
     for (let given = store.get().base?.text; store.get().text !== given; ) {
       given = store.get().text;
       const labels = { before: "Your text", after: "The file now" };
-      const yes = await app.ask({
+      const yes = await app.confirm({
         title: "Give up your changes?",
         body: h(CodeDiff, { before: given, after: file.text, format: file.format, labels }),
         action: "Give them up",
@@ -158,8 +159,8 @@ function useChecks(
     const end = new AbortController();
     const check = async (): Promise<void> => {
       const found = await app.requests
-        .ask("checkConfig", { text }, { signal: end.signal })
-        .catch(expecting(isOwnError, null));
+        .call("checkConfig", { text }, { signal: end.signal })
+        .catch(recoverFrom(isOwnError, null));
       if (found !== null && !end.signal.aborted) setMistakes(found.mistakes);
     };
     const timer = setTimeout(() => void check(), QUIET_MS);
@@ -206,7 +207,7 @@ export function hiddenPlaces(text: string): readonly TextPlace[] {
   const found: TextPlace[] = [];
   for (const [index, line] of text.split("\n").entries()) {
     if (found.length >= HIDDEN_LINES) break;
-    const what = unseenText(line);
+    const what = invisibleText(line);
     if (what !== null) found.push({ line: index + 1, column: 1, text: what, severity: "warning" });
   }
   return found;

@@ -2,7 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { ConfigReport, HistoryEntry } from "../../../api/contract/config.ts";
-import { editOutcome } from "../../../api/words/outcome-words.ts";
+import { editOutcome } from "../../../api/labels/outcome-labels.ts";
 import { CodeDiff } from "../code/code-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -22,7 +22,7 @@ interface Compared {
 
 export function ConfigHistory({ app }: ViewProps): ComponentChild {
   const version = useStore(app.store, (state) => state.configVersion);
-  const { report, problem } = useLoaded((signal) => app.requests.ask("history", null, { signal }), version);
+  const { report, problem } = useLoaded((signal) => app.requests.call("history", null, { signal }), version);
   const [chosen, setChosen] = useState<string | null>(null);
   if (report === null) return loading(problem, "Reading the history …");
   const { entries } = report;
@@ -65,12 +65,12 @@ async function compare(
   entries: readonly HistoryEntry[],
   signal: AbortSignal,
 ): Promise<Compared> {
-  const textOf = (n: number): Promise<string> => app.requests.ask("historyText", { n }, { signal });
+  const textOf = (n: number): Promise<string> => app.requests.call("historyText", { n }, { signal });
   const before = entries.find(({ n }) => n === entry.n + 1);
   const [mine, older, file] = await Promise.all([
     textOf(entry.n),
     before === undefined ? null : textOf(before.n),
-    app.requests.ask("config", null, { signal }),
+    app.requests.call("config", null, { signal }),
   ]);
   return { entry, text: mine, older, file };
 }
@@ -118,7 +118,7 @@ function ComparedView({ app, entry, entries }: ComparedProps): ComponentChild {
 }
 
 async function rollBack(app: App, { entry, text, file }: Compared): Promise<void> {
-  const yes = await app.ask({
+  const yes = await app.confirm({
     title: "Go back to this content?",
     body: [
       h(
@@ -139,7 +139,7 @@ async function rollBack(app: App, { entry, text, file }: Compared): Promise<void
   });
   if (!yes) return;
   await app.attempt("Rollback", async () => {
-    const report = await app.requests.ask("rollback", {
+    const report = await app.requests.call("rollback", {
       n: entry.n,
       sha256: entry.sha256,
       expected_sha256: file.sha256,

@@ -2,9 +2,9 @@
 import type { ApprovalsReport } from "../../../api/contract/approvals.ts";
 import type { SyncReport } from "../../../api/contract/config.ts";
 import type { FlowEvent, StatusReport, StreamEvent } from "../../../api/contract/contract.ts";
-import { type EventWords, eventWords } from "../../../api/words/event-words.ts";
-import { expecting, isOwnError, MountaineerError } from "../../../runtime/errors.ts";
-import { onceMore } from "../../../runtime/once-more.ts";
+import { type EventLabel, eventLabel } from "../../../api/labels/event-labels.ts";
+import { coalesce } from "../../../runtime/coalesce.ts";
+import { isOwnError, MountaineerError, recoverFrom } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { type Flow, flowAfter } from "./flow.ts";
 import type { Requests, Session } from "./requests.ts";
@@ -27,7 +27,7 @@ export type Link =
   | { readonly kind: "resting" }
   | { readonly kind: "lost"; readonly sinceMs: number };
 
-export interface SeenEvent extends EventWords {
+export interface SeenEvent extends EventLabel {
   readonly id: number;
   /** When this page received the event, wall clock. */
   readonly atMs: number;
@@ -120,7 +120,7 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
     if (event.kind !== "gap" && id <= lastId) return;
     lastId = id;
     looks.after(event);
-    const line = eventWords(event);
+    const line = eventLabel(event);
     if (line === null) return;
     const seen = { ...line, id, atMs: Date.now() };
     store.set({ events: [seen, ...store.get().events].slice(0, EVENTS_KEPT) });
@@ -166,15 +166,15 @@ function pause(ms: number): Promise<void> {
 /** Requests reports. A report is not requested again while a request for it is in flight. */
 function createLooks(store: Store<PageState>, requests: Requests, signal: AbortSignal) {
   const look = (work: () => Promise<Partial<PageState>>): (() => void) =>
-    onceMore(async () => {
+    coalesce(async () => {
       // Ignores a failed request: once the stream is open again, all reports are requested.
-      const found = await work().catch(expecting(isOwnError, null));
+      const found = await work().catch(recoverFrom(isOwnError, null));
       if (found !== null && !signal.aborted) store.set(found);
       await pause(BETWEEN_LOOKS_MS);
     }, signal);
-  const status = look(async () => ({ status: await requests.ask("status", null, { signal }) }));
-  const sync = look(async () => ({ sync: await requests.ask("sync", null, { signal }) }));
-  const approvals = look(async () => ({ approvals: await requests.ask("approvals", null, { signal }) }));
+  const status = look(async () => ({ status: await requests.call("status", null, { signal }) }));
+  const sync = look(async () => ({ sync: await requests.call("sync", null, { signal }) }));
+  const approvals = look(async () => ({ approvals: await requests.call("approvals", null, { signal }) }));
   // Requests the session, because a restarted daemon does not know this tab's owner right. If the session has
   // ended, the other requests report that.
   const session = look(async () => {

@@ -73,7 +73,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
   };
   return {
     /** Rejects with `permission_denied` if the session has ended; `onSignedOut` is called before that. */
-    async ask<Name extends OperationName>(
+    async call<Name extends OperationName>(
       name: Name,
       input: InputOf<Name> | null = null,
       options: AskOptions = {},
@@ -104,7 +104,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
     },
     /**
      * The daemon's events after the event with the id `afterId`; 0: the events from now on. Resolves once the
-     * stream is open; rejects like `ask`.
+     * stream is open; rejects like `call`.
      */
     async openEvents(afterId: number, signal: AbortSignal): Promise<AsyncGenerator<StreamFrame, void>> {
       const resume = afterId === 0 ? {} : { "Last-Event-ID": String(afterId) };

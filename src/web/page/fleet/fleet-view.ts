@@ -3,23 +3,23 @@ import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
 import type { FleetMachine, FleetReport } from "../../../api/contract/fleet.ts";
 import {
+  connectionLabel,
   cutText,
   FLEET_ABOUT_TEXT,
   FLEET_NEXT,
   FLEET_OFF_TEXT,
   FLEET_STEPS,
   fleetSummary,
-  linkWords,
   type MachineLine,
   machineCounts,
   machineLines,
   machineSearchText,
   machineTrouble,
-  presenceWord,
-  presenceWords,
+  presenceLabel,
+  presenceText,
   troubledFirst,
-} from "../../../api/words/fleet-words.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+} from "../../../api/labels/fleet-labels.ts";
+import { pluralize } from "../../../runtime/text/plain-text.ts";
 import { matcherOf } from "../../../runtime/text/typed-words.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { Chooser } from "../parts/chooser.ts";
@@ -73,7 +73,7 @@ function noFleet(): ComponentChild {
 function linkLine({ name, link, conditions }: FleetReport): ComponentChild {
   const now = Date.now();
   const since = forText(link.since, now);
-  const { text, tone } = linkWords(link);
+  const { text, tone } = connectionLabel(link);
   return [
     h(
       "p",
@@ -117,7 +117,7 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
         isSearched
           ? searchPart(
               { id: "fleet-words", words, onWords: (typed) => search.set({ words: typed }) },
-              words === "" ? null : `${counted(found.length, "machine")} of ${machines.length}`,
+              words === "" ? null : `${pluralize(found.length, "machine")} of ${machines.length}`,
             )
           : null,
         found.length === 0
@@ -152,7 +152,7 @@ function machineItem(machine: FleetMachine): ComponentChild {
       "span",
       { class: "row" },
       h("strong", {}, shown(machine.name)),
-      mark(presenceWords(machine).tone, presenceWord(machine)),
+      mark(presenceLabel(machine).tone, presenceText(machine)),
     ),
     h(
       "span",
@@ -173,7 +173,7 @@ const GROUPS = [
 function machineCard(machine: FleetMachine): ComponentChild {
   const { own, state } = machine;
   const name = shown(machine.name);
-  const presence = presenceWords(machine);
+  const presence = presenceLabel(machine);
   const lines = machineLines(machine);
   const of = (about: MachineLine["about"]) => lines.filter((each) => each.about === about);
   return card(

@@ -1,7 +1,7 @@
 // The daemon's report on the fleet, requested while a view that shows it is open and visible.
 import { useState } from "preact/hooks";
 import type { FleetReport } from "../../../api/contract/fleet.ts";
-import { expecting } from "../../../runtime/errors.ts";
+import { recoverFrom } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";
 import { type Loaded, useLoaded } from "../parts/use-loaded.ts";
@@ -21,8 +21,8 @@ export function useFleet(app: App): Loaded<FleetReport | "off"> {
   const [isOff, setOff] = useState(false);
   const load = async (signal: AbortSignal): Promise<FleetReport | "off"> => {
     const report = await app.requests
-      .ask("fleet", null, { signal })
-      .catch(expecting("fleet_off", "off" as const));
+      .call("fleet", null, { signal })
+      .catch(recoverFrom("fleet_off", "off" as const));
     setOff(report === "off");
     return report;
   };

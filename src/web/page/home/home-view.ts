@@ -2,8 +2,8 @@
 import { type ComponentChild, h } from "preact";
 import { useContext, useEffect, useMemo, useState } from "preact/hooks";
 import type { StatusReport } from "../../../api/contract/contract.ts";
-import { wholeText } from "../../../api/words/words.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { wholeText } from "../../../api/labels/label.ts";
+import { pluralize } from "../../../runtime/text/plain-text.ts";
 import type { SeenEvent } from "../daemon/live.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { useFleet } from "../fleet/use-fleet.ts";
@@ -92,7 +92,7 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
         ? "Not known now"
         : troubles.length === 0
           ? "All is well"
-          : `${counted(troubles.length, "thing")} ${troubles.length === 1 ? "needs" : "need"} attention`,
+          : `${pluralize(troubles.length, "thing")} ${troubles.length === 1 ? "needs" : "need"} attention`,
     ),
     troubles.length === 0 ? h("p", { class: "dim" }, wellText(status)) : h("ul", { class: "troubles" }, rows),
     more.length === 0 ? null : fold(`${more.length} more`, h("ul", { class: "troubles" }, more)),
@@ -102,9 +102,10 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
 function wellText({ shares, gateway, backends = [] }: StatusReport): string {
   const servers = backends.filter(({ enabled }) => enabled).length;
   const counts = [
-    shares.length > 0 && counted(shares.length, "share"),
-    servers > 0 && counted(servers, "server"),
-    gateway !== undefined && `${counted(gateway.tools, "tool")} · ${counted(gateway.sessions, "session")}`,
+    shares.length > 0 && pluralize(shares.length, "share"),
+    servers > 0 && pluralize(servers, "server"),
+    gateway !== undefined &&
+      `${pluralize(gateway.tools, "tool")} · ${pluralize(gateway.sessions, "session")}`,
   ];
   return counts.filter(Boolean).join(" · ");
 }

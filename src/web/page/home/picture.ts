@@ -1,12 +1,12 @@
 // The picture of Home as data: this machine, its connections, and where each thing and each wire is drawn. Pure.
 import type { BackendStatus, ShareStatus, StatusReport } from "../../../api/contract/contract.ts";
 import type { FleetReport } from "../../../api/contract/fleet.ts";
-import { backendWords } from "../../../api/words/backend-words.ts";
-import { machineTrouble, presenceWord, presenceWords } from "../../../api/words/fleet-words.ts";
-import { cableWords, secondBestHint, shareWords } from "../../../api/words/share-words.ts";
-import { LEAST_RATE } from "../../../api/words/traffic-words.ts";
-import { type Tone, worseTone } from "../../../api/words/words.ts";
-import { bytesText, counted } from "../../../runtime/text/plain-text.ts";
+import { backendLabel } from "../../../api/labels/backend-labels.ts";
+import { machineTrouble, presenceLabel, presenceText } from "../../../api/labels/fleet-labels.ts";
+import { type Tone, worseTone } from "../../../api/labels/label.ts";
+import { cableText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
+import { LEAST_RATE } from "../../../api/labels/traffic-labels.ts";
+import { bytesText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
 import { shown } from "../parts/text.ts";
 
@@ -67,7 +67,7 @@ export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Pictur
   const machine: Thing = {
     ...{ id: "machine", kind: "machine", tone: "plain", at: "settings/about" },
     title: shown(fleet?.name ?? "This machine"),
-    text: gateway === undefined ? counted(shares.length, "share") : counted(gateway.tools, "tool"),
+    text: gateway === undefined ? pluralize(shares.length, "share") : pluralize(gateway.tools, "tool"),
   };
   const others = (fleet?.machines ?? []).filter(({ own }) => !own);
   const served = gateway === undefined ? [] : backends;
@@ -128,19 +128,19 @@ function agents(flow: Flow | null): readonly Joined[] {
     const id = `client ${name}`;
     const title = shown(sessions === 1 ? name : `${name} × ${sessions}`);
     const wires = [wire(id, flow.passing.get(id))];
-    return { ...common, id, title, text: counted(calls, "call"), tone: "good", wires };
+    return { ...common, id, title, text: pluralize(calls, "call"), tone: "good", wires };
   });
 }
 
 function server(backend: BackendStatus, flow: Flow | null): Joined {
   const { name, enabled, calls } = backend;
-  const { text, tone } = backendWords(backend);
+  const { text, tone } = backendLabel(backend);
   const count = flow?.event.backends.find((each) => each.name === name)?.calls ?? calls ?? 0;
   const id = `server ${name}`;
   const state = tone === "bad" ? "down" : enabled ? "plain" : "ready";
   return {
     ...{ id, kind: "server", at: "servers", tone, title: shown(name) },
-    text: shown(enabled && count > 0 ? `${text} · ${counted(count, "call")}` : text),
+    text: shown(enabled && count > 0 ? `${text} · ${pluralize(count, "call")}` : text),
     wires: [{ ...wire(id, flow?.passing.get(id)), state, tone }],
   };
 }
@@ -153,7 +153,7 @@ function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: nu
   return [...places].map(([id, own]) => {
     const [first] = own;
     const states = own.map((share) => {
-      const words = shareWords(share);
+      const words = shareLabel(share);
       const isReadyAgain = share.tb_recovery_pending && words.why === null;
       return {
         ...words,
@@ -188,7 +188,7 @@ function cablesOf(
   flow: Flow | null,
   nowMs: number,
 ): readonly Wire[] {
-  const cables = shares.flatMap((share) => cableWords(share).map((cable) => ({ ...cable, share })));
+  const cables = shares.flatMap((share) => cableText(share).map((cable) => ({ ...cable, share })));
   return [...Map.groupBy(cables, ({ route }) => route)].flatMap(([route, own]) => {
     const used = own.filter(({ isUsed }) => isUsed);
     const [first] = [...used, ...own];
@@ -206,8 +206,8 @@ function cablesOf(
 
 function peer(machine: FleetReport["machines"][number]): Joined {
   const { text, tone } = machineTrouble(machine) ?? {
-    ...presenceWords(machine),
-    text: presenceWord(machine),
+    ...presenceLabel(machine),
+    text: presenceText(machine),
   };
   const id = `machine ${machine.name}`;
   return {

@@ -6,17 +6,17 @@ import type {
   ShareStatus,
   StatusReport,
 } from "../../../api/contract/contract.ts";
-import { type Action, actionsFor, actionWith, sentence } from "../../../api/words/actions.ts";
-import { backendWords } from "../../../api/words/backend-words.ts";
-import { readyText, secondBestHint, shareWords } from "../../../api/words/share-words.ts";
+import { type Action, actionsFor, actionWith, sentence } from "../../../api/labels/actions.ts";
+import { backendLabel } from "../../../api/labels/backend-labels.ts";
 import {
   SEVERITY_TONES,
-  type StateWords,
+  type StateLabel,
   type Tone,
   troublesOf,
   WAITING_CODE,
-} from "../../../api/words/words.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+} from "../../../api/labels/label.ts";
+import { readyText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
+import { pluralize } from "../../../runtime/text/plain-text.ts";
 import type { PageState } from "../daemon/live.ts";
 
 export interface Trouble {
@@ -49,7 +49,7 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
     ...backends
       .filter(({ enabled, conditions }) => enabled || !conditions.some(isCovered))
       .map((backend) => ({ ...backend, conditions: backend.conditions.filter((each) => !isCovered(each)) }))
-      .flatMap((backend) => troubleOf(backend, backendWords(backend), backendRepair(backend), "servers")),
+      .flatMap((backend) => troubleOf(backend, backendLabel(backend), backendRepair(backend), "servers")),
     ...(waiting === 0 ? [] : [waitingTrouble(waiting)]),
   ];
   return [...troubles.filter(({ tone }) => tone === "bad"), ...troubles.filter(({ tone }) => tone !== "bad")];
@@ -59,7 +59,7 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
 function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Trouble[] {
   const hint = secondBestHint(share, global);
   if (hint === null)
-    return troubleOf(share, shareWords(share), shareRepair(share), "shares", readyText(share, global));
+    return troubleOf(share, shareLabel(share), shareRepair(share), "shares", readyText(share, global));
   const text = `mounted over Fallback, ${share.tb_reachable ? "Thunderbolt answers again" : "as Thunderbolt does not answer"}`;
   return [{ tone: "warning", about: share.name, text, hint, action: null, at: "shares" }];
 }
@@ -84,7 +84,7 @@ function stateAndWhy(text: string, why: string | null): string {
 
 function troubleOf(
   { name, conditions }: Pick<ShareStatus | BackendStatus, "name" | "conditions">,
-  { text, tone, why }: StateWords,
+  { text, tone, why }: StateLabel,
   action: Action | null,
   at: string,
   elseHint: string | null = null,
@@ -109,6 +109,6 @@ function backendRepair(backend: BackendStatus): Action | null {
 }
 
 function waitingTrouble(count: number): Trouble {
-  const text = `${counted(count, "change")} ${count === 1 ? "waits" : "wait"} for your approval`;
+  const text = `${pluralize(count, "change")} ${count === 1 ? "waits" : "wait"} for your approval`;
   return { tone: "warning", about: null, text, hint: null, action: null, at: "settings/approvals" };
 }

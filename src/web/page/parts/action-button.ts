@@ -1,7 +1,7 @@
 // A button for an action: it asks for confirmation if the action has a question, and shows the outcome.
 import { type ComponentChild, h } from "preact";
-import { type Action, busyQuestion, sentence } from "../../../api/words/actions.ts";
-import { holderText, type Outcome } from "../../../api/words/outcome-words.ts";
+import { type Action, busyQuestion, sentence } from "../../../api/labels/actions.ts";
+import { holderText, type Outcome } from "../../../api/labels/outcome-labels.ts";
 import type { App, ViewProps } from "./app.ts";
 import { WorkButton } from "./elements.ts";
 import { shown } from "./text.ts";
@@ -31,7 +31,7 @@ async function run(app: App, action: Action): Promise<void> {
   await app.attempt(sentence(action.name), async () => {
     const perform = (force: boolean): Promise<Outcome> =>
       action.perform(
-        (name, input, signal) => app.requests.ask(name, input, { signal }),
+        (name, input, signal) => app.requests.call(name, input, { signal }),
         new AbortController().signal,
         force,
       );
@@ -62,7 +62,7 @@ function askFirst(
 ): Promise<boolean> {
   const list = lines.slice(0, LINES_SHOWN).map((line) => h("li", { key: line }, shown(line)));
   const body = [h("p", {}, shown(text)), list.length === 0 ? null : h("ul", {}, list)];
-  return app.ask({ title: shown(title), body, action: label, destroys: true });
+  return app.confirm({ title: shown(title), body, action: label, destroys: true });
 }
 
 function openFiles({ results }: Outcome): readonly string[] {

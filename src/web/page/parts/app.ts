@@ -1,6 +1,6 @@
 // What every view receives: the state, the requests, questions and notices.
 import type { ComponentChildren } from "preact";
-import type { Tone } from "../../../api/words/words.ts";
+import type { Tone } from "../../../api/labels/label.ts";
 import type { PageState } from "../daemon/live.ts";
 import type { Requests } from "../daemon/requests.ts";
 import type { Store } from "../daemon/store.ts";
@@ -23,7 +23,7 @@ export interface App {
   readonly store: Store<PageState>;
   readonly requests: Requests;
   /** Resolves with true if the person confirms. A new question cancels the open one. */
-  readonly ask: (question: Question) => Promise<boolean>;
+  readonly confirm: (question: Question) => Promise<boolean>;
   /** Shows a notice, which screen readers announce; with `undo` it gets an Undo button. */
   readonly notify: (tone: Tone, text: string, undo?: Undo) => void;
   /** Runs `work` and resolves with true; if it rejects with a `MountaineerError`, shows why and resolves with false. */

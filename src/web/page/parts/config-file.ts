@@ -7,7 +7,7 @@ import { type Loaded, useLoaded } from "./use-loaded.ts";
 /** Reads the file at first, and again whenever it may have changed. */
 export function useConfigFile(app: App): Loaded<ConfigReport> {
   const version = useStore(app.store, (state) => state.configVersion);
-  return useLoaded((signal) => app.requests.ask("config", null, { signal }), version);
+  return useLoaded((signal) => app.requests.call("config", null, { signal }), version);
 }
 
 export function useConfigSchema(app: App): Loaded<unknown> {

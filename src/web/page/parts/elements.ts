@@ -2,10 +2,10 @@
 import { type ComponentChild, type ComponentChildren, createContext, h } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract/contract.ts";
-import { holderText } from "../../../api/words/outcome-words.ts";
-import type { Spark } from "../../../api/words/traffic-words.ts";
-import { SEVERITY_TONES, type Tone, WAITING_CODE, type Words } from "../../../api/words/words.ts";
-import { harmlessLines } from "../../../runtime/text/plain-text.ts";
+import { type Label, SEVERITY_TONES, type Tone, WAITING_CODE } from "../../../api/labels/label.ts";
+import { holderText } from "../../../api/labels/outcome-labels.ts";
+import type { Spark } from "../../../api/labels/traffic-labels.ts";
+import { printableLines } from "../../../runtime/text/plain-text.ts";
 import { forText, shown } from "./text.ts";
 
 interface WorkButtonProps {
@@ -105,7 +105,7 @@ export function alertLine(text: string | null, kind: "problem" | "ready" = "prob
 }
 
 /** Faults, which have neither code nor time, in the style of conditions; null if there are none. */
-export function faultList(faults: readonly Words[], label?: string): ComponentChild {
+export function faultList(faults: readonly Label[], label?: string): ComponentChild {
   if (faults.length === 0) return null;
   return h(
     "ul",
@@ -247,7 +247,7 @@ export function textBlock(text: string, label: string): ComponentChild {
   return h(
     "pre",
     { class: "text", tabIndex: 0, role: "region", "aria-label": label },
-    harmlessLines(cut ? text.slice(0, LONGEST_TEXT) : text),
+    printableLines(cut ? text.slice(0, LONGEST_TEXT) : text),
     cut ? `\n… ${text.length - LONGEST_TEXT} more characters` : "",
   );
 }
@@ -268,7 +268,7 @@ export function diffBlock(diff: string, label: string): ComponentChild {
             : line.startsWith("-")
               ? "removed"
               : "same";
-      return h("span", { key: index, class: kind }, `${harmlessLines(line)}\n`);
+      return h("span", { key: index, class: kind }, `${printableLines(line)}\n`);
     }),
   );
 }
@@ -349,7 +349,7 @@ export function nothing(text: string, ...more: ComponentChildren[]): ComponentCh
   return h("div", { class: "nothing" }, h("p", {}, text), ...more);
 }
 
-export function cardHead(name: string, { tone, text }: Words, since: string | null): ComponentChild {
+export function cardHead(name: string, { tone, text }: Label, since: string | null): ComponentChild {
   const lasted = since === null ? null : h("span", { class: "dim" }, since);
   return h("header", {}, h("h2", {}, name), mark(tone, text), lasted);
 }

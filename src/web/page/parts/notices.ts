@@ -1,7 +1,7 @@
 // Notices about the outcome of actions, at the foot of the page. Screen readers announce them.
 import { type ComponentChild, h } from "preact";
-import type { Tone } from "../../../api/words/words.ts";
-import { harmlessLines } from "../../../runtime/text/plain-text.ts";
+import type { Tone } from "../../../api/labels/label.ts";
+import { printableLines } from "../../../runtime/text/plain-text.ts";
 import { type Store, useStore } from "../daemon/store.ts";
 import type { Undo } from "./app.ts";
 import { WorkButton } from "./elements.ts";
@@ -58,12 +58,12 @@ export function Notices({ store }: { readonly store: Store<NoticeState> }): Comp
         h(
           "div",
           { key: id, class: `notice ${tone}` },
-          h("p", {}, harmlessLines(text)),
+          h("p", {}, printableLines(text)),
           undo === null
             ? null
             : h(WorkButton, {
                 label: "Undo",
-                says: `Undo: ${harmlessLines(text)}`,
+                says: `Undo: ${printableLines(text)}`,
                 kind: "quiet",
                 run() {
                   removeNotice(store, id);

@@ -1,10 +1,10 @@
 // Texts for the page: foreign text with its invisible characters spelled out, times and sizes in words. Pure.
-import { sinceText } from "../../../api/words/words.ts";
-import { harmless } from "../../../runtime/text/plain-text.ts";
+import { sinceText } from "../../../api/labels/label.ts";
+import { printable } from "../../../runtime/text/plain-text.ts";
 
 /** Foreign text on one line: tabs and line ends become spaces, invisible characters are spelled out. */
 export function shown(text: string): string {
-  return harmless(text);
+  return printable(text);
 }
 
 /** "for 5 min"; null if the time is unknown or in the future. */

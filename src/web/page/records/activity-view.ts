@@ -2,10 +2,10 @@
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry, LogLine } from "../../../api/contract/records.ts";
-import { transitionOf, transitionWords } from "../../../api/words/event-words.ts";
-import { msText, type Tone, wholeText } from "../../../api/words/words.ts";
+import { transitionLabel, transitionOf } from "../../../api/labels/event-labels.ts";
+import { msText, type Tone, wholeText } from "../../../api/labels/label.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { pluralize } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import {
   alertLine,
@@ -141,10 +141,10 @@ async function loadBoth(app: App, filter: Filter, ends: Ends, signal: AbortSigna
   const [log, audit] = await Promise.all([
     kind === "calls and audit" || ends.log === null
       ? null
-      : app.requests.ask("daemonLog", { level, ...words, ...before(ends.log) }, { signal }),
+      : app.requests.call("daemonLog", { level, ...words, ...before(ends.log) }, { signal }),
     kind === "the log" || ends.audit === null
       ? null
-      : app.requests.ask("audit", { ...words, ...before(ends.audit) }, { signal }),
+      : app.requests.call("audit", { ...words, ...before(ends.audit) }, { signal }),
   ]);
   const records = (audit?.records ?? []).map(auditEntry);
   return {
@@ -182,7 +182,7 @@ function folded(entries: readonly Entry[]): readonly Entry[] {
 /** Returns the entry for a line of the log: in words if the line reports a transition, otherwise as it was logged. */
 function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
   const transition = transitionOf({ message, fields });
-  const known = transition === null ? null : transitionWords(transition);
+  const known = transition === null ? null : transitionLabel(transition);
   const common = { at, tone: TONES[level], word: level, isAudit: false };
   if (known !== null) return { ...common, what: wholeText(known), facts: null };
   const facts = Object.entries(fields).map(([name, value]) => [
@@ -199,7 +199,7 @@ function auditEntry(record: AuditEntry): Entry {
     ...(backend == null ? [] : [`of ${backend}`]),
     ...(ms === undefined ? [] : [msText(ms)]),
     ...[record.entry, record.summary, record.reason].filter((text) => text !== undefined),
-    ...(record.count === undefined ? [] : [counted(record.count, "time")]),
+    ...(record.count === undefined ? [] : [pluralize(record.count, "time")]),
     ...(record.dropped === undefined ? [] : [`${record.dropped} lost`]),
   ].join(", ");
   const given = record.arguments;
@@ -232,7 +232,7 @@ function entryRow(
       : h(
           "details",
           {},
-          h("summary", {}, counted(calls.length, "call")),
+          h("summary", {}, pluralize(calls.length, "call")),
           h(
             "ol",
             { class: "stream" },

@@ -1,15 +1,15 @@
 // Edits, disables, enables and removes a server, from its card, in the tab that may run commands.
 import { type ComponentChild, h } from "preact";
 import type { BackendStatus } from "../../../api/contract/contract.ts";
+import { sentence } from "../../../api/labels/actions.ts";
+import { isAwaitingApproval } from "../../../api/labels/backend-labels.ts";
+import { editOutcome } from "../../../api/labels/outcome-labels.ts";
 import type { ConfigEditWire } from "../../../api/operations/requests.ts";
-import { sentence } from "../../../api/words/actions.ts";
-import { isHeldBack } from "../../../api/words/backend-words.ts";
-import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { tomlKey } from "../../../config/edit/toml-value.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { WANTED } from "../config/editor-memory.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { useMayRunCommands } from "../parts/commands-note.ts";
+import { useMayRunCommands } from "../parts/commands-hint.ts";
 import { WorkButton } from "../parts/elements.ts";
 import { UNDO_MS } from "../parts/notices.ts";
 import { shown } from "../parts/text.ts";
@@ -39,13 +39,13 @@ export function ServerActions({
       WANTED.storeOf(app.requests, "", () => ({ server: null })).set({ server: name });
       location.hash = "#/settings/configuration";
     }),
-    isHeldBack(backend)
+    isAwaitingApproval(backend)
       ? null
       : enabled
         ? button("Disable", () => change(app, `Disable ${subject}`, [{ key, value: "false" }]))
         : button("Enable", () => change(app, `Enable ${subject}`, [{ key, value: null }])),
     button("Remove", async () => {
-      const yes = await app.ask({
+      const yes = await app.confirm({
         title: `Remove ${subject}?`,
         body: h("p", {}, "Clients lose its tools. Its secrets stay kept."),
         ...{ action: "Remove", destroys: true },
@@ -58,13 +58,13 @@ export function ServerActions({
 /** Saves the edits; the notice offers Undo while this tab will still be allowed to do it. */
 async function change(app: App, what: string, edits: ConfigEditWire[]): Promise<void> {
   await app.attempt(what, async () => {
-    const { ask } = app.requests;
-    const before = await ask("config");
-    const saved = await ask("edit", { edits, expected_sha256: before.sha256, source: "page" });
+    const { call } = app.requests;
+    const before = await call("config");
+    const saved = await call("edit", { edits, expected_sha256: before.sha256, source: "page" });
     const undo = async (): Promise<void> => {
       await app.attempt(what, async () => {
         const request = { text: before.text, expected_sha256: saved.sha256, source: "page" } as const;
-        report(app, editOutcome(await ask("editText", request)));
+        report(app, editOutcome(await call("editText", request)));
       });
     };
     report(app, editOutcome(saved), saved.changed && mayUndo(app) ? undo : undefined);

@@ -2,24 +2,24 @@
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { BackendStatus, Condition, GatewayStatus } from "../../../api/contract/contract.ts";
-import { type Action, actionsFor, actionWith } from "../../../api/words/actions.ts";
+import { type Action, actionsFor, actionWith } from "../../../api/labels/actions.ts";
 import {
   backendFacts,
-  backendRouteWords,
-  backendWords,
+  backendLabel,
+  backendRouteLabel,
   callFacts,
+  mergedText,
   retryText,
   routeReadyText,
-  togetherText,
   waitingText,
-} from "../../../api/words/backend-words.ts";
-import { backendSpark } from "../../../api/words/traffic-words.ts";
-import { troublesOf, withoutName } from "../../../api/words/words.ts";
-import { counted, shellCommand } from "../../../runtime/text/plain-text.ts";
+} from "../../../api/labels/backend-labels.ts";
+import { troublesOf, withoutName } from "../../../api/labels/label.ts";
+import { backendSpark } from "../../../api/labels/traffic-labels.ts";
+import { pluralize, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   actionRow,
   Copyable,
@@ -81,12 +81,14 @@ function conditions(all: readonly Condition[], now: number): ComponentChild {
 
 function noteFold(all: readonly Condition[], now: number): ComponentChild {
   const notes = all.filter(({ severity }) => severity === "info");
-  return notes.length === 0 ? null : fold(counted(notes.length, "note"), conditionList(notes, now));
+  return notes.length === 0 ? null : fold(pluralize(notes.length, "note"), conditionList(notes, now));
 }
 
 function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatus): ComponentChild {
   const where = url === null ? ["It does not listen."] : ["Clients connect to ", h(Copyable, { text: url })];
-  const counts = [counted(sessions, "session"), `${inFlight} in flight`, counted(tools, "tool")].join(", ");
+  const counts = [pluralize(sessions, "session"), `${inFlight} in flight`, pluralize(tools, "tool")].join(
+    ", ",
+  );
   return h("p", { class: "facts" }, ...where, ` · ${counts}`);
 }
 
@@ -113,10 +115,10 @@ interface BackendCardProps extends ViewProps {
 export function BackendCard({ app, backend, now }: BackendCardProps): ComponentChild {
   const [lines, setLines] = useState<readonly string[] | null>(null);
   const name = shown(backend.name);
-  const state = backendWords(backend);
+  const state = backendLabel(backend);
   const actions = actionsFor({ shares: [], backends: [backend] });
   const restart = backend.enabled ? actionWith(actions, "restart", backend.name) : null;
-  const facts = [...backendFacts(backend), togetherText(backend)].filter((fact) => fact !== null);
+  const facts = [...backendFacts(backend), mergedText(backend)].filter((fact) => fact !== null);
   const calls = backend.enabled ? callFacts(backend) : [];
   const retry = retryText(backend, now);
   const since = backend.enabled ? forText(backend.since, now) : null;
@@ -155,7 +157,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
               if (lines !== null) setLines(null);
               else
                 await app.attempt(backend.name, async () => {
-                  setLines((await app.requests.ask("logs", { backend: backend.name })).lines);
+                  setLines((await app.requests.call("logs", { backend: backend.name })).lines);
                 });
             },
           })
@@ -179,7 +181,7 @@ function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): Co
   const follow = (): Promise<unknown> =>
     app.attempt(`Sign in to ${backend.name}`, async () => {
       try {
-        const { issuer } = await app.requests.ask("awaitLogin", input);
+        const { issuer } = await app.requests.call("awaitLogin", input);
         app.notify("good", `${name} is signed in at ${shown(issuer)}`);
       } finally {
         setAddress(null);
@@ -187,7 +189,7 @@ function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): Co
     });
   const begin = (): Promise<unknown> =>
     app.attempt(`Sign in to ${backend.name}`, async () => {
-      setAddress((await app.requests.ask("beginLogin", input)).address);
+      setAddress((await app.requests.call("beginLogin", input)).address);
       void follow();
     });
   if (!may) return null;
@@ -221,7 +223,7 @@ function Routes({
     plainList(
       `Routes of ${shown(backend.name)}`,
       (backend.routes?.list ?? []).map((route) => {
-        const { text, tone } = backendRouteWords(route, now);
+        const { text, tone } = backendRouteLabel(route, now);
         return h(
           "li",
           { key: route.name, class: "row" },

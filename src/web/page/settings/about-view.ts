@@ -1,6 +1,6 @@
 // The daemon: its version, process and configuration file, and its actions.
 import { type ComponentChild, h } from "preact";
-import { actionsFor, actionWith } from "../../../api/words/actions.ts";
+import { actionsFor, actionWith } from "../../../api/labels/actions.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";

@@ -1,11 +1,11 @@
 // Connected clients, and programs of this machine that can be connected.
 import { type ComponentChild, h } from "preact";
+import { sentence } from "../../../api/labels/actions.ts";
+import { CLIENT_TITLES, clientCells } from "../../../api/labels/client-labels.ts";
 import type { KnownClients } from "../../../api/setup/client-connection.ts";
-import { sentence } from "../../../api/words/actions.ts";
-import { CLIENT_TITLES, clientWords } from "../../../api/words/client-words.ts";
 import { useNow } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   Copyable,
   code,
@@ -25,11 +25,11 @@ import { useLoaded } from "../parts/use-loaded.ts";
 const AGAIN_MS = 5_000;
 
 export function ClientsView({ app }: ViewProps): ComponentChild {
-  const { report } = useLoaded((signal) => app.requests.ask("clients", null, { signal }), "", AGAIN_MS);
+  const { report } = useLoaded((signal) => app.requests.call("clients", null, { signal }), "", AGAIN_MS);
   const now = useNow();
   const may = useMayRunCommands(app);
   if (report === null) return loading();
-  const rows = report.clients.map((client) => clientWords(client, now));
+  const rows = report.clients.map((client) => clientCells(client, now));
   const scripting = rows.filter((_, at) => report.clients[at]?.runs_scripts === true);
   return [
     rows.length === 0
@@ -54,7 +54,7 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
 
 /** Agent programs of this machine, each with a button that connects or disconnects it. */
 function Programs({ app }: ViewProps): ComponentChild {
-  const { report, problem, look } = useLoaded(() => app.requests.ask("knownClients"), "");
+  const { report, problem, look } = useLoaded(() => app.requests.call("knownClients"), "");
   if (report === null) return line("dim", problem ?? "Looking …");
   if (report.clients.length === 0)
     return nothing(
@@ -103,9 +103,9 @@ function connect(
   const what = `${undo ? "Disconnect" : "Connect"} ${shown(title)}`;
   return app.attempt(what, async () => {
     const plan = { client, undo };
-    const { digest, diff, notes, path } = await app.requests.ask("connectClient", { ...plan, agreed: null });
+    const { digest, diff, notes, path } = await app.requests.call("connectClient", { ...plan, agreed: null });
     if (diff !== "") {
-      const yes = await app.ask({
+      const yes = await app.confirm({
         title: `${what}?`,
         body: [
           h("p", {}, "This is changed in ", code(path), ":"),
@@ -116,7 +116,7 @@ function connect(
       });
       if (!yes) return;
     }
-    const { next } = await app.requests.ask("connectClient", { ...plan, agreed: digest });
+    const { next } = await app.requests.call("connectClient", { ...plan, agreed: digest });
     const done = undo ? "is as it was" : "uses this gateway now";
     app.notify("good", `${title} ${done}${next === null ? "" : `; ${next}`}`, () =>
       connect(app, program, !undo, look),

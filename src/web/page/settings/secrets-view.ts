@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import type { SecretListReport } from "../../../api/setup/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
+import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
 import { code, line, loading, mark, nothing, plainList, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -13,7 +13,7 @@ const SECRET = {
 };
 
 export function SecretsView({ app }: ViewProps): ComponentChild {
-  const { report, problem, look } = useLoaded(() => app.requests.ask("secrets"), "");
+  const { report, problem, look } = useLoaded(() => app.requests.call("secrets"), "");
   const may = useMayRunCommands(app);
   if (report === null) return loading(problem);
   return h(
@@ -36,7 +36,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
           run: (values, hidden) =>
             app.attempt("Keep the secret", async () => {
               const name = textIn(values, "Name");
-              await app.requests.ask("setSecret", { name, value: hidden.get("Value") ?? "" });
+              await app.requests.call("setSecret", { name, value: hidden.get("Value") ?? "" });
               app.notify("good", `secret:${shown(name)} is kept, and used from now on`);
               await look();
             }),
@@ -54,7 +54,7 @@ interface SecretProps {
 
 function Secret({ app, secret: { name, kept, used_by: uses }, may, look }: SecretProps): ComponentChild {
   const remove = async (): Promise<void> => {
-    const isSure = await app.ask({
+    const isSure = await app.confirm({
       title: `Forget secret:${shown(name)}?`,
       body: h("p", {}, uses.length === 0 ? "Nothing uses it." : `It is used by ${shown(uses.join(", "))}.`),
       action: "Forget it",
@@ -62,7 +62,7 @@ function Secret({ app, secret: { name, kept, used_by: uses }, may, look }: Secre
     });
     if (!isSure) return;
     await app.attempt("Forget the secret", async () => {
-      await app.requests.ask("removeSecret", { name });
+      await app.requests.call("removeSecret", { name });
       app.notify("good", `secret:${shown(name)} is forgotten`);
       await look();
     });

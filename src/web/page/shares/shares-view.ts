@@ -1,9 +1,9 @@
 // All shares, a card each.
 import { type ComponentChild, h } from "preact";
 import type { GlobalStatus, ShareStatus } from "../../../api/contract/contract.ts";
-import { actionsFor, actionWith } from "../../../api/words/actions.ts";
-import { readyText, recoveryWindow, routeWords, shareWords } from "../../../api/words/share-words.ts";
-import { shareFacts, shareSpark } from "../../../api/words/traffic-words.ts";
+import { actionsFor, actionWith } from "../../../api/labels/actions.ts";
+import { readyText, recoveryWindow, routeLabels, shareLabel } from "../../../api/labels/share-labels.ts";
+import { shareFacts, shareSpark } from "../../../api/labels/traffic-labels.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
@@ -47,7 +47,7 @@ interface ShareCardProps extends ViewProps {
 
 function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild {
   const name = shown(share.name);
-  const state = shareWords(share);
+  const state = shareLabel(share);
   const actions = actionsFor({ shares: [share] });
   const ready = readyText(share, global, now);
   const back = ready === null ? null : actionWith(actions, "switch", share.name, "tb");
@@ -68,7 +68,7 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
     h(
       "div",
       { class: "routes" },
-      routeWords(share).map(({ route, label, host, isUsed, text, tone }) =>
+      routeLabels(share).map(({ route, label, host, isUsed, text, tone }) =>
         h(
           "div",
           { key: route, class: isUsed ? "route used" : "route" },

@@ -1,7 +1,7 @@
 // The page as a whole: signed out or signed in, its navigation, and the view that is open.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { wholeText } from "../../../api/words/words.ts";
+import { wholeText } from "../../../api/labels/label.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
 import { EDITORS, isEdited } from "../config/editor-memory.ts";
@@ -9,7 +9,7 @@ import { EMPTY_STATE, type PageState, type SeenEvent, startLive } from "../daemo
 import { createRequests, type Requests, type SecretStore, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { OwnerCode, OwnerMark } from "../parts/commands-note.ts";
+import { OwnerCode, OwnerMark } from "../parts/commands-hint.ts";
 import { Copyable, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
@@ -239,7 +239,7 @@ function hasUnsaved(session: object): boolean {
 }
 
 function askToGiveUp(app: App): Promise<boolean> {
-  return app.ask({
+  return app.confirm({
     title: "Sign out without saving?",
     body: h("p", {}, "What you changed in the configuration and did not save is given up."),
     action: "Sign out",
@@ -376,7 +376,7 @@ function createApp({ store, notices, questions, requests }: Model, refresh: () =
     requests,
     refresh,
     notify,
-    ask: (question) =>
+    confirm: (question) =>
       new Promise((resolve) => {
         questions.get().open?.answer(false);
         const answer = (yes: boolean): void => {

@@ -4,9 +4,9 @@ import { useEffect, useState } from "preact/hooks";
 import type { SyncReport } from "../../../api/contract/config.ts";
 import { type FormNode, firstMistake, sentValue, withNode } from "../../../api/forms/form-node.ts";
 import { changedFields, type Settings, sectionEdits, sectionForm } from "../../../api/forms/section-form.ts";
-import { actionsFor, actionWith, sentence } from "../../../api/words/actions.ts";
-import { editOutcome } from "../../../api/words/outcome-words.ts";
-import { type EventRow, FILE_MISSING_TEXT, watchingWords, withEvent } from "../../../api/words/sync-words.ts";
+import { actionsFor, actionWith, sentence } from "../../../api/labels/actions.ts";
+import { editOutcome } from "../../../api/labels/outcome-labels.ts";
+import { type EventRow, FILE_MISSING_TEXT, watchLabel, withEvent } from "../../../api/labels/sync-labels.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { FieldView } from "../catalog/form-view.ts";
@@ -52,7 +52,7 @@ export function SyncView({ app }: ViewProps): ComponentChild {
 }
 
 function stateList(sync: SyncReport, now: number): ComponentChild {
-  const { tone, text } = watchingWords(sync.watching);
+  const { tone, text } = watchLabel(sync.watching);
   const last = forText(sync.last_sync, now);
   const waiting = sync.waiting?.length ?? 0;
   const rows: (readonly [string, ComponentChild])[] = [
@@ -147,7 +147,7 @@ function SyncConfigPanel({ app, sync, schema }: PanelProps): ComponentChild {
   }, [file, JSON.stringify(sync.settings)]);
 
   const edit = (edits: ReturnType<typeof sectionEdits>, expected: string) =>
-    app.requests.ask("edit", { edits, expected_sha256: expected, source: "page" });
+    app.requests.call("edit", { edits, expected_sha256: expected, source: "page" });
   const save = async (): Promise<void> => {
     const { settings, root } = store.get();
     const isWrong = firstMistake(root) !== null;

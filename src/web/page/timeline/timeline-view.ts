@@ -2,11 +2,11 @@
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { TimelineMinute, TimelineReport } from "../../../api/contract/timeline.ts";
-import { FEWEST_FAILED, phaseWords } from "../../../api/words/backend-words.ts";
-import { FELT, type Felt, phaseFelt } from "../../../api/words/felt.ts";
-import { mountWords, onlyHost } from "../../../api/words/share-words.ts";
-import { msText, type Tone, type Words } from "../../../api/words/words.ts";
-import { counted, durationText } from "../../../runtime/text/plain-text.ts";
+import { FEWEST_FAILED, phaseLabel } from "../../../api/labels/backend-labels.ts";
+import { FELT, type Impact, phaseImpact } from "../../../api/labels/impact.ts";
+import { type Label, msText, type Tone } from "../../../api/labels/label.ts";
+import { mountText, onlyHost } from "../../../api/labels/share-labels.ts";
+import { durationText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
 import { choiceField, fold, loading, nothing, section, table } from "../parts/elements.ts";
@@ -35,7 +35,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
   const [range, setRange] = useState("last 24 hours");
   const configured = app.store.get().status?.shares ?? [];
   const { report: loaded, problem } = useLoaded(
-    (signal) => app.requests.ask("timeline", null, { signal }),
+    (signal) => app.requests.call("timeline", null, { signal }),
     events,
     AGAIN_MS,
   );
@@ -59,7 +59,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
         name,
         stretches: stretchesOf(spans, report, ({ state, route, felt }) => {
           const share = configured.find((each) => each.name === name);
-          const words = mountWords(state, route, share === undefined ? null : onlyHost(share));
+          const words = mountText(state, route, share === undefined ? null : onlyHost(share));
           return feltWords(felt ?? (state === "mounted" ? "fine" : "failed"), words.text);
         }),
         report,
@@ -75,7 +75,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
           ({ phase, felt, failed = 0 }) => {
             if (failed > 0) return feltWords("failed", `all ${failed} calls failed`);
             const isOff = felt === "unused" && phase === "Pending";
-            return feltWords(felt ?? phaseFelt(phase), isOff ? "disabled" : phaseWords(phase).text);
+            return feltWords(felt ?? phaseImpact(phase), isOff ? "disabled" : phaseLabel(phase).text);
           },
         ),
         report,
@@ -97,7 +97,7 @@ function zoomed(report: TimelineReport, rangeMs: number): TimelineReport {
   return { ...report, from, backends };
 }
 
-function feltWords(felt: Felt, state: string): Words {
+function feltWords(felt: Impact, state: string): Label {
   const { text, tone } = FELT[felt];
   return { tone, text: felt === "waited" || felt === "failed" ? `${text}: ${state}` : state };
 }
@@ -151,7 +151,7 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
   };
   const last = stretches.at(-1);
   const states = stretches.filter(({ tone }) => tone !== "unknown").length;
-  const label = `${shown(name)}: ${counted(states, "state")}, now ${last?.text ?? "unknown"}`;
+  const label = `${shown(name)}: ${pluralize(states, "state")}, now ${last?.text ?? "unknown"}`;
   return h(
     "div",
     { class: "timeline-row" },
@@ -310,7 +310,7 @@ function scaleOf({ from, to }: Span) {
 export function stretchesOf<S extends Span>(
   spans: readonly S[],
   report: Day,
-  wordsOf: (span: S) => Words,
+  wordsOf: (span: S) => Label,
 ): readonly Stretch[] {
   const { fromMs: startMs, wholeMs, part } = scaleOf(report);
   const place = (span: Span, { tone, text }: Pick<Stretch, "tone" | "text">): readonly Stretch[] => {

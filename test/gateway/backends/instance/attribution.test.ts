@@ -7,7 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { attribute, GivenUpCalls } from "../../../../src/gateway/backends/instance/attribution.ts";
-import { machinePrincipal } from "../../../../src/gateway/client-port.ts";
+import { machinePrincipal } from "../../../../src/gateway/client-handle.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { createTestClient, type TestClient } from "../programs/instance-test-client.ts";
 import { startPending, startReady } from "../programs/instance-under-test.ts";
@@ -29,14 +29,14 @@ describe("attribution", () => {
           const added = requests.map(({ client, own, sent }) => {
             // An instance with an owner has that client's calls alone.
             const whose = own ? null : (owner ?? client);
-            const one = add({ port: whose?.call(1) ?? null, own });
+            const one = add({ handle: whose?.call(1) ?? null, own });
             one.sentIn = sent ? 1 : null;
             return one;
           });
           const found = attribute(streamOf, owner, pending, lingering);
           const live = added.filter(({ own, sentIn }) => !own && sentIn !== null);
-          const carrier = added.find(({ id, port }) => id === streamOf && port !== null);
-          const clients = new Set([...live.map(({ port }) => port?.client ?? null), ...lingering]);
+          const carrier = added.find(({ id, handle }) => id === streamOf && handle !== null);
+          const clients = new Set([...live.map(({ handle }) => handle?.client ?? null), ...lingering]);
           if (carrier !== undefined) {
             assert.ok(found.kind === "call" && found.call === carrier);
             assert.deepEqual(found.calls, [carrier]);
@@ -70,8 +70,8 @@ describe("attribution", () => {
     const found = (other: ReturnType<typeof of>, lingers: boolean): string => {
       const { pending, add } = startPending();
       for (const client of lingers ? [laptop] : [other, laptop]) {
-        const port = { ...createTestClient("port").call(1), client };
-        add({ port }).sentIn = 1;
+        const handle = { ...createTestClient("port").call(1), client };
+        add({ handle }).sentIn = 1;
       }
       return attribute(null, null, pending, lingers ? [other] : []).kind;
     };
@@ -145,7 +145,7 @@ describe("attribution", () => {
 function giveUp(givenUp: GivenUpCalls, name: string): WeakRef<object> {
   const client = createTestClient(name);
   const { pending, add } = startPending();
-  givenUp.add(add({ port: client.call(1), timeoutMs: 60_000 }), false);
+  givenUp.add(add({ handle: client.call(1), timeoutMs: 60_000 }), false);
   pending[Symbol.dispose]();
   return new WeakRef(client);
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import { type ReadKind, readKind } from "../../../../src/gateway/backends/instance/lists.ts";
-import type { Asked } from "../../../../src/gateway/backends/instance/pending.ts";
+import type { RequestResult } from "../../../../src/gateway/backends/instance/pending.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
@@ -12,8 +12,8 @@ import { skill } from "../../catalog/sources.ts";
 import { createScriptedLink, FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
-type Page = (cursor: string | number | null, method: string) => Asked;
-const page = (result: JsonObject): Asked => ({ kind: "answered", reply: { result } });
+type Page = (cursor: string | number | null, method: string) => RequestResult;
+const page = (result: JsonObject): RequestResult => ({ kind: "answered", reply: { result } });
 
 function read(
   answer: Page,
@@ -66,7 +66,7 @@ describe("reading a list", () => {
     assert.equal(outcome.faulty.tools?.length, 100);
   });
   test("a list whose later page is unknown is not read", async () => {
-    const unknown: Asked = { kind: "answered", reply: { error: { code: -32601, message: "no" } } };
+    const unknown: RequestResult = { kind: "answered", reply: { error: { code: -32601, message: "no" } } };
     const message = await failure((cursor) =>
       cursor === null ? page({ tools: [], nextCursor: "a" }) : unknown,
     );
@@ -225,11 +225,11 @@ describe("lists that change", () => {
     });
     assert.equal(instance.listings?.tools.length, 1);
     assert.deepEqual(instance.listings?.skills, []);
-    assert.match(String(instance.seen.listsStaleBecause), /no disk/);
+    assert.match(String(instance.observed.listsStaleBecause), /no disk/);
     link.gives("skills/list", { skills: [skill("git", "Back.")] });
     await clock.advance(300_000);
     await settle();
-    assert.deepEqual([instance.listings?.skills?.length, instance.seen.listsStaleBecause], [1, null]);
+    assert.deepEqual([instance.listings?.skills?.length, instance.observed.listsStaleBecause], [1, null]);
     await instance.close({ code: -32_000, message: "over" });
     assert.equal(clock.pendingTimers, 0);
   });
@@ -243,7 +243,7 @@ describe("lists that change", () => {
       await settle();
     }
     assert.ok(count >= 5);
-    assert.match(String(instance.seen.listsStaleBecause), /request 1 failed/);
+    assert.match(String(instance.observed.listsStaleBecause), /request 1 failed/);
     assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 1);
     link.refuses("tools/list", "another reason");
     await clock.advance(1_000);
@@ -270,7 +270,7 @@ describe("lists that change", () => {
     const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };
     const { instance } = await startReady({}, { "tools/list": { tools: [{ name: "odd", inputSchema }] } });
     assert.deepEqual(instance.listings?.tools, [{ name: "odd", inputSchema }]);
-    assert.deepEqual(instance.seen.withheldEntries, [
+    assert.deepEqual(instance.observed.withheldEntries, [
       'tool "odd" is withheld from clients of 2026-07-28: x-mcp-header of items is not on a plain property',
     ]);
   });
@@ -360,14 +360,14 @@ describe("lists that change", () => {
     link.notify(LIST_CHANGED.prompts);
     await settle();
     assert.equal(instance.listings, before);
-    assert.equal(instance.seen.listsStaleBecause, "prompts/list was answered with error -32603: disk");
-    assert.equal(instance.seen.state.kind, "ready");
+    assert.equal(instance.observed.listsStaleBecause, "prompts/list was answered with error -32603: disk");
+    assert.equal(instance.observed.state.kind, "ready");
     const seenBefore = counts.seen;
     link.gives("prompts/list", { prompts: [] });
     await clock.advance(1_000);
     instance.refresh();
     await settle();
-    assert.equal(instance.seen.listsStaleBecause, null);
+    assert.equal(instance.observed.listsStaleBecause, null);
     assert.equal(counts.seen, seenBefore + 1);
     assert.equal(counts.listings, 0);
   });
@@ -422,7 +422,7 @@ describe("lists that change", () => {
     await ready.instance.close(error);
     await settle();
     for (const { instance, clock, logger } of [starting, ready]) {
-      assert.deepEqual([instance.seen.state.kind, clock.pendingTimers], ["closing", 0]);
+      assert.deepEqual([instance.observed.state.kind, clock.pendingTimers], ["closing", 0]);
       assert.deepEqual(
         logger.lines.filter(({ level }) => level === "warn"),
         [],
@@ -451,13 +451,13 @@ describe("lists that change", () => {
         resourceTemplates: [{ ...broken, size: 1 }, { name: 1 }],
       }),
     );
-    const before = instance.seen.withheldEntries;
+    const before = instance.observed.withheldEntries;
     await clock.advance(1_000);
     link.refuses("resources/templates/list", "no disk");
     link.notify(LIST_CHANGED.resources);
     await settle();
-    assert.match(String(instance.seen.listsStaleBecause), /no disk/);
-    assert.deepEqual(instance.seen.withheldEntries, before);
+    assert.match(String(instance.observed.listsStaleBecause), /no disk/);
+    assert.deepEqual(instance.observed.withheldEntries, before);
   });
   test("a tool that the link cannot carry reaches nobody", async () => {
     const open: InstanceOptions["open"] = (events) => ({
@@ -468,7 +468,7 @@ describe("lists that change", () => {
     const { instance } = startUnderTest({ open });
     await settle();
     assert.deepEqual(instance.listings?.tools, []);
-    assert.deepEqual(instance.seen.withheldEntries, ['tool "one" is withheld: it cannot be called here']);
+    assert.deepEqual(instance.observed.withheldEntries, ['tool "one" is withheld: it cannot be called here']);
   });
   test("a notice about a kind that the server does not have reads nothing", async () => {
     const { link } = await startReady(

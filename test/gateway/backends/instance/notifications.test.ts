@@ -57,7 +57,7 @@ describe("log messages", () => {
       link.answers.set("initialize", () => ({ error: { code: -1, message: `no such key: ${secret}` } })),
     );
     await settle();
-    const { state } = failed.instance.seen;
+    const { state } = failed.instance.observed;
     assert.ok(state.kind === "ended");
     assert.equal(state.failure.message, "initialize was answered with error -1: no such key: [redacted]");
   });
@@ -156,9 +156,9 @@ describe("a client that does not read", () => {
       for (let turn = 0; turn < 5_000; turn++) {
         const reading = Promise.withResolvers<void>();
         port.congested = reading.promise;
-        const held = link.notify("notifications/progress", { progressToken: id });
+        const paused = link.notify("notifications/progress", { progressToken: id });
         reading.resolve();
-        await held;
+        await paused;
       }
       port.told.length = 0;
     });
@@ -170,21 +170,21 @@ describe("a client that does not read", () => {
     const abort = new AbortController();
     const { id } = call(port, { _meta: { progressToken: 1 } }, { signal: abort.signal });
     port.congested = new Promise(() => {});
-    const held = link.notify("notifications/progress", { progressToken: id });
-    assert.ok(held !== null);
+    const paused = link.notify("notifications/progress", { progressToken: id });
+    assert.ok(paused !== null);
     abort.abort();
-    await held;
+    await paused;
   });
   test("a health check reads on", async () => {
     const { call, link, instance } = await startReady();
     const port = createTestClient("a").call(1);
     const { id } = call(port, { _meta: { progressToken: 1 } });
     port.congested = new Promise(() => {});
-    const held = link.notify("notifications/progress", { progressToken: id });
+    const paused = link.notify("notifications/progress", { progressToken: id });
     instance.check();
-    await held;
+    await paused;
     await settle();
-    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(instance.observed.missedChecks, 0);
   });
 });
 

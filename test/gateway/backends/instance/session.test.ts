@@ -25,8 +25,8 @@ describe("a session that is lost", () => {
     const late = call(client.call(4), {}, { timeoutMs: 100 });
     const abort = new AbortController();
     const cancelled = call(client.call(5), {}, { signal: abort.signal });
-    assert.deepEqual([link.requests("tools/call").length, instance.seen.inFlight], [2, 3]);
-    assert.equal(instance.seen.state.kind, "ready");
+    assert.deepEqual([link.requests("tools/call").length, instance.observed.inFlight], [2, 3]);
+    assert.equal(instance.observed.state.kind, "ready");
     await clock.advance(100);
     abort.abort();
     assert.ok("error" in (await late.reply) && "error" in (await cancelled.reply));
@@ -53,7 +53,7 @@ describe("a session that is lost", () => {
     link.notify(LIST_CHANGED.tools);
     await clock.advance(1_000);
     assert.deepEqual(instance.listings?.tools, [toolOf("again")]);
-    assert.deepEqual([instance.seen.listsStaleBecause, link.requests("initialize").length], [null, 2]);
+    assert.deepEqual([instance.observed.listsStaleBecause, link.requests("initialize").length], [null, 2]);
   });
   test("a failure of the old session after the renewal does not renew again", async () => {
     const { link, call } = await startReady();
@@ -74,20 +74,20 @@ describe("a session that is lost", () => {
     assert.deepEqual(await waiting.reply, {
       error: { code: -32000, message: "backend files: nobody listens" },
     });
-    const { state } = instance.seen;
+    const { state } = instance.observed;
     assert.ok(state.kind === "ended" && state.wasReady && state.failure.kind === "unreachable");
     assert.equal(link.closed, true);
   });
   test("sessions that do not last end the instance", async () => {
     const { link, call, instance, clock } = await startReady();
     for (let loss = 0; loss < 11; loss++) {
-      assert.equal(instance.seen.state.kind, "ready");
+      assert.equal(instance.observed.state.kind, "ready");
       // Five within a minute are not too many.
       if (loss === 5) await clock.advance(60_000);
       link.failRequest(call(null).id, FAILURE("session_lost"));
       await settle();
     }
-    const { state } = instance.seen;
+    const { state } = instance.observed;
     assert.ok(state.kind === "ended" && state.failure.kind === "session_lost");
   });
   test("lost while it starts, it is not renewed: the start has failed", async () => {
@@ -95,7 +95,7 @@ describe("a session that is lost", () => {
       answers.set("tools/list", () => FAILURE("session_lost")),
     );
     await settle();
-    assert.deepEqual([instance.seen.state.kind, link.requests("initialize").length], ["ended", 1]);
+    assert.deepEqual([instance.observed.state.kind, link.requests("initialize").length], ["ended", 1]);
   });
   test("what the new session does not declare any more is no longer listed", async () => {
     const { link, call, instance, counts, clock } = await startReady();
@@ -125,7 +125,7 @@ describe("a session that is lost", () => {
     await instance.close(error);
     assert.deepEqual(await waiting.reply, { error });
     await settle();
-    assert.equal(instance.seen.state.kind, "closing");
+    assert.equal(instance.observed.state.kind, "closing");
   });
   test("questions outside of any call go with the session, those of live calls stay", async () => {
     const owner = createTestClient("a");
@@ -150,7 +150,7 @@ describe("a session that is lost", () => {
     link.suspect();
     await settle();
     assert.equal(link.requests("initialize").length, 2, "an error of the server's is an answer");
-    assert.equal(instance.seen.state.kind, "ready");
+    assert.equal(instance.observed.state.kind, "ready");
     call(null);
     assert.equal(link.requests("tools/call").length, 1);
   });
@@ -179,7 +179,7 @@ describe("a session that is lost", () => {
     link.hangs("initialize");
     instance.check();
     await settle();
-    assert.deepEqual([instance.seen.missedChecks, link.requests("initialize").length], [0, 2]);
+    assert.deepEqual([instance.observed.missedChecks, link.requests("initialize").length], [0, 2]);
   });
 });
 
@@ -188,25 +188,25 @@ describe("health", () => {
     const { link, instance, clock, counts } = await startReady();
     instance.check();
     await settle();
-    assert.equal(instance.seen.missedChecks, 0);
-    assert.equal(instance.seen.checkedAtMs, clock.monotonicMs());
+    assert.equal(instance.observed.missedChecks, 0);
+    assert.equal(instance.observed.checkedAtMs, clock.monotonicMs());
     link.hangs("ping");
     for (const missed of [1, 2]) {
       instance.check();
       instance.check();
       await clock.advance(5_000);
-      assert.equal(instance.seen.missedChecks, missed);
+      assert.equal(instance.observed.missedChecks, missed);
     }
     assert.equal(link.requests("ping").length, 3);
     const before = counts.seen;
     link.notify("notifications/anything");
-    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(instance.observed.missedChecks, 0);
     assert.equal(counts.seen, before + 1);
     instance.check();
     await clock.advance(4_000);
     link.notify("notifications/anything");
     await clock.advance(1_000);
-    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(instance.observed.missedChecks, 0);
     assert.deepEqual(link.told("notifications/cancelled"), []);
   });
   test("a ping that does not reach the server is one missed check", async () => {
@@ -214,21 +214,21 @@ describe("health", () => {
     link.answers.set("ping", () => FAILURE("unreachable"));
     instance.check();
     await settle();
-    assert.deepEqual([instance.seen.missedChecks, instance.seen.outOfReach], [1, true]);
+    assert.deepEqual([instance.observed.missedChecks, instance.observed.outOfReach], [1, true]);
   });
   test("a server that does not know ping is alive", async () => {
     const { link, instance } = await startReady();
     link.answers.delete("ping");
     instance.check();
     await settle();
-    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(instance.observed.missedChecks, 0);
   });
   test("`seen` is the same object until something is different", async () => {
     const { instance, call, link } = await startReady();
-    const { seen } = instance;
-    assert.equal(instance.seen, seen);
+    const { observed } = instance;
+    assert.equal(instance.observed, observed);
     const { id } = call(null);
-    assert.deepEqual([instance.seen.inFlight, seen.inFlight], [1, 0]);
+    assert.deepEqual([instance.observed.inFlight, observed.inFlight], [1, 0]);
     link.answer(id, OK);
   });
 });
@@ -247,7 +247,7 @@ describe("B7 a client's own instance", () => {
   test("takes the first call once the server's own first question is answered, and had its effect", async () => {
     const { instance, link, clock, owner, call } = startAsking();
     await settle();
-    assert.equal(instance.seen.state.kind, "starting");
+    assert.equal(instance.observed.state.kind, "starting");
     const { reply } = call(owner.call(1));
     assert.equal(link.requests("tools/call").length, 0);
     owner.asked[0]?.answer({ result: { roots: [] } });
@@ -262,7 +262,7 @@ describe("B7 a client's own instance", () => {
     await clock.advance(199);
     assert.equal(link.requests("tools/call").length, 0);
     await clock.advance(1);
-    assert.equal(instance.seen.state.kind, "ready");
+    assert.equal(instance.observed.state.kind, "ready");
     const [sent] = link.requests("tools/call");
     assert.ok(sent !== undefined);
     link.answer(sent.id, { result: { content: [] } });
@@ -273,13 +273,13 @@ describe("B7 a client's own instance", () => {
     const { instance, clock } = startAsking();
     await settle();
     await clock.advance(9_999);
-    assert.equal(instance.seen.state.kind, "starting");
+    assert.equal(instance.observed.state.kind, "starting");
     await clock.advance(2_201);
-    assert.equal(instance.seen.state.kind, "ready");
+    assert.equal(instance.observed.state.kind, "ready");
     const quiet = startUnderTest({ owner: createTestClient("b") });
     await settle();
-    assert.equal(quiet.instance.seen.state.kind, "ready");
-    assert.deepEqual([quiet.instance.seen.asksForRoots, instance.seen.asksForRoots], [false, true]);
+    assert.equal(quiet.instance.observed.state.kind, "ready");
+    assert.deepEqual([quiet.instance.observed.asksForRoots, instance.observed.asksForRoots], [false, true]);
   });
 
   test("that ends while it waits ends, and leaves no timer", async () => {
@@ -287,8 +287,8 @@ describe("B7 a client's own instance", () => {
     await settle();
     link.die({ kind: "closed", message: "it crashed", hint: null });
     await settle();
-    assert.equal(instance.seen.state.kind, "ended");
+    assert.equal(instance.observed.state.kind, "ended");
     await clock.advance(10_000);
-    assert.deepEqual([instance.seen.state.kind, clock.pendingTimers], ["ended", 0]);
+    assert.deepEqual([instance.observed.state.kind, clock.pendingTimers], ["ended", 0]);
   });
 });

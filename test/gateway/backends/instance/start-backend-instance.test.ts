@@ -10,12 +10,12 @@ import { startReady, startUnderTest, type UnderTest } from "../programs/instance
 const OK = { result: { content: [] } };
 
 function failureOf({ instance }: UnderTest): string | null {
-  const { state } = instance.seen;
+  const { state } = instance.observed;
   return state.kind === "ended" ? state.failure.message : null;
 }
 
 function hintOf({ instance }: UnderTest): string | null {
-  const { state } = instance.seen;
+  const { state } = instance.observed;
   return state.kind === "ended" ? state.failure.hint : null;
 }
 
@@ -42,13 +42,13 @@ describe("what a client tells the server", () => {
 describe("starting", () => {
   test("B7 it is ready only when every list that the server declares has been read", async () => {
     const { instance, link, counts } = startUnderTest({}, { "prompts/list": null });
-    assert.deepEqual([counts.seen, instance.seen.state.kind], [0, "starting"]);
+    assert.deepEqual([counts.seen, instance.observed.state.kind], [0, "starting"]);
     await settle();
-    assert.deepEqual([instance.seen.state.kind, instance.listings], ["starting", null]);
+    assert.deepEqual([instance.observed.state.kind, instance.listings], ["starting", null]);
     assert.deepEqual(instance.initializeResult?.serverInfo, { name: "scripted", version: "1.2.3" });
     link.answerTo("prompts/list", { result: { prompts: [{ name: "p" }] } });
     await settle();
-    assert.equal(instance.seen.state.kind, "ready");
+    assert.equal(instance.observed.state.kind, "ready");
     assert.deepEqual(instance.listings, {
       tools: [toolOf("one")],
       resources: [{ uri: "a://1", name: "1" }],
@@ -98,7 +98,7 @@ describe("starting", () => {
       { initialize: { protocolVersion: "1999-01-01", capabilities: {} } },
     );
     await settle();
-    const { state } = instance.seen;
+    const { state } = instance.observed;
     assert.ok(state.kind === "ended" && !state.wasReady);
     assert.equal(state.failure.kind, "protocol");
     assert.match(state.failure.message, /1999-01-01.*2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05/);
@@ -117,7 +117,7 @@ describe("starting", () => {
         for (const [method, answer] of Object.entries(prepare)) link.answers.set(method, () => answer);
       });
       await settle();
-      const { state } = instance.seen;
+      const { state } = instance.observed;
       assert.ok(state.kind === "ended" && !state.wasReady, JSON.stringify(state));
       assert.equal(state.failure.kind, kind);
       assert.equal(state.failure.message.includes("\u001b"), false);
@@ -146,23 +146,23 @@ describe("starting", () => {
         link.answers.set("tools/list", () => answer),
       );
       await settle();
-      assert.equal(instance.seen.state.kind, "ready");
-      assert.equal(instance.seen.listsStaleBecause, reason);
+      assert.equal(instance.observed.state.kind, "ready");
+      assert.equal(instance.observed.listsStaleBecause, reason);
       assert.deepEqual(instance.listings?.tools, []);
       assert.deepEqual(instance.listings?.resources, [{ uri: "a://1", name: "1" }]);
       link.gives("tools/list", { tools: [toolOf("one")] });
       await clock.advance(1_000);
       instance.refresh();
       await settle();
-      assert.equal(instance.seen.listsStaleBecause, null);
+      assert.equal(instance.observed.listsStaleBecause, null);
       assert.deepEqual(instance.listings?.tools, [toolOf("one")]);
     });
   }
   test("D3 D9 a list that is never answered leaves the others in use", async () => {
     const { instance, clock } = startUnderTest({}, { "prompts/list": null });
     await clock.advance(10_000);
-    assert.equal(instance.seen.state.kind, "ready");
-    assert.equal(instance.seen.listsStaleBecause, "no answer to prompts/list within 10 s");
+    assert.equal(instance.observed.state.kind, "ready");
+    assert.equal(instance.observed.listsStaleBecause, "no answer to prompts/list within 10 s");
     assert.equal(instance.listings?.tools.length, 1);
   });
   test("D3 a server of which no list can be read does not come up", async () => {
@@ -171,7 +171,7 @@ describe("starting", () => {
         link.refuses(method, "x");
     });
     await settle();
-    const { state } = instance.seen;
+    const { state } = instance.observed;
     assert.ok(state.kind === "ended" && !state.wasReady, JSON.stringify(state));
     assert.equal(state.failure.message, "tools/list was answered with error -32603: x");
   });
@@ -182,7 +182,7 @@ describe("starting", () => {
       link.refuses("resources/templates/list", "x");
     });
     await settle();
-    assert.match(instance.seen.listsStaleBecause ?? "", /templates/);
+    assert.match(instance.observed.listsStaleBecause ?? "", /templates/);
     const told = logger.lines.filter(({ message }) => message.startsWith("malformed entries"));
     assert.deepEqual(
       told.map(({ fields }) => fields["entries"]),
@@ -197,7 +197,7 @@ describe("starting", () => {
     );
     await settle();
     assert.deepEqual(instance.listings?.tools, [toolOf("bare"), toolOf("one")]);
-    assert.deepEqual(instance.seen.withheldEntries, [
+    assert.deepEqual(instance.observed.withheldEntries, [
       'tool "broken" is withheld: inputSchema.type is "string", not "object"',
     ]);
     const seenBefore = counts.seen;
@@ -217,14 +217,14 @@ describe("starting", () => {
     await clock.advance(1_000);
     link.notify(LIST_CHANGED.tools);
     await settle();
-    assert.deepEqual(instance.seen.withheldEntries, []);
+    assert.deepEqual(instance.observed.withheldEntries, []);
     assert.deepEqual(instance.listings?.tools, [toolOf("broken")]);
     assert.equal(counts.seen, seenBefore + 1);
   });
   test("initialize and each list have their deadlines; initialize is not cancelled, lists are", async () => {
     const silent = startUnderTest({}, { initialize: null });
     await silent.clock.advance(14_999);
-    assert.equal(silent.instance.seen.state.kind, "starting");
+    assert.equal(silent.instance.observed.state.kind, "starting");
     await silent.clock.advance(1);
     assert.equal(failureOf(silent), "no answer to initialize within 15 s");
     assert.deepEqual(silent.link.told("notifications/cancelled"), []);
@@ -238,7 +238,7 @@ describe("starting", () => {
     const silent = start();
     silent.link.log("npm warn exec The following package was not found and will be installed: files@1.0.0");
     await silent.clock.advance(74_999);
-    assert.equal(silent.instance.seen.state.kind, "starting");
+    assert.equal(silent.instance.observed.state.kind, "starting");
     await silent.clock.advance(1);
     assert.equal(failureOf(silent), "no answer to initialize within 75 s");
     assert.equal(
@@ -251,14 +251,14 @@ describe("starting", () => {
     await slow.clock.advance(10_000);
     slow.link.log("still starting");
     await slow.clock.advance(4_999);
-    assert.equal(slow.instance.seen.state.kind, "starting");
+    assert.equal(slow.instance.observed.state.kind, "starting");
     await slow.clock.advance(1);
     assert.deepEqual([failureOf(slow), slow.clock.pendingTimers], ["no answer to initialize within 15 s", 0]);
     const downloaded = start();
     await downloaded.clock.advance(70_000);
     downloaded.link.answerTo("initialize", INITIALIZED);
     await settle();
-    assert.equal(downloaded.instance.seen.state.kind, "ready");
+    assert.equal(downloaded.instance.observed.state.kind, "ready");
   });
   test("all pages are read, nameless entries are skipped and logged once", async () => {
     const { instance, link, logger } = await startReady({}, (link) =>
@@ -279,10 +279,10 @@ describe("starting", () => {
       link.hangs("logging/setLevel");
     });
     await settle();
-    assert.equal(instance.seen.state.kind, "starting");
+    assert.equal(instance.observed.state.kind, "starting");
     link.answerTo("logging/setLevel", { error: { code: -32602, message: "no" } });
     await settle();
-    assert.equal(instance.seen.state.kind, "ready");
+    assert.equal(instance.observed.state.kind, "ready");
   });
   test("a level and a subscription that come while it starts reach the server as soon as it is ready", async () => {
     const { instance, link } = startUnderTest({ logLevel: "info" }, { "prompts/list": null });
@@ -316,7 +316,7 @@ describe("starting", () => {
   test("the process dying while it starts ends it", async () => {
     const { instance, link, counts } = startUnderTest({}, { initialize: null });
     link.die(FAILURE("closed", "exited with 1"));
-    assert.deepEqual(instance.seen.state, {
+    assert.deepEqual(instance.observed.state, {
       kind: "ended",
       wasReady: false,
       failure: FAILURE("closed", "exited with 1"),
@@ -333,12 +333,12 @@ describe("calls", () => {
     const params = { name: "one", arguments: { deep: [1] }, _meta: { traceparent: "t" } };
     const first = call(a, params);
     assert.equal(link.requests("tools/call")[0]?.params, params);
-    assert.equal(instance.seen.inFlight, 1);
+    assert.equal(instance.observed.inFlight, 1);
     const result = { content: [], isError: true };
     link.answer(first.id, { result });
     const reply = await first.reply;
     assert.ok("result" in reply && reply.result === result);
-    assert.equal(instance.seen.inFlight, 0);
+    assert.equal(instance.observed.inFlight, 0);
     const second = call(a);
     const error = { code: -32002, message: "not found", data: { uri: "x" } };
     link.answer(second.id, { error });
@@ -417,7 +417,7 @@ describe("calls", () => {
     for (const { reply } of calls) {
       assert.deepEqual(await reply, { error: { code: -32000, message: "backend files: exited with 1" } });
     }
-    assert.ok(instance.seen.state.kind === "ended" && instance.seen.state.wasReady);
+    assert.ok(instance.observed.state.kind === "ended" && instance.observed.state.wasReady);
     assert.deepEqual(await call(null).reply, {
       error: { code: -32000, message: "backend files: exited with 1" },
     });
@@ -430,19 +430,19 @@ describe("calls", () => {
     const one = call(null);
     link.failRequest(one.id, FAILURE("refused", "HTTP 500"));
     assert.deepEqual(await one.reply, { error: { code: -32000, message: "backend files: HTTP 500" } });
-    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(instance.observed.missedChecks, 0);
     for (const missed of [1, 2]) {
       const { id, reply } = call(null);
       link.failRequest(id, FAILURE("unreachable"));
       await reply;
-      assert.equal(instance.seen.missedChecks, missed);
+      assert.equal(instance.observed.missedChecks, missed);
     }
     const together = [call(null), call(null), call(null)];
     for (const { id } of together) link.failRequest(id, FAILURE("unreachable"));
     await Promise.all(together.map(({ reply }) => reply));
-    assert.equal(instance.seen.missedChecks, 3, "what was under way together is one miss");
+    assert.equal(instance.observed.missedChecks, 3, "what was under way together is one miss");
     link.notify("notifications/x");
-    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(instance.observed.missedChecks, 0);
   });
   test("whether a call that is lost was sent is known to its sender", async () => {
     const { link, instance } = await startReady();
@@ -452,7 +452,7 @@ describe("calls", () => {
     ] as const) {
       const losses: unknown[] = [];
       const reply = instance.request({
-        ...{ method: "tools/call", params: {}, port: null, timeoutMs: 1_000 },
+        ...{ method: "tools/call", params: {}, handle: null, timeoutMs: 1_000 },
         signal: new AbortController().signal,
         onLoss: (loss) => void losses.push(loss.wasSent),
       });
@@ -465,10 +465,10 @@ describe("calls", () => {
     const { call, link, instance } = await startReady();
     const [one, other] = [call(null), call(null)];
     link.failRequest(one.id, FAILURE("unauthorized"));
-    assert.equal(instance.seen.state.kind, "ready");
+    assert.equal(instance.observed.state.kind, "ready");
     link.answer(other.id, OK);
     assert.deepEqual(await other.reply, OK);
-    assert.deepEqual(instance.seen.state, {
+    assert.deepEqual(instance.observed.state, {
       kind: "ended",
       wasReady: true,
       failure: FAILURE("unauthorized"),
@@ -485,11 +485,11 @@ describe("calls", () => {
     await closed;
     assert.deepEqual(await reply, { error });
     assert.deepEqual(await call(null).reply, { error });
-    assert.deepEqual([port.asked[0]?.signal.aborted, instance.seen.state.kind], [true, "closing"]);
+    assert.deepEqual([port.asked[0]?.signal.aborted, instance.observed.state.kind], [true, "closing"]);
     assert.deepEqual([link.closed, clock.pendingTimers], [true, 0]);
     link.notify(LIST_CHANGED.tools);
     link.die(FAILURE("closed"));
-    assert.equal(instance.seen.state.kind, "closing");
+    assert.equal(instance.observed.state.kind, "closing");
   });
   test("that nothing is in flight any more is told at once, then at most ten times a second", async () => {
     const { call, link, counts, clock } = await startReady();

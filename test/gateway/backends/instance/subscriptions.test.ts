@@ -164,7 +164,7 @@ describe("subscriptions", () => {
     link.answers.set("resources/subscribe", () => FAILURE("session_lost"));
     const reply = await instance.subscribe("f://1", createTestClient("a"));
     assert.ok("error" in reply && /lost 6 times within a minute/.test(reply.error.message));
-    assert.equal(instance.seen.state.kind, "ended");
+    assert.equal(instance.observed.state.kind, "ended");
   });
   test("one that gets no answer is an error that names the backend", async () => {
     const { instance, link, clock } = await startReady();

@@ -2,7 +2,7 @@
 // calls, a person who edits and switches. Time passes from event to event, and a lane looks, decides and steps until there
 // is nothing to do, as src/gateway/backends/pool/lane-cycles.ts does.
 import assert from "node:assert/strict";
-import type { InstanceSeen } from "../../../../src/gateway/backends/instance/backend-instance.ts";
+import type { InstanceObservation } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import {
   type BackendEvent,
   type BackendMemory,
@@ -20,15 +20,15 @@ import type { Needs, RequiredData } from "../../../../src/gateway/backends/polic
 import {
   type Attempt,
   type FailbackPolicy,
-  lastTries,
+  lastRetries,
   type RoutesSpec,
 } from "../../../../src/gateway/backends/policy/route-memory.ts";
-import { ALWAYS_RUNS, type UseSeen } from "../../../../src/gateway/backends/policy/sleep.ts";
+import { ALWAYS_RUNS, type UsageObservation } from "../../../../src/gateway/backends/policy/sleep.ts";
 
 export type Fate = "works" | "fails" | "hangs";
 
 interface SimInstance {
-  seen: InstanceSeen;
+  observed: InstanceObservation;
   /** When its start, its check or its close is over, monotonic ms. */
   nextAtMs: number;
   /** When its calls end, monotonic ms. */
@@ -48,13 +48,13 @@ const AWAY_MS = 5_000;
 const MAX_STEPS = 100;
 export const DRAIN_MS = 30_000;
 export const STABLE_MS = 30_000;
-export const AUTO: FailbackPolicy = { byItself: true, stableMs: STABLE_MS };
+export const AUTO: FailbackPolicy = { isAutomatic: true, stableMs: STABLE_MS };
 
 /** One route, whose connection has this key. */
 export function runs(key: string): Pick<BackendSpec, "wanted" | "routes"> {
   return {
     wanted: { kind: "connection" },
-    routes: { list: [{ name: "1", key }], failback: AUTO, asked: null },
+    routes: { list: [{ name: "1", key }], failback: AUTO, requested: null },
   };
 }
 
@@ -112,10 +112,10 @@ export class BackendWorld {
     this.look();
   }
 
-  get use(): UseSeen {
+  get use(): UsageObservation {
     const serving = this.find(this.memory.serving?.id ?? -1);
     const isBusy = serving === null || serving.calls.length > 0;
-    const sinceMs = serving?.idleSinceMs ?? serving?.seen.readyAtMs ?? null;
+    const sinceMs = serving?.idleSinceMs ?? serving?.observed.readyAtMs ?? null;
     const isUsed = serving !== null && (isBusy || serving.idleSinceMs !== null);
     return { isNeeded: this.isNeeded, idleSinceMs: isBusy ? null : sinceMs, isUsed, subscribers: 0 };
   }
@@ -139,7 +139,7 @@ export class BackendWorld {
   resumeSignals(): void {
     for (const instance of this.instances) {
       instance.deaf = false;
-      if (instance.seen.missedChecks > 0) see(instance, { missedChecks: 0 });
+      if (instance.observed.missedChecks > 0) see(instance, { missedChecks: 0 });
     }
     this.look();
   }
@@ -152,7 +152,7 @@ export class BackendWorld {
 
   call(lastsMs: number): void {
     const serving = this.find(this.memory.serving?.id ?? 0);
-    if (serving?.seen.state.kind !== "ready") return;
+    if (serving?.observed.state.kind !== "ready") return;
     serving.calls.push(this.nowMs + lastsMs);
     see(serving, { inFlight: serving.calls.length });
   }
@@ -162,7 +162,7 @@ export class BackendWorld {
     const untilMs = this.nowMs + ms;
     for (;;) {
       const own = this.instances.flatMap(({ nextAtMs, calls }) => [nextAtMs, ...calls]);
-      const nextMs = Math.min(this.decision?.wake?.atMs ?? Number.POSITIVE_INFINITY, ...own);
+      const nextMs = Math.min(this.decision?.nextRun?.atMs ?? Number.POSITIVE_INFINITY, ...own);
       if (nextMs > untilMs) break;
       this.nowMs = Math.max(this.nowMs, nextMs);
       this.happen();
@@ -196,7 +196,7 @@ export class BackendWorld {
 
   private decide(): BackendDecision {
     const seen = {
-      instances: this.instances.map((instance) => instance.seen),
+      instances: this.instances.map((instance) => instance.observed),
       clients: NO_CLIENTS,
       mayStart: this.mayStart,
       nextId: this.nextId,
@@ -217,8 +217,9 @@ export class BackendWorld {
     if (isWanted && isMoving) assert.equal(memory.serving, null, "what served makes room");
     const isStopped = gate.kind === "refuse" && gate.mode === "stop";
     // One that answers no check, and that several tries could not replace, could not.
-    const isLost = before !== null && before.seen.missedChecks >= 3 && lastTries(memory.routes).failures >= 3;
-    const couldServe = before !== null && before.seen.state.kind === "ready" && !isLost;
+    const isLost =
+      before !== null && before.observed.missedChecks >= 3 && lastRetries(memory.routes).failures >= 3;
+    const couldServe = before !== null && before.observed.state.kind === "ready" && !isLost;
     if (isWanted && memory.asleep) this.checkAsleep(memory, calls.kind, gate);
     else if (isWanted && couldServe && !isStopped && !isMoving && this.spec.replace === "overlap")
       assert.equal(
@@ -229,7 +230,7 @@ export class BackendWorld {
     if (!isWanted) assert.equal(calls.kind, "refuse", "what is not wanted is not published");
     if (calls.kind === "serve") {
       const serving = this.find(calls.id);
-      assert.equal(serving?.seen.state.kind, "ready", "what serves is ready");
+      assert.equal(serving?.observed.state.kind, "ready", "what serves is ready");
       // One that was leaving is taken back where it makes room for another, or for its data.
       if (!this.hasMoved && this.spec.replace === "overlap") assert.equal(serving?.leftAtMs ?? null, null);
     }
@@ -239,7 +240,7 @@ export class BackendWorld {
   }
 
   private checkAsleep({ serving, routes }: BackendMemory, calls: string, gate: Gate): void {
-    assert.equal(this.serving?.seen.inFlight ?? 0, 0, "what is used is not stopped");
+    assert.equal(this.serving?.observed.inFlight ?? 0, 0, "what is used is not stopped");
     assert.equal(this.isNeeded, false, "what is needed does not sleep");
     const isTried = [...routes.byName.values()].some(({ attempt }) => attempt !== null);
     assert.deepEqual([serving, isTried], [null, false]);
@@ -268,9 +269,9 @@ export class BackendWorld {
   /** The decision is taken; its step is not yet performed. */
   protected noteDecision(_: BackendDecision): void {
     for (const instance of this.instances) {
-      const isLeaving = this.memory.draining.some(({ id }) => id === instance.seen.id);
+      const isLeaving = this.memory.draining.some(({ id }) => id === instance.observed.id);
       if (isLeaving) instance.leftAtMs ??= this.nowMs;
-      else if (this.memory.serving?.id === instance.seen.id) instance.leftAtMs = null;
+      else if (this.memory.serving?.id === instance.observed.id) instance.leftAtMs = null;
     }
   }
 
@@ -289,7 +290,7 @@ export class BackendWorld {
 
   protected ask(instance: SimInstance): void {
     this.checkAsked = false;
-    const missedChecks = instance.deaf ? instance.seen.missedChecks + 1 : 0;
+    const missedChecks = instance.deaf ? instance.observed.missedChecks + 1 : 0;
     see(instance, { missedChecks, checkedAtMs: this.nowMs + (instance.deaf ? PING_MS : 0) });
   }
 
@@ -298,11 +299,11 @@ export class BackendWorld {
     const { list } = this.spec.routes;
     if (list.length === 1) {
       assert.equal(key, list[0]?.key);
-      const starting = this.instances.filter(({ seen }) => seen.state.kind === "starting").length;
+      const starting = this.instances.filter(({ observed }) => observed.state.kind === "starting").length;
       assert.equal(starting, 0, "one start at a time");
     }
     this.instances.push({
-      seen: {
+      observed: {
         ...{ id, key, state: { kind: "starting" }, startedAtMs: this.nowMs, readyAtMs: null, inFlight: 0 },
         ...{ missedChecks: 0, checkedAtMs: null, listsStaleBecause: null, withheldEntries: [] },
         asksForRoots: false,
@@ -314,7 +315,7 @@ export class BackendWorld {
   }
 
   private close(instance: SimInstance): void {
-    const { state, inFlight } = instance.seen;
+    const { state, inFlight } = instance.observed;
     if (state.kind === "ready" && inFlight > 0) {
       const left = instance.leftAtMs;
       assert.ok(left !== null && this.nowMs >= left + DRAIN_MS, "a call in flight has its drain_timeout");
@@ -332,7 +333,7 @@ export class BackendWorld {
       instance.calls = left;
       see(instance, { inFlight: instance.calls.length });
       if (instance.nextAtMs > this.nowMs) continue;
-      const { state, key } = instance.seen;
+      const { state, key } = instance.observed;
       instance.nextAtMs = Number.POSITIVE_INFINITY;
       if (state.kind === "closing") this.instances = this.instances.filter((one) => one !== instance);
       else if (instance.checking) this.answer(instance);
@@ -344,16 +345,16 @@ export class BackendWorld {
   protected answer(_: SimInstance): void {}
 
   protected find(id: number): SimInstance | null {
-    return this.instances.find(({ seen }) => seen.id === id) ?? null;
+    return this.instances.find(({ observed }) => observed.id === id) ?? null;
   }
 }
 
-function see(instance: SimInstance, change: Partial<InstanceSeen>): void {
-  instance.seen = { ...instance.seen, ...change };
+function see(instance: SimInstance, change: Partial<InstanceObservation>): void {
+  instance.observed = { ...instance.observed, ...change };
 }
 
 function end(instance: SimInstance, message: string): void {
-  const wasReady = instance.seen.state.kind === "ready";
+  const wasReady = instance.observed.state.kind === "ready";
   const failure = { kind: "closed", message, hint: null } as const;
   instance.calls = [];
   see(instance, { inFlight: 0, state: { kind: "ended", wasReady, failure } });
@@ -402,7 +403,7 @@ export class RouteWorld extends BackendWorld {
   constructor(failback: FailbackPolicy = AUTO, names: readonly string[] = ["a", "b", "c"]) {
     super();
     const list = names.map((name) => ({ name, key: name }));
-    this.spec = { ...this.spec, routes: { list, failback, asked: null } };
+    this.spec = { ...this.spec, routes: { list, failback, requested: null } };
   }
 
   get routes(): RoutesSpec {
@@ -443,12 +444,12 @@ export class RouteWorld extends BackendWorld {
   }
 
   switchTo(route: string): void {
-    this.spec = { ...this.spec, routes: { ...this.routes, asked: route } };
+    this.spec = { ...this.spec, routes: { ...this.routes, requested: route } };
     this.look();
   }
 
   release(): void {
-    this.memory = { ...this.memory, routes: { ...this.memory.routes, pinned: null } };
+    this.memory = { ...this.memory, routes: { ...this.memory.routes, override: null } };
     this.look();
   }
 
@@ -459,8 +460,8 @@ export class RouteWorld extends BackendWorld {
   /** The server over that route dies: what was connected to it ends, or cannot be reached any more. */
   cut(key: string, how: "ends" | "unreachable"): void {
     this.fates.set(key, "fails");
-    for (const instance of this.instances.filter(({ seen }) => seen.key === key)) {
-      if (instance.seen.state.kind !== "ready") continue;
+    for (const instance of this.instances.filter(({ observed }) => observed.key === key)) {
+      if (instance.observed.state.kind !== "ready") continue;
       if (how === "ends") end(instance, "it crashed");
       else see(instance, { missedChecks: 1, outOfReach: true });
     }
@@ -475,20 +476,20 @@ export class RouteWorld extends BackendWorld {
   protected override check({ memory, calls }: BackendDecision): void {
     const { serving } = memory;
     if (serving !== null) {
-      const { kind } = this.find(serving.id)?.seen.state ?? {};
+      const { kind } = this.find(serving.id)?.observed.state ?? {};
       assert.equal(kind, "ready", "what serves is ready: it makes before it breaks");
       assert.equal(calls.kind, "serve");
     }
     this.checkUses(memory);
     assert.ok(this.instances.length <= 12, "instances are bounded");
-    const { pending, pinned } = memory.routes;
-    assert.ok(pending === null || pinned === null, "what is held is never pending");
+    const { pending, override } = memory.routes;
+    assert.ok(pending === null || override === null, "what is held is never pending");
   }
 
   protected override noteDecision(decision: BackendDecision): void {
     super.noteDecision(decision);
     if (!decision.events.some(({ kind }) => kind.startsWith("asked_"))) return;
-    this.spec = { ...this.spec, routes: { ...this.routes, asked: null } };
+    this.spec = { ...this.spec, routes: { ...this.routes, requested: null } };
   }
 
   protected override start(id: number, key: string): void {
@@ -507,9 +508,9 @@ export class RouteWorld extends BackendWorld {
 
   protected override answer(instance: SimInstance): void {
     instance.checking = false;
-    const outOfReach = this.isDown(instance.seen.key);
-    const isSilent = outOfReach || this.fates.get(instance.seen.key) === "hangs";
-    const missedChecks = isSilent ? instance.seen.missedChecks + 1 : 0;
+    const outOfReach = this.isDown(instance.observed.key);
+    const isSilent = outOfReach || this.fates.get(instance.observed.key) === "hangs";
+    const missedChecks = isSilent ? instance.observed.missedChecks + 1 : 0;
     see(instance, { missedChecks, outOfReach, checkedAtMs: this.nowMs });
   }
 }

@@ -65,7 +65,7 @@ function assertAsWanted(world: BackendWorld): void {
   switch (spec.wanted.kind) {
     case "connection":
       assert.equal(decision.phase, "Ready");
-      assert.equal(world.serving?.seen.key, spec.routes.list[0]?.key);
+      assert.equal(world.serving?.observed.key, spec.routes.list[0]?.key);
       assert.equal(world.memory.serving?.epoch, spec.epoch);
       assert.equal(instances.length, 1);
       assert.deepEqual(decision.conditions, []);
@@ -171,7 +171,7 @@ describe("decideBackend", () => {
     world.edit(runs("k2"));
     world.advance(60_000);
     assert.equal(world.decision?.wantsTurn, true);
-    assert.equal(world.serving?.seen.key, "k1");
+    assert.equal(world.serving?.observed.key, "k1");
   });
 
   it("draws out or shortens a wait by half, never beyond a minute", () => {
@@ -262,9 +262,9 @@ test("B7 stop-first: one that answers no check is not taken back when its change
   const { serving } = world;
   assert.ok(serving !== null);
   world.edit(runs("k2"));
-  serving.seen = { ...serving.seen, missedChecks: 3 };
+  serving.observed = { ...serving.observed, missedChecks: 3 };
   world.edit(runs("k1"));
   assert.notEqual(world.decision?.calls.kind, "serve");
   world.advance(60_000);
-  assert.equal(world.serving?.seen.missedChecks, 0);
+  assert.equal(world.serving?.observed.missedChecks, 0);
 });

@@ -76,7 +76,7 @@ describe("C2 failover", () => {
     world.mayStart = false;
     world.fates.set("a", "hangs");
     world.advance(60_000);
-    assert.equal(world.memory.serving?.distrusted, true);
+    assert.equal(world.memory.serving?.isUnhealthy, true);
     assert.deepEqual([world.attempt("a"), world.attempt("b")], [null, null]);
     assert.equal(world.decision?.gate.kind, "wait", "for its turn");
     world.fates.set("b", "fails");
@@ -118,9 +118,9 @@ describe("C2 recovery", () => {
     { byItself: false, calls: false, outcome: "waits" },
     { byItself: false, calls: true, outcome: "waits" },
   ];
-  for (const { byItself, calls, outcome } of table) {
-    it(`C2 ${byItself ? "by itself" : "by hand"}, ${calls ? "a call" : "no call"} in flight: it ${outcome}`, () => {
-      const world = nearlyBack({ ...AUTO, byItself });
+  for (const { byItself: isAutomatic, calls, outcome } of table) {
+    it(`C2 ${isAutomatic ? "by itself" : "by hand"}, ${calls ? "a call" : "no call"} in flight: it ${outcome}`, () => {
+      const world = nearlyBack({ ...AUTO, isAutomatic });
       if (calls) world.call(20_000);
       world.advance(2_400);
       assert.equal(world.used, outcome === "goes" ? "a" : "b");
@@ -135,11 +135,11 @@ describe("C2 recovery", () => {
   }
 
   it("C2 what waited for a person goes by itself once it may, and waits for the calls from then on", () => {
-    const world = nearlyBack({ ...AUTO, byItself: false });
+    const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(2 * DRAIN_MS);
     assert.equal(world.pending, "a");
     world.call(20_000);
-    world.set({ byItself: true });
+    world.set({ isAutomatic: true });
     world.advance(15_000);
     assert.deepEqual([world.used, world.pending], ["b", "a"]);
     world.advance(10_000);
@@ -170,7 +170,7 @@ describe("C2 recovery", () => {
   });
 
   it("C2 pending ends with the route that it is about", () => {
-    const world = nearlyBack({ ...AUTO, byItself: false });
+    const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(5_000);
     assert.equal(world.pending, "a");
     world.cut("a", "ends");
@@ -179,7 +179,7 @@ describe("C2 recovery", () => {
   });
 
   it("C2 a better route that becomes ready is pending instead of the one before", () => {
-    const world = running({ ...AUTO, byItself: false });
+    const world = running({ ...AUTO, isAutomatic: false });
     world.cut("a", "ends");
     world.cut("b", "ends");
     world.advance(1_000);
@@ -194,7 +194,7 @@ describe("C2 recovery", () => {
   });
 
   it("C2 pending ends with a backend that is not wanted any more", () => {
-    const world = nearlyBack({ ...AUTO, byItself: false });
+    const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(5_000);
     world.edit({ wanted: { kind: "nothing", because: "disabled" } });
     assert.equal(world.pending, null);
@@ -202,7 +202,7 @@ describe("C2 recovery", () => {
   });
 
   it("C2 a better route that leaves one check without an answer is pending no more, and begins its window anew", () => {
-    const world = nearlyBack({ ...AUTO, byItself: false });
+    const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(2_400);
     assert.equal(world.pending, "a");
     world.fates.set("a", "hangs");
@@ -250,24 +250,24 @@ describe("C2 by hand", () => {
     world.switchTo("b");
     world.advance(1_000);
     assert.equal(world.used, "b");
-    assert.equal(world.memory.routes.pinned, "b");
+    assert.equal(world.memory.routes.override, "b");
     world.advance(300_000);
     assert.equal(world.used, "b", "what is held does not go back");
     assert.equal(world.pending, null);
     world.switchTo("a");
     world.advance(1_000);
     assert.equal(world.used, "a");
-    assert.equal(world.memory.routes.pinned, null);
+    assert.equal(world.memory.routes.override, null);
     const events = ["switched a b", "asked_done b", "switched b a", "asked_done a"];
     assert.deepEqual(world.told.toSorted(), events.toSorted());
   });
 
   it("C2 what would go back by itself stays where a person holds it", () => {
-    const world = nearlyBack({ ...AUTO, byItself: false });
+    const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(2_400);
     assert.equal(world.pending, "a");
     world.switchTo("b");
-    assert.deepEqual([world.used, world.pending, world.memory.routes.pinned], ["b", null, "b"]);
+    assert.deepEqual([world.used, world.pending, world.memory.routes.override], ["b", null, "b"]);
   });
 
   it("C2 what cannot be reached changes nothing", () => {
@@ -276,7 +276,7 @@ describe("C2 by hand", () => {
     world.switchTo("c");
     world.advance(1_000);
     assert.equal(world.used, "a");
-    assert.equal(world.memory.routes.pinned, null);
+    assert.equal(world.memory.routes.override, null);
     assert.deepEqual(world.told, ["asked_failed c"]);
     world.switchTo("nowhere");
     assert.deepEqual(world.told, ["asked_failed c", "asked_failed nowhere"]);
@@ -290,7 +290,7 @@ describe("C2 by hand", () => {
   });
 
   it("C2 a switch elsewhere ends what is pending", () => {
-    const world = nearlyBack({ ...AUTO, byItself: false });
+    const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(2_400);
     world.switchTo("c");
     world.advance(1_000);
@@ -333,7 +333,7 @@ describe("C2 by hand", () => {
     world.cut("b", "ends");
     world.advance(1_000);
     assert.equal(world.used, "a");
-    assert.equal(world.memory.routes.pinned, null);
+    assert.equal(world.memory.routes.override, null);
   });
 });
 
@@ -406,7 +406,7 @@ function happen(world: RouteWorld, one: Happening): void {
   else if (one.do === "advance") world.advance(one.ms);
   else if (one.do === "ask") world.switchTo(one.key);
   else if (one.do === "edit") world.offer(...one.names);
-  else if (one.do === "toggle") world.set({ byItself: one.byItself });
+  else if (one.do === "toggle") world.set({ isAutomatic: one.byItself });
   else if (one.do === "restart") world.restart();
   else world.release();
 }
@@ -420,7 +420,7 @@ it("C2 whatever happens, in the end the best route that works serves, and nothin
       // The world comes to rest: some servers are there, nobody holds anything.
       for (const name of ["a", "b", "c"]) world.mend(name);
       for (const name of down) world.cut(name, "unreachable");
-      world.set({ byItself: true });
+      world.set({ isAutomatic: true });
       world.advance(20_000);
       world.release();
       world.advance(400_000);
@@ -428,7 +428,7 @@ it("C2 whatever happens, in the end the best route that works serves, and nothin
       // What an edit took out goes on while nothing of what is left works.
       const isOut = !world.routes.list.some(({ key }) => key === world.used);
       if (best !== null || !isOut) assert.equal(world.used, best);
-      const settled = world.instances.filter(({ seen }) => seen.state.kind === "ready");
+      const settled = world.instances.filter(({ observed }) => observed.state.kind === "ready");
       assert.equal(settled.length, world.used === null ? 0 : 1);
     }),
   );

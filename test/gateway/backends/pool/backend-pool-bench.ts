@@ -1,13 +1,13 @@
 // A pool of scripted instances on a clock of its own, on data that comes and goes, and what tests ask of it.
 import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
-import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { DataPrograms, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
+import type { OpenTransport } from "../../../../src/gateway/backends/transports/backend-transport.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import type { Reply } from "../../../../src/gateway/json-rpc.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { backendConfig, callOf, createScript, fromInstance } from "./scripted-instance.ts";
 
@@ -29,7 +29,7 @@ export function bench(
   more: Partial<
     Pick<
       ConstructorParameters<typeof BackendPool>[0],
-      "data" | "pinnedRoutes" | "openLink" | "runsElsewhere" | "remembered"
+      "data" | "routeOverrides" | "openLink" | "runsElsewhere" | "remembered"
     >
   > = {},
 ) {
@@ -37,17 +37,17 @@ export function bench(
   const script = createScript();
   const told: GatewayTransition[] = [];
   const redacted: string[] = [];
-  const programs = new WeakMap<OpenLink, string>();
+  const programs = new WeakMap<OpenTransport, string>();
   const pool = new BackendPool({
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     environment,
     redact: (secret) => redacted.push(secret),
     announce: (transition) => told.push(transition),
     clientInfo: { name: "test", version: "1" },
     startInstance: script.start,
     openLink(connection) {
-      const open: OpenLink = () => assert.fail("a scripted instance opens no link");
+      const open: OpenTransport = () => assert.fail("a scripted instance opens no link");
       if (connection.type === "stdio") programs.set(open, connection.command);
       return open;
     },
@@ -156,7 +156,7 @@ export function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "aw
     {},
     {
       data: {
-        look: () => state,
+        status: () => state,
         onChange: (listener) => void listeners.push(listener),
         want: () => void wants++,
         watchPrograms(list) {

@@ -176,7 +176,7 @@ describe("one instance for each client", () => {
     await settle();
     await b.applied(shared);
     for (const instance of b.script.alive)
-      if (instance.seen.state.kind === "starting") instance.becomeReady("one");
+      if (instance.observed.state.kind === "starting") instance.becomeReady("one");
     for (const instance of b.script.alive) instance.answer();
     await b.applied({ ...shared, connection: other });
     await b.comesUp("two");

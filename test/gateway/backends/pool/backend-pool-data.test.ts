@@ -10,9 +10,9 @@ describe("a backend that requires a share", () => {
   it("C1 other mounts after an edit start nothing anew, and an answer that looks cut off has the share looked at", async () => {
     let looks = 0;
     const data: DataSource = {
-      look: ({ length }) => ({ kind: "there", mounts: String(length) }),
+      status: ({ length }) => ({ kind: "there", mounts: String(length) }),
       onChange() {},
-      lookNow: async () => void looks++,
+      refresh: async () => void looks++,
     };
     const b = bench({}, { data });
     await b.replaced(backendConfig("a", { requires: [CORE] }), "one");

@@ -10,8 +10,8 @@ import type { BackendRoute } from "../../../../src/config/snapshot.ts";
 import type { CallLoss } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import type { RoutesView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/route-memory.ts";
-import type { PinnedRoutes } from "../../../../src/gateway/backends/pool/backend-contract.ts";
-import type { ClientPort } from "../../../../src/gateway/client-port.ts";
+import type { RouteOverrides } from "../../../../src/gateway/backends/pool/backend-contract.ts";
+import type { ClientHandle } from "../../../../src/gateway/client-handle.ts";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -23,8 +23,8 @@ import { bench } from "./backend-pool-bench.ts";
 import { PATIENT, POOL_SERVER, startRealPool } from "./real-pool.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
-const AUTO: FailbackPolicy = { byItself: true, stableMs: 1_000 };
-const BY_HAND: FailbackPolicy = { byItself: false, stableMs: 300 };
+const AUTO: FailbackPolicy = { isAutomatic: true, stableMs: 1_000 };
+const BY_HAND: FailbackPolicy = { isAutomatic: false, stableMs: 300 };
 /** Of one caller: a route is waited for for seconds. */
 const BETWEEN_CALLS_MS = 20;
 /** Three servers, a gateway and four callers: on a busy machine they take their time. */
@@ -94,7 +94,7 @@ async function createScene(t: TestContext) {
       await rm(downFile(name), { force: true });
       if (name !== "here") await serve(name);
     },
-    call: (id: string, ms = 0, client: ClientPort | null = null) =>
+    call: (id: string, ms = 0, client: ClientHandle | null = null) =>
       pool.call("a", { ...callOf(client), params: { name: "who", arguments: { id, ms } } }),
     ledger: async () => (await readFile(ledger, "utf8")).split("\n").filter((line) => line !== ""),
     /** What was told of routes, in short. */
@@ -247,8 +247,8 @@ test("C2 an instance for each client: its calls, too, go on over the next route 
 });
 
 /** A scripted pool with one backend over these programs; what is down does not start. */
-async function scripted(names: readonly string[], pinnedRoutes?: PinnedRoutes, failback = AUTO) {
-  const b = bench({}, pinnedRoutes === undefined ? {} : { pinnedRoutes });
+async function scripted(names: readonly string[], routeOverrides?: RouteOverrides, failback = AUTO) {
+  const b = bench({}, routeOverrides === undefined ? {} : { routeOverrides });
   const down = new Set<string>();
   const routes = names
     .map((command) => backendConfig(command, { command }))
@@ -260,7 +260,7 @@ async function scripted(names: readonly string[], pinnedRoutes?: PinnedRoutes, f
   const live = async (): Promise<void> => {
     for (let round = 0; round < 8; round++) {
       await settle();
-      for (const one of b.script.alive.filter(({ seen }) => seen.state.kind === "starting")) {
+      for (const one of b.script.alive.filter(({ observed }) => observed.state.kind === "starting")) {
         if (down.has(b.program(one) ?? "")) one.endWith("connection refused");
         else one.becomeReady("who");
       }
@@ -307,7 +307,7 @@ test("C2 with every route gone calls end with an error, and are served by the fi
 test("C2 going back waits for a person, who is told everywhere, and makes it before it breaks", async () => {
   const kept: (string | null)[] = [];
   let onDisk = 0;
-  const pinnedRoutes: PinnedRoutes = {
+  const pinnedRoutes: RouteOverrides = {
     get: () => null,
     keep: (_, route) => void kept.push(route),
     async settled() {
@@ -342,10 +342,10 @@ test("C2 going back waits for a person, who is told everywhere, and makes it bef
   old?.answer();
   assert.equal(program(fromInstance(await long)), "lan");
   assert.deepEqual(await switched("far"), { ok: true, route: "far", changed: true });
-  assert.equal(b.view().held, "far");
+  assert.equal(b.view().override, "far");
   assert.equal(onDisk, 1, "a kill right after the answer leaves it held");
   assert.equal((await switched(null)).ok, true);
-  assert.equal(b.view().held, null);
+  assert.equal(b.view().override, null);
   assert.deepEqual(kept, ["far", null]);
   assert.deepEqual(await switched("moon"), { ok: false, reason: "it has the routes here, lan, far" });
 });
@@ -446,7 +446,7 @@ test("C2 what is held over a restart stays there, and goes on failing over", asy
     settled: async () => {},
   };
   const b = await scripted(["here", "lan"], pinnedRoutes);
-  assert.deepEqual([b.view().inUse, b.view().held], ["lan", "lan"]);
+  assert.deepEqual([b.view().inUse, b.view().override], ["lan", "lan"]);
   await b.cut("lan");
   assert.equal(b.view().inUse, "here");
   const call = b.call();

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
-import { linkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
-import { RememberedLists } from "../../../../src/gateway/backends/remembered/remembered-lists.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { ListCache } from "../../../../src/gateway/backends/list-cache/list-cache.ts";
+import { transportFailure } from "../../../../src/gateway/backends/transports/backend-transport.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { type Bench, bench } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
@@ -16,8 +16,8 @@ const NEEDED: Partial<BackendConfig> = { start: "on-demand" };
 const STOPPED: Partial<BackendConfig> = { start: "on-demand", stopWhenIdleMs: IDLE_MS };
 
 /** What an earlier run has left. */
-async function remembers(...tools: string[]): Promise<RememberedLists> {
-  const remembered = new RememberedLists({ clock: createManualClock(), logger: silentLogger });
+async function remembers(...tools: string[]): Promise<ListCache> {
+  const remembered = new ListCache({ clock: createManualClock(), logger: noopLogger });
   const b = bench({}, { remembered });
   await b.applied(backendConfig("a"));
   await b.comesUp(...tools);
@@ -93,11 +93,11 @@ describe("on demand", () => {
     await settle();
     const heard: unknown[] = [];
     const renewed: boolean[] = [];
-    const { port, ...call } = callOf(createClient("0"));
-    assert.ok(port !== null);
+    const { handle, ...call } = callOf(createClient("0"));
+    assert.ok(handle !== null);
     const meant = {
       ...{ ...call, params: { name: "one", _meta: { progressToken: "p" } } },
-      port: { ...port, notify: (method: string, params: unknown) => void heard.push([method, params]) },
+      handle: { ...handle, notify: (method: string, params: unknown) => void heard.push([method, params]) },
       renew: (hasStarted: boolean) => {
         renewed.push(hasStarted);
         return { params: { name: "two" }, answer: null };
@@ -134,7 +134,7 @@ describe("on demand", () => {
   });
 
   it("B2 a server that never listed is started once to be asked, and stops when nobody uses it", async () => {
-    const remembered = new RememberedLists({ clock: createManualClock(), logger: silentLogger });
+    const remembered = new ListCache({ clock: createManualClock(), logger: noopLogger });
     const b = bench({}, { remembered });
     await b.applied(backendConfig("a", NEEDED));
     b.is({ starts: 1, phase: "Initializing" });
@@ -222,7 +222,7 @@ describe("on demand", () => {
   });
 
   it("B2 what cannot sleep says why", async () => {
-    const remembered = new RememberedLists({ clock: createManualClock(), logger: silentLogger });
+    const remembered = new ListCache({ clock: createManualClock(), logger: noopLogger });
     const long = bench({}, { remembered });
     await long.applied(backendConfig("a", NEEDED));
     await long.comesUp("x".repeat(3_000_000));
@@ -269,7 +269,7 @@ describe("stopped when idle", () => {
   });
 
   it("B2 an orderly end while idle is no failure; in a call, or with an error, it is one", async () => {
-    const orderly = { ...linkFailure("closed", "ended with exit code 0"), isOrderly: true as const };
+    const orderly = { ...transportFailure("closed", "ended with exit code 0"), isOrderly: true as const };
     const b = await running();
     const { last } = b.script;
     last.see({ state: { kind: "ended", wasReady: true, failure: orderly, wasIdle: true } });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
-import type { ClientPort } from "../../../../src/gateway/client-port.ts";
+import type { ClientHandle } from "../../../../src/gateway/client-handle.ts";
 import { isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { type Bench, CHANGED, ready, readyOn } from "./backend-pool-bench.ts";
@@ -11,7 +11,7 @@ import { backendConfig, callOf, createClient, errorText, fromInstance } from "./
 const GONE = "the task has ended: the process of backend a that had it has";
 
 /** A call, and the task location of the instance that got it. */
-async function locationOf(b: Bench, client: ClientPort | null = null): Promise<string> {
+async function locationOf(b: Bench, client: ClientHandle | null = null): Promise<string> {
   let taskLocation = "";
   const call = b.pool.call("a", { ...callOf(client), onTaskLocation: (at) => (taskLocation = at) });
   await settle();
@@ -21,7 +21,7 @@ async function locationOf(b: Bench, client: ClientPort | null = null): Promise<s
   return taskLocation;
 }
 
-function about(b: Bench, taskLocation: string, client: ClientPort | null = null): Promise<Reply> {
+function about(b: Bench, taskLocation: string, client: ClientHandle | null = null): Promise<Reply> {
   return b.pool.call("a", { ...callOf(client), taskLocation });
 }
 
@@ -43,12 +43,12 @@ describe("D1 what is about a task", () => {
     assert.ok(first !== undefined);
     assert.equal(await answered(b, about(b, taskLocation)), first.id);
     // A call holds the old one while the new one serves.
-    const held = b.pool.call("a", callOf());
+    const pending = b.pool.call("a", callOf());
     await b.replaced(CHANGED, "two");
     const asked = about(b, taskLocation);
     assert.equal(b.script.last.calls.length, 0);
     assert.equal(await answered(b, asked), first.id);
-    await held;
+    await pending;
     await settle();
     assert.equal(first.isClosed, true);
     const over = await about(b, taskLocation);

@@ -50,7 +50,7 @@ async function play(all: readonly Happening[]): Promise<void> {
   const live = async (): Promise<void> => {
     await settle();
     for (let round = 0; round < 8; round++) {
-      const starting = script.alive.filter(({ seen }) => seen.state.kind === "starting");
+      const starting = script.alive.filter(({ observed }) => observed.state.kind === "starting");
       if (starting.length === 0) return;
       for (const instance of starting) {
         const runs = b.program(instance) ?? "";
@@ -87,7 +87,7 @@ async function play(all: readonly Happening[]): Promise<void> {
     else if (one.do === "fate") fates.set(one.command, one.works);
     else if (one.do === "crash") {
       const instance = script.alive[one.nth];
-      if (instance?.seen.state.kind === "ready") instance.endWith("it crashed");
+      if (instance?.observed.state.kind === "ready") instance.endWith("it crashed");
     } else if (one.do === "restart") pool.restart(one.name);
     else {
       const gone = clients[one.client];

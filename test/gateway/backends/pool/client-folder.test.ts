@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { InstanceBase } from "../../../../src/gateway/backends/pool/pool-instance.ts";
-import { OWNER } from "../../../../src/gateway/client-port.ts";
+import { OWNER } from "../../../../src/gateway/client-handle.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { bench } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, type TestClient } from "./scripted-instance.ts";

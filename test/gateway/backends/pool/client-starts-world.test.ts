@@ -66,7 +66,7 @@ async function play(all: readonly Happening[]): Promise<void> {
       // The shared one last: what clients' own run may be something else from then on.
       const owned = b.script.alive.filter(isOwned);
       for (const instance of [...owned, ...b.script.alive.filter((one) => !isOwned(one))]) {
-        if (instance.seen.state.kind !== "starting") continue;
+        if (instance.observed.state.kind !== "starting") continue;
         const { owner } = instance.options;
         const at = clients.findIndex((one) => Object.is(one, owner));
         if (owner === null || fates[at] === true) {
@@ -109,7 +109,7 @@ async function play(all: readonly Happening[]): Promise<void> {
     else if (one.do === "leave") leave(one.client);
     else if (one.do === "crash") {
       const instance = b.script.alive[one.nth];
-      if (instance?.seen.state.kind === "ready") instance.endWith("it crashed");
+      if (instance?.observed.state.kind === "ready") instance.endWith("it crashed");
     } else if (one.do === "data") {
       isThere = one.is === "there";
       if (one.is === "moving") mounts++;

@@ -22,7 +22,7 @@ async function live(b: Bench, fate: Fate): Promise<void> {
   for (let round = 0; round < 5; round++) {
     await settle();
     for (const instance of b.script.alive) {
-      if (instance.seen.state.kind !== "starting") continue;
+      if (instance.observed.state.kind !== "starting") continue;
       if (fate(instance)) instance.becomeReady("one");
       else instance.endWith(COPY);
     }
@@ -280,7 +280,7 @@ describe("B7 a client's own instance that does not come up", () => {
     await settle();
     for (let failure = 0; failure < 8; failure++) {
       const { last } = b.script;
-      if (last.options.owner === ann && last.seen.state.kind === "starting")
+      if (last.options.owner === ann && last.observed.state.kind === "starting")
         last.failWith({ kind: "unreachable", message: "it refuses", hint: null, isAway: true });
       await pass(b, 60_000, () => false);
     }

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
-import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
-import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
-import type { PinnedRoutes } from "../../../../src/gateway/backends/pool/backend-contract.ts";
+import type { RouteOverrides } from "../../../../src/gateway/backends/pool/backend-contract.ts";
 import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
+import { openHttpTransport } from "../../../../src/gateway/backends/transports/http/http-transport.ts";
+import { openStdioTransport } from "../../../../src/gateway/backends/transports/stdio/stdio-transport.ts";
+import { Warden } from "../../../../src/gateway/backends/transports/stdio/warden.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
-import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 
 export const POOL_SERVER = fileURLToPath(new URL("../programs/pool-server.ts", import.meta.url));
@@ -19,8 +19,8 @@ export function startRealPool(
   t: TestContext,
   {
     clock = systemClock,
-    pinnedRoutes,
-  }: { readonly clock?: Clock; readonly pinnedRoutes?: PinnedRoutes } = {},
+    pinnedRoutes: routeOverrides,
+  }: { readonly clock?: Clock; readonly pinnedRoutes?: RouteOverrides } = {},
 ): { readonly pool: BackendPool; readonly told: readonly GatewayTransition[] } {
   const warden = new Warden({ clock: systemClock, logger });
   const told: GatewayTransition[] = [];
@@ -35,13 +35,13 @@ export function startRealPool(
     openLink(connection, _, secrets) {
       assert.ok(connection.type !== "fleet");
       if (connection.type === "streamable-http")
-        return openHttpLink({ ...connection, authorize: () => null, clock, secrets });
+        return openHttpTransport({ ...connection, authorize: () => null, clock, secrets });
       const { sandbox: __, ...program } = connection;
-      return openStdioLink({ ...program, warden, clock });
+      return openStdioTransport({ ...program, warden, clock });
     },
     random: Math.random,
     onLog() {},
-    ...(pinnedRoutes !== undefined && { pinnedRoutes }),
+    ...(routeOverrides !== undefined && { routeOverrides }),
   });
   t.after(async () => {
     await pool[Symbol.asyncDispose]();

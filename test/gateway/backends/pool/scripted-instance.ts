@@ -3,17 +3,17 @@ import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type {
   BackendCall,
+  InstanceObservation,
   InstanceOptions,
-  InstanceSeen,
 } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import type {
   BackendInstance,
   StartInstance,
 } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
-import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { PoolCall } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import type { TransportFailure } from "../../../../src/gateway/backends/transports/backend-transport.ts";
 import { type Listings, NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
-import { ANONYMOUS, type CallPort, type ClientPort } from "../../../../src/gateway/client-port.ts";
+import { ANONYMOUS, type CallHandle, type ClientHandle } from "../../../../src/gateway/client-handle.ts";
 import {
   BACKEND_UNAVAILABLE,
   errorReply,
@@ -80,7 +80,7 @@ export class ScriptedInstance implements BackendInstance {
   readonly calls: BackendCall[] = [];
   readonly pending = new Set<Pending>();
   readonly notified: string[] = [];
-  readonly subscribed = new Map<string, Set<ClientPort>>();
+  readonly subscribed = new Map<string, Set<ClientHandle>>();
   longWaits: BackendInstance["longWaits"] = null;
   listings: Listings | null = null;
   capabilities: JsonObject = {};
@@ -89,7 +89,7 @@ export class ScriptedInstance implements BackendInstance {
   checks = 0;
   refreshes = 0;
   level: McpLogLevel | null;
-  seen: InstanceSeen;
+  observed: InstanceObservation;
   readonly options: InstanceOptions;
   readonly #script: Script;
 
@@ -101,7 +101,7 @@ export class ScriptedInstance implements BackendInstance {
     this.pid = 1000 + id;
     this.logLines = [`line of ${id}`];
     this.level = options.logLevel;
-    this.seen = {
+    this.observed = {
       ...{ id, key, state: { kind: "starting" }, startedAtMs: clock.monotonicMs(), readyAtMs: null },
       ...{ inFlight: 0, missedChecks: 0, checkedAtMs: null, listsStaleBecause: null },
       ...{ withheldEntries: [], asksForRoots: false, oddities: [] },
@@ -117,7 +117,7 @@ export class ScriptedInstance implements BackendInstance {
 
   get idleSinceMs(): number | null {
     const isUsed = this.pending.size > 0 || [...this.subscribed.values()].some(({ size }) => size > 0);
-    return isUsed ? null : (this.settledAtMs ?? this.seen.readyAtMs);
+    return isUsed ? null : (this.settledAtMs ?? this.observed.readyAtMs);
   }
 
   get isUsed(): boolean {
@@ -131,7 +131,7 @@ export class ScriptedInstance implements BackendInstance {
   /** An instance that starts holds its requests until it is ready. */
   request(call: BackendCall): Promise<Reply> {
     this.calls.push(call);
-    const { kind } = this.seen.state;
+    const { kind } = this.observed.state;
     if (kind !== "ready" && kind !== "starting") {
       return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "instance is not ready"));
     }
@@ -141,12 +141,12 @@ export class ScriptedInstance implements BackendInstance {
       answer: (reply) => {
         if (!this.pending.delete(one)) return;
         this.settledAtMs = this.options.clock.monotonicMs();
-        this.seen = { ...this.seen, inFlight: this.pending.size };
+        this.observed = { ...this.observed, inFlight: this.pending.size };
         resolve(reply);
       },
     };
     this.pending.add(one);
-    this.seen = { ...this.seen, inFlight: this.pending.size };
+    this.observed = { ...this.observed, inFlight: this.pending.size };
     return promise;
   }
 
@@ -166,7 +166,7 @@ export class ScriptedInstance implements BackendInstance {
     this.level = level;
   }
 
-  async subscribe(uri: string, client: ClientPort): Promise<Reply> {
+  async subscribe(uri: string, client: ClientHandle): Promise<Reply> {
     this.adopt(new Map([[uri, new Set([client])]]));
     return { result: {} };
   }
@@ -175,30 +175,30 @@ export class ScriptedInstance implements BackendInstance {
     return { result: {} };
   }
 
-  adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
+  adopt(others: ReadonlyMap<string, ReadonlySet<ClientHandle>>): void {
     for (const [uri, clients] of others) {
-      const known = this.subscribed.get(uri) ?? new Set<ClientPort>();
+      const known = this.subscribed.get(uri) ?? new Set<ClientHandle>();
       for (const client of clients) known.add(client);
       this.subscribed.set(uri, known);
     }
   }
 
-  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+  async unsubscribe(uri: string, client: ClientHandle): Promise<Reply> {
     this.subscribed.get(uri)?.delete(client);
     return { result: {} };
   }
 
-  forget(client: ClientPort): void {
+  forget(client: ClientHandle): void {
     for (const clients of this.subscribed.values()) clients.delete(client);
     for (const one of [...this.pending]) {
-      if (one.call.port?.client === client) one.answer(errorReply(BACKEND_UNAVAILABLE, "cancelled"));
+      if (one.call.handle?.client === client) one.answer(errorReply(BACKEND_UNAVAILABLE, "cancelled"));
     }
   }
 
   async close({ message }: { readonly message: string }): Promise<void> {
     this.isClosed = true;
     this.answer(errorReply(BACKEND_UNAVAILABLE, message));
-    if (this.seen.state.kind !== "ended") this.see({ state: { kind: "closing" } });
+    if (this.observed.state.kind !== "ended") this.see({ state: { kind: "closing" } });
     await this.#script.closeGate;
   }
 
@@ -211,8 +211,8 @@ export class ScriptedInstance implements BackendInstance {
     this.failWith({ kind: "closed", message, hint });
   }
 
-  failWith(failure: LinkFailure): void {
-    this.see({ state: { kind: "ended", wasReady: this.seen.state.kind === "ready", failure } });
+  failWith(failure: TransportFailure): void {
+    this.see({ state: { kind: "ended", wasReady: this.observed.state.kind === "ready", failure } });
     this.answer(errorReply(BACKEND_UNAVAILABLE, failure.message));
   }
 
@@ -226,9 +226,9 @@ export class ScriptedInstance implements BackendInstance {
     this.options.onListings();
   }
 
-  see(change: Partial<InstanceSeen>): void {
-    this.seen = { ...this.seen, ...change };
-    this.options.onSeen();
+  see(change: Partial<InstanceObservation>): void {
+    this.observed = { ...this.observed, ...change };
+    this.options.onObserved();
   }
 }
 
@@ -259,7 +259,7 @@ export function backendConfig(
   };
 }
 
-export interface TestClient extends ClientPort {
+export interface TestClient extends ClientHandle {
   busy: boolean;
   end(): void;
 }
@@ -282,12 +282,12 @@ export function createClient(sessionId: string): TestClient {
   };
 }
 
-export function callOf(client: ClientPort | null = null, signal = new AbortController().signal): PoolCall {
-  const port: CallPort | null =
+export function callOf(client: ClientHandle | null = null, signal = new AbortController().signal): PoolCall {
+  const handle: CallHandle | null =
     client === null
       ? null
       : { client, id: 1, notify() {}, request: () => Promise.resolve({ result: {} }), congested: null };
-  return { method: "tools/call", params: { name: "t" }, port, signal };
+  return { method: "tools/call", params: { name: "t" }, handle, signal };
 }
 
 export function errorText(reply: Reply): string {

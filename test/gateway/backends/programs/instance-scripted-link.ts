@@ -1,13 +1,13 @@
 // A server for tests of instances: a link in memory, whose answers the test scripts.
 import type {
-  BackendLink,
-  LinkEvents,
-  LinkFailure,
-} from "../../../../src/gateway/backends/links/backend-link.ts";
+  BackendTransport,
+  TransportEvents,
+  TransportFailure,
+} from "../../../../src/gateway/backends/transports/backend-transport.ts";
 import type { JsonObject, Reply, RpcId, RpcMessage, RpcRequest } from "../../../../src/gateway/json-rpc.ts";
 
 /** null: no answer, until the test gives one. */
-export type Answer = (request: RpcRequest) => Reply | LinkFailure | null;
+export type Answer = (request: RpcRequest) => Reply | TransportFailure | null;
 
 export type ScriptedLink = ReturnType<typeof createScriptedLink>;
 
@@ -24,7 +24,7 @@ export const INITIALIZED: Reply = {
   },
 };
 
-export const FAILURE = (kind: LinkFailure["kind"], message = "as scripted"): LinkFailure => ({
+export const FAILURE = (kind: TransportFailure["kind"], message = "as scripted"): TransportFailure => ({
   kind,
   message,
   hint: null,
@@ -34,8 +34,8 @@ export function createScriptedLink() {
   const received: RpcMessage[] = [];
   const established: string[] = [];
   let closed = false;
-  let events: LinkEvents | null = null;
-  const live = (): LinkEvents => {
+  let events: TransportEvents | null = null;
+  const live = (): TransportEvents => {
     if (events === null) throw new Error("the link is not open yet");
     return events;
   };
@@ -54,7 +54,7 @@ export function createScriptedLink() {
   const link = {
     /** Null: as over HTTP. */
     pid: 4711 as number | null,
-    open(opened: LinkEvents): BackendLink {
+    open(opened: TransportEvents): BackendTransport {
       events = opened;
       return {
         get pid() {
@@ -106,10 +106,10 @@ export function createScriptedLink() {
       live().onMessage({ jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) }, streamOf);
     },
     answer: (id: RpcId, reply: Reply): void => void live().onMessage({ jsonrpc: "2.0", id, ...reply }, null),
-    failRequest: (id: RpcId, failure: LinkFailure): void => live().onRequestFailed(id, failure),
+    failRequest: (id: RpcId, failure: TransportFailure): void => live().onRequestFailed(id, failure),
     suspect: (): void => live().onSuspect(),
     gap: (): void => live().onGap(),
-    die: (failure: LinkFailure): void => live().onClosed(failure),
+    die: (failure: TransportFailure): void => live().onClosed(failure),
     log: (line: string): void => live().onLogLine(line),
     requests: (method: string): RpcRequest[] =>
       received.filter(

@@ -1,7 +1,7 @@
 // Clients for tests of instances: they keep what they are told and asked, and answer when the test says so.
 import type { CallSignal } from "../../../../src/gateway/call-signal.ts";
-import type { CallPort, ClientPort } from "../../../../src/gateway/client-port.ts";
-import { ANONYMOUS } from "../../../../src/gateway/client-port.ts";
+import type { CallHandle, ClientHandle } from "../../../../src/gateway/client-handle.ts";
+import { ANONYMOUS } from "../../../../src/gateway/client-handle.ts";
 import type { JsonObject, Reply } from "../../../../src/gateway/json-rpc.ts";
 import type { McpLogLevel } from "../../../../src/gateway/protocol.ts";
 
@@ -21,7 +21,7 @@ export interface QuestionInCall extends Question {
   breakOff(): void;
 }
 
-export interface TestClient extends ClientPort {
+export interface TestClient extends ClientHandle {
   logLevel: McpLogLevel | null;
   /** Outside of any call. */
   readonly told: Told[];
@@ -29,7 +29,7 @@ export interface TestClient extends ClientPort {
   call(id: string | number): TestCall;
 }
 
-export interface TestCall extends CallPort {
+export interface TestCall extends CallHandle {
   readonly told: Told[];
   readonly asked: QuestionInCall[];
   congested: Promise<void> | null;

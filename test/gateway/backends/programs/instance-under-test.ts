@@ -6,7 +6,7 @@ import {
   PendingRequests,
 } from "../../../../src/gateway/backends/instance/pending.ts";
 import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
-import type { CallPort } from "../../../../src/gateway/client-port.ts";
+import type { CallHandle } from "../../../../src/gateway/client-handle.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
@@ -47,7 +47,7 @@ export function startUnderTest(options: Partial<InstanceOptions> = {}, prepare: 
     logLevel: null,
     clock,
     logger,
-    onSeen: () => void counts.seen++,
+    onObserved: () => void counts.seen++,
     onListings: () => void counts.listings++,
     onLog: (params) => void logs.push(params),
     ...options,
@@ -59,12 +59,12 @@ export function startUnderTest(options: Partial<InstanceOptions> = {}, prepare: 
     logger,
     logs,
     counts,
-    call(port: CallPort | null, params: JsonObject = { name: "one" }, more: CallMore = {}) {
+    call(handle: CallHandle | null, params: JsonObject = { name: "one" }, more: CallMore = {}) {
       const before = link.requests(more.method ?? "tools/call").length;
       const reply = instance.request({
         method: more.method ?? "tools/call",
         params,
-        port,
+        handle,
         timeoutMs: more.timeoutMs ?? 60_000,
         signal: more.signal ?? new AbortController().signal,
       });
@@ -80,8 +80,8 @@ export async function startReady(
 ): Promise<UnderTest> {
   const started = startUnderTest(options, prepare);
   await settle();
-  if (started.instance.seen.state.kind !== "ready") {
-    throw new Error(`not ready: ${JSON.stringify(started.instance.seen.state)}`);
+  if (started.instance.observed.state.kind !== "ready") {
+    throw new Error(`not ready: ${JSON.stringify(started.instance.observed.state)}`);
   }
   return started;
 }
@@ -100,7 +100,7 @@ export function startPending(onOverdue?: (pending: PendingRequests) => void) {
     },
     onAborted: (request, reason) => void aborted.push([request, reason]),
   });
-  const plain = { method: "tools/call", port: null, own: false, progressToken: null, timeoutMs: 1_000 };
+  const plain = { method: "tools/call", handle: null, own: false, progressToken: null, timeoutMs: 1_000 };
   const add = (more?: Partial<NewRequest>): PendingRequest =>
     pending.add({ ...plain, signal: null, settled() {}, ...more });
   return { pending, clock, overdue, aborted, add };

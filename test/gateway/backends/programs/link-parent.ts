@@ -1,8 +1,8 @@
 // A program that starts backends as the daemon does, and then waits to be killed: `link-parent.ts COUNT COMMAND ARGS…`.
 // With SANDBOXED set, each in a sandbox. Prints the process ids of the backends and of the warden, once each backend has written a line to stderr.
-import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
-import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
+import { openStdioTransport } from "../../../../src/gateway/backends/transports/stdio/stdio-transport.ts";
+import { Warden } from "../../../../src/gateway/backends/transports/stdio/warden.ts";
+import { noopLogger as logger } from "../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
 
 const [count = "1", command = "sh", ...args] = process.argv.slice(2);
@@ -10,7 +10,7 @@ const warden = new Warden({ clock, logger });
 const config = { kind: "bubblewrap", read: [], write: [], network: false } as const;
 const guarded = { homes: [], configs: [], userHome: "/home/ann" };
 const apart = process.env["SANDBOXED"] === undefined ? {} : { sandbox: { config, guarded } };
-const open = openStdioLink({ command, args, env: {}, cwd: "/", warden, clock, ...apart });
+const open = openStdioTransport({ command, args, env: {}, cwd: "/", warden, clock, ...apart });
 const links = await Promise.all(
   Array.from({ length: Number(count) }, async () => {
     const ready = Promise.withResolvers<void>();
@@ -20,7 +20,7 @@ const links = await Promise.all(
       onSuspect() {},
       onGap() {},
       onClosed() {},
-      onOddity() {},
+      onQuirk() {},
       onLogLine: () => ready.resolve(),
     });
     await ready.promise;

@@ -1,9 +1,9 @@
 // Renews the token of one backend as the daemon does, for a test that kills it in the middle. Arguments: the home and the
 // server's address. Says `ready`, waits for the end of its input, and prints what came of it as one line of JSON.
 import { once } from "node:events";
-import { isCredential } from "../../../../src/gateway/backends/links/link-authorization.ts";
 import { SignIns } from "../../../../src/gateway/backends/server-sign-in/sign-ins.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { isCredential } from "../../../../src/gateway/backends/transports/transport-authorization.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { openSecretStore } from "../../../../src/secrets/secret-store.ts";
 
@@ -13,7 +13,7 @@ const signIns = new SignIns({
   home,
   openStore: async () => openSecretStore({ home, clock, environment: {}, keyring: null }),
   clock,
-  logger: silentLogger,
+  logger: noopLogger,
   random: Math.random,
   onNotice: () => {},
 });

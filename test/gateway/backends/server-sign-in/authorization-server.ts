@@ -102,7 +102,7 @@ export async function startAuthorizationServer(t: TestContext, options: Authoriz
       const begun = Promise.withResolvers<void>();
       hold = { gate: gate.promise, begun: begun.resolve };
       return {
-        held: begun.promise,
+        requested: begun.promise,
         release() {
           hold = null;
           gate.resolve();

@@ -25,11 +25,11 @@ function startRenewer({ home, server }: SignInRig): ChildProcess {
 /** The server has rotated the token and the process that asked for it is gone before it could keep what came. */
 async function crashInRotation(rig: SignInRig): Promise<void> {
   rig.authorization.endAccessTokens();
-  const { held, release } = rig.authorization.holdTokenAnswers();
+  const { requested, release } = rig.authorization.holdTokenAnswers();
   const child = startRenewer(rig);
   const ended = once(child, "exit");
   child.stdin?.end();
-  await held;
+  await requested;
   const grant = await rig.grants.read(BACKEND, signal);
   assert.ok(grant !== null && grant.renewingSinceMs !== null, "the intent is on disk before the answer");
   child.kill("SIGKILL");

@@ -1,12 +1,6 @@
 // What tests of signing in have in common: a home with its grants, the two servers, and a person who agrees.
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import type { LinkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
-import {
-  type Credential,
-  isCredential,
-  type ResolvedAuth,
-} from "../../../../src/gateway/backends/links/link-authorization.ts";
 import { type Grant, openGrantStore } from "../../../../src/gateway/backends/server-sign-in/grant-store.ts";
 import {
   type LoginRequest,
@@ -14,6 +8,12 @@ import {
   signIn,
 } from "../../../../src/gateway/backends/server-sign-in/login.ts";
 import { SignIns } from "../../../../src/gateway/backends/server-sign-in/sign-ins.ts";
+import type { TransportFailure } from "../../../../src/gateway/backends/transports/backend-transport.ts";
+import {
+  type Credential,
+  isCredential,
+  type ResolvedAuth,
+} from "../../../../src/gateway/backends/transports/transport-authorization.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { openSecretStore, type SecretStore } from "../../../../src/secrets/secret-store.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
@@ -133,13 +133,13 @@ export function openSignIns(
 }
 
 /** A token as a header carries it. */
-export function headerOf(outcome: Credential | LinkFailure): string {
+export function headerOf(outcome: Credential | TransportFailure): string {
   assert.ok(isCredential(outcome), JSON.stringify(outcome));
   assert.ok(outcome.header !== null);
   return outcome.header;
 }
 
-export function failureOf(outcome: Credential | LinkFailure): LinkFailure {
+export function failureOf(outcome: Credential | TransportFailure): TransportFailure {
   assert.ok(!isCredential(outcome));
   return outcome;
 }

@@ -6,8 +6,8 @@ import { type TestContext, test } from "node:test";
 import {
   isCredential,
   type ResolvedAuth,
-} from "../../../../src/gateway/backends/links/link-authorization.ts";
-import { settledWithin, systemClock } from "../../../../src/runtime/time/clock.ts";
+} from "../../../../src/gateway/backends/transports/transport-authorization.ts";
+import { settlesWithin, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { runsOf } from "../../../support/properties.ts";
@@ -282,10 +282,10 @@ test("E1 a stop waits for a renewal that is under way, as half of one may cost t
   for (const situation of ["in use", "without a link", "of the configuration before", "held up"]) {
     const { rig, clock, grant: before, signIns, authorization, carried, refused } = await signedIn(t);
     const token = await carried();
-    const { held, release } = rig.authorization.holdTokenAnswers();
+    const { requested, release } = rig.authorization.holdTokenAnswers();
     rig.authorization.endAccessTokens();
     const renewing = refused(token);
-    await held;
+    await requested;
     if (situation === "without a link") authorization[Symbol.dispose]();
     const { url } = rig.server;
     const auth = resolvedAuth({ clientName: "Another" });
@@ -299,7 +299,7 @@ test("E1 a stop waits for a renewal that is under way, as half of one may cost t
     if (situation === "held up") {
       await clock.advance(1);
       await stopped;
-      assert.ok(await settledWithin(systemClock, 10_000, renewing));
+      assert.ok(await settlesWithin(systemClock, 10_000, renewing));
       assert.match(failureOf(await renewing).message, /the gateway is stopping/);
       release();
       continue;
@@ -317,10 +317,10 @@ test("E1 a renewal that another process holds up is given up in time, and said s
   const clock = createManualClock();
   const other = openSignIns(t, rig, { clock });
   const [token, theirs] = [await carried(), await other.carried()];
-  const { held, release } = rig.authorization.holdTokenAnswers();
+  const { requested, release } = rig.authorization.holdTokenAnswers();
   rig.authorization.endAccessTokens();
   const renewing = refused(token);
-  await held;
+  await requested;
   const waiting = other.refused(theirs);
   await clock.advance(120_000);
   assert.match(failureOf(await waiting).message, /no token could be got in time/);

@@ -3,10 +3,10 @@
 import { realpath, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createCifsDriver } from "../../../../src/shares/drivers/cifs/cifs.ts";
-import type { CifsTools } from "../../../../src/shares/drivers/cifs/way.ts";
+import type { CifsTools } from "../../../../src/shares/drivers/cifs/mount-method.ts";
 import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
@@ -26,7 +26,7 @@ interface CifsBench extends DriverBench {
   fresh(tools?: Partial<CifsTools>, addresses?: Readonly<Record<string, string>>): DriverBench["driver"];
 }
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
 export async function startBench(t: TestContext): Promise<CifsBench> {
   let unmountAll = async (): Promise<void> => {};

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from "node:test";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createCifsDriver } from "../../../../src/shares/drivers/cifs/cifs.ts";
-import { leavingGvfsAlone } from "../../../../src/shares/drivers/smb-mounts.ts";
+import { withoutGvfs } from "../../../../src/shares/drivers/smb-mounts.ts";
 import { withGvfsShares } from "../../../../src/shares/mounts/mount-table-gvfs.ts";
 import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
 import { pluck } from "../../../support/pluck.ts";
@@ -217,9 +217,9 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
   it("on another system, or without mount.cifs, it is not there, and says what to set or install", async (t) => {
     const bench = await startBench(t);
     const elsewhere = bench.fresh({ filesystems: join(bench.folder, "none") });
-    assert.match((await elsewhere.unavailable())?.hint ?? "", /auto/);
+    assert.match((await elsewhere.missingRequirement())?.hint ?? "", /auto/);
     const driver = bench.fresh({ programFolders: [] });
-    assert.match((await driver.unavailable())?.hint ?? "", /cifs-utils/);
+    assert.match((await driver.missingRequirement())?.hint ?? "", /cifs-utils/);
     assert.equal(
       failure(await driver.mount(bench.share("CORE"), "tb", limits())).reason,
       "driver_unavailable",
@@ -244,7 +244,7 @@ describe("a share that the desktop has mounted", { skip: skip ?? false }, () => 
     };
     const { prober, standIns } = bench;
     const table = createMountTableLinux({ clock: systemClock, readTable });
-    const driver = leavingGvfsAlone(
+    const driver = withoutGvfs(
       createCifsDriver({
         clock: systemClock,
         logger: createRecordingLogger(),
@@ -271,8 +271,8 @@ describe("a share that the desktop has mounted", { skip: skip ?? false }, () => 
       [mount.path, mount.source, mount.sameShare, mount.route, mount.madeByDriver],
       [theirs, "//fallback.test/my share", true, "fallback", false],
     );
-    const look = await prober.look(mount.id, mount.path, 60_000);
-    assert.ok(look.state === "answered" && look.errno === null);
+    const check = await prober.checkMount(mount.id, mount.path, 60_000);
+    assert.ok(check.state === "answered" && check.errno === null);
     const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(theirs, "file")]);
     const [answer] = await prober.openFiles(
       [driver.openFilesPath(mount)],
@@ -311,15 +311,15 @@ describe("driver cifs, carried", { skip: skip ?? false }, () => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const driver = bench.fresh({}, { [HOSTS.tb]: "10.10.10.1" });
-    assert.ok(driver.carries);
+    assert.ok(driver.relaying);
     assert.deepEqual(
-      [await driver.carries.fixedPort?.(share), await driver.carries.refusal?.(share)],
+      [await driver.relaying.fixedPort?.(share), await driver.relaying.refusal?.(share)],
       [null, null],
     );
     const outcome = await driver.mount(share, "fallback", limits(), through);
     assert.ok(outcome.ok);
-    const { source, route, carriedPort, madeByDriver } = outcome.mount;
-    assert.deepEqual([source, route, carriedPort, madeByDriver], ["//tb.test/CORE", "tb", 24_450, true]);
+    const { source, route, relayPort, madeByDriver } = outcome.mount;
+    assert.deepEqual([source, route, relayPort, madeByDriver], ["//tb.test/CORE", "tb", 24_450, true]);
     const [call] = await bench.standIns.calls();
     // The name that the kernel looks up again at each reconnect.
     assert.equal(call?.args[0], "//127.0.0.1/CORE");
@@ -328,9 +328,9 @@ describe("driver cifs, carried", { skip: skip ?? false }, () => {
       assert.ok(options.includes(option), option);
     assert.ok(!options.includes("soft"));
     const [again] = await found(bench.freshDriver(), share);
-    assert.deepEqual([again?.carriedPort, again?.route], [24_450, "tb"], "also after a restart");
+    assert.deepEqual([again?.relayPort, again?.route], [24_450, "tb"], "also after a restart");
     assert.deepEqual(await driver.unmount(share, outcome.mount, "plain", limits()), { ok: true });
-    assert.equal((await mounted(driver, share, "fallback")).carriedPort, null);
+    assert.equal((await mounted(driver, share, "fallback")).relayPort, null);
   });
 
   it("A10 a carried mount that somebody else made is known by its line of fstab, and without one has no route", async (t) => {
@@ -349,12 +349,12 @@ describe("driver cifs, carried", { skip: skip ?? false }, () => {
     assert.equal(theirs.exitCode, 0, theirs.stderr);
     const [known] = await found(bench.driver, share);
     assert.deepEqual(
-      [known?.sameShare, known?.carriedPort, known?.route, known?.madeByDriver],
+      [known?.sameShare, known?.relayPort, known?.route, known?.madeByDriver],
       [true, 24_451, "tb", false],
     );
     await writeFile(bench.standIns.fstab, "");
     const [unknown] = await found(bench.driver, share);
-    assert.deepEqual([unknown?.carriedPort, unknown?.route], [null, null]);
+    assert.deepEqual([unknown?.relayPort, unknown?.route], [null, null]);
     const elsewhere = { ...share, mountPath: `${share.mountPath}-elsewhere` };
     assert.deepEqual(
       await found(bench.driver, elsewhere),
@@ -371,9 +371,9 @@ describe("driver cifs, carried", { skip: skip ?? false }, () => {
       routes: { ...core.routes, tb: { ...core.routes.tb, host: "127.0.0.1", port: 4450 } },
     };
     const mount = await mounted(bench.driver, share, "tb");
-    assert.deepEqual([mount.carriedPort, mount.route], [null, "tb"]);
+    assert.deepEqual([mount.relayPort, mount.route], [null, "tb"]);
     const theirs = { ...core, routes: { ...core.routes, tb: { ...core.routes.tb, host: "localhost" } } };
     const [again] = await found(bench.fresh({}, { localhost: "127.0.0.1" }), theirs);
-    assert.equal(again?.carriedPort, null);
+    assert.equal(again?.relayPort, null);
   });
 });

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createLocalDriver } from "../../../../src/shares/drivers/local/local.ts";
 import { unmountFailed } from "../../../../src/shares/drivers/mount-failure.ts";
@@ -28,7 +28,7 @@ import {
   release,
 } from "../driver-contract.ts";
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
 async function startBench(t: TestContext): Promise<DriverBench & { readonly stateFolder: string }> {
   const folder = await temporaryFolder(t);
@@ -165,12 +165,12 @@ describe("the local driver", () => {
     const share = bench.share(PLAIN_NAME);
     const prober: Prober = {
       ...bench.prober,
-      async look() {
+      async checkMount() {
         return { state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: "EIO" };
       },
       async readLink(path, waitMs) {
-        const look = await bench.prober.readLink(path, waitMs);
-        if (look.state === "missing") return look;
+        const reading = await bench.prober.readLink(path, waitMs);
+        if (reading.state === "missing") return reading;
         await rm(path);
         await symlink("/usr", path);
         return bench.prober.readLink(path, waitMs);
@@ -186,8 +186,8 @@ describe("the local driver", () => {
     const share = bench.share(PLAIN_NAME);
     const mount = await mounted(bench.driver, share, "tb");
     await bench.cut(share, "tb");
-    const look = await bench.prober.look(mount.id, mount.path, 60_000);
-    assert.ok(look.state === "answered" && look.errno === "ENOENT");
+    const check = await bench.prober.checkMount(mount.id, mount.path, 60_000);
+    assert.ok(check.state === "answered" && check.errno === "ENOENT");
     assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
   });
 
@@ -272,9 +272,9 @@ describe("the local driver", () => {
     const late: typeof prober = {
       ...prober,
       async readLink(path, waitMs) {
-        const look = await prober.readLink(path, waitMs);
+        const reading = await prober.readLink(path, waitMs);
         await mkdir(path, { recursive: true });
-        return look;
+        return reading;
       },
     };
     const stateFolder = await temporaryFolder(t);

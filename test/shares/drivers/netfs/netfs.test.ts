@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { promisify } from "node:util";
 import { loadKoffi } from "../../../../src/network/native/core-foundation-darwin.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { loadNetfs, type NetfsLibraries } from "../../../../src/shares/drivers/netfs/binding.ts";
 import { createNetfsDriver, type NetfsTools } from "../../../../src/shares/drivers/netfs/netfs.ts";
@@ -36,7 +36,7 @@ interface NetfsBench extends DriverBench {
   fresh(tools: Partial<NetfsTools>, prober?: Prober): DriverBench["driver"];
 }
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
 /** `mode`: shares at places that the system names, or on folders of ours. */
 async function startBench(t: TestContext, mode: "system" | "own"): Promise<NetfsBench> {
@@ -220,7 +220,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     await writeFile(share.mountPath, "");
     const driver = createNetfsDriver({
       clock: systemClock,
-      logger: silentLogger,
+      logger: noopLogger,
       prober: bench.prober,
       mountTable: {
         read: () => Promise.resolve([{ id: "1", type: "smbfs", options: [], deviceMinor: 0, ...theirs }]),
@@ -349,7 +349,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     const bench = await startBench(t, "own");
     const silent: Prober = {
       ...bench.prober,
-      look: async () => ({ state: "pending", startedAtMs: 0 }),
+      checkMount: async () => ({ state: "pending", startedAtMs: 0 }),
     };
     const driver = bench.fresh({}, silent);
     const share = bench.share("CORE");
@@ -364,7 +364,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     const bench = await startBench(t, "own");
     const denied: Prober = {
       ...bench.prober,
-      look: async () => ({ state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: "EPERM" }),
+      checkMount: async () => ({ state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: "EPERM" }),
     };
     process.env["XPC_SERVICE_NAME"] = "io.github.mountaineer";
     t.after(() => delete process.env["XPC_SERVICE_NAME"]);
@@ -381,7 +381,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
       mountTable: createMountTableDarwin({ clock: systemClock, load: () => Promise.resolve(() => []) }),
       addressesOf: () => [],
     });
-    assert.match((await real.unavailable())?.hint ?? "", /rclone/);
+    assert.match((await real.missingRequirement())?.hint ?? "", /rclone/);
     assert.equal(failure(await real.mount(bench.share("CORE"), "tb", limits())).reason, "driver_unavailable");
   });
 });

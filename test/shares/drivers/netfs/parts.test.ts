@@ -4,14 +4,9 @@ import { existsSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { it, type TestContext } from "node:test";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import type { FoundMount } from "../../../../src/shares/drivers/mount-driver.ts";
-import {
-  carryRefusal,
-  readCarryProof,
-  writeCarryProof,
-} from "../../../../src/shares/drivers/netfs/carry-proof.ts";
 import { failedByNetfs } from "../../../../src/shares/drivers/netfs/codes.ts";
 import { createMountTurns } from "../../../../src/shares/drivers/netfs/mount-turns.ts";
 import {
@@ -19,6 +14,11 @@ import {
   createNetfsDriver,
   netfsUrl,
 } from "../../../../src/shares/drivers/netfs/netfs.ts";
+import {
+  readRelayTestResult,
+  relayTestObstacle,
+  writeRelayTestResult,
+} from "../../../../src/shares/drivers/netfs/relay-test-result.ts";
 import type { MountEntry } from "../../../../src/shares/mounts/mount-entry.ts";
 import { ANOTHER_USERS } from "../../../../src/shares/mounts/mount-table-darwin.ts";
 import { startProber } from "../../../../src/shares/prober/prober-process.ts";
@@ -92,10 +92,10 @@ async function found(
   edited?: ShareSpec,
 ): Promise<readonly FoundMount[]> {
   const entries = lines.map(entryOf);
-  await using prober = startProber({ clock: systemClock, logger: silentLogger });
+  await using prober = startProber({ clock: systemClock, logger: noopLogger });
   const driver = createNetfsDriver({
     clock: systemClock,
-    logger: silentLogger,
+    logger: noopLogger,
     prober,
     mountTable: { read: () => Promise.resolve(entries) },
     addressesOf: (host) => (host === "My-NAS.local" ? ["192.168.1.5"] : []),
@@ -184,12 +184,12 @@ test("a mount is carried if it is the share's, comes from this machine, and no r
   ] as const) {
     const line = `//ann@127.0.0.1:24450/${name} on /Volumes/Größe (smbfs, mounted by ann)`;
     const [mount] = await found([line], share);
-    assert.deepEqual([mount?.carriedPort, mount?.path], [port, "/Volumes/Größe"], line);
+    assert.deepEqual([mount?.relayPort, mount?.path], [port, "/Volumes/Größe"], line);
   }
   const [elsewhere] = await found([
     "//ann@10.9.9.9:24450/Gr%C3%B6%C3%9Fe on /Volumes/Größe (smbfs, mounted by ann)",
   ]);
-  assert.equal(elsewhere?.carriedPort, null);
+  assert.equal(elsewhere?.relayPort, null);
 });
 
 test("what takes the folder that macOS makes for a share is found, whatever the share's path is", async () => {
@@ -384,19 +384,19 @@ const AT_MS = Date.UTC(2026, 0, 1);
 
 test("A10 netfs is carried where the self-test of this very system passed, and nowhere else", async (t) => {
   const home = await temporaryFolder(t);
-  const before = await readCarryProof(home, MAC);
+  const before = await readRelayTestResult(home, MAC);
   assert.equal(before.proved, false);
   assert.match(before.reason, /doctor --self-test/);
 
-  await writeCarryProof(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
-  const proof = await readCarryProof(home, MAC);
+  await writeRelayTestResult(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
+  const proof = await readRelayTestResult(home, MAC);
   assert.deepEqual(proof, { proved: true, reason: "proved by the self-test of 2026-01-01T00:00:00.000Z" });
-  assert.equal(carryRefusal(proof), null);
+  assert.equal(relayTestObstacle(proof), null);
 
-  const updated = await readCarryProof(home, "darwin 24.2.0");
+  const updated = await readRelayTestResult(home, "darwin 24.2.0");
   assert.equal(updated.proved, false);
   assert.match(updated.reason, /darwin 24\.1\.0.*darwin 24\.2\.0/);
-  assert.deepEqual(carryRefusal(updated), {
+  assert.deepEqual(relayTestObstacle(updated), {
     text: updated.reason,
     hint: "until then it is mounted anew for each route",
   });
@@ -404,21 +404,21 @@ test("A10 netfs is carried where the self-test of this very system passed, and n
 
 test("A10 a self-test that failed takes an earlier proof back, and says why", async (t) => {
   const home = await temporaryFolder(t);
-  await writeCarryProof(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
-  await writeCarryProof(home, { carried: false, text: "read: EIO", atMs: AT_MS }, MAC);
-  const proof = await readCarryProof(home, MAC);
+  await writeRelayTestResult(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
+  await writeRelayTestResult(home, { carried: false, text: "read: EIO", atMs: AT_MS }, MAC);
+  const proof = await readRelayTestResult(home, MAC);
   assert.deepEqual([proof.proved, /read: EIO/.test(proof.reason)], [false, true]);
 });
 
 test("A10 a file that is torn, of another version or no object proves nothing", async (t) => {
   const home = await temporaryFolder(t);
-  await writeCarryProof(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
+  await writeRelayTestResult(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
   const path = join(home, "carry-proof.json");
   const whole = await readFile(path, "utf8");
   for (const text of ["", whole.slice(0, 40), "[]", "null", whole.replace('"version": 1', '"version": 2')]) {
     await writeFile(path, text);
-    assert.equal((await readCarryProof(home, MAC)).proved, false, text);
+    assert.equal((await readRelayTestResult(home, MAC)).proved, false, text);
   }
   await writeFile(path, whole.replace('"carried": true', '"carried": "true"'));
-  assert.equal((await readCarryProof(home, MAC)).proved, false);
+  assert.equal((await readRelayTestResult(home, MAC)).proved, false);
 });

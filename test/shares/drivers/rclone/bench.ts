@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before } from "node:test";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../../src/demo/stage/plain-rig.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import type { FoundMount } from "../../../../src/shares/drivers/mount-driver.ts";
@@ -46,7 +46,7 @@ async function freshServer(): Promise<PlainRig> {
   return rig;
 }
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 500 });
 
 export async function startBench(t: Scope): Promise<RcloneBench> {
   const folder = await temporaryFolder(t);
@@ -57,7 +57,7 @@ export async function startBench(t: Scope): Promise<RcloneBench> {
   const fresh = () =>
     createRcloneDriver({
       clock: systemClock,
-      logger: silentLogger,
+      logger: noopLogger,
       prober,
       mountTable,
       stateFolder,

@@ -3,22 +3,22 @@ import assert from "node:assert/strict";
 import { cp, mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { processIdentity } from "../../../../src/runtime/process/process-identity.ts";
 import { createCacheCare } from "../../../../src/shares/drivers/rclone/cache-care.ts";
-import { createCaches, createFormerShares } from "../../../../src/shares/drivers/rclone/caches.ts";
-import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
 import {
   type ByteRange,
   type CacheFile,
-  type CacheNote,
-  judgeNote,
-  parseCacheNote,
+  type CacheMetadata,
+  judgeMetadata,
+  parseCacheMetadata,
   realBytes,
   rfc3339,
   subtract,
   union,
-} from "../../../../src/shares/drivers/rclone/notes.ts";
+} from "../../../../src/shares/drivers/rclone/cache-metadata.ts";
+import { createCaches, createFormerShares } from "../../../../src/shares/drivers/rclone/caches.ts";
+import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { createUnsentWrites } from "../../../../src/shares/drivers/rclone/unsent.ts";
 import { shareFiles } from "../../../../src/shares/drivers/share-files.ts";
@@ -38,14 +38,14 @@ async function scene(t: TestContext, notesAtMost?: number) {
   const unsent = createUnsentWrites(notesAtMost);
   const care = createCacheCare({
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     unsent,
     onChange: () => {},
     home: stateFolder,
   });
   const caches = createCaches({
     clock,
-    logger: silentLogger,
+    logger: noopLogger,
     stateFolder,
     unsent,
     onReplaced: care.replaced,
@@ -181,7 +181,7 @@ test("A15 what waits is looked up anew once another server is mounted, or none",
 test("A13 what waits for a share that is configured no more is listed with its name and server, and told until it is configured again", async (t) => {
   const { away, here, stateFolder, clock } = await scene(t);
   await write(away, "deep/precious");
-  const former = createFormerShares({ clock, logger: silentLogger, stateFolder });
+  const former = createFormerShares({ clock, logger: noopLogger, stateFolder });
   assert.deepEqual(await former.look([SHARE.name]), []);
   await write(away, "moved away by a person");
   await rm(join(away.cache, "vfs", REMOTE_NAME, SHARE.shareName, "moved away by a person"));
@@ -218,7 +218,7 @@ test("A11 F6 who asks what is unsent is told all of it, however many sent files 
     await sent(away, name);
   }
   await write(away, "deep/precious");
-  const former = createFormerShares({ clock, logger: silentLogger, stateFolder }, unsent);
+  const former = createFormerShares({ clock, logger: noopLogger, stateFolder }, unsent);
   for (const found of [await caches.all(SHARE, null), (await former.look([])).map(({ waiting }) => waiting)])
     assert.deepEqual(
       found.flatMap(({ files }) => files.map(({ path }) => path)),
@@ -362,18 +362,18 @@ test("A13 what a server that is gone for good left unsent can be set aside after
   const note = { ...identity, mountPath: SHARE.mountPath, carriedPort: null, pinned: false, server: AWAY };
   await writeFile(away.process, JSON.stringify(note));
   const driver = createRcloneDriver({
-    ...{ clock, logger: silentLogger, stateFolder, addressesOf: () => [] },
+    ...{ clock, logger: noopLogger, stateFolder, addressesOf: () => [] },
     mountTable: { read: async () => [] },
     // Asked for nothing here.
     prober: {} as Prober,
   });
   assert.deepEqual(
-    (await driver.waiting?.(SHARE, true))?.map(({ server, inUse }) => [server, inUse]),
+    (await driver.unsentForOthers?.(SHARE, true))?.map(({ server, inUse }) => [server, inUse]),
     [[AWAY, false]],
   );
   // So the next mount waits for a proof of who is there.
   assert.deepEqual(
-    (await driver.waiting?.(SHARE))?.map(({ server }) => server),
+    (await driver.unsentForOthers?.(SHARE))?.map(({ server }) => server),
     [AWAY],
   );
   await driver.decideWaiting?.(SHARE, AWAY, "set_aside");
@@ -396,8 +396,8 @@ function noteText(size: number, ranges: readonly (readonly [number, number])[], 
   });
 }
 
-function noteOf(...given: Parameters<typeof noteText>): CacheNote {
-  return parseCacheNote(noteText(...given)) ?? assert.fail("not a note");
+function noteOf(...given: Parameters<typeof noteText>): CacheMetadata {
+  return parseCacheMetadata(noteText(...given)) ?? assert.fail("not a note");
 }
 
 function fileOf(size: number, data: readonly (readonly [number, number])[]): CacheFile {
@@ -410,9 +410,9 @@ function fileOf(size: number, data: readonly (readonly [number, number])[]): Cac
 }
 
 /** As the engine writes it: each range that a program wrote later is a line below. */
-function exactNote(size: number, lines: string, base: number | null): CacheNote {
+function exactNote(size: number, lines: string, base: number | null): CacheMetadata {
   const members = { ...JSON.parse(noteText(size, [[0, 4096]], base)), Exact: true };
-  return parseCacheNote(`${JSON.stringify(members, null, "\t")}\n${lines}`) ?? assert.fail("not a note");
+  return parseCacheMetadata(`${JSON.stringify(members, null, "\t")}\n${lines}`) ?? assert.fail("not a note");
 }
 
 const ALL_ZERO = async (): Promise<boolean> => true;
@@ -426,7 +426,7 @@ type Zeros = (range: ByteRange) => Promise<boolean>;
 /** `ranges`: as start and length. */
 type Judged = readonly [verdict: string, ranges?: readonly (readonly [number, number])[], isZero?: Zeros];
 
-const cases: readonly (readonly [title: string, note: CacheNote, file: CacheFile, judged: Judged])[] = [
+const cases: readonly (readonly [title: string, note: CacheMetadata, file: CacheFile, judged: Judged])[] = [
   ["a whole note stays as it is", HEAD, fileOf(BASE, [[0, 4096]]), ["whole"]],
   [
     "an append beyond the server's end is listed whole, whatever the note knew of it",
@@ -498,7 +498,7 @@ const cases: readonly (readonly [title: string, note: CacheNote, file: CacheFile
 ];
 for (const [title, note, file, [verdict, ranges, isZero = ALL_ZERO]] of cases) {
   test(`A11 ${title}`, async () => {
-    const judged = await judgeNote(note, file, isZero);
+    const judged = await judgeMetadata(note, file, isZero);
     if (judged.state !== "resumable") return assert.equal(judged.state, verdict);
     if (judged.corrected === null) return assert.equal("whole", verdict);
     assert.equal("corrected", verdict);
@@ -509,8 +509,8 @@ for (const [title, note, file, [verdict, ranges, isZero = ALL_ZERO]] of cases) {
     );
     assert.equal(corrected.Size, file.size);
     assert.deepEqual([corrected.Dirty, corrected.Fingerprint], [true, note.members["Fingerprint"]]);
-    const again = parseCacheNote(judged.corrected) ?? assert.fail();
-    assert.deepEqual(await judgeNote(again, file, isZero), { state: "resumable", corrected: null });
+    const again = parseCacheMetadata(judged.corrected) ?? assert.fail();
+    assert.deepEqual(await judgeMetadata(again, file, isZero), { state: "resumable", corrected: null });
   });
 }
 
@@ -524,7 +524,7 @@ test("A11 what a crash tore is no note, nor what is not one", () => {
     '{"Size": 1, "Rs": [{"Pos": 0}]}',
     '{\n\t"Size": 1\n}\n{"Pos": 0}\n',
   ]) {
-    assert.equal(parseCacheNote(text), null, text);
+    assert.equal(parseCacheMetadata(text), null, text);
   }
 });
 

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { appendFile, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { rcloneFiles, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
 import {
   hasRouteTrouble,
@@ -164,7 +164,7 @@ test("all logs of a home are looked at, at most every 10 s, and small ones are l
   await writeFile(small, longLog(900 * 1024));
   const smallSize = await sizeOf(small);
   const clock = createManualClock();
-  const logs = createRcloneLogs({ clock, logger: silentLogger, stateFolder });
+  const logs = createRcloneLogs({ clock, logger: noopLogger, stateFolder });
   logs.trigger();
   await eventually(async () => (await sizeOf(log)) < MEGABYTE && (await sizeOf(other)) < MEGABYTE);
   assert.equal(await sizeOf(small), smallSize);
@@ -181,7 +181,7 @@ test("all logs of a home are looked at, at most every 10 s, and small ones are l
 test("a home without mounts is looked at in vain", async (t) => {
   const clock = createManualClock();
   const stateFolder = await temporaryFolder(t);
-  const logs = createRcloneLogs({ clock, logger: silentLogger, stateFolder });
+  const logs = createRcloneLogs({ clock, logger: noopLogger, stateFolder });
   logs.trigger();
   await mkdir(join(stateFolder, "mounts", "CORE"), { recursive: true });
   const { log } = rcloneFiles(stateFolder, "CORE");

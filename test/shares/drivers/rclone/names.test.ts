@@ -10,7 +10,7 @@ import { type PlainRig, startPlainRig } from "../../../../src/demo/stage/plain-r
 import { startHostProbe } from "../../../../src/network/probe/host-probe.ts";
 import { rcloneProgram } from "../../../../src/rclone-release/installed.ts";
 import { askRcloneVersion } from "../../../../src/rclone-release/rclone-version.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { findProgram } from "../../../../src/runtime/process/find-program.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -18,10 +18,10 @@ import { whyNotForOthers } from "../../../../src/shares/drivers/rclone/available
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { rcloneCan } from "../../../../src/shares/drivers/rclone/version.ts";
-import { UNKNOWN_FOLDING } from "../../../../src/shares/drivers/share-files.ts";
+import { UNKNOWN_CASE_FOLDING } from "../../../../src/shares/drivers/share-files.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
-import { createServerProof } from "../../../../src/shares/server-proof/server-proof.ts";
-import { createKnownServers } from "../../../../src/shares/server-proof/server-witness.ts";
+import { createKnownServers } from "../../../../src/shares/server-proof/known-servers.ts";
+import { createServerVerifier } from "../../../../src/shares/server-proof/server-verifier.ts";
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { fileProber } from "../../../support/file-prober.ts";
@@ -32,7 +32,7 @@ import { routeTo, shareSpec } from "../../share-spec.ts";
 import { found, limits } from "../driver-contract.ts";
 import { noSkip } from "./bench.ts";
 
-const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 5_000 });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 5_000 });
 const KINDS = { folds: [], exact: ["case sensitive = yes"] } as const;
 type Kind = keyof typeof KINDS;
 const NFC = "caf\u00e9";
@@ -63,7 +63,7 @@ async function startNames(t: TestContext, kind: Kind, programs?: readonly string
   const stateFolder = join(folder, "home");
   const prober = proberOfFile();
   const mountTable = createMountTable({ clock: systemClock });
-  const kept = { clock: systemClock, logger: silentLogger, stateFolder };
+  const kept = { clock: systemClock, logger: noopLogger, stateFolder };
   const fresh = () => createRcloneDriver({ ...kept, prober, mountTable, addressesOf: () => [] });
   const driver = fresh();
   const routes = {
@@ -81,7 +81,7 @@ async function startNames(t: TestContext, kind: Kind, programs?: readonly string
     await mkdir(bin, { recursive: true });
     await writeFile(join(bin, name ?? ""), `#!/bin/sh\nexec ${path} "$@"\n`, { mode: 0o755 });
   }
-  const proof = createServerProof({
+  const proof = createServerVerifier({
     ...kept,
     ...(only === undefined ? {} : { programFolders: () => [bin] }),
   });
@@ -339,7 +339,7 @@ describe("spellings", noSkip, () => {
     const [start, run] = (await readFile(program, "utf8")).split("\n");
     const removal = `case "$*" in *mUSIC*) rmdir '${music}';; esac`;
     await writeFile(program, [start, removal, run, ""].join("\n"));
-    assert.deepEqual((await bench.prove()).folding, UNKNOWN_FOLDING);
+    assert.deepEqual((await bench.prove()).folding, UNKNOWN_CASE_FOLDING);
   });
 
   const UNKNOWN = [
@@ -352,7 +352,7 @@ describe("spellings", noSkip, () => {
       await using bench = await startNames(t, "exact");
       for (const name of names) await mkdir(join(bench.disk, name));
       const { server, folding } = await bench.prove();
-      assert.deepEqual(folding, UNKNOWN_FOLDING);
+      assert.deepEqual(folding, UNKNOWN_CASE_FOLDING);
       await bench.mount(server);
       const at = (name: string): string => join(bench.share.mountPath, name);
       await writeFile(at("Report"), "old");
@@ -507,7 +507,7 @@ describe("odd names", noSkip, () => {
     await eventually(async () => (await found(bench.fresh(), share)).length === 1);
     const anew = bench.fresh();
     assert.equal((await found(anew, share))[0]?.outdated, undefined, "rclone's version is not known yet");
-    assert.equal(await anew.unavailable(share), null);
+    assert.equal(await anew.missingRequirement(share), null);
     const [former] = await found(anew, share);
     assert.deepEqual([former?.madeByDriver, former?.outdated], [true, true]);
     const written = { "R.E.M.": "song", "end.": "dot", plain: "plain", "x．": "wide" };

@@ -16,13 +16,13 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { parseCacheMetadata } from "../../../../src/shares/drivers/rclone/cache-metadata.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { cutLog } from "../../../../src/shares/drivers/rclone/logs.ts";
-import { createNoteWriter } from "../../../../src/shares/drivers/rclone/note-writer.ts";
-import { parseCacheNote } from "../../../../src/shares/drivers/rclone/notes.ts";
+import { createMetadataFlusher } from "../../../../src/shares/drivers/rclone/metadata-flusher.ts";
 import { ANSWERS_MS, eventually } from "../../../support/eventually.ts";
 import { stopProcess } from "../../../support/stop-process.ts";
 import { preferSystemRclone } from "../../../support/system-rclone.ts";
@@ -323,7 +323,7 @@ describe("files that are being changed when rclone is killed", noSkip, () => {
     }
     const other = await bench.driver.mount(share, "tb", limits(), null, "bb");
     assert.ok(other.ok, JSON.stringify(other));
-    assert.equal((await bench.driver.waiting?.(share))?.[0]?.files.length, names.length);
+    assert.equal((await bench.driver.unsentForOthers?.(share))?.[0]?.files.length, names.length);
     assert.deepEqual(await bench.driver.unmount(share, other.mount, "plain", limits()), { ok: true });
     assert.deepEqual(await readdir(bench.behind(share, "tb")), []);
     // For each of them rclone asks the server before it mounts: longer than that in all.
@@ -360,8 +360,8 @@ describe("notes of files that are being changed", noSkip, () => {
       pid,
       mount: { shareName: share.name, files, mountPath: share.mountPath, pid },
       cacheFile: of("vfs"),
-      note: async () => parseCacheNote(await readFile(of("vfsMeta"), "utf8")),
-      writer: createNoteWriter({ clock: systemClock, logger: silentLogger }),
+      note: async () => parseCacheMetadata(await readFile(of("vfsMeta"), "utf8")),
+      writer: createMetadataFlusher({ clock: systemClock, logger: noopLogger }),
     };
   };
 
@@ -414,7 +414,7 @@ describe("the log of a living mount", noSkip, () => {
     const kept = (await stat(log)).size;
     await bench.cut(share, "tb");
     await eventually(async () => {
-      await bench.prober.look(mount.id, mount.path, 500);
+      await bench.prober.checkMount(mount.id, mount.path, 500);
       return (await stat(log)).size > kept;
     });
     const text = await readFile(log, "utf8");

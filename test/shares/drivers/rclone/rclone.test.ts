@@ -342,7 +342,7 @@ describe("the engine of a mount", noSkip, () => {
       await writeFile(program, `#!/bin/sh\necho rclone v1.${version?.minor}.0${suffix}\n`, { mode: 0o755 });
       process.env["MOUNTAINEER_RCLONE"] = program;
       const driver = bench.freshDriver();
-      assert.equal(await driver.unavailable(share), null);
+      assert.equal(await driver.missingRequirement(share), null);
       const [mount] = await found(driver, share);
       assert.deepEqual([mount?.madeByDriver, mount?.outdated], [true, isOutdated], `${mounts}, ${now}`);
     }
@@ -362,8 +362,8 @@ describe("a mount that dies", noSkip, () => {
     assert.deepEqual(await found(driver, share), [{ ...mount, processGone: true }]);
     const [afterRestart] = await found(bench.freshDriver(), share);
     assert.equal(afterRestart?.processGone, true);
-    const look = await bench.prober.look(mount.id, mount.path, 60_000);
-    assert.ok(look.state === "answered" && look.errno === "ENOTCONN");
+    const check = await bench.prober.checkMount(mount.id, mount.path, 60_000);
+    assert.ok(check.state === "answered" && check.errno === "ENOTCONN");
     assert.deepEqual(await driver.unmount(share, mount, "force", limits()), { ok: true });
     for (const mode of ["plain", "force"] as const) {
       const next = await mounted(driver, share, "tb");
@@ -396,8 +396,8 @@ describe("a mount that dies", noSkip, () => {
     const caller = spawn("ls", [share.mountPath], { stdio: "ignore" });
     t.after(() => release(caller));
     const ended = once(caller, "exit");
-    const look = await bench.prober.look(mount.id, mount.path, 100);
-    assert.equal(look.state, "pending");
+    const check = await bench.prober.checkMount(mount.id, mount.path, 100);
+    assert.equal(check.state, "pending");
     await eventually(() => bench.prober.pids.length === 2);
     const refused = await bench.driver.unmount(share, mount, "plain", limits());
     assert.ok(!refused.ok);
@@ -425,7 +425,7 @@ describe("a mount that dies", noSkip, () => {
       const mount = await mounted(bench.driver, share, "tb");
       await cut();
       const look = await eventually(async () => {
-        const seen = await bench.prober.look(mount.id, mount.path, 60_000);
+        const seen = await bench.prober.checkMount(mount.id, mount.path, 60_000);
         return seen.state === "answered" && seen.errno !== null && seen;
       });
       assert.ok(look.state === "answered" && look.errno === "EIO");

@@ -16,20 +16,20 @@ import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { currentVersionPath, installedProgramPath } from "../../../../src/rclone-release/installed.ts";
 import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { processIdentity } from "../../../../src/runtime/process/process-identity.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import type { MountDriver } from "../../../../src/shares/drivers/mount-driver.ts";
 import { createCompletion } from "../../../../src/shares/drivers/rclone/completion.ts";
 import { REMOTE_NAME, rcloneFiles, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
-import { createNoteRefresh } from "../../../../src/shares/drivers/rclone/note-refresh.ts";
-import type { NoteWriter } from "../../../../src/shares/drivers/rclone/note-writer.ts";
+import type { MetadataFlusher } from "../../../../src/shares/drivers/rclone/metadata-flusher.ts";
+import { createMetadataRefresh } from "../../../../src/shares/drivers/rclone/metadata-refresh.ts";
 import {
   listSetAside,
   reviewCache,
-  type SetAsideNote,
+  type SetAsideRecord,
   setFilesAside,
-  writeSetAsideNote,
+  writeSetAsideRecord,
 } from "../../../../src/shares/drivers/rclone/set-aside.ts";
 import { dataOf } from "../../../../src/shares/drivers/rclone/sparse-file.ts";
 import {
@@ -223,7 +223,7 @@ const SHARE = shareSpec({ driver: "local" });
 const DRIVER: MountDriver = {
   name: "local",
   cacheMs: 0,
-  unavailable: async () => null,
+  missingRequirement: async () => null,
   find: async () => [],
   mount: () => assert.fail(),
   unmount: () => assert.fail(),
@@ -254,8 +254,8 @@ async function sceneLeft(t: TestContext) {
       await inCache("vfsMeta", JSON.stringify({ Dirty: dirty }));
     },
     kept: { folder: join(files.cache, "vfs", REMOTE_NAME, SERVER_NAME), files: ["a folder/file"] },
-    driver: withUnsentOfRclone(DRIVER, { clock, logger: silentLogger, stateFolder }),
-    leftBehind: createUnsentLeftBehind({ clock, logger: silentLogger, stateFolder }),
+    driver: withUnsentOfRclone(DRIVER, { clock, logger: noopLogger, stateFolder }),
+    leftBehind: createUnsentLeftBehind({ clock, logger: noopLogger, stateFolder }),
   };
 }
 
@@ -323,7 +323,7 @@ test("A11 the notes of a mount that rclone serves are refreshed at each beat, on
   const stateFolder = await sceneServed(t);
   const gate = Promise.withResolvers<void>();
   const asked: unknown[] = [];
-  const notes: NoteWriter = {
+  const notes: MetadataFlusher = {
     hasNotes: async () => true,
     async writeNotes({ shareName, mountPath, pid }, which) {
       asked.push([shareName, mountPath, pid, which]);
@@ -331,7 +331,7 @@ test("A11 the notes of a mount that rclone serves are refreshed at each beat, on
       return { due: 1, written: 1 };
     },
   };
-  const refresh = createNoteRefresh({ clock: systemClock, logger: silentLogger, notes, stateFolder });
+  const refresh = createMetadataRefresh({ clock: systemClock, logger: noopLogger, notes, stateFolder });
   refresh.trigger();
   await eventually(() => asked.length === 1);
   refresh.trigger();
@@ -358,7 +358,11 @@ const OLD = "old old old!";
 const VERSION = "1.99.0-mountaineer.9999";
 
 /** A file of which a program wrote the first four bytes, and a program in place of rclone that gives the server's file. */
-async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}, disk: string | null = null) {
+async function sceneOfHoles(
+  t: TestContext,
+  change: Partial<SetAsideRecord> = {},
+  disk: string | null = null,
+) {
   const home = await temporaryFolder(t);
   const files = rcloneFiles(home, "CORE");
   await mkdir(files.folder, { recursive: true });
@@ -371,7 +375,7 @@ async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}, 
   await writeFile(currentVersionPath(home), VERSION);
   await writeFile(kept, Buffer.concat([Buffer.from("NEW "), Buffer.alloc(8)]));
   await utimes(kept, 1_000, 1_000);
-  await writeSetAsideNote(files, path, {
+  await writeSetAsideRecord(files, path, {
     ...{ cachePath: "share/CORE/file", reason: "unlisted", setAsideAt: TIME, size: 12, server: "first" },
     ...{ real: [{ start: 0, end: 4 }], doubtful: [], serverEnd: 12, state: "incomplete" },
     ...{ base: { size: 12, time: "2026-11-20 23:13:07 +0000 UTC" } },
@@ -390,7 +394,7 @@ async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}, 
   };
   await serve(OLD);
   const clock = createManualClock();
-  const completion = createCompletion({ clock, logger: silentLogger, home });
+  const completion = createCompletion({ clock, logger: noopLogger, home });
   let rounds = 0;
   t.after(() => completion.stop("CORE"));
   return {
@@ -527,7 +531,7 @@ test("A11 a hole for which the disk has no room stays one, and is filled once th
 test("A11 a mount that writes no note in time is asked again after ever longer pauses", async (t) => {
   const clock = createManualClock();
   const asked: number[] = [];
-  const notes: NoteWriter = {
+  const notes: MetadataFlusher = {
     hasNotes: async () => true,
     async writeNotes(_mount, _which, limitMs) {
       asked.push(clock.monotonicMs());
@@ -536,7 +540,7 @@ test("A11 a mount that writes no note in time is asked again after ever longer p
     },
   };
   const stateFolder = await sceneServed(t);
-  const refresh = createNoteRefresh({ clock, logger: silentLogger, notes, stateFolder });
+  const refresh = createMetadataRefresh({ clock, logger: noopLogger, notes, stateFolder });
   const beatsUntil = async (atMs: number): Promise<void> => {
     while (clock.monotonicMs() < atMs) {
       refresh.trigger();

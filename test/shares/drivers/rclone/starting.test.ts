@@ -6,7 +6,7 @@ import { chmod, copyFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } 
 import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
 import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
-import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { startDetached } from "../../../../src/runtime/process/child-process.ts";
 import { isRunning } from "../../../../src/runtime/process/process-identity.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -15,9 +15,9 @@ import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rcl
 import {
   configText,
   mountArguments,
-  parseProcessNote,
+  parseProcessRecord,
   rcloneFiles,
-  readProcessNote,
+  readProcessRecord,
 } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
@@ -240,10 +240,10 @@ describe("the note of who serves a mount", () => {
     await mkdir(files.folder, { recursive: true });
     await writeFile(files.process, JSON.stringify(note));
     await cp(home, copy, { recursive: true });
-    assert.deepEqual(await readProcessNote(files), note);
-    assert.equal(await readProcessNote(rcloneFiles(copy, "CORE")), null);
+    assert.deepEqual(await readProcessRecord(files), note);
+    assert.equal(await readProcessRecord(rcloneFiles(copy, "CORE")), null);
     await rename(home, moved);
-    assert.deepEqual(await readProcessNote(rcloneFiles(moved, "CORE")), note);
+    assert.deepEqual(await readProcessRecord(rcloneFiles(moved, "CORE")), note);
   });
 
   it("is read back, and nothing else is taken for one", () => {
@@ -252,7 +252,7 @@ describe("the note of who serves a mount", () => {
       { carriedPort: null, pinned: false },
       { carriedPort: 4450, pinned: true, engine: 3 },
     ])
-      assert.deepEqual(parseProcessNote(JSON.stringify({ ...note, ...carried })), { ...note, ...carried });
+      assert.deepEqual(parseProcessRecord(JSON.stringify({ ...note, ...carried })), { ...note, ...carried });
     for (const text of [
       null,
       "",
@@ -263,7 +263,7 @@ describe("the note of who serves a mount", () => {
       '{"pid":"5","startTime":"7","mountPath":"/"}',
       '{"pid":5}',
     ]) {
-      assert.equal(parseProcessNote(text), null, String(text));
+      assert.equal(parseProcessRecord(text), null, String(text));
     }
   });
 });
@@ -331,7 +331,7 @@ test("A11 a process that serves nothing any more writes its notes before it is e
   assert.ok(identity !== null);
   const written: unknown[] = [];
   const unmounts = createRcloneUnmount({
-    ...{ clock: systemClock, logger: silentLogger, serving },
+    ...{ clock: systemClock, logger: noopLogger, serving },
     // What it asks of the others is about mounts, and there is none.
     prober: undefined as never,
     mountTable: undefined as never,
@@ -371,7 +371,7 @@ test("A2 the end of a share's process is told, unless it was asked to end or ano
   assert.deepEqual(told, ["CORE"]);
   await serving.ended(place);
   assert.equal(await serving.started(place, crashed.own, null, "", null), null, "it has exited already");
-  assert.deepEqual([await serving.newest(place), await readProcessNote(files)], [null, null]);
+  assert.deepEqual([await serving.newest(place), await readProcessRecord(files)], [null, null]);
 });
 
 test("A2 a mount's process is gone once that has exited, and one that served a mount serves no other at its path", async (t) => {
@@ -410,8 +410,8 @@ for (const { during, error } of [
     let reads = 0;
     const driver = createRcloneDriver({
       clock: systemClock,
-      logger: silentLogger,
-      prober: fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 })(),
+      logger: noopLogger,
+      prober: fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 500 })(),
       mountTable: {
         async read(notBeforeMs) {
           const entries = await table.read(notBeforeMs);
@@ -455,8 +455,8 @@ test(
     const { process: note } = rcloneFiles(stateFolder, share.name);
     const driver = createRcloneDriver({
       clock: systemClock,
-      logger: silentLogger,
-      prober: fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 })(),
+      logger: noopLogger,
+      prober: fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 500 })(),
       mountTable: { read: async () => ((await entryExists(note)) ? [disk] : []) },
       stateFolder,
       addressesOf: () => [],

@@ -98,10 +98,10 @@ async function openTab(t: TestContext) {
       ...app.requests,
       openEvents: (afterId, signal) => new Source(afterId, signal).open(),
       session: async () => session,
-      async ask(name, ...rest) {
+      async call(name, ...rest) {
         asked.push(name);
         await held;
-        return app.requests.ask(name, ...rest);
+        return app.requests.call(name, ...rest);
       },
     },
     onEvent: (event) => seen.push(event),
@@ -368,10 +368,10 @@ test("F2 E2 each request is signed in by a header, and the browser's cookies are
     ...[sampleReport(), { results: [sampleResult()] }, { results: [] }],
     ...[new Response("# x"), new Response(":\n\n")],
   );
-  await requests.ask("status");
-  await requests.ask("mount", { shares: ["CORE"] });
-  await requests.ask("reconcile");
-  assert.equal(await requests.ask("historyText", { n: 3 }), "# x");
+  await requests.call("status");
+  await requests.call("mount", { shares: ["CORE"] });
+  await requests.call("reconcile");
+  assert.equal(await requests.call("historyText", { n: 3 }), "# x");
   for await (const frame of await requests.openEvents(7, AbortSignal.timeout(60_000)))
     assert.fail(frame.data);
   const own = { Authorization: "Bearer s3cret" };
@@ -405,9 +405,9 @@ test("F2 each request ends at its deadline, the longest for a tool's call, or wi
     ...[{ session: "s" }, { expires_at: null }, { right: "r", code: "c" }, none(), none()],
   );
   const given = new AbortController();
-  await requests.ask("status", null, { signal: given.signal });
-  await requests.ask("mount", { shares: ["CORE"] });
-  await requests.ask("call", { tool: "x" });
+  await requests.call("status", null, { signal: given.signal });
+  await requests.call("mount", { shares: ["CORE"] });
+  await requests.call("call", { tool: "x" });
   await requests.signIn({ token: "t" });
   await requests.session();
   await requests.askOwner();
@@ -447,7 +447,7 @@ test("F2 a long number that a tool answers keeps its digits", async (t) => {
   const body = '{"result":{"structuredContent":{"id":12345678901234567890}},"error":null}';
   const headers = { "Content-Type": "application/json" };
   const { requests } = scripted(t, new Response(body, { headers }));
-  assert.equal(JSON.stringify(await requests.ask("call", { tool: "x" })), body);
+  assert.equal(JSON.stringify(await requests.call("call", { tool: "x" })), body);
 });
 
 const FAILURES: readonly [answer: unknown, code: string, message: RegExp][] = [
@@ -473,7 +473,7 @@ const FAILURES: readonly [answer: unknown, code: string, message: RegExp][] = [
 test("F2 what fails is one of the project's errors, whoever it comes from; a session's end is told once", async (t) => {
   const { requests, outs, kept } = scripted(t, ...FAILURES.map(([answer]) => answer));
   for (const [, code, message] of FAILURES)
-    await assert.rejects(requests.ask("status"), (error) => {
+    await assert.rejects(requests.call("status"), (error) => {
       assert.ok(error instanceof MountaineerError);
       assert.equal(error.code, code);
       assert.match(error.message, message);
@@ -529,7 +529,7 @@ test("F4 the owner's right goes with each request from the asking on, until it i
   assert.equal(await requests.askOwner(), "ABCD2345");
   assert.equal((await requests.session())?.ownerUntil, until);
   await requests.dropOwner();
-  await requests.ask("status");
+  await requests.call("status");
   await requests.askOwner();
   await requests.signOut();
   await assert.rejects(requests.askOwner(), { code: "protocol" });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FlowEvent, ShareStatus } from "../../../../src/api/contract/contract.ts";
 import type { FleetReport } from "../../../../src/api/contract/fleet.ts";
-import { cableWords } from "../../../../src/api/words/share-words.ts";
+import { cableText } from "../../../../src/api/labels/share-labels.ts";
 import { type Flow, flowAfter, rateOf } from "../../../../src/web/page/daemon/flow.ts";
 import { drawingOf, type Picture, pictureOf } from "../../../../src/web/page/home/picture.ts";
 import { sampleFleet } from "../../../api/sample-fleet.ts";
@@ -40,7 +40,7 @@ test("F4 a cable is in use, ready, not proved or down, in the words of all faces
     since: "2026-01-01T00:00:00.000Z",
   };
   const cables = (changes: Partial<ShareStatus>): readonly string[] =>
-    cableWords(sampleShare(changes)).map(
+    cableText(sampleShare(changes)).map(
       ({ label, state, text, tone }) => `${label} ${state} ${text} ${tone}`,
     );
   assert.deepEqual(cables({}), ["Thunderbolt used in use good", "Fallback ready ready plain"]);

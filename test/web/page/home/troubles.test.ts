@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { GlobalStatus, ShareStatus } from "../../../../src/api/contract/contract.ts";
-import { wholeText } from "../../../../src/api/words/words.ts";
+import { wholeText } from "../../../../src/api/labels/label.ts";
 import { findTroubles } from "../../../../src/web/page/home/troubles.ts";
 import { sampleApprovals } from "../../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { h } from "preact";
-import type { Action } from "../../../../src/api/words/actions.ts";
-import { phaseWords } from "../../../../src/api/words/backend-words.ts";
-import { outcome } from "../../../../src/api/words/outcome-words.ts";
-import { mountWords } from "../../../../src/api/words/share-words.ts";
-import { msText } from "../../../../src/api/words/words.ts";
+import type { Action } from "../../../../src/api/labels/actions.ts";
+import { phaseLabel } from "../../../../src/api/labels/backend-labels.ts";
+import { msText } from "../../../../src/api/labels/label.ts";
+import { outcome } from "../../../../src/api/labels/outcome-labels.ts";
+import { mountText } from "../../../../src/api/labels/share-labels.ts";
 import { configJsonSchema } from "../../../../src/config/schema/schema.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
-import { bytesText, harmlessLines } from "../../../../src/runtime/text/plain-text.ts";
+import { bytesText, printableLines } from "../../../../src/runtime/text/plain-text.ts";
 import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
 import { createStore, useStore } from "../../../../src/web/page/daemon/store.ts";
 import { ActionButton } from "../../../../src/web/page/parts/action-button.ts";
@@ -92,7 +92,7 @@ test("F2 sizes, times and texts of others are told in words that drive nothing",
   assert.match(clockText(now - 1000, now), /^14:32:04$/);
   assert.match(clockText(now - 86_400_000, now), /4.*14:32:05$/);
   assert.equal(shown("a\tb\r\n\u001b[2J\u202e"), "a b\\x0d \\x1b[2J\\u{202e}");
-  assert.equal(harmlessLines("a\tb\r\n\u001b[2J"), "a\tb\n\\x1b[2J");
+  assert.equal(printableLines("a\tb\r\n\u001b[2J"), "a\tb\n\\x1b[2J");
 });
 
 test("F2 lines with characters that nobody sees are named, the first twenty", () => {
@@ -234,7 +234,7 @@ const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
 
 test("F2 time without a daemon is a stretch of its own, in words, too", () => {
   const day = { ...span(0, 24), gaps: [span(1, 2), span(6, 12)] };
-  const mounted = () => mountWords("mounted", "tb");
+  const mounted = () => mountText("mounted", "tb");
   const stretches = stretchesOf([span(4, 6), span(12, 24)], day, mounted);
   assert.deepEqual(
     stretches.map(({ from, width, tone, text }) => [from * 24, width * 24, tone, text]),
@@ -249,7 +249,7 @@ test("F2 time without a daemon is a stretch of its own, in words, too", () => {
   assert.match(words[2] ?? "", /:00:00: mounted over Thunderbolt for 12 h$/);
   // A gap is cut to the time in which the server existed.
   const gaps = [span(8, 13), span(20, 23)];
-  const gone = stretchesOf([span(12, 14), span(16, 21)], { ...day, gaps }, () => phaseWords("Ready"));
+  const gone = stretchesOf([span(12, 14), span(16, 21)], { ...day, gaps }, () => phaseLabel("Ready"));
   const unknown = gone.filter(({ tone }) => tone === "unknown");
   assert.deepEqual(
     unknown.map(({ from, width }) => [Math.round(from * 24), Math.round(width * 24)]),

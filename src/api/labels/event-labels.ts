@@ -1,0 +1,224 @@
+// Events of the daemon as one line for people. Pure.
+import { pluralize } from "../../runtime/text/plain-text.ts";
+import type { StreamEvent } from "../contract/contract.ts";
+import type { LogLine } from "../contract/records.ts";
+import { sentence } from "./actions.ts";
+import { phaseLabel } from "./backend-labels.ts";
+import { type Label, routeLabel, type Tone } from "./label.ts";
+
+export interface EventLabel extends Label {
+  /** `transition` name or `sync`, as the log has it. */
+  readonly name: string;
+  /** The share, backend or configuration entry; null: the daemon. */
+  readonly about: string | null;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** null: the event is not shown to people. */
+export function eventLabel(event: StreamEvent): EventLabel | null {
+  switch (event.kind) {
+    case "sync":
+      return {
+        name: "sync",
+        about: null,
+        text: `Configuration: ${event.event.details}`,
+        tone: event.event.type === "error" ? "bad" : event.event.type === "changed" ? "good" : "plain",
+      };
+    case "transition":
+      return transitionLabel(event.transition);
+    case "sync_state":
+    case "gap":
+    case "flow":
+      return null;
+  }
+}
+
+/** Returns the transition in a log line; null if the line reports no transition. */
+export function transitionOf({ message, fields = {} }: Pick<LogLine, "message" | "fields">) {
+  return /^[a-z]+\.[a-z_]+$/.test(message) ? { ...fields, name: message } : null;
+}
+
+/** `fields`: the fields of a transition, as in the log and in the event stream. */
+export function transitionLabel(fields: Fields): EventLabel | null {
+  const name = wordOf(fields["name"]);
+  const about = wordOrNull(fields["share"]) ?? wordOrNull(fields["backend"]) ?? wordOrNull(fields["entry"]);
+  const render = TEXTS[name];
+  if (render === null) return null;
+  const [tone, text] = render === undefined ? ["plain" as const, plainText(name, fields)] : render(fields);
+  return { name, about, text, tone };
+}
+
+type Renderer = (fields: Fields) => readonly [Tone, string];
+
+const because = (fields: Fields): string => {
+  const reason = wordOrNull(fields["reason"]);
+  // Leaves out the beginning `HOST is gone: HOST: `. Every user interface shows the host anyway, and an
+  // earlier event has reported the loss.
+  return reason === null ? "" : `: ${reason.replace(/^(\S+) is gone: \1(?::\d+)?: /, "")}`;
+};
+const moved =
+  (tone: Tone, verb: string): Renderer =>
+  (fields) => [
+    tone,
+    `${verb} from ${routeLabel(fields["from"])} to ${routeLabel(fields["to"])}${took(fields)}${
+      fields["carried"] === true ? "; the mount stays" : ""
+    }${because(fields)}`,
+  ];
+const said =
+  (tone: Tone, text: string): Renderer =>
+  (fields) => [tone, `${text}${because(fields)}`];
+
+/** Texts by transition name; null: the transition is routine and not shown to people. */
+const TEXTS: Readonly<Record<string, Renderer | null>> = {
+  "share.route_up": (fields) => ["good", `${routeLabel(fields["route"])} answers`],
+  "share.route_down": (fields) => ["warning", goneText(fields)],
+  "share.adopted": (fields) => ["plain", `Found mounted over ${routeLabel(fields["route"])}`],
+  "share.vanished": said("warning", "The mount vanished"),
+  "share.mount_attempt": null,
+  "share.open_files_checked": null,
+  "share.mounted": (fields) => ["good", `Mounted over ${routeLabel(fields["to"])}${took(fields)}`],
+  "share.mount_failed": (fields) => [
+    "bad",
+    `Mounting over ${routeLabel(fields["route"])} failed${because(fields)}`,
+  ],
+  "share.move_failed": (fields) => [
+    "bad",
+    `Moving to ${routeLabel(fields["route"])} failed${because(fields)}`,
+  ],
+  "share.unmounted": said("plain", "Unmounted"),
+  "share.unmount_failed": said("bad", "Unmounting failed"),
+  "share.failover": moved("warning", "Failed over"),
+  "share.recovered": moved("good", "Went back"),
+  "share.recovery_failed": moved("bad", "Going back failed,"),
+  "share.switched": moved("good", "Switched"),
+  "share.remounted": moved("plain", "Mounted anew"),
+  "share.recovery_deferred": said("warning", "Not going back yet"),
+  "share.tb_ready": said("warning", "TB Ready"),
+  "share.tb_ready_cleared": said("plain", "No longer TB Ready"),
+  "share.held": (fields) => ["plain", overrideText(fields["to"])],
+  "share.networks": said("plain", "Also at home on the networks of proved routes"),
+  "share.error": said("bad", "Error"),
+  "share.error_cleared": said("good", "Error is over"),
+  "share.condition": said("bad", "Problem"),
+  "share.condition_over": said("good", "Solved"),
+  "share.unmanaged": said("plain", "No longer managed; what is mounted stays"),
+  "backend.started": (fields) => ["plain", `Process ${numberOf(fields["pid"])} started`],
+  "backend.phase": (fields) => [
+    fields["to"] === "Failed" ? "bad" : fields["to"] === "Degraded" ? "warning" : "plain",
+    `${phaseOf(fields["from"])} → ${phaseOf(fields["to"])}${because(fields)}`,
+  ],
+  "backend.ready": (fields) => [
+    "good",
+    `Ready with ${pluralize(numberOf(fields["tools"]), "tool")}${took(fields)}`,
+  ],
+  "backend.ended": said("bad", "Ended"),
+  "backend.replaced": (fields) => [
+    "good",
+    `A new instance serves; ${pluralize(numberOf(fields["draining"]), "call")} left with the old one`,
+  ],
+  "backend.change_failed": said("bad", "The changed configuration does not come up; the old one serves on"),
+  "backend.failover": moved("warning", "Failed over"),
+  "backend.recovered": moved("good", "Went back"),
+  "backend.switched": moved("good", "Switched"),
+  "backend.route_ready": (fields) => [
+    "warning",
+    `Route ${wordOf(fields["route"])} is ready${because(fields)}`,
+  ],
+  "backend.route_ready_cleared": (fields) => ["plain", `Route ${wordOf(fields["route"])} no longer waits`],
+  "backend.drained": (fields) => ["plain", `The old instance is drained${cutText(fields)}`],
+  "catalog.changed": (fields) => [
+    "plain",
+    `The catalog has ${pluralize(numberOf(fields["tools"]), "tool")} now (${listOf(fields["added"]).length} added, ${listOf(fields["removed"]).length} removed)`,
+  ],
+  "catalog.collision": (fields) => [
+    "warning",
+    `${wordOf(fields["kept"])} and ${wordOf(fields["hidden"])} both offer ${wordOf(fields["kind"])} ${wordOf(fields["entry"])}; the first is published`,
+  ],
+  "catalog.tools_pinned": (fields) => [
+    "plain",
+    `First seen: ${numberOf(fields["count"])} of its tools, resources and prompts`,
+  ],
+  "catalog.tool_changed": (fields) => [
+    "warning",
+    `${entryOf(fields)} is not as it was approved${fields["withheld"] === true ? "; it is withheld" : ""}`,
+  ],
+  "catalog.tool_new": (fields) => [
+    "warning",
+    `${entryOf(fields)} is new${fields["withheld"] === true ? "; it is withheld" : ""}`,
+  ],
+  "config.applied": null,
+  "config.rejected": said("bad", "The configuration was rejected"),
+  "config.entry_waits": (fields) => ["warning", `Waits for approval: ${wordOf(fields["summary"])}`],
+  "config.entry_approved": (fields) => ["good", `Approved: ${wordOf(fields["summary"])}`],
+  "gateway.listening": (fields) => ["good", `The gateway listens at ${wordOf(fields["url"])}`],
+  "gateway.listen_failed": said("bad", "The gateway cannot listen"),
+  "gateway.stopped_listening": said("plain", "The gateway no longer listens"),
+  "network.changed": (fields) => ["plain", `Network: ${listOf(fields["reasons"]).map(wordOf).join("; ")}`],
+};
+
+function overrideText(to: unknown): string {
+  if (to === "fallback") return "Held on Fallback by hand";
+  return to === "unmounted" ? "Held unmounted by hand" : "Back to automatic";
+}
+
+/**
+ * `Thunderbolt is gone: connection refused`, without the host and port, which every user interface shows
+ * anyway.
+ */
+function goneText(fields: Fields): string {
+  const [reason, host] = [wordOf(fields["reason"]), wordOf(fields["host"])];
+  const rest = host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason;
+  const why = rest.replace(/^(?::\d+)?[: ]+/, "");
+  const label = routeLabel(fields["route"]);
+  if (why.startsWith("is ")) return `${label} ${why}`;
+  return why === "" ? `${label} is gone` : `${label} is gone: ${why}`;
+}
+
+function plainText(name: string, fields: Fields): string {
+  const said = Object.entries(fields)
+    .filter(
+      ([key, value]) =>
+        !["name", "share", "backend", "entry", "code"].includes(key) && typeof value !== "object",
+    )
+    .map(([key, value]) => `${key.replaceAll("_", " ")} ${String(value)}`);
+  return [name.replaceAll(/[._]/g, " "), ...said].join(", ");
+}
+
+function took(fields: Fields): string {
+  const ms = fields["duration_ms"] ?? fields["took_ms"];
+  if (typeof ms !== "number") return "";
+  return ms < 1000 ? ` in ${Math.round(ms)} ms` : ` in ${(ms / 1000).toFixed(1)} s`;
+}
+
+function cutText(fields: Fields): string {
+  const cut = numberOf(fields["cut"]);
+  return cut === 0 ? "" : `; ${pluralize(cut, "call")} cut off`;
+}
+
+/** A pinned entry: `Prompt NAME`. */
+function entryOf({ kind, tool }: Fields): string {
+  const [what, name] = [wordOf(kind), wordOf(tool)];
+  const kindText = sentence(what);
+  return what === name ? `${kindText}: what the server says of itself` : `${kindText} ${name}`;
+}
+
+function wordOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function phaseOf(value: unknown): string {
+  return phaseLabel(wordOf(value)).text;
+}
+
+function wordOrNull(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === "number" ? value : 0;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}

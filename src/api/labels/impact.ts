@@ -1,0 +1,49 @@
+// What programs that use a share or a server feel of its state. Pure.
+import type { BackendStatus, ShareStatus } from "../contract/contract.ts";
+import { isAwaitingApproval } from "./backend-labels.ts";
+import { type Tone, troublesOf } from "./label.ts";
+import { isAway } from "./share-labels.ts";
+
+/** Work went on, waited, or failed; `unused`: nobody wanted it. */
+export type Impact = "fine" | "waited" | "failed" | "unused";
+
+/** A legend: what each means, and its tone. */
+export const FELT: Readonly<Record<Impact, { readonly text: string; readonly tone: Tone }>> = {
+  fine: { text: "Fine", tone: "good" },
+  waited: { text: "Programs waited", tone: "warning" },
+  failed: { text: "Programs failed", tone: "bad" },
+  unused: { text: "Not in use", tone: "plain" },
+};
+
+export function shareImpact(share: ShareStatus): Impact {
+  const {
+    mount_state: state,
+    mount_alive: isAlive,
+    carried,
+    held: override,
+    tb_reachable,
+    fb_reachable,
+  } = share;
+  if (state !== "mounted") {
+    if (override === "unmounted" || isAway(share)) return "unused";
+    // Without a reason the share has not been tried yet, as at a start.
+    const isTried = state === "error" || share.last_error !== null || troublesOf(share.conditions).length > 0;
+    return isTried ? "failed" : "unused";
+  }
+  if (carried !== undefined && carried.phase !== "carrying")
+    return carried.phase === "refusing" ? "failed" : "waited";
+  if (!isAlive) return "failed";
+  return carried === undefined && !tb_reachable && !fb_reachable ? "waited" : "fine";
+}
+
+export function backendImpact(backend: BackendStatus): Impact {
+  const { enabled, phase, conditions } = backend;
+  if (!enabled) return isAwaitingApproval(backend) ? "waited" : "unused";
+  return conditions.some(({ code }) => code === "share_away") ? "failed" : phaseImpact(phase);
+}
+
+export function phaseImpact(phase: string): Impact {
+  if (phase === "Ready" || phase === "Degraded") return "fine";
+  if (phase === "Failed") return "failed";
+  return phase === "ShuttingDown" || phase === "Asleep" ? "unused" : "waited";
+}

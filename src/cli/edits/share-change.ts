@@ -1,0 +1,169 @@
+// Adds and removes a share: first in the configuration, then its mount, its link and its aliases.
+import { join } from "node:path";
+import type { Condition, StepResult } from "../../api/contract/contract.ts";
+import type { ConfigEditWire } from "../../api/operations/requests.ts";
+import { secretUses } from "../../config/read/secret-uses.ts";
+import { nameKey } from "../../config/values/names.ts";
+import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
+import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
+import { openSecrets } from "../in-process/open.ts";
+import type { CommandContext } from "../input/command.ts";
+import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
+import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
+import { change, show } from "../sessions/control-session.ts";
+import { leaveFolder } from "../sessions/step-command.ts";
+
+/** The keys of the new share, in the file's spelling. */
+export type NewFavorite = Readonly<Record<string, string>> & { readonly name: string };
+
+/** Saves and mounts the share; `share` is null if the file is saved but could not be applied. Rejects with `usage` and `config_…`. */
+export async function addShare(context: CommandContext, entry: NewFavorite, onlyOn: readonly string[]) {
+  const { changed, runs } = await editMembers(context, ({ shares, nas }) => {
+    const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
+    if (twin !== undefined) {
+      throw new MountaineerError("usage", `there is a share called ${twin.name}`, {
+        hint: `choose another name, or: ${shellCommand`mountaineer shares remove --share ${twin.name}`}`,
+      });
+    }
+    const key = `shares.${JSON.stringify(entry.name)}.only_on`;
+    const networks = onlyOn.length === 0 ? [] : [{ key, value: JSON.stringify(onlyOn) }];
+    return [{ add: "shares", entry: onOnlyNas(entry, Object.keys(nas ?? {})) }, ...networks];
+  });
+  if (!runs) return { changed, share: null };
+  const name = entry.name.normalize("NFC");
+  const [share = null] = (await change(context, "mount", { shares: [name] })).results;
+  return { changed, share: share === null ? null : asMounted(share) };
+}
+
+/** The keys of which a share has one, so that it can be reached. */
+const PLACES = ["nas", "thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"];
+
+/** Puts a share without an address on the only NAS. Rejects with `usage` if there are several. */
+function onOnlyNas(entry: NewFavorite, all: readonly string[]): NewFavorite {
+  const [nas, ...others] = all;
+  if (nas === undefined || PLACES.some((key) => entry[key] !== undefined)) return entry;
+  const { name, ...rest } = entry;
+  if (others.length === 0) return { name, nas, ...rest };
+  throw new MountaineerError("usage", `there are several NAS: ${all.map(printable).join(", ")}`, {
+    hint: `say which one: ${shellCommand`mountaineer shares add --share ${entry.name} --nas ${nas}`}`,
+  });
+}
+
+/**
+ * Reports the share as mounted if its mount was skipped because a cycle of the daemon had mounted it already.
+ */
+function asMounted(share: StepResult): StepResult {
+  const isMounted = share.result === "skipped" && share.active_interface !== "none";
+  return isMounted ? { ...share, result: "mounted" } : share;
+}
+
+interface Removal {
+  readonly share: string;
+  readonly withAliases: boolean;
+  readonly cleanup: boolean;
+  readonly force: boolean;
+}
+
+/** The outcome, which is also the `--json` output. */
+export type RemovedFavorite = Awaited<ReturnType<typeof removeShare>>;
+
+/**
+ * Removes the share from the file, and its mount and link, if nothing is open or unsent. If something is, the mount
+ * stays; with `cleanup`, nothing is changed then. Rejects with `share_unknown`, `usage` (aliases lead into it) and
+ * `config_…`.
+ */
+export async function removeShare(context: CommandContext, wanted: Removal) {
+  const { withAliases, cleanup, force } = wanted;
+  const planned = await viewConfig(context, async (view) => {
+    await refuseToBeginAfresh(context, view);
+    const config = await readMembers(view);
+    const { name } = findShare(config, wanted.share);
+    const aliases = config.aliases.filter(({ share }) => share === name).map((alias) => alias.name);
+    if (aliases.length > 0 && !withAliases) throw dependents(name, aliases);
+    const secrets = secretUses(config).flatMap(({ reference, usedBy }) =>
+      reference.kind === "stored" && usedBy === `share ${name}` ? [reference.name] : [],
+    );
+    return { name, aliases, secrets, link: join(config.global.sharesRoot, name) };
+  });
+  const { name, aliases, link } = planned;
+  leaveFolder();
+  const { shares } = await show(context, "status", null);
+  const known = shares.find((share) => share.name === name);
+  const isHere = context.elsewhere === null;
+  const hasLink = async () => isHere && (await entryExists(link).catch(recoverFrom("ENOTDIR", false)));
+  const hadLink = await hasLink();
+  const unmountIt = async (): Promise<StepResult | null> => {
+    const { results } = await change(context, "unmount", { shares: [name], force });
+    return results[0] ?? null;
+  };
+  const before = cleanup ? await unmountIt() : null;
+  if (before !== null && !isUnmounted(before))
+    return { removed: false, runs: true, share: name, aliases: [], unmount: before, link: null };
+  const edits: ConfigEditWire[] = [
+    ...aliases.map((alias) => ({ remove: "aliases" as const, name: alias })),
+    { remove: "shares", name },
+  ];
+  const { runs } = await editMembers(context, () => edits);
+  // If the daemon could not apply the file, it still runs the share.
+  if (!runs) return { removed: true, runs, share: name, aliases, unmount: before, link: null };
+  // A share that is neither configured nor mounted is unknown.
+  const after = await unmountIt().catch(recoverFrom(isShareUnknown, null));
+  const isMounted = after !== null && !isUnmounted(after);
+  if (!isMounted && known !== undefined && isHere) await removeLinkTo(link, known.mount_path);
+  await noteKept(context, name, known?.conditions ?? []);
+  await change(context, "reconcileAliases", null);
+  if (planned.secrets.length > 0 && isHere) await noteUnused(context, planned.secrets);
+  const linkNow = (await hasLink()) ? "kept" : hadLink ? "removed" : "missing";
+  return {
+    /** `removed` is false if the share could not be unmounted, and `cleanup` was asked for; nothing was changed then. */
+    removed: true,
+    /** False: the file no longer has the share, but the daemon could not apply the file. */
+    runs,
+    share: name,
+    aliases,
+    /** null: it was not mounted. */
+    unmount: after ?? before,
+    /** null: the share stays mounted, or is of another machine. */
+    link: isMounted || !isHere ? null : linkNow,
+  } as const;
+}
+
+function isShareUnknown(error: unknown): boolean {
+  return error instanceof MountaineerError && error.code === "share_unknown";
+}
+
+export function isUnmounted({ result }: StepResult): boolean {
+  return result === "unmounted" || result === "skipped";
+}
+
+/** Prints on stderr which files of the removed share are on this machine alone. */
+async function noteKept(context: CommandContext, name: string, before: readonly Condition[]): Promise<void> {
+  for (const { code, title } of before) if (code === "files_set_aside") context.note(printable(title));
+  const all = { share: null, server: null, what: "show" } as const;
+  const { servers } = await show(context, "unsent", all);
+  for (const { share, files, folder } of servers)
+    if (share === name && files.length > 0)
+      context.note(
+        printable(`${pluralize(files.length, "file")} of ${name} not on the NAS yet, kept in ${folder}`),
+      );
+}
+
+/** Prints on stderr the names of the kept secrets that nothing uses after the share's removal. */
+async function noteUnused(context: CommandContext, names: readonly string[]): Promise<void> {
+  const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
+  if (unknown !== null) return;
+  for (const { name, kept, used_by: users } of secrets) {
+    if (names.includes(name) && kept !== null && users.length === 0)
+      context.note(
+        `nothing uses the secret ${name} any more; ${shellCommand`mountaineer secret remove ${name}`} removes it`,
+      );
+  }
+}
+
+function dependents(name: string, aliases: readonly string[]): MountaineerError {
+  const what = aliases.length === 1 ? `alias ${aliases[0]} leads` : `aliases ${aliases.join(", ")} lead`;
+  return new MountaineerError("usage", `${what} into ${name}; nothing was changed`, {
+    hint: "--with-aliases removes them too",
+  });
+}

@@ -1,0 +1,43 @@
+// Whether the content of a configuration file waits for a person, compared with the newest content of its history.
+import { stat } from "node:fs/promises";
+import { isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { suspectBecause } from "../approval/loosens.ts";
+import { configFormat, type HomeContext } from "../home-context.ts";
+import { readTables } from "../read/load.ts";
+import { openHistory } from "./history.ts";
+
+export const CUT_SHORT_HINT =
+  "mountaineer config rollback 0 puts the last content back; if the file is meant to be so, tell the daemon: mountaineer reload";
+
+export function suspectError(why: string): MountaineerError {
+  return new MountaineerError("config_cut_short", `${why}; it is taken for half a file, and not used`, {
+    hint: CUT_SHORT_HINT,
+  });
+}
+
+/**
+ * Why the content waits for a person; null: it does not, or it came by a rename or another symlink. `inode`: that of the
+ * file that held the content; null: that of the file now.
+ */
+export async function whySuspect(
+  { path, homeContext }: { readonly path: string; readonly homeContext: HomeContext },
+  bytes: Uint8Array,
+  inode: string | null = null,
+): Promise<string | null> {
+  const [newest] = await openHistory(homeContext.home, path).newest().catch(recoverFrom(isSystemError, []));
+  if (newest === undefined || newest.entry.sha256 === sha256Of(bytes)) return null;
+  if (newest.inode !== null && newest.inode !== (inode ?? (await inodeAt(path)))) return null;
+  const contentOf = async (content: Uint8Array) => {
+    const read = await readTables(content, path, configFormat(path));
+    return { text: Buffer.from(content).toString("latin1"), tables: read.ok ? read.value : null };
+  };
+  const why = suspectBecause(await contentOf(bytes), await contentOf(newest.bytes));
+  return why && `${path}: ${why}`;
+}
+
+/** The inode of the file; undefined: it cannot be looked at. */
+export async function inodeAt(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(recoverFrom(isSystemError, null));
+  return found === null ? undefined : String(found.ino);
+}

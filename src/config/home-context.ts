@@ -1,0 +1,116 @@
+// Finds Mountaineer's home and the configuration file in it.
+
+import { homedir, userInfo } from "node:os";
+import { extname, join, resolve } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { entryExists } from "../runtime/files/durable-file.ts";
+import { requireResponsiveDisk } from "../runtime/process/responsive-disk.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
+import type { ConfigFormat } from "./snapshot.ts";
+import { expandPath, USUAL_HOME_NAME } from "./values/paths.ts";
+
+/** The facts about the machine and its user that a configuration's defaults depend on. */
+export interface HomeContext {
+  /** Mountaineer's own folder, absolute. */
+  readonly home: string;
+  /** The user's home folder, absolute. */
+  readonly userHome: string;
+  readonly userName: string;
+  /** The default folder for mounts, absolute. */
+  readonly defaultMountRoot: string;
+  /** The default driver of SMB shares. Absent: `rclone`. */
+  readonly smbDriver?: "rclone" | "netfs";
+  /** False: this system has no sandbox for backends. */
+  readonly hasSandbox?: false;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const FILE_NAMES: readonly string[] = ["config.toml", "config.yaml", "config.yml"];
+
+function loginName(environment: Environment): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // The user id has no entry in the user database, as in many containers.
+    return environment["USER"] || environment["LOGNAME"] || "guest";
+  }
+}
+
+function databaseHome(): string {
+  try {
+    return homedir() || userInfo().homedir;
+  } catch {
+    // Containers set HOME to this for a user id without an entry.
+    return "/";
+  }
+}
+
+/** Finds the home (`$MOUNTAINEER_HOME`, else `~/.mountaineer`) and the machine's defaults. Reads no file. */
+export function findHomeContext(
+  environment: Environment,
+  platform: NodeJS.Platform = process.platform,
+): HomeContext {
+  // If HOME is empty, homedir() returns "", which would be the working directory.
+  const userHome = resolve(environment["HOME"] || databaseHome());
+  const chosen = environment["MOUNTAINEER_HOME"];
+  const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
+  const place = { home, userHome, userName: loginName(environment) };
+  return platform === "darwin"
+    ? { ...place, defaultMountRoot: "/Volumes", smbDriver: "netfs", hasSandbox: false }
+    : { ...place, defaultMountRoot: join(home, "volumes") };
+}
+
+/** The format that a file's extension names; rejects other extensions with `config_unreadable`. */
+export function configFormat(path: string): ConfigFormat {
+  const extension = extname(path).toLowerCase();
+  if (extension === ".toml") return "toml";
+  if (extension === ".yaml" || extension === ".yml") return "yaml";
+  throw new MountaineerError("config_unreadable", `${path} is neither TOML nor YAML by its name`, {
+    hint: "name it .toml, .yaml or .yml",
+  });
+}
+
+export function noFileAt(path: string): MountaineerError {
+  return new MountaineerError("config_unreadable", `there is no file at ${path}`, {
+    hint: `name one that is there, or have one written: ${shellCommand`mountaineer init --config ${path}`}`,
+  });
+}
+
+/** Rejects with `config_unreadable` when there is no file at `path`, or it cannot be looked at. */
+export async function requireFileAt(path: string): Promise<void> {
+  if (!(await exists(path))) throw noFileAt(path);
+}
+
+function exists(path: string): Promise<boolean> {
+  return entryExists(path).catch((error: unknown) => {
+    if (systemErrorCode(error) === "ENOTDIR") return false;
+    throw new MountaineerError("config_unreadable", `${path} cannot be looked at: ${errorText(error)}`, {
+      cause: error,
+    });
+  });
+}
+
+/**
+ * The configuration file: the one that `--config` names (`file`, relative to the working directory), else the one in
+ * the home. `exists` says whether it is there. Rejects with `config_ambiguous` when the home has two, and with
+ * `config_unreadable` when it cannot be looked at or its extension names no format.
+ */
+export async function locateConfig(homeContext: HomeContext, file: string | null) {
+  if (file !== null) {
+    const path = resolve(expandPath(file, homeContext.userHome));
+    await requireResponsiveDisk(path);
+    return { path, format: configFormat(path), exists: await exists(path) };
+  }
+  const candidates = FILE_NAMES.map((name) => join(homeContext.home, name));
+  const found: string[] = [];
+  for (const path of candidates) if (await exists(path)) found.push(path);
+  const [first, ...others] = found;
+  if (others.length > 0) {
+    throw new MountaineerError("config_ambiguous", `more than one configuration: ${found.join(", ")}`, {
+      hint: "keep one of them, or name one with --config",
+    });
+  }
+  const path = first ?? join(homeContext.home, "config.toml");
+  return { path, format: configFormat(path), exists: first !== undefined };
+}

@@ -1,0 +1,196 @@
+// Finds backends that can reach Mountaineer's home, its configuration or its secrets through their arguments, folders
+// or variables. It only compares paths: no file is read and no link is followed.
+import { join } from "node:path";
+import type { SecretReference } from "../secrets/reference.ts";
+import { routeKeys, routesOf } from "./backend-routes.ts";
+import type { BackendConfig, ConfigWarning, StdioConnection } from "./snapshot.ts";
+import { pathText } from "./values/mistakes.ts";
+import { expandPath, isWithin } from "./values/paths.ts";
+
+/** Places that backends should not reach, as absolute paths in every known spelling. */
+export interface ProtectedPaths {
+  /** Mountaineer's own folder. */
+  readonly homes: readonly string[];
+  /** The configuration file, which may be outside the home. */
+  readonly configs: readonly string[];
+  /** The folder that `~` stands for. */
+  readonly userHome: string;
+}
+
+type ReachedPlace = (typeof PLACES)[number][0];
+
+interface Reach {
+  readonly backend: string;
+  /** The path of the route's keys below the backend; empty for a backend without routes. */
+  readonly route: readonly (string | number)[];
+  readonly through:
+    | { readonly kind: "argument"; readonly index: number }
+    /** `isClients`: whatever the client's folder holds is reached, so the home counts as reached, too. */
+    | { readonly kind: "cwd"; readonly isClients?: true }
+    /** `isDefault`: the variable comes from `[backend_defaults]`. */
+    | { readonly kind: "env"; readonly variable: string; readonly isDefault?: true };
+  /** The absolute path that the backend gets: a guarded place, a folder above one, or a path inside the home. */
+  readonly path: string;
+  readonly places: readonly ReachedPlace[];
+}
+
+/** Every program gets these variables, so they give a server no extra reach, and their values are no secrets. */
+export const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
+
+/** Separators of paths within one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */
+const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
+
+/**
+ * The ways in which a backend reaches the places: by an argument, by a `cwd` in the file, or by a variable written
+ * out in `env`. A server at an address, or in a sandbox, reaches none of the places. The default `cwd`, the user's
+ * home folder, counts only together with an argument that refers to it (`.`).
+ */
+export function reachableByBackends(backend: BackendConfig, places: ProtectedPaths): readonly Reach[] {
+  return routesOf(backend).flatMap(({ connection }, route) => {
+    const defaults = backend.defaultEnv?.[route] ?? [];
+    return connectionReach(backend.name, connection, routeKeys(backend, route), places, defaults);
+  });
+}
+
+function connectionReach(
+  name: string,
+  connection: BackendConfig["connection"],
+  route: Reach["route"],
+  places: ProtectedPaths,
+  defaults: readonly string[],
+): readonly Reach[] {
+  if (connection.type !== "stdio" || connection.sandbox !== undefined) return [];
+  const { args, env, cwd } = connection;
+  const found: Reach[] = [];
+  const look = (through: Reach["through"], paths: readonly string[]): void => {
+    for (const path of paths) {
+      const reached = pathsReached(path, places);
+      if (reached.length === 0) continue;
+      found.push({ backend: name, route, through, path, places: reached });
+      return;
+    }
+  };
+  // If `cwd` is inside Mountaineer's home, every relative word of an argument would be a path in the home. Hence
+  // relative words count there only in an argument that begins with a dot.
+  const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
+  for (const [index, argument] of args.entries()) {
+    // In a client's folder, which is refused if it leads to the home, no relative path leads there.
+    const isApart = connection.cwdIsClients === true || (isInside && !argument.startsWith("."));
+    const base = isApart ? null : cwd;
+    look({ kind: "argument", index }, pathsIn(argument, base, places.userHome));
+  }
+  if (isNamedFolder(connection, places)) {
+    const isClients = connection.cwdIsClients && { isClients: true as const };
+    look({ kind: "cwd", ...isClients }, [cwd]);
+  }
+  for (const [variable, text] of Object.entries(env)) {
+    if (GIVEN_TO_ALL.has(variable)) continue;
+    const written = text.map((part) => (typeof part === "string" ? part : referenceText(part))).join("");
+    const isDefault = defaults.includes(variable) && { isDefault: true as const };
+    look({ kind: "env", variable, ...isDefault }, pathsIn(written, null, places.userHome));
+  }
+  return found;
+}
+
+/**
+ * The text in place of a reference: `$HOME` for `${HOME}`, the only variable whose value is known; else a
+ * space, which separates paths.
+ */
+function referenceText(part: SecretReference): string {
+  return part.kind === "environment" && part.variable === "HOME" ? "$HOME" : " ";
+}
+
+/** One warning for each enabled backend that reaches a guarded place, and for each default by which backends do. */
+export function reachWarnings(backends: readonly BackendConfig[], places: ProtectedPaths): ConfigWarning[] {
+  const warnings = backends.flatMap((backend) => {
+    // The launcher refuses a client's folder that leads to the home.
+    const isShown = ({ through }: Reach): boolean => through.kind !== "cwd" || through.isClients !== true;
+    const reach = backend.enabled ? reachableByBackends(backend, places).find(isShown) : undefined;
+    return reach === undefined ? [] : [reachWarning(reach)];
+  });
+  return [...new Map(warnings.map((warning) => [warning.path, warning])).values()];
+}
+
+function reachWarning({ backend, route, through, path, places }: Reach): ConfigWarning {
+  const isDefault = through.kind === "env" && through.isDefault === true;
+  const at = isDefault ? ["backend_defaults"] : ["backends", backend, ...route];
+  const key =
+    through.kind === "argument"
+      ? [...at, "args", through.index]
+      : through.kind === "cwd"
+        ? [...at, "cwd"]
+        : [...at, "env", through.variable];
+  const names = PLACES.filter(([place]) => places.includes(place)).map(([, name]) => name);
+  const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+  // The path may be a secret that only looks like a path in the home, so it is shown only if it leads to the
+  // secrets.
+  const via = places.includes("secrets") ? `through ${path} ` : "";
+  return {
+    path: pathText(key),
+    text: `${via}${isDefault ? "every program" : "the backend"} can reach Mountaineer's ${what}`,
+    hint: `give it the folders it needs and no more, or a [backends.${backend}.sandbox]; see docs/security.md`,
+  };
+}
+
+/** The guarded places in the order in which a warning lists them, each with its name in the warning. */
+const PLACES = [
+  ["home", "folder"],
+  ["config", "configuration"],
+  ["secrets", "secrets"],
+] as const;
+
+/**
+ * The guarded places that a program with access to an absolute path reaches: all at or below the path, and a
+ * home that contains it.
+ */
+export function pathsReached(path: string, { homes, configs }: ProtectedPaths): readonly ReachedPlace[] {
+  const given = plain(path);
+  const isAbove = (place: string): boolean => isWithin(plain(place), given);
+  const reached = new Set<ReachedPlace>();
+  for (const home of homes) {
+    if (isAbove(home) || isWithin(given, plain(home))) reached.add("home");
+    if (isAbove(join(home, "secrets.json"))) reached.add("secrets");
+  }
+  if (configs.some(isAbove)) reached.add("config");
+  return [...reached];
+}
+
+/** The absolute paths that a text or its words may mean. `cwd` null: relative paths are ignored. */
+function pathsIn(text: string, cwd: string | null, userHome: string): readonly string[] {
+  const words = [text.trim(), ...text.replace(/\b(?:https?|wss?):\/\/\S*/gi, " ").split(SEPARATORS)];
+  const paths = new Set<string>();
+  for (const word of words) {
+    const path = pathOf(word, cwd, userHome);
+    if (path !== null) paths.add(path);
+  }
+  return [...paths];
+}
+
+function pathOf(word: string, cwd: string | null, userHome: string): string | null {
+  // Expands the word as a shell or the server would.
+  const meant = word
+    .replace(/^-[A-Za-z](?=[/~])/, "")
+    .replace(/^file:\/\/(?=\/)/i, "")
+    .replace(/^\$(?:HOME\b|\{HOME\})/, "~");
+  if (meant === "" || meant.length > 4096 || meant.includes("\0")) return null;
+  if (meant.startsWith("/") || meant === "~" || meant.startsWith("~/")) {
+    // `~/*` stands for all files in the home folder.
+    return expandPath(meant.replace(/\/\*+$/, "") || "/", userHome).replace(/^\/\//, "/");
+  }
+  return cwd === null || /^-|^\w+:\/\//.test(meant) ? null : expandPath(join(cwd, meant), userHome);
+}
+
+/** True if the configuration sets the folder. If `cwdGiven` is absent, any folder but the default counts as set. */
+function isNamedFolder({ cwd, cwdGiven }: StdioConnection, { userHome }: ProtectedPaths): boolean {
+  return cwdGiven === true || plain(cwd) !== plain(userHome);
+}
+
+/** macOS ignores letter case and how letters are composed, and has two names for some folders. */
+function plain(path: string): string {
+  const lower = path.normalize("NFC").toLowerCase();
+  return (
+    lower
+      .replace(/^\/system\/volumes\/data(?=\/|$)/, "")
+      .replace(/^\/private(?=\/(?:var|tmp|etc)(?:\/|$))/, "") || "/"
+  );
+}

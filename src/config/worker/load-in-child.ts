@@ -1,0 +1,82 @@
+// Reads and edits a configuration in a process of its own, so that a hostile file does not block the daemon, and the
+// parsers do not stay in its memory.
+
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { SavedConfig } from "../edit/save.ts";
+import { deepFreeze } from "../snapshot.ts";
+import type { ConfigMistake } from "../values/mistakes.ts";
+import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
+import type { LoadedByWorker, WorkerReply, WorkerRequest } from "./worker-messages.ts";
+
+export interface ApartOptions {
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+  /** Default: starts a process. */
+  readonly startReader?: StartReader | undefined;
+}
+
+/**
+ * Loads a configuration. Rejects with `config_unreadable` (it cannot be read, or takes longer than 10 s or more than
+ * 256 MB of memory), `home_unwritable` (the starter cannot be written), and `aborted`.
+ */
+export async function loadConfigInChild(
+  request: Omit<Extract<WorkerRequest, { kind: "load" }>, "kind">,
+  options: ApartOptions,
+): Promise<LoadedByWorker> {
+  return loadedApart(await ask({ kind: "load", ...request }, options), request.path);
+}
+
+export function loadedApart(reply: WorkerReply, path: string): LoadedByWorker {
+  if (reply.kind !== "loaded") throw unexpected(path);
+  const { kind: _, loaded, ...rest } = reply;
+  return { ...rest, loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded };
+}
+
+/**
+ * Edits the file as `saveEdit` does, and rejects as it does; also with `usage` for an unknown key or a wrong
+ * value, and with `aborted`.
+ */
+export async function saveConfigInChild(
+  request: Extract<WorkerRequest, { kind: "edit" | "replace" }>,
+  options: ApartOptions,
+): Promise<SavedConfig> {
+  const reply = await ask(request, options);
+  if (reply.kind !== "saved") throw unexpected(request.path);
+  const { saved } = reply;
+  if (!saved.ok) return saved;
+  const { content, ...rest } = saved;
+  return { ...rest, snapshot: deepFreeze(rest.snapshot), bytes: Buffer.from(content, "base64") };
+}
+
+/** All mistakes of a layer; `path`: its name in messages. Rejects as `loadConfigInChild` does. */
+export async function checkLayerApart(
+  request: Omit<Extract<WorkerRequest, { kind: "check_layer" }>, "kind">,
+  options: ApartOptions,
+): Promise<readonly ConfigMistake[]> {
+  const reply = await ask({ kind: "check_layer", ...request }, options);
+  if (reply.kind !== "checked") throw unexpected(request.path);
+  return reply.mistakes;
+}
+
+function unexpected(path: string): MountaineerError {
+  return new MountaineerError("internal", `${path}: the reader answered something else than was asked`);
+}
+
+function ask(request: WorkerRequest, options: ApartOptions): Promise<WorkerReply> {
+  const { clock, signal, startReader = startReaderProcess } = options;
+  return askOnce(startReader(clock), request, signal);
+}
+
+/** Asks the reader once, like `reader.ask`, and then ends the reader. */
+export async function askOnce(
+  reader: ReaderProcess,
+  request: WorkerRequest,
+  signal: AbortSignal | undefined,
+): Promise<WorkerReply> {
+  try {
+    return await reader.ask(request, signal);
+  } finally {
+    reader.end();
+  }
+}

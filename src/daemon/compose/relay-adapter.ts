@@ -1,0 +1,141 @@
+// The carrier in the form that the share engine uses: requests have deadlines, and failures do not reject.
+import type { MoveRequest, RelayControl, RelayedShare, RelayNotice } from "../../relay/relay.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { processIdentity } from "../../runtime/process/process-identity.ts";
+import type { RelayClient, RelayClientNotice } from "../../shares/drivers/relay-contract.ts";
+
+/** Deadline of a request, ms. */
+const ASK_MS = 5_000;
+/**
+ * Deadline of a request that may have to start the carrier first, ms. Long, because a mount that is made
+ * without a carrier cannot get one later.
+ */
+const OPEN_MS = 20_000;
+/**
+ * Deadline of a request for the counters, ms. Short, because the engine needs them to decide about a route
+ * that does not answer.
+ */
+const RECOUNT_MS = 200;
+/** How long a start waits for the first answer of a running carrier, ms. */
+const FIRST_ANSWER_MS = 2_000;
+
+export function createRelayAdapter(logger: Logger, carrier: RelayControl): RelayClient {
+  /** The endpoints last sent for each share: equal ones are not sent again. */
+  const sent = new Map<string, string>();
+  /** For each share, the carrier's `epoch` (see carrier.ts) when this process last saw it. */
+  const epochs = new Map<string, number>();
+  let first: Promise<void> | null = null;
+
+  const within = (ms: number): AbortSignal => AbortSignal.timeout(ms);
+  const quietly = async (what: string, share: string, work: Promise<unknown>): Promise<void> => {
+    try {
+      await work;
+    } catch (error) {
+      logger.warn(`the carrier could not be asked to ${what}`, { share, reason: errorText(error) });
+    }
+  };
+
+  const readJournal = async (): Promise<void> => {
+    for (const entry of await carrier.takeJournal(within(ASK_MS))) {
+      if (entry.from === entry.to) logger.warn("waited while no daemon answered", { ...entry });
+      else logger.info("moved while no daemon answered", { ...entry });
+    }
+  };
+  /** A grown epoch means that the carrier decided by itself, because this process did not answer it for a while. */
+  const readJournalIfNew = ({ share, epoch = null }: RelayedShare): void => {
+    const before = epochs.get(share) ?? epoch;
+    if (epoch === null) return;
+    epochs.set(share, epoch);
+    if (epoch !== before) void quietly("send its journal", share, readJournal());
+  };
+
+  const firstAnswer = async (): Promise<void> => {
+    try {
+      await carrier.refresh(within(FIRST_ANSWER_MS));
+      await readJournal();
+    } catch (error) {
+      logger.debug("no carrier answers", { reason: errorText(error) });
+    }
+  };
+
+  return {
+    of(share) {
+      const state = carrier.shares.get(share) ?? null;
+      if (state !== null) readJournalIfNew(state);
+      return state;
+    },
+    get absentSinceMs() {
+      return carrier.absentSinceMs;
+    },
+    async recount() {
+      try {
+        await carrier.recount(within(RECOUNT_MS));
+      } catch (error) {
+        logger.debug("the carrier did not send its counters", { reason: errorText(error) });
+      }
+    },
+    ready() {
+      first ??= firstAnswer();
+      return first;
+    },
+    async open({ driver, ...asked }, signal) {
+      if (driver === "local") return { ok: false, text: "a folder is not carried" };
+      try {
+        const request = { ...asked, kind: driver, login: asked.login ?? null };
+        const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
+        return { ok: true, port };
+      } catch (error) {
+        logger.warn("a share has no carrier", { share: asked.share, reason: errorText(error) });
+        return { ok: false, text: `the carrier does not open a port: ${errorText(error)}` };
+      }
+    },
+    async bind(share, { id, path, repeats }, pids) {
+      const [pid] = pids;
+      const process = pid === undefined ? null : await processIdentity(pid);
+      const mount = { id, path, process, ...(repeats === true ? { repeats } : {}) };
+      await quietly("watch the mount", share, carrier.bind(share, mount, within(ASK_MS)));
+    },
+    async move(request: MoveRequest, signal) {
+      try {
+        return await carrier.move(request, signal);
+      } catch (error) {
+        return { ok: false, text: errorText(error) };
+      }
+    },
+    keepEndpoints(share, change) {
+      const { endpoints, patienceMs, away = false } = change;
+      const { route, witness } = carrier.shares.get(share) ?? {};
+      // Equal endpoints are sent again until the carrier has a witness. A witness is the connection that proves which
+      // server is behind the other route.
+      const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
+      const text = JSON.stringify([endpoints, patienceMs, route, away]);
+      if (sent.get(share) === text && isKept) return;
+      sent.set(share, text);
+      const asked = carrier.configure(share, change, within(ASK_MS));
+      void asked.catch((error: unknown) => {
+        sent.delete(share);
+        logger.debug("the carrier did not take endpoints", { share, reason: errorText(error) });
+      });
+    },
+    hold: (share, epoch) => quietly("hold", share, carrier.hold(share, epoch, within(ASK_MS))),
+    confirm: (share, outage) => quietly("go on", share, carrier.confirm(share, outage, within(ASK_MS))),
+    reopen: (share) => quietly("log in again", share, carrier.reopen(share, within(ASK_MS))),
+    usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),
+    async close(share) {
+      sent.delete(share);
+      await quietly("close a port", share, carrier.close(share, within(ASK_MS)));
+    },
+    onNotice: (listener) =>
+      carrier.onNotice(({ share, what }) => {
+        // Nothing to do when the carrier answers again: the next look notices it.
+        if (what !== "answered") listener(share, NOTICES[what] ?? "changed");
+      }),
+  };
+}
+
+const NOTICES: Partial<Record<RelayNotice["what"], RelayClientNotice>> = {
+  stalled: "stalled",
+  unconfirmed: "doubt",
+  lost: "lost",
+};

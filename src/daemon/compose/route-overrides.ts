@@ -1,0 +1,96 @@
+// Stores the route to which a person has fixed a backend (a "pinned" route) in a small file in the home, which
+// is read at the start and written at each change.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RouteOverrides } from "../../gateway/backends/pool/backend-contract.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { moveAside, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
+import { shareWrites } from "../../runtime/files/durable-value.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+
+interface RouteOverridesOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** False for a command that runs once, and while another daemon is in charge of the home. */
+  readonly mayWrite: () => boolean;
+  /** Once aborted, no write replaces the file, not even one under way. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Opens the file of pinned routes. A file that cannot be used never prevents a start: it is renamed as soon as
+ * `mayWrite` allows. `settled` writes pending changes if `mayWrite` allows, and resolves when no write is
+ * under way.
+ */
+export function openRouteOverrides({
+  home,
+  clock,
+  logger,
+  mayWrite,
+  signal,
+}: RouteOverridesOptions): RouteOverrides {
+  const path = join(home, "held-routes.json");
+  const { pinned, corrupt } = readPinned(path);
+  let isInTheWay = corrupt !== null;
+  let isStale = false;
+  if (corrupt !== null) {
+    const known = [...pinned.keys()];
+    logger.warn("which routes backends are held on is not all known", { path, reason: corrupt, known });
+  }
+  const makeWay = async (): Promise<void> => {
+    logger.warn("the file of held routes was set aside", {
+      set_aside: await moveAside(path, clock.wallMs()),
+    });
+    isInTheWay = false;
+  };
+  const writes = shareWrites(async () => {
+    try {
+      signal?.throwIfAborted();
+      if (isInTheWay) await makeWay();
+      if (!isStale) return;
+      isStale = false;
+      await removeLeftovers(path);
+      await writeDurably(path, `${JSON.stringify(Object.fromEntries(pinned), null, 2)}\n`, { signal });
+    } catch (error) {
+      isStale = true;
+      logger.warn("the route that a backend is held on is not kept over a restart", {
+        reason: errorText(error),
+      });
+    }
+  });
+  const settled = async () => void (await (mayWrite() ? writes.write() : writes.settled));
+  return {
+    get: (backend) => pinned.get(backend) ?? null,
+    keep(backend, route) {
+      if (route === null) pinned.delete(backend);
+      else pinned.set(backend, route);
+      isStale = true;
+      void settled();
+    },
+    settled,
+  };
+}
+
+/**
+ * Reads the file. `corrupt`: why some or all of its content cannot be used; null if all can, or if there is
+ * no file.
+ */
+function readPinned(path: string): { readonly pinned: Map<string, string>; readonly corrupt: string | null } {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    return { pinned: new Map(), corrupt: systemErrorCode(error) === "ENOENT" ? null : errorText(error) };
+  }
+  const value = jsonObject(text);
+  if (value === null) return { pinned: new Map(), corrupt: "it is not a JSON object" };
+  const entries = Object.entries(value);
+  const pinned = entries.flatMap(([name, route]) =>
+    typeof route === "string" ? [[name, route] as const] : [],
+  );
+  const corrupt = pinned.length === entries.length ? null : "it has something else than names of routes";
+  return { pinned: new Map(pinned), corrupt };
+}

@@ -1,0 +1,226 @@
+// Hands this daemon's home over: starts a successor and, when it is ready, gives up what only one daemon may
+// have. A failure before that leaves this daemon in charge. After that, this daemon serves its clients, and
+// starts successors until one has taken over.
+import type { HandOverReport } from "../../api/contract/contract.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { ServiceSupervisor } from "../../runtime/process/service-supervisor.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ServiceRelease } from "./service-release.ts";
+import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
+
+/** Time for the successor to read its configuration, start its backends and list their tools, ms. */
+const READY_MS = 60_000;
+/** Time for the successor to take over the home's lock, state and sockets, ms. */
+const TAKEN_MS = 30_000;
+const TRIES = 3;
+/** Phases in which the successor answers the calls of a backend that is ready here. */
+const SERVES: ReadonlySet<string> = new Set(["Ready", "Asleep"]);
+/**
+ * Pauses between attempts to start a successor after the home was given up, ms. The second attempt follows at
+ * once.
+ */
+const WAIT_MS = { first: 250, most: 30_000 };
+
+/** The resources that only the daemon in charge has. */
+export interface Charge extends Omit<ServiceRelease, "giveUp" | "leave"> {
+  /**
+   * Ends the share engine's steps, saves everything, gives up the sockets and the home. Rejects only if the home's
+   * lock cannot be released; then this process must end.
+   */
+  giveUp(): Promise<void>;
+}
+
+interface HandoverOptions {
+  readonly program: SuccessorProgram;
+  /**
+   * The parent process that keeps the service alive. Null: there is none, so the service would end with this
+   * process.
+   */
+  readonly keeper: ServiceSupervisor | null;
+  readonly charge: Charge;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class Handover implements AsyncDisposable {
+  readonly #options: HandoverOptions;
+  readonly #done = Promise.withResolvers<Successor | null>();
+  readonly #stop = new AbortController();
+  #next: Successor | null = null;
+  #isUnderWay = false;
+  #isOver = false;
+  #hasTaken = false;
+
+  constructor(options: HandoverOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves with the daemon that has taken over; null if the successor was stopped before it took over, so
+   * that the service ends.
+   */
+  get done(): Promise<Successor | null> {
+    return this.#done.promise;
+  }
+
+  /**
+   * The newest successor, which gets the sessions that clients begin here; null until this daemon begins to
+   * give up the home.
+   */
+  get successor(): Successor | null {
+    return this.#isOver ? this.#next : null;
+  }
+
+  /**
+   * Hands over. Resolves when this daemon begins to give up the home; rejects with `handover_failed` if that
+   * does not happen, and then nothing has changed.
+   */
+  async begin(signal: AbortSignal): Promise<HandOverReport> {
+    const { keeper, logger } = this.#options;
+    if (keeper === null) throw notKept();
+    if (this.#isUnderWay || this.#isOver) {
+      throw new MountaineerError("handover_failed", "a handover is under way already", { retry: "later" });
+    }
+    this.#isUnderWay = true;
+    try {
+      const { next, ready } = await this.#startKnowing(keeper, signal);
+      this.#isOver = true;
+      logger.info("handing over", { to: next.pid, version: ready.version });
+      // Starts after the caller has its answer, because the handover closes the socket.
+      setImmediate(() => void this.#cross(keeper, next));
+      return { from: process.pid, to: next.pid ?? 0, version: ready.version };
+    } finally {
+      this.#isUnderWay = false;
+    }
+  }
+
+  /** Ends a successor that is not in charge yet: otherwise it would take over from a service that stops. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    if (this.#hasTaken) return;
+    if (this.#isOver) await this.#next?.stop(this.#options.clock);
+    else await this.#next?.kill();
+  }
+
+  /**
+   * Starts a successor that serves all backends of this daemon and knows this daemon's latest changes. If something
+   * changed meanwhile, ends that successor and starts another one.
+   */
+  async #startKnowing(
+    keeper: ServiceSupervisor,
+    signal: AbortSignal,
+  ): Promise<{ next: Successor; ready: Ready }> {
+    const { charge } = this.#options;
+    for (let tries = 1; ; tries++) {
+      const [changes, config] = [charge.changes(), charge.config()];
+      const started = await this.#start(keeper, signal);
+      const { next, ready } = started;
+      // `ready.backends` lacks backends that were removed from the file: they need not serve in the
+      // successor.
+      const missing = charge
+        .mustServe()
+        .filter((name) => name in ready.backends && !SERVES.has(ready.backends[name] ?? ""));
+      if (missing.length > 0) {
+        await next.kill();
+        // The file was edited meanwhile, and the successor may have read it before that.
+        if (charge.config() !== config && tries < TRIES) continue;
+        throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
+      }
+      const unsaved = charge.unsavedBecause();
+      if (unsaved === null && charge.changes() === changes) return started;
+      await next.kill();
+      if (unsaved !== null) throw refused(`the state cannot be saved for it: ${unsaved}`, null);
+      if (tries === TRIES) throw refused("approvals and held routes change here meanwhile", null);
+    }
+  }
+
+  async #start(keeper: ServiceSupervisor, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
+    const { program, clock } = this.#options;
+    const next = new Successor(program, keeper, this.#isOver);
+    this.#next = next;
+    try {
+      return { next, ready: await next.ready(clock, READY_MS, signal) };
+    } catch (error) {
+      await next.kill();
+      throw error;
+    }
+  }
+
+  async #cross(keeper: ServiceSupervisor, first: Successor): Promise<void> {
+    const { charge, logger } = this.#options;
+    const known = charge.changes();
+    keeper.pauseSignals();
+    await charge.giveUp();
+    let next: Successor | null = first;
+    if (charge.changes() !== known) {
+      // Commands that were still running have changed files since this successor read them.
+      await first.kill();
+      next = null;
+    }
+    for (let tries = 1; !this.#stop.signal.aborted; tries++) {
+      if (next !== null && (await this.#go(keeper, next))) return;
+      if (next !== null) {
+        logger.error("the new daemon ended before it had taken over", { pid: next.pid, tries });
+      }
+      next = await this.#again(keeper, tries);
+      for (const session of charge.lateSessions()) void next?.keep(session);
+      for (const hash of charge.endedSessions()) next?.endSession(hash);
+    }
+  }
+
+  /** Lets the successor take over. False if it did not, so that another one must be started. */
+  async #go(keeper: ServiceSupervisor, next: Successor): Promise<boolean> {
+    const { charge, clock, logger } = this.#options;
+    keeper.pauseSignals();
+    const listener = charge.listener();
+    const [states, once] = [charge.states(), charge.runOnce()];
+    const word = { say: "go", door: listener?.address ?? null, states, once } as const;
+    charge.link(next);
+    this.#hasTaken = await next.go(word, listener?.handle, { clock, deadlineMs: TAKEN_MS });
+    if (this.#hasTaken) {
+      logger.info("handed over", { to: next.pid });
+      this.#done.resolve(next);
+      return true;
+    }
+    if (!next.wasStopped) await next.kill();
+    else {
+      logger.info("the new daemon was told to stop", { pid: next.pid });
+      this.#done.resolve(null);
+    }
+    return next.wasStopped;
+  }
+
+  async #again(keeper: ServiceSupervisor, tries: number): Promise<Successor | null> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#stop;
+    // Until a successor runs, only this daemon can react to a stop.
+    keeper.resumeSignals();
+    try {
+      await clock.sleep(tries === 1 ? 0 : backoffMs(WAIT_MS, tries - 1), signal);
+      return (await this.#start(keeper, signal)).next;
+    } catch (error) {
+      if (!signal.aborted) logger.error("the next daemon does not start", { reason: errorText(error) });
+      return null;
+    }
+  }
+}
+
+function serveHint(names: readonly string[]): string {
+  return (
+    `see why: ${shellCommand`mountaineer backends logs ${names[0] ?? "NAME"}`}; a server that cannot run twice at a time takes ` +
+    'replace = "stop-first"'
+  );
+}
+
+function notKept(): MountaineerError {
+  return new MountaineerError(
+    "handover_failed",
+    "this monitor was not started by mountaineer up: nothing would hold its place when it hands over",
+    {
+      hint: "stop it (Ctrl-C in its terminal, or mountaineer down) and start it again: mountaineer up",
+    },
+  );
+}

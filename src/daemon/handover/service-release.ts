@@ -1,0 +1,168 @@
+// What the service gives up in a handover, and how it ends after that: it serves its requests in flight to
+// the end.
+import type { MountaineerConfig } from "../../config/snapshot.ts";
+import type { HandOffConnection } from "../../gateway/frontend/http/passed-connections.ts";
+import type { HandoverPeers } from "../../gateway/frontend/session/handover-peers.ts";
+import type {
+  OtherDaemon,
+  StateKey,
+  SuspendedCalls,
+} from "../../gateway/frontend/suspended/suspended-calls.ts";
+import type { Gateway } from "../../gateway/serving/gateway.ts";
+import type { GatewayView, InheritedListener } from "../../gateway/serving/gateway-contract.ts";
+import { groupsGone } from "../../runtime/process/process-identity.ts";
+import { type Clock, resultWithin, settlesWithin } from "../../runtime/time/clock.ts";
+import type { ConfigWatcher } from "../../sync/config-watcher.ts";
+import type { Successor } from "./successor.ts";
+import type { BegunSession, TransferredSessions } from "./transferred-sessions.ts";
+
+/**
+ * Time for a running step of the share engine to finish, ms. After that it is aborted, and the next daemon
+ * starts from the actual state.
+ */
+const STEP_DEADLINE_MS = 15_000;
+const DEFAULT_DRAIN_MS = 30_000;
+/** Longest wait for tool pins to be saved, ms: the keyring may not answer. */
+const SAVE_MS = 2_000;
+/** Longest time that a client's new session waits until the successor knows it, ms. */
+const KEEP_MS = 2_000;
+/** Longest time that it waits for a successor that has taken over and does not answer, ms, after that. */
+const SILENT_MS = 8_000;
+/** Longest wait for the last messages to reach the successor, ms. */
+const LAST_MESSAGES_MS = 2_000;
+
+export type ServiceRelease = ReturnType<typeof createServiceRelease>;
+
+export type HandingGateway = Pick<
+  Gateway,
+  "save" | "takeHome" | "leave" | "view" | "http" | "listener" | "pool"
+>;
+
+interface HandingParts {
+  readonly clock: Clock;
+  readonly memory: { flush(): Promise<unknown>; readonly saveError: Error | null };
+  readonly force: AbortController;
+  readonly triggers: { stop(): void };
+  readonly required: { rest(): void };
+  readonly config: AsyncDisposable & {
+    readonly watcher: Pick<
+      ConfigWatcher<{ readonly config: Pick<MountaineerConfig, "server" | "backends"> }>,
+      "running"
+    >;
+  };
+  readonly parts: AsyncDisposable;
+  readonly fleet: { handOver(): void };
+  readonly gateway: { readonly handing: HandingGateway | null };
+  /** The daemon before this one. */
+  readonly elsewhere?:
+    | { readonly gone: Promise<void>; readonly ended: Promise<void>; readonly once: readonly number[] }
+    | undefined;
+  readonly gatewayOwn: {
+    handOver(): Promise<void>;
+    readonly writes: { readonly changes: number };
+    readonly sessions: TransferredSessions;
+    readonly suspended: SuspendedCalls;
+    readonly neighbours: HandoverPeers<OtherDaemon>;
+  };
+}
+
+export function createServiceRelease(service: HandingParts) {
+  const { clock, config, gateway, gatewayOwn, elsewhere } = service;
+  const runOnce = (): readonly number[] => [
+    ...(gateway.handing?.pool.runOnce ?? []),
+    ...(elsewhere?.once ?? []),
+  ];
+  const running = () => config.watcher.running.snapshot.config;
+  return {
+    /**
+     * Names of the backends that serve here and that a successor must also serve before it may take over.
+     * Backends that cannot run twice are left out.
+     */
+    mustServe(): readonly string[] {
+      const view = gateway.handing?.view() ?? null;
+      const alone = new Set(
+        running()
+          .backends.filter(({ replace, requires }) => replace === "stop-first" || requires.length > 0)
+          .map(({ name }) => name),
+      );
+      return view === null ? [] : serving(view).filter((name) => !alone.has(name));
+    },
+    /**
+     * Ends the share engine's steps and saves everything; later changes of sessions are sent to `successor`.
+     * Never rejects.
+     */
+    async giveUp(successor: () => Successor | null): Promise<void> {
+      using _ = clock.setTimer(STEP_DEADLINE_MS, () => service.force.abort());
+      service.triggers.stop();
+      service.required.rest();
+      await config[Symbol.asyncDispose]();
+      const saved = gateway.handing?.save();
+      if (saved !== undefined) await settlesWithin(clock, SAVE_MS, saved);
+      // The end of the fleet's connection is not awaited, because its server may hang.
+      service.fleet.handOver();
+      const written = gatewayOwn.handOver();
+      await gatewayOwn.sessions.handTo({
+        async keep(session) {
+          const next = successor();
+          if (next === null) return true;
+          const isKnown = next.keep(session);
+          await settlesWithin(clock, KEEP_MS, isKnown);
+          // One that has not taken over may be long in coming, or end: the session is sent to each that follows it. One that
+          // has taken over is followed by nobody if it ends or hangs.
+          return next.isFollowed || (await resultWithin(clock, SILENT_MS, isKnown)) === true;
+        },
+        end: (hash) => successor()?.endSession(hash),
+      });
+      await service.parts[Symbol.asyncDispose]();
+      await written;
+      await service.memory.flush();
+    },
+    /** The running configuration, a new object after each edit. */
+    config: (): object => running(),
+    /** Grows with each change of files that the successor reads only at its start. */
+    changes: (): number => gatewayOwn.writes.changes,
+    /** The reason if the state on disk is out of date; null if it is up to date. */
+    unsavedBecause: (): string | null => service.memory.saveError?.message ?? null,
+    /** The gateway's listening socket; this daemon accepts connections until the successor does. */
+    listener: (): InheritedListener | null => gateway.handing?.listener.handed ?? null,
+    /** Sessions that were sent to the successor. */
+    lateSessions: (): readonly BegunSession[] => gatewayOwn.sessions.late,
+    /** Hashes of sessions that clients have ended since the handover began. */
+    endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
+    /** The key for reading the request states that this daemon gave to clients. */
+    states: (): StateKey => gatewayOwn.suspended.stateKey,
+    /** From now on, each of both daemons passes to the other one what clients send for calls in flight there. */
+    link(successor: Successor): void {
+      const { suspended, neighbours } = gatewayOwn;
+      neighbours.next = successor.join({
+        suspended,
+        deliver: (message) => gateway.handing?.http.deliver(message, "next"),
+      });
+    },
+    /** Process groups of backends that must not run twice, in this daemon and the previous one. */
+    runOnce,
+    /** Resolves when all requests in flight are served and connections passed on, or the drain time is over. */
+    async leave(next: Successor): Promise<void> {
+      const groups = runOnce();
+      const onEnded = async (): Promise<void> => {
+        await elsewhere?.ended;
+        await groupsGone(groups, clock);
+        next.ended();
+      };
+      const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
+      const pass: HandOffConnection | null = next.takesConnections
+        ? (handle, stream) => next.pass(handle, clock, stream)
+        : null;
+      const left = gateway.handing?.leave(graceMs, onEnded, pass);
+      // This daemon passes on clients' messages about requests that are in flight in the previous daemon. So it waits
+      // until those requests have ended.
+      const before = elsewhere === undefined ? null : settlesWithin(clock, graceMs, elsewhere.gone);
+      await Promise.all([left, before]);
+      await settlesWithin(clock, LAST_MESSAGES_MS, next.allSent());
+    },
+  };
+}
+
+export function serving({ backends }: GatewayView): readonly string[] {
+  return backends.filter(({ enabled, phase }) => enabled && phase === "Ready").map(({ name }) => name);
+}

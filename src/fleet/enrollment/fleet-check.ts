@@ -1,0 +1,163 @@
+// The doctor's questions about a fleet: what its server permits, which operator key is current, and what expires.
+import { X509Certificate } from "node:crypto";
+import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
+import type { FleetCheckReport } from "../../api/contract/fleet.ts";
+import type { FleetConfig } from "../../config/snapshot.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { readIfPresent } from "../../runtime/files/durable-file.ts";
+import { type Clock, isoTime, settlesWithin } from "../../runtime/time/clock.ts";
+import { openSecretStore } from "../../secrets/secret-store.ts";
+import { handoversTo } from "../layer/key-handovers.ts";
+import { readTrust } from "../layer/operator-trust.ts";
+import {
+  atFirstServer,
+  type ConnectionOptions,
+  closeConnection,
+  connectToServer,
+  failureOf,
+} from "../nats/connection.ts";
+import { FleetConnectionError } from "../nats/fleet-connection-error.ts";
+import { readSignIn, type SignInOptions } from "../nats/sign-in.ts";
+import { certificatePaths, readFleet } from "./fleet-folder.ts";
+import { nextName, readMembership } from "./membership.ts";
+import { OPERATOR_SECRET } from "./operator-key.ts";
+import { type MachineUse, NOBODY, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
+
+interface CheckOptions extends Omit<SignInOptions, "config"> {
+  readonly home: string;
+  readonly config: FleetConfig;
+}
+
+/** Rejects with `fleet_unreachable`, and with the signal's reason. */
+export async function checkFleet(options: CheckOptions, signal: AbortSignal): Promise<FleetCheckReport> {
+  const { home, clock, config } = options;
+  const membership = await readMembership(home);
+  // Only names are listed, so no keyring is opened.
+  const secrets = await openSecretStore({ home, clock, environment: {}, keyring: null }).list();
+  const isKept = (secret: string | null): boolean =>
+    secret !== null && secrets.some(({ name }) => name === secret);
+  const operatorSecret = membership === null ? OPERATOR_SECRET : membership.operatorSecret;
+  const { credentials } = config;
+  const ownSecret = credentials.kind === "stored" ? credentials.name : null;
+  const pending = [ownSecret, operatorSecret].filter((name) => name !== null && isKept(nextName(name)));
+  const use: MachineUse = {
+    name: config.name,
+    calls: [config.export, config.import].some((list) => (list ?? []).length > 0),
+    sessions: (config.sessions ?? []).length > 0,
+    signs: isKept(operatorSecret),
+    asksForKeys: membership !== null,
+  };
+  const { lacks, exceeds } = await probed(options, use, signal);
+  return {
+    lacks: [...lacks],
+    exceeds: [...exceeds],
+    operator: config.operator === null ? null : await operatorOf(home, config.operator),
+    pending: pending.map((name) => (name === ownSecret ? "machine" : "operator")),
+    authority_until: await validUntil(config.tlsCa),
+    server_until: await serverUntil(home),
+  };
+}
+
+async function probed(options: CheckOptions, use: MachineUse, signal: AbortSignal) {
+  const { clock, config } = options;
+  const { name, servers } = config;
+  try {
+    return await atFirstServer(servers, async (server) =>
+      probePermissions({ server, name, clock, use, ...(await readSignIn(options, signal)) }, signal),
+    );
+  } catch (error) {
+    if (!(error instanceof FleetConnectionError)) throw error;
+    throw new MountaineerError("fleet_unreachable", error.message, { retry: "later" });
+  }
+}
+
+async function operatorOf(home: string, line: string): Promise<FleetCheckReport["operator"]> {
+  const { operator, handovers } = await readTrust(home, line);
+  const last = operator === line ? null : (handoversTo(operator, handovers).at(-1) ?? null);
+  return { line, current: operator, number: last?.number ?? null, since: last?.time ?? null };
+}
+
+async function serverUntil(home: string): Promise<string | null> {
+  const record = await readFleet(home);
+  return record === null ? null : validUntil(certificatePaths(home, record.certificates).certificate);
+}
+
+/** The earliest expiry of the certificates in a file; null: there is no readable one. */
+async function validUntil(path: string | null): Promise<string | null> {
+  const text = path === null ? null : await readIfPresent(path).catch(() => null);
+  const ends = (text ?? "").match(CERTIFICATES)?.flatMap((pem) => {
+    try {
+      return [new X509Certificate(pem).validToDate.getTime()];
+    } catch {
+      return [];
+    }
+  });
+  return ends === undefined || ends.length === 0 ? null : isoTime(Math.min(...ends));
+}
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+// Tests the server's permissions over a connection of its own: publishes a harmless message to each subject,
+// and subscribes to each. The server reports every refusal.
+
+const ANSWER_MS = 3_000;
+/**
+ * The text of the harmless messages. Every receiver ignores it: it is neither JSON nor a frame nor a key, and
+ * too long for a beat.
+ */
+const WORDS = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
+
+/**
+ * Resolves with the permissions that the machine needs and lacks, and with the dangerous permissions that it
+ * has. Rejects with a `FleetConnectionError`, and with the signal's reason.
+ */
+export async function probePermissions(
+  options: ConnectionOptions & { readonly use: MachineUse },
+  signal: AbortSignal,
+) {
+  const { use, clock } = options;
+  const connection = await connectToServer(options, signal);
+  try {
+    const [needed, tooMuch] = [neededBy(use), tooMuchFor(use)];
+    const refused = await unlessAborted(refusals(connection, clock, [...needed, ...tooMuch]), signal);
+    const isRefused = ({ may, subject }: Permission): boolean => refused.has(`${may} ${subject}`);
+    return { lacks: needed.filter(isRefused), exceeds: tooMuch.filter((one) => !isRefused(one)) };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw failureOf(error, "looking at the permissions");
+  } finally {
+    await closeConnection(connection, clock);
+  }
+}
+
+async function refusals(
+  connection: NatsConnection,
+  clock: Clock,
+  permissions: readonly Permission[],
+): Promise<ReadonlySet<string>> {
+  const refused = new Set<string>();
+  const note = (error: unknown): void => {
+    if (!(error instanceof PermissionViolationError)) return;
+    const may: Permission["may"] = error.operation === "publish" ? "publish" : "subscribe";
+    refused.add(`${may} ${error.subject}`);
+  };
+  const listening = (async () => {
+    for await (const status of connection.status()) if (status.type === "error") note(status.error);
+  })();
+  listening.catch(() => {});
+  const head = headers();
+  // No stream has this name, so JetStream rejects the message and stores nothing.
+  head.set("Nats-Expected-Stream", NOBODY);
+  for (const { may, subject } of permissions) {
+    if (may === "publish") connection.publish(subject, WORDS, { headers: head });
+    else connection.subscribe(subject, { callback: (error) => note(error) });
+  }
+  // The server processes messages in order, so it has sent every refusal before it answers the flush.
+  if (await settlesWithin(clock, ANSWER_MS, connection.flush())) {
+    // The library has read the refusals by now, but reports them in the next turn of the event loop.
+    await clock.sleep(0);
+    return refused;
+  }
+  throw new FleetConnectionError("looking at the permissions: no answer in time");
+}

@@ -1,0 +1,98 @@
+// How an HTTP link authenticates its requests: the contract of a token source, and the credential of one message.
+import type { BackendAuthConfig } from "../../../config/snapshot.ts";
+import type { TransportFailure } from "./backend-transport.ts";
+
+/** `[backends.NAME.auth]` with the values of its secrets. */
+export type ResolvedAuth = Omit<BackendAuthConfig, "clientSecret" | "privateKey"> & {
+  readonly clientSecret: string | null;
+  readonly privateKey: string | null;
+};
+
+export interface Credential {
+  /** The value of `Authorization`; null: the request carries none. */
+  readonly header: string | null;
+}
+
+export const NO_CREDENTIAL: Credential = { header: null };
+
+export interface AuthorizationRefusal {
+  readonly status: 401 | 403;
+  /** The response's `WWW-Authenticate`; null: it has none. */
+  readonly challenge: string | null;
+  readonly carried: Credential;
+}
+
+/** The authorization of one link. Disposing it keeps the stored tokens. */
+export interface TransportAuthorization extends Disposable {
+  /** The credential that can be sent at once; null: `obtain` has to get one. */
+  readonly current: Credential | null;
+  /** Waits for a credential, within a deadline of its own. Never rejects. */
+  obtain(): Promise<Credential | TransportFailure>;
+  /**
+   * Called after the server has refused a request without doing the work. Resolves with another credential for a
+   * second attempt, or with the reason why there is none; null if the refusal is not about tokens. Never rejects.
+   */
+  refused(refusal: AuthorizationRefusal): Promise<Credential | TransportFailure | null>;
+  /** Removes tokens from a text. */
+  clean(text: string): string;
+}
+
+/** For a link whose only credentials are its configured headers. */
+export const UNSIGNED: TransportAuthorization = {
+  current: NO_CREDENTIAL,
+  obtain: () => Promise.resolve(NO_CREDENTIAL),
+  refused: () => Promise.resolve(null),
+  clean: (text) => text,
+  [Symbol.dispose]() {},
+};
+
+export function isCredential(outcome: Credential | TransportFailure): outcome is Credential {
+  return "header" in outcome;
+}
+
+/** The credential of one message: obtained before `send`, and replaced at most once after a refusal. */
+export function signing(
+  authorization: TransportAuthorization,
+  send: (credential: Credential) => void,
+  fail: (failure: TransportFailure) => void,
+) {
+  let carried = NO_CREDENTIAL;
+  let isRenewed = false;
+  const settle = (outcome: Credential | TransportFailure): void => {
+    if (!isCredential(outcome)) fail(outcome);
+    else {
+      carried = outcome;
+      send(outcome);
+    }
+  };
+  return {
+    /** Calls `send` at once if the credential is known, otherwise as soon as the credential is obtained. */
+    start(): void {
+      const { current } = authorization;
+      if (current !== null) settle(current);
+      else void authorization.obtain().then(settle);
+    },
+    sendAgain: () => send(carried),
+    /** Sends once more with another credential, or calls `onFinal` if no other credential can help. */
+    refused(status: number, challenge: string | null, onFinal: () => void): void {
+      if (status !== 401 && status !== 403) {
+        onFinal();
+        return;
+      }
+      void authorization.refused({ status, challenge, carried }).then((outcome) => {
+        if (outcome === null || (isCredential(outcome) && isRenewed)) onFinal();
+        else {
+          isRenewed = true;
+          settle(outcome);
+        }
+      });
+    },
+  };
+}
+
+/** A persistent sign-in problem, shown among the backend's conditions. */
+export interface SignInNotice {
+  readonly code: "login_needed" | "scopes_needed" | "token_not_renewed";
+  readonly title: string;
+  readonly hint: string;
+}

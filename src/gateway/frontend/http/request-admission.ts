@@ -1,0 +1,279 @@
+// Admits HTTP requests by Host and Origin, by token, and by session. Refusals are answered here and reported to the
+// gateway's audit.
+import type { IncomingMessage } from "node:http";
+import { createHostGuard } from "../../../runtime/http/host-guard.ts";
+import { WrongTokens } from "../../../runtime/http/wrong-tokens.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import { named, type Principal } from "../../client-handle.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
+import { LIMIT_REACHED, type RpcId, type RpcRequest } from "../../json-rpc.ts";
+import type { Authentication, RefusedAuthentication, ServedClient } from "../../middleware/middleware.ts";
+import type { RefusedRequest } from "../../middleware/refusal-audit.ts";
+import { isProtocolVersion } from "../../protocol.ts";
+import type { FrontGateway } from "../session/front-contract.ts";
+import type { Batch, Incoming } from "../session/incoming.ts";
+import { type Session, WITHDRAWN } from "../session/session.ts";
+import { holderOf } from "../session/session-record.ts";
+import type { SessionStore } from "../session/session-store.ts";
+import type { Refusal } from "./answer.ts";
+import type { Forwarding } from "./forwarding.ts";
+import {
+  type AuthenticatedRequest,
+  type Exchange,
+  groupOf,
+  hostOf,
+  isJsonType,
+  MESSAGES_PATH,
+  pathOf,
+  remoteOf,
+  repeatedHeader,
+  SSE_PATH,
+  sessionId,
+} from "./request.ts";
+import type { StreamParts } from "./sse-stream.ts";
+
+/** What the parts of the HTTP front share. */
+export interface FrontTools extends GatewayTools {
+  readonly gateway: FrontGateway;
+  readonly parts: StreamParts;
+  readonly sessions: SessionStore;
+  readonly admission: RequestAdmission;
+  readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
+  readonly forwarding: Forwarding;
+  /** Calls back with the whole body, or refuses the request. */
+  readonly receive: (authenticated: AuthenticatedRequest, take: (body: Buffer) => void) => void;
+  /** Runs `work`; if that throws, only this request fails. */
+  readonly guarded: (exchange: Exchange, work: () => void) => void;
+}
+
+export interface AdmissionOptions {
+  readonly gateway: FrontGateway;
+  /** As configured: a name or an IP address, without brackets. */
+  readonly boundHost: () => string;
+  readonly clock: Clock;
+  /** The host name that a proxy in front may send, in lower case; null: none. */
+  readonly publicHost?: () => string | null;
+}
+
+const UNKNOWN_SESSION = "the session is not known, or has ended; initialize anew";
+/** The session may have begun with the next daemon, to which the client's next connection goes. */
+const HANDED_OVER: Omit<Refusal, "status"> = {
+  message: "the daemon of this connection has handed over to the next one; send this again",
+  headers: { "Retry-After": "1" },
+};
+
+/** A check that returns null or false has already answered the request. */
+export class RequestAdmission {
+  readonly #gateway: FrontGateway;
+  readonly #sessions: SessionStore;
+  readonly #refuse: (exchange: Exchange, refusal: Refusal) => void;
+  readonly #refusalFor: ReturnType<typeof createHostGuard>;
+  readonly #wrongTokens: WrongTokens;
+  /** The next daemon has taken over; connections that are still here serve one more request each. */
+  hasHandedOver = false;
+
+  constructor(
+    { gateway, boundHost, clock, publicHost }: AdmissionOptions,
+    sessions: SessionStore,
+    refuse: (exchange: Exchange, refusal: Refusal) => void,
+  ) {
+    this.#gateway = gateway;
+    this.#sessions = sessions;
+    this.#refuse = refuse;
+    this.#wrongTokens = new WrongTokens(clock);
+    this.#refusalFor = createHostGuard(boundHost, publicHost);
+  }
+
+  /**
+   * False for a request that a foreign web page may have sent (DNS rebinding), or that repeats a header that
+   * may come once.
+   */
+  isGenuine(exchange: Exchange): boolean {
+    const { request } = exchange;
+    const repeated = repeatedHeader(request);
+    if (repeated !== null) {
+      const reason = `the request has more than one ${repeated} header`;
+      this.turnAway(exchange, { status: 400, reason, principal: null });
+      return false;
+    }
+    const foreign = this.#refusalFor(hostOf(request), request.headers.origin);
+    if (foreign === null) return true;
+    this.turnAway(exchange, { status: 403, reason: foreign, principal: null });
+    return false;
+  }
+
+  /**
+   * Authenticates the sender. Returns a promise only for a signed token that this process has not checked
+   * before.
+   */
+  identify(exchange: Exchange): Principal | null | Promise<Principal | null> {
+    const authentication = this.#gateway.served.authenticate(exchange.request.headers);
+    if (authentication instanceof Promise)
+      return authentication.then((found) => {
+        const principal = this.#admitted(exchange, found);
+        return principal !== null && this.isStillValid({ ...exchange, principal }) ? principal : null;
+      });
+    return this.#admitted(exchange, authentication);
+  }
+
+  /** False: the token was revoked while the request arrived. */
+  isStillValid(authenticated: AuthenticatedRequest): boolean {
+    if (!this.#gateway.served.isWithdrawn(authenticated.principal)) return true;
+    const { name } = authenticated.principal;
+    this.#unauthorized(authenticated, { ok: false, reason: WITHDRAWN, error: "invalid_token" }, name, null);
+    return false;
+  }
+
+  /** Returns false if the token lacks a scope for the request; the request is then refused. */
+  mayAsk(
+    authenticated: AuthenticatedRequest,
+    client: ServedClient,
+    { id, method, params }: RpcRequest,
+  ): boolean {
+    const served = this.#gateway.served.forClient(client);
+    const lacking = served.missingScope(authenticated.principal, method, params);
+    if (lacking !== null) this.#unauthorized(authenticated, lacking, authenticated.principal.name, id);
+    return lacking === null;
+  }
+
+  mayAskAll(authenticated: AuthenticatedRequest, { session, messages }: Batch): boolean {
+    return messages.every(
+      (one) => one.kind !== "request" || this.mayAsk(authenticated, session, one.message),
+    );
+  }
+
+  session(
+    authenticated: AuthenticatedRequest,
+    id: string,
+    found = this.#sessions.find(id, authenticated.principal),
+  ): Session | null {
+    // A session belongs to the group at whose address it began.
+    if (found === null || found === "foreign" || found.group !== groupOf(authenticated.request.url)) {
+      this.refuseSession(authenticated, found === "foreign" ? found : null);
+      return null;
+    }
+    const version = authenticated.request.headers["mcp-protocol-version"];
+    if (version === undefined || isProtocolVersion(version)) return found;
+    this.#refuse(authenticated, { status: 400, message: "the MCP-Protocol-Version is not supported" });
+    return null;
+  }
+
+  /** Unknown and foreign sessions get the same answer, so that nobody can confirm a guessed id. */
+  refuseSession(authenticated: AuthenticatedRequest, found: "foreign" | null): void {
+    const { name: principal } = authenticated.principal;
+    const reason = found === null ? UNKNOWN_SESSION : "the session is another principal's";
+    if (this.hasHandedOver) {
+      this.turnAway(authenticated, { status: 503, reason, principal }, HANDED_OVER);
+      return;
+    }
+    const machine = holderOf(sessionId(authenticated.request) ?? "");
+    const message =
+      machine === null
+        ? UNKNOWN_SESSION
+        : `the session, which began on ${machine}, is not known here, or has ended; initialize anew`;
+    this.turnAway(authenticated, { status: 404, reason, principal }, { message });
+  }
+
+  /** The session that the request's Mcp-Session-Id names. */
+  namedSession(authenticated: AuthenticatedRequest): Session | null {
+    const id = sessionId(authenticated.request);
+    if (id !== undefined) return this.session(authenticated, id);
+    this.#refuse(authenticated, { status: 400, message: "the Mcp-Session-Id header is missing" });
+    return null;
+  }
+
+  #admitted(exchange: Exchange, authentication: Authentication): Principal | null {
+    if (authentication.ok) return authentication.principal;
+    this.#unauthorized(exchange, authentication, null, null);
+    return null;
+  }
+
+  #unauthorized(
+    exchange: Exchange,
+    refused: RefusedAuthentication,
+    principal: string | null,
+    id: RpcId | null,
+  ): void {
+    const { status = 401, reason } = refused;
+    const headers =
+      status === 503
+        ? { "Retry-After": "5" }
+        : { "WWW-Authenticate": challenge(refused, this.#metadataUrl(exchange.request)) };
+    this.turnAway(exchange, { status, reason, principal }, { headers, id });
+  }
+
+  /** Null: no authorization server is configured. */
+  #metadataUrl(request: IncomingMessage): string | null {
+    const host = hostOf(request);
+    const { resource } = this.#gateway.served;
+    if (host === undefined || resource === null) return null;
+    const path = pathOf(request.url);
+    return resource.metadataUrl(host, path === SSE_PATH || path === MESSAGES_PATH);
+  }
+
+  /** Refuses the request and reports it to the audit. A 401 is delayed for addresses that try many wrong tokens. */
+  turnAway(
+    exchange: Exchange,
+    record: Omit<RefusedRequest, "remote">,
+    refusal: Omit<Partial<Refusal>, "status"> = {},
+  ): void {
+    const { status, reason } = record;
+    const remote = remoteOf(exchange.request);
+    this.#gateway.turnedAway({ ...record, remote });
+    const answer = (): void => this.#refuse(exchange, { message: reason, ...refusal, status });
+    if (status === 401) this.#wrongTokens.refuse(remote, answer);
+    else answer();
+  }
+}
+
+/** The `WWW-Authenticate` header of RFC 6750 and RFC 9728. */
+function challenge({ error, reason, scope }: RefusedAuthentication, metadataUrl: string | null): string {
+  const parts: string[] = [];
+  // Without an authorization server a client cannot use the details.
+  if (metadataUrl !== null) {
+    parts.push(`resource_metadata="${metadataUrl}"`);
+    if (error !== undefined) parts.push(`error="${error}"`, `error_description="${reason}"`);
+    if (scope !== undefined) parts.push(`scope="${scope}"`);
+  }
+  return parts.length === 0 ? "Bearer" : `Bearer ${parts.join(", ")}`;
+}
+
+// Refusals of admitted requests: of their bodies, and of new sessions.
+
+/** The status is 429 if the principal has reached its own limit, and 503 if the whole table is full. */
+export function refusalOfSession(
+  room: Exclude<ReturnType<SessionStore["makeRoom"]>, { readonly kind: "room" }>,
+  principal: Principal,
+): Refusal {
+  const headers = { "Retry-After": "10" };
+  if (room.kind === "full") {
+    return { status: 503, message: `there are ${room.sessions} sessions, all of them in use`, headers };
+  }
+  const { allowed } = room;
+  return {
+    status: 429,
+    code: LIMIT_REACHED,
+    message: `${named(principal)} has ${allowed} sessions, all of them in use ([limits].sessions); end one, or try again in 10 s`,
+    data: { limit: "[limits].sessions", allowed, retryAfterMs: 10_000 },
+    headers,
+  };
+}
+
+/** Refuses a POST whose body is not plain JSON; null: the body can be read. */
+export function refusalOfBody({ headers }: IncomingMessage): Refusal | null {
+  if (!isJsonType(headers["content-type"])) {
+    return { status: 415, message: "the Content-Type must be application/json" };
+  }
+  const coding = headers["content-encoding"];
+  if (coding !== undefined && coding !== "identity") {
+    const message = "the body must not be compressed (Content-Encoding)";
+    return { status: 415, message, headers: { "Accept-Encoding": "identity" } };
+  }
+  return null;
+}
+
+/** Refuses a POST whose body is no message, or one with too many values. */
+export function refusalOfMessage(refused: Extract<Incoming, { readonly kind: "refused" }>): Refusal {
+  const { code, id, reason: message } = refused;
+  return { status: code === LIMIT_REACHED ? 413 : 400, code, id, message };
+}

@@ -1,0 +1,124 @@
+// A server-sent event stream over HTTP: one event for each JSON-RPC message.
+import type { ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import { BACKLOG_LIMIT_BYTES } from "../session/client-stream.ts";
+import { type KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
+import type { ListeningStream } from "../session/session.ts";
+import { type HandOffConnection, passOne } from "./passed-connections.ts";
+
+const HEADERS = {
+  "Content-Type": "text/event-stream",
+  "Cache-Control": "no-store, no-transform",
+  "X-Accel-Buffering": "no",
+};
+
+export interface StreamParts {
+  readonly clock: Clock;
+  readonly keepAlive: KeepAlive;
+}
+
+export class SseStream implements ListeningStream, KeptStream {
+  readonly #response: ServerResponse | Socket;
+  readonly #writer: PacedWriter;
+  readonly #keepAlive: KeepAlive;
+  #onClosed: () => void;
+  #open = true;
+  #ended = false;
+
+  /**
+   * Sends the head of the response; a socket has had it from the previous daemon. `onClosed` is called once, whichever
+   * side closes the stream.
+   */
+  constructor({ clock, keepAlive }: StreamParts, response: ServerResponse | Socket, onClosed: () => void) {
+    this.#response = response;
+    this.#keepAlive = keepAlive;
+    this.#onClosed = onClosed;
+    this.#writer = new PacedWriter(response, clock);
+    response.once("close", this.#close);
+    response.on("error", this.#close);
+    keepAlive.add(this);
+    if (response instanceof Socket) return;
+    response.writeHead(200, HEADERS);
+    response.flushHeaders();
+  }
+
+  get congested(): Promise<void> | null {
+    return this.#open ? this.#writer.congested : null;
+  }
+
+  /** Bytes (of short texts: characters) that the client has not read yet. */
+  get backlog(): number {
+    return this.#writer.backlog;
+  }
+
+  /** Sends an event that is not a message. `lines`: the text of the event without the empty line at the end. */
+  sendEvent(lines: string): void {
+    if (this.#open && !this.#ended) this.#writer.write(`${lines}\n\n`);
+  }
+
+  /** `head`: lines of the event before the message. */
+  send(json: string, head = ""): boolean {
+    if (!this.#open || this.#ended || this.#response.destroyed) return false;
+    if (this.#writer.backlog > BACKLOG_LIMIT_BYTES) {
+      this.destroy();
+      return false;
+    }
+    this.sendAnyway(json, head);
+    return true;
+  }
+
+  /** Sends even if much is unread: results have no size limit. */
+  sendAnyway(json: string, head = ""): void {
+    if (this.#open && !this.#ended) this.#writer.write(`${head}event: message\ndata: ${json}\n\n`);
+  }
+
+  /** Ends the stream once everything is written. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#writer.end();
+    this.#notifyClosed();
+  }
+
+  /**
+   * Sends nothing more, and passes the connection to another process once the client has read everything; closes it if
+   * that fails. The response must not be chunked, so that the other process can go on writing events.
+   */
+  passOn(pass: HandOffConnection): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#writer.whenRead(() => {
+      const socket = this.#response instanceof Socket ? this.#response : this.#response.socket;
+      if (socket === null) this.destroy();
+      else void passOne(socket, pass).then(() => this.destroy());
+    });
+  }
+
+  stalled(limitMs: number): boolean {
+    return this.#writer.stalled(limitMs);
+  }
+
+  keepAlive(): void {
+    if (!this.#ended && this.#writer.backlog === 0) this.#writer.write(": \n\n");
+  }
+
+  destroy(): void {
+    this.#writer.destroy();
+    this.#close();
+  }
+
+  readonly #close = (): void => {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#keepAlive.delete(this);
+    this.#writer.destroy();
+    this.#notifyClosed();
+  };
+
+  #notifyClosed(): void {
+    const onClosed = this.#onClosed;
+    this.#onClosed = () => {};
+    onClosed();
+  }
+}

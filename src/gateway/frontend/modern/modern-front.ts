@@ -1,0 +1,232 @@
+// Serves requests of protocol 2026-07-28, which have no session, for all transports.
+import { MountaineerError } from "../../../runtime/errors.ts";
+import { ShortLivedSet } from "../../../runtime/short-lived.ts";
+import { settlesWithin } from "../../../runtime/time/clock.ts";
+import type { GatewayTools } from "../../gateway-tools.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  LIMIT_REACHED,
+  REQUEST_TIMEOUT,
+  RESOURCE_NOT_FOUND,
+  type Reply,
+} from "../../json-rpc.ts";
+import type { GatewayRequest } from "../../middleware/middleware.ts";
+import {
+  declaresTasks,
+  isFromThisGateway,
+  LISTEN,
+  META,
+  MODERN_VERSION,
+  OWN_BACKEND,
+} from "../../protocol.ts";
+import { runCall } from "../session/call.ts";
+import type { CallStream } from "../session/client-stream.ts";
+import type { FrontGateway } from "../session/front-contract.ts";
+import { WITHDRAWN } from "../session/session.ts";
+import { type CallBegin, type CallSuspension, ModernCall, type Stopping } from "./call.ts";
+import { Listeners } from "./listeners.ts";
+import type { ModernRequest } from "./request.ts";
+import { StandInSessions } from "./stand-in-sessions.ts";
+
+interface ModernOptions extends GatewayTools {
+  readonly gateway: FrontGateway;
+  readonly suspension: CallSuspension;
+}
+
+/** To be called when the client closes the connection before it has its answer. */
+export type Gone = () => void;
+
+const nothing: Gone = () => {};
+
+export class ModernFront {
+  readonly #options: ModernOptions;
+  readonly #suspension: CallSuspension;
+  readonly #identities: StandInSessions;
+  readonly #listeners: Listeners;
+  readonly #calls = new ShortLivedSet<ModernCall>();
+  readonly #idle = Promise.withResolvers<void>();
+  #isEnding = false;
+
+  constructor(options: ModernOptions) {
+    const { gateway, clock, suspension } = options;
+    this.#options = options;
+    this.#suspension = suspension;
+    this.#identities = new StandInSessions(gateway, clock);
+    this.#listeners = new Listeners(gateway, clock);
+  }
+
+  /** Number of calls in flight, including suspended ones. */
+  get inFlight(): number {
+    return this.#calls.size;
+  }
+
+  get listening(): number {
+    return this.#listeners.size;
+  }
+
+  /** `outlet` gets the answer, at the latest when `end` is called. Never throws. */
+  serve(request: ModernRequest, outlet: CallStream): Gone {
+    const { method, params } = request;
+    if (this.#isEnding) {
+      outlet.answer(request.id, errorReply(BACKEND_UNAVAILABLE, "the gateway is stopping"));
+      return nothing;
+    }
+    if (method === "server/discover") return this.#discover(request, outlet);
+    if (method === LISTEN) return this.#listeners.listen(request, outlet);
+    if (params["requestState"] === undefined && params["inputResponses"] === undefined) {
+      return this.#begin(request, { params, isAgreed: false }, outlet);
+    }
+    const stopping: Stopping = () => this.#asCall(request, outlet, (work) => work.served.stopped(work));
+    const resumed = this.#suspension.resume(request, outlet, stopping);
+    if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
+    if (resumed.kind === "goes_on") return resumed.gone;
+    const { reply } = resumed;
+    // As in the middleware chain, refusals by a limit are not recorded in the audit.
+    const isLimit = isError(reply) && reply.error.code === LIMIT_REACHED;
+    if (!isLimit) this.#asCall(request, outlet, (work) => work.served.denied(work));
+    outlet.answer(request.id, this.#complete(request, reply));
+    return nothing;
+  }
+
+  /** Gives `check` the request as the middleware chain would get it, without running the chain. */
+  #asCall<T>(request: ModernRequest, outlet: CallStream, check: (work: GatewayRequest) => T): T {
+    const identity = this.#identities.lease(request);
+    const served = this.#options.gateway.served.forClient(request);
+    const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
+    const call = new ModernCall(parts, request, { params: request.params, isAgreed: false }, outlet);
+    try {
+      return check(call.work);
+    } finally {
+      this.#identities.giveBack(identity, true);
+    }
+  }
+
+  /** Ends listening streams with a result; clients then open new ones at the next daemon. */
+  endListening(): void {
+    this.#listeners.end();
+  }
+
+  /** Ends the calls and idle identities of revoked tokens. */
+  endWithdrawn(): void {
+    const { served } = this.#options.gateway;
+    for (const call of [...this.#calls]) {
+      if (served.isWithdrawn(call.newest.principal)) end(call, WITHDRAWN);
+    }
+    this.#identities.endWithdrawn();
+  }
+
+  /** Refuses new requests, waits at most `graceMs` for calls in flight, and then ends the remaining calls. */
+  async end(graceMs: number, reason: string): Promise<void> {
+    this.#isEnding = true;
+    this.endListening();
+    if (this.#calls.size > 0 && graceMs > 0) {
+      await settlesWithin(this.#options.clock, graceMs, this.#idle.promise);
+    }
+    this.#suspension.end(reason);
+    for (const call of [...this.#calls]) end(call, reason);
+    this.#identities[Symbol.dispose]();
+  }
+
+  #discover(request: ModernRequest, outlet: CallStream): Gone {
+    if (isFromThisGateway(request.params)) {
+      outlet.answer(request.id, OWN_BACKEND);
+      return nothing;
+    }
+    const { gateway } = this.#options;
+    const { serverInfo, ...offered } = gateway.initializeResult(MODERN_VERSION, request);
+    const result = { supportedVersions: [MODERN_VERSION], ...offered };
+    outlet.answer(request.id, this.#complete(request, { result }));
+    return nothing;
+  }
+
+  #begin(request: ModernRequest, { params, isAgreed, mark }: CallBegin, outlet: CallStream): Gone {
+    const { gateway, logger } = this.#options;
+    const served = gateway.served.forClient(request);
+    const task = served.taskOf(request.principal, request.method, params);
+    const identity = this.#identities.lease(request, mark);
+    if (task?.mark != null) this.#identities.keepMarked(request.principal, task.mark);
+    const parts = { identity, suspension: this.#suspension, served, complete: this.#complete };
+    const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed, task }, outlet);
+    this.#calls.add(call);
+    const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
+    runCall(gateway, logger, call, (reply) => {
+      this.#calls.delete(call);
+      unlog();
+      // The server may still be working. Its messages must not count for the identity's next request.
+      const isUnfinished =
+        call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
+      const { resultType, ttlMs } = isError(reply) ? {} : reply.result;
+      if (resultType === "input_required") this.#identities.expect(identity);
+      // The task may run in the identity's own server process, which ends with the identity.
+      if (resultType === "task") this.#identities.retain(identity, ttlMs);
+      this.#identities.giveBack(identity, !isUnfinished);
+      call.answer(reply);
+      if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();
+    });
+    return () => call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
+  }
+
+  readonly #complete = (request: ModernRequest, reply: Reply): Reply =>
+    complete(request, reply, this.#options.gateway.serverInfo);
+}
+
+function end(call: ModernCall, reason: string): void {
+  call.answer(errorReply(BACKEND_UNAVAILABLE, reason));
+  call.abort(new MountaineerError("aborted", reason));
+}
+
+/**
+ * Removes the parameter `task` of older versions, which a legacy server must not see: in 2026-07-28 tasks are
+ * an extension.
+ */
+function withoutTask(params: JsonObject): JsonObject {
+  if (params["task"] === undefined) return params;
+  const { task: _, ...rest } = params;
+  return rest;
+}
+
+// Completes replies of legacy backends with what protocol 2026-07-28 requires.
+
+/** Requests whose results say how long they may be cached. */
+const CACHED: ReadonlySet<string> = new Set([
+  "server/discover",
+  "tools/list",
+  "prompts/list",
+  "resources/list",
+  "resources/templates/list",
+  "resources/read",
+  "skills/list",
+  "skills/get",
+]);
+
+function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject): Reply {
+  if (isError(reply)) {
+    const { error } = reply;
+    return error.code === RESOURCE_NOT_FOUND ? { error: { ...error, code: INVALID_PARAMS } } : reply;
+  }
+  const { result } = reply;
+  const { resultType = "complete", _meta } = result;
+  if (resultType === "task" && !(request.method === "tools/call" && declaresTasks(request.declared))) {
+    return errorReply(INTERNAL_ERROR, "the server answered with a task, which this request does not take");
+  }
+  const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };
+  const cache = resultType === "complete" && CACHED.has(request.method) ? freshness(request, result) : {};
+  return { result: { ...result, ...cache, resultType, _meta: meta } };
+}
+
+/**
+ * How long a result may be cached: not at all unless the server says so, and by shared caches only if
+ * anonymous clients may read the result.
+ */
+function freshness({ params, principal }: ModernRequest, { ttlMs, cacheScope }: JsonObject): JsonObject {
+  const isRetry = params["inputResponses"] !== undefined || params["requestState"] !== undefined;
+  const isSaid = typeof ttlMs === "number" && Number.isInteger(ttlMs) && ttlMs >= 0 && !isRetry;
+  const isPublic = isSaid && cacheScope === "public" && principal.kind === "anonymous";
+  return { ttlMs: isSaid ? ttlMs : 0, cacheScope: isPublic ? "public" : "private" };
+}

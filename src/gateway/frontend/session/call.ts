@@ -1,0 +1,104 @@
+// A call in flight that belongs to a session, and how any call is run.
+import { errorText } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import { CallAbort } from "../../call-signal.ts";
+import type { CallHandle, ServerRequest } from "../../client-handle.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  INTERNAL_ERROR,
+  type JsonObject,
+  jsonOf,
+  type Reply,
+  type RpcId,
+  type RpcRequest,
+} from "../../json-rpc.ts";
+import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
+import { tooManyValues } from "../../written-results.ts";
+import type { CallStream } from "./client-stream.ts";
+import type { FrontGateway, SessionPort } from "./front-contract.ts";
+import type { PendingServerRequests } from "./pending-server-requests.ts";
+
+/** Sends nothing after `close`, because the answer is the last message of its stream. */
+export class Call implements CallHandle {
+  readonly client: SessionPort;
+  readonly id: RpcId;
+  /** The request for the middleware chain. */
+  readonly work: GatewayRequest;
+  readonly #abort = new CallAbort();
+  readonly #questions: PendingServerRequests;
+  #outlet: CallStream | null;
+
+  constructor(
+    client: SessionPort,
+    questions: PendingServerRequests,
+    message: RpcRequest,
+    outlet: CallStream,
+    served: ServingSet,
+  ) {
+    const { id, method, params } = message;
+    this.client = client;
+    this.id = id;
+    this.#questions = questions;
+    this.#outlet = outlet;
+    const work = { method, params, handle: this, signal: this.#abort, served };
+    this.work = served.unwrapCallTool(outlet.trace === undefined ? work : { ...work, trace: outlet.trace });
+  }
+
+  get congested(): Promise<void> | null {
+    return this.#outlet?.congested ?? null;
+  }
+
+  notify(method: string, params: JsonObject | undefined): void {
+    if (this.#outlet === null) return;
+    const json = jsonOf({ jsonrpc: "2.0", method, params });
+    if (json === null) return;
+    if (this.#outlet.notify === undefined) this.#outlet.send(json);
+    else this.#outlet.notify(json);
+  }
+
+  request(...question: ServerRequest): Promise<Reply | null> {
+    if (this.#outlet === null) return Promise.resolve(null);
+    return this.#questions.ask(this.#outlet, ...question);
+  }
+
+  /** Returns the outlet at the first call, and null at later calls. */
+  close(): CallStream | null {
+    const outlet = this.#outlet;
+    this.#outlet = null;
+    return outlet;
+  }
+
+  abort(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+}
+
+/** Runs the call once the backend that it needs is ready, or has failed to start. `settled` gets the reply, once. */
+export function runCall(
+  gateway: FrontGateway,
+  logger: Logger,
+  { client, work }: { readonly client: SessionPort; readonly work: GatewayRequest },
+  settled: (reply: Reply) => void,
+): void {
+  const handleAfter = async (ready: Promise<void>): Promise<Reply> => {
+    await ready;
+    if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
+    const served = gateway.served.forClient(client);
+    return served.handle({ ...work, served });
+  };
+  const failed = (error: unknown): void => {
+    const unread = tooManyValues(error);
+    if (unread === null) {
+      logger.error("a request was not handled", { method: work.method, error: errorText(error) });
+    }
+    settled(unread ?? errorReply(INTERNAL_ERROR, "internal error"));
+  };
+  try {
+    const ready = gateway.awaited(client, work);
+    const handled = ready === null ? work.served.handle(work) : handleAfter(ready);
+    handled.then(settled, failed);
+  } catch (error) {
+    failed(error);
+  }
+}

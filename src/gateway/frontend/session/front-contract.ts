@@ -1,0 +1,63 @@
+// The interfaces between the fronts (HTTP, lines) and the gateway: what fronts call, and what a session offers.
+import type { ClientHandle, Principal } from "../../client-handle.ts";
+import type { JsonObject } from "../../json-rpc.ts";
+import type { ServedClient, ServingSet } from "../../middleware/middleware.ts";
+import type { RefusedRequest } from "../../middleware/refusal-audit.ts";
+import type { ListKind, McpLogLevel, SpokenVersion } from "../../protocol.ts";
+import type { ListDigests } from "./session-record.ts";
+
+/** Metrics for Prometheus, or why the request is refused. */
+export type MetricsAnswer =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "token_needed" }
+  /** The request comes from another machine. Without a token, only this machine gets metrics. */
+  | { readonly kind: "foreign" };
+
+export interface FrontGateway {
+  /** The serving set for new requests. A request in flight keeps the set with which it began. */
+  readonly served: ServingSet;
+  hasGroup(name: string): boolean;
+  /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */
+  initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
+  readonly serverInfo: JsonObject;
+  sessionsAllowed(principal: Principal): number;
+  /** True if the result is within the principal's limit of size. */
+  isSmall(principal: Principal, result: JsonObject): boolean;
+  /** A session has begun; from now on the gateway notifies it of changes. */
+  opened(session: SessionPort): void;
+  /** A session is resumed after a restart; `lists` are those that its client knows. */
+  resumed(session: SessionPort, lists: ListDigests): void;
+  /** The lists that the client knows, or was notified of. */
+  listsSeen(session: SessionPort): ListDigests;
+  /** Resolves when the backends that the request needs are ready, or have failed to start; null: no need to wait. */
+  awaited(
+    session: SessionPort,
+    request: { readonly method: string; readonly params?: JsonObject | undefined },
+  ): Promise<void> | null;
+  /** The session's `principal` has changed. */
+  identified(session: SessionPort): void;
+  /** Called when the session has ended. Drops the session's state at the backends. */
+  closed(session: SessionPort): void;
+  /** Takes a client's notification if the front does not handle it itself. */
+  notified(session: SessionPort, method: string, params: JsonObject | undefined): void;
+  /** Makes backends log at that level, until the returned function is called. */
+  logsAt(level: McpLogLevel): () => void;
+  /** Records a refused request in the audit. */
+  turnedAway(request: RefusedRequest): void;
+  /** Answers `GET /metrics`; null: metrics are not configured. */
+  metrics(authorization: string | undefined, isOwnMachine: boolean): MetricsAnswer | null;
+  /** `GET /manage/v1/health`. */
+  health(): JsonObject;
+}
+
+export interface SessionPort extends ClientHandle {
+  /**
+   * Notifies the client that its list of this kind has changed; without an open stream, as soon as one opens.
+   */
+  listChanged(kind: ListKind): void;
+  setLogLevel(level: McpLogLevel): void;
+  /** False: the principal is no longer admitted. Until its next request the client gets nothing outside of calls. */
+  admit(isAdmitted: boolean): void;
+  /** The token was revoked: the session ends, and its calls with it. */
+  withdraw(): void;
+}

@@ -1,0 +1,218 @@
+// Results that were too large to send: kept for the session that asked, and read in pieces as resources. They
+// stay in memory, so that nothing is left on disk.
+import { randomBytes } from "node:crypto";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { type ClientHandle, principalKey } from "../client-handle.ts";
+import { errorReply, RESOURCE_NOT_FOUND, type Reply } from "../json-rpc.ts";
+import { KEPT_RESULTS } from "../middleware/request-target.ts";
+import { MODERN_VERSION } from "../protocol.ts";
+import { textSize } from "./result-size.ts";
+
+const MEBIBYTE = 1024 * 1024;
+
+/** How much is kept, and for how long. A backend's message has at most 64 MiB, so each single result fits. */
+const BOUNDS = {
+  sessionResults: 32,
+  sessionBytes: 64 * MEBIBYTE,
+  allResults: 256,
+  allBytes: 256 * MEBIBYTE,
+  keptMs: 3_600_000,
+};
+export type KeepBounds = Readonly<typeof BOUNDS>;
+
+/** Base64 is cut only after whole groups of four characters, so that each piece can be decoded alone. */
+const GROUP = 4;
+
+export interface LargePart {
+  readonly kind: "text" | "blob";
+  readonly mimeType: string;
+  /** Text, or base64 for a blob. */
+  readonly content: string;
+}
+
+export interface StoredPart {
+  readonly uri: string;
+  readonly pieces: number;
+  readonly bytes: number;
+}
+
+/** The session that may read the part, or the key of a principal without sessions. */
+type Holder = ClientHandle | string;
+
+interface Kept extends StoredPart {
+  readonly holder: Holder;
+  /** The `principalKey` of the principal that may read the part. */
+  readonly principal: string;
+  readonly part: LargePart;
+  /** Shared by the parts of one result, which are dropped together. */
+  readonly result: symbol;
+  readonly pieceCharacters: number;
+  readonly untilMs: number;
+}
+
+export class StoredResults implements Disposable {
+  readonly #clock: Clock;
+  readonly #bounds: KeepBounds;
+  /** The kept results by id, oldest first. */
+  readonly #kept = new Map<string, Kept>();
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock, bounds: KeepBounds = BOUNDS) {
+    this.#clock = clock;
+    this.#bounds = bounds;
+  }
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  get keptMs(): number {
+    return this.#bounds.keptMs;
+  }
+
+  /**
+   * Keeps all parts of one result, in order, dropping older results of the session if necessary. null if the parts do not
+   * fit within the bounds, or the session has ended; then none is kept.
+   */
+  keep(
+    client: ClientHandle,
+    parts: readonly LargePart[],
+    pieceCharacters: number,
+  ): readonly StoredPart[] | null {
+    const { sessionBytes, keptMs } = this.#bounds;
+    const sizes = parts.map(({ kind, content }) =>
+      kind === "blob" ? Math.floor((content.length / 4) * 3) : textSize(content),
+    );
+    const sum = sizes.reduce((all, bytes) => all + bytes, 0);
+    if (sum > sessionBytes || client.ended.aborted) return null;
+    const characters = Math.max(GROUP, Math.ceil(pieceCharacters / GROUP) * GROUP);
+    const result = Symbol();
+    const all = parts.map((part, index): Kept => {
+      const id = randomBytes(12).toString("base64url");
+      const kept = {
+        uri: `${KEPT_RESULTS}${id}`,
+        pieces: Math.max(1, Math.ceil(part.content.length / characters)),
+        bytes: sizes[index] ?? 0,
+        holder: holderOf(client),
+        principal: principalKey(client.principal),
+        part,
+        result,
+        pieceCharacters: characters,
+        untilMs: this.#clock.monotonicMs() + keptMs,
+      };
+      this.#kept.set(id, kept);
+      return kept;
+    });
+    this.#makeRoom(holderOf(client));
+    this.#timer ??= this.#clock.setTimer(keptMs, this.#expire);
+    const isKept = [...this.#kept.values()].some((kept) => kept.result === result);
+    return isKept ? all : null;
+  }
+
+  /** The reply to resources/read of a kept part. */
+  read({ client, uri }: { readonly client: ClientHandle; readonly uri: string }): Reply {
+    const [id = "", place = "1", ...more] = uri.slice(KEPT_RESULTS.length).split("/");
+    const kept = this.#kept.get(id);
+    const piece = /^[1-9][0-9]{0,8}$/.test(place) && more.length === 0 ? Number(place) : 0;
+    // Another session's URI gets the same reply as an unknown one.
+    const isOwn = kept?.holder === holderOf(client) && kept.principal === principalKey(client.principal);
+    if (!isOwn || piece === 0 || piece > kept.pieces) return unknown(uri);
+    return { result: { contents: [contents(kept, uri, piece)] } };
+  }
+
+  /** Drops the results of a session that has ended. */
+  forget(client: ClientHandle): void {
+    for (const [id, kept] of this.#kept) if (kept.holder === client) this.#kept.delete(id);
+    if (this.size === 0) this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.#kept.clear();
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+  }
+
+  /**
+   * Drops this session's oldest results until the session is within its bounds. If the results of all sessions exceed
+   * the bounds for all, drops results of the session that has the most bytes.
+   */
+  #makeRoom(holder: Holder): void {
+    const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
+    this.#dropOldest(holder, sessionResults, sessionBytes);
+    for (;;) {
+      const all = [...this.#kept.values()];
+      if (resultsOf(all) <= allResults && bytesOf(all) <= allBytes) return;
+      const byHolder = [...Map.groupBy(all, (kept) => kept.holder)];
+      const [largest] = byHolder.toSorted(([, one], [, other]) => bytesOf(other) - bytesOf(one));
+      if (largest === undefined) return;
+      this.#dropOldest(largest[0], resultsOf(largest[1]) - 1, sessionBytes);
+    }
+  }
+
+  #dropOldest(holder: Holder, mostResults: number, mostBytes: number): void {
+    const own = [...this.#kept].filter(([, kept]) => kept.holder === holder);
+    let bytes = own.reduce((sum, [, kept]) => sum + kept.bytes, 0);
+    const results = Map.groupBy(own, ([, { result }]) => result);
+    let count = results.size;
+    for (const parts of results.values()) {
+      if (count <= mostResults && bytes <= mostBytes) return;
+      for (const [id, kept] of parts) {
+        this.#kept.delete(id);
+        bytes -= kept.bytes;
+      }
+      count -= 1;
+    }
+  }
+
+  readonly #expire = (): void => {
+    const nowMs = this.#clock.monotonicMs();
+    this.#timer = null;
+    for (const [id, { untilMs }] of this.#kept) {
+      if (untilMs > nowMs) {
+        this.#timer = this.#clock.setTimer(untilMs - nowMs, this.#expire);
+        return;
+      }
+      this.#kept.delete(id);
+    }
+  };
+}
+
+function resultsOf(kept: readonly Kept[]): number {
+  return new Set(kept.map(({ result }) => result)).size;
+}
+
+function bytesOf(kept: readonly Kept[]): number {
+  return kept.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function holderOf(client: ClientHandle): Holder {
+  return client.protocolVersion === MODERN_VERSION ? principalKey(client.principal) : client;
+}
+
+function contents({ part, pieces, pieceCharacters, uri: whole }: Kept, uri: string, piece: number) {
+  const { kind, mimeType, content } = part;
+  const from = boundary(content, (piece - 1) * pieceCharacters);
+  const cut = content.slice(from, boundary(content, piece * pieceCharacters));
+  return {
+    uri,
+    mimeType,
+    [kind]: cut,
+    _meta: {
+      "mountaineer/piece": piece,
+      "mountaineer/pieces": pieces,
+      ...(piece < pieces && { "mountaineer/next": `${whole}/${piece + 1}` }),
+    },
+  };
+}
+
+/** Returns `at`, or the next index if a cut at `at` would split a surrogate pair. */
+function boundary(text: string, at: number): number {
+  const unit = text.charCodeAt(at);
+  return unit >= 0xdc00 && unit <= 0xdfff ? at + 1 : at;
+}
+
+function unknown(uri: string): Reply {
+  const message =
+    "Resource not found: a result is kept for an hour at most, and for the session that asked for it";
+  return errorReply(RESOURCE_NOT_FOUND, message, { uri: uri.slice(0, 200) });
+}

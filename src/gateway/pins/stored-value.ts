@@ -1,0 +1,126 @@
+// A value in a `PinStore`. Failed reads and writes are tried again.
+import { errorText } from "../../runtime/errors.ts";
+import { shareWrites } from "../../runtime/files/durable-value.ts";
+import type { Timer } from "../../runtime/time/clock.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
+import type { PinStore, StoredPins } from "./pin-store.ts";
+
+const TRY_AGAIN_MS = 60_000;
+
+/** `claimed`: the stored value, which another program may have written; null if it cannot be read. */
+export type ReadValue<Value> =
+  | { readonly kind: "none" }
+  | { readonly kind: "kept"; readonly value: Value }
+  | { readonly kind: "lost"; readonly reason: string; readonly claimed: Value | null };
+
+interface KeptOptions<Value> extends GatewayTools {
+  readonly store: PinStore;
+  /** Texts for the log. */
+  readonly messages: Readonly<Record<"unread" | "untrusted" | "unwritten", string>>;
+  /** Null: this version cannot read the value. */
+  readonly parse: (value: unknown) => Value | null;
+  readonly take: (read: ReadValue<Value>) => void;
+  /** As JSON, or a promise of it. */
+  readonly plain: () => unknown;
+  /** Called when a later read has replaced the value that was loaded first. */
+  readonly onChanged: () => void;
+}
+
+export class StoredValue<Value> implements AsyncDisposable {
+  /** The stored value is not verified yet, so it must not be overwritten. */
+  isUnread = false;
+  /** Why the last write failed. */
+  unsavedBecause: string | null = null;
+  readonly #options: KeptOptions<Value>;
+  readonly #writes = shareWrites(() => this.#write());
+  #loaded: Promise<void> | null = null;
+  #isStale = false;
+  #tryAgain: Timer | null = null;
+  #isDisposed = false;
+
+  constructor(options: KeptOptions<Value>) {
+    this.#options = options;
+  }
+
+  /** Reads the value once, if `isWanted`. Resolves when no such read is under way. */
+  async load(isWanted = true): Promise<void> {
+    if (isWanted) this.#loaded ??= this.#read();
+    await this.#loaded;
+  }
+
+  /**
+   * Reads the value again, because another process may have written it. Calls `onRead` before it uses the new value.
+   */
+  async reload(onRead: () => void = () => {}): Promise<void> {
+    await this.#loaded;
+    const kept = this.#loaded === null ? null : await this.#options.store.read();
+    onRead();
+    if (kept === null || this.#isDisposed) return;
+    this.#take(kept);
+    this.#options.onChanged();
+  }
+
+  save(): void {
+    this.#isStale = true;
+    void this.flush();
+  }
+
+  /** Resolves when no write is under way. Never rejects. */
+  async flush(): Promise<void> {
+    const { isOurs = true } = this.#options.store;
+    await (this.#isStale && isOurs && !this.isUnread ? this.#writes.write() : this.#writes.settled);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    this.#tryAgain?.[Symbol.dispose]();
+    await this.#writes.settled;
+  }
+
+  async #read(): Promise<void> {
+    const kept = await this.#options.store.read();
+    if (!this.#isDisposed) this.#take(kept);
+  }
+
+  #take(kept: StoredPins): void {
+    const { logger, messages, parse, take, onChanged } = this.#options;
+    const wasUnread = this.isUnread;
+    this.isUnread = kept.kind === "unanswered";
+    const value = kept.kind === "kept" ? parse(kept.value) : null;
+    if (kept.kind === "none") take(kept);
+    else if (value !== null) take({ kind: "kept", value });
+    else {
+      const isKept = kept.kind === "kept";
+      const reason = isKept ? "they are not of a form that this version reads" : kept.reason;
+      take({ kind: "lost", reason, claimed: isKept ? null : parse(kept.claimed) });
+      if (!this.isUnread) logger.error(messages.untrusted, { reason });
+      else if (!wasUnread) logger.warn(messages.unread, { reason });
+    }
+    if (!this.isUnread) return;
+    this.#later(async () => {
+      await this.#read();
+      if (!this.isUnread && !this.#isDisposed) onChanged();
+    });
+  }
+
+  async #write(): Promise<void> {
+    const { store, logger, messages, plain } = this.#options;
+    this.#isStale = false;
+    try {
+      await store.write(await plain());
+      this.unsavedBecause = null;
+    } catch (error) {
+      const reason = errorText(error);
+      if (this.unsavedBecause === null) logger.error(messages.unwritten, { reason });
+      this.unsavedBecause = reason;
+      this.#isStale = true;
+      this.#later(() => this.flush());
+    }
+  }
+
+  #later(again: () => unknown): void {
+    if (this.#isDisposed) return;
+    this.#tryAgain?.[Symbol.dispose]();
+    this.#tryAgain = this.#options.clock.setTimer(TRY_AGAIN_MS, again);
+  }
+}

@@ -1,0 +1,71 @@
+// Opens links to backends: over HTTP, as a program, or through another machine.
+import { homedir } from "node:os";
+import { duplexPair } from "node:stream";
+import type { PoolOptions } from "../backends/pool/backend-pool.ts";
+import type { SignIns } from "../backends/server-sign-in/sign-ins.ts";
+import type { OpenTransport } from "../backends/transports/backend-transport.ts";
+import { openHttpTransport } from "../backends/transports/http/http-transport.ts";
+import { openStdioTransport } from "../backends/transports/stdio/stdio-transport.ts";
+import type { Warden } from "../backends/transports/stdio/warden.ts";
+import { openStreamTransport } from "../backends/transports/stream/stream-transport.ts";
+import { openVersionAdapter, VersionCache } from "../backends/transports/versions/version-adapter.ts";
+import { createCallerMarks } from "../caller-marks.ts";
+import { MODERN_VERSION } from "../protocol.ts";
+import type { GatewayOptions } from "./gateway-contract.ts";
+import type { OpenMachine } from "./imported-backends.ts";
+
+interface BackendLinksOptions
+  extends Pick<GatewayOptions, "clock" | "logger" | "announce" | "programEnvironment" | "guarded"> {
+  readonly warden: Warden;
+  readonly openMachine?: GatewayOptions["openMachine"];
+  readonly signIns: () => SignIns | null;
+}
+
+export function backendTransports(options: BackendLinksOptions): PoolOptions["openLink"] {
+  const { clock, logger, warden, signIns, announce, programEnvironment } = options;
+  const { openMachine = unreached } = options;
+  const { guarded = { homes: [], configs: [], userHome: homedir() } } = options;
+  const memory = new VersionCache();
+  const callerMarks = createCallerMarks();
+  return (connection, backend, secrets, route, key) => {
+    const common = { backend, key, memory, clock, logger };
+    if (connection.type === "fleet") {
+      const open = openStreamTransport({ open: (onEnd) => openMachine(connection, onEnd), clock });
+      return openVersionAdapter({ ...common, over: "stream", isFixed: false, open, callerMarks });
+    }
+    const isFixed = connection.protocol === MODERN_VERSION;
+    if (connection.type !== "stdio") {
+      // Only the first route (`route` null) uses a person's sign-in. Other routes need client credentials to sign in.
+      const isMachine = connection.auth?.type === "client-credentials";
+      const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
+      const authorize = () => (name === null ? null : (signIns()?.authorize(name, connection) ?? null));
+      const open = openHttpTransport({ ...connection, authorize, clock, secrets });
+      return openVersionAdapter({ ...common, over: "http", isFixed, open });
+    }
+    const { shown, sandbox, protocol: _protocol, clientFolders, clientFolder, ...program } = connection;
+    const cwd = clientFolder ?? connection.cwd;
+    const allowed = clientFolder === undefined ? null : (clientFolders ?? []);
+    const env = { ...programEnvironment, ...connection.env };
+    const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
+    const inFolder = clientFolders === undefined ? {} : { inClientFolder: { allowed, guarded } };
+    const open = openStdioTransport({ ...program, ...apart, ...inFolder, cwd, env, warden, clock, secrets });
+    const announced: OpenTransport = (events) => {
+      const link = open(events);
+      const { pid } = link;
+      const sandboxed = sandbox !== undefined;
+      if (pid !== null) announce({ name: "backend.started", backend, pid, ...shown, cwd, sandboxed });
+      return link;
+    };
+    return openVersionAdapter({ ...common, over: "process", isFixed, open: announced });
+  };
+}
+
+/** Used without a fleet. The stream ends at once, because no other machine can be reached. */
+const unreached: OpenMachine = ({ machine }, onEnd) => {
+  const [ours, theirs] = duplexPair();
+  setImmediate(() => {
+    onEnd({ message: `${machine} is not reached from here`, hint: null, wasReached: false });
+    theirs.destroy();
+  });
+  return ours;
+};

@@ -1,0 +1,129 @@
+// Names that clients have seen, with their owners, and tools that a person has switched off, kept over restarts.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import type { Resolved } from "../catalog/catalog.ts";
+import { type NamedEntry, type NameOwners, ownKey } from "../catalog/names.ts";
+import type { GatewayTools } from "../gateway-tools.ts";
+import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
+import { type ReadValue, StoredValue } from "../pins/stored-value.ts";
+
+/** Maximum number of names of one backend. Without it, one backend could displace the names of all others. */
+const MOST_OF_BACKEND = 5_000;
+/** Maximum number of names. Beyond it, the names of unconfigured backends are forgotten. */
+const MOST_NAMES = 20_000;
+const MESSAGES = {
+  unread: "the names of tools cannot be read yet",
+  untrusted: "the names of tools cannot be trusted, and are given anew",
+  unwritten: "the names of tools are not kept over a restart",
+};
+
+interface NamesOptions extends GatewayTools {
+  /** Stores the names in use and the switched-off tools. Absent: they are lost with the process. */
+  readonly nameStore?: PinStore;
+  /** Tools were switched on or off. */
+  readonly onChanged: () => void;
+}
+
+export class NameRegistry {
+  owners: NameOwners = new Map();
+  /** The `toolKey`s of the tools that are switched off. Each change makes a new set. */
+  off: ReadonlySet<string> = new Set();
+  /** Why the stored names cannot be used; null if they can. */
+  lost: string | null = null;
+  /** Must be loaded before the first catalog is built. */
+  readonly kept: StoredValue<Known>;
+  readonly #onChanged: () => void;
+
+  constructor({ nameStore: store = NO_PIN_STORE, ...options }: NamesOptions) {
+    this.#onChanged = options.onChanged;
+    this.kept = new StoredValue({
+      ...options,
+      store,
+      messages: MESSAGES,
+      parse: readKept,
+      take: (read) => this.#take(read),
+      plain: () => ({ version: 1, names: [...this.owners].map(plainEntry), off: [...this.off] }),
+    });
+  }
+
+  use(fresh: NameOwners, isConfigured: (backend: string) => boolean): void {
+    const given = new Set([...fresh.values()].map(ownKey));
+    const owners = new Map([...this.owners].filter(([, entry]) => !given.has(ownKey(entry))));
+    for (const [key, entry] of fresh) {
+      owners.delete(key);
+      owners.set(key, entry);
+    }
+    this.owners = withinBounds(owners, isConfigured);
+    this.kept.save();
+  }
+
+  /** Resolves when the change is on disk. Rejects with `secret_unavailable`. */
+  async switchTools(tools: readonly Resolved[], on: boolean): Promise<void> {
+    const failed = (why: string): MountaineerError =>
+      new MountaineerError("secret_unavailable", `what is switched off cannot be kept: ${why}`, {
+        retry: "later",
+      });
+    if (this.kept.isUnread) throw failed("the keyring gives no answer; unlock it");
+    const off = new Set(this.off);
+    for (const { backend, originalName } of tools) {
+      const key = toolKey(backend, originalName);
+      if (on) off.delete(key);
+      else off.add(key);
+    }
+    this.off = off;
+    this.#onChanged();
+    this.kept.save();
+    await this.kept.flush();
+    if (this.kept.unsavedBecause !== null) throw failed(this.kept.unsavedBecause);
+  }
+
+  #take(read: ReadValue<Known>): void {
+    this.lost = read.kind === "lost" ? read.reason : null;
+    if (read.kind === "kept") {
+      const { owners, off } = read.value;
+      const others = [...this.owners].filter(([key]) => !owners.has(key));
+      this.owners = new Map([...others, ...owners]);
+      this.off = off;
+    } else if (read.kind === "lost") {
+      // The file can only switch tools off, whoever wrote it. These tools stay off until a person switches them on.
+      this.off = new Set([...this.off, ...(read.claimed?.off ?? [])]);
+    }
+  }
+}
+
+type Known = Pick<NameRegistry, "owners" | "off">;
+
+/** `tool`: the server's own name. */
+export function toolKey(backend: string, tool: string): string {
+  return JSON.stringify([backend, tool]);
+}
+
+function withinBounds(owners: NameOwners, isConfigured: (backend: string) => boolean): NameOwners {
+  if (owners.size <= MOST_OF_BACKEND) return owners;
+  const isFull = owners.size > MOST_NAMES;
+  const byBackend = [...Map.groupBy(owners, ([, { backend }]) => backend)];
+  return new Map(
+    byBackend.flatMap(([backend, names]) =>
+      isFull && !isConfigured(backend) ? [] : names.slice(-MOST_OF_BACKEND),
+    ),
+  );
+}
+
+function plainEntry([key, { kind, backend, plainName }]: readonly [string, NamedEntry]): unknown {
+  return [key, kind, backend, plainName];
+}
+
+function readKept(value: unknown): Known | null {
+  const { version, names, off } = objectOf(value) as Readonly<Record<string, unknown>>;
+  if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;
+  const owners = new Map<string, NamedEntry>();
+  for (const entry of names) {
+    if (!Array.isArray(entry)) return null;
+    const [key, kind, backend, plainName]: readonly unknown[] = entry;
+    const isNamed = kind === "tool" || kind === "prompt";
+    if (!isNamed || typeof key !== "string" || typeof backend !== "string" || typeof plainName !== "string")
+      return null;
+    owners.set(key, { kind, backend, plainName });
+  }
+  return { owners, off: new Set(off.filter((tool) => typeof tool === "string")) };
+}

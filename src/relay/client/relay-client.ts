@@ -1,0 +1,307 @@
+// The daemon's view of the carrier: connects when a carrier runs, starts one to open a share, and follows its state.
+import { whenAborted } from "../../runtime/abort.ts";
+import { type Bus, createBus } from "../../runtime/bus.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { backoffMs } from "../../runtime/time/backoff.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { parseJournalEntry, parseMoveOutcome, parseNotice, parseShare } from "../control/control-messages.ts";
+import { findControlSocket } from "../control/control-socket.ts";
+import type { OpenRequest, RelayControl, RelayedShare, RelayNotice } from "../relay.ts";
+import { type ControlConnection, connectControl, unreachable } from "./control-connection.ts";
+import { removeOldPrograms, startRelay } from "./relay-program.ts";
+
+const REQUEST_MS = 5_000;
+const MOVE_MS = 4_000;
+/** Pauses between attempts to connect while the carrier has shares; `IDLE_PAUSE_MS`: while it has none. */
+const PAUSE_MS = { first: 100, most: 300 };
+const IDLE_PAUSE_MS = { first: 100, most: 5_000 };
+/** A killed carrier is back within this time, with all its shares. */
+const BACK_WITHIN_MS = 3_000;
+const START_WITHIN_MS = 15_000;
+const LOOK_FOR_START_MS = 20;
+const START_AGAIN_MS = 1_000;
+
+interface ConnectOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** False: of a program that only looks; the carrier does not count on it. Default: true. */
+  readonly isInCharge?: boolean;
+  /** The bundled program; by default this package's. */
+  readonly programPath?: string;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+/** Connects to a carrier that runs now or later, and starts one only in `open`. Disposing leaves the carrier running. */
+export function connectRelay(options: ConnectOptions): RelayControl {
+  const { home, clock, logger } = options;
+  const known = new KnownShares(clock, logger);
+  const link = new CarrierLink(options, known);
+
+  /** Sends a request to the running carrier; resolves with null if none runs. */
+  const askIfThere = async (operation: string, members: Members, signal: AbortSignal): Promise<unknown> => {
+    const there = await link.connected();
+    return there === null ? null : there.ask(operation, members, REQUEST_MS, signal);
+  };
+  const ask = async (
+    operation: string,
+    members: Members,
+    signal: AbortSignal,
+    deadlineMs = REQUEST_MS,
+  ): Promise<unknown> => {
+    signal.throwIfAborted();
+    const there = await link.connected();
+    if (there === null) throw unreachable("none runs");
+    return there.ask(operation, members, deadlineMs, signal);
+  };
+  const command = async (operation: string, members: Members, signal: AbortSignal): Promise<void> => {
+    await ask(operation, members, signal);
+  };
+  const openAt = async (
+    there: ControlConnection,
+    request: OpenRequest,
+    signal: AbortSignal,
+  ): Promise<RelayedShare> => {
+    const answer = objectOf(await there.ask("open", { ...request }, REQUEST_MS, signal));
+    const opened = parseShare(answer["share"], aheadMs(clock, answer));
+    if (opened === null) throw notUnderstood();
+    known.take(new Map([...known.shares, [opened.share, opened]]));
+    removeOldPrograms(home, [there.program]).catch(() => {});
+    return opened;
+  };
+
+  return {
+    get shares() {
+      return known.shares;
+    },
+    get absentSinceMs() {
+      return known.shares.size > 0 ? link.goneSinceMs : null;
+    },
+    async refresh(signal) {
+      signal.throwIfAborted();
+      const state = await askIfThere("refresh", {}, signal);
+      if (state === null) known.take(new Map());
+      else known.takeState(objectOf(state));
+      return known.shares;
+    },
+    async recount(signal) {
+      const state = await askIfThere("refresh", {}, signal);
+      if (state !== null) known.takeState(objectOf(state));
+    },
+    async open(request, signal) {
+      for (let attempt = 1; ; attempt += 1) {
+        const there = await link.connectedOrStarted(signal);
+        try {
+          return await openAt(there, request, signal);
+        } catch (error) {
+          // The carrier was just ending because its last share had been closed. The new share is opened in the next
+          // carrier.
+          const hasEnded = error instanceof MountaineerError && error.code === "program_unavailable";
+          if (!hasEnded || attempt >= 3) throw error;
+        }
+      }
+    },
+    bind: (share, mount, signal) => command("bind", { share, mount }, signal),
+    configure: (share, change, signal) => command("configure", { share, ...change }, signal),
+    async move(request, signal) {
+      const outcome = parseMoveOutcome(await ask("move", { ...request }, signal, MOVE_MS));
+      if (outcome === null) throw notUnderstood();
+      return outcome;
+    },
+    hold: (share, epoch, signal) => command("hold", { share, epoch }, signal),
+    confirm: (share, outage, signal) => command("confirm", { share, outage }, signal),
+    reopen: (share, signal) => command("reopen", { share }, signal),
+    usedUp: (share, signal) => command("used_up", { share }, signal),
+    async close(share, signal) {
+      await askIfThere("close", { share }, signal);
+    },
+    async takeJournal(signal) {
+      const entries = await askIfThere("takeJournal", {}, signal);
+      return (Array.isArray(entries) ? entries : []).map(parseJournalEntry).filter((entry) => entry !== null);
+    },
+    onNotice: known.notices.subscribe,
+    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+  };
+}
+
+/** The shares as the carrier last reported them, and notices of their changes. */
+class KnownShares {
+  shares: ReadonlyMap<string, RelayedShare> = new Map();
+  /**
+   * True until the carrier has sent its state over a new connection. Earlier notices are lost, so `unconfirmed` is
+   * published again for each unconfirmed share of that state.
+   */
+  isFirstState = true;
+  readonly notices: Bus<RelayNotice>;
+  readonly #clock: Clock;
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock;
+    this.notices = createBus({
+      onListenerError: (error) =>
+        logger.error("a listener to the carrier failed", { error: errorText(error) }),
+    });
+  }
+
+  onPush(message: Members): void {
+    if (message["push"] === "shares") {
+      this.takeState(message);
+      if (!this.isFirstState) return;
+      this.isFirstState = false;
+      for (const { share, phase } of this.shares.values())
+        if (phase === "unconfirmed") this.notices.publish({ share, what: "unconfirmed" });
+    }
+    if (message["push"] !== "notice") return;
+    const notice = parseNotice(message["notice"]);
+    // "gone" is published when the share leaves the list.
+    if (notice !== null && notice.what !== "gone") this.notices.publish(notice);
+  }
+
+  takeState(message: Members): void {
+    const { shares: list } = message;
+    const next = new Map<string, RelayedShare>();
+    for (const value of Array.isArray(list) ? list : []) {
+      const share = parseShare(value, aheadMs(this.#clock, message));
+      if (share !== null) next.set(share.share, share);
+    }
+    this.take(next);
+  }
+
+  take(next: ReadonlyMap<string, RelayedShare>): void {
+    const before = this.shares;
+    this.shares = next;
+    for (const share of before.keys()) if (!next.has(share)) this.notices.publish({ share, what: "gone" });
+  }
+}
+
+/** The connection to the carrier, which is made again after each loss. */
+class CarrierLink implements AsyncDisposable {
+  readonly #options: ConnectOptions;
+  readonly #known: KnownShares;
+  readonly #ending = new AbortController();
+  #connection: ControlConnection | null = null;
+  #connecting: Promise<ControlConnection | null> | null = null;
+  #starting: Promise<void> | null = null;
+  #wake: () => void = () => {};
+  /** Since when there is no connection, monotonic ms; null: there is one. */
+  goneSinceMs: number | null;
+
+  constructor(options: ConnectOptions, known: KnownShares) {
+    this.#options = options;
+    this.#known = known;
+    this.goneSinceMs = options.clock.monotonicMs();
+    // Rejects only when its signal aborts.
+    this.#follow().catch(() => {});
+  }
+
+  /** The open connection, or a new one; null: no carrier listens. */
+  connected(): Promise<ControlConnection | null> {
+    if (this.#connection !== null) return Promise.resolve(this.#connection);
+    this.#connecting ??= this.#connectNow().finally(() => {
+      this.#connecting = null;
+    });
+    return this.#connecting;
+  }
+
+  async connectedOrStarted(signal: AbortSignal): Promise<ControlConnection> {
+    const { home, clock, programPath = null } = this.#options;
+    const startedAtMs = clock.monotonicMs();
+    let startNotBeforeMs = startedAtMs;
+    let startAgainMs = START_AGAIN_MS;
+    for (;;) {
+      signal.throwIfAborted();
+      const there = await this.connected();
+      if (there !== null) return there;
+      const nowMs = clock.monotonicMs();
+      if (nowMs - startedAtMs >= START_WITHIN_MS) throw unreachable("it does not start");
+      if (nowMs >= startNotBeforeMs) {
+        // Starts are repeated, because a carrier that was ending may have prevented the first one. The pauses
+        // grow, because on a slow machine further starts delay the first one.
+        startNotBeforeMs = nowMs + startAgainMs;
+        startAgainMs *= 2;
+        this.#starting ??= startRelay(home, programPath, process.execPath).finally(() => {
+          this.#starting = null;
+        });
+        await this.#starting;
+      }
+      await clock.sleep(LOOK_FOR_START_MS, signal);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    this.#connection?.[Symbol.dispose]();
+    this.#connection = null;
+    await this.#connecting?.catch(() => {});
+  }
+
+  async #connectNow(): Promise<ControlConnection | null> {
+    const { home, clock, isInCharge = true } = this.#options;
+    const path = await findControlSocket(home);
+    this.#known.isFirstState = true;
+    const next = await connectControl(path, clock, {
+      isInCharge,
+      onPush: (message) => this.#known.onPush(message),
+      onEnd: () => {
+        if (this.#connection?.hasEnded) this.#connection = null;
+        this.#wake();
+      },
+    });
+    if (next?.hasEnded) return null;
+    if (next !== null && this.#ending.signal.aborted) {
+      next[Symbol.dispose]();
+      return null;
+    }
+    this.#connection = next;
+    return next;
+  }
+
+  async #follow(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#ending;
+    const aborted = whenAborted(signal);
+    let failures = 0;
+    for (let saidSo = false; ; ) {
+      saidSo = await this.#tryToConnect(saidSo);
+      if (this.#connection !== null) {
+        failures = 0;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#wake = resolve;
+        await Promise.race([promise, aborted]);
+        if (signal.aborted) return;
+        this.goneSinceMs = clock.monotonicMs();
+      }
+      const goneForMs = this.goneSinceMs === null ? 0 : clock.monotonicMs() - this.goneSinceMs;
+      if (goneForMs >= BACK_WITHIN_MS) this.#known.take(new Map());
+      failures += 1;
+      await clock.sleep(backoffMs(this.#known.shares.size > 0 ? PAUSE_MS : IDLE_PAUSE_MS, failures), signal);
+    }
+  }
+
+  /**
+   * Connects if there is no connection. `saidSo`: the log already says that the carrier cannot be reached, so
+   * a failure is not logged again. Resolves with the next value of `saidSo`.
+   */
+  async #tryToConnect(saidSo: boolean): Promise<boolean> {
+    try {
+      if ((await this.connected()) === null) return saidSo;
+      this.goneSinceMs = null;
+      return false;
+    } catch (error) {
+      if (!saidSo) this.#options.logger.warn("the carrier cannot be asked", { error: errorText(error) });
+      return true;
+    }
+  }
+}
+
+/** By how much this process's monotonic clock is ahead of the carrier's, ms. */
+function aheadMs(clock: Clock, { nowMs }: Members): number {
+  return typeof nowMs === "number" ? clock.monotonicMs() - nowMs : 0;
+}
+
+function notUnderstood(): MountaineerError {
+  return new MountaineerError("protocol", "the carrier's answer is not understood");
+}

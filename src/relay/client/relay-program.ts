@@ -1,0 +1,139 @@
+// Copies the carrier's program into the home, out of reach of builds, upgrades and uninstalls, and starts it there.
+import { createHash, randomBytes } from "node:crypto";
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
+import { startDetached } from "../../runtime/process/child-process.ts";
+import { relayFolder } from "../control/control-socket.ts";
+import { SOCKET_HOLDER_SCRIPT } from "../control/socket-holder.ts";
+
+const FOLDER_PREFIX = "program-";
+const HASH_CHARACTERS = 12;
+const LEAST_NODE = { major: 22, minor: 18 };
+
+/** The path of the bundled program: beside this module in the built package, in `dist` in a checkout. */
+export async function bundledProgramPath(): Promise<string> {
+  if (!import.meta.url.endsWith(".ts")) return fileURLToPath(new URL("./relay-process.js", import.meta.url));
+  const dist = fileURLToPath(new URL("../../../dist/", import.meta.url));
+  const current = (await readFile(join(dist, "current"), "utf8").catch(() => "")).trim();
+  return join(dist, current, "relay-process.js");
+}
+
+/**
+ * Copies the program (null: this package's) into the home unless the home has it, and starts it, detached. Resolves when it
+ * runs, before it listens. Rejects with `program_unavailable`, `home_unwritable`.
+ */
+export async function startRelay(home: string, programPath: string | null, nodePath: string): Promise<void> {
+  const folder = await installProgram(home, programPath ?? (await bundledProgramPath()), nodePath);
+  await startDetached("/bin/sh", [join(folder, "run.sh"), home], { logPath: null });
+}
+
+/** Resolves with the program's folder, which appears at its path only when all its files are written. */
+async function installProgram(home: string, programPath: string, nodePath: string): Promise<string> {
+  const carrier = relayFolder(home);
+  await ensurePrivateFolder(carrier);
+  await chmod(carrier, 0o700);
+  const program = await readFile(programPath).catch((error: unknown) => {
+    throw new MountaineerError(
+      "program_unavailable",
+      `the carrier's program cannot be read: ${errorText(error)}`,
+      {
+        hint: "reinstall Mountaineer, or run 'npm run build' in a checkout",
+        cause: error,
+      },
+    );
+  });
+  const runScript = runScriptFor(nodePath);
+  const hash = createHash("sha256")
+    .update(program)
+    .update(runScript)
+    .update(SOCKET_HOLDER_SCRIPT)
+    .digest("hex");
+  const folder = join(carrier, `${FOLDER_PREFIX}${hash.slice(0, HASH_CHARACTERS)}`);
+  try {
+    await placeProgram(folder, { program, runScript });
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    throw new MountaineerError("home_unwritable", `the carrier cannot be put into ${carrier}`, {
+      cause: error,
+    });
+  }
+  return folder;
+}
+
+/** Removes the copies of all versions but those in `keep`: the hashes that running carriers report. */
+export async function removeOldPrograms(home: string, keep: readonly string[]): Promise<void> {
+  const carrier = relayFolder(home);
+  const names = await readdir(carrier).catch(() => []);
+  const old = names.filter(
+    (name) => name.startsWith(FOLDER_PREFIX) && !keep.includes(name.slice(FOLDER_PREFIX.length)),
+  );
+  await Promise.all(old.map((name) => rm(join(carrier, name), { recursive: true, force: true })));
+}
+
+async function placeProgram(
+  folder: string,
+  { program, runScript }: { readonly program: Buffer; readonly runScript: string },
+): Promise<void> {
+  const files: readonly (readonly [string, string | Buffer, number])[] = [
+    ["carrier.mjs", program, 0o600],
+    ["run.sh", runScript, 0o700],
+    ["keep.sh", SOCKET_HOLDER_SCRIPT, 0o700],
+  ];
+  const isComplete = async (): Promise<boolean> => {
+    const found = await Promise.all(files.map(([name]) => readFile(join(folder, name)).catch(() => null)));
+    return found.every((content, index) => content?.equals(Buffer.from(files[index]?.[1] ?? "")));
+  };
+  if (await isComplete()) return;
+  const fresh = `${folder}.${randomBytes(4).toString("hex")}`;
+  try {
+    await mkdir(fresh, { mode: 0o700 });
+    for (const [name, content, mode] of files) await writeFile(join(fresh, name), content, { mode });
+    await rename(fresh, folder).catch(async (error: unknown) => {
+      // Either another daemon has just placed the same program, or an incomplete folder is there and is
+      // replaced.
+      const code = systemErrorCode(error);
+      if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
+      if (await isComplete()) return;
+      await rm(folder, { recursive: true, force: true });
+      await rename(fresh, folder);
+    });
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** Small heaps suffice, because the buffers of connections are outside the heap. */
+const NODE_OPTIONS = "--max-semi-space-size=1 --max-old-space-size=128";
+
+/**
+ * A script that runs the carrier, with `nodePath` or, if that is missing or too old, with the first other
+ * Node that it finds.
+ */
+function runScriptFor(nodePath: string): string {
+  const quoted = `'${nodePath.replaceAll("'", `'\\''`)}'`;
+  return `#!/bin/sh
+# Runs the carrier: "run.sh HOME [SOCKETS]". Written by Mountaineer.
+self=$(CDPATH='' cd -P -- "\${0%/*}" && pwd -P) || exit 127
+
+is_new_enough() {
+  version=$("$1" --version 2>/dev/null) || return 1
+  case $version in v[0-9]*.[0-9]*.*) ;; *) return 1 ;; esac
+  major=\${version#v}
+  minor=\${major#*.}
+  major=\${major%%.*}
+  minor=\${minor%%.*}
+  case $major$minor in *[!0-9]*) return 1 ;; esac
+  [ "$major" -gt ${LEAST_NODE.major} ] || { [ "$major" -eq ${LEAST_NODE.major} ] && [ "$minor" -ge ${LEAST_NODE.minor} ]; }
+}
+
+for node in ${quoted} "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
+  if [ -n "$node" ] && [ -x "$node" ] && is_new_enough "$node"; then
+    exec "$node" ${NODE_OPTIONS} "$self/carrier.mjs" "$@"
+  fi
+done
+exit 127
+`;
+}

@@ -1,0 +1,625 @@
+// Carries one connection of a mount to its server. The connection is held until the route is usable, and is then
+// joined to a connection to the server.
+import type { Socket } from "node:net";
+import { connectFailure } from "../../network/local-network-privacy.ts";
+import { connectOptions } from "../../network/probe/host-probe.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { resetSocket } from "../../runtime/reset-socket.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { RelayRoute, RouteEndpoint } from "../relay.ts";
+import { RequestLedger } from "../smb/request-ledger.ts";
+import {
+  answerWithoutServer,
+  commandOfFrame,
+  firstMessage,
+  isEnoughToJudge,
+  isHarmlessToLose,
+  isOnlyBegun,
+  SMB2_COMMAND,
+} from "../smb/smb-frames.ts";
+import { type AnswerStores, WholeFrameReader } from "../smb/whole-frames.ts";
+import { BufferedFrames } from "./buffered-frames.ts";
+import { KEEP_ALIVE_AFTER_MS, openServerSide, resetServerSide } from "./connection-sockets.ts";
+import { type CutOff, ownEndOf } from "./cut-off-sessions.ts";
+import type { LoginGate } from "./login-gate.ts";
+
+const CONNECT_WITHIN_MS = 2_000;
+/** How long one side may stay open after the other side has closed, ms. */
+const HALF_CLOSED_AT_MOST_MS = 10_000;
+/**
+ * A retiring connection (see `retire`) is reset when a request has no answer for this long: its route is
+ * gone.
+ */
+const RETIRING_SILENCE_MS = 2_000;
+/** A refused client has this long, ms, to read the refusal. Some versions of rclone leave the connection open. */
+const REFUSED_MS = 1_000;
+/**
+ * If a server closes a connection before the first answer, and others last for this long after it, ms, it has too many.
+ */
+const ALL_END_MS = 200;
+/** A connection without a byte for this long, ms, counts as idle. */
+const SILENCE_MS = 20;
+
+/** The counters and buffers that all connections of one share have in common. */
+export interface Traffic {
+  readonly stores: AnswerStores;
+  bytesUp: number;
+  bytesDown: number;
+  longestWaitMs: number;
+}
+
+/** The share that a connection belongs to, and the events that the connection reports. */
+export interface ConnectionHost {
+  readonly clock: Clock;
+  readonly traffic: Traffic;
+  /**
+   * True: when the server ends a connection, the client's side stays open (stage `orphaned`) until the share
+   * releases or resets it.
+   */
+  readonly orphans: boolean;
+  /** True: the client repeats what a lost connection cut short, so none is orphaned. */
+  repeats(): boolean;
+  readonly logons: LoginGate;
+  /** Whether a retiring connection may end at a read now. */
+  readonly mayEndAtRead: () => boolean;
+  /** A retiring connection has ended. */
+  retired(): void;
+  /** Called when the connect failed; the connection is held again. */
+  connectFailed(text: string): void;
+  /**
+   * Asked after a successful connect. False if the route was lost meanwhile: another server may have answered, so the
+   * connection is held again.
+   */
+  mayJoin(): boolean;
+  connected(): void;
+  /** Whether the server has let connections in that are still open. */
+  servesOthers(): boolean;
+  /** The server has refused a connection because it has too many. */
+  refused(): void;
+  /** The server ended the connection before the client did. */
+  serverClosed(connection: RelayedConnection, text: string): void;
+  /** Called when a request is sent while no other request is unanswered. */
+  asked(): void;
+  answered(connection: RelayedConnection, nowMs: number, waitedMs: number): void;
+  /** The client of a released connection has learnt from an answer or a reset that its server is lost. */
+  foundOut(): void;
+  /** Both sides are closed. */
+  closed(connection: RelayedConnection): void;
+}
+
+/**
+ * - `buffered`: waits until the route is usable. As in `connecting`, nothing of the client has been read yet.
+ * - `orphaned`: the server's side is gone, and the client does not know it yet.
+ * - `released`: the server's side is gone, and the client notices it with its next request.
+ */
+type ConnectionStage = "waiting" | "connecting" | "joined" | "orphaned" | "released" | "closed";
+
+export class RelayedConnection {
+  readonly ledger: RequestLedger;
+  readonly #client: Socket;
+  readonly #host: ConnectionHost;
+  readonly #answers: WholeFrameReader;
+  readonly #waitingSinceMs: number;
+  stage: ConnectionStage = "waiting";
+  #server: Socket | null = null;
+  #serverGone: Promise<void> = Promise.resolve();
+  #timer: Timer | null = null;
+  #retireTimer: Timer | null = null;
+  #clientEnded = false;
+  /** When the server last sent a byte, monotonic ms; null: never. */
+  lastServerByteMs: number | null = null;
+  /** The route that a retiring connection still uses; null: the connection is not retiring. */
+  retiringFrom: RelayRoute | null = null;
+  #lastByteMs: number;
+  readonly #buffered: BufferedFrames;
+  #isLoggingOn = false;
+  #isRefused = false;
+  /** The client's bytes that had not been sent when the server was lost, and those that came later. */
+  #orphansQuestion: Buffer | null = null;
+  #onRest: (() => void) | null = null;
+
+  /** `client` must be paused, with nothing read from it. */
+  constructor(client: Socket, host: ConnectionHost) {
+    this.#client = client;
+    this.#host = host;
+    this.#waitingSinceMs = host.clock.monotonicMs();
+    this.#lastByteMs = this.#waitingSinceMs;
+    this.#answers = new WholeFrameReader(client, host.traffic.stores);
+    this.#buffered = new BufferedFrames(() => {
+      this.#isLoggingOn = true;
+      // The reset is deferred, because the caller is still reading the connection's bytes.
+      if (host.logons.refused !== null) queueMicrotask(() => void this.reset());
+      return host.logons.ask(this);
+    }, host.mayEndAtRead);
+    this.ledger = new RequestLedger(host.clock.monotonicMs, {
+      asked: () => host.asked(),
+      answered: (nowMs, waitedMs) => host.answered(this, nowMs, waitedMs),
+      loggedOn: (status, isGuest) => {
+        host.logons.answered(this, status, isGuest);
+        if (status === 0 && host.logons.refused !== null) queueMicrotask(() => void this.reset());
+      },
+      refused: () => this.#refuse(REFUSED_MS),
+    });
+    client.setNoDelay(true);
+    client.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
+    client.on("end", () => this.#onClientEnd());
+    client.on("error", this.#close);
+    client.on("close", this.#close);
+  }
+
+  /** The addresses of the connection to the server; null: it is not connected. */
+  get serverEnd(): CutOff | null {
+    return this.stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
+  }
+
+  /** True while a frame waits that is neither a read nor a write. The client might notice the loss of such a frame. */
+  get holdsBackMore(): boolean {
+    return this.#buffered.waitsMore;
+  }
+
+  /** True while the client logs in and has sent no other request yet. */
+  get isLoggingOn(): boolean {
+    return this.#isLoggingOn && this.#buffered.mode === "logon";
+  }
+
+  get waitsToLogOn(): boolean {
+    return this.isLoggingOn && this.#buffered.isWaiting;
+  }
+
+  /** Whether the connection has a place among those that the server takes; `asked`: the server has not let it in yet. */
+  get slot(): "waits" | "none" | "asked" | "taken" {
+    if (this.stage === "waiting") return "waits";
+    if (this.#isRefused || (this.stage !== "connecting" && this.stage !== "joined")) return "none";
+    const { isOnShare, isOpaque } = this.ledger;
+    return isOnShare || (isOpaque && this.lastServerByteMs !== null) ? "taken" : "asked";
+  }
+
+  /** Ends the connection if it has waited for this long, ms, and is still held. */
+  endIfWaitedFor(patienceMs: number): void {
+    if (this.stage === "waiting" && this.#host.clock.monotonicMs() - this.#waitingSinceMs >= patienceMs)
+      this.#close();
+  }
+
+  /** `isWanted`: another connection waits for this one's place, so it ends as soon as rclone does not notice that. */
+  offerSlot(isWanted: boolean): void {
+    const { mode, isWaiting } = this.#buffered;
+    const isFree = this.stage === "joined" && this.#host.orphans && this.retiringFrom === null;
+    if (!isFree || isWaiting || (mode !== "nothing" && mode !== "retire")) return;
+    this.#buffered.mode = isWanted ? "retire" : "nothing";
+  }
+
+  /** Sends the login that was held back. */
+  logOn(): void {
+    if (this.stage !== "joined" || !this.isLoggingOn) return;
+    this.#buffered.isWaiting = false;
+    this.#sendWhatMayPass();
+    if (!this.#buffered.isWaiting) this.#client.resume();
+  }
+
+  /** True if a request or a part of a frame is under way, and the server has sent nothing since `atMs`. */
+  isStuckSince(atMs: number): boolean {
+    if (this.stage !== "joined" || this.#server === null) return false;
+    if (this.lastServerByteMs !== null && this.lastServerByteMs >= atMs) return false;
+    return this.ledger.outstanding > 0 || !this.#isBetweenFrames() || this.#server.writableLength > 0;
+  }
+
+  /** Connects to the server. Does nothing unless the connection is held. */
+  join(endpoint: RouteEndpoint): void {
+    if (this.stage !== "waiting") return;
+    this.stage = "connecting";
+    const socket = openServerSide(
+      () => this.#answers.window(),
+      (length) => this.#onServerBytes(length),
+    );
+    this.#server = socket;
+    const gone = Promise.withResolvers<void>();
+    this.#serverGone = gone.promise;
+    // An abandoned socket may still emit events, which must not affect the connection's next socket.
+    const failed = (error: Error): void => {
+      if (this.#server === socket) this.#serverFailed(error);
+    };
+    socket.once("close", gone.resolve);
+    socket.once("close", () => failed(new Error("the server's side is closed")));
+    socket.on("error", failed);
+    socket.once("connect", () => {
+      if (this.#server === socket) this.#onConnect();
+    });
+    socket.on("end", () => {
+      if (this.#server === socket) this.#serverEnded();
+    });
+    socket.on("drain", () => this.#onServerDrain());
+    this.#setTimer(CONNECT_WITHIN_MS, () => failed(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)));
+    try {
+      socket.connect(connectOptions(endpoint));
+    } catch (error) {
+      this.#serverFailed(error);
+    }
+  }
+
+  /** Cancels a connect that is under way: the connection is held again. */
+  unjoin(): void {
+    if (this.stage !== "connecting") return;
+    this.#clearTimer();
+    this.stage = "waiting";
+    const ending = this.#server;
+    this.#server = null;
+    // The socket needs no reset, because nothing was written to it.
+    ending?.destroy();
+  }
+
+  /**
+   * Holds back the client's new reads and writes (`all`: any frame) until the connection ends. `onRest` is called as
+   * soon as the connection is between two operations, because a busy client begins the next one within a millisecond.
+   */
+  holdBack(all: boolean, onRest: () => void): void {
+    this.#onRest = onRest;
+    this.#buffered.mode = all ? "all" : "some";
+    if (!this.#buffered.isWaiting && this.stage === "joined") this.#sendWhatMayPass();
+  }
+
+  /**
+   * Keeps the joined connection on the route `from` until rclone does not notice the end of the connection: during
+   * the check after an operation or, after `retireAtReads`, during a read. Has no effect on encrypted connections,
+   * because their frames cannot be read.
+   */
+  retire(from: RelayRoute): void {
+    const { mode } = this.#buffered;
+    if (mode === "some" || mode === "all") return;
+    this.retiringFrom = from;
+    this.#buffered.mode = "retire";
+    this.#watchRetiring();
+  }
+
+  /**
+   * Lets a retiring connection end at a read, too. If called too early, rclone repeats the read on another retiring
+   * connection.
+   */
+  retireAtReads(): void {
+    if (this.retiringFrom !== null) this.#buffered.readsEnd = true;
+  }
+
+  /** Cancels `retire`: the route is in use again. */
+  unretire(): void {
+    if (this.stage !== "joined" || this.retiringFrom === null) return;
+    this.retiringFrom = null;
+    this.#retireTimer?.[Symbol.dispose]();
+    this.#buffered.letGo();
+    this.#sendWhatMayPass();
+    this.#client.resume();
+  }
+
+  /** True if no request is outstanding, no frame is half sent, and the client has been silent for a moment. */
+  isQuiet(nowMs: number): boolean {
+    if (this.stage !== "joined" || this.#server === null) return true;
+    if (this.#client.writableLength > 0 || this.#server.writableLength > 0) return false;
+    const isSilent = nowMs - this.#lastByteMs >= SILENCE_MS;
+    if (this.ledger.isOpaque) return isSilent;
+    if (this.ledger.outstanding > 0 || !this.#isBetweenFrames()) return false;
+    return this.#buffered.isWaiting || (isSilent && this.#buffered.bytes.length === 0);
+  }
+
+  /** Resets the server's side and drops unsent bytes; the client does not notice. Resolves once the socket is closed. */
+  orphan(): Promise<void> {
+    this.#loseServer();
+    return this.#serverGone;
+  }
+
+  /**
+   * Ends an orphan with the least harm to its client: reads fail, closes of files that were only read succeed, and any
+   * other request resets the connection.
+   */
+  release(): void {
+    if (this.stage !== "orphaned") return;
+    const waiting = this.ledger.readsAndCloses;
+    if (waiting === null || !this.#mayAnswer()) {
+      this.#close();
+      return;
+    }
+    this.stage = "released";
+    for (const header of waiting) this.#answerAlone(header);
+    this.#answerOrphansQuestions();
+    this.#client.resume();
+  }
+
+  /** Resets both sides. Resolves once the server's socket is closed. */
+  reset(): Promise<void> {
+    this.#close();
+    return this.#serverGone;
+  }
+
+  // -- the client's side ---------------------------------------------------------------------------------------
+
+  readonly #onClientData = (chunk: Buffer): void => {
+    if (this.stage === "orphaned" || this.stage === "released") {
+      this.#onOrphansQuestion(chunk);
+      return;
+    }
+    this.#lastByteMs = this.#host.clock.monotonicMs();
+    this.#buffered.push(chunk);
+    if (this.#buffered.mode === "nothing") this.#sendAll();
+    else this.#sendWhatMayPass();
+  };
+
+  #send(bytes: Buffer): void {
+    if (this.#server === null || bytes.length === 0) return;
+    this.#host.traffic.bytesUp += bytes.length;
+    this.#server.write(bytes);
+    // The system did not take all bytes at once, so reading pauses until "drain".
+    if (this.#server.writableLength > 0) this.#client.pause();
+  }
+
+  /**
+   * Sends all bytes, but holds back the start of a frame until the frame's header is complete: rclone sends a
+   * frame's length separately, and if the server were lost in between, the remaining bytes could not be
+   * understood.
+   */
+  #sendAll(): void {
+    const { atBoundary, broken } = this.ledger.fromClient;
+    if (this.#host.orphans && atBoundary && !broken && isOnlyBegun(this.#buffered.bytes)) return;
+    const bytes = this.#buffered.take();
+    this.ledger.fromClient.push(bytes, 0, false);
+    this.#send(bytes);
+  }
+
+  #sendWhatMayPass(): void {
+    if (!this.#buffered.pass(this.ledger.fromClient, (bytes) => this.#send(bytes))) return;
+    this.#client.pause();
+    this.#endIfRetired();
+  }
+
+  #onClientEnd(): void {
+    this.#clientEnded = true;
+    if (this.stage !== "joined") {
+      this.#close();
+      return;
+    }
+    if (this.#buffered.mode === "nothing") this.#send(this.#buffered.take());
+    this.#endServerSide();
+    this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
+  }
+
+  // -- the server's side ---------------------------------------------------------------------------------------
+
+  #onConnect(): void {
+    if (this.stage !== "connecting") return;
+    if (!this.#host.mayJoin()) {
+      this.unjoin();
+      return;
+    }
+    this.#clearTimer();
+    this.stage = "joined";
+    const { clock, traffic } = this.#host;
+    traffic.longestWaitMs = Math.max(traffic.longestWaitMs, clock.monotonicMs() - this.#waitingSinceMs);
+    this.#client.on("data", this.#onClientData);
+    this.#client.on("drain", () => {
+      this.#answers.taken();
+      this.#server?.resume();
+      this.#endIfRetired();
+    });
+    this.#client.resume();
+    this.#host.connected();
+  }
+
+  /**
+   * Passes the server's bytes on. Returns false to pause reading until the client has taken all bytes,
+   * because the buffer is in use until then.
+   */
+  #onServerBytes(length: number): boolean {
+    if (this.stage !== "joined") return false;
+    const bytes = this.#answers.came(length);
+    this.lastServerByteMs = this.#host.clock.monotonicMs();
+    this.#lastByteMs = this.lastServerByteMs;
+    this.#host.traffic.bytesDown += length;
+    const { fromServer } = this.ledger;
+    let ended = 0;
+    for (let at = 0; at < length; ) {
+      at = fromServer.push(bytes, at, true);
+      // If the share allows no orphaned connections, or if the stream is not SMB, incomplete frames are passed on at
+      // once.
+      if (!this.#host.orphans || this.#host.repeats() || fromServer.broken || fromServer.atBoundary)
+        ended = at;
+    }
+    const isTaken = this.#answers.pass(ended);
+    this.#endIfRetired();
+    if (this.#onRest !== null && this.#isBetweenOperations()) queueMicrotask(this.#onRest);
+    return isTaken;
+  }
+
+  #onServerDrain(): void {
+    if (this.#clientEnded) this.#endServerSide();
+    else if (!this.#buffered.isWaiting) this.#client.resume();
+  }
+
+  #endServerSide(): void {
+    const server = this.#server;
+    // With unsent bytes, the end waits for "drain": a socket whose end is queued behind bytes cannot be
+    // reset.
+    if (server !== null && server.writableLength === 0 && !server.writableEnded) server.end();
+  }
+
+  #serverEnded(): void {
+    if (this.stage !== "joined") return;
+    const endClient = (): void => {
+      this.stage = "released";
+      this.#resetServer();
+      this.#client.end();
+      this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
+      // A client that still sends is reset.
+      this.#client.off("data", this.#onClientData);
+      this.#client.on("data", this.#close);
+      this.#client.resume();
+    };
+    this.#serverLost("the server closed the connection", endClient, true);
+  }
+
+  #serverFailed(error: unknown): void {
+    if (this.stage === "connecting") {
+      this.unjoin();
+      this.#host.connectFailed(connectFailure(error));
+    } else if (this.stage === "joined") {
+      const isReset = ["ECONNRESET", "EPIPE"].includes(systemErrorCode(error) ?? "");
+      this.#serverLost(errorText(error), this.#close, isReset);
+    }
+  }
+
+  /**
+   * Orphans the connection if the share allows that and the client has not ended it first; otherwise calls
+   * `endClient`. `isByServer`: the server closed the connection.
+   */
+  #serverLost(text: string, endClient: () => void, isByServer: boolean): void {
+    const isUnexpected = !this.#clientEnded && !this.ledger.loggedOff;
+    const isSilent = this.lastServerByteMs === null;
+    if (this.#isRefused && !isSilent) {
+      // The client still reads the refusal.
+      this.#resetServer();
+      return;
+    }
+    if (isUnexpected && isSilent && isByServer && this.#host.servesOthers()) {
+      this.#resetServer();
+      if (this.#isRefused) this.#refuse(0);
+      // Whether it ends all of them shows soon.
+      else this.#setTimer(ALL_END_MS, () => this.#serverLost(text, endClient, true));
+      this.#isRefused = true;
+      return;
+    }
+    if (isUnexpected && this.#host.orphans) this.#loseServer();
+    else endClient();
+    if (isUnexpected) this.#host.serverClosed(this, text);
+  }
+
+  /** The client may read the refusal for `readMs`. */
+  #refuse(readMs: number): void {
+    this.#isRefused = true;
+    this.#setTimer(readMs, this.#close);
+    this.#host.refused();
+  }
+
+  // -- orphans: connections whose server is lost ---------------------------------------------------------------
+
+  #loseServer(): void {
+    if (this.stage !== "joined") return;
+    if (this.#host.repeats()) {
+      this.#close();
+      return;
+    }
+    this.stage = "orphaned";
+    this.#host.logons.gone(this);
+    this.#clearTimer();
+    this.#retireTimer?.[Symbol.dispose]();
+    // An open request of one of these two kinds may be rclone's check of a pooled connection; if the check fails,
+    // rclone takes another connection. All programs wait for that, so this connection ends at once.
+    if (this.ledger.isChangingShare || this.ledger.isLookingAtRoot) {
+      this.#close();
+      return;
+    }
+    if (this.#buffered.bytes.length > 0) this.#orphansQuestion = this.#buffered.take();
+    // Reading continues only to notice the client's next request.
+    if (!this.#buffered.isWaiting) this.#client.resume();
+    this.#answers.drop();
+    this.#resetServer();
+  }
+
+  #onOrphansQuestion(chunk: Buffer): void {
+    const question = this.#orphansQuestion === null ? chunk : Buffer.concat([this.#orphansQuestion, chunk]);
+    this.#orphansQuestion = question;
+    if (!isEnoughToJudge(question)) return;
+    if (this.stage === "released") {
+      this.#answerOrphansQuestions();
+      return;
+    }
+    // A request that is not a read ends the connection at once if rclone does not notice the loss of the request.
+    // Every other request waits until rclone's pool has no dead connections.
+    const isRead = commandOfFrame(question) === SMB2_COMMAND.read;
+    if (!isRead && isHarmlessToLose(question) === true) this.#close();
+    else this.#client.pause();
+  }
+
+  #answerOrphansQuestions(): void {
+    while (
+      this.stage === "released" &&
+      this.#orphansQuestion !== null &&
+      isEnoughToJudge(this.#orphansQuestion)
+    ) {
+      const question = firstMessage(this.#orphansQuestion);
+      this.#orphansQuestion =
+        question === null || question.following.length === 0 ? null : question.following;
+      if (question === null || !this.#answerAlone(question.header)) this.#close();
+      this.#host.foundOut();
+    }
+  }
+
+  /**
+   * True if requests may be answered in place of the server: only if nothing was written, because the answer to a
+   * close claims that the server has done all that was asked.
+   */
+  #mayAnswer(): boolean {
+    const { onlyReads, isOpaque, fromClient } = this.ledger;
+    return onlyReads && !isOpaque && fromClient.atBoundary && !this.#answers.isHalfPassed;
+  }
+
+  #answerAlone(header: Uint8Array): boolean {
+    const answer = answerWithoutServer(header);
+    if (answer !== null) this.#client.write(answer);
+    return answer !== null;
+  }
+
+  // -- retiring, and the end -----------------------------------------------------------------------------------
+
+  /** Ends a retiring connection once a frame is held back and the client has all answers. */
+  #endIfRetired(): void {
+    if (this.#buffered.mode !== "retire" || !this.#buffered.isWaiting || this.ledger.outstanding > 0) return;
+    if (!this.ledger.fromServer.atBoundary || this.#client.writableLength > 0) return;
+    this.#loseServer();
+    this.release();
+    this.#host.retired();
+  }
+
+  #watchRetiring(): void {
+    const { clock } = this.#host;
+    this.#retireTimer = clock.setTimer(RETIRING_SILENCE_MS, () => {
+      const { oldestMs } = this.ledger;
+      if (oldestMs !== null && clock.monotonicMs() - oldestMs >= RETIRING_SILENCE_MS) this.#close();
+      else this.#watchRetiring();
+    });
+  }
+
+  #isBetweenFrames(): boolean {
+    return this.ledger.fromClient.atBoundary && this.ledger.fromServer.atBoundary;
+  }
+
+  #isBetweenOperations(): boolean {
+    const isAnswered = this.ledger.endedOperation && this.#client.writableLength === 0;
+    return (
+      isAnswered && !this.ledger.isOpaque && this.#buffered.bytes.length === 0 && this.#isBetweenFrames()
+    );
+  }
+
+  readonly #close = (): void => {
+    if (this.stage === "closed") return;
+    this.stage = "closed";
+    this.#clearTimer();
+    this.#retireTimer?.[Symbol.dispose]();
+    this.#resetServer();
+    resetSocket(this.#client);
+    this.#buffered.take();
+    this.#answers.drop();
+    this.#host.logons.gone(this);
+    this.#host.closed(this);
+  };
+
+  #resetServer(): void {
+    const ending = this.#server;
+    this.#server = null;
+    if (ending !== null) resetServerSide(ending);
+  }
+
+  #setTimer(delayMs: number, callback: () => void): void {
+    this.#clearTimer();
+    this.#timer = this.#host.clock.setTimer(delayMs, callback);
+  }
+
+  #clearTimer(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+  }
+}

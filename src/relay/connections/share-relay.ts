@@ -1,0 +1,537 @@
+// One carried share: its listener, its connections, and their moves between routes.
+import type { Server, Socket } from "node:net";
+import { errorText } from "../../runtime/errors.ts";
+import { resetSocket } from "../../runtime/reset-socket.ts";
+import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
+import type { ConfigureRequest, MoveOutcome, RelayedMount, RelayedShare, RouteEndpoint } from "../relay.ts";
+import { createAnswerStores } from "../smb/whole-frames.ts";
+import { createConnectionLimit } from "./connection-limit.ts";
+import { createCutOffSessions } from "./cut-off-sessions.ts";
+import { createMoves, type Move } from "./moves.ts";
+import { type ConnectionHost, RelayedConnection, type Traffic } from "./relayed-connection.ts";
+import { RouteState } from "./route-state.ts";
+import type { ShareContext, ShareParts, ShareSettings } from "./share-settings.ts";
+import { createStandbyRoute, otherRoute, type Standby } from "./standby-route.ts";
+
+/** Far above the number that SMB clients open; a busy connection costs up to 130 KB. */
+const CONNECTIONS_AT_MOST = 2_000;
+const CONNECTING_AT_ONCE = 64;
+const STALLED_AFTER_MS = 300;
+
+/**
+ * rclone takes connections from its pool without a check, the oldest first, and a program that gets a dead
+ * one fails. So the daemon first uses up the dead idle connections with requests of its own, for this long at
+ * most, ms; only then do programs notice the loss.
+ */
+const USE_UP_AT_MOST_MS = 700;
+
+/**
+ * How long a request may stay unanswered once its route is confirmed again, ms. TCP retransmits after ever longer pauses:
+ * after half a minute without a route, the next attempt may be half a minute away, while a new connection works at once.
+ */
+const STUCK_AT_MOST_MS = 300;
+
+/**
+ * A program that repeats a read may do so on another retiring connection, where a second end would be its error: for
+ * this long, ms, after one of them has ended, the others serve reads.
+ */
+const READ_AGAIN_WITHIN_MS = 1_000;
+
+const NO_ENDPOINT: RouteEndpoint = { address: "", port: 0, localAddress: null };
+
+export class ShareRelay implements AsyncDisposable {
+  readonly settings: ShareSettings;
+  readonly server: Server;
+  /** Monotonic ms. */
+  readonly openedAtMs: number;
+  readonly #share: ShareContext;
+  #encrypted = false;
+  readonly #traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0, stores: createAnswerStores() };
+  readonly #route: RouteState;
+  readonly #stall: ReturnType<typeof createStallWatch>;
+  readonly #losses: ReturnType<typeof createLosses>;
+  readonly #moves: ReturnType<typeof createMoves>;
+  readonly #admission: ReturnType<typeof createAdmission>;
+  readonly #limit: ReturnType<typeof createConnectionLimit>;
+  readonly #standby: ReturnType<typeof createStandbyRoute>;
+  readonly #unregister: () => void;
+  #outageAtMove: number | null = null;
+  #retiredAtMs = Number.NEGATIVE_INFINITY;
+  /** The server that last answered over the unconfirmed route, and the value of `outage` at that time. */
+  #seen: { readonly guid: string; readonly outage: number } | null = null;
+
+  /** `server` must listen already, and have the options `pauseOnConnect` and `allowHalfOpen`. */
+  constructor(server: Server, settings: ShareSettings, parts: ShareParts) {
+    this.server = server;
+    this.settings = settings;
+    this.openedAtMs = parts.clock.monotonicMs();
+    const share: ShareContext = {
+      ...parts,
+      settings,
+      connections: new Set(),
+      cutOff: createCutOffSessions(parts.clock),
+      closed: false,
+    };
+    this.#share = share;
+    this.#route = createShareRoute(share, ({ guid }) => {
+      this.#seen = { guid, outage: this.#route.outage };
+      share.events.notice("unconfirmed");
+    });
+    this.#standby = createStandbyRoute(share);
+    this.#stall = createStallWatch(share);
+    this.#losses = createLosses(share);
+    this.#moves = createMoves(
+      share,
+      (witness) => this.#standby.hasEnded(witness),
+      (isGentle) => this.#moved(isGentle),
+      () => this.#joinWaiting(),
+    );
+    this.#unregister = parts.logons.onRefused(() => this.#logonRefused());
+    const host = this.#host();
+    this.#limit = createConnectionLimit(share, () => this.#joinWaiting());
+    this.#admission = createAdmission(share, this.#route, (client) => {
+      share.connections.add(new RelayedConnection(client, host));
+      share.events.counted();
+      this.#joinWaiting();
+    });
+    server.on("connection", this.#admission.onConnection);
+    server.on("error", (error) =>
+      // Most likely the limit of open files is reached; the kernel queues new connections meanwhile.
+      parts.logger.warn("a connection cannot be taken", { share: settings.share, error: error.message }),
+    );
+  }
+
+  state(): RelayedShare {
+    const { share, kind, port, route, mount, server = null, epoch } = this.settings;
+    const { bytesUp, bytesDown, longestWaitMs } = this.#traffic;
+    const { phase, routeLostAtMs, outage } = this.#route;
+    return {
+      ...{ share, kind, port, route, phase, mount, server, bytesUp, bytesDown, routeLostAtMs, outage, epoch },
+      witness: this.#standby.current?.id ?? null,
+      outageAtMove: this.#outageAtMove,
+      refusedLogon: this.#share.logons.refused,
+      encrypted: this.#isEncrypted(),
+      limit: this.#limit.seen,
+      endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
+      connections: this.#share.connections.size,
+      connectionsInAll: this.#admission.connectionsInAll,
+      longestWaitMs: Math.round(longestWaitMs),
+      moves: this.#moves.moves,
+      lastAnswerAtMs: this.#stall.lastAnswerAtMs,
+      unansweredSinceMs: unansweredSinceMs(this.#share),
+    };
+  }
+
+  #isEncrypted(): boolean {
+    this.#encrypted ||= [...this.#share.connections].some(({ ledger }) => ledger.isOpaque);
+    return this.#encrypted;
+  }
+
+  /**
+   * Keeps the endpoint of the route in use. Only a move changes that endpoint, because a move proves the server
+   * behind it.
+   */
+  configure({ endpoints, patienceMs, away = false }: ConfigureRequest): void {
+    const { settings } = this;
+    this.#standby.keep(endpoints[otherRoute(settings.route)]);
+    settings.patienceMs = patienceMs;
+    const wasAway = settings.away === true;
+    settings.away = away;
+    if (away === wasAway) this.#route.armPatience();
+    else if (away) this.#route.leave();
+    else this.#route.lost();
+    this.#share.events.settingsChanged();
+    this.#joinWaiting();
+  }
+
+  bind(mount: RelayedMount): void {
+    this.settings.mount = mount;
+    this.#share.events.settingsChanged();
+  }
+
+  /** The other route, while the carrier may move there without a daemon; null: it may not. */
+  get standby(): Standby | null {
+    return this.#standby.current;
+  }
+
+  /** Since when the server behind the route in use is unproved, monotonic ms; null: it is proved. */
+  get doubtedAtMs(): number | null {
+    return this.#route.unverifiedSinceMs;
+  }
+
+  /**
+   * True if a connection from before the loss has received bytes after the server began to answer again. This proves
+   * that the server is still the same.
+   */
+  get isConfirmedByTraffic(): boolean {
+    const { answeredAtMs } = this.#route;
+    if (answeredAtMs === null) return false;
+    return [...this.#share.connections].some(
+      ({ stage, retiringFrom, lastServerByteMs }) =>
+        stage === "joined" && retiringFrom === null && (lastServerByteMs ?? answeredAtMs) > answeredAtMs,
+    );
+  }
+
+  /** Call it when the carrier begins to decide alone. From then on, requests with an older epoch are refused. */
+  beginAutonomous(): void {
+    this.settings.epoch += 1;
+    this.#share.events.settingsChanged();
+  }
+
+  /** Remembers the server's GUID if none is known yet. */
+  learn(guid: string): void {
+    if (this.settings.guid !== null) return;
+    this.settings.guid = guid;
+    this.#share.events.settingsChanged();
+  }
+
+  hold(): void {
+    this.#route.lost();
+  }
+
+  /** Confirms the server, unless the server was lost again since `outage`. With null, confirms in any case. */
+  confirm(outage: number | null): void {
+    const { phase: before, lossAtMs, outage: newest } = this.#route;
+    if (outage !== null && outage !== newest) return;
+    if (this.#seen?.outage === newest) this.settings.guid = this.#seen.guid;
+    this.#route.confirm();
+    if (before !== "carrying") {
+      this.#limit.tryNow();
+      this.#share.cutOff.endAt(endpointOf(this.settings) ?? NO_ENDPOINT);
+      this.#stall.end();
+      this.#share.events.notice("confirmed");
+      if (this.settings.kind === "rclone") this.#losses.reportOrphans();
+      if (lossAtMs !== null) this.#endStuckLater(lossAtMs);
+    }
+    this.#joinWaiting();
+  }
+
+  /** Call when the server accepts the login again. */
+  reopen(): void {
+    this.#share.logons.reopen();
+    this.#share.events.settingsChanged();
+  }
+
+  /** Call when rclone's pool no longer contains the connections that a `lost` notice announced. */
+  usedUp(): void {
+    this.#losses.usedUp();
+  }
+
+  move(wanted: Move): Promise<MoveOutcome> {
+    return this.#moves.move(wanted);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#share.closed = true;
+    this.#standby.drop();
+    this.#route[Symbol.dispose]();
+    this.#stall.stop();
+    this.#limit[Symbol.dispose]();
+    this.#unregister();
+    const ended = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    await Promise.all([...this.#share.connections].map((connection) => connection.reset()));
+    await ended;
+  }
+
+  /** Resets all connections that are not logged in. */
+  #logonRefused(): void {
+    const { settings, events, connections, logger, logons } = this.#share;
+    logger.warn("the server refuses the login", { share: settings.share, reason: logons.refused?.text });
+    for (const one of [...connections]) if (one.stage === "waiting" || one.waitsToLogOn) void one.reset();
+    events.settingsChanged();
+    events.notice("phase");
+  }
+
+  #moved(isGentle: boolean): void {
+    const { settings, events, connections } = this.#share;
+    this.#stall.end();
+    this.#standby.moved();
+    this.#limit.tryNow();
+    this.#outageAtMove = this.#route.outage;
+    this.#route.confirm();
+    settings.confirmed = true;
+    events.settingsChanged();
+    events.notice("moved");
+    if (isGentle) this.#losses.reportOrphans();
+    else if ([...connections].some(isRetiring)) this.#losses.retireLater();
+  }
+
+  /**
+   * Waits `STUCK_AT_MOST_MS`, then ends connections that still wait for an answer and have received nothing
+   * since the loss, although the route is back.
+   */
+  #endStuckLater(lossAtMs: number): void {
+    const { clock, connections } = this.#share;
+    clock.setTimer(STUCK_AT_MOST_MS, () => {
+      const stuck = [...connections].filter((each) => !isRetiring(each) && each.isStuckSince(lossAtMs));
+      if (stuck.length === 0) return;
+      this.#share.logger.info("connections did not go on with their route", {
+        share: this.settings.share,
+        connections: stuck.length,
+      });
+      const isGentle = this.settings.kind === "rclone";
+      for (const each of stuck) void (isGentle ? each.orphan() : each.reset());
+      if (isGentle) this.#losses.reportOrphans();
+    });
+  }
+
+  /**
+   * Connects the connections in the stage `current` while the route is usable, but only a limited number at a time, and no
+   * more than the server takes.
+   */
+  #joinWaiting(): void {
+    const { settings, closed, connections } = this.#share;
+    const target = endpointOf(settings);
+    if (closed || this.#moves.moving || this.#route.phase !== "carrying" || target === undefined) return;
+    let connecting = 0;
+    for (const { stage } of connections) if (stage === "connecting") connecting += 1;
+    for (const connection of connections) {
+      if (connection.stage !== "waiting") continue;
+      if (connecting >= CONNECTING_AT_ONCE || !this.#limit.mayJoin()) break;
+      connecting += 1;
+      connection.join(target);
+    }
+    this.#limit.makeRoom();
+  }
+
+  #host(): ConnectionHost {
+    const { settings, clock, logger, events, connections, logons } = this.#share;
+    const { share } = settings;
+    const traffic = this.#traffic;
+    return {
+      clock,
+      traffic,
+      orphans: settings.kind === "rclone",
+      repeats: () => settings.mount?.repeats === true,
+      logons,
+      mayEndAtRead: () =>
+        settings.mount?.repeats !== true || clock.monotonicMs() - this.#retiredAtMs >= READ_AGAIN_WITHIN_MS,
+      retired: () => {
+        this.#retiredAtMs = clock.monotonicMs();
+      },
+      mayJoin: () => this.#route.phase === "carrying",
+      connected: () => this.#joinWaiting(),
+      servesOthers: () => this.#limit.serves(),
+      refused: () => this.#limit.refused(),
+      connectFailed: (error) => {
+        logger.debug("a connection to the server failed", { share, error });
+        this.#route.lost();
+      },
+      serverClosed: (ended, error) => {
+        logger.debug("the server ended a connection", { share, error });
+        // The connection is on a route that is no longer in use, so its end says nothing about the route in
+        // use.
+        if (isRetiring(ended)) this.#losses.reportOrphans();
+        else this.#route.markUnverified();
+      },
+      asked: () => this.#stall.watch(STALLED_AFTER_MS),
+      answered: (from, nowMs, waitedMs) => {
+        if (isRetiring(from)) return;
+        if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
+        this.#stall.answered(nowMs);
+        events.counted();
+      },
+      // Newer versions of rclone return the dead connection to their pool although they have noticed its
+      // loss, so the loss is reported again.
+      foundOut: () => void events.notice("lost"),
+      closed: (gone) => {
+        connections.delete(gone);
+        if (unansweredSinceMs(this.#share) === null) this.#stall.end();
+        events.counted();
+        this.#joinWaiting();
+      },
+    };
+  }
+}
+
+function isRetiring({ retiringFrom }: RelayedConnection): boolean {
+  return retiringFrom !== null;
+}
+
+function endpointOf({ endpoints, route }: ShareSettings): RouteEndpoint | undefined {
+  return endpoints[route];
+}
+
+function createShareRoute(
+  { settings, clock, events, prove, connections, cutOff }: ShareContext,
+  onUnconfirmed: (proof: { readonly guid: string }) => void,
+): RouteState {
+  const route: RouteState = new RouteState(
+    {
+      clock,
+      patienceMs: () => settings.patienceMs,
+      isAway: () => settings.away === true,
+      // The number begins with the time, so that no other carrier process of this share uses the same number.
+      firstOutage: clock.wallMs(),
+      async prove(timeoutMs, onGone) {
+        const target = endpointOf(settings);
+        if (target !== undefined) return prove(target, timeoutMs, onGone);
+        return { ok: false, reason: "refused", text: "the route has no endpoint" };
+      },
+      onPhase() {
+        settings.confirmed = route.isConfirmed;
+        events.settingsChanged();
+        // A change to "carrying" is reported as `moved` or `confirmed`.
+        if (route.phase !== "carrying") events.notice("phase");
+      },
+      onUnconfirmed,
+      /** Resets connections that are held, or have received nothing since the loss. */
+      onImpatient(lostAtMs) {
+        for (const connection of [...connections]) {
+          const heard = connection.stage === "joined" ? connection.lastServerByteMs : null;
+          if (heard !== null && heard >= lostAtMs) continue;
+          cutOff.keep(connection.serverEnd);
+          void connection.reset();
+        }
+      },
+    },
+    settings.confirmed,
+  );
+  return route;
+}
+
+/** Accepts connections of the user who may use the share. */
+function createAdmission(share: ShareContext, route: RouteState, admit: (client: Socket) => void) {
+  let admitting = 0;
+  let connectionsInAll = 0;
+  const isRefusing = (): boolean =>
+    share.closed || route.phase === "refusing" || share.logons.refused !== null;
+  const onConnection = (client: Socket): void => {
+    client.on("error", () => {});
+    connectionsInAll += 1;
+    if (isRefusing() || share.connections.size + admitting >= CONNECTIONS_AT_MOST) {
+      resetSocket(client);
+      return;
+    }
+    admitting += 1;
+    void isAllowed(share, client).then((allowed) => {
+      admitting -= 1;
+      if (!allowed || client.destroyed || isRefusing()) resetSocket(client);
+      else admit(client);
+    });
+  };
+
+  return {
+    onConnection,
+    get connectionsInAll() {
+      return connectionsInAll;
+    },
+  };
+}
+
+async function isAllowed({ settings, owners, uid, logger }: ShareContext, client: Socket): Promise<boolean> {
+  const { share, kind, port } = settings;
+  const { remoteAddress, remotePort } = client;
+  if (remoteAddress === undefined || remotePort === undefined) return false;
+  try {
+    const owner = await owners.ownerOf(remoteAddress, remotePort, port);
+    if (owner === uid || (owner === 0 && kind === "cifs")) return true;
+    logger.warn("a connection was turned away", { share, uid: owner });
+  } catch (error) {
+    logger.warn("the owner of a connection cannot be found", { share, error: errorText(error) });
+  }
+  return false;
+}
+
+/**
+ * Makes lost connections known to programs only after the daemon's own requests have used up the dead idle
+ * connections in rclone's pool.
+ */
+function createLosses({ clock, events, connections, settings }: ShareContext) {
+  let losing: Promise<void> = Promise.resolve();
+  let usedUp = (): void => {};
+
+  const untilUsedUp = async (): Promise<void> => {
+    const used = Promise.withResolvers<void>();
+    usedUp = used.resolve;
+    if (settings.mount?.repeats !== true && events.notice("lost"))
+      await settlesWithin(clock, USE_UP_AT_MOST_MS, used.promise);
+  };
+  const loseOrphans = async (): Promise<void> => {
+    const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
+    // On an encrypted connection, the daemon's requests cannot be told from a program's, so the connection is
+    // reset at once.
+    for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
+    await untilUsedUp();
+    for (const connection of orphans) connection.release();
+  };
+  const retireAll = async (): Promise<void> => {
+    // Only the connections that retire now: a later move may retire others that are still in rclone's pool.
+    const known = [...connections].filter(isRetiring);
+    await untilUsedUp();
+    for (const connection of known) connection.retireAtReads();
+  };
+
+  return {
+    /** Releases the present orphans once rclone's pool has no dead connections. */
+    reportOrphans(): void {
+      losing = losing.then(loseOrphans);
+    },
+    /** Lets the retiring connections end at a read, but only after the idle connections have ended. */
+    retireLater(): void {
+      losing = losing.then(retireAll);
+    },
+    usedUp: () => usedUp(),
+  };
+}
+
+/**
+ * Sends the notice `stalled` when requests wait and the server answers on no connection, and `answered` when
+ * it answers again.
+ */
+function createStallWatch(share: ShareContext) {
+  const { clock, events } = share;
+  let lastAnswerAtMs: number | null = null;
+  let timer: Timer | null = null;
+  let isStalled = false;
+
+  const watch = (delayMs: number): void => {
+    if (timer !== null) return;
+    timer = clock.setTimer(delayMs, () => {
+      timer = null;
+      const sinceMs = unansweredSinceMs(share);
+      if (sinceMs === null) return;
+      // One answer on any connection proves that the server lives.
+      const dueMs = Math.max(sinceMs, lastAnswerAtMs ?? sinceMs) + STALLED_AFTER_MS;
+      const leftMs = dueMs - clock.monotonicMs();
+      if (leftMs > 0) {
+        watch(leftMs);
+        return;
+      }
+      if (isStalled) return;
+      isStalled = true;
+      events.notice("stalled");
+    });
+  };
+
+  return {
+    watch,
+    answered(nowMs: number): void {
+      lastAnswerAtMs = nowMs;
+      if (!isStalled) return;
+      isStalled = false;
+      events.notice("answered");
+      watch(STALLED_AFTER_MS);
+    },
+    end(): void {
+      isStalled = false;
+    },
+    get lastAnswerAtMs() {
+      return lastAnswerAtMs;
+    },
+    stop(): void {
+      timer?.[Symbol.dispose]();
+      timer = null;
+    },
+  };
+}
+
+/** When the oldest unanswered request of connections in use was sent, monotonic ms; null: all are answered. */
+function unansweredSinceMs({ connections }: ShareContext): number | null {
+  let oldest: number | null = null;
+  for (const { ledger, stage, retiringFrom } of connections) {
+    const sinceMs = stage === "joined" && retiringFrom === null ? ledger.oldestMs : null;
+    if (sinceMs !== null && (oldest === null || sinceMs < oldest)) oldest = sinceMs;
+  }
+  return oldest;
+}

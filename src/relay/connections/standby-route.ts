@@ -1,0 +1,90 @@
+// The route that is not in use. An open connection over this route, the witness, shows that the proved server is
+// still the same.
+import { isDeepStrictEqual } from "node:util";
+import { openSentinel, type SentinelConnection } from "../../network/probe/sentinel-connection.ts";
+import type { RelayRoute, RouteEndpoint } from "../relay.ts";
+import type { ShareContext } from "./share-settings.ts";
+
+const ANSWER_WITHIN_MS = 1_000;
+/**
+ * If another server has taken over the address, the connection to the first one ends within this time, ms.
+ */
+const ENDS_WITHIN_MS = 300;
+
+export interface Standby {
+  readonly route: RelayRoute;
+  readonly endpoint: RouteEndpoint;
+  /** Differs for each witness. */
+  readonly id: number;
+  readonly witness: Pick<SentinelConnection, "stillThere">;
+}
+
+export function createStandbyRoute({ settings, clock, logger, prove, events, cutOff }: ShareContext) {
+  let wanted: Pick<Standby, "route" | "endpoint"> | null = null;
+  let current: (Standby & { readonly witness: SentinelConnection }) | null = null;
+  // Starts with the time, so that no other carrier process of this share uses the same ids.
+  let lastId = clock.wallMs();
+
+  const drop = (): void => {
+    wanted = null;
+    current?.witness[Symbol.dispose]();
+    current = null;
+  };
+  const begin = async (asked: Pick<Standby, "route" | "endpoint">): Promise<void> => {
+    const { share } = settings;
+    const witness = await openSentinel({
+      clock,
+      connect: async (onGone) => {
+        const proof = await prove(asked.endpoint, ANSWER_WITHIN_MS, onGone);
+        return proof.ok && proof.connection !== undefined
+          ? { guid: proof.guid, connection: proof.connection }
+          : null;
+      },
+      onGone: () => {
+        drop();
+        logger.info("the other route must be proved again", { share, route: asked.route });
+        events.settingsChanged();
+      },
+    });
+    if (wanted !== asked) {
+      witness?.[Symbol.dispose]();
+      return;
+    }
+    if (witness === null) {
+      wanted = null;
+      return;
+    }
+    lastId += 1;
+    current = { ...asked, id: lastId, witness };
+    cutOff.endAt(asked.endpoint);
+    logger.info("the other route may be taken alone", { share, route: asked.route });
+    events.settingsChanged();
+  };
+
+  return {
+    get current(): Standby | null {
+      return current;
+    },
+    /** Call this with the other route's endpoint while the server there is proved, and with undefined otherwise. */
+    keep(endpoint: RouteEndpoint | undefined): void {
+      const next = endpoint === undefined ? null : { route: otherRoute(settings.route), endpoint };
+      if (isDeepStrictEqual(wanted, next)) return;
+      drop();
+      wanted = next;
+      if (next !== null) void begin(next);
+    },
+    async hasEnded(id: number): Promise<boolean> {
+      if (current?.id === id) await current.witness.stillThere(ENDS_WITHIN_MS);
+      return current?.id !== id;
+    },
+    /** Call after a move. Drops the witness if the route of the witness is in use now. */
+    moved(): void {
+      if (wanted?.route === settings.route) drop();
+    },
+    drop,
+  };
+}
+
+export function otherRoute(route: RelayRoute): RelayRoute {
+  return route === "tb" ? "fallback" : "tb";
+}

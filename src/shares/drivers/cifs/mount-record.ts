@@ -1,0 +1,46 @@
+// A note in the share's folder about how the share was mounted: the kernel's table shows neither which
+// program mounted it nor its port.
+import { join } from "node:path";
+import { readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { nullable, number, object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
+import type { MountEntry } from "../../mounts/mount-entry.ts";
+import { writeIfChanged } from "../share-files.ts";
+
+const noteShape = object({
+  /** The mount path, as the mount table spells it. */
+  path: text,
+  source: text,
+  /** The server's port. */
+  port: number,
+  /**
+   * `port`: the carrier's, on this machine. `host`: the preferred host at the time of the mount, because
+   * `source` names only this machine.
+   */
+  carried: nullable(object({ port: number, host: text })),
+});
+/** `carried` null: the mount talks to the server in `source` directly. */
+export type CifsRecord = Readonly<TypeOf<typeof noteShape>>;
+const noteOf = reader(noteShape);
+
+const FILE_NAME = "cifs.json";
+
+/** `folder`: the share's own folder. Resolves with null if it has no note, or a note that Mountaineer did not write. */
+export async function readCifsRecord(folder: string): Promise<CifsRecord | null> {
+  const content = await readIfPresent(join(folder, FILE_NAME));
+  return noteOf({ carried: null, ...jsonObject(content ?? "") });
+}
+
+export async function writeCifsRecord(
+  folder: string,
+  { path, source, port, carried }: CifsRecord,
+): Promise<void> {
+  const content = JSON.stringify({ path, source, port, ...(carried === null ? {} : { carried }) });
+  await writeIfChanged(join(folder, FILE_NAME), `${content}\n`);
+}
+
+/** Whether the note is about this mount. The kernel shows every backslash of a source as a slash. */
+export function isNoted(entry: MountEntry, note: CifsRecord | null): note is CifsRecord {
+  if (note === null || (entry.type !== "cifs" && entry.type !== "smb3")) return false;
+  return entry.path === note.path && entry.source === note.source.replaceAll("\\", "/");
+}

@@ -1,0 +1,83 @@
+// Makes rclone write new notes of the files that programs are changing, at each of the daemon's regular
+// checks, so that a crash of rclone loses little.
+import { basename, join } from "node:path";
+import { errorText } from "../../../runtime/errors.ts";
+import { createFolderLists } from "../../../runtime/files/folder-lists.ts";
+import { backoffMs } from "../../../runtime/time/backoff.ts";
+import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
+import { rcloneFilesIn, recordOfRunning } from "./files.ts";
+import type { MetadataFlusher, ServedMount } from "./metadata-flusher.ts";
+
+interface NoteRefreshOptions extends StateFolderTools {
+  readonly notes: MetadataFlusher;
+}
+
+interface Pause {
+  readonly pid: number;
+  readonly failures: number;
+  readonly untilMs: number;
+}
+
+const WRITTEN_WITHIN_MS = 1_000;
+/**
+ * How long a mount is not refreshed after failed refreshes, ms; the time grows with each failure in a row. A refresh
+ * of a mount that hangs may leave programs that cannot be killed.
+ */
+const PAUSE_MS = { first: 10_000, most: 300_000 };
+
+export function createMetadataRefresh({ clock, logger, notes, stateFolder }: NoteRefreshOptions) {
+  /** Pauses by the name of the share's folder. */
+  const pauses = new Map<string, Pause>();
+  const underWay = new Set<string>();
+  const listed = createFolderLists(clock.monotonicMs);
+
+  const mountWithNotes = async (name: string): Promise<ServedMount | null> => {
+    const folder = join(shareMountsFolder(stateFolder), name);
+    // Shares that rclone never mounted have no note of a process. Looking for the note's name in the folder's cached
+    // list is cheaper than trying to read the note at each check.
+    if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return null;
+    const note = await recordOfRunning(rcloneFilesIn(folder));
+    if (note === null) return null;
+    const files = rcloneFilesIn(folder, note.server);
+    if (!(await notes.hasNotes(files))) return null;
+    return { shareName: name, files, mountPath: note.mountPath, pid: note.pid };
+  };
+
+  const refresh = async (name: string): Promise<void> => {
+    const mount = await mountWithNotes(name);
+    const before = pauses.get(name);
+    const pause = before?.pid === mount?.pid ? before : undefined;
+    const startedAtMs = clock.monotonicMs();
+    if (pause !== undefined && startedAtMs < pause.untilMs) return;
+    if (pause === undefined) pauses.delete(name);
+    if (mount === null) return;
+    const { due, written } = await notes.writeNotes(mount, "stale", WRITTEN_WITHIN_MS);
+    const atMs = clock.monotonicMs();
+    if (due === 0 || written > 0) pauses.delete(name);
+    else if (atMs - startedAtMs >= WRITTEN_WITHIN_MS) {
+      const failures = (pause?.failures ?? 0) + 1;
+      pauses.set(name, { pid: mount.pid, failures, untilMs: atMs + backoffMs(PAUSE_MS, failures) });
+      logger.debug("notes of rclone not written in time", { folder: name, files: due });
+    }
+  };
+
+  return {
+    /**
+     * Begins a refresh for each mount, unless one is under way. A mount is touched only while files on it are being
+     * written.
+     */
+    trigger(): void {
+      void (async () => {
+        for (const name of await listed(shareMountsFolder(stateFolder)).catch(() => [])) {
+          if (underWay.has(name)) continue;
+          underWay.add(name);
+          void refresh(name)
+            .catch((error: unknown) =>
+              logger.debug("notes of rclone not refreshed", { folder: name, error: errorText(error) }),
+            )
+            .finally(() => underWay.delete(name));
+        }
+      })();
+    },
+  };
+}

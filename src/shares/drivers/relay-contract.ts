@@ -1,0 +1,71 @@
+// The engine's interface to the carrier, the process that relays each carried mount through a local port and
+// moves it between routes.
+
+import type { ConfigureRequest, MoveRequest, OpenRequest, RelayedShare } from "../../relay/relay.ts";
+import type { DriverName } from "../share-spec.ts";
+import type { FoundMount } from "./mount-driver.ts";
+
+export type Endpoints = ConfigureRequest["endpoints"];
+
+/** The state of a share's port. Times are monotonic ms. */
+export type RelayedState = Omit<RelayedShare, "share" | "kind" | "mount">;
+
+type CarryRequest = Omit<OpenRequest, "kind"> & { readonly driver: DriverName };
+
+type CarryOutcome =
+  | { readonly ok: true; readonly port: number }
+  | { readonly ok: false; readonly text: string };
+
+export type MoveOutcome =
+  /** `quiet`: no request was cut off. */
+  | { readonly ok: true; readonly quiet: boolean; readonly connections: number }
+  /** The move failed and changed nothing. */
+  | { readonly ok: false; readonly text: string };
+
+/**
+ * - `stalled`: a request has waited for its answer for 300 ms.
+ * - `doubt`: the server has ended connections and must be proved again.
+ * - `lost`: some of the idle connections that the mount keeps for reuse are dead, and the mount does not know
+ *   which.
+ * - `changed`: anything else that is worth a look.
+ */
+export type RelayClientNotice = "stalled" | "doubt" | "lost" | "changed";
+
+/** Every method has a deadline, and none rejects. */
+export interface RelayClient {
+  /** The state of a share's port, as last reported; null: nothing is carried. */
+  of(share: string): RelayedState | null;
+  /**
+   * Since when a carrier is needed but does not answer, monotonic ms; null: it answers, or none is needed.
+   */
+  readonly absentSinceMs: number | null;
+  /** Asks the carrier for its counters now, because the counters that `of` returns may be seconds old. */
+  recount(): Promise<void>;
+  /** Resolves when a running carrier has reported its state, or when it is known that none runs. */
+  ready(): Promise<void>;
+  open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;
+  /**
+   * Tells the carrier which mount talks through the port; the carrier closes the port when that mount ends.
+   */
+  bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
+  move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
+  /**
+   * Tells the carrier the newest endpoint of the route in use; while the server of the other route is proved, also
+   * the endpoint of that route. Does nothing if nothing has changed, unless the carrier has no connection over the
+   * other route.
+   */
+  keepEndpoints(share: string, change: ConfigureRequest): void;
+  hold(share: string, epoch: number | null): Promise<void>;
+  /**
+   * Reports that the server was proved after the outage with this number. The carrier then lets programs
+   * continue, unless there was another outage since. null: the carrier does not count outages.
+   */
+  confirm(share: string, outage: number | null): Promise<void>;
+  /** Reports that the server accepts the login again. */
+  reopen(share: string): Promise<void>;
+  /** Reports, after the notice `lost`, that the mount has no dead connection left. */
+  usedUp(share: string): Promise<void>;
+  close(share: string): Promise<void>;
+  /** Returns a function that removes the listener. */
+  onNotice(listener: (share: string, notice: RelayClientNotice) => void): () => void;
+}

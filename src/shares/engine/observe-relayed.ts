@@ -1,0 +1,187 @@
+// Observes a carried mount: the route in use, the state of its connections, and whether its server is proved.
+import { isIP } from "node:net";
+import { LOCAL_NETWORK_LINE } from "../../network/local-network-privacy.ts";
+import type { FoundMount, MountDriver } from "../drivers/mount-driver.ts";
+import type { Endpoints, RelayedState } from "../drivers/relay-contract.ts";
+import {
+  type MountObservation,
+  NO_IDENTITY,
+  type RelayEligibility,
+  type RelayObservation,
+  type RouteObservation,
+  type ShareObservation,
+} from "../policy/share-observation.ts";
+import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy, type ShareSpec } from "../share-spec.ts";
+import type { ConfiguredShare, CycleObserveServices, ObserveServices } from "./share-subject.ts";
+
+/**
+ * If the carrier does not answer for this long, ms, its mounts count as dead. A killed carrier is back within about a
+ * second.
+ */
+const CARRIER_ABSENT_MS = 10_000;
+
+/**
+ * How long requests wait for the server of a share that is not carried, ms: as long as with the system's own
+ * clients.
+ */
+export const PINNED_PATIENCE_MS = 3_000;
+
+export function isRelayPort({ relayPort = null }: FoundMount): boolean {
+  return relayPort !== null;
+}
+
+/**
+ * Whether the mount can be moved to another route: it was mounted for that, or proofs have allowed it since.
+ */
+export function isMovable(
+  { rememberedPort }: { readonly rememberedPort?: ObserveServices["rememberedPort"] | undefined },
+  { relayPort = null, guarded = false }: FoundMount,
+): boolean {
+  return relayPort !== null && (!guarded || rememberedPort?.() === relayPort);
+}
+
+/**
+ * Adds the carrier's report to a carried mount, because the mount table shows only the mount's preferred host.
+ * `configured`: the probes of the configured hosts.
+ */
+export function withRelay(
+  tools: ObserveServices,
+  { spec }: ConfiguredShare,
+  configured: ShareObservation["routes"],
+  mount: MountObservation,
+): MountObservation {
+  const { clock, relay, rememberedPort } = tools;
+  const { found } = mount;
+  const { relayPort = null, madeByDriver } = found;
+  if (relayPort === null || !found.sameShare) return mount;
+  const state = relay?.of(spec.name) ?? null;
+  if (state === null || state.port !== relayPort) {
+    // A mount of someone else's that leads through a tunnel at a local port is an ordinary mount.
+    if (!madeByDriver && rememberedPort?.() !== relayPort) return mount;
+    const absentSinceMs = relay?.absentSinceMs ?? null;
+    const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < CARRIER_ABSENT_MS;
+    // If the carrier does not return, nothing serves the mount's port, and the mount is dead.
+    return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
+  }
+  // The proofs are about the routes of the present configuration, so they say nothing about a mount of a
+  // former driver.
+  if (found.former === true) return mount;
+  const { route } = state;
+  const relayed: RelayObservation = {
+    ...state,
+    rerouted: isRerouted(spec, configured[route], state),
+    server: found.server ?? state.server ?? null,
+  };
+  if (!isMovable(tools, found)) return { check: mount.check, found, guarded: relayed };
+  return { check: mount.check, found: { ...found, route }, relayed };
+}
+
+/**
+ * Returns false if the address and port in use are the configured ones; true if they differ, or if the configured
+ * address is not known.
+ */
+export function isRerouted(
+  spec: ShareSpec,
+  { probe }: RouteObservation,
+  { route, endpoint }: RelayedState,
+): boolean {
+  const { host, port } = spec.routes[route];
+  if (port !== endpoint.port) return true;
+  const address = probe.address ?? (isIP(host ?? "") === 0 ? null : host);
+  return address !== endpoint.address;
+}
+
+/** Begins a proof that is due, passes changed addresses to the carrier, and returns what is known of the servers. */
+export async function observeEligibility(
+  { relay, trust, logon }: CycleObserveServices,
+  { spec, policy, driver }: ConfiguredShare,
+  { routes, configured, offNetwork }: Pick<ShareObservation, "routes" | "configured" | "offNetwork">,
+  mount: MountObservation | null,
+): Promise<RelayEligibility | null> {
+  const { keepsUnsent = false } = driver;
+  if (relay === undefined || (policy.carry === "off" && !keepsUnsent)) return null;
+  const { unable: obstacle, account } = await abilityOf(driver, spec, policy, configured);
+  const { relayed = null, guarded = null } = mount ?? {};
+  const relayState = relayed ?? guarded;
+  // If the mount's process is gone, the share is about to be mounted anew.
+  const isMountDue = mount === null || mount.found.processGone;
+  const isUseful = keepsUnsent || (obstacle === null && (isMountDue || relayed !== null));
+  const now = logon?.() ?? null;
+  const wanted = isUseful && spec.missingVariable === null && now?.may !== false;
+  const route = relayState?.route ?? mount?.found.route ?? null;
+  const port = relay.of(spec.name)?.endpoint.port ?? 0;
+  const detour = relayState?.rerouted === true && route !== null ? { seen: routes[route], port } : null;
+  const inUse = relayState &&
+    route && { ...relayState, route, goesOn: relayState.phase === "carrying", detour };
+  // Proofs log in with the mount's own account.
+  const asked = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
+  const asksLogin = now !== null && now.refusedAs !== null && !now.accepted;
+  const trusted =
+    trust?.observe({ spec: asked, routes: configured, wanted, inUse, asksLogin }) ?? NO_IDENTITY;
+  if (relayState !== null) {
+    const proved = ROUTE_NAMES.filter((name) => trusted.proved[name]);
+    const patienceMs = relayed === null ? PINNED_PATIENCE_MS : policy.outagePatienceMs;
+    relay.keepEndpoints(spec.name, {
+      endpoints: endpointsOf(spec, configured, relayed === null ? [] : proved),
+      ...{ patienceMs, epoch: relayState.epoch ?? null, away: offNetwork !== null },
+    });
+  }
+  return { obstacle, identity: trusted, provesServers: wanted };
+}
+
+/** Why the share cannot be carried (null: it can), and how to get the account of its mount. */
+async function abilityOf(
+  { name, relaying }: MountDriver,
+  spec: ShareSpec,
+  { carry }: SharePolicy,
+  configured: ShareObservation["routes"],
+): Promise<{ unable: string | null; account: NonNullable<MountDriver["relaying"]>["account"] }> {
+  if (carry === "off") return { unable: "carry is off", account: undefined };
+  if (relaying === undefined)
+    return { unable: `driver ${name} mounts anew for each route`, account: undefined };
+  // The system still mounts from a host from which it keeps our own connections.
+  if (ROUTE_NAMES.some((name) => configured[name].probe.blocked === true))
+    return { unable: LOCAL_NETWORK_LINE, account: undefined };
+  const refusal = (await relaying.refusal?.(spec)) ?? null;
+  return { unable: refusal && `${refusal.text}; ${refusal.hint}`, account: relaying.account };
+}
+
+/**
+ * Once the routes are proved, returns an earlier mount as carried, because it can move between them without a new
+ * mount. Otherwise returns it unchanged.
+ */
+export function relayedIfProved(
+  mount: MountObservation | null,
+  carry: RelayEligibility | null,
+  configured: ShareObservation["routes"],
+): MountObservation | null {
+  const { guarded = null } = mount ?? {};
+  const route = guarded?.route ?? null;
+  if (mount === null || guarded === null || route === null || carry === null || guarded.phase !== "carrying")
+    return mount;
+  const { obstacle, identity } = carry;
+  const { state, proved } = identity;
+  const other = otherRoute(route);
+  if (obstacle !== null || state !== "same" || !proved[route]) return mount;
+  if (!proved[other] && configured[other].probe.verdict === "answers") return mount;
+  return { check: mount.check, found: { ...mount.found, route }, relayed: guarded };
+}
+
+/** The endpoints of the routes whose hosts answer. */
+export function endpointsOf(
+  spec: ShareSpec,
+  routes: ShareObservation["routes"],
+  names: readonly RouteName[] = ROUTE_NAMES,
+): Endpoints {
+  const found: Partial<Record<RouteName, Endpoints["tb"]>> = {};
+  for (const name of names) {
+    const { probe } = routes[name];
+    if (probe.verdict !== "answers" || probe.address === null) continue;
+    found[name] = {
+      address: probe.address,
+      port: spec.routes[name].port,
+      localAddress: probe.localAddress ?? null,
+    };
+  }
+  return found as Endpoints;
+}

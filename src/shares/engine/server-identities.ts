@@ -1,0 +1,446 @@
+// Keeps which server each of a share's two routes is proved to lead to. A route that was away is proved again.
+import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { FIRST_SERVER } from "../drivers/share-files.ts";
+import type {
+  IdentityObservation,
+  RelayObservation,
+  RouteObservation,
+  ServerIdentity,
+} from "../policy/share-observation.ts";
+import type {
+  Expected,
+  ServerVerifier,
+  VerificationResult,
+  VerifiedEndpoint,
+} from "../server-proof/server-verifier.ts";
+import { otherRoute, ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec } from "../share-spec.ts";
+
+export interface IdentityInput {
+  readonly spec: ShareSpec;
+  /** The probes of the configured hosts. */
+  readonly routes: Readonly<Record<RouteName, RouteObservation>>;
+  /** Whether a proof is useful now: the share is or could be carried, or is about to be mounted. */
+  readonly wanted: boolean;
+  /** The route of a mount through the carrier; null: no such mount. */
+  readonly inUse: RouteInUse | null;
+  /** Whether to find out if the server accepts the login. */
+  readonly asksLogin?: boolean;
+}
+
+/** The route of a mount through the carrier, with the carrier's counters. */
+export interface RouteInUse extends Pick<RelayObservation, "server" | "outage" | "outageAtMove" | "witness"> {
+  readonly route: RouteName;
+  /** True: the carrier has not lost the server since it was proved, so it is still the same server. */
+  readonly goesOn: boolean;
+  /** An address in use that is not configured any more; null or absent: the configured one is in use. */
+  readonly detour?: { readonly seen: RouteObservation; readonly port: number } | null;
+}
+
+interface RouteTrust {
+  /** Id of the server that was proved behind the route since the route last came up; null: none was proved. */
+  server: string | null;
+  /** Whether a proof was tried and failed. */
+  asked: boolean;
+  /** How often a proof became invalid; a proof in progress does not count if this number changes. */
+  doubts: number;
+  /** Address and ServerGuid at the last look; null: none yet. */
+  identity: string | null;
+}
+
+interface TrustTools {
+  readonly clock: Clock;
+  readonly proof: Pick<ServerVerifier, "compare" | "recognise">;
+  /** Returns how many outages of the route in use the carrier has counted until now; null: not known. */
+  readonly outage: () => number | null;
+}
+
+type Ask = (signal: AbortSignal) => Promise<VerificationResult>;
+
+/** The subject of a proof: a configured route, or an address in use that is not configured any more. */
+type Subject = RouteName | "detour";
+
+const ALWAYS = (): boolean => true;
+const PROOF_DEADLINE_MS = 12_000;
+/**
+ * The carrier keeps a connection over the other route (the witness): while the witness lasts, the server there is the
+ * same. If the witness ends within this time, ms, that server probably ends every connection that does not log in.
+ */
+const WITNESS_LASTS_MS = 30_000;
+const LOST = Symbol("a route or its server was lost");
+
+/**
+ * Starts proofs of the servers behind one share's two routes, at most one at a time, and keeps the results.
+ */
+export class ServerIdentities implements AsyncDisposable {
+  readonly #tools: TrustTools;
+  readonly #onVerdict: () => void;
+  readonly #known: Readonly<Record<Subject, RouteTrust>> = {
+    tb: unknownRoute(),
+    fallback: unknownRoute(),
+    detour: unknownRoute(),
+  };
+  #state: IdentityObservation["state"] = "unasked";
+  #text: string | null = null;
+  /**
+   * The proof's text about two different servers behind the routes; null: no such proof. Kept until both
+   * routes are proved to lead to one server, or until an edit.
+   */
+  #different: string | null = null;
+  /** True: the routes were proved to lead to two servers, and neither route was lost since. */
+  #areTwo = false;
+  /** Ids of servers with a recorded proof, so that later proofs can recognize them. */
+  readonly #witnessed = new Set<string>();
+  /**
+   * The id by which a proof recognized the server in use, if the mount was made under another id; null: none.
+   */
+  #better: string | null = null;
+  /** The id that is assumed for the server in use if neither the driver nor the carrier reports one. */
+  #assumed: string = FIRST_SERVER;
+  readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
+  #asking: AbortController | null = null;
+  #isOver = false;
+  #subjects: readonly Subject[] = [];
+  /** Resolves when the newest proof's programs have ended and its file with the login is removed. */
+  #newest: Promise<void> = Promise.resolve();
+  /** The proof in progress, if it compares both routes. */
+  #compared: AbortController | null = null;
+  #backoff = NO_BACKOFF;
+  #inUseBefore: RouteInUse | null = null;
+  #witnessSinceMs = 0;
+  /**
+   * Pause before the next proof, if the carrier's connection over the other route (the witness) has ended
+   * early several times: a proof after each end would burden the server.
+   */
+  #witnessPause = NO_BACKOFF;
+
+  /** `onVerdict` is called when a proof has ended. */
+  constructor(tools: TrustTools, onVerdict: () => void) {
+    this.#tools = tools;
+    this.#onVerdict = onVerdict;
+  }
+
+  /** Takes the newest probes, begins a proof if one is due, and returns what is proved now. */
+  observe(input: IdentityInput): IdentityObservation {
+    const known = this.#known;
+    for (const route of ROUTE_NAMES) this.#fold(route, input.routes[route]);
+    const { inUse } = input;
+    this.#foldInUse(inUse);
+    const own = inUse === null ? null : ownSubject(inUse);
+    if (own !== null && inUse?.goesOn === true && probeOf(input, own)?.verdict === "answers")
+      known[own].server = this.#mounted(inUse);
+    if (input.wanted) this.#beginIfDue(input);
+    const mounted = this.#mounted(inUse);
+    const isOther = ({ server }: RouteTrust): boolean =>
+      server !== null && server !== (mounted ?? known.tb.server ?? server);
+    const proved = (subject: Subject): boolean =>
+      known[subject].server !== null && (mounted === null || known[subject].server === mounted);
+    const split = ROUTE_NAMES.find((route) => isOther(known[route]));
+    if (split !== undefined) this.#different ??= this.#otherText[split];
+    else if (known.tb.server !== null && known.tb.server === known.fallback.server) this.#different = null;
+    return {
+      state: this.#different === null ? this.#state : "different",
+      isProving: this.#asking !== null,
+      text: this.#different ?? this.#text,
+      proved: { tb: proved("tb"), fallback: proved("fallback") },
+      detourProved: proved("detour"),
+      servers: {
+        tb: this.#serverSeen(known.tb, mounted),
+        fallback: this.#serverSeen(known.fallback, mounted),
+      },
+      correctedId: this.#better,
+    };
+  }
+
+  /** Forgets what is proved about `route`: another server may answer over it by now. */
+  invalidate(route: Subject): void {
+    const known = this.#known[route];
+    known.server = null;
+    known.asked = false;
+    known.doubts++;
+    this.#areTwo = false;
+    this.#backoff = NO_BACKOFF;
+  }
+
+  /** Repeats failed proofs now: the configuration has changed, or a person asks for a try. */
+  retry(changed: readonly RouteName[] = []): void {
+    for (const route of changed) this.invalidate(route);
+    if (changed.length > 0) {
+      this.#different = null;
+      cutOff(this.#asking);
+    }
+    for (const route of ROUTE_NAMES) this.#known[route].asked = false;
+    this.#backoff = NO_BACKOFF;
+  }
+
+  /**
+   * Ends the proof in progress; a cycle that is under way begins none after it. Resolves when its programs have ended and its
+   * files with logins are removed.
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    this.#asking?.abort();
+    this.#asking = null;
+    return this.#newest;
+  }
+
+  #fold(route: RouteName, { probe }: RouteObservation): void {
+    const one = this.#known[route];
+    const isAway = probe.verdict !== "answers";
+    const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
+    const isOther = one.identity !== null && identity !== one.identity;
+    one.identity = identity;
+    // Reset even if the lost route was not proved: the other route's server may answer over the lost route later.
+    if (isAway) this.#areTwo = false;
+    const isAsked = this.#asking !== null && this.#subjects.includes(route);
+    if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.invalidate(route);
+    // A proof that compares both routes cannot succeed now. It is ended, so that a proof of the other route
+    // alone can begin at once; a move to that route waits for it.
+    if (isAway) cutOff(this.#compared);
+  }
+
+  /**
+   * Forgets proofs of routes on which the carrier has counted a loss. Probes do not notice the loss of a server that
+   * is back by the next look.
+   */
+  #foldInUse(inUse: RouteInUse | null): void {
+    const before = this.#inUseBefore;
+    this.#inUseBefore = inUse;
+    if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
+    if (before?.server !== inUse?.server) this.#better = null;
+    // A proof about a former address must not count for the next address.
+    const { server, asked } = this.#known.detour;
+    if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.invalidate("detour");
+    const lost = inUse === null ? [] : routesLost(before, inUse);
+    for (const route of lost)
+      this.invalidate(inUse !== null && route === inUse.route ? ownSubject(inUse) : route);
+    if (lost.length > 0) cutOff(this.#asking);
+    this.#foldWitness(before, inUse);
+  }
+
+  #foldWitness(before: RouteInUse | null, inUse: RouteInUse | null): void {
+    const { witness = null } = inUse ?? {};
+    const had = before?.witness ?? null;
+    if (witness === had) return;
+    const nowMs = this.#tools.clock.monotonicMs();
+    const isSoon = nowMs - this.#witnessSinceMs < WITNESS_LASTS_MS;
+    this.#witnessSinceMs = nowMs;
+    if (had === null || inUse === null || before?.route !== inUse.route) return;
+    const other = otherRoute(inUse.route);
+    this.invalidate(other);
+    this.#witnessPause = isSoon ? backOff(this.#witnessPause, nowMs) : NO_BACKOFF;
+    if (this.#witnessPause.failures <= 1) return;
+    this.#known[other].asked = true;
+    this.#backoff = this.#witnessPause;
+  }
+
+  #serverSeen({ server, asked: isAttempted }: RouteTrust, mounted: string | null): ServerIdentity {
+    return { id: server === mounted ? (this.#better ?? server) : server, isAttempted };
+  }
+
+  /** The id of the mounted server; null: no mount. */
+  #mounted(inUse: RouteInUse | null): string | null {
+    return inUse === null ? null : (inUse.server ?? this.#assumed);
+  }
+
+  #beginIfDue(input: IdentityInput): void {
+    const { spec, inUse } = input;
+    const known = this.#known;
+    if (this.#asking !== null || this.#isOver) return;
+    const isPaused = this.#tools.clock.monotonicMs() < this.#backoff.notBeforeMs;
+    const own = inUse === null ? null : ownSubject(inUse);
+    const mounted = this.#mounted(inUse);
+    if (own !== null && known[own].server === null) {
+      const endpoint = endpointOf(input, own);
+      // The server of the route in use is proved before the two routes are compared: after an outage of both routes,
+      // both may lead to another server.
+      if (endpoint !== null && !isPaused) {
+        this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
+        return;
+      }
+      if (own !== "detour" && endpoint !== null) return;
+    }
+    const up = ROUTE_NAMES.filter((route) => endpointOf(input, route) !== null);
+    const [due] = up.filter((route) => known[route].server === null && (!isPaused || !known[route].asked));
+    if (due === undefined) {
+      if (!isPaused) this.#learn(input);
+      return;
+    }
+    const { tb, fallback } = { tb: endpointOf(input, "tb"), fallback: endpointOf(input, "fallback") };
+    if (tb !== null && fallback !== null && this.#different === null) {
+      const isCertain = mounted !== null && own !== null && own !== "detour" && known[own].server === mounted;
+      this.#compare(spec, ROUTE_NAMES, { tb, fallback }, isCertain ? mounted : null);
+      return;
+    }
+    const endpoint = endpointOf(input, due);
+    const not = this.#areTwo ? known[otherRoute(due)].server : null;
+    if (endpoint !== null) this.#recognise(spec, due, endpoint, { server: mounted, not });
+  }
+
+  /**
+   * While it is certain which server the mount uses, records what the share's root looks like, so that a
+   * proof can recognize the server after an outage. Also finds out whether the server accepts the login.
+   */
+  #learn(input: IdentityInput): void {
+    const { spec, inUse, asksLogin = false } = input;
+    if (inUse === null || !inUse.goesOn || ownSubject(inUse) === "detour") return;
+    const { route } = inUse;
+    const server = this.#mounted(inUse);
+    const endpoint = endpointOf(input, route);
+    if (server === null || (this.#witnessed.has(server) && !asksLogin) || endpoint === null) return;
+    this.#compare(spec, [route], { tb: endpoint, fallback: endpoint }, server);
+  }
+
+  #recognise(spec: ShareSpec, subject: Subject, endpoint: VerifiedEndpoint, expected: Expected): void {
+    const route = subject === "detour" ? (this.#inUseBefore?.route ?? "tb") : subject;
+    const ask: Ask = (signal) => this.#tools.proof.recognise(spec, route, endpoint, expected, signal);
+    this.#begin([subject], ask, null, expected.isSteady);
+  }
+
+  /**
+   * Begins a proof of the servers behind `routes`. Its result counts only if the server in use was not lost
+   * meanwhile, because another server may answer after a loss.
+   */
+  #compare(
+    spec: ShareSpec,
+    routes: readonly RouteName[],
+    endpoints: Readonly<Record<RouteName, VerifiedEndpoint>>,
+    inUse: string | null,
+  ): void {
+    const { proof } = this.#tools;
+    const isSteady = this.#steadiness();
+    const ask: Ask = (signal) => proof.compare(spec, endpoints, inUse, isSteady, signal);
+    this.#begin(routes, ask, inUse, isSteady);
+  }
+
+  /** Returns a function that returns true until the server in use is lost. */
+  #steadiness(): () => boolean {
+    const { outage: outageNow } = this.#tools;
+    const outage = outageNow();
+    return () => outage === null || outageNow() === outage;
+  }
+
+  #begin(subjects: readonly Subject[], ask: Ask, mounted: string | null, isSteady = ALWAYS): void {
+    const controller = new AbortController();
+    const before = new Map(subjects.map((subject) => [subject, this.#known[subject].doubts]));
+    const deadline = this.#tools.clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
+    this.#asking = controller;
+    this.#subjects = subjects;
+    this.#compared = subjects.length > 1 ? controller : null;
+    this.#newest = ask(controller.signal)
+      .catch((error: unknown): VerificationResult => ({ kind: "unproved", text: errorText(error) }))
+      .then((verdict) => {
+        deadline[Symbol.dispose]();
+        if (this.#asking !== controller) return;
+        this.#asking = null;
+        this.#compared = null;
+        if (controller.signal.reason !== LOST) {
+          const steady = subjects.filter((subject) => before.get(subject) === this.#known[subject].doubts);
+          this.#take(verdict, steady, mounted, steady.length === subjects.length && isSteady());
+        }
+        this.#onVerdict();
+      });
+  }
+
+  /**
+   * Stores a proof's result, but only for the routes in `steady`, which were not lost during the proof. If the server
+   * in use was lost (`isSteady` is false), only the verdict `same` counts.
+   */
+  #take(
+    verdict: VerificationResult,
+    steady: readonly Subject[],
+    mounted: string | null,
+    isSteady: boolean,
+  ): void {
+    if (verdict.kind === "same") {
+      this.#text = null;
+      this.#backoff = NO_BACKOFF;
+      const known = this.#isAnotherName(verdict.server, mounted) ? mounted : verdict.server;
+      this.#witnessed.add(verdict.server);
+      for (const subject of steady) this.#known[subject].server = known;
+    } else if (isSteady) {
+      this.#text = verdict.text;
+      // While programs wait, the pause does not grow.
+      const before = this.#inUseBefore?.goesOn === false ? NO_BACKOFF : this.#backoff;
+      this.#backoff = backOff(before, this.#tools.clock.monotonicMs());
+      const other = verdict.kind === "different" ? (verdict.server ?? null) : null;
+      if (verdict.kind === "different" && steady.length > 1) {
+        this.#different = verdict.text;
+        this.#areTwo = true;
+      }
+      for (const subject of steady) {
+        if (verdict.kind === "unproved") this.#known[subject].asked = true;
+        if (other === null) continue;
+        this.#known[subject].server = other;
+        if (subject !== "detour") this.#otherText[subject] = verdict.text;
+      }
+    } else return;
+    this.#state = verdict.kind;
+  }
+
+  /**
+   * True if a proof gave the mounted server another id than the mount has, because the mount was made before the
+   * proof. `#known` then keeps the mount's id.
+   */
+  #isAnotherName(server: string, mounted: string | null): mounted is string {
+    if (mounted === null || server === mounted) return false;
+    if ((this.#inUseBefore?.server ?? null) === null) {
+      this.#assumed = server;
+      return false;
+    }
+    this.#better = server;
+    this.#witnessed.add(mounted);
+    return true;
+  }
+}
+
+const SPLIT = "the routes lead to two servers that are known";
+
+function unknownRoute(): RouteTrust {
+  return { server: null, asked: false, doubts: 0, identity: null };
+}
+
+function ownSubject({ route, detour = null }: RouteInUse): Subject {
+  return detour === null ? route : "detour";
+}
+
+function probeOf({ routes, inUse }: IdentityInput, subject: Subject): RouteObservation["probe"] | null {
+  return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
+}
+
+/**
+ * The routes that were in use since the previous look, and on which the carrier may have counted an outage since
+ * then.
+ */
+function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {
+  if (before === null) return inUse.goesOn ? [] : [inUse.route];
+  if (inUse.outage === before.outage) return [];
+  if (inUse.route === before.route) return [inUse.route];
+  const { outageAtMove = null } = inUse;
+  if (outageAtMove === before.outage) return [inUse.route];
+  return outageAtMove !== null && outageAtMove === inUse.outage
+    ? [before.route]
+    : [before.route, inUse.route];
+}
+
+/** Aborts a proof during which a connection was lost. The proof would show nothing, and is repeated. */
+function cutOff(proof: AbortController | null): void {
+  proof?.abort(LOST);
+}
+
+function endpointOf(input: IdentityInput, subject: Subject): VerifiedEndpoint | null {
+  const probe = probeOf(input, subject);
+  if (probe?.verdict !== "answers") return null;
+  const { inUse, spec } = input;
+  if (subject === "detour") return proofEndpoint(probe, { host: null, port: inUse?.detour?.port ?? 445 });
+  return proofEndpoint(probe, spec.routes[subject]);
+}
+
+export function proofEndpoint(
+  { address, localAddress, serverGuid }: RouteObservation["probe"],
+  { host, port }: Pick<RouteSpec, "host" | "port">,
+): VerifiedEndpoint | null {
+  if (address === null) return null;
+  return { host, address, port, localAddress: localAddress ?? null, serverGuid: serverGuid ?? null };
+}

@@ -1,0 +1,177 @@
+// Decides, from the proofs that both routes lead to one server, whether a share may be carried and over which routes.
+
+import { pluralize } from "../../runtime/text/plain-text.ts";
+import type { UnsentForServer } from "../drivers/mount-driver.ts";
+import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
+import { answers, type ConditionDraft, type DecisionBuilder } from "./decision-builder.ts";
+import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
+
+/**
+ * Whether a new mount over `route` is to be carried. If both routes answer, they must be proved to lead to
+ * one server.
+ */
+export function canRelay(builder: DecisionBuilder, route: RouteName): boolean {
+  const trust = trustToCarry(builder);
+  if (trust === null || trust.state === "different") return false;
+  const other = otherRoute(route);
+  return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
+}
+
+/** How long a mount waits for proofs, ms: enough for a failed proof, a pause and a second proof. */
+export const PROOF_AT_MOST_MS = 30_000;
+
+/**
+ * Whether a mount over `route` has to wait for a proof: without a proof, the share might have to be mounted anew
+ * later, and unsent files of one server might go to another. `sinceMs`: since when the mount has waited; null: it has
+ * not.
+ */
+export function awaitsProof(builder: DecisionBuilder, route: RouteName, sinceMs: number | null): boolean {
+  const { relayEligibility = null, atMs } = builder.observed;
+  const server = relayEligibility?.identity.servers?.[route];
+  const isUnknown = relayEligibility?.provesServers === true && server?.id === null;
+  const isDue = server?.isAttempted === false && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS);
+  // A mount of a server that is not recognized would lack the unsent files that are kept for this server, and would
+  // show older versions.
+  if (isUnknown && (isDue || keptForKnown(builder) !== null)) return true;
+  const trust = trustToCarry(builder);
+  // Wait for the proof in progress, unless an earlier one found two different servers.
+  return trust?.isProving === true && trust.state !== "different";
+}
+
+/** Unsent files that are kept for a server that a proof can recognize; null: none. */
+function keptForKnown({ observed: { unsentForOthers = [] } }: DecisionBuilder): UnsentForServer | null {
+  return unsentForOthers.find(({ proved }) => proved) ?? null;
+}
+
+/**
+ * Returns why a mount over `route` has to wait after a failed proof; null if it need not wait. The mount would lack
+ * unsent files that are kept for a known server.
+ */
+export function proofObstacle(builder: DecisionBuilder, route: RouteName): string | null {
+  const { relayEligibility = null, routes } = builder.observed;
+  const server = relayEligibility?.identity.servers?.[route];
+  const kept = keptForKnown(builder);
+  if (kept === null || server?.id !== null || !server.isAttempted) return null;
+  const files = `${pluralize(kept.files.length, "unsent file")} of ${kept.source ?? `server ${kept.server}`}`;
+  return `${files} would not show, as nothing proves who answers at ${routes[route].probe.address ?? route} (${relayEligibility?.identity.text ?? ""}); mountaineer unsent shows them and can set them aside`;
+}
+
+/** The id of the server behind `route`; absent: not proved. */
+export function serverAt({ observed }: DecisionBuilder, route: RouteName): { readonly server?: string } {
+  const id =
+    observed.relayEligibility?.provesServers === true
+      ? (observed.relayEligibility.identity.servers?.[route].id ?? null)
+      : null;
+  return id === null ? {} : { server: id };
+}
+
+/** Whether the address in use is proved to lead to the mounted server. */
+export function isOwnProved(
+  { observed }: DecisionBuilder,
+  route: RouteName,
+  { rerouted }: RelayObservation,
+): boolean {
+  const { proved, detourProved = false } = observed.relayEligibility?.identity ?? NO_IDENTITY;
+  return rerouted ? detourProved : proved[route];
+}
+
+/** True if the mount is carried, `route` answers, and `route` is proved to lead to the mounted server. */
+export function canMove(builder: DecisionBuilder, route: RouteName): boolean {
+  const { mount, relayEligibility } = builder.observed;
+  return (
+    (mount?.relayed ?? null) !== null &&
+    relayEligibility?.identity.proved[route] === true &&
+    answers(builder, route)
+  );
+}
+
+/** Whether the proof in progress may allow a move to `route`. */
+export function mayMoveAfterProof(builder: DecisionBuilder, route: RouteName): boolean {
+  const { mount, relayEligibility } = builder.observed;
+  return (
+    (mount?.relayed ?? null) !== null &&
+    relayEligibility?.identity.isProving === true &&
+    answers(builder, route)
+  );
+}
+
+function trustToCarry({ policy, observed }: DecisionBuilder) {
+  const { relayEligibility } = observed;
+  return policy.carry === "off" || !relayEligibility || relayEligibility.obstacle !== null
+    ? null
+    : relayEligibility.identity;
+}
+
+export function relayConditions({ policy, observed, spec, conditions }: DecisionBuilder): void {
+  const { relayEligibility, mount } = observed;
+  const { relayed = null, guarded = null } = mount ?? {};
+  const limit = (relayed ?? guarded)?.limit ?? null;
+  if (limit !== null) {
+    conditions.push({
+      code: "connections_limited",
+      severity: "warning",
+      title: `The server takes no more than ${pluralize(limit.most, "connection")} from this machine${limit.waiting > 0 ? `; ${limit.waiting} more waiting` : ""}`,
+      hint: "Raise the limit on the server (Samba: `max connections` of the share; most editions of Windows take 20), or open fewer files at once. A program that waits longer than outage_patience_secs gets an error.",
+    });
+  }
+  if (!relayEligibility) return;
+  if (policy.carry === "off" || relayEligibility.obstacle !== null) {
+    if (guarded !== null && relayEligibility.identity.state === "unproved")
+      conditions.push(unproved(spec, relayEligibility.identity.text));
+    if (policy.carry === "on") {
+      conditions.push({
+        code: "carry_unavailable",
+        severity: "warning",
+        title: `${spec.name} cannot be carried: ${relayEligibility.obstacle}`,
+        hint: 'It is mounted anew for each change of route; carry = "auto" says nothing about it.',
+      });
+    }
+    return;
+  }
+  const { state, text } = relayEligibility.identity;
+  if (state === "different") {
+    conditions.push({
+      code: "different_servers",
+      severity: "warning",
+      title: `The routes lead to different servers: ${text ?? ""}`,
+      hint: "Open files are not moved between them. Check thunderbolt_host and fallback_host.",
+    });
+  }
+  if (state === "unproved") {
+    const one = unproved(spec, text);
+    const hint = "Until then, a cable change closes open files.";
+    conditions.push(routesOf(spec).length === 1 ? one : { ...one, hint });
+  }
+  if (relayed?.encrypted === true && spec.driver === "rclone") {
+    conditions.push({
+      code: "encrypted",
+      severity: "warning",
+      title: `The server of ${spec.name} encrypts: a program that reads may get an error when a route is lost`,
+      hint: "With rclone 1.70 or newer it is rare: `mountaineer rclone install`; docs/drivers.md says whose error it is.",
+    });
+  }
+  const phase = relayed?.phase ?? (guarded?.phase === "unconfirmed" ? "unconfirmed" : "carrying");
+  if (phase !== "carrying" && observed.offNetwork === null) {
+    conditions.push({
+      code: "waiting_for_route",
+      severity: "warning",
+      title:
+        phase === "refusing"
+          ? "No route for longer than outage_patience_secs: programs get errors until one is back"
+          : phase === "waiting"
+            ? "No route answers: programs that use the share wait"
+            : "The server was away: programs wait until it is proved to be the same one",
+      hint: "What is open stays open; nothing has to be done.",
+    });
+  }
+}
+
+function unproved(spec: ShareSpec, text: string | null): ConditionDraft {
+  const what = routesOf(spec).length === 1 ? "which NAS this is" : "that both addresses are the same NAS";
+  return {
+    code: "server_unproved",
+    severity: "warning",
+    title: `Can't confirm ${what}: ${text ?? ""}`,
+    hint: "Until then, files that are unsent when the NAS is lost wait for your decision; docs/shares.md says what makes a server known.",
+  };
+}

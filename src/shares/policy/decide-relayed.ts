@@ -1,0 +1,349 @@
+// The rules for a carried share: its mount stays whatever happens to the routes, and moves between them.
+import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
+import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
+import { isOwnProved } from "./decide-eligibility.ts";
+import { judgeMount, type MountVerdict, settleBackoff } from "./decide-mount-alive.ts";
+import {
+  deadWithoutHost,
+  decideDead,
+  GATE_RETRY_MS,
+  oncePerCycle,
+  pushSlowRoute,
+  remountForUnsent,
+  remountOnceClosed,
+  remountOutdated,
+} from "./decide-mounted.ts";
+import { mayFailOver } from "./decide-move.ts";
+import { startOperation } from "./decide-operation.ts";
+import { decideRecovery } from "./decide-recovery.ts";
+import { isDeadErrno, judgeByCheck, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
+import { allHostsGone } from "./decide-unmounted.ts";
+import {
+  answers,
+  clearError,
+  configuredAnswers,
+  type DecisionBuilder,
+  hostOf,
+  isBackingOff,
+  recheckAt,
+  setError,
+  setState,
+} from "./decision-builder.ts";
+import {
+  type MountObservation,
+  NO_IDENTITY,
+  type RelayObservation,
+  type ServerIdentity,
+} from "./share-observation.ts";
+import type { Step } from "./step.ts";
+
+/**
+ * If a request has no answer for this long, ms, and the host does not answer probes either, the route is
+ * gone.
+ */
+const STALL_MS = 300;
+/** Interval of looks while programs wait for a route, ms. */
+const WAITING_LOOK_MS = 400;
+
+export function decideRelayed(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  route: RouteName,
+  carried: RelayObservation,
+): Step | null {
+  const own = judgeOwnCarried(builder, route, mount, carried);
+  const verdict = judgeCarried(builder, mount, route, carried);
+  noteDoubt(builder, carried, own === "answers");
+  if (carried.rerouted) pushRerouted(builder, route);
+  if (builder.memory.override === "unmounted") return null;
+  if (verdict.state === "dead") {
+    const { reason } = verdict;
+    if (answers(builder, route) || answers(builder, otherRoute(route)))
+      return decideDead(builder, mount, route, reason);
+    return setError(builder, deadWithoutHost(builder, reason));
+  }
+  if (own === "waiting") return null;
+  if (own === "gone") return decideRouteGone(builder, mount, route, carried);
+  if (own === "slow") pushSlowRoute(builder, route);
+  if (carried.phase !== "carrying") {
+    const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);
+    const isLost = carried.rerouted && !isOwnProved(builder, route, carried);
+    // The address in use is no longer configured, and may belong to another server by now. So waiting for the mounted
+    // server there is useless.
+    return gate ?? (isLost ? followHost(builder, mount, route, true) : null);
+  }
+  if (verdict.state !== "alive") return null;
+  if (own === "answers") {
+    clearError(builder, "host and mount answer");
+    setState(builder, { failedMove: null });
+  }
+  // A pause after a failed move is not reset here: files work over the present address, so the next try can
+  // wait.
+  if (carried.rerouted) return followHost(builder, mount, route, false);
+  settleBackoff(builder);
+  return (
+    remountForUnsent(builder, mount, route) ??
+    remountOutdated(builder, mount, route) ??
+    (route === "fallback" ? decideRecovery(builder, mount) : null)
+  );
+}
+
+/**
+ * How long rclone may take to reconnect after a move, ms. rclone connects one by one, pauses for up to 2 s after
+ * failures, and needs a dozen connections for many programs.
+ */
+const RECONNECTS_MS = 20_000;
+
+/** How long programs may wait until the server of a pinned mount is proved, ms. */
+const PINNED_DOUBT_MS = 10_000;
+
+/**
+ * For a mount that goes through the carrier but cannot move (`pinned`). After an outage, the carrier holds the
+ * mount's requests back until the server is proved to be the same. Returns "open" if the carrier holds nothing back.
+ */
+export function decideGuardedGate(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  pinned: RelayObservation,
+): Step | null | "open" {
+  const { route = mount.found.route, phase } = pinned;
+  const isAway = route === null || !answers(builder, route);
+  const isClosed = phase !== "carrying" && !isAway && !mount.found.processGone;
+  noteDoubt(builder, pinned, isClosed);
+  if (!isClosed || builder.state.operation !== null || builder.memory.override === "unmounted") return "open";
+  // The address in use is no longer configured, so the mount leaves it once no file is open.
+  if (pinned.rerouted && !isOwnProved(builder, route, pinned))
+    return leaveAddress(builder, mount, route, true);
+  if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
+  return openGate(builder, route, pinned, PINNED_DOUBT_MS);
+}
+
+/** Whether the route in use is gone. Silent probes do not count if the carrier has had an answer since. */
+function judgeOwnCarried(
+  builder: DecisionBuilder,
+  route: RouteName,
+  mount: MountObservation,
+  carried: RelayObservation,
+): OwnRoute {
+  const judged = judgeByProbes(builder, route, mount);
+  if (typeof judged === "string") return judged;
+  const { phase, lastAnswerAtMs, unansweredSinceMs } = carried;
+  if (phase !== "carrying") return "gone";
+  const { silentSinceMs: sinceMs } = judged;
+  const { check } = mount;
+  const { atMs } = builder.observed;
+  const askedAtMs = unansweredSinceMs ?? (check.state === "pending" ? check.startedAtMs : null);
+  if (askedAtMs !== null) {
+    // One answer to any open request proves that the server lives; no answer for STALL_MS means that it is gone.
+    const stalledSinceMs = Math.max(askedAtMs, lastAnswerAtMs ?? askedAtMs);
+    if (atMs - stalledSinceMs >= STALL_MS) return "gone";
+    if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
+    recheckAt(builder, stalledSinceMs + STALL_MS);
+    return "waiting";
+  }
+  if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
+  return judgeByCheck(builder, check, sinceMs);
+}
+
+/**
+ * Whether a carried mount is dead. Waiting for a route does not make a mount dead: only an ended process counts, or a
+ * failed look that began after the route answered.
+ */
+function judgeCarried(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  route: RouteName,
+  { phase, lastAnswerAtMs }: RelayObservation,
+): MountVerdict {
+  const { found, check } = mount;
+  if (found.processGone) return judgeMount(builder, mount);
+  const healthySince = builder.state.health[route].healthySince?.monotonicMs ?? null;
+  if (phase !== "carrying" || healthySince === null) {
+    if (builder.state.firstFailedCheck !== null) setState(builder, { firstFailedCheck: null });
+    return { state: "unproven" };
+  }
+  const sinceMs = Math.max(healthySince, builder.state.movedAtMs ?? healthySince);
+  const reconnectedAtMs = (builder.state.movedAtMs ?? Number.NEGATIVE_INFINITY) + RECONNECTS_MS;
+  if (check.state === "pending") {
+    if (lastAnswerAtMs !== null && lastAnswerAtMs >= check.startedAtMs) return { state: "alive" };
+    return judgeMount(builder, {
+      ...mount,
+      check: { state: "pending", startedAtMs: Math.max(check.startedAtMs, sinceMs, reconnectedAtMs) },
+    });
+  }
+  const hasFailed = check.state === "answered" && isDeadErrno(check.errno);
+  if (hasFailed && check.startedAtMs < sinceMs) return { state: "unproven" };
+  const verdict = judgeMount(builder, mount);
+  // rclone keeps dead connections beside working ones, so one look may fail while the server answers other
+  // requests.
+  const answersOthers = lastAnswerAtMs !== null && hasFailed && lastAnswerAtMs >= check.startedAtMs;
+  const deadAtMs = (builder.state.firstFailedCheck?.startedAtMs ?? 0) + builder.policy.mountHangMs;
+  if (verdict.state !== "dead" || !answersOthers || builder.observed.atMs >= deadAtMs) return verdict;
+  recheckAt(builder, builder.observed.atMs + CONFIRM_AFTER_MS);
+  return { state: "unproven" };
+}
+
+/** Notes the time since which programs wait for a proof although the server answers. */
+function noteDoubt(builder: DecisionBuilder, { phase }: RelayObservation, isThere: boolean): void {
+  const isInDoubt = phase !== "carrying" && isThere;
+  const { unverifiedSinceMs } = builder.state;
+  if (isInDoubt === (unverifiedSinceMs !== null)) return;
+  setState(builder, { unverifiedSinceMs: isInDoubt ? builder.observed.atMs : null });
+}
+
+function decideRouteGone(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  route: RouteName,
+  carried: RelayObservation,
+): Step | null {
+  const { phase } = carried;
+  const other = otherRoute(route);
+  const hold = (): Step | null => (phase === "carrying" ? oncePerCycle(builder, { kind: "hold" }) : null);
+  const { proved, isProving, state, text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
+  if (carried.rerouted && !(proved[other] && answers(builder, other))) {
+    setError(builder, `${hostOf(builder, route)} is not proved, and the address in use is gone`);
+    lookAgainSoon(builder);
+    return hold() ?? followHost(builder, mount, route, true);
+  }
+  if (!answers(builder, other)) {
+    setError(builder, allHostsGone(builder));
+    if (builder.observed.offNetwork === null && isPatient(builder, carried)) lookAgainSoon(builder);
+    return hold();
+  }
+  const reason = `${hostOf(builder, route)} is gone: ${builder.observed.routes[route].probe.text}`;
+  if (proved[other])
+    return mayFailOver(builder)
+      ? startOperation(builder, { kind: "failover", reason, mode: "plain", plan: [other], moves: true })
+      : hold();
+  // A failed proof is repeated as long as `isPatient` says so.
+  if (state !== "different" && isPatient(builder, carried)) {
+    lookAgainSoon(builder);
+    return hold();
+  }
+  if (isProving || isBackingOff(builder)) return hold();
+  // Open files may not move to a server that is not proved to be the same, so the share is mounted anew.
+  const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
+  return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });
+}
+
+/**
+ * Whether the route was lost less than `outage_patience_secs` ago. If that time is unknown, the carrier's
+ * phase decides.
+ */
+function isPatient(builder: DecisionBuilder, { phase, routeLostAtMs }: RelayObservation): boolean {
+  const { observed, state, policy } = builder;
+  const lostAtMs = routeLostAtMs ?? state.suspicion?.firstAtMs ?? null;
+  if (lostAtMs === null) return phase !== "refusing";
+  return observed.atMs < lostAtMs + policy.outagePatienceMs;
+}
+
+/**
+ * Plans the next look soon: programs wait for a host to answer, and the next regular look would be too late.
+ */
+function lookAgainSoon(builder: DecisionBuilder): void {
+  recheckAt(builder, builder.observed.atMs + WAITING_LOOK_MS, "retry");
+}
+
+/**
+ * Lets waiting programs continue over a route that answers again, if the server behind that route is proved to be the
+ * mounted one. Mounts anew if it is another server, or if no proof succeeds within `withinMs`.
+ */
+function openGate(
+  builder: DecisionBuilder,
+  route: RouteName,
+  carried: RelayObservation,
+  withinMs: number,
+): Step | null {
+  const { outage, rerouted } = carried;
+  const { isProving, state, text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
+  const { lastStep, atMs } = builder.observed;
+  if (isOwnProved(builder, route, carried)) {
+    // If this cycle has taken a step, there may have been another outage since the proof: observe again
+    // first.
+    return lastStep === null ? { kind: "confirm", outage } : recheckAt(builder, atMs + GATE_RETRY_MS);
+  }
+  const { unverifiedSinceMs } = builder.state;
+  const isOverdue = unverifiedSinceMs !== null && atMs - unverifiedSinceMs >= withinMs;
+  if (unverifiedSinceMs !== null && !isOverdue) recheckAt(builder, unverifiedSinceMs + withinMs);
+  // Somebody has edited the address, perhaps by mistake. That must not close open files, so the mount keeps
+  // its former address.
+  if (rerouted) return null;
+  if (isProving || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
+  const why =
+    state === "different" ? "another server answers there" : "the server is not proved to be the same";
+  return startOperation(builder, {
+    kind: "remount",
+    reason: `${why}: ${text ?? hostOf(builder, route)}`,
+    mode: "force",
+    plan: [route, otherRoute(route)],
+  });
+}
+
+/**
+ * Moves a mount away from an address that is no longer configured: to its route's new address, or to the other route
+ * if its route was removed. Waits until no file is open, unless the same server is proved to be there.
+ */
+function followHost(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  route: RouteName,
+  isGone: boolean,
+): Step | null {
+  const { proved } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
+  const goal = routeLeft(builder, route);
+  if (isBackingOff(builder)) return null;
+  if (proved[goal] && configuredAnswers(builder, goal)) {
+    const reason = followed(builder, goal);
+    return startOperation(builder, { kind: "remount", reason, mode: "plain", plan: [goal], moves: true });
+  }
+  return leaveAddress(builder, mount, route, isGone);
+}
+
+/** Returns `route` if the configuration still has this route, else the other route. */
+function routeLeft({ spec }: DecisionBuilder, route: RouteName): RouteName {
+  return routesOf(spec).includes(route) ? route : otherRoute(route);
+}
+
+function followed(builder: DecisionBuilder, route: RouteName): string {
+  return `its host is ${hostOf(builder, route)} now`;
+}
+
+function leaveAddress(
+  builder: DecisionBuilder,
+  mount: MountObservation,
+  route: RouteName,
+  isGone: boolean,
+): Step | null {
+  const { isProving, servers } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
+  if (isBackingOff(builder)) return null;
+  const names = routesOf(builder.spec);
+  const plan = names.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
+  if (isProving || plan.length === 0) return null;
+  // Open files do not go to another server, or to one that cannot be proved.
+  const reason = followed(builder, routeLeft(builder, route));
+  return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
+}
+
+/** Whether a proof of the server has ended, whatever its result. */
+function isJudged(server: ServerIdentity | undefined): boolean {
+  return server !== undefined && (server.id !== null || server.isAttempted);
+}
+
+function pushRerouted({ observed, spec, conditions }: DecisionBuilder, route: RouteName): void {
+  const { servers, text, proved } = observed.relayEligibility?.identity ?? NO_IDENTITY;
+  const { host, port } = spec.routes[route];
+  const { probe } = observed.configured[route];
+  if (proved[route] || probe.address === null) return;
+  const isOther = (servers?.[route].id ?? null) !== null;
+  const why = probe.verdict === "answers" ? (text ?? "it is being asked") : probe.text;
+  const now = `What is open goes on over ${observed.routes[route].probe.address ?? "the old address"} as long as that answers.`;
+  conditions.push({
+    code: "host_unproved",
+    severity: "warning",
+    title: isOther
+      ? `Another server answers at ${host}:${port} than the one that is mounted: ${why}`
+      : `${host}:${port} is not proved to be the server that is mounted: ${why}`,
+    hint: `${now} Close it, and the share is mounted from there; or set the host back.`,
+  });
+}

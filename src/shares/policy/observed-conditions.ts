@@ -1,0 +1,222 @@
+// The conditions of a share that follow from the observation alone. The rules in `decide*.ts` add others.
+import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
+import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
+import type { RefusedUpload, SetAsideFolder, UnsentForServer } from "../drivers/mount-driver.ts";
+import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
+import { type ConditionDraft, type DecisionBuilder, setState } from "./decision-builder.ts";
+import type { OpenFilesObservation } from "./share-observation.ts";
+
+export function observedConditions(builder: DecisionBuilder): void {
+  if (builder.observed.unsent?.length === 0 && builder.observed.mount !== null)
+    setState(builder, { unsentWatched: false });
+  builder.conditions.push(
+    ...obstacles(builder),
+    ...sideBySide(builder),
+    ...fileConditions(builder),
+    ...readiness(builder),
+  );
+}
+
+export const SMB1_HINT =
+  "Switch SMB 2 or newer on at the server (Samba: `server max protocol = SMB3`; a NAS: its settings of SMB, or newer firmware).";
+
+/** Obstacles to a mount, or to its stable link. */
+function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
+  const conditions: ConditionDraft[] = [];
+  const { missingVariable, mountPath } = spec;
+  if (observed.offNetwork !== null) {
+    conditions.push({
+      code: "away_from_home",
+      severity: "info",
+      title: `Away from home: ${observed.offNetwork}`,
+      hint: "Nothing is sent to its hosts, and programs get errors at once, until this machine is back; `only_on` says where that is.",
+    });
+  }
+  if (missingVariable !== null) {
+    conditions.push({
+      code: isStoredKey(missingVariable) ? "secret_missing" : "variable_missing",
+      severity: "error",
+      title: `The password is not there: ${oneMissingText(missingVariable)}`,
+      hint: missingHint([missingVariable]),
+    });
+  }
+  for (const name of ROUTE_NAMES) {
+    const { probe } = observed.configured[name];
+    if (probe.reason !== "smb1_only") continue;
+    conditions.push({ code: `smb1_only:${name}`, severity: "error", title: probe.text, hint: SMB1_HINT });
+  }
+  if (observed.driverProblem !== null) {
+    const { text, hint } = observed.driverProblem;
+    conditions.push({
+      code: "driver_unavailable",
+      severity: observed.mount === null ? "error" : "warning",
+      title: text,
+      hint: observed.mount === null ? hint : `${hint}; until then what is mounted stays while it serves`,
+    });
+  }
+  if ((observed.otherHome ?? null) !== null) {
+    conditions.push({
+      code: "other_home",
+      severity: "error",
+      title: managedBy(spec, observed.otherHome ?? ""),
+      hint: "Give one of the two homes another mount_root, or end the other's daemon; until then nothing is touched.",
+    });
+  }
+  if (observed.occupant !== null) {
+    conditions.push({
+      code: "path_taken",
+      severity: "error",
+      title: `${mountPath} is taken by ${observed.occupant.source}`,
+      hint: "Unmount it, or choose another name or mount_root; nothing of it is touched.",
+    });
+  }
+  if (observed.linkBlocked !== null) {
+    const { by, why } = observed.linkBlocked;
+    conditions.push({
+      code: "link_blocked",
+      severity: "error",
+      title: `The link to the mount is not right: ${by}`,
+      hint:
+        why === "unseen" || why === "late"
+          ? "It is looked at again by itself. See whether the disk with `shares_root` answers, and whether you may read it."
+          : "`mountaineer reconcile` makes it, once nothing else stands in its place.",
+    });
+  }
+  return conditions;
+}
+
+export function managedBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: string): string {
+  return `${mountPath} is looked after by the daemon of ${home}`;
+}
+
+/** Second mounts of the share, and routes with the same address. */
+function sideBySide({ observed }: DecisionBuilder): ConditionDraft[] {
+  const twins = observed.duplicates.map(
+    ({ path, source }): ConditionDraft => ({
+      code: `twin_mount:${path}`,
+      severity: "warning",
+      title: `The same share is also mounted at ${path} from ${source}`,
+      hint: "It is left alone; unmount it so that programs use one path.",
+    }),
+  );
+  if (observed.sharedAddress === null) return twins;
+  return [
+    ...twins,
+    {
+      code: "routes_same_address",
+      severity: "warning",
+      title: `Both routes lead to ${observed.sharedAddress}`,
+      hint: "Give thunderbolt_host the address of the server's Thunderbolt interface.",
+    },
+  ];
+}
+
+/** Files that were written and are not on the server. */
+function fileConditions(builder: DecisionBuilder): ConditionDraft[] {
+  const { observed } = builder;
+  const { unsent, mount, setAside = [], refusedUploads = [], unsentForOthers = [] } = observed;
+  const conditions: ConditionDraft[] = [];
+  if (unsentForOthers.length > 0 && mount !== null && !mount.found.processGone) {
+    conditions.push({
+      code: "unsent_elsewhere",
+      severity: "warning",
+      title: `${unsentForOthers.map(waitingText).join("; ")}, as another server is mounted now`,
+      hint: "They are sent when their server is back; `mountaineer unsent` shows them, sends them here, or sets them aside.",
+    });
+  }
+  if (unsent !== null && unsent.length > 0) {
+    conditions.push({
+      code: "unsent_files",
+      severity: "warning",
+      title: `${unsent.length} files are not on the server yet: ${unsent.slice(0, 3).join(", ")}`,
+      hint: unsentHint(builder),
+    });
+  }
+  if (refusedUploads.length > 0) {
+    conditions.push({
+      code: "upload_refused",
+      severity: "error",
+      title: `The server refuses ${pluralize(refusedUploads.length, "file")}: ${refusedText(refusedUploads)}`,
+      hint: "They are kept here and tried again until the server takes them; docs/shares.md says how to give one up.",
+    });
+  }
+  if (setAside.length > 0) {
+    conditions.push({
+      code: "files_set_aside",
+      severity: "warning",
+      title: `Files of this share that are not on the server are set aside in ${setAside.map(setAsideText).join(", ")}`,
+      hint: "Copy what is needed to the share, then delete the folder.",
+    });
+  }
+  return conditions;
+}
+
+/** Tells people how unsent files are sent: only by a mount of our own, and only while a route answers. */
+function unsentHint({ observed: { mount, routes }, spec }: DecisionBuilder): string {
+  if (mount === null) return "They are kept here and sent by the next mount.";
+  const { madeByDriver, path } = mount.found;
+  if (!madeByDriver) {
+    return `They are kept here, as ${path} is not a mount of this share's own. To send them: ${shellCommand`mountaineer unmount --share ${spec.name} --force; mountaineer mount --share ${spec.name}`}`;
+  }
+  const isAny = routes.tb.probe.verdict === "answers" || routes.fallback.probe.verdict === "answers";
+  return isAny ? "They are being sent." : "They are kept here and sent once the server answers.";
+}
+
+/** Conditions about a return to Thunderbolt that failed, or waits. */
+function readiness({ observed, spec, memory, state }: DecisionBuilder): ConditionDraft[] {
+  const { openFiles, routes, mount } = observed;
+  const conditions: ConditionDraft[] = [];
+  const tbAnswers = routes.tb.probe.verdict === "answers";
+  if (state.recoveryBackoff.failures > 0 && tbAnswers && mount?.found.route === "fallback") {
+    const why = state.recoveryFailure === null ? "" : `: ${state.recoveryFailure}`;
+    conditions.push({
+      code: "recovery_failed",
+      severity: "warning",
+      title: `Thunderbolt answers, but going back to it failed${why}`,
+      hint: "It is tried again with growing pauses; `mountaineer switch --to tb` tries now.",
+    });
+  }
+  if (memory.tbRecoveryPending) {
+    conditions.push({
+      code: "tb_ready",
+      severity: "info",
+      title: `Thunderbolt is ready${openFiles === null ? "" : openFilesSuffix(openFiles)}`,
+      hint: shellCommand`mountaineer switch --share ${spec.name} --to tb`,
+      ...(openFiles === null ? {} : { holders: openFiles.holders }),
+    });
+  }
+  return conditions;
+}
+
+const NAMED_AT_MOST = 5;
+
+function refusedText(uploads: readonly RefusedUpload[]): string {
+  const groups = Map.groupBy(uploads, ({ reason }) => reason);
+  const texts = [...groups].map(
+    ([reason, group]) => `${namedSome(group.map(({ path }) => path))} (${reason})`,
+  );
+  return texts.join("; ");
+}
+
+function waitingText({ source, files, server }: UnsentForServer): string {
+  const whose = source ?? `server ${server}`;
+  return `${pluralize(files.length, "file")} written to ${whose} are kept here (${namedSome(files.map(({ path }) => path))})`;
+}
+
+function setAsideText({ folder, files }: SetAsideFolder): string {
+  return files.length === 0 ? folder : `${folder}: ${namedSome(files)}`;
+}
+
+function namedSome(names: readonly string[]): string {
+  const more = names.length - NAMED_AT_MOST;
+  return `${names.slice(0, NAMED_AT_MOST).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+function openFilesSuffix({ holders, unsent, text }: OpenFilesObservation): string {
+  if (text !== null) return `; open files are not known: ${text}`;
+  const parts = [
+    ...(holders.length > 0 ? [`${holders.length} open`] : []),
+    ...(unsent.length > 0 ? [`${unsent.length} unsent`] : []),
+  ];
+  return parts.length === 0 ? "" : `; ${parts.join(", ")}`;
+}

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Condition, ShareStatus } from "../../../src/api/contract/contract.ts";
+import { backendImpact, type Impact, phaseImpact, shareImpact } from "../../../src/api/labels/impact.ts";
+import { sampleBackend } from "../sample-gateway.ts";
+import { sampleShare } from "../sample-report.ts";
+
+const sampleCondition = (changes: Partial<Condition>): Condition => ({
+  ...{ code: "x", severity: "warning", title: "x", hint: null, since: "2026-01-02T11:00:00.000Z" },
+  ...changes,
+});
+const none = {
+  mount_state: "unmounted",
+  active_interface: "none",
+  mount_alive: false,
+  last_error: null,
+} as const;
+const on = { mount_state: "mounted", mount_alive: true, tb_reachable: true, fb_reachable: false } as const;
+const carried = {
+  port: 1,
+  connections: 1,
+  connections_in_all: 1,
+  bytes_to_server: 0,
+  bytes_from_server: 0,
+  longest_wait_ms: 0,
+  moves: 0,
+};
+
+const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
+  [
+    "over its only host",
+    { ...on, tb_host: null, fb_host: "nas", active_interface: "fallback", fb_reachable: true },
+    "fine",
+  ],
+  ["over Fallback", { ...on, active_interface: "fallback", fb_reachable: true }, "fine"],
+  ["not looked at yet", none, "unused"],
+  ["unmounted by hand", { ...none, held: "unmounted", last_error: "no answer" }, "unused"],
+  [
+    "away from home",
+    { ...none, last_error: "no answer", conditions: [sampleCondition({ code: "away_from_home" })] },
+    "unused",
+  ],
+  [
+    "a refused login",
+    { ...none, conditions: [sampleCondition({ code: "login_refused", severity: "error" })] },
+    "failed",
+  ],
+  ["a missing share", { ...none, last_error: "the server has no share CORE" }, "failed"],
+  ["an error", { ...none, mount_state: "error" }, "failed"],
+  ["a dead mount", { ...on, mount_alive: false }, "failed"],
+  ["no route, not carried", { ...on, tb_reachable: false }, "waited"],
+  ["carried, waiting", { ...on, carried: { ...carried, phase: "waiting" } }, "waited"],
+  ["carried, refusing", { ...on, carried: { ...carried, phase: "refusing" } }, "failed"],
+  ["carried", { ...on, carried: { ...carried, phase: "carrying" } }, "fine"],
+];
+
+test("F4 a share's state is what programs felt of it", () => {
+  for (const [title, share, felt] of SHARES) assert.equal(shareImpact(sampleShare(share)), felt, title);
+});
+
+test("F4 a server's state is what its callers felt", () => {
+  assert.equal(backendImpact(sampleBackend({ phase: "Ready" })), "fine");
+  assert.equal(backendImpact(sampleBackend({ enabled: false, conditions: [] })), "unused");
+  assert.equal(
+    backendImpact(sampleBackend({ phase: "Ready", conditions: [sampleCondition({ code: "share_away" })] })),
+    "failed",
+  );
+  const phases = ["Pending", "Initializing", "Ready", "Asleep", "Degraded", "Failed", "ShuttingDown"].map(
+    phaseImpact,
+  );
+  assert.deepEqual(phases, ["waited", "waited", "fine", "unused", "fine", "failed", "unused"]);
+});

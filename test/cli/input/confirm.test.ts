@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { confirms } from "../../../src/cli/input/confirm.ts";
+
+test("F3 Enter alone agrees to what adds, and not to what removes; without anybody to ask nothing is changed", async () => {
+  const notes: string[] = [];
+  const said = (answer: string, silence: "yes" | "no"): Promise<boolean> =>
+    confirms({ prompt: async () => answer, note: (text) => void notes.push(text) }, "Go on?", silence);
+  for (const answer of ["y", "Yes", " YES "])
+    for (const silence of ["yes", "no"] as const) assert.equal(await said(answer, silence), true, answer);
+  assert.deepEqual(
+    [await said("", "yes"), await said(" ", "no"), await said("n", "yes")],
+    [true, false, false],
+  );
+  assert.equal(await said("yesterday", "yes"), false);
+  assert.equal(await confirms({ prompt: null, note: (text) => void notes.push(text) }, "Go on?"), false);
+  assert.match(notes.at(-1) ?? "", /--yes/);
+});

@@ -1,0 +1,573 @@
+// The old daemon's side of a handover, with real processes in the place of those that follow it.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { type Charge, Handover } from "../../../src/daemon/handover/handover.ts";
+import { createServiceRelease, type HandingGateway } from "../../../src/daemon/handover/service-release.ts";
+import { Successor } from "../../../src/daemon/handover/successor.ts";
+import { transferredSessions } from "../../../src/daemon/handover/transferred-sessions.ts";
+import { HandoverPeers } from "../../../src/gateway/frontend/session/handover-peers.ts";
+import { SessionLines } from "../../../src/gateway/frontend/session/session-file.ts";
+import { type OtherDaemon, SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
+import { whenAborted } from "../../../src/runtime/abort.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
+import { groupsGone } from "../../../src/runtime/process/process-identity.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../support/assert-each.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { hashOf, recordOf } from "../../support/session-records.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const PROGRAM = join(import.meta.dirname, "fixtures/next-daemon.ts");
+const KEEPER = {
+  descriptors: [1, 2] as const,
+  environment: {},
+  takeCharge() {},
+  resumeSignals() {},
+  pauseSignals() {},
+  giveUpCharge() {},
+};
+
+interface Given extends Partial<Charge> {
+  readonly ends?: string;
+  readonly args?: readonly string[];
+  readonly clock?: Clock;
+}
+
+async function setUp(t: TestContext, { ends = "1", args = [PROGRAM], clock, ...more }: Given = {}) {
+  const folder = await temporaryFolder(t);
+  const logger = createRecordingLogger();
+  const file = new SessionLines({ path: join(folder, "sessions.jsonl"), clock: systemClock, logger });
+  const sessions = transferredSessions(file);
+  /** What the service's keeper was asked for, and when the home was given up. */
+  const steps: string[] = [];
+  const heard: unknown[] = [];
+  const linked: (number | null)[] = [];
+  const charge: Charge = {
+    mustServe: () => [],
+    config: () => KEEPER,
+    changes: () => 0,
+    unsavedBecause: () => null,
+    listener: () => null,
+    lateSessions: () => sessions.late,
+    states: () => ({ key: "", generation: 0 }),
+    link(next) {
+      linked.push(next.pid);
+      next.join({
+        suspended: new SuspendedCalls(systemClock),
+        deliver: (message) => void heard.push(message),
+      });
+    },
+    endedSessions: () => sessions.ended,
+    runOnce: () => [],
+    async giveUp() {
+      steps.push("give up");
+      await sessions.handTo({
+        keep: async (session) => (await handover.successor?.keep(session)) === true,
+        end: (hash) => handover.successor?.endSession(hash),
+      });
+      await sessions.keep(hashOf(1), recordOf(1));
+      await sessions.keep(hashOf(2), recordOf(2));
+      sessions.drop(hashOf(2));
+      sessions.drop(hashOf(3), true);
+    },
+    ...more,
+  };
+  const handover: Handover = new Handover({
+    program: { command: process.execPath, args: [...args, folder, ends] },
+    keeper: {
+      ...KEEPER,
+      pauseSignals: () => void steps.push("pause"),
+      resumeSignals: () => void steps.push("resume"),
+    },
+    charge,
+    clock: clock ?? systemClock,
+    logger,
+  });
+  t.after(async () => {
+    await handover[Symbol.asyncDispose]();
+    await handover.successor?.kill();
+  });
+  const pidOf = async (name: string): Promise<number> => Number(await readFile(join(folder, name), "utf8"));
+  const isStarted = (name: string): boolean => existsSync(join(folder, name));
+  return { folder, handover, pidOf, isStarted, steps, heard, linked, logger };
+}
+
+function assertGone(pid: number): void {
+  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+}
+
+const NEVER = new AbortController().signal;
+
+test("B11 a session that began between two daemons is known to the one that takes over in the end", async (t) => {
+  const { folder, handover, pidOf, steps, heard, linked } = await setUp(t);
+  const beginning = handover.begin(NEVER);
+  await assert.rejects(handover.begin(NEVER), /under way already/);
+  const { to } = await beginning;
+  assert.equal(to, await pidOf("first"));
+  await assert.rejects(handover.begin(NEVER), /under way already/);
+  const next = await handover.done;
+  assert.notEqual(next?.pid, to);
+  await assert.rejects(handover.begin(NEVER), /under way already/);
+  // It took over after all that it was told before.
+  assert.equal(await readFile(join(folder, "sessions"), "utf8"), `${hashOf(1)}\n`);
+  assert.equal(await readFile(join(folder, "ended"), "utf8"), `${hashOf(3)}\n`.repeat(2));
+  assert.deepEqual(steps, ["pause", "give up", "pause", "resume", "pause"]);
+  assert.deepEqual(linked, [to, next?.pid]);
+  await eventually(() => heard.length > 0);
+  assert.deepEqual(heard, [{ say: "words", hash: "h", text: "t" }]);
+  // It is in charge, and lives on when the service here stops.
+  await handover[Symbol.asyncDispose]();
+  assert.ok(process.kill(next?.pid ?? 0, 0));
+});
+
+test("B11 of a next daemon that ends before it is ready is told how it ended", async (t) => {
+  for (const [program, how] of [
+    ["process.exit(3)", /it ended with 3 before it was ready/],
+    ["process.kill(process.pid, 'SIGKILL')", /it ended with SIGKILL before it was ready/],
+  ] as const) {
+    const { handover } = await setUp(t, { args: ["-e", program, "--"] });
+    await assert.rejects(handover.begin(NEVER), how);
+    assert.equal(handover.successor, null);
+  }
+});
+
+test("B11 what a person says while the next daemon starts is known to the one that takes over", async (t) => {
+  const { handover, pidOf, isStarted } = await setUp(t, { changes: () => (isStarted("first") ? 1 : 0) });
+  const { to } = await handover.begin(NEVER);
+  assert.notEqual(to, await pidOf("first"), "it started before that was said");
+  assertGone(await pidOf("first"));
+  assert.equal((await handover.done)?.pid, to);
+});
+
+test("B11 where that does not end, the old daemon stays in charge", async (t) => {
+  let said = 0;
+  const { handover, isStarted } = await setUp(t, { changes: () => said++ });
+  await assert.rejects(handover.begin(NEVER), { code: "handover_failed" });
+  assert.equal(handover.successor, null);
+  assert.deepEqual(["first", "1", "2", "3"].map(isStarted), [true, true, true, false]);
+});
+
+test("B11 A5 what the next daemon could not know of the shares keeps the old one in charge", async (t) => {
+  const { handover } = await setUp(t, { unsavedBecause: () => "ENOSPC: no space left on device" });
+  await assert.rejects(handover.begin(NEVER), /cannot be saved for it: ENOSPC/);
+  assert.equal(handover.successor, null);
+});
+
+test("B11 a next daemon that is not ready in time, or not wanted any more, ends", async (t) => {
+  const clock = createManualClock();
+  const { handover, pidOf } = await setUp(t, { ends: "slow", clock });
+  const late = assert.rejects(handover.begin(NEVER), /it was not ready after 60 s/);
+  const first = await eventually(() => pidOf("first"));
+  await clock.advance(60_000);
+  await late;
+  assertGone(first);
+  const asker = new AbortController();
+  const cancelled = assert.rejects(handover.begin(asker.signal));
+  const second = await eventually(() => pidOf("1"));
+  asker.abort();
+  await cancelled;
+  assertGone(second);
+  const stopped = assert.rejects(handover.begin(NEVER), /it ended with SIGKILL/);
+  const third = await eventually(() => pidOf("2"));
+  await handover[Symbol.asyncDispose]();
+  await stopped;
+  assertGone(third);
+});
+
+test("B11 a next daemon that does not take over in 30 s is ended, and followed by another", async (t) => {
+  const clock = createManualClock();
+  const { handover, pidOf, isStarted } = await setUp(t, { ends: "deaf once", clock });
+  await handover.begin(NEVER);
+  await eventually(() => isStarted("go"));
+  const next = await passTimeUntilSettled(clock, handover.done, 1_000);
+  assert.equal(next?.pid, await pidOf("1"));
+  assertGone(await pidOf("first"));
+});
+
+test("B11 B6 a next daemon that has read the file of before an edit is followed by one that has read the new one", async (t) => {
+  let edits = 0;
+  const { handover, pidOf } = await setUp(t, {
+    ends: "older",
+    // Edited while the first one starts; `removed` is no longer in the file.
+    mustServe: () => ["b1", "removed"],
+    config: () => ({ edits: edits++ }),
+  });
+  const { to } = await handover.begin(NEVER);
+  assert.notEqual(to, await pidOf("first"));
+  assert.equal((await handover.done)?.pid, to);
+});
+
+test("B11 B6 a file that is edited again and again ends no handover's attempts but its own", async (t) => {
+  const { handover, isStarted } = await setUp(t, {
+    ends: "failing",
+    mustServe: () => ["b1"],
+    config: () => ({}),
+  });
+  await assert.rejects(handover.begin(NEVER), /b1 would not serve there/);
+  assert.deepEqual(["2", "3"].map(isStarted), [true, false]);
+});
+
+test("B11 without an edit a backend that would not serve there is a reason not to hand over", async (t) => {
+  const { handover, pidOf } = await setUp(t, { ends: "older", mustServe: () => ["b1"] });
+  await assert.rejects(handover.begin(NEVER), /b1 would not serve there/);
+  assert.equal(handover.successor, null);
+  assertGone(await pidOf("first"));
+  assert.equal((await handover.begin(NEVER)).to, await pidOf("1"), "nothing is under way any more");
+  await handover.done;
+});
+
+test("B11 what a command changes that is under way at the line is known to the one that takes over", async (t) => {
+  let changes = 0;
+  const { handover, pidOf } = await setUp(t, {
+    ends: "0",
+    changes: () => changes,
+    async giveUp() {
+      changes += 1;
+    },
+  });
+  assert.equal((await handover.begin(NEVER)).to, await pidOf("first"));
+  const next = await handover.done;
+  assert.notEqual(next?.pid, await pidOf("first"));
+  assertGone(await pidOf("first"));
+});
+
+test("B11 B6 those that are started once the line is crossed know that nobody else has the home", async (t) => {
+  const { folder, handover } = await setUp(t, { ends: "2" });
+  await handover.begin(NEVER);
+  await handover.done;
+  assert.equal(await readFile(join(folder, "needed"), "utf8"), "undefined\n1\n1\n");
+});
+
+test("B11 once the line is crossed the next one is started until one has taken over, however often that fails", async (t) => {
+  const { folder, handover } = await setUp(t, { ends: "5" });
+  await handover.begin(NEVER);
+  const next = await handover.done;
+  assert.equal(String(next?.pid), await readFile(join(folder, "5"), "utf8"));
+});
+
+test("B11 the second next daemon is started at once, and the third after a pause", async (t) => {
+  const clock = createManualClock();
+  const { handover, logger } = await setUp(t, { ends: "2", clock });
+  await handover.begin(NEVER);
+  const failed = (count: number) =>
+    eventually(async () => {
+      await clock.advance(0);
+      return (
+        logger.lines.filter(({ level }) => level === "error").length === count && clock.pendingTimers > 0
+      );
+    });
+  await failed(2);
+  const second = handover.successor;
+  await clock.advance(249);
+  assert.equal(handover.successor, second);
+  await clock.advance(1);
+  assert.notEqual(handover.successor, second);
+  assert.equal(await passTimeUntilSettled(clock, handover.done, 10), handover.successor);
+});
+
+test("B11 a daemon that nothing keeps in its place does not hand over, and says how to start it again", async () => {
+  const program = { command: process.execPath, args: [] };
+  const { logger, charge } = { logger: noopLogger, charge: {} as Charge };
+  const handover = new Handover({ program, keeper: null, charge, clock: systemClock, logger });
+  await assert.rejects(handover.begin(NEVER), { code: "handover_failed", hint: /mountaineer up/ });
+});
+
+test("B11 a session that its client ends with the old daemon after the line ends with the next one, too", async (t) => {
+  const { folder, handover } = await setUp(t, { ends: "0" });
+  await handover.begin(NEVER);
+  await handover.done;
+  await eventually(() => readFile(join(folder, "ended"), "utf8").catch(() => null));
+  assert.equal(await readFile(join(folder, "ended"), "utf8"), `${hashOf(3)}\n`);
+});
+
+test("B11 a next daemon that was told to stop while it took over is followed by nobody", async (t) => {
+  const { folder, handover } = await setUp(t, { ends: "stopped" });
+  await handover.begin(NEVER);
+  assert.equal(await handover.done, null);
+  assert.equal(existsSync(join(folder, "1")), false);
+});
+
+test("B11 an old daemon that is told to stop while another takes over ends that, too", async (t) => {
+  const { handover, pidOf, isStarted, logger } = await setUp(t, { ends: "deaf" });
+  await handover.begin(NEVER);
+  await eventually(() => isStarted("go"));
+  await handover[Symbol.asyncDispose]();
+  assertGone(await pidOf("first"));
+  assert.deepEqual(["stopped", "1"].map(isStarted), [true, false], "it was stopped, not killed");
+  const errors = logger.lines.filter(({ level }) => level === "error");
+  assertEach(errors, ({ message }) => message, ["the new daemon ended before it had taken over"]);
+});
+
+// What the running service gives up when it hands over, and how long it stays.
+
+/** A service without a gateway, unless `parts` has one, and a next daemon that never says anything, unless `script` does. */
+async function setUpHanding(
+  t: TestContext,
+  { before, script = "setInterval(() => {}, 1000)", parts = {} }: HandingGiven = {},
+) {
+  const clock = createManualClock();
+  const path = join(await temporaryFolder(t), "sessions.jsonl");
+  const sessions = transferredSessions(new SessionLines({ path, clock, logger: noopLogger }));
+  const snapshot = { config: { server: null, backends: [] } };
+  const given = {
+    clock,
+    memory: { flush: async () => {}, saveError: null },
+    force: new AbortController(),
+    triggers: { stop() {} },
+    required: { rest() {} },
+    config: {
+      watcher: { running: { snapshot, sha256: "", generation: 1 } },
+      async [Symbol.asyncDispose]() {},
+    },
+    parts: { async [Symbol.asyncDispose]() {} },
+    // The fleet's server hangs, and its connection does not end.
+    fleet: { handOver: () => new Promise<never>(() => {}) },
+    gateway: { handing: null },
+    gatewayOwn: {
+      handOver: async () => {},
+      writes: { changes: 0 },
+      sessions,
+      suspended: new SuspendedCalls(clock),
+      neighbours: new HandoverPeers<OtherDaemon>(),
+    },
+    elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
+    ...parts,
+  };
+  const handing = createServiceRelease(given);
+  const next = new Successor({ command: process.execPath, args: ["-e", script] }, KEEPER, false);
+  t.after(() => next.kill());
+  return { clock, path, sessions, handing, next, given };
+}
+
+interface HandingGiven {
+  readonly before?: Promise<void>;
+  readonly script?: string;
+  readonly parts?: Partial<Parameters<typeof createServiceRelease>[0]>;
+}
+
+test("B11 G1 a daemon hands over while the server of its fleet hangs", async (t) => {
+  const { handing, next } = await setUpHanding(t);
+  await handing.giveUp(() => next);
+});
+
+test("B11 a daemon that gives up its home ends its steps and saves everything first, the state of the shares last", async (t) => {
+  const steps: string[] = [];
+  const ends = (name: string) => ({ [Symbol.asyncDispose]: async () => void steps.push(name) });
+  const running = { snapshot: { config: { server: null, backends: [] } }, sha256: "", generation: 1 };
+  const written = Promise.withResolvers<void>();
+  const { clock, sessions, path, handing, next, given } = await setUpHanding(t, {
+    parts: {
+      triggers: { stop: () => void steps.push("triggers") },
+      required: { rest: () => void steps.push("required") },
+      config: { watcher: { running }, ...ends("config") },
+      parts: ends("parts"),
+      memory: { flush: async () => void steps.push("state"), saveError: null },
+      // The keyring does not answer.
+      gateway: { handing: gateway({ save: () => new Promise<never>(() => {}) }) },
+    },
+  });
+  given.gatewayOwn.handOver = () => written.promise;
+  void sessions.keep(hashOf(1), recordOf(1));
+  const giving = handing.giveUp(() => next);
+  await clock.advance(1_999);
+  assert.deepEqual(steps, ["triggers", "required", "config"]);
+  await clock.advance(1);
+  await eventually(() => steps.includes("parts"));
+  await settle();
+  assert.equal(steps.includes("state"), false, "what commands have changed is still being written");
+  written.resolve();
+  await giving;
+  assert.deepEqual(steps, ["triggers", "required", "config", "parts", "state"]);
+  assert.match(await readFile(path, "utf8"), new RegExp(hashOf(1)));
+  assert.equal(given.force.signal.aborted, false);
+});
+
+test("B11 a step of the shares that does not end is aborted after 15 s", async (t) => {
+  const force = new AbortController();
+  const parts = { [Symbol.asyncDispose]: () => whenAborted(force.signal) };
+  const { clock, handing, next } = await setUpHanding(t, { parts: { force, parts } });
+  const giving = handing.giveUp(() => next);
+  await clock.advance(14_999);
+  assert.equal(force.signal.aborted, false);
+  await clock.advance(1);
+  await giving;
+});
+
+test("B11 only backends that serve here, and can run twice, must serve in the next daemon", async (t) => {
+  const backends = [
+    { name: "serves", replace: "start-first", requires: [] },
+    { name: "alone", replace: "stop-first", requires: [] },
+    { name: "on a share", replace: "start-first", requires: ["CORE"] },
+    { name: "off", replace: "start-first", requires: [] },
+    { name: "fails", replace: "start-first", requires: [] },
+  ];
+  const view = {
+    backends: backends.map(({ name }) => ({
+      name,
+      enabled: name !== "off",
+      phase: name === "fails" ? "Failed" : "Ready",
+    })),
+  };
+  const config = { server: null, backends: backends as never };
+  const { handing } = await setUpHanding(t, {
+    parts: {
+      config: {
+        watcher: { running: { snapshot: { config }, sha256: "", generation: 1 } },
+        async [Symbol.asyncDispose]() {},
+      },
+      gateway: { handing: gateway({ view: () => view as never }) },
+    },
+  });
+  assert.deepEqual(handing.mustServe(), ["serves"]);
+});
+
+for (const last of ["here", "in the daemon before"]) {
+  test(`B11 the next daemon hears when what cannot run twice has ended here and in the daemon before, ${last} last, and gets idle connections only if it takes them`, async (t) => {
+    const left = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+    t.after(() => left.kill("SIGKILL"));
+    const before = Promise.withResolvers<void>();
+    const script = 'process.on("message", ({ say }) => say === "ended" && process.exit(0))';
+    const passes: unknown[] = [];
+    const { clock, handing, next } = await setUpHanding(t, {
+      script,
+      parts: {
+        elsewhere: { gone: Promise.resolve(), ended: before.promise, once: [99_999_999] },
+        gateway: {
+          handing: gateway({
+            pool: { runOnce: [left.pid ?? 0] } as never,
+            async leave(_graceMs, onEnded, pass) {
+              passes.push(pass);
+              await onEnded();
+            },
+          }),
+        },
+      },
+    });
+    assert.deepEqual(handing.runOnce(), [left.pid, 99_999_999]);
+    let hasLeft = false;
+    const leaving = handing.leave(next).then(() => {
+      hasLeft = true;
+    });
+    const isWaiting = async (): Promise<void> => {
+      await clock.advance(1_000);
+      assert.equal(hasLeft, false);
+    };
+    const endHere = async (): Promise<void> => {
+      const exit = once(left, "exit");
+      left.kill("SIGKILL");
+      await exit;
+    };
+    await isWaiting();
+    if (last === "here") before.resolve();
+    else await endHere();
+    await isWaiting();
+    if (last === "here") await endHere();
+    else before.resolve();
+    await passTimeUntilSettled(clock, Promise.all([leaving, next.gone]), 10);
+    assert.deepEqual(passes, [null]);
+  });
+}
+
+/** A gateway with nothing in it but what the test gives it. */
+function gateway(parts: Partial<HandingGateway>): HandingGateway {
+  return { save: async () => {}, pool: { runOnce: [] }, ...parts } as HandingGateway;
+}
+
+test("B11 a client that begins a session waits 2 s at most for a next daemon that is long in coming", async (t) => {
+  const { clock, sessions, handing, next } = await setUpHanding(t);
+  await handing.giveUp(() => next);
+  let isKept = false;
+  const keeping = sessions.keep(hashOf(1), recordOf(1)).then(() => {
+    isKept = true;
+  });
+  await clock.advance(1_999);
+  assert.equal(isKept, false);
+  await clock.advance(1);
+  await keeping;
+  assertEach(sessions.late, ({ hash }) => hash, [hashOf(1)], "the one that takes its place is told again");
+});
+
+test("B11 a session that only a next daemon knew that has ended is lost, unless another one follows", async (t) => {
+  const onSession = (does: string): string =>
+    `process.on("message", ({ say }) => say === "session" && ${does}); process.send({ say: "ready" });`;
+  const taken = 'process.send({ say: "taken", connections: false });';
+  for (const [script, kept] of [
+    [`${onSession("process.exit(1)")} setInterval(() => {}, 1_000);`, "saved"],
+    [`${onSession("process.kill(process.pid, 'SIGTERM')")} setInterval(() => {}, 1_000);`, "lost"],
+    [`${taken} ${onSession("process.kill(process.pid, 'SIGKILL')")} setInterval(() => {}, 1_000);`, "lost"],
+  ] as const) {
+    const { sessions, handing, next } = await setUpHanding(t, { script });
+    await next.ready(systemClock, 30_000, NEVER);
+    await handing.giveUp(() => next);
+    assert.equal(await sessions.keep(hashOf(1), recordOf(1)), kept, script);
+    assert.equal(await sessions.keep(hashOf(2), recordOf(2)), kept, "it has ended by then");
+  }
+});
+
+test("B11 a session is lost if a next daemon that has taken over does not answer for 10 s", async (t) => {
+  const script = `process.send({ say: "ready" }); process.send({ say: "taken", connections: false }); setInterval(() => {}, 1_000);`;
+  const { clock, sessions, handing, next } = await setUpHanding(t, { script });
+  await next.ready(systemClock, 30_000, NEVER);
+  await handing.giveUp(() => next);
+  await eventually(() => !next.isFollowed);
+  const kept = sessions.keep(hashOf(1), recordOf(1));
+  await clock.advance(2_000);
+  await clock.advance(8_000);
+  assert.equal(await kept, "lost");
+});
+
+test("B11 a daemon between two others stays until the one before it has ended, or its own time is over", async (t) => {
+  for (const ends of [true, false]) {
+    const before = Promise.withResolvers<void>();
+    const { clock, handing, next } = await setUpHanding(t, { before: before.promise });
+    let hasLeft = false;
+    const leaving = handing.leave(next).then(() => {
+      hasLeft = true;
+    });
+    await clock.advance(29_999);
+    assert.equal(hasLeft, false);
+    if (ends) before.resolve();
+    else await clock.advance(1);
+    await leaving;
+  }
+});
+
+test("B11 whether a connection got there is unknown where the next daemon does not say so in 15 s", async (t) => {
+  const { clock, next } = await setUpHanding(t);
+  const server = createServer().listen(0, "127.0.0.1");
+  t.after(() => server.close());
+  await once(server, "listening");
+  const { _handle: handle } = server as unknown as { readonly _handle: object };
+  const passed = next.pass(handle, clock);
+  await clock.advance(15_000);
+  assert.equal(await passed, "unknown");
+  await next.kill();
+  assert.equal(await next.pass(handle, clock), "here", "nobody is there any more");
+});
+
+test("B11 a group of processes is waited for until it is gone", async (t) => {
+  const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+  t.after(() => child.kill("SIGKILL"));
+  const { pid } = child;
+  assert.ok(pid !== undefined);
+  let isOver = false;
+  const gone = groupsGone([pid], systemClock).then(() => {
+    isOver = true;
+  });
+  await systemClock.sleep(120);
+  assert.equal(isOver, false);
+  const exit = once(child, "exit");
+  child.kill("SIGKILL");
+  await exit;
+  await gone;
+  await groupsGone([pid], systemClock);
+});

@@ -1,0 +1,266 @@
+// What a client sends to one daemon for a call in another one: two or three daemons, joined by what they say to each other.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PassedMessage } from "../../../src/daemon/handover/handover-messages.ts";
+import { type OwnCalls, PeerDaemon } from "../../../src/daemon/handover/peer-daemon.ts";
+import type { CallStream } from "../../../src/gateway/frontend/session/client-stream.ts";
+import { HandoverPeers, type Side } from "../../../src/gateway/frontend/session/handover-peers.ts";
+import { GATHER_MS } from "../../../src/gateway/frontend/suspended/suspended-call.ts";
+import type { OtherDaemon, SuspendedCalls } from "../../../src/gateway/frontend/suspended/suspended-calls.ts";
+import { isError } from "../../../src/gateway/json-rpc.ts";
+import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
+import {
+  accept,
+  ask,
+  codeOf,
+  createSuspendedRig,
+  inputRequired,
+  retryParams,
+  type SuspendedRig,
+  said,
+  textOf,
+} from "../../gateway/frontend/suspended/suspended-rig.ts";
+import { assertEach } from "../../support/assert-each.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+
+interface Next {
+  readonly rig: SuspendedRig;
+  readonly passed: PeerDaemon;
+  /** The old daemon's end. */
+  readonly back: PeerDaemon;
+  readonly link: { isUp: boolean };
+}
+
+/** Both ends of one channel: what they say goes as JSON, as between processes. */
+function joined(one: OwnCalls, other: OwnCalls, link = { isUp: true }): readonly [PeerDaemon, PeerDaemon] {
+  const say = (to: () => PeerDaemon) => (message: PassedMessage) => {
+    if (link.isUp) setImmediate(() => to().hear(JSON.parse(JSON.stringify(message))));
+    return link.isUp;
+  };
+  const first: PeerDaemon = new PeerDaemon(
+    one,
+    say(() => second),
+  );
+  const second = new PeerDaemon(
+    other,
+    say(() => first),
+  );
+  return [first, second];
+}
+
+/** The daemon that follows. */
+function follow(old: SuspendedRig): Next {
+  const { clock } = old;
+  const rig = createSuspendedRig({ clock });
+  const link = { isUp: true };
+  const [passed, back] = joined(
+    { suspended: rig.suspended, deliver() {} },
+    { suspended: old.suspended, deliver() {} },
+    link,
+  );
+  rig.suspended.follow(old.suspended.stateKey);
+  rig.neighbours.previous = passed;
+  old.neighbours.next = back;
+  return { rig, passed, back, link };
+}
+
+async function parked(rig: SuspendedRig) {
+  const { sent, call } = await rig.begin();
+  const question = ask(call);
+  await rig.clock.advance(GATHER_MS);
+  return { call, question, ...inputRequired(sent) };
+}
+
+test("B11 D2 a retry at the next daemon goes on where its call is, through several rounds and several daemons", async () => {
+  const old = createSuspendedRig({ clock: createManualClock() });
+  const { call, state, question } = await parked(old);
+  const { rig: middle } = follow(old);
+  const { rig: newest } = follow(middle);
+  const retry = newest.send({ params: retryParams(state, { q1: accept({ n: 1 }) }), progressToken: "p" });
+  await settle();
+  assert.deepEqual(await question.reply, { result: accept({ n: 1 }) });
+  call.request.handle.notify("notifications/progress", { progressToken: "x", progress: 1 });
+  await settle();
+  assertEach(retry.notices, ({ params }) => params, [{ progressToken: "p", progress: 1 }]);
+  ask(call);
+  await old.clock.advance(GATHER_MS);
+  await settle();
+  const again = inputRequired(retry);
+  const used = newest.send({ params: retryParams(state, {}) });
+  await settle();
+  assert.equal(codeOf(used), -32602);
+  const last = middle.send({ params: retryParams(again.state, { q2: accept() }) });
+  await settle();
+  call.reply(said("done"));
+  await settle();
+  assert.equal(textOf(last), "done");
+  assert.deepEqual([middle.ran.length, newest.ran.length], [0, 0]);
+});
+
+test("B11 D2 a connection that stayed with an old daemon brings what belongs to the next ones", async () => {
+  const old = createSuspendedRig();
+  const { rig: middle } = follow(old);
+  const { rig: newest } = follow(middle);
+  const { call, state } = await parked(newest);
+  call.reply(said("early"));
+  const forged = old.send({ params: retryParams(`${state}A`, {}) });
+  const retry = old.send({ params: retryParams(state, { q1: accept() }) });
+  await settle();
+  assert.deepEqual([codeOf(forged), textOf(retry)], [-32602, "early"]);
+  const again = old.send({ params: retryParams(state, { q1: accept() }) });
+  await settle();
+  assert.equal(codeOf(again), -32602);
+});
+
+test("B11 D2 a client that leaves at the next daemon cancels its call, and no number loses its digits", async () => {
+  const old = createSuspendedRig();
+  const { call, state, question } = await parked(old);
+  const { rig } = follow(old);
+  const content = parseExactly('{"n":12345678901234567890}') as Record<string, unknown>;
+  const retry = rig.send({ params: retryParams(state, { q1: accept(content) }) });
+  await settle();
+  assert.equal(
+    JSON.stringify(await question.reply),
+    '{"result":{"action":"accept","content":{"n":12345678901234567890}}}',
+  );
+  assert.equal(call.request.signal.aborted, false);
+  retry.close();
+  await settle();
+  assert.equal(call.request.signal.aborted, true);
+});
+
+test("B11 D2 when the old daemon has gone, so has what waited there", async () => {
+  const old = createSuspendedRig();
+  const first = await parked(old);
+  const second = await parked(old);
+  const { rig, passed, link } = follow(old);
+  const retry = rig.send({ params: retryParams(first.state, { q1: accept() }) });
+  await settle();
+  link.isUp = false;
+  passed.over();
+  const [reply] = retry.answers;
+  assert.ok(reply !== undefined && isError(reply) && reply.error.code === -32000);
+  assert.equal(codeOf(rig.send({ params: retryParams(second.state, {}) })), -32602);
+});
+
+test("B11 D2 when the next daemon has gone, what its clients had taken up is cancelled", async () => {
+  const old = createSuspendedRig();
+  const { call, state } = await parked(old);
+  const { rig, back } = follow(old);
+  rig.send({ params: retryParams(state, { q1: accept() }) });
+  await settle();
+  assert.equal(call.request.signal.aborted, false);
+  back.over();
+  assert.equal(call.request.signal.aborted, true);
+});
+
+test("B11 D2 what a client says to any of three daemons gets once to each of the others, and back to none", async () => {
+  for (const from of [0, 1, 2]) {
+    const heard: string[] = [];
+    const daemons = [0, 1, 2].map((number) => {
+      const neighbours = new HandoverPeers<OtherDaemon>();
+      const own = (side: Side): OwnCalls => ({
+        suspended: createSuspendedRig().suspended,
+        // None of them has the call.
+        deliver(message) {
+          heard.push(`${number} ${message.text}`);
+          neighbours.pass(message, side);
+        },
+      });
+      return { neighbours, own };
+    });
+    for (const [index, daemon] of daemons.entries()) {
+      const next = daemons[index + 1];
+      if (next === undefined) continue;
+      const [back, forth] = joined(next.own("previous"), daemon.own("next"));
+      next.neighbours.previous = back;
+      daemon.neighbours.next = forth;
+    }
+    daemons[from]?.neighbours.pass({ hash: "h", text: "said" }, null);
+    await settle();
+    const others = [0, 1, 2].filter((number) => number !== from);
+    assert.deepEqual(
+      heard.toSorted(),
+      others.map((number) => `${number} said`),
+    );
+  }
+});
+
+test("B11 what another version says that is not understood ends nothing", () => {
+  const said: PassedMessage[] = [];
+  const own = { suspended: createSuspendedRig().suspended, deliver() {} };
+  const passed = new PeerDaemon(own, (message) => said.push(message) > 0);
+  for (const message of [
+    { say: "request", n: 1, request: "no JSON" },
+    { say: "request", n: 2 },
+    { say: "unheard of", n: 1 },
+    { say: "answer", n: 7, reply: "" },
+  ]) {
+    passed.hear(message as PassedMessage);
+  }
+  assertEach(said, (message) => message.say !== "words" && [message.say, message.n], [
+    ["answer", 1],
+    ["answer", 2],
+  ]);
+});
+
+/** One end, whose requests from the other daemon all go on, and what it says and cancels. */
+function oneEnd() {
+  const said: PassedMessage[] = [];
+  const gone: string[] = [];
+  const outlets: CallStream[] = [];
+  const resume: SuspendedCalls["resume"] = (request, outlet) => {
+    outlets.push(outlet);
+    if (request.id === "early") outlet.answer(null, { result: {} });
+    return { kind: "goes_on", gone: () => void gone.push("gone") };
+  };
+  const own = { suspended: { resume }, deliver() {} };
+  const end = new PeerDaemon(own, (message) => said.push(message) > 0);
+  const request = JSON.stringify({ params: {}, principal: {}, declared: {} });
+  return { end, said, gone, outlets, request };
+}
+
+test("B11 D2 a passed call that was answered or given up is not cancelled when the other daemon ends", () => {
+  const { end, said, gone, outlets, request } = oneEnd();
+  for (const n of [1, 2, 3]) end.hear({ say: "request", n, request });
+  end.hear({ say: "request", n: 4, request: JSON.stringify({ ...JSON.parse(request), id: "early" }) });
+  outlets[0]?.answer(null, { result: {} });
+  end.hear({ say: "gone", n: 1 });
+  assert.deepEqual(gone, []);
+  end.hear({ say: "gone", n: 2 });
+  assert.deepEqual(gone, ["gone"]);
+  end.over();
+  assert.deepEqual(gone, ["gone", "gone"], "the third");
+  // JSON has no such number.
+  outlets[2]?.answer(null, { result: { n: 1n } } as never);
+  assertEach(said, (message) => message.say === "answer" && isError(JSON.parse(message.reply)), [
+    false,
+    false,
+    true,
+  ]);
+});
+
+test("B11 D2 a passed request is answered once, and its client's leaving is told only before that", () => {
+  const { end, said } = oneEnd();
+  const answers: unknown[] = [];
+  const outlet = { congested: null, send: () => true, answer: (id: unknown) => void answers.push(id) };
+  const passed = end.resume({ id: 7 } as never, outlet as never);
+  for (const _time of ["first", "again"]) end.hear({ say: "answer", n: 1, reply: '{"result":{}}' });
+  passed?.gone();
+  end.over();
+  assert.deepEqual(answers, [7]);
+  assertEach(said, ({ say }) => say, ["request"]);
+});
+
+test("B11 D2 a passed request that lacks what this version needs is answered with an error, and not taken up", () => {
+  const { end, said, outlets, request } = oneEnd();
+  for (const member of ["params", "principal", "declared"])
+    end.hear({ say: "request", n: 1, request: JSON.stringify({ ...JSON.parse(request), [member]: 1 }) });
+  assert.deepEqual(outlets, []);
+  assertEach(said, (message) => message.say === "answer" && isError(JSON.parse(message.reply)), [
+    true,
+    true,
+    true,
+  ]);
+});

@@ -1,0 +1,359 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import type { WithoutDaemonOptions } from "../../src/api/in-process.ts";
+import { findHomeContext } from "../../src/config/home-context.ts";
+import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
+import { approveEdited } from "../../src/daemon/approve-edited.ts";
+import { openBackendSignIn } from "../../src/daemon/backend-sign-in.ts";
+import { openHome } from "../../src/daemon/compose/home.ts";
+import { acceptedLayerOf } from "../../src/daemon/fleet-part.ts";
+import { openWithoutDaemon } from "../../src/daemon/without-daemon.ts";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { userKey } from "../../src/fleet/keys/nkey.ts";
+import { storeAcceptedLayer } from "../../src/fleet/layer/accepted-layer.ts";
+import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
+import { noopLogger as logger } from "../../src/runtime/log/log.ts";
+import { findProgram } from "../../src/runtime/process/find-program.ts";
+import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
+import { scripts } from "../shares/server-proof/two-servers.ts";
+import { assertEach } from "../support/assert-each.ts";
+import { eventually } from "../support/eventually.ts";
+import { preferSystemRclone } from "../support/system-rclone.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const NEVER = new AbortController().signal;
+
+const open = (home: string, intent: WithoutDaemonOptions["intent"] = "look", command = "verify") =>
+  openWithoutDaemon({ home, configPath: null, intent, command, signal: NEVER });
+
+test("without a daemon verify and status see a link that is missing or replaced, and change nothing", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  for (const name of ["home", "tb", "fallback"]) await mkdir(join(folder, name));
+  const config = [
+    "[global]",
+    `mount_root = "${join(folder, "volumes")}"`,
+    `shares_root = "${join(folder, "Shares")}"`,
+    "[[shares]]",
+    'name = "CORE"',
+    'driver = "local"',
+    `thunderbolt_path = "${join(folder, "tb")}"`,
+    `fallback_path = "${join(folder, "fallback")}"`,
+  ];
+  await writeFile(join(home, "config.toml"), config.join("\n"));
+  const link = join(folder, "Shares", "CORE");
+  const seen = async (): Promise<readonly (string | undefined)[]> => {
+    await using engine = await open(home, "look");
+    const { ask } = engine;
+    const { ok, findings } = await ask("verify", {}, NEVER);
+    assert.equal(ok, findings.length === 0);
+    const told = (await ask("status", null, NEVER)).shares[0]?.conditions.map(
+      ({ code, title }) => `${code} ${title}`,
+    );
+    assertEach(findings, ({ code, text }) => `${code} ${text}`, told);
+    return findings.map(({ text }) => text);
+  };
+  {
+    await using engine = await open(home, "change");
+    const { ask } = engine;
+    assert.equal((await ask("mount", {}, NEVER)).results[0]?.result, "mounted");
+  }
+  assert.deepEqual(await seen(), []);
+  await rm(link);
+  assert.deepEqual(await seen(), [`The link to the mount is not right: ${link} is missing`]);
+  assert.deepEqual(await readdir(join(folder, "Shares")), []);
+  await writeFile(link, "mine");
+  assert.deepEqual(await seen(), [`The link to the mount is not right: ${link} is a file`]);
+  assert.equal(await readFile(link, "utf8"), "mine");
+  await rm(link);
+  await using engine = await open(home, "change");
+  const { ask } = engine;
+  assert.equal((await ask("reconcile", {}, NEVER)).results[0]?.result, "skipped");
+  assert.deepEqual(await seen(), []);
+});
+
+/** A home whose one share has two routes to a real server. */
+async function smbHome(t: TestContext): Promise<{ readonly home: string; readonly folder: string }> {
+  const rig = await startPlainRig({ shares: ["LOOK"] });
+  t.after(() => rig[Symbol.asyncDispose]());
+  await writeFile(join(rig.exportPath("LOOK"), "file.txt"), "there");
+  process.env["LOOK_PASSWORD"] = rig.password;
+  t.after(() => delete process.env["LOOK_PASSWORD"]);
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  await mkdir(home);
+  const config = [
+    "[global]",
+    `mount_root = "${join(folder, "volumes")}"`,
+    `shares_root = "${join(folder, "Shares")}"`,
+    "connect_timeout_ms = 30000",
+    "[[shares]]",
+    'name = "LOOK"',
+    'driver = "rclone"',
+    `thunderbolt_host = "${rig.tbHost}:${rig.tbPort}"`,
+    `fallback_host = "${rig.fallbackHost}:${rig.fallbackPort}"`,
+    `username = "${rig.username}"`,
+    'password = "${LOOK_PASSWORD}"',
+  ];
+  await writeFile(join(home, "config.toml"), config.join("\n"));
+  return { home, folder };
+}
+
+/** Scripts in the place of programs, for this process and what it starts. */
+async function usePrograms(
+  t: TestContext,
+  folder: string,
+  bodies: Readonly<Record<string, string>>,
+): Promise<void> {
+  const [programs = ""] = (await scripts(folder, bodies))();
+  preferSystemRclone(t);
+  const { PATH = "" } = process.env;
+  process.env["PATH"] = `${programs}${delimiter}${PATH}`;
+  t.after(() => {
+    process.env["PATH"] = PATH;
+  });
+}
+
+describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
+  test("F3 verify logs in only when asked to, and says that a login is refused", async (t) => {
+    const { home } = await smbHome(t);
+    const codes = async (logon: boolean): Promise<readonly string[]> => {
+      await using engine = await open(home, "look");
+      const { findings } = await engine.ask("verify", { logon }, NEVER);
+      return findings.map(({ code }) => code);
+    };
+    assert.deepEqual(await codes(true), ["not_mounted"]);
+    process.env["LOOK_PASSWORD"] = "wrong";
+    assert.deepEqual(await codes(false), ["not_mounted"]);
+    assert.deepEqual(await codes(true), ["login_refused"]);
+  });
+
+  test("A10 a look without a daemon begins no proof of the server, and writes no login", async (t) => {
+    const { home, folder } = await smbHome(t);
+    const asked = join(folder, "asked");
+    const { PATH = "" } = process.env;
+    const real = (await findProgram("rclone", PATH.split(delimiter))) ?? "";
+    await usePrograms(t, folder, { rclone: `echo "$1" >> ${asked}; exec ${real} "$@"` });
+    {
+      await using engine = await open(home, "look", "status");
+      const { ask } = engine;
+      const [share] = (await ask("status", null, NEVER)).shares;
+      assert.deepEqual([share?.tb_reachable, share?.fb_reachable], [true, true]);
+    }
+    assert.deepEqual(await readdir(home), ["config.toml"]);
+    assert.deepEqual([...new Set((await readFile(asked, "utf8")).trim().split("\n"))], ["version"]);
+  });
+
+  test("A10 a command that ends in the midst of a proof leaves no login behind", async (t) => {
+    const { home, folder } = await smbHome(t);
+    // Both routes are listed, and then it hangs.
+    await usePrograms(t, folder, { smbclient: "exec sleep 600" });
+    const logins = async (): Promise<readonly string[]> =>
+      (await readdir(join(home, "mounts", "LOOK")).catch(() => [])).filter((name) =>
+        name.startsWith("proof-"),
+      );
+    {
+      await using engine = await open(home, "change", "mount");
+      const { ask } = engine;
+      // It waits for the proof, and is cancelled at the end.
+      void ask("mount", {}, NEVER);
+      // Of one route at least: on a busy machine the proof's time may be over before the other's program has begun.
+      await eventually(async () => (await logins()).some((name) => name.endsWith(".auth")));
+    }
+    assert.deepEqual(await logins(), []);
+  });
+});
+
+test("C3 without a daemon a gateway is told as configured, as not looked at, and never started", async (t) => {
+  const home = await temporaryFolder(t);
+  const write = (text: string): Promise<void> => writeFile(join(home, "config.toml"), text);
+  await write('[backends.files]\ncommand = "there-is-no-such-server"\n');
+  {
+    await using engine = await open(home, "look");
+    const { ask } = engine;
+    const { gateway, backends } = await ask("status", null, NEVER);
+    assert.equal(gateway?.url, null);
+    assert.deepEqual(
+      backends?.map(({ name, phase }) => [name, phase]),
+      [["files", "Pending"]],
+    );
+    const { ok, findings } = await ask("verify", {}, NEVER);
+    assert.deepEqual([ok, findings.map(({ code }) => code)], [true, ["gateway_not_running"]]);
+  }
+  await write('[backends.web]\nurl = "http://127.0.0.1:9/"\nheaders = { A = "${MOUNTAINEER_UNSET}" }\n');
+  {
+    await using engine = await open(home, "look");
+    const { ask } = engine;
+    assertEach(
+      (await ask("status", null, NEVER)).backends?.[0]?.conditions,
+      ({ code, title }) => [code, title],
+      [["secret_missing", "backend web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
+    );
+  }
+  await write("");
+  await using engine = await open(home, "look");
+  const { ask } = engine;
+  assert.deepEqual(
+    [(await ask("status", null, NEVER)).gateway, (await ask("status", null, NEVER)).backends],
+    [undefined, undefined],
+  );
+  assert.deepEqual((await ask("verify", {}, NEVER)).findings, []);
+});
+
+// Approvals while no daemon runs, with what the home has kept of its fleet's configuration.
+const signal = new AbortController().signal;
+const environment = process.env;
+const KEY = randomBytes(32);
+const OWN = `[trust]
+approve = "all"
+[fleet]
+name = "laptop"
+servers = ["tls://nas.example.com:4222"]
+credentials = "secret:fleet"
+operator = "${userKey(KEY)}"
+`;
+const DENIED = '[authorization]\ndefault_effect = "deny"\n';
+const PROGRAM = '[backends.program]\ncommand = "/bin/true"\n';
+
+async function homeWith(t: TestContext, layer: string) {
+  const home = await temporaryFolder(t);
+  const path = join(home, "config.toml");
+  const keep = (revision: number, text: string): Promise<void> => {
+    const words = { revision, time: "2026-11-20T10:00:00.000Z", by: "nas", text };
+    return storeAcceptedLayer(home, Buffer.from(signLayer(words, KEY)));
+  };
+  await writeFile(path, OWN, { mode: 0o600 });
+  await keep(1, layer);
+  /** As a daemon does. */
+  const start = async () => {
+    const keptLayer = acceptedLayerOf(home, (reason) => assert.fail(reason));
+    const options = { home, configPath: null, environment, writesStarter: false, clock };
+    const { snapshot } = await openHome({ ...options, keptLayer });
+    const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
+    const parts = { homeContext, environment, snapshot, clock, logger, publish: () => {}, writes: true };
+    const started = await startApprovals(parts, signal);
+    await started.keeper[Symbol.asyncDispose]();
+    return started;
+  };
+  return { home, path, keep, start };
+}
+
+test("E2 G1 an edit without a daemon takes back nothing that was approved of the fleet's layer", async (t) => {
+  const { home, path, start } = await homeWith(t, DENIED);
+  assert.equal((await start()).snapshot.config.authorization?.defaultEffect, "deny");
+  const own = await openHome({ home, configPath: null, environment, writesStarter: false, clock });
+  await writeFile(path, `${OWN}[limits]\nsessions = 3\n`, { mode: 0o600 });
+  const after = await openHome({ home, configPath: null, environment, writesStarter: false, clock });
+  assert.equal(await approveEdited(home, own.snapshot.config, after.snapshot, signal), 0);
+  const { keeper, snapshot } = await start();
+  assert.deepEqual(keeper.waiting, []);
+  const { authorization, limits } = snapshot.config;
+  assert.deepEqual([authorization?.defaultEffect, limits.sessions], ["deny", 3]);
+});
+
+test("G1 a kept layer that does not fit the file is left out at a start, and its mistakes are told", async (t) => {
+  const layer = '[backends.x]\nurl = "http://127.0.0.1:9/"\nrequires = ["NOWHERE"]\n';
+  const { home } = await homeWith(t, layer);
+  const keptLayer = acceptedLayerOf(home, (reason) => assert.fail(reason));
+  const opened = await openHome({ home, configPath: null, environment, keptLayer, clock });
+  const { backends } = opened.snapshot.config;
+  assert.deepEqual([opened.layer, backends, opened.layerMistakes.length], [null, [], 1]);
+});
+
+test("E2 G1 `approve` without a daemon shows what waits of the fleet's layer", async (t) => {
+  const { home, keep, start } = await homeWith(t, DENIED);
+  await start();
+  await keep(2, `${DENIED}${PROGRAM}`);
+  const own = await open(home, "approve", "approve");
+  const { ask } = own;
+  const { waiting } = await ask("approvals", null, signal);
+  assertEach(waiting, ({ id }) => id, ["backends.program"]);
+  await ask("approve", { entries: waiting.map(({ id, digest }) => ({ id, digest })) }, signal);
+  await own[Symbol.asyncDispose]();
+  const { keeper, snapshot } = await start();
+  assert.deepEqual([keeper.waiting, snapshot.config.backends.map(({ name }) => name)], [[], ["program"]]);
+});
+
+const nobody = {
+  visit: () => assert.fail("a browser was opened"),
+  showCode: () => assert.fail("a code was shown"),
+  paste: () => Promise.reject(new Error("nobody is there")),
+};
+
+test("E2 nobody signs in at an address that waits for approval, and no secret goes there", async (t) => {
+  const home = await temporaryFolder(t);
+  const path = join(home, "config.toml");
+  const text = (host: string): string =>
+    `[trust]\napprove = "all"\n[backends.web]\nurl = "http://127.0.0.1:9/${host}"\n`;
+  const environment = process.env;
+  await writeFile(path, text("one"), { mode: 0o600 });
+  const { snapshot } = await openHome({ home, configPath: null, environment, writesStarter: false, clock });
+  const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
+  const parts = { homeContext, environment, snapshot, clock, logger, publish: () => {}, writes: true };
+  const { keeper } = await startApprovals(parts, signal);
+  await keeper[Symbol.asyncDispose]();
+  const login = () =>
+    openBackendSignIn({ home, configPath: null }).login(
+      { backend: "web", way: "browser", moreScopes: [] },
+      nobody,
+      signal,
+    );
+  await assert.rejects(login, /cannot reach http:\/\/127\.0\.0\.1:9/);
+  await writeFile(path, text("evil"), { mode: 0o600 });
+  await assert.rejects(login, { code: "sign_in_failed", message: "backend web waits for approval" });
+});
+
+test("C3 a call without a daemon is refused while a share that its backend requires is away, and goes through once it is mounted", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  for (const name of ["home", "tb", "fallback", "tb/data"]) await mkdir(join(folder, name), { mode: 0o700 });
+  await writeFile(
+    join(home, "config.toml"),
+    `[global]
+mount_root = "${join(folder, "volumes")}"
+shares_root = "${join(folder, "Shares")}"
+[[shares]]
+name = "CORE"
+driver = "local"
+thunderbolt_path = "${join(folder, "tb")}"
+fallback_path = "${join(folder, "fallback")}"
+[backends.a]
+command = ${JSON.stringify(process.execPath)}
+args = [${JSON.stringify(LIGHT_SERVER)}]
+cwd = "/"
+requires = ["CORE:/data"]
+unavailable_after_secs = 3600
+`,
+    { mode: 0o600 },
+  );
+  const call = async () => {
+    await using alone = await open(home);
+    return await alone.ask("call", { tool: "echo", arguments: { text: "here" } }, signal);
+  };
+  await assert.rejects(call, { code: "tool_unknown" });
+  {
+    await using alone = await open(home);
+    assert.deepEqual((await alone.ask("tools", null, signal)).tools, []);
+    const [a] = (await alone.ask("status", null, signal)).backends ?? [];
+    assertEach(a?.conditions, ({ code }) => code, ["share_away"]);
+  }
+  {
+    await using alone = await open(home, "change", "mount");
+    assert.equal((await alone.ask("mount", {}, signal)).results[0]?.result, "mounted");
+  }
+  // A look that is late on a busy machine counts as a share that is away.
+  await eventually(async () => /here/.test(JSON.stringify(await call().catch(String))));
+});
+
+test("C3 no gateway starts within its own backend", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), '[backends.a]\ncommand = "true"\n', { mode: 0o600 });
+  process.env["MOUNTAINEER_WITHIN"] = JSON.stringify([join(home, "config.toml")]);
+  t.after(() => delete process.env["MOUNTAINEER_WITHIN"]);
+  await using alone = await open(home);
+  await assert.rejects(alone.gateway(), { code: "gateway_off", message: /would start itself again/ });
+});

@@ -1,0 +1,497 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { randomBytes, X509Certificate } from "node:crypto";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import { type Msg, nkeys } from "@nats-io/transport-node";
+import { folderPaths, makeFleet, withFolder } from "../../../src/fleet/enrollment/fleet-folder.ts";
+import { type FleetRecord, parseRecord, recordText } from "../../../src/fleet/enrollment/fleet-record.ts";
+import {
+  isAddress,
+  joinKeys,
+  readJoinCode,
+  splitAddress,
+  writeJoinCode,
+} from "../../../src/fleet/enrollment/join-code.ts";
+import {
+  newRequest,
+  readRequest,
+  writeOutcome,
+  writeRequest,
+} from "../../../src/fleet/enrollment/join-messages.ts";
+import {
+  exchanged,
+  type KeyRequest,
+  readKeyRequest,
+  writeKeyRequest,
+} from "../../../src/fleet/enrollment/key-exchange.ts";
+import { createKeyQueue } from "../../../src/fleet/enrollment/key-requests.ts";
+import { forgetMembership, readMembership } from "../../../src/fleet/enrollment/membership.ts";
+import { serverConfig } from "../../../src/fleet/enrollment/server-config.ts";
+import { ensureServer, reloadServer, runningServer } from "../../../src/fleet/enrollment/server-process.ts";
+import {
+  isSignedBy,
+  publicBytes,
+  publicBytesOf,
+  rawOfSeed,
+  signText,
+  userKey,
+  userSeed,
+} from "../../../src/fleet/keys/nkey.ts";
+import { signHandover } from "../../../src/fleet/layer/key-handovers.ts";
+import { signLayer } from "../../../src/fleet/layer/signed-layer.ts";
+import { keyInbox, keySubject } from "../../../src/fleet/nats/subjects.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { sha256Of } from "../../../src/runtime/files/sha256.ts";
+import { noopLogger } from "../../../src/runtime/log/log.ts";
+import { runCommand } from "../../../src/runtime/process/child-process.ts";
+import { findProgram } from "../../../src/runtime/process/find-program.ts";
+import { systemClock as clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { makeCertificates } from "../../support/certificates.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { endServer } from "./homes.ts";
+
+test("G1 keys are written as the library of NATS writes them, and back", () => {
+  for (let count = 0; count < 50; count++) {
+    const raw = randomBytes(32);
+    const seed = userSeed(raw);
+    const theirs = nkeys.fromSeed(new TextEncoder().encode(seed));
+    assert.equal(theirs.getPublicKey(), userKey(raw));
+    assert.deepEqual(rawOfSeed(seed), raw);
+    assert.deepEqual(publicBytesOf(userKey(raw)), publicBytes(raw));
+  }
+});
+
+test("a signature of one is one for the other", () => {
+  const raw = randomBytes(32);
+  const signature = signText(raw, "a text");
+  const theirs = nkeys.fromPublic(userKey(raw));
+  assert.equal(theirs.verify(Buffer.from("a text"), Buffer.from(signature, "base64url")), true);
+  assert.equal(isSignedBy(publicBytes(raw), "a text", signature), true);
+  assert.equal(isSignedBy(publicBytes(raw), "another text", signature), false);
+  assert.equal(isSignedBy(publicBytes(randomBytes(32)), "a text", signature), false);
+});
+
+test("what is no key of a user is none: another kind, a changed letter, a shorter one", () => {
+  const raw = randomBytes(32);
+  const key = userKey(raw);
+  const changed = `${key.slice(0, 20)}${key[20] === "A" ? "B" : "A"}${key.slice(21)}`;
+  for (const text of ["", "U", changed, key.slice(0, -1), `${key}A`, key.toLowerCase(), userSeed(raw)]) {
+    assert.equal(publicBytesOf(text), null, text);
+  }
+  for (const text of ["", "SU", key, userSeed(raw).slice(0, -1), `SA${userSeed(raw).slice(2)}`]) {
+    assert.equal(rawOfSeed(text), null, text);
+  }
+});
+
+const HOSTS = ["nas.local", "192.0.2.7", "2001:db8::1:2", "::ffff:192.0.2.8", "localhost"];
+
+test("the server's certificate is the authority's, for its hosts and no others", () => {
+  const { authority, server } = makeCertificates(HOSTS, Date.now());
+  const [ca, leaf] = [new X509Certificate(authority.certificate), new X509Certificate(server.certificate)];
+  assert.equal(ca.ca, true);
+  assert.equal(leaf.ca, false);
+  assert.equal(ca.verify(ca.publicKey), true);
+  assert.equal(leaf.verify(ca.publicKey), true);
+  assert.equal(leaf.checkIssued(ca), true);
+  assert.equal(ca.raw.equals(authority.der), true);
+  assert.equal(leaf.checkHost("nas.local"), "nas.local");
+  assert.equal(leaf.checkHost("other.local"), undefined);
+  assert.equal(leaf.checkIP("192.0.2.7"), "192.0.2.7");
+  assert.equal(leaf.checkIP("2001:db8::1:2"), "2001:db8::1:2");
+  assert.equal(leaf.checkIP("192.0.2.9"), undefined);
+});
+
+test("it holds for ten years, and began before a clock that is a day behind", () => {
+  const nowMs = Date.UTC(2026, 10, 22);
+  const leaf = new X509Certificate(makeCertificates(["localhost"], nowMs).server.certificate);
+  assert.equal(Date.parse(leaf.validFrom) < nowMs - 86_400_000, true);
+  assert.equal(Date.parse(leaf.validTo) > nowMs + 3_600 * 86_400_000, true);
+  const late = new X509Certificate(makeCertificates(["localhost"], Date.UTC(2045, 0, 1)).server.certificate);
+  assert.equal(new Date(late.validTo).getUTCFullYear(), 2054);
+  const authority = new X509Certificate(makeCertificates([], nowMs).authority.certificate);
+  assert.equal(new Date(authority.validTo).getUTCFullYear(), 2076, "nothing renews it");
+});
+
+test("openssl takes the chain, strictly", async (t) => {
+  if ((await findProgram("openssl", (process.env["PATH"] ?? "").split(":"))) === null) {
+    t.skip("openssl is not installed");
+    return;
+  }
+  const folder = await temporaryFolder(t);
+  const { authority, server } = makeCertificates(HOSTS, Date.now());
+  const [ca, leaf] = [join(folder, "ca.pem"), join(folder, "server.pem")];
+  await writeFile(ca, authority.certificate);
+  await writeFile(leaf, server.certificate);
+  const args = [
+    "verify",
+    "-x509_strict",
+    "-purpose",
+    "sslserver",
+    "-verify_ip",
+    "192.0.2.7",
+    "-CAfile",
+    ca,
+    leaf,
+  ];
+  const { exitCode, stderr } = await runCommand("openssl", args, { clock: systemClock, deadlineMs: 20_000 });
+  assert.equal(exitCode, 0, stderr);
+});
+
+function someCode(address = "nas.local:4222") {
+  const [secret, authority, operator] = [randomBytes(16), randomBytes(32), randomBytes(32)];
+  return { address, authority, operator, secret, expiresAtMs: 1_795_000_000_000 };
+}
+
+test("G1 a code says where the server is, how to know it, whose word counts, and until when", () => {
+  for (const address of ["nas.local:4222", "192.0.2.7:1", "[2001:db8::1]:65535"]) {
+    const code = someCode(address);
+    assert.deepEqual(readJoinCode(` ${writeJoinCode(code)}\n`), code);
+  }
+});
+
+test("a code is one word that no shell takes apart, and no option", () => {
+  assert.match(writeJoinCode(someCode()), /^mf1_[A-Za-z0-9_-]+$/);
+});
+
+test("a code that lacks a letter, or has another one, is none; what was typed is not repeated", () => {
+  const text = writeJoinCode(someCode());
+  const wrong = [
+    "",
+    "mf1_",
+    text.slice(4),
+    text.slice(0, -1),
+    `${text}A`,
+    `${text.slice(0, 30)}${text[30] === "A" ? "B" : "A"}${text.slice(31)}`,
+    `${text} ${text}`,
+    writeJoinCode(someCode("no address")),
+    writeJoinCode(someCode(`${"x".repeat(256)}:4222`)),
+    "x".repeat(5_000),
+  ];
+  for (const one of wrong) {
+    assert.throws(
+      () => readJoinCode(one),
+      (error) =>
+        error instanceof MountaineerError &&
+        error.code === "usage" &&
+        (one.length < 10 || !error.message.includes(one.slice(4, 20))),
+    );
+  }
+});
+
+test("what is made of the secret differs by use, and is the same on both sides", () => {
+  const secret = randomBytes(16);
+  const keys = joinKeys(secret);
+  assert.deepEqual(joinKeys(Buffer.from(secret)), keys);
+  assert.equal(keys.login.equals(keys.proof), false);
+  assert.match(keys.id, /^[0-9a-f]{16}$/);
+});
+
+test("addresses", () => {
+  for (const good of ["a:1", "nas.local:4222", "10.0.0.1:4222", "[::1]:4222"])
+    assert.equal(isAddress(good), true);
+  for (const bad of [
+    "",
+    "nas",
+    "nas:0",
+    "nas:70000",
+    "a b:1",
+    "::1:4222",
+    "-x:1",
+    'a":1',
+    "a\n:1",
+    "u@h:1",
+  ]) {
+    assert.equal(isAddress(bad), false, bad);
+  }
+  assert.deepEqual(splitAddress("[::1]:4222"), { host: "::1", port: 4222 });
+});
+
+const [OLD, NEXT, OTHER, NAS] = Array.from({ length: 4 }, () => randomBytes(32)) as [
+  Buffer,
+  Buffer,
+  Buffer,
+  Buffer,
+];
+const RECORD: FleetRecord = {
+  address: "127.0.0.1:4222",
+  authority: "ab".repeat(32),
+  operator: randomBytes(32).toString("base64url"),
+  certificates: 1,
+  home: "nas",
+  members: [
+    { name: "nas", key: userKey(NAS) },
+    { name: "laptop", key: userKey(OLD) },
+  ],
+  invitations: [],
+};
+
+function asked(step: "add" | "use", before: Buffer, next: Buffer, name = "laptop"): KeyRequest {
+  const request = readKeyRequest(writeKeyRequest(step, name, before, next), name);
+  assert.ok(request);
+  return request;
+}
+
+function inviting(keys: { readonly guest?: string; readonly host?: string }): FleetRecord {
+  const [guest, host] = [userKey(randomBytes(32)), userKey(randomBytes(32))];
+  return { ...RECORD, invitations: [{ id: "0123456789abcdef", expiresAtMs: 1, guest, host, ...keys }] };
+}
+
+test("G1 first both keys let a machine in, then the next one alone; asked twice, it is so", () => {
+  const added = exchanged(RECORD, "laptop", asked("add", OLD, NEXT));
+  assert.ok(added);
+  assert.deepEqual(added.members[1], { name: "laptop", key: userKey(OLD), nextKey: userKey(NEXT) });
+  assert.deepEqual(parseRecord(recordText(added), "fleet.json"), added);
+  assert.equal(exchanged(added, "laptop", asked("add", OLD, NEXT)), added);
+  const paths = { certificate: "/c", key: "/k", store: "/s", log: "/l" };
+  const lines = serverConfig(added, paths).split("\n");
+  const [one = "", two = ""] = [OLD, NEXT].map(
+    (key) => lines.find((line) => line.includes(userKey(key))) ?? "",
+  );
+  assert.equal(one.replace(userKey(OLD), userKey(NEXT)), two);
+  // A key of which nothing came of is replaced by the next one.
+  const instead = exchanged(added, "laptop", asked("add", OLD, OTHER));
+  assert.equal(instead?.members[1]?.nextKey, userKey(OTHER));
+  const used = exchanged(added, "laptop", asked("use", OLD, NEXT));
+  assert.ok(used);
+  assert.deepEqual(used.members[1], { name: "laptop", key: userKey(NEXT) });
+  assert.equal(exchanged(used, "laptop", asked("use", OLD, NEXT)), used);
+  assert.equal(exchanged(used, "laptop", asked("add", OLD, NEXT)), used);
+});
+
+test("G1 whoever has neither key, another machine's name, or a key that is taken, changes nothing", () => {
+  const added = exchanged(RECORD, "laptop", asked("add", OLD, NEXT));
+  assert.ok(added);
+  const used = exchanged(added, "laptop", asked("use", OLD, NEXT));
+  assert.ok(used);
+  const refused: readonly [FleetRecord, string, KeyRequest][] = [
+    // Not by the key that the machine has.
+    [RECORD, "laptop", asked("add", OTHER, NEXT)],
+    // By the key that went, played back.
+    [used, "laptop", asked("add", OLD, OTHER)],
+    [RECORD, "laptop", asked("use", OLD, NEXT)],
+    // Its next key would still let it in.
+    [added, "laptop", asked("use", OLD, OLD)],
+    [RECORD, "desktop", asked("add", OLD, NEXT, "desktop")],
+    // Of somebody else: that one would be let in under two names.
+    [RECORD, "laptop", asked("add", OLD, NAS)],
+    [added, "nas", asked("add", NAS, NEXT, "nas")],
+    [inviting({ guest: userKey(NEXT) }), "laptop", asked("add", OLD, NEXT)],
+    [inviting({ host: userKey(NEXT) }), "laptop", asked("add", OLD, NEXT)],
+  ];
+  for (const [record, name, request] of refused) assert.equal(exchanged(record, name, request), null);
+  const text = writeKeyRequest("add", "laptop", OLD, NEXT);
+  const forged = [
+    writeKeyRequest("add", "nas", OLD, NEXT),
+    JSON.stringify({ ...JSON.parse(text), key: userKey(OTHER) }),
+    JSON.stringify({ ...JSON.parse(text), step: "use" }),
+    JSON.stringify({ ...JSON.parse(text), step: "drop" }),
+    JSON.stringify({ ...JSON.parse(text), signature: "" }),
+    text.padEnd(3_000),
+    "[]",
+  ];
+  for (const message of forged) assert.equal(readKeyRequest(message, "laptop"), null);
+});
+
+test("G1 a machine is let in only with the code's proof and its own key's signature, both of what it asks", () => {
+  const context = { id: "0011223344556677", authority: "ab", operator: "cd" };
+  const request = newRequest("laptop", OLD);
+  const text = writeRequest(request, context, NAS, OLD);
+  assert.deepEqual(readRequest(text, context, NAS), request);
+  const { proof: proofOfOther } = JSON.parse(writeRequest(request, context, OTHER, OLD));
+  const { signature: signatureOfOther } = JSON.parse(writeRequest(request, context, NAS, OTHER));
+  for (const change of [
+    { proof: proofOfOther },
+    { proof: "" },
+    { signature: signatureOfOther },
+    { name: "desktop" },
+    { name: "no name" },
+    { key: userKey(OTHER) },
+  ]) {
+    const changed = JSON.stringify({ ...JSON.parse(text), ...change });
+    assert.equal(readRequest(changed, context, NAS), null, Object.keys(change).join());
+  }
+  assert.equal(readRequest(text, { ...context, operator: "ef" }, NAS), null);
+  assert.equal(readRequest(text.padEnd(4_097), context, NAS), null);
+});
+
+test("G1 of a machine one request waits at a time, and what the server did not address to the queue is left", async (t) => {
+  const [place, { signal }] = [
+    { home: await temporaryFolder(t), clock, logger: noopLogger },
+    new AbortController(),
+  ];
+  const take = createKeyQueue(place, signal);
+  const answers: string[] = [];
+  const send = (
+    name: string,
+    changes: { readonly subject?: string; readonly reply?: string; readonly data?: string } = {},
+  ) => {
+    const { subject = keySubject(name), reply = `${keyInbox(name)}.1` } = changes;
+    const { data = writeKeyRequest("add", name, OLD, NEXT) } = changes;
+    const respond = (answer: string) => answers.push(`${name} ${answer}`);
+    take({ subject, reply, string: () => data, respond } as unknown as Msg);
+  };
+  send("laptop", { subject: `$KV.mountaineer_fleet.laptop` });
+  send("laptop", { reply: `${keyInbox("nas")}.1` });
+  send("laptop", { data: "{}" });
+  for (const name of ["laptop", "laptop", "nas"]) send(name);
+  await eventually(() => answers.length === 2);
+  send("laptop");
+  await eventually(() => answers.length === 3);
+  assert.deepEqual(
+    answers,
+    ["laptop", "nas", "laptop"].map((name) => `${name} {"done":false}`),
+  );
+});
+
+test("G1 a home that is in no fleet has nothing to forget, and says nothing of it", async (t) => {
+  const home = await temporaryFolder(t);
+  await forgetMembership({ home, clock, environment: {}, signal: new AbortController().signal });
+  assert.equal(await readMembership(home), null);
+});
+
+const SERVER = join(import.meta.dirname, "programs/reluctant-server.mjs");
+const LATE_MS = 5_000;
+
+interface Manner {
+  /** So many hang-ups are lost. */
+  readonly deaf?: number;
+  /** So many bytes of log follow at once. */
+  readonly chatty?: number;
+  readonly refuses?: boolean;
+  /** It ends at the first. */
+  readonly dies?: boolean;
+}
+
+/** A fleet's server that runs, and hears hang-ups in that manner; `late` lets the product's patience pass. */
+async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false, dies = false }: Manner) {
+  let home = "";
+  // Before the folder goes, which says which process it is.
+  t.after(() => endServer(home));
+  const folder = await temporaryFolder(t);
+  home = join(folder, "home");
+  await mkdir(home, { mode: 0o700 });
+  const program = join(folder, "nats-server");
+  await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${SERVER}' "$@"\n`);
+  await chmod(program, 0o755);
+  const { PATH } = process.env;
+  process.env["PATH"] = `${folder}${delimiter}${PATH}`;
+  t.after(() => {
+    process.env["PATH"] = PATH;
+  });
+  // Stands still between the looks, however long these take.
+  let passedMs = 0;
+  const clock = { ...systemClock, monotonicMs: () => passedMs };
+  const place = { home, clock };
+  const address = `127.0.0.1:${await freePort()}`;
+  await makeFleet(place, {
+    address,
+    operator: Buffer.alloc(32).toString("base64url"),
+    home: "nas",
+    members: [],
+  });
+  const beside = (name: string): string => join(folderPaths(home).folder, name);
+  await writeFile(beside("manner"), JSON.stringify({ deaf, chatty, refuses, dies }));
+  // No time passes here that would end a reload which never does.
+  const signal = AbortSignal.any([t.signal, AbortSignal.timeout(60_000)]);
+  assert.equal(await ensureServer(place, signal), "started");
+  const first = await runningServer(home);
+  assert.ok(first !== null);
+  /** Who heard each hang-up. */
+  const heardBy = async (): Promise<readonly number[]> =>
+    (await readFile(beside("heard"), "utf8").catch(() => "")).split("\n").filter(Boolean).map(Number);
+  return {
+    pid: first.pid,
+    heardBy,
+    running: async () => (await runningServer(home))?.pid,
+    reload: () => reloadServer(place, signal),
+    async late(hangups: number) {
+      await eventually(async () => (await heardBy()).length === hangups);
+      passedMs += LATE_MS;
+    },
+  };
+}
+
+test("the server's word that it has reloaded is found under all that it writes behind it", async (t) => {
+  const server = await serverOf(t, { chatty: 200_000 });
+  await server.reload();
+  assert.deepEqual(await server.heardBy(), [server.pid]);
+});
+
+test("a server that lost the signal is asked to reload once more", async (t) => {
+  const server = await serverOf(t, { deaf: 1 });
+  const reloaded = server.reload();
+  await server.late(1);
+  await reloaded;
+  assert.deepEqual(await server.heardBy(), [server.pid, server.pid]);
+  assert.equal(await server.running(), server.pid);
+});
+
+test("a server that hears no signal is started anew", async (t) => {
+  const server = await serverOf(t, { deaf: 9 });
+  const reloaded = server.reload();
+  await server.late(1);
+  await server.late(2);
+  await reloaded;
+  const running = await server.running();
+  assert.ok(running !== undefined && running !== server.pid, String(running));
+  assert.deepEqual(await server.heardBy(), [server.pid, server.pid]);
+});
+
+test("a server that ends when it is asked is started anew, at once", async (t) => {
+  const server = await serverOf(t, { dies: true });
+  await server.reload();
+  const running = await server.running();
+  assert.ok(running !== undefined && running !== server.pid, String(running));
+});
+
+test("a server that refuses its configuration goes on, and is not asked again", async (t) => {
+  const server = await serverOf(t, { refuses: true });
+  await assert.rejects(server.reload(), {
+    code: "fleet_server_failed",
+    message: "nats-server refused its configuration: no such user",
+  });
+  assert.deepEqual(await server.heardBy(), [server.pid]);
+  assert.equal(await server.running(), server.pid);
+});
+
+test("G1 what an earlier version signed is believed, and the other way round: the signed texts stay the same", () => {
+  const [key, next] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  const time = "2026-01-01T00:00:00Z";
+  const context = { id: "ab", authority: "cd", operator: "ef" };
+  const request = { name: "nas", key: userKey(next), nonce: "n" };
+  const signed = [
+    signHandover({ to: userKey(next), number: 1, time }, key),
+    signLayer({ revision: 1, time, by: "nas", text: "[gateway]\n" }, key),
+    writeKeyRequest("add", "nas", key, next),
+    writeRequest(request, context, key, next),
+    writeOutcome({ joined: true }, request, context, key),
+  ];
+  assert.deepEqual(
+    signed.map((message) => sha256Of(JSON.stringify(message)).slice(0, 16)),
+    ["3c61d125d69fa72d", "b198fb43b48fe571", "cfe74f0effe48a19", "fb1d301f78c75749", "216bb15620c40543"],
+  );
+});
+
+test("G1 while one command changes a fleet, no other process does, whatever else waits in the first", async (t) => {
+  const home = await temporaryFolder(t);
+  const place = { home, clock: systemClock };
+  const { signal } = new AbortController();
+  const ending = Promise.withResolvers<void>();
+  const holding = withFolder(place, signal, () => ending.promise);
+  await eventually(() => existsSync(join(home, "fleet.lock.db")));
+  const waiting = withFolder(place, signal, async () => {});
+  await systemClock.sleep(50);
+  const lock = JSON.stringify(new URL("../../../src/runtime/files/sqlite-file-lock.ts", import.meta.url));
+  const program = `const { beginExclusive } = await import(${lock});
+    console.log(beginExclusive(${JSON.stringify(join(home, "fleet.lock.db"))}) === null);`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", program]);
+  assert.equal(stdout, "true\n");
+  ending.resolve();
+  await Promise.all([holding, waiting]);
+});

@@ -1,0 +1,385 @@
+// The HTTP front's sessions and the calls in them.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { test } from "node:test";
+import { ANONYMOUS } from "../../../../src/gateway/client-handle.ts";
+import { errorReply, LIMIT_REACHED, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import type { Authentication } from "../../../../src/gateway/middleware/middleware.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
+import { createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
+import {
+  BOTH_TYPES,
+  begin,
+  callMessage,
+  eventsOf,
+  initializeMessage,
+  openFront,
+  startRig,
+} from "./http-rig.ts";
+
+const user = (name: string, role = "any") =>
+  ({ ok: true, principal: { kind: "user", name, roles: [role] } }) as const;
+
+test("initialize opens a session with an unguessable id and the version that was asked for", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  for (const version of ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]) {
+    const answer = await rig.post(initializeMessage(version));
+    assert.equal(answer.status, 200);
+    assert.match(String(answer.headers["mcp-session-id"]), /^[\w-]{32}$/);
+    const result = objectOf(answer.json()["result"]);
+    assert.equal(result["protocolVersion"], version);
+    assert.deepEqual(result["serverInfo"], { name: "scripted", version: "1" });
+  }
+  const other = await rig.post(initializeMessage("1999-01-01"));
+  assert.equal(objectOf(other.json()["result"])["protocolVersion"], "2025-11-25");
+  assert.deepEqual([rig.front.sessions, gateway.sessions.size], [5, 5]);
+});
+
+test("a request is served before notifications/initialized came, and answered as one JSON body", async () => {
+  await using rig = await startRig(createScriptedGateway());
+  const id = await rig.initialize();
+  const answer = await rig.post(callMessage("a", "echo", { x: "ü" }), { "mcp-session-id": id });
+  assert.equal(answer.headers["content-type"], "application/json");
+  assert.equal(Number(answer.headers["content-length"]), Buffer.byteLength(answer.body));
+  assert.deepEqual(answer.json(), {
+    jsonrpc: "2.0",
+    id: "a",
+    result: { content: [{ type: "text", text: '{"x":"ü"}' }] },
+  });
+});
+
+test("a missing id is 400, an unknown or ended one 404, a second initialize an error", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  assert.equal((await rig.post(callMessage(1, "echo"))).status, 400);
+  assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": "nope" })).status, 404);
+  const id = await rig.initialize();
+  const again = await rig.post(initializeMessage(), { "mcp-session-id": id });
+  assert.equal(objectOf(again.json()["error"])["code"], -32600);
+  assert.equal((await rig.send("DELETE", "/mcp", {})).status, 400);
+  assert.equal((await rig.send("DELETE", "/mcp", { "mcp-session-id": id })).status, 200);
+  assert.equal(gateway.sessions.size, 0);
+  assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": id })).status, 404);
+  assert.equal((await rig.send("DELETE", "/mcp", { "mcp-session-id": id })).status, 404);
+});
+
+test("any supported version header is accepted, another is 400", async () => {
+  await using rig = await startRig(createScriptedGateway());
+  const id = await rig.initialize();
+  const headers = { "mcp-session-id": id };
+  for (const version of ["2025-03-26", "2025-06-18", "2025-11-25"]) {
+    const answer = await rig.post(callMessage(1, "x"), { ...headers, "mcp-protocol-version": version });
+    assert.equal(answer.status, 200);
+  }
+  for (const version of ["2026-07-28", "1999-01-01"]) {
+    const wrong = await rig.post(callMessage(1, "x"), { ...headers, "mcp-protocol-version": version });
+    assert.deepEqual([wrong.status, wrong.json()["jsonrpc"]], [400, "2.0"]);
+  }
+});
+
+test("who has gone before it was known who it is listens to nothing", async (t) => {
+  const { gateway, rig, headers } = await begin(t);
+  const checked = Promise.withResolvers<Authentication>();
+  let asked = 0;
+  gateway.authenticate = () => {
+    asked += 1;
+    return checked.promise as unknown as Authentication;
+  };
+  const { port } = rig.listener;
+  const request = httpRequest({ host: "127.0.0.1", port, path: "/mcp", headers }).on("error", () => {});
+  request.end();
+  await eventually(() => asked === 1);
+  request.destroy();
+  await eventually(() => rig.listener.connections === 0);
+  checked.resolve({ ok: true, principal: onlySession(gateway).principal });
+  await settle();
+  assert.equal(onlySession(gateway).busy, false);
+});
+
+test("B11 a front that leaves ends each stream that is opened then; one that stops refuses what comes, and says when to come", async (t) => {
+  const { rig, headers, blocking } = await begin(t);
+  const call = rig.post(callMessage(1, "held"), headers);
+  await eventually(() => blocking.started.length === 1);
+  rig.front.leave();
+  const listening = await rig.listen(headers);
+  await eventually(listening.ended);
+  const stopped = rig.front.stop(60_000);
+  const refused = await rig.post(callMessage(2, "x"), headers);
+  assert.deepEqual([refused.status, refused.headers["retry-after"]], [503, "2"]);
+  blocking.release(text("done"));
+  assert.equal((await call).status, 200);
+  await stopped;
+});
+
+test("D2 a client that names a session which has ended, or is another's, begins a new one by initialize alone", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  const id = await rig.initialize();
+  gateway.authenticate = () => user("ann");
+  const begun = await rig.initialize();
+  gateway.authenticate = () => user("bob");
+  for (const stale of ["nope", begun]) {
+    const headers = { "mcp-session-id": stale };
+    assert.equal((await rig.post([callMessage(1, "echo")], headers)).status, 404);
+    assert.equal((await rig.post({ jsonrpc: "2.0" }, headers)).status, 404);
+    const answer = await rig.post(initializeMessage(), headers);
+    const anew = String(answer.headers["mcp-session-id"]);
+    assert.deepEqual([answer.status, [stale, id, "undefined"].includes(anew)], [200, false]);
+    assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": anew })).status, 200);
+  }
+  gateway.authenticate = () => user("ann");
+  assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": begun })).status, 200);
+});
+
+test("B11 a request whose session comes to this daemon while its body is on the way is served", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  const admitted = Promise.withResolvers<void>();
+  const { authenticate } = gateway;
+  gateway.authenticate = (headers) => {
+    setImmediate(admitted.resolve);
+    return authenticate(headers);
+  };
+  const headers = { "content-type": "application/json", accept: BOTH_TYPES, "mcp-session-id": "handed" };
+  const request = httpRequest(rig.url, { method: "POST", headers, agent: false });
+  request.flushHeaders();
+  await admitted.promise;
+  const client = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: {} } as const;
+  rig.front.store.open({ id: "handed", principal: ANONYMOUS, ...client });
+  request.end(JSON.stringify(callMessage(1, "echo")));
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  assert.equal(response.statusCode, 200);
+  response.resume();
+});
+
+test("a session belongs to its principal, whose roles follow, and anonymous ones become somebody", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  const id = await rig.initialize();
+  const headers = { "mcp-session-id": id };
+  gateway.authenticate = () => user("ann");
+  assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 200);
+  assert.equal(onlySession(gateway).principal.name, "ann");
+  gateway.authenticate = () => user("ann", "admin");
+  assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 200);
+  assert.deepEqual(onlySession(gateway).principal.roles, ["admin"]);
+  gateway.authenticate = () => user("bob");
+  assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 404);
+  assert.equal((await rig.send("DELETE", "/mcp", headers)).status, 404);
+  assert.equal((await rig.send("GET", "/mcp", { ...headers, accept: "text/event-stream" })).status, 404);
+  assert.equal(onlySession(gateway).principal.name, "ann");
+  gateway.authenticate = () => ({ ok: false, reason: "a token is needed" });
+  const refused = await rig.post(callMessage(1, "x"), headers);
+  assert.deepEqual([refused.status, refused.headers["www-authenticate"]], [401, "Bearer"]);
+  assert.equal(objectOf(refused.json()["error"])["message"], "a token is needed");
+});
+
+test("the session beyond those that are allowed ends the one idle for longest", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  gateway.sessionsAllowed = () => 5;
+  const first = await rig.initialize();
+  const second = await rig.initialize();
+  for (let count = 2; count < 5; count++) await rig.initialize();
+  // Used again: the second is the oldest now.
+  await rig.post(callMessage(1, "x"), { "mcp-session-id": first });
+  await rig.initialize();
+  assert.equal(rig.front.sessions, 5);
+  assert.equal((await rig.post(callMessage(1, "x"), { "mcp-session-id": second })).status, 404);
+  assert.equal((await rig.post(callMessage(1, "x"), { "mcp-session-id": first })).status, 200);
+});
+
+test("E4 the HTTP front's refusals by a limit of one call are 429 with Retry-After and a JSON-RPC error, also where a stream was expected", async () => {
+  const gateway = createScriptedGateway();
+  const refused = (retryAfterMs: number): Reply =>
+    errorReply(LIMIT_REACHED, "too many", { limit: "[limits].calls_per_second", retryAfterMs });
+  await using rig = await startRig(gateway);
+  const headers = { "mcp-session-id": await rig.initialize() };
+  for (const [ms, seconds, method] of [
+    [1, "1", "tools/call"],
+    [2_001, "3", "tools/list"],
+  ] as const) {
+    gateway.handle = async () => refused(ms);
+    const answer = await rig.post({ jsonrpc: "2.0", id: 7, method, params: {} }, headers);
+    assert.deepEqual([answer.status, answer.headers["retry-after"]], [429, seconds]);
+    assert.equal(answer.headers["content-type"], "application/json");
+    assert.deepEqual([answer.json()["id"], answer.json()["error"]], [7, objectOf(refused(ms))["error"]]);
+  }
+  // Coming back does not help there.
+  gateway.handle = async () => errorReply(LIMIT_REACHED, "too large", { limit: "[limits].result_mb" });
+  assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 200);
+});
+
+test("E4 the HTTP front's refusals by a limit of a session name the principal, the number and the key", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  gateway.authenticate = () => user("ann");
+  gateway.sessionsAllowed = () => 1;
+  const id = await rig.initialize();
+  const { response } = await rig.open("GET", { "mcp-session-id": id });
+  const answer = await rig.post(initializeMessage());
+  assert.deepEqual([answer.status, answer.headers["retry-after"]], [429, "10"]);
+  const error = objectOf(answer.json()["error"]);
+  assert.match(
+    String(error["message"]),
+    /user ann has 1 sessions, all of them in use \(\[limits\]\.sessions\)/,
+  );
+  assert.deepEqual(error["data"], { limit: "[limits].sessions", allowed: 1, retryAfterMs: 10_000 });
+  gateway.authenticate = () => user("bob");
+  await rig.initialize();
+  response.destroy();
+});
+
+test("an HTTP call turns to an event stream at the first notification, with the answer as its last event", async (t) => {
+  const { rig, headers } = await begin(
+    t,
+    {
+      async noisy({ handle }) {
+        handle.notify("notifications/progress", { progressToken: 1, progress: 1 });
+        handle.notify("notifications/message", { level: "info", data: "x\ny" });
+        return text("done");
+      },
+    },
+    { version: "2025-06-18" },
+  );
+  const answer = await rig.post(callMessage(7, "noisy"), headers);
+  assert.equal(answer.headers["content-type"], "text/event-stream");
+  assert.equal(answer.headers["cache-control"], "no-store, no-transform");
+  assert.equal(answer.headers["x-accel-buffering"], "no");
+  assert.doesNotMatch(answer.body, /^(id|retry):/m);
+  assert.deepEqual(
+    eventsOf(answer.body).map((message) => message["method"] ?? message["id"]),
+    ["notifications/progress", "notifications/message", 7],
+  );
+});
+
+test("a client that reads only one of the two kinds gets that one", async (t) => {
+  const { rig, headers } = await begin(t, {
+    async noisy({ handle, signal }) {
+      handle.notify("notifications/progress", { progressToken: 1, progress: 1 });
+      const reply = await handle.request("roots/list", undefined, signal);
+      return text(reply === null ? "its stream is closed" : "asked");
+    },
+  });
+  const json = await rig.post(callMessage(1, "noisy"), { ...headers, accept: "application/json" });
+  assert.match(json.body, /its stream is closed/);
+  assert.equal(json.headers["content-type"], "application/json");
+  const events = await rig.post(callMessage(1, "x"), { ...headers, accept: "text/event-stream" });
+  assert.equal(events.headers["content-type"], "text/event-stream");
+  assert.equal(eventsOf(events.body)[0]?.["id"], 1);
+  assert.equal((await rig.post(callMessage(1, "x"), { ...headers, accept: "text/html" })).status, 406);
+  for (const [accept, type] of [
+    ["*/*", "application/json"],
+    ["application/*", "application/json"],
+    ["text/*", "text/event-stream"],
+  ] as const) {
+    const answer = await rig.post(callMessage(1, "x"), { ...headers, accept });
+    assert.deepEqual([answer.status, answer.headers["content-type"]], [200, type]);
+  }
+});
+
+test("a cancelled call is aborted with the reason, its response ends without a message", async (t) => {
+  const { rig, headers, blocking } = await begin(t);
+  const answer = rig.post(callMessage(5, "held"), headers);
+  const request = await eventually(() => blocking.started[0]);
+  const cancel = (requestId: unknown) => ({
+    jsonrpc: "2.0",
+    method: "notifications/cancelled",
+    params: { requestId, reason: "the person left" },
+  });
+  await rig.post(cancel("5"), headers);
+  assert.equal(request.signal.aborted, false);
+  assert.equal((await rig.post(cancel(5), headers)).status, 202);
+  const { status, body, headers: got } = await answer;
+  assert.deepEqual([status, body, got["content-type"]], [200, "", "text/event-stream"]);
+  assert.match(String(request.signal.reason), /the person left/);
+  await eventually(() => rig.front.inFlight === 0);
+  // Its id is free again.
+  assert.equal((await rig.post(callMessage(5, "x"), headers)).status, 200);
+});
+
+test("a call that is cancelled while it waits for its backend is never served", async (t) => {
+  const { gateway, rig, headers } = await begin(t);
+  const comes = Promise.withResolvers<void>();
+  gateway.awaited = (_, { params }) => (params?.["name"] === "late" ? comes.promise : null);
+  const answer = rig.post(callMessage(5, "late"), headers);
+  await eventually(() => rig.front.inFlight === 1);
+  await rig.post({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 5 } }, headers);
+  assert.equal((await answer).body, "");
+  comes.resolve();
+  await rig.post(callMessage(6, "other"), headers);
+  assert.deepEqual(
+    gateway.requests.map(({ params }) => params?.["name"]),
+    ["other"],
+  );
+});
+
+test("the HTTP front refuses an id in flight and the 513th request, whose slots come free again", async (t) => {
+  const { rig, headers, blocking } = await begin(t);
+  const answers = Array.from({ length: 512 }, (_, id) => rig.post(callMessage(id, "held"), headers));
+  await eventually(() => blocking.started.length === 512);
+  const twice = await rig.post(callMessage(3, "x"), headers);
+  assert.match(twice.body, /"code":-32600.*in flight/);
+  const over = await rig.post(callMessage("more", "x"), headers);
+  assert.match(over.body, /512 requests in flight/);
+  assert.equal(over.status, 429);
+  for (const _ of answers) blocking.release(text("ok"));
+  await Promise.all(answers);
+  assert.match((await rig.post(callMessage("more", "x"), headers)).body, /result/);
+});
+
+test("DELETE ends the session and answers what is in flight", async (t) => {
+  const { rig, headers, blocking } = await begin(t);
+  const answer = rig.post(callMessage(1, "held"), headers);
+  const stream = await rig.listen(headers);
+  await eventually(() => blocking.started.length === 1);
+  await rig.send("DELETE", "/mcp", headers);
+  assert.match((await answer).body, /the client ended the session/);
+  assert.equal(blocking.started[0]?.signal.aborted, true);
+  await eventually(stream.ended);
+});
+
+test("an answer that nobody could write, or a chain that rejects, becomes an error", async (t) => {
+  let deep: unknown = 1;
+  for (let depth = 0; depth < 200_000; depth++) deep = { deep };
+  const loop: { self?: unknown } = {};
+  loop.self = loop;
+  const { rig, headers } = await begin(t, {
+    deep: async () => ({ result: { deep } }),
+    loop: async () => ({ result: { loop } }),
+    async broken() {
+      throw new Error("secret detail");
+    },
+  });
+  assert.match((await rig.post(callMessage(1, "loop"), headers)).body, /"id":1,"error":.*-32603/);
+  assert.equal((await rig.post(callMessage(1, "deep"), headers)).status, 200);
+  const broken = await rig.post(callMessage(2, "broken"), headers);
+  assert.match(broken.body, /-32603/);
+  assert.doesNotMatch(broken.body, /secret/);
+});
+
+test("a mistake inside costs its request alone", async (t) => {
+  const { gateway, rig, headers } = await begin(t);
+  const broken = { ...gateway };
+  gateway.authenticate = () => {
+    throw new Error("secret detail");
+  };
+  const answer = await rig.post(callMessage(1, "x"), headers);
+  assert.deepEqual([answer.status, objectOf(answer.json()["error"])["message"]], [500, "internal error"]);
+  gateway.authenticate = broken.authenticate;
+  gateway.handle = () => {
+    throw new Error("secret detail");
+  };
+  assert.match((await rig.post(callMessage(1, "x"), headers)).body, /"id":1,"error":.*internal error/);
+  gateway.handle = broken.handle;
+  assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 200);
+  assert.equal(rig.front.inFlight, 0);
+});
+
+test("ping is answered here, and other notifications reach the gateway", async (t) => {
+  const { gateway, rig, headers } = await begin(t);
+  const ping = await rig.post({ jsonrpc: "2.0", id: 1, method: "ping" }, headers);
+  assert.deepEqual(ping.json(), { jsonrpc: "2.0", id: 1, result: {} });
+  const told = await rig.post({ jsonrpc: "2.0", method: "notifications/roots/list_changed" }, headers);
+  assert.equal(told.status, 202);
+  await rig.post({ jsonrpc: "2.0", method: "notifications/initialized" }, headers);
+  assert.deepEqual(pluck(gateway.heard, "method"), ["notifications/roots/list_changed"]);
+  assert.equal(gateway.requests.length, 0);
+});
