@@ -1,25 +1,5 @@
-// What is wrong in the written pages: rows with a cell too many or too few, links that lead nowhere, and words that only
-// we understand.
+// Faults in the written pages: rows with a cell too many or too few, and links that lead nowhere.
 import path from "node:path";
-
-/** What to write in place of a phrase, which stands in the brackets. */
-const ODD_WORDS: Readonly<Record<string, RegExp>> = {
-  'everyone who, anyone who ("whoever")': /\bwhoever\b/i,
-  'the standard term ("nobody\'s")': /\bnobody's\b/i,
-  'fails ("comes to nothing")': /\bcomes? to nothing\b/i,
-  'says that ("it is told that")': /\bit is told that\b/i,
-  'like ("such as that")': /\bsuch as that\b/i,
-  'invalid, or the kind that it is not ("that is none")': /\b(?:that|which|what) (?:is|are) none\b/i,
-  'after a crash ("by a mistake")': /\bby a mistake\b/i,
-  'is written but untested on real Macs ("waits for its first testers")':
-    /\bwaits for its (?:first )?testers\b/i,
-  'can exit when a cable is pulled ("may end at a cut")': /\bmay end at a cut\b/i,
-  'has expired ("is out of time")': /\bis out of time\b/i,
-  'run this again ("say it again")': /\bsay it again\b/i,
-  'connect several machines ("that know of each other")': /\b(?:that|machines) know of each other\b/i,
-};
-/** Words are checked in these alone: a changelog quotes what was. */
-const WORDS_OF = /^(?:README|CONTRIBUTING|SECURITY|docs\/[\w-]+|engine\/README)\.md$/;
 
 /**
  * `FILE:LINE: what is wrong`, for each. `pages`: the text of each page by its path from the root. `exists`: whether a file or
@@ -36,13 +16,7 @@ export function faultsOf(
       ...unevenRows(lines),
       ...lines.flatMap(({ text: line, number }) => {
         const dead = linksIn(line).filter((target) => !leadsSomewhere(file, target, anchors, exists));
-        const odd = WORDS_OF.test(file)
-          ? Object.entries(ODD_WORDS).flatMap(([better, word]) => (word.test(line) ? [better] : []))
-          : [];
-        return [
-          ...dead.map((target) => ({ number, what: `the link ${target} leads nowhere` })),
-          ...odd.map((better) => ({ number, what: `plainer: ${better}` })),
-        ];
+        return dead.map((target) => ({ number, what: `the link ${target} leads nowhere` }));
       }),
     ].map(({ number, what }) => `${file}:${number}: ${what}`);
   });

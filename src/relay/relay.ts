@@ -1,5 +1,5 @@
 // The interface of the carrier, the one process per home that forwards the bytes of carried mounts and moves them between
-// routes. `carrier-process.ts` is the process; `connectCarrier` gives a daemon this interface over its socket.
+// routes. `relay-process.ts` is the process; `connectRelay` gives a daemon this interface over its socket.
 import type { ProbeEndpoint } from "../network/probe/host-probe.ts";
 import type { ProcessIdentity } from "../runtime/process/process-identity.ts";
 

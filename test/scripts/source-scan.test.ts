@@ -64,7 +64,7 @@ test("a file loads what it imports and names the programs that it starts; types 
 
 test("a program that is started from a build is reached by its built name", () => {
   const sources = new Map([
-    ["src/relay/start.ts", 'new URL("./carrier-process.js", import.meta.url)'],
+    ["src/relay/start.ts", 'new URL("./relay-process.js", import.meta.url)'],
     ["src/relay/service/relay-process.ts", ""],
   ]);
   const reached = importGraph(sources).get("src/relay/start.ts");

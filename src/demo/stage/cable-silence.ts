@@ -8,7 +8,7 @@ interface SilenceData {
   readonly wake: Int32Array;
 }
 
-// tcp-relay.ts alone starts this thread, with these data.
+// simulated-cable.ts starts this thread, with these data.
 const { host, port, wake } = workerData as SilenceData;
 const server = createServer();
 server.listen({ host, port, backlog: 1 }, () => {

@@ -48,7 +48,7 @@ export class RelayService implements AsyncDisposable {
   readonly #options: ServiceOptions;
   readonly served = new Map<string, ShareRelay>();
   readonly #keeper: SocketHolder;
-  /** The login gates (`logon-gate.ts`) by login: shares with the same login use the same one. */
+  /** The login gates (`login-gate.ts`) by login: shares with the same login use the same one. */
   readonly #logons = new Map<string, LoginGate>();
   #journal: readonly JournalEntry[] = [];
   #changing: Promise<unknown> = Promise.resolve();

@@ -33,11 +33,3 @@ test("a link to a page, a heading or a picture that is not there is named", () =
   for (const target of ["none.md", "other.md#twice-2", "#here", "images/b.png", "../none"])
     assert.deepEqual(faults(`[x](${target})`, other), [`docs/page.md:1: the link ${target} leads nowhere`]);
 });
-
-test("an odd phrase is named with what to write, in pages and not in the changelog", () => {
-  assert.match(faults("It is for whoever reads.").join(), /^docs\/page\.md:1: plainer: everyone who/);
-  assert.deepEqual(
-    faultsOf(new Map([["CHANGELOG.md", "whoever"]]), () => true),
-    [],
-  );
-});

@@ -42,7 +42,7 @@ interface RcloneDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
   readonly stateFolder: string;
   /**
-   * The note writer, which remembers the files that are open; note-refresh.ts must use the same one. Default: a new
+   * The metadata writer, which remembers the files that are open; metadata-refresh.ts must use the same one. Default: a new
    * one.
    */
   readonly notes?: MetadataFlusher;
