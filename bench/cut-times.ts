@@ -102,7 +102,7 @@ async function startScene(names: readonly string[], slower: number): Promise<Sce
       ...names.map((name) =>
         [
           `[[shares]]\nname = "${name}"\nshare_name = "${onServer(name)}"`,
-          `carry = "${kindOf(name) === "carried" ? "on" : "off"}"`,
+          `relay = "${kindOf(name) === "carried" ? "on" : "off"}"`,
           `thunderbolt_host = "${rig.tbHost}"\nfallback_host = "${rig.fallbackHost}"`,
           `username = "${rig.username}"\npassword = "\${BENCH_PASSWORD}"`,
         ].join("\n"),
@@ -160,7 +160,7 @@ async function untilAllOver(
         (share) =>
           share.active_interface === route &&
           share.mount_alive &&
-          (kindOf(name) === "per route" || share.carried?.phase === "carrying"),
+          (kindOf(name) === "per route" || share.relay?.phase === "carrying"),
         WAIT_MS,
       ),
     ),

@@ -39,7 +39,7 @@ async function benchBesideRaw(rounds: number): Promise<void> {
     env: { BENCH_PASSWORD: rig.password },
     config: `
 [global]
-carry = "off"
+relay = "off"
 shares_root = "${join(rig.folder, "Shares")}"
 check_interval_secs = 30
 [[shares]]

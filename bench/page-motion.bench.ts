@@ -120,7 +120,7 @@ async function metricsOf(session: CDPSession) {
 /** A script for the page, which answers `status` and the event stream itself. */
 function inPlace(): string {
   const bytes = { bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 };
-  const carried = {
+  const relay = {
     port: 4_000,
     phase: "carrying",
     connections: 1,
@@ -133,7 +133,7 @@ function inPlace(): string {
       name: `share${at}`,
       tb_host: `10.0.0.${at % NAS}`,
       fb_host: `10.1.0.${at % NAS}`,
-      carried,
+      relay,
     }),
   );
   const backends = Array.from({ length: SERVERS }, (_, at) => sampleBackend({ name: `server${at}` }));

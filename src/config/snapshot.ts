@@ -78,7 +78,7 @@ export interface ShareConfig {
   /** The driver in use; never `auto`. */
   readonly driver: "rclone" | "netfs" | "cifs" | "local";
   /** The share's own setting, else that of `[global]`. */
-  readonly carry: "auto" | "on" | "off";
+  readonly relay: "auto" | "on" | "off";
   readonly wake: "auto" | "off";
   /** null: the default. */
   readonly access: MountAccess | null;

@@ -40,7 +40,7 @@ const FOLDERS = [
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
 /** The files that Mountaineer makes, and rclone for it, as paths in the home. */
 const FILES = [
-  "(?:aliases|carry-proof|daemon|held-routes|lock|management|secrets|state|timeline)\\.json",
+  "(?:aliases|carry-proof|daemon|route-overrides|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
   "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
   "(?:approvals|lists|names|pins)\\.(?:key|sealed)",

@@ -9,7 +9,7 @@ import { openStage, type Stage, type StageOptions } from "./stage/stage.ts";
 import { storySteps } from "./story/story.ts";
 import { type Step, StoryFailure } from "./story/story-checks.ts";
 
-interface DemoOptions extends Omit<StageOptions, "carry"> {
+interface DemoOptions extends Omit<StageOptions, "relay"> {
   /**
    * How to show the live view; null: the scripted story is played instead, because there is no terminal view.
    */
@@ -32,8 +32,8 @@ next: mountaineer init     asks what you have: a NAS, MCP servers, or both
 export async function runDemo(options: DemoOptions): Promise<number> {
   const { program, keeper, driver, view, style, print, signal } = options;
   // The story begins with a mount per route and shows carrying later; the view shows carrying from the start.
-  const carry = view === null ? "off" : "auto";
-  const stage = await openStage({ program, keeper, driver, carry, signal });
+  const relay = view === null ? "off" : "auto";
+  const stage = await openStage({ program, keeper, driver, relay, signal });
   try {
     print(introduction(stage, style));
     if (view !== null) {

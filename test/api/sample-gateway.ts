@@ -271,7 +271,7 @@ export function scriptedGateway(
       const isSeen = ({ digest }: { digest: string }): boolean => digest !== CHANGES_MEANWHILE;
       return {
         approved: request.items.filter(isSeen),
-        left: request.items.filter((item) => !isSeen(item)),
+        skipped: request.items.filter((item) => !isSeen(item)),
       };
     },
     async restart(request, signal) {

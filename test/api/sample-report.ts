@@ -55,7 +55,7 @@ export function sampleShare(changes: Partial<ShareStatus> = {}): ShareStatus {
     fb_reachable: true,
     mount_alive: true,
     tb_recovery_pending: false,
-    held: null,
+    override: null,
     last_error: null,
     last_switch_at: secondsAgo(7_500),
     tb_reachable_since: secondsAgo(9_000),
@@ -122,7 +122,7 @@ export function scriptedControl(
   report: StatusReport = sampleReport(),
   answer: (share: string, call: Call) => StepResult | Promise<StepResult> = (share) =>
     sampleResult({ share }),
-  verify: VerifyReport = { ok: true, findings: [], looked_at: { shares: 1, backends: 0 } },
+  verify: VerifyReport = { ok: true, findings: [], checked: { shares: 1, backends: 0 } },
 ): ScriptedControl {
   const calls: Call[] = [];
   const note = (name: string, request: Request, signal: AbortSignal): [Call, readonly string[]] => {

@@ -32,10 +32,10 @@ function whatIsMissing(): string | null {
   return lacking.length === 0 ? null : `needs ${lacking.join(", ")}`;
 }
 
-/** Whether this product has `carry`: then what is mounted for each route has to say so. */
+/** Whether this product has `relay`: then what is mounted for each route has to say so. */
 async function knowsCarry(): Promise<boolean> {
   const schema = path.resolve(import.meta.dirname, "../../docs/config.schema.json");
-  return (await readFile(schema, "utf8")).includes('"carry"');
+  return (await readFile(schema, "utf8")).includes('"relay"');
 }
 
 function isProgram(file: string): boolean {

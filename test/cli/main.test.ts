@@ -153,7 +153,7 @@ describe("the command line", { concurrency: 3 }, () => {
     const report = sampleReport([
       sampleShare({ mount_state: "error", active_interface: "none", last_error: "no host" }),
     ]);
-    const looked_at = { shares: 1, backends: 0 };
+    const checked = { shares: 1, backends: 0 };
     const finding = {
       share: "CORE",
       severity: "error",
@@ -161,7 +161,7 @@ describe("the command line", { concurrency: 3 }, () => {
       text: "is not mounted",
       hint: "see why",
     } as const;
-    const control = scriptedControl(report, undefined, { ok: false, findings: [finding], looked_at });
+    const control = scriptedControl(report, undefined, { ok: false, findings: [finding], checked });
     const { home } = await startRig(t, { control });
     assert.equal((await runCommand(["status"], { home })).code, 0);
     const verify = await runCommand(["verify", "--share", "CORE"], { home });
@@ -169,7 +169,7 @@ describe("the command line", { concurrency: 3 }, () => {
     const json = await runCommand(["verify", "--json"], { home });
     assert.deepEqual(
       [json.code, JSON.parse(json.stdout)],
-      [1, { ok: false, findings: [finding], looked_at }],
+      [1, { ok: false, findings: [finding], checked: checked }],
     );
     const { home: well } = await startRig(t);
     assert.equal((await runCommand(["verify"], { home: well })).code, 0);

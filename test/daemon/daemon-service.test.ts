@@ -382,7 +382,7 @@ test("A6 a share that is removed and added again begins anew: what was held is n
 
   const { service, until, share } = await rig.start();
   await until("CORE", overTb);
-  assert.equal(share("MEDIA").held, "unmounted", "what is held survives a restart");
+  assert.equal(share("MEDIA").override, "unmounted", "what is held survives a restart");
   for (const next of [await rig.config(["CORE"]), text]) {
     const { sha256 } = service.control.sync();
     await service.control.editText(
@@ -392,7 +392,7 @@ test("A6 a share that is removed and added again begins anew: what was held is n
     );
   }
   await until("MEDIA", overTb);
-  assert.equal(share("MEDIA").held, null);
+  assert.equal(share("MEDIA").override, null);
 });
 
 test("a start that fails half way leaves no process of its own behind", { skip: LINUX_ALONE }, async (t) => {
@@ -499,7 +499,7 @@ test("What to mount: with rclone gone, no switch and no edit unmounts what serve
       `thunderbolt_host = "${smb.tbHost}:${smb.tbPort}"`,
       `fallback_host = "${smb.fallbackHost}:${smb.fallbackPort}"`,
       `username = "${smb.username}"`,
-      'carry = "off"',
+      'relay = "off"',
       `password = "\${RIG_PASSWORD}"`,
     ].join("\n")}\n`;
   const path = await ownPath(t, rig.folder);

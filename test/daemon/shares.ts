@@ -94,7 +94,7 @@ export function viewOf(changes: Partial<ShareView> = {}, spec: ShareSpec = specO
     stableMs: 30_000,
     lsofRecheck: true,
     outagePatienceMs: 60_000,
-    carry: "off",
+    relay: "off",
   };
   return {
     subject: { spec, policy, driver: UNASKED_DRIVER },

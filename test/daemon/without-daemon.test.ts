@@ -121,9 +121,9 @@ async function usePrograms(
 describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
   test("F3 verify logs in only when asked to, and says that a login is refused", async (t) => {
     const { home } = await smbHome(t);
-    const codes = async (logon: boolean): Promise<readonly string[]> => {
+    const codes = async (login: boolean): Promise<readonly string[]> => {
       await using engine = await open(home, "look");
-      const { findings } = await engine.ask("verify", { logon }, NEVER);
+      const { findings } = await engine.ask("verify", { login }, NEVER);
       return findings.map(({ code }) => code);
     };
     assert.deepEqual(await codes(true), ["not_mounted"]);

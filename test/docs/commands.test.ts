@@ -116,7 +116,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   "mountaineer verify": running(/everything is as it should be/),
-  "mountaineer verify --logon": running(/everything is as it should be/),
+  "mountaineer verify --login": running(/everything is as it should be/),
   "mountaineer verify --share CORE --json": running(/"ok": true/),
   "mountaineer reconcile": running(/CORE[\s\S]*MEDIA/),
   "mountaineer reconcile --share CORE --share MEDIA": running(/CORE[\s\S]*MEDIA/),

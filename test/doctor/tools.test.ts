@@ -54,7 +54,7 @@ test("what verify says of the configuration and of the fleet is left to the doct
   ];
   const control = {
     ...scriptedControl(),
-    verify: async () => ({ ok: false, findings, looked_at: { shares: 1, backends: 0 } }),
+    verify: async () => ({ ok: false, findings, checked: { shares: 1, backends: 0 } }),
   };
   const { home } = await startRig(t, { control });
   const report = await createDoctor({ home, configPath: null }).examine(NEVER);

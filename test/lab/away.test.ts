@@ -74,7 +74,7 @@ describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () =>
   const lab = useRig(["AWAY"], { oneServer: true });
 
   test("A10 away by only_on: nothing is sent to the NAS, programs get errors at once, every face says it, and all is back with the network", (t) =>
-    playScene(lab.rig, { shares: ["AWAY"], carry: "auto" }, async (scene) => {
+    playScene(lab.rig, { shares: ["AWAY"], relay: "auto" }, async (scene) => {
       await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
       const cafe = await joinCafe(scene);
       await cafe.leave();
@@ -88,8 +88,8 @@ describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () =>
       await cafe.enter();
       await scene.home.untilShare(
         "AWAY",
-        ({ carried, conditions }) =>
-          carried?.phase === "refusing" && conditions.some(({ code }) => code === "away_from_home"),
+        ({ relay, conditions }) =>
+          relay?.phase === "refusing" && conditions.some(({ code }) => code === "off_network"),
         5_000,
       );
       await eventually(async () => (await cafe.open()).trim() === "", 20_000);
@@ -121,7 +121,7 @@ describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () =>
   test("F3 a NAS that is silent is woken by a program or a person who wants the share, and by nothing else", (t) =>
     playScene(
       lab.rig,
-      { shares: ["AWAY"], carry: "auto", settings: { outage_patience_secs: 5 } },
+      { shares: ["AWAY"], relay: "auto", settings: { outage_patience_secs: 5 } },
       async (scene) => {
         await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
         await using packets = await listenForPackets(scene.rig);
@@ -130,7 +130,7 @@ describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () =>
         const state = async (): Promise<string> => readFile(`${scene.home.home}/state.json`, "utf8");
         await eventually(async () => /[\da-f:]{17}@10\.99\.1\.2"/.test(await state()));
         const restores = await Promise.all([scene.rig.cut.silence("tb"), scene.rig.cut.silence("fallback")]);
-        await scene.home.untilShare("AWAY", ({ carried }) => carried?.phase === "refusing", 30_000);
+        await scene.home.untilShare("AWAY", ({ relay }) => relay?.phase === "refusing", 30_000);
         await scene.rig.flap(1, 1, "fallback");
         await pause(10_000);
         assert.equal(packets.count(), 0, "nobody wants it");

@@ -173,7 +173,7 @@ describe("a server that limits connections", {
     ["Samba's max connections", { settings: [`max connections = ${MOST}`] }],
     ["Windows, at the login", { refusal: "too many sessions" }],
     ["a server that closes connections at once", { refusal: "closed at once" }],
-    ["not carried", { settings: [`max connections = ${MOST}`], lines: ['carry = "off"'], mayFail: true }],
+    ["not carried", { settings: [`max connections = ${MOST}`], lines: ['relay = "off"'], mayFail: true }],
   ];
   for (const [how, limited] of cases)
     test(`A17 forty readers of a server that takes ten connections wait for their turn, and status says why: ${how}`, (t) =>

@@ -38,7 +38,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       await scene.start("tb");
       assert.equal((await scene.home.cli(["unmount"])).code, 0);
       await mountByHand(scene, "CORE", path.join(scene.folder, "by-hand"));
-      assert.equal((await scene.untilOver("CORE", "tb")).held, null);
+      assert.equal((await scene.untilOver("CORE", "tb")).override, null);
     }));
 
   test("Paths, Found mounts: another share at our path is left alone and told, and the share is mounted once it is gone", () =>
@@ -103,7 +103,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       await mountByHand(scene, "CORE", elsewhere);
       const twin = await scene.home.untilShare(
         "CORE",
-        ({ conditions }) => conditions.some(({ code }) => code.startsWith("twin_mount")),
+        ({ conditions }) => conditions.some(({ code }) => code.startsWith("duplicate_mount")),
         10_000,
       );
       assert.equal(twin.mount_path, path.join(scene.home.home, "volumes/CORE"));

@@ -21,7 +21,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
     [lab.rig.exportPath(serverName("TWO"), "fallback"), ...parts].join("/");
 
   test("A10 two servers of one NetBIOS name with different content: never carried, told as different_servers, mounted per route", () =>
-    playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, carry: "auto" }, async (scene) => {
+    playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, relay: "auto" }, async (scene) => {
       await writeKnownFile(scene.exported("TWO", "large.bin"), BLOCKS, "first");
       await writeFile(scene.exported("TWO", "kept.txt"), "the first server");
       await writeKnownFile(other("large.bin"), BLOCKS, "second");
@@ -35,7 +35,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
     }));
 
   test("A10 a clone with one file more: never carried, told, and no open file goes on with the clone's bytes", () =>
-    playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, carry: "auto" }, async (scene) => {
+    playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, relay: "auto" }, async (scene) => {
       await writeKnownFile(scene.exported("TWO", "large.bin"), BLOCKS, "first");
       await writeFile(scene.exported("TWO", "kept.txt"), "kept");
       await cp(scene.exported("TWO"), other(), { recursive: true, preserveTimestamps: true });
@@ -49,7 +49,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
     test(`A10 a server that was replaced under a carried mount, the daemon ${daemon}: no open file goes on with the new one's bytes, and it is told`, (t) =>
       playScene(
         lab.rig,
-        { shares: ["ONE"], settings: { ...SETTINGS, outage_patience_secs: 10 }, carry: "auto" },
+        { shares: ["ONE"], settings: { ...SETTINGS, outage_patience_secs: 10 }, relay: "auto" },
         async (scene) => {
           await writeKnownFile(scene.exported("ONE", "large.bin"), BLOCKS, "first");
           await writeFile(scene.exported("ONE", "kept.txt"), "the first server");
@@ -106,7 +106,7 @@ async function untilTold(scene: Scene, name: string, code: string | null): Promi
 
 async function assertNotCarried(scene: Scene, code: string | null): Promise<void> {
   const told = await untilTold(scene, "TWO", code);
-  assert.equal(told.carried, undefined, "it is carried");
+  assert.equal(told.relay, undefined, "it is carried");
   assert.equal(told.mount_alive, true);
 }
 

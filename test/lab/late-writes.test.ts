@@ -23,7 +23,7 @@ describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + 
   test("A10 silence in the middle of a large write: what is written over the new route stays when the old one speaks again", () =>
     playScene(
       lab.rig,
-      { shares: ["LATE"], settings: { auto_failback: false, lsof_recheck: false }, carry: "auto" },
+      { shares: ["LATE"], settings: { auto_failback: false, lsof_recheck: false }, relay: "auto" },
       async (scene) => {
         const file = scene.exported("LATE", "large.bin");
         await writeFile(file, Buffer.alloc(BYTES, "before"));
@@ -56,7 +56,7 @@ describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + 
 
 async function sentOver(scene: Scene): Promise<number> {
   const report = await scene.home.glance();
-  return report?.shares[0]?.carried?.bytes_to_server ?? 0;
+  return report?.shares[0]?.relay?.bytes_to_server ?? 0;
 }
 
 async function holds(file: string, content: Buffer): Promise<boolean> {

@@ -100,6 +100,6 @@ export async function logonsScene(
   };
 }
 
-export function isCarried({ mount_state, mount_alive, carried }: ShareStatus): boolean {
-  return mount_state === "mounted" && mount_alive && carried !== undefined;
+export function isCarried({ mount_state, mount_alive, relay }: ShareStatus): boolean {
+  return mount_state === "mounted" && mount_alive && relay !== undefined;
 }

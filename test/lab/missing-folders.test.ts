@@ -51,8 +51,8 @@ const ON_NAS = "files_read_text_file";
 
 describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () => {
   const lab = useRig(["CORE"], { oneServer: true });
-  const play = (carry: "auto" | "off", story: (scene: Scene) => Promise<void>): Promise<void> =>
-    playScene(lab.rig, { shares: ["CORE"], carry, sections: twoServers }, async (scene) => {
+  const play = (relay: "auto" | "off", story: (scene: Scene) => Promise<void>): Promise<void> =>
+    playScene(lab.rig, { shares: ["CORE"], relay, sections: twoServers }, async (scene) => {
       await writeFile(scene.exported("CORE", "notes.txt"), "as it was\n", { mode: 0o666 });
       await mkdir(path.join(scene.folder, "desk"));
       await writeFile(path.join(scene.folder, "desk", "notes.txt"), "on the desk\n");
@@ -85,11 +85,11 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
       assert.deepEqual([...failed(agent), ...failed(nas)], []);
     }));
 
-  for (const carry of ["auto", "off"] as const) {
-    test(`C1 carry ${carry}: off while it is worked on: no server ends by itself, the desk never fails, every call that fails names the share in time, and all is back with one notice each way`, () =>
-      play(carry, async (scene) => {
+  for (const relay of ["auto", "off"] as const) {
+    test(`C1 relay ${relay}: off while it is worked on: no server ends by itself, the desk never fails, every call that fails names the share in time, and all is back with one notice each way`, () =>
+      play(relay, async (scene) => {
         await scene.start("tb");
-        if (carry === "auto") await untilCarriedOver(scene, "CORE", "tb");
+        if (relay === "auto") await untilCarriedOver(scene, "CORE", "tb");
         await untilPhase(scene, "Ready");
         await using desk = await readsDesk(scene);
         await using nas = await startAgent(scene, ON_NAS);
@@ -109,7 +109,7 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
         assert.equal(failed(nas).length, failures, "no call fails after it");
         assert.deepEqual([desk.notices(), nas.notices()], [2, 2]);
         assert.equal((await backend(scene))?.restarts, 0);
-        if (carry === "auto") assert.equal(await backendPid(scene), pid, "its process went on");
+        if (relay === "auto") assert.equal(await backendPid(scene), pid, "its process went on");
       }));
   }
 

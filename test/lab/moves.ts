@@ -32,7 +32,7 @@ export function otherOf(route: Route): Route {
 
 export function isCarriedOver(share: ShareStatus, route: Route | null): boolean {
   return (
-    share.carried?.phase === "carrying" &&
+    share.relay?.phase === "carrying" &&
     share.mount_alive &&
     share.last_error === null &&
     (route === null || share.active_interface === route)

@@ -16,7 +16,7 @@ describe("one route", { skip: missing ?? false, timeout: 300_000 }, () => {
       await scene.editRoutes(["fallback"]);
       await scene.start();
       const isOver = (route: "tb" | "fallback") => (share: Parameters<typeof isCarried>[0]) =>
-        isCarried(share) && share.carried?.phase === "carrying" && share.active_interface === route;
+        isCarried(share) && share.relay?.phase === "carrying" && share.active_interface === route;
       const first = await scene.until("carried", isOver("fallback"));
       assert.deepEqual([first.tb_host, first.conditions], [null, []]);
       const mount = await mountOf(scene.home.home);
@@ -28,7 +28,7 @@ describe("one route", { skip: missing ?? false, timeout: 300_000 }, () => {
       await grows();
 
       await scene.servers.A.killServer();
-      await scene.until("waiting", ({ carried }) => carried?.phase === "waiting");
+      await scene.until("waiting", ({ relay }) => relay?.phase === "waiting");
       await scene.servers.A.startServer();
       await scene.until("carried again", isOver("fallback"));
       await grows();

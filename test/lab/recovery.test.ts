@@ -165,24 +165,24 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
         const monitor = await scene.start("tb");
         const override = await scene.home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
         assert.equal(override.code, 0, override.stderr);
-        assert.equal((await scene.untilOver("CORE", "fallback")).held, "fallback");
+        assert.equal((await scene.untilOver("CORE", "fallback")).override, "fallback");
         await monitor.stop();
         await scene.start("fallback");
         // Far beyond the window of 2 s.
         await moreCycles(scene, "CORE", 8);
         const still = await scene.home.shareStatus("CORE");
         assert.deepEqual(
-          [still.active_interface, still.held, still.tb_recovery_pending],
+          [still.active_interface, still.override, still.tb_recovery_pending],
           ["fallback", "fallback", false],
         );
         const auto = await scene.home.cli(["switch", "--share", "CORE", "--to", "auto"]);
         assert.equal(auto.code, 0, auto.stderr);
-        assert.equal((await scene.untilOver("CORE", "tb")).held, null);
+        assert.equal((await scene.untilOver("CORE", "tb")).override, null);
 
         await scene.home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
         await scene.rig.cut.ownLinkDown("fallback");
         assert.equal(
-          (await scene.untilOver("CORE", "tb")).held,
+          (await scene.untilOver("CORE", "tb")).override,
           null,
           "fallback failed, so the hold is over",
         );
@@ -239,12 +239,12 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       await scene.start(null);
       const override = await scene.home.untilShare("CORE", (share) => share.tb_reachable, 5000);
       assert.deepEqual(
-        [override.mount_state, override.held, override.last_error],
+        [override.mount_state, override.override, override.last_error],
         ["unmounted", "unmounted", null],
       );
       assert.equal((await scene.home.cli(["verify"])).code, 0, "a person wanted it so");
       assert.equal((await scene.home.cli(["mount"])).code, 0);
-      assert.equal((await scene.untilOver("CORE", "tb", 1000)).held, null);
+      assert.equal((await scene.untilOver("CORE", "tb", 1000)).override, null);
     }));
 });
 

@@ -44,7 +44,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
     });
 
   test("C1 carried: cuts of every kind make no failed call and no notice", () =>
-    play({ carry: "auto" }, async (scene) => {
+    play({ relay: "auto" }, async (scene) => {
       await scene.start("tb");
       await untilCarriedOver(scene, "CORE", "tb");
       await untilPhase(scene, "Ready");
@@ -60,7 +60,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
   const ON_ROUTES = { auto_failback: true, auto_failback_stable_secs: 3 };
 
   test("C1 per route: through cuts of every kind and each recovery calls succeed or name the share, though our own server sits on it", () =>
-    play({ carry: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
+    play({ relay: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
       await scene.start("tb");
       await untilPhase(scene, "Ready");
       await using agent = await startAgent(scene);
@@ -92,7 +92,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
     }));
 
   test("C1 per route: a user's program on the share defers the recovery, and switch by hand goes once it has left", () =>
-    play({ carry: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
+    play({ relay: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
       await scene.start("tb");
       await untilPhase(scene, "Ready");
       const restore = await scene.rig.cut.ownLinkDown("tb");

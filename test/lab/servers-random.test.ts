@@ -34,9 +34,9 @@ const MARKS: Readonly<Record<ServerName, string>> = {
 describe("servers at random", { skip: missing ?? false, timeout: 6_000_000 }, () => {
   for (let index = 0; index < COUNT; index++) {
     const seed = SEED + index;
-    const carry = index % 2 === 0 ? "auto" : "off";
-    test(`A13 every byte is on its own server or waits for it; seed ${seed}, carry ${carry}`, (t) =>
-      playServers(t, [`carry = "${carry}"`], (scene) =>
+    const relay = index % 2 === 0 ? "auto" : "off";
+    test(`A13 every byte is on its own server or waits for it; seed ${seed}, relay ${relay}`, (t) =>
+      playServers(t, [`relay = "${relay}"`], (scene) =>
         playAtRandom(scene, randomFrom(seed), (step) => t.diagnostic(step)),
       ));
   }

@@ -201,5 +201,5 @@ export function isMounted({ mount_state, mount_alive, active_interface }: ShareS
 }
 
 export function isCarried(share: ShareStatus): boolean {
-  return isMounted(share) && share.carried !== undefined;
+  return isMounted(share) && share.relay !== undefined;
 }

@@ -95,7 +95,7 @@ describe("one file server on two machines", { skip: SKIP, timeout: 300_000 }, ()
   test("G1 a cable is pulled: the other machine serves within 1 s, without a failed call", async (t) => {
     const sections = (sharesRoot: string): string =>
       `${filesBackend(sharesRoot)}\n[audit]\nenabled = true\npath = "${path.join(path.dirname(sharesRoot), "audit.jsonl")}"`;
-    await playScene(lab.rig, { carry: "auto", sections }, async (scene) => {
+    await playScene(lab.rig, { relay: "auto", sections }, async (scene) => {
       const audit = path.join(scene.folder, "audit.jsonl");
       await writeFile(scene.exported("CORE", "notes.txt"), "as it was\n", { mode: 0o666 });
       await scene.start("tb");

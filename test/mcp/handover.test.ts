@@ -355,11 +355,11 @@ test("B11 shares stay mounted, and what is remembered of them is", async (t) => 
   await home.untilMounted("CORE");
   const override = await home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
   assert.equal(override.code, 0, override.stderr);
-  await home.untilShare("CORE", (share) => share.held === "fallback", SETTLES_MS);
+  await home.untilShare("CORE", (share) => share.override === "fallback", SETTLES_MS);
   const moves = await home.logged("share.unmounted");
   const { from, to } = await handOver({ home });
   assert.notEqual(from, to);
   const [share] = await home.untilMounted("CORE");
-  assert.deepEqual([share?.held, share?.active_interface], ["fallback", "fallback"]);
+  assert.deepEqual([share?.override, share?.active_interface], ["fallback", "fallback"]);
   assert.deepEqual(await home.logged("share.unmounted"), moves);
 });

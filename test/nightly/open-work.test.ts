@@ -41,7 +41,7 @@ describe("open work", {
 }, () => {
   const lab = useRig(["WORK"], { oneServer: true });
   const play = (story: (scene: Scene) => Promise<void>): Promise<void> =>
-    playScene(lab.rig, { shares: ["WORK"], settings: BY_HAND, carry: "auto", env: ENV }, async (scene) => {
+    playScene(lab.rig, { shares: ["WORK"], settings: BY_HAND, relay: "auto", env: ENV }, async (scene) => {
       await prepareWork(scene, "WORK", ALL ? 400 : 48);
       await scene.start("tb");
       await untilCarriedOver(scene, "WORK", "tb");

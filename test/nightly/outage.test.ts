@@ -45,7 +45,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
         {
           shares: ["AWAY"],
           settings: { outage_patience_secs: PATIENCE_SECS, auto_failback: false },
-          carry: "auto",
+          relay: "auto",
         },
         async (scene) => {
           await writeKnownFile(scene.exported("AWAY", "large.bin"), BLOCKS, "away");
@@ -61,9 +61,9 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
           const restores = await cut(scene.rig);
           await scene.home.untilShare(
             "AWAY",
-            ({ carried, conditions }) =>
-              carried != null &&
-              carried.phase !== "carrying" &&
+            ({ relay, conditions }) =>
+              relay != null &&
+              relay.phase !== "carrying" &&
               conditions.some(({ code }) => code === "waiting_for_route"),
             PATIENCE_SECS * 1000,
           );
@@ -82,7 +82,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
             afterMs < PATIENCE_SECS * 1000 + ERROR_WITHIN_MS,
             `no error until ${afterMs} ms after the cut`,
           );
-          await scene.home.untilShare("AWAY", ({ carried }) => carried?.phase === "refusing", 5000);
+          await scene.home.untilShare("AWAY", ({ relay }) => relay?.phase === "refusing", 5000);
           await killed.kill9(GONE_WITHIN_MS);
           const askedAt = performance.now();
           await assert.rejects(scene.read("AWAY", "large.bin"));
@@ -112,7 +112,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
           { name: "HERE", thunderboltHost: LINKS.tb.spare, fallbackHost: LINKS.fallback.spare },
         ],
         settings: { outage_patience_secs: PATIENCE_SECS, auto_failback: false },
-        carry: "auto",
+        relay: "auto",
       },
       async (scene) => {
         await writeKnownFile(scene.exported("AWAY", "large.bin"), BLOCKS, "away");

@@ -35,7 +35,7 @@ const TRIED_WITHIN_MS = 30_000;
 
 type Part = "daemon" | "carrier" | "keeper" | "rclone";
 
-/** What docs/carrier.md promises to survive with its ports: anything but the carrier and its keeper at once. */
+/** What docs/relay.md promises to survive with its ports: anything but the carrier and its keeper at once. */
 const KINDS: readonly (readonly Part[])[] = [
   ["daemon", "carrier", "rclone"],
   ["carrier"],
@@ -61,7 +61,7 @@ describe("the port", { skip: missingForRootRig() ?? false, timeout: 60_000 + KIL
   test(`A10 another user neither takes a share's port nor gets a byte through it, whatever of daemon, carrier, keeper and rclone is killed (${TRIES} tries, ${KILLS} kills, seed ${SEED})`, (t) =>
     playScene(
       lab.rig,
-      { shares: [SHARE], settings: { check_interval_secs: 0.5 }, carry: "auto" },
+      { shares: [SHARE], settings: { check_interval_secs: 0.5 }, relay: "auto" },
       async (scene) => {
         const random = randomFrom(SEED);
         await writeFile(scene.exported(SHARE, "kept.txt"), "kept");
@@ -123,8 +123,8 @@ function untilRight(scene: Scene): Promise<Target> {
   const { home } = scene.home;
   return eventually(async () => {
     const share = (await scene.home.glance())?.shares.find(({ name }) => name === SHARE);
-    assert.ok(share?.carried != null && isCarriedOver(share, null), JSON.stringify(share));
-    const { port } = share.carried;
+    assert.ok(share?.relay != null && isCarriedOver(share, null), JSON.stringify(share));
+    const { port } = share.relay;
     const rclone = await scene.server(SHARE);
     const config = await readFile(path.join(home, "mounts", SHARE, "rclone.conf"), "utf8");
     assert.match(config, new RegExp(`^port = ${port}$`, "m"));

@@ -70,7 +70,7 @@ export const POLICY: SharePolicy = {
   stableMs: 30_000,
   lsofRecheck: true,
   outagePatienceMs: 60_000,
-  carry: "off",
+  relay: "off",
 };
 
 class Killed extends Error {}
@@ -185,7 +185,7 @@ export class World {
 
   get stepKinds(): string[] {
     return this.taking.map(({ step }) => {
-      if (step.kind === "mount") return `mount ${step.route}${step.carried ? " carried" : ""}`;
+      if (step.kind === "mount") return `mount ${step.route}${step.relayed ? " carried" : ""}`;
       if (step.kind === "move") return `move ${step.route}${step.planned ? " planned" : ""}`;
       if (step.kind === "hold" || step.kind === "confirm" || step.kind === "wake") return step.kind;
       return step.kind === "unmount" ? `unmount ${step.mode}` : "check";
@@ -415,7 +415,7 @@ export class World {
   }
 
   #seenCarry(routes: ShareObservation["routes"], mount: SimMount | null): RelayEligibility | null {
-    if (this.policy.carry === "off") return null;
+    if (this.policy.relay === "off") return null;
     const wanted = mount === null || mount.processGone || mount.carried !== undefined;
     return { obstacle: this.unable, identity: this.carrier.note(routes, mount, wanted, this.nowMs) };
   }
@@ -525,7 +525,7 @@ export class World {
         return after({ kind: "move", step, outcome, tookMs: this.nowMs - startedMs });
       }
       case "mount": {
-        const outcome = this.#mountNow(step.route, step.carried === true);
+        const outcome = this.#mountNow(step.route, step.relayed === true);
         return after({ kind: "mount", step, outcome, tookMs: this.nowMs - startedMs });
       }
       case "unmount": {

@@ -56,7 +56,7 @@ export const conditionShape = object({
 export type Condition = TypeOf<typeof conditionShape>;
 
 /** A carried mount: it stays mounted while its traffic moves to another route. */
-const carriedStatusShape = object({
+const relayStatusShape = object({
   /** The carrier's port on 127.0.0.1. */
   port: number,
   /**
@@ -76,7 +76,7 @@ const carriedStatusShape = object({
   longest_wait_ms: number,
   moves: number,
 });
-export type CarriedStatus = TypeOf<typeof carriedStatusShape>;
+export type RelayStatus = TypeOf<typeof relayStatusShape>;
 
 export const shareStatusShape = object({
   name: text,
@@ -90,13 +90,13 @@ export const shareStatusShape = object({
   fb_reachable: flag,
   mount_alive: flag,
   tb_recovery_pending: flag,
-  held: nullable(choice("fallback", "unmounted")),
+  override: nullable(choice("fallback", "unmounted")),
   last_error: nullable(text),
   last_switch_at: nullable(text),
   tb_reachable_since: nullable(text),
   tb_healthy_since: nullable(text),
   /** Absent for a share that is not carried. */
-  carried: optional(carriedStatusShape),
+  relay: optional(relayStatusShape),
   /**
    * What a carried share moved in each step of the last ten minutes, oldest first, and whether its programs waited
    * then.
@@ -208,7 +208,7 @@ export type BackendRouteStatus = TypeOf<typeof backendRouteShape>;
 const backendRoutesShape = object({
   in_use: nullable(text),
   /** The route that a person chose for the backend; null: the daemon chooses. */
-  held: nullable(text),
+  override: nullable(text),
   /** A better route that is ready, and why the backend does not switch back yet; null: there is none. */
   recovery_pending: nullable(object({ route: text, reason: text })),
   /** In order of preference. */
@@ -360,7 +360,7 @@ export const verifyReportShape = object({
   ok: flag,
   findings: list(verifyFindingShape),
   /** Numbers of checked entries. */
-  looked_at: object({ shares: number, backends: number }),
+  checked: object({ shares: number, backends: number }),
 });
 export type VerifyReport = TypeOf<typeof verifyReportShape>;
 

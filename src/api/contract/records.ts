@@ -70,7 +70,7 @@ export const auditRecordShape = object({
   /** The same for a call of `run_script` and for each call that its script made. */
   script: optional(text),
   /** The result of asking a person; absent: nobody was asked. */
-  asked: optional(anything),
+  consent: optional(anything),
   /** Present if `audit.include_arguments` is on, without the keys of `audit.redact`. */
   arguments: optional(anything),
   /**

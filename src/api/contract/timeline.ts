@@ -8,17 +8,17 @@ const span = { from: text, to: text };
  * What programs felt: their work went on, waited, or failed; `unused`: nobody wanted it. Absent in spans that an
  * older version recorded.
  */
-const felt = { felt: optional(choice("fine", "waited", "failed", "unused")) };
+const impact = { impact: optional(choice("fine", "waited", "failed", "unused")) };
 
 export const shareStateShape = object({
   state: choice("mounted", "unmounted", "error"),
   route: choice("tb", "fallback", "none"),
-  ...felt,
+  ...impact,
 });
 
 export const backendStateShape = object({
   phase: choice("Pending", "Initializing", "Ready", "Asleep", "Degraded", "Failed", "ShuttingDown"),
-  ...felt,
+  ...impact,
 });
 
 const shareSpanShape = object({ ...span, ...shareStateShape.fields });

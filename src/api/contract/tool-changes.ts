@@ -68,13 +68,13 @@ export const approveToolsRequest = strictObject({
   /** Items of a report of changes. Items that have changed since the report are not approved. */
   items: list(itemShape, MOST_ITEMS),
   /** Starts without the earlier approvals, if these were lost. Default false. */
-  begin_anew: optional(flag),
+  discard_previous: optional(flag),
 });
 
 export const approveToolsReportShape = object({
   approved: list(itemShape),
   /** Items that were not approved, because they have changed since the report or are gone. */
-  left: list(itemShape),
+  skipped: list(itemShape),
 });
 
 /** The entry's name for people: a tool's name alone, another entry's name with its kind. */

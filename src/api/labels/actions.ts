@@ -99,13 +99,7 @@ export function sentence(text: string): string {
 }
 
 function shareActions(share: ShareStatus): readonly Action[] {
-  const {
-    name,
-    active_interface: route,
-    held: override,
-    tb_reachable: tbAnswers,
-    fb_reachable: fbAnswers,
-  } = share;
+  const { name, active_interface: route, override, tb_reachable: tbAnswers, fb_reachable: fbAnswers } = share;
   const isMounted = share.mount_state === "mounted";
   const to = (
     target: "tb" | "fallback" | "auto",
@@ -159,7 +153,7 @@ function allSharesActions(shares: readonly ShareStatus[]): readonly Action[] {
       null,
       "all shares",
       shares.some(({ mount_state }) => mount_state !== "unmounted"),
-      shares.flatMap(({ name, held: override }) => (override === "unmounted" ? [] : [name])),
+      shares.flatMap(({ name, override }) => (override === "unmounted" ? [] : [name])),
     ),
     checkAction(null, "all shares"),
   ];
@@ -243,7 +237,7 @@ function backendActions(backend: BackendStatus): readonly Action[] {
       return outcome(tone, `${name}: ${detail}`);
     },
   });
-  const override = routes?.held ?? null;
+  const override = routes?.override ?? null;
   const automatic = to("auto", "back to automatic", "Back to automatic", override !== null);
   const undo =
     override === null ? automatic : to(override, `back to route ${override}`, `Back to ${override}`, true);

@@ -26,12 +26,7 @@ export function backendLabel(backend: BackendStatus): StateLabel {
   const { text, tone: phaseTone } = phaseLabel(phase);
   const failing = failingText(backend);
   const tone = failing === null ? phaseTone : "bad";
-  const {
-    in_use: used = null,
-    held: override = null,
-    recovery_pending: pending = null,
-    list = [],
-  } = routes ?? {};
+  const { in_use: used = null, override = null, recovery_pending: pending = null, list = [] } = routes ?? {};
   const isSecondBest = used !== null && override !== used && list[0]?.name !== used;
   return {
     text: [

@@ -61,12 +61,7 @@ function shareSentence(share: ShareStatus): string {
 }
 
 /** What a person may do about the share: the command with its effect; null: nothing. */
-function shareCommand({
-  name,
-  held: override,
-  tb_recovery_pending: isReady,
-  last_error: error,
-}: ShareStatus) {
+function shareCommand({ name, override, tb_recovery_pending: isReady, last_error: error }: ShareStatus) {
   if (isReady)
     return `${shellCommand`mountaineer switch --share ${name} --to tb`} switches it to Thunderbolt`;
   if (override === "unmounted") return `${shellCommand`mountaineer mount --share ${name}`} mounts it again`;

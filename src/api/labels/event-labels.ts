@@ -62,7 +62,7 @@ const moved =
   (fields) => [
     tone,
     `${verb} from ${routeLabel(fields["from"])} to ${routeLabel(fields["to"])}${took(fields)}${
-      fields["carried"] === true ? "; the mount stays" : ""
+      fields["relayed"] === true ? "; the mount stays" : ""
     }${because(fields)}`,
   ];
 const said =
@@ -96,7 +96,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.recovery_deferred": said("warning", "Not going back yet"),
   "share.tb_ready": said("warning", "TB Ready"),
   "share.tb_ready_cleared": said("plain", "No longer TB Ready"),
-  "share.held": (fields) => ["plain", overrideText(fields["to"])],
+  "share.override": (fields) => ["plain", overrideText(fields["to"])],
   "share.networks": said("plain", "Also at home on the networks of proved routes"),
   "share.error": said("bad", "Error"),
   "share.error_cleared": said("good", "Error is over"),

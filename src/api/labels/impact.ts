@@ -16,24 +16,17 @@ export const FELT: Readonly<Record<Impact, { readonly text: string; readonly ton
 };
 
 export function shareImpact(share: ShareStatus): Impact {
-  const {
-    mount_state: state,
-    mount_alive: isAlive,
-    carried,
-    held: override,
-    tb_reachable,
-    fb_reachable,
-  } = share;
+  const { mount_state: state, mount_alive: isAlive, relay, override, tb_reachable, fb_reachable } = share;
   if (state !== "mounted") {
     if (override === "unmounted" || isAway(share)) return "unused";
     // Without a reason the share has not been tried yet, as at a start.
     const isTried = state === "error" || share.last_error !== null || troublesOf(share.conditions).length > 0;
     return isTried ? "failed" : "unused";
   }
-  if (carried !== undefined && carried.phase !== "carrying")
-    return carried.phase === "refusing" ? "failed" : "waited";
+  if (relay !== undefined && relay.phase !== "carrying")
+    return relay.phase === "refusing" ? "failed" : "waited";
   if (!isAlive) return "failed";
-  return carried === undefined && !tb_reachable && !fb_reachable ? "waited" : "fine";
+  return relay === undefined && !tb_reachable && !fb_reachable ? "waited" : "fine";
 }
 
 export function backendImpact(backend: BackendStatus): Impact {

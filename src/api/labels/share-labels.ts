@@ -6,7 +6,7 @@ import { type Label, ROUTE_LABELS, type StateLabel, sinceText, troublesOf, worse
 
 /** The state of a share, with the same words in every user interface: `mounted over Fallback, TB Ready`. */
 export function shareLabel(share: ShareStatus): StateLabel {
-  const { held: override, tb_recovery_pending: isReady } = share;
+  const { override, tb_recovery_pending: isReady } = share;
   const { text, tone } = stateWords(share);
   // Away from the home network an unmounted share is no problem.
   if (isAway(share)) return { text, tone, why: null };
@@ -19,22 +19,22 @@ export function shareLabel(share: ShareStatus): StateLabel {
 }
 
 export function isAway({ conditions }: ShareStatus): boolean {
-  return conditions.some(({ code }) => code === "away_from_home");
+  return conditions.some(({ code }) => code === "off_network");
 }
 
 function stateWords(share: ShareStatus): Label {
-  const { mount_state: state, active_interface: route, carried, held: override } = share;
+  const { mount_state: state, active_interface: route, relay, override } = share;
   const { text, tone } = mountText(state, route, onlyHost(share));
   if (isAway(share)) return { text: "away from home", tone: "plain" };
   // A share that a person unmounted is neither good nor bad.
   if (state === "unmounted") return { text, tone: override === "unmounted" ? "plain" : "bad" };
   if (state !== "mounted") return { text, tone };
-  if (carried?.phase === "refusing") return { text: "mounted, no route: programs get errors", tone: "bad" };
-  if (carried !== undefined && carried.phase !== "carrying")
+  if (relay?.phase === "refusing") return { text: "mounted, no route: programs get errors", tone: "bad" };
+  if (relay !== undefined && relay.phase !== "carrying")
     return { text: "mounted, programs wait for a route", tone: "warning" };
   if (!share.mount_alive) return { text: `${text}, not answering`, tone: "bad" };
   return {
-    text: carried === undefined ? text : `${text}, carried`,
+    text: relay === undefined ? text : `${text}, carried`,
     tone: isSecondBest(share) && override === "fallback" ? "plain" : tone,
   };
 }
@@ -127,12 +127,12 @@ export function secondBestHint(
   share: ShareStatus,
   { auto_failback: goesBack, auto_failback_stable_secs: secs, lsof_recheck: looks }: GlobalStatus,
 ): string | null {
-  const { active_interface: route, carried, held: override, tb_recovery_pending: isReady } = share;
+  const { active_interface: route, relay, override, tb_recovery_pending: isReady } = share;
   const { tone, why } = shareLabel(share);
   const isWell = why === null && tone === "warning" && override === null && !isReady;
-  if (!isWell || route !== "fallback" || (carried?.phase ?? "carrying") !== "carrying") return null;
+  if (!isWell || route !== "fallback" || (relay?.phase ?? "carrying") !== "carrying") return null;
   if (!goesBack && !looks) return "Work goes on. It goes back when you say so.";
-  const closed = carried === undefined ? " and no file is open" : "";
+  const closed = relay === undefined ? " and no file is open" : "";
   return `Work goes on. It goes back once Thunderbolt has answered for ${secs} s${closed}.`;
 }
 
@@ -145,7 +145,7 @@ export function recoveryWindow(
   { auto_failback_stable_secs: wholeSecs }: GlobalStatus,
   nowMs: number,
 ): { readonly text: string; readonly steadyMs: number; readonly wholeMs: number } | null {
-  const { held: override, tb_recovery_pending: isReady, tb_healthy_since: since } = share;
+  const { override, tb_recovery_pending: isReady, tb_healthy_since: since } = share;
   if (share.active_interface !== "fallback" || override !== null || isReady) return null;
   if (!share.tb_reachable || since === null) return null;
   const [steadyMs, wholeMs] = [nowMs - Date.parse(since), wholeSecs * 1000];

@@ -6,10 +6,10 @@ import type { BackendStatus, ShareStatus } from "../contract/contract.ts";
 export const LEAST_RATE = 10_000;
 
 /** `2 connections`, `1.2 GB read`, `moved 3 times`, `programs waited for up to 20 s of the last 10 min`, `1.2 TB of 4.0 TB free`. */
-export function shareFacts({ carried, traffic, space }: ShareStatus): readonly string[] {
+export function shareFacts({ relay, traffic, space }: ShareStatus): readonly string[] {
   const facts: string[] = [];
-  if (carried !== undefined) {
-    const { connections, bytes_from_server: read, bytes_to_server: written, moves } = carried;
+  if (relay !== undefined) {
+    const { connections, bytes_from_server: read, bytes_to_server: written, moves } = relay;
     facts.push(
       pluralize(connections, "connection"),
       `${bytesText(read)} read`,

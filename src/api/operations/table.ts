@@ -95,8 +95,8 @@ export const OPERATIONS = {
   }),
   verify: operation("POST verify", {
     summary: "Check shares now and report problems; changes nothing",
-    /** `logon`: also log in to each server once. */
-    input: strictObject({ shares: optional(names), logon: optional(flag) }),
+    /** `login`: also log in to each server once. */
+    input: strictObject({ shares: optional(names), login: optional(flag) }),
     output: verifyReportShape,
     counts: "steps",
   }),

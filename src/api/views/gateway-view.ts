@@ -110,7 +110,7 @@ function routeBlock(backend: BackendStatus, view: View): string[] {
       ...more.map((line) => `${below}${line}`),
     ];
   });
-  const { recovery_pending: pending, held: override } = routes;
+  const { recovery_pending: pending, override } = routes;
   const ready = routeReadyText(backend, now);
   const command = (to: string): string =>
     `${INDENT}    ${shellCommand`mountaineer switch --backend ${name} --to ${to}`}`;

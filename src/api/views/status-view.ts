@@ -225,9 +225,9 @@ function remedyOf(share: ShareStatus): string {
 }
 
 function overrideLines(share: ShareStatus, { paint }: View): string[] {
-  if (share.held === null) return [];
+  if (share.override === null) return [];
   const [what, how] =
-    share.held === "fallback"
+    share.override === "fallback"
       ? ["Back to automatic:", shellCommand`mountaineer switch --share ${share.name} --to auto`]
       : ["To mount it again:", shellCommand`mountaineer mount --share ${share.name}`];
   const lead = `${INDENT}${paint.symbols.info} ${what}`;

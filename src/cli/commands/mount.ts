@@ -82,17 +82,17 @@ export const verifyCommand = command("verify", {
     "Probes every host and reads every mount now, instead of showing the last known state. Changes nothing.",
   examples: {
     "mountaineer verify": "check all shares",
-    "mountaineer verify --logon": "also check that each NAS accepts your login",
+    "mountaineer verify --login": "also check that each NAS accepts your login",
     "mountaineer verify --share CORE --json": "check one, for a script",
   },
   exits: { 1: "something is wrong" },
   takes: {
     ...SHARE_OPTIONS,
-    "--logon": "also log in to each NAS once; a refused login may count towards a lockout",
+    "--login": "also log in to each NAS once; a refused login may count towards a lockout",
   },
-  async run(context, { share, logon }) {
+  async run(context, { share, login }) {
     const shares = chosenShares(share);
-    const request = { shares, ...(logon ? { logon } : {}) };
+    const request = { shares, ...(login ? { login } : {}) };
     const report = await show(context, "verify", request);
     showResult(context, report, () => renderVerify(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;

@@ -147,24 +147,24 @@ const toolsApproveCommand = command("tools approve", {
       const whole = await call("toolChanges", { tools: null }, signal);
       const changes = choose(whole, chosen);
       const items = changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
-      const outcome = await call("approveTools", { items, begin_anew: chosen.all }, signal);
+      const outcome = await call("approveTools", { items, discard_previous: chosen.all }, signal);
       return { seen: { ...whole, changes }, report: outcome };
     });
     if (context.json) showJson(context, report);
     else {
       const { renderToolChanges } = await import("../views/tools-view.ts");
-      const left = new Set(report.left.map(({ backend, tool }) => JSON.stringify([backend, tool])));
+      const left = new Set(report.skipped.map(({ backend, tool }) => JSON.stringify([backend, tool])));
       const approved = seen.changes.filter(({ backend, tool }) => !left.has(JSON.stringify([backend, tool])));
       context.print(renderToolChanges({ ...seen, changes: approved }, context.stdoutStyle, false));
       const what = approved.every(({ what: kind }) => kind === undefined) ? "tool" : "change";
       context.note(`${pluralize(report.approved.length, what)} approved`);
     }
-    for (const { backend, tool } of report.left) {
+    for (const { backend, tool } of report.skipped) {
       context.note(
         `${printable(tool)} of backend ${printable(backend)} changed again meanwhile: look at it once more`,
       );
     }
-    return report.left.length === 0 ? 0 : 1;
+    return report.skipped.length === 0 ? 0 : 1;
   },
 });
 

@@ -141,7 +141,7 @@ function settledStatus({ call }: DaemonClient, signal: AbortSignal): Promise<Sta
     () => call("status", null, signal),
     ({ shares, backends = [] }) => {
       const isMounting = shares.some(
-        (share) => share.mount_state === "unmounted" && share.held === null && !hasTrouble(share),
+        (share) => share.mount_state === "unmounted" && share.override === null && !hasTrouble(share),
       );
       const isStarting = backends.some(
         ({ enabled, phase }) => enabled && (phase === "Pending" || phase === "Initializing"),

@@ -48,8 +48,8 @@ function markOf({ result }: StepResult, paint: Paint): string {
   return tonePaint(tone, paint).style(paint.symbols[MARKS[tone]]);
 }
 
-function wellLine({ looked_at }: VerifyReport, paint: Paint): string {
-  const counts = sharesAndBackends(looked_at.shares, looked_at.backends);
+function wellLine({ checked }: VerifyReport, paint: Paint): string {
+  const counts = sharesAndBackends(checked.shares, checked.backends);
   if (counts === null)
     return `${paint.cyan(paint.symbols.info)} there is no share and no backend that is enabled, so nothing was looked at`;
   return `${paint.green(paint.symbols.good)} ${counts}: everything is as it should be`;

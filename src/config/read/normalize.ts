@@ -48,7 +48,7 @@ function engineShare(
     username: share.username ?? homeContext.userName,
     password,
     driver: driverOf(share, homeContext),
-    carry: share.carry ?? global.carry,
+    relay: share.relay ?? global.relay,
     wake,
     access: isDefault ? null : access,
     onlyOn,

@@ -24,6 +24,10 @@ const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["[backends.NAME] disabled", "write `enabled = false` for `disabled = true`"],
   ["[[shares]] tb_host", "did you mean `thunderbolt_host`?"],
   ["[[shares]] tb_path", "did you mean `thunderbolt_path`?"],
+  ...["[global]", "[[shares]]"].map((header): [string, string] => [
+    `${header} carry`,
+    "did you mean `relay`?",
+  ]),
   // What other programs call the address and the login of a server.
   ...["[[shares]]", "[nas.NAME]"].flatMap((header) => [
     ...["host", "hostname", "server", "address", "ip"].map((key): [string, string] => [

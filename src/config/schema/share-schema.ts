@@ -23,8 +23,8 @@ const HOST_ABSENT =
   "the other host alone is used; one of both or `nas` is required, unless driver `local` has both paths";
 const INTERFACE_ABSENT = "the interface whose subnet holds the host";
 
-/** The settings of `carry`: whether a share stays mounted while its route changes. */
-const CARRY_CHOICES = ["auto", "on", "off"] as const;
+/** The settings of `relay`: whether a share stays mounted while its route changes. */
+const RELAY_CHOICES = ["auto", "on", "off"] as const;
 
 export const globalKeys = {
   shares_root: optional("guards", path, {
@@ -69,11 +69,11 @@ export const globalKeys = {
     unit: "seconds",
     meaning: "How long a mount may be unresponsive before it counts as dead.",
   }),
-  carry: choiceKey("free", CARRY_CHOICES, "auto", {
+  relay: choiceKey("free", RELAY_CHOICES, "auto", {
     meaning:
       "Whether shares are carried: mounted once, while the route changes underneath, so open files stay open. " +
       "`auto` carries if the driver supports it and the routes are proved to lead to one server; `off` mounts " +
-      "again for each change of route. A share's own `carry` takes precedence.",
+      "again for each change of route. A share's own `relay` takes precedence.",
   }),
   outage_patience_secs: numberKey("free", {
     min: 1,
@@ -179,8 +179,8 @@ export const shareKeys = {
     meaning:
       "How the share is mounted: `rclone` is SMB through FUSE; `netfs` is macOS's own SMB; `cifs` is the Linux kernel's own, for root or with a line in /etc/fstab; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
   }),
-  carry: optional("free", choice(CARRY_CHOICES), {
-    absent: "`carry` of `[global]`",
+  relay: optional("free", choice(RELAY_CHOICES), {
+    absent: "`relay` of `[global]`",
     meaning:
       "Whether this share is carried, as in `[global]`. `on` shows a problem in `status` if that is not possible; " +
       "`off` mounts it again for each change of route.",

@@ -63,7 +63,7 @@ function withoutPort(line: string): string | undefined {
 export async function fstabEntry(
   home: string,
   { global: { mountRoot } }: Pick<MountaineerConfig, "global">,
-  { name, shareName, username, password, driver, carry }: ShareConfig,
+  { name, shareName, username, password, driver, relay }: ShareConfig,
   isWanted: boolean,
   tools = systemTools(),
 ): Promise<FstabEntryControl> {
@@ -75,8 +75,8 @@ export async function fstabEntry(
   const why =
     driver === "local"
       ? `${name} is no SMB share`
-      : carry === "off"
-        ? `${name} has carry = "off", and a line for each route does not work`
+      : relay === "off"
+        ? `${name} has relay = "off", and a line for each route does not work`
         : isRoot && (await stat(home)).uid === 0
           ? 'root needs no line: driver = "cifs" is enough'
           : /[\r\n]/.test(`${shareName}${mountRoot}`)

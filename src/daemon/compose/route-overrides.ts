@@ -32,7 +32,7 @@ export function openRouteOverrides({
   mayWrite,
   signal,
 }: RouteOverridesOptions): RouteOverrides {
-  const path = join(home, "held-routes.json");
+  const path = join(home, "route-overrides.json");
   const { pinned, corrupt } = readPinned(path);
   let isInTheWay = corrupt !== null;
   let isStale = false;

@@ -30,7 +30,7 @@ export function formerSubject(
   const routes = { tb: NO_ROUTE, fallback: NO_ROUTE };
   const about = {
     driver: "local",
-    carry: "auto",
+    relay: "auto",
     wake: "off",
     onlyOn: [],
     access: null,
@@ -68,7 +68,7 @@ function subjectOf(
     },
     policy: {
       ...policy,
-      carry: share.carry,
+      relay: share.relay,
       wake: share.wake,
       onlyOn: share.onlyOn,
     } satisfies SharePolicy,

@@ -88,7 +88,7 @@ export function createGatewayControl(current: () => Gateway | null) {
     async toolChanges({ tools = null }) {
       return toolChangesReport(gateway(), tools);
     },
-    async approveTools({ items, begin_anew = false }) {
+    async approveTools({ items, discard_previous = false }) {
       const { isUnread, lost } = gateway().trust();
       if (isUnread) {
         throw new MountaineerError("secret_unavailable", `nothing can be approved now: ${lost}`, {
@@ -97,10 +97,10 @@ export function createGatewayControl(current: () => Gateway | null) {
         });
       }
       const seen = items.map(({ backend, tool, digest }) => ({ backend, name: tool, digest }));
-      const { approved, left } = await gateway().approveTools(seen, begin_anew);
+      const { approved, left } = await gateway().approveTools(seen, discard_previous);
       const itemsOf = (all: typeof approved) =>
         all.map(({ backend, name, digest }) => ({ backend, tool: name, digest }));
-      return { approved: itemsOf(approved), left: itemsOf(left) };
+      return { approved: itemsOf(approved), skipped: itemsOf(left) };
     },
     async restart({ backends = null }) {
       const running = gateway();

@@ -101,18 +101,18 @@ export function createShareControl(
   const waitUntilMs = (): number => clock.monotonicMs() + UNSENT_WAIT_MS;
 
   const control = {
-    async verify({ shares = null, logon = false }, signal) {
+    async verify({ shares = null, login = false }, signal) {
       const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
-      // With `logon`, the shares are looked at twice. The first look finds the routes for the logins, and the second
+      // With `login`, the shares are looked at twice. The first look finds the routes for the logins, and the second
       // look reports refused logins as conditions of the shares.
-      const asked = logon ? await lookAll() : [];
+      const asked = login ? await lookAll() : [];
       for (const { subject } of asked) logons.asked(subject.spec);
       const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));
       const views = await lookAll();
       signal.throwIfAborted();
       const findings = [...views.flatMap(verifyShare), ...failed.filter((one) => one !== null)];
-      const looked_at = { shares: views.length, backends: 0 };
-      return { ok: findings.every(({ severity }) => severity !== "error"), findings, looked_at };
+      const checked = { shares: views.length, backends: 0 };
+      return { ok: findings.every(({ severity }) => severity !== "error"), findings, checked };
     },
     async reconcile({ shares = null }, signal) {
       const results = select(shares).map(async (name) => {
@@ -195,7 +195,7 @@ function settledResult(
   before: StepResult["active_interface"],
 ): StepResult {
   const status = shareStatus(engine.view(name));
-  const { active_interface, mount_state, held: override, last_error, tb_recovery_pending } = status;
+  const { active_interface, mount_state, override, last_error, tb_recovery_pending } = status;
   const base = { share: name, active_interface, hint: null, holders: [], unsent: [] };
   if (mount_state === "mounted" && last_error === null) {
     if (tb_recovery_pending)

@@ -1,5 +1,5 @@
 // A share's state for the management API.
-import type { CarriedStatus, Condition, OpenFileHolder, ShareStatus } from "../../api/contract/contract.ts";
+import type { Condition, OpenFileHolder, RelayStatus, ShareStatus } from "../../api/contract/contract.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
@@ -30,12 +30,12 @@ export function shareStatus({
     fb_reachable: observed?.routes.fallback.probe.verdict === "answers",
     mount_alive: observed !== null && mount !== null && isAlive(mount, observed.atMs),
     tb_recovery_pending: memory.tbRecoveryPending,
-    held: memory.override,
+    override: memory.override,
     last_error: memory.lastError,
     last_switch_at: isoTimeOrNull(memory.lastSwitchAt),
     tb_reachable_since: isoTimeOrNull(memory.tbReachableSince),
     tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
-    ...(relayed === null ? {} : { carried: carriedStatus(relayed) }),
+    ...(relayed === null ? {} : { relay: carriedStatus(relayed) }),
     conditions: conditions.map(conditionStatus),
   };
 }
@@ -44,7 +44,7 @@ export function openFileHolders(files: readonly OpenFile[]): OpenFileHolder[] {
   return files.map(({ pid, command, path }) => ({ pid, command, path }));
 }
 
-function carriedStatus(carried: RelayedState): CarriedStatus {
+function carriedStatus(carried: RelayedState): RelayStatus {
   return {
     port: carried.port,
     phase: carried.phase,

@@ -35,8 +35,8 @@ export function verifyReport(shares: VerifyReport, around: Surroundings | null):
   return {
     ok: findings.every(({ severity }) => severity !== "error"),
     findings,
-    looked_at: {
-      shares: shares.looked_at.shares,
+    checked: {
+      shares: shares.checked.shares,
       backends: (around?.status.backends ?? []).filter(({ enabled }) => enabled).length,
     },
   };
@@ -47,7 +47,7 @@ function isUnusable({ severity, code, text }: VerifyFinding): boolean {
   return severity === "error" && (UNUSABLE.includes(code) || text.endsWith(UNMOUNTED));
 }
 
-const UNUSABLE: readonly string[] = ["not_mounted", "mount_dead", "away_from_home"];
+const UNUSABLE: readonly string[] = ["not_mounted", "mount_dead", "off_network"];
 
 const UNMOUNTED = "; it is not mounted";
 
@@ -137,7 +137,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   const silent = faults.filter(({ probe }) => probe.verdict !== "answers");
   const isSilent = silent.length === routes.length;
   const hostsRemedy = isSilent ? remedyOf(silent) : null;
-  const isWanted = status.mount_state === "unmounted" && status.held !== "unmounted";
+  const isWanted = status.mount_state === "unmounted" && status.override !== "unmounted";
   const isDead = status.mount_state !== "unmounted" && !status.mount_alive;
   const cause = isWanted ? unmountedReason(status) : null;
   // A condition of its own says so, of each host.
@@ -147,8 +147,8 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   const away = view.observed?.offNetwork ?? null;
   if (away !== null) {
     // Nothing is asked of its hosts here: how they answer says nothing.
-    const hint = status.conditions.find(({ code }) => code === "away_from_home")?.hint ?? null;
-    if (status.held !== "unmounted") add("error", "away_from_home", `away from home: ${away}`, hint);
+    const hint = status.conditions.find(({ code }) => code === "off_network")?.hint ?? null;
+    if (status.override !== "unmounted") add("error", "off_network", `away from home: ${away}`, hint);
   } else if (isWanted && !status.conditions.some(isCause)) {
     const why = last_error ?? (isSilent ? silent.map(({ probe }) => probe.text).join("; ") : null);
     const text = `not mounted${why === null ? "" : `: ${why}`}`;

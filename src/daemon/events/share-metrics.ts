@@ -31,7 +31,7 @@ export function createShareMetrics(
       const ofShare = changes.get(share) ?? new Map<string, number>();
       ofShare.set(change, (ofShare.get(change) ?? 0) + 1);
       changes.set(share, ofShare);
-      if ("carried" in transition && transition.carried === true)
+      if ("relayed" in transition && transition.relayed === true)
         moves.set(share, (moves.get(share) ?? 0) + 1);
     },
     measured(): readonly Measured[] {

@@ -18,7 +18,7 @@ type Measured = Pick<ShareStatus, "traffic" | "space">;
 
 interface TrafficOptions {
   readonly engine: Pick<ShareEngine, "names" | "view">;
-  readonly status: (share: string) => Pick<ShareStatus, "mount_alive" | "mount_path" | "carried">;
+  readonly status: (share: string) => Pick<ShareStatus, "mount_alive" | "mount_path" | "relay">;
   readonly prober: Pick<Prober, "space">;
   readonly clock: Clock;
 }
@@ -77,11 +77,11 @@ class ShareMeasures {
 
   /** Only a mount that answers is asked: one that hangs would cost the prober another process. */
   async lookAtSpace(
-    { mount_alive: isAlive, mount_path: path, carried }: ReturnType<TrafficOptions["status"]>,
+    { mount_alive: isAlive, mount_path: path, relay }: ReturnType<TrafficOptions["status"]>,
     prober: TrafficOptions["prober"],
     nowMs: number,
   ): Promise<void> {
-    if (!isAlive || (carried?.phase ?? "carrying") !== "carrying") {
+    if (!isAlive || (relay?.phase ?? "carrying") !== "carrying") {
       this.#space = undefined;
       // Asked again as soon as the mount answers.
       this.#spaceAtMs = Number.NEGATIVE_INFINITY;

@@ -123,13 +123,13 @@ export function startTimeline(
     const now = status();
     for (const share of now.shares) {
       const { name, mount_state: state, active_interface: route } = share;
-      if (isSeen(name)) shares.note(name, { state, route, felt: shareImpact(share) }, nowMs);
+      if (isSeen(name)) shares.note(name, { state, route, impact: shareImpact(share) }, nowMs);
       else soon ??= clock.setTimer(LOOK_AGAIN_MS, look);
     }
     shares.keepOnly(new Set(now.shares.map(({ name }) => name)), nowMs);
     for (const backend of now.backends ?? []) {
       const { name, phase } = backend;
-      backends.note(name, { phase, felt: backendImpact(backend) }, nowMs);
+      backends.note(name, { phase, impact: backendImpact(backend) }, nowMs);
     }
     backends.keepOnly(new Set((now.backends ?? []).map(({ name }) => name)), nowMs);
     forget(nowMs - DAY_MS, nowMs);
@@ -158,7 +158,7 @@ export function startTimeline(
   const unsubscribe = bus.subscribe((transition) => {
     const { name } = transition;
     if (name === "backend.phase") {
-      const seen = { phase: transition.to, felt: phaseImpact(transition.to) };
+      const seen = { phase: transition.to, impact: phaseImpact(transition.to) };
       // A phase is recorded at once, because it may be over before the next look.
       if (backendStateShape.faultIn(seen) === null)
         backends.note(transition.backend, seen as TypeOf<typeof backendStateShape>, watch());

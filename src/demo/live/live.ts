@@ -7,7 +7,7 @@ import { settlesWithin, systemClock } from "../../runtime/time/clock.ts";
 import type { TuiOptions } from "../../tui/live-view.ts";
 import { startTui } from "../../tui/start-tui.ts";
 import type { FileHolder } from "../stage/file-holder.ts";
-import { setCarry } from "../stage/relay-setting.ts";
+import { setRelay } from "../stage/relay-setting.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
@@ -173,16 +173,16 @@ function createPlay(
      * prevent a change of routes.
      */
     async keepCopying(): Promise<void> {
-      if (copy !== null || share()?.carried === undefined) return;
+      if (copy !== null || share()?.relay === undefined) return;
       // Asks again, because the last polled status may be older than the present mount.
-      if ((await stage.share())?.carried?.phase === "carrying") copy = await stage.startCopy();
+      if ((await stage.share())?.relay?.phase === "carrying") copy = await stage.startCopy();
     },
     async toggleCarry(): Promise<void> {
       if (nas.driver !== "smb") return say("folders are not carried");
-      const to = share()?.carried === undefined ? "auto" : "off";
-      say(`you set carry = "${to}"; it is mounted anew`);
+      const to = share()?.relay === undefined ? "auto" : "off";
+      say(`you set relay = "${to}"; it is mounted anew`);
       await copy?.stop();
-      await setCarry(stage, to, ending);
+      await setRelay(stage, to, ending);
       copy = null;
       copied = null;
     },

@@ -41,7 +41,7 @@ export interface StageOptions {
   readonly keeper: string;
   /** The wanted driver; null: real SMB if available, else folders. */
   readonly driver: DemoDriver | null;
-  readonly carry: "auto" | "off";
+  readonly relay: "auto" | "off";
   readonly signal: AbortSignal;
 }
 
@@ -51,7 +51,7 @@ const COMMAND_WITHIN_MS = 30_000;
 const WRITE_WITHIN_MS = 10_000;
 
 /** Opens the stage. Rejects with `driver_unavailable` when real SMB is asked for and not available. */
-export async function openStage({ program, keeper, driver, carry, signal }: StageOptions) {
+export async function openStage({ program, keeper, driver, relay, signal }: StageOptions) {
   // Short, because the daemon's socket is in this folder and the length of a socket's path is limited.
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-demo-")));
   const layout = stageLayout(folder);
@@ -79,7 +79,7 @@ export async function openStage({ program, keeper, driver, carry, signal }: Stag
     const environment = { TMPDIR: temporaryFolder(folder) };
     const opened = await openNas(folder, driver, environment, signal);
     nas = opened.nas;
-    await furnish(layout, nas, carry);
+    await furnish(layout, nas, relay);
     // A spread of the actions would copy the present value of their getter `monitor` instead of the getter.
     return Object.assign(createActions({ layout, nas, program, keeper, environment, signal, onStart }), {
       layout,
@@ -100,21 +100,21 @@ export async function openStage({ program, keeper, driver, carry, signal }: Stag
   }
 }
 
-async function furnish(layout: StageLayout, nas: Nas, carry: StageOptions["carry"]): Promise<void> {
+async function furnish(layout: StageLayout, nas: Nas, relay: StageOptions["relay"]): Promise<void> {
   await writeFile(join(nas.serverFolder, SIGN_FILE), signText(0));
   await writeFile(join(nas.serverFolder, OPEN_FILE), "A report that somebody is reading.\n");
   await mkdir(layout.home, { mode: 0o700 });
-  await writeFile(layout.configFile, configText(layout, nas, carry), { mode: 0o600 });
+  await writeFile(layout.configFile, configText(layout, nas, relay), { mode: 0o600 });
 }
 
-function configText(layout: StageLayout, nas: Nas, carry: StageOptions["carry"]): string {
+function configText(layout: StageLayout, nas: Nas, relay: StageOptions["relay"]): string {
   return [
     "# The demo's own configuration: quicker than anybody needs, so that there is something to see.",
     "[global]",
     `shares_root = ${JSON.stringify(layout.sharesRoot)}`,
     `mount_root = ${JSON.stringify(join(layout.mountPath, ".."))}`,
     "check_interval_secs = 0.5",
-    `carry = "${carry}"`,
+    `relay = "${relay}"`,
     "connect_timeout_ms = 3000",
     "auto_failback = true",
     "auto_failback_stable_secs = 2",

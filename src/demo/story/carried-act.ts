@@ -2,7 +2,7 @@
 import type { RouteName } from "../../api/contract/contract.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { setCarry } from "../stage/relay-setting.ts";
+import { setRelay } from "../stage/relay-setting.ts";
 import type { Stage } from "../stage/stage.ts";
 import { FILM_MIB, makeMaterial, type WorkAtShare, type WorkMaterial } from "../stage/work-at-share.ts";
 import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./story-checks.ts";
@@ -13,10 +13,10 @@ export function carriedSteps(stage: Stage, checks: Checks, signal: AbortSignal):
 }
 
 function notCarried(checks: Checks): Step {
-  return step("mountaineer config set global.carry on", async () => {
-    await checks.command(["config", "set", "global.carry", "on"]);
-    await checks.until("status says that the share cannot be carried", ({ carried, conditions }) => {
-      return carried === undefined && conditions.some(({ code }) => code === "carry_unavailable");
+  return step("mountaineer config set global.relay on", async () => {
+    await checks.command(["config", "set", "global.relay", "on"]);
+    await checks.until("status says that the share cannot be carried", ({ relay, conditions }) => {
+      return relay === undefined && conditions.some(({ code }) => code === "carry_unavailable");
     });
     return "folders are not carried, and the share says so; the copy over a pulled cable needs real SMB";
   });
@@ -36,7 +36,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
   };
   const carriedOver = (route: RouteName): Promise<number> =>
     checks.until(`carried over ${route}`, (share) => {
-      return mounted(share, route) && share.carried?.phase === "carrying";
+      return mounted(share, route) && share.relay?.phase === "carrying";
     });
   /** Checks that both programs make progress, and that the mount is still the same. */
   const worksOn = async (): Promise<void> => {
@@ -50,16 +50,16 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
   };
 
   return [
-    step('carry = "auto", and mount it anew', async () => {
+    step('relay = "auto", and mount it anew', async () => {
       await tb.plug();
       await checks.until("Thunderbolt answers", (share) => share.tb_reachable);
       material = await makeMaterial(stage.nas.serverFolder);
-      await setCarry(stage, "auto", signal);
+      await setRelay(stage, "auto", signal);
       await carriedOver("tb");
       await checks.readable();
       keptMount = await stage.mountId();
-      const { carried } = await checks.share();
-      return `carried over port ${carried?.port}: both cables are proved to lead to one server`;
+      const { relay } = await checks.share();
+      return `carried over port ${relay?.port}: both cables are proved to lead to one server`;
     }),
     step(`read ${FILM_MIB} MiB at full speed`, async () => {
       const readMs = await stage.readAtFullSpeed(signal);
@@ -113,7 +113,7 @@ async function stockRclone(stage: Stage): Promise<string | null> {
 async function movesIn(stage: Stage): Promise<number> {
   const { stdout } = await stage.mountaineer(["status", "--json"]);
   const { shares } = jsonObject(stdout) ?? {};
-  const { moves } = objectOf(objectOf(Array.isArray(shares) ? shares[0] : null)["carried"]);
+  const { moves } = objectOf(objectOf(Array.isArray(shares) ? shares[0] : null)["relay"]);
   if (typeof moves === "number" && moves >= 1) return moves;
   throw new StoryFailure(`status --json does not tell of a carried share's moves: ${stdout.slice(0, 500)}`);
 }

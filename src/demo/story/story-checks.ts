@@ -96,9 +96,9 @@ function describe(share: ShareStatus): string {
     `mount_state ${share.mount_state}${share.mount_alive ? "" : ", not alive"}`,
     `Thunderbolt ${share.tb_reachable ? "answers" : "gone"}`,
     `Fallback ${share.fb_reachable ? "answers" : "gone"}`,
-    ...(share.carried === undefined ? [] : [`carried, ${share.carried.phase}`]),
+    ...(share.relay === undefined ? [] : [`carried, ${share.relay.phase}`]),
     ...(share.tb_recovery_pending ? ["TB Ready"] : []),
-    ...(share.held === null ? [] : [`held ${share.held}`]),
+    ...(share.override === null ? [] : [`held ${share.override}`]),
     ...(share.last_error === null ? [] : [`last_error: ${share.last_error}`]),
     ...share.conditions.map(({ code, title }) => `${code}: ${title}`),
   ];

@@ -123,7 +123,7 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
     step("mountaineer switch --to fallback", async () => {
       await checks.command(["switch", "--share", SHARE, "--to", "fallback"]);
       await checks.staysSo("held on Fallback", UNCHANGED_FOR_MS, (share) => {
-        return isOver(share, "fallback") && share.held === "fallback" && !share.tb_recovery_pending;
+        return isOver(share, "fallback") && share.override === "fallback" && !share.tb_recovery_pending;
       });
       await checks.readable();
       return "held over Fallback by hand, although Thunderbolt answers";
@@ -132,7 +132,7 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
       const askedAtMs = systemClock.monotonicMs();
       await checks.command(["switch", "--share", SHARE, "--to", "auto"]);
       const detail = await backOverThunderbolt(checks, askedAtMs);
-      await checks.until("held no more", (share) => share.held === null);
+      await checks.until("held no more", (share) => share.override === null);
       return `back to automatic: ${detail}`;
     }),
     step("write a file, and pull Thunderbolt at once", async () => {

@@ -35,7 +35,7 @@ export interface AuditRecord {
   /** Identifies the script that ran, or that made the call; absent: no script. */
   readonly script?: string;
   /** The outcome of asking a person; absent: no person was asked. */
-  readonly asked?: ConsentOutcome;
+  readonly consent?: ConsentOutcome;
   readonly arguments?: unknown;
 }
 
@@ -92,7 +92,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(script === undefined ? {} : { script: script.id }),
-      ...(consent === undefined ? {} : { asked: consent }),
+      ...(consent === undefined ? {} : { consent }),
       ...(withArguments ? { arguments: auditedArguments(withoutSource(request), isRedacted, clean) } : {}),
     });
   };

@@ -99,7 +99,7 @@ export async function observeEligibility(
   mount: MountObservation | null,
 ): Promise<RelayEligibility | null> {
   const { keepsUnsent = false } = driver;
-  if (relay === undefined || (policy.carry === "off" && !keepsUnsent)) return null;
+  if (relay === undefined || (policy.relay === "off" && !keepsUnsent)) return null;
   const { unable: obstacle, account } = await abilityOf(driver, spec, policy, configured);
   const { relayed = null, guarded = null } = mount ?? {};
   const relayState = relayed ?? guarded;
@@ -133,10 +133,10 @@ export async function observeEligibility(
 async function abilityOf(
   { name, relaying }: MountDriver,
   spec: ShareSpec,
-  { carry }: SharePolicy,
+  { relay }: SharePolicy,
   configured: ShareObservation["routes"],
 ): Promise<{ unable: string | null; account: NonNullable<MountDriver["relaying"]>["account"] }> {
-  if (carry === "off") return { unable: "carry is off", account: undefined };
+  if (relay === "off") return { unable: "relay is off", account: undefined };
   if (relaying === undefined)
     return { unable: `driver ${name} mounts anew for each route`, account: undefined };
   // The system still mounts from a host from which it keeps our own connections.
@@ -152,14 +152,20 @@ async function abilityOf(
  */
 export function relayedIfProved(
   mount: MountObservation | null,
-  carry: RelayEligibility | null,
+  eligibility: RelayEligibility | null,
   configured: ShareObservation["routes"],
 ): MountObservation | null {
   const { guarded = null } = mount ?? {};
   const route = guarded?.route ?? null;
-  if (mount === null || guarded === null || route === null || carry === null || guarded.phase !== "carrying")
+  if (
+    mount === null ||
+    guarded === null ||
+    route === null ||
+    eligibility === null ||
+    guarded.phase !== "carrying"
+  )
     return mount;
-  const { obstacle, identity } = carry;
+  const { obstacle, identity } = eligibility;
   const { state, proved } = identity;
   const other = otherRoute(route);
   if (obstacle !== null || state !== "same" || !proved[route]) return mount;

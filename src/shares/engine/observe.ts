@@ -273,12 +273,12 @@ async function provedNetworks(
   { location, networks }: ObserveServices,
   { spec, policy }: ConfiguredShare,
   routes: ShareObservation["routes"],
-  carry: RelayEligibility | null,
+  eligibility: RelayEligibility | null,
 ): Promise<readonly string[]> {
   if (policy.onlyOn?.includes(PROVED_NETWORKS) !== true) return [];
   const found = ROUTE_NAMES.map(async (route) => {
     const { verdict, address } = routes[route].probe;
-    const isProved = verdict === "answers" && carry?.identity.proved[route] === true;
+    const isProved = verdict === "answers" && eligibility?.identity.proved[route] === true;
     const mark = isProved && address !== null ? await location?.networkOf(address, networks?.() ?? []) : null;
     return mark == null ? [] : `${mark}@${spec.routes[route].host}`;
   });

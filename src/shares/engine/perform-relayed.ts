@@ -104,9 +104,9 @@ export async function mountWatched(
 function isGated(
   { relay, serverProof }: MountTools,
   { driver }: ConfiguredShare,
-  { carried, server = null }: MountStep,
+  { relayed, server = null }: MountStep,
 ): boolean {
-  const isThrough = relay !== undefined && (carried === true || driver.keepsUnsent === true);
+  const isThrough = relay !== undefined && (relayed === true || driver.keepsUnsent === true);
   return isThrough && serverProof !== undefined && server !== null;
 }
 
@@ -146,7 +146,7 @@ async function mountNow(
 ): Promise<MountOutcome> {
   const { relay, serverProof, logins } = tools;
   const { spec, policy, driver } = subject;
-  const { route, carried, server: known = null } = step;
+  const { route, relayed: carried, server: known = null } = step;
   const { relaying, keepsUnsent = false } = driver;
   const server = known ?? (keepsUnsent ? await serverProof?.begin(spec, route) : undefined) ?? null;
   if (relay === undefined || (!carried && !keepsUnsent))

@@ -97,7 +97,7 @@ export function mayMoveAfterProof(builder: DecisionBuilder, route: RouteName): b
 
 function trustToCarry({ policy, observed }: DecisionBuilder) {
   const { relayEligibility } = observed;
-  return policy.carry === "off" || !relayEligibility || relayEligibility.obstacle !== null
+  return policy.relay === "off" || !relayEligibility || relayEligibility.obstacle !== null
     ? null
     : relayEligibility.identity;
 }
@@ -115,15 +115,15 @@ export function relayConditions({ policy, observed, spec, conditions }: Decision
     });
   }
   if (!relayEligibility) return;
-  if (policy.carry === "off" || relayEligibility.obstacle !== null) {
+  if (policy.relay === "off" || relayEligibility.obstacle !== null) {
     if (guarded !== null && relayEligibility.identity.state === "unproved")
       conditions.push(unproved(spec, relayEligibility.identity.text));
-    if (policy.carry === "on") {
+    if (policy.relay === "on") {
       conditions.push({
         code: "carry_unavailable",
         severity: "warning",
         title: `${spec.name} cannot be carried: ${relayEligibility.obstacle}`,
-        hint: 'It is mounted anew for each change of route; carry = "auto" says nothing about it.',
+        hint: 'It is mounted anew for each change of route; relay = "auto" says nothing about it.',
       });
     }
     return;

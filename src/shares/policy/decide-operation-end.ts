@@ -136,7 +136,7 @@ function announceArrival(
 function movedBy({ observed: { lastStep } }: DecisionBuilder) {
   if (lastStep?.kind !== "move" || !lastStep.outcome.ok) return {};
   const { quiet, connections } = lastStep.outcome;
-  return { carried: true, quiet, connections } as const;
+  return { relayed: true, quiet, connections } as const;
 }
 
 /** Notes that the return to Thunderbolt failed; the share continues over the fallback. */

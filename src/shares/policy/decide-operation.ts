@@ -183,7 +183,7 @@ function nextRoute(builder: DecisionBuilder, operation: Operation): Step | null 
       }
       const { reason } = operation;
       builder.transitions.push({ name: "share.mount_attempt", route, host: hostOf(builder, route), reason });
-      const carried = canRelay(builder, route) ? ({ carried: true } as const) : {};
+      const carried = canRelay(builder, route) ? ({ relayed: true } as const) : {};
       return { kind: "mount", route, ...carried, ...serverAt(builder, route) };
     }
     failures.push(`${hostOf(builder, route)}: ${builder.observed.routes[route].probe.text}`);

@@ -138,7 +138,7 @@ export function setOverride(builder: DecisionBuilder, override: ShareMemory["ove
   const before = builder.memory.override;
   if (before === override) return;
   setMemory(builder, { override });
-  builder.transitions.push({ name: "share.held", from: before ?? "auto", to: override ?? "auto" });
+  builder.transitions.push({ name: "share.override", from: before ?? "auto", to: override ?? "auto" });
   if (override === null) setState(builder, { tableAppliedWith: null });
   else clearPending(builder, `held ${override}`);
 }

@@ -26,7 +26,7 @@ function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
   const { missingVariable, mountPath } = spec;
   if (observed.offNetwork !== null) {
     conditions.push({
-      code: "away_from_home",
+      code: "off_network",
       severity: "info",
       title: `Away from home: ${observed.offNetwork}`,
       hint: "Nothing is sent to its hosts, and programs get errors at once, until this machine is back; `only_on` says where that is.",
@@ -93,7 +93,7 @@ export function managedBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: str
 function sideBySide({ observed }: DecisionBuilder): ConditionDraft[] {
   const twins = observed.duplicates.map(
     ({ path, source }): ConditionDraft => ({
-      code: `twin_mount:${path}`,
+      code: `duplicate_mount:${path}`,
       severity: "warning",
       title: `The same share is also mounted at ${path} from ${source}`,
       hint: "It is left alone; unmount it so that programs use one path.",

@@ -34,7 +34,7 @@ export type ShareTransition =
     >
   /** The proved networks that `only_on` stands for have changed. */
   | Named<"share.networks", { reason: string }>
-  | Named<"share.held", { from: string; to: string }>
+  | Named<"share.override", { from: string; to: string }>
   | Named<"share.error", { reason: string }>
   | Named<"share.error_cleared", { reason: string }>;
 
@@ -53,7 +53,7 @@ interface Arrival {
   reason: string;
   duration_ms: number;
   /** The mount stayed, and its connections were moved. */
-  carried?: true;
+  relayed?: true;
   /** True: the move cut off no request. */
   quiet?: boolean;
   /** Connections that the move ended. */

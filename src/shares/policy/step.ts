@@ -10,7 +10,7 @@ export type Step =
   | {
       readonly kind: "mount";
       readonly route: RouteName;
-      readonly carried?: true;
+      readonly relayed?: true;
       readonly server?: string | null;
     }
   | { readonly kind: "unmount"; readonly mount: FoundMount; readonly mode: UnmountMode }

@@ -74,7 +74,7 @@ test("each call crosses the socket and comes back as it was", async (t) => {
   assert.deepEqual(await client.call("verify", { shares: ["Füße 日本 🎬"] }, never), {
     ok: true,
     findings: [],
-    looked_at: { shares: 1, backends: 0 },
+    checked: { shares: 1, backends: 0 },
   });
   assert.deepEqual(
     (await client.call("reconcile", { shares: null }, never)).results,

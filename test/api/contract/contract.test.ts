@@ -47,7 +47,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [
     contract.shareStatusShape,
     "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable " +
-      "mount_alive tb_recovery_pending held last_error last_switch_at tb_reachable_since tb_healthy_since carried traffic space " +
+      "mount_alive tb_recovery_pending override last_error last_switch_at tb_reachable_since tb_healthy_since relay traffic space " +
       "conditions nas",
   ],
   [contract.conditionShape, "code severity title hint since holders"],
@@ -86,7 +86,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [contract.aliasStatusShape, "name share target_subpath path target link detail"],
   [contract.foldersReportShape, "share subpath path folders truncated"],
   [toolChangesReportShape, "changes unseen lost"],
-  [approveToolsReportShape, "approved left"],
+  [approveToolsReportShape, "approved skipped"],
   [catalogReportShape, "tools resources resource_templates prompts withheld left_out"],
 ];
 
@@ -115,13 +115,13 @@ test("what the contract allows passes, also with fields that a newer daemon adds
   const [tool] = sampleCatalog().tools;
   const catalog = (change: object): object => ({ ...sampleCatalog(), tools: [{ ...tool, ...change }] });
   const status = contract.statusReportShape;
-  const { held: _, ...withoutOverride } = sampleShare();
+  const { override: _, ...withoutOverride } = sampleShare();
   const wrong = { ...sampleReport([]), shares: [withoutOverride] };
   const table: readonly [shape: { faultIn(value: unknown): unknown }, right: object[], wrong: object[]][] = [
     [
       status,
       [shares({ conditions: [condition, { ...condition, holders: [] }] }), { ...shares({}), fleet: [] }],
-      [wrong, shares({ mount_alive: "yes" }), shares({ held: "tb" })],
+      [wrong, shares({ mount_alive: "yes" }), shares({ override: "tb" })],
     ],
     [
       status,

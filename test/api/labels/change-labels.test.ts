@@ -34,8 +34,11 @@ test("F2 a sentence about a share names the command for it, safe to paste", () =
     said({ active_interface: "fallback", tb_recovery_pending: true }),
     "share my share: mounted over Fallback, TB Ready; mountaineer switch --share 'my share' --to tb switches it to Thunderbolt",
   );
-  assert.match(said({ held: "fallback" }) ?? "", /--to auto goes back to automatic$/);
-  assert.match(said({ held: "unmounted" }) ?? "", /mountaineer mount --share 'my share' mounts it again$/);
+  assert.match(said({ override: "fallback" }) ?? "", /--to auto goes back to automatic$/);
+  assert.match(
+    said({ override: "unmounted" }) ?? "",
+    /mountaineer mount --share 'my share' mounts it again$/,
+  );
   assert.match(
     said({ last_error: "no host answers" }) ?? "",
     /; last error: no host answers; mountaineer verify --share 'my share' says more$/,

@@ -34,10 +34,10 @@ const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
   ],
   ["over Fallback", { ...on, active_interface: "fallback", fb_reachable: true }, "fine"],
   ["not looked at yet", none, "unused"],
-  ["unmounted by hand", { ...none, held: "unmounted", last_error: "no answer" }, "unused"],
+  ["unmounted by hand", { ...none, override: "unmounted", last_error: "no answer" }, "unused"],
   [
     "away from home",
-    { ...none, last_error: "no answer", conditions: [sampleCondition({ code: "away_from_home" })] },
+    { ...none, last_error: "no answer", conditions: [sampleCondition({ code: "off_network" })] },
     "unused",
   ],
   [
@@ -49,9 +49,9 @@ const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
   ["an error", { ...none, mount_state: "error" }, "failed"],
   ["a dead mount", { ...on, mount_alive: false }, "failed"],
   ["no route, not carried", { ...on, tb_reachable: false }, "waited"],
-  ["carried, waiting", { ...on, carried: { ...carried, phase: "waiting" } }, "waited"],
-  ["carried, refusing", { ...on, carried: { ...carried, phase: "refusing" } }, "failed"],
-  ["carried", { ...on, carried: { ...carried, phase: "carrying" } }, "fine"],
+  ["carried, waiting", { ...on, relay: { ...carried, phase: "waiting" } }, "waited"],
+  ["carried, refusing", { ...on, relay: { ...carried, phase: "refusing" } }, "failed"],
+  ["carried", { ...on, relay: { ...carried, phase: "carrying" } }, "fine"],
 ];
 
 test("F4 a share's state is what programs felt of it", () => {

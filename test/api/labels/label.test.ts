@@ -37,9 +37,9 @@ test("people read one word for a backend that is being started, and else the pha
 });
 
 test("F2 what takes an action back leads to what was before: what a person held stays held", async () => {
-  const shares = [sampleShare({ name: "CORE" }), sampleShare({ name: "OLD", held: "unmounted" })];
+  const shares = [sampleShare({ name: "CORE" }), sampleShare({ name: "OLD", override: "unmounted" })];
   const routes = (override: string | null) => ({
-    ...{ held: override, in_use: "lan", recovery_pending: null },
+    ...{ override: override, in_use: "lan", recovery_pending: null },
     list: ["lan", "wan"].map((name) => ({
       ...({ name, type: "streamable-http", target: "http://nas/mcp", in_use: name === "lan" } as const),
       ...{ healthy_since: null, stable_at: null, retry_at: null, last_error: null },
@@ -95,7 +95,7 @@ test("C3 a route of a backend says whether it is in use, how long it is steady, 
 
 test("F2 a route's loss is told without the host's name, which every face shows", () => {
   const why = "10.0.0.2:445: tb0 is down (cable unplugged?)";
-  const lost = { share: "CORE", host: "10.0.0.2", route: "tb", from: "tb", to: "fallback", carried: true };
+  const lost = { share: "CORE", host: "10.0.0.2", route: "tb", from: "tb", to: "fallback", relayed: true };
   const told = (name: string, reason: string) => transitionLabel({ name, ...lost, reason })?.text;
   assert.deepEqual(
     [told("share.route_down", why), told("share.failover", `10.0.0.2 is gone: ${why}`)],

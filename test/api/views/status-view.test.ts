@@ -79,7 +79,7 @@ const STATES: Readonly<Record<string, StatusReport>> = {
       }),
     ]),
     shares: [
-      sampleShare({ carried: CARRIED, traffic: TRAFFIC, space: { free_bytes: 1.2e12, total_bytes: 4e12 } }),
+      sampleShare({ relay: CARRIED, traffic: TRAFFIC, space: { free_bytes: 1.2e12, total_bytes: 4e12 } }),
     ],
   },
   "failed-over": sampleReport([tbGone]),
@@ -101,13 +101,13 @@ const STATES: Readonly<Record<string, StatusReport>> = {
       last_switch_at: secondsAgo(60),
     }),
   ]),
-  "held-fallback": sampleReport([sampleShare({ active_interface: "fallback", held: "fallback" })]),
+  "held-fallback": sampleReport([sampleShare({ active_interface: "fallback", override: "fallback" })]),
   "held-unmounted": sampleReport([
     sampleShare({
       active_interface: "none",
       mount_state: "unmounted",
       mount_alive: false,
-      held: "unmounted",
+      override: "unmounted",
     }),
   ]),
   failed: sampleReport([failed]),
@@ -229,7 +229,7 @@ test("hostile names, hosts, errors and holders do not reach the terminal", () =>
   const shown = { title: HOSTILE, hint: HOSTILE };
   const share = sampleShare({
     ...{ name: HOSTILE, tb_host: HOSTILE, fb_host: HOSTILE, mount_path: HOSTILE, stable_path: `/${HOSTILE}` },
-    ...{ last_error: HOSTILE, tb_recovery_pending: true, held: "fallback" },
+    ...{ last_error: HOSTILE, tb_recovery_pending: true, override: "fallback" },
     conditions: [condition({ ...shown, holders: [{ pid: 1, command: HOSTILE, path: HOSTILE }] })],
   });
   const changes = { config_path: HOSTILE, version: HOSTILE, conditions: [condition(shown)] };

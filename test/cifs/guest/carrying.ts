@@ -109,7 +109,7 @@ async function byRelay({ who }: CarryingOptions): Promise<Carrying> {
 async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
   const scene = await makeHome({
     who,
-    settings: { auto_failback: false, carry: "on" },
+    settings: { auto_failback: false, relay: "on" },
     shares: [{ name: SHARE, lines: who === "ann" ? [] : ACCOUNT }],
   });
   const monitor = await scene.start();

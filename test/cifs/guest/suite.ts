@@ -16,7 +16,7 @@ const carries = product === "carry";
 note(
   `node ${process.version}, ${all ? "all" : "the slice"}; the product ${carries ? "carries" : "does not carry"} mounts`,
 );
-const perRouteLines = carries ? ['carry = "off"'] : [];
+const perRouteLines = carries ? ['relay = "off"'] : [];
 const chapter = async (name: string, play: () => Promise<void>): Promise<void> => {
   if (chapters.length > 0 && !chapters.includes(name)) return;
   await play();

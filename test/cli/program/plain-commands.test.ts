@@ -110,7 +110,7 @@ const ago = (secs: number): string => new Date(NOW - secs * 1_000).toISOString()
 const route = { healthy_since: null, stable_at: null, retry_at: null, last_error: null } as const;
 const ROUTES: BackendRoutesStatus = {
   in_use: "lan",
-  held: null,
+  override: null,
   recovery_pending: { route: "here", reason: "calls are in flight" },
   list: [
     {
@@ -156,7 +156,7 @@ test("C2 status shows each route, which one is in use, and what is ready to go b
   });
   for (const line of narrow.split("\n")) assert.ok(line.length <= 60, line);
   assert.match(narrow, /far +https:\/\/far\.example\/mcp, nothing listens there,\n {12}tries again in 8\ss/);
-  const override = { ...ROUTES, held: "lan", recovery_pending: null };
+  const override = { ...ROUTES, override: "lan", recovery_pending: null };
   const other = renderBackends([sampleBackend({ routes: override })], {
     now: NOW,
     width: 100,

@@ -425,7 +425,7 @@ describe("tools that are not as they were approved", { concurrency: 2 }, () => {
     assert.equal(one.stderr, "mountaineer: 1 tool approved\n");
     assert.deepEqual(gateway.calls.at(-1)?.request, {
       items: [{ backend: "files", tool: "stat", digest: "digest" }],
-      begin_anew: false,
+      discard_previous: false,
     });
     const all = await runCommand(["tools", "approve", "--all", "--json"], { home });
     assert.equal(all.code, 1);

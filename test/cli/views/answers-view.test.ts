@@ -167,14 +167,14 @@ test("pin: the worst share decides the exit code: failed 1, busy 7, else 0", () 
 
 test("verify names what is wrong, or says that nothing is", () => {
   const looked = (shares: number, backends: number): string =>
-    renderVerify({ ok: true, findings: [], looked_at: { shares, backends } }, PLAIN);
+    renderVerify({ ok: true, findings: [], checked: { shares, backends } }, PLAIN);
   assert.equal(looked(1, 12), "✓ 1 share, 12 backends: everything is as it should be\n");
   assert.equal(looked(0, 2), "✓ 2 backends: everything is as it should be\n");
   assert.equal(
     looked(0, 0),
     "i there is no share and no backend that is enabled, so nothing was looked at\n",
   );
-  const looked_at = { shares: 1, backends: 0 };
+  const checked = { shares: 1, backends: 0 };
   const findings = [
     { share: "CORE", severity: "error", code: "mount_dead", text: "the mount does not answer", hint: null },
     {
@@ -186,11 +186,11 @@ test("verify names what is wrong, or says that nothing is", () => {
     },
   ] as const;
   assert.equal(
-    renderVerify({ ok: false, findings: [...findings], looked_at }, PLAIN),
+    renderVerify({ ok: false, findings: [...findings], checked }, PLAIN),
     "✗ CORE  the mount does not answer\n▲       the network is polled\n    hint: load the module\n",
   );
   assert.equal(
-    renderVerify({ ok: true, findings: findings.slice(1), looked_at }, PLAIN),
+    renderVerify({ ok: true, findings: findings.slice(1), checked }, PLAIN),
     "▲ the network is polled\n    hint: load the module\n",
     "no word of all being well above what is not",
   );

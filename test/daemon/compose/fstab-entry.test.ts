@@ -27,7 +27,7 @@ async function machine(t: TestContext, content: string | Buffer | null) {
 [global]
 mount_root = "${home}/volumes"
 ${smbShare("CORE", ['password = "secret:nas"'])}
-${smbShare("OFF", ['carry = "off"'])}
+${smbShare("OFF", ['relay = "off"'])}
 `);
   const [core, off] = config.shares;
   assert.ok(core !== undefined && off !== undefined);
@@ -136,7 +136,7 @@ test("a change of fstab in between is not overwritten, and a share that is not c
   await writeFile(fstab, "# another's\n");
   await assert.rejects(async () => planned.save?.(), /was changed meanwhile/);
   assert.equal(await text(), "# another's\n");
-  await assert.rejects(line(true, off), /carry = "off"/);
+  await assert.rejects(line(true, off), /relay = "off"/);
 });
 
 const place = { home: "/home/ada/.mountaineer", userHome: "/home/ada" } as const;

@@ -120,7 +120,7 @@ test("B11 what a slow disk still had to write when the home was given away repla
   const queued = assert.rejects(writes.nameStore.write({ version: 2 }), /another daemon writes the home/u);
   writes.routeOverrides.keep("files", "remote");
   await writes.end();
-  const paths = ["pins.sealed", "names.sealed", "held-routes.json"].map((name) => join(home, name));
+  const paths = ["pins.sealed", "names.sealed", "route-overrides.json"].map((name) => join(home, name));
   for (const path of paths) writeFileSync(path, "the next daemon's\n");
   isSlow = false;
   await Promise.all([late, queued, writes.routeOverrides.settled()]);
@@ -139,7 +139,7 @@ test("B11 only the daemon in charge writes, and it ends with what it has begun t
   assert.deepEqual(await writes.pinStore.read(), { kind: "kept", value: { version: 2 } });
 });
 
-const FILE = "held-routes.json";
+const FILE = "route-overrides.json";
 
 for (const [what, text, known] of [
   ["half a file", '{"files": "lan', null],
@@ -180,7 +180,7 @@ test("A5 C2 a file that cannot be used makes way also when nothing is to be writ
   await openRouteOverrides(options).settled();
   const names = await readdir(home);
   assert.equal(names.length, 1);
-  assert.match(names[0] ?? "", /^held-routes\.json\.corrupt-/);
+  assert.match(names[0] ?? "", /^route-overrides\.json\.corrupt-/);
 });
 
 test("A5 C2 a route that could not be written is written with the next flush, without what a crash left beside it", async (t) => {

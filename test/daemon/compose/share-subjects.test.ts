@@ -70,7 +70,7 @@ test("each share has its driver, and all the policy of the file", async () => {
       checkIntervalMs: 3000,
       connectTimeoutMs: 900,
       mountHangMs: 7000,
-      carry: "auto",
+      relay: "auto",
       wake: "auto",
       onlyOn: [],
       outagePatienceMs: 60_000,

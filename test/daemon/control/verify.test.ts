@@ -101,7 +101,7 @@ goldenTests(new URL("verify.golden", import.meta.url), (input) => {
   const alone = {
     ok: true,
     findings: shares.flatMap(verifyShare),
-    looked_at: { shares: shares.length, backends: 0 },
+    checked: { shares: shares.length, backends: 0 },
   };
   const { findings } = verifyReport(alone, {
     conditions: [],

@@ -59,11 +59,11 @@ test("F4 counters are told at once, then when they differ, four times a second a
 });
 
 test("F4 the counters of an edge: bytes of a share that is carried, calls of a server, those of one client together", () => {
-  const carried = {
+  const relay = {
     ...{ port: 1, phase: "carrying" as const, connections: 1, connections_in_all: 1, moves: 0 },
     ...{ bytes_to_server: 5, bytes_from_server: 7, longest_wait_ms: 0 },
   };
-  const shares = [sampleShare({ carried }), sampleShare({ name: "PLAIN" })];
+  const shares = [sampleShare({ relay }), sampleShare({ name: "PLAIN" })];
   const zed = { name: "Zed", calls: 2 };
   assert.deepEqual(flowOf({ shares, backends: [sampleBackend({ calls: 9 })] }, [zed, zed]), {
     kind: "flow",

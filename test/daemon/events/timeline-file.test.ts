@@ -131,7 +131,7 @@ test("F2 the next daemon tells what this one knew, up to its stop, and the time 
     to: report.to,
     state: "mounted",
     route: "fallback",
-    felt: "fine",
+    impact: "fine",
   });
   assert.deepEqual(report.backends[0]?.minutes, before.backends[0]?.minutes);
   assert.deepEqual(b.told(), []);

@@ -133,8 +133,8 @@ function knownOf(since: number, until: number, more: Partial<KnownTimeline> = {}
     since,
     until,
     gaps: [],
-    shares: [{ at: since, name: "CORE", state: { state: "mounted", route: "tb", felt: "fine" } }],
-    backends: [{ at: since, name: "files", state: { phase: "Ready", felt: "fine" } }],
+    shares: [{ at: since, name: "CORE", state: { state: "mounted", route: "tb", impact: "fine" } }],
+    backends: [{ at: since, name: "files", state: { phase: "Ready", impact: "fine" } }],
     minutes: [],
     ...more,
   };

@@ -71,7 +71,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       if (driver === "smb") {
         await terminal.shows(/a copy .*goes on/);
         await terminal.press("4");
-        await terminal.shows(/ 4 carry$/m);
+        await terminal.shows(/ 4 relay$/m);
       }
       await terminal.shows(/"hello from the NAS, no\. \d+" {2}read in \d+ ms/);
       // The strip and the view below it learn of the share one after the other.

@@ -132,7 +132,7 @@ test("E2 a destructive tool is listed, asked about at the client that calls, and
   assert.equal(head, "Allow the tool delete of files? It may change or delete things.");
   assert.deepEqual(lines.slice(0, 2), ['path: "/srv/a\\u{202e}"', 'key: "[redacted]"']);
   assert.ok((lines[2] ?? "").length < 400);
-  assertEach(b.records, ({ outcome, asked: answer }) => [outcome, answer], [["ok", "accept"]]);
+  assertEach(b.records, ({ outcome, consent: answer }) => [outcome, answer], [["ok", "accept"]]);
 });
 
 test("E2 an argument that is called as the mark of what is left out is shown as any other", async () => {
@@ -238,7 +238,7 @@ for (const [answer, says_, told] of [
     assert.ok(!isError(reply) && reply.result["isError"] === true);
     assert.match(textOf(reply), told);
     assert.equal(b.services.calls.length, 0);
-    assertEach(b.records, ({ outcome, asked: of }) => [outcome, of], [["denied", says_]]);
+    assertEach(b.records, ({ outcome, consent: of }) => [outcome, of], [["denied", says_]]);
   });
 
 test("E2 a client that did not declare elicitation is refused, and told why", async () => {
@@ -262,7 +262,7 @@ test("E2 nobody waits longer than a call may take", async () => {
   assert.equal(a.questions[0]?.[2].aborted, false);
   await b.clock.advance(1);
   assert.match(textOf(await reply), /did not answer in time/u);
-  assert.equal(b.records[0]?.asked, "timeout");
+  assert.equal(b.records[0]?.consent, "timeout");
 });
 
 test("E2 a call that is cancelled takes its question back", async () => {

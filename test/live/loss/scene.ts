@@ -218,7 +218,7 @@ function configText(home: LiveHome, rig: PlainRig, shares: readonly LossShare[])
     "[[shares]]",
     `name = "${name}"`,
     `share_name = "${serverName}"`,
-    `carry = "${name === "CARRIED" ? "auto" : "off"}"`,
+    `relay = "${name === "CARRIED" ? "auto" : "off"}"`,
     `thunderbolt_host = "${tb.host}:${tb.port}"`,
     `fallback_host = "${fallback.host}:${fallback.port}"`,
     `username = "${rig.username}"`,
@@ -237,9 +237,9 @@ function configText(home: LiveHome, rig: PlainRig, shares: readonly LossShare[])
   return `${lines.join("\n")}\n`;
 }
 
-function isServed({ name, active_interface, mount_alive, last_error, carried }: ShareStatus): boolean {
+function isServed({ name, active_interface, mount_alive, last_error, relay }: ShareStatus): boolean {
   const isWhole = active_interface !== "none" && mount_alive && last_error === null;
-  return isWhole && (name === "PLAIN" ? carried === undefined : carried?.phase === "carrying");
+  return isWhole && (name === "PLAIN" ? relay === undefined : relay?.phase === "carrying");
 }
 
 /** `overBoth`: both routes answer. */

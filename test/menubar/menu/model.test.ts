@@ -62,8 +62,8 @@ test("A8 the icon tells how things are, all in all", () => {
     ["no daemon", { ...without("absent"), status: null }, "down"],
     ["a daemon that does not answer", without("silent"), "degraded"],
     ["a share over fallback, not by choice", sharesOf(share({ active_interface: "fallback" })), "degraded"],
-    ["held on fallback", sharesOf(share({ active_interface: "fallback", held: "fallback" })), "healthy"],
-    ["a share unmounted by hand", sharesOf(share({ ...OUT, held: "unmounted" })), "healthy"],
+    ["held on fallback", sharesOf(share({ active_interface: "fallback", override: "fallback" })), "healthy"],
+    ["a share unmounted by hand", sharesOf(share({ ...OUT, override: "unmounted" })), "healthy"],
     ["the only share unmounted", sharesOf(share(OUT)), "down"],
     ["one share of two hangs", sharesOf(share(), hangs), "degraded"],
     ["both hang", sharesOf(hangs, share({ name: "M", mount_state: "error" })), "down"],
@@ -153,7 +153,7 @@ test("A7 force is offered for what was refused, and for nothing that was not", (
   const both = linesOf([pending()], { busy });
   assertHas(both, "  !! Switch to Thunderbolt by force …", "  !! Unmount by force …");
   assert.equal(both.filter((line) => line.includes("bash (4711)")).length, 1);
-  const override = linesOf([sampleShare({ active_interface: "fallback", held: "fallback" })]);
+  const override = linesOf([sampleShare({ active_interface: "fallback", override: "fallback" })]);
   assertHas(override, "  Switch to Thunderbolt <do/switch/CORE/tb>");
   const forced = (share: ShareStatus, to: string): readonly string[] => {
     const refused = { kind: "do", id: ["switch", "CORE", to], force: false } as const;
@@ -290,7 +290,7 @@ test("C2 backends with routes: what is ready, and a click for each route", () =>
   const backend = sampleBackend({
     routes: {
       in_use: "lan",
-      held: null,
+      override: null,
       recovery_pending: { route: "here", reason: "calls are in flight" },
       list: [
         { ...ROUTE, name: "here", in_use: false, healthy_since: "2026-01-02T11:00:00.000Z" },

@@ -19,7 +19,7 @@ const LOCAL: ShareSpec = {
 const SETTLES_MS = 30_000;
 
 /** A share that is mounted as the configuration has it first. */
-async function mounted(first: ShareSpec, carry: "auto" | "off" = "off") {
+async function mounted(first: ShareSpec, relay: "auto" | "off" = "off") {
   const clock = createManualClock();
   const network = new SimNetwork(clock);
   const createdMs = 1_500_000_000_000;
@@ -28,7 +28,7 @@ async function mounted(first: ShareSpec, carry: "auto" | "off" = "off") {
   const nas = { name: "nas", guid: "aa", rootCreatedMs: createdMs, entries };
   for (const address of [TB, FALLBACK]) network.put(address, nas);
   const machine = new SimMachine(clock, network, [nas]);
-  const daemon = startSimDaemon(machine, clock, first, carry);
+  const daemon = startSimDaemon(machine, clock, first, relay);
   await clock.advance(SETTLES_MS);
   /** Until the next mount over SMB is under way. */
   const untilMounting = async (): Promise<void> => {
@@ -56,9 +56,9 @@ test("A6 a share that goes from a folder to a server is mounted over SMB once", 
   assert.equal(machine.mountedFrom.length, 1, "it is mounted anew at once");
 });
 
-for (const carry of ["auto", "off"] as const) {
-  test(`A6 with carry = "${carry}", a share that goes from a server to a folder is mounted from there once it is closed`, async () => {
-    const { clock, machine, daemon, restartNas } = await mounted(OVER_SMB, carry);
+for (const relay of ["auto", "off"] as const) {
+  test(`A6 with relay = "${relay}", a share that goes from a server to a folder is mounted from there once it is closed`, async () => {
+    const { clock, machine, daemon, restartNas } = await mounted(OVER_SMB, relay);
     machine.holders = 1;
     daemon.apply(LOCAL);
     await clock.advance(SETTLES_MS);

@@ -173,7 +173,7 @@ test("A10 a share whose host macOS keeps from this program is mounted by the sys
       : ROUTES.tb;
     const routes = { ...ROUTES, tb };
     const spec = { ...SPEC, missingVariable: null };
-    const subject = { spec, policy: { ...POLICY, carry: "auto" as const }, driver };
+    const subject = { spec, policy: { ...POLICY, relay: "auto" as const }, driver };
     const carry = await observeEligibility(
       tools,
       subject,

@@ -111,7 +111,7 @@ const [TB, FALLBACK] = ["10.0.0.1", "10.0.0.2"];
 const CORE = { ...SPEC, routes: { tb: routeTo(TB), fallback: routeTo(FALLBACK) } };
 
 /** CORE is mounted. */
-async function mounted(carry: "auto" | "off") {
+async function mounted(relay: "auto" | "off") {
   const clock = createManualClock();
   const network = new SimNetwork(clock);
   const times = { modifiedMs: 1_600_000_000_000, createdMs: 1_500_000_000_000 };
@@ -124,7 +124,7 @@ async function mounted(carry: "auto" | "off") {
   };
   for (const address of [TB, FALLBACK]) network.put(address, nas);
   const machine = new SimMachine(clock, network, [nas]);
-  const daemon = startSimDaemon(machine, clock, CORE, carry);
+  const daemon = startSimDaemon(machine, clock, CORE, relay);
   await clock.advance(5_000);
   return { clock, network, machine, daemon };
 }

@@ -252,7 +252,7 @@ function mountThroughGate(verdicts: readonly VerificationResult[], options: Gate
       { routes, configured: routes } as Partial<ShareObservation> as ShareObservation,
       {
         ...{ kind: "mount", route: "tb" },
-        ...(carried ? { carried } : {}),
+        ...(carried ? { relayed: true as const } : {}),
         ...(server === null ? {} : { server }),
       },
       { deadlineMs: DEADLINE_MS, signal: new AbortController().signal },

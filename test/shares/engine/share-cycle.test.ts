@@ -176,7 +176,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
 /** A share that is not mounted, and whose servers are asked for; its driver cannot mount now. */
 const startProving = () =>
   start({
-    policy: { carry: "auto" },
+    policy: { relay: "auto" },
     driver: { relaying: {}, missingRequirement: async () => ({ text: "no FUSE", hint: "install it" }) },
   });
 
@@ -204,7 +204,7 @@ for (const [reason, again] of [
 
 test("A14 a person who asks for a share allows one try of its login, however many cycles wait; an unmount allows none", async () => {
   const { clock, cycle, world, run, counted } = start({
-    policy: { carry: "auto" },
+    policy: { relay: "auto" },
     driver: { relaying: {} },
   });
   world.proof = () => new Promise(() => {});
@@ -412,7 +412,7 @@ test("A14 a password that was missing is no other than the one that a mount was 
 });
 
 test("A14 a server that is proved again says nothing about the login", async () => {
-  const { world, run, done } = start({ policy: { carry: "auto" }, driver: { relaying: {} } });
+  const { world, run, done } = start({ policy: { relay: "auto" }, driver: { relaying: {} } });
   world.mounts = [THROUGH];
   world.proof = async () => ({ kind: "same", server: "first" });
   world.carried = { ...CARRIED, phase: "unconfirmed" };

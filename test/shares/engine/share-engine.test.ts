@@ -347,7 +347,7 @@ test("the end waits for proofs, whose programs it ends, but not for long", async
     engine.apply([
       {
         spec: SPEC,
-        policy: { ...POLICY, carry: "auto" },
+        policy: { ...POLICY, relay: "auto" },
         driver: machine.driver(clock, machine.prober(clock)),
       },
     ]);

@@ -322,7 +322,7 @@ Found mounts: with our path taken, nothing adopted elsewhere is unmounted for a 
     const world = mountedOver("tb");
     const twin = world.addMount("fallback", { ours: false, path: "/mnt/core" });
     world.advance(4000);
-    assert.ok(world.conditionCodes.includes("twin_mount:/mnt/core"));
+    assert.ok(world.conditionCodes.includes("duplicate_mount:/mnt/core"));
     world.hosts.tb = "link_down";
     world.advance(4000);
     assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount fallback"]);

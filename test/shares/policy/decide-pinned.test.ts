@@ -1,4 +1,4 @@
-// A share that is mounted over one route through the carrier, as `carry = "off"` has it: the table of any share holds.
+// A share that is mounted over one route through the carrier, as `relay = "off"` has it: the table of any share holds.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/state-store.ts";
@@ -108,7 +108,7 @@ function decided(
   });
 }
 
-test('What to mount: with carry = "off", a host that falls silent once the carrier has lost it is left for the other', () => {
+test('What to mount: with relay = "off", a host that falls silent once the carrier has lost it is left for the other', () => {
   const routes = { tb: probed("silent"), fallback: probed("answers") };
   for (const phase of ["waiting", "refusing"] as const) {
     const { step, state } = decided({ ...CARRIED, phase, routeLostAtMs: LOST_AT_MS }, routes);
@@ -117,7 +117,7 @@ test('What to mount: with carry = "off", a host that falls silent once the carri
   }
 });
 
-test('What to mount: with carry = "off", a host that has another address now is mounted from there once the old one is gone', () => {
+test('What to mount: with relay = "off", a host that has another address now is mounted from there once the old one is gone', () => {
   const inUse = { tb: probed("gone"), fallback: probed("gone") };
   const configured = { tb: probed("answers"), fallback: probed("gone") };
   const rerouted = { ...CARRIED, phase: "waiting", rerouted: true } as const;
@@ -460,7 +460,7 @@ test("A10 once the address in use is gone, programs wait, and go on over the oth
   assert.deepEqual([paused.operation, paused.nextRun?.atMs], [null, NOW_MS + 500]);
 });
 
-test('By hand: with carry = "off", what waits for a proof is left as it is while a person holds the share unmounted', () => {
+test('By hand: with relay = "off", what waits for a proof is left as it is while a person holds the share unmounted', () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const relayEligibility = {
     obstacle: "carry is off",
@@ -473,7 +473,7 @@ test('By hand: with carry = "off", what waits for a proof is left as it is while
   assert.deepEqual([kind(null), kind("unmounted")], ["remount", undefined]);
 });
 
-test('With carry = "off", a pinned mount that waits for a proof: a dead one is replaced, and a loss before counts no more', () => {
+test('With relay = "off", a pinned mount that waits for a proof: a dead one is replaced, and a loss before counts no more', () => {
   const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: false } };
   const seen = { relayEligibility: { obstacle: "carry is off", identity, provesServers: true } };
   const waits = { ...CARRIED, phase: "unconfirmed" } as const;
@@ -551,7 +551,7 @@ function unmounted(
   };
   const waits = { server: "a", source: null, proved, inUse: false, folder: "/caches/a" };
   return decide({
-    ...{ spec: SPEC, policy: { ...POLICY, carry: "auto" as const }, cacheMs: CACHE_MS, request: null },
+    ...{ spec: SPEC, policy: { ...POLICY, relay: "auto" as const }, cacheMs: CACHE_MS, request: null },
     memory: EMPTY_SHARE_MEMORY,
     state: {
       ...INITIAL_STATE,
@@ -604,7 +604,7 @@ test("A15 a failover waits 30 s for a proof that is under way, so that it is not
 test("A10 a failover to the one route that answers is carried at once, though a proof is under way", () => {
   const carry = { obstacle: null, identity: { ...NO_IDENTITY, isProving: true } };
   const { step } = unmounted("gone", { tb: UNKNOWN, fallback: UNKNOWN }, { forMs: 3_000, carry });
-  assert.deepEqual(step, { kind: "mount", route: "fallback", carried: true });
+  assert.deepEqual(step, { kind: "mount", route: "fallback", relayed: true });
 });
 
 test("A15 where the server of one route cannot be proved, the share is mounted over the other", () => {

@@ -30,7 +30,7 @@ A10 hosts that are blocked for us alone: the system mounts the share, and it is 
 A10 a carried share whose hosts get blocked for us is mounted anew, not carried, once programs have waited long enough
   carried, both refused, event, 5 s, its hosts are blocked for us, both answer, event, ${PATIENCE}, 60 s
   : steps but holds and checks unmount force > mount tb
-A10 carry = "off" proves nothing and carries nothing
+A10 relay = "off" proves nothing and carries nothing
   a new share, 5 s: steps mount tb, no conditions
 `,
   );
@@ -92,7 +92,7 @@ test("A10 away from home, programs get errors at once and are not told to wait",
   assert.deepEqual(world.conditionCodes, ["waiting_for_route"]);
   Object.assign(world, { away: "another gateway" });
   world.event().advance(1_000);
-  assert.deepEqual(world.conditionCodes, ["away_from_home"]);
+  assert.deepEqual(world.conditionCodes, ["off_network"]);
 });
 
 describe("a route that goes", () => {

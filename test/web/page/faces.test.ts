@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type {
   BackendStatus,
-  CarriedStatus,
   Condition,
+  RelayStatus,
   ShareStatus,
 } from "../../../src/api/contract/contract.ts";
 import { statementsOf } from "../../../src/api/labels/change-labels.ts";
@@ -34,9 +34,9 @@ function condition(severity: Condition["severity"], code = "x"): Condition {
   return { code, severity, title: `a ${severity}`, hint: null, since: secondsAgo(60) };
 }
 
-function carried(phase: CarriedStatus["phase"]): { readonly carried: CarriedStatus } {
+function carried(phase: RelayStatus["phase"]): { readonly relay: RelayStatus } {
   const bytes = { bytes_to_server: 0, bytes_from_server: 0, longest_wait_ms: 0 };
-  return { carried: { port: 4_000, phase, connections: 1, connections_in_all: 1, moves: 0, ...bytes } };
+  return { relay: { port: 4_000, phase, connections: 1, connections_in_all: 1, moves: 0, ...bytes } };
 }
 
 const fallback = { active_interface: "fallback" } as const;
@@ -71,26 +71,26 @@ const SHARES: readonly State<ShareStatus>[] = [
   [{ ...fallback, ...hangs }, "mounted over Fallback, not answering", "bad"],
   [{ ...fallback, ...carried("carrying") }, "mounted over Fallback, carried", "warning"],
   [{ ...fallback, ...carried("waiting") }, WAITS, "warning"],
-  [{ ...fallback, held: "fallback" }, "mounted over Fallback, held by hand", "plain"],
+  [{ ...fallback, override: "fallback" }, "mounted over Fallback, held by hand", "plain"],
   [
-    { ...fallback, ...carried("carrying"), held: "fallback" },
+    { ...fallback, ...carried("carrying"), override: "fallback" },
     "mounted over Fallback, carried, held by hand",
     "plain",
   ],
-  [{ ...fallback, ...error, held: "fallback" }, "mounted over Fallback, held by hand", "warning"],
-  [{ ...carried("refusing"), held: "fallback" }, `${NO_ROUTE}, held by hand`, "bad"],
+  [{ ...fallback, ...error, override: "fallback" }, "mounted over Fallback, held by hand", "warning"],
+  [{ ...carried("refusing"), override: "fallback" }, `${NO_ROUTE}, held by hand`, "bad"],
   [ready, "mounted over Fallback, TB Ready", "warning"],
   [{ ...ready, ...carried("carrying") }, "mounted over Fallback, carried, TB Ready", "warning"],
   [{ ...ready, ...hangs }, "mounted over Fallback, not answering, TB Ready", "bad"],
   [unknown, "mounted over an unknown route", "warning"],
   [{ ...unknown, ...hangs }, "mounted over an unknown route, not answering", "bad"],
   [out, "not mounted", "bad"],
-  [{ ...out, held: "unmounted" }, "not mounted, held by hand", "plain"],
-  [{ ...out, ...error, held: "unmounted" }, "not mounted, held by hand", "warning"],
+  [{ ...out, override: "unmounted" }, "not mounted, held by hand", "plain"],
+  [{ ...out, ...error, override: "unmounted" }, "not mounted, held by hand", "warning"],
   [{ ...out, ...error }, "not mounted", "bad"],
   [failed, "not mounted", "bad"],
   [{ ...failed, ...error }, "not mounted", "bad"],
-  [{ ...failed, held: "unmounted" }, "not mounted, held by hand", "bad"],
+  [{ ...failed, override: "unmounted" }, "not mounted, held by hand", "bad"],
 ];
 
 const route = (name: string, changes: object = {}) => ({
@@ -100,7 +100,7 @@ const route = (name: string, changes: object = {}) => ({
 });
 const over = (used: string | null, changes: object = {}) => ({
   routes: {
-    ...{ in_use: used, held: null, recovery_pending: null },
+    ...{ in_use: used, override: null, recovery_pending: null },
     list: ["lan", "wan"].map((name) => route(name, { in_use: name === used })),
     ...changes,
   },
@@ -118,7 +118,7 @@ const BACKENDS: readonly State<BackendStatus>[] = [
   [held, "Ready", "warning"],
   [over("lan"), "Ready over lan", "good"],
   [over("wan"), "Ready over wan", "warning"],
-  [over("wan", { held: "wan" }), "Ready over wan, held by hand", "good"],
+  [over("wan", { override: "wan" }), "Ready over wan, held by hand", "good"],
   [over("wan", pending), "Ready over wan, lan is ready", "warning"],
   [{ ...over("wan"), ...told("warning") }, "Ready over wan", "warning"],
   [{ phase: "Pending" }, "Pending", "plain"],

@@ -271,7 +271,7 @@ const CLICKS: readonly Click[] = [
   },
   {
     button: "Switch to Fallback: CORE",
-    share: sampleShare({ carried }),
+    share: sampleShare({ relay: carried }),
     answers: { switchRoute: { results: [sampleResult({ result: "skipped", detail: "nothing to do" })] } },
     log: [
       'switchRoute {"shares":["CORE"],"to":"fallback","force":false,"wait":false}',
@@ -280,7 +280,7 @@ const CLICKS: readonly Click[] = [
   },
   {
     button: "Back to automatic: CORE",
-    share: sampleShare({ active_interface: "fallback", held: "fallback" }),
+    share: sampleShare({ active_interface: "fallback", override: "fallback" }),
     answers: { switchRoute: { results: [] } },
     log: ['switchRoute {"shares":["CORE"],"to":"auto","force":false,"wait":false}', "good: nothing to do"],
   },

@@ -57,10 +57,10 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
       "Shares",
       shares.map(({ name, spans }) => ({
         name,
-        stretches: stretchesOf(spans, report, ({ state, route, felt }) => {
+        stretches: stretchesOf(spans, report, ({ state, route, impact }) => {
           const share = configured.find((each) => each.name === name);
           const words = mountText(state, route, share === undefined ? null : onlyHost(share));
-          return feltWords(felt ?? (state === "mounted" ? "fine" : "failed"), words.text);
+          return feltWords(impact ?? (state === "mounted" ? "fine" : "failed"), words.text);
         }),
         report,
       })),
@@ -72,10 +72,10 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
         stretches: stretchesOf(
           withFailedCalls(spans, minutes, report.minute_step),
           report,
-          ({ phase, felt, failed = 0 }) => {
+          ({ phase, impact, failed = 0 }) => {
             if (failed > 0) return feltWords("failed", `all ${failed} calls failed`);
-            const isOff = felt === "unused" && phase === "Pending";
-            return feltWords(felt ?? phaseImpact(phase), isOff ? "disabled" : phaseLabel(phase).text);
+            const isOff = impact === "unused" && phase === "Pending";
+            return feltWords(impact ?? phaseImpact(phase), isOff ? "disabled" : phaseLabel(phase).text);
           },
         ),
         report,

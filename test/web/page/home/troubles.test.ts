@@ -13,7 +13,7 @@ const CARRIED = {
 };
 const fallback = { active_interface: "fallback", tb_reachable: false, tb_reachable_since: null } as const;
 
-const carried = { ...fallback, carried: CARRIED };
+const carried = { ...fallback, relay: CARRIED };
 
 /** `ABOUT: TEXT / HINT [BUTTON]` of each. */
 function told(
@@ -49,8 +49,8 @@ test("F4 a share over its second cable with more against it is told by that, and
       "MEDIA: mounted over Fallback, as Thunderbolt does not answer / Work goes on. It goes back once Thunderbolt has answered for 30 s and no file is open. []",
     ],
   );
-  assert.deepEqual(told([{ ...fallback, held: "fallback" }]), []);
-  const waiting = { ...fallback, carried: { ...CARRIED, phase: "waiting" as const } };
+  assert.deepEqual(told([{ ...fallback, override: "fallback" }]), []);
+  const waiting = { ...fallback, relay: { ...CARRIED, phase: "waiting" as const } };
   assert.match(told([waiting]).join(), /^CORE: mounted, programs wait for a route \/ null \[Check now\]$/);
 });
 

@@ -268,7 +268,7 @@ test("F2 minutes in which every call failed are an outage on the timeline, a few
     p50_ms: 1,
     p99_ms: 1,
   });
-  const ready = { ...span(0, 24), phase: "Ready", felt: "fine" } as const;
+  const ready = { ...span(0, 24), phase: "Ready", impact: "fine" } as const;
   const bars = withFailedCalls(
     [ready],
     [minute(2, 9, 8), minute(3, 2, 2), minute(4, 1, 0), minute(5, 2, 2), minute(6, 4, 4), minute(7, 1, 0)],
