@@ -30,7 +30,7 @@ test("phrases are found where people read them, and each area is counted separat
     "comments anew",
     "comments goes on",
   ]);
-  assert.deepEqual(rulesIn("test/a.test.ts", 'test("A1 it mounts anew", () => {});'), ["titles anew"]);
+  assert.deepEqual(rulesIn("test/a.test.ts", `${"test"}("A1 it mounts anew", () => {});`), ["titles anew"]);
   assert.deepEqual(rulesIn("docs/a.md", "Fine.\nA file beside it."), ["docs beside"]);
 });
 
