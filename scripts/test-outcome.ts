@@ -3,7 +3,7 @@ import type { TestEvent } from "./test-reporter.ts";
 
 export interface FileOutcome {
   readonly passed: number;
-  readonly skipped: readonly { readonly title: string; readonly reason: string }[];
+  readonly skipped: readonly Skip[];
   /** One text for each counted failure. */
   readonly failures: readonly string[];
   /** Notes that are not counted. */
@@ -12,9 +12,17 @@ export interface FileOutcome {
   readonly byFile: ReadonlyMap<string, FileCounts>;
 }
 
+export interface Skip {
+  readonly title: string;
+  readonly reason: string;
+  /** null: the only file of its process. */
+  readonly file: string | null;
+}
+
 export interface FileCounts {
   passed: number;
   skipped: number;
+  seconds: number;
   readonly failures: string[];
 }
 
@@ -35,10 +43,16 @@ export interface FileEnd {
 /** The required beginning of a skip's reason where everything is installed, as in CI. */
 const SKIP_ALLOWED_IN_CI = /^macOS only/;
 
+/** Of a process's files those that did not run all that they can run where everything is installed. */
+export function filesWithSkips(files: readonly string[], { skipped }: FileOutcome): string[] {
+  const lacking = skipped.filter(({ reason }) => !SKIP_ALLOWED_IN_CI.test(reason));
+  return files.filter((name) => lacking.some(({ file }) => file === name || file === null));
+}
+
 /** `strictSkips`: a skipped test is a failure, unless its reason begins with "macOS only". */
 export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSkips: boolean): FileOutcome {
   const failures: string[] = [];
-  const skipped: { title: string; reason: string }[] = [];
+  const skipped: Skip[] = [];
   const notes = events.flatMap((event) => (event.event === "warned" ? [event.text] : []));
   let passed = 0;
   // Several files in one process: each is a suite with the file's name.
@@ -52,7 +66,7 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
   for (const event of events) {
     if (event.event === "started" && event.nesting === 0 && isFile(event.name)) {
       file = event.name;
-      byFile.set(file, { passed: 0, skipped: 0, failures: [] });
+      byFile.set(file, { passed: 0, skipped: 0, seconds: 0, failures: [] });
       ranOfFile = 0;
     }
     if (event.event !== "ended") continue;
@@ -60,10 +74,12 @@ export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSk
     else if (event.name === file && event.nesting === 0 && event.passed && ranOfFile === 0 && !end.filtered)
       fail(`${file}\nthe file ran no test`);
     const counts = file === null ? undefined : byFile.get(file);
+    if (counts !== undefined && event.nesting === 0 && event.name === file)
+      counts.seconds = event.durationMs / 1000;
     if (event.skipped !== null) {
       const allowed = !strictSkips || SKIP_ALLOWED_IN_CI.test(event.skipped);
       if (allowed) {
-        skipped.push({ title: event.name, reason: event.skipped });
+        skipped.push({ title: event.name, reason: event.skipped, file });
         if (counts !== undefined) counts.skipped += 1;
       } else
         fail(

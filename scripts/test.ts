@@ -5,8 +5,8 @@
 //        `--changed` and `--near` run the test files nearest to what changed, or to these files, in two processes.
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { appendFile, chmod, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
-import { availableParallelism, loadavg, tmpdir } from "node:os";
+import { appendFile, chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, loadavg } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { currentBuild, isBuildFresh } from "./current-build.ts";
@@ -21,7 +21,8 @@ import {
   type LeftBehind,
   type Mark,
 } from "./left-behind.ts";
-import { type FileEnd, type FileOutcome, fileOutcome } from "./test-outcome.ts";
+import { type FileEnd, type FileOutcome, fileOutcome, filesWithSkips } from "./test-outcome.ts";
+import { makeRunFolder, Outside, ownPlaces, type Played, withoutUserPlaces } from "./test-places.ts";
 import { failedFiles } from "./test-replay.ts";
 import type { TestEvent } from "./test-reporter.ts";
 import { type Suite, startsCommands, suitesOf } from "./test-suites.ts";
@@ -85,6 +86,9 @@ const MOST_TOGETHER = 15;
 /** Names a file to which a run appends which of its files failed, as `test-replay.ts` reads it. */
 const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
 
+/** Names a file to which a run appends which of its files skipped a test that runs where everything is installed. */
+const SKIPS_VARIABLE = "MOUNTAINEER_TEST_SKIPS";
+
 /** Tests of all sources, and of tools that name some: they are no nearer to these than to others. */
 const TESTS_OF_ALL = /^test\/(architecture|scripts)\//;
 
@@ -98,6 +102,8 @@ const MOST_TIMES_AS_LONG = 4;
 const FIRST_NEAR = 3;
 /** A change can make a test hang: this is told sooner than in a whole run. */
 const NEAR_LIMIT_SECONDS = 60;
+
+const SLOWEST = 10;
 
 /** How long what a test ended may take to be gone. */
 const GRACE_MS = 3000;
@@ -128,6 +134,7 @@ interface FileResult {
   readonly outcome: FileOutcome;
   readonly output: string;
   readonly seconds: number;
+  readonly played: Played;
 }
 
 interface FileRun {
@@ -144,6 +151,7 @@ interface FileRun {
 /** `files`: of one folder. */
 async function runFiles(files: readonly string[], mark: Mark, options: FileRun): Promise<FileResult> {
   const startedAt = performance.now();
+  const from = Date.now();
   const temporary = mark.folder;
   await mkdir(temporary, { mode: 0o711 });
   // Outside the temporary folder, which the test may look at, and whose mention marks a process.
@@ -181,7 +189,7 @@ async function runFiles(files: readonly string[], mark: Mark, options: FileRun):
   const begun = outcome.byFile.size || files.length;
   const title = files.length === 1 ? (files[0] ?? "") : `${folder}, ${begun} files`;
   const seconds = (performance.now() - startedAt) / 1000;
-  return { title, folder, files, outcome, output, seconds };
+  return { title, folder, files, outcome, output, seconds, played: { title, from, to: Date.now() } };
 }
 
 /** Ended with its first failure: neither that nor what it left says more. */
@@ -205,13 +213,7 @@ function untilEnded(
   { eventsFile, outputFile, reportFile }: { eventsFile: string; outputFile: string; reportFile: string },
   { namePatterns, timeoutMs, forMs, startsBuilt, signal }: FileRun,
 ): Promise<ProcessEnd> {
-  const {
-    MOUNTAINEER_HOME: _home,
-    MOUNTAINEER_LOG: _log,
-    XDG_STATE_HOME: _state,
-    [FAILURES_VARIABLE]: _failures,
-    ...inherited
-  } = process.env;
+  const { [FAILURES_VARIABLE]: _failures, [SKIPS_VARIABLE]: _skips, ...inherited } = process.env;
   // A file, not a pipe: what outlives the test and still holds its stderr must not hold up the run.
   const output = openSync(outputFile, "w");
   const child = spawn(
@@ -222,7 +224,7 @@ function untilEnded(
       `--test-reporter=${REPORTER}`,
       ...namePatterns.map((pattern) => `--test-name-pattern=${pattern}`),
       ...(files.length > 1 || forMs !== null
-        ? [TOGETHER, ...(forMs === null ? [] : ["--for", String(forMs)])]
+        ? [TOGETHER, "--places", mark.folder, ...(forMs === null ? [] : ["--for", String(forMs)])]
         : []),
       ...files,
     ],
@@ -233,8 +235,8 @@ function untilEnded(
       stdio: ["ignore", output, output],
       env: {
         NODE_COMPILE_CACHE: COMPILE_CACHE,
-        ...inherited,
-        TMPDIR: mark.folder,
+        ...withoutUserPlaces(inherited),
+        ...ownPlaces(mark.folder, 0),
         MOUNTAINEER_TEST_RUN: mark.token,
         MOUNTAINEER_TEST_EVENTS: eventsFile,
       },
@@ -303,6 +305,20 @@ function report({ title, outcome, output, seconds }: FileResult, verbose: boolea
     if (output.trim() !== "")
       print(indent(`--- output of ${title}:\n${output.slice(-20_000).trimEnd()}\n---`));
   }
+}
+
+/** Of the files, not of the processes that several share; what else ran at the same time is in their times. */
+function reportSlowest(results: readonly FileResult[]): void {
+  const files = results.flatMap(({ seconds, title, outcome: { byFile } }) =>
+    byFile.size === 0
+      ? { seconds, title }
+      : [...byFile].map(([file, counts]) => ({ seconds: counts.seconds, title: file })),
+  );
+  print("\nthe slowest files");
+  for (const { seconds, title } of files
+    .toSorted((one, other) => other.seconds - one.seconds)
+    .slice(0, SLOWEST))
+    print(`${seconds.toFixed(1).padStart(8)} s  ${title}`);
 }
 
 function reportSuites(results: readonly FileResult[]): void {
@@ -459,10 +475,12 @@ async function main(): Promise<number> {
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
   // Short: socket paths inside it may not be longer than some 100 bytes.
-  const temporary = await realpath(await mkdtemp(path.join(tmpdir(), "mt-")));
+  const temporary = await makeRunFolder();
   // What a test gives to another user lies below; nobody may list it.
   await chmod(temporary, 0o711);
   const token = path.basename(temporary).replaceAll("-", "");
+  const outside = new Outside(temporary);
+  await outside.begin();
   const strictSkips = process.env["CI"] === "true";
   const startsBuilt = await isBuildFresh();
   const results: FileResult[] = [];
@@ -485,6 +503,7 @@ async function main(): Promise<number> {
         signal: AbortSignal.any([stop.signal, answered.signal]),
       });
       if (answered.signal.aborted) return;
+      await outside.notice();
       results.push(result);
       if (isNear && result.outcome.failures.length > 0) answered.abort();
       const left = isNear ? group.filter((file) => !result.outcome.byFile.has(file)) : [];
@@ -494,18 +513,35 @@ async function main(): Promise<number> {
         const failed = failedFiles(suiteName, group, result.outcome, loadavg());
         await appendFile(failuresFile, failed.map((one) => `${JSON.stringify(one)}\n`).join(""));
       }
+      const skipsFile = process.env[SKIPS_VARIABLE];
+      if (skipsFile !== undefined)
+        await appendFile(
+          skipsFile,
+          filesWithSkips(group, result.outcome)
+            .map((file) => `${file}\n`)
+            .join(""),
+        );
       report(result, values.verbose);
     }
   };
   await Promise.all(Array.from({ length: Math.max(1, Math.floor(concurrency)) }, worker));
+  const { strays, isShared } = await outside.end(results.map(({ played }) => played));
+  for (const { path: stray, suspects } of strays) {
+    const during = suspects.length > 0 ? suspects.join(" or ") : "no test file ran";
+    print(
+      `${isShared ? "note" : "FAIL"}: left outside of the tests' folders: ${stray}, made while ${during}`,
+    );
+  }
+  if (strays.length > 0 && isShared) print("another test run was under way, which may have made them");
   // Not by force: a mount that could not be ended is still below it.
   if ((await findMounts(temporary)).length === 0) await rm(temporary, { recursive: true, force: true });
 
   if (!isNear) reportSuites(results);
+  if (!isNear) reportSlowest(results);
   const sum = (count: (outcome: FileOutcome) => number): number =>
     results.reduce((total, { outcome }) => total + count(outcome), 0);
   const passed = sum((outcome) => outcome.passed);
-  const failed = sum((outcome) => outcome.failures.length);
+  const failed = sum((outcome) => outcome.failures.length) + (isShared ? 0 : strays.length);
   const skipped = sum((outcome) => outcome.skipped.length);
   const seconds = `${((performance.now() - startedAt) / 1000).toFixed(1)} s in all`;
   print(isNear ? seconds : `${seconds}, ${files.length} files, ${concurrency} at once`);

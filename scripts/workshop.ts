@@ -29,6 +29,7 @@ import {
 } from "./import-graph.ts";
 import { clearLeftBehind, describeLeftBehind, findLeftBehind, findMounts, isNothing } from "./left-behind.ts";
 import { drawMutants, findMutants, type Mutant, mutated } from "./mutants.ts";
+import { ownPlaces, withoutUserPlaces } from "./test-places.ts";
 
 export const ROOT = path.resolve(import.meta.dirname, "..");
 const BUILD = "scripts/current-build.ts";
@@ -237,12 +238,6 @@ export class Workshop {
     const mark = { folder: path.join(this.#temporary, String(this.#runs)), token };
     await mkdir(mark.folder, { mode: 0o711 });
     const script = (name: string): string => path.join(this.#copy, "scripts", name);
-    const {
-      MOUNTAINEER_HOME: _home,
-      MOUNTAINEER_LOG: _log,
-      XDG_STATE_HOME: _state,
-      ...inherited
-    } = process.env;
     const child = spawn(
       process.execPath,
       [
@@ -259,8 +254,8 @@ export class Workshop {
         stdio: ["ignore", "pipe", "ignore"],
         env: {
           NODE_COMPILE_CACHE: path.join(ROOT, ".tmp/compiled"),
-          ...inherited,
-          TMPDIR: mark.folder,
+          ...withoutUserPlaces(process.env),
+          ...ownPlaces(mark.folder, 0),
           MOUNTAINEER_TEST_RUN: mark.token,
         },
       },

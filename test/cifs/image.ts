@@ -2,8 +2,8 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
-import { homedir } from "node:os";
 import path from "node:path";
+import { keptFolder } from "../../scripts/test-places.ts";
 
 export interface GuestImage {
   readonly kernel: string;
@@ -24,10 +24,7 @@ export async function guestImage(
   tell: (line: string) => void,
   signal: AbortSignal,
 ): Promise<GuestImage> {
-  const cache = path.join(
-    process.env["XDG_CACHE_HOME"] ?? path.join(homedir(), ".cache"),
-    "mountaineer-cifs-lab",
-  );
+  const cache = keptFolder("mountaineer-cifs-lab");
   const recipe = await readFile(RECIPE);
   const hash = createHash("sha256").update(recipe).update(kernelSuite).digest("hex").slice(0, 16);
   const folder = path.join(cache, hash);

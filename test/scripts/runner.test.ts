@@ -83,9 +83,9 @@ test("of several files in one process, it names the file of each failure, and th
   const [bad, empty] = ["bad (b.test.ts:3)\nError: no", "c.test.ts\nthe file ran no test"];
   assert.deepEqual(failures, [bad, empty]);
   assert.deepEqual(Object.fromEntries(byFile), {
-    "a.test.ts": { passed: 1, skipped: 1, failures: [] },
-    "b.test.ts": { passed: 0, skipped: 0, failures: [bad] },
-    "c.test.ts": { passed: 0, skipped: 0, failures: [empty] },
+    "a.test.ts": { passed: 1, skipped: 1, seconds: 0.001, failures: [] },
+    "b.test.ts": { passed: 0, skipped: 0, seconds: 0.001, failures: [bad] },
+    "c.test.ts": { passed: 0, skipped: 0, seconds: 0.001, failures: [empty] },
   });
 });
 
@@ -97,10 +97,10 @@ test("a skip is listed with its reason; where nothing may be missing it is a fai
     ...ended("d", { skipped: "not on Linux; macOS only" }),
     FINISHED,
   ];
-  assert.deepEqual(outcome(events).skipped[0], { title: "a", reason: "needs samba" });
+  assert.deepEqual(outcome(events).skipped[0], { title: "a", reason: "needs samba", file: null });
   assert.deepEqual(outcome(events).failures, []);
   const { skipped, failures } = outcome(events, {}, true);
-  assert.deepEqual(skipped, [{ title: "c", reason: "macOS only: needs configd" }]);
+  assert.deepEqual(skipped, [{ title: "c", reason: "macOS only: needs configd", file: null }]);
   assert.match(failures.join("|"), /^a\n.*needs samba\|b\n.*no reason given\|d\n/);
 });
 
@@ -363,6 +363,7 @@ async function runOf(
   t: TestContext,
   tests: Readonly<Record<string, string>>,
   record = "",
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<{ printed: string; record: string }> {
   const root = await temporaryFolder(t);
   const copied = ["bin/with-node", "bin/find-node.sh", ".ci/suites.sh", "package.json"];
@@ -386,7 +387,12 @@ async function runOf(
   const run = `. .ci/suites.sh; begin_record; suite tests 300 counted bin/with-node scripts/test.ts unit; play_failed_again; finish`;
   const { NODE_TEST_CONTEXT: _context, MOUNTAINEER_TEST_EVENTS: _events, ...env } = process.env;
   const printed = await new Promise<string>((resolve) => {
-    execFile("bash", ["-c", run], { cwd: root, env, timeout: 600_000 }, (_error, stdout) => resolve(stdout));
+    execFile(
+      "bash",
+      ["-c", run],
+      { cwd: root, env: { ...env, ...variables }, timeout: 600_000 },
+      (_error, stdout) => resolve(stdout),
+    );
   });
   return { printed, record: await readFile(path.join(root, ".tmp/replays"), "utf8") };
 }
@@ -429,6 +435,68 @@ describe("a run whose tests fail", () => {
     );
     assert.match(printed, /\n1 passed, 1 failed\n$/);
   });
+});
+
+const PLACES = ["HOME", "TMPDIR", "MOUNTAINEER_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"];
+
+test("each test file has its own home and temporary folder, also in a shared process, and is listed with its time", async (t) => {
+  const told = await temporaryFolder(t);
+  const tell = (name: string): string => `
+    import { homedir, tmpdir } from "node:os";
+    const places = () => JSON.stringify(${JSON.stringify(PLACES)}.map((name) => process.env[name] ?? null));
+    const loaded = places();
+    test("tells", () => {
+      if (homedir() !== process.env.HOME || tmpdir() !== process.env.TMPDIR) throw new Error(homedir());
+      if (!existsSync(homedir()) || !existsSync(tmpdir()) || places() !== loaded) throw new Error(places());
+      writeFileSync(${JSON.stringify(told)} + "/${name}", loaded);
+    });`;
+  const names = ["api/a", "api/b", "api/c", "architecture/d"];
+  const tests = Object.fromEntries(names.map((name) => [`test/${name}.test.ts`, tell(path.basename(name))]));
+  const home = await temporaryFolder(t);
+  const user = { HOME: home, XDG_STATE_HOME: home, XDG_RUNTIME_DIR: home, MOUNTAINEER_HOME: home };
+  const { printed } = await runOf(t, tests, "", user);
+  assert.match(printed, /ok .* test\/api, 3 files {2}6 passed[\s\S]*\n8 passed, 0 failed\n$/);
+  const [, slowest = ""] = printed.split("\nthe slowest files\n");
+  const listed = slowest
+    .split("\n")
+    .slice(0, names.length)
+    .map((line) => /^ +\d+\.\d s {2}(.*)$/.exec(line)?.[1]);
+  assert.deepEqual(listed.sort(), Object.keys(tests));
+  const seen = await Promise.all(
+    names.map(
+      async (name): Promise<(string | null)[]> =>
+        JSON.parse(await readFile(path.join(told, path.basename(name)), "utf8")),
+    ),
+  );
+  assert.equal(new Set(seen.flatMap((places) => places.slice(0, 2))).size, 2 * names.length);
+  for (const [, temporary = null, ...others] of seen) {
+    assert.ok(temporary !== null && temporary.length <= tmpdir().length + "/mt-XXXXXX/999/99".length);
+    assert.deepEqual(others, [null, null, null]);
+  }
+});
+
+test("what a test file leaves in the user's home or beside the run's folder is named with the file, and fails the run", async (t) => {
+  const home = await temporaryFolder(t);
+  await mkdir(path.join(home, ".config"));
+  await writeFile(path.join(home, "before"), "");
+  const inHome = path.join(home, ".config/autostart.new");
+  const beside = path.join("/tmp", `mountaineer-${path.basename(home)}`);
+  t.after(() => rm(beside, { force: true }));
+  const write = (...files: readonly string[]): string =>
+    `test("writes", () => { ${files.map((file) => `writeFileSync(${JSON.stringify(file)}, "");`).join(" ")} });`;
+  const tests = { [ONE]: write(inHome, path.join(home, "before")), "test/two.test.ts": write(beside) };
+  const { printed } = await runOf(t, tests, "", { HOME: home });
+  for (const [file, title] of [
+    [inHome, ONE],
+    [beside, "test/two.test.ts"],
+  ] as const)
+    assert.match(
+      printed,
+      new RegExp(`^(FAIL|note): left outside of the tests' folders: ${file}, made while .*${title}`, "m"),
+    );
+  assert.doesNotMatch(printed, /home\/before/);
+  // Others may test on this machine meanwhile: then nobody can tell whose it is.
+  if (!printed.includes("another test run was under way")) assert.match(printed, /\n4 passed, 2 failed\n$/);
 });
 
 test("three test files are played again, four are not", () => {
