@@ -10,7 +10,9 @@ import { verifiedRelease } from "../../src/cli/upgrade/upgrade.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { LINUX_ALONE } from "../support/where.ts";
+import { programMissing } from "../sync/programs.ts";
 
+const needsOpenssl = { skip: LINUX_ALONE || ((await programMissing("openssl")) ?? false) };
 const SCRIPTS = path.resolve(import.meta.dirname, "../../scripts/release");
 const VERSION = "1.2.0-rc.1";
 const PLATFORMS = ["linux-x64", "darwin-arm64"];
@@ -48,7 +50,7 @@ async function release(t: TestContext) {
   return { folder, keys, sign, check };
 }
 
-test("F3 a release is signed by openssl as upgrade reads it, and whole", { skip: LINUX_ALONE }, async (t) => {
+test("F3 a release is signed by openssl as upgrade reads it, and whole", needsOpenssl, async (t) => {
   const { folder, keys, sign, check } = await release(t);
   assert.match(await check(), /whole and signed: 13 files/);
   for (const name of await readdir(folder))
@@ -68,26 +70,28 @@ test("F3 a release is signed by openssl as upgrade reads it, and whole", { skip:
   await check({ MOUNTAINEER_SIGNED_BY: next.known });
 });
 
-test("F3 a release is refused without any of its files, with one more, and after any change", {
-  skip: LINUX_ALONE,
-}, async (t) => {
-  const { folder, sign, check } = await release(t);
-  const at = (name: string): string => path.join(folder, name);
-  for (const name of await readdir(folder)) {
-    await rename(at(name), at(".away"));
-    await rename(at(".away"), `${folder}.away`);
-    await assert.rejects(check(), new RegExp(`missing: ${name.replaceAll(".", "\\.")}`));
-    await rename(`${folder}.away`, at(name));
-    const before = await readFile(at(name));
-    await appendFile(at(name), "x");
-    await assert.rejects(check(), /./, `${name} was changed`);
-    await writeFile(at(name), before);
-  }
-  await check();
-  await writeFile(at("more"), "");
-  await assert.rejects(check(), /not part of a release: more/);
-  await rm(at("more"));
-  await writeFile(at("mountaineer.rb"), "of another build");
-  await sign();
-  await assert.rejects(check(), /mountaineer\.rb has another linux-x64/);
-});
+test(
+  "F3 a release is refused without any of its files, with one more, and after any change",
+  needsOpenssl,
+  async (t) => {
+    const { folder, sign, check } = await release(t);
+    const at = (name: string): string => path.join(folder, name);
+    for (const name of await readdir(folder)) {
+      await rename(at(name), at(".away"));
+      await rename(at(".away"), `${folder}.away`);
+      await assert.rejects(check(), new RegExp(`missing: ${name.replaceAll(".", "\\.")}`));
+      await rename(`${folder}.away`, at(name));
+      const before = await readFile(at(name));
+      await appendFile(at(name), "x");
+      await assert.rejects(check(), /./, `${name} was changed`);
+      await writeFile(at(name), before);
+    }
+    await check();
+    await writeFile(at("more"), "");
+    await assert.rejects(check(), /not part of a release: more/);
+    await rm(at("more"));
+    await writeFile(at("mountaineer.rb"), "of another build");
+    await sign();
+    await assert.rejects(check(), /mountaineer\.rb has another linux-x64/);
+  },
+);

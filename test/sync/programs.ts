@@ -1,20 +1,18 @@
 // Runs editors that people use, without a person.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { delimiter } from "node:path";
 import { promisify } from "node:util";
+import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { eventually } from "../support/eventually.ts";
 
 const execute = promisify(execFile);
 
 /** null when the program is on the PATH, else the reason to skip what needs it. */
 export async function programMissing(...names: string[]): Promise<string | null> {
-  for (const name of names) {
-    try {
-      await execute("which", [name]);
-    } catch {
-      return `${name} is not installed`;
-    }
-  }
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  for (const name of names)
+    if ((await findProgram(name, folders)) === null) return `${name} is not installed`;
   return null;
 }
 

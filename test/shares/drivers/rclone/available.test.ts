@@ -28,17 +28,21 @@ async function withRclone(t: TestContext, script: string): Promise<string> {
   return folder;
 }
 
-test("A1 an rclone that is too old is looked at again each time, and another one on PATH is found at once", {
-  skip: (await whyClosed("/dev/fuse"))?.text ?? false,
-}, async (t) => {
-  const home = await withRclone(t, "echo 'rclone v1.59.0'");
-  const check = createRcloneCheck(systemClock, home);
-  for (let times = 0; times < 2; times++)
-    assert.equal((await check.lacking(0))?.text, "rclone 1.59 cannot speak SMB");
-  await withRclone(t, "echo 'rclone v1.68.0'");
-  assert.equal(await check.lacking(0), null);
-  assert.deepEqual(check.version, { major: 1, minor: 68, engine: null });
-});
+const closed = { skip: (await whyClosed("/dev/fuse"))?.text ?? false };
+
+test(
+  "A1 an rclone that is too old is looked at again each time, and another one on PATH is found at once",
+  closed,
+  async (t) => {
+    const home = await withRclone(t, "echo 'rclone v1.59.0'");
+    const check = createRcloneCheck(systemClock, home);
+    for (let times = 0; times < 2; times++)
+      assert.equal((await check.lacking(0))?.text, "rclone 1.59 cannot speak SMB");
+    await withRclone(t, "echo 'rclone v1.68.0'");
+    assert.equal(await check.lacking(0), null);
+    assert.deepEqual(check.version, { major: 1, minor: 68, engine: null });
+  },
+);
 
 test("A1 a password that rclone did not obscure is asked for again", async (t) => {
   const home = await withRclone(t, "exit 1");
@@ -52,7 +56,7 @@ test("A1 a password that rclone did not obscure is asked for again", async (t) =
   assert.equal(await obscure("secret"), "terces", "it is known");
 });
 
-test("A1 all shares join one look for rclone, also while it hangs", async (t) => {
+test("A1 all shares join one look for rclone, also while it hangs", closed, async (t) => {
   const marks = await temporaryFolder(t);
   const [runs, mayEnd] = [join(marks, "runs"), join(marks, "may-end")];
   const wait = `while [ ! -e '${mayEnd}' ]; do sleep 0.02; done`;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -22,24 +23,47 @@ const PARENT = fileURLToPath(new URL("../../programs/link-parent.ts", import.met
 /** A backend with a child and a grandchild, none of which minds SIGTERM or the end of its input. */
 const STUBBORN = `trap '' TERM HUP; (trap '' TERM; sh -c 'trap "" TERM; echo up >&2; sleep 600 & wait; sleep 600' & sleep 600) & sleep 600; sleep 600`;
 
-/** Processes in these groups that are no zombies. */
+/** The states of the processes in these groups that are no zombies, as `ps` has them. */
 async function living(groups: readonly number[]): Promise<string[]> {
-  const { stdout } = await execute("ps", ["-e", "-o", "pgid=,stat=,pid=,args="]);
-  return stdout
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => {
-      const [group = "", state = ""] = line.split(/\s+/);
-      return groups.includes(Number(group)) && !state.startsWith("Z");
-    });
+  const processes = process.platform === "linux" ? await statesInProc() : await statesByPs();
+  return processes.flatMap(({ group, state }) =>
+    groups.includes(group) && !state.startsWith("Z") ? state : [],
+  );
 }
 
-/** Whether it has come to ignore signals; where `ps` cannot tell, it is taken to. */
-async function ignores(pid: number): Promise<boolean> {
-  const { stdout } = await execute("ps", ["-o", "ignored=", "-p", String(pid)]).catch(() => ({
-    stdout: "1",
-  }));
-  return /[1-9a-f]/.test(stdout);
+interface ProcessState {
+  readonly group: number;
+  readonly state: string;
+}
+
+async function statesInProc(): Promise<ProcessState[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const texts = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, "latin1").catch(() => "")));
+  return texts.map((text) => {
+    const [state = "Z", , group] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { state, group: Number(group) };
+  });
+}
+
+async function statesByPs(): Promise<ProcessState[]> {
+  const { stdout } = await execute("ps", ["-e", "-o", "pgid=,stat="]);
+  return stdout.split("\n").map((line) => {
+    const [group, state = "Z"] = line.trim().split(/\s+/);
+    return { state, group: Number(group) };
+  });
+}
+
+/** Whether the warden sleeps, and has come to ignore signals; where the system cannot tell, it is taken to. */
+async function isSettled(pid: number): Promise<boolean> {
+  const of = (name: string): Promise<string | null> =>
+    readFile(`/proc/${pid}/${name}`, "latin1").catch(() => null);
+  const [command, status] = await Promise.all([of("cmdline"), of("status")]);
+  if (status === null) return (await living([pid])).some((state) => state.startsWith("S"));
+  return (
+    command?.includes("backend-warden.sh") === true &&
+    /^State:\tS/m.test(status) &&
+    /^SigIgn:.*[1-9a-f]/m.test(status)
+  );
 }
 
 function openWarden(t: TestContext): Warden & AsyncDisposable {
@@ -123,7 +147,7 @@ test("a backend that is stopped is ended all the same", async (t) => {
   const recorded = openRecorded(link);
   const { pid } = recorded.link;
   assert.ok(pid);
-  await eventually(async () => (await living([pid])).some((line) => / T/.test(line)));
+  await eventually(async () => (await living([pid])).some((state) => state.startsWith("T")));
   const closing = recorded.link.close();
   await manual.advance(3_000);
   await closing;
@@ -138,10 +162,7 @@ test("the warden minds no signal but SIGKILL, and after that it is started again
   warden.watch(group.pid);
   const first = warden.pid;
   assert.ok(first);
-  await eventually(async () => {
-    const { stdout } = await execute("ps", ["-o", "stat=,args=", "-p", String(first)]);
-    return stdout.startsWith("S") && stdout.includes("backend-warden.sh") && (await ignores(first));
-  });
+  await eventually(() => isSettled(first));
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(first, signal);
   assert.equal((await living([first])).length, 1);
   process.kill(first, "SIGKILL");
