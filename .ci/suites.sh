@@ -25,7 +25,7 @@ check_privileges() {
 # Debian keeps some of them (mke2fs, debootstrap, mount.cifs) where only root's PATH looks.
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-# A program of each package, as the package's presence is not its being usable.
+# A program of each package, as the package's presence is not its being usable. CONTRIBUTING.md names the same packages.
 declare -A PACKAGE_OF=(
   [smbd]=samba [pdbedit]=samba [smbclient]=smbclient [rclone]=rclone [fusermount3]=fuse3 [lsof]=lsof [fuser]=psmisc
   [ip]=iproute2 [nft]=nftables [tmux]=tmux [ps]=procps [nsenter]=util-linux
@@ -34,18 +34,20 @@ declare -A PACKAGE_OF=(
   [chromium]=chromium [firefox-esr]=firefox-esr [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
   [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mount.cifs]=cifs-utils
   [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [createrepo_c]=createrepo-c [apt-ftparchive]=apt-utils [gpg]=gnupg [gpgv]=gpgv [ruby]=ruby [xz]=xz-utils [qemu-system-x86_64]=qemu-system-x86
-  [bwrap]=bubblewrap [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
+  [bwrap]=bubblewrap [ed]=ed [patch]=patch [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
   [nats-server]=nats-server [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
   [tinyproxy]=tinyproxy [shellcheck]=shellcheck
 )
 
+# install_packages [PROGRAM…]: the packages of these programs; of all of them if none is named.
 install_packages() {
-  local missing=() program
-  for program in "${!PACKAGE_OF[@]}"; do
+  local missing=() program programs=("$@")
+  [ "${#programs[@]}" -eq 0 ] && programs=("${!PACKAGE_OF[@]}")
+  for program in "${programs[@]}"; do
     command -v "$program" >/dev/null || missing+=("${PACKAGE_OF[$program]}")
   done
   # It has no program of its own.
-  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+  [ "$#" -gt 0 ] || python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ "${#missing[@]}" -eq 0 ] && return
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
   printf 'installing %s\n' "${missing[*]}"
@@ -61,7 +63,7 @@ install_packages() {
   for service in smbd nmbd samba-ad-dc nats-server avahi-daemon wsdd tinyproxy; do
     systemctl disable --now "$service" >/dev/null 2>&1 || service "$service" stop >/dev/null 2>&1 || true
   done
-  for program in "${!PACKAGE_OF[@]}"; do
+  for program in "${programs[@]}"; do
     command -v "$program" >/dev/null || refuse "${PACKAGE_OF[$program]} is installed, but $program is not there"
   done
 }
@@ -83,6 +85,24 @@ prepare_machine() {
   check_privileges
   install_packages
   check_fuse
+}
+
+# The bare machine of this run (scripts/bare-machine.ts); empty where none can be made.
+export MOUNTAINEER_BARE_MACHINE=
+
+# Makes it, before anything but debootstrap is installed. Else the suite is skipped, by name, and it fails.
+make_bare_machine() {
+  if (install_packages debootstrap) >"$log" 2>&1 &&
+    MOUNTAINEER_BARE_MACHINE=$(bin/with-node scripts/bare-machine.ts make 2>"$log"); then
+    trap 'rm -rf "$MOUNTAINEER_BARE_MACHINE"' EXIT
+    return
+  fi
+  printf '\n=== tests in a bare system: skipped, as none can be made here:\n'
+  grep -v '^0 passed' "$log"
+  skipped=$((skipped + 1))
+  times+=("$(printf '%-28s skipped: %s' "tests in a bare system" "$(grep -v '^0 passed' "$log" | tail -n 1 | cut -c 1-200)")")
+  MOUNTAINEER_BARE_MACHINE=
+  return 1
 }
 
 # --- suites -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ const MOST_RUNS = 2;
 /** The run under way and those before it. */
 const RUNS_ON_RECORD = 30;
 
+/** The suite of files that failed in a bare machine (`bare-machine.ts`), whose folder MOUNTAINEER_BARE_MACHINE names. */
+export const BARE_SUITE = "bare";
+
 export interface Totals {
   readonly passed: number;
   readonly failed: number;
@@ -100,8 +103,15 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+function replayCommand(suite: string, files: readonly string[]): string[] {
+  const here = (script: string): string => path.join(import.meta.dirname, script);
+  if (suite !== BARE_SUITE) return [here("test.ts"), suite, ...files, "--concurrency", "1"];
+  const again = `bin/with-node scripts/test.ts unit ${files.join(" ")} --concurrency 1`;
+  return [here("bare-machine.ts"), "run", process.env["MOUNTAINEER_BARE_MACHINE"] ?? "", again];
+}
+
 function play(suite: string, files: readonly string[]): Promise<Totals | null> {
-  const args = [path.join(import.meta.dirname, "test.ts"), suite, ...files, "--concurrency", "1"];
+  const args = replayCommand(suite, files);
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   child.stdout.on("data", (chunk: Buffer) => {

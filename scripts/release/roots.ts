@@ -27,6 +27,8 @@ const ROOTS = [
   // Node 26 wants libatomic, which a bare Debian lacks.
   { name: "node-newest", suite: "trixie", more: ["libatomic1"], tool: "npm", node: "latest" },
 ] as const;
+/** Of shares on Linux; a test of the packages asks apt for no more. */
+const NEEDED = ["fuse3"];
 const IMAGE = "image";
 export const ROOT_NAMES: readonly string[] = [...ROOTS.map(({ name }) => name), IMAGE];
 const VERSIONS = { site: "0.1.0", next: "0.2.0" } as const;
@@ -64,7 +66,7 @@ export async function playRoots({ root, names, rclone, keep, print }: Playing): 
   const authorities = process.env["NODE_EXTRA_CA_CERTS"];
   if (authorities !== undefined) await copyFile(authorities, path.join(folder, "authorities.pem"));
   for (const { name, suite, more, tool, ...rest } of ROOTS.filter((one) => names.includes(one.name))) {
-    const bare = await bareRoot(root, suite, more);
+    const bare = await bareRoot(suite, [...NEEDED, ...more]);
     const node = "node" in rest ? rest.node : "";
     if (node !== "") {
       const packages = [`node-linux-${process.arch}@${node}`, "npm@11"];
@@ -81,7 +83,7 @@ export async function playRoots({ root, names, rclone, keep, print }: Playing): 
     const processor =
       PLATFORMS.find(({ name }) => name === `${process.platform}-${process.arch}`)?.debian ?? "";
     const packages = path.join(folder, "site-packages");
-    const bare = await bareRoot(root, "bookworm");
+    const bare = await bareRoot("bookworm", NEEDED);
     print((await run(play, [packages, VERSIONS.site, processor, bare])).trim());
   }
   if (!keep) await rm(folder, { recursive: true });

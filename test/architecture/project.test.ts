@@ -86,6 +86,13 @@ test("the README's commands are the project's own", async () => {
   }
 });
 
+test("CONTRIBUTING.md names the packages that .ci/run installs", async () => {
+  const [, table = ""] = /^declare -A PACKAGE_OF=\(([^)]*)/m.exec(await text(".ci/suites.sh")) ?? [];
+  const [, list = ""] = /`apt-get install ([^`]*)`/.exec(await text("CONTRIBUTING.md")) ?? [];
+  const installed = [...table.matchAll(/\]=(\S+)/g)].map(([, name]) => name);
+  assert.deepEqual(list.split(/\s+/).sort(), [...new Set([...installed, "python3-venv"])].sort());
+});
+
 test("each page that names a Node names the package's", async () => {
   const { engines } = JSON.parse(await text("package.json"));
   const oldest = engines.node.replace(">=", "");

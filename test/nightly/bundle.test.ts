@@ -72,7 +72,7 @@ args = ["${work}/tools-server.mjs"]
 port = ${await freePort()}
 `,
       );
-      const place = root === "/" ? "/" : await bareRoot(ROOT, root);
+      const place = root === "/" ? "/" : await bareRoot(root, ["fuse3"]);
       const said = await run("unshare", [
         ...["--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-euc", ENTER, "sh", place, home],
         ...[output, path.dirname(nas.exportPath("CORE")), work, STORY, files.first, files.next],

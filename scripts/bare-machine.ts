@@ -1,0 +1,137 @@
+// A machine as README describes it, with nothing but Node: a bare Debian in which an ordinary user runs commands in a copy of this
+// checkout. As root, with debootstrap.
+// Usage: bin/with-node scripts/bare-machine.ts make, which prints the machine's folder, or says why there is none; and
+//        bin/with-node scripts/bare-machine.ts run FOLDER COMMAND
+import { spawn } from "node:child_process";
+import {
+  appendFile,
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readFile,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { recoverFrom } from "../src/runtime/errors.ts";
+import { findProgram } from "../src/runtime/process/find-program.ts";
+import { run } from "./engine/run.ts";
+import { bareRoot, enteringBareRoot } from "./release/bare-root.ts";
+import { BARE_SUITE, type FailedFiles } from "./test-replay.ts";
+
+const ROOT = path.resolve(import.meta.dirname, "..");
+const SUITE = "bookworm";
+/** Where the machine's folder is inside. */
+const AT = "/srv";
+/** Without the pinned Node, whose npm would not know the machine's settings. */
+const MACHINE_PATH = (process.env["PATH"] ?? "")
+  .split(path.delimiter)
+  .filter((folder) => folder !== path.dirname(process.execPath));
+/** npm's settings that say how it reaches the registry. */
+const NPM_SETTINGS = ["registry", "proxy", "https-proxy", "noproxy", "strict-ssl"];
+/** The user's folder for what the runner records, outside of the user's home; `.ci/run` reads `skips`. */
+const RECORDS = "records";
+
+async function npmSetting(name: string): Promise<string> {
+  return (
+    await run("npm", ["config", "get", name], { env: { PATH: MACHINE_PATH.join(path.delimiter) } })
+  ).trim();
+}
+
+async function make(): Promise<string> {
+  const bare = await bareRoot(SUITE);
+  const folder = await mkdtemp(path.join(tmpdir(), "bare-mountaineer-"));
+  await chmod(folder, 0o755);
+  await symlink(bare, path.join(folder, "bare"));
+  await copyFile(process.execPath, path.join(folder, "node"));
+  const npm = await findProgram("npm", MACHINE_PATH);
+  if (npm === null) throw new Error("npm is not installed");
+  await cp(path.resolve(await realpath(npm), "../.."), path.join(folder, "npm"), { recursive: true });
+  const isIgnored = await ignoredFiles();
+  const filter = (file: string): boolean => !isIgnored(file);
+  await cp(ROOT, path.join(folder, "ann/mountaineer"), { recursive: true, verbatimSymlinks: true, filter });
+  const cache = path.join(await npmSetting("cache"), "_cacache");
+  await cp(cache, path.join(folder, "ann/.npm/_cacache"), { recursive: true }).catch(
+    recoverFrom("ENOENT", undefined),
+  );
+  const settings = await Promise.all(
+    NPM_SETTINGS.map(async (name) => [name, await npmSetting(name)] as const),
+  );
+  const known = settings.filter(([, value]) => !["", "null", "undefined"].includes(value));
+  const authorities = [process.env["NODE_EXTRA_CA_CERTS"], await npmSetting("cafile")];
+  const file = authorities.find((one) => one?.startsWith("/"));
+  if (file !== undefined) await copyFile(file, path.join(folder, "authorities.pem"));
+  const lines = [
+    ...known.map(([name, value]) => `npm_config_${name.replaceAll("-", "_")}=${value}`),
+    ...(file === undefined ? [] : [`NODE_EXTRA_CA_CERTS=${AT}/authorities.pem`]),
+    ...["http_proxy", "https_proxy", "no_proxy"].flatMap((name) =>
+      process.env[name] === undefined ? [] : [`${name}=${process.env[name]}`],
+    ),
+  ];
+  await writeFile(path.join(folder, "environment"), lines.map((line) => `${line}\n`).join(""));
+  await mkdir(path.join(folder, RECORDS));
+  await run("chown", ["-R", "1000:1000", path.join(folder, "ann"), path.join(folder, RECORDS)]);
+  return folder;
+}
+
+/** Whether git is told to ignore the file; git itself may be missing here. */
+async function ignoredFiles(): Promise<(file: string) => boolean> {
+  const rules = (await readFile(path.join(ROOT, ".gitignore"), "utf8"))
+    .split("\n")
+    .filter((rule) => rule !== "");
+  const isIgnored = (name: string, rule: string): boolean =>
+    path.matchesGlob(rule.startsWith("/") ? name : path.basename(name), rule.replace(/^\/|\/$/g, ""));
+  return (file) => ["/.git", ...rules].some((rule) => isIgnored(path.relative(ROOT, file), rule));
+}
+
+/** Node and npm where a package of Debian has them; then the user's command, as the user. */
+const ENTERED = `set -eu
+cp ${AT}/node /usr/bin/node
+mkdir -p /usr/lib/node_modules
+cp -r ${AT}/npm /usr/lib/node_modules/npm
+for one in npm npx; do ln -s ../lib/node_modules/npm/bin/$one-cli.js /usr/bin/$one; done
+useradd --uid 1000 --home-dir ${AT}/ann --shell /bin/bash ann
+cd ${AT}/ann/mountaineer
+while IFS= read -r line; do export "$line"; done <${AT}/environment
+export HOME=${AT}/ann USER=ann LOGNAME=ann MOUNTAINEER_TEST_FAILURES=${AT}/${RECORDS}/failures MOUNTAINEER_TEST_SKIPS=${AT}/${RECORDS}/skips
+exec setpriv --reuid=1000 --regid=1000 --clear-groups bash -c "$1"
+`;
+
+/** Resolves with the exit code. The test files that failed go on to whoever asked for them, as files of this machine. */
+async function runIn(folder: string, command: string): Promise<number> {
+  const failures = path.join(folder, RECORDS, "failures");
+  await rm(failures, { force: true });
+  const bare = path.join(folder, "bare");
+  const machine = { folder, at: AT, devices: "plain" } as const;
+  const args = enteringBareRoot(bare, machine, ["/bin/sh", "-c", ENTERED, "sh", command]);
+  const child = spawn("unshare", args, { stdio: "inherit" });
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (exitCode) => resolve(exitCode ?? 1));
+  });
+  const wanted = process.env["MOUNTAINEER_TEST_FAILURES"];
+  const lines = (await readFile(failures, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
+  if (wanted !== undefined)
+    for (const line of lines) {
+      const failed: FailedFiles = JSON.parse(line);
+      await appendFile(wanted, `${JSON.stringify({ ...failed, suite: BARE_SUITE })}\n`);
+    }
+  return code;
+}
+
+const [verb, folder, command] = process.argv.slice(2);
+if (verb === "make") {
+  try {
+    process.stdout.write(`${await make()}\n`);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+} else if (verb === "run" && folder !== undefined && command !== undefined) {
+  process.exitCode = await runIn(folder, command);
+} else throw new Error("say make, or run FOLDER COMMAND");
