@@ -1,9 +1,9 @@
 // The page of `mountaineer` without a command: the status, or how to begin.
 import type { StatusReport } from "../api/contract/contract.ts";
-import { packageVersion } from "../api/version.ts";
 import { renderStatus } from "../api/views/status-view.ts";
 import { paintFor } from "../runtime/text/paint.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";
+import { packageVersion } from "../runtime/version.ts";
 import type { CommandContext } from "./input/command.ts";
 import { show } from "./sessions/control-session.ts";
 

@@ -1,6 +1,6 @@
 // The program's entry. It answers `--version` before it loads anything else, and calls run.ts for all other commands.
 import { registerHooks } from "node:module";
-import { packageVersion } from "../api/version.ts";
+import { packageVersion } from "../runtime/version.ts";
 
 /**
  * All modules of a build lie in one folder. Without Node's own looks (links, package, kind of file) at each of 150, a

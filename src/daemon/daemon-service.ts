@@ -3,7 +3,6 @@
 import type { ReloadReport } from "../api/contract/config.ts";
 import type { Condition, FlowEvent, StatusReport } from "../api/contract/contract.ts";
 import type { Control } from "../api/operations/operations.ts";
-import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import { globalKeys } from "../config/schema/share-schema.ts";
 import { sectionSettings } from "../config/section-settings.ts";
@@ -15,6 +14,7 @@ import type { StateStore } from "../reconcile/state-store.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import { type Clock, isoTime, settlesWithin } from "../runtime/time/clock.ts";
+import { packageVersion } from "../runtime/version.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 import type { Prober } from "../shares/prober/prober.ts";
 import { startProber } from "../shares/prober/prober-process.ts";

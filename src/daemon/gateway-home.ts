@@ -1,6 +1,5 @@
 // The gateway's files in the home, and how this daemon takes them over from the previous daemon.
 import { join } from "node:path";
-import { packageVersion } from "../api/version.ts";
 import type { HomeContext } from "../config/home-context.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { HandoverPeers } from "../gateway/frontend/session/handover-peers.ts";
@@ -9,6 +8,7 @@ import { type OtherDaemon, SuspendedCalls } from "../gateway/frontend/suspended/
 import { closeHandle, type HandleOther } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
+import { packageVersion } from "../runtime/version.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { signInHome } from "./compose/stored-secrets.ts";

@@ -10,7 +10,6 @@ import type {
 } from "../api/in-process.ts";
 import { gatewayOff } from "../api/operations/gateway-names.ts";
 import { type Control, callerOf } from "../api/operations/operations.ts";
-import { packageVersion } from "../api/version.ts";
 import { globalKeys } from "../config/schema/share-schema.ts";
 import { sectionSettings } from "../config/section-settings.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../config/snapshot.ts";
@@ -20,6 +19,7 @@ import { errorText } from "../runtime/errors.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { systemClock as clock, isoTime, settlesWithin } from "../runtime/time/clock.ts";
+import { packageVersion } from "../runtime/version.ts";
 import type { ShareView } from "../shares/engine/share-cycle.ts";
 import type { Prober } from "../shares/prober/prober.ts";
 import { startProber } from "../shares/prober/prober-process.ts";

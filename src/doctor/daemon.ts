@@ -6,7 +6,6 @@ import type { StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { readDaemonInfo } from "../api/socket/daemon-info.ts";
 import { defaultSocketPath } from "../api/socket/private-socket.ts";
-import { packageVersion } from "../api/version.ts";
 import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import type { MonitorProcess } from "../daemon/compose/process-arguments.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -14,6 +13,7 @@ import { entryExists, readIfPresent } from "../runtime/files/durable-file.ts";
 import { type LockHolder, readLockHolder } from "../runtime/process/home-lock.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { systemClock } from "../runtime/time/clock.ts";
+import { packageVersion } from "../runtime/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const STATUS_DEADLINE_MS = 4_000;

@@ -5,7 +5,6 @@ import { createServer } from "node:net";
 import { arch, platform, release, tmpdir, uptime } from "node:os";
 import { join } from "node:path";
 import type { SelfTestReport, SelfTestResult } from "../api/doctor-report.ts";
-import { packageVersion } from "../api/version.ts";
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import { readInterfaces } from "../network/interfaces.ts";
@@ -19,6 +18,7 @@ import { childEnvironment, runCommand } from "../runtime/process/child-process.t
 import { acquireHomeLock, readLockHolder } from "../runtime/process/home-lock.ts";
 import { isRunning, processIdentity } from "../runtime/process/process-identity.ts";
 import { settlesWithin, systemClock } from "../runtime/time/clock.ts";
+import { packageVersion } from "../runtime/version.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { startLookingParts } from "./context.ts";

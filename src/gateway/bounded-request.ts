@@ -3,10 +3,12 @@ import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, RequestOption
 import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import { GatheredBytes } from "../runtime/text/gathered-bytes.ts";
 import type { Clock } from "../runtime/time/clock.ts";
+import { userAgent } from "../runtime/version.ts";
 
 const DEADLINE_MS = 10_000;
 
-interface BoundedRequest extends Pick<RequestOptions, "method" | "headers"> {
+interface BoundedRequest extends Pick<RequestOptions, "method"> {
+  readonly headers?: Readonly<Record<string, string>>;
   readonly address: string;
   readonly body?: string | Uint8Array;
   readonly clock: Clock;
@@ -29,7 +31,7 @@ export type BoundedAnswer =
 
 /** Never rejects. Ignores proxies in the environment. */
 export function boundedRequest(request: BoundedRequest): Promise<BoundedAnswer> {
-  const { address, body, clock, signal, mostBytes, ...options } = request;
+  const { address, body, clock, signal, mostBytes, method, headers = {} } = request;
   const { promise, resolve } = Promise.withResolvers<BoundedAnswer>();
   let sent: ClientRequest | null = null;
   const settle = (answer: BoundedAnswer): void => {
@@ -42,7 +44,9 @@ export function boundedRequest(request: BoundedRequest): Promise<BoundedAnswer> 
   try {
     const url = new URL(address);
     const http = process.getBuiltinModule(url.protocol === "https:" ? "node:https" : "node:http");
-    const how = { agent: false, signal, ...options };
+    const isNamed = Object.keys(headers).some((name) => name.toLowerCase() === "user-agent");
+    const named = isNamed ? headers : { ...headers, "user-agent": userAgent() };
+    const how = { agent: false, signal, method, headers: named };
     sent = http.request(url, how, (response) => read(response, mostBytes, settle));
     sent.on("error", (error) => fail(signal.aborted ? "is asked no more" : reachText(error)));
     sent.end(body);

@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { inflateRaw } from "node:zlib";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { userAgent } from "../runtime/version.ts";
 
 /** Limit of an archive's size; the archive of rclone 1.75 has about 30 MB. */
 export const ARCHIVE_AT_MOST_BYTES = 128 * 1024 * 1024;
@@ -54,7 +55,7 @@ export async function downloadArchive(
 async function fetchFrom(address: string, hosts: readonly string[], signal: AbortSignal): Promise<Response> {
   let url = new URL(address);
   for (let redirects = 0; redirects <= REDIRECTS_AT_MOST; redirects++) {
-    const answer = await fetch(url, { redirect: "manual", signal });
+    const answer = await fetch(url, { redirect: "manual", signal, headers: { "user-agent": userAgent() } });
     const location = answer.headers.get("location");
     if (location === null || answer.status < 300 || answer.status >= 400) return answer;
     await answer.body?.cancel();

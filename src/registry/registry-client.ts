@@ -1,6 +1,7 @@
 // Asks an MCP registry for servers, through version 0.1 of its API.
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, jsonObject, objectOf } from "../runtime/text/json-object.ts";
+import { userAgent } from "../runtime/version.ts";
 
 const OFFICIAL_REGISTRY = "https://registry.modelcontextprotocol.io";
 
@@ -57,7 +58,7 @@ async function fetchServers(
 ): Promise<{ status: number; text: string }> {
   try {
     const answer = await fetch(`${base.replace(/\/+$/, "")}/v0.1/servers${rest}`, {
-      headers: { accept: "application/json" },
+      headers: { accept: "application/json", "user-agent": userAgent() },
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
     });
     const pieces: Uint8Array[] = [];

@@ -1,4 +1,6 @@
 // Finds the path of an MCP server whose configured address has none. Sends neither configured headers nor credentials.
+import { userAgent } from "../../runtime/version.ts";
+
 const ANSWERS_WITHIN_MS = 3_000;
 /** A ping begins no session and changes nothing. */
 const PING = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" });
@@ -33,7 +35,7 @@ export async function findMcpAddress(url: string, signal: AbortSignal): Promise<
  * `/`, because some websites answer 401 everywhere.
  */
 async function answers(at: URL, method: string, mayRefuse: boolean, signal: AbortSignal): Promise<boolean> {
-  const accept = { Accept: "application/json, text/event-stream" };
+  const accept = { Accept: "application/json, text/event-stream", "User-Agent": userAgent() };
   const asked =
     method === "GET"
       ? { headers: accept }

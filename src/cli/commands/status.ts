@@ -1,6 +1,6 @@
 // The command `mountaineer status`.
 
-import { packageVersion } from "../../api/version.ts";
+import { packageVersion } from "../../runtime/version.ts";
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";

@@ -1,9 +1,9 @@
 // Builds the commander program from the command list, runs it, and turns its errors into hints.
 import { Argument, Command, CommanderError, Help, InvalidArgumentError } from "commander";
-import { packageVersion } from "../../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
+import { packageVersion } from "../../runtime/version.ts";
 import type {
   CommandDefinition,
   CommandGroup,

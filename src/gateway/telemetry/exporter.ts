@@ -129,7 +129,7 @@ export class Exporter implements AsyncDisposable {
     const answer = await boundedRequest({
       address: `${endpoint}/v1/${what}`,
       method: "POST",
-      headers: { ...headers, "content-type": type, "content-length": bytes.byteLength },
+      headers: { ...headers, "content-type": type, "content-length": String(bytes.byteLength) },
       body: bytes,
       clock,
       signal: this.#ended.signal,

@@ -4,6 +4,7 @@ import { unlessAborted } from "../../../runtime/abort.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { printable } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
+import { userAgent } from "../../../runtime/version.ts";
 import type { TransportFailure } from "../transports/backend-transport.ts";
 import { readWhole } from "../transports/http/body.ts";
 import { createHttpTarget, type HttpTarget, type RequestInfo } from "../transports/http/target.ts";
@@ -45,7 +46,8 @@ export function createBoundedFetch({ server, clock, signal }: FetchBounds): Boun
       const form = body instanceof URLSearchParams ? FORM : {};
       const question = {
         method,
-        headers: { ...USUAL, ...form, ...headers },
+        // The OAuth library would name itself.
+        headers: { ...USUAL, ...form, ...headers, "user-agent": userAgent() },
         ...(body && { body: body.toString() }),
       };
       return await unlessAborted(
@@ -58,8 +60,7 @@ export function createBoundedFetch({ server, clock, signal }: FetchBounds): Boun
   };
 }
 
-/** Some firewalls of authorization servers refuse requests without these. */
-const USUAL = { accept: "*/*", "user-agent": "mountaineer" };
+const USUAL = { accept: "*/*" };
 const FORM = { "content-type": "application/x-www-form-urlencoded;charset=UTF-8" };
 
 /** The answer, with its body unless `isBodyLeft`. */

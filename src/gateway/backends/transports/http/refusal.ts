@@ -1,5 +1,13 @@
 // Turns an HTTP error status into a link failure, or into the JSON-RPC error that the body carries. Pure.
-import { classifyMessage, isError, isJsonObject, type RpcId } from "../../../json-rpc.ts";
+import {
+  classifyMessage,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  isError,
+  isJsonObject,
+  METHOD_NOT_FOUND,
+  type RpcId,
+} from "../../../json-rpc.ts";
 import { type TransportFailure, transportFailure } from "../backend-transport.ts";
 import type { HttpTarget } from "./target.ts";
 
@@ -35,16 +43,11 @@ export function refusal(response: RefusedResponse): TransportFailure | { readonl
   const body = parsed(text);
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
-  // Some servers answer an unknown session with 400 or 401 instead of 404; the message was not processed.
+  const isOwn = id !== null && message.kind === "response" && message.id === id;
   const words = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
-  const isLost =
-    status === 404 || status === 410 || ((status === 400 || status === 401) && namesSession(words));
-  if (hadSession && isLost) {
+  if (hadSession && losesSession(status, { isOwn, code: error?.code ?? null, words }))
     return transportFailure("session_lost", `${origin} no longer knows our session`);
-  }
-  if (error !== null && id !== null && message.kind === "response" && message.id === id) {
-    return { answer: body };
-  }
+  if (isOwn) return { answer: body };
   if (status >= 300 && status < 400) {
     const to = redirectOf(response);
     const shown = to === null ? "nowhere" : to.origin + clean(to.pathname);
@@ -56,6 +59,27 @@ export function refusal(response: RefusedResponse): TransportFailure | { readonl
   const shown = said === "" ? "" : `: ${clean(said).slice(0, LONGEST_TEXT)}`;
   const failure = transportFailure("refused", `${name} answered HTTP ${status}${shown}`, hintFor(response));
   return { ...failure, status };
+}
+
+interface ReasonGiven {
+  /** The body is the JSON-RPC response to this very request. */
+  readonly isOwn: boolean;
+  /** null: not a JSON-RPC error. */
+  readonly code: number | null;
+  readonly words: string;
+}
+
+/**
+ * True if the server has forgotten the session, so that the message was not processed. 404 says so, but some servers
+ * also send it with their answer: 2026-07-28 demands it for an unknown method. 400 and 401 say so only in words, which a
+ * tool that has sessions may use as well.
+ */
+function losesSession(status: number, { isOwn, code, words }: ReasonGiven): boolean {
+  const isNamed = namesSession(words);
+  if (status === 404 || status === 410)
+    return !isOwn || (code !== null && (isNamed || (code !== METHOD_NOT_FOUND && code !== INVALID_PARAMS)));
+  const isCallsOwn = isOwn && (code === INVALID_PARAMS || code === INTERNAL_ERROR);
+  return (status === 400 || status === 401) && isNamed && !isCallsOwn;
 }
 
 /** The reason given by a body that is not JSON-RPC; "" if it gives none, is an HTML page, or repeats a possible secret. */

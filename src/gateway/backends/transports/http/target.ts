@@ -1,5 +1,6 @@
 // The address of an HTTP backend: writes the head of each request, and puts failures of its connections into words.
 import type { Clock } from "../../../../runtime/time/clock.ts";
+import { userAgent } from "../../../../runtime/version.ts";
 import { type TransportFailure, transportFailure } from "../backend-transport.ts";
 import type { TransportAuthorization } from "../transport-authorization.ts";
 import { type ConnectReason, connectReason } from "./connect-reason.ts";
@@ -53,7 +54,7 @@ export function createHttpTarget(options: TargetOptions) {
     return transportFailure("unreachable", message, hint);
   }
   const http = process.getBuiltinModule("node:http");
-  const base: Record<string, string> = {};
+  const base: Record<string, string> = { "user-agent": userAgent() };
   for (const [name, value] of Object.entries(options.headers)) {
     try {
       http.validateHeaderName(name);

@@ -21,6 +21,7 @@ test("headers: the configured ones, ours over them, session and version once the
   assert.equal(first["x-own"], "1");
   assert.equal(first.accept, "application/json, text/event-stream");
   assert.equal(first["content-type"], "application/json");
+  assert.match(first["user-agent"] ?? "", /^mountaineer\/\d+\.\d+\.\d+\S*$/);
   assert.equal(first["mcp-session-id"], undefined);
   assert.equal(first["mcp-protocol-version"], undefined);
   assert.equal(second["mcp-session-id"], "session-1");

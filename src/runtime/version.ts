@@ -1,4 +1,12 @@
-// The package's version, shown by every command and by the API.
+// The package's version: shown by every command and by the API, and sent to every server as `User-Agent`.
+let agent: string | null = null;
+
+/** The value of `User-Agent`. Firewalls of servers refuse requests that have none. */
+export function userAgent(): string {
+  agent ??= `mountaineer/${packageVersion()}`;
+  return agent;
+}
+
 /** Reads package.json synchronously; do not call it on a hot path. */
 export function packageVersion(): string {
   // A build has a copy of package.json beside it, because the package's own file may be newer than the
