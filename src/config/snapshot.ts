@@ -42,10 +42,7 @@ export type AuditConfig = Omit<NonNullable<SettledFile["audit"]>, "enabled" | "a
 export type ScriptsConfig = SettledFile["scripts"];
 export type TelemetryConfig = NonNullable<SettledFile["telemetry"]>;
 /** This machine's place in a fleet. An absent list is an empty one. */
-export type FleetConfig = Partially<
-  NonNullable<SettledFile["fleet"]>,
-  "export" | "import" | "together" | "sessions"
->;
+export type FleetConfig = Partially<NonNullable<SettledFile["fleet"]>, "export" | "import" | "sessions">;
 /** A part of the catalog that is served at an address of its own. */
 export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
 /**

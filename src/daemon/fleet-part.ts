@@ -65,7 +65,6 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   /** The calls between machines; null if nothing is exported, imported or shared. */
   let calls: Calls | null = null;
   let status: (() => StatusReport) | null = null;
-  let sharesRoot = "";
   /** Replaced fleets and their calls, while they are still ending. */
   const retiring = new Set<Promise<void>>();
   const unsubscribe = bus.subscribe((transition) => {
@@ -87,9 +86,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     return new Fleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
   };
   const beginCalls = ({ Calls }: Loaded, wanted: FleetConfig): Calls | null =>
-    acrossMachines(wanted)
-      ? new Calls({ ...options, config: wanted, ...lendingOf(gateway, () => sharesRoot) })
-      : null;
+    acrossMachines(wanted) ? new Calls({ ...options, config: wanted, ...lendingOf(gateway) }) : null;
 
   /** Calls under way go on if the link to the fleet stays the same. */
   const followCalls = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
@@ -155,18 +152,14 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   const applier: ConfigApplier = {
     name: "fleet",
     async prepare({ after }) {
-      const rootAfter = after.global.sharesRoot;
       if (isDeepStrictEqual(after.fleet, config)) {
         return {
-          commit() {
-            sharesRoot = rootAfter;
-          },
+          commit() {},
         };
       }
       const loaded = after.fleet === null ? null : await load();
       return {
         commit() {
-          sharesRoot = rootAfter;
           const before = config;
           config = after.fleet;
           const ended = followCalls(before, loaded);
@@ -188,7 +181,6 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     /** Starts with the first configuration; resolves when all code is loaded, whether or not a server answers. */
     async start(first: MountaineerConfig, ofMachine: () => StatusReport): Promise<void> {
       status = ofMachine;
-      sharesRoot = first.global.sharesRoot;
       if (first.fleet === null) return;
       const loaded = await load();
       config = first.fleet;
@@ -207,17 +199,12 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   };
 }
 
-type Lending = Pick<
-  CallsOptions,
-  "lent" | "lentPlaces" | "onPlaces" | "serve" | "serveSession" | "onBorrowed"
->;
+type Lending = Pick<CallsOptions, "lent" | "serve" | "serveSession" | "onBorrowed">;
 
 /** The parts of this machine's gateway that calls between machines use. */
-function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () => string): Lending {
+function lendingOf({ machines }: Pick<GatewayPart, "machines">): Lending {
   return {
     lent: () => machines.lent(),
-    lentPlaces: (names) => ({ sharesRoot: sharesRoot(), places: machines.lentPlaces(names, sharesRoot()) }),
-    onPlaces: (places) => machines.notePlaces(places),
     serve: (machine, backend, stream) => machines.serveMachine(stream, machine, backend),
     serveSession: (_, stream) => machines.serveForwarded(stream),
     onBorrowed: (backends) => machines.borrow(backends),

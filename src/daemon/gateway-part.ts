@@ -154,12 +154,6 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
         serve(stream, (running) => running.http.serveForwarded(stream)),
       lent: (): ReturnType<Gateway["exported"]> => current()?.exported() ?? [],
       borrow: (...backends: Parameters<Gateway["setImported"]>): void => gateway?.setImported(...backends),
-      lentPlaces: (
-        ...asked: Parameters<Gateway["together"]["lentPlaces"]>
-      ): ReturnType<Gateway["together"]["lentPlaces"]> =>
-        current()?.together.lentPlaces(...asked) ?? new Map(),
-      notePlaces: (...places: Parameters<Gateway["together"]["setReplicas"]>): void =>
-        gateway?.together.setReplicas(...places),
     },
     /** Resolves when no backend is in its first attempt any more. */
     async settled(signal: AbortSignal): Promise<void> {

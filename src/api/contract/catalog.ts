@@ -23,22 +23,6 @@ const entry = {
   cut: optional(flag),
 };
 
-/** The machines that can serve a tool; calls prefer the first. */
-export const toolPlacesShape = list(
-  object({
-    /** null: this machine. */
-    machine: nullable(text),
-    /**
-     * The route over which the backend's required shares are mounted on that machine, the worst one if they differ.
-     * null: the backend requires no share.
-     */
-    standing: nullable(choice("tb", "fallback", "none")),
-    /** True if a call would be accepted at once. */
-    ready: flag,
-  }),
-);
-export type ToolPlaces = TypeOf<typeof toolPlacesShape>;
-
 export const catalogToolShape = object({
   /** The name that clients use for the tool. */
   name: text,
@@ -51,8 +35,6 @@ export const catalogToolShape = object({
   output_schema: optional(jsonObject),
   /** MCP's hints: `readOnlyHint`, `destructiveHint`, `idempotentHint`, `openWorldHint`, `title`. */
   annotations: optional(jsonObject),
-  /** The machines that serve the tool; absent: only `backend` serves it. */
-  places: optional(toolPlacesShape),
 });
 export type CatalogTool = TypeOf<typeof catalogToolShape>;
 

@@ -16,7 +16,6 @@ import {
   text,
   union,
 } from "../../runtime/shape.ts";
-import { toolPlacesShape } from "./catalog.ts";
 import { sectionShape, syncEventShape, syncStateShape } from "./config.ts";
 
 /** The prefix of all paths of the management API. A breaking change of a shape needs another version. */
@@ -261,8 +260,6 @@ export const backendStatusShape = object({
   withheld_tools: optional(number),
   /** Absent for a backend with a single route. */
   routes: optional(backendRoutesShape),
-  /** Tools that other machines have as well, and the places where they are served; absent: none. */
-  together: optional(object({ tools: number, places: toolPlacesShape })),
   conditions: list(conditionShape),
 });
 export type BackendStatus = TypeOf<typeof backendStatusShape>;
@@ -310,8 +307,6 @@ export const toolEntryShape = object({
   description: nullable(text),
   /** JSON Schema. */
   input_schema: jsonObject,
-  /** Where the tool is served; absent: by `backend` only. */
-  places: optional(toolPlacesShape),
 });
 export type ToolEntry = TypeOf<typeof toolEntryShape>;
 

@@ -1,6 +1,5 @@
 // Texts about a backend for all user interfaces: its state, its catalog entries, calls and routes. Pure.
 import { durationText, pluralize } from "../../runtime/text/plain-text.ts";
-import type { ToolPlaces } from "../contract/catalog.ts";
 import type { BackendRouteStatus, BackendStatus } from "../contract/contract.ts";
 import {
   type Label,
@@ -124,12 +123,6 @@ export function callFacts({ calls, errors, latency_ms: latency }: BackendStatus)
   ];
 }
 
-/** Says which machines serve the tools that several machines have; null: there are no such tools. */
-export function mergedText({ together }: BackendStatus): string | null {
-  if (together === undefined) return null;
-  return `${pluralize(together.tools, "tool")} in common: calls go to ${replicasText(together.places)}`;
-}
-
 /** The state of one of several routes: `steady for 5 min`. */
 export function backendRouteLabel(route: BackendRouteStatus, nowMs: number): Label {
   if (route.in_use) return { text: "in use", tone: "good" };
@@ -156,14 +149,4 @@ export function retryText(
   const ms = retryAt === null ? Number.NaN : Date.parse(retryAt) - nowMs;
   if (Number.isNaN(ms)) return null;
   return ms <= 0 ? "tries again now" : `tries again in ${durationText(Math.max(ms, 1_000))}`;
-}
-
-/** `desktop (tb), here (fallback)`: the first serves. */
-export function replicasText(places: ToolPlaces): string {
-  return places
-    .map(({ machine, standing, ready }) => {
-      const how = ready ? standing : "not ready";
-      return `${machine ?? "here"}${how === null ? "" : ` (${how})`}`;
-    })
-    .join(", ");
 }

@@ -16,7 +16,6 @@ import {
   backendLabel,
   backendRouteLabel,
   callFacts,
-  mergedText,
   publishedText,
   retryText,
   routeReadyText,
@@ -77,7 +76,6 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
     ...backendHead(backend, width, view),
     ...(backend.enabled ? factLines(callFacts(backend), backendSpark(backend), view) : []),
     ...routeBlock(backend, view),
-    ...text(printable(mergedText(backend) ?? ""), INDENT, view).map(view.paint.dim),
     ...(started ? backendTroubles(backend, view) : conditionsOf(backend, view)),
   ]);
 }

@@ -2,7 +2,7 @@
 import { servingNames } from "../../api/client/backend-phases.ts";
 import type { BackendStatus, CallReport, ToolEntry } from "../../api/contract/contract.ts";
 import { displayName, type ToolChange, type ToolChangesReport } from "../../api/contract/tool-changes.ts";
-import { backendLabel, isAwaitingApproval, replicasText } from "../../api/labels/backend-labels.ts";
+import { backendLabel, isAwaitingApproval } from "../../api/labels/backend-labels.ts";
 import { sinceText } from "../../api/labels/label.ts";
 import { nameColumns } from "../../api/views/view-lines.ts";
 import { diffText } from "../../config/history/text-diff.ts";
@@ -26,7 +26,7 @@ const LONGEST_BACKEND = 20;
 const LEAST_DESCRIPTION = 16;
 const GAP = "  ";
 
-type ListedTool = Pick<ToolEntry, "name" | "backend" | "description" | "places">;
+type ListedTool = Pick<ToolEntry, "name" | "backend" | "description">;
 
 export function renderTools(tools: readonly ListedTool[], style: TerminalStyle): string {
   const paint = paintFor(style);
@@ -36,12 +36,11 @@ export function renderTools(tools: readonly ListedTool[], style: TerminalStyle):
     LONGEST_BACKEND,
   );
   return tools
-    .map(({ name, backend, description, places }) => {
+    .map(({ name, backend, description }) => {
       const shownName = padded(printable(name), nameWidth);
       const shownBackend = padded(printable(backend), backendWidth);
       const room = style.width - columns(`${shownName}${GAP}${shownBackend}${GAP}`);
-      const where = places === undefined ? "" : `[${replicasText(places)}] `;
-      const said = firstWords(where + (description ?? ""), room, style.unicode ? "\u2026" : "..");
+      const said = firstWords(description ?? "", room, style.unicode ? "\u2026" : "..");
       const end = said === "" ? "" : `${GAP}${said}`;
       const plain = said === "" ? shownBackend.trimEnd() : shownBackend;
       return `${paint.bold(shownName)}${GAP}${paint.dim(plain)}${end}\n`;

@@ -5,7 +5,6 @@ import {
   MOST_FLEET_NAMES,
   MOST_FLEET_SERVERS,
   parseExport,
-  parseImport,
 } from "../values/fleet-values.ts";
 import { type Finding, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
@@ -23,10 +22,8 @@ export function fleetFindings(file: Table, context: RuleContext): Finding[] {
     ...mistake: [found: string, expected: string, hint?: string | null]
   ) => findings.push(invalidValue(["fleet", ...path], ...mistake));
   const { name, servers, tls_ca: authority } = fleet;
-  // Values that are no texts are skipped here: they are mistakes of their own.
-  const imported = listIn(fleet, "import").filter((one) => typeof one === "string");
   const own = Object.keys(asTable(file["backends"]) ?? {});
-  for (const key of ["export", "import", "together", "sessions"] as const) {
+  for (const key of ["export", "import", "sessions"] as const) {
     const list = listIn(fleet, key);
     if (list.length > MOST_FLEET_NAMES) {
       refuse([key, MOST_FLEET_NAMES], "one more", `at most ${MOST_FLEET_NAMES} names`);
@@ -40,10 +37,6 @@ export function fleetFindings(file: Table, context: RuleContext): Finding[] {
       }
       if (key !== "export" && entry.split("/")[0] === name) {
         refuse([key, at], "this machine itself", "another machine");
-      } else if (key === "together" && parseImport(entry).ok && !isImported(entry, imported)) {
-        const meant = closestWord(entry, imported);
-        const hint = meant === null ? "add it to `import`, too" : `did you mean ${quoted(meant)}?`;
-        refuse([key, at], quoted(entry), "what `import` of `[fleet]` names", hint);
       }
     }
   }
@@ -57,12 +50,4 @@ export function fleetFindings(file: Table, context: RuleContext): Finding[] {
     refuse(["tls_ca"], "a file on a share", "a file that is not on a share");
   }
   return findings;
-}
-
-/** Whether the entry is imported, as a whole or in part. */
-function isImported(entry: string, imported: readonly string[]): boolean {
-  const [machine = entry] = entry.split("/");
-  return imported.some(
-    (one) => one === "*" || one === machine || one === entry || one.startsWith(`${entry}/`),
-  );
 }

@@ -52,15 +52,6 @@ export const fleetKeys = {
       "`BACKEND@MACHINE`.",
     example: '["desktop", "nas/photos"]',
   }),
-  together: optional("sends", list(text("plain", parseImport)), {
-    expected: `a list of which each is ${IMPORT_EXPECTED}`,
-    absent: "none",
-    meaning:
-      "Imported machines whose tools are merged with this machine's and each other's if name, pinned digest, " +
-      "required shares and folders agree: a call goes to the machine with the best mount. These tools must keep no " +
-      "state between calls.",
-    example: '["desktop", "nas/photos"]',
-  }),
   sessions: optional("sends", list(text("plain", parseSharing)), {
     expected: `a list of which each is ${SHARING_EXPECTED}`,
     absent: "none",

@@ -18,11 +18,6 @@ function exportsOf({ backends, fleet }: MountaineerConfig): readonly string[] {
     .map(({ name }) => name);
 }
 
-function togetherOf({ fleet, global }: MountaineerConfig): Pick<GatewayConfig, "together"> {
-  const approved = fleet?.together ?? [];
-  return approved.length === 0 ? {} : { together: { sharesRoot: global.sharesRoot, with: approved } };
-}
-
 /** Other folders are another connection, so that no instance stays in a folder that is not allowed any more. */
 function withClientFolders(backend: BackendConfig, clientFolders: readonly string[]): BackendConfig {
   const allowed = <C extends BackendConfig["connection"]>(connection: C): C =>
@@ -44,7 +39,6 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const acrossMachines = {
     ...(exported.length === 0 ? {} : { exports: exported }),
     ...(borrows(config.fleet) ? { importsBackends: true } : {}),
-    ...togetherOf(config),
   };
   const shown = { optimizer, scripts, groups, profiles };
   const { autoFailback, autoFailbackStableMs: stableMs, lsofRecheck } = config.global;

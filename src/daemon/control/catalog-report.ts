@@ -20,17 +20,9 @@ export const MOST_WITHHELD = 2_000;
 const CUT_TEXT = 200;
 
 /** Reports entries as clients get them; invisible characters are already removed from their texts. */
-export function catalogReport(
-  catalog: Catalog,
-  withheld: CatalogReport["withheld"],
-  placesOf: (tool: CatalogEntry) => Pick<CatalogTool, "places"> = () => ({}),
-): CatalogReport {
+export function catalogReport(catalog: Catalog, withheld: CatalogReport["withheld"]): CatalogReport {
   const room = { whole: MOST_WHOLE, cut: MOST_CUT };
-  const tools = fitting(
-    catalog.tools,
-    (tool, definition) => ({ ...toolOf(tool, definition), ...placesOf(tool) }),
-    room,
-  );
+  const tools = fitting(catalog.tools, toolOf, room);
   const resources = fitting(catalog.resources, resourceOf, room);
   const templates = fitting(catalog.templates, templateOf, room);
   const prompts = fitting(catalog.prompts, promptOf, room);

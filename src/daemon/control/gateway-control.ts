@@ -16,7 +16,7 @@ import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
-import { clientStatus, placesOf, toolEntry } from "./gateway-status.ts";
+import { clientStatus, toolEntry } from "./gateway-status.ts";
 import { withheldEntries } from "./withheld-entries.ts";
 
 /** `current` returns null while no gateway is configured; then every operation rejects with `gateway_off`. */
@@ -35,7 +35,7 @@ export function createGatewayControl(current: () => Gateway | null) {
     async tools() {
       const running = gateway();
       return {
-        tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)),
+        tools: running.entries().tools.map(toolEntry),
         off: offTools(running).map(({ name, backend }) => ({ name, backend })),
       };
     },
@@ -68,7 +68,7 @@ export function createGatewayControl(current: () => Gateway | null) {
       const withheld = withheldEntries(catalog, running.trust().pending, (backend) =>
         needShare.some(({ name }) => name === backend),
       );
-      return catalogReport(catalog, withheld, (tool) => placesOf(tool, running.together));
+      return catalogReport(catalog, withheld);
     },
     async call({ tool, arguments: given = {} }, signal) {
       const running = gateway();

@@ -1,5 +1,4 @@
 // The gateway's state for the management API.
-import type { ToolPlaces } from "../../api/contract/catalog.ts";
 import type {
   BackendRoutesStatus,
   BackendStatus,
@@ -11,7 +10,6 @@ import type {
 } from "../../api/contract/contract.ts";
 import { WAITING_CODE } from "../../api/labels/label.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
-import { plainName } from "../../config/values/backend-names.ts";
 import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
 import type { BackendCondition, RoutesView } from "../../gateway/backends/policy/backend-pool-contract.ts";
 import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
@@ -27,7 +25,7 @@ import type { SecretValues } from "../../secrets/reference.ts";
 const MEBIBYTE = 1024 * 1024;
 
 export function gatewayStatus(
-  gateway: Pick<Gateway, "view" | "entries" | "serving" | "together">,
+  gateway: Pick<Gateway, "view" | "entries" | "serving">,
   /** What the programs of backends take, in bytes; null: not measured. */
   memory: number | null = null,
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
@@ -102,10 +100,7 @@ function overall(view: GatewayView, memory: number | null): GatewayStatus {
   };
 }
 
-function backends(
-  view: GatewayView,
-  gateway: Pick<Gateway, "entries" | "serving" | "together">,
-): BackendStatus[] {
+function backends(view: GatewayView, gateway: Pick<Gateway, "entries" | "serving">): BackendStatus[] {
   const entries = gateway.entries();
   const tools = countByBackend(entries.tools);
   const resources = countByBackend(entries.resources);
@@ -137,53 +132,8 @@ function backends(
     prompts: prompts.get(backend.name) ?? 0,
     ...withheld(filtered.get(backend.name)),
     ...(backend.routes === null ? {} : { routes: routesStatus(backend.routes) }),
-    ...togetherOf(backend.name, entries.tools, gateway.together),
-    conditions: [...backend.conditions.map(conditionStatus), ...apartOf(backend.name, gateway.together)],
+    conditions: backend.conditions.map(conditionStatus),
   }));
-}
-
-function togetherOf(
-  backend: string,
-  tools: readonly CatalogEntry[],
-  together: Gateway["together"],
-): Pick<BackendStatus, "together"> {
-  const shared = tools.filter((tool) => isShared(tool) && tool.replicas?.includes(backend) === true);
-  const places = new Set(shared.flatMap((tool) => tool.replicas ?? []));
-  return shared.length === 0
-    ? {}
-    : { together: { tools: shared.length, places: toolPlaces([...places], together) } };
-}
-
-/** A condition if another machine's `backend` cannot share tools with this machine's backend of that name. */
-function apartOf(backend: string, together: Gateway["together"]): Condition[] {
-  const apart = together.apart(backend);
-  if (apart === null) return [];
-  return [
-    {
-      code: "tools_apart",
-      severity: "info",
-      title: `tools of ${backend} are not one with those of ${plainName(backend)} here: ${apart.reason}`,
-      hint: "They stay under their machine's name. What must be equal is in docs/fleet.md: Tools that several machines have.",
-      since: isoTime(apart.sinceMs),
-    },
-  ];
-}
-
-/** True if several machines serve the tool, or if only another machine does. */
-function isShared({ backend, replicas }: CatalogEntry): boolean {
-  return replicas !== undefined && (replicas.length > 1 || replicas[0] !== backend);
-}
-
-/** The machines that serve a tool, the best first. */
-function toolPlaces(backends: readonly string[], together: Gateway["together"]): ToolPlaces {
-  return together
-    .replicasOf(backends)
-    .map(({ machine, standing, readiness }) => ({ machine, standing, ready: readiness === "ready" }));
-}
-
-/** The machines that serve a shared tool; empty for a tool of this machine alone. */
-export function placesOf(tool: CatalogEntry, together: Gateway["together"]): { places?: ToolPlaces } {
-  return isShared(tool) ? { places: toolPlaces(tool.replicas ?? [], together) } : {};
 }
 
 function callsOf(
@@ -260,7 +210,7 @@ export function clientStatus({ client, sinceMs, calls, lastError }: ConnectedCli
   };
 }
 
-export function toolEntry(tool: CatalogEntry, together: Gateway["together"]): ToolEntry {
+export function toolEntry(tool: CatalogEntry): ToolEntry {
   const { name, backend, originalName, definition } = tool;
   const { description, inputSchema } = definition;
   const isSchema = typeof inputSchema === "object" && inputSchema !== null;
@@ -270,7 +220,6 @@ export function toolEntry(tool: CatalogEntry, together: Gateway["together"]): To
     original_name: originalName,
     description: typeof description === "string" ? description : null,
     input_schema: isSchema ? { ...inputSchema } : {},
-    ...placesOf(tool, together),
   };
 }
 

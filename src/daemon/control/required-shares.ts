@@ -1,12 +1,7 @@
 // Tells whether the shares and folders that backends require are available, according to the share engine.
 // Only the prober looks for folders, because a look into a mount may hang.
 import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
-import {
-  DATA_ROUTES,
-  type DataPrograms,
-  type DataRoute,
-  type RequiredData,
-} from "../../gateway/backends/policy/required-data.ts";
+import type { DataPrograms, RequiredData } from "../../gateway/backends/policy/required-data.ts";
 import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
@@ -78,11 +73,6 @@ export function createRequiredShares(tools: Tools) {
       const mounts = all.flatMap((data) => (data.kind === "there" ? [data.mounts] : []));
       return missing ?? { kind: "there", mounts: mounts.join(" ") };
     },
-    /** The worst route of the required shares, as last seen. */
-    route(requires: readonly ShareRequirement[]): DataRoute {
-      const found = requires.map((requirement) => watch(requirement).route);
-      return DATA_ROUTES.findLast((route) => found.includes(route)) ?? "tb";
-    },
     want(requires: readonly ShareRequirement[]): void {
       for (const { share } of requires)
         if (usableMount(viewOf(tools, share)) === null) tools.engine()?.want(share);
@@ -150,7 +140,6 @@ class Watched implements Disposable {
   readonly requirement: ShareRequirement;
   presence: RequiredData;
   readonly #tools: WatchTools;
-  #lastRoute: DataRoute = "none";
   /** The last look for the folder. `missing`: the reason if it was not found; null if it was. */
   #folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null = null;
   #isLooking = false;
@@ -167,27 +156,11 @@ class Watched implements Disposable {
     this.presence = this.#away(NOT_LOOKED_AT, tools.clock.monotonicMs());
   }
 
-  /** Updates `presence` from the engine's newest view. Returns true if `presence` or `route` changed. */
+  /** Updates `presence` from the engine's newest view. Returns true if `presence` changed. */
   evaluate(): boolean {
-    const { presence: before, route } = this;
+    const before = this.presence;
     this.presence = this.#presenceAfter(before);
-    const isOther = !isSame(before, this.presence) || route !== this.#lastRoute;
-    this.#lastRoute = route;
-    return isOther;
-  }
-
-  /**
-   * The route in use. For a carried mount it is the carrier's route, which may differ from the one at mount
-   * time.
-   */
-  get route(): DataRoute {
-    const view = viewOf(this.#tools, this.requirement.share);
-    const mount = view?.observed?.mount ?? null;
-    if (this.presence.kind !== "there" || view === null || mount === null) return "none";
-    const { relayed = null } = view;
-    if (relayed === null)
-      return mount.found.route ?? (view.memory.activeInterface === "tb" ? "tb" : "fallback");
-    return relayed.phase === "carrying" ? relayed.route : "none";
+    return !isSame(before, this.presence);
   }
 
   /** Looks for the folder if the last look is long enough ago. */

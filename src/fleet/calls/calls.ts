@@ -19,14 +19,13 @@ import { SessionMachines } from "../sessions/session-machines.ts";
 import { type Offer, offerText, readOffer } from "./call-messages.ts";
 import { type CallsEvents, type CallsPart, type CallsSession, openCallsSession } from "./calls-session.ts";
 import { ID_BYTES } from "./frames.ts";
-import type { ExportedReplica, KnownReplica } from "./replicas.ts";
 import type { TunnelEnd } from "./tunnel.ts";
 import { type ImportedOffer, TunnelRegistry } from "./tunnel-registry.ts";
 
 /** An unchanged offer is repeated at this interval, ms. */
 const OFFER_MS = 10_000;
-/** Minimum time between two reports of calls in flight, ms. */
-const BUSY_MS = 2_000;
+/** Changes of the offers are looked for at this interval, ms. */
+const CHECK_MS = 2_000;
 /** A machine counts as away after this time without an offer, ms: three offers are missing then. */
 const SILENT_AFTER_MS = 3 * OFFER_MS + 1_000;
 /** Changes within this time are published in one offer, ms. */
@@ -48,10 +47,6 @@ export interface CallsOptions extends FleetConnectionOptions {
   readonly config: FleetConfig;
   /** Returns the exported backends of this machine that can serve now. */
   readonly lent: () => readonly string[];
-  /** The places of these backends (places.ts), sent with the offer. Absent: offers contain no places. */
-  readonly lentPlaces?: (names: readonly string[]) => LentPlaces;
-  /** Called with the places of those borrowed backends that are approved in `[fleet].together`. */
-  readonly onPlaces?: (places: readonly KnownReplica[]) => void;
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
   /**
@@ -62,15 +57,6 @@ export interface CallsOptions extends FleetConnectionOptions {
   /** Called with all borrowed backends after each change. */
   readonly onBorrowed: (backends: readonly ImportedOffer[]) => void;
 }
-
-interface LentPlaces {
-  readonly sharesRoot: string;
-  readonly places: ReadonlyMap<string, ExportedReplica>;
-}
-
-type Lent = Omit<Offer, "instance">;
-
-const NO_OFFER: Lent = { backends: [], sharesRoot: null, places: new Map() };
 
 export class Calls {
   /** Other machines that share their clients' sessions with this one. */
@@ -89,12 +75,12 @@ export class Calls {
   readonly #offerSoon;
   readonly #followSoon;
   #borrowed: readonly ImportedOffer[] = [];
-  #places: readonly KnownReplica[] = [];
   #session: CallsSession | null = null;
   #config: FleetConfig;
   /** Since when this machine waits for the offers that `[fleet].import` names; null: there is no link. */
   #expectingMs: number | null = null;
-  #offered: Lent = NO_OFFER;
+  /** Names of backends. */
+  #offered: readonly string[] = [];
   #offeredAtMs = Number.NEGATIVE_INFINITY;
   /** True: the next offer is sent even if unchanged, because another machine asked for it. */
   #isAsked = false;
@@ -137,7 +123,7 @@ export class Calls {
       open: (target, signal) => openCallsSession({ ...target, ...this.#part, events: this.#events }, signal),
       onOpen: (session) => this.#begin(session),
       onOver: () => this.#over("the link to the fleet's server was lost"),
-      work: { everyMs: BUSY_MS, run: () => this.#work() },
+      work: { everyMs: CHECK_MS, run: () => this.#work() },
     });
   }
 
@@ -224,7 +210,7 @@ export class Calls {
     if (!this.#ending.signal.aborted) {
       this.#offerSoon[Symbol.dispose]();
       if (this.#part.exports && !this.#isLeaving) {
-        this.#session?.offer(offerText({ instance: this.#instance, ...NO_OFFER }));
+        this.#session?.offer(offerText({ instance: this.#instance, backends: [] }));
       }
       this.#isLeaving = true;
       await settlesWithin(clock, graceMs, this.#switchboard.idle());
@@ -308,33 +294,8 @@ export class Calls {
       .filter(({ machine, backend }) => namesBackend(this.#imports, machine, backend));
   }
 
-  /** The places of those imported backends that `[fleet].together` approves. */
-  #approvedPlaces(): readonly KnownReplica[] {
-    const approved = this.#config.together ?? [];
-    return this.#imported()
-      .flatMap(({ machine, backend, offer: { sharesRoot, places } }) => {
-        const place = places.get(backend);
-        const isKnown = sharesRoot !== null && place !== undefined;
-        const isApproved = namesBackend(approved, machine, backend);
-        return isKnown && isApproved ? [{ machine, backend, sharesRoot, ...place }] : [];
-      })
-      .slice(0, MOST_BORROWED);
-  }
-
-  #emitPlaces(places: readonly KnownReplica[]): void {
-    if (isDeepStrictEqual(places, this.#places)) return;
-    this.#places = places;
-    this.#options.onPlaces?.(places);
-  }
-
-  /** Reports the borrowed backends and their places after a change. */
+  /** Reports the borrowed backends after a change. */
   #borrow(): void {
-    const places = this.#approvedPlaces();
-    const isGone = (one: KnownReplica): boolean =>
-      places.every(({ machine, backend }) => machine !== one.machine || backend !== one.backend);
-    // Reports a backend's place before its tools, and keeps it until the tools are gone. Without the place, the tools
-    // would be listed apart from the common ones for a moment.
-    this.#emitPlaces([...places, ...this.#places.filter(isGone)]);
     const borrowed = this.#imported()
       .map(({ machine, backend, offer: { instance } }) => ({ machine, backend, instance }))
       .slice(0, MOST_BORROWED);
@@ -342,7 +303,6 @@ export class Calls {
       this.#borrowed = borrowed;
       this.#options.onBorrowed(borrowed);
     }
-    this.#emitPlaces(places);
   }
 
   #forget(machine: string): void {
@@ -365,22 +325,12 @@ export class Calls {
     return missing;
   }
 
-  #lent(): Lent {
-    if (!this.#part.exports) return NO_OFFER;
-    const { lent, lentPlaces } = this.#options;
-    const backends = lent().toSorted();
-    return { ...NO_OFFER, backends, ...lentPlaces?.(backends) };
+  #lent(): readonly string[] {
+    return this.#part.exports ? this.#options.lent().toSorted() : [];
   }
 
-  /**
-   * Whether the offer differs from the last one sent. A changed number of calls in flight counts only after
-   * `BUSY_MS`.
-   */
   #hasChanged(): boolean {
-    const lent = this.#lent();
-    if (!isDeepStrictEqual(withoutBusy(lent), withoutBusy(this.#offered))) return true;
-    const isBusyDue = this.#options.clock.monotonicMs() >= this.#offeredAtMs + BUSY_MS;
-    return isBusyDue && !isDeepStrictEqual(lent, this.#offered);
+    return !isDeepStrictEqual(this.#lent(), this.#offered);
   }
 
   #offerIfDue(): void {
@@ -394,11 +344,7 @@ export class Calls {
     this.#offered = this.#lent();
     this.#offeredAtMs = this.#options.clock.monotonicMs();
     this.#isAsked = false;
-    if (!this.#part.exports && before.backends.length === 0) return;
-    session.offer(offerText({ instance: this.#instance, ...this.#offered }));
+    if (!this.#part.exports && before.length === 0) return;
+    session.offer(offerText({ instance: this.#instance, backends: this.#offered }));
   }
-}
-
-function withoutBusy({ places, ...offer }: Lent): unknown {
-  return { ...offer, places: [...places].map(([name, place]) => [name, { ...place, busy: 0 }]) };
 }

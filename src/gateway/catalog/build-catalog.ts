@@ -151,7 +151,7 @@ interface Offer {
 }
 
 function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places): Offer {
-  const { backend, toolOverrides, replicas, unapproved = [], isUnavailable } = source;
+  const { backend, toolOverrides, unapproved = [], isUnavailable } = source;
   const { appPages, known } = parts;
   const namesOf = namingOf(source, conflict, parts);
   const reach = reachOf(source);
@@ -174,14 +174,12 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     const sound = kind === "tool" ? withSoundSchemas(seen).tool : seen;
     const page = kind === "tool" ? pageOfTool(sound) : null;
     const paged = page === null ? sound : withPage(sound, appPages.publishedUri(backend, page));
-    const shared = kind === "tool" ? replicas?.get(originalName) : undefined;
     const isOff = kind === "tool" && known.isOff(backend, originalName);
     entries.push({
       kind,
       backend,
       ...names,
       originalName,
-      ...(shared !== undefined && { replicas: shared }),
       ...standingOf(isOff ? [{ status: "off" }, ...away] : away),
       definition:
         kind === "skill"

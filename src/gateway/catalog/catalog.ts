@@ -41,8 +41,6 @@ export interface CatalogSource {
   readonly freshness?: ListFreshness;
   /** True: skills are published only after a person's approval. */
   readonly holdsSkills?: boolean;
-  /** The backends that serve a tool of several machines, by the server's own tool name. */
-  readonly replicas?: ReadonlyMap<string, readonly string[]>;
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
@@ -103,8 +101,6 @@ export interface CatalogEntry {
   readonly originalName: string;
   /** As clients see it. Empty for entries that no client may see: filtered and unapproved ones. */
   readonly definition: JsonObject;
-  /** The backends that serve a tool of several machines. `backend` is not always one of them. */
-  readonly replicas?: readonly string[];
   /** `listed`, or the status of the first of the `reasons`. */
   readonly status: EntryStatus;
   /** Several may hold. The first one answers calls. */
@@ -117,7 +113,7 @@ export function entryKey(kind: EntryKind, name: string): string {
 }
 
 /** The backend that a request's target belongs to: an entry, or a URI that no list has. */
-export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "replicas" | "status">;
+export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "status">;
 
 export interface InvisibleTextEntry {
   readonly backend: string;

@@ -76,8 +76,6 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
 
 function ownersOf({ tools }: Catalog, { hasTool, hasBackend }: CatalogPart): (backend: string) => boolean {
   if (hasBackend !== null) return hasBackend;
-  const owners = new Set(
-    [...tools.values()].filter(hasTool).flatMap(({ backend, replicas = [] }) => [backend, ...replicas]),
-  );
+  const owners = new Set([...tools.values()].filter(hasTool).map(({ backend }) => backend));
   return (backend) => owners.has(backend);
 }

@@ -7,9 +7,9 @@ import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import { namedPaths } from "../merged-tools/agreement.ts";
 import { READ_DIRECTORY } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
+import { namedPaths } from "./named-paths.ts";
 import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
 
 /**
@@ -92,8 +92,8 @@ function gateOf(
     // Looked up at most once for each call: there may be thousands of tools and texts.
     let found: CatalogEntry | null | undefined;
     const tool = (): CatalogEntry | null => {
-      const isCalled = ({ originalName, backend: owner, replicas = [] }: CatalogEntry): boolean =>
-        originalName === params["name"] && [owner, ...replicas].includes(backend.name);
+      const isCalled = ({ originalName, backend: owner }: CatalogEntry): boolean =>
+        originalName === params["name"] && owner === backend.name;
       if (found === undefined) found = catalog().tools.values().find(isCalled) ?? null;
       return found;
     };

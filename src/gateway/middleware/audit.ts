@@ -75,7 +75,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   const sessionOf = memoized(({ sessionId }: ClientHandle): string => sha256Of(sessionId).slice(0, 12));
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
   const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
-    const { method, handle, served, consent, task, place, script } = request;
+    const { method, handle, served, consent, task, script } = request;
     const target = subjectOf(request);
     const withArguments = config.includeArguments && WITH_ARGUMENTS.has(method);
     write({
@@ -86,9 +86,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       method: cleaned(method, MAX_METHOD),
       target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
       backend:
-        task?.backend ??
-        place?.backend ??
-        (target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null)),
+        task?.backend ?? (target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null)),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(script === undefined ? {} : { script: script.id }),
@@ -97,9 +95,8 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
     });
   };
   return {
-    middleware: (next) => async (given) => {
+    middleware: (next) => async (request) => {
       const startedAtMs = clock.monotonicMs();
-      const request = { ...given, place: { backend: null } };
       const reply = await next(request);
       record(request, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs);
       return reply;

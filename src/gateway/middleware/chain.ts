@@ -1,14 +1,10 @@
 // The order of the middleware, from the outside in: authorization → limits → telemetry → audit → recovery → routing.
 // What scripts may do is asked after authorization.
 // A request that authorization refuses never reaches the audit, so authorization calls `Audit.denied` to record it.
-import type { Catalog } from "../catalog/catalog.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
 import type { Audit } from "./audit.ts";
 import { type AuthorizationParts, createAuthorization } from "./authorization.ts";
-import type { GatewayRequest, Handle, Middleware } from "./middleware.ts";
+import type { Handle, Middleware } from "./middleware.ts";
 import type { Policies } from "./policies.ts";
-import { targetOf } from "./request-target.ts";
-import type { RoutingServices } from "./routing-services.ts";
 
 export interface ChainParts {
   /** null: off, like the other parts below. */
@@ -41,22 +37,4 @@ export function composeChain(parts: ChainParts): Handle {
   if (limits !== null && outer.length === 1) return limits(inner);
   // Recovery is twice in the chain: inside, so that the audit sees its replies, and outside, for failures of the audit.
   return recovery(outer.reduceRight((next, middleware) => middleware(next), inner));
-}
-
-/**
- * Returns the request. If it calls a tool that several machines have in common, its paths become those of this
- * machine, so that policies, questions and the audit see one name for each file.
- */
-export function namedHere(
-  { together }: Pick<RoutingServices, "together">,
-  catalog: Catalog,
-  request: GatewayRequest,
-): GatewayRequest {
-  const { method, params } = request;
-  if (together === undefined || method !== "tools/call") return request;
-  const target = targetOf(method, params);
-  const places = target === null ? undefined : resolveTarget(catalog, target)?.replicas;
-  if (places === undefined) return request;
-  const named = together.namedHere(places, params);
-  return named === params ? request : { ...request, params: named };
 }

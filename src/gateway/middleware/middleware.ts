@@ -41,11 +41,6 @@ export interface GatewayRequest {
    * person's consent.
    */
   readonly isCounted?: true;
-  /**
-   * The backend that served a call of a tool that several machines share. Routing fills it in, and the audit reads
-   * it.
-   */
-  readonly place?: { backend: string | null };
 }
 
 export interface RunningScript {

@@ -63,8 +63,7 @@ export function toolOfTask(
   { backend, tool, originalTool }: OpenTask,
 ): CatalogEntry | null {
   const isIt = (entry: CatalogEntry): boolean =>
-    entry.originalName === originalTool &&
-    (entry.backend === backend || entry.replicas?.includes(backend) === true);
+    entry.originalName === originalTool && entry.backend === backend;
   const named = tools.get(tool);
   if (named !== undefined && isIt(named)) return named;
   // Listed entries come before those that are away.

@@ -1,8 +1,8 @@
 // The services that routing uses.
-import type { PoolCall, SharedCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
+import type { PoolCall, WatchedTask } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientHandle } from "../client-handle.ts";
-import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
 import type { TaskIds, TaskMemory } from "./task-ids.ts";
 
@@ -13,13 +13,6 @@ export interface RoutingServices {
     unsubscribe(backend: string, uri: string, client: ClientHandle): Promise<Reply>;
     /** Sends the client the task's changes by TASK_NOTICE, until the pool forgets the client. */
     watchTask(task: WatchedTask, client: ClientHandle): Promise<Reply>;
-  };
-  /** Absent: no tool is common to several machines. */
-  readonly together?: {
-    /** Never rejects. */
-    call(call: SharedCall): Promise<Reply>;
-    /** Returns the params with paths in the form that this machine uses. `places`: the backends that have the tool. */
-    namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined;
   };
   /** True if all enabled backends have listed their entries. */
   hasAllLists(): boolean;

@@ -206,8 +206,6 @@ function callByName(
   const { method, params, handle, signal, served } = request;
   const { backend } = found;
   services.inUse?.(served.catalog);
-  if (target.kind === "tool" && found.replicas !== undefined && services.together !== undefined)
-    return callTogether(services, services.together, request, target, { ...found, replicas: found.replicas });
   if (target.kind === "tool" && takesTasks(request))
     return callThatMayBeTask(services, request, target, found);
   const renew = (hasStarted: boolean): RenewedCall =>
@@ -216,51 +214,6 @@ function callByName(
   const answer = services.pool.call(backend, { method, params: serverParams, handle, signal, renew });
   const isTask = target.kind === "tool" && params?.["task"] !== undefined;
   return isTask ? rememberingTask(services, request, backend, answer) : answer;
-}
-
-/** Calls a tool that several machines have in common; `together` chooses the backend. */
-function callTogether(
-  services: RoutingServices,
-  together: NonNullable<RoutingServices["together"]>,
-  request: GatewayRequest,
-  target: RequestTarget,
-  found: Resolved & { readonly replicas: readonly string[] },
-): Promise<Reply> {
-  const { method, params, handle, signal, place } = request;
-  const { originalName, replicas } = found;
-  // The server may remove the tool while the call waits for the server.
-  const renewAt = (backend: string, serverParams: JsonObject | undefined): RenewedCall => {
-    const now = destination(services.catalog(), target, request);
-    if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
-    const isThere = (now.found.replicas ?? [now.found.backend]).includes(backend);
-    return isThere && now.found.originalName === originalName
-      ? { params: serverParams, answer: null }
-      : { answer: Promise.resolve(unknownTarget(target)) };
-  };
-  const isOwnAlone = handle.client.principal.kind === "machine";
-  const serverParams = withServerName(params, found);
-  return together.call({
-    replicas,
-    params: serverParams,
-    signal,
-    isOwnAlone,
-    async send(backend, named, events) {
-      if (place !== undefined) place.backend = backend;
-      let taskLocation = "";
-      const onTaskLocation = (at: string): void => {
-        taskLocation = at;
-        events.onTaskLocation(at);
-      };
-      const renew = (): RenewedCall => renewAt(backend, named);
-      const call = { method, params: named, handle, signal, renew, onTaskLocation, onLoss: events.onLoss };
-      const answer = services.pool.call(backend, call);
-      if (takesTasks(request)) {
-        const task = { backend, tool: target.name, originalTool: originalName };
-        return answer.then((reply) => publishedTask(services, request, { ...task, taskLocation }, reply));
-      }
-      return params?.["task"] === undefined ? answer : rememberingTask(services, request, backend, answer);
-    },
-  });
 }
 
 /** Makes a call for a client that supports tasks. The tool may move to another backend while the call waits. */

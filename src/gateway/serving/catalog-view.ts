@@ -70,7 +70,6 @@ function createView(
       if (isVisible !== "everything" && !isVisible(entry)) continue;
       definitions.push(entry.definition);
       backends.add(entry.backend);
-      for (const place of entry.replicas ?? []) backends.add(place);
     }
     return definitions;
   };

@@ -12,7 +12,6 @@ import type { SessionPeers } from "../frontend/http/forwarding.ts";
 import type { HandoverPeers } from "../frontend/session/handover-peers.ts";
 import type { SessionFile } from "../frontend/session/session-file.ts";
 import type { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
-import type { MergeConfig } from "../merged-tools/merged-tools.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { OpenMachine } from "./imported-backends.ts";
@@ -43,7 +42,6 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
   /** True if backends of other machines may be added. */
   readonly importsBackends?: boolean;
   /** The tools of several machines that are published as one. */
-  readonly together?: MergeConfig;
 }
 
 /** Returns true if it takes over the request and answers it. Never throws. */

@@ -18,7 +18,6 @@ import type { FrontGateway } from "../frontend/session/front-contract.ts";
 import { LinesFront } from "../frontend/stdio/lines.ts";
 import { SuspendedCalls } from "../frontend/suspended/suspended-calls.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
-import { MergedTools } from "../merged-tools/merged-tools.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
@@ -73,7 +72,6 @@ export class Gateway implements AsyncDisposable {
   readonly pool: BackendPool;
   readonly #pins: Pins;
   readonly #names: NameRegistry;
-  readonly together: MergedTools;
   readonly serving: Serving;
   readonly #resumed: ResumedSessions;
   readonly #front: FrontGateway;
@@ -117,7 +115,6 @@ export class Gateway implements AsyncDisposable {
     };
     this.#pins = new Pins({ ...options, store: options.pinStore ?? NO_PIN_STORE, onChanged });
     this.#names = new NameRegistry({ ...options, onChanged });
-    this.together = new MergedTools({ ...options, pool: this.pool, onChanged });
     this.#suspended = options.suspended ?? new SuspendedCalls(clock);
     this.serving = new Serving({
       tools: options,
@@ -127,7 +124,6 @@ export class Gateway implements AsyncDisposable {
       pool: this.pool,
       pins: this.#pins,
       names: this.#names,
-      together: this.together,
     });
     this.#resumed = new ResumedSessions({
       roster: this.#roster,

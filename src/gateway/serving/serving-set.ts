@@ -9,7 +9,7 @@ import type { Reply } from "../json-rpc.ts";
 import { createLimits, type LimitParts } from "../limits/limits.ts";
 import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.ts";
 import { forbidden, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
-import { composeChain, namedHere } from "../middleware/chain.ts";
+import { composeChain } from "../middleware/chain.ts";
 import { createConsentPrompt } from "../middleware/consent.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import type { GatewayRequest, Middleware, ServingSet } from "../middleware/middleware.ts";
@@ -160,11 +160,10 @@ function oneSet(
     recovery: createRecovery({ logger, clean }),
     routing: own === null ? routing : (request) => own.answered(request) ?? routing(request),
   });
-  const named = (request: GatewayRequest): GatewayRequest => namedHere(services, catalog, request);
   const unwrappedParams: ServingSet["unwrappedParams"] = (method, params) =>
     own === null ? params : own.unwrappedParams(method, params);
   const refusalOf = (request: GatewayRequest): Reply | null =>
-    policies === null ? null : forbidden(policies, named(request));
+    policies === null ? null : forbidden(policies, request);
   const missingScope = createStepUp(options, policies);
   return {
     forClient,
@@ -224,7 +223,7 @@ function oneSet(
       return known !== null && isTaskPermitted(policies, catalog, known, task);
     },
     handle(request) {
-      return composed(named(request)).then((given) => {
+      return composed(request).then((given) => {
         const explained = own === null ? given : own.explained(request, given);
         answered(request, explained);
         return explained;

@@ -12,7 +12,6 @@ import { withFolders } from "../folders/folder-gate.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { PrincipalLimiter } from "../limits/principal-limits.ts";
 import { StoredResults } from "../limits/stored-results.ts";
-import { isSameMembers, type MergedTools } from "../merged-tools/merged-tools.ts";
 import type { ServedClient, ServingSet } from "../middleware/middleware.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
@@ -41,7 +40,6 @@ interface ServingOptions {
   readonly stateKey: () => string;
   readonly pins: Pins;
   readonly names: NameRegistry;
-  readonly together: MergedTools;
 }
 
 const NO_TOOLS: Catalog["tools"] = new Map();
@@ -84,7 +82,6 @@ export class Serving {
     this.#ownTools = createOwnTools({ index: this.#index, clock: tools.clock, logger: tools.logger });
     this.#services = {
       pool: this.minutes.counted(pool),
-      together: options.together,
       hasAllLists: () => pool.unlisted.length === 0,
       catalog: () => this.catalog,
       inUse: ({ freshNames }) => this.#use(freshNames),
@@ -170,10 +167,9 @@ export class Serving {
    * is down, or whose server has listed nothing yet.
    */
   #offered(config: GatewayRules["config"]): readonly CatalogSource[] {
-    const { pool, pins, together } = this.#options;
+    const { pool, pins } = this.#options;
     const admitted = pins.admit([...pool.published, ...pool.away.map(asAway)], config);
-    const waiting = pins.pending.filter(({ kind }) => kind === "tool");
-    const sources = together.merge([...admitted, ...pins.recalled(pool.unlisted)], config, waiting);
+    const sources = [...admitted, ...pins.recalled(pool.unlisted)];
     const before = this.#sources;
     const isSame =
       sources.length === before.length && sources.every((one, at) => isSameMembers(one, before[at] ?? {}));
@@ -252,4 +248,10 @@ function knownNames(
     isConfigured: (backend) => configured.has(backend),
     isOff: (backend, tool) => off.size > 0 && off.has(toolKey(backend, tool)),
   };
+}
+
+/** Whether both have the same members, compared by identity. */
+function isSameMembers(one: object, other: object): boolean {
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...keys].every((key) => Reflect.get(one, key) === Reflect.get(other, key));
 }

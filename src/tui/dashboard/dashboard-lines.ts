@@ -1,6 +1,6 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
 import type { BackendStatus, GlobalStatus, ShareStatus } from "../../api/contract/contract.ts";
-import { backendFacts, backendLabel, callFacts, mergedText } from "../../api/labels/backend-labels.ts";
+import { backendFacts, backendLabel, callFacts } from "../../api/labels/backend-labels.ts";
 import { CLIENT_TITLES } from "../../api/labels/client-labels.ts";
 import { type Label, type StateLabel, wholeText } from "../../api/labels/label.ts";
 import { routeLabels, shareLabel } from "../../api/labels/share-labels.ts";
@@ -163,12 +163,7 @@ function readyLines(text: string, { conditions }: ShareStatus, { symbols }: View
 }
 
 function backendSpans(backend: BackendStatus, isChosen: boolean, view: RowView): readonly Span[] {
-  const together = mergedText(backend);
-  const facts = [
-    ...backendFacts(backend),
-    ...(backend.enabled ? callFacts(backend) : []),
-    ...(together === null ? [] : [together]),
-  ].join(", ");
+  const facts = [...backendFacts(backend), ...(backend.enabled ? callFacts(backend) : [])].join(", ");
   return stateSpans(backend.name, backendLabel(backend), facts, isChosen, view);
 }
 

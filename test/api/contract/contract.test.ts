@@ -74,12 +74,12 @@ const FIELDS: readonly [shape: object, fields: string][] = [
     contract.backendStatusShape,
     "name group type enabled phase reason since pid server protocol_version instances in_flight waiting_calls " +
       "draining calls errors latency_ms recent calls_by_minute restarts retry_at last_error tools resources prompts withheld_tools routes " +
-      "together conditions",
+      "conditions",
   ],
   [contract.clientShape, "name version user group protocol transport since calls last_error runs_scripts"],
   [contract.toolsReportShape, "tools off"],
   [OPERATIONS.switchTools.output, "switched"],
-  [contract.toolEntryShape, "name backend original_name description input_schema places"],
+  [contract.toolEntryShape, "name backend original_name description input_schema"],
   [contract.callReportShape, "result error"],
   [OPERATIONS.restart.output, "restarted"],
   [OPERATIONS.logs.output, "lines"],

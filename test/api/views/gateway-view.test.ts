@@ -156,15 +156,6 @@ test("each phase, and a disabled backend, has a mark of its own kind without col
   assert.match(text, /^o old {5}disabled$/m);
 });
 
-test("G1 a backend says where calls of tools go that it has in common with other machines", () => {
-  const places = [
-    { machine: "desktop", standing: "tb" as const, ready: true },
-    { machine: null, standing: "fallback" as const, ready: true },
-  ];
-  const text = renderBackends([sampleBackend({ together: { tools: 11, places } })], PLAIN);
-  assert.match(text, /\n +11 tools in common: calls go to desktop \(tb\), here \(fallback\)\n/);
-});
-
 test("hostile names, reasons and errors do not reach the terminal, and no odd time or width breaks it", () => {
   const backend = sampleBackend({
     ...{ name: HOSTILE, phase: "Failed", reason: HOSTILE, last_error: `${HOSTILE}2` },

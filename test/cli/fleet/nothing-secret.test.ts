@@ -121,6 +121,9 @@ test("G1 nothing secret is in what a fleet keeps, or in any message of its life"
   ]) {
     assert.ok(log.includes(seen), seen);
   }
+  const members = (name: string): boolean => new RegExp(`${name}\\\\?":`).test(log);
+  assert.ok(members("instance") && members("backends"), "offers are in the log");
+  for (const name of ["shares_root", "places", "roots", "busy"]) assert.ok(!members(name), name);
   assert.ok(texts.some(([file, text]) => file.includes("msgs") && text.includes("common-to-all")));
   for (const secret of secrets) {
     for (const spelling of spellings(secret)) {

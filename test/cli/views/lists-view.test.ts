@@ -1,7 +1,6 @@
 // The views of lists and of what changed: differences, history, logs, reloads, tools.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ToolPlaces } from "../../../src/api/contract/catalog.ts";
 import { isAboutShare, logLineJson, logRecord, renderLogLine } from "../../../src/cli/sessions/show-log.ts";
 import { renderDiff } from "../../../src/cli/views/diff-view.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
@@ -219,18 +218,6 @@ test("a tool is a line: its name, its backend, and the beginning of its descript
 get-sum    everything
 search     web         Searches the web for whatever is…
 `,
-  );
-});
-
-test("G1 a tool that several machines have says where it is served", () => {
-  const places: ToolPlaces = [
-    { machine: "desktop", standing: "tb", ready: true },
-    { machine: null, standing: "fallback", ready: true },
-    { machine: "nas", standing: null, ready: false },
-  ];
-  assert.equal(
-    renderTools([sampleTool({ places })], { ...look, width: 80 }),
-    "read_file  files  [desktop (tb), here (fallback), nas (not ready)] Reads a file.\n",
   );
 });
 

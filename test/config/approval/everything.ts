@@ -88,7 +88,6 @@ servers = ["tls://nas.example:4222"]
 credentials = "\${F}"
 export = ["*"]
 import = ["nas"]
-together = ["nas"]
 sessions = ["nas"]
 [[shares]]
 name = "CORE"

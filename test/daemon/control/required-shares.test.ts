@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ShareRequirement } from "../../../src/config/values/requirement.ts";
 import { createRequiredShares } from "../../../src/daemon/control/required-shares.ts";
-import type { RelayedState } from "../../../src/shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { FolderListing } from "../../../src/shares/prober/prober.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
@@ -67,25 +66,6 @@ function stage() {
         each();
       }
     },
-  };
-}
-
-function carriedState(phase: RelayedState["phase"]): RelayedState {
-  return {
-    port: 4450,
-    route: "fallback",
-    endpoint: { address: "10.1.0.2", port: 445, localAddress: null },
-    phase,
-    lastAnswerAtMs: 900,
-    unansweredSinceMs: null,
-    routeLostAtMs: null,
-    outage: null,
-    connections: 1,
-    connectionsInAll: 1,
-    bytesUp: 0,
-    bytesDown: 0,
-    longestWaitMs: 0,
-    moves: 0,
   };
 }
 
@@ -220,35 +200,6 @@ describe("a share", () => {
     s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers }, mount }));
     s.required.noteCycle("CORE");
     assert.equal(s.required.status([CORE]).kind, "there");
-  });
-
-  test("G1 how the worst of several is mounted is known, and told when it is otherwise", () => {
-    const s = stage();
-    let told = 0;
-    assert.equal(s.required.route([CORE, MEDIA]), "tb");
-    s.required.onChange(() => told++);
-    const over = (route: "tb" | "fallback") =>
-      mounted({ mount: { found: foundMount({ route }), check: answered(null) } });
-    s.views.set("MEDIA", over("fallback"));
-    assert.deepEqual([s.required.route([CORE]), s.required.route([CORE, MEDIA])], ["tb", "fallback"]);
-    s.required.noteCycle("MEDIA");
-    const carried = (phase: RelayedState["phase"]): ShareView => ({
-      ...over("tb"),
-      relayed: carriedState(phase),
-    });
-    s.views.set("MEDIA", carried("carrying"));
-    assert.equal(
-      s.required.route([CORE, MEDIA]),
-      "fallback",
-      "where it is carried, not where it was mounted",
-    );
-    s.views.set("MEDIA", carried("waiting"));
-    s.required.noteCycle("MEDIA");
-    assert.equal(s.required.route([CORE, MEDIA]), "none");
-    s.views.set("MEDIA", viewOf({ observed: seenOf() }));
-    s.required.noteCycle("MEDIA");
-    assert.equal(s.required.route([MEDIA]), "none");
-    assert.equal(told, 3);
   });
 
   test("C1 that is mounted anew is told to all that require it, beside one that is away, too", () => {

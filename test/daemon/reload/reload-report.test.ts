@@ -28,7 +28,6 @@ const TEXTS: Readonly<Record<string, string>> = {
   "fleet.credentials": '"secret:other"',
   "fleet.export": '["*"]',
   "fleet.import": '["*"]',
-  "fleet.together": '["*"]',
   "fleet.sessions": '["*"]',
   "fleet.tls_ca": '"/etc/nats/ca.pem"',
   "fleet.operator": `"U${"A".repeat(55)}"`,

@@ -8,7 +8,6 @@ import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import { Calls } from "../../../src/fleet/calls/calls.ts";
-import type { DataRoute, DataSource } from "../../../src/gateway/backends/policy/required-data.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
 import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { Gateway } from "../../../src/gateway/serving/gateway.ts";
@@ -46,9 +45,6 @@ export interface MachinePlan {
   readonly backends: readonly BackendConfig[];
   readonly exports?: readonly string[];
   readonly imports?: readonly string[];
-  readonly together?: readonly string[];
-  /** Where it has its shares. */
-  readonly sharesRoot?: string;
   readonly config?: Partial<GatewayConfig>;
 }
 
@@ -56,42 +52,14 @@ export interface Machine {
   readonly gateway: Gateway;
   readonly calls: Calls;
   readonly told: readonly GatewayTransition[];
-  /** All its shares, from now on. */
-  mount(route: DataRoute): void;
   names(): readonly string[];
   ask(method: string, params?: JsonObject): ReturnType<Gateway["ask"]>;
   end(): Promise<void>;
 }
 
-/** The shares of one machine, mounted as a test says. */
-class TestShares implements DataSource {
-  #route: DataRoute = "tb";
-  readonly #listeners: (() => void)[] = [];
-
-  mount(route: DataRoute): void {
-    this.#route = route;
-    for (const listener of this.#listeners) listener();
-  }
-
-  status(): ReturnType<DataSource["status"]> {
-    if (this.#route !== "none") return { kind: "there", mounts: "1" };
-    return { kind: "away", requirement: "CORE", reason: "it is cut", sinceMs: clock.monotonicMs() };
-  }
-
-  route(): DataRoute {
-    return this.#route;
-  }
-
-  onChange(listener: () => void): void {
-    this.#listeners.push(listener);
-  }
-}
-
 export async function runMachine(plan: MachinePlan): Promise<Machine> {
-  const { name, url, seed, backends, exports: exported = [], imports = [], together = [] } = plan;
-  const { sharesRoot = "/shares" } = plan;
+  const { name, url, seed, backends, exports: exported = [], imports = [] } = plan;
   const told: GatewayTransition[] = [];
-  const shares = new TestShares();
   let calls: Calls | null = null;
   const gateway = new Gateway({
     clock,
@@ -104,20 +72,16 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     },
     version: "1",
     listens: false,
-    data: shares,
     openMachine(backend, onEnd) {
       if (calls === null) throw new Error("no calls yet");
       return calls.open(backend, onEnd);
     },
   });
-  const merged = together.length === 0 ? {} : { together: { sharesRoot, with: together } };
-  await gateway.start({ ...NO_GATEWAY, backends, exports: exported, ...merged, ...plan.config });
+  await gateway.start({ ...NO_GATEWAY, backends, exports: exported, ...plan.config });
   calls = new Calls({
-    ...linkOptions({ url, name, seed }, { export: exported, import: imports, together }),
+    ...linkOptions({ url, name, seed }, { export: exported, import: imports }),
     lent: () => gateway.exported(),
     serve: (machine, backend, stream) => gateway.serveMachine(stream, machine, backend),
-    lentPlaces: (names) => ({ sharesRoot, places: gateway.together.lentPlaces(names, sharesRoot) }),
-    onPlaces: (places) => gateway.together.setReplicas(places),
     onBorrowed: (borrowed) => gateway.setImported(borrowed),
   });
   const running = calls;
@@ -125,10 +89,6 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     gateway,
     calls,
     told,
-    mount(route) {
-      shares.mount(route);
-      running.note();
-    },
     names: () => gateway.entries().tools.map((tool) => tool.name),
     ask: (method, params) => gateway.ask(method, params, NEVER),
     async end() {
@@ -150,8 +110,6 @@ export async function startMachine(
 
 export interface MachineProcess {
   readonly pid: number;
-  /** All its shares, from now on. */
-  mount(route: DataRoute): void;
   /** As a power cut does. */
   kill(): Promise<void>;
 }
@@ -175,7 +133,7 @@ export async function startMachineProcess(
     throw new Error(`the machine ended with ${code} before it was ready`);
   });
   await Promise.race([once(child, "message"), ended]);
-  return { pid: child.pid ?? 0, mount: (route) => void child.send(route), kill };
+  return { pid: child.pid ?? 0, kill };
 }
 
 /** What was written down, a line each. */

@@ -43,15 +43,6 @@ const READ: CatalogEntry = {
   },
 };
 
-/** A tool of several machines, of which this one's backend is one. */
-const SHARED: CatalogEntry = {
-  ...READ,
-  name: "both",
-  originalName: "both",
-  backend: "common",
-  replicas: ["files"],
-};
-
 /** Another backend's tool of that name, which takes anything. */
 const OTHERS: CatalogEntry = { ...READ, name: "others", backend: "free", definition: { name: "read" } };
 
@@ -98,7 +89,7 @@ async function scene(
     backends: [backend, backendConfig("free")],
     userHome: at("home"),
     places: given.places ?? resolvePaths,
-    catalog: () => ({ tools: new Map([OTHERS, READ, SHARED].map((tool) => [tool.name, tool])) }),
+    catalog: () => ({ tools: new Map([OTHERS, READ].map((tool) => [tool.name, tool])) }),
   });
   const { signal } = new AbortController();
   const client = createClient("one");
@@ -237,7 +228,6 @@ describe("the folders of a backend", () => {
       for (const name of ["text", "note", "line"])
         assert.equal(await refusalOf({ [name]: text }), null, text);
       assert.match((await refusalOf({ text }, "unlisted")) ?? "", /leads out of its folders/u);
-      assert.equal(await refusalOf({ text }, "both"), null);
     }
     const inside = JSON.stringify([{ path: at("pub/a.txt"), text: "and/or" }]);
     for (const given of [

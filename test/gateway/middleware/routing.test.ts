@@ -2,20 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { ClientHandle } from "../../../src/gateway/client-handle.ts";
-import {
-  errorReply,
-  isError,
-  isJsonObject,
-  type JsonObject,
-  RESOURCE_NOT_FOUND,
-} from "../../../src/gateway/json-rpc.ts";
-import { MergedTools } from "../../../src/gateway/merged-tools/merged-tools.ts";
+import { errorReply, isError, type JsonObject, RESOURCE_NOT_FOUND } from "../../../src/gateway/json-rpc.ts";
 import { hintsOf } from "../../../src/gateway/middleware/tool-hints.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
-import { backendConfig } from "../backends/pool/scripted-instance.ts";
 import { FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, policy, recordingServices, serving, servingSet } from "./requests.ts";
+import { ask, client, recordingServices, serving, servingSet } from "./requests.ts";
 
 const sources = [
   source("a", {
@@ -257,68 +248,6 @@ test("the rest: a call looks its tool up, goes through no list, and waits for no
   for (let round = 0; round < 1_000; round++)
     assert.ok(!isError(await ask(served, "tools/call", { name: "read", arguments: {} })));
   assert.equal(turns, 0);
-});
-
-// What policies, the audit and each machine see of a path in a call of a tool that several machines have.
-
-const HERE = "/home/ann/Shares";
-const PLACE = { backend: "files", roots: ["CORE"], requires: [], standing: null, busy: 0 };
-
-function stage(denied: string, busyHere = 0) {
-  const together = new MergedTools({
-    clock: createManualClock(),
-    pool: {
-      readiness: () => "ready",
-      inFlight: (backend) => (backend === "files" ? busyHere : 0),
-      watch: () => () => {},
-    },
-    onChanged() {},
-  });
-  const lives = (sharesRoot: string): void =>
-    together.setReplicas([{ ...PLACE, machine: "desktop", sharesRoot }]);
-  lives("/Volumes/mnt");
-  const args = [`${HERE}/CORE`, "/home/ann/docs"];
-  const connection = { type: "stdio", command: "server", args, env: {}, cwd: "/" } as const;
-  const files = source("files", { tools: ["read"] });
-  const sources = together.merge(
-    [files, { ...files, backend: "files@desktop" }],
-    { backends: [backendConfig("files", { connection })], together: { sharesRoot: HERE, with: ["*"] } },
-    [],
-  );
-  const services = { ...recordingServices(), together };
-  const deny = policy("deny", { resources: ["tool:read"] });
-  const authorization = {
-    defaultEffect: "allow",
-    policies: [{ ...deny, arguments: { path: [denied] } }],
-  } as const;
-  const served = servingSet(sources, services, { authorization });
-  const read = async (path: string): Promise<string | null> => {
-    const before = services.calls.length;
-    const reply = await ask(served, "tools/call", { name: "read", arguments: { path } });
-    if (isError(reply)) return null;
-    const { backend, params } = services.calls[before] ?? {};
-    const given = params?.["arguments"];
-    return `${backend} ${isJsonObject(given) ? String(given["path"]) : ""}`;
-  };
-  return { read, lives };
-}
-
-test("G1 a policy over paths holds for a path as another machine names it, wherever it is served", async () => {
-  for (const busyHere of [0, 9]) {
-    const { read } = stage(`${HERE}/CORE/secret/*`, busyHere);
-    const [place, root] = busyHere === 0 ? ["files", HERE] : ["files@desktop", "/Volumes/mnt"];
-    assert.equal(await read("/Volumes/mnt/CORE/open/x"), `${place} ${root}/CORE/open/x`);
-    assert.equal(await read(`${HERE}/CORE/secret/x`), null);
-    assert.equal(await read("/Volumes/mnt/CORE/secret/x"), null);
-  }
-});
-
-test("G1 no machine leads a path of this one elsewhere by saying that it has its shares there", async () => {
-  const { read, lives } = stage("/nothing");
-  for (const folder of [`${HERE}/PRIVATE`, "/home/ann/docs"]) {
-    lives(folder);
-    assert.equal(await read(`${folder}/CORE/x`), `files ${folder}/CORE/x`);
-  }
 });
 
 const CASES: readonly (readonly [annotations: unknown, destructive: boolean, harmlessUnsaid: boolean])[] = [

@@ -90,10 +90,6 @@ test("D1 tasks of 2026-07-28 are nobody's whose tool is gone, and wait for a bac
     conflict: { strategy: "prefix", separator: "_", order: [], longestName: 46, dotsInNames: false },
   });
   assert.equal(codeOf(await get(renamed)), false);
-  // One of several machines that have it.
-  const shared = { ...source("a", { tools: ["y"] }), replicas: new Map([["y", ["a", "b"]]]) };
-  const together = servingSet([shared, source("b", { tools: ["z"] })], services);
-  assert.equal(codeOf(await get(together)), false);
 });
 
 test("D1 tasks of 2026-07-28 are reached by whoever may call the tool, whatever the arguments; a person is asked once", async () => {

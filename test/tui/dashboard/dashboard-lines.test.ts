@@ -52,12 +52,11 @@ describe("the dashboard", () => {
     );
   });
 
-  test("C3 says a backend's group, its withheld tools, and where calls go that machines have in common", () => {
-    const places = [{ standing: "tb", ready: true, machine: "desktop" } as const];
-    const backend = sampleBackend({ group: "search", withheld_tools: 3, together: { tools: 12, places } });
+  test("C3 says a backend's group and its withheld tools", () => {
+    const backend = sampleBackend({ group: "search", withheld_tools: 3 });
     assert.match(
       shown(gatewayReport([backend]), 200, 60).join("\n"),
-      /3 tools withheld, group search, pid 812, 12 tools in common: calls go to desktop \(tb\)/,
+      /3 tools withheld, group search, pid 812/,
     );
   });
 

@@ -1,5 +1,4 @@
 // What the rest of the gateway sees of the backend pool.
-import type { CallSignal } from "../../call-signal.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall, InitializeResult } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
@@ -14,9 +13,6 @@ export type BackendPhase =
   | "Degraded"
   | "Failed"
   | "ShuttingDown";
-
-/** `asleep`: a call starts the server, or it is about to start. `refuses`: answers at once with an error. */
-export type Readiness = "ready" | "asleep" | "waits" | "refuses";
 
 /** A lasting problem of one backend. Times are wall ms. */
 export interface BackendCondition {
@@ -107,22 +103,6 @@ export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
   readonly taskLocation?: string;
   /** Called with the task location of the instance that gets the call. */
   readonly onTaskLocation?: (taskLocation: string) => void;
-}
-
-/** A call of a tool that several machines serve. */
-export interface SharedCall {
-  readonly replicas: readonly string[];
-  /** Paths in the params are those of this machine. */
-  readonly params: JsonObject | undefined;
-  readonly signal: CallSignal;
-  /** True: only this machine's own backends may answer. */
-  readonly isOwnAlone: boolean;
-  /** `onTaskLocation` is called when an instance gets the call, `onLoss` when the link has lost the call. */
-  send(
-    backend: string,
-    params: JsonObject | undefined,
-    events: Required<Pick<PoolCall, "onTaskLocation" | "onLoss">>,
-  ): Promise<Reply>;
 }
 
 export interface WatchedTask {

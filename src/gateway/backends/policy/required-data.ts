@@ -30,18 +30,12 @@ export type RequiredData =
       readonly sinceMs: number;
     };
 
-/** Best first. */
-export const DATA_ROUTES = ["tb", "fallback", "none"] as const;
-export type DataRoute = (typeof DATA_ROUTES)[number];
-
 export type Absence = Exclude<RequiredData, { kind: "there" }>;
 
 /** What the daemon says about required shares and folders. */
 export interface DataSource {
   /** The first missing requirement decides. Never throws. */
   status(requires: ServedBackend["requires"]): RequiredData;
-  /** Returns the worst of the routes over which the required shares are mounted, as last seen. Never throws. */
-  route?(requires: ServedBackend["requires"]): DataRoute;
   /** Called after each change of what `status` returns. */
   onChange(listener: () => void): void;
   /** Resolves when these requirements have been checked, or after a time limit. Never rejects. */

@@ -12,7 +12,6 @@ import type {
   BackendView,
   PoolCall,
   PoolSettings,
-  Readiness,
   WatchedTask,
 } from "../policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
@@ -194,20 +193,6 @@ export class BackendPool implements AsyncDisposable {
     // Another process still runs the backend, so the call may wait until its time limit.
     const limitMs = backend.runsElsewhere ? backend.callMs : Math.min(FIRST_LIST_MS, backend.callMs);
     await this.#untilOrAfter(limitMs, () => !backend.isComing);
-  }
-
-  readiness(name: string): Readiness {
-    return this.#backends.get(name)?.readiness ?? "refuses";
-  }
-
-  inFlight(name: string): number {
-    return this.#backends.get(name)?.inFlight ?? 0;
-  }
-
-  /** Returns a function that unregisters the listener. */
-  watch(listener: () => void): () => void {
-    this.#watchers.add(listener);
-    return () => void this.#watchers.delete(listener);
   }
 
   /** The process groups of `stop-first` backends. */

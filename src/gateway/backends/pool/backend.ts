@@ -10,10 +10,9 @@ import type { CallLoss } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import { NEW_BACKEND } from "../policy/backend-decision-builder.ts";
-import type { BackendView, PoolCall, Readiness, WatchedTask } from "../policy/backend-pool-contract.ts";
+import type { BackendView, PoolCall, WatchedTask } from "../policy/backend-pool-contract.ts";
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
 import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
-import { firstAttempt } from "../policy/route-memory.ts";
 import type { PoolTools } from "./backend-contract.ts";
 import { BackendState, routesView, type SwitchOutcome } from "./backend-state.ts";
 import { ClientInstances } from "./client-instances.ts";
@@ -128,18 +127,6 @@ export class Backend {
     return requires.length === 0 ? [] : [{ requires, pids: this.pids }];
   }
 
-  /** `waits` promises nothing: a call that waits may still be refused. */
-  get readiness(): Readiness {
-    const { isWanted, stopped } = this.#state;
-    const { decision, serving, suspect } = this.#shared;
-    const { calls, gate, memory } = decision;
-    if (stopped !== null || !isWanted || calls.kind === "refuse" || gate.kind === "refuse") return "refuses";
-    // It stays asleep while it starts, so that another machine's sleeping server is not woken, too.
-    const isAsleep = serving === null && memory.waitReason === null && gate.kind === "open";
-    if (isAsleep && (memory.asleep || firstAttempt(memory.routes) !== null)) return "asleep";
-    return serving?.isReady === true && gate.kind === "open" && suspect === null ? "ready" : "waits";
-  }
-
   get inFlight(): number {
     return inFlightOf(this.#lanes);
   }
@@ -214,10 +201,7 @@ export class Backend {
     for (;;) {
       const losses: CallLoss[] = [];
       const { serving } = this.#shared;
-      const onLoss = (loss: CallLoss): void => {
-        losses.push(loss);
-        call.onLoss?.(loss);
-      };
+      const onLoss = (loss: CallLoss): void => void losses.push(loss);
       const reply = await this.#call({ ...call, onLoss }, Math.max(1, untilMs - clock.monotonicMs()));
       const loss = losses.at(-1);
       if (loss === undefined || !isError(reply)) return reply;

@@ -14,7 +14,6 @@ import {
   withRaw,
 } from "../../../api/forms/call-arguments.ts";
 import { withNode } from "../../../api/forms/form-node.ts";
-import { replicasText } from "../../../api/labels/backend-labels.ts";
 import { msText } from "../../../api/labels/label.ts";
 import { marksText, mayDestroy } from "../../../api/labels/tool-hints.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
@@ -39,7 +38,6 @@ export function ToolView({ app, tool }: ToolProps): ComponentChild {
     tool.original_name === tool.name
       ? null
       : h("p", { class: "facts" }, "Its server calls it ", code(tool.original_name), "."),
-    line("facts", tool.places === undefined ? null : `Calls go to ${replicasText(tool.places)}.`),
     line("facts", marks && `${marks}.`),
     tool.description === undefined
       ? h("p", { class: "hint" }, "It has no description.")

@@ -8,7 +8,6 @@ import {
   backendLabel,
   backendRouteLabel,
   callFacts,
-  mergedText,
   retryText,
   routeReadyText,
   waitingText,
@@ -118,7 +117,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
   const state = backendLabel(backend);
   const actions = actionsFor({ shares: [], backends: [backend] });
   const restart = backend.enabled ? actionWith(actions, "restart", backend.name) : null;
-  const facts = [...backendFacts(backend), mergedText(backend)].filter((fact) => fact !== null);
+  const facts = backendFacts(backend);
   const calls = backend.enabled ? callFacts(backend) : [];
   const retry = retryText(backend, now);
   const since = backend.enabled ? forText(backend.since, now) : null;

@@ -1,9 +1,7 @@
 // One machine of a fleet in a process of its own; tells its parent when its servers are ready.
-import type { DataRoute } from "../../../../src/gateway/backends/policy/required-data.ts";
 import { runMachine } from "../machines.ts";
 
 const machine = await runMachine(JSON.parse(process.argv[2] ?? "{}"));
 await machine.gateway.pool.settled(new AbortController().signal);
-process.on("message", (route: DataRoute) => machine.mount(route));
 process.send?.("ready");
 process.once("disconnect", () => process.exit());

@@ -159,7 +159,7 @@ C1 hide: after unavailable_after_secs the names leave at once and return at once
   a server on CORE, share goes "no route leads to it", call x, 5 s: x fails "backend a cannot work: share CORE is away: no route leads to it"
   call y: y fails "…share CORE is away…", Degraded, condition share_away; share comes: Ready, no conditions, published  then one, 1 start
 C1 error: the names stay, and calls get an error that names the share
-  one that shows errors on CORE, share goes, 5 s, call x: names one, readiness refuses, x fails "…share CORE is away: it is not mounted…"
+  one that shows errors on CORE, share goes, 5 s, call x: names one, x fails "…share CORE is away: it is not mounted…"
   share comes, call y, answers: y is from 1
 C1 stop: the process ends when its calls have ended, and is started anew when the share is back
   one that stops on CORE, call x, share goes, 5 s: no names, 1 is open; answers: x is from 1, 1 is closed; 600 s: 1 start, Pending

@@ -282,7 +282,6 @@ const facts: readonly Fact<World>[] = [
   ],
   [/^(?:(\d) )?has (\d) calls?$/, (world, nth, count) => [instance(world, nth).calls.length, Number(count)]],
   [/^no list changed$/, ({ published }) => [published, []]],
-  [/^readiness (\w+)$/, ({ b }, readiness) => [b.pool.readiness("a"), readiness]],
   [/^reason "(.*)"$/, ({ b }, reason) => [b.view().reason, reason]],
   [/^nothing is alive$/, ({ b }) => [b.script.alive, []]],
   [/^(?:nothing|(\d+)) runs on it$/, (world, pid) => [shareOf(world).running().join(), pid ?? ""]],
