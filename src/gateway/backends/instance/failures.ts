@@ -22,9 +22,13 @@ export function noAnswer(method: string, timeoutMs: number): TransportFailure {
   return transportFailure("unreachable", `no answer to ${method} within ${seconds(timeoutMs)}`);
 }
 
+const SILENT =
+  "The server has written nothing. `npx` and `uvx` wait like this if they cannot reach their registry: set what the shell has of HTTPS_PROXY, NODE_EXTRA_CA_CERTS and SSL_CERT_FILE in `[backend_defaults.env]`, because servers do not inherit it.";
+
 /** `graceMs`: extra time because the server had not written anything. */
 export function notInitialized(backend: string, timeoutMs: number, graceMs: number): TransportFailure {
   const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
+  if (graceMs > 0) return { kind, message, hint: SILENT };
   const hint = `If it needs longer to start, raise \`timeouts.init\` of backend ${backend} (${seconds(timeoutMs)} now).`;
   return { kind, message, hint };
 }

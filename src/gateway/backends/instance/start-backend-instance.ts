@@ -26,7 +26,7 @@ import {
   transportFailure,
 } from "../transports/backend-transport.ts";
 import { namesSession } from "../transports/http/refusal.ts";
-import { isInstallerLine } from "../transports/stdio/log.ts";
+import { isInstallerLine } from "../transports/stdio/exit-reason.ts";
 import {
   ClientRecords,
   type ElicitationRecord,

@@ -23,7 +23,8 @@ import {
   type TransportFailure,
   transportFailure,
 } from "../backend-transport.ts";
-import { ExitReason, readLogLines } from "./log.ts";
+import { ExitReason } from "./exit-reason.ts";
+import { readLogLines } from "./log.ts";
 import { createMessageReader, type MessageReader } from "./message-reader.ts";
 import {
   NO_SANDBOX_PROGRAM,
