@@ -21,7 +21,7 @@ import { logFilePath } from "./compose/log-settings.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
 /**
- * Longest wait for the carrier to end, ms. The carrier ends after its last mount is gone, and writes files until
+ * Longest wait for the relay to end, ms. The relay ends after its last mount is gone, and writes files until
  * then.
  */
 const ENDS_WITHIN_MS = 10_000;

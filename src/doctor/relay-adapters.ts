@@ -1,4 +1,4 @@
-// The self-test's checks of carried mounts, which stay mounted while their route changes. Picks a configured share
+// The self-test's checks of relayed mounts, which stay mounted while their route changes. Picks a configured share
 // for each driver; the result for `netfs` is stored.
 
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
@@ -72,7 +72,7 @@ async function tryDriver(
 }
 
 /**
- * Stores whether mounts of `netfs` can be carried on this Mac. The test passes even if they cannot:
+ * Stores whether mounts of `netfs` can be relayed on this Mac. The test passes even if they cannot:
  * Mountaineer then mounts the share once per route.
  */
 async function keepVerdict(

@@ -18,8 +18,8 @@ export interface ShareMemory {
   readonly lastSwitchAt: number | null;
   readonly lastError: string | null;
   /**
-   * The port of 127.0.0.1 at which the carrier, the process that moves mounts between routes, serves the
-   * mount; null: the share is not mounted through the carrier.
+   * The port of 127.0.0.1 at which the relay, the process that moves mounts between routes, serves the
+   * mount; null: the share is not mounted through the relay.
    */
   readonly relayPort: number | null;
   /** When the server refused the login, within the last hour, wall ms. */

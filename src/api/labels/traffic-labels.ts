@@ -39,7 +39,7 @@ export interface Spark {
   readonly text: string;
 }
 
-/** null: the share is not carried, or has been idle. */
+/** null: the share is not relayed, or has been idle. */
 export function shareSpark({ traffic }: ShareStatus): Spark | null {
   if (traffic === undefined) return null;
   const { step_secs: stepSecs, bytes, waited } = traffic;

@@ -1,4 +1,4 @@
-// What each carried share moved in the last ten minutes and when its programs waited, and the room that is left on
+// What each relayed share moved in the last ten minutes and when its programs waited, and the room that is left on
 // each share. Memory is bounded: so many steps for each configured share.
 import type { ShareStatus } from "../../api/contract/contract.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -169,7 +169,7 @@ function createPlay(
       }
     },
     /**
-     * Starts the copy if the share is carried. On a share that is not carried, the open file of the copy would
+     * Starts the copy if the share is relayed. On a share that is not relayed, the open file of the copy would
      * prevent a change of routes.
      */
     async keepCopying(): Promise<void> {

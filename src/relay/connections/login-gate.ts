@@ -31,7 +31,7 @@ export class LoginGate {
   refused: RefusedLogon | null;
 
   /**
-   * `refused`: why the server refused the login under a previous carrier process; null: it did not. `wantsUser`: a
+   * `refused`: why the server refused the login under a previous relay process; null: it did not. `wantsUser`: a
    * session as a guest counts as a refusal.
    */
   constructor(clock: Clock, refused: string | null = null, wantsUser = false) {

@@ -80,7 +80,7 @@ export class RouteState implements Disposable {
   #endedAtOnce = 0;
   #announced: RelayPhase = "carrying";
 
-  /** `confirmed`: false after a restart of the carrier, because the server was not watched meanwhile. */
+  /** `confirmed`: false after a restart of the relay, because the server was not watched meanwhile. */
   constructor(options: RouteStateOptions, confirmed: boolean) {
     this.#options = options;
     this.outage = options.firstOutage;

@@ -1,4 +1,4 @@
-// One carried share: its listener, its connections, and their moves between routes.
+// One relayed share: its listener, its connections, and their moves between routes.
 import type { Server, Socket } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
@@ -149,7 +149,7 @@ export class ShareRelay implements AsyncDisposable {
     this.#share.events.settingsChanged();
   }
 
-  /** The other route, while the carrier may move there without a daemon; null: it may not. */
+  /** The other route, while the relay may move there without a daemon; null: it may not. */
   get standby(): Standby | null {
     return this.#standby.current;
   }
@@ -172,7 +172,7 @@ export class ShareRelay implements AsyncDisposable {
     );
   }
 
-  /** Call it when the carrier begins to decide alone. From then on, requests with an older epoch are refused. */
+  /** Call it when the relay begins to decide alone. From then on, requests with an older epoch are refused. */
   beginAutonomous(): void {
     this.settings.epoch += 1;
     this.#share.events.settingsChanged();
@@ -361,7 +361,7 @@ function createShareRoute(
       clock,
       patienceMs: () => settings.patienceMs,
       isAway: () => settings.away === true,
-      // The number begins with the time, so that no other carrier process of this share uses the same number.
+      // The number begins with the time, so that no other relay process of this share uses the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);

@@ -1,4 +1,4 @@
-// The carrier's side of the control socket: performs the daemons' requests, and pushes changes to them.
+// The relay's side of the control socket: performs the daemons' requests, and pushes changes to them.
 import { createServer, type Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";

@@ -46,11 +46,11 @@ export interface FoundMount {
   /** A daemon with this home folder made the mount for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
   /**
-   * The port of 127.0.0.1 that the mount talks to, usually the carrier's; null or absent: it talks to its
+   * The port of 127.0.0.1 that the mount talks to, usually the relay's; null or absent: it talks to its
    * host.
    */
   readonly relayPort?: number | null;
-  /** True: the mount talks to the carrier, but was not made to be moved to another route. */
+  /** True: the mount talks to the relay, but was not made to be moved to another route. */
   readonly guarded?: boolean;
   /** Id of the server whose write cache the mount uses; null or absent: unknown. */
   readonly server?: string | null;
@@ -62,24 +62,24 @@ export interface FoundMount {
   readonly former?: true;
 }
 
-/** The carrier's port that a mount talks to instead of its host. */
+/** The relay's port that a mount talks to instead of its host. */
 export interface RelayAddress {
   /** A port of 127.0.0.1. */
   readonly port: number;
-  /** How long the carrier may leave a request without an answer. */
+  /** How long the relay may leave a request without an answer. */
   readonly patienceMs: number;
-  /** The carrier may only hold back what the mount sends, and never moves the mount to another route. */
+  /** The relay may only hold back what the mount sends, and never moves the mount to another route. */
   readonly guarded?: boolean;
 }
 
 /**
- * What a driver must know to carry mounts. A carried mount survives when its connections are reset and opened
+ * What a driver must know to carry mounts. A relayed mount survives when its connections are reset and opened
  * again over another route.
  */
 interface CarryAbility {
   /** The port in the system's own settings for this share; null or absent: any port. */
   readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
-  /** Why this share cannot be carried on this machine, and what to do; null: it can. Never rejects. */
+  /** Why this share cannot be relayed on this machine, and what to do; null: it can. Never rejects. */
   readonly refusal?: (share: ShareSpec) => Promise<MissingRequirement | null>;
   /**
    * The account for the share in the system's own settings (fstab). null: the settings name none, or this
@@ -175,17 +175,17 @@ export interface MountDriver {
   advice?(): MissingRequirement | null;
   /** Finds all mounts of this share, and any other mount at the share's mount path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
-  /** Absent: the driver's mounts cannot be carried. */
+  /** Absent: the driver's mounts cannot be relayed. */
   readonly relaying?: CarryAbility;
   /**
    * The driver keeps unsent files when a mount ends, separately for each server. It mounts only through the
-   * carrier, which passes nothing on to a server that is not proved. Absent: a mount's unsent files are lost
+   * relay, which passes nothing on to a server that is not proved. Absent: a mount's unsent files are lost
    * when it ends.
    */
   readonly keepsUnsent?: true;
   /**
    * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure. The deadline
-   * begins anew with each progress. `through`: the carrier's port that the mount uses as long as it lasts, although
+   * begins anew with each progress. `through`: the relay's port that the mount uses as long as it lasts, although
    * the mount table shows the preferred host. `server`: the server that answers; the mount sends the files that are
    * kept for this server.
    */
@@ -229,7 +229,7 @@ export interface MountDriver {
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**
-   * Makes the share's carried mount find its dead connections before programs do; absent if the mount finds them by
+   * Makes the share's relayed mount find its dead connections before programs do; absent if the mount finds them by
    * itself. `kept`: the maximum number of connections that the mount may have. Ends within a few seconds and never
    * rejects.
    */

@@ -37,7 +37,7 @@ const OPEN_FILES_MS = 2000;
 /** How long to wait for the driver's report whether it could mount the share anew, ms. */
 const ABLE_MS = 1000;
 /**
- * Interval at which the driver of a carried mount is asked whether it could mount anew, ms. Seldom is enough,
+ * Interval at which the driver of a relayed mount is asked whether it could mount anew, ms. Seldom is enough,
  * because the mount changes routes without a new mount.
  */
 const ABLE_AGAIN_MS = 10_000;
@@ -68,7 +68,7 @@ export async function observe(
   const routes =
     offNetwork === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
-  // Whether a silent host counts as gone depends on the carrier's newest answer from the host, so the carrier's
+  // Whether a silent host counts as gone depends on the relay's newest answer from the host, so the relay's
   // counters are read now.
   if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.relay?.recount();
   const found =
@@ -188,7 +188,7 @@ function carriedNow({ relay }: ObserveServices, { spec }: ConfiguredShare, mount
 async function findMounts(tools: CycleObserveServices, subject: ConfiguredShare, asOfMs: number) {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
-  // If an answer is overdue, updates the carrier's counters first. Usually the answer has arrived by now, and the
+  // If an answer is overdue, updates the relay's counters first. Usually the answer has arrived by now, and the
   // mount can be looked at.
   if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.relay?.recount();
   return {
@@ -223,7 +223,7 @@ function startLook(
   mount: FoundMount,
 ): Promise<MountCheck> | null {
   const { clock, prober } = tools;
-  // A look proves nothing while a carried mount waits for a route, or for an overdue answer.
+  // A look proves nothing while a relayed mount waits for a route, or for an overdue answer.
   if (isRelayPort(mount)) {
     const state = carriedNow(tools, subject, mount);
     const isOverdue = isMovable(tools, mount) && state !== null && state.unansweredSinceMs !== null;

@@ -59,7 +59,7 @@ export interface ShareView {
   readonly memory: ShareMemory;
   readonly observed: ShareObservation | null;
   readonly conditions: readonly ShareCondition[];
-  /** The carrier's newest report; null or absent: the share is not carried. */
+  /** The relay's newest report; null or absent: the share is not relayed. */
   readonly relayed?: RelayedState | null;
 }
 
@@ -264,7 +264,7 @@ export class ShareCycle {
   /** Call this after the server in use has ended connections: another server may answer by now. */
   doubt(): void {
     const carried = this.#carriedNow();
-    // If the carrier counts outages, the next look compares the counts and keeps proofs that began after the outage.
+    // If the relay counts outages, the next look compares the counts and keeps proofs that began after the outage.
     // Otherwise the doubt is noted here.
     if (carried?.outage === null) this.#trust?.invalidate(carried.route);
   }

@@ -298,7 +298,7 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /**
-   * Listens to the carrier: a notice about a mount starts a cycle of its share, or makes the driver drop dead
+   * Listens to the relay: a notice about a mount starts a cycle of its share, or makes the driver drop dead
    * connections.
    */
   #listenToCarrier(): (() => void) | undefined {
@@ -324,7 +324,7 @@ function shareUnknown(name: string): MountaineerError {
 }
 
 /**
- * Makes drivers drop dead connections of their mounts, then notifies the carrier. Each share has one run at a time; a
+ * Makes drivers drop dead connections of their mounts, then notifies the relay. Each share has one run at a time; a
  * request during a run causes another run afterwards.
  */
 export function createDropLost(carriage: Pick<RelayClient, "of" | "usedUp">) {

@@ -29,11 +29,11 @@ export interface ObserveServices {
   /** Absent: hosts are probed on every network. */
   readonly location?: Pick<NetworkLocation, "awayFrom" | "macOf" | "networkOf">;
   readonly prober: Prober;
-  /** Absent: no share is carried. */
+  /** Absent: no share is relayed. */
   readonly relay?: RelayClient;
   /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
-  /** The port that the share's mount had when it was last carried; null if it was not carried. */
+  /** The port that the share's mount had when it was last relayed; null if it was not relayed. */
   readonly rememberedPort?: () => number | null;
   /** The networks on which the share is used; empty: any. */
   readonly networks?: () => readonly string[];
@@ -61,7 +61,7 @@ export interface ConfiguredShare {
 }
 
 interface HurryInput {
-  /** Phase of the carried mount; null: none. */
+  /** Phase of the relayed mount; null: none. */
   readonly phase: RelayPhase | null;
   /** The route that the mount uses. */
   readonly route: RouteName | null;

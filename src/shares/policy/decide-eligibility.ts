@@ -1,4 +1,4 @@
-// Decides, from the proofs that both routes lead to one server, whether a share may be carried and over which routes.
+// Decides, from the proofs that both routes lead to one server, whether a share may be relayed and over which routes.
 
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { UnsentForServer } from "../drivers/mount-driver.ts";
@@ -7,7 +7,7 @@ import { answers, type ConditionDraft, type DecisionBuilder } from "./decision-b
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 
 /**
- * Whether a new mount over `route` is to be carried. If both routes answer, they must be proved to lead to
+ * Whether a new mount over `route` is to be relayed. If both routes answer, they must be proved to lead to
  * one server.
  */
 export function canRelay(builder: DecisionBuilder, route: RouteName): boolean {
@@ -75,7 +75,7 @@ export function isOwnProved(
   return rerouted ? detourProved : proved[route];
 }
 
-/** True if the mount is carried, `route` answers, and `route` is proved to lead to the mounted server. */
+/** True if the mount is relayed, `route` answers, and `route` is proved to lead to the mounted server. */
 export function canMove(builder: DecisionBuilder, route: RouteName): boolean {
   const { mount, relayEligibility } = builder.observed;
   return (

@@ -19,7 +19,7 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: DecisionBuilder, { found, check }: MountObservation): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
-  // While the carrier holds logins or connections back, a look that needs a new connection waits or fails, although open
+  // While the relay holds logins or connections back, a look that needs a new connection waits or fails, although open
   // connections work.
   const { relayed, guarded } = builder.observed.mount ?? {};
   const limit = (relayed ?? guarded)?.limit ?? null;

@@ -21,7 +21,7 @@ import {
 import { type MountObservation, NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
-/** Pause between two requests to the carrier to let connections through or to hold them back, ms. */
+/** Pause between two requests to the relay to let connections through or to hold them back, ms. */
 export const GATE_RETRY_MS = 250;
 
 export function decideMounted(
@@ -83,7 +83,7 @@ export function remountOutdated(
 }
 
 /**
- * Decides about a mount whose logins the carrier holds back: lets the logins through again, or mounts anew. Returns
+ * Decides about a mount whose logins the relay holds back: lets the logins through again, or mounts anew. Returns
  * "open" if the other rules have to decide.
  */
 export function decideRefusedLogin(
@@ -111,7 +111,7 @@ export function decideRefusedLogin(
 }
 
 /**
- * Returns `step`, a request to the carrier. If this cycle has already made such a request, plans the next look after
+ * Returns `step`, a request to the relay. If this cycle has already made such a request, plans the next look after
  * a pause instead.
  */
 export function oncePerCycle(

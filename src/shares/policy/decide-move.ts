@@ -1,4 +1,4 @@
-// Decides operations that move a carried mount to another route, in one step and without an unmount.
+// Decides operations that move a relayed mount to another route, in one step and without an unmount.
 import { backOff } from "../../reconcile/route-health.ts";
 import { finishArrived, noteFailedRecovery } from "./decide-operation-end.ts";
 import { answer, type DecisionBuilder, hostOf, recheckAt, setError, setState } from "./decision-builder.ts";

@@ -83,7 +83,7 @@ function startObstacle(builder: DecisionBuilder, { kind, mode, moves }: Operatio
   if (kind === "unmount") return null;
   const { mount } = builder.observed;
   // A working mount is kept if a new mount could not log in. That check is skipped where the mount cannot
-  // work: its process is gone, or a carried mount fails over.
+  // work: its process is gone, or a relayed mount fails over.
   const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
   const refused = mayLogOn ? null : loginObstacle(builder);
   if (moves || refused !== null) return refused;
@@ -153,7 +153,7 @@ function stopReason(
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // A look that was answered before the carrier held connections back says nothing about the server now.
+  // A look that was answered before the relay held connections back says nothing about the server now.
   const through = relayed ?? guarded;
   // Nor does one that the server denied to a login that was changed.
   const isPaused =

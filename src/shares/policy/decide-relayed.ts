@@ -1,4 +1,4 @@
-// The rules for a carried share: its mount stays whatever happens to the routes, and moves between them.
+// The rules for a relayed share: its mount stays whatever happens to the routes, and moves between them.
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
 import { isOwnProved } from "./decide-eligibility.ts";
@@ -98,8 +98,8 @@ const RECONNECTS_MS = 20_000;
 const PINNED_DOUBT_MS = 10_000;
 
 /**
- * For a mount that goes through the carrier but cannot move (`pinned`). After an outage, the carrier holds the
- * mount's requests back until the server is proved to be the same. Returns "open" if the carrier holds nothing back.
+ * For a mount that goes through the relay but cannot move (`pinned`). After an outage, the relay holds the
+ * mount's requests back until the server is proved to be the same. Returns "open" if the relay holds nothing back.
  */
 export function decideGuardedGate(
   builder: DecisionBuilder,
@@ -118,7 +118,7 @@ export function decideGuardedGate(
   return openGate(builder, route, pinned, PINNED_DOUBT_MS);
 }
 
-/** Whether the route in use is gone. Silent probes do not count if the carrier has had an answer since. */
+/** Whether the route in use is gone. Silent probes do not count if the relay has had an answer since. */
 function judgeOwnCarried(
   builder: DecisionBuilder,
   route: RouteName,
@@ -146,7 +146,7 @@ function judgeOwnCarried(
 }
 
 /**
- * Whether a carried mount is dead. Waiting for a route does not make a mount dead: only an ended process counts, or a
+ * Whether a relayed mount is dead. Waiting for a route does not make a mount dead: only an ended process counts, or a
  * failed look that began after the route answered.
  */
 function judgeCarried(
@@ -228,7 +228,7 @@ function decideRouteGone(
 }
 
 /**
- * Whether the route was lost less than `outage_patience_secs` ago. If that time is unknown, the carrier's
+ * Whether the route was lost less than `outage_patience_secs` ago. If that time is unknown, the relay's
  * phase decides.
  */
 function isPatient(builder: DecisionBuilder, { phase, routeLostAtMs }: RelayObservation): boolean {

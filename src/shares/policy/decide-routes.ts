@@ -111,7 +111,7 @@ function judgeSilence(
   { found, check, guarded = null }: MountObservation,
   sinceMs: number,
 ): OwnRoute {
-  // While the carrier has no route for the mount, no look at the mount can begin.
+  // While the relay has no route for the mount, no look at the mount can begin.
   if (found.processGone || (guarded !== null && guarded.phase !== "carrying")) return "gone";
   const { atMs: nowMs } = builder.observed;
   if (check.state === "pending") {

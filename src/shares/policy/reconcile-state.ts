@@ -37,7 +37,7 @@ export interface Operation {
   readonly interrupted: OpenFilesObservation | null;
   /** Whether the end of this operation answers a person's request. */
   readonly isRequested: boolean;
-  /** Set if the operation moves a carried mount to another route, and unmounts nothing. */
+  /** Set if the operation moves a relayed mount to another route, and unmounts nothing. */
   readonly moves?: true;
 }
 
@@ -55,7 +55,7 @@ export interface ReconcileState {
    */
   readonly pendingCheck: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;
-  /** When the carried mount was last moved, monotonic ms. */
+  /** When the relayed mount was last moved, monotonic ms. */
   readonly movedAtMs: number | null;
   /**
    * Since when programs wait for a proof although the server behind the route in use answers, monotonic ms; null: no

@@ -25,7 +25,7 @@ interface InFlight extends Iterable<PendingRequest> {
 }
 
 /**
- * `streamOf`: the request whose HTTP response carried the message. `lingering`: clients of calls that were
+ * `streamOf`: the request whose HTTP response delivered the message. `lingering`: clients of calls that were
  * given up while the server may still work on them; null for a call without a client.
  */
 export function attribute(

@@ -78,7 +78,7 @@ export function unknownVersion(theirs: string): TransportFailure {
 export interface TransportEvents {
   /**
    * One parsed JSON value from the server (not checked to be JSON-RPC). `streamOf` is the id of the request whose HTTP
-   * response carried it; null on stdio and on a GET stream. A returned promise pauses the source (the one HTTP response,
+   * response delivered it; null on stdio and on a GET stream. A returned promise pauses the source (the one HTTP response,
    * or the process) until it settles.
    */
   onMessage(message: unknown, streamOf: RpcId | null): Promise<void> | null;

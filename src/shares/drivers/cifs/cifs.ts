@@ -88,7 +88,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     find,
     async mount(share, asked, { deadlineMs, signal }, through = null) {
       if (signal.aborted) return failed("other", "cancelled");
-      // A carried mount has the preferred host as its source, whichever route its bytes take.
+      // A relayed mount has the preferred host as its source, whichever route its bytes take.
       const route = through === null ? asked : "tb";
       const source = sourceOf(share.routes[route], share.shareName);
       try {

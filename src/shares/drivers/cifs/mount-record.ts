@@ -14,7 +14,7 @@ const noteShape = object({
   /** The server's port. */
   port: number,
   /**
-   * `port`: the carrier's, on this machine. `host`: the preferred host at the time of the mount, because
+   * `port`: the relay's, on this machine. `host`: the preferred host at the time of the mount, because
    * `source` names only this machine.
    */
   carried: nullable(object({ port: number, host: text })),

@@ -29,7 +29,7 @@ import { mountByNetfs } from "./process.ts";
 import { type RelayTestResult, relayTestObstacle } from "./relay-test-result.ts";
 
 interface NetfsDriverOptions extends SmbDriverOptions {
-  /** Reads the proof that mounts may be carried on this Mac; absent: they may not. */
+  /** Reads the proof that mounts may be relayed on this Mac; absent: they may not. */
   readonly carryProof?: () => Promise<RelayTestResult>;
   /** The parts of macOS that the driver uses; default: the real ones. */
   readonly tools?: NetfsTools;
@@ -308,7 +308,7 @@ async function askNow(
   return failedByNetfs(outcome.status);
 }
 
-/** The share, with the carrier's port on this machine in place of the route's server. */
+/** The share, with the relay's port on this machine in place of the route's server. */
 function throughPort(share: ShareSpec, route: RouteName, { port }: RelayAddress): ShareSpec {
   const carried = { ...share.routes[route], host: "127.0.0.1", port };
   return { ...share, routes: { ...share.routes, [route]: carried } };

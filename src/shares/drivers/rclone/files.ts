@@ -120,9 +120,9 @@ export function configText(
 }
 
 /**
- * An option for carried mounts: how often rclone 1.71 and newer tries to connect. With one try, a planned move could
+ * An option for relayed mounts: how often rclone 1.71 and newer tries to connect. With one try, a planned move could
  * make a program fail; each further try in vain lengthens the pause before any program's next connect. Mounts without
- * the carrier lack the option, because each try with a wrong password would be another refused login.
+ * the relay lack the option, because each try with a wrong password would be another refused login.
  */
 export const CARRIED_CONNECTS = "override.low_level_retries = 3\n";
 
@@ -160,7 +160,7 @@ export function mountArguments(
     ...[mountVerb(version), remoteOf(share.shareName), path, "--allow-non-empty"],
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
-    // A carried mount shows the preferred host on every route, so that its source never changes.
+    // A relayed mount shows the preferred host on every route, so that its source never changes.
     ...[
       "--devname",
       sourceOf(through === null || through.guarded ? route : preferredRoute(share), share.shareName),
@@ -169,7 +169,7 @@ export function mountArguments(
     // `--timeout` also ends idle connections, and the next use of such a connection gets EIO. rclone keeps as
     // many connections as were in use at once, and uses them in turn: if only the daemon looks at the mount,
     // once in two seconds, each of 100 connections idles for more than three minutes. Requests that a silent
-    // server holds up are ended by the engine. The connections of a carried mount are reset whenever the
+    // server holds up are ended by the engine. The connections of a relayed mount are reset whenever the
     // route moves, and rclone repeats the requests on them.
     ...[
       "--contimeout",
@@ -243,7 +243,7 @@ function retriesCarried(version: RcloneVersion | null): number {
 }
 
 /**
- * Marks the mount as carried, for the case that the note of the mount was never written. The argument has no effect
+ * Marks the mount as relayed, for the case that the note of the mount was never written. The argument has no effect
  * on SMB.
  */
 const CARRIED_FLAG = ["--user-agent"] as const;
@@ -258,13 +258,13 @@ export function serverOfArguments(args: readonly string[], folder: string): stri
   return isServerId(id) ? id : FIRST_SERVER;
 }
 
-/** Returns the carrier's port that a process with these arguments talks to; null if the mount is not carried. */
+/** Returns the relay's port that a process with these arguments talks to; null if the mount is not relayed. */
 export function carriedPortOf(args: readonly string[]): number | null {
   const port = Number(args[args.indexOf(CARRIED_FLAG[0]) + 1] ?? "");
   return args.includes(CARRIED_FLAG[0]) && Number.isInteger(port) && port > 0 ? port : null;
 }
 
-/** Where rclone connects to: the carrier's port, or the route's own host. */
+/** Where rclone connects to: the relay's port, or the route's own host. */
 export function connectsTo(route: RouteSpec, through: RelayAddress | null): RouteSpec {
   return through === null ? route : { ...route, host: "127.0.0.1", port: through.port };
 }
