@@ -20,20 +20,19 @@ export interface RelayedMount {
   /** The process that serves the mount; null: the kernel does. */
   readonly process: ProcessIdentity | null;
   /**
-   * Its program notices by itself that a connection has ended, and repeats on another one what may be repeated. So a
-   * lost connection is reset at once.
+   * Its program notices when a connection has ended, and repeats on another one what may be repeated. So a lost
+   * connection is reset at once.
    */
   readonly repeats?: true;
 }
 
 /**
  * - `carrying`: connections pass.
- * - `waiting`: the server cannot be reached; connections are held.
- * - `unconfirmed`: the server answers, and must be proved again to be the mounted one. New connections are held
- *   until `confirm`. While no daemon answers, the relay confirms by itself once a connection from before the loss
- *   receives bytes.
- * - `refusing`: connections were held for the whole patience (`patienceMs`); they are reset until the server
- *   answers.
+ * - `waiting`: the server cannot be reached; connections wait.
+ * - `unconfirmed`: the server answers, and must be proved again to be the mounted one. New connections wait until
+ *   `confirm`. While no daemon answers, the relay itself confirms once a connection from before the loss receives
+ *   bytes.
+ * - `refusing`: connections have waited for the whole patience (`patienceMs`); they are reset until the server answers.
  */
 export type RelayPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
 
@@ -55,7 +54,7 @@ export interface RelayedShare {
   /** Bytes to the server since the share was opened; `bytesDown`: from the server. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** The longest time so far, ms, that a request waited for its answer or that a connection was held. */
+  /** The longest time so far, ms, that a request waited for its answer or a connection for a route. */
   readonly longestWaitMs: number;
   readonly moves: number;
   /** When the server's newest answer came, on the caller's monotonic clock, ms; null: none yet. */
@@ -76,8 +75,8 @@ export interface RelayedShare {
   /** The daemon's name for the mounted server; null or absent: the daemon gave none. */
   readonly server?: string | null;
   /**
-   * The id of the open connection that proves which server is behind the other route; null: there is none, so
-   * the relay does not move to that route by itself.
+   * The id of the open connection that proves which server is behind the other route; null: there is none, so the relay
+   * does not move to that route autonomously.
    */
   readonly witness?: number | null;
   /** The number of decisions that the relay has made without a daemon. */
@@ -101,17 +100,17 @@ export interface OpenRequest {
   readonly kind: RelayClientKind;
   readonly route: RelayRoute;
   readonly endpoints: Readonly<Partial<Record<RelayRoute, RouteEndpoint>>>;
-  /** How long connections are held before they are reset, ms. */
+  /** How long connections wait before they are reset, ms. */
   readonly patienceMs: number;
   /** The port that the mount is configured to use (in fstab); null: any. */
   readonly wantedPort: number | null;
   /** The daemon's name for the mounted server; null or absent: the daemon gave none. */
   readonly server?: string | null;
-  /** True: the server must be proved again first, so connections are held until `confirm`. */
+  /** True: the server must be proved again first, so connections wait until `confirm`. */
   readonly unproved?: boolean;
   /**
-   * The daemon's name for the login. Shares with the same name log in one after the other; once the server has
-   * refused the login, none of them logs in. null or absent: this share has a login of its own.
+   * The daemon's name for the login. Shares with the same name log in one after the other; once the server has refused
+   * the login, none of them logs in. null or absent: this share has its own login.
    */
   readonly login?: string | null;
   /** True: the login is a user's. If the server lets it in as a guest only, that counts as a refused login. */
@@ -125,8 +124,8 @@ export interface MoveRequest {
   /** True: the move waits, for at most 2 s, until no operation is under way. */
   readonly planned: boolean;
   /**
-   * `RelayedShare.epoch` when the daemon decided on the move: the relay refuses the move if it has made a
-   * decision of its own since. null or absent: unknown.
+   * `RelayedShare.epoch` when the daemon decided on the move: the relay refuses the move if it has since made its own
+   * decision. null or absent: unknown.
    */
   readonly epoch?: number | null;
   /**
@@ -162,7 +161,7 @@ export interface RelayNotice {
    * - `stalled`: a request has waited 300 ms for its answer. `answered`: the server answers again.
    * - `unconfirmed`: the server must be proved. `confirmed`: connections pass again.
    * - `lost`: connections in rclone's pool are dead, which rclone cannot know.
-   * - `moved`: by `move`, or by the relay alone while no daemon answered.
+   * - `moved`: by `move`, or by the relay while no daemon answered.
    * - `phase`: any other change of phase. `gone`: the relay ended or no longer has the share.
    */
   readonly what: "stalled" | "answered" | "unconfirmed" | "confirmed" | "lost" | "moved" | "phase" | "gone";
@@ -204,10 +203,10 @@ export interface RelayControl extends AsyncDisposable {
    */
   configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
-  /** Reports the loss of the route: connections are held until `confirm` or `move`. */
+  /** Reports the loss of the route: connections wait until `confirm` or `move`. */
   hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
   /**
-   * Reports that the server of the route in use was proved after the loss `outage`. The relay then lets the held
+   * Reports that the server of the route in use was proved after the loss `outage`. The relay then lets the waiting
    * connections pass.
    */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;

@@ -70,7 +70,7 @@ function parseAddress(text: string): { host: string; port: number } | null {
   return /^[0-9a-f:.%]+$/i.test(text) ? { host: text, port: SMB_PORT } : null;
 }
 
-/** Decodes percent escapes; returns the text unchanged if its percent signs are no escapes. */
+/** Decodes percent escapes; returns the text unchanged if its percent signs are not escapes. */
 export function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text);

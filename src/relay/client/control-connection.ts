@@ -27,8 +27,8 @@ export interface ControlConnection extends Disposable {
 }
 
 /**
- * null: nothing listens at the control socket. Rejects with `protocol` if the listener is no relay, or one
- * of another version. `isInCharge` false: pings are not answered, so that the relay decides alone if nobody else does.
+ * null: nothing listens at the control socket. Rejects with `protocol` if the listener is not a relay, or is one of
+ * another version. `isInCharge` false: pings are not answered, so that the relay decides for itself if no daemon does.
  */
 export async function connectControl(
   path: string,

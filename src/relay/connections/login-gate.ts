@@ -1,4 +1,4 @@
-// Lets the connections of one login log in: first one alone, the others once that one is accepted, and none after a
+// Lets the connections of one login log in: first a single one, the others once it is accepted, and none after a
 // refusal.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 

@@ -21,10 +21,7 @@ export interface ShareSettings {
   guid: string | null;
   /** The daemon's name for the mounted server; null or absent: the daemon gave none. */
   readonly server?: string | null;
-  /**
-   * The daemon's name for the login, which shares may have in common; null or absent: the share has a login
-   * of its own.
-   */
+  /** The daemon's name for the login, which shares may have in common; null or absent: the share has its own login. */
   readonly login?: string | null;
   /** True: the login is a user's, so a session as a guest is refused. */
   readonly wantsUser?: boolean;

@@ -47,7 +47,7 @@ interface KeeperOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Called when a new socket holder holds the ports, before the previous one ends; null: no ports are held. */
+  /** Called when a new socket holder has the ports, before the previous one ends; null: there are no ports. */
   readonly onChange: (identity: ProcessIdentity | null) => Promise<void>;
 }
 
@@ -111,7 +111,7 @@ export function createSocketHolder(options: KeeperOptions) {
     get identity(): ProcessIdentity | null {
       return current?.identity ?? null;
     },
-    /** Holds these sockets instead of the previous ones. Resolves when they are held and the previous socket holder has ended. */
+    /** Replaces the sockets. Resolves when the new socket holder has them and the previous one has ended. */
     hold(next: readonly Server[]): Promise<void> {
       servers = [...next];
       return changes.write();

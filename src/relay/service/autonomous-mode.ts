@@ -14,7 +14,7 @@ const UNANSWERED_FOR_MS = 2_000;
 const STALLED_FOR_MS = 300;
 const PROOF_MS = 1_000;
 /**
- * The relay decides alone only after this time. A daemon that restarts, or is busy for a moment, answers sooner,
+ * The relay becomes autonomous only after this time. A daemon that restarts, or is busy for a moment, answers sooner,
  * and knows more than the relay.
  */
 const ALONE_FOR_MS = 3_000;
@@ -162,7 +162,7 @@ export class AutonomousMode implements Disposable {
     if (this.isDaemonGone && !this.#ended && this.#isTroubled(watch.carrier)) await this.#act(watch, reason);
   }
 
-  /** True when no daemon has answered for so long that the relay decides alone. */
+  /** True when no daemon has answered for so long that the relay is autonomous. */
   get isDaemonGone(): boolean {
     return this.#silentMs() >= ALONE_FOR_MS;
   }

@@ -144,7 +144,7 @@ export function createControlServer(options: ControlServerOptions) {
         });
       }
     },
-    /** Ends every connection once its answers are sent, and accepts no more. */
+    /** Ends every connection once its answers are sent, and accepts no new ones. */
     end(): void {
       countersTimer?.[Symbol.dispose]();
       server.close();

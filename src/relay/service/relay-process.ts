@@ -45,7 +45,7 @@ async function main(): Promise<void> {
     level: "info",
     clock,
     maxFileBytes: LOG_BYTES_AT_MOST,
-    // A home that was removed, for instance by `uninstall --purge`, must not come back.
+    // A home that was removed, for instance by `uninstall --purge`, must not be created again.
     makesFolder: false,
   });
   const { logger } = log;

@@ -76,7 +76,7 @@ export class RelayService implements AsyncDisposable {
         byPort.delete(port);
         if (server === undefined)
           this.#options.logger.error("a share's port was lost with its keeper", { share, port });
-        // The server was not watched meanwhile, so it must be proved again.
+        // Nothing watched the server since, so it must be proved again.
         else this.#serve(server, { ...settings, confirmed: false });
       }
       for (const server of byPort.values()) server.close();
@@ -89,7 +89,10 @@ export class RelayService implements AsyncDisposable {
     return this.#counted(() => this.#open(request));
   }
 
-  /** Rejects with `share_unknown`, or with `aborted` if the relay has acted alone since `epoch` (null: any epoch). */
+  /**
+   * Rejects with `share_unknown`, or with `aborted` if the relay has acted autonomously since `epoch` (null: any
+   * epoch).
+   */
   find(share: string, epoch: number | null = null): ShareRelay {
     const carrier = this.served.get(share);
     if (carrier === undefined) throw new MountaineerError("share_unknown", `${share} is not carried`);
@@ -277,7 +280,7 @@ function isOutdated({ settings }: ShareRelay, epoch: number | null): boolean {
   return epoch !== null && epoch !== settings.epoch;
 }
 
-/** Listens on inherited descriptors; those that are no listening sockets are logged and left out. */
+/** Listens on inherited descriptors; other descriptors are logged and left out. */
 export async function takeOver(descriptors: readonly number[], logger: Logger): Promise<readonly Server[]> {
   const servers: Server[] = [];
   for (const fd of descriptors) {

@@ -56,7 +56,7 @@ export interface FoundMount {
   readonly server?: string | null;
   /** Made with other options, or by an older program, than a mount would be made with now. */
   readonly outdated?: true;
-  /** Its program notices by itself that a connection has ended, and repeats on another one what may be repeated. */
+  /** Its program notices when a connection has ended, and repeats on another one what may be repeated. */
   readonly repeats?: true;
   /** Made by a driver that the share had earlier: the current configuration does not apply to the mount. */
   readonly former?: true;
@@ -158,17 +158,17 @@ export interface UnsentFile {
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
-  /** A look within this time after another one, ms, may be answered from a cache and then proves nothing. */
+  /** A check within this time after another one, ms, may be answered from a cache and then proves nothing. */
   readonly cacheMs: number;
   /**
-   * The system may hold back looks at a new mount until a person answers a dialog, so the mount seems to hang. Absent:
+   * The system may delay checks of a new mount until a person answers a dialog, so the mount seems to hang. Absent:
    * never.
    */
   readonly mayWaitForPermission?: true;
   /**
-   * What is missing to mount at all, or to mount `share` over any of its routes, with a hint; null: nothing
-   * is missing, or one route works. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier
-   * reading, not older than this, may be reused.
+   * The requirement that is missing to mount at all, or to mount `share` over any of its routes, with a hint; null:
+   * none is missing, or one route works. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier reading,
+   * not older than this, may be reused.
    */
   missingRequirement(share?: ShareSpec, notBeforeMs?: number): Promise<MissingRequirement | null>;
   /** What the installed mounting program costs that a better one does not; null or absent: nothing is known. */
@@ -184,10 +184,10 @@ export interface MountDriver {
    */
   readonly keepsUnsent?: true;
   /**
-   * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure. The deadline
-   * begins anew with each progress. `through`: the relay's port that the mount uses as long as it lasts, although
-   * the mount table shows the preferred host. `server`: the server that answers; the mount sends the files that are
-   * kept for this server.
+   * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure. Each progress
+   * restarts the deadline. `through`: the relay's port that the mount uses as long as it lasts, although the mount
+   * table shows the preferred host. `server`: the server that answers; the mount sends the files that are kept for this
+   * server.
    */
   mount(
     share: ShareSpec,
@@ -229,9 +229,9 @@ export interface MountDriver {
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**
-   * Makes the share's relayed mount find its dead connections before programs do; absent if the mount finds them by
-   * itself. `kept`: the maximum number of connections that the mount may have. Ends within a few seconds and never
-   * rejects.
+   * Makes the share's relayed mount find its dead connections before programs do; absent if the mount finds them
+   * without help. `kept`: the maximum number of connections that the mount may have. Ends within a few seconds and
+   * never rejects.
    */
   dropLost?(share: ShareSpec, kept: number): Promise<void>;
   /** Processes that serve this mount, which never count as "open files". */

@@ -103,7 +103,7 @@ export async function observeEligibility(
   const { unable: obstacle, account } = await abilityOf(driver, spec, policy, configured);
   const { relayed = null, guarded = null } = mount ?? {};
   const relayState = relayed ?? guarded;
-  // If the mount's process is gone, the share is about to be mounted anew.
+  // If the mount's process is gone, the share is about to be remounted.
   const isMountDue = mount === null || mount.found.processGone;
   const isUseful = keepsUnsent || (obstacle === null && (isMountDue || relayed !== null));
   const now = logon?.() ?? null;

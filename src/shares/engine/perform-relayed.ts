@@ -54,8 +54,8 @@ export async function moveRelayed(
 }
 
 /**
- * The share's epoch when it was observed: how often the relay had decided by itself. The relay refuses
- * requests with an older epoch. null: unknown.
+ * The share's epoch when it was observed: how often the relay had decided autonomously. The relay refuses requests with
+ * an older epoch. null: unknown.
  */
 export function epochOf({ mount }: ShareObservation): number | null {
   return (mount?.relayed ?? mount?.guarded)?.epoch ?? null;
@@ -212,9 +212,9 @@ async function mountNow(
 }
 
 /**
- * Proves the server once more while the relay holds the mount's requests back, because another server may have come
- * since the last proof. The proof counts only if the relay's connection lasted during the whole proof. The signal
- * `shut` aborts if the server may be another one; the requests are still held back then.
+ * Proves the server again while the relay holds the mount's requests back, because another server may have come since
+ * the last proof. The proof is valid only if the relay's connection lasted during the whole proof. The signal `shut`
+ * aborts if the server may be another one; the requests are still held back then.
  */
 function createGate(
   { relay, serverProof, onDoubt }: MountTools,

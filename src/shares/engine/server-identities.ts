@@ -34,12 +34,12 @@ export interface RouteInUse extends Pick<RelayObservation, "server" | "outage" |
   readonly route: RouteName;
   /** True: the relay has not lost the server since it was proved, so it is still the same server. */
   readonly goesOn: boolean;
-  /** An address in use that is not configured any more; null or absent: the configured one is in use. */
+  /** An address in use that is no longer configured; null or absent: the configured one is in use. */
   readonly detour?: { readonly seen: RouteObservation; readonly port: number } | null;
 }
 
 interface RouteTrust {
-  /** Id of the server that was proved behind the route since the route last came up; null: none was proved. */
+  /** Id of the server that was proved behind the route since the route was last available; null: none was proved. */
   server: string | null;
   /** Whether a proof was tried and failed. */
   asked: boolean;
@@ -58,7 +58,7 @@ interface TrustTools {
 
 type Ask = (signal: AbortSignal) => Promise<VerificationResult>;
 
-/** The subject of a proof: a configured route, or an address in use that is not configured any more. */
+/** The subject of a proof: a configured route, or an address in use that is no longer configured. */
 type Subject = RouteName | "detour";
 
 const ALWAYS = (): boolean => true;
@@ -195,8 +195,8 @@ export class ServerIdentities implements AsyncDisposable {
     if (isAway) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.invalidate(route);
-    // A proof that compares both routes cannot succeed now. It is ended, so that a proof of the other route
-    // alone can begin at once; a move to that route waits for it.
+    // A proof that compares both routes cannot succeed now. It is ended, so that a proof of only the other route can
+    // begin at once; a move to that route waits for it.
     if (isAway) cutOff(this.#compared);
   }
 
@@ -209,7 +209,7 @@ export class ServerIdentities implements AsyncDisposable {
     this.#inUseBefore = inUse;
     if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
-    // A proof about a former address must not count for the next address.
+    // A proof about a former address does not hold for the next address.
     const { server, asked } = this.#known.detour;
     if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.invalidate("detour");
     const lost = inUse === null ? [] : routesLost(before, inUse);
@@ -299,8 +299,8 @@ export class ServerIdentities implements AsyncDisposable {
   }
 
   /**
-   * Begins a proof of the servers behind `routes`. Its result counts only if the server in use was not lost
-   * meanwhile, because another server may answer after a loss.
+   * Begins a proof of the servers behind `routes`. Its result is used only if the server in use was not lost since,
+   * because another server may answer after a loss.
    */
   #compare(
     spec: ShareSpec,

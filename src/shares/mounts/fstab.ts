@@ -10,7 +10,7 @@ export interface FstabEntry {
   readonly source: string;
   readonly path: string;
   readonly options: readonly string[];
-  /** The option `user` or `users`: other users than root may mount the share, too. */
+  /** The option `user` or `users`: users without root rights may also mount the share. */
   readonly forUsers: boolean;
   /** The line has an account on the server, or says that there is none. */
   readonly hasCredentials: boolean;

@@ -21,9 +21,8 @@ export function canRelay(builder: DecisionBuilder, route: RouteName): boolean {
 export const PROOF_AT_MOST_MS = 30_000;
 
 /**
- * Whether a mount over `route` has to wait for a proof: without a proof, the share might have to be mounted anew
- * later, and unsent files of one server might go to another. `sinceMs`: since when the mount has waited; null: it has
- * not.
+ * Whether a mount over `route` has to wait for a proof: without a proof, the share might have to be remounted later,
+ * and unsent files of one server might go to another. `sinceMs`: since when the mount has waited; null: it has not.
  */
 export function awaitsProof(builder: DecisionBuilder, route: RouteName, sinceMs: number | null): boolean {
   const { relayEligibility = null, atMs } = builder.observed;

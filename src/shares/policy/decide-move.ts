@@ -26,7 +26,7 @@ function endMove(builder: DecisionBuilder, operation: Operation, reason: string)
   setState(builder, { operation: null });
   if (operation.kind === "recovery") noteFailedRecovery(builder, reason);
   else {
-    // A failover has a pause of its own, which does not grow: programs wait.
+    // A failover has its own pause, which does not grow: programs wait.
     if (operation.kind !== "failover")
       setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.observed.atMs) });
     if (!operation.isRequested) setError(builder, `the move failed: ${reason}`);

@@ -222,7 +222,7 @@ function decideRouteGone(
     return hold();
   }
   if (isProving || isBackingOff(builder)) return hold();
-  // Open files may not move to a server that is not proved to be the same, so the share is mounted anew.
+  // Open files may not move to a server that is not proved to be the same, so the share is remounted.
   const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
   return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });
 }
@@ -247,7 +247,7 @@ function lookAgainSoon(builder: DecisionBuilder): void {
 
 /**
  * Lets waiting programs continue over a route that answers again, if the server behind that route is proved to be the
- * mounted one. Mounts anew if it is another server, or if no proof succeeds within `withinMs`.
+ * mounted one. Remounts if it is another server, or if no proof succeeds within `withinMs`.
  */
 function openGate(
   builder: DecisionBuilder,
@@ -266,8 +266,7 @@ function openGate(
   const { unverifiedSinceMs } = builder.state;
   const isOverdue = unverifiedSinceMs !== null && atMs - unverifiedSinceMs >= withinMs;
   if (unverifiedSinceMs !== null && !isOverdue) recheckAt(builder, unverifiedSinceMs + withinMs);
-  // Somebody has edited the address, perhaps by mistake. That must not close open files, so the mount keeps
-  // its former address.
+  // The address was edited, perhaps by accident. That must not close open files, so the mount keeps its former address.
   if (rerouted) return null;
   if (isProving || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
   const why =
@@ -320,7 +319,7 @@ function leaveAddress(
   const names = routesOf(builder.spec);
   const plan = names.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
   if (isProving || plan.length === 0) return null;
-  // Open files do not go to another server, or to one that cannot be proved.
+  // Open files are not moved to another server, or to one without a proof.
   const reason = followed(builder, routeLeft(builder, route));
   return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
 }

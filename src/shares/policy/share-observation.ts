@@ -46,11 +46,11 @@ export interface RelayObservation
   extends Pick<RelayedState, "port" | "phase" | "server" | "encrypted" | "limit" | Timed | Counted> {
   /** The route in use. Absent: the route in the mount table. */
   readonly route?: RouteName;
-  /** True: the address in use is not the configured one any more. */
+  /** True: the address in use is no longer the configured one. */
   readonly rerouted: boolean;
 }
 
-/** What is proved about the servers to which the routes lead. */
+/** The proofs about the servers to which the routes lead. */
 export interface IdentityObservation {
   /** How the last proof ended. */
   readonly state: "unasked" | "same" | "different" | "unproved";
@@ -59,8 +59,8 @@ export interface IdentityObservation {
   /** Why the servers are different, or not proved. */
   readonly text: string | null;
   /**
-   * For each route: whether a proof since the route last came up shows that the route leads to the mounted server or,
-   * without a mount, to a known server.
+   * For each route: whether a proof since the route was last available shows that the route leads to the mounted server
+   * or, without a mount, to a known server.
    */
   readonly proved: Readonly<Record<RouteName, boolean>>;
   /** For an address in use that is no longer configured: whether it is proved to lead to the mounted server. */
@@ -166,7 +166,7 @@ export interface ShareObservation {
   readonly openFiles: OpenFilesObservation | null;
   /** What the proofs of servers show; null or absent: there is no relay. */
   readonly relayEligibility?: RelayEligibility | null;
-  /** Files that are not on the server yet. null: not looked up, because no forced unmount can have left such files. */
+  /** Files that are not on the server yet. null: not looked up, because no forced unmount can have left any. */
   readonly unsent: readonly string[] | null;
   /** Local folders that hold files of the share. These files are not uploaded automatically. */
   readonly setAside?: readonly SetAsideFolder[];

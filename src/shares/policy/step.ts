@@ -4,8 +4,8 @@ import type { RouteName } from "../share-spec.ts";
 
 export type Step =
   /**
-   * `carried`: mounts through the relay, which can move the mount to another route. `server`: the server's
-   * id; null: not proved.
+   * `carried`: mount through the relay, which can move the mount to another route. `server`: the server's id; null: not
+   * proved.
    */
   | {
       readonly kind: "mount";

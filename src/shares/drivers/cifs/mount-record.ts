@@ -19,7 +19,7 @@ const noteShape = object({
    */
   carried: nullable(object({ port: number, host: text })),
 });
-/** `carried` null: the mount talks to the server in `source` directly. */
+/** `carried` null: the mount connects to the server in `source` directly. */
 export type CifsRecord = Readonly<TypeOf<typeof noteShape>>;
 const noteOf = reader(noteShape);
 

@@ -7,7 +7,7 @@ import { account } from "../rclone/files.ts";
 interface CifsMount {
   readonly share: ShareSpec;
   readonly route: RouteSpec;
-  /** The address of the host that the probe used, and that the mount uses, too; null: none is known. */
+  /** The host's address, used by the probe and the mount; null: none is known. */
   readonly address: string | null;
   /** The local user and group that own the mounted files. */
   readonly owner: { readonly uid: number; readonly gid: number };
@@ -57,8 +57,7 @@ export function cifsOptions({ share, route, address, owner, carried }: CifsMount
     "nohandlecache",
     "actimeo=1",
     "iocharset=utf8",
-    // The mount is as private as a FUSE mount: nobody else on this machine may use this user's login through
-    // it.
+    // The mount is as private as a FUSE mount: no other user of this machine may use this user's login through it.
     ...[`uid=${owner.uid}`, `gid=${owner.gid}`, "forceuid", "forcegid", "file_mode=0700", "dir_mode=0700"],
     ...["nosuid", "nodev"],
   ].join(",");
