@@ -174,7 +174,7 @@ export async function removeHome(
   return [];
 }
 
-/** Removes what is ours in a folder, without following links or crossing mount points. What may not be removed stays. */
+/** Removes what is ours in a folder, without following links or crossing mount points. Everything else stays. */
 export async function removeOurs(root: string, isOurs: IsOurs, table?: MountTable): Promise<void> {
   const emptied = new Set<string>();
   for await (const { path, isLink } of walk(root, isOurs, await mountedPaths(table))) {

@@ -201,7 +201,7 @@ async function loadedConfig(
       const findings = mistakes.map((mistake, index) =>
         finding("error", "config_invalid", describeMistakes([mistake]), {
           subject: mistake.path === "" ? null : mistake.path,
-          // Only the last finding has this hint, which is for all mistakes. Each mistake's text has a hint of
+          // Only the last finding has this hint, which is for all errors. Each error's text has a hint of
           // its own.
           hint:
             index === mistakes.length - 1
@@ -258,7 +258,7 @@ async function examineVerified(
 }
 
 /**
- * `here` null: the file has a mistake, so only a daemon can tell, which goes on with its last good configuration. Returns null
+ * `here` null: the file has an error, so only a daemon can tell, which goes on with its last good configuration. Returns null
  * if nobody can.
  */
 async function verifiedBy(

@@ -67,7 +67,7 @@ export async function reportText({
     findings: report.findings
       .map(({ severity, code, text }) => `${severity.padEnd(7)} ${code}: ${text}`)
       .join("\n"),
-    // A file with mistakes is left out, because a password could be anywhere in it.
+    // A file with errors is left out, because a password could be anywhere in it.
     configuration:
       known === null
         ? "not shown: it cannot be read, or has mistakes"

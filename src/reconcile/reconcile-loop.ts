@@ -11,7 +11,7 @@ interface ReconcileLoopOptions {
    * null to wait for a trigger.
    */
   readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<NextRun | null>;
-  /** Called when a cycle threw, which is a mistake in the program. The cycle is retried with backoff. */
+  /** Called when a cycle threw, which is an error in the program. The cycle is retried with backoff. */
   readonly onFailure: (error: unknown) => void;
 }
 

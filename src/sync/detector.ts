@@ -191,7 +191,7 @@ interface ChangePollOptions {
 }
 
 /**
- * Polls the file and reports each difference from the fingerprint seen last, so undoing a mistake is a change, too.
+ * Polls the file and reports each difference from the fingerprint seen last, so undoing an error is a change, too.
  * While the file is missing, the last fingerprint is kept.
  */
 function startChangePoll(options: ChangePollOptions) {

@@ -173,9 +173,9 @@ export const gatewayStatusShape = object({
   programs: optional(
     object({
       running: number,
-      /** Not running because nobody needs them; a call starts them. */
+      /** Not running because no client needs them; a call starts them. */
       asleep: number,
-      /** The memory that the running ones have of their own; null: not measured. */
+      /** Private memory of the running instances; null: not measured. */
       memory_mb: nullable(number),
     }),
   ),

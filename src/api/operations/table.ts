@@ -259,7 +259,7 @@ export const OPERATIONS = {
   logs: operation("POST backends/logs", {
     summary: "A backend's output on stderr",
     input: oneBackend,
-    /** The server's output other than MCP messages, oldest first; at most 200 lines. */
+    /** The server's output, without MCP messages, oldest first; at most 200 lines. */
     output: object({ lines: list(text) }),
   }),
   /** Rejects with `timed_out`. */
@@ -291,7 +291,7 @@ export const OPERATIONS = {
     output: object({ entries: list(fleetLayerEntryShape) }),
     counts: "config",
   }),
-  /** Also rejects with `history_unknown` if the revision is not stored any more, or never was. */
+  /** Also rejects with `history_unknown` if the revision is no longer stored, or never was. */
   fleetLayerText: operation("GET fleet/config/history/", {
     summary: "The text of a stored revision of the fleet's configuration",
     input: strictObject({ n: count }),
@@ -370,7 +370,7 @@ export const OPERATIONS = {
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
-  /** Compares the text with the running configuration. Mistakes are a result, not an error. */
+  /** Compares the text with the running configuration. Errors are a result, not an error. */
   checkConfig: operation("POST config/check", {
     summary: "Check a text as the configuration; writes nothing",
     input: strictObject({ text: wellFormedText }),

@@ -20,8 +20,8 @@ export interface MonitorArguments {
 }
 
 /**
- * The options of `monitor`; null for another command, or if the options have mistakes. program.ts then explains the
- * mistakes.
+ * The options of `monitor`; null for another command, or if the options have errors. program.ts then explains the
+ * errors.
  */
 export function readMonitorArguments(args: readonly string[]): MonitorArguments | null {
   let named = false;

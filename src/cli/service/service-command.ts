@@ -200,7 +200,7 @@ async function mountedShares(context: CommandContext): Promise<readonly string[]
     return mounted.map(({ stable_path: path }) => printable(path));
   } catch (error) {
     context.signal.throwIfAborted();
-    // A configuration with mistakes must not make `down` fail.
+    // A configuration with errors must not make `down` fail.
     if (!(error instanceof MountaineerError)) throw error;
     return [];
   }

@@ -1,4 +1,4 @@
-// Reads and edits a configuration in a process of its own, so that a hostile file does not block the daemon, and the
+// Reads and edits a configuration in a separate process, so that a hostile file does not block the daemon, and the
 // parsers do not stay in its memory.
 
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -49,7 +49,7 @@ export async function saveConfigInChild(
   return { ...rest, snapshot: deepFreeze(rest.snapshot), bytes: Buffer.from(content, "base64") };
 }
 
-/** All mistakes of a layer; `path`: its name in messages. Rejects as `loadConfigInChild` does. */
+/** All errors of a layer; `path`: its name in messages. Rejects as `loadConfigInChild` does. */
 export async function checkLayerApart(
   request: Omit<Extract<WorkerRequest, { kind: "check_layer" }>, "kind">,
   options: ApartOptions,

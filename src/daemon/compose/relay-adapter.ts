@@ -42,7 +42,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
       else logger.info("moved while no daemon answered", { ...entry });
     }
   };
-  /** A grown epoch means that the relay decided by itself, because this process did not answer it for a while. */
+  /** A grown epoch means that the relay decided autonomously, because this process did not answer it for a while. */
   const readJournalIfNew = ({ share, epoch = null }: RelayedShare): void => {
     const before = epochs.get(share) ?? epoch;
     if (epoch === null) return;
