@@ -65,7 +65,7 @@ export async function run(args: readonly string[]): Promise<void> {
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
-      // The terminal sends SIGINT to this process, too, but a child program in the foreground handles it now.
+      // The terminal also sends SIGINT to this process, but a child program in the foreground handles it now.
       if (signal === "SIGINT" && yielded > 0) return;
       if (stoppedBy === null) {
         stoppedBy = signal;
@@ -78,7 +78,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error) => {
-      // A reader that closed the pipe (`| head -1`) is no failure, and must not end a daemon.
+      // A reader that closed the pipe (`| head -1`) is not a failure, and must not end a daemon.
       if (systemErrorCode(error) === "EPIPE" || stream === process.stderr) return;
       const failure = new Error(`stdout cannot be written: ${error.message}`, { cause: error });
       fail(Object.assign(failure, { code: systemErrorCode(error) }), 1);

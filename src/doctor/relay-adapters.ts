@@ -19,7 +19,7 @@ interface CarryAdapterOptions {
 
 export interface Adapter {
   readonly name: string;
-  /** The check's deadline, ms; the default is enough for checks on this machine alone. */
+  /** The check's deadline, ms; the default is enough for checks of only this machine. */
   readonly deadlineMs?: number;
   /** Resolves with the result in one line; `without`: why the check does not apply here. Rejects if the check fails. */
   run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;

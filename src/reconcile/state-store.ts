@@ -64,6 +64,6 @@ export interface StateStore extends AsyncDisposable {
   forget(share: string): Promise<Error | null>;
   /** The failure of the newest write; null: everything is saved. */
   readonly saveError: Error | null;
-  /** Writes once more, so that the file has the newest `observedAt`. */
+  /** Writes again, so that the file has the newest `observedAt`. */
   flush(): Promise<Error | null>;
 }

@@ -1,4 +1,4 @@
-// Parses the arguments of `monitor` without commander, which would cost the daemon 13 MB.
+// Parses the arguments of `monitor` without commander, which would take 13 MB of the daemon's memory.
 
 const SHORTEST_INTERVAL_SECS = 0.05;
 const LONGEST_INTERVAL_SECS = 86_400;

@@ -200,7 +200,7 @@ export const reference = text<SecretReference>(
 );
 
 /**
- * A text that may contain references to secrets. Messages about errors never show the text, as most such texts are
+ * A text that may contain references to secrets. Messages about errors never show the text, as most of them are
  * secrets.
  */
 export function secretText(

@@ -126,7 +126,7 @@ function waitedSince(startMs: number): number | null {
   return waitedMs < WAITS_FROM_MS ? null : waitedMs;
 }
 
-/** What the keys do, and the reads and the copy that run meanwhile. */
+/** The actions of the keys, and the reads and the copy that run during the demo. */
 function createPlay(
   stage: Stage,
   ending: AbortSignal,

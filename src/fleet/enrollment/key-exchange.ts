@@ -34,7 +34,7 @@ export function writeKeyRequest(step: Step, name: string, before: Uint8Array, ne
 }
 
 /**
- * Returns null if the message is no request, or is not signed by the key that it names. `name`: the sender, as the
+ * Returns null if the message is not a request, or is not signed by the key that it names. `name`: the sender, as the
  * server knows it.
  */
 export function readKeyRequest(message: string, name: string): KeyRequest | null {

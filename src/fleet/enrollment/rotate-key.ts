@@ -130,8 +130,8 @@ async function isAccepted(options: HomeOptions, exchange: Exchange, seed: Buffer
 }
 
 /**
- * Signs in with the key `seed`; resolves with null if the server does not know this key. Tries several times,
- * because a server that reloads refuses known keys, too.
+ * Signs in with the key `seed`; resolves with null if the server does not know this key. Tries several times, because a
+ * server that reloads also refuses known keys.
  */
 async function openOwn(
   { clock, signal }: HomeOptions,
