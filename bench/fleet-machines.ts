@@ -55,7 +55,6 @@ function begin(name: string, seed: string, routeOf: () => string): Fleet {
       servers: [plan.server],
       credentials: { kind: "environment", variable: "FLEET_KEY" },
       tlsCa: plan.authority,
-      operator: null,
     },
     values: { FLEET_KEY: seed },
     clock: systemClock,

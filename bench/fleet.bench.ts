@@ -59,7 +59,6 @@ async function measure(size: number, short: boolean): Promise<void> {
     { home, clock: systemClock },
     {
       address: `127.0.0.1:${port}`,
-      operator: randomBytes(32).toString("base64url"),
       home: "m0",
       members: machines.map(({ name, seed }) => ({ name, key: userKey(seed) })),
     },

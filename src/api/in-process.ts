@@ -22,7 +22,7 @@ export interface WithoutDaemonOptions {
   readonly signal: AbortSignal;
 }
 
-/** The operations that work without a daemon. */
+/** What can be asked without a daemon. */
 export type WithoutDaemonOperation =
   | StepOperation
   | ("status" | "verify" | "unsent" | "aliases" | "reconcileAliases" | "folders")

@@ -50,9 +50,9 @@ const SETTINGS = {
 const SETTING_SECTIONS = Object.keys(SETTINGS) as readonly (keyof typeof SETTINGS)[];
 /**
  * The keys that are not compared as a whole: lists, whose entries are compared by name; `nas`, because the shares have
- * what it gives them; and the fleet's layer, which is not in the file.
+ * what it gives them.
  */
-const OTHERS: ReadonlySet<string> = new Set(["backends", "shares", "nas", "aliases", "layer"]);
+const OTHERS: ReadonlySet<string> = new Set(["backends", "shares", "nas", "aliases"]);
 
 type Values = Readonly<Record<string, unknown>>;
 

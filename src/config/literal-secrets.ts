@@ -77,7 +77,7 @@ function ofConnection(connection: Connection, find: Find): readonly Found[] {
 function ofProgram({ command, args }: StdioConnection, find: Find): readonly Found[] {
   const shown = shownArguments(command, args, "log");
   return [
-    // The path of a program is not a secret, whatever the names of its folders.
+    // The path of a program is no secret, however its folders are called.
     ...(/^~?\/[^\s=()]*$/.test(command) ? [] : find(["command"], command, shownText(command, "log"))),
     ...args.flatMap((argument, index) => find(["args", index], argument, shown[index] ?? "")),
   ];

@@ -240,16 +240,6 @@ export type AuthorizationConfig = Partially<
 /** The encoding of telemetry. Protobuf and JSON are both sent over HTTP. */
 export type OtlpProtocol = TelemetryConfig["protocol"];
 
-/** The fleet's shared configuration, whose values the file overrides. */
-export interface LayerConfig {
-  readonly revision: number;
-  /**
-   * The ids of the entries that take a value from the layer. A person who edits the file does not see these
-   * values.
-   */
-  readonly brings: readonly string[];
-}
-
 type Reshaped =
   | "global"
   | "backends"
@@ -279,8 +269,6 @@ export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
   /** Each NAS with the names of the shares that have their hosts and login from it; absent: there is none. */
   readonly nas?: Readonly<Record<string, readonly string[]>>;
   readonly aliases: readonly AliasConfig[];
-  /** The fleet's layer, whose values the file overrides; absent: there is none. */
-  readonly layer?: LayerConfig;
 };
 
 /** The name of the NAS from which the share of that name has its hosts and login; null: it has them itself. */
@@ -290,7 +278,7 @@ export function nasOf({ nas = {} }: Pick<MountaineerConfig, "nas">, share: strin
 
 export type GatewaySections = Omit<
   MountaineerConfig,
-  "global" | "sync" | "notify" | "fleet" | "shares" | "nas" | "aliases" | "layer" | "backendDefaults"
+  "global" | "sync" | "notify" | "fleet" | "shares" | "nas" | "aliases" | "backendDefaults"
 >;
 
 export interface ConfigWarning {

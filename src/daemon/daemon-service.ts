@@ -3,7 +3,6 @@
 import type { ReloadReport } from "../api/contract/config.ts";
 import type { Condition, FlowEvent, StatusReport } from "../api/contract/contract.ts";
 import type { Control } from "../api/operations/operations.ts";
-import type { ConfigLayer } from "../config/layer/layer.ts";
 import { globalKeys } from "../config/schema/share-schema.ts";
 import { sectionSettings } from "../config/section-settings.ts";
 import { type ConfigSnapshot, nasOf, type ServerConfig } from "../config/snapshot.ts";
@@ -40,7 +39,6 @@ import { desktopNotifier } from "./notify/notification-command.ts";
 import { createNotifications } from "./notify/notifications.ts";
 import { openConfigFile, openLocalFiles } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
-import type { LayerUnder } from "./reload/layer-under.ts";
 import { startSharePart } from "./share-part.ts";
 
 /**
@@ -55,8 +53,8 @@ const STOP_DEADLINE_MS = 3800;
 const UNMOUNT_DEADLINE_MS = 10_000;
 
 /**
- * Longest wait for backends, ms, by a daemon whose predecessor has already given up the home. Short, because shares
- * wait during that time.
+ * Longest wait for backends, ms, by a daemon whose predecessor has already given up the home. Short, because
+ * shares wait meanwhile.
  */
 const NEEDED_MS = 5_000;
 
@@ -75,8 +73,6 @@ interface TakenHome {
 interface ServiceOptions extends GatewayHomeOptions {
   /** Default: starts one. */
   readonly prober?: Prober;
-  /** The fleet's shared configuration, which the snapshot's own text overrides. Default: none. */
-  readonly layer?: ConfigLayer | null;
   /** The configuration file, if it was rejected and `snapshot` is an earlier content. Default: none was rejected. */
   readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;
   /** The home's state. A daemon that takes over passes a function that waits until it is in charge. */
@@ -155,14 +151,14 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
       await gateway.measure();
       return control.status();
     },
-    /** True once the share was observed since the start; until then, its status is the stored one. */
+    /** True once the share was looked at since the start; until then, its status is the remembered one. */
     isSeen: (share: string): boolean => engine.view(share).observed !== null,
     handing: createServiceRelease({ ...parts, ...shares, clock, elsewhere: options.elsewhere }),
     /** The running `[server]` section; null if there is none. */
     server: (): ServerConfig | null => config.watcher.running.snapshot.config.server,
     /**
      * Reads the configuration file again and applies changes; resolves at commit. Does not reject if the file has
-     * errors.
+     * mistakes.
      */
     reload: (signal: AbortSignal): Promise<ReloadReport> => control.reload({}, signal),
     /** Aborts all work that a stop would wait for. */
@@ -211,7 +207,6 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     engine: () => started?.engine ?? null,
     engineRuns: engineRuns.promise,
     measured: () => measured(),
-    layers: () => config.layers,
   };
   const prober = options.prober ?? stack.use(startProber({ clock, logger }));
   const { required, gateway, fleet } = createServing({ ...options, ...approved, prober, ...later }, stack);
@@ -238,7 +233,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     stack,
   );
   ({ measured } = shares.metrics);
-  // Registered again, so that the gateway ends before the shares that its backends use.
+  // Registered once more, so that the gateway ends before the shares that its backends use.
   stack.use(gateway);
   const config = stack.use(
     createConfigService({
@@ -251,7 +246,6 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       approvals: keeper,
       loadedFile: options.snapshot,
       rejected: options.rejected ?? null,
-      layer: options.layer ?? null,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       requirePrivate: (loaded) => privacy.require(loaded),
       startReader: options.startReader ?? startReaderProcess,
@@ -305,7 +299,6 @@ interface Later {
   readonly engine: () => EngineParts["engine"] | null;
   readonly engineRuns: Promise<void>;
   readonly measured: () => readonly Measured[];
-  readonly layers: () => LayerUnder;
 }
 
 type ServingParts = Pick<ServiceOptions, "home" | "clock" | "logger" | "redact"> &
@@ -314,7 +307,7 @@ type ServingParts = Pick<ServiceOptions, "home" | "clock" | "logger" | "redact">
 
 function createServing(parts: ServingParts, stack: DisposalStack) {
   const { home, clock, logger, redact, secrets, bus, publish, gatewayOwn } = parts;
-  const { prober, engine, engineRuns, measured, layers } = parts;
+  const { prober, engine, engineRuns, measured } = parts;
   const { values } = secrets;
   const required = stack.use(createRequiredShares({ clock, engine, prober }));
   const gateway: GatewayPart = stack.use(
@@ -331,7 +324,7 @@ function createServing(parts: ServingParts, stack: DisposalStack) {
       peers: () => fleet.peers,
     }),
   );
-  const fleet = stack.use(createFleetPart({ home, gateway, values, clock, logger, redact, bus, layers }));
+  const fleet = stack.use(createFleetPart({ home, gateway, values, clock, logger, redact, bus }));
   return { required, gateway, fleet };
 }
 

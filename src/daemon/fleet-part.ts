@@ -4,16 +4,12 @@ import { isDeepStrictEqual } from "node:util";
 import type { Condition, StatusReport } from "../api/contract/contract.ts";
 import { fleetOff } from "../api/operations/gateway-names.ts";
 import type { Control } from "../api/operations/operations.ts";
-import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";
 import type { Fleet, FleetEnd, FleetOptions } from "../fleet/fleet.ts";
-import type { LayerControl } from "../fleet/layer/layer-control.ts";
-import type { LayerPort } from "../fleet/layer/layer-follower.ts";
 import type { SessionPeers } from "../gateway/frontend/http/forwarding.ts";
 import type { OpenMachine } from "../gateway/serving/imported-backends.ts";
 import type { Bus } from "../runtime/bus.ts";
-import { errorText } from "../runtime/errors.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
@@ -29,37 +25,19 @@ interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logg
   readonly home: string;
   readonly gateway: Pick<GatewayPart, "machines">;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
-  /** The layer of configuration that all machines of the fleet share. */
-  readonly layers: () => LayerPort;
-}
-
-/**
- * Returns a function that reads the fleet's layer kept in the home. `report` is called with the reason if a
- * kept layer is unusable.
- */
-export function acceptedLayerOf(home: string, report: (reason: string) => void) {
-  return async (operator: string): Promise<ConfigLayer | null> => {
-    const { readAcceptedLayer } = await import("../fleet/layer/accepted-layer.ts");
-    const kept = await readAcceptedLayer(home, operator).catch((error: unknown) => {
-      return { layer: null, problem: errorText(error) };
-    });
-    if (kept.problem !== null) report(kept.problem);
-    return kept.layer === null ? null : { ...kept.layer, operator };
-  };
 }
 
 async function load() {
-  const [{ Fleet }, { Calls }, { keepServer }, { serveKeyRequests }] = await Promise.all([
+  const [{ Fleet }, { Calls }, { keepServer }] = await Promise.all([
     import("../fleet/fleet.ts"),
     import("../fleet/calls/calls.ts"),
     import("../fleet/enrollment/server-process.ts"),
-    import("../fleet/enrollment/key-requests.ts"),
   ]);
-  return { Fleet, Calls, keepServer, serveKeyRequests };
+  return { Fleet, Calls, keepServer };
 }
 type Loaded = Awaited<ReturnType<typeof load>>;
 
-export function createFleetPart({ bus, home, gateway, layers, ...options }: FleetPartOptions) {
+export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOptions) {
   let config: FleetConfig | null = null;
   let fleet: Fleet | null = null;
   /** The calls between machines; null if nothing is exported, imported or shared. */
@@ -67,28 +45,26 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   let status: (() => StatusReport) | null = null;
   /** Replaced fleets and their calls, while they are still ending. */
   const retiring = new Set<Promise<void>>();
-  const unsubscribe = bus.subscribe((transition) => {
+  const unsubscribe = bus.subscribe(() => {
     fleet?.note();
     calls?.note();
-    if (transition.name === "config.applied") fleet?.noteConfig();
   });
   let keeping = new AbortController();
 
   const begin = (
-    { Fleet, keepServer, serveKeyRequests }: Loaded,
+    { Fleet, keepServer }: Loaded,
     wanted: FleetConfig,
     ofMachine: () => StatusReport,
   ): Fleet => {
     keeping = new AbortController();
     const { clock, logger } = options;
     void keepServer({ home, clock, logger, signal: keeping.signal });
-    void serveKeyRequests({ ...options, home, config: wanted, signal: keeping.signal });
-    return new Fleet({ ...options, layers: { home, port: layers }, config: wanted, status: ofMachine });
+    return new Fleet({ ...options, config: wanted, status: ofMachine });
   };
   const beginCalls = ({ Calls }: Loaded, wanted: FleetConfig): Calls | null =>
     acrossMachines(wanted) ? new Calls({ ...options, config: wanted, ...lendingOf(gateway) }) : null;
 
-  /** Calls in flight continue if the connection to the fleet stays the same. */
+  /** Calls under way go on if the link to the fleet stays the same. */
   const followCalls = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
     if (config !== null && calls !== null && acrossMachines(config) && isSameLink(before, config)) {
       calls.configure(config);
@@ -100,19 +76,13 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   };
 
   const followFleet = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
-    if (fleet !== null && isSameLink(before, config) && before?.operator === config?.operator) return null;
+    if (fleet !== null && isSameLink(before, config)) return null;
     keeping.abort();
     const last = fleet;
     fleet = config === null || loaded === null || status === null ? null : begin(loaded, config, status);
-    // With the same name and servers there is no goodbye: the new fleet keeps publishing for this machine.
+    // With the same name and servers there is no goodbye: the new fleet goes on publishing for this machine.
     const goesOn = config?.name === before?.name && isDeepStrictEqual(config?.servers, before?.servers);
     return last?.end(goesOn ? "handed_over" : "left") ?? null;
-  };
-
-  const layerControl = (): LayerControl => {
-    const found = fleet?.layerControl ?? null;
-    if (found === null) throw fleetOff();
-    return found;
   };
 
   const end = async (how: FleetEnd): Promise<void> => {
@@ -123,19 +93,12 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     await Promise.all([fleet?.end(how), how === "handed_over" ? null : calls?.end(DRAIN_MS), ...retiring]);
   };
 
-  const layer: LayerControl = {
-    fleetLayer: async (...asked) => layerControl().fleetLayer(...asked),
-    fleetLayerHistory: async (...asked) => layerControl().fleetLayerHistory(...asked),
-    fleetLayerText: async (...asked) => layerControl().fleetLayerText(...asked),
-    putFleetLayer: async (...asked) => layerControl().putFleetLayer(...asked),
-  };
   const control = {
     async fleet() {
       const report = await fleet?.look();
       if (report === undefined) throw fleetOff();
       return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
     },
-    ...layer,
     async fleetCheck(_, signal) {
       if (config === null) throw fleetOff();
       const { checkFleet } = await import("../fleet/enrollment/fleet-check.ts");
@@ -187,7 +150,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       calls = beginCalls(loaded, config);
       fleet = begin(loaded, config, ofMachine);
     },
-    /** Call after each observation of a share. */
+    /** To be called after each look at a share. */
     noteShare: (): void => calls?.note(),
     /**
      * Stops publishing without saying goodbye, because the next daemon represents this machine in the fleet.

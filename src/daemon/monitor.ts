@@ -36,14 +36,12 @@ import { createLogReader } from "./control/record-pages.ts";
 import { createSetupControl } from "./control/setup-control.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./daemon-service.ts";
 import { keepTimeline } from "./events/timeline-file.ts";
-import { acceptedLayerOf } from "./fleet-part.ts";
 import { Handover } from "./handover/handover.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
 import { settleHeap, trimHeapAfterStart } from "./heap-settings.ts";
 import { watchHome } from "./home-watch.ts";
 import { openManagement } from "./management.ts";
-import { mistakesText } from "./reload/reload-report.ts";
 
 /** Longest wait for the home's lock while a single-shot command holds it, ms. */
 const LOCK_WAIT_MS = 10_000;
@@ -77,7 +75,7 @@ async function run(options: RunOptions): Promise<void> {
   const clock = systemClock;
   const environment = process.env;
   settleHeap();
-  // A service does not recreate a home that was moved or removed.
+  // A service does not make its home anew where it was moved or removed.
   if (keeper === null) await ensurePrivateFolder(home);
   else if (!(await entryExists(home))) throw homeLost(home);
   // A working directory inside a mount would keep it from being unmounted.
@@ -102,7 +100,7 @@ async function run(options: RunOptions): Promise<void> {
     const { userHome } = homeContext;
     const filePath = logFilePath({ home, userHome, environment });
     const level = logLevel(environment);
-    // A home that was moved or removed must not be created again.
+    // A home that was moved or removed must not come back.
     const makesFolder = dirname(filePath) !== home;
     const log = stack.use(startLog({ filePath, stderr: true, level, clock, makesFolder }));
     const { logger } = log;
@@ -116,15 +114,15 @@ async function run(options: RunOptions): Promise<void> {
       ahead = null;
       return reader;
     };
-    // A successor rejects a file with errors, and its predecessor then stays in charge. Any other start falls back
+    // A successor rejects a file with mistakes, and its predecessor then stays in charge. Any other start falls back
     // to the last accepted content.
     const fallsBack = isFirst || predecessor.isNeeded;
     // The disk may hang, so a stop ends the wait.
     const opened = await unlessAborted(
-      openLayered({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock, startReader }),
+      openHome({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock, startReader }),
       signal,
     );
-    const { snapshot, rejected, layer } = opened;
+    const { snapshot, rejected } = opened;
     logOpened(opened, logger);
     const hasShares = snapshot.config.shares.length > 0;
     const prober = stack.use(startProber({ clock, logger, startsAhead: hasShares }));
@@ -159,7 +157,6 @@ async function run(options: RunOptions): Promise<void> {
         prober,
         snapshot,
         rejected,
-        layer,
         memory: predecessor === null ? await remember() : takeHome,
         elsewhere: predecessor ?? undefined,
         clock,
@@ -193,26 +190,15 @@ async function run(options: RunOptions): Promise<void> {
   }
 }
 
-/** Opens the home with the fleet's kept layer. `leftOut` says why a kept layer is not used. */
-async function openLayered(options: Omit<Parameters<typeof openHome>[0], "keptLayer">) {
-  const leftOut: string[] = [];
-  const keptLayer = acceptedLayerOf(options.home, (reason) => void leftOut.push(reason));
-  const opened = await openHome({ ...options, keptLayer });
-  if (opened.layerMistakes.length > 0) leftOut.push(mistakesText(opened.layerMistakes));
-  return { ...opened, leftOut };
-}
-
 function logOpened(
-  { rejected, starterWritten, leftOut, snapshot: { path } }: Awaited<ReturnType<typeof openLayered>>,
+  { rejected, starterWritten, snapshot: { path } }: Awaited<ReturnType<typeof openHome>>,
   logger: Logger,
 ): void {
   if (starterWritten) logger.info("wrote a commented configuration to begin with", { path });
   if (rejected !== null) logRejected(rejected, path, logger);
-  for (const reason of leftOut)
-    logger.warn("the fleet's configuration that was kept is not used", { reason });
 }
 
-/** Writes every error to stderr, for the person who starts the daemon. */
+/** Writes every mistake to stderr, for the person who starts the daemon. */
 function logRejected(
   { mistakes, reason, isSuspect, acceptedAt }: RejectedFile,
   path: string,

@@ -21,7 +21,7 @@ import { logFilePath } from "./compose/log-settings.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
 /**
- * Longest wait for the relay to end, ms. The relay ends after its last mount is gone, and writes files until
+ * Longest wait for the carrier to end, ms. The carrier ends after its last mount is gone, and writes files until
  * then.
  */
 const ENDS_WITHIN_MS = 10_000;
@@ -48,7 +48,7 @@ const FILES = [
   "carrier/(?:carrier\\.log|control\\.sock|lock\\.db|(?:socket|state)\\.json)",
   "carrier/program-[0-9a-f]+/(?:carrier\\.mjs|(?:keep|run)\\.sh)",
   `connections/(?:(?:${CLIENT_NAMES.join("|")})\\.json|lock\\.db)`,
-  "fleet/(?:ca\\.pem|(?:layer|member|operator)\\.json)",
+  "fleet/(?:ca\\.pem|member\\.json)",
   "history/\\d{10}-[0-9a-f]{8}\\.entry",
   "rclone/(?:current|\\d[\\w.-]*/rclone)",
   "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
@@ -174,7 +174,7 @@ export async function removeHome(
   return [];
 }
 
-/** Removes what is ours in a folder, without following links or crossing mount points. Everything else stays. */
+/** Removes what is ours in a folder, without following links or crossing mount points. What may not be removed stays. */
 export async function removeOurs(root: string, isOurs: IsOurs, table?: MountTable): Promise<void> {
   const emptied = new Set<string>();
   for await (const { path, isLink } of walk(root, isOurs, await mountedPaths(table))) {

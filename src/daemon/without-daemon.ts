@@ -42,7 +42,6 @@ import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { verifyReport } from "./control/verify.ts";
 import { logTransition, type ServiceTransition } from "./events/service-transitions.ts";
-import { acceptedLayerOf } from "./fleet-part.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
 import { openLocalFiles } from "./reload/config-file.ts";
@@ -95,7 +94,7 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
   const openWith = (start: Start) => async () =>
     openGateway({ ...options, start, prober }, await boundParts(), shares, stack);
   const gateway = once(openWith("as-configured"));
-  // To list tools or make one call, no server is started whose lists are cached and that the call does not need.
+  // What is only listed or called once starts no server whose lists are remembered and that the call does not need.
   const asked = once(openWith("on-demand"));
   let isServing = false;
   const settled = async (signal: AbortSignal) => {
@@ -171,8 +170,7 @@ async function openApproved(options: WithoutDaemonOptions, stack: DisposalStack)
     await ensurePrivateFolder(home);
     stack.use(await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }));
   }
-  const keptLayer = acceptedLayerOf(home, () => {});
-  const { homeContext, snapshot: loaded } = await openHome({ home, configPath, keptLayer });
+  const { homeContext, snapshot: loaded } = await openHome({ home, configPath });
   const log = stack.use(startCommandLog(changes ? { home, userHome: homeContext.userHome } : null));
   const { logger } = log;
   const publish = (transition: ServiceTransition): void => logTransition(logger, transition);
@@ -219,8 +217,8 @@ async function openShares(
     await openAliasControl({ home, clock, logger, parts, readOnly: !changes, first: config, publish }),
   );
   const { aliases } = places;
-  // A command that only reads needs one observation of each share. If the command changes something, the engine's
-  // cycles have already observed it.
+  // A command that only reads needs one look at each share. If the command changes something, the engine's
+  // cycles have looked already.
   const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
   return {
     engine,
@@ -260,7 +258,7 @@ async function openGateway(
   requireNoOwnBackend(loaded.path, environment);
   await requirePrivateHere(home, loaded);
   const { config } = snapshot;
-  // Nothing mounts an unavailable share during the command, so no call waits for one.
+  // Nobody mounts a share that is away meanwhile, so no call waits for one.
   const backends = config.backends.map((one) => ({
     ...one,
     unavailableAfterMs: 0,
@@ -309,7 +307,7 @@ async function lookAtRequired(
   const { engine } = await shares();
   const views = new Map<string, ShareView>();
   const look = async (name: string): Promise<void> => {
-    // A failed observation shows nothing about the share, which is then treated as unavailable.
+    // A look that fails says nothing of the share, which then counts as away.
     const view = await engine.look(name).catch(() => null);
     if (view === null) views.delete(name);
     else views.set(name, view);

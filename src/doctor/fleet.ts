@@ -108,7 +108,7 @@ const LISTED = "docs/fleet.md lists what a machine needs: Permissions";
 type Permissions = FleetCheckReport["lacks"];
 
 function checkFindings(report: FleetCheckReport, nowMs: number): DoctorFinding[] {
-  const { lacks, exceeds, operator, pending } = report;
+  const { lacks, exceeds } = report;
   const findings: DoctorFinding[] = lacks.map(({ may, subject, purpose }) => {
     const text = `the server does not let this machine ${may} to ${subject}: ${purpose}`;
     const hint = `${LISTED}; on the machine where the fleet began, \`mountaineer fleet invite\` writes them again`;
@@ -123,29 +123,11 @@ function checkFindings(report: FleetCheckReport, nowMs: number): DoctorFinding[]
     const text = "the server permits to this machine what it needs, and nothing in other names";
     findings.push(finding("ok", "fleet_permissions", text));
   }
-  if (operator !== null && operator.current !== operator.line) {
-    const since = operator.since === null ? "" : ` since ${operator.since}`;
-    const text = `the operator's key is ${operator.current}${since}: [fleet].operator names one that went over to it`;
-    findings.push(
-      finding("info", "fleet_operator_exchanged", text, {
-        hint: "you need to do nothing: the new key is trusted through the old one",
-      }),
-    );
-  }
-  return [...findings, ...pending.map(pendingFinding), ...certificateFindings(report, nowMs)];
+  return [...findings, ...certificateFindings(report, nowMs)];
 }
 
 function purposes(permissions: Permissions): string {
   return [...new Set(permissions.map(({ purpose }) => purpose))].join(", ");
-}
-
-function pendingFinding(whose: FleetCheckReport["pending"][number]): DoctorFinding {
-  const command =
-    whose === "operator" ? "mountaineer fleet keys rotate operator" : "mountaineer fleet keys rotate";
-  return finding("warning", "fleet_key_pending", `a new key of the ${whose} is kept and not in use yet`, {
-    subject: whose,
-    hint: `${command} finishes the exchange`,
-  });
 }
 
 function certificateFindings(

@@ -6,7 +6,6 @@ import { type KV, Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { unlessAborted } from "../runtime/abort.ts";
 import { settlesWithin } from "../runtime/time/clock.ts";
-import { openLayerBucket } from "./layer/layer-bucket.ts";
 import { FORGOTTEN_AFTER_MS } from "./machines.ts";
 import {
   BUCKET_DEFAULTS,
@@ -56,8 +55,6 @@ export interface SessionEvents {
   /** Called when `summary` has been called with all entries that the bucket had when the subscription began. */
   caughtUp(): void;
   beat(name: string, instance: string): void;
-  /** Called when the common configuration may have a new revision. */
-  layerNews?(): void;
   /** Called when a machine asks all others for a beat. */
   rollCall(): void;
 }
@@ -112,7 +109,6 @@ async function begin(
   watchEnd(connection, over.resolve);
 
   const { bucket, machineCount } = await openBucket(connection);
-  const layers = openLayerBucket(connection, () => events.layerNews?.());
   const subscribeToBeats = (of: string) =>
     listen(
       connection,
@@ -156,8 +152,6 @@ async function begin(
   return {
     /** Resolves with the reason when the session is over. */
     ended: over.promise,
-    /** The NATS bucket of the fleet's shared configuration. A failure of this bucket does not end the session. */
-    layers,
     /** Number of summaries in the bucket when the session began; the machines of some summaries may have left. */
     machineCount,
     /**

@@ -8,10 +8,6 @@ import { errorText } from "../runtime/errors.ts";
 import { isoTime, settlesWithin } from "../runtime/time/clock.ts";
 import { createThrottle } from "../runtime/time/throttle.ts";
 import { type NatsSession, openSession, type SessionEvents } from "./fleet-session.ts";
-import type { KeyHandover } from "./layer/key-handovers.ts";
-import { createLayerControl, type LayerControl } from "./layer/layer-control.ts";
-import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
-import { createOperatorTrust } from "./layer/operator-trust.ts";
 import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
 import {
   connectionConditions,
@@ -33,10 +29,12 @@ const REFRESH_MS = 60 * 60_000;
 const GREET_MS = 100;
 /**
  * In a fleet of up to this many machines, each is always subscribed to the others. In a larger fleet, a machine
- * subscribes only while a person views its list of machines, because nothing else needs the beats.
+ * subscribes only while somebody looks at its list of machines, because nobody else needs the beats.
  */
 const ALL_HEARD_UP_TO = 32;
-/** In a large fleet, a machine stays subscribed for this long, ms, after a person last viewed its list of machines. */
+/**
+ * In a large fleet, a machine stays subscribed for this long, ms, after somebody last looked at its list of machines.
+ */
 const LOOK_MS = 60_000;
 const LOOK_STEP_MS = 20;
 /** Limit for sending the last message, ms, so that an unreachable server does not delay the stop. */
@@ -48,17 +46,12 @@ export type FleetEnd = "stopped" | "left" | "handed_over";
 export interface FleetOptions extends FleetConnectionOptions {
   readonly config: FleetConfig;
   readonly status: () => StatusReport;
-  /** Applies the fleet's common configuration; absent: this machine does not use the common configuration. */
-  readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
 }
 
 export class Fleet {
-  /** null: this machine does not use the common configuration. */
-  readonly layerControl: LayerControl | null;
   readonly #options: FleetOptions;
   readonly #instance = randomUUID();
   readonly #machines: Machines;
-  readonly #follower: LayerFollower | null = null;
   readonly #ending = new AbortController();
   readonly #link: FleetServerConnection;
   #session: NatsSession | null = null;
@@ -74,29 +67,10 @@ export class Fleet {
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    const { clock, logger, config, layers } = options;
+    const { clock, config } = options;
     this.#machines = new Machines({ name: config.name, instance: this.#instance });
     this.#publishSoon = createThrottle(clock, APART_MS, () => this.#publish(), GATHER_MS);
     this.#greetSoon = createThrottle(clock, APART_MS, () => this.#beat(), GREET_MS);
-    this.layerControl = null;
-    if (layers !== undefined) {
-      const { home, port } = layers;
-      const { operator: line } = config;
-      const onHandover = ({ from, to, number }: KeyHandover): void =>
-        logger.info("the operator's key has gone over to the next", { from, to, number });
-      const trust = line === null ? null : createOperatorTrust({ home, line, onHandover });
-      this.#follower = new LayerFollower({
-        home,
-        trust,
-        clock,
-        logger,
-        // `port()` is called each time, because a reload may replace the service's port.
-        port: { revision: () => port().revision(), apply: (layer) => port().apply(layer) },
-        onChange: () => this.note(),
-      });
-      const bucket = () => this.#session?.layers ?? null;
-      this.layerControl = createLayerControl({ trust, follower: this.#follower, bucket });
-    }
     this.#link = startFleetConnection(options, {
       title: "fleet",
       signal: this.#ending.signal,
@@ -107,18 +81,11 @@ export class Fleet {
     });
   }
 
-  /**
-   * Checks a rejected layer again. Call it after a configuration change, because the layer may be valid now.
-   */
-  noteConfig(): void {
-    this.#follower?.noteConfig();
-  }
-
   #state(): MachineState {
-    return stateOf(this.#options.status(), this.#follower?.report() ?? null);
+    return stateOf(this.#options.status());
   }
 
-  /** The machines that are known now. In a large fleet, only this machine is known while no person views the list. */
+  /** The machines that are known now. In a large fleet, only this machine is known while nobody looks at the list. */
   report(): FleetReport {
     const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();
@@ -175,7 +142,7 @@ export class Fleet {
         since: this.#takenSince,
       });
     }
-    return [...conditions, ...(this.#follower?.conditions() ?? [])];
+    return conditions;
   }
 
   /** Publishes the summary soon. Call it when the status of this machine may have changed. */
@@ -186,7 +153,6 @@ export class Fleet {
   /** Resolves when the link is closed. Only the first call has an effect. */
   async end(how: FleetEnd): Promise<void> {
     if (!this.#ending.signal.aborted) {
-      this.#follower?.end();
       const session = this.#session;
       const farewell = session === null || how === "handed_over" ? null : this.#farewell(session, how);
       this.#session = null;
@@ -216,7 +182,6 @@ export class Fleet {
     else this.#machines.clear();
     this.#publish();
     this.#beat();
-    this.#follower?.link(session.layers);
   }
 
   #work(): void {
@@ -234,7 +199,6 @@ export class Fleet {
     this.#session = null;
     this.#subscription = null;
     this.#publishSoon[Symbol.dispose]();
-    this.#follower?.link(null);
   }
 
   readonly #events: SessionEvents = {
@@ -249,7 +213,6 @@ export class Fleet {
       this.note();
     },
     caughtUp: () => this.#machines.caughtUp(),
-    layerNews: () => this.#follower?.look(),
     beat: (name, instance) => {
       if (this.#machines.noteBeat(name, instance, this.#options.clock.monotonicMs())) this.#greetSoon.due();
     },

@@ -1,6 +1,6 @@
 // The summary that each machine publishes: its status, shortened to a limited size. A received summary is untrusted.
 import type { StatusReport } from "../api/contract/contract.ts";
-import { type MachineLayer, type MachineState, machineStateShape } from "../api/contract/fleet.ts";
+import { type MachineState, machineStateShape } from "../api/contract/fleet.ts";
 import { backendLabel } from "../api/labels/backend-labels.ts";
 import { wholeText } from "../api/labels/label.ts";
 import { shareLabel } from "../api/labels/share-labels.ts";
@@ -28,10 +28,7 @@ export interface Summary {
 }
 
 /** The state that a summary shows for a status. */
-export function stateOf(
-  { global, shares, backends = [] }: StatusReport,
-  layer: MachineLayer | null = null,
-): MachineState {
+export function stateOf({ global, shares, backends = [] }: StatusReport): MachineState {
   const named = [...shares, ...backends].flatMap(({ name, conditions }) =>
     conditions.map((condition) => ({
       ...condition,
@@ -52,7 +49,6 @@ export function stateOf(
       .map((backend) => ({ ...backend, words: backendLabel(backend) })),
     conditions: [...global.conditions, ...named].filter(({ severity }) => severity !== "info"),
     cut: 0,
-    ...(layer === null ? {} : { layer }),
   });
   const lists = [fitting(state.shares), fitting(state.backends), fitting(state.conditions)] as const;
   const cut = lists.reduce((sum, list) => sum + list.cut, 0);
@@ -60,7 +56,7 @@ export function stateOf(
 }
 
 /** The members of a state that this version knows, with cleaned and shortened texts. */
-function cleanState({ version, shares, backends, conditions, cut, layer }: MachineState): MachineState {
+function cleanState({ version, shares, backends, conditions, cut }: MachineState): MachineState {
   const common = ({
     name,
     phase,
@@ -82,7 +78,6 @@ function cleanState({ version, shares, backends, conditions, cut, layer }: Machi
       title: clean(title, LONGEST_TEXT),
     })),
     cut,
-    ...(layer === undefined ? {} : { layer: cleanLayer(layer) }),
   };
 }
 
@@ -133,14 +128,6 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
   const { word } = found;
   const state = cleanState(found);
   return { ok: true, summary: { name, instance: clean(found.instance, LONGEST_WORD), word, state } };
-}
-
-function cleanLayer({ revision, refused }: MachineLayer): MachineLayer {
-  const reason = clean(refused?.reason ?? "", LONGEST_TEXT);
-  return {
-    revision,
-    refused: refused === null ? null : { revision: refused.revision, reason },
-  };
 }
 
 /** The text without control and invisible characters, cut to `most` characters. */

@@ -1,5 +1,4 @@
-// What each error code means, for documentation and commands. Apart from the codes, because the page needs only the
-// codes.
+// What each error code means, for documentation and commands. Apart from the codes, because the page needs those alone.
 import type { ErrorCode } from "./errors.ts";
 
 export const ERROR_MEANINGS = {

@@ -132,7 +132,7 @@ interface SlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
   readonly onReady: () => void;
 }
 
-/** The running detector, or none. A replaced detector makes no further calls. */
+/** Holds the running detector, or none. A replaced detector makes no more calls. */
 function createDetectorSlot({ onReady, ...options }: SlotOptions) {
   let detector: Detector | null = null;
   let current: DetectorSettings | null = null;

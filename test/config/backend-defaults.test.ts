@@ -8,7 +8,6 @@ import { guardedChanges } from "../../src/config/approval/entries.ts";
 import { entrySummary, entryText, waitingText } from "../../src/config/approval/entry-text.ts";
 import { declaredOf, withDefaults } from "../../src/config/backend-defaults.ts";
 import { diffConfigs } from "../../src/config/diff.ts";
-import { layerMistakes, parseLayered } from "../../src/config/layer/parse-layered.ts";
 import { secretUses } from "../../src/config/read/secret-uses.ts";
 import type { BackendConfig, MountaineerConfig } from "../../src/config/snapshot.ts";
 import { GROUND } from "./approval/places.ts";
@@ -168,37 +167,6 @@ test("what the defaults refer to is missed where it is used", async () => {
   assert.deepEqual([...new Set(uses)], ["backend plain (env PATH)", "backend two (env PATH)"]);
 });
 
-test("G1 a fleet's layer may have defaults; the machine's own keys win, and no secret is among them", async () => {
-  const operator = `U${"A".repeat(55)}`;
-  const own = `[fleet]
-name = "laptop"
-servers = ["nats://127.0.0.1"]
-credentials = "secret:fleet"
-operator = "${operator}"
-[backend_defaults]
-env = { HTTPS_PROXY = "http://ann:hunter22@proxy:3128" }
-[backends.mine]
-command = "mine"
-`;
-  const under = (text: string) =>
-    parseLayered(Buffer.from(own), "config.toml", PLACE, { text, revision: 1, operator });
-  const fleets = '[backends.theirs]\ncommand = "theirs"\n[backend_defaults]\nstart = "on-demand"\n';
-  const loaded = await under(`${fleets}env = { A = "a" }\n`);
-  assert.ok(loaded.ok, "the machine's own variables are no mistake of the layer");
-  const { backends } = loaded.snapshot.config;
-  assert.deepEqual(backends.map(settingsOf), Array(2).fill("shared on-demand false 15000/10000/60000"));
-  assert.deepEqual(
-    backends.map((one) => Object.keys(envOf(one))),
-    [["HTTPS_PROXY"], ["HTTPS_PROXY"]],
-  );
-  assert.ok(loaded.snapshot.config.layer?.brings.includes("backend_defaults"));
-  const secret = `${fleets}env = { A = "ghp_0123456789abcdefghijABCDEFGHIJ012345" }\n`;
-  const mistakes = await layerMistakes(secret, "layer.toml", PLACE);
-  assert.deepEqual(mistakes.map(where), ["5:13 backend_defaults.env.A"]);
-  const reference = await layerMistakes(`${fleets}env = { PATH = "/x:\${PATH}" }\n`, "layer.toml", PLACE);
-  assert.deepEqual(reference.map(where), ["5:16 backend_defaults.env.PATH"]);
-});
-
 // What waits. The mode is `commands`.
 
 const GUARDED = '[trust]\napprove = "commands"\n';
@@ -282,15 +250,4 @@ test("E2 an edit by a person approves the defaults, and no server that waits und
     ["backend_defaults"],
     "whoever edits over HTTP needs the right",
   );
-});
-
-test("E2 G1 a fleet's layer gives no variables to anybody before a person has seen them", async () => {
-  const text = DEFAULTS + SERVERS;
-  const file = { ...(await config(text)), layer: { revision: 1, brings: ["backend_defaults"] } };
-  const { waiting, effective } = applyApprovals({ file, running: null, approvals: null, ...GROUND });
-  assert.deepEqual(
-    waiting.map(({ id }) => id),
-    ["backend_defaults"],
-  );
-  assert.deepEqual(envOf(effective.backends[0] ?? assert.fail()), {});
 });

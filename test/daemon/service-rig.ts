@@ -7,7 +7,6 @@ import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { type SentinelService, startSentinelService } from "../../src/daemon/daemon-service.ts";
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
-import { acceptedLayerOf } from "../../src/daemon/fleet-part.ts";
 import { openStateStore } from "../../src/reconcile/state-file.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
@@ -121,7 +120,6 @@ export async function createServiceRig(
         environment,
         writesStarter: true,
         fallsBack: true,
-        keptLayer: acceptedLayerOf(home, (reason) => logger.warn("layer left out", { reason })),
         clock: systemClock,
         startReader,
       });
@@ -132,7 +130,6 @@ export async function createServiceRig(
         environment,
         snapshot: opened.snapshot,
         rejected: opened.rejected,
-        layer: opened.layer,
         memory,
         clock: systemClock,
         logger,

@@ -1,20 +1,14 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { WithoutDaemonOptions } from "../../src/api/in-process.ts";
 import { findHomeContext } from "../../src/config/home-context.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
-import { approveEdited } from "../../src/daemon/approve-edited.ts";
 import { openBackendSignIn } from "../../src/daemon/backend-sign-in.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
-import { acceptedLayerOf } from "../../src/daemon/fleet-part.ts";
 import { openWithoutDaemon } from "../../src/daemon/without-daemon.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
-import { userKey } from "../../src/fleet/keys/nkey.ts";
-import { storeAcceptedLayer } from "../../src/fleet/layer/accepted-layer.ts";
-import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
 import { noopLogger as logger } from "../../src/runtime/log/log.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
@@ -204,79 +198,8 @@ test("C3 without a daemon a gateway is told as configured, as not looked at, and
   assert.deepEqual((await ask("verify", {}, NEVER)).findings, []);
 });
 
-// Approvals while no daemon runs, with what the home has kept of its fleet's configuration.
+// Approvals while no daemon runs.
 const signal = new AbortController().signal;
-const environment = process.env;
-const KEY = randomBytes(32);
-const OWN = `[trust]
-approve = "all"
-[fleet]
-name = "laptop"
-servers = ["tls://nas.example.com:4222"]
-credentials = "secret:fleet"
-operator = "${userKey(KEY)}"
-`;
-const DENIED = '[authorization]\ndefault_effect = "deny"\n';
-const PROGRAM = '[backends.program]\ncommand = "/bin/true"\n';
-
-async function homeWith(t: TestContext, layer: string) {
-  const home = await temporaryFolder(t);
-  const path = join(home, "config.toml");
-  const keep = (revision: number, text: string): Promise<void> => {
-    const words = { revision, time: "2026-11-20T10:00:00.000Z", by: "nas", text };
-    return storeAcceptedLayer(home, Buffer.from(signLayer(words, KEY)));
-  };
-  await writeFile(path, OWN, { mode: 0o600 });
-  await keep(1, layer);
-  /** As a daemon does. */
-  const start = async () => {
-    const keptLayer = acceptedLayerOf(home, (reason) => assert.fail(reason));
-    const options = { home, configPath: null, environment, writesStarter: false, clock };
-    const { snapshot } = await openHome({ ...options, keptLayer });
-    const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
-    const parts = { homeContext, environment, snapshot, clock, logger, publish: () => {}, writes: true };
-    const started = await startApprovals(parts, signal);
-    await started.keeper[Symbol.asyncDispose]();
-    return started;
-  };
-  return { home, path, keep, start };
-}
-
-test("E2 G1 an edit without a daemon takes back nothing that was approved of the fleet's layer", async (t) => {
-  const { home, path, start } = await homeWith(t, DENIED);
-  assert.equal((await start()).snapshot.config.authorization?.defaultEffect, "deny");
-  const own = await openHome({ home, configPath: null, environment, writesStarter: false, clock });
-  await writeFile(path, `${OWN}[limits]\nsessions = 3\n`, { mode: 0o600 });
-  const after = await openHome({ home, configPath: null, environment, writesStarter: false, clock });
-  assert.equal(await approveEdited(home, own.snapshot.config, after.snapshot, signal), 0);
-  const { keeper, snapshot } = await start();
-  assert.deepEqual(keeper.waiting, []);
-  const { authorization, limits } = snapshot.config;
-  assert.deepEqual([authorization?.defaultEffect, limits.sessions], ["deny", 3]);
-});
-
-test("G1 a kept layer that does not fit the file is left out at a start, and its mistakes are told", async (t) => {
-  const layer = '[backends.x]\nurl = "http://127.0.0.1:9/"\nrequires = ["NOWHERE"]\n';
-  const { home } = await homeWith(t, layer);
-  const keptLayer = acceptedLayerOf(home, (reason) => assert.fail(reason));
-  const opened = await openHome({ home, configPath: null, environment, keptLayer, clock });
-  const { backends } = opened.snapshot.config;
-  assert.deepEqual([opened.layer, backends, opened.layerMistakes.length], [null, [], 1]);
-});
-
-test("E2 G1 `approve` without a daemon shows what waits of the fleet's layer", async (t) => {
-  const { home, keep, start } = await homeWith(t, DENIED);
-  await start();
-  await keep(2, `${DENIED}${PROGRAM}`);
-  const own = await open(home, "approve", "approve");
-  const { ask } = own;
-  const { waiting } = await ask("approvals", null, signal);
-  assertEach(waiting, ({ id }) => id, ["backends.program"]);
-  await ask("approve", { entries: waiting.map(({ id, digest }) => ({ id, digest })) }, signal);
-  await own[Symbol.asyncDispose]();
-  const { keeper, snapshot } = await start();
-  assert.deepEqual([keeper.waiting, snapshot.config.backends.map(({ name }) => name)], [[], ["program"]]);
-});
 
 const nobody = {
   visit: () => assert.fail("a browser was opened"),

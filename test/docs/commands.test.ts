@@ -354,22 +354,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer fleet join mf1_…": alone(/no code of a fleet/, 2),
   "mountaineer fleet join": alone(/standard input has no code/, 2),
   "mountaineer fleet join --name laptop < code.txt": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
-  // With a fleet: test/cli/fleet/layer-commands.test.ts.
-  "mountaineer fleet config get": running(/this machine is in no fleet/, 1),
-  "mountaineer fleet config get > fleet.toml": running(/this machine is in no fleet/, 1),
-  "mountaineer fleet config set fleet.toml": { elsewhere: "test/cli/fleet/layer-commands.test.ts" },
-  "mountaineer fleet config set - < fleet.toml": { elsewhere: "test/cli/fleet/layer-commands.test.ts" },
-  "mountaineer fleet config diff fleet.toml": { elsewhere: "test/cli/fleet/layer-commands.test.ts" },
-  "mountaineer fleet config history": running(/this machine is in no fleet/, 1),
-  "mountaineer fleet config history --json | jq '.[0].revision'": {
-    elsewhere: "test/cli/fleet/layer-commands.test.ts",
-  },
-  "mountaineer fleet config rollback 7": running(/operator's key of this fleet is not on this machine/, 1),
-  "mountaineer fleet keys rotate": running(/this machine is in no fleet/, 1),
-  "mountaineer fleet keys rotate operator": running(/operator's key of this fleet is not on this machine/, 1),
-  "mountaineer fleet keys rotate operator --stolen": {
-    elsewhere: "test/cli/fleet/key-commands.test.ts",
-  },
   "mountaineer fleet keys rotate certificate": running(/does not have the fleet's server/, 2),
   "mountaineer fleet leave": alone(/this machine is in no fleet/),
   "mountaineer fleet leave --dissolve": alone(/this machine is in no fleet/),

@@ -16,8 +16,6 @@ const VALUES = { "secret:fleet": "SU" };
 const CHECK: FleetCheckReport = {
   lacks: [],
   exceeds: [],
-  operator: null,
-  pending: [],
   authority_until: null,
   server_until: null,
 };
@@ -100,8 +98,6 @@ test("G1 the doctor says what the server does not permit, what it permits too mu
       { may: "publish", subject: "mountaineer.fleet.x.beat", purpose: lies },
       { may: "subscribe", subject: "_INBOX.x.>", purpose: "hear answers to others" },
     ],
-    operator: { line: "UOLD", current: "UNEW", number: 2, since: "2026-11-01T10:00:00.000Z" },
-    pending: ["machine"],
     authority_until: "2027-01-02T03:04:05.000Z",
     server_until: "2036-11-20T10:00:00.000Z",
   });
@@ -111,17 +107,13 @@ test("G1 the doctor says what the server does not permit, what it permits too mu
       "warning fleet_permission_lacks: the server does not let this machine publish to mountaineer.fleet.laptop.beat: " +
         "showing that it is there",
       `warning fleet_permission_exceeds: this machine could ${lies}, hear answers to others: the server permits it`,
-      "info fleet_operator_exchanged: the operator's key is UNEW since 2026-11-01T10:00:00.000Z: [fleet].operator names " +
-        "one that went over to it",
-      "warning fleet_key_pending: a new key of the machine is kept and not in use yet",
       "warning fleet_certificate_ends: the authority of the fleet's server, as this machine knows it, is good until 2027-01-02",
     ],
   );
 });
 
-test("G1 what is in order is not told: an operator's key that was never exchanged, and credentials that the daemon has", async () => {
-  const operator = { line: "UKEY", current: "UKEY", number: null, since: null };
-  const found = await look({}, {}, { operator });
+test("G1 the doctor does not report credentials that the daemon has", async () => {
+  const found = await look({}, {});
   assert.deepEqual(pluck(found, "code"), ["fleet", "fleet_machine", "fleet_permissions"]);
 });
 

@@ -12,8 +12,6 @@ import { connect, headers, nkeyAuthenticator } from "@nats-io/transport-node";
 import { grantsOf } from "../../src/fleet/enrollment/permissions.ts";
 import { fetchAuthority, openServerConnection } from "../../src/fleet/enrollment/server-connection.ts";
 import { openSession } from "../../src/fleet/fleet-session.ts";
-import { openLayerBucket } from "../../src/fleet/layer/layer-bucket.ts";
-import { LARGEST_DOCUMENT_BYTES } from "../../src/fleet/layer/signed-layer.ts";
 import { readCredentials } from "../../src/fleet/nats/sign-in.ts";
 import { BUCKET, beatSubject, inboxOf, STREAM } from "../../src/fleet/nats/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
@@ -229,24 +227,6 @@ NKEY Seed printed below can be used to sign and prove identity.
 ${seed}
 ------END USER NKEY SEED------
 `;
-
-natsTest(
-  "G1 a layer that the server refuses is not said to be put, nor one over another than the last",
-  async (_t, rig) => {
-    const bucket = openLayerBucket(await rig.stranger("nas"), () => {});
-    assert.deepEqual([await bucket.put("first", 0), await bucket.put("second", 7)], [true, false]);
-    await assert.rejects(bucket.put("x".repeat(LARGEST_DOCUMENT_BYTES + 1), 1), {
-      code: "fleet_unreachable",
-    });
-    assert.equal((await bucket.newest())?.sequence, 1);
-    assert.ok(await bucket.put("third", 1));
-    const history = await bucket.history();
-    assert.deepEqual(
-      history.map(({ sequence }) => sequence),
-      [2, 1],
-    );
-  },
-);
 
 test("G1 a machine signs in with the seed of an nkey, or with the text of a .creds file", () => {
   assert.deepEqual(readCredentials(seed), { kind: "nkey", seed });

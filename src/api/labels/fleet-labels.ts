@@ -2,11 +2,11 @@
 // problems. Other machines wrote parts of these texts: pass them through `harmless` before you show them.
 // Pure.
 import { durationText, pluralize } from "../../runtime/text/plain-text.ts";
-import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../contract/fleet.ts";
+import type { FleetMachine, FleetReport, MachineState } from "../contract/fleet.ts";
 import { type Label, SEVERITY_TONES, TONE_RANKS } from "./label.ts";
 
 export interface MachineLine extends Label {
-  readonly about: "wrong" | "config" | "share" | "backend";
+  readonly about: "wrong" | "share" | "backend";
   /** The share or backend; null: the whole machine. */
   readonly name: string | null;
   readonly reason: string | null;
@@ -65,9 +65,8 @@ export function machineLines({ own, problem, state }: FleetMachine): readonly Ma
   return [...ofProblem, ...stateLines({ ...state, conditions })];
 }
 
-function stateLines({ conditions, shares, backends, layer }: MachineState): readonly MachineLine[] {
+function stateLines({ conditions, shares, backends }: MachineState): readonly MachineLine[] {
   return [
-    ...(layer === undefined ? [] : layerLines(layer)),
     ...conditions.map(
       ({ severity, title }): MachineLine => ({
         about: "wrong",
@@ -83,14 +82,6 @@ function stateLines({ conditions, shares, backends, layer }: MachineState): read
 }
 
 /** Empty if the fleet has no configuration. */
-function layerLines({ revision, refused }: MachineLayer): readonly MachineLine[] {
-  const line = { about: "config", name: null, reason: null, tone: "plain" } as const;
-  const runs = revision === null ? [] : [{ ...line, text: `the fleet's revision ${revision}` }];
-  if (refused === null) return runs;
-  const which = refused.revision === null ? "the fleet's" : `the fleet's revision ${refused.revision}`;
-  const text = `config: ${which} is not taken: ${refused.reason}`;
-  return [{ ...line, about: "wrong", text, tone: "warning" }, ...runs];
-}
 
 function shareLine({ name, reason, words }: MachineState["shares"][number]): MachineLine {
   return { about: "share", name, reason, ...words };

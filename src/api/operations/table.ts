@@ -39,12 +39,7 @@ import {
   unsentServerShape,
   verifyReportShape,
 } from "../contract/contract.ts";
-import {
-  fleetCheckShape,
-  fleetLayerEntryShape,
-  fleetLayerReportShape,
-  fleetReportShape,
-} from "../contract/fleet.ts";
+import { fleetCheckShape, fleetReportShape } from "../contract/fleet.ts";
 import { auditReportShape, auditRequest, logReportShape, logRequest } from "../contract/records.ts";
 import { timelineReportShape } from "../contract/timeline.ts";
 import {
@@ -259,7 +254,7 @@ export const OPERATIONS = {
   logs: operation("POST backends/logs", {
     summary: "A backend's output on stderr",
     input: oneBackend,
-    /** The server's output, without MCP messages, oldest first; at most 200 lines. */
+    /** The server's output other than MCP messages, oldest first; at most 200 lines. */
     output: object({ lines: list(text) }),
   }),
   /** Rejects with `timed_out`. */
@@ -279,41 +274,6 @@ export const OPERATIONS = {
   fleet: operation("GET fleet", {
     summary: "The machines of the fleet, each with its published state",
     output: fleetReportShape,
-  }),
-  fleetLayer: operation("GET fleet/config", {
-    summary: "The shared configuration of the fleet's machines",
-    output: fleetLayerReportShape,
-    counts: "config",
-  }),
-  fleetLayerHistory: operation("GET fleet/config/history", {
-    summary: "The stored revisions of the fleet's configuration",
-    /** Newest first. */
-    output: object({ entries: list(fleetLayerEntryShape) }),
-    counts: "config",
-  }),
-  /** Also rejects with `history_unknown` if the revision is no longer stored, or never was. */
-  fleetLayerText: operation("GET fleet/config/history/", {
-    summary: "The text of a stored revision of the fleet's configuration",
-    input: strictObject({ n: count }),
-    output: object({ text }),
-    counts: "config",
-  }),
-  /**
-   * Rejects with `config_changed` if a newer revision exists, `usage` for a document that this machine would not accept, and
-   * `permission_denied`.
-   */
-  putFleetLayer: operation("PUT fleet/config/text", {
-    summary: "Publish a signed revision of the fleet's configuration",
-    reach: "socket",
-    input: strictObject({
-      /** The layer as the operator's key has signed it. */
-      document: wellFormedText,
-      /** The sequence of the newest revision that the caller has seen; 0: none. */
-      expected_sequence: count,
-    }),
-    output: object({ revision: count }),
-    counts: "config",
-    bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
   fleetCheck: operation("POST fleet/check", {
     summary: "Test which subjects this machine may use on the fleet's server; changes nothing",
@@ -370,7 +330,7 @@ export const OPERATIONS = {
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
-  /** Compares the text with the running configuration. Errors are a result, not an error. */
+  /** Compares the text with the running configuration. Mistakes are a result, not an error. */
   checkConfig: operation("POST config/check", {
     summary: "Check a text as the configuration; writes nothing",
     input: strictObject({ text: wellFormedText }),

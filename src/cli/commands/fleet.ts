@@ -73,7 +73,7 @@ const fleetInviteCommand = command("fleet invite", {
   description:
     "Run it on the machine where the fleet began. Prints the code and waits until a machine has joined with it: " +
     "the code works once, for 10 minutes, and only while this command waits. It contains the server's address " +
-    "and fingerprint, the operator's public key and a secret. --json prints two lines: the code, then the " +
+    "and fingerprint, and a secret. --json prints two lines: the code, then the " +
     "machine that joined.",
   examples: {
     "mountaineer fleet invite": "let the next machine in",
@@ -134,49 +134,19 @@ const fleetRemoveCommand = command("fleet remove", {
 });
 
 const fleetKeysRotateCommand = command("fleet keys rotate", {
-  summary: "replace this machine's key, the operator's key, or the server's certificate",
+  summary: "replace the certificate of the fleet's server",
   description:
-    "Without an argument: creates a new key for this machine, has the fleet's server accept it, uses it, and " +
-    "only then revokes the old one. If you run the server yourself, it prints the change to make there; make it, " +
-    "and run the command again. `operator`: replaces the key that signs the fleet's configuration, on the " +
-    "machine that has it; the old key signs the change, and every machine accepts the new key by itself. " +
-    "`certificate`: issues a new certificate for the server that fleet init started; nothing changes on the " +
-    "members. If interrupted, run it again to continue.",
-  examples: {
-    "mountaineer fleet keys rotate": "a new key for this machine",
-    "mountaineer fleet keys rotate operator": "a new key for the operator",
-    "mountaineer fleet keys rotate certificate": "a new certificate for the fleet's server",
-    "mountaineer fleet keys rotate operator --stolen": "the same without the old key, which others have",
-  },
-  exits: {
-    1: "the key is not here, or the server or a member does not know the new one yet or cannot be reached",
-    8: "no daemon runs (operator)",
-    9: "somebody else changed the fleet's configuration meanwhile; run it again",
-  },
+    "Run it on the machine where the fleet began. Issues a new certificate for the server that fleet init started; " +
+    "nothing changes on the members. To replace a machine's key, run fleet leave and fleet join there. If " +
+    "interrupted, run it again to continue.",
+  examples: { "mountaineer fleet keys rotate certificate": "a new certificate for the fleet's server" },
+  exits: { 1: "the server could not be reloaded", 2: "the fleet did not begin here" },
   takes: {
-    "[what]": {
-      about: "machine, operator or certificate",
-      choices: ["machine", "operator", "certificate"],
-      otherwise: "machine",
-    },
-    "--stolen": "do not use the operator's old key: you set the new one on each machine",
+    "<what>": { about: "certificate", choices: ["certificate"] },
   },
-  async run(context, { what, stolen }) {
-    if (what === "operator") {
-      const { rotateOperator } = await import("../fleet/operator-commands.ts");
-      return rotateOperator(context, stolen);
-    }
-    if (stolen) {
-      throw new MountaineerError("usage", "--stolen is for the operator's key", {
-        hint: "a machine's stolen key: exchange it, or mountaineer fleet remove NAME where the fleet began",
-      });
-    }
-    if (what === "certificate") {
-      const { rotateCertificate } = await import("../fleet/key-commands.ts");
-      return rotateCertificate(context);
-    }
-    const { rotateMachine } = await import("../fleet/key-commands.ts");
-    return rotateMachine(context);
+  async run(context) {
+    const { rotateCertificate } = await import("../fleet/rotate-certificate.ts");
+    return rotateCertificate(context);
   },
 });
 
@@ -203,9 +173,9 @@ export const FLEET_COMMANDS: GroupedCommands = {
 export const FLEET_KEYS_COMMANDS: GroupedCommands = {
   group: {
     name: "fleet keys",
-    summary: "the keys by which a fleet knows its machines and its operator",
-    description: "Each can be exchanged in place, without joining again. See docs/fleet.md.",
-    examples: { "mountaineer fleet keys rotate": "a new key for this machine" },
+    summary: "the certificate of the fleet's server",
+    description: "See docs/fleet.md.",
+    examples: { "mountaineer fleet keys rotate certificate": "a new certificate for the fleet's server" },
   },
   commands: [fleetKeysRotateCommand],
 };

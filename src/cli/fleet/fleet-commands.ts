@@ -65,14 +65,11 @@ export async function beginFleet(context: CommandContext, start: FleetStart): Pr
 export async function inviteMachine(context: CommandContext): Promise<number> {
   const { invite } = await import("../../fleet/enrollment/invite.ts");
   const { requireFleet } = await import("../../fleet/enrollment/fleet-folder.ts");
-  const { settledOperatorKey } = await import("../../fleet/enrollment/operator-key.ts");
   const options = homeOptions(context);
   await requireFleet(context.home);
-  const key = await settledOperatorKey(options, await operatorLine(context));
   const joined = await invite({
     ...options,
     validMs: CODE_VALID_MS,
-    operatorKey: key,
     onCode: (code, expiresAtMs) => {
       if (context.json) {
         context.print(`${JSON.stringify({ code, expires_at: new Date(expiresAtMs).toISOString() })}\n`);
@@ -88,11 +85,6 @@ export async function inviteMachine(context: CommandContext): Promise<number> {
     showText(context, (paint) => [doneLine(paint, printable(`${joined} has joined`))]);
   if (joined === null) context.note("nobody joined in time: mountaineer fleet invite makes another code");
   return joined === null ? FAILED_EXIT : 0;
-}
-
-/** The operator's key in this machine's file; null if the file has none. */
-function operatorLine(context: CommandContext): Promise<string | null> {
-  return viewConfig(context, async (view) => (await readMembers(view)).fleet?.operator ?? null);
 }
 
 export async function joinByCode(
@@ -237,7 +229,7 @@ function refuseSection(
   });
 }
 
-/** Saves the section; an equal section makes no change. */
+/** Saves the section; an equal section is no change. */
 async function writeSection(context: CommandContext, section: FleetSection): Promise<void> {
   const edits: ConfigEditWire[] = Object.entries(section).map(([key, value]) => ({
     key: `fleet.${key}`,

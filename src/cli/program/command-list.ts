@@ -8,7 +8,6 @@ import { approveCommand, CONFIG_COMMANDS } from "../commands/config.ts";
 import { demoCommand } from "../commands/demo.ts";
 import { doctorCommand } from "../commands/doctor.ts";
 import { FLEET_COMMANDS, FLEET_KEYS_COMMANDS } from "../commands/fleet.ts";
-import { FLEET_CONFIG_COMMANDS } from "../commands/fleet-config.ts";
 import { initCommand } from "../commands/init.ts";
 import { logsCommand } from "../commands/logs.ts";
 import {
@@ -95,7 +94,7 @@ export const SECTIONS: readonly CommandSection[] = [
   },
   {
     heading: "Many machines:",
-    entries: [FLEET_COMMANDS, FLEET_CONFIG_COMMANDS, FLEET_KEYS_COMMANDS],
+    entries: [FLEET_COMMANDS, FLEET_KEYS_COMMANDS],
   },
   { heading: "More:", entries: [completionsCommand, upgradeCommand, uninstallCommand] },
 ];

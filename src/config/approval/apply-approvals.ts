@@ -1,4 +1,4 @@
-// Decides which entries of a file wait for a person's approval, and which configuration runs until then: the file, with
+// Decides which entries of a file wait for a person's approval, and which configuration runs meanwhile: the file, with
 // each waiting entry, whole, in its approved form. Pure.
 import { type DeclaredBackend, declaredOf, isSameBackend, withDefaults } from "../backend-defaults.ts";
 import { type ProtectedPaths, reachableByBackends } from "../reachable-paths.ts";
@@ -30,8 +30,8 @@ export interface ApprovedEntry {
   /** The entry as it was approved last. */
   readonly whole: Fields;
   /**
-   * `gone`: it does not run, and may be added again in this form. `off`: a person has switched it off, and only a
-   * person may switch it on again.
+   * `gone`: it does not run, and may come back in this form. `off`: a person has switched it off, and only a person may
+   * switch it on again.
    */
   readonly state: "runs" | "gone" | "off";
 }
@@ -52,7 +52,7 @@ export interface Grant {
 
 export interface Approvals {
   readonly mode: ApproveMode;
-  /** A section that is missing here was never approved: it runs in its closed form. */
+  /** A section that is missing here was never approved: it is held in its closed form. */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
   /** The approved order: names of backends, including disabled and removed ones. */
   readonly order: readonly string[];
@@ -96,7 +96,8 @@ export interface ApprovalOutcome {
 }
 
 /**
- * Maximum number of removed entries whose approvals are remembered, so that they can be added again without a new one.
+ * Maximum number of removed entries whose approvals are remembered, so that they may come back without a new
+ * one.
  */
 const MOST_REMEMBERED = 200;
 
@@ -104,9 +105,8 @@ const BACKEND = "backends.";
 const TRUST = "trust";
 
 /**
- * The mode that the file asks for. If the file has no key `approve`: `commands` if a fleet's shared
- * configuration (its layer) is merged into the file, or if a backend of the file or of the running
- * configuration reaches the home; else `none`.
+ * The mode that the file asks for. If the file has no key `approve`: `commands` if a backend of the file or of the
+ * running configuration reaches the home; else `none`.
  */
 function askedMode({
   file,
@@ -114,8 +114,6 @@ function askedMode({
   places,
 }: Pick<ApprovalInput, "file" | "running" | "places">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
-  // Another machine wrote the fleet's layer, so the programs in it need an approval on this machine.
-  if (file.layer !== undefined) return "commands";
   const backends = [...file.backends, ...(running?.backends ?? [])];
   const reaches = backends.some(
     (backend) => backend.enabled && reachableByBackends(backend, places).length > 0,
@@ -129,7 +127,7 @@ export function applyApprovals(input: ApprovalInput): ApprovalOutcome {
   if (input.approvals === null && asked === "none") {
     return { effective: file, waiting: [], mode: asked, approvals: null };
   }
-  const approvals = input.approvals ?? firstApprovals(running ?? file, asked, running === null);
+  const approvals = input.approvals ?? firstApprovals(running ?? file, asked);
   const mode = stricter(asked, approvals.mode);
   const guard = { mode, tightens: isAsStrict(asked, approvals.mode), blank, places };
   const renamed = renamedEntries(file, approvals, guard);
@@ -162,21 +160,18 @@ export function applyApprovals(input: ApprovalInput): ApprovalOutcome {
 }
 
 /**
- * The first approvals of a home. Everything that runs is treated as approved; at a start, this is the whole file except
- * the backends, their defaults, shares and aliases of a fleet's layer, which no person at this machine has seen.
- * Disabled backends are treated as switched off by a person.
+ * The first approvals of a home. Everything that runs is approved; at a start, this is the whole file. Disabled
+ * backends are recorded as switched off by a person.
  */
-function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
-  const brought = new Set(isStart ? running.layer?.brings : []);
+function firstApprovals(running: MountaineerConfig, mode: ApproveMode): Approvals {
   const on = entriesOf(running);
-  const seen = [...entriesOf(withAllOn(running)).values()].filter(
-    ({ id, group }) => !brought.has(id) || (group === "sections" && id !== BACKEND_DEFAULTS),
+  const entries = [...entriesOf(withAllOn(running)).values()].map(
+    ({ id, whole }) => [id, { whole, state: on.has(id) ? "runs" : "off" }] as const,
   );
-  const entries = seen.map(({ id, whole }) => [id, { whole, state: on.has(id) ? "runs" : "off" }] as const);
   return { mode, entries: new Map(entries), order: namesOf(running) };
 }
 
-/** The positions of backends. A waiting new backend has no position, even if an earlier one had its name. */
+/** The places of backends. What waits as a new one has none, whatever had its name before. */
 function placesOf({ entries, order }: Approvals, waiting: readonly WaitingEntry[]): readonly string[] {
   const fresh = new Set(waiting.filter(({ runs }) => runs === null).map(({ id }) => id));
   return order.filter((name) => entries.has(BACKEND + name) && !fresh.has(BACKEND + name));
@@ -236,7 +231,7 @@ export function withAllOn(config: MountaineerConfig): MountaineerConfig {
   return { ...config, backends: config.backends.map((backend) => ({ ...backend, enabled: true })) };
 }
 
-/** The entries that wait now. */
+/** What waits now. */
 interface Guard {
   readonly mode: ApproveMode;
   /** The file's mode is at least as strict as the approved one, so the mode itself needs no approval. */
@@ -295,8 +290,8 @@ function runningForm(entry: Entry, known: ApprovedEntry | undefined, guard: Guar
 }
 
 /**
- * The form of an unapproved section: the parts that the mode guards are as in an empty file, but no one can sign in or
- * use anything, and a page that the file switches off stays off.
+ * The form of a section that nobody has approved: what the mode guards in it is as in an empty file, but nobody signs in,
+ * nobody may use anything, and a page that the file switches off stays off.
  */
 function closedForm(entry: Entry, { mode, blank }: Guard): Fields {
   const { id, whole, parts } = entry;
@@ -388,7 +383,7 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
       withDefaults(backendOf(declaredOf(backend)), settings.backendDefaults),
     ),
     shares,
-    // If a share waits for approval, the links to it also wait.
+    // If a share waits for approval, the links to it wait, too.
     aliases: file.aliases
       .flatMap((alias) => formOf("aliases", alias) ?? [])
       .filter(({ share }) => shareNames.has(share)),

@@ -16,7 +16,7 @@ interface EditedInput extends Omit<ApprovalInput, "file"> {
 }
 
 /**
- * Approves the entries that an edit changed, except those of the fleet's layer. An entry that waited before the edit
+ * Approves the entries that an edit changed. An entry that waited before the edit
  * (a disabled one counts as enabled) keeps waiting unless the edit removes or disables it, because the person was not
  * shown its earlier changes.
  */
@@ -31,8 +31,8 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const [ran, runs] = [entriesOf(before), entriesOf(after)];
   const isOff = (id: string): boolean => ran.has(id) && !runs.has(id);
   // `[trust]` is loosened only by `mountaineer approve`; tightening it needs no approval.
-  const unseen = new Set(["trust", ...(after.layer?.brings ?? [])]);
-  // A new share shows only its name: its NAS was in the file, and no share on it is approved.
+  const unseen = new Set(["trust"]);
+  // A new share shows its name alone: its NAS stood in the file, and no share on it is approved.
   const isOnUnseenNas = (id: string): boolean => {
     const share = after.shares.find(({ name }) => id === `shares.${name}`);
     const nas = share === undefined ? null : nasOf(after, share.name);
@@ -62,8 +62,8 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
 }
 
 /**
- * For an edit without the right to approve: returns the entries among `edited` that this edit removes or disables. They
- * stay so until a person restores them; an entry that the edit also changes loses its approval.
+ * For an edit by somebody who may approve nothing: returns the entries among `edited` that this edit removes or
+ * disables. They stay so until a person brings them back; an entry that the edit also changes loses its approval.
  */
 export function refusedEntries(
   edited: Grant,

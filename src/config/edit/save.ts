@@ -11,8 +11,6 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { guardedChanges } from "../approval/entries.ts";
 import { inodeAt, suspectError, whySuspect } from "../history/suspect-file.ts";
 import { configFormat, type HomeContext } from "../home-context.ts";
-import type { ConfigLayer } from "../layer/layer.ts";
-import { parseLayered } from "../layer/parse-layered.ts";
 import { type LoadedConfig, parseConfig, readConfigIfPresent } from "../read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../snapshot.ts";
 import type { ConfigMistake } from "../values/mistakes.ts";
@@ -37,8 +35,6 @@ export interface SaveTarget {
   readonly known?: KnownContent | null;
   /** True: rejects with `commands_refused` if the edit would change an entry that a person approves. */
   readonly keepsEntries?: boolean;
-  /** The fleet's layer, whose values the file overrides. Default: none. */
-  readonly layer?: ConfigLayer | null;
   /** The clock for waiting until others have finished writing. Default: the machine's. */
   readonly clock?: Clock;
 }
@@ -69,10 +65,10 @@ const lastSaves = new Map<string, Promise<unknown>>();
 
 /**
  * Makes the edits in the file and keeps every other byte. Durable when it resolves; symlinks, mode and owner stay. A
- * crash at any instant leaves the old file or the new one, whole. If another program seems to be writing the file, it
- * waits for at most 3 s. Rejects with `config_changed` when the file differs from the one that was read, or changes
- * during the edit (try again with the new content), `config_unreadable`, `config_unwritable`, and what `editConfig`
- * rejects with; nothing is written then.
+ * crash at any instant leaves the old file or the new one, whole. If somebody else seems to be writing the file, it
+ * waits for 3 s at most. Rejects with `config_changed` when the file is not the one that was seen or changes meanwhile
+ * (try again with the new content), `config_unreadable`, `config_unwritable`, and what `editConfig` rejects with;
+ * nothing is written then.
  */
 export function saveEdit(
   target: SaveTarget & { readonly edits: readonly ConfigEdit[] },
@@ -89,7 +85,7 @@ export function saveEdit(
       return await replace(target, before, edited.bytes, edited.changed);
     } catch (error) {
       if (!(error instanceof MountaineerError) || error.code !== "config_invalid") throw error;
-      // The file was already invalid before the edit, so all errors in the file are reported.
+      // The file was already invalid before the edit, so all mistakes in the file are reported.
       const loaded = await parseConfig(before ?? new Uint8Array(), target.path, target.homeContext);
       if (loaded.ok) throw error;
       return loaded;
@@ -187,10 +183,10 @@ async function replace(
   bytes: Uint8Array,
   changed: boolean,
 ): Promise<SavedConfig> {
-  const { path, homeContext, layer = null } = target;
-  const loaded = await parseLayered(bytes, path, homeContext, layer);
+  const { path, homeContext } = target;
+  const loaded = await parseConfig(bytes, path, homeContext);
   if (!loaded.ok) return loaded;
-  const was = changed ? await parseLayered(before ?? new Uint8Array(), path, homeContext, layer) : loaded;
+  const was = changed ? await parseConfig(before ?? new Uint8Array(), path, homeContext) : loaded;
   if (target.keepsEntries === true) {
     // If the previous content was not valid, every entry of the new content counts as a change.
     const known = was.ok ? was : await parseConfig(new Uint8Array(), path, homeContext);

@@ -1,5 +1,5 @@
-// The rules of `cwd = "client"`. Opening a folder must not decide what runs. So programs that run others are started
-// only in shapes that name their server whatever is in the folder, and with options that are known not to load code.
+// The rules of `cwd = "client"`. Whoever opens a folder must not choose what runs. So programs that run others are started
+// only in shapes that name their server whatever the folder holds, and with options that are known to look for no code.
 import { basename } from "node:path";
 import { CLIENT_FOLDER } from "../schema/value-types.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
@@ -7,7 +7,7 @@ import { asTable, has, invalidValue, listIn, type Table, unexpectedKey } from ".
 
 const CLIENT_CWD = "${client:cwd}";
 
-/** The options that may precede the server: bare, or with a space and a value. */
+/** What may stand before the server: an option alone, or with a space and its value. */
 interface Shape {
   readonly program: RegExp;
   readonly option: RegExp;

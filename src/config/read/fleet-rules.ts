@@ -11,7 +11,7 @@ import { expandPath } from "../values/paths.ts";
 import { asTable, invalidValue, isOnShare, listIn, type RuleContext, type Table } from "./tables.ts";
 
 /**
- * The errors of `[fleet]`: lists that are too long, entries for an unknown backend or for this machine
+ * The mistakes of `[fleet]`: lists that are too long, entries for an unknown backend or for this machine
  * itself, a missing address of a server, and a CA file on a share.
  */
 export function fleetFindings(file: Table, context: RuleContext): Finding[] {

@@ -1,17 +1,14 @@
 // The keys of `[fleet]`: this machine's name among several machines, and the NATS servers that connect them.
 import {
   describeFleetServer,
-  describeOperator,
   EXPORT_EXPECTED,
   FLEET_SERVER_EXPECTED,
   IMPORT_EXPECTED,
   MACHINE_NAME_EXPECTED,
-  OPERATOR_EXPECTED,
   parseExport,
   parseFleetServer,
   parseImport,
   parseMachineName,
-  parseOperator,
   parseSharing,
   SHARING_EXPECTED,
 } from "../values/fleet-values.ts";
@@ -64,13 +61,5 @@ export const fleetKeys = {
     absent: "Node's default CAs",
     meaning: "A PEM file with the CA that signed the servers' certificates.",
     example: '"~/.config/nats/ca.pem"',
-  }),
-  operator: optional("sends", text("plain", parseOperator, { describe: describeOperator }), {
-    expected: OPERATOR_EXPECTED,
-    absent: "no fleet configuration is accepted",
-    meaning:
-      "The operator's public key: this machine accepts the fleet's shared configuration only if this key has " +
-      "signed it. Written by `mountaineer fleet init` and `fleet join`.",
-    example: '"UCOHWDL2EK6OFA4V2ZNCCCJXO6PSWSAPLGYTC74FSXAO2YBKHDYMDPD5"',
   }),
 };

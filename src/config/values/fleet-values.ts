@@ -26,7 +26,6 @@ export interface FleetSection {
   readonly servers: readonly string[];
   readonly credentials: string;
   readonly tls_ca: string;
-  readonly operator: string;
 }
 
 /**
@@ -35,22 +34,6 @@ export interface FleetSection {
  */
 export function isMachineName(text: string): boolean {
   return /^[A-Za-z0-9-]{1,32}$/.test(text);
-}
-
-export const OPERATOR_EXPECTED = "the operator's public key, `U` and 55 more characters";
-
-export function parseOperator(text: string): TextReading {
-  if (/^U[A-Z2-7]{55}$/.test(text)) return { ok: true, value: text };
-  const isSeed = text.startsWith("S");
-  return wrong(
-    OPERATOR_EXPECTED,
-    isSeed ? "what begins with S is the secret half: keep that to yourself" : null,
-  );
-}
-
-/** A description of the text that never shows a possible seed. */
-export function describeOperator(text: string): string {
-  return text.startsWith("S") ? "what may be a secret" : `string ${quoted(text)}`;
 }
 
 export const parseMachineName = textReader(isMachineName, MACHINE_NAME_EXPECTED);

@@ -7,14 +7,13 @@ import { requestedEdit } from "../edit/key-path.ts";
 import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
 import { writeStarter } from "../edit/starter.ts";
 import { whySuspect } from "../history/suspect-file.ts";
-import { layerMistakes, parseLayered } from "../layer/parse-layered.ts";
-import { readConfigBytes } from "../read/load.ts";
+import { parseConfig, readConfigBytes } from "../read/load.ts";
 import type { WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
 /** Longest wait for another program, ms: a request must be answered within 10 s. */
 const MOST_MS = 3_000;
 
-/** Answers a request; a failure is also an answer. Never rejects. */
+/** Answers a request; a failure is an answer, too. Never rejects. */
 export async function answerRequest(request: WorkerRequest): Promise<WorkerReply> {
   try {
     return await perform(request);
@@ -27,7 +26,7 @@ export async function answerRequest(request: WorkerRequest): Promise<WorkerReply
 }
 
 async function perform(request: WorkerRequest): Promise<WorkerReply> {
-  const { path, homeContext, layer = null } = request;
+  const { path, homeContext } = request;
   switch (request.kind) {
     case "load": {
       const { content, writeStarter: wanted, inode } = request;
@@ -39,7 +38,7 @@ async function perform(request: WorkerRequest): Promise<WorkerReply> {
       const now =
         inode === undefined ? null : await readConfigBytes(path).catch(recoverFrom(isOwnError, null));
       const isStale = now !== null && sha256Of(now) !== sha256Of(bytes);
-      const loaded = await parseLayered(bytes, path, homeContext, layer);
+      const loaded = await parseConfig(bytes, path, homeContext);
       const suspect = inode === undefined ? null : await whySuspect(request, bytes, inode);
       return { kind: "loaded", loaded, held: suspect, isStale, sha256: sha256Of(bytes), starterWritten };
     }
@@ -47,8 +46,6 @@ async function perform(request: WorkerRequest): Promise<WorkerReply> {
       return saved(await saveEdit({ ...request, edits: request.edits.map(requestedEdit) }));
     case "replace":
       return saved(await saveContent({ ...request, bytes: Buffer.from(request.content, "base64") }));
-    case "check_layer":
-      return { kind: "checked", mistakes: await layerMistakes(request.text, path, homeContext) };
   }
 }
 

@@ -2,7 +2,6 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { HomeContext } from "../home-context.ts";
-import type { ConfigLayer } from "../layer/layer.ts";
 import { askOnce, loadedApart } from "./load-in-child.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 import type { LoadedByWorker, WorkerRequest } from "./worker-messages.ts";
@@ -14,8 +13,6 @@ interface ConfigReaderOptions {
   /** Absolute. */
   readonly path: string;
   readonly homeContext: HomeContext;
-  /** The layer whose values the file overrides now. Default: none. */
-  readonly layer?: () => ConfigLayer | null;
   readonly clock: Clock;
   /** Default: starts a process. */
   readonly startReader?: StartReader;
@@ -23,7 +20,7 @@ interface ConfigReaderOptions {
 
 /** Runs at most one process at a time. An unused process ends 5 s after the last sign of a change. */
 export function createConfigReader(options: ConfigReaderOptions) {
-  const { path, homeContext, clock, layer = () => null, startReader = startReaderProcess } = options;
+  const { path, homeContext, clock, startReader = startReaderProcess } = options;
   let ahead: ReaderProcess | null = null;
   let unused: Timer | null = null;
   let loading = false;
@@ -62,7 +59,6 @@ export function createConfigReader(options: ConfigReaderOptions) {
         kind: "load",
         path,
         homeContext,
-        layer: layer(),
         content,
         writeStarter: false,
         ...from,

@@ -1,11 +1,10 @@
-// Reads and edits a configuration in a separate process, so that a hostile file does not block the daemon, and the
+// Reads and edits a configuration in a process of its own, so that a hostile file does not block the daemon, and the
 // parsers do not stay in its memory.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { SavedConfig } from "../edit/save.ts";
 import { deepFreeze } from "../snapshot.ts";
-import type { ConfigMistake } from "../values/mistakes.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 import type { LoadedByWorker, WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
@@ -47,16 +46,6 @@ export async function saveConfigInChild(
   if (!saved.ok) return saved;
   const { content, ...rest } = saved;
   return { ...rest, snapshot: deepFreeze(rest.snapshot), bytes: Buffer.from(content, "base64") };
-}
-
-/** All errors of a layer; `path`: its name in messages. Rejects as `loadConfigInChild` does. */
-export async function checkLayerApart(
-  request: Omit<Extract<WorkerRequest, { kind: "check_layer" }>, "kind">,
-  options: ApartOptions,
-): Promise<readonly ConfigMistake[]> {
-  const reply = await ask({ kind: "check_layer", ...request }, options);
-  if (reply.kind !== "checked") throw unexpected(request.path);
-  return reply.mistakes;
 }
 
 function unexpected(path: string): MountaineerError {

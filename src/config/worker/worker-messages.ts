@@ -3,9 +3,8 @@ import type { ErrorCode } from "../../runtime/errors.ts";
 import type { RequestedEdit } from "../edit/key-path.ts";
 import type { SavedConfig, SaveTarget } from "../edit/save.ts";
 import type { LoadedConfig } from "../read/load.ts";
-import type { ConfigMistake } from "../values/mistakes.ts";
 
-type Subject = Pick<SaveTarget, "path" | "homeContext" | "layer">;
+type Subject = Pick<SaveTarget, "path" | "homeContext">;
 type Save = Omit<SaveTarget, "clock">;
 
 /** Bytes travel as base64. */
@@ -16,17 +15,13 @@ export type WorkerRequest =
       readonly content: string | null;
       /** Whether to write a commented starter first if there is no file. */
       readonly writeStarter: boolean;
-      /**
-       * The inode that had the content; null: the one of the file now. Absent: the content never waits for a person.
-       */
+      /** The inode that held the content; null: the one of the file now. Absent: the content never waits for a person. */
       readonly inode?: string | null | undefined;
       /** How long to wait for a program that has the file open for writing, ms. Default: 3 s if the file is read. */
       readonly waitMs?: number;
     })
   | (Save & { readonly kind: "edit"; readonly edits: readonly RequestedEdit[] })
-  | (Save & { readonly kind: "replace"; readonly content: string })
-  /** Asks for the errors of a layer; `path` is the layer's name in messages. */
-  | (Subject & { readonly kind: "check_layer"; readonly text: string });
+  | (Save & { readonly kind: "replace"; readonly content: string });
 
 export interface LoadedByWorker {
   readonly loaded: LoadedConfig;
@@ -47,7 +42,6 @@ export type WorkerReply =
         | (Omit<Extract<SavedConfig, { ok: true }>, "bytes"> & { readonly content: string })
         | Extract<SavedConfig, { ok: false }>;
     }
-  | { readonly kind: "checked"; readonly mistakes: readonly ConfigMistake[] }
   | {
       readonly kind: "failed";
       readonly code: ErrorCode;

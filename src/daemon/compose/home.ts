@@ -9,7 +9,6 @@ import {
   locateConfig,
   noFileAt,
 } from "../../config/home-context.ts";
-import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
 import { loadConfigInChild } from "../../config/worker/load-in-child.ts";
@@ -20,12 +19,12 @@ import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
-/** A configuration file that has errors or cannot be read; the newest accepted content runs instead. */
+/** A configuration file that has mistakes or cannot be read; the newest accepted content runs instead. */
 export interface RejectedFile {
   /** The hash of the file, hexadecimal; "" if the file cannot be read. */
   readonly sha256: string;
   readonly mistakes: readonly ConfigMistake[];
-  /** Why the file cannot be read, or is suspect; null if it has errors instead. */
+  /** Why the file cannot be read, or is held; null if it has mistakes instead. */
   readonly reason: string | null;
   /** True: the file was written in place, and waits for a person (`config_cut_short`). */
   readonly isSuspect: boolean;
@@ -33,7 +32,7 @@ export interface RejectedFile {
   readonly acceptedAt: string;
 }
 
-interface OpenedHome extends Pick<LayeredLoad, "layer" | "layerMistakes" | "starterWritten"> {
+interface OpenedHome extends Pick<LoadedByWorker, "starterWritten"> {
   readonly homeContext: HomeContext;
   readonly snapshot: ConfigSnapshot;
   /** The configuration file if it was rejected; null: the snapshot is the content of the file. */
@@ -49,17 +48,15 @@ interface OpenOptions {
    * loaded then.
    */
   readonly writesStarter?: boolean;
-  /** Loads the newest accepted content instead of a file that has errors or cannot be read. */
+  /** Loads the newest accepted content instead of a file that has mistakes or cannot be read. */
   readonly fallsBack?: boolean;
-  /** Default: no fleet layer lies under the file. */
-  readonly keptLayer?: KeptLayer;
   readonly clock?: Clock;
   /** Default: each read starts its own process. */
   readonly startReader?: StartReader;
 }
 
 /**
- * Loads the home's configuration, or the file that `configPath` names. Rejects with `config_invalid` (every error in it),
+ * Loads the home's configuration, or the file that `configPath` names. Rejects with `config_invalid` (every mistake in it),
  * `config_unreadable`, `config_cut_short`, `config_ambiguous`, and with `home_unwritable` if a starter cannot be written.
  */
 export async function openHome(options: OpenOptions): Promise<OpenedHome> {
@@ -71,11 +68,11 @@ export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const inode = exists ? null : undefined;
   const request = { path, homeContext, content, writeStarter: writesStarter && !exists, inode };
   const answer = exists ? requireResponsiveDisk(path) : Promise.resolve();
-  const read = await answer.then(() => loadLayered(request, options)).catch(unreadableFile);
+  const read = await answer.then(() => load(request, options)).catch(unreadableFile);
   const isUnreadable = read instanceof MountaineerError;
   if (!isUnreadable && read.loaded.ok && read.held === null) {
-    const { loaded, starterWritten, layer, layerMistakes } = read;
-    return { homeContext, snapshot: loaded.snapshot, rejected: null, starterWritten, layer, layerMistakes };
+    const { loaded, starterWritten } = read;
+    return { homeContext, snapshot: loaded.snapshot, rejected: null, starterWritten };
   }
   const mistakes = isUnreadable || read.loaded.ok ? [] : read.loaded.mistakes;
   const suspect = isUnreadable ? null : read.held;
@@ -104,7 +101,7 @@ type Kept = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>[number
 /** Maximum number of history entries that are tried: each starts a process, and the start waits for it. */
 const MOST_TRIED = 10;
 
-type Accepted = Pick<OpenedHome, "snapshot" | "layer" | "layerMistakes"> & Pick<RejectedFile, "acceptedAt">;
+type Accepted = Pick<OpenedHome, "snapshot"> & Pick<RejectedFile, "acceptedAt">;
 
 /**
  * Resolves with the newest usable content in the file's history. If no content is usable: with the reason why the
@@ -135,37 +132,14 @@ async function loadEntry(
   if (entry.format !== configFormat(path)) return `it is ${entry.format.toUpperCase()}`;
   const content = Buffer.from(bytes).toString("base64");
   const request = { path, homeContext, content, writeStarter: false };
-  const { loaded, layer, layerMistakes } = await loadLayered(request, options);
+  const { loaded } = await load(request, options);
   if (!loaded.ok) return "this version does not accept it";
-  return { snapshot: loaded.snapshot, acceptedAt: entry.time, layer, layerMistakes };
+  return { snapshot: loaded.snapshot, acceptedAt: entry.time };
 }
 
-/**
- * Returns the fleet layer of this operator that was accepted last, with its signature verified again; null if
- * there is none. Never rejects.
- */
-type KeptLayer = (operator: string) => Promise<ConfigLayer | null>;
-
-interface LayeredLoad extends LoadedByWorker {
-  /** The fleet's layer under the file; null if there is none. */
-  readonly layer: ConfigLayer | null;
-  /** Why the kept layer no longer fits the file and is left out; empty if it fits. */
-  readonly layerMistakes: readonly ConfigMistake[];
-}
-
-/** Loads a configuration with the fleet's accepted layer under it. A layer with errors is left out. */
-async function loadLayered(
+function load(
   request: Parameters<typeof loadConfigInChild>[0],
-  { keptLayer, clock = systemClock, startReader }: OpenOptions,
-): Promise<LayeredLoad> {
-  const options = { clock, startReader };
-  const own = await loadConfigInChild(request, options);
-  const operator = own.loaded.ok ? (own.loaded.snapshot.config.fleet?.operator ?? null) : null;
-  const layer = operator === null ? null : ((await keptLayer?.(operator)) ?? null);
-  if (layer === null) return { ...own, layer: null, layerMistakes: [] };
-  const { starterWritten } = own;
-  const both = await loadConfigInChild({ ...request, writeStarter: false, layer }, options);
-  // If the file has changed between the two reads, the watcher reports it.
-  if (both.loaded.ok) return { ...both, starterWritten, layer, layerMistakes: [] };
-  return { ...own, layer: null, layerMistakes: both.loaded.mistakes };
+  { clock = systemClock, startReader }: OpenOptions,
+): Promise<LoadedByWorker> {
+  return loadConfigInChild(request, { clock, startReader });
 }

@@ -22,7 +22,7 @@ export interface ConditionSources {
   readonly rcloneAdvice: () => MissingRequirement | null;
   /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];
-  /** The remaining mounts of these shares. */
+  /** What is still mounted of such shares. */
   readonly left: () => readonly UnconfiguredShare[];
 }
 
@@ -42,7 +42,7 @@ export function createGlobalConditions(sources: ConditionSources): () => Conditi
 
 type Standing = Omit<Condition, "since" | "holders"> & { readonly since?: string };
 
-/** Settings in the file that are allowed, but probably an error. */
+/** Settings in the file that are allowed, but probably a mistake. */
 export function configWarningConditions({ warnings }: ConfigSnapshot, since: string): Condition[] {
   return warnings.map(({ path, text, hint }) => ({
     code: `config:${path}`,

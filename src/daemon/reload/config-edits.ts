@@ -5,23 +5,28 @@ import type { Control } from "../../api/operations/operations.ts";
 import { refusedEntries } from "../../config/approval/edited-entries.ts";
 import type { SavedConfig } from "../../config/edit/save.ts";
 import { refuseOtherEntry } from "../../config/history/history.ts";
-import type { ConfigLayer } from "../../config/layer/layer.ts";
+import type { HomeContext } from "../../config/home-context.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { loadConfigInChild, saveConfigInChild } from "../../config/worker/load-in-child.ts";
+import type { StartReader } from "../../config/worker/reader-process.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import { NO_CHANGES } from "../../sync/config-steps.ts";
 import type { ConfigTurn } from "../../sync/config-store.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
+import type { WatchedFile } from "../../sync/watched-file.ts";
 import type { AcceptedFile } from "./accepted-file.ts";
-import type { LayerUnderParts } from "./layer-under.ts";
+import type { BufferedHistory } from "./buffered-history.ts";
 import { reportOf } from "./reload-report.ts";
 
-interface ConfigEditsParts
-  extends Pick<LayerUnderParts, "homeContext" | "file" | "history" | "clock" | "startReader"> {
-  /** The fleet's layer under the file now; null if there is none. */
-  readonly layer: () => ConfigLayer | null;
+interface ConfigEditsParts {
+  readonly homeContext: HomeContext;
+  readonly file: WatchedFile;
+  readonly history: BufferedHistory;
+  readonly clock: Clock;
+  readonly startReader: StartReader;
   readonly watcher: ConfigWatcher<ConfigSnapshot>;
   readonly holding: AcceptedFile;
 }
@@ -36,7 +41,7 @@ interface Editor {
 }
 
 export function createConfigEdits(parts: ConfigEditsParts) {
-  const { homeContext, layer, file, watcher, history, clock, holding, startReader } = parts;
+  const { homeContext, file, watcher, history, clock, holding, startReader } = parts;
   const { path } = file;
 
   const inTurn = carryThrough(watcher);
@@ -88,7 +93,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const content = Buffer.from(bytes).toString("base64");
       const seenSha256 = expectedSha256 ?? beforeSha256;
       const seen = { seenSha256, known: known(), keepsEntries };
-      const request = { kind: "replace", path, homeContext, layer: layer(), content, ...seen } as const;
+      const request = { kind: "replace", path, homeContext, content, ...seen } as const;
       return applySaved(
         await saveConfigInChild(request, { clock, signal, startReader }),
         source,
@@ -119,7 +124,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const keepsEntries = !runsCommands;
       return inTurn(asker, async (turn) => {
         const seen = { seenSha256, known: known(), keepsEntries };
-        const request = { kind: "edit", path, homeContext, layer: layer(), edits, ...seen } as const;
+        const request = { kind: "edit", path, homeContext, edits, ...seen } as const;
         const saved = await saveConfigInChild(request, { clock, signal: turn.signal, startReader });
         return applySaved(saved, source, turn, { runsCommands, approves: true });
       });

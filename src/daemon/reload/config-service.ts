@@ -6,7 +6,6 @@ import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import type { HomeContext } from "../../config/home-context.ts";
-import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { syncKeys } from "../../config/schema/schema.ts";
 import { sectionSettings } from "../../config/section-settings.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -28,7 +27,6 @@ import { type AcceptedFile, createAcceptedFile, summaryOf } from "./accepted-fil
 import { createApprovals } from "./approvals.ts";
 import { createBufferedHistory } from "./buffered-history.ts";
 import { createConfigEdits } from "./config-edits.ts";
-import { createLayerUnder } from "./layer-under.ts";
 import { describeDiff, mistakesText, reportOf } from "./reload-report.ts";
 import { applyChange, type ConfigApplier } from "./reload-transaction.ts";
 
@@ -39,8 +37,6 @@ interface ConfigServiceOptions {
   readonly file: WatchedFile;
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
-  /** The fleet's layer under `snapshot`; null if there is none. */
-  readonly layer: ConfigLayer | null;
   readonly approvals: ApprovalStore;
   /** The whole file; `snapshot` is the approved part of it, which runs. */
   readonly loadedFile: ConfigSnapshot;
@@ -68,18 +64,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     options;
   const history = createBufferedHistory(openHistory(home, snapshot.path, options.realPath), options);
   const ending = new AbortController();
-  const first = options.layer;
-  const under = createLayerUnder({
-    first,
-    homeContext,
-    file,
-    watcher: () => watcher,
-    history,
-    clock,
-    startReader,
-  });
-  const layer = () => under.current;
-  const reader = createConfigReader({ path: snapshot.path, homeContext, layer, clock, startReader });
+  const reader = createConfigReader({ path: snapshot.path, homeContext, clock, startReader });
   const events = createSyncEvents();
 
   const keep = (
@@ -109,8 +94,7 @@ export function createConfigService(options: ConfigServiceOptions) {
       reason: rejected.reason ?? mistakesText(rejected.mistakes),
     },
     ...steps,
-    async onApplied(content, { snapshot: applied, changed, details }, isNew) {
-      if (applied.config.layer === undefined) under.forget();
+    async onApplied(content, { changed, details }, isNew) {
       const { generation, sha256 } = watcher.running;
       const { source } = content;
       if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
@@ -135,7 +119,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     control: {
       sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
       ...reloads.control,
-      ...createConfigEdits({ homeContext, layer, file, watcher, history, clock, holding, startReader }),
+      ...createConfigEdits({ homeContext, file, watcher, history, clock, holding, startReader }),
       ...createApprovals(watcher, holding),
       history: async () => ({
         entries: (await history.list()).map(({ format: _, ...entry }) => entry),
@@ -147,8 +131,6 @@ export function createConfigService(options: ConfigServiceOptions) {
     refreshSecrets: () => reloads.applyAgain("secrets"),
     /** Applies the running configuration again, with the current approvals. */
     judgeAgain: () => reloads.applyAgain("approvals"),
-    /** The fleet's layer under the running configuration. */
-    layers: under,
     /** Why the running configuration is missing from the history; null if it is not missing. */
     get historyUnsavedBecause() {
       return history.unsavedBecause;

@@ -1,4 +1,4 @@
-// The doctor's questions about a fleet: what its server permits, which operator key is current, and what expires.
+// The doctor's questions about a fleet: what its server permits, and what expires.
 import { X509Certificate } from "node:crypto";
 import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
 import type { FleetCheckReport } from "../../api/contract/fleet.ts";
@@ -7,9 +7,6 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { type Clock, isoTime, settlesWithin } from "../../runtime/time/clock.ts";
-import { openSecretStore } from "../../secrets/secret-store.ts";
-import { handoversTo } from "../layer/key-handovers.ts";
-import { readTrust } from "../layer/operator-trust.ts";
 import {
   atFirstServer,
   type ConnectionOptions,
@@ -20,8 +17,6 @@ import {
 import { FleetConnectionError } from "../nats/fleet-connection-error.ts";
 import { readSignIn, type SignInOptions } from "../nats/sign-in.ts";
 import { certificatePaths, readFleet } from "./fleet-folder.ts";
-import { nextName, readMembership } from "./membership.ts";
-import { OPERATOR_SECRET } from "./operator-key.ts";
 import { type MachineUse, NOBODY, neededBy, type Permission, tooMuchFor } from "./permissions.ts";
 
 interface CheckOptions extends Omit<SignInOptions, "config"> {
@@ -31,29 +26,16 @@ interface CheckOptions extends Omit<SignInOptions, "config"> {
 
 /** Rejects with `fleet_unreachable`, and with the signal's reason. */
 export async function checkFleet(options: CheckOptions, signal: AbortSignal): Promise<FleetCheckReport> {
-  const { home, clock, config } = options;
-  const membership = await readMembership(home);
-  // Only names are listed, so no keyring is opened.
-  const secrets = await openSecretStore({ home, clock, environment: {}, keyring: null }).list();
-  const isKept = (secret: string | null): boolean =>
-    secret !== null && secrets.some(({ name }) => name === secret);
-  const operatorSecret = membership === null ? OPERATOR_SECRET : membership.operatorSecret;
-  const { credentials } = config;
-  const ownSecret = credentials.kind === "stored" ? credentials.name : null;
-  const pending = [ownSecret, operatorSecret].filter((name) => name !== null && isKept(nextName(name)));
+  const { home, config } = options;
   const use: MachineUse = {
     name: config.name,
     calls: [config.export, config.import].some((list) => (list ?? []).length > 0),
     sessions: (config.sessions ?? []).length > 0,
-    signs: isKept(operatorSecret),
-    asksForKeys: membership !== null,
   };
   const { lacks, exceeds } = await probed(options, use, signal);
   return {
     lacks: [...lacks],
     exceeds: [...exceeds],
-    operator: config.operator === null ? null : await operatorOf(home, config.operator),
-    pending: pending.map((name) => (name === ownSecret ? "machine" : "operator")),
     authority_until: await validUntil(config.tlsCa),
     server_until: await serverUntil(home),
   };
@@ -70,12 +52,6 @@ async function probed(options: CheckOptions, use: MachineUse, signal: AbortSigna
     if (!(error instanceof FleetConnectionError)) throw error;
     throw new MountaineerError("fleet_unreachable", error.message, { retry: "later" });
   }
-}
-
-async function operatorOf(home: string, line: string): Promise<FleetCheckReport["operator"]> {
-  const { operator, handovers } = await readTrust(home, line);
-  const last = operator === line ? null : (handoversTo(operator, handovers).at(-1) ?? null);
-  return { line, current: operator, number: last?.number ?? null, since: last?.time ?? null };
 }
 
 async function serverUntil(home: string): Promise<string | null> {
@@ -98,8 +74,8 @@ async function validUntil(path: string | null): Promise<string | null> {
 
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-// Tests the server's permissions over a separate connection: publishes a harmless message to each subject, and
-// subscribes to each. The server reports every refusal.
+// Tests the server's permissions over a connection of its own: publishes a harmless message to each subject,
+// and subscribes to each. The server reports every refusal.
 
 const ANSWER_MS = 3_000;
 /**

@@ -41,7 +41,7 @@ export function folderPaths(home: string) {
 
 export function authorityPaths(home: string) {
   const { folder } = folderPaths(home);
-  /** The key (0600) stays on this machine, so that the server's certificate can be reissued. */
+  /** The key (0600) stays on this machine, so that the server's certificate can be issued anew. */
   return { certificate: join(folder, "ca.pem"), key: join(folder, "ca-key.pem") };
 }
 
@@ -74,7 +74,7 @@ export async function requireFleet(home: string): Promise<FleetRecord> {
  */
 export async function makeFleet(
   { home, clock }: FleetContext,
-  parts: Pick<FleetRecord, "address" | "operator" | "home" | "members">,
+  parts: Pick<FleetRecord, "address" | "home" | "members">,
 ): Promise<FleetRecord> {
   const paths = folderPaths(home);
   await rm(paths.folder, { recursive: true, force: true });
@@ -91,7 +91,7 @@ export async function makeFleet(
   return record;
 }
 
-/** Issues the server's certificate number `count`, in separate files. */
+/** Issues the server's certificate number `count`, in files of its own. */
 export async function issueServerCertificate(
   { home, clock }: FleetContext,
   {
@@ -160,9 +160,13 @@ export function withFolder<T>(place: FleetContext, signal: AbortSignal, use: () 
   return inTurn("fleet.lock.db", place, signal, use);
 }
 
-/** Replaces keys or certificates one at a time, across all processes. Rejects with `lock_held`. */
-export function withKeys<T>(place: FleetContext, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
-  return inTurn("fleet-keys.lock.db", place, signal, use);
+/** Replaces certificates one at a time, across all processes. Rejects with `lock_held`. */
+export function withCertificates<T>(
+  place: FleetContext,
+  signal: AbortSignal,
+  use: () => Promise<T>,
+): Promise<T> {
+  return inTurn("fleet-certificates.lock.db", place, signal, use);
 }
 
 async function inTurn<T>(

@@ -7,7 +7,6 @@ import {
   number,
   numberThat,
   object,
-  optional,
   reader,
   type TypeOf,
   textThat,
@@ -20,15 +19,7 @@ const VERSION = 1;
 
 const machineName = textThat("a machine's name", isMachineName);
 
-const memberShape = object({
-  name: machineName,
-  key: userKeyShape,
-  /**
-   * The next key, while a replacement is in progress. Until the machine asks to use the next key, the server accepts
-   * both keys; then the next key replaces `key`.
-   */
-  nextKey: optional(userKeyShape),
-});
+const memberShape = object({ name: machineName, key: userKeyShape });
 export type FleetMember = TypeOf<typeof memberShape>;
 
 const invitationShape = object({
@@ -48,8 +39,6 @@ const recordShape = object({
   address: textThat("HOST:PORT", isAddress),
   /** SHA-256 of the certificate authority. */
   authority: matching(/^[0-9a-f]{64}$/, "64 hex digits"),
-  /** The operator's public key, Ed25519, base64url. */
-  operator: textThat("a key", (key) => Buffer.from(key, "base64url").length === 32),
   /** Number of the server's certificate in use, from 1; see `certificatePaths`. */
   certificates: numberThat("a count from 1", (many) => Number.isSafeInteger(many) && many >= 1),
   /** The name of the machine that runs the server. */

@@ -1,12 +1,11 @@
-// Makes a fleet on this machine: its folder, its server, the operator's key, and this machine as the first member.
+// Makes a fleet on this machine: its folder, its server, and this machine as the first member.
 import { readFile } from "node:fs/promises";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { BUCKET_STREAM } from "../fleet-session.ts";
-import { publicBytes, userKey } from "../keys/nkey.ts";
-import { LAYER_STREAM_CONFIG } from "../layer/layer-bucket.ts";
+import { userKey } from "../keys/nkey.ts";
 import { STREAM_NAME_IN_USE } from "../nats/connection.ts";
 import { inboxOf } from "../nats/subjects.ts";
 import { authorityPaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
@@ -20,7 +19,6 @@ import {
   storedAuthority,
   writeMembership,
 } from "./membership.ts";
-import { ownOperatorKey } from "./operator-key.ts";
 import { openServerConnection } from "./server-connection.ts";
 import { findServerProgram, reloadServer, runningServer } from "./server-process.ts";
 
@@ -44,7 +42,7 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
   const { membership, seed } = await withFolder(options, signal, async () => {
     const before = await readMembership(home);
     const found = await readFleet(home);
-    if (before !== null && found === null && before.operatorSecret === null) {
+    if (before !== null && found === null && !before.isFounder) {
       throw new MountaineerError("usage", "this machine is in a fleet, or was about to join one", {
         hint: "mountaineer fleet leave takes it out",
       });
@@ -53,7 +51,7 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
     return found === null || isNever ? begun(options, before) : takenUp(options, before, found);
   });
   await reloadServer(options, signal);
-  await makeBuckets(options, membership, seed, (await storedAuthority(home)) ?? "");
+  await makeBucket(options, membership, seed, (await storedAuthority(home)) ?? "");
   if (membership.name !== name || membership.address !== address) {
     throw new MountaineerError(
       "usage",
@@ -68,16 +66,16 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
 }
 
 /**
- * Whether the fleet may be created again, for another address or name: it has no other member, and its server does not
- * run.
+ * Whether the fleet may be made anew, for another address or name: it has no other member, and its server
+ * does not run.
  */
 async function neverRan(
   { home, name, address }: FoundOptions,
-  { operatorSecret }: Membership,
+  { isFounder }: Membership,
   record: FleetRecord,
 ): Promise<boolean> {
   if (record.home === name && record.address === address) return false;
-  return operatorSecret !== null && record.members.length === 1 && (await runningServer(home)) === null;
+  return isFounder && record.members.length === 1 && (await runningServer(home)) === null;
 }
 
 interface Begun {
@@ -88,14 +86,12 @@ interface Begun {
 async function begun(options: FoundOptions, before: Membership | null): Promise<Begun> {
   const { home, name, address } = options;
   const secret = before?.secret ?? (await freeName(options, "fleet-key"));
-  const operatorSecret = before?.operatorSecret ?? (await freeName(options, "fleet-operator"));
-  // The names of the secrets are recorded first, so that `fleet leave` finds every key to remove.
-  const draft = { name, address, authority: "", operator: "", secret, operatorSecret };
+  // The name of the secret is recorded first, so that `fleet leave` finds the key to remove.
+  const draft = { name, address, authority: "", secret, isFounder: true };
   await writeMembership(home, draft, "");
   const seed = await keptOrNewKey(options, secret);
-  const operator = publicBytes(await ownOperatorKey(options, operatorSecret)).toString("base64url");
   const members = [{ name, key: userKey(seed) }];
-  const record = await makeFleet(options, { address, operator, home: name, members });
+  const record = await makeFleet(options, { address, home: name, members });
   return { membership: await written(options, draft, record), seed };
 }
 
@@ -108,7 +104,7 @@ async function takenUp(
   before: Membership | null,
   record: FleetRecord,
 ): Promise<Begun> {
-  if (before === null || before.operatorSecret === null) {
+  if (before === null || !before.isFounder) {
     throw new MountaineerError("fleet_server_failed", "the fleet's server is here, and its keys are not", {
       hint: "mountaineer fleet leave --dissolve gives it up",
     });
@@ -125,19 +121,19 @@ async function takenUp(
 async function written(
   { home }: FoundOptions,
   draft: Membership,
-  { address, authority, operator, home: name }: FleetRecord,
+  { address, authority, home: name }: FleetRecord,
 ): Promise<Membership> {
-  const membership = { ...draft, name, address, authority, operator };
+  const membership = { ...draft, name, address, authority };
   const pem = await readFile(authorityPaths(home).certificate, "utf8");
   await writeMembership(home, membership, pem);
   return membership;
 }
 
 /**
- * Makes the buckets, which only the server's own machine is allowed to do. They forbid roll-ups, by which a hostile
+ * Makes the bucket, which only the server's own machine is allowed to do. It forbids roll-ups, by which a hostile
  * member could remove the entries of others. An existing bucket is left unchanged.
  */
-async function makeBuckets(
+async function makeBucket(
   { signal }: FoundOptions,
   { name, address }: Membership,
   seed: Buffer,
@@ -145,18 +141,13 @@ async function makeBuckets(
 ): Promise<void> {
   await using link = await openServerConnection({ address, authority, seed, inbox: inboxOf(name) }, signal);
   if (link === null) throw failed("it does not know this machine");
-  for (const bucket of [BUCKET_STREAM, LAYER_STREAM_CONFIG]) {
-    const answer = await link.ask(
-      `$JS.API.STREAM.CREATE.${bucket.name}`,
-      JSON.stringify(bucket),
-      ANSWER_WITHIN_MS,
-    );
-    const { error } = jsonObject(answer ?? "") ?? { error: "no answer" };
-    if (error === undefined || objectOf(error)["err_code"] === STREAM_NAME_IN_USE) continue;
-    throw failed(
-      `JetStream does not make the bucket: ${String(objectOf(error)["description"] ?? "no answer")}`,
-    );
-  }
+  const subject = `$JS.API.STREAM.CREATE.${BUCKET_STREAM.name}`;
+  const answer = await link.ask(subject, JSON.stringify(BUCKET_STREAM), ANSWER_WITHIN_MS);
+  const { error } = jsonObject(answer ?? "") ?? { error: "no answer" };
+  if (error === undefined || objectOf(error)["err_code"] === STREAM_NAME_IN_USE) return;
+  throw failed(
+    `JetStream does not make the bucket: ${String(objectOf(error)["description"] ?? "no answer")}`,
+  );
 }
 
 function failed(why: string): MountaineerError {

@@ -25,8 +25,6 @@ const FAREWELL_MS = 500;
 
 export interface InviteOptions extends FleetContext {
   readonly validMs: number;
-  /** 32 private bytes. */
-  readonly operatorKey: Uint8Array;
   readonly signal: AbortSignal;
   /** Gets the code as soon as a machine can join with it. */
   readonly onCode: (code: string, expiresAtMs: number) => void;
@@ -37,7 +35,7 @@ export interface InviteOptions extends FleetContext {
  * because only this call answers it. Rejects with `fleet_server_failed`, `fleet_unreachable`, and the signal's reason.
  */
 export async function invite(options: InviteOptions): Promise<string | null> {
-  const { home, clock, validMs, operatorKey, signal, onCode } = options;
+  const { home, clock, validMs, signal, onCode } = options;
   const secret = randomBytes(SECRET_BYTES);
   const keys = joinKeys(secret);
   const hostSeed = randomBytes(32);
@@ -50,8 +48,8 @@ export async function invite(options: InviteOptions): Promise<string | null> {
   }));
   try {
     await reloadServer(options, signal);
-    const { address, authority, operator } = record;
-    const context: JoinContext = { id: keys.id, authority, operator };
+    const { address, authority } = record;
+    const context: JoinContext = { id: keys.id, authority };
     const pem = await readFile(authorityPaths(home).certificate, "utf8");
     const link = await openServerConnection(
       { address, authority: pem, seed: hostSeed, inbox: guestInbox(keys.id) },
@@ -66,7 +64,7 @@ export async function invite(options: InviteOptions): Promise<string | null> {
       const request = readRequest(text, context, keys.proof);
       if (request === null) return "{}";
       const outcome = await admission.admit(request);
-      return writeOutcome(outcome, request, context, operatorKey);
+      return writeOutcome(outcome, request, context, keys.proof);
     });
     const timer = clock.setTimer(expiresAtMs - clock.wallMs(), () => over.abort());
     try {
@@ -74,7 +72,6 @@ export async function invite(options: InviteOptions): Promise<string | null> {
         writeJoinCode({
           address,
           authority: Buffer.from(authority, "hex"),
-          operator: Buffer.from(operator, "base64url"),
           secret,
           expiresAtMs,
         }),
@@ -183,7 +180,7 @@ class Refused extends Error {
 function withMember(now: FleetRecord, { name, key }: JoinRequest, id: string): FleetRecord {
   if (!now.invitations.some((one) => one.id === id)) throw new Refused("expired");
   const twin = memberOf(now, name);
-  if (twin !== undefined && twin.key !== key && twin.nextKey !== key) throw new Refused("name_taken");
+  if (twin !== undefined && twin.key !== key) throw new Refused("name_taken");
   const others = now.members.filter((member) => member !== twin && member.key !== key);
   return { ...now, members: [...others, { name, key }] };
 }

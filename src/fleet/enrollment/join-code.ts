@@ -1,14 +1,14 @@
-// The code with which one machine joins a fleet: the server's address, the fingerprint of its authority, the operator's
-// key, and a secret that is valid once.
+// The code with which one machine joins a fleet: the server's address, the fingerprint of its authority, and a
+// secret that is valid once.
 import { hkdfSync } from "node:crypto";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { fingerprintOf } from "../keys/nkey.ts";
 
 const MARK = "mf1_";
 const SECRET_BYTES = 16;
-const KEY_BYTES = 32;
+const FINGERPRINT_BYTES = 32;
 const SUM_BYTES = 4;
-const FIXED_BYTES = SECRET_BYTES + 2 * KEY_BYTES + 4;
+const FIXED_BYTES = SECRET_BYTES + FINGERPRINT_BYTES + 4;
 const LONGEST_ADDRESS = 260;
 
 export interface JoinCode {
@@ -16,17 +16,15 @@ export interface JoinCode {
   readonly address: string;
   /** SHA-256 of the certificate authority, 32 bytes. */
   readonly authority: Buffer;
-  /** The operator's public key, 32 bytes. */
-  readonly operator: Buffer;
   readonly secret: Buffer;
   /** By the wall clock of the machine that made the code, ms; whole seconds. */
   readonly expiresAtMs: number;
 }
 
-export function writeJoinCode({ address, authority, operator, secret, expiresAtMs }: JoinCode): string {
+export function writeJoinCode({ address, authority, secret, expiresAtMs }: JoinCode): string {
   const expiry = Buffer.alloc(4);
   expiry.writeUInt32BE(Math.floor(expiresAtMs / 1000));
-  const body = Buffer.concat([secret, authority, operator, expiry, Buffer.from(address, "latin1")]);
+  const body = Buffer.concat([secret, authority, expiry, Buffer.from(address, "latin1")]);
   return MARK + Buffer.concat([body, sumOf(body)]).toString("base64url");
 }
 
@@ -44,8 +42,7 @@ export function readJoinCode(text: string): JoinCode {
   if (address.length > LONGEST_ADDRESS || !isAddress(address)) throw noCode();
   return {
     address,
-    authority: take(SECRET_BYTES, KEY_BYTES),
-    operator: take(SECRET_BYTES + KEY_BYTES, KEY_BYTES),
+    authority: take(SECRET_BYTES, FINGERPRINT_BYTES),
     secret: take(0, SECRET_BYTES),
     expiresAtMs: body.readUInt32BE(FIXED_BYTES - 4) * 1000,
   };
@@ -53,7 +50,7 @@ export function readJoinCode(text: string): JoinCode {
 
 /**
  * The keys that both sides derive from the secret; none of them reveals another. `id`: the id of the invitation; `login`:
- * 32 private bytes, with which the machine that joins signs in; `proof` authenticates the request.
+ * 32 private bytes, with which the machine that joins signs in; `proof` authenticates the request and its answer.
  */
 export function joinKeys(secret: Uint8Array) {
   const derive = (use: string, length: number): Buffer =>

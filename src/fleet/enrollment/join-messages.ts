@@ -1,18 +1,16 @@
 // The messages between a machine that joins and the machine that invited it. The joining machine proves who it is
-// with the code's secret and its own key; the inviting machine uses the operator's key.
+// with the code's secret and its own key; the inviting machine answers with the code's secret.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import { choice, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { isSignedBy, isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
+import { isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
 
 /** The proof in every message covers this context, so that a code that was changed on its way is detected. */
 export interface JoinContext {
   readonly id: string;
   /** SHA-256 of the certificate authority, hex. */
   readonly authority: string;
-  /** The operator's public key, base64url. */
-  readonly operator: string;
 }
 
 const requestShape = object({ name: textThat("a machine's name", isMachineName), key: text, nonce: text });
@@ -22,7 +20,7 @@ const provedRequestOf = reader(object({ ...requestShape.fields, proof: text, sig
 const reasonShape = choice("expired", "used", "name_taken", "not_proved", "failed");
 export type RefusedBecause = TypeOf<typeof reasonShape>;
 const reasonOf = reader(reasonShape);
-const outcomeOf = reader(object({ outcome: text, signature: text }));
+const outcomeOf = reader(object({ outcome: text, proof: text }));
 
 export type JoinOutcome =
   | { readonly joined: true }
@@ -43,7 +41,7 @@ export function writeRequest(
   const asked = signedText("asks", context, request);
   return JSON.stringify({
     ...request,
-    proof: proofOf(asked, proofKey).toString("base64url"),
+    proof: proofOf(asked, proofKey),
     signature: signText(seed, asked),
   });
 }
@@ -54,42 +52,46 @@ export function readRequest(said: string, context: JoinContext, proofKey: Uint8A
   if (found === null) return null;
   const { name, key, nonce, proof, signature } = found;
   const signed = signedText("asks", context, { name, key, nonce });
-  const [given, wanted] = [Buffer.from(proof, "base64url"), proofOf(signed, proofKey)];
-  if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) return null;
+  if (!isProved(signed, proof, proofKey)) return null;
   return isSignedByUser(key, signed, signature) ? { name, key, nonce } : null;
 }
 
-/** `operatorKey`: the 32 private bytes. */
 export function writeOutcome(
   outcome: JoinOutcome,
   request: JoinRequest,
   context: JoinContext,
-  operatorKey: Uint8Array,
+  proofKey: Uint8Array,
 ): string {
   const word = outcome.joined ? "joined" : outcome.why;
-  return JSON.stringify({
-    outcome: word,
-    signature: signText(operatorKey, signedText(word, context, request)),
-  });
+  return JSON.stringify({ outcome: word, proof: proofOf(signedText(word, context, request), proofKey) });
 }
 
-/** Returns null if the message is not the operator's answer to this request. */
-export function readOutcome(said: string, request: JoinRequest, context: JoinContext): JoinOutcome | null {
+/** Returns null if the message does not prove that a machine with the code's secret answers this request. */
+export function readOutcome(
+  said: string,
+  request: JoinRequest,
+  context: JoinContext,
+  proofKey: Uint8Array,
+): JoinOutcome | null {
   const found = said.length > LONGEST_MESSAGE ? null : outcomeOf(jsonObject(said));
   if (found === null) return null;
-  const { outcome, signature } = found;
-  const operator = Buffer.from(context.operator, "base64url");
-  if (!isSignedBy(operator, signedText(outcome, context, request), signature)) return null;
+  const { outcome, proof } = found;
+  if (!isProved(signedText(outcome, context, request), proof, proofKey)) return null;
   if (outcome === "joined") return { joined: true };
   const why = reasonOf(outcome);
   return why === null ? null : { joined: false, why };
 }
 
 function signedText(word: string, context: JoinContext, { name, key, nonce }: JoinRequest): string {
-  const { id, authority, operator } = context;
-  return signedLines("mountaineer fleet join", word, id, authority, operator, name, key, nonce);
+  const { id, authority } = context;
+  return signedLines("mountaineer fleet join", word, id, authority, name, key, nonce);
 }
 
-function proofOf(text: string, key: Uint8Array): Buffer {
-  return createHmac("sha256", key).update(text).digest();
+function isProved(text: string, proof: string, key: Uint8Array): boolean {
+  const [given, wanted] = [Buffer.from(proof), Buffer.from(proofOf(text, key))];
+  return given.length === wanted.length && timingSafeEqual(given, wanted);
+}
+
+function proofOf(text: string, key: Uint8Array): string {
+  return createHmac("sha256", key).update(text).digest("base64url");
 }

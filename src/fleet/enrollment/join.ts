@@ -47,8 +47,9 @@ export interface JoinOptions extends HomeOptions {
 }
 
 /**
- * Joins a fleet. Rejects with `join_refused` (the code is no longer valid, the name is taken, another server answers):
- * nothing is changed then. After `fleet_unreachable` and `timed_out`, a second call continues.
+ * Joins a fleet. Rejects with `join_refused` (the code is not valid any more, the name is taken, another
+ * server answers): nothing is changed then. After `fleet_unreachable` and `timed_out`, a second call
+ * continues.
  */
 export async function joinFleet(options: JoinOptions): Promise<Membership> {
   const { home, signal, writeSection } = options;
@@ -92,11 +93,8 @@ async function asked(options: JoinOptions): Promise<Membership> {
     name,
     address: code.address,
     authority: code.authority.toString("hex"),
-    operator: code.operator.toString("base64url"),
     secret: before?.secret ?? (await freeName(options, SECRET_NAME)),
-    // An interrupted `init` may have left an operator's key. The name of that key stays recorded, so that `fleet
-    // leave` removes the key.
-    operatorSecret: before?.operatorSecret ?? null,
+    isFounder: false,
   };
   await writeMembership(home, membership, pem);
   const seed = await keptOrNewKey(options, membership.secret);
@@ -120,12 +118,12 @@ async function asked(options: JoinOptions): Promise<Membership> {
 
 async function ask(
   { code, signal }: JoinOptions,
-  { name, address, authority, operator }: Membership,
+  { name, address, authority }: Membership,
   pem: string,
   seed: Buffer,
 ): Promise<JoinOutcome> {
   const keys = joinKeys(code.secret);
-  const context: JoinContext = { id: keys.id, authority, operator };
+  const context: JoinContext = { id: keys.id, authority };
   const guest = { address, authority: pem, seed: keys.login, inbox: guestInbox(keys.id) };
   await using link = await openServerConnection(guest, signal);
   if (link === null) return { joined: false, why: "used" };
@@ -133,7 +131,7 @@ async function ask(
   const question = writeRequest(request, context, keys.proof, seed);
   const answer = await link.ask(joinSubject(keys.id), question, ANSWER_WITHIN_MS);
   if (answer === null) return { joined: false, why: "expired" };
-  return readOutcome(answer, request, context) ?? { joined: false, why: "not_proved" };
+  return readOutcome(answer, request, context, keys.proof) ?? { joined: false, why: "not_proved" };
 }
 
 function refusal(why: Exclude<RefusedBecause, "failed">, name: string): MountaineerError {

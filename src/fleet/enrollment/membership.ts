@@ -1,5 +1,5 @@
-// A machine's own record of the fleet that it is in or is joining: the server's address, and the names of the secrets that
-// hold its keys.
+// A machine's own record of the fleet that it is in or is joining: the server's address, and the name of the secret that
+// holds its key.
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,10 +7,10 @@ import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { type FleetSection, isMachineName } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
-import { nullable, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
+import { flag, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
-import { publicKeyText, rawOfSeed, userSeed } from "../keys/nkey.ts";
+import { rawOfSeed, userSeed } from "../keys/nkey.ts";
 import { isAddress } from "./join-code.ts";
 
 const VERSION = 1;
@@ -22,12 +22,10 @@ const membershipShape = object({
   address: textThat("HOST:PORT", isAddress),
   /** SHA-256 of the certificate authority, hex. */
   authority: text,
-  /** The operator's public key when the machine joined, base64url. */
-  operator: text,
   /** The name of the secret that holds this machine's key. */
   secret: text,
-  /** The name of the secret that holds the operator's key; null unless this machine made the fleet. */
-  operatorSecret: nullable(text),
+  /** True for the machine that made the fleet, or was about to. */
+  isFounder: flag,
 });
 export type Membership = Readonly<TypeOf<typeof membershipShape>>;
 const membershipOf = reader(membershipShape);
@@ -57,24 +55,18 @@ export async function writeMembership(home: string, membership: Membership, pem:
   await keepPrivateFile(file, `${JSON.stringify({ version: VERSION, ...membership }, null, 2)}\n`);
 }
 
-export function sectionOf(home: string, { name, address, secret, operator }: Membership): FleetSection {
+export function sectionOf(home: string, { name, address, secret }: Membership): FleetSection {
   return {
     name,
     servers: [`tls://${address}`],
     credentials: `secret:${secret}`,
     tls_ca: membershipPaths(home).authority,
-    operator: publicKeyText(Buffer.from(operator, "base64url")),
   };
 }
 
 /** The certificate authority, PEM; null: none is kept. */
 export function storedAuthority(home: string): Promise<string | null> {
   return readIfPresent(membershipPaths(home).authority);
-}
-
-/** The name of the secret that holds the next key until that key replaces the one in `secret`. */
-export function nextName(secret: string): string {
-  return `${secret}-next`;
 }
 
 export async function freeName(options: HomeOptions, wanted: string): Promise<string> {
@@ -90,36 +82,26 @@ export function storedSecret(options: HomeOptions, secret: string): Promise<stri
   return openSecretStore(options).get(secret, limits);
 }
 
-/** A key's 32 private bytes, kept as a seed or as base64url; null: none is kept. Rejects with `secret_unavailable`. */
+/** A key's 32 private bytes; null: none is stored. Rejects with `secret_unavailable`. */
 export async function storedMachineKey(options: HomeOptions, secret: string): Promise<Buffer | null> {
   const text = await storedSecret(options, secret);
-  const key = text === null ? null : (rawOfSeed(text.trim()) ?? Buffer.from(text, "base64url"));
+  const key = text === null ? null : rawOfSeed(text.trim());
   return key?.length === KEY_BYTES ? key : null;
 }
 
-/** Like `storedMachineKey`, but makes a key and keeps it if none is kept. `textOf`: returns the text to keep. */
-export async function keptOrNewKey(
-  options: HomeOptions,
-  secret: string,
-  textOf: (key: Buffer) => string = userSeed,
-): Promise<Buffer> {
+/** Like `storedMachineKey`, but makes and stores a key if none is stored. */
+export async function keptOrNewKey(options: HomeOptions, secret: string): Promise<Buffer> {
   const before = await storedMachineKey(options, secret);
   if (before !== null) return before;
   const made = randomBytes(KEY_BYTES);
-  await openSecretStore(options).set(secret, textOf(made), null, options.signal);
+  await openSecretStore(options).set(secret, userSeed(made), null, options.signal);
   return made;
 }
 
-/** Removes the keys first and the record last, so that an interrupted call can be repeated. */
+/** Removes the key first and the record last, so that an interrupted call can be repeated. */
 export async function forgetMembership(options: HomeOptions): Promise<void> {
   const { home, signal } = options;
   const membership = await readMembership(home);
-  const store = openSecretStore(options);
-  if (membership !== null) {
-    for (const secret of [membership.secret, membership.operatorSecret]) {
-      if (secret === null) continue;
-      for (const name of [nextName(secret), secret]) await store.remove(name, signal);
-    }
-  }
+  if (membership !== null) await openSecretStore(options).remove(membership.secret, signal);
   await rm(membershipPaths(home).folder, { recursive: true, force: true });
 }

@@ -6,11 +6,6 @@ import {
   beatSubject,
   callSubject,
   inboxOf,
-  keyInbox,
-  keySubject,
-  LAYER_NEWS,
-  LAYER_STREAM,
-  LAYER_SUBJECT,
   offerSubject,
   rollCallSubject,
   STREAM,
@@ -28,10 +23,6 @@ export interface MachineUse {
   /** The machine exports or imports backends. */
   readonly calls: boolean;
   readonly sessions: boolean;
-  /** The machine signs the common configuration. */
-  readonly signs: boolean;
-  /** The machine joined with a code, and may publish a request to exchange its key. */
-  readonly asksForKeys: boolean;
 }
 
 /** A name that no machine has, for the subjects of harmless test messages. */
@@ -48,7 +39,7 @@ type Row = readonly [
  * What a machine must be permitted, and for what. A machine may request from JetStream only what the machine may read
  * anyway, because JetStream checks no permissions when it delivers.
  */
-function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): readonly Row[] {
+function rowsOf({ name, calls, sessions }: MachineUse): readonly Row[] {
   const lending = "export and import";
   const streams = calls ? (sessions ? `${lending}, and sessions` : lending) : "sessions";
   const reading = "reading what others tell";
@@ -59,31 +50,20 @@ function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): read
     ["publish", "asking who is there", true, rollCallSubject(name)],
     ["publish", lending, calls, offerSubject(name), askSubject(name)],
     ["publish", streams, calls || sessions, callSubject(name, "*")],
-    ["publish", "exchanging its key", asksForKeys, keySubject(name)],
     ["publish", "finding the bucket", true, `${api}.INFO`, `${api}.STREAM.INFO.${STREAM}`],
     ["publish", reading, true, `${api}.CONSUMER.CREATE.${STREAM}.>`, `${api}.CONSUMER.INFO.${STREAM}.>`],
     ["publish", reading, true, `${api}.CONSUMER.DELETE.${STREAM}.>`, `$JS.FC.${STREAM}.>`],
-    ["publish", "reading the fleet's configuration", true, `${api}.STREAM.MSG.GET.${LAYER_STREAM}`],
-    [
-      "publish",
-      "writing the fleet's configuration",
-      signs,
-      `${api}.STREAM.INFO.${LAYER_STREAM}`,
-      LAYER_SUBJECT,
-      LAYER_NEWS,
-    ],
     ["subscribe", "answers", true, `${inboxOf(name)}.>`],
     ["subscribe", "who is there", true, beatSubject("*")],
     ["subscribe", "who asks for that", true, rollCallSubject("*")],
     ["subscribe", lending, calls, offerSubject("*"), askSubject("*")],
     ["subscribe", streams, calls || sessions, callSubject("*", name)],
-    ["subscribe", "news of the fleet's configuration", true, LAYER_NEWS],
   ];
 }
 
 /**
  * The permissions that a machine of this use needs. Subjects for publishing end in `NOBODY` instead of a wildcard,
- * because a pattern cannot be published to.
+ * because nothing can be published to a pattern.
  */
 export function neededBy(use: MachineUse): readonly Permission[] {
   return rowsOf(use).flatMap(([may, purpose, isUsed, ...patterns]) =>
@@ -100,35 +80,30 @@ export function neededBy(use: MachineUse): readonly Permission[] {
  * The permissions that a machine must not have: with them it could forge messages of other machines, or read
  * messages that are meant for others.
  */
-export function tooMuchFor({ name, signs }: MachineUse): readonly Permission[] {
+export function tooMuchFor({ name }: MachineUse): readonly Permission[] {
   const lies = "write under the names of others";
-  const dangerous: readonly Permission[] = [
+  return [
     { may: "publish", subject: `$KV.${BUCKET}.${NOBODY}`, purpose: lies },
     { may: "publish", subject: beatSubject(NOBODY), purpose: lies },
     { may: "publish", subject: offerSubject(NOBODY), purpose: "offer tools in the names of others" },
     { may: "publish", subject: callSubject(NOBODY, name), purpose: "call in the names of others" },
     { may: "subscribe", subject: `${inboxOf(NOBODY)}.>`, purpose: "hear answers to others" },
     { may: "subscribe", subject: callSubject("*", NOBODY), purpose: "hear calls to others" },
-    { may: "publish", subject: LAYER_SUBJECT, purpose: "write where the fleet's configuration stands" },
   ];
-  return signs ? dangerous.slice(0, -1) : dangerous;
 }
 
 /**
  * The patterns that the server permits to a member, even if the member does not use all of them. Only the server's
- * own machine (`isHome`), which has the operator's key, may make the buckets, write the common configuration and
- * answer key requests.
+ * own machine (`isHome`) may make the bucket.
  */
 export function grantsOf(
   name: string,
   isHome: boolean,
 ): Readonly<Record<Permission["may"], readonly string[]>> {
-  const rows = rowsOf({ name, calls: true, sessions: true, signs: isHome, asksForKeys: true });
+  const rows = rowsOf({ name, calls: true, sessions: true });
   const granted = (may: Permission["may"]): readonly string[] =>
     rows.flatMap(([verb, , isUsed, ...patterns]) => (verb === may && isUsed ? patterns : []));
-  const making = [STREAM, LAYER_STREAM].flatMap((stream) =>
-    ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${stream}`),
-  );
+  const making = ["CREATE", "UPDATE"].map((verb) => `$JS.API.STREAM.${verb}.${STREAM}`);
   return {
     publish: [
       ...granted("publish"),
@@ -138,8 +113,8 @@ export function grantsOf(
       `$JS.API.DIRECT.GET.${STREAM}.>`,
       `$JS.API.CONSUMER.CREATE.${STREAM}`,
       `$JS.ACK.${STREAM}.>`,
-      ...(isHome ? [...making, `${keyInbox("*")}.>`] : []),
+      ...(isHome ? making : []),
     ],
-    subscribe: [...granted("subscribe"), ...(isHome ? [keySubject("*")] : [])],
+    subscribe: granted("subscribe"),
   };
 }

@@ -7,7 +7,7 @@ import {
   type FleetContext,
   issueServerCertificate,
   requireFleet,
-  withKeys,
+  withCertificates,
 } from "./fleet-folder.ts";
 import { reloadServer } from "./server-process.ts";
 
@@ -16,7 +16,7 @@ import { reloadServer } from "./server-process.ts";
  * authority's key is not kept.
  */
 export function renewCertificate(place: FleetContext, signal: AbortSignal): Promise<void> {
-  return withKeys(place, signal, async () => {
+  return withCertificates(place, signal, async () => {
     const { home } = place;
     const { address, certificates } = await requireFleet(home);
     const [authority, authorityKey] = await Promise.all([

@@ -29,11 +29,7 @@ export function guestInbox(id: string): string {
 export function serverConfig(record: FleetRecord, paths: ServerPaths): string {
   const { host, port } = splitAddress(record.address);
   const users = [
-    ...record.members.flatMap(({ name, key, nextKey }) =>
-      [key, ...(nextKey === undefined ? [] : [nextKey])].map((one) =>
-        userText(one, grantsOf(name, name === record.home)),
-      ),
-    ),
+    ...record.members.map(({ name, key }) => userText(key, grantsOf(name, name === record.home))),
     ...record.invitations.flatMap(({ id, guest, host: answerer }) => [
       userText(guest, { publish: [joinSubject(id)], subscribe: [`${guestInbox(id)}.>`] }),
       userText(answerer, { publish: [`${guestInbox(id)}.>`], subscribe: [joinSubject(id)] }),

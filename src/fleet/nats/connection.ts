@@ -21,7 +21,7 @@ import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 import { FleetConnectionError, SignInRefused } from "./fleet-connection-error.ts";
 import type { SignIn } from "./sign-in.ts";
-import { inboxOf, isOfLayer, senderOf } from "./subjects.ts";
+import { inboxOf, senderOf } from "./subjects.ts";
 
 const CONNECT_MS = 5_000;
 /** Limit for connecting and signing in, including the lookup of the server's name, ms. */
@@ -36,7 +36,8 @@ export const STREAM_NOT_FOUND = 10_059;
 export const STREAM_NAME_IN_USE = 10_058;
 
 /**
- * Options of every bucket. They forbid `Nats-Rollup`, so that a message can only replace an older message of its key.
+ * Options of every bucket. They forbid `Nats-Rollup`, so that a message can replace only an older message of
+ * its own key.
  */
 export const BUCKET_DEFAULTS = {
   retention: "limits",
@@ -97,10 +98,9 @@ export async function connectToServer(
 }
 
 /**
- * Subscribes to messages that machines publish. `subject`: `*` in it is the sender. Ignores messages that a member
- * makes the server deliver there without the right to publish them: stored messages have other subjects or a header,
- * and the server's status messages have a header. JetStream's answers in JSON remain, which are not frames, offers or
- * beats.
+ * Subscribes to messages that machines publish. `subject`: `*` in it stands for the sender. Leaves out what a member has
+ * the server deliver there without the right to publish it: stored messages have subjects of their own or a header, and
+ * the server's status messages have a header. JetStream's answers in JSON remain, which are no frame, offer or beat.
  */
 export function listen(
   connection: NatsConnection,
@@ -150,7 +150,7 @@ export function watchEnd(connection: NatsConnection, end: (failure: FleetConnect
   const endBy = (error: unknown): void => end(failureOf(error, "connected"));
   const watchRefusals = async (): Promise<void> => {
     for await (const status of connection.status()) {
-      if (status.type === "error" && !isOptional(status.error)) endBy(status.error);
+      if (status.type === "error") endBy(status.error);
     }
   };
   connection.closed().then((error) => {
@@ -158,11 +158,6 @@ export function watchEnd(connection: NatsConnection, end: (failure: FleetConnect
     else end(new FleetConnectionError("the connection to the server was lost"));
   }, end);
   watchRefusals().catch(endBy);
-}
-
-/** True if the server refused a subject of the common configuration; a machine can work without it. */
-function isOptional(error: Error): boolean {
-  return error instanceof PermissionViolationError && isOfLayer(error.subject);
 }
 
 /** Drops messages that the server does not accept soon. */

@@ -27,16 +27,6 @@ export function rollCallSubject(name: string): string {
   return subjectOf(name, "rollcall");
 }
 
-/** On this subject, the machine `name` asks the server's machine to replace the key of `name`. */
-export function keySubject(name: string): string {
-  return subjectOf(name, "key");
-}
-
-/** The prefix of subjects for answers to `keySubject`. */
-export function keyInbox(name: string): string {
-  return `${inboxOf(name)}.key`;
-}
-
 /** A sign of life, sent regularly. */
 export function beatSubject(name: string): string {
   return subjectOf(name, "beat");
@@ -57,20 +47,7 @@ export function callSubject(from: string, to: string): string {
   return subjectOf(from, `call.${to}`);
 }
 
-/** The server reports here that frames for the machine `to` have no subscriber. */
+/** The server reports here that nobody is subscribed to frames for the machine `to`. */
 export function unheardInbox(name: string, to: string): string {
   return `${inboxOf(name)}.calls.${to}`;
-}
-
-/** The KV bucket of the common configuration. */
-export const LAYER_BUCKET = "mountaineer_fleet_config";
-export const LAYER_STREAM = `KV_${LAYER_BUCKET}`;
-/** The bucket's only key. */
-export const LAYER_SUBJECT = `$KV.${LAYER_BUCKET}.layer`;
-/** Announces a new revision of the common configuration. */
-export const LAYER_NEWS = "mountaineer.fleet.config";
-
-/** True for subjects of the common configuration, which the server permits only to machines that may write it. */
-export function isOfLayer(subject: string): boolean {
-  return [LAYER_BUCKET, LAYER_NEWS].some((name) => subject.includes(name));
 }

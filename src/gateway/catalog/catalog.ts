@@ -86,14 +86,15 @@ export interface CatalogEntry {
   readonly kind: EntryKind;
   /**
    * The name, URI or URI template that clients use. Unique within its kind among listed entries. An entry that the
-   * filters exclude is not renamed: this is then the server's name.
+   * filters keep back gets no name of its own: this is the server's.
    */
   readonly name: string;
   readonly backend: string;
-  /** The name before it was shortened or changed for clients. Policies also match it. */
+  /** The name before it was shortened or changed for clients. Policies match it, too. */
   readonly fullName: string;
   /**
-   * The entry's name without the backend's name, which was added because of a collision. Policies also match this name.
+   * The entry's name without the backend's name, which was added because of a collision. Policies match this name,
+   * too.
    */
   readonly plainName?: string;
   /** The entry's name at its server. */

@@ -128,7 +128,7 @@ export function faultsOf(root: JsonObject): readonly SchemaFault[] {
       report("$ref", `$ref ${JSON.stringify($ref)?.slice(0, 100)} leads ${how}`);
     }
     if (faults.length > MOST_LEFT_OUT) break;
-    // The first item is taken out first, and everything within it before the next one, in a compiler's order.
+    // What is first is taken out first, and all within it before what follows, as a compiler goes.
     for (let next = inner.pop(); next !== undefined; next = inner.pop()) open.push(next);
   }
   return faults;
@@ -189,7 +189,7 @@ const NO_SCHEMA: JsonObject = { type: "object" };
 const MOST_ROUNDS = 3;
 /** Each takes a copy of the schema to leave out. */
 const MOST_LEFT_OUT = 100;
-/** Of references that lead only to references. */
+/** Of references that lead to references alone. */
 const LONGEST_CHAIN = 100;
 /** Compiling a schema that is nested more deeply overflows the stack of a client. */
 const DEEPEST = 200;

@@ -55,7 +55,7 @@ export class ScriptCalls {
   /** Calls without an answer, those that wait for their turn among them. */
   #open = 0;
   #none: PromiseWithResolvers<void> | null = null;
-  /** True: no new call begins. */
+  /** No call begins any more. */
   #isClosed = false;
 
   constructor(options: ScriptCallsOptions) {
@@ -98,7 +98,7 @@ export class ScriptCalls {
     return this.#dropped;
   }
 
-  /** The finished calls as text; null: none. */
+  /** What has been done, in words; null: nothing. */
   get account(): string | null {
     if (this.#begun === 0) return null;
     const tools = [...this.#tools].slice(0, MOST_NAMED).map(([name, { done, failed, open }]) => {
@@ -137,7 +137,7 @@ export class ScriptCalls {
     counts.open += 1;
     this.#showProgress(name);
     const reply = await served.handle(call);
-    // An aborted call stays open: whether it took effect is unknown.
+    // What was cut off stays open: nobody knows whether it took effect.
     if (isError(reply) && (this.#abort.aborted || reply.error.code === REQUEST_TIMEOUT)) return reply;
     counts.open -= 1;
     if (isError(reply) || reply.result["isError"] === true) counts.failed += 1;
@@ -160,7 +160,7 @@ export class ScriptCalls {
     };
   }
 
-  /** Why a call that a person has allowed may no longer be made. */
+  /** Why a call that a person has allowed may not be made any more. */
   #refusedNow(asked: GatewayRequest, name: string): Reply | null {
     const { client } = asked.handle;
     const now = this.#options.served().forClient(client);
@@ -233,7 +233,7 @@ function refusalNow(
       "what you may use was changed since the script began: run it again",
     );
   }
-  // Only for the page of an app, never for a model.
+  // For the page of an app alone, never for a model.
   const tool = served.viewFor(principal).callable(protocolVersion).get(name);
   return tool !== undefined && isAppOnly(tool) ? unknownTarget({ kind: "tool", name }) : null;
 }

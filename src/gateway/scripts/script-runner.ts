@@ -153,7 +153,7 @@ class ThreadWork {
     this.#busy?.[Symbol.dispose]();
   }
 
-  /** Also of a script that was ended. */
+  /** Of a script that was ended, too. */
   get log(): string {
     return this.#log.text;
   }
@@ -186,7 +186,7 @@ class ThreadWork {
         // Calls that have begun are its calls all the same, also if it did not wait for them; the others are not made.
         this.#calls.close();
         for (const go of this.#queue.splice(0)) go();
-        // Work that the script began without waiting for it may run for ever.
+        // What the script began and did not wait for may go on for ever.
         this.#busy?.[Symbol.dispose]();
         this.#busy = this.#clock.setTimer(ENDS_MS, () => over({ kind: "ended", end }));
         break;

@@ -51,7 +51,7 @@ export interface GatewayOptions extends BackendTools {
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Absent: no backend has a sign-in. */
   readonly signIn?: SignInHome;
-  /** Paths that are hidden from programs in a sandbox. Default: only the user's home folder. */
+  /** Places that are hidden from programs in a sandbox. Default: the user's home folder alone. */
   readonly guarded?: ProtectedPaths;
   readonly version: string;
   /** Measurements from the part of the daemon outside the gateway. */
@@ -83,7 +83,7 @@ export interface GatewayOptions extends BackendTools {
   readonly openMachine?: OpenMachine;
   /** Machines that share their clients' sessions with this one. */
   readonly peers?: () => SessionPeers;
-  /** Serves non-MCP requests at the same address. */
+  /** Serves requests other than MCP at the same address. */
   readonly beside?: HandleOther | undefined;
 }
 
@@ -109,7 +109,7 @@ export interface PreparedGateway {
   rollback(): Promise<void>;
 }
 
-/** While the unused socket is open, the kernel accepts connections on it that are never served. */
+/** While the unused socket is open, the kernel accepts connections on it, and nobody serves them. */
 export function closeInheritedListener(handed: InheritedListener | null): void {
   if (handed !== null) closeHandle(handed.handle);
 }

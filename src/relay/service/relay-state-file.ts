@@ -1,4 +1,4 @@
-// The relay's state file: the shares and their ports, so that a restarted relay can continue.
+// The carrier's state file: the shares and their ports, so that a restarted carrier can continue.
 import { join } from "node:path";
 import { readIfPresent, removeLeftovers } from "../../runtime/files/durable-file.ts";
 import { createDurableValue } from "../../runtime/files/durable-value.ts";

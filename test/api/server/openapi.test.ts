@@ -122,14 +122,7 @@ test("pin: which operations need leave, and which never leave the machine", () =
     "setSecret",
     "removeSecret",
   ]);
-  assert.deepEqual(of("socket"), [
-    "putFleetLayer",
-    "openPage",
-    "grantOwner",
-    "offerOwner",
-    "makeToken",
-    "forgetToken",
-  ]);
+  assert.deepEqual(of("socket"), ["openPage", "grantOwner", "offerOwner", "makeToken", "forgetToken"]);
 });
 
 describe("each operation answers as the document says", () => {

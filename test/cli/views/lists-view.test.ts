@@ -314,21 +314,6 @@ desktop  ● here, last heard from 4 s ago  Mountaineer 0.1.0
   );
 });
 
-test("G1 each machine shows which of the fleet's configurations it runs, and which it refuses", () => {
-  const refused = { revision: 8, reason: "fleet revision 8:3:5: backends.x: found\u001b[2J nothing" };
-  const machines = [
-    sampleMachine({ state: sampleMachineState({ layer: { revision: 7, refused } }) }),
-    sampleMachine({ name: "nas", state: sampleMachineState({ layer: { revision: null, refused: null } }) }),
-  ];
-  const text = renderFleet(sampleFleet({ machines }), { ...PLAIN, width: 200 });
-  assert.match(
-    text,
-    /▲ config: the fleet's revision 8 is not taken: fleet rev.*\n {2}config +the fleet's revision 7\n/,
-  );
-  assert.ok(!text.includes("\u001b"));
-  assert.equal(text.match(/config/g)?.length, 2);
-});
-
 test("G1 a fleet that is away says why, and what can be done", () => {
   const link = {
     state: "away" as const,

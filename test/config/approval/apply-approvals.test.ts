@@ -59,7 +59,6 @@ const ids = ({ waiting }: ApprovalOutcome): string[] => waiting.map(({ id }) => 
 const FILES = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n';
 const OTHER = '[backends.other]\ncommand = "rm"\ncwd = "/srv"\n';
 const OFF = OTHER.replace("]\n", "]\nenabled = false\n");
-const CALM = '[backends.calm]\ncommand = "calm"\ncwd = "/srv"\n';
 
 test("E2 of what was removed the newest two hundred are remembered", async () => {
   const file = (await accepted(FILES)).config;
@@ -119,29 +118,6 @@ test("E2 a null that a later version adds is no change, and what it misses is nu
   });
   assert.deepEqual(ids(outcome), ["backends.files"]);
   assert.deepEqual(outcome.effective.backends[0], { ...backend, later: null, group: "x" });
-});
-
-test("E2 G1 a start without approvals approves its own file, and nothing that a fleet's layer brings", async () => {
-  const { config } = await accepted(FILES + OTHER);
-  const file = { ...config, layer: { revision: 1, brings: ["backends.other"] } };
-  const started = applyApprovals({ file, running: null, approvals: null, ...GROUND });
-  assert.deepEqual([runs(started), ids(started)], [["files: serve /home/ann"], ["backends.other"]]);
-  const again = applyApprovals({ file, running: null, approvals: started.approvals, ...GROUND });
-  assert.deepEqual([runs(again), ids(again)], [["files: serve /home/ann"], ["backends.other"]]);
-  const off = { ...file, backends: file.backends.map((one) => ({ ...one, enabled: one.name === "files" })) };
-  const { approvals } = applyApprovals({ file: off, running: null, approvals: null, ...GROUND });
-  assert.equal(
-    approvals?.entries.has("backends.other"),
-    false,
-    "what it brings switched off is not seen, either",
-  );
-  const running = { ...file, trust: { ...file.trust, approve: "none" as const } };
-  const kept = applyApprovals({ file, running, approvals: null, ...GROUND });
-  assert.deepEqual([runs(kept).length, ids(kept)], [2, []], "what already runs of it is approved");
-  const calm = (await accepted(CALM)).config;
-  const own = { ...calm, layer: { revision: 1, brings: [] } };
-  const { mode } = applyApprovals({ file: own, running: null, approvals: null, ...GROUND });
-  assert.equal(mode, "commands", "a layer is written on another machine, whatever is in it now");
 });
 
 test("E2 an edit loosens no approval, whoever makes it", async () => {

@@ -132,7 +132,6 @@ export async function openScene(
     snapshot,
     loadedFile: loaded.snapshot,
     approvals: keeper,
-    layer: null,
     rejected: null,
     bindSecrets,
     requirePrivate,

@@ -171,46 +171,6 @@ test("a rollback of an entry or over a file that is not the one seen is refused,
   assert.equal(await readFile(path, "utf8"), text(801));
 });
 
-test("G1 a layer that cannot be applied leaves the one before under what is read then", async (t) => {
-  const operator = `U${"A".repeat(55)}`;
-  const fleet = `name = "here"\nservers = ["nats://127.0.0.1"]\ncredentials = "secret:x"\noperator = "${operator}"`;
-  const { service, mood, config, edit } = await scene(t, `${text(801)}[fleet]\n${fleet}\n`);
-  const layer = (revision: number, enabled: boolean) =>
-    service.layers.apply({ text: `[notify]\nenabled = ${enabled}\n`, revision, operator });
-  assert.equal((await layer(1, true)).kind, "applied");
-  mood.refuses = true;
-  assert.equal((await layer(2, false)).kind, "failed");
-  mood.refuses = false;
-  await edit("global.connect_timeout_ms", "802");
-  assert.deepEqual([service.layers.revision(), config().notify.enabled], [1, true]);
-  assert.equal((await layer(2, false)).kind, "applied");
-  assert.deepEqual([service.layers.revision(), config().notify.enabled], [2, false]);
-  mood.refuses = true;
-  await edit("global.connect_timeout_ms", "803");
-  mood.refuses = false;
-  await layer(3, false);
-  // What did not fit before is read again.
-  await eventually(() => config().global.connectTimeoutMs === 803);
-});
-
-test("G1 a layer goes under what runs, not under what waits in the file, and only for the operator that the file names", async (t) => {
-  const [operator, other] = ["A", "B"].map((letter) => `U${letter.repeat(55)}`);
-  const fleet = `[fleet]\nname = "here"\nservers = ["nats://127.0.0.1"]\ncredentials = "secret:x"\noperator = "${operator}"\n`;
-  const { service, config, path } = await scene(t, `${text(801)}${fleet}`);
-  const layer = (revision: number, by = operator) =>
-    service.layers.apply({ text: "[notify]\nenabled = true\n", revision, operator: by ?? "" });
-  assert.deepEqual(await layer(1, other), {
-    kind: "failed",
-    reason: "[fleet].operator is another one by now",
-  });
-  await writeFile(path, `${text(802)}${fleet}`);
-  assert.equal((await layer(1)).kind, "applied");
-  assert.deepEqual([service.layers.revision(), config().global.connectTimeoutMs], [1, 801]);
-  await writeFile(path, text(803));
-  assert.equal((await service.control.reload({}, NEVER)).reloaded, true);
-  assert.equal(service.layers.current, null, "nobody is named any more");
-});
-
 test("a file that others may write, or whose secret cannot be read, is not applied, and a reload says why", async (t) => {
   let wrong: string | null = null;
   const check = async (): Promise<void> => {

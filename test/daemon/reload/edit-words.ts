@@ -12,8 +12,6 @@ import type { Act, Fact, Words } from "../../support/stories.ts";
 import { NEVER, type Scene, sceneHome } from "./config-scene.ts";
 
 const VISITOR = { isOwner: false, runsCommands: false };
-const OPERATOR = `U${"A".repeat(55)}`;
-const OTHER_OPERATOR = OPERATOR.replace("UA", "UB");
 const CORE = "[[shares]]⏎name = 'CORE'⏎thunderbolt_host = 'a'⏎fallback_host = 'b'";
 
 /** `files` reaches the home, so that what decides what runs waits. */
@@ -35,7 +33,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   "sign-in": "[incoming_auth]⏎type = 'local'⏎token = '${T}'",
   rules:
     "[authorization]⏎default_effect = 'deny'⏎[[authorization.policies]]⏎effect = 'allow'⏎roles = ['local']⏎resources = ['tool:read']",
-  fleet: `[fleet]⏎name = 'laptop'⏎servers = ['nats://127.0.0.1']⏎credentials = 'secret:fleet'⏎operator = '${OPERATOR}'`,
+  fleet: `[fleet]⏎name = 'laptop'⏎servers = ['nats://127.0.0.1']⏎credentials = 'secret:fleet'`,
   all: "[trust]⏎approve = 'all'",
   commands: "[trust]⏎approve = 'commands'",
   none: "[trust]⏎approve = 'none'",
@@ -167,14 +165,6 @@ const acts: readonly Act<World>[] = [
     },
   ],
   [/^rolled back$/, (world) => serviceOf(world).control.rollback({ n: 1 }, NEVER, OWNER_RIGHTS)],
-  [
-    /^laid (by the other )?(.*?)(?: as (\d))?$/,
-    (world, other, words, revision = "1") =>
-      serviceOf(world).layers.apply({
-        ...{ text: textFrom(words), revision: Number(revision) },
-        operator: other === undefined ? OPERATOR : OTHER_OPERATOR,
-      }),
-  ],
   [/^restarted$/, (world) => restarted(world, async () => {})],
   // What was approved is deleted while no daemon runs, and the file is another one.
   [

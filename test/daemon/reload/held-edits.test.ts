@@ -106,12 +106,6 @@ E2 B6 an edit while no daemon runs
   a home, with files; unread evil two; restarted: files is "serve /", no two, waits backends.files backends.two
 E2 B6 one of two is approved, and the daemon starts again
   a home, with files; saved evil two; approved backends.two; restarted: files is "serve /", two is "two in /srv", waits backends.files
-E2 B6 the fleet's layer brings a server
-  a home, with files fleet; laid "[backends.theirs]⏎command = 'theirs'": files is "serve /", no theirs, waits backends.theirs
-E2 B6 the fleet's layer changes a server that a person approved
-  a home, with files fleet; laid "[backends.theirs]⏎command = 'theirs'"; approved backends.theirs; laid "[backends.theirs]⏎command = 'evil'" as 2: theirs is theirs, waits backends.theirs
-E2 B6 the fleet's layer has a server of a name that a person's edit takes out of the file
-  a home, with files two fleet; laid "[backends.two]⏎command = 'theirs'"; removed two: two is "two in /srv", waits backends.two
 E2 B6 a server gets another name
   a home, with files two; saved files two{two]→three]}: no two, three is "two in /srv", nothing waits
 E2 B6 a server gets another name, under all
@@ -174,10 +168,6 @@ E2 B6 the page may run commands, by an edit of the file
   a home, with files; saved files "[server]⏎port = 9001⏎[server.management]⏎allow_commands = true": may the page run commands is false, waits incoming_auth
 E2 B6 an emptied file that is whole, and then another one
   a home, with files two; moved there quiet; moved there files two{'two'→'evil'}: files is "serve /", no two, waits backends.two
-E2 B6 another operator's layer, and the operator with it
-  a home, with files fleet; saved files fleet{UA→UB}; laid by the other "[backends.theirs]⏎command = 'evil'"; restarted: files is "serve /", no theirs, nothing waits
-E2 B6 a person's edit while the layer's server waits
-  a home, with files fleet; laid "[backends.theirs]⏎command = 'theirs'"; edited backends.files.command = better: files is "better /", no theirs, waits backends.theirs
 E2 B6 approvals of another home's making
   a home, with files; forged evil: no files, waits backends.files
 E2 B6 a person's edit where approvals are lost approves what it changes alone

@@ -30,7 +30,6 @@ const TEXTS: Readonly<Record<string, string>> = {
   "fleet.import": '["*"]',
   "fleet.sessions": '["*"]',
   "fleet.tls_ca": '"/etc/nats/ca.pem"',
-  "fleet.operator": `"U${"A".repeat(55)}"`,
 };
 
 const TOLD_BY_KEY = ["global", "sync", "notify", "server", "fleet"];

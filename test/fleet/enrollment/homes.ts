@@ -11,7 +11,6 @@ import {
   type Membership,
   storedAuthority,
   storedMachineKey,
-  storedSecret,
 } from "../../../src/fleet/enrollment/membership.ts";
 import { openServerConnection } from "../../../src/fleet/enrollment/server-connection.ts";
 import { runningServer } from "../../../src/fleet/enrollment/server-process.ts";
@@ -77,17 +76,12 @@ export interface OpenInvitation {
   readonly withdraw: () => Promise<void>;
 }
 
-export async function invited(
-  machine: Machine,
-  { operatorSecret }: Membership,
-  validMs = 600_000,
-): Promise<OpenInvitation> {
+export async function invited(machine: Machine, validMs = 600_000): Promise<OpenInvitation> {
   const shown = Promise.withResolvers<string>();
   const end = new AbortController();
   const guest = invite({
     ...machine,
     validMs,
-    operatorKey: Buffer.from((await storedSecret(machine, operatorSecret ?? "")) ?? "", "base64url"),
     signal: AbortSignal.any([machine.signal, end.signal]),
     onCode: (code) => shown.resolve(code),
   });

@@ -11,18 +11,12 @@ import { probePermissions } from "../../../src/fleet/enrollment/fleet-check.ts";
 import { type Membership, storedAuthority } from "../../../src/fleet/enrollment/membership.ts";
 import { NOBODY, neededBy } from "../../../src/fleet/enrollment/permissions.ts";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
-import { LAYER_STREAM_CONFIG } from "../../../src/fleet/layer/layer-bucket.ts";
 import {
   askSubject,
   BUCKET,
   beatSubject,
   callSubject,
   inboxOf,
-  keyInbox,
-  keySubject,
-  LAYER_NEWS,
-  LAYER_STREAM,
-  LAYER_SUBJECT,
   offerSubject,
   rollCallSubject,
   STREAM,
@@ -54,7 +48,7 @@ async function signedIn(t: Scope, machine: Machine, membership: Membership): Pro
 const fleet = forWholeFile(async (t) => {
   const [nas, laptop] = present(await machines(t, 2));
   const first = await found(nas);
-  const open = await invited(nas, first);
+  const open = await invited(nas);
   const second = await joined(laptop, open.code);
   await open.guest;
   return { nas, laptop, first, second };
@@ -102,15 +96,12 @@ test("G1 a machine beats for itself alone, and hears no answers to others", REAL
   const said = await refusals(laptop, () => {
     laptop.publish(beatSubject("nas"), "a lie");
     laptop.publish(rollCallSubject("nas"));
-    laptop.publish(keySubject("nas"));
-    laptop.publish(`${keyInbox("nas")}.one`);
-    laptop.subscribe(keySubject("*"));
     laptop.subscribe(`${inboxOf("nas")}.>`);
     laptop.subscribe("_INBOX.>");
     laptop.subscribe(">");
     laptop.subscribe("mountaineer.join.>");
   });
-  await eventually(() => said.length >= 9 && heard.length > 0);
+  await eventually(() => said.length >= 6 && heard.length > 0);
   assert.deepEqual(heard, [beatSubject("laptop")]);
 });
 
@@ -184,27 +175,6 @@ test(
   },
 );
 
-test(
-  "G1 all read the fleet's configuration, and the machine with the operator's key alone writes it",
-  REAL,
-  async (t) => {
-    const [nas, laptop] = await fleetOfTwo(t);
-    const get = async (of: NatsConnection): Promise<string> => {
-      const question = JSON.stringify({ last_by_subj: LAYER_SUBJECT });
-      const { message } = (await of.request(`$JS.API.STREAM.MSG.GET.${LAYER_STREAM}`, question)).json() as {
-        message?: { data: string };
-      };
-      return Buffer.from(message?.data ?? "", "base64").toString();
-    };
-    await nas.request(LAYER_SUBJECT, "a configuration");
-    for (const machine of [nas, laptop]) assert.equal(await get(machine), "a configuration");
-    for (const subject of [LAYER_SUBJECT, LAYER_NEWS, `$JS.API.STREAM.PURGE.${LAYER_STREAM}`]) {
-      await assert.rejects(laptop.request(subject, "a lie", { timeout: 2_000 }), /permissions? violation/i);
-    }
-    assert.equal(await get(nas), "a configuration");
-  },
-);
-
 test("G1 only the machine with the server makes, changes or empties what is kept there", REAL, async (t) => {
   const [, laptop] = await fleetOfTwo(t);
   const manager = await jetstreamManager(laptop, { checkAPI: false, timeout: 2_000 });
@@ -248,7 +218,7 @@ test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, a
 });
 
 const { signal } = new AbortController();
-const USE = { calls: true, sessions: false, signs: false, asksForKeys: true };
+const USE = { calls: true, sessions: false };
 
 function probedAt(
   server: string,
@@ -261,22 +231,16 @@ function probedAt(
   return probePermissions({ server, name, credentials, authority, clock: systemClock, use }, signal);
 }
 
-async function probed(machine: Machine, membership: Membership, signs: boolean) {
+async function probed(machine: Machine, membership: Membership) {
   const { seed, authority } = await keptBy(machine, membership);
   const { name, address } = membership;
-  return probedAt(`tls://${address}`, userSeed(seed), authority, { ...USE, name, signs });
+  return probedAt(`tls://${address}`, userSeed(seed), authority, { ...USE, name });
 }
 
 test("G1 what fleet init permits is what each machine needs, and no more", REAL, async () => {
   const { nas, laptop, first, second } = await fleet();
-  assert.deepEqual(await probed(nas, first, true), { lacks: [], exceeds: [] });
-  assert.deepEqual(await probed(laptop, second, false), { lacks: [], exceeds: [] });
-  // Were it the operator's machine, it would say what is missing.
-  const wrong = await probed(laptop, second, true);
-  assert.deepEqual(
-    [...new Set(wrong.lacks.map(({ purpose }) => purpose))],
-    ["writing the fleet's configuration"],
-  );
+  assert.deepEqual(await probed(nas, first), { lacks: [], exceeds: [] });
+  assert.deepEqual(await probed(laptop, second), { lacks: [], exceeds: [] });
 });
 
 test(
@@ -296,19 +260,15 @@ test(
     );
     const stranger = await rig.stranger("stranger");
     const manager = await jetstreamManager(stranger);
-    await manager.streams.add({ ...LAYER_STREAM_CONFIG, subjects: [...LAYER_STREAM_CONFIG.subjects] });
-    const stored = async () =>
-      Promise.all(
-        [STREAM, LAYER_STREAM].map(async (stream) => {
-          const { state } = await manager.streams.info(stream);
-          return [state.messages, state.consumer_count, state.last_seq];
-        }),
-      );
+    const stored = async () => {
+      const { state } = await manager.streams.info(STREAM);
+      return [state.messages, state.consumer_count, state.last_seq];
+    };
     const before = await stored();
     const probe = (name: string) => probedAt(rig.url, rig.key(name).seed, null, { ...USE, name });
     const { lacks, exceeds } = await probe("laptop");
     assert.deepEqual(lacks, []);
-    assert.equal(exceeds.length, 7);
+    assert.equal(exceeds.length, 6);
     assert.deepEqual(await stored(), before);
     assert.deepEqual(member.report().conditions, []);
     assert.deepEqual(pluck(other.report().machines, "name", "problem"), [

@@ -30,7 +30,7 @@ type Wait = Promise<void> | null;
 /** The prefix of notifications that the gateway itself sends to its bridge (`mountaineer mcp`). */
 const OWN_NOTIFICATIONS = "notifications/mountaineer/";
 
-/** `streamOf`: the request whose HTTP response delivered the message. */
+/** `streamOf`: the request whose HTTP response carried the message. */
 export type TakeNotification = ReturnType<typeof createNotifications>;
 
 export function createNotifications(parts: NotificationParts) {

@@ -18,7 +18,7 @@ export async function findPortHolderLinux(port: number): Promise<PortHolder | nu
     const sockets = new Set(tables.flatMap((table) => listeningSockets(table, port)));
     if (sockets.size === 0) return null;
     const pids = (await readdir("/proc")).filter((name) => /^[0-9]+$/.test(name)).slice(0, PROCESS_LIMIT);
-    // This process comes last, as it may also listen at an overlapping address.
+    // This process comes last, as it may listen at an overlapping address, too.
     pids.sort((a, b) => Number(Number(a) === process.pid) - Number(Number(b) === process.pid));
     for (const pid of pids) {
       if (await holdsOne(`/proc/${pid}/fd`, sockets)) {
@@ -50,7 +50,7 @@ export function listeningSockets(table: string, port: number): string[] {
 export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
   // Reading the folder fails if the process belongs to another user or has ended.
   for (const name of await readdir(folder).catch(() => [])) {
-    // `readlink` fails if the descriptor has since been closed.
+    // `readlink` fails if the descriptor was closed meanwhile.
     if (sockets.has(await readlink(`${folder}/${name}`).catch(() => ""))) return true;
   }
   return false;

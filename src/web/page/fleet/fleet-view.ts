@@ -165,7 +165,6 @@ function machineItem(machine: FleetMachine): ComponentChild {
 // One machine of the fleet: its presence, its faults, and its report.
 
 const GROUPS = [
-  ["config", "Configuration"],
   ["share", "Shares"],
   ["backend", "Servers"],
 ] as const;

@@ -16,7 +16,7 @@ export interface Notice {
 
 export interface NoticeState {
   readonly notices: readonly Notice[];
-  /** A sentence only for screen readers. */
+  /** A sentence for screen readers alone. */
   readonly spoken: string;
 }
 
