@@ -3,7 +3,15 @@ import { resolve } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
-import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
+import {
+  HIDDEN,
+  hiddenIn,
+  isSecretName,
+  shownArguments,
+  shownCommand,
+  shownText,
+  shownUrl,
+} from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { isCredentialHeader } from "../config/values/backend-names.ts";
 import { escaped, parseSecretText, storedParts } from "../config/values/secret-text.ts";
@@ -162,7 +170,7 @@ class ServerReading {
     const shown = shownArguments(command, words, "log");
     const written = words.map((word, index) => this.#moved(word, shown[index] ?? "", keyAt(words, index)));
     return {
-      command: secrets.length > 0 ? shownText(command, "log") : command,
+      command: secrets.length > 0 ? shownCommand(command, "log") : command,
       ...(written.length === 0 ? {} : { args: written }),
       ...(cwd === null ? {} : { cwd }),
     };
@@ -177,20 +185,26 @@ class ServerReading {
   }
 
   /**
-   * Keeps the part of an argument or address that may not be shown as a secret, and returns the text with a reference in
-   * its place.
+   * Keeps the parts of an argument or address that may not be shown as secrets, and returns the text with references in
+   * their places. In a text that is one word, all from the first of them to the last is one secret.
    */
   #moved(text: string, shown: string, key: string): string {
-    const [before = "", ...rest] = shown.split(HIDDEN);
-    const after = rest.at(-1) ?? "";
-    const value = text.slice(before.length, text.length - after.length);
-    if (rest.length === 0 || !isSecretValue(value)) return text;
-    const isWhole = text === before + value + after && storedParts(value).length === 1;
-    if (!isWhole || text.includes(HIDDEN)) {
+    const around = shown.split(HIDDEN);
+    const [before = ""] = around;
+    const after = around.at(-1) ?? "";
+    const isOne = !/[\s;|]|&&/.test(shown);
+    const values = isOne ? [text.slice(before.length, text.length - after.length)] : hiddenIn(text, shown);
+    const texts = isOne ? [before, after] : around;
+    if (around.length === 1 || !values.some(isSecretValue)) return text;
+    const isWhole = text === texts.map((part, index) => part + (values[index] ?? "")).join("");
+    if (!isWhole || text.includes(HIDDEN) || values.some((value) => storedParts(value).length !== 1)) {
       this.problems.push("a secret stands beside a placeholder, and is left out");
       return shown;
     }
-    return `${before}\${secret:${this.#keep(key, value)}}${after}`;
+    const kept = values.map((value) =>
+      isSecretValue(value) ? `\${secret:${this.#keep(key, value)}}` : value,
+    );
+    return texts.map((part, index) => part + (kept[index] ?? "")).join("");
   }
 
   /** The variables of a program, after those of the file that its entry names. */

@@ -5,8 +5,8 @@ import {
   HIDDEN,
   hiddenValues,
   shownArguments,
+  shownCommand,
   shownSecretText,
-  shownText,
   shownUrl,
 } from "./shown-values.ts";
 import type { BackendConfig, StdioConnection } from "./snapshot.ts";
@@ -77,8 +77,7 @@ function ofConnection(connection: Connection, find: Find): readonly Found[] {
 function ofProgram({ command, args }: StdioConnection, find: Find): readonly Found[] {
   const shown = shownArguments(command, args, "log");
   return [
-    // The path of a program is no secret, however its folders are called.
-    ...(/^~?\/[^\s=()]*$/.test(command) ? [] : find(["command"], command, shownText(command, "log"))),
+    ...find(["command"], command, shownCommand(command, "log")),
     ...args.flatMap((argument, index) => find(["args", index], argument, shown[index] ?? "")),
   ];
 }

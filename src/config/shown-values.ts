@@ -1,5 +1,6 @@
 // Hides possible secrets in a program's arguments, in an address and in other texts of the configuration. Pure.
 
+import { argumentKinds, runningSpans } from "./command-words.ts";
 import { isHostAsWritten } from "./values/address.ts";
 import { parseSecretText, type SecretText, storedParts } from "./values/secret-text.ts";
 
@@ -17,14 +18,17 @@ export const HIDDEN = "(hidden)";
 
 /** Names of options, variables, headers and query keys that most likely hold a secret. */
 const SECRET_NAME =
-  /api[-_]?key|(?:^|[-_])key$|token|secret|passw|passphrase|pwd|(?:^|[-_])pass$|credential|signature|authorization|(?:^|[-_])auth$|bearer|cookie|session[-_]?id|(?:^|[-_])(?:pat|pin|sig|dsn|jwt)$|connection[-_]?string|private|webhook/i;
+  /api[-_]?key|(?:^|[-_])key$|token|secret|passw|passphrase|passcode|pgpass|pwd|(?:^|[-_])pass$|credential|signature|authorization|(?:^|[-_])auth$|bearer|cookie|session[-_]?id|(?:^|[-_])(?:pat|pin|sig|dsn|jwt|salt)$|connection[-_]?string|private[-_]?key|private$|webhook|mnemonic|seed[-_]?phrase/i;
+/** Names that have one of those words in them, and hold a setting. */
+const SETTING_NAME =
+  /(?:^|[-_])(?:path|file|dir|limit|count|size|ttl|type|mode|host|port|header|prefix|domain|issuer|endpoint|timeout|parallelism|algorithm|name|region|scope|expiry|arn|manager|provider|format|version|length)$|(?:^|[-_])(?:max[-_](?:\w+[-_])?tokens|tokenizer|public[-_]key)$|(?:^|[-_])(?:token|auth|authorization)[-_]ur[li]$/i;
+/** Names of what identifies something to others, and is no secret however random it looks. */
+const ID_NAME = /(?:^|[-_])(?:id|sid|uuid|guid|project|sha|commit|digest|rev|revision|version|model)$/i;
 /** Matches the beginnings of tokens of well-known services, and of JSON web tokens. */
 const TOKEN_PREFIX =
   /^(?:sk|pk|rk)[-_](?=.{6})|^gh[opsur]_|^github_pat_|^gl[a-z]{2,4}-|^xox[a-z]-|^xapp-|^AKIA|^ASIA|^AIza|^ya29\.|^eyJ|^npm_|^hf_|^pypi-|^dop_v1_|^shp[a-z]{2}_|^SG\.|^whsec_|^lin_api_|^ntn_|^secret_|^figd_|^ATATT|^tvly-|^pplx-|^gsk_|^nvapi-|^dckr_pat_/;
 /** A word of a text; other characters separate words. */
 const WORD = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
-/** Programs whose first argument is a package to run. */
-const RUNNERS = /^(?:npx|pnpx|bunx|uvx|pipx|x)$/;
 const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
 /** An absolute path to a file with an extension, as a word of its own. */
 const FILE_PATH =
@@ -33,6 +37,15 @@ const FILE_PATH =
 const STORE_FOLDER = /\/nix\/store\/[0-9a-z]{32}(?=-)|\/archive-v\d+\/[\w-]{20,22}(?=\/)/g;
 /** A digest in the name of a built folder or file: `35010a7b583850f6`, `main-35010a7b583850f6.js`. */
 const DIGEST = /^[0-9a-f]{16,64}$/;
+/** Letters with digits in or around them: `python3`, `chat2db`, `es2022`, `10MB`, `2024Q3`, `openapi2mcp`, `1280x720`. */
+const WORD_WITH_DIGITS = new RegExp(
+  [
+    /(?:[A-Z]?[a-z]+(?:[A-Z][a-z]{2,})*|[A-Z]+|[A-Z]{2,5}[a-z]+)(?:\d{1,4}|\d{1,2}(?:[A-Z]?[a-z]+|[A-Z]{1,4})|\d{3,4}[a-zA-Z]{1,3})/,
+    /\d{1,4}(?:[A-Z]?[a-z]+|[A-Z]{1,5}|[A-Z]{1,3}[a-z])\d{0,4}|v\d(?:alpha|beta)\d|[a-z]{1,5}[23468][a-z]{1,5}[23468]|(?:\d{1,2}[hmsd])+/,
+  ]
+    .map(({ source }) => `^(?:${source})$`)
+    .join("|"),
+);
 const PLAIN_WORDS =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
 
@@ -41,10 +54,22 @@ const USER_BEFORE_REFERENCE =
   /(?<![\w+.-])([a-z][\w+.-]*:\/\/)[^\s/?#\\@]+?(?=\$\{secret:[^\s/?#\\]{0,500}@)/gi;
 
 export function isSecretName(name: string): boolean {
-  return SECRET_NAME.test(name);
+  const words = wordsOfName(name);
+  return SECRET_NAME.test(words) && !SETTING_NAME.test(words);
 }
 
-/** The arguments with possible secrets replaced by `(hidden)`. */
+/** `access-Key` for `accessKey`. */
+function wordsOfName(name: string): string {
+  return name.replace(/([a-z\d])(?=[A-Z])/g, "$1-");
+}
+
+/** The program as it may be shown: a name or a path whole, a text with blanks like an argument. */
+export function shownCommand(command: string, audience: Audience): string {
+  const isName = !/[\s=()]|:\/\//.test(command);
+  return isName ? command : shownNestedParts(command, audience, true);
+}
+
+/** The arguments with possible secrets replaced by `(hidden)`; what names a program, package, image or host stays. */
 export function shownArguments(
   command: string,
   args: readonly string[],
@@ -52,31 +77,46 @@ export function shownArguments(
 ): readonly string[] {
   const shown: string[] = [];
   let isAwaited = false;
-  let packageAt = RUNNERS.test(baseName(command)) ? firstOperand(args) : -1;
-  if (packageAt === -1 && args[0] === "dlx") packageAt = 1;
+  let isIdentity = false;
+  const kinds = argumentKinds(command, args);
   for (const [index, argument] of args.entries()) {
     const isOption = /^--?[A-Za-z]/.test(argument);
-    const equals = argument.indexOf("=");
+    const isNamed = isOption && !argument.includes("=");
+    const kind = kinds[index];
     if (isAwaited && argument !== "--") {
       isAwaited = false;
       shown.push(argument === "" ? "" : aroundReferences(argument, () => HIDDEN));
-    } else if (isOption && equals === -1) {
-      isAwaited = isSecretName(argument);
+    } else if (isNamed) {
+      isAwaited = isSecretName(argument) && !argument.startsWith("--no-");
       shown.push(shownOption(argument, audience));
-    } else if (index === packageAt && PACKAGE.test(argument) && isHarmless(argument)) {
+    } else if (kind === "environment" || isOption) {
+      shown.push(aroundReferences(argument, (part) => shownPair(part, audience, DEEPEST_PAIR)));
+    } else if (kind === "runs" && (audience === "log" || isKnownPackage(argument))) {
+      shown.push(argument.includes("://") ? shownUrl(argument, audience, true) : argument);
+    } else if (isIdentity && audience === "log" && isIdentifier(argument)) {
       shown.push(argument);
     } else {
-      shown.push(shownText(argument, audience));
+      shown.push(shownNestedParts(argument, audience, kind === "code"));
     }
+    isIdentity = isNamed && ID_NAME.test(wordsOfName(argument));
   }
   return shown;
+}
+
+function isKnownPackage(text: string): boolean {
+  return PACKAGE.test(text) && isHarmless(text);
+}
+
+/** True for a word that identifies something, unless it has the form of a token. */
+function isIdentifier(text: string): boolean {
+  return /^[\w.@:+-]+$/.test(text) && !TOKEN_PREFIX.test(text);
 }
 
 /**
  * An address with possible secrets hidden: user, password, values of the query, random parts of the path. Its host and
  * port are those that `fetch` connects to, in the form of the parser if the text has another.
  */
-export function shownUrl(address: string, audience: Audience): string {
+export function shownUrl(address: string, audience: Audience, isRun = false): string {
   if (storedParts(address).length > 1) return aroundReferences(address, (part) => shownText(part, audience));
   const parsed = URL.parse(address);
   const url = parsed === null || isHostAsWritten(address, parsed) ? address : parsed.href;
@@ -98,7 +138,7 @@ export function shownUrl(address: string, audience: Audience): string {
       const isShown = value.join("") === "" || (!isSecretName(name) && isHarmless(value.join("=")));
       return `${isHarmless(name) ? name : HIDDEN}=${isShown ? value.join("=") : HIDDEN}`;
     });
-  const segments = path.split("/").map((segment) => shownPart(segment, audience));
+  const segments = isRun ? [path] : path.split("/").map((segment) => shownPart(segment, audience));
   return [
     scheme,
     host,
@@ -117,9 +157,16 @@ export function shownSecretText(name: string, text: SecretText, audience: Audien
     .map((part) => {
       if (typeof part !== "string") return referenceShown(part);
       if (/^[\s:;,./@=&-]*$/.test(part) || /^(?:bearer|basic|token|apikey) +$/i.test(part)) return part;
-      return isSecretName(name) ? HIDDEN : shownText(part, audience);
+      if (isSecretName(name)) return /credential/i.test(name) && isFilePath(part) ? part : HIDDEN;
+      const isIdentity = audience === "log" && ID_NAME.test(wordsOfName(name)) && isIdentifier(part);
+      return isIdentity ? part : shownText(part, audience);
     })
     .join("");
+}
+
+/** True for the path of a file with an extension. */
+function isFilePath(text: string): boolean {
+  return /^(?:~|\.{0,2})\/[^\n]*\.[A-Za-z]\w{0,7}$/.test(text);
 }
 
 /**
@@ -133,7 +180,11 @@ export function shownWritten(name: string, written: string, audience: Audience):
 
 /** Hides possible secrets in a text such as an argument, a command line or a path. */
 export function shownText(text: string, audience: Audience): string {
-  return aroundReferences(text, (part) => shownNested(part, audience, DEEPEST_PAIR));
+  return shownNestedParts(text, audience, false);
+}
+
+function shownNestedParts(text: string, audience: Audience, isCode: boolean): string {
+  return aroundReferences(text, (part) => shownNested(part, audience, DEEPEST_PAIR, isCode));
 }
 
 /** Keeps references to stored secrets, and shows each text around them as `show` does. */
@@ -146,17 +197,32 @@ function aroundReferences(text: string, show: (part: string) => string): string 
 /** The nesting limit of pairs: `--env=NAME=VALUE` is a pair within a pair. */
 const DEEPEST_PAIR = 3;
 
-function shownNested(text: string, audience: Audience, levels: number): string {
+function shownNested(text: string, audience: Audience, levels: number, isCode: boolean): string {
   if (text === "") return "";
+  if (PRIVATE_KEY.test(text)) return HIDDEN;
   if (/^[a-z][\w+.-]*:\/\/\S*$/i.test(text)) return shownUrl(text, audience);
-  const pair = levels === 0 ? null : /^(-{0,2}[A-Za-z_][\w.-]*)=(.*)$/s.exec(text);
-  if (pair !== null) {
-    const [, name = "", value = ""] = pair;
-    const isSecret = isSecretName(name) && value !== "";
-    return `${shownOption(name, audience)}=${isSecret ? HIDDEN : shownNested(value, audience, levels - 1)}`;
-  }
-  return audience === "log" ? hiddenWords(text) : knownHarmless(text);
+  // With a blank in it, the text behind a name may be a command, of which only the value is hidden.
+  if (!isCode && (audience === "report" || !/\s/.test(text))) return shownPair(text, audience, levels);
+  return audience === "log" ? hiddenWords(text, isCode) : knownHarmless(text);
 }
+
+/** `NAME=VALUE` or `--name=VALUE`, of which all behind a secret's name is hidden. */
+function shownPair(text: string, audience: Audience, levels: number): string {
+  const pair = levels === 0 ? null : /^(-{0,2}[A-Za-z_][\w.-]*)=(.*)$/s.exec(text);
+  if (pair === null) return audience === "log" ? hiddenWords(text, false) : knownHarmless(text);
+  const [, name = "", value = ""] = pair;
+  const isIdentity = audience === "log" && ID_NAME.test(wordsOfName(name)) && isIdentifier(value);
+  if (isSecretName(name) && value !== "") return `${shownOption(name, audience)}=${HIDDEN}`;
+  return `${shownOption(name, audience)}=${isIdentity ? value : shownNested(value, audience, levels - 1, false)}`;
+}
+
+/** A text in PEM form, or the JSON of an account with its key: a secret as a whole. */
+const PRIVATE_KEY = /-----BEGIN [A-Z]|^\s*\{.*"(?:private_key|privateKey)"\s*:/s;
+/** Hidden words with only signs and a little text between them. A path begins otherwise. */
+const PARTS =
+  /(?<![^\s"'`,;&|<>={[])(?:[A-Za-z0-9+_-]{0,8}[+/=:.])?\(hidden\)(?:[+/=:.]+(?:[A-Za-z0-9+_-]{1,24}[+/=:.]+)?\(hidden\))+[A-Za-z0-9+/=]{0,8}/g;
+/** Such a text is one value, of which no part is shown. */
+const BASE64 = /^(?:[A-Za-z0-9+/_-]{16,}={1,2}|[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,})$/;
 
 /** The hidden parts of arguments, addresses, variables and headers, so that logs can be filtered by them. */
 export function hiddenValues(texts: readonly string[], shown: readonly string[]): readonly string[] {
@@ -167,8 +233,8 @@ export function hiddenValues(texts: readonly string[], shown: readonly string[])
   return [...values];
 }
 
-/** The parts of the text that `shown` replaces by `(hidden)`. */
-function hiddenIn(text: string, shown: string): readonly string[] {
+/** The parts of the text that `shown` replaces by `(hidden)`, in order. */
+export function hiddenIn(text: string, shown: string): readonly string[] {
   const values: string[] = [];
   const [first = "", ...rest] = shown.split(HIDDEN);
   if (!text.startsWith(first)) return rest.length === 0 ? [] : [text];
@@ -199,32 +265,71 @@ function shownPart(part: string, audience: Audience): string {
 }
 
 /** In a text of many words, hides each word that may be a secret by its form or by the word before it. */
-function hiddenWords(text: string): string {
+function hiddenWords(text: string, isCode = false): string {
+  // In code, a value ends where the next command begins.
+  const value = isCode ? "[^\\s\"'`,;&|<>()]+" : "[^\\s\"'`,;&|]+";
+  const quoted = `(?:"([^"]{0,2000})"|'([^']{0,2000})'|(${value}))`;
+  const hider = pairHider(isCode ? text : null);
   const known = text
-    .replace(/(?<![\w+.-])[a-z][\w+.-]{0,20}:\/\/[^\s"'`<>]+/gi, (url) => shownUrl(url, "log"))
     .replace(
-      /\b((?:bearer|basic) +|(?:proxy-)?authorization\s*[:=]\s*(?:(?:bearer|basic|token) +)?|cookie\s*[:=]\s*)([^\s"'`]+)/gi,
-      (_, before: string, value: string) => `${before}${value.startsWith(HIDDEN) ? value : HIDDEN}`,
+      isCode
+        ? /(?<![\w+.-])[a-z][\w+.-]{0,20}:\/\/[^\s"'`<>;|]+/gi
+        : /(?<![\w+.-])[a-z][\w+.-]{0,20}:\/\/[^\s"'`<>]+/gi,
+      (url) => (isCode && mayRun(url) ? url : shownUrl(url, "log")),
     )
-    .replace(/(?<![\w.-])([A-Za-z_-][\w.-]*)(["']?\s{0,8}[:=]\s{0,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair)
-    .replace(/(?<![\w.-])(-{1,2}[A-Za-z][\w.-]*)(["']?\s{1,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair);
+    .replace(
+      /\b((?:bearer|basic) +|(?:proxy-)?authorization\s*[:=]\s*(?:(?:bearer|basic|token) +)?|cookie\s*[:=]\s*)([^\s"'`;&|]+)/gi,
+      (whole, before: string, value: string) =>
+        value.startsWith(HIDDEN) || mayRun(value) ? whole : `${before}${HIDDEN}`,
+    )
+    .replace(new RegExp(`(?<![\\w.-])([A-Za-z_-][\\w.-]*)(["']?\\s{0,8}[:=]\\s{0,8})${quoted}`, "g"), hider)
+    .replace(new RegExp(`(?<![\\w.-])(-{1,2}[A-Za-z][\\w.-]*)(["']?\\s{1,8})${quoted}`, "g"), hider);
   const spans = (pattern: RegExp) =>
     [...known.matchAll(pattern)].map(({ 0: path, index }) => [index, index + path.length] as const);
+  const isWithin = (at: number, all: readonly (readonly [number, number])[]): boolean =>
+    all.some(([from, to]) => from <= at && at < to);
   const paths = spans(FILE_PATH);
   const stores = spans(STORE_FOLDER);
-  return known.replace(WORD, (word, at: number) => {
+  const running = isCode || /\s/.test(known) ? runningSpans(known, isCode) : [];
+  const shown = known.replace(WORD, (word, at: number) => {
     const store = stores.find(([from, to]) => from < at && at < to);
     if (store !== undefined && isHarmless(word.slice(store[1] - at))) return word;
     const isDigest = /^[0-9a-f]{64}$/.test(word) && known.slice(Math.max(0, at - 7), at) === "sha256:";
-    const isInFilePath = (): boolean => paths.some(([from, to]) => from < at && at < to);
-    const isName = known[at - 1] === "/" && isHarmlessName(word, isInFilePath);
-    return isDigest || isName || isHarmless(word) ? word : HIDDEN;
+    const isName = known[at - 1] === "/" && isHarmlessName(word, () => isWithin(at, paths));
+    return isDigest || isName || isHarmless(word) || isWithin(at, running) ? word : HIDDEN;
   });
+  if (shown !== known && BASE64.test(text)) return HIDDEN;
+  // Parts of one secret: `123456789:AAF…`, and the lines of a key in base64.
+  return shown.replace(PARTS, HIDDEN);
 }
 
-function hiddenPair(whole: string, name: string, between: string, value: string): string {
-  const isDone = value.startsWith(HIDDEN) || /^(?:bearer|basic|token)$/i.test(value);
-  return isSecretName(name) && !isDone ? `${name}${between}${HIDDEN}` : whole;
+/** The replacement for a pair of a name and a value in `code`, or in another text if that is null. */
+function pairHider(code: string | null) {
+  return (
+    whole: string,
+    name: string,
+    between: string,
+    double: string | undefined,
+    single: string | undefined,
+    plain = "",
+  ): string => {
+    const value = double ?? single ?? plain;
+    const isDone = value === "" || value.startsWith(HIDDEN) || /^(?:bearer|basic|token)(?: |$)/i.test(value);
+    if (!isSecretName(name) || isDone || mayRun(value)) return whole;
+    if (code !== null && /\s/.test(value) && runsVariable(code, name)) return whole;
+    const quote = double !== undefined ? '"' : single !== undefined ? "'" : "";
+    return `${name}${between}${quote}${HIDDEN}${quote}`;
+  };
+}
+
+/** True for a value that a shell computes: by running a program, or from a variable. */
+function mayRun(value: string): boolean {
+  return /\$\(|`|<\(|\$$|^\$\{?\w+\}?$/.test(value);
+}
+
+/** True if a variable's value is a command of the code: `$NAME` in the place of a program, `eval $NAME`. */
+function runsVariable(code: string, name: string): boolean {
+  return new RegExp(`(?:^|[;&|({\\n]|\\beval|-c)\\s{0,8}["']?\\$\\{?${name}\\b`).test(code);
 }
 
 /** Keeps numbers, plain words that mean a setting, and paths of plain words; hides the rest. */
@@ -261,23 +366,8 @@ function isHarmlessPart(part: string): boolean {
   if (part === "") return true;
   if (/^\d+$/.test(part)) return part.length <= 8;
   // Words such as `Names`, `camelCase`, `macOS` and `README`. The next line accepts words of other scripts.
-  if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*(?:[A-Z]{2})?|[A-Z]+|[A-Z]{2,5}[a-z]+)$/.test(part))
+  if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*(?:[A-Z]{2})?|[A-Z]+|[A-Z]{2,5}[a-z]+|[A-Za-z]{1,4})$/.test(part))
     return part.length <= 24;
   if (/[\u00a1-\uffff]/.test(part)) return part.length <= 24;
-  // Accepts, for example, `python3`, `v20`, `utf8`, `3d`, `x86`, `n8n`, `v1beta1`, `1rc2` and `1280x720`.
-  const form =
-    /^(?:[A-Za-z]?[a-z]{0,8}\d{1,3}|\d{1,3}[a-z]{1,3}|[a-z]{1,3}\d[a-z]{1,4}|v\d(?:alpha|beta)\d|\d{1,3}(?:a|b|p|rc|dev|post)\d{1,3}|\d{3,4}x\d{3,4})$/;
-  return part.length <= 10 && form.test(part);
-}
-
-function firstOperand(args: readonly string[]): number {
-  return args.findIndex((argument, index) => {
-    if (argument.startsWith("-")) return false;
-    const before = args[index - 1];
-    return before === undefined || !/^(?:-p|--package|--from|--with|--python|-c|--call|--spec)$/.test(before);
-  });
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
+  return part.length <= 24 && WORD_WITH_DIGITS.test(part);
 }

@@ -7,7 +7,7 @@ import type { BackendStatus, StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { CallOperation } from "../api/operations/operations.ts";
 import { findMcpAddress, hasNoPath } from "../api/setup/mcp-address.ts";
-import { shownText } from "../config/shown-values.ts";
+import { shownCommand } from "../config/shown-values.ts";
 import { type BackendConfig, SERVER_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
@@ -104,7 +104,7 @@ async function backendFindings(
     context.environment["PATH"] ?? "",
   );
   if (program === null) {
-    const text = `backend ${name}: its program ${shownText(command, "log")} is not found`;
+    const text = `backend ${name}: its program ${shownCommand(command, "log")} is not found`;
     const hint = /\s/.test(command)
       ? "command is only the program: put its arguments into args, one text each"
       : "install it, or write its full path; a service has the PATH of the shell that started it";

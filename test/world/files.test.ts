@@ -9,6 +9,7 @@ import { CLIENT_NAMES, CLIENTS } from "../../src/clients/client.ts";
 import { editedClientText } from "../../src/clients/client-edit.ts";
 import { clientValues } from "../../src/clients/client-text.ts";
 import { planImport } from "../../src/clients/import-plan.ts";
+import { importedServer } from "../../src/clients/imported-server.ts";
 import { readFoundFiles } from "../../src/clients/read-files.ts";
 import type { ConfigTable } from "../../src/config/edit/edit-value.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
@@ -99,6 +100,42 @@ for (const name of ["real.yaml", "made.yaml"]) {
     }
   });
 }
+
+describe("D9 F1 values.yaml", async () => {
+  const values: Readonly<Record<"secret" | "plain", readonly string[]>> = parse(
+    await readFile(join(import.meta.dirname, "files/values.yaml"), "utf8"),
+  );
+  /** What becomes of one value: the server's table as text, and its secrets. */
+  const kept = (row: string) => {
+    const [, place = "", value = ""] = /^(\S+) (.*)$/s.exec(row) ?? [];
+    const isVariable = place.endsWith("=");
+    const args = place === "-" ? ["serve", value] : [place, value];
+    const entry = isVariable ? { env: { [place.slice(0, -1)]: value } } : { args };
+    const surroundings = { userHome: "/home/ann", environment: {}, project: null, expands: null };
+    const options = { ...surroundings, startsThere: false, kept: new Set<string>() };
+    const server = importedServer("x", { command: "server", ...entry }, options);
+    return { value, table: JSON.stringify(server?.table), secrets: [...(server?.secrets.values() ?? [])] };
+  };
+
+  for (const row of values.secret) {
+    it(`D9 F1 a secret leaves nothing in the file: ${row.slice(0, 40)}`, () => {
+      const { value, table, secrets } = kept(row);
+      const [secret = "", ...others] = secrets;
+      assert.deepEqual(others, []);
+      assert.equal(secret, value.replace(/^API_KEY=/, ""));
+      for (const part of secret.match(/[A-Za-z0-9]{6,}/g) ?? [secret])
+        assert.ok(!table.replace(/secret:[\w.-]+/g, "").includes(part), `${part} in ${table}`);
+    });
+  }
+
+  for (const row of values.plain) {
+    it(`D9 F1 a plain value stays as it is: ${row}`, () => {
+      const { value, table, secrets } = kept(row);
+      assert.deepEqual(secrets, []);
+      assert.ok(table.includes(JSON.stringify(value)), table);
+    });
+  }
+});
 
 describe("D9 F1 written.yaml", async () => {
   const rows: Readonly<Record<string, { readonly holds: unknown }>> = parse(

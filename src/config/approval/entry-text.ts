@@ -1,6 +1,6 @@
 // The text of an entry that a person reads before approving it: a line for each key, with secrets as references. Pure.
 
-import { HIDDEN, isAddress, shownArguments, shownText, shownUrl } from "../shown-values.ts";
+import { HIDDEN, isAddress, shownArguments, shownCommand, shownText, shownUrl } from "../shown-values.ts";
 import { snakeCase } from "../snapshot.ts";
 import { isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
 import type { WaitingEntry } from "./apply-approvals.ts";
@@ -180,5 +180,5 @@ function connectionSummary(connection: EntryValue): string {
   if (typeof url === "string") return `connect to ${shownUrl(url, "log")}`;
   if (typeof command !== "string") return "";
   const texts = args !== undefined && isList(args) ? args.filter((arg) => typeof arg === "string") : [];
-  return `run ${[shownText(command, "log"), ...shownArguments(command, texts, "log")].join(" ")}`;
+  return `run ${[shownCommand(command, "log"), ...shownArguments(command, texts, "log")].join(" ")}`;
 }

@@ -4,12 +4,19 @@
 import { routesOf } from "../backend-routes.ts";
 import { fileText, textValues } from "../read/file-values.ts";
 import { sectionAround } from "../schema/schema.ts";
-import { HIDDEN, hiddenValues, shownArguments, shownSecretText, shownUrl } from "../shown-values.ts";
+import {
+  HIDDEN,
+  hiddenValues,
+  shownArguments,
+  shownCommand,
+  shownSecretText,
+  shownUrl,
+} from "../shown-values.ts";
 import type { BackendConfig, ConfigFormat } from "../snapshot.ts";
 import { type KeyPath, pathText } from "../values/mistakes.ts";
 import { isTable } from "../values/table.ts";
 import { plain } from "./edit-value.ts";
-import { shownCommand, shownOfKey } from "./shown-key.ts";
+import { shownOfKey } from "./shown-key.ts";
 import { tomlValue } from "./toml-value.ts";
 
 /** Returns the text that reports show for a valid file. Rejects with `config_invalid` if the file cannot be parsed. */

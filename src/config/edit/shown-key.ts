@@ -6,7 +6,7 @@ import {
   HIDDEN,
   isAddress,
   shownArguments,
-  shownText,
+  shownCommand,
   shownUrl,
   shownWritten,
 } from "../shown-values.ts";
@@ -42,14 +42,6 @@ export function shownOfKey(
     case "arguments":
       return HIDDEN;
   }
-}
-
-/**
- * Returns the program as it may be shown. A text with blanks may be a whole command line, so reports may hide more of
- * such a text.
- */
-export function shownCommand(command: string, audience: Audience): string {
-  return shownText(command, /\s/.test(command) ? audience : "log");
 }
 
 /** Addresses go through `shownAddress`, because an address may contain a key. */

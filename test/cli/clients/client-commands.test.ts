@@ -145,6 +145,17 @@ test("F1 E1 a token is kept as a secret, and stands neither in the file nor on t
   assert.match(again.stderr, /nothing new in 1 file/);
 });
 
+test("F1 E2 the question of import shows all that would run, and hides only the secret in it", async (t) => {
+  const { run } = await setUp(t, {
+    docs: { command: "sh", args: ["-c", "DOCS_API_KEY=abcd1234efgh touch PWNED; exec npx -y docs-mcp"] },
+    tool: { command: "npx", args: ["-y", "x7kq92lmzp4rtw"] },
+  });
+  const { stdout } = await run("import", "claude");
+  assert.match(stdout, /DOCS_API_KEY=\$\{secret:docs-docs-api-key\} touch PWNED; exec npx -y docs-mcp/);
+  assert.match(stdout, /"-y", "x7kq92lmzp4rtw"/);
+  assert.doesNotMatch(stdout, /abcd1234efgh/);
+});
+
 test("F1 E1 a project's server starts in its folder with its secret argument, which is shown nowhere", async (t) => {
   const { env, config, run, runInFolder } = await setUp(t, {});
   const [project, home] = [join(env.HOME, "project"), env.MOUNTAINEER_HOME];

@@ -1,6 +1,6 @@
 // What the lanes of one backend have in common: its configuration, its required data, and how an instance is started.
 import { routesOf } from "../../../config/backend-routes.ts";
-import { shownArguments, shownText, shownUrl } from "../../../config/shown-values.ts";
+import { shownArguments, shownCommand, shownUrl } from "../../../config/shown-values.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { stableFrom } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
@@ -293,5 +293,5 @@ function shownTarget(connection: ServedBackend["connection"]): string {
   if (connection.type === "fleet") return `${connection.backend} on ${connection.machine}`;
   if (connection.type !== "stdio") return shownUrl(connection.url, "log");
   const { command, args } = connection;
-  return [shownText(command, "log"), ...shownArguments(command, args, "log")].join(" ");
+  return [shownCommand(command, "log"), ...shownArguments(command, args, "log")].join(" ");
 }

@@ -1,7 +1,7 @@
 // Puts secrets into a connection, and computes the key that is equal for equal connections.
 import { literalValues } from "../../../config/literal-secrets.ts";
 import { GIVEN_TO_ALL } from "../../../config/reachable-paths.ts";
-import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
+import { shownArguments, shownCommand, shownSecretText } from "../../../config/shown-values.ts";
 import type {
   BackendAuthConfig,
   FleetConnection,
@@ -142,7 +142,7 @@ function shownProgram({ command, args, env }: StdioConnection, secrets: readonly
   for (const secret of secrets) redaction.redact(secret);
   const texts = Object.entries(env).map(([name, text]) => `${name}=${shownSecretText(name, text, "log")}`);
   return {
-    command: redaction.clean(shownText(command, "log")),
+    command: redaction.clean(shownCommand(command, "log")),
     args: shownArguments(command, args, "log").map(redaction.clean),
     /** `NAME=VALUE`. */
     env: texts.map(redaction.clean),

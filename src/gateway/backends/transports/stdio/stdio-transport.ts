@@ -4,7 +4,7 @@
 import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import type { ProtectedPaths } from "../../../../config/reachable-paths.ts";
-import { shownText } from "../../../../config/shown-values.ts";
+import { shownCommand } from "../../../../config/shown-values.ts";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
 import { isVariableName } from "../../../../runtime/text/name-forms.ts";
@@ -384,7 +384,7 @@ function startFailure(
     const isMissing = code === "program-missing";
     const failed = isMissing
       ? NO_SANDBOX_PROGRAM
-      : sandboxFailure(lastLine, shownText(options.command, "log"));
+      : sandboxFailure(lastLine, shownCommand(options.command, "log"));
     return failed === null ? null : cannotStart(options, ...failed);
   }
   if (exitCode !== 126 && exitCode !== 127) return null;
@@ -435,7 +435,7 @@ function launcherFailures({ cwd, command }: ProgramOptions): Record<string, read
 function cannotStart(options: ProgramOptions, reason: string, hint: string | null): TransportFailure {
   return transportFailure(
     "unreachable",
-    `cannot start ${shownText(options.command, "log")}: ${reason}`,
+    `cannot start ${shownCommand(options.command, "log")}: ${reason}`,
     hint,
   );
 }
