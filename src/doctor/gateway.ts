@@ -11,6 +11,7 @@ import { shownCommand } from "../config/shown-values.ts";
 import { type BackendConfig, SERVER_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
+import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import { findPortHolder } from "../gateway/frontend/http/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { findProgram, isProgram } from "../runtime/process/find-program.ts";
@@ -188,7 +189,9 @@ async function portFindings(
     return [finding("error", "listen_denied", text, { hint })];
   }
   const holder = await findPortHolder(port);
-  const who = holder === null ? "another program" : `${holder.command} (pid ${holder.pid})`;
+  const monitor = (await listMonitors()).find(({ pid }) => pid === holder?.pid);
+  const program = monitor === undefined ? holder?.command : `another Mountaineer, of ${monitor.home},`;
+  const who = holder === null ? "another program" : `${program} (pid ${holder.pid})`;
   const hint = "end it, or choose another [server].port";
   return [finding("error", "port_taken", `${who} listens at ${address} already`, { hint })];
 }

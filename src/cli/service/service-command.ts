@@ -15,7 +15,12 @@ import { doneLine, showJson, showText } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
 import { pollUntil } from "../sessions/poll-until.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { type ServiceDefinition, serviceDefinition, withheldProxies } from "./service-definition.ts";
+import {
+  type ServiceDefinition,
+  serviceDefinition,
+  servicePath,
+  withheldProxies,
+} from "./service-definition.ts";
 import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
 
@@ -103,7 +108,11 @@ async function startService(
     (name) =>
       `the service does not get ${name}, whose password everybody could read in its file: docs/install.md says how to give it`,
   );
-  const outcome = { ...started, notes: [...secret, ...started.notes] };
+  const left = servicePath(process.env["PATH"] ?? "", process.env).left.map(
+    (folder) =>
+      `the service does not get ${folder}, which is gone after this shell: install what it needs of it for good`,
+  );
+  const outcome = { ...started, notes: [...secret, ...left, ...started.notes] };
   if (found === null || !outcome.changed || outcome.failure !== null) return outcome;
   const note = `a monitor ran for this home already (pid ${found.pid}): if that is no service, this one takes over when it ends`;
   return { ...outcome, notes: [note, ...outcome.notes] };

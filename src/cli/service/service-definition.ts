@@ -1,10 +1,13 @@
 // What a service manager runs for a home: the program, its arguments and its environment.
 
-import { delimiter, isAbsolute } from "node:path";
+import { realpathSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, isAbsolute } from "node:path";
 import { findHomeContext } from "../../config/home-context.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
-import { launcherPath } from "../input/launcher-path.ts";
+import { launcherPath, packageRoot } from "../input/launcher-path.ts";
 
 export type ServiceDefinition = ReturnType<typeof serviceDefinition>;
 
@@ -17,6 +20,15 @@ export function serviceDefinition(
 ) {
   const { userHome, home: usualHome } = findHomeContext({ HOME: environment["HOME"] });
   const isUsual = home === usualHome;
+  const program = launcherPath();
+  if (program.includes("/_npx/"))
+    throw new MountaineerError(
+      "usage",
+      "npx removes its copy of Mountaineer after a while, and the service would not start then",
+      {
+        hint: "npm install --global mountaineerd && mountaineer up",
+      },
+    );
   return {
     /**
      * "mountaineer"; for a home that is not at the default path, followed by a digest of its path, so that
@@ -27,11 +39,12 @@ export function serviceDefinition(
     /** Absolute. */
     home,
     /** Absolute. */
-    program: launcherPath(),
+    program,
     args: [...(configPath === null ? [] : ["--config", configPath]), "monitor"],
     /** Holds no secrets: every user can read a service's definition. */
     environment: {
-      PATH: servicePath(environment["PATH"] ?? ""),
+      PATH: servicePath(environment["PATH"] ?? "", environment).path,
+      ...lastingNode(environment),
       ...networkVariables(environment),
       ...(isUsual ? {} : { MOUNTAINEER_HOME: home }),
     },
@@ -55,13 +68,55 @@ export function withheldProxies(environment: Environment): readonly string[] {
   return PROXIES.filter((name) => environment[name]?.includes("@") === true);
 }
 
-/** The shell's PATH for a service: absolute folders, each once, without the folders of npm projects. */
-export function servicePath(path: string): string {
-  const folders = path.split(delimiter).filter((folder) => {
-    return isAbsolute(folder) && !folder.endsWith("/node_modules/.bin") && !/[\p{Cc}]/u.test(folder);
+/**
+ * The shell's PATH for a service: absolute folders, each once, without the folders of npm projects. A folder of one shell
+ * or session (of fnm, a nix shell, a virtual environment, an AppImage, the folder for temporary files) becomes the folder
+ * that it links to, if that lasts; else it is in `left`.
+ */
+export function servicePath(
+  path: string,
+  environment: Environment = {},
+): { readonly path: string; readonly left: readonly string[] } {
+  const left: string[] = [];
+  const folders = path.split(delimiter).flatMap((folder) => {
+    if (!isAbsolute(folder) || folder.endsWith("/node_modules/.bin") || /[\p{Cc}]/u.test(folder)) return [];
+    if (!isPassing(folder, environment)) return [folder];
+    const real = realPath(folder);
+    if (real !== null && !isPassing(real, environment)) return [real];
+    left.push(folder);
+    return [];
   });
   const kept = [...new Set(folders)];
-  return kept.length === 0 ? "/usr/local/bin:/usr/bin:/bin" : kept.join(delimiter);
+  return { path: kept.length === 0 ? "/usr/local/bin:/usr/bin:/bin" : kept.join(delimiter), left };
+}
+
+/** Names the Node that runs now to the service's launcher, unless it belongs to the package or does not last. */
+function lastingNode(environment: Environment): Record<string, string> {
+  const node = process.execPath;
+  const isOwn = node.startsWith(packageRoot());
+  return isOwn || isPassing(dirname(node), environment) ? {} : { MOUNTAINEER_NODE: node };
+}
+
+const OF_ONE_SHELL = /\/(?:_npx|fnm_multishells|\.mount_[^/]*)(?:\/|$)|^\/nix\/store\//;
+
+/** Whether a folder belongs to one shell or session, and is gone after it. */
+function isPassing(folder: string, environment: Environment): boolean {
+  const { HOME, XDG_RUNTIME_DIR, VIRTUAL_ENV, APPDIR } = environment;
+  const isBelow = (path: string | undefined, root = ""): boolean =>
+    root !== "" && `${path}/`.startsWith(`${root}/`);
+  return (
+    OF_ONE_SHELL.test(folder) ||
+    [XDG_RUNTIME_DIR, VIRTUAL_ENV, APPDIR].some((root) => isBelow(folder, root)) ||
+    ["/run/user", "/tmp", "/var/tmp", tmpdir()].some((root) => isBelow(folder, root) && !isBelow(HOME, root))
+  );
+}
+
+function realPath(folder: string): string | null {
+  try {
+    return realpathSync(folder);
+  } catch {
+    return null;
+  }
 }
 
 function shortDigest(text: string): string {

@@ -1,8 +1,9 @@
 // Finds open files on Linux: one walk over /proc/*/{fd,cwd,root,maps}, which shows paths as the kernel knows them and
 // never asks the file system behind them.
-import { readdir, readdirSync, readFile, readFileSync, readlinkSync } from "node:fs";
+import { readdir, readdirSync, readFile, readlinkSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
+import { processName } from "../../runtime/process/process-name.ts";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
 import type { OpenFilesRequest } from "./prober-protocol.ts";
 import { type FamilyOf, isOfGroups, kinInProc } from "./process-family.ts";
@@ -77,7 +78,7 @@ async function scanProcess(
       const key = `${pid} ${path}`;
       if (one.seen.has(key) || isExcepted(one)) continue;
       one.seen.add(key);
-      command ??= commandOf(folder);
+      command ??= processName(folder) || "?";
       one.files.push({ pid, command, path, how });
     }
   };
@@ -128,16 +129,6 @@ function mappedPaths(maps: Buffer, wanted: readonly Wanted[]): Set<string> {
     }
   }
   return paths;
-}
-
-function commandOf(folder: string): string {
-  try {
-    // The name is not read from cmdline, which is in the process's memory: that read can block on the memory
-    // lock, as reading maps can.
-    return readFileSync(`${folder}/comm`, "utf8").trimEnd();
-  } catch {
-    return "?";
-  }
 }
 
 function isRefusal(error: unknown): boolean {

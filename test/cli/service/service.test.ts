@@ -38,12 +38,30 @@ function definitionOf(userHome: string, more: Partial<ServiceDefinition> = {}): 
   };
 }
 
+test("F3 the service gets what a folder of one shell links to, and no folder that is gone after the shell", async (t) => {
+  const home = await temporaryFolder(t);
+  const [runtime, lasting] = [join(home, "run"), join(home, ".local/share/fnm/v24/bin")];
+  await mkdir(join(runtime, "fnm_multishells"), { recursive: true });
+  await mkdir(lasting, { recursive: true });
+  await symlink(dirname(lasting), join(runtime, "fnm_multishells/12_34"));
+  const environment = { HOME: home, XDG_RUNTIME_DIR: runtime, VIRTUAL_ENV: "/srv/app/.venv" };
+  const passing = [
+    "/srv/app/.venv/bin",
+    "/nix/store/b0gv7f418f1x1xhxmm3drbcv73i8axpn-node-24/bin",
+    "/home/ann/.npm/_npx/9833c18b/node_modules/tool/bin",
+    "/run/user/1000/tool/bin",
+    `${runtime}/gone/bin`,
+  ];
+  const path = [`${runtime}/fnm_multishells/12_34/bin`, ...passing, "/usr/bin"].join(":");
+  assert.deepEqual(servicePath(path, environment), { path: `${lasting}:/usr/bin`, left: passing });
+});
+
 test("the service has the shell's PATH without what is the project's own, its proxies without passwords, and the home where it is not the usual one", () => {
   assert.equal(
-    servicePath("/usr/bin:./x::bin:/a/node_modules/.bin:/usr/bin:/opt/my tools"),
+    servicePath("/usr/bin:./x::bin:/a/node_modules/.bin:/usr/bin:/opt/my tools").path,
     "/usr/bin:/opt/my tools",
   );
-  assert.equal(servicePath(""), "/usr/local/bin:/usr/bin:/bin");
+  assert.equal(servicePath("").path, "/usr/local/bin:/usr/bin:/bin");
   const usual = serviceDefinition(
     { home: "/home/ann/.mountaineer", configPath: null },
     { HOME: "/home/ann", PATH: "/bin", SECRET: "word" },

@@ -1,5 +1,6 @@
 // Finds the process that listens at a port through /proc, and its name.
 import { readdir, readFile, readlink } from "node:fs/promises";
+import { processName } from "../../../runtime/process/process-name.ts";
 
 export interface PortHolder {
   readonly pid: number;
@@ -22,7 +23,7 @@ export async function findPortHolderLinux(port: number): Promise<PortHolder | nu
     pids.sort((a, b) => Number(Number(a) === process.pid) - Number(Number(b) === process.pid));
     for (const pid of pids) {
       if (await holdsOne(`/proc/${pid}/fd`, sockets)) {
-        return { pid: Number(pid), command: (await textOf(`/proc/${pid}/comm`)).trim() };
+        return { pid: Number(pid), command: processName(`/proc/${pid}`) };
       }
     }
   } catch {

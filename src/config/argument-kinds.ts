@@ -5,7 +5,7 @@ const CONTAINERS = /^(?:docker|podman|nerdctl|finch)$/;
 /** Programs that start what their operand names. */
 const LAUNCHER =
   /^(?:npx|pnpx|bunx|uvx|pipx|npm|pnpm|yarn|bun|deno|uv|go|cargo|node|tsx|java|ruby|php|perl|python[\d.]*|ssh|env|cross-env|sudo|doas|exec|nohup|nice|timeout)$/;
-/** Operands of a launcher that stand before what it starts. */
+/** Operands of a launcher before what it starts. */
 const SUBCOMMAND = /^(?:run|exec|dlx|x|tool|create|compose|start|container|install|eval|[\d.]+[smh]?)$/;
 /** Options without a value; after any other option, the next word may be its value or an operand. */
 const LONG_FLAG =
@@ -22,18 +22,18 @@ const ENVIRONMENT_OPTION = /^(?:-e|--env|--build-arg)$/;
 /** Turns a text that looks random into a program. */
 const DECODER = /\b(?:base64|xxd|openssl|eval|source|atob|b64decode|fromhex|fromCharCode|Buffer\.from)\b/;
 
-type WordKind = "runs" | "code" | "environment" | "other";
+type ArgumentKind = "runs" | "code" | "environment" | "other";
 
 /**
  * What each argument of the command is: `runs` names a program, package, image or host; `code` is text that a program
  * runs; `environment` is `NAME=VALUE` as a whole.
  */
-export function argumentKinds(command: string, args: readonly string[]): readonly WordKind[] {
-  const words = [command, ...args];
-  const runs = new Set(runningWords(words));
+export function argumentKinds(command: string, args: readonly string[]): readonly ArgumentKind[] {
+  const all = [command, ...args];
+  const runs = new Set(runningOperands(all));
   return args.map((argument, index) => {
     const before = args[index - 1] ?? "";
-    const names = words.slice(0, index + 1).map(programName);
+    const names = all.slice(0, index + 1).map(programName);
     const isContainer = names.some((name) => CONTAINERS.test(name));
     const isEnvironment = isContainer
       ? ENVIRONMENT_OPTION.test(before)
@@ -58,37 +58,37 @@ export function runningSpans(
     if (/^[;&|(){}\n`]$/.test(found[0])) commands.push([]);
     else if (!ASSIGNMENT.test(found[0]) || commands.at(-1)?.length !== 0) commands.at(-1)?.push(found);
   }
-  return commands.flatMap((words) => {
-    const operands = runningWords(words.map(([word]) => word));
+  return commands.flatMap((parts) => {
+    const operands = runningOperands(parts.map(([part]) => part));
     return [...(isCode ? [0] : []), ...operands].flatMap((at) => {
-      const word = words[at];
-      return word === undefined ? [] : [[word.index, word.index + word[0].length] as const];
+      const part = parts[at];
+      return part === undefined ? [] : [[part.index, part.index + part[0].length] as const];
     });
   });
 }
 
 /** The positions of the operands of launchers among the words of a command, whose first word is a program. */
-function runningWords(words: readonly string[]): readonly number[] {
+function runningOperands(parts: readonly string[]): readonly number[] {
   const found: number[] = [];
   /** Null: the words that follow are arguments of what runs. */
   let flags: RegExp | null = null;
   let mayLaunch = true;
   let isAfterOption = false;
-  for (const [index, word] of words.entries()) {
-    if (word.startsWith("-") && word !== "--") {
-      if (flags !== FLAGS.container && CODE_OPTION.test(word)) flags = null;
-      isAfterOption = !(word.includes("=") || LONG_FLAG.test(word) || (flags ?? FLAGS.other).test(word));
+  for (const [index, part] of parts.entries()) {
+    if (part.startsWith("-") && part !== "--") {
+      if (flags !== FLAGS.container && CODE_OPTION.test(part)) flags = null;
+      isAfterOption = !(part.includes("=") || LONG_FLAG.test(part) || (flags ?? FLAGS.other).test(part));
       continue;
     }
-    const name = programName(word);
+    const name = programName(part);
     if (mayLaunch && isLauncher(name) && !isAfterOption) {
       if (index > 0) found.push(index);
       flags = CONTAINERS.test(name) ? FLAGS.container : name === "ssh" ? FLAGS.ssh : FLAGS.other;
-    } else if (flags !== null && !ASSIGNMENT.test(word)) {
+    } else if (flags !== null && !ASSIGNMENT.test(part)) {
       found.push(index);
-      if (!isAfterOption && !SUBCOMMAND.test(word) && word !== "--") flags = null;
+      if (!isAfterOption && !SUBCOMMAND.test(part) && part !== "--") flags = null;
     } else if (index === 0) mayLaunch = false;
-    if (word === "--") mayLaunch = true;
+    if (part === "--") mayLaunch = true;
     isAfterOption = false;
   }
   return found;
