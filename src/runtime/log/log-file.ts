@@ -5,7 +5,7 @@ import { type Clock, isoTime, settlesWithin } from "../time/clock.ts";
 import { createLineQueue, type LineQueue } from "./line-queue.ts";
 import type { LogFields, Logger, LogLevel, LogRecord } from "./log.ts";
 import { jsonLine, LOG_LEVELS, readableLine } from "./log-lines.ts";
-import { createRedaction } from "./log-redaction.ts";
+import { createRedaction, type Redaction } from "./log-redaction.ts";
 import { createFileTarget, createStderrTarget } from "./log-targets.ts";
 
 const MAX_QUEUED_BYTES = 1024 * 1024;
@@ -39,7 +39,7 @@ export function startLog(options: LogOptions) {
     time: isoTime(clock.wallMs()),
     level,
     message: redaction.clean(message),
-    fields: cleanFields(fields, redaction.clean),
+    fields: cleanFields(fields, redaction),
   });
   const dropped = (count: number): LogRecord => record("warn", "log lines were dropped", { count });
 
@@ -99,10 +99,16 @@ export function startLog(options: LogOptions) {
   };
 }
 
-function cleanFields(fields: LogFields, clean: (text: string) => string): LogFields {
+/** The fields whose values name something of the configuration, or are our own codes. */
+const NAMES =
+  /^(?:backend|share|key|keys|code|path|host|route|from|to|tool|group|alias|nas|section|machine|cwd|command|client|profile|reason_code)$/;
+
+function cleanFields(fields: LogFields, { clean, cleanName }: Redaction): LogFields {
   const entries = Object.entries(fields).map(([name, value]) => {
-    if (typeof value === "string") return [clean(name), clean(value)] as const;
-    return [clean(name), typeof value === "object" && value !== null ? value.map(clean) : value] as const;
+    const cleanValue = NAMES.test(name) ? cleanName : clean;
+    if (typeof value === "string") return [cleanName(name), cleanValue(value)] as const;
+    const isList = typeof value === "object" && value !== null;
+    return [cleanName(name), isList ? value.map((one) => cleanValue(one)) : value] as const;
   });
   return Object.fromEntries(entries);
 }

@@ -111,12 +111,40 @@ const REDACTED: readonly (readonly [what: string, secrets: readonly string[], te
   [
     ["nothing while none is registered", [], "a b", "a b"],
     ["nothing for an empty secret", [""], "a b", "a b"],
-    ["all secrets wherever they stand", ["hunter2", "s3cret"], "hunter2/s3cret:xhunter2x", "R/R:xRx"],
+    [
+      "long secrets wherever they are",
+      ["hunter2long", "s3cretlong"],
+      "hunter2long/s3cretlong:xhunter2longx",
+      "R/R:xRx",
+    ],
+    [
+      "short ones as words of their own",
+      ["hunter2", "v"],
+      "hunter2/v:xhunter2x version=v.",
+      "R/R:xhunter2x version=R.",
+    ],
+    [
+      "plain words as words of their own",
+      ["postgres", "resolve"],
+      "postgres: resolved postgres-1",
+      "R: resolved postgres-1",
+    ],
+    [
+      "no part of a path that is a short one",
+      ["pat"],
+      "/home/pat/a.mjs smb://pat@h pat",
+      "/home/pat/a.mjs smb://R@h R",
+    ],
     ["a secret literally", [ODD], `<${ODD}> axxb`, "<R> axxb"],
     ["a secret in JSON", [SPELLED], JSON.stringify({ a: SPELLED }), '{"a":"R"}'],
     ["a secret as a part of a URL", [SPELLED], encodeURIComponent(SPELLED), "R"],
     ["a secret in a URL", [SPELLED], `smb://u:${encodeURI(SPELLED)}@h`, "smb://u:R@h"],
-    ["no rest of a secret that begins like a shorter one", ["abc", "abcdef"], "abcdef abc", "R R"],
+    [
+      "no rest of a secret that begins like a shorter one",
+      ["abc-1234", "abc-1234def"],
+      "abc-1234def abc-1234",
+      "R R",
+    ],
     ["broken UTF-16", ["x\ud800y"], "<x\ud800y>", "<R>"],
   ];
 

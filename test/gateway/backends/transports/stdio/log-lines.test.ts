@@ -16,9 +16,9 @@ test("colours go, other control characters are spelled out, secrets are replaced
 });
 
 test("a long text is cut, at little cost, and no half secret is left", () => {
-  const clean = createLineCleaner(["s3cret"]);
+  const clean = createLineCleaner(["s3cret-01"]);
   assert.equal(clean("x".repeat(5_000)), `${"x".repeat(4_096)}…`);
-  assert.doesNotMatch(clean(`${"x".repeat(4_090)}s3cret${"y".repeat(100)}`), /s3c/);
+  assert.doesNotMatch(clean(`${"x".repeat(4_090)}s3cret-01${"y".repeat(100)}`), /s3c/);
   // All of these are taken out, so that what follows would be seen if it were looked at.
   assert.equal(clean(`${"\u001b[0m".repeat(10)}seen`), "seen");
   assert.equal(clean(`${"\u001b[0m".repeat(64 * 1024)}seen`), "");
