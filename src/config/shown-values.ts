@@ -22,7 +22,7 @@ const SECRET_NAME =
 /** Names that have one of those words in them, and hold a setting. */
 const SETTING_NAME =
   /(?:^|[-_])(?:path|file|dir|limit|count|size|ttl|type|mode|host|port|header|prefix|domain|issuer|endpoint|timeout|parallelism|algorithm|name|region|scope|expiry|arn|manager|provider|format|version|length)$|(?:^|[-_])(?:max[-_](?:\w+[-_])?tokens|tokenizer|public[-_]key)$|(?:^|[-_])(?:token|auth|authorization)[-_]ur[li]$/i;
-/** Names of what identifies something to others, and is no secret however random it looks. */
+/** Names of values that identify something to others: however random they look, they are not secrets. */
 const ID_NAME = /(?:^|[-_])(?:id|sid|uuid|guid|project|sha|commit|digest|rev|revision|version|model)$/i;
 /** Matches the beginnings of tokens of well-known services, and of JSON web tokens. */
 const TOKEN_PREFIX =
