@@ -27,7 +27,7 @@ import { compileGlobs } from "./glob.ts";
 import { type KnownNames, type NameOwners, Namer, NO_NAMES, usableName } from "./names.ts";
 import { withSoundSchemas } from "./schema-faults.ts";
 import { publishSkills, skillAt } from "./skill-places.ts";
-import { compileUriTemplate, isUnclear, otherSpellings } from "./uri-template.ts";
+import { compileUriTemplate, isUnclear, otherSpellings, steps, type UriTemplate } from "./uri-template.ts";
 
 export interface Permission {
   permits(name: string): boolean;
@@ -79,6 +79,9 @@ export function buildCatalog(
     skillPlaces,
     appPages: appPages.pages,
     unseen: offers.flatMap(({ unseen }) => unseen).slice(0, MOST_UNSEEN),
+    permissions: new Map(sources.map((source) => [source.backend, reachOf(source)])),
+    publishedUri: (backend, uri) =>
+      isAppPage(uri) ? appPages.publishedUri(backend, uri) : skillPlaces.publishedUri(backend, uri),
     resourceReach: offers.flatMap(({ reach }) => reach ?? []),
     freshness: {
       tools: freshnessOfAll(there, "tools"),
@@ -271,16 +274,20 @@ const reachOf = memoized(({ filters, unapproved }: CatalogSource): Permission =>
   const permission = permissionOf(filters.resources);
   if (permission === EVERYTHING && unapproved === undefined) return EVERYTHING;
   const waiting = new Set<string>();
-  const templates: ((uri: string) => boolean)[] = [];
+  const templates: UriTemplate[] = [];
   for (const { kind, name } of unapproved ?? []) {
     if (kind === "resource" || kind === "skill") waiting.add(name);
-    if (kind === "template") templates.push(compileUriTemplate(name) ?? (() => false));
+    const template = kind === "template" ? compileUriTemplate(name) : null;
+    if (template !== null) templates.push(template);
   }
   const isDenied = (uri: string): boolean => permission.denies(uri) || waiting.has(uri);
   const denies = (uri: string): boolean =>
     isUnclear(uri) || isDenied(uri) || otherSpellings(uri).some(isDenied);
-  const permits = (uri: string): boolean =>
-    permission.permits(uri) && !denies(uri) && !templates.some((fits) => fits(uri));
+  const waits = (uri: string): boolean => {
+    const left = steps();
+    return templates.some((template) => template.fits(uri, left)) || left.left < 0;
+  };
+  const permits = (uri: string): boolean => permission.permits(uri) && !denies(uri) && !waits(uri);
   return { permits, denies };
 });
 

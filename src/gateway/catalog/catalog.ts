@@ -176,6 +176,10 @@ export interface Catalog extends ListedEntries {
   readonly unseen: readonly InvisibleTextEntry[];
   /** One for each backend with resources, templates or skills, in the order of the entries. */
   readonly resourceReach: readonly ResourceReach[];
+  /** By backend: which of the URIs that its results named may be read. */
+  readonly permissions: ReadonlyMap<string, Pick<ResourceReach, "permits" | "denies">>;
+  /** The URI that clients use for a backend's own one. */
+  readonly publishedUri: (backend: string, uri: string) => string;
   /** True for URIs of backends that are left out of this part of a catalog. Absent in a whole catalog. */
   readonly isElsewhere?: (uri: string) => boolean;
   readonly freshness: Readonly<Record<keyof Listings, Freshness>>;

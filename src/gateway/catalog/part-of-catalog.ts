@@ -70,6 +70,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
       [...catalog.appPages].filter(([uri, { backend }]) => isWhole(backend) || pages.has(uri)),
     ),
     skillReach: new Map([...catalog.skillReach].filter(([backend]) => isWhole(backend))),
+    permissions: new Map([...catalog.permissions].filter(([backend]) => isWhole(backend))),
     resourceReach: catalog.resourceReach.filter(({ backend }) => isWhole(backend)),
   };
 }

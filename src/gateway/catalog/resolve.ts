@@ -1,7 +1,7 @@
 // Finds the entry or the backend to which a name or URI belongs.
 import { memoized } from "../../runtime/memo.ts";
 import { type Catalog, type CatalogEntry, entryKey, type Owner, type Resolved } from "./catalog.ts";
-import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
+import { compileUriTemplate, MAX_URI_LENGTH, steps } from "./uri-template.ts";
 
 const SKILL_SCHEME = "skill://";
 /** Maximum number of unapproved templates that are tried, because a server may list any number. */
@@ -24,21 +24,31 @@ export function entryOf(catalog: Catalog, { kind, name }: Target): CatalogEntry 
   return catalog.unlisted.get(entryKey(kind, name)) ?? null;
 }
 
-/** Returns null if no backend has the entry. Otherwise its `status` says whether it can be used now. */
-export function resolveTarget(catalog: Catalog, { kind, name }: Target): Resolved | null {
+/**
+ * Returns null if no backend has the entry. Otherwise its `status` says whether it can be used now. `namedBy`: the
+ * backend that named this URI in a result to the principal who asks.
+ */
+export function resolveTarget(
+  catalog: Catalog,
+  { kind, name }: Target,
+  namedBy: string | null = null,
+): Resolved | null {
   const entry = entryOf(catalog, { kind, name });
   if (entry !== null || kind === "tool" || kind === "prompt") return entry;
   if (kind === "skill") return resolveUnlistedSkill(catalog, name);
   // In `completion/complete`, the name is a listed template or a URI.
-  return kind === "template" ? resolveTarget(catalog, { kind: "resource", name }) : resolveUri(catalog, name);
+  return kind === "template"
+    ? resolveTarget(catalog, { kind: "resource", name }, namedBy)
+    : resolveUri(catalog, name, namedBy);
 }
 
 /**
  * Finds the backend for a URI that no list has. The order: a backend with a tool whose page is the URI, one with a
- * skill that contains the URI, one with a matching template. Servers also serve unlisted URIs, so a single backend with
- * resources (for `skill://`: skills) comes last. null: denied, or left out of this catalog.
+ * skill that contains the URI, one that lists a folder above it, the one that named it, one with a matching template.
+ * Servers also serve unlisted URIs, so a single backend with resources (for `skill://`: skills) comes last. null: denied,
+ * or left out of this catalog.
  */
-function resolveUri(catalog: Catalog, uri: string): Resolved | null {
+function resolveUri(catalog: Catalog, uri: string, namedBy: string | null): Resolved | null {
   if (catalog.isElsewhere?.(uri) === true) return null;
   const { away, appPages, skillPlaces, skillReach, resourceReach } = catalog;
   const found = (owner: Owner): Resolved => ({
@@ -51,8 +61,16 @@ function resolveUri(catalog: Catalog, uri: string): Resolved | null {
   const owner = skillPlaces.ownerOf(uri);
   if (owner !== null)
     return skillReach.get(owner.backend)?.permits(owner.originalName) === true ? found(owner) : null;
-  for (const { backend, status, fits } of templatesOf(catalog)) {
-    if (fits(uri)) return { backend, originalName: uri, status };
+  const above = folderAbove(catalog, uri);
+  if (above !== null)
+    return catalog.permissions.get(above)?.permits(uri) === true
+      ? found({ backend: above, originalName: uri })
+      : null;
+  if (namedBy !== null && catalog.permissions.get(namedBy)?.permits(uri) === true)
+    return found({ backend: namedBy, originalName: uri });
+  const left = steps();
+  for (const { backend, status, template, denies } of templatesOf(catalog)) {
+    if (template.fits(uri, left) && !denies(uri)) return { backend, originalName: uri, status };
   }
   const isSkill = uri.startsWith(SKILL_SCHEME) && skillReach.size > 0;
   const reaches = isSkill
@@ -73,7 +91,32 @@ function resolveUnlistedSkill(catalog: Catalog, name: string): Resolved | null {
   return { backend, originalName, status };
 }
 
-/** Listed templates come first, then those that are away, then those that wait for approval. */
+/** The backend that lists the nearest folder above the URI, as a resource that ends with a slash. */
+function folderAbove(catalog: Catalog, uri: string): string | null {
+  const folders = foldersOf(catalog);
+  if (folders.size === 0) return null;
+  for (let at = uri.lastIndexOf("/"); at > 0; at = uri.lastIndexOf("/", at - 1)) {
+    const backend = folders.get(uri.slice(0, at + 1));
+    if (backend !== undefined) return backend;
+  }
+  return null;
+}
+
+/** The whole of a scheme, such as `file:///`, is no folder: it would take every URI from the other backends. */
+const foldersOf = memoized(({ entries }: Catalog) => {
+  const folders = new Map<string, string>();
+  for (const { kind, name, status, backend } of entries) {
+    const isThere = kind === "resource" && (status === "listed" || status === "away");
+    if (isThere && /[^:/][^:]*\/$/.test(name.replace(/^[^:]*:/, "")) && !folders.has(name))
+      folders.set(name, backend);
+  }
+  return folders;
+});
+
+/**
+ * Listed templates come first, then those that are away, then those that wait for approval; within each, the longest
+ * literal beginning.
+ */
 const templatesOf = memoized(({ entries, resourceReach }: Catalog) => {
   const reach = new Map(resourceReach.map((one) => [one.backend, one]));
   const templates = Map.groupBy(
@@ -81,16 +124,18 @@ const templatesOf = memoized(({ entries, resourceReach }: Catalog) => {
     ({ status }) => status,
   );
   const { listed = [], away = [], unapproved = [] } = Object.fromEntries(templates);
-  return [...listed, ...away, ...unapproved.slice(0, MOST_UNAPPROVED)].flatMap(
+  const beginning = ({ name }: CatalogEntry): number =>
+    (name.indexOf("{") + name.length + 1) % (name.length + 1);
+  const nearest = (some: readonly CatalogEntry[]) =>
+    some.toSorted((one, other) => beginning(other) - beginning(one));
+  return [...nearest(listed), ...nearest(away), ...nearest(unapproved.slice(0, MOST_UNAPPROVED))].flatMap(
     ({ name, backend, status }) => {
-      const matches = compileUriTemplate(name);
-      if (matches === null) return [];
+      const template = compileUriTemplate(name);
+      if (template === null) return [];
       // A template allows the URIs that it matches, unless the filters deny them.
-      return {
-        backend,
-        status,
-        fits: (uri: string) => matches(uri) && reach.get(backend)?.denies(uri) !== true,
-      };
+      return [
+        { backend, status, template, denies: (uri: string) => reach.get(backend)?.denies(uri) === true },
+      ];
     },
   );
 });

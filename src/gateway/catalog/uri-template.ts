@@ -1,109 +1,57 @@
-// Matches URIs with URI templates (RFC 6570, levels 1 to 3, and the explode modifier as a list). The match
-// only selects a backend, so it is as lenient as servers are.
+// Matches URIs with URI templates. The match only selects a backend, so it is as lenient as servers are: an expression
+// in braces stands for any text.
 
-/** A step of an automaton that follows all possible states at once, so it never backtracks. */
-type Step =
-  | { readonly kind: "one"; readonly unit: number }
-  | { readonly kind: "some"; readonly excluded: string; readonly repeated: boolean }
-  /** The steps before `to` may be skipped. */
-  | { readonly kind: "optional"; readonly to: number };
-
-/** Matching costs time, and no real template is longer. */
+/** No real template is longer. */
 const MAX_TEMPLATE_LENGTH = 1_024;
 export const MAX_URI_LENGTH = 8_192;
+/** Characters that one read may compare with all templates together. */
+const MOST_STEPS = 100_000;
 
-const NAME = /^[\w.%]+(?::\d{1,4}|\*)?$/;
-
-interface Operator {
-  /**
-   * The text before the expanded values of an expression. It is left out if no variable of the expression has a
-   * value.
-   */
-  readonly lead: string;
-  readonly excluded: string;
-  readonly excludedInList: string;
+/** The rest of `MOST_STEPS`. */
+export interface Steps {
+  left: number;
 }
 
-const OPERATORS: Readonly<Record<string, Operator>> = {
-  "+": { lead: "", excluded: "", excludedInList: "" },
-  "#": { lead: "#", excluded: "", excludedInList: "" },
-  ".": { lead: ".", excluded: "/", excludedInList: "/" },
-  "/": { lead: "/", excluded: "/", excludedInList: "?#" },
-  ";": { lead: ";", excluded: "/?#", excludedInList: "/?#" },
-  "?": { lead: "?", excluded: "#", excludedInList: "#" },
-  "&": { lead: "&", excluded: "#", excludedInList: "#" },
-};
-const SIMPLE: Operator = { lead: "", excluded: "/", excludedInList: "/" };
+export const steps = (): Steps => ({ left: MOST_STEPS });
 
-/** Returns null if the template is invalid or not supported. */
-export function compileUriTemplate(template: string): ((uri: string) => boolean) | null {
+export interface UriTemplate {
+  /** The text before the first expression. */
+  readonly beginning: string;
+  /** Deducts what it costs, and is false if too little is left. */
+  fits(uri: string, left?: Steps): boolean;
+}
+
+/** Returns null if the template is invalid. */
+export function compileUriTemplate(template: string): UriTemplate | null {
   if (template.length > MAX_TEMPLATE_LENGTH) return null;
-  const steps: Step[] = [];
-  const literal = (text: string): void => {
-    for (let at = 0; at < text.length; at++) steps.push({ kind: "one", unit: text.charCodeAt(at) });
-  };
-  let at = 0;
-  while (at < template.length) {
-    const open = template.indexOf("{", at);
-    const text = template.slice(at, open === -1 ? undefined : open);
-    if (text.includes("}")) return null;
-    literal(text);
-    if (open === -1) break;
-    const close = template.indexOf("}", open);
-    if (close === -1) return null;
-    if (!addExpression(template.slice(open + 1, close), steps, literal)) return null;
-    at = close + 1;
-  }
-  const firstBrace = template.indexOf("{");
-  const prefix = firstBrace === -1 ? template : template.slice(0, firstBrace);
-  return (uri) => uri.length <= MAX_URI_LENGTH && uri.startsWith(prefix) && runs(steps, uri);
+  const literals = template.split(/\{[^{}]+\}/);
+  if (literals.some((text) => /[{}]/.test(text))) return null;
+  const [beginning = "", ...rest] = literals;
+  const end = rest.pop();
+  return { beginning, fits: (uri, left = steps()) => fits({ beginning, middle: rest, end }, uri, left) };
 }
 
-function addExpression(expression: string, steps: Step[], literal: (text: string) => void): boolean {
-  const known = Object.hasOwn(OPERATORS, expression.charAt(0)) ? OPERATORS[expression.charAt(0)] : undefined;
-  const variables = (known === undefined ? expression : expression.slice(1)).split(",");
-  if (!variables.every((variable) => NAME.test(variable))) return false;
-  const { lead, excluded, excludedInList } = known ?? SIMPLE;
-  const isList = variables.length > 1 || expression.endsWith("*");
-  const place = steps.length;
-  if (lead !== "") steps.push({ kind: "optional", to: 0 });
-  literal(lead);
-  const characters = isList ? excludedInList : excluded;
-  // A fragment or query may be empty. Elsewhere an empty value would be another resource.
-  if (lead !== "#" && lead !== "?" && lead !== "&") {
-    steps.push({ kind: "some", excluded: characters, repeated: false });
-  }
-  steps.push({ kind: "some", excluded: characters, repeated: true });
-  if (lead !== "") steps[place] = { kind: "optional", to: steps.length };
-  return true;
+interface Literals {
+  readonly beginning: string;
+  readonly middle: readonly string[];
+  /** Undefined: the template has no expression. */
+  readonly end: string | undefined;
 }
 
-function runs(steps: readonly Step[], text: string): boolean {
-  let current = new Set<number>();
-  const enter = (states: Set<number>, state: number): void => {
-    if (states.has(state)) return;
-    states.add(state);
-    const step = steps[state];
-    if (step === undefined) return;
-    if (step.kind === "optional") {
-      enter(states, state + 1);
-      enter(states, step.to);
-    } else if (step.kind === "some" && step.repeated) enter(states, state + 1);
-  };
-  enter(current, 0);
-  for (let at = 0; at < text.length; at++) {
-    const next = new Set<number>();
-    for (const state of current) {
-      const step = steps[state];
-      if (step === undefined || step.kind === "optional") continue;
-      if (step.kind === "one") {
-        if (text.charCodeAt(at) === step.unit) enter(next, state + 1);
-      } else if (!step.excluded.includes(text.charAt(at))) enter(next, step.repeated ? state : state + 1);
-    }
-    if (next.size === 0) return false;
-    current = next;
+/** Finds each literal from the left, at its first place. */
+function fits({ beginning, middle, end }: Literals, uri: string, left: Steps): boolean {
+  left.left -= 1;
+  if (left.left < 0 || uri.length > MAX_URI_LENGTH || !uri.startsWith(beginning)) return false;
+  if (end === undefined) return uri === beginning;
+  if (!uri.endsWith(end)) return false;
+  let at = beginning.length;
+  for (const literal of middle) {
+    const found = uri.indexOf(literal, at);
+    left.left -= (found === -1 ? uri.length : found) - at + 1;
+    if (found === -1 || left.left < 0) return false;
+    at = found + literal.length;
   }
-  return current.has(steps.length);
+  return at + end.length <= uri.length;
 }
 
 // A filter or policy must apply to every spelling of a URI that a server may treat as the same.

@@ -86,7 +86,11 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       method: cleaned(method, MAX_METHOD),
       target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
       backend:
-        task?.backend ?? (target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null)),
+        task?.backend ??
+        (target === null
+          ? null
+          : (resolveTarget(served.catalog, target, served.namedBy(handle.client.principal, target.name))
+              ?.backend ?? null)),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(script === undefined ? {} : { script: script.id }),

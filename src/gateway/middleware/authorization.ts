@@ -97,7 +97,8 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   }
   if (ALWAYS_ALLOWED.has(method)) return FREE;
   const named = targetOf(method, params);
-  const found = named === null ? null : resolveTarget(served.catalog, named);
+  const found =
+    named === null ? null : resolveTarget(served.catalog, named, served.namedBy(principal, named.name));
   // A name that nobody offers needs no policy, because routing answers it like a forbidden one. So globs
   // are never matched with long made-up names.
   if (named !== null && found === null) return FREE;

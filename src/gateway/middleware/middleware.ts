@@ -173,6 +173,8 @@ export interface ServingSet {
   /** True if the principal's token was withdrawn. The principal's calls and streams then end. */
   isWithdrawn(principal: Principal): boolean;
   viewFor(principal: Principal): CatalogView;
+  /** The backend that named the URI in a result to this principal; null: none. */
+  namedBy(principal: Principal, uri: string): string | null;
   /** Whether the principal may read the resource, listed or not. */
   mayRead(principal: Principal, uri: string): boolean;
   /** Whether the principal may get notices about changes of the resource. */

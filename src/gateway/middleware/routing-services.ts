@@ -4,6 +4,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientHandle } from "../client-handle.ts";
 import type { Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
+import type { NamedUris } from "./named-uris.ts";
 import type { TaskIds, TaskMemory } from "./task-ids.ts";
 
 export interface RoutingServices {
@@ -24,6 +25,7 @@ export interface RoutingServices {
    */
   inUse?(catalog: Catalog): void;
   setLogLevel(client: ClientHandle, level: McpLogLevel): void;
+  readonly named: NamedUris;
   readonly tasks: TaskMemory;
   readonly taskIds: TaskIds;
   /** Results that were too large to send. */

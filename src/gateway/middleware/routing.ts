@@ -16,6 +16,7 @@ import {
 import { isLogLevel, LOG_LEVELS, MODERN_VERSION, UNWATCH_TASK, WATCH_TASK } from "../protocol.ts";
 import { createTaskPassing, createTaskWatching, publishedTask, takesTasks } from "./extension-tasks.ts";
 import type { GatewayRequest, Handle, VisibleLists } from "./middleware.ts";
+import { publishedResult } from "./named-uris.ts";
 import {
   isStoredResult,
   READ_DIRECTORY,
@@ -60,7 +61,7 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     const { method, params, handle, signal } = request;
     // The server may offer it no more, or it may wait for approval, after the server has started.
     const renew = (): RenewedCall => {
-      const now = destination(services.catalog(), target, request);
+      const now = destination(services, services.catalog(), target, request);
       if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
       const isThere = now.found.backend === backend;
       return isThere ? { params, answer: null } : { answer: Promise.resolve(unknownTarget(target, method)) };
@@ -73,12 +74,12 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ["resources/list", listing(services, "resources")],
     ["resources/templates/list", listing(services, "resourceTemplates")],
     ["prompts/list", listing(services, "prompts")],
-    ["tools/call", routed(NAME, callNamed)],
-    ["prompts/get", routed(NAME, callNamed)],
-    ["resources/read", readingKept(services, routed(URI, reading(pass)))],
+    ["tools/call", routed(services, NAME, publishing(services, callNamed))],
+    ["prompts/get", routed(services, NAME, publishing(services, callNamed))],
+    ["resources/read", readingKept(services, routed(services, URI, publishing(services, reading(pass))))],
     [
       "resources/subscribe",
-      routed(URI, async ({ handle }, { name }, { backend, originalName }) =>
+      routed(services, URI, async ({ handle }, { name }, { backend, originalName }) =>
         name === originalName
           ? pool.subscribe(backend, name, handle.client)
           : errorReply(
@@ -89,17 +90,21 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ],
     [
       "resources/unsubscribe",
-      routed(URI, ({ handle }, { name }, { backend }) => pool.unsubscribe(backend, name, handle.client)),
+      routed(services, URI, ({ handle }, { name }, { backend }) =>
+        pool.unsubscribe(backend, name, handle.client),
+      ),
     ],
     [
       "completion/complete",
-      routed(REFERENCE, (request, target, found) => pass(completion(request, found), target, found)),
+      routed(services, REFERENCE, (request, target, found) =>
+        pass(completion(request, found), target, found),
+      ),
     ],
     ["logging/setLevel", (request) => setLevel(services, request)],
     ["ping", async () => ({ result: {} })],
     ["skills/list", listing(services, "skills")],
-    ["skills/get", routed("the string `uri` of a SKILL.md", skills.get)],
-    [READ_DIRECTORY, routed(URI, skills.readDirectory)],
+    ["skills/get", routed(services, "the string `uri` of a SKILL.md", skills.get)],
+    [READ_DIRECTORY, routed(services, URI, skills.readDirectory)],
     ["tasks/get", eitherVersion(legacy, modern)],
     ["tasks/cancel", eitherVersion(legacy, modern)],
     ["tasks/result", eitherVersion(legacy, notKnown)],
@@ -130,23 +135,26 @@ function eitherVersion(legacy: Handle, modern: Handle): Handle {
 
 const notKnown: Handle = async ({ method }) => unknownMethod(method);
 
-/** Translates between a resource's published URI and the server's own. */
-function reading(pass: ToTarget): ToTarget {
+/** Translates the URIs in results, and remembers who named them. */
+function publishing({ named }: RoutingServices, pass: ToTarget): ToTarget {
   return async (request, target, found) => {
+    const reply = await pass(request, target, found);
+    if (!("result" in reply)) return reply;
+    const backend = found.backend;
+    const asked = target.kind === "resource" ? { name: target.name, originalName: found.originalName } : null;
+    const { result, uris } = publishedResult(request.served.catalog, backend, reply.result, asked);
+    named.take(request.handle.client.principal, backend, uris);
+    return result === reply.result ? reply : { ...reply, result };
+  };
+}
+
+/** Asks for a resource by the server's own URI. */
+function reading(pass: ToTarget): ToTarget {
+  return (request, target, found) => {
     const { name } = target;
     if (name === found.originalName) return pass(request, target, found);
     const params = { ...request.params, uri: found.originalName };
-    const reply = await pass({ ...request, params }, target, found);
-    const contents = "result" in reply ? reply.result["contents"] : null;
-    if (!("result" in reply) || !Array.isArray(contents)) return reply;
-    const { skillPlaces } = request.served.catalog;
-    const named = contents.map((each: unknown) => {
-      if (!isJsonObject(each) || typeof each["uri"] !== "string") return each;
-      const { uri } = each;
-      const published = uri === found.originalName ? name : skillPlaces.publishedUri(found.backend, uri);
-      return published === uri ? each : { ...each, uri: published };
-    });
-    return { ...reply, result: { ...reply.result, contents: named } };
+    return pass({ ...request, params }, target, found);
   };
 }
 
@@ -163,23 +171,24 @@ type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Resolved
 
 /** Finds the backend of the target. Returns the refusal if the target cannot be used, for example switched off. */
 function destination(
+  { named }: Pick<RoutingServices, "named">,
   catalog: Catalog,
   target: RequestTarget,
-  { method, params }: Pick<GatewayRequest, "method" | "params">,
+  { method, params, handle }: Pick<GatewayRequest, "method" | "params" | "handle">,
 ): { readonly found: Resolved } | { readonly refusal: Reply } {
-  const found = resolveTarget(catalog, target);
+  const found = resolveTarget(catalog, target, named.namedBy(handle.client.principal, target.name));
   if (found === null) return { refusal: unknownTarget(target, method) };
   if (found.status === "unapproved") return { refusal: unknownTarget(target, method, found.backend) };
   return found.status === "off" ? { refusal: switchedOff(target, params) } : { found };
 }
 
 /** Sends a request to the backend of its target. */
-function routed(needs: string, send: ToTarget): Handle {
+function routed(services: RoutingServices, needs: string, send: ToTarget): Handle {
   return (request) => {
     const { method, params, served } = request;
     const target = targetOf(method, params);
     if (target === null) return Promise.resolve(errorReply(INVALID_PARAMS, `${method} needs ${needs}`));
-    const to = destination(served.catalog, target, request);
+    const to = destination(services, served.catalog, target, request);
     return "refusal" in to ? Promise.resolve(to.refusal) : send(request, target, to.found);
   };
 }
@@ -294,14 +303,15 @@ function changedMeanwhile(
  * another tool of the server, to a tool of another backend, or to no tool.
  */
 function renewedCall(
-  { pool, catalog }: RoutingServices,
+  services: RoutingServices,
   request: GatewayRequest,
   target: RequestTarget,
   before: Resolved,
   onTaskLocation?: (taskLocation: string) => void,
 ): RenewedCall {
+  const { pool, catalog } = services;
   const { method, params, handle, signal } = request;
-  const now = destination(catalog(), target, request);
+  const now = destination(services, catalog(), target, request);
   if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
   const { found } = now;
   const moved = found.backend !== before.backend;

@@ -200,6 +200,7 @@ function oneSet(
               keeps: isOptimized ? selections.keeps : () => true,
             },
     }),
+    namedBy: (principal, uri) => services.named.namedBy(principal, uri),
     mayRead(principal, uri) {
       if (policies === null) return true;
       const target = { kind: "resource", name: uri } as const;

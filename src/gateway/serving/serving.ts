@@ -13,6 +13,7 @@ import type { JsonObject } from "../json-rpc.ts";
 import { PrincipalLimiter } from "../limits/principal-limits.ts";
 import { StoredResults } from "../limits/stored-results.ts";
 import type { ServedClient, ServingSet } from "../middleware/middleware.ts";
+import { NamedUris } from "../middleware/named-uris.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { TaskIds, TaskMemory } from "../middleware/task-ids.ts";
@@ -88,6 +89,7 @@ export class Serving {
       tasks: new TaskMemory(),
       taskIds: new TaskIds(options.stateKey),
       kept: this.kept,
+      named: new NamedUris(tools.clock),
       setLogLevel: (client, level) => {
         roster.setLogLevel(client, level);
         this.followLogLevel();

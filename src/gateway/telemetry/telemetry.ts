@@ -223,12 +223,13 @@ export class Telemetry implements AsyncDisposable {
  * anything.
  */
 function namesOf(request: GatewayRequest): RequestLabels {
-  const { method, served, script, through } = request;
+  const { method, served, script, through, handle } = request;
   const known = knownMethod(method);
   if (script !== undefined && through === undefined)
     return { method: known, backend: "", target: RUN_SCRIPT };
   const target = subjectOf(request);
-  const found = target === null ? null : resolveTarget(served.catalog, target);
+  const namedBy = target === null ? null : served.namedBy(handle.client.principal, target.name);
+  const found = target === null ? null : resolveTarget(served.catalog, target, namedBy);
   if (target === null || found === null) return { method: known, backend: "", target: "" };
   const isNamed = target.kind === "tool" || target.kind === "prompt";
   return { method: known, backend: found.backend, target: isNamed ? target.name : "" };

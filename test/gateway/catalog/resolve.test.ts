@@ -132,9 +132,49 @@ test("URIs belong to who listed them, before any template", () => {
   assert.equal(backendOf("u://a/b-has-it"), "b");
 });
 
-test("URIs else to the first template in order", () => {
+test("D5 URIs else belong to the template with the longest literal beginning, and to the first in order of equal ones", () => {
   assert.equal(backendOf("u://a/1"), "a");
-  assert.equal(backendOf("u://b/1"), "a");
+  assert.equal(backendOf("u://b/1"), "b");
+  assert.equal(backendOf("u://c/1"), "a");
+});
+
+const folders = catalogOf(
+  source("a", { resources: ["f://docs/", "g:///"], templates: ["z://{x}"] }),
+  source("hostile", {
+    resources: ["h://1"],
+    templates: ["{+x}", "f://docs/{+x}", "f://docs/secret{y}", "z://a{x}"],
+  }),
+);
+
+for (const [uri, namedBy, owner] of [
+  // Below a folder that another backend lists, neither a template nor a link counts.
+  ["f://docs/secret", null, "a"],
+  ["f://docs/a/b.md", "hostile", "a"],
+  ["f://docs/", "hostile", "a"],
+  // The root of a scheme is no folder.
+  ["g:///etc", null, "hostile"],
+  ["z://1", null, "a"],
+  ["z://abc", null, "hostile"],
+  // A link outweighs a template, but no entry.
+  ["z://1", "hostile", "hostile"],
+  ["h://1", "a", "hostile"],
+  ["k://1", "a", "a"],
+  // A template that begins with an expression comes last.
+  ["k://1", null, "hostile"],
+] as const)
+  test(`D5 ${uri}, named by ${namedBy ?? "nobody"}, is read from ${owner}`, () => {
+    assert.equal(resolveTarget(folders, { kind: "resource", name: uri }, namedBy)?.backend, owner);
+  });
+
+test("D5 a URI that filters deny is nobody's, although its backend named it or lists the folder above it", () => {
+  const filters = { resources: { allow: null, deny: ["*secret*"] } };
+  const denying = catalogOf(
+    source("a", { resources: ["f://docs/"], filters }),
+    source("b", { resources: ["b://1"], templates: ["f://docs/{x}"] }),
+  );
+  for (const uri of ["f://docs/secret", "x://secret"])
+    assert.equal(resolveTarget(denying, { kind: "resource", name: uri }, "a"), null, uri);
+  assert.equal(resolveTarget(denying, { kind: "resource", name: "x://open" }, "a")?.backend, "a");
 });
 
 test("URIs else to nobody while two backends have resources", () => {

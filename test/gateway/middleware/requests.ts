@@ -12,6 +12,7 @@ import {
 import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { ANYBODY } from "../../../src/gateway/middleware/incoming-auth.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
+import { NamedUris } from "../../../src/gateway/middleware/named-uris.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
 import { TaskIds, TaskMemory } from "../../../src/gateway/middleware/task-ids.ts";
 import { createOwnTools } from "../../../src/gateway/optimizer/own-tools.ts";
@@ -95,6 +96,7 @@ export function recordingServices(
     },
     setLogLevel: (_client, level) => levels.push(level),
     tasks: new TaskMemory(),
+    named: new NamedUris(createManualClock()),
     taskIds: new TaskIds(() => "a2V5"),
     kept: { read: ({ uri }) => errorReply(-32002, "nothing is kept", { uri }) },
     readsDirectories: (backend) => backend !== "no-folders",
