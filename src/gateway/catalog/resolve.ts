@@ -102,7 +102,7 @@ function folderAbove(catalog: Catalog, uri: string): string | null {
   return null;
 }
 
-/** The whole of a scheme, such as `file:///`, is no folder: it would take every URI from the other backends. */
+/** The whole of a scheme, such as `file:///`, is not a folder: it would take every URI from the other backends. */
 const foldersOf = memoized(({ entries }: Catalog) => {
   const folders = new Map<string, string>();
   for (const { kind, name, status, backend } of entries) {

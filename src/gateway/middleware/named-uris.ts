@@ -10,7 +10,7 @@ import { tooManyValues } from "../written-results.ts";
 const MOST_PRINCIPALS = 100;
 const MOST_URIS = 1_000;
 const LONGEST_URI = 1_024;
-const KEPT_MS = 24 * 60 * 60_000;
+const FRESH_MS = 24 * 60 * 60_000;
 
 interface Named {
   readonly backend: string;
@@ -47,19 +47,19 @@ export class NamedUris {
   }
 
   #fresh(named: Named | undefined): Named | undefined {
-    return named !== undefined && this.#clock.monotonicMs() - named.atMs < KEPT_MS ? named : undefined;
+    return named !== undefined && this.#clock.monotonicMs() - named.atMs < FRESH_MS ? named : undefined;
   }
 }
 
 /**
- * Returns the result with URIs that clients can use, and all its URIs as `uris`. `asked` is the URI that was read. The
+ * Returns the result with URIs that clients can use, and all its URIs as `uris`. `of` is the URI that was read. The
  * result is the same object if no URI has another name.
  */
 export function publishedResult(
   { publishedUri }: Pick<Catalog, "publishedUri">,
   backend: string,
   result: JsonObject,
-  asked: { readonly name: string; readonly originalName: string } | null,
+  of: { readonly name: string; readonly originalName: string } | null,
 ): { readonly result: JsonObject; readonly uris: readonly string[] } {
   const uris: string[] = [];
   const named = (value: unknown): unknown => {
@@ -70,7 +70,7 @@ export function publishedResult(
       return inner === resource ? value : { ...value, resource: inner };
     }
     if (typeof uri !== "string") return value;
-    const published = uri === asked?.originalName ? asked.name : publishedUri(backend, uri);
+    const published = uri === of?.originalName ? of.name : publishedUri(backend, uri);
     uris.push(published);
     return published === uri ? value : { ...value, uri: published };
   };

@@ -141,8 +141,8 @@ function publishing({ named }: RoutingServices, pass: ToTarget): ToTarget {
     const reply = await pass(request, target, found);
     if (!("result" in reply)) return reply;
     const backend = found.backend;
-    const asked = target.kind === "resource" ? { name: target.name, originalName: found.originalName } : null;
-    const { result, uris } = publishedResult(request.served.catalog, backend, reply.result, asked);
+    const of = target.kind === "resource" ? { name: target.name, originalName: found.originalName } : null;
+    const { result, uris } = publishedResult(request.served.catalog, backend, reply.result, of);
     named.take(request.handle.client.principal, backend, uris);
     return result === reply.result ? reply : { ...reply, result };
   };

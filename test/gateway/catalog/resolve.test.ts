@@ -162,11 +162,11 @@ for (const [uri, namedBy, owner] of [
   // A template that begins with an expression comes last.
   ["k://1", null, "hostile"],
 ] as const)
-  test(`D5 ${uri}, named by ${namedBy ?? "nobody"}, is read from ${owner}`, () => {
+  test(`D5 ${uri}, named by ${namedBy ?? "no backend"}, is read from ${owner}`, () => {
     assert.equal(resolveTarget(folders, { kind: "resource", name: uri }, namedBy)?.backend, owner);
   });
 
-test("D5 a URI that filters deny is nobody's, although its backend named it or lists the folder above it", () => {
+test("D5 a URI that filters deny has no backend, although its backend named it or lists the folder above it", () => {
   const filters = { resources: { allow: null, deny: ["*secret*"] } };
   const denying = catalogOf(
     source("a", { resources: ["f://docs/"], filters }),

@@ -62,7 +62,7 @@ test("D1 a URI that is renamed in a list is renamed in every result, which other
   }
 });
 
-test("D5 a link that a tool handed out is read from its server, and a policy that denies the URI asks nobody", async () => {
+test("D5 a link that a tool handed out is read from its server, and a policy that denies the URI asks no server", async () => {
   const services = recordingServices((backend, { method }) =>
     method === "tools/call"
       ? { result: { content: [{ ...handed, uri: `made://${backend}` }] } }
@@ -84,9 +84,9 @@ test("D5 a link that a tool handed out is read from its server, and a policy tha
     what: "resources/read",
     params: { uri: "made://b" },
   });
-  const asked = services.calls.length;
+  const before = services.calls.length;
   const policies = [policy("deny", { resources: ["resource:made://*"] })];
   const denying = servingSet(sources, services, { authorization: { defaultEffect: "allow", policies } });
   assert.ok(isError(await read(denying, "made://b")));
-  assert.equal(services.calls.length, asked);
+  assert.equal(services.calls.length, before);
 });
