@@ -43,10 +43,9 @@ export interface FileEnd {
 /** The required beginning of a skip's reason where everything is installed, as in CI. */
 const SKIP_ALLOWED_IN_CI = /^macOS only/;
 
-/** Of a process's files those that did not run all that they can run where everything is installed. */
-export function filesWithSkips(files: readonly string[], { skipped }: FileOutcome): string[] {
-  const lacking = skipped.filter(({ reason }) => !SKIP_ALLOWED_IN_CI.test(reason));
-  return files.filter((name) => lacking.some(({ file }) => file === name || file === null));
+/** The file of each skipped test that runs where everything is installed. `files`: of the process. */
+export function filesOfSkips([first = ""]: readonly string[], { skipped }: FileOutcome): string[] {
+  return skipped.flatMap(({ reason, file }) => (SKIP_ALLOWED_IN_CI.test(reason) ? [] : (file ?? first)));
 }
 
 /** `strictSkips`: a skipped test is a failure, unless its reason begins with "macOS only". */

@@ -21,7 +21,7 @@ import {
   type LeftBehind,
   type Mark,
 } from "./left-behind.ts";
-import { type FileEnd, type FileOutcome, fileOutcome, filesWithSkips } from "./test-outcome.ts";
+import { type FileEnd, type FileOutcome, fileOutcome, filesOfSkips } from "./test-outcome.ts";
 import { makeRunFolder, Outside, ownPlaces, type Played, withoutUserPlaces } from "./test-places.ts";
 import { failedFiles } from "./test-replay.ts";
 import type { TestEvent } from "./test-reporter.ts";
@@ -86,7 +86,7 @@ const MOST_TOGETHER = 15;
 /** Names a file to which a run appends which of its files failed, as `test-replay.ts` reads it. */
 const FAILURES_VARIABLE = "MOUNTAINEER_TEST_FAILURES";
 
-/** Names a file to which a run appends which of its files skipped a test that runs where everything is installed. */
+/** Names a file to which a run appends the test file of each test that it skipped and that runs where everything is installed. */
 const SKIPS_VARIABLE = "MOUNTAINEER_TEST_SKIPS";
 
 /** Tests of all sources, and of tools that name some: they are no nearer to these than to others. */
@@ -517,7 +517,7 @@ async function main(): Promise<number> {
       if (skipsFile !== undefined)
         await appendFile(
           skipsFile,
-          filesWithSkips(group, result.outcome)
+          filesOfSkips(group, result.outcome)
             .map((file) => `${file}\n`)
             .join(""),
         );
