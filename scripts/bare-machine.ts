@@ -46,6 +46,18 @@ async function npmSetting(name: string): Promise<string> {
 async function make(): Promise<string> {
   const bare = await bareRoot(SUITE);
   const folder = await mkdtemp(path.join(tmpdir(), "bare-mountaineer-"));
+  try {
+    await fill(folder, bare);
+    // A container may lack the right to mount, or to become another user.
+    await run("unshare", entering(folder, "node --version && npm --version"));
+    return folder;
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function fill(folder: string, bare: string): Promise<void> {
   await chmod(folder, 0o755);
   await symlink(bare, path.join(folder, "bare"));
   await copyFile(process.execPath, path.join(folder, "node"));
@@ -76,7 +88,6 @@ async function make(): Promise<string> {
   await writeFile(path.join(folder, "environment"), lines.map((line) => `${line}\n`).join(""));
   await mkdir(path.join(folder, RECORDS));
   await run("chown", ["-R", "1000:1000", path.join(folder, "ann"), path.join(folder, RECORDS)]);
-  return folder;
 }
 
 /** Whether git is told to ignore the file; git itself may be missing here. */
@@ -102,14 +113,16 @@ export HOME=${AT}/ann USER=ann LOGNAME=ann MOUNTAINEER_TEST_FAILURES=${AT}/${REC
 exec setpriv --reuid=1000 --regid=1000 --clear-groups bash -c "$1"
 `;
 
+function entering(folder: string, command: string): string[] {
+  const machine = { folder, at: AT, devices: "plain" } as const;
+  return enteringBareRoot(path.join(folder, "bare"), machine, ["/bin/sh", "-c", ENTERED, "sh", command]);
+}
+
 /** Resolves with the exit code. The test files that failed go on to whoever asked for them, as files of this machine. */
 async function runIn(folder: string, command: string): Promise<number> {
   const failures = path.join(folder, RECORDS, "failures");
   await rm(failures, { force: true });
-  const bare = path.join(folder, "bare");
-  const machine = { folder, at: AT, devices: "plain" } as const;
-  const args = enteringBareRoot(bare, machine, ["/bin/sh", "-c", ENTERED, "sh", command]);
-  const child = spawn("unshare", args, { stdio: "inherit" });
+  const child = spawn("unshare", entering(folder, command), { stdio: "inherit" });
   const code = await new Promise<number>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (exitCode) => resolve(exitCode ?? 1));

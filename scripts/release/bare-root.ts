@@ -22,7 +22,9 @@ export async function bareRoot(suite: string, packages: readonly string[] = []):
   const making = await mkdtemp(path.join(kept, "making-"));
   try {
     const include = list.length === 0 ? [] : [`--include=${list.join(",")}`];
-    await run("debootstrap", ["--variant=minbase", ...include, suite, making]);
+    // It says on its standard output why it fails.
+    const script = 'exec debootstrap "$@" >&2';
+    await run("sh", ["-c", script, "sh", "--variant=minbase", ...include, suite, making]);
     await chmod(making, 0o755);
     // Another run may have made the same meanwhile.
     await rename(making, place).catch(() => access(place));
