@@ -46,7 +46,8 @@ export async function withBackends(
   backends: readonly PlannedBackend[],
 ): Promise<string> {
   if (backends.length === 0) return text;
-  if (format === "yaml") {
+  // A table on one line takes no sections beside it.
+  if (format === "yaml" || /^\s*backends\s*=/m.test(text)) {
     const { bytes } = await editConfig({
       bytes: Buffer.from(text),
       format,
@@ -56,11 +57,16 @@ export async function withBackends(
       `# ${backend.name}: ${comments(backend)[0]?.slice(2)}`,
       ...comments(backend).slice(1),
     ]);
-    return `${Buffer.from(bytes).toString("utf8").trimEnd()}\n${notes.join("\n")}\n`;
+    return withLineEnds(text, `${Buffer.from(bytes).toString("utf8").trimEnd()}\n${notes.join("\n")}\n`);
   }
   const blocks = backends.map((backend) =>
     sectionLines(["backends", backend.name], backend.table, comments(backend)).join("\n"),
   );
   const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;
-  return `${before}${before === "" ? "" : "\n"}${blocks.join("\n\n")}\n`;
+  return withLineEnds(text, `${before}${before === "" ? "" : "\n"}${blocks.join("\n\n")}\n`);
+}
+
+/** The new text with the line ends of the old one. */
+function withLineEnds(before: string, after: string): string {
+  return before.includes("\r\n") ? after.replace(/\r?\n/g, "\r\n") : after;
 }

@@ -45,11 +45,26 @@ export async function editedClientText(
   let edited = text.slice(mark.length);
   if (edited.trim() === "") edited = "{}\n";
   const at = sectionIn(parse(edited, [], PARSED), section);
+  requireOne(edited, at);
   for (const { name, entry } of changes) {
     const path = [...at, name];
     edited = applyEdits(edited, entry === null ? removal(edited, path) : setting(edited, path, entry));
   }
   return mark + edited;
+}
+
+/** Throws if a key on the way to the section is there twice: clients differ in which of the two they read. */
+function requireOne(text: string, path: readonly string[]): void {
+  let node = parseTree(text, [], PARSED);
+  for (const key of path) {
+    const members = (node?.children ?? []).filter(({ children }) => children?.[0]?.value === key);
+    if (node?.type !== "object" || members.length === 0) return;
+    if (members.length > 1) {
+      const hint = "put their servers into one of them in an editor first; nothing was changed";
+      throw unreadable(`the client's file has ${key} ${members.length} times`, { hint });
+    }
+    node = members[0]?.children?.[1];
+  }
 }
 
 /** The edit that sets a value. The library's `modify` would also reformat the neighbours. */

@@ -253,6 +253,13 @@ export function clientOf(
     const tail = client.files.find((file) => file.startsWith("./") && path.endsWith(file.slice(1)));
     if (tail !== undefined) return { client, folder: path.slice(0, 1 - tail.length) || "/" };
   }
+  // Other editions of editors, and editors of another machine or in a container: files of the person.
+  if (
+    /\/User\/(?:profiles\/[^/]+\/)?(?:mcp|settings)\.json$|\/User\/globalStorage\/|\/\.var\/app\//.test(path)
+  )
+    return { client: null, folder: null };
+  const [, workspace] = /^(.+)\/\.continue\/mcpServers\/[^/]+$/.exec(path) ?? [];
+  if (workspace !== undefined) return { client: CLIENTS.continue, folder: workspace };
   // A file in a hidden folder is of the folder around it.
   const [, folder = dirname(path)] = /^(.+)\/\.[^/]+\/[^/]+$/.exec(path) ?? [];
   return { client: null, folder: folder === surroundings.userHome ? null : folder };

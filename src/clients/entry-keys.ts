@@ -68,7 +68,7 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
   return {
     command: isAddress ? null : named,
     args: [...(words?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take("args", texts) ?? [])],
-    cwd: take("cwd", text),
+    cwd: first(["cwd", "working_dir", "workingDirectory"], text),
     url: isAddress ? url : null,
     env: {
       ...variables(table?.["env"]),
@@ -78,7 +78,9 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
         {}),
     },
     headers: headersOf(take),
-    enabled: (take("enabled", flag) ?? true) && !(take("disabled", flag) ?? false),
+    enabled:
+      ["enabled", "active", "isActive"].every((key) => take(key, flag) ?? true) &&
+      !["disabled", "quarantined"].some((key) => take(key, flag) ?? false),
     settings: settingsOf(take, first),
     signIn: signInOf(take, first),
     unknown: {
@@ -93,8 +95,10 @@ type First = <Value>(keys: readonly string[], read: (value: unknown) => Value | 
 
 function headersOf(take: Take): Readonly<Record<string, string>> {
   const bearer = take("bearer_token_env_var", text);
+  const token = take("bearerToken", text);
   const named = take("env_http_headers", textTable) ?? {};
   return {
+    ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
     ...(bearer === null ? {} : { Authorization: `Bearer \${${bearer}}` }),
     ...Object.fromEntries(Object.entries(named).map(([header, variable]) => [header, `\${${variable}}`])),
     ...(take("http_headers", textTable) ?? {}),

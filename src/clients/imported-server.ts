@@ -48,7 +48,9 @@ const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
 /** Keys that change what a server does. If the value of one is not understood, the backend is imported disabled. */
 const DECISIVE =
-  "args cwd env environment envs env_vars env_keys headers http_headers enabled disabled".split(" ");
+  "args cwd env environment envs env_vars env_keys headers http_headers enabled disabled active isActive quarantined apiKey auth_value".split(
+    " ",
+  );
 /** Keys without which a server may not work, and what there is in their place. */
 const REMARKED: Readonly<Record<string, string>> = {
   envFile: "is not read: put its variables into env",

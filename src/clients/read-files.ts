@@ -99,14 +99,43 @@ async function readServers(
   const empty: string[] = [];
   const { client, folder: own } = clientOf(path, surroundings);
   const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, kept };
-  for (const { name, entry, project } of foundEntries(values, surroundings.folder)) {
+  const isOff = await switchedOff(values, own ?? surroundings.folder, client?.name ?? null, surroundings);
+  for (const { name, entry: given, project } of foundEntries(values, surroundings.folder)) {
     const where = project === null ? { project: own } : { project, startsThere: true };
+    const entry = isOff(name) ? { ...given, enabled: false } : given;
     const server = await readServer(name, entry, { ...options, ...where });
     if (server === null) empty.push(name);
     else servers.push(server);
     for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) kept.add(secret);
   }
   return { servers, empty };
+}
+
+/** Which servers the person has switched off or refused in the client, outside of their entries. */
+async function switchedOff(
+  values: unknown,
+  folder: string,
+  client: ClientName | null,
+  { userHome }: ClientSurroundings,
+): Promise<(name: string) => boolean> {
+  const { excluded, allowed } = objectOf(objectOf(values)["mcp"]);
+  const settings = [`${folder}/.claude/settings.local.json`, `${folder}/.claude/settings.json`];
+  const user = [`${userHome}/.claude/settings.json`, `${userHome}/.claude.json`];
+  const others = client === "claude-code" ? await Promise.all([...settings, ...user].map(valuesAt)) : [];
+  const off = [values, ...others].flatMap((file) => {
+    const project = objectOf(valueIn(file, ["projects", folder]));
+    return [objectOf(file), project].flatMap((table) => [
+      table["disabledMcpjsonServers"],
+      table["disabledMcpServers"],
+    ]);
+  });
+  const refused = [...off, excluded].flatMap((list) => (Array.isArray(list) ? list : []));
+  return (name) => refused.includes(name) || (Array.isArray(allowed) && !allowed.includes(name));
+}
+
+async function valuesAt(path: string): Promise<unknown> {
+  const text = await readClientFile(path).catch(unread);
+  return text === null ? null : await clientValues(text, path).catch(unread);
 }
 
 /** The server of an entry, with the variables of the file that the entry names. */
@@ -167,7 +196,11 @@ export function foundEntries(file: unknown, folder: string) {
   ];
   const top = entriesIn(serversAt(file, []));
   if (found.length > 0) return found;
-  return top.every(({ entry }) => isServerEntry(entry)) ? top : entriesWithin(file);
+  // A file about one thing has texts such as its name, and its tables (`repository`, `author`) are not servers.
+  const isAboutOne = Object.entries(objectOf(file)).some(
+    ([key, value]) => key !== "$schema" && typeof value === "string",
+  );
+  return !isAboutOne && top.every(({ entry }) => isServerEntry(entry)) ? top : entriesWithin(file);
 }
 
 function entriesIn(table: JsonMembers, project: string | null = null) {

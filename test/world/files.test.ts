@@ -53,7 +53,10 @@ for (const name of ["real.yaml", "made.yaml"]) {
         await mkdir(dirname(path), { recursive: true });
         const write = path.endsWith(".yaml") ? stringify : JSON.stringify;
         await writeFile(path, row.text ?? write(placed(row.holds)));
-        for (const [other, text] of Object.entries(placed(row.beside ?? {}))) await writeFile(other, text);
+        for (const [other, text] of Object.entries(placed(row.beside ?? {}))) {
+          await mkdir(dirname(other), { recursive: true });
+          await writeFile(other, text);
+        }
         const userHome = join(scratch, "HOME");
         const surroundings = { userHome, environment: row.environment ?? {}, folder: scratch };
         const files = await readFoundFiles([{ path }], surroundings, new Set());

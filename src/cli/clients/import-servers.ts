@@ -227,10 +227,10 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
       path,
       changed,
       read: files.map((file) => file.path),
-      imported: added.map(({ name, title, problem, wanted, secrets, leftOver, remarks }) => ({
+      imported: added.map(({ name, title, table, problem, wanted, secrets, leftOver, remarks }) => ({
         name,
         from: title,
-        enabled: problem === null,
+        enabled: table["enabled"] !== false,
         problem,
         secrets: [...secrets.keys()],
         wanted,
@@ -246,10 +246,14 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
   }
   const paint = paintFor(context.stdoutStyle);
   const { symbols } = paint;
-  for (const { name, title, problem, wanted, secrets, remarks } of added) {
+  for (const { name, title, table, problem, wanted, secrets, remarks } of added) {
     const mark = problem === null ? paint.green(symbols.good) : paint.yellow(symbols.warning);
     context.print(`${mark} ${paint.bold(printable(name))}  from ${printable(title)}\n`);
     if (problem !== null) context.print(paint.dim(`    disabled: ${printable(problem)}\n`));
+    else if (table["enabled"] === false)
+      context.print(
+        paint.dim(`    switched off, as it is there: ${shellCommand`mountaineer backends enable ${name}`}\n`),
+      );
     for (const remark of remarks) context.print(paint.dim(`    ${printable(remark)}\n`));
     for (const secret of secrets.keys())
       context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));

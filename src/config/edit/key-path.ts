@@ -174,6 +174,8 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
   assertWritable(value);
   const [finding] = keyFindings(section, key, value);
   if (finding === undefined) return value;
+  // Only a text may be here, and a shell has taken away the quotes around it.
+  if (typeof value !== "object" && keyFindings(section, key, text).length === 0) return text;
   const { found, expected, hint } = finding;
   // The finding's path begins at the key, and may lead into the key's value.
   const at = [...path.slice(0, -1), ...finding.path];

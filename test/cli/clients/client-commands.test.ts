@@ -454,6 +454,28 @@ test("F1 connect waits for a server that is being started, and then takes it out
   assert.match(notes.join("\n"), /taken out of Claude Desktop, .*: slow$/m);
 });
 
+test("F1 a client's file that has its servers twice is refused, as clients differ in which they read", async (t) => {
+  const { file, run } = await setUp(t, {});
+  const text = '{ "mcpServers": {}, "mcpServers": { "x": { "command": "y" } } }\n';
+  await writeFile(file, text);
+  const { code, stderr } = await run("connect", "claude", "--yes");
+  assert.notEqual(code, 0);
+  assert.match(stderr, /has mcpServers 2 times/);
+  assert.equal(await readFile(file, "utf8"), text);
+});
+
+test("F1 import keeps the line ends of the configuration, and adds to a table on one line", async (t) => {
+  const { env, run, config } = await setUp(t, { fresh: { command: "fresh" } });
+  const path = join(env.MOUNTAINEER_HOME, "config.toml");
+  await mkdir(env.MOUNTAINEER_HOME, { mode: 0o700 });
+  await writeFile(path, "[server]\r\nport = 9123\r\n", { mode: 0o600 });
+  assert.equal((await run("import", "claude", "--yes")).code, 0);
+  assert.doesNotMatch(await config(), /[^\r]\n/);
+  await writeFile(path, 'backends = { a = { command = "node" } }\n', { mode: 0o600 });
+  assert.equal((await run("import", "claude", "--yes")).code, 0);
+  assert.match(await config(), /^backends = \{.*fresh.*\}/m);
+});
+
 test("F1 a client's file whose servers are no object is refused, and gets no second key", async (t) => {
   const { file, run } = await setUp(t, {});
   const wrong = `{ "mcpServers": ["github"] }\n`;
