@@ -9,20 +9,26 @@ import { compilePage } from "./compile-page.ts";
 /** Programs that share their code in chunks, which are loaded when they are needed. */
 const PROGRAMS = [
   "src/cli/main.ts",
-  "src/daemon/control/connection-child.ts",
-  "src/shares/prober/prober-child.ts",
-  "src/network/listen/linux/rtnetlink-worker.ts",
-  "src/network/listen/darwin/scdynamicstore-worker.ts",
-  "src/shares/drivers/netfs/netfs-child.ts",
   "src/doctor/doctor-relay-child.ts",
   "src/demo/stage/file-tool.ts",
   "src/demo/stage/warden.ts",
   "src/demo/stage/cable-silence.ts",
-  "src/gateway/scripts/thread/script-thread.ts",
 ];
 
-/** Programs that are one file each and load no other: they start often, or live on without the build's folder. */
-const SINGLE_FILE_PROGRAMS = ["src/config/worker/load-child.ts", "src/relay/service/relay-process.ts"];
+/**
+ * Programs that are one file each and load no other of the build: the daemon starts them, and checks that file before
+ * (build-copy.ts).
+ */
+const SINGLE_FILE_PROGRAMS = [
+  "src/config/worker/load-child.ts",
+  "src/daemon/control/connection-child.ts",
+  "src/gateway/scripts/thread/script-thread.ts",
+  "src/network/listen/darwin/scdynamicstore-worker.ts",
+  "src/network/listen/linux/rtnetlink-worker.ts",
+  "src/relay/service/relay-process.ts",
+  "src/shares/drivers/netfs/netfs-child.ts",
+  "src/shares/prober/prober-child.ts",
+];
 
 /** Their sources. */
 export const PROGRAM_SOURCES: readonly string[] = [...PROGRAMS, ...SINGLE_FILE_PROGRAMS];

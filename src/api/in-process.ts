@@ -59,6 +59,8 @@ export interface MonitorOptions {
   readonly unmountOnExit: boolean;
   /** The command line that starts the next daemon at a handover. */
   readonly program: { readonly command: string; readonly args: readonly string[] };
+  /** Programs that the daemon may start, with their files. It keeps running when they are removed. */
+  readonly neededPrograms: readonly string[];
   /** The page's files; absent: there is no page. */
   readonly page?: PageFiles | undefined;
   /** The process that reads the configuration, already started. */

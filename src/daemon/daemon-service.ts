@@ -12,6 +12,7 @@ import type { Measured } from "../gateway/telemetry/metric-families.ts";
 import type { StateStore } from "../reconcile/state-store.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
+import { changedCopies } from "../runtime/process/build-copy.ts";
 import { type Clock, isoTime, settlesWithin } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
@@ -25,6 +26,7 @@ import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatus } from "./control/alias-control.ts";
 import { withWaiting } from "./control/gateway-status.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
+import { createReadFaults } from "./control/read-faults.ts";
 import { createRequiredShares } from "./control/required-shares.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { verifyReport } from "./control/verify.ts";
@@ -401,7 +403,7 @@ async function stop(
 }
 
 function createServiceControl(
-  { home, clock, intervalMs }: ServiceOptions,
+  { home, clock, logger, intervalMs }: ServiceOptions,
   {
     memory,
     parts: { engine, drivers, formerShares },
@@ -427,7 +429,9 @@ function createServiceControl(
     rcloneAdvice: () => drivers.rclone.advice?.() ?? null,
     formerUnsent: () => formerShares.known(engine.names),
     left: () => engine.leftKnown,
+    changedCopies,
   });
+  const faults = createReadFaults({ clock, logger });
   const globalConditions = (): Condition[] => [
     ...conditions(),
     ...aliases.conditions(),
@@ -445,6 +449,23 @@ function createServiceControl(
     ...fleet.control,
     status: (): StatusReport => {
       const { global, nas } = config.watcher.running.snapshot.config;
+      const parts = {
+        shares: engine.names.flatMap((name) =>
+          faults.read(`share ${name}`, () => {
+            const whose = nasOf({ nas: nas ?? {} }, name);
+            return [
+              {
+                ...shareStatus(engine.view(name)),
+                ...traffic.of(name),
+                ...(whose === null ? {} : { nas: whose }),
+              },
+            ];
+          }, []),
+        ),
+        ...faults.read("the aliases", () => aliasStatus(aliases), {}),
+        ...faults.read("the gateway", () => withWaiting(gateway.status(), keeper.conditions()), {}),
+      };
+      const standing = faults.read("the daemon", globalConditions, []);
       return {
         global: {
           version: packageVersion(),
@@ -457,18 +478,9 @@ function createServiceControl(
             checkIntervalMs: intervalMs ?? global.checkIntervalMs,
           }),
           network_events: triggers.networkEvents(),
-          conditions: globalConditions(),
+          conditions: [...standing, ...faults.conditions()],
         },
-        shares: engine.names.map((name) => {
-          const whose = nasOf({ nas: nas ?? {} }, name);
-          return {
-            ...shareStatus(engine.view(name)),
-            ...traffic.of(name),
-            ...(whose === null ? {} : { nas: whose }),
-          };
-        }),
-        ...aliasStatus(aliases),
-        ...withWaiting(gateway.status(), keeper.conditions()),
+        ...parts,
       };
     },
     reconcile(request, signal) {

@@ -20,6 +20,7 @@ import { errorText } from "../runtime/errors.ts";
 import { ensurePrivateFolder, entryExists } from "../runtime/files/durable-file.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { startLog } from "../runtime/log/log-file.ts";
+import { copyBuild } from "../runtime/process/build-copy.ts";
 import { acquireHomeLock, type HomeLock, homeLost } from "../runtime/process/home-lock.ts";
 import { findServiceSupervisor, type ServiceSupervisor } from "../runtime/process/service-supervisor.ts";
 import { type Clock, isoTime, settlesWithin, systemClock } from "../runtime/time/clock.ts";
@@ -93,6 +94,13 @@ async function run(options: RunOptions): Promise<void> {
       homeLock = charge.use(await acquireHomeLock(home, options));
     };
     if (predecessor === null) await lock();
+    const buildCopy = copyBuild(home, options.neededPrograms);
+    stack.defer(() =>
+      buildCopy.then(
+        (build) => build?.[Symbol.asyncDispose](),
+        () => {},
+      ),
+    );
     // Checked before anything starts: a daemon without its socket would mount shares that no command can
     // control.
     await requireSocketPlace(home);
@@ -172,6 +180,14 @@ async function run(options: RunOptions): Promise<void> {
         path: snapshot.path,
       });
     }
+    await unlessAborted(
+      buildCopy.catch((error: unknown) =>
+        logger.warn("the running program is not kept: do not remove its package before a restart", {
+          reason: errorText(error),
+        }),
+      ),
+      signal,
+    );
     const isLocked = (): boolean => homeLock?.isHeld === true;
     const daemonLog = createLogReader(filePath, clock);
     await serve(options, {

@@ -34,7 +34,7 @@ const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lis
 /** The folders that Mountaineer makes in a home. */
 const FOLDERS = [
   ...[".mcp-sock", ".sock", "carrier", "connections", "fleet", "history", "mounts", "no-client"],
-  ...["rclone", "sign-in"],
+  ...["program", "rclone", "sign-in"],
   "volumes",
 ];
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
@@ -50,6 +50,7 @@ const FILES = [
   `connections/(?:(?:${CLIENT_NAMES.join("|")})\\.json|lock\\.db)`,
   "fleet/(?:ca\\.pem|member\\.json)",
   "history/\\d{10}-[0-9a-f]{8}\\.entry",
+  "program/\\d+/.*",
   "rclone/(?:current|\\d[\\w.-]*/rclone)",
   "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
   `${SHARE}(?:cifs|control|local|mount-folder|process|send-to|server)\\.json`,

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { entryExists, readIfPresent } from "../runtime/files/durable-file.ts";
+import { verifiedPath } from "../runtime/process/build-copy.ts";
 import { isProgram } from "../runtime/process/find-program.ts";
 import { parseRcloneVersion } from "./rclone-version.ts";
 
@@ -20,6 +21,9 @@ export function installedProgramPath(home: string, version: string): string {
  */
 const BESIDE = fileURLToPath(new URL("../../rclone/", import.meta.url));
 
+/** The files of the rclone beside this build, which may be missing. */
+export const RCLONE_BESIDE = ["rclone", "version"].map((name) => join(BESIDE, name));
+
 /** An unreadable file must not prevent mounting. */
 async function versionIn(file: string): Promise<string> {
   return (await readIfPresent(file).catch(() => null))?.trim() ?? "";
@@ -32,10 +36,10 @@ async function versionIn(file: string): Promise<string> {
 export async function installedRclone(home: string, folder = BESIDE): Promise<string | null> {
   const named = process.env["MOUNTAINEER_RCLONE"] ?? "";
   if (named !== "") return named === "rclone" ? null : named;
-  const beside = join(folder, "rclone");
+  const beside = verifiedPath(join(folder, "rclone"));
   const [version, besideVersion, isBeside] = await Promise.all([
     versionIn(currentVersionPath(home)),
-    versionIn(join(folder, "version")),
+    versionIn(verifiedPath(join(folder, "version"))),
     isProgram(beside),
   ]);
   const engineOf = (text: string): number => parseRcloneVersion(text)?.engine ?? 0;

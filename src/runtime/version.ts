@@ -1,5 +1,6 @@
 // The package's version: shown by every command and by the API, and sent to every server as `User-Agent`.
 let agent: string | null = null;
+let version: string | null = null;
 
 /** The value of `User-Agent`. Firewalls of servers refuse requests that have none. */
 export function userAgent(): string {
@@ -7,8 +8,13 @@ export function userAgent(): string {
   return agent;
 }
 
-/** Reads package.json synchronously; do not call it on a hot path. */
+/** Reads package.json synchronously, once: an upgrade may remove it while the daemon runs. */
 export function packageVersion(): string {
+  version ??= readVersion();
+  return version;
+}
+
+function readVersion(): string {
   // A build has a copy of package.json beside it, because the package's own file may be newer than the
   // running build.
   const manifestPath = import.meta.url.endsWith(".ts") ? "../../package.json" : "./package.json";

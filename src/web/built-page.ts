@@ -5,6 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { PageFile, PageFiles } from "../api/page-files.ts";
+import { buildFiles, verifiedPath } from "../runtime/process/build-copy.ts";
 
 const SHELL = "page.html";
 /** Prefix of the names of the page's files in the build. The page's script requests its chunks by their file names. */
@@ -40,12 +41,14 @@ export function builtPage(folder: () => Promise<string> = buildFolder): PageFile
 }
 
 async function readAll(folder: string): Promise<ReadonlyMap<string, PageFile>> {
-  const names = (await readdir(folder)).filter((name) => name === SHELL || name.startsWith(PREFIX));
+  const names = (buildFiles() ?? (await readdir(folder))).filter(
+    (name) => name === SHELL || name.startsWith(PREFIX),
+  );
   const files = await Promise.all(
     names.map(async (name): Promise<[string, PageFile] | null> => {
       const type = TYPES[extname(name)];
       if (type === undefined) return null;
-      const bytes = await readFile(join(folder, name));
+      const bytes = await readFile(verifiedPath(join(folder, name)));
       const hash = createHash("sha256").update(bytes).digest("base64url");
       const isImmutable = name !== SHELL;
       const path = isImmutable ? `/page/${name}` : "/";

@@ -58,7 +58,7 @@ const REACHING: readonly (readonly [keys: string, places: readonly string[]])[] 
   ['cwd = "~"', ALL],
   ['cwd = "/"', ALL],
   ['cwd = "~/.mountaineer"', ALL],
-  ['cwd = "client"\ninstances = "per-client"\nargs = ["."]', ["home"]],
+  ['cwd = "client"\ninstances = "per-client"\nargs = ["x"]', ["home"]],
   ['env = { ALLOWED = "/home/ann" }', ALL],
   ['env = { ALLOWED = "/srv:/home/ann" }', ALL],
   ['env = { ALLOWED = "${HOME}" }', ALL],

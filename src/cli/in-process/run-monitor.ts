@@ -4,6 +4,7 @@ import { enableCompileCache } from "node:module";
 import { dirname, extname, join } from "node:path";
 import type { MonitorOptions } from "../../api/in-process.ts";
 import { startReaderProcess } from "../../config/worker/reader-process.ts";
+import { RCLONE_BESIDE } from "../../rclone-release/installed.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -31,6 +32,7 @@ export async function runMonitorCommand(
       intervalMs,
       unmountOnExit,
       program,
+      neededPrograms: RCLONE_BESIDE,
       page: builtPage(),
       reader,
       signal,

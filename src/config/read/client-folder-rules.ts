@@ -1,5 +1,6 @@
 // The rules of `cwd = "client"`. Whoever opens a folder must not choose what runs. So programs that run others are started
 // only in shapes that name their server whatever the folder holds, and with options that are known to look for no code.
+import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { CLIENT_FOLDER } from "../schema/value-types.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
@@ -24,8 +25,9 @@ const UV_PACKAGE = String.raw`(?:(?!${UV_FILE})[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\]
 const SHAPES: readonly Shape[] = [
   {
     program: /^npx$/,
-    option: /^(?:-y|--yes|-q|--quiet|--offline|--prefer-(?:off|on)line|(?:-p|--package)[ =][^-].*|--)$/,
-    server: /^[^-]/,
+    option:
+      /^(?:-y|--yes|-q|--quiet|--offline|--prefer-(?:off|on)line|(?:-p|--package)[ =](?!\.{0,2}\/|\.|~|file:|link:)[^-].*|--)$/,
+    server: /^(?!\.{0,2}\/|\.|~|file:|link:)[^-]/,
   },
   {
     program: /^uvx$/,
@@ -44,7 +46,7 @@ const SHAPES: readonly Shape[] = [
 
 /**
  * They run what their arguments name, or programs, tasks and modules that they find in the folder where they start. Also with a
- * version after the name, as in `ruby3.3`.
+ * version after the name, as in `ruby3.3`. Asked of commands, packages and modules alike.
  */
 const RUNS_OTHERS = new RegExp(
   `^(?:${[
@@ -52,9 +54,22 @@ const RUNS_OTHERS = new RegExp(
     "node|nodejs|npm|npx|pnpm|pnpx|yarn|bun|bunx|deno|corepack|tsx|ts-node",
     "python|pypy|uv|uvx|pip|pipx|pipenv|poetry|pdm|hatch|rye|pixi",
     "ruby|bundle|rake|perl|php|composer|java|mvn|gradle|cargo|go|make|just|dotnet|mix|nix|mise|asdf",
+    "unshare|chroot|flock|strace|ltrace|gdb|lldb|expect|parallel|find|watch|entr|script|ssh|docker-compose",
+    "cmake|ninja|task|go-task|ant|sbt|bazel|scons|snakemake|lua|luajit|julia|rscript|tclsh|groovy|kotlin|elixir|iex",
+    "npm-cli|npx-cli|npm-run-all2?|run-[sp]|ni|ultra-runner|lerna|nx|turbo|wireit|rushx?|gulp|grunt|jake|zx|nodemon",
+    "ts-node-(?:esm|dev|script)|tsimp|esno|esmo|esbuild-(?:runner|register)|esrun|jiti|babel-node|sucrase-node|swc-node",
+    "vite|vite-node|vitest|jest|mocha|ava|tap|webpack|rollup|parcel|concurrently|wait-on|onchange|chokidar-cli|pm2|forever",
+    "supervisor|cross-env(?:-shell)?|dotenv(?:-cli)?|env-cmd|dotenvx|execa-cli|shx|husky|lint-staged|nvm|fnm|volta|n",
+    "runpy|pdb|bdb|venv|virtualenv|ensurepip|timeit|c?profile|trace|doctest|unittest|code|asyncio|idlelib|zipapp|compileall",
+    "pytest|py\\.test|nose2?|nox|tox|invoke|inv|fabric|fab|poe|poethepoet|doit|duty|taskipy|honcho|circus|coverage",
+    "ipython|jupyter|ptpython|bpython|debugpy|pudb|ipdb|pyinstrument|scalene|kernprof|line[-_]profiler|watchfiles|watchmedo",
+    "uvicorn|gunicorn|hypercorn|granian|daphne|flask|django-admin|celery|streamlit|ansible(?:-playbook)?|conda|mamba|nodeenv",
   ].join("|")})(?:-?[\\d.]+)?$`,
   "i",
 );
+
+/** Their values name packages. */
+const PACKAGE_OPTION = /^(?:-p|--package|--from|--with)$/;
 
 /** They ask a file of the folder where they start which program they stand for. */
 const SHIM = /(?:asdf|mise)\/shims\//;
@@ -100,6 +115,35 @@ export function clientFolderFindings(
   return [...findings, ...variableFindings(server, at, common)];
 }
 
+/**
+ * Whether the program, package or module runs others: by its own name, or by that of the package that a path is in. Versions
+ * and extras are left out.
+ */
+function runsOthers(named: string): boolean {
+  const inModules = /.*\/node_modules\/(?:@[^/]+\/)?([^/]+)/.exec(named)?.[1] ?? "";
+  const last = basename(named.replace(/(?:\[.*|[=<>~!].*|(?<=.)@[^/]*)$/, ""));
+  const inLibrary = /\/python[\d.]*\//.test(named) ? last.replace(/\.py$/, "") : "";
+  return [last, last.split(".", 1)[0] ?? "", inModules, inLibrary].some(
+    (name, index) => !(index === 1 && named.startsWith("/")) && RUNS_OTHERS.test(name),
+  );
+}
+
+/** The file that a link leads to; the path itself if that cannot be read. */
+function realFile(path: string): string {
+  try {
+    return path.startsWith("/") ? realpathSync(path) : path;
+  } catch {
+    return path;
+  }
+}
+
+/** A path below the folder where the program starts, or one after `--option=`. */
+function isRelativePath(text: string): boolean {
+  const value = text.replace(/^-[^=]*=/, "");
+  if (value.includes(CLIENT_CWD) || /^(?:-|\/|~\/|\$\{|@[\w.-]+\/|[a-z][\w+.-]*:)/i.test(value)) return false;
+  return /^\.{1,2}$|\/|^[^\s:]+\.(?:[cm]?[jt]sx?|pyw?|pyz|rb|php|sh|pl|lua|jar|wasm)$/i.test(value);
+}
+
 function programFindings(command: string, args: readonly string[], at: KeyPath): Finding[] {
   const program = basename(command);
   if (command.includes(CLIENT_CWD) || (command.includes("/") && !command.startsWith("/"))) {
@@ -114,7 +158,8 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
     ];
   }
   const shape = SHAPES.find((one) => one.program.test(program));
-  if ((shape === undefined && RUNS_OTHERS.test(program)) || SHIM.test(command)) {
+  const isRunner = shape === undefined && (runsOthers(command) || runsOthers(realFile(command)));
+  if (isRunner || SHIM.test(command)) {
     const hint =
       "it would run what a client's folder holds; give the server's own program: a script that is executable is one";
     const found = "a program that runs others";
@@ -127,26 +172,45 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
       ),
     ];
   }
-  const index = shape === undefined ? null : misplaced(shape, args);
-  if (shape === undefined || index === null) return [];
-  const found = "what may run code of the client's folder";
-  const expected =
-    "a package, `-m` or an absolute path, with nothing before it but options that look for no code";
-  return [invalidValue(index < args.length ? [...at, "args", index] : [...at, "command"], found, expected)];
+  const { index, isServer } = shape === undefined ? { index: -1, isServer: true } : serverIn(shape, args);
+  if (!isServer) {
+    const found = "what may run code of the client's folder";
+    const expected =
+      "a package, `-m` or an absolute path, with nothing before it but options that look for no code";
+    return [invalidValue(index < args.length ? [...at, "args", index] : [...at, "command"], found, expected)];
+  }
+  const isModule = args[index] === "-m";
+  const end = isModule ? index + 1 : index;
+  // The values of options name packages that are installed with the server, and are programs as well.
+  const runner = args.slice(0, end + 1).findIndex((text, position) => {
+    const name = text.replace(/^(?:--?[a-z]+=)/, "");
+    const isNamed = position >= index || text.includes("=") || PACKAGE_OPTION.test(args[position - 1] ?? "");
+    return isNamed && (runsOthers(name) || runsOthers(realFile(name)));
+  });
+  if (runner !== -1) {
+    const found = `\`${args[runner]}\`, which runs other programs`;
+    const hint =
+      "it would run what a client's folder holds; a server is a package, a module or a separate script";
+    return [invalidValue([...at, "args", runner], found, "the server's own package, module or script", hint)];
+  }
+  const relative = args.findIndex((text, position) => position > end && isRelativePath(text));
+  if (relative === -1) return [];
+  const hint = `below the client's folder, write \`${CLIENT_CWD}/…\``;
+  return [invalidValue([...at, "args", relative], "a relative path", "an absolute path", hint)];
 }
 
-/** The index of the first argument that is neither a known option nor the server; null: the server is reached. */
-function misplaced({ option, server }: Shape, args: readonly string[]): number | null {
+/** The index of the first argument that is not a known option, and whether it can be the server. */
+function serverIn({ option, server }: Shape, args: readonly string[]): { index: number; isServer: boolean } {
   for (let index = 0; index < args.length; index++) {
     const text = args[index] ?? "";
-    if (text.includes(CLIENT_CWD)) return index;
+    if (text.includes(CLIENT_CWD)) return { index, isServer: false };
     if (option.test(text)) continue;
     const value = args[index + 1] ?? "";
     if (value.includes(CLIENT_CWD) || !option.test(`${text} ${value}`))
-      return server.test(text) ? null : index;
+      return { index, isServer: server.test(text) };
     index += 1;
   }
-  return args.length;
+  return { index: args.length, isServer: false };
 }
 
 function variableFindings(server: Table, at: KeyPath, common: Table | null): Finding[] {

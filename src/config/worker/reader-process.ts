@@ -3,6 +3,7 @@
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { ownNode } from "../../runtime/process/build-copy.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
@@ -39,7 +40,7 @@ export function startReaderProcess(clock: Clock) {
     asked?.reject(new MountaineerError("internal", "the reader's answer is too long")),
   );
   const running = runCommand(
-    process.execPath,
+    ownNode(),
     [...NODE_FLAGS, fileURLToPath(programBeside(import.meta.url, "load-child"))],
     {
       clock,

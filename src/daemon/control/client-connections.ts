@@ -6,6 +6,7 @@ import { errorFromBody } from "../../api/operations/http-errors.ts";
 import type { Control, InputOf } from "../../api/operations/operations.ts";
 import type { Connection, KnownClients } from "../../api/setup/client-connection.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { ownNode } from "../../runtime/process/build-copy.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
@@ -54,7 +55,7 @@ async function run<Answer extends object>(
   signal: AbortSignal,
 ): Promise<Answer> {
   const { exitCode, exitSignal, stdout, stderr, timedOut } = await runCommand(
-    process.execPath,
+    ownNode(),
     [fileURLToPath(programBeside(import.meta.url, "connection-child"))],
     {
       ...{ clock: systemClock, signal, deadlineMs: DEADLINE_MS, maxOutputBytes: ANSWER_LIMIT_BYTES },

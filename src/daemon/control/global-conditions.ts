@@ -24,6 +24,8 @@ export interface ConditionSources {
   readonly formerUnsent: () => readonly FormerUnsent[];
   /** What is still mounted of such shares. */
   readonly left: () => readonly UnconfiguredShare[];
+  /** Copies of the running program that are not what the daemon started with. */
+  readonly changedCopies: () => readonly string[];
 }
 
 /** If a source does not tell when its condition began, the condition counts from the time when it was first listed. */
@@ -103,6 +105,15 @@ function standing(sources: ConditionSources): Standing[] {
     );
   }
   conditions.push(...leftConditions(sources.left()));
+  const [changed, ...others] = sources.changedCopies();
+  if (changed !== undefined) {
+    const more = others.length === 0 ? "" : ` (and ${pluralize(others.length, "more file")})`;
+    warn(
+      "program_changed",
+      `${changed}${more} is not the file that this daemon started with, so it is not run`,
+      "A program that can write the home has changed it. Find out which, and then: mountaineer restart",
+    );
+  }
   const { lastError, watching, detector, fileMissing } = sync();
   if (lastError !== null) {
     conditions.push({

@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
+import { ownNode } from "../../runtime/process/build-copy.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
+import { programBeside } from "../../runtime/process/program-beside.ts";
 import { relayFolder } from "../control/control-socket.ts";
 import { SOCKET_HOLDER_SCRIPT } from "../control/socket-holder.ts";
 
@@ -15,7 +17,7 @@ const LEAST_NODE = { major: 22, minor: 18 };
 
 /** The path of the bundled program: beside this module in the built package, in `dist` in a checkout. */
 export async function bundledProgramPath(): Promise<string> {
-  if (!import.meta.url.endsWith(".ts")) return fileURLToPath(new URL("./relay-process.js", import.meta.url));
+  if (!import.meta.url.endsWith(".ts")) return fileURLToPath(programBeside(import.meta.url, "relay-process"));
   const dist = fileURLToPath(new URL("../../../dist/", import.meta.url));
   const current = (await readFile(join(dist, "current"), "utf8").catch(() => "")).trim();
   return join(dist, current, "relay-process.js");
@@ -27,7 +29,10 @@ export async function bundledProgramPath(): Promise<string> {
  */
 export async function startRelay(home: string, programPath: string | null, nodePath: string): Promise<void> {
   const folder = await installProgram(home, programPath ?? (await bundledProgramPath()), nodePath);
-  await startDetached("/bin/sh", [join(folder, "run.sh"), home], { logPath: null });
+  await startDetached("/bin/sh", [join(folder, "run.sh"), home], {
+    logPath: null,
+    env: { MOUNTAINEER_NODE: ownNode() },
+  });
 }
 
 /** Resolves with the program's folder, which appears at its path only when all its files are written. */
@@ -109,8 +114,8 @@ async function placeProgram(
 const NODE_OPTIONS = "--max-semi-space-size=1 --max-old-space-size=128";
 
 /**
- * A script that runs the carrier, with `nodePath` or, if that is missing or too old, with the first other
- * Node that it finds.
+ * A script that runs the carrier, with `nodePath` or, if that is missing or too old, with the Node of the daemon that
+ * starts it, or the first other one that it finds.
  */
 function runScriptFor(nodePath: string): string {
   const quoted = `'${nodePath.replaceAll("'", `'\\''`)}'`;
@@ -129,7 +134,7 @@ is_new_enough() {
   [ "$major" -gt ${LEAST_NODE.major} ] || { [ "$major" -eq ${LEAST_NODE.major} ] && [ "$minor" -ge ${LEAST_NODE.minor} ]; }
 }
 
-for node in ${quoted} "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
+for node in ${quoted} "$MOUNTAINEER_NODE" "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
   if [ -n "$node" ] && [ -x "$node" ] && is_new_enough "$node"; then
     exec "$node" ${NODE_OPTIONS} "$self/carrier.mjs" "$@"
   fi

@@ -2,6 +2,7 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { errorText } from "../../runtime/errors.ts";
+import { ownNode } from "../../runtime/process/build-copy.ts";
 import { childEnvironment } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { AT_ONCE, type ProberReply, type ProberRequest } from "./prober-protocol.ts";
@@ -41,6 +42,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   let child: ReturnType<typeof fork>;
   try {
     child = fork(fileURLToPath(programBeside(import.meta.url, "prober-child")), [String(lookDeadlineMs)], {
+      execPath: ownNode(),
       execArgv: NODE_FLAGS,
       // No pipes: the child may hang in the kernel forever, and the daemon must not wait for it.
       stdio: ["ignore", "ignore", "ignore", "ipc"],

@@ -36,6 +36,7 @@ interface World {
   rcloneAdvice: MissingRequirement | null;
   formerUnsent: readonly FormerUnsent[];
   left: ReturnType<ConditionSources["left"]>;
+  changedCopies: readonly string[];
 }
 
 async function world() {
@@ -49,6 +50,7 @@ async function world() {
     rcloneAdvice: null,
     formerUnsent: [],
     left: [],
+    changedCopies: [],
   };
   const conditions = createGlobalConditions({
     clock,
@@ -64,6 +66,7 @@ async function world() {
     rcloneAdvice: () => now.rcloneAdvice,
     formerUnsent: () => now.formerUnsent,
     left: () => now.left,
+    changedCopies: () => now.changedCopies,
   });
   return { clock, now, conditions };
 }

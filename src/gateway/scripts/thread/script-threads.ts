@@ -1,7 +1,9 @@
 // The threads of scripts. A thread whose script ended by itself is kept for the next one, as a start costs more than most
 // scripts; each script has an engine of its own in it. A thread that is ended in the middle, or whose script was large, is not.
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { verifiedPath } from "../../../runtime/process/build-copy.ts";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.ts";
@@ -73,7 +75,7 @@ async function engine(): Promise<WebAssembly.Module> {
   const url = import.meta.url.endsWith(".ts")
     ? import.meta.resolve("quickjs-wasi/quickjs.wasm")
     : new URL("./quickjs.wasm", import.meta.url);
-  return WebAssembly.compile(await readFile(new URL(url)));
+  return WebAssembly.compile(await readFile(verifiedPath(fileURLToPath(url))));
 }
 
 /** Resolves when the thread can run a script. */

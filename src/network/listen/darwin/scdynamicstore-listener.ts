@@ -17,7 +17,9 @@ export function scdynamicstoreSource(libraries: StoreLibraries = MACOS_LIBRARIES
       return startNativeEventThread(
         {
           name: "scdynamicstore",
-          url: programBeside(import.meta.url, "scdynamicstore-worker"),
+          get url() {
+            return programBeside(import.meta.url, "scdynamicstore-worker");
+          },
           workerData,
           stop: () => void Atomics.store(new Int32Array(control), STOP_SLOT, 1),
           stopDeadlineMs: STOP_DEADLINE_MS,

@@ -15,6 +15,7 @@ export type NativeEventMessage =
 
 export interface NativeEventThread {
   readonly name: NetworkEventSource["name"];
+  /** Read once, at the start; may throw. */
   readonly url: URL;
   readonly workerData: unknown;
   /** Asks the thread to end, through shared memory: the thread reads no messages while it waits in a system call. */
@@ -34,10 +35,10 @@ export function startNativeEventThread(
   thread: NativeEventThread,
   listener: NetworkEventListener,
 ): RunningEventSource {
-  const { name, url, workerData, stop, stopDeadlineMs, onGone } = thread;
+  const { name, workerData, stop, stopDeadlineMs, onGone } = thread;
   let worker: Worker;
   try {
-    worker = new Worker(url, {
+    worker = new Worker(thread.url, {
       name,
       workerData,
       env: {},

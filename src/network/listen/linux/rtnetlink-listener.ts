@@ -26,7 +26,9 @@ function startThread(listener: NetworkEventListener): RunningEventSource {
   return startNativeEventThread(
     {
       name: "rtnetlink",
-      url: programBeside(import.meta.url, "rtnetlink-worker"),
+      get url() {
+        return programBeside(import.meta.url, "rtnetlink-worker");
+      },
       workerData: { control: control.buffer },
       // The flag is set before the eventfd is written: the write ends the thread's poll, and the thread reads
       // the flag before the next poll.

@@ -1,6 +1,7 @@
 // Makes each mount in a child process that calls NetFS. When the deadline passes, the child is told to cancel
 // the mount; it is killed only as the last resort.
 import { fileURLToPath } from "node:url";
+import { ownNode } from "../../../runtime/process/build-copy.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -48,7 +49,7 @@ export async function mountByNetfs(
   const question: NetfsChildRequest = { libraries, request };
   const killGraceMs = Math.min(CANCEL_MS, deadlineMs / 2);
   const result = await runCommand(
-    process.execPath,
+    ownNode(),
     [...NODE_FLAGS, fileURLToPath(programBeside(import.meta.url, "netfs-child"))],
     {
       clock,

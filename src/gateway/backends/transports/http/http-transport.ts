@@ -59,13 +59,13 @@ export function openHttpTransport(options: HttpTransportOptions): OpenTransport 
   return (events) => {
     const authorization = options.authorize?.() ?? UNSIGNED;
     const target = createHttpTarget({ ...options, authorization });
-    if (!("kind" in target)) return new HttpLink(target, authorization, options, events);
+    if (!("kind" in target)) return new HttpTransport(target, authorization, options, events);
     authorization[Symbol.dispose]();
     return closedTransport(target, events);
   };
 }
 
-class HttpLink implements BackendTransport {
+class HttpTransport implements BackendTransport {
   readonly pid = null;
   readonly stateless: StatelessSender = {
     send: (message, headers) => {

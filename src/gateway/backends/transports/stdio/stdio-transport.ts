@@ -331,8 +331,8 @@ function startProgram(options: ProgramOptions): BackendProcess | TransportFailur
   const { warden, command, args } = options;
   const prefix = launchPrefix(options);
   if ("kind" in prefix) return prefix;
-  const launch = [programPath("backend-launch.sh"), ...prefix, command, ...args];
   try {
+    const launch = [programPath("backend-launch.sh"), ...prefix, command, ...args];
     const child = spawnChild("/bin/sh", launch, {
       cwd: "/",
       env: childEnvironment(options.env),

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
+import { verifiedPath } from "../../../../runtime/process/build-copy.ts";
 import { childEnvironment } from "../../../../runtime/process/child-process.ts";
 import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import { settlesWithin, type Timer } from "../../../../runtime/time/clock.ts";
@@ -129,7 +130,7 @@ export class Warden implements AsyncDisposable {
 /** The path of a shell script: beside the bundle in a build, in `bin` when run from source. */
 export function programPath(name: "backend-launch.sh" | "backend-warden.sh"): string {
   const folder = import.meta.url.endsWith(".ts") ? "../../../../../bin" : ".";
-  return fileURLToPath(new URL(`${folder}/${name}`, import.meta.url));
+  return verifiedPath(fileURLToPath(new URL(`${folder}/${name}`, import.meta.url)));
 }
 
 /** Returns false if the group is empty. */

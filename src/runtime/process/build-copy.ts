@@ -1,0 +1,233 @@
+// Keeps what the running daemon may still load or start. An upgrade or `npm ci` may remove the package and its Node at any
+// time: each file is then taken from a copy in the home, if the copy still has the bytes that the daemon started with.
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, readFileSync, type Stats, statSync } from "node:fs";
+import {
+  constants,
+  copyFile,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { registerHooks } from "node:module";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { MountaineerError, recoverFrom } from "../errors.ts";
+import { sha256Of } from "../files/sha256.ts";
+
+/** The folder in the home; in it, one folder for each daemon, named by its process id. */
+const FOLDER = "program";
+const NOT_LOADED = /\.map$|^compiled(?:\/|$)/;
+/** Files that are read at the same time. Few, because a process may have only 256 open files. */
+const AT_ONCE = 16;
+
+interface BuildFile {
+  readonly sha256: string;
+  /** Whether it loads the native library, which is beside it in several files. */
+  readonly isNative: boolean;
+}
+
+interface OpenProgram {
+  readonly stats: Stats;
+  /** A path that stays valid when the program is removed. */
+  readonly path: () => string;
+}
+
+/** One for each process, because imports and `process.execPath` are the process's, also. */
+let running: BuildCopy | null = null;
+
+/**
+ * Links or copies this build into the home, and holds `programs` (absolute paths; missing ones are skipped) and Node.
+ * Disposing removes the copies. Does nothing when run from source. A copy that cannot be written is only missed when the
+ * package is gone.
+ */
+export async function copyBuild(home: string, programs: readonly string[]): Promise<AsyncDisposable | null> {
+  if (import.meta.url.endsWith(".ts")) return null;
+  const folder = join(home, FOLDER);
+  const build = new BuildCopy(dirname(fileURLToPath(import.meta.url)), join(folder, String(process.pid)));
+  await removeCopies(folder);
+  await build.copy([process.execPath, ...programs]);
+  running = build;
+  return build;
+}
+
+/** `path` of a file of this build or of a running program, or a path with the same content if that one is gone or changed. */
+export function verifiedPath(path: string): string {
+  return running?.path(path) ?? path;
+}
+
+/** The Node that runs this process. */
+export function ownNode(): string {
+  return verifiedPath(process.execPath);
+}
+
+/** The names of this build's files; null when run from source. */
+export function buildFiles(): string[] | null {
+  return running === null ? null : [...running.files.keys()];
+}
+
+/** The copies that another program has changed or removed. */
+export function changedCopies(): readonly string[] {
+  return [...(running?.changed ?? [])];
+}
+
+class BuildCopy implements AsyncDisposable {
+  readonly files = new Map<string, BuildFile>();
+  readonly changed = new Set<string>();
+  readonly #programs = new Map<string, OpenProgram>();
+  readonly #handles: FileHandle[] = [];
+  readonly #from: string;
+  readonly #to: string;
+  #hooks: { deregister(): void } | null = null;
+
+  constructor(from: string, to: string) {
+    this.#from = from;
+    this.#to = to;
+  }
+
+  async copy(programs: readonly string[]): Promise<void> {
+    const entries = await readdir(this.#from, { recursive: true, withFileTypes: true });
+    const names = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(this.#from, join(entry.parentPath, entry.name)))
+      .filter((name) => !NOT_LOADED.test(name));
+    const folders = new Set(names.map((name) => dirname(join(this.#to, name))));
+    for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 }).catch(() => {});
+    for (let at = 0; at < names.length; at += AT_ONCE)
+      await Promise.all(names.slice(at, at + AT_ONCE).map((name) => this.#copyFile(name)));
+    for (const program of programs) await this.#openProgram(program);
+    this.#hooks = registerHooks({
+      resolve: (name, context, next) => {
+        const { parentURL } = context;
+        if (name !== "koffi" || parentURL === undefined) return next(name, context);
+        const parent = pathToFileURL(this.path(fileURLToPath(parentURL))).href;
+        return next(name, { ...context, parentURL: parent });
+      },
+      load: (url, context, next) => {
+        const path = url.startsWith("file:") ? fileURLToPath(url) : "";
+        if (dirname(path) !== this.#from || !this.files.has(relative(this.#from, path)))
+          return next(url, context);
+        return {
+          format: context.format ?? "module",
+          source: readFileSync(this.path(path)),
+          shortCircuit: true,
+        };
+      },
+    });
+  }
+
+  path(original: string): string {
+    const program = this.#programs.get(original);
+    if (program !== undefined)
+      return isSameFile(program.stats, statSync(original, { throwIfNoEntry: false }))
+        ? original
+        : program.path();
+    const name = relative(this.#from, original);
+    const file = this.files.get(name);
+    if (file === undefined) return original;
+    const libraries = file.isNative
+      ? [...this.files.keys()].filter((one) => one.startsWith("node_modules/"))
+      : [];
+    const isWhole = (folder: string): boolean =>
+      [name, ...libraries].every((one) => hasDigest(join(folder, one), this.files.get(one)?.sha256));
+    const copy = join(this.#to, name);
+    const isCopyWhole = isWhole(this.#to);
+    if (isCopyWhole) this.changed.delete(copy);
+    else this.changed.add(copy);
+    if (isWhole(this.#from)) return original;
+    if (isCopyWhole) return copy;
+    throw changedError(copy);
+  }
+
+  async #copyFile(name: string): Promise<void> {
+    const bytes = await readFile(join(this.#from, name));
+    this.files.set(name, { sha256: sha256Of(bytes), isNative: bytes.includes('"koffi"') });
+    const to = join(this.#to, name);
+    // A hard link needs no space. It fails on another file system, and for another user's file.
+    await link(join(this.#from, name), to)
+      .catch(() => writeFile(to, bytes, { mode: 0o600 }))
+      .catch(() => {});
+  }
+
+  async #openProgram(program: string): Promise<void> {
+    const before = await stat(program).catch(() => null);
+    if (before === null) return;
+    const handle = await open(program, "r");
+    this.#handles.push(handle);
+    // Where an open file has a path, it can be run without a copy.
+    if (existsSync(`/proc/self/fd/${handle.fd}`)) {
+      const path = `/proc/${process.pid}/fd/${handle.fd}`;
+      this.#programs.set(program, { stats: before, path: () => path });
+      return;
+    }
+    const copy = join(this.#to, `${this.#programs.size}`);
+    await link(program, copy)
+      .catch(() => copyFile(program, copy, constants.COPYFILE_FICLONE))
+      .catch(() => {});
+    const hash = createHash("sha256");
+    for await (const piece of createReadStream(program)) hash.update(piece);
+    const sha256 = hash.digest("hex");
+    const path = (): string => {
+      if (hasDigest(copy, sha256)) return copy;
+      this.changed.add(copy);
+      throw changedError(copy);
+    };
+    this.#programs.set(program, { stats: before, path });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (running === this) running = null;
+    this.#hooks?.deregister();
+    await Promise.all(this.#handles.map((handle) => handle.close()));
+    await rm(this.#to, { recursive: true, force: true });
+  }
+}
+
+/** Removes what daemons that were killed left behind. */
+async function removeCopies(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(recoverFrom("ENOENT", []));
+  for (const name of names)
+    if (Number(name) === process.pid || !isAlive(Number(name)))
+      await rm(join(folder, name), { recursive: true, force: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+function isSameFile(one: Stats, other: Stats | undefined): boolean {
+  return (
+    one.dev === other?.dev &&
+    one.ino === other.ino &&
+    one.size === other.size &&
+    one.mtimeMs === other.mtimeMs
+  );
+}
+
+/** Synchronous, because imports are. The largest file of a build has a megabyte. */
+function hasDigest(path: string, sha256: string | undefined): boolean {
+  try {
+    return sha256Of(readFileSync(path)) === sha256;
+  } catch {
+    return false;
+  }
+}
+
+function changedError(copy: string): MountaineerError {
+  return new MountaineerError(
+    "program_unavailable",
+    `${copy} is not the file that this daemon started with, so it is not run`,
+    { hint: "mountaineer restart" },
+  );
+}
