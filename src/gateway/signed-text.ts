@@ -1,6 +1,8 @@
 // Signed texts: values that the gateway gives to clients and gets back later, instead of keeping them.
 // Clients can read but not change them.
+
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { parseJson } from "../runtime/text/parse-json.ts";
 
 /**
  * `bound`: texts without which the value cannot be opened, such as its owner and purpose. Each kind of value
@@ -17,7 +19,7 @@ export function openSigned(key: Buffer, token: string, bound: readonly string[])
   if (dot < 0) return undefined;
   const text = token.slice(0, dot);
   if (!isEqual(token.slice(dot + 1), signatureOf(key, text, bound))) return undefined;
-  return JSON.parse(Buffer.from(text, "base64url").toString("utf8"));
+  return parseJson(Buffer.from(text, "base64url").toString("utf8"));
 }
 
 function signatureOf(key: Buffer, text: string, bound: readonly string[]): string {

@@ -1,4 +1,5 @@
 // The format of state.json, version 1: writes the file, and reads any text.
+
 import { errorText } from "../runtime/errors.ts";
 import {
   choice,
@@ -12,6 +13,7 @@ import {
   text,
   textThat,
 } from "../runtime/shape.ts";
+import { parseJson } from "../runtime/text/parse-json.ts";
 import { isoTime, isoTimeOrNull } from "../runtime/time/clock.ts";
 import type { ShareMemory } from "./state-store.ts";
 
@@ -96,7 +98,7 @@ function encodeShare(memory: ShareMemory): ShareRecord {
 export function decodeState(content: string): DecodedState {
   let value: unknown;
   try {
-    value = JSON.parse(content);
+    value = parseJson(content);
   } catch (error) {
     return corrupt(content.trim() === "" ? "it is empty" : errorText(error));
   }

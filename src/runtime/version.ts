@@ -2,6 +2,8 @@
 let agent: string | null = null;
 let version: string | null = null;
 
+import { parseJson } from "./text/parse-json.ts";
+
 /** The value of `User-Agent`. Firewalls of servers refuse requests that have none. */
 export function userAgent(): string {
   agent ??= `mountaineer/${packageVersion()}`;
@@ -22,7 +24,7 @@ function readVersion(): string {
   const text = process
     .getBuiltinModule("node:fs")
     .readFileSync(new URL(manifestPath, import.meta.url), "utf8");
-  const manifest: unknown = JSON.parse(text);
+  const manifest: unknown = parseJson(text);
   if (typeof manifest === "object" && manifest !== null && "version" in manifest)
     return String(manifest.version);
   return "unknown";

@@ -1,10 +1,12 @@
 // A durable JSON file of the home with a seal that is checked on reading: it detects changes by other programs, an
 // older copy, and a removed file. docs/security.md says which attacks remain.
+
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
+import { parseJson } from "../runtime/text/parse-json.ts";
 import { createKeyring } from "./keyring.ts";
 import { type KeyStorage, openSealingKey, type SealingKey } from "./sealing-key.ts";
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
@@ -201,7 +203,7 @@ function sealed(value: unknown, name: string, { key, serial, note }: SealingKey,
 
 function claimedIn(text: string | null): unknown {
   try {
-    return text === null ? null : JSON.parse(text.slice(text.indexOf("\n") + 1));
+    return text === null ? null : parseJson(text.slice(text.indexOf("\n") + 1));
   } catch {
     return null;
   }
@@ -233,7 +235,7 @@ function openSeal(
     if (expected.length !== found.length || !timingSafeEqual(expected, found)) {
       return "somebody else wrote it, or changed it";
     }
-    return { value: JSON.parse(body), serial, note };
+    return { value: parseJson(body), serial, note };
   } catch {
     return strange;
   }

@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { parse } from "yaml";
 import { releaseNotes } from "../../scripts/release-notes.ts";
+import { scanSource } from "../../scripts/source-scan.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
@@ -150,6 +151,18 @@ test("each code of a condition or finding is explained in a document", async () 
   }
   assert.ok(codes.size > 50);
   assert.deepEqual([...codes].filter((code) => !documents.includes(code)).sort(), []);
+});
+
+/** `parse-json.ts` says why. The second file reads what our own sandbox wrote. */
+const READS_JSON = ["src/gateway/scripts/thread/tool-value.ts", "src/runtime/text/parse-json.ts"];
+
+test("JSON from elsewhere is read in one place", async () => {
+  const found: string[] = [];
+  for await (const file of glob("src/**/*.{ts,tsx}", { cwd: ROOT })) {
+    const { code } = scanSource(await readFile(path.join(ROOT, file), "utf8"));
+    if (/\bJSON\.parse\b|\b(?:response|request|answer)\.json\(\)/.test(code)) found.push(file);
+  }
+  assert.deepEqual(found.sort(), READS_JSON, "use parseJson of src/runtime/text/parse-json.ts");
 });
 
 /** Node 24 has these globals and Node 22, on which the program runs too, has not. The compiler adds none. */

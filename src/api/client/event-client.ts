@@ -2,6 +2,7 @@
 
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import { createSseParser, type SseEvent } from "../../runtime/text/sse-parser.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
 import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent, streamEventShape } from "../contract/contract.ts";
@@ -129,7 +130,7 @@ async function refusal(response: IncomingMessage): Promise<MountaineerError> {
     if (text.length > REFUSAL_LIMIT) break;
   }
   try {
-    const said = errorFromBody(JSON.parse(text));
+    const said = errorFromBody(parseJson(text));
     if (said !== null) return said;
   } catch {
     // The body is not an error in Mountaineer's format, so only the status is known.
@@ -168,7 +169,7 @@ async function* eventsOf(
 function eventOf({ data }: SseEvent): StreamEvent | null {
   let value: unknown;
   try {
-    value = JSON.parse(data);
+    value = parseJson(data);
   } catch (cause) {
     throw strange("an event is not JSON", cause);
   }

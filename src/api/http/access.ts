@@ -1,5 +1,6 @@
 // Credentials of the management API over HTTP: one token, one-time links, and the sessions that either of them opens. Only
 // hashes are stored, in memory and in management.json, so that sessions survive a handover.
+
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { join } from "node:path";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -16,6 +17,7 @@ import {
   optional,
   type TypeOf,
 } from "../../runtime/shape.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { OutputOf } from "../operations/operations.ts";
 
@@ -231,7 +233,7 @@ async function readWaysIn(home: string, logger: Logger): Promise<WaysIn> {
   try {
     const text = await readIfPresent(pathIn(home));
     if (text === null) return NO_WAYS_IN;
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     const fault = waysInShape.faultIn(value);
     if (fault === null) return value as WaysIn;
     logger.warn("management.json is not understood; nobody is signed in", { at: fault.path });

@@ -1,10 +1,12 @@
 // Reads and writes `<home>/daemon.json`, where clients find the daemon's process id and socket paths.
+
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { belongsToOtherHome } from "../../runtime/files/home-marker.ts";
 import { number, object, optional, reader, type TypeOf, text } from "../../runtime/shape.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 
 const noteShape = object({
   pid: number,
@@ -26,7 +28,7 @@ function daemonNotePath(home: string): string {
 export async function readDaemonInfo(home: string): Promise<DaemonInfo | null> {
   try {
     const content = await readIfPresent(daemonNotePath(home));
-    const note = content === null ? null : readNote(JSON.parse(content));
+    const note = content === null ? null : readNote(parseJson(content));
     return (await belongsToOtherHome(note?.home, home)) ? null : note;
   } catch (error) {
     if (error instanceof SyntaxError || systemErrorCode(error) !== null) return null;

@@ -7,6 +7,7 @@ import { ownNode } from "../../runtime/process/build-copy.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
@@ -34,7 +35,7 @@ export function startReaderProcess(clock: Clock) {
   };
   const heard = (line: string): void => {
     // The assertion holds: the line comes from load-child.ts, the other half of this protocol.
-    asked?.resolve(JSON.parse(line) as WorkerReply);
+    asked?.resolve(parseJson(line) as WorkerReply);
   };
   const answers = createLineSplitter(ANSWER_LIMIT_BYTES, () =>
     asked?.reject(new MountaineerError("internal", "the reader's answer is too long")),

@@ -1,6 +1,8 @@
 // Loop guard: a gateway refuses to run if one of its own backends has started it. Without the guard, `mountaineer
 // mcp` as a backend would start the same gateway endlessly while no daemon runs.
+
 import { MountaineerError } from "../../runtime/errors.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 
 const VARIABLE = "MOUNTAINEER_WITHIN";
 
@@ -24,7 +26,7 @@ export function requireNoOwnBackend(configPath: string, environment: Environment
 /** The configurations of the gateways that this process descends from, outermost first. */
 function lineageOf(environment: Environment): readonly string[] {
   try {
-    const value: unknown = JSON.parse(environment[VARIABLE] ?? "[]");
+    const value: unknown = parseJson(environment[VARIABLE] ?? "[]");
     return Array.isArray(value) ? value.filter((path) => typeof path === "string") : [];
   } catch {
     return [];

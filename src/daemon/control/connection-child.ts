@@ -1,4 +1,5 @@
 // The child process that reads and writes clients' files for the daemon: one job on stdin, its answer on stdout.
+
 import { dirname } from "node:path";
 import { text } from "node:stream/consumers";
 import { errorBody } from "../../api/operations/http-errors.ts";
@@ -22,6 +23,7 @@ import { readConfigIfPresent } from "../../config/read/load.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import type { ConnectionJob } from "./client-connections.ts";
 
 const CONNECTED = CLIENT_NAMES.map((name) => CLIENTS[name]).filter((client) => client.isConnected);
@@ -97,7 +99,7 @@ function digestOf({ path, text: before, after }: ConnectionPlan): string {
 
 async function answer(): Promise<object> {
   // The type is right, because only client-connections.ts starts this program.
-  const job = JSON.parse(await text(process.stdin)) as ConnectionJob;
+  const job = parseJson(await text(process.stdin)) as ConnectionJob;
   try {
     return await (job.connect === null ? known(job) : connect(job, job.connect));
   } catch (error) {

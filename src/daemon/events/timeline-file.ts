@@ -1,5 +1,6 @@
 // The timeline's file in the home. It is written rarely, and never while nothing happens, so that an idle disk can sleep. If it
 // cannot be read or written, only the past of the timeline is lost.
+
 import { join } from "node:path";
 import type { TimelineReport } from "../../api/contract/timeline.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -7,6 +8,7 @@ import { moveAside, readRegularFile, removeLeftovers } from "../../runtime/files
 import { createDurableValue } from "../../runtime/files/durable-value.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import { settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import { type KnownTimeline, knownShape, startTimeline, type TimelineOptions } from "./timeline.ts";
 
@@ -148,7 +150,7 @@ function encoded(known: KnownTimeline): string {
 
 /** Throws if the text is not a timeline of this version. */
 function decoded(text: string): KnownTimeline {
-  const value: unknown = JSON.parse(text);
+  const value: unknown = parseJson(text);
   const { version } = objectOf(value);
   if (version !== VERSION)
     throw new Error(`its format is ${JSON.stringify(version)}, and this version writes ${VERSION}`);

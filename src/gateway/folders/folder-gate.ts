@@ -1,8 +1,10 @@
 // Refuses calls with paths outside the folders that a backend's section allows, before they reach the server.
+
 import { posix } from "node:path";
 import { routesOf } from "../../config/backend-routes.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
@@ -190,7 +192,7 @@ function partsIn(text: string): unknown {
   const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
   for (const json of [text, `[${quoted.join(",")}]`]) {
     try {
-      return JSON.parse(json);
+      return parseJson(json);
     } catch {}
   }
   return null;

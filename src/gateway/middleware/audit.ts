@@ -1,8 +1,10 @@
 // The audit record of each request: principal, method, target, outcome and duration. It never contains results, and
 // arguments only if configured.
+
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { memoized } from "../../runtime/memo.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import { shortened } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
@@ -119,8 +121,8 @@ function withoutSource({ params, script, through }: GatewayRequest): unknown {
 
 function signedAs({ id, subject }: Principal, clean: (text: string) => string) {
   if (id === undefined || subject === undefined) return {};
-  const [issuer] = JSON.parse(id);
-  return { subject: clean(subject), issuer: clean(String(issuer)) };
+  const parts = parseJson(id);
+  return { subject: clean(subject), issuer: clean(String(Array.isArray(parts) ? parts[0] : parts)) };
 }
 
 function outcomeOf({ method, signal }: GatewayRequest, reply: Reply): string {

@@ -1,8 +1,10 @@
 // The calls of one script: each waits for its turn within the principal's limits, and is then made once, by the rules that
 // serve at that moment.
+
 import { isDeepStrictEqual } from "node:util";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import { CallAbort, type CallSignal } from "../call-signal.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
 import { entryOf } from "../catalog/resolve.ts";
@@ -121,7 +123,7 @@ export class ScriptCalls {
       this.#dropped += 1;
       return errorReply(BACKEND_UNAVAILABLE, "the script has ended");
     }
-    const given: unknown = JSON.parse(argumentsJson);
+    const given: unknown = parseJson(argumentsJson);
     if (!isJsonObject(given) || !isWritable(given)) {
       return errorReply(INVALID_PARAMS, "the arguments are no object, or nested too deeply");
     }

@@ -1,6 +1,8 @@
 // Runs scripts: a thread for each, its calls through the gateway, and the reply of `run_script`.
+
 import type { ScriptsConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import { principalKey } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isWritable, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
@@ -237,11 +239,11 @@ function replyOf(
   clean: (text: string) => string,
 ): { readonly result: JsonObject } {
   if (end.outcome === "failed") return failure(`The script failed: ${end.text}`, log, account, clean);
-  const value: unknown = end.json === "" ? null : JSON.parse(end.json);
+  const value: unknown = end.json === "" ? null : parseJson(end.json);
   if (!isWritable(value)) {
     return failure("The script failed: its result is nested too deeply.", log, account, clean);
   }
-  const blocks: unknown = end.blocks === null ? [] : JSON.parse(end.blocks);
+  const blocks: unknown = end.blocks === null ? [] : parseJson(end.blocks);
   const text = end.json === "" ? NOTHING : typeof value === "string" ? value : end.json;
   const content = [
     { type: "text", text },

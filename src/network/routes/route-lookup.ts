@@ -1,7 +1,9 @@
 // The interface through which the system sends to an address, read with the platform's command.
+
 import { basename } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
+import { parseJson } from "../../runtime/text/parse-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 const DEADLINE_MS = 2_000;
@@ -65,7 +67,7 @@ export interface RouteCommand {
 /** Parses `ip -json route get ADDRESS`. */
 export function parseIpRoute(stdout: string): RouteLookup {
   try {
-    const value: unknown = JSON.parse(stdout);
+    const value: unknown = parseJson(stdout);
     const first: unknown = Array.isArray(value) ? value[0] : null;
     if (typeof first === "object" && first !== null && "dev" in first && typeof first.dev === "string") {
       const gateway = "gateway" in first && typeof first.gateway === "string" ? first.gateway : null;

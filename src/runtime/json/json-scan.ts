@@ -1,6 +1,8 @@
 // Checks JSON byte by byte, in pieces of any length. Finds the parts of it that cost most to parse, and a few members of its
 // messages.
+
 import { parseExactly } from "../text/exact-json.ts";
+import { parseJson } from "../text/parse-json.ts";
 
 /** What is nested deeper than this becomes a part: parsing and writing it could overflow the stack. */
 const MOST_LEVELS = 500;
@@ -230,7 +232,7 @@ export class JsonScan {
 
   #endKey(bytes: Buffer, end: number): void {
     const text = this.#endSpelled(bytes, end);
-    this.#key = text === null ? null : JSON.parse(text);
+    this.#key = text === null ? null : parseJson(text);
     if (this.#names.has(this.#key)) this.#spelledFrom = end;
   }
 

@@ -1,4 +1,5 @@
 // Parses JSON without losing digits: a number that a double cannot represent keeps its text when it is written again.
+import { endOfString, parseJson } from "./parse-json.ts";
 
 /** A number that a double cannot represent. Two objects are never equal: compare `rawJSON`. */
 export interface RawNumber {
@@ -33,7 +34,7 @@ const COLON_NEXT = /[ \t\r\n]*:/y;
  * Throws the parser's SyntaxError. Costs little more than `JSON.parse`: only inexact numbers outside of strings do.
  */
 export function parseExactly(text: string): unknown {
-  if (!mayBeInexact(text)) return JSON.parse(text);
+  if (!mayBeInexact(text)) return parseJson(text);
   const mark = `${Math.random()}:`;
   const sources: string[] = [];
   let marked = "";
@@ -43,13 +44,13 @@ export function parseExactly(text: string): unknown {
     sources.push(text.slice(start, end));
     at = end;
   }
-  if (sources.length === 0) return JSON.parse(text);
+  if (sources.length === 0) return parseJson(text);
   try {
-    const value: unknown = JSON.parse(marked + text.slice(at));
+    const value: unknown = parseJson(marked + text.slice(at));
     return restored(value, mark, (index) => exactJson.rawJSON(sources[index] ?? "null"));
   } catch {
     // It is not JSON, and this throws the error about the text itself. Or it is nested thousands of levels deep.
-    return JSON.parse(text);
+    return parseJson(text);
   }
 }
 
@@ -67,16 +68,6 @@ function* inexactNumbers(text: string): Iterable<{ readonly start: number; reado
     COLON_NEXT.lastIndex = end;
     if (!COLON_NEXT.test(text)) yield { start, end };
   }
-}
-
-/** The index of the quote that ends the string; infinite: nothing does. */
-function endOfString(text: string, open: number): number {
-  for (let end = text.indexOf('"', open + 1); end !== -1; end = text.indexOf('"', end + 1)) {
-    let before = end;
-    while (text.charAt(before - 1) === "\\") before -= 1;
-    if ((end - before) % 2 === 0) return end;
-  }
-  return Number.POSITIVE_INFINITY;
 }
 
 /**

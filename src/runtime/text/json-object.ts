@@ -1,4 +1,5 @@
 // Reads JSON objects from untrusted or damaged text.
+import { parseJson } from "./parse-json.ts";
 
 export type JsonMembers = Readonly<Record<string, unknown>>;
 
@@ -13,7 +14,7 @@ export function objectOf(value: unknown): JsonMembers {
 /** The object in the text; null if the text is not JSON, or not an object. */
 export function jsonObject(text: string): JsonMembers | null {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     return isObject(value) ? value : null;
   } catch {
     return null;

@@ -1,6 +1,8 @@
 // Finds the authorization server of an MCP server, by metadata (RFC 9728, RFC 8414, OpenID Connect). Without
 // metadata, the default addresses of MCP 2025-03-26 are used.
+
 import { type JsonMembers, jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
+import { parseJson } from "../../../runtime/text/parse-json.ts";
 import {
   allowedAddress,
   type BoundedFetch,
@@ -68,7 +70,7 @@ async function resourceMetadata(
   const addresses = named === null ? resourceMetadataAddresses(server) : [named];
   for (const address of addresses) {
     const response = await metadataAt(boundedFetch, address);
-    if (response !== null) return resourceFacts(objectOf(await response.json()), address, server);
+    if (response !== null) return resourceFacts(objectOf(parseJson(await response.text())), address, server);
   }
   if (named !== null) throw failed("later", `${shownAddress(named)} has no metadata of the server`);
   return null;

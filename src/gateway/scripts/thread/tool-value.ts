@@ -1,4 +1,5 @@
 // What a script gets of a tool's result, and what the client gets of the value that a script returns. Pure.
+import { parseJson } from "../../../runtime/text/parse-json.ts";
 import { BOUNDS } from "./thread-messages.ts";
 
 export type ToolValue =
@@ -20,7 +21,7 @@ export class KeptBlocks {
   /** The value of a result of tools/call, given as JSON. */
   valueIn(json: string): ToolValue {
     try {
-      return this.#valueOf(JSON.parse(json));
+      return this.#valueOf(parseJson(json));
     } catch {
       // Nested too deeply.
       return { kind: "error", text: "the tool's result cannot be read" };

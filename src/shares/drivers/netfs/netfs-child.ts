@@ -1,7 +1,9 @@
 // The process that makes one call into NetFS: the request comes by stdin, because it holds the password, and
 // the answer goes to stdout. On SIGTERM it cancels the mount before it ends: a process that is killed during
 // the call is reported to leave macOS's own helper stuck for the rest of the login session.
+
 import { errorText } from "../../../runtime/errors.ts";
+import { parseJson } from "../../../runtime/text/parse-json.ts";
 import { CANCELLED, loadNetfs, type NetfsCall } from "./binding.ts";
 import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";
 
@@ -12,7 +14,7 @@ async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   let text = "";
   for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
   // The parent is our own daemon in the same version.
-  const { libraries, request } = JSON.parse(text) as NetfsChildRequest;
+  const { libraries, request } = parseJson(text) as NetfsChildRequest;
   let mount: Awaited<ReturnType<typeof loadNetfs>>;
   try {
     mount = await loadNetfs(libraries);

@@ -1,9 +1,11 @@
 // Makes each mount in a child process that calls NetFS. When the deadline passes, the child is told to cancel
 // the mount; it is killed only as the last resort.
+
 import { fileURLToPath } from "node:url";
 import { ownNode } from "../../../runtime/process/build-copy.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
+import { parseJson } from "../../../runtime/text/parse-json.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { NETFS_LIBRARIES, type NetfsAnswer, type NetfsLibraries, type NetfsRequest } from "./binding.ts";
 
@@ -75,7 +77,7 @@ export async function mountByNetfs(
 function parsedAnswer(printed: string): NetfsChildAnswer | null {
   try {
     // The child is our own program in the same version.
-    return JSON.parse(printed) as NetfsChildAnswer;
+    return parseJson(printed) as NetfsChildAnswer;
   } catch {
     return null;
   }

@@ -1,4 +1,5 @@
 // The page's model of the daemon. The event stream says which reports are outdated, and only these are requested again.
+
 import type { ApprovalsReport } from "../../../api/contract/approvals.ts";
 import type { SyncReport } from "../../../api/contract/config.ts";
 import type { FlowEvent, StatusReport, StreamEvent } from "../../../api/contract/contract.ts";
@@ -6,6 +7,7 @@ import { type EventLabel, eventLabel } from "../../../api/labels/event-labels.ts
 import { coalesce } from "../../../runtime/coalesce.ts";
 import { isOwnError, MountaineerError, recoverFrom } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
+import { parseJson } from "../../../runtime/text/parse-json.ts";
 import { type Flow, flowAfter } from "./flow.ts";
 import type { Requests, Session } from "./requests.ts";
 import type { Store } from "./store.ts";
@@ -222,7 +224,7 @@ const KINDS: readonly string[] = [
 /** The event in a frame's data; null: its kind exists only in newer daemons. */
 function readEvent(data: string): StreamEvent | null {
   try {
-    const event: unknown = JSON.parse(data);
+    const event: unknown = parseJson(data);
     const { kind } = objectOf(event);
     return KINDS.includes(String(kind)) ? (event as StreamEvent) : null;
   } catch {

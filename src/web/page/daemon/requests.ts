@@ -1,4 +1,5 @@
 // Requests to the daemon this page came from: its session, and every operation of the management API.
+
 import { EVENT_STREAM_PATH } from "../../../api/contract/contract.ts";
 import { errorFromBody } from "../../../api/operations/http-errors.ts";
 import {
@@ -11,6 +12,7 @@ import { OPERATIONS } from "../../../api/operations/table.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { keepsDigits, parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
+import { parseJson } from "../../../runtime/text/parse-json.ts";
 
 const SESSION_PATH = "/page/v1/session";
 const OWNER_PATH = "/page/v1/owner";
@@ -92,7 +94,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       const answer: unknown = await read(async () => {
         const body = await response.text();
         // Browsers from before 2025 cannot keep all digits of a long number.
-        return isText ? body : keepsDigits(body) ? parseExactly(body) : JSON.parse(body);
+        return isText ? body : keepsDigits(body) ? parseExactly(body) : parseJson(body);
       });
       const fault = output.faultIn(answer);
       if (fault !== null) {
@@ -120,13 +122,13 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       const path = document.querySelector<HTMLMetaElement>(SCHEMA_NAMED_BY)?.content ?? "";
       const response = await send(path, { signal });
       if (!response.ok) throw await errorOf(response);
-      return read(() => response.json());
+      return read(async () => parseJson(await response.text()));
     },
     /** This tab's session; null if it has none. */
     async session(): Promise<Session | null> {
       if (stored.read() === null) return null;
       const response = await own(SESSION_PATH, "GET");
-      if (response.ok) return sessionOf(await response.json());
+      if (response.ok) return sessionOf(parseJson(await response.text()));
       if (response.status !== 401) throw await errorOf(response);
       stored.write(null);
       return null;
@@ -140,7 +142,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
         signal: AbortSignal.timeout(ANSWER_MS),
       });
       if (!response.ok) throw await errorOf(response);
-      const answer: unknown = await response.json();
+      const answer: unknown = parseJson(await response.text());
       const { session: given } = objectOf(answer);
       if (typeof given !== "string") throw new MountaineerError("protocol", "the answer has no session");
       stored.write(given);
@@ -156,7 +158,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
     async askOwner(): Promise<string> {
       const response = await own(OWNER_PATH, "POST");
       if (!response.ok) return refuse(response);
-      const { right, code } = objectOf(await response.json());
+      const { right, code } = objectOf(parseJson(await response.text()));
       if (typeof right !== "string" || typeof code !== "string")
         throw new MountaineerError("protocol", "the answer has no code");
       ownerRight = right;
@@ -166,7 +168,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
     async takeOwner(code: string): Promise<void> {
       const response = await own(OWNER_PATH, "POST", { code });
       if (!response.ok) return refuse(response);
-      const { right } = objectOf(await response.json());
+      const { right } = objectOf(parseJson(await response.text()));
       if (typeof right !== "string") throw new MountaineerError("protocol", "the answer has no right");
       ownerRight = right;
     },
@@ -213,7 +215,7 @@ async function read<Value>(work: () => Promise<Value>): Promise<Value> {
 async function errorOf(response: Response): Promise<MountaineerError> {
   let body: unknown = null;
   try {
-    body = await response.json();
+    body = parseJson(await response.text());
   } catch {
     // Proxies may answer without JSON.
   }

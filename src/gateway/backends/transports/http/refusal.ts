@@ -1,4 +1,5 @@
 // Turns an HTTP error status into a link failure, or into the JSON-RPC error that the body carries. Pure.
+import { parseJson } from "../../../../runtime/text/parse-json.ts";
 import {
   classifyMessage,
   INTERNAL_ERROR,
@@ -101,7 +102,7 @@ function hintFor({ status, target: { origin, path } }: RefusedResponse): string 
 
 function parsed(text: string | null): unknown {
   try {
-    return text === null ? null : JSON.parse(text);
+    return text === null ? null : parseJson(text);
   } catch {
     return null;
   }

@@ -1,0 +1,108 @@
+// Parses JSON from elsewhere. V8's own parser may give an object an escaped key of another text (nodejs/node#63785, Node 24
+// and 26): keys with a backslash never reach it.
+
+/**
+ * Like `JSON.parse`, also in that the last of several equal keys counts. Throws a SyntaxError; where a key has a backslash,
+ * also a RangeError for a text that is nested thousands of levels deep.
+ */
+export function parseJson(text: string): unknown {
+  const keys = text.includes("\\") ? keysOf(text) : null;
+  if (keys === null) return JSON.parse(text);
+  try {
+    return withoutV8Keys(text, keys);
+  } catch (error) {
+    // The parser's error is about the text itself.
+    if (error instanceof SyntaxError) JSON.parse(text);
+    throw error;
+  }
+}
+
+function withoutV8Keys(text: string, keys: readonly Quoted[]): unknown {
+  // Each key becomes its number within its object, which V8 reads right. The value has the keys in the text's order.
+  const names: string[] = [];
+  const counts = [0];
+  let numbered = "";
+  let at = 0;
+  for (const { start, end, isKey } of keys) {
+    countObjects(text, at, start, counts);
+    if (isKey) {
+      const depth = counts.length - 1;
+      const number = counts[depth] ?? 0;
+      counts[depth] = number + 1;
+      numbered += `${text.slice(at, start)}"k${number}"`;
+      names.push(nameOf(text.slice(start, end)));
+    } else numbered += text.slice(at, end);
+    at = end;
+  }
+  return renamed(JSON.parse(numbered + text.slice(at)), names.values());
+}
+
+interface Quoted {
+  readonly start: number;
+  readonly end: number;
+  readonly isKey: boolean;
+}
+
+const COLON_NEXT = /[ \t\r\n]*:/y;
+
+/** All strings of the text, if a key has a backslash; else null. */
+function keysOf(text: string): readonly Quoted[] | null {
+  const found: Quoted[] = [];
+  let isEscaped = false;
+  for (let start = text.indexOf('"'); start !== -1; ) {
+    const end = endOfString(text, start) + 1;
+    COLON_NEXT.lastIndex = end;
+    const isKey = text.charAt(end) === ":" || COLON_NEXT.test(text);
+    isEscaped ||= isKey && text.slice(start, end).includes("\\");
+    found.push({ start, end, isKey });
+    start = text.indexOf('"', end);
+  }
+  return isEscaped ? found : null;
+}
+
+/** The index of the quote that ends the string; infinite: nothing does. */
+export function endOfString(text: string, open: number): number {
+  for (let end = text.indexOf('"', open + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let before = end;
+    while (text.charAt(before - 1) === "\\") before -= 1;
+    if ((end - before) % 2 === 0) return end;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+const [OPEN, CLOSE] = ["{".charCodeAt(0), "}".charCodeAt(0)];
+
+/** Follows the objects that begin and end in a part of the text without strings. */
+function countObjects(text: string, from: number, to: number, counts: number[]): void {
+  for (let at = from; at < to; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === OPEN) counts.push(0);
+    else if (code === CLOSE) counts.pop();
+  }
+}
+
+/** V8 reads a text right that is not the key of an object. */
+function nameOf(quoted: string): string {
+  return quoted.includes("\\") ? String(JSON.parse(quoted)) : quoted.slice(1, -1);
+}
+
+/** The value with the next name in place of each key. */
+function renamed(value: unknown, names: Iterator<string>): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((part) => renamed(part, names));
+  const object: Record<string, unknown> = {};
+  for (const key in value) {
+    const name = String(names.next().value);
+    const part = renamed(Reflect.get(value, key), names);
+    // Assigning to `__proto__` would lose the value.
+    if (name === "__proto__")
+      Object.defineProperty(object, name, {
+        value: part,
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      });
+    else object[name] = part;
+  }
+  return object;
+}
