@@ -95,10 +95,10 @@ interface Place {
 }
 
 /** Of very many faults not all are found. */
-export function faultsOf(root: JsonObject): readonly SchemaFault[] {
+export function faultsOf(root: JsonObject, { isOutput = true } = {}): readonly SchemaFault[] {
   const faults: SchemaFault[] = [];
   const visited = new Set<JsonObject>();
-  const targetOf = createLookup(root);
+  const { targetOf, isTaken } = createLookup(root);
   const open: Place[] = [{ schema: root, path: () => [], depth: 0 }];
   for (let place = open.pop(); place !== undefined; place = open.pop()) {
     const { schema, path, depth } = place;
@@ -117,10 +117,11 @@ export function faultsOf(root: JsonObject): readonly SchemaFault[] {
       else if (isJsonObject(value) && !MAPS.has(keyword)) add(value, keyword);
       else for (const [key, within] of Object.entries(value ?? {})) add(within, keyword, key);
     }
-    // An inner `$id` moves what references mean.
     const { $id, $ref } = schema;
-    if ($id !== undefined && (depth > 0 || !isId($id))) report("$id", "$id is not valid here");
-    const target = $ref === undefined ? null : targetOf($ref);
+    if ($id !== undefined && !isId($id, depth)) report("$id", "$id is not valid here");
+    // A client that compiles the schema refuses two of one name; models do not care.
+    else if (isOutput && isTaken(schema)) report("$id", "$id is that of another part");
+    const target = $ref === undefined ? null : targetOf(schema);
     if (target !== null && depth < DEEPEST)
       inner.push({ schema: target.schema, path: () => target.path, depth: depth + 1 });
     else if ($ref !== undefined) {
@@ -134,8 +135,11 @@ export function faultsOf(root: JsonObject): readonly SchemaFault[] {
   return faults;
 }
 
-function isId($id: unknown): boolean {
-  return typeof $id === "string" && (!/^urn:/i.test($id) || /^urn:[a-z0-9][a-z0-9-]*:./i.test($id));
+function isId($id: unknown, depth: number): boolean {
+  const isFragment = typeof $id === "string" && $id.startsWith("#") && depth > 0;
+  return (
+    typeof $id === "string" && !isFragment && (!/^urn:/i.test($id) || /^urn:[a-z0-9][a-z0-9-]*:./i.test($id))
+  );
 }
 
 interface Target {
@@ -143,27 +147,74 @@ interface Target {
   readonly path: readonly string[];
 }
 
-/** Finds the schema to which a reference leads within `root`; null: none, or only to itself. Each is read once. */
+/** Resolves references within `root`, by the rules of JSON Schema for `$id` and anchors. Each is resolved once. */
 function createLookup(root: JsonObject) {
-  const known = new Map<unknown, Target | null>();
-  const targetOf = ($ref: unknown, hops = 0): Target | null => {
-    const found = known.get($ref);
-    if (found !== undefined || hops >= LONGEST_CHAIN) return found ?? null;
-    known.set($ref, null);
-    const target = targetIn(root, $ref);
-    const next = isJsonObject(target?.schema) ? target.schema["$ref"] : undefined;
-    if (next !== undefined && targetOf(next, hops + 1) === null) return null;
-    known.set($ref, target);
+  let found: ReturnType<typeof namesIn> | null = null;
+  // Most schemas have no references.
+  const names = (): ReturnType<typeof namesIn> => (found ??= namesIn(root));
+  const known = new Map<string, Target | null>();
+  /** The schema to which the `$ref` of `schema` leads; null: none, or only to itself. */
+  const targetOf = (schema: JsonObject, hops = 0): Target | null => {
+    const { $ref } = schema;
+    const base = names().bases.get(schema) ?? BASE;
+    const url = typeof $ref === "string" ? URL.parse($ref, base) : null;
+    const before = url === null ? null : known.get(url.href);
+    if (url === null || before !== undefined || hops >= LONGEST_CHAIN) return before ?? null;
+    known.set(url.href, null);
+    const target = targetAt(names().named, url);
+    const inner = target?.schema;
+    const isChain = isJsonObject(inner) && inner["$ref"] !== undefined;
+    if (isChain && targetOf(inner, hops + 1) === null) return null;
+    known.set(url.href, target);
     return target;
   };
-  return targetOf;
+  return { targetOf, isTaken: (schema: JsonObject): boolean => names().taken.has(schema) };
 }
 
-function targetIn(root: JsonObject, $ref: unknown): Target | null {
-  if (typeof $ref !== "string" || ($ref !== "#" && !$ref.startsWith("#/"))) return null;
-  const path = $ref === "#" ? [] : $ref.slice(2).split("/").map(unescaped);
-  const schema = path.reduce<unknown>(memberOf, root);
-  return isSubschema(schema, root) ? { schema, path } : null;
+/** The address of a schema without `$id`. Relative references need one. */
+const BASE = "http://schema.invalid/";
+/** Their values are not schemas. */
+const VALUES: ReadonlySet<string> = new Set(["default", "enum", "const"]);
+const LISTS: ReadonlySet<string> = new Set(["items", "allOf", "anyOf", "oneOf"]);
+
+/** Where references lead within `root`: each part with an `$id` or anchor, by its address. */
+function namesIn(root: JsonObject) {
+  const bases = new Map<JsonObject, string>();
+  const named = new Map<string, Target>();
+  const taken = new Set<JsonObject>();
+  const open = [{ schema: root, base: BASE, path: [] as readonly string[] }];
+  named.set(BASE, { schema: root, path: [] });
+  for (let place = open.pop(); place !== undefined; place = open.pop()) {
+    const { schema, path } = place;
+    if (bases.has(schema) || path.length > MOST_NESTED) continue;
+    const { $id, $anchor, $dynamicAnchor } = schema;
+    const own = typeof $id === "string" && !$id.startsWith("#") ? URL.parse($id, place.base) : null;
+    const base = own === null ? place.base : own.href.replace(/#.*$/s, "");
+    bases.set(schema, base);
+    if (own !== null && named.has(base) && base !== BASE) taken.add(schema);
+    if (own !== null) named.set(base, named.get(base) ?? { schema, path });
+    for (const anchor of [$anchor, $dynamicAnchor])
+      if (typeof anchor === "string") named.set(`${base}#${anchor}`, { schema, path });
+    for (const [key, value] of Object.entries(schema)) {
+      if (VALUES.has(key)) continue;
+      if (isJsonObject(value)) open.push({ schema: value, base, path: [...path, key] });
+      else if (LISTS.has(key) && Array.isArray(value))
+        for (const [at, one] of value.entries())
+          if (isJsonObject(one)) open.push({ schema: one, base, path: [...path, key, String(at)] });
+    }
+  }
+  return { bases, named, taken };
+}
+
+function targetAt(named: ReadonlyMap<string, Target>, url: URL): Target | null {
+  const fragment = url.hash.slice(1);
+  const part = named.get(url.href.replace(/#.*$/s, ""));
+  if (fragment !== "" && !fragment.startsWith("/"))
+    return named.get(url.href) ?? named.get(decoded(url.href)) ?? null;
+  if (part === undefined) return null;
+  const inner = fragment === "" ? [] : fragment.slice(1).split("/").map(unescaped);
+  const schema = inner.reduce<unknown>(memberOf, part.schema);
+  return isSubschema(schema, {}) ? { schema, path: [...part.path, ...inner] } : null;
 }
 
 function unescaped(part: string): string {
@@ -189,6 +240,8 @@ const NO_SCHEMA: JsonObject = { type: "object" };
 const MOST_ROUNDS = 3;
 /** Each takes a copy of the schema to leave out. */
 const MOST_LEFT_OUT = 100;
+/** A path has up to two members for each schema around it. */
+const MOST_NESTED = 400;
 /** Of references that lead to references alone. */
 const LONGEST_CHAIN = 100;
 /** Compiling a schema that is nested more deeply overflows the stack of a client. */
@@ -210,7 +263,7 @@ export const withSoundSchemas = memoized(
     }
     let input = inputSchema;
     for (let round = 0; isJsonObject(input); round++) {
-      const found = faultsOf(input);
+      const found = faultsOf(input, { isOutput: false });
       if (found.length === 0) break;
       const named = found.slice(0, MOST_LEFT_OUT);
       faults.push(...named.map((fault) => `left out of inputSchema: ${fault.reason}${placeOf(fault)}`));

@@ -49,6 +49,29 @@ const ROWS: readonly (readonly [JsonObject, boolean])[] = [
   [{ properties: { a: { additionalItems: [{}] } } }, false],
   [{ properties: { a: { items: [{}], additionalItems: false } } }, true],
   [{ dependencies: { a: [{ toString: "x" }] } }, false],
+  // References by name.
+  [{ properties: { at: { $ref: "#point" } }, $defs: { Point: { $anchor: "point", type: "object" } } }, true],
+  [{ properties: { at: { $ref: "#other" } }, $defs: { Point: { $anchor: "point", type: "object" } } }, false],
+  [{ properties: { at: { $ref: "Point" } }, $defs: { Point: { $id: "Point", type: "object" } } }, true],
+  [{ properties: { at: { $ref: "Line" } }, $defs: { Point: { $id: "Point", type: "object" } } }, false],
+  [
+    {
+      $defs: {
+        Point: { $id: "Point", type: "object" },
+        Line: { $id: "Line", properties: { from: { $ref: "Point" } } },
+      },
+      $ref: "Line",
+    },
+    true,
+  ],
+  [
+    {
+      properties: { at: { $ref: "https://example.com/point" } },
+      $defs: { a: { $id: "https://example.com/point", type: "object" } },
+    },
+    true,
+  ],
+  [{ properties: { a: { $id: "x", type: "string" }, b: { $id: "x", type: "number" } } }, false],
 ];
 
 test("D3 D9 a schema that no client can compile is found, and no other", () => {

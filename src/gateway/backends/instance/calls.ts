@@ -1,5 +1,6 @@
 // Sends the clients' calls and the gateway's own requests to one server. Calls wait until they can be sent;
 // cancelled and overdue ones are given up.
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { CallHandle, ClientHandle } from "../../client-handle.ts";
 import {
   errorReply,
@@ -191,9 +192,14 @@ export class InstanceCalls {
     const { method, timeoutMs, graceMs } = request;
     const { backend } = this.#options;
     const text = `backend ${backend} did not answer within ${seconds(timeoutMs)}`;
+    const raise = shellCommand`mountaineer config set ${`backends.${backend}.timeouts.call`}`;
     const failure =
       method === "initialize" ? notInitialized(backend, timeoutMs, graceMs) : noAnswer(method, timeoutMs);
-    this.#giveUp(request, { reason: text, reply: errorReply(REQUEST_TIMEOUT, text), failure });
+    this.#giveUp(request, {
+      reason: text,
+      reply: errorReply(REQUEST_TIMEOUT, `${text}; to wait longer: ${raise} SECONDS`),
+      failure,
+    });
   }
 
   /**

@@ -62,6 +62,8 @@ export interface ReadKind {
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
   readonly freshness: ListFreshness;
   readonly failure: TransportFailure | null;
+  /** Lists whose later pages could not be read. */
+  readonly partial: readonly (keyof Listings)[];
 }
 
 /** Reads all lists that a change notice of this kind may be about. */
@@ -69,6 +71,7 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
   const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
   const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
+  const partial: (keyof Listings)[] = [];
   let failure: TransportFailure | null = null;
   const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
   // Templates and skills have no notice of their own, so a notice about resources stands for them, too.
@@ -80,11 +83,12 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
       continue;
     }
     failure ??= read.failure;
+    if (read.failure !== null) partial.push(list);
     part[list] = read.entries;
     faulty[list] = read.faulty;
     freshness[list] = read.freshness;
   }
-  return { part, faulty, freshness, failure };
+  return { part, faulty, freshness, failure, partial };
 }
 
 interface ReadList {
@@ -124,14 +128,18 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   let cursor: string | number | null = null;
   for (;;) {
     const leftMs = dueMs - clock.monotonicMs();
-    if (leftMs <= 0) return noAnswer(`all of ${method}`, timeoutMs);
+    const ended = (failure: TransportFailure): ReadList | TransportFailure =>
+      cursor === null || failure.kind === "session_lost" || failure.kind === "closed"
+        ? failure
+        : readUpTo(missingPages(failure, cursors.size + 1));
+    if (leftMs <= 0) return ended(noAnswer(`all of ${method}`, timeoutMs));
     const asked = await ask(method, cursor === null ? undefined : { cursor }, leftMs);
     if (asked.kind === "failed") {
-      return clock.monotonicMs() >= dueMs ? noAnswer(method, timeoutMs) : asked.failure;
+      return ended(clock.monotonicMs() >= dueMs ? noAnswer(method, timeoutMs) : asked.failure);
     }
     if (isError(asked.reply)) {
       const { error } = asked.reply;
-      if (error.code !== METHOD_NOT_FOUND || cursor !== null) return errorAnswer(method, error);
+      if (error.code !== METHOD_NOT_FOUND || cursor !== null) return ended(errorAnswer(method, error));
       // Many servers declare resources but have no templates, so that is not reported.
       if (list !== "resourceTemplates") onOddity(method, "no_such_list");
       return readUpTo(null);
@@ -184,6 +192,22 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   }
 }
 
+/** `page` counts from 1. */
+function missingPages({ kind, message }: TransportFailure, page: number): TransportFailure {
+  const hint = "if the server needs longer, raise `timeouts.cap_fetch`";
+  return transportFailure(kind, `${message}; its pages from ${page} on are missing; ${hint}`);
+}
+
+/** The entries of the last reading stay for the pages that could not be read. */
+function withMissing(now: Listings, before: Listings, partial: readonly (keyof Listings)[]): Listings {
+  return partial.reduce((all, list) => {
+    const key = ENTRY_LISTS.find((one) => one.list === list)?.key ?? "name";
+    const names = new Set(all[list]?.map((entry) => entry[key]));
+    const missing = (before[list] ?? []).filter((entry) => !names.has(entry[key]));
+    return { ...all, [list]: [...(all[list] ?? []), ...missing] };
+  }, now);
+}
+
 /** In characters. */
 function sizeOf(entries: readonly JsonObject[]): number {
   return JSON.stringify(entries).length;
@@ -195,8 +219,11 @@ function tooMuch(method: string, bound: string): TransportFailure {
 
 // The lists of one instance, read at the start and after change notices. A new list replaces the old one as a whole.
 
-/** Minimum time between two reads of a list, ms, because some servers send change notices all the time. */
-const BETWEEN_READS_MS = 100;
+/**
+ * Minimum time between two reads of a list, because some servers send a change notice after each read. It doubles while
+ * the lists stay equal.
+ */
+const BETWEEN_READS_MS = { first: 100, most: 5_000 };
 
 /**
  * Skills have no change notice, so they are read again after the server's own time within these limits.
@@ -214,6 +241,8 @@ interface KindState {
   reading: boolean;
   again: boolean;
   readAtMs: number;
+  /** Reads since the list changed, or since the server was quiet for `BETWEEN_READS_MS.most`. */
+  equalReads: number;
   timer: Timer | null;
   staleBecause: string | null;
   faulty: ReadKind["faulty"];
@@ -223,6 +252,7 @@ const unread = (): KindState => ({
   reading: false,
   again: false,
   readAtMs: Number.NEGATIVE_INFINITY,
+  equalReads: 0,
   timer: null,
   staleBecause: null,
   faulty: {},
@@ -329,7 +359,10 @@ export class InstanceLists implements Disposable {
       state.again = true;
       return;
     }
-    const waitMs = state.readAtMs + BETWEEN_READS_MS - clock.monotonicMs();
+    const { first, most } = BETWEEN_READS_MS;
+    const quietMs = clock.monotonicMs() - state.readAtMs;
+    if (quietMs >= 2 * most) state.equalReads = 0;
+    const waitMs = Math.min(most, first * 2 ** state.equalReads) - quietMs;
     if (waitMs <= 0) void this.#readAgain(kind);
     else {
       state.timer = clock.setTimer(waitMs, () => {
@@ -425,15 +458,16 @@ export class InstanceLists implements Disposable {
 
   async #readAgain(kind: ListKind): Promise<void> {
     const { staleBecause, withheld } = this;
-    const { part, freshness: read, failure } = await this.#read(kind);
+    const { part, freshness: read, failure, partial } = await this.#read(kind);
     if (this.#disposed || this.listings === null) return;
     const state = this.#states[kind];
     if (failure === null) state.staleBecause = null;
     // A lost session is renewed, and then all lists are read again.
     else if (failure.kind !== "session_lost") this.#notRead(kind, failure);
-    const next = { ...this.listings, ...part };
+    const next = withMissing({ ...this.listings, ...part }, this.listings, partial);
     const freshness = { ...this.freshness, ...read };
     const isSame = isDeepStrictEqual(next, this.listings);
+    state.equalReads = isSame && failure === null ? state.equalReads + 1 : 0;
     if (!isSame || !isDeepStrictEqual(freshness, this.freshness)) {
       this.listings = isSame ? this.listings : next;
       this.freshness = freshness;

@@ -30,6 +30,12 @@ type Wait = Promise<void> | null;
 /** The prefix of notifications that the gateway itself sends to its bridge (`mountaineer mcp`). */
 const OWN_NOTIFICATIONS = "notifications/mountaineer/";
 
+/** Some servers give the token, which is a number, back as a text. */
+function tokenOf(params: JsonObject | undefined): unknown {
+  const token = params?.["progressToken"];
+  return typeof token === "string" && /^[1-9]\d{0,14}$/.test(token) ? Number(token) : token;
+}
+
 /** `streamOf`: the request whose HTTP response carried the message. */
 export type TakeNotification = ReturnType<typeof createNotifications>;
 
@@ -72,7 +78,7 @@ export function createNotifications(parts: NotificationParts) {
   };
 
   const takeTaskProgress = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {
-    const task = taskOfCall(tasks, params?.["progressToken"]);
+    const task = taskOfCall(tasks, tokenOf(params));
     if (task === null || task.progressToken === null) return;
     const forClient = { ...params, progressToken: task.progressToken };
     forward(task.client, [streamOf], rpcNotification(method, forClient));
@@ -80,7 +86,7 @@ export function createNotifications(parts: NotificationParts) {
 
   const takeProgress = (message: RpcNotification, streamOf: RpcId | null): Wait => {
     const { method, params } = message;
-    const token = params?.["progressToken"];
+    const token = tokenOf(params);
     const request = typeof token === "number" ? calls.pending.get(token) : undefined;
     if (request === undefined) {
       takeTaskProgress(message, streamOf);

@@ -65,12 +65,15 @@ describe("reading a list", () => {
     const outcome = await read(() => page({ tools }));
     assert.equal(outcome.faulty.tools?.length, 100);
   });
-  test("a list whose later page is unknown is not read", async () => {
+  test("D3 if a later page fails, what came before it is read, and the reason names the missing pages", async () => {
     const unknown: RequestResult = { kind: "answered", reply: { error: { code: -32601, message: "no" } } };
     const message = await failure((cursor) =>
       cursor === null ? page({ tools: [], nextCursor: "a" }) : unknown,
     );
-    assert.equal(message, "protocol: tools/list was answered with error -32601: no");
+    assert.match(
+      message,
+      /^protocol: tools\/list was answered with error -32601: no; its pages from 2 on are missing.*timeouts\.cap_fetch/,
+    );
   });
   test("one deadline holds for all pages", async () => {
     const clock = createManualClock();
@@ -96,7 +99,10 @@ describe("reading a list", () => {
         return timeoutMs === 10_000 ? page({ tools: [], nextCursor: "a" }) : failed;
       },
     });
-    assert.equal(late.failure?.message, "no answer to tools/list within 10 s");
+    assert.match(
+      late.failure?.message ?? "",
+      /^no answer to tools\/list within 10 s; its pages from 2 on are missing/,
+    );
   });
   test("resources and their templates are read together; a list that is not there is empty and odd", async () => {
     const oddities: string[] = [];
@@ -113,6 +119,7 @@ describe("reading a list", () => {
       faulty: { resources: [], resourceTemplates: [] },
       freshness: { resources: null, resourceTemplates: { ttlMs: 0, cacheScope: "private" } },
       failure: null,
+      partial: [],
     });
     assert.deepEqual(oddities.sort(), [
       "resources/list no_such_list",
@@ -149,6 +156,7 @@ describe("reading a list", () => {
         faulty: { tools: [] },
         freshness: { tools: { ttlMs: 0, cacheScope: "private" } },
         failure: null,
+        partial: [],
       });
     }
     assert.deepEqual([...new Set(oddities)], ["tools/list unwritable_entry"]);
@@ -232,6 +240,18 @@ describe("lists that change", () => {
     assert.deepEqual([instance.listings?.skills?.length, instance.observed.listsStaleBecause], [1, null]);
     await instance.close({ code: -32_000, message: "over" });
     assert.equal(clock.pendingTimers, 0);
+  });
+  test("D5 a server that announces a change after each reading is read less and less often, while nothing changes", async () => {
+    const { link, clock } = await startReady();
+    let reads = 0;
+    link.answers.set("tools/list", () => {
+      reads += 1;
+      link.notify(LIST_CHANGED.tools);
+      return { result: { tools: [toolOf("one")] } };
+    });
+    link.notify(LIST_CHANGED.tools);
+    for (let at = 0; at < 1_000; at++) await clock.advance(20);
+    assert.ok(reads >= 5 && reads <= 12, `${reads}`);
   });
   test("B7 D3 a list that fails again for the same reason, though with a count in it, is told of once", async () => {
     const { link, instance, logger, clock } = await startReady();

@@ -122,6 +122,16 @@ describe("what the gateway does not know", () => {
   });
 });
 
+test("D5 progress with its token as a text reaches the client, with the client's own token", async () => {
+  const { call, link } = await startReady();
+  const port = createTestClient("a").call(1);
+  const { id } = call(port, { _meta: { progressToken: 7 } });
+  for (const progressToken of [String(id), `0${id}`, `${id}.0`, String(id + 1)])
+    link.notify("notifications/progress", { progressToken, progress: 1 });
+  assert.equal(port.told.length, 1);
+  assert.match(JSON.stringify(port.told), /"progressToken":7/);
+});
+
 describe("a client that does not read", () => {
   test("alone it holds its source up, until it reads or somebody else comes", async () => {
     const { call, link } = await startReady();

@@ -386,9 +386,10 @@ describe("calls", () => {
     assert.deepEqual([port.told.length, port.told[0]?.params?.["progressToken"]], [1, 0]);
     assert.deepEqual(link.told("notifications/cancelled"), []);
     await clock.advance(1);
-    const message = "backend files did not answer within 60 s";
+    const reason = "backend files did not answer within 60 s";
+    const message = `${reason}; to wait longer: mountaineer config set backends.files.timeouts.call SECONDS`;
     assert.deepEqual(await reply, { error: { code: -32001, message } });
-    assert.deepEqual(link.told("notifications/cancelled"), [{ requestId: id, reason: message }]);
+    assert.deepEqual(link.told("notifications/cancelled"), [{ requestId: id, reason }]);
     link.answer(id, OK);
     assert.equal(clock.pendingTimers, 0);
   });
