@@ -95,9 +95,17 @@ export function openSecretStore(options: SecretStoreOptions) {
       alone(signal, async () => {
         const file = new Map(await readSecrets(filePath));
         const before = file.get(name);
-        const place = await placeFor(before, wanted, signal);
         const limits = { deadlineMs: CHANGE_DEADLINE_MS, signal };
-        if (place !== null) await place.set(name, value, limits);
+        let place = await placeFor(before, wanted, signal);
+        // A keyring may answer and be unable to store, as in a login by ssh. A home whose secrets are all in its file
+        // keeps the next one there, so that a home without any in a keyring does not fail.
+        const isOfFile = [...file.values()].every(({ kept }) => kept === "file");
+        try {
+          await place?.set(name, value, limits);
+        } catch (error) {
+          if (wanted !== null || !isOfFile || signal.aborted) throw error;
+          place = null;
+        }
         file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
         await writeSecrets(filePath, file);
         // The old copy is not read any more, so a failure to remove it is ignored.

@@ -91,6 +91,18 @@ test("with a keyring the file has the name alone, and a value stays where it is 
   assert.equal(keyring.values.get("fresh"), "another program's");
 });
 
+test("a home without a secret in the keyring keeps its secrets in the file if the keyring answers and cannot store", async (t) => {
+  const keyring = memoryKeyring();
+  const { store } = await storeIn(t, {
+    ...keyring,
+    set: () => Promise.reject(new MountaineerError("secret_unavailable", "Object does not exist")),
+  });
+  assert.equal((await store.set("nas", "word", null, NEVER)).kept, "file");
+  assert.equal((await store.set("other", "x", null, NEVER)).kept, "file");
+  await assert.rejects(store.set("third", "x", "keyring", NEVER), /Object does not exist/);
+  assert.equal(await store.get("nas", LIMITS), "word");
+});
+
 test("a disk that reads, writes or locks nothing is named, and what was kept stays", async (t) => {
   const keyring = memoryKeyring();
   const { store, home } = await storeIn(t, keyring);
