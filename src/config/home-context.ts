@@ -1,12 +1,13 @@
 // Finds Mountaineer's home and the configuration file in it.
 
-import { homedir, userInfo } from "node:os";
+import { homedir, hostname, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { requireResponsiveDisk } from "../runtime/process/responsive-disk.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 import type { ConfigFormat } from "./snapshot.ts";
+import { machineNameOf } from "./values/fleet-values.ts";
 import { expandPath, USUAL_HOME_NAME } from "./values/paths.ts";
 
 /** The facts about the machine and its user that a configuration's defaults depend on. */
@@ -18,6 +19,8 @@ export interface HomeContext {
   readonly userName: string;
   /** The default folder for mounts, absolute. */
   readonly defaultMountRoot: string;
+  /** The machine's name in a fleet if the file gives none. Absent: its host's name gives none either. */
+  readonly machineName?: string;
   /** The default driver of SMB shares. Absent: `rclone`. */
   readonly smbDriver?: "rclone" | "netfs";
   /** False: this system has no sandbox for backends. */
@@ -55,7 +58,9 @@ export function findHomeContext(
   const userHome = resolve(environment["HOME"] || databaseHome());
   const chosen = environment["MOUNTAINEER_HOME"];
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
-  const place = { home, userHome, userName: loginName(environment) };
+  const machineName = machineNameOf(hostname());
+  const named = machineName === null ? {} : { machineName };
+  const place = { home, userHome, userName: loginName(environment), ...named };
   return platform === "darwin"
     ? { ...place, defaultMountRoot: "/Volumes", smbDriver: "netfs", hasSandbox: false }
     : { ...place, defaultMountRoot: join(home, "volumes") };

@@ -42,7 +42,10 @@ export type AuditConfig = Omit<NonNullable<SettledFile["audit"]>, "enabled" | "a
 export type ScriptsConfig = SettledFile["scripts"];
 export type TelemetryConfig = NonNullable<SettledFile["telemetry"]>;
 /** This machine's place in a fleet. An absent list is an empty one. */
-export type FleetConfig = Partially<NonNullable<SettledFile["fleet"]>, "export" | "import" | "sessions">;
+export type FleetConfig = Partially<
+  Omit<NonNullable<SettledFile["fleet"]>, "name">,
+  "export" | "import" | "sessions"
+> & { readonly name: string };
 /** A part of the catalog that is served at an address of its own. */
 export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
 /**

@@ -1,10 +1,13 @@
 // `config set` and `config unset`: change one key, and show its previous value.
 
+import { realpath } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { ConfigValue } from "../../config/edit/edit-value.ts";
 import { getConfigValue, type KeyValue } from "../../config/edit/effective.ts";
 import { type ConfigKey, parseConfigKey, parseConfigValue, wholeTable } from "../../config/edit/key-path.ts";
 import { tomlValue } from "../../config/edit/toml-value.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { entryExists } from "../../runtime/files/durable-file.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "../sessions/config-session.ts";
@@ -25,17 +28,28 @@ export async function setKey(context: CommandContext, edit: KeyEdit): Promise<nu
     await refuseToBeginAfresh(context, view);
     const before = await currentValue(view, key);
     const report = await askEdits(context, ask, [edit]);
+    const tree = report.changed ? await gitWorkTree(report.path) : null;
+    const where = tree === null ? "" : `, in the git work tree ${printable(tree)}: commit it there`;
     const after = await currentValue(view, key);
     const name = printable(edit.key);
     if (key === null) {
-      return showEdit(context, report, { done: `${name} is removed`, same: `there is no ${name}` });
+      return showEdit(context, report, { done: `${name} is removed${where}`, same: `there is no ${name}` });
     }
     const now = after === null ? "" : valueSummary(after, false);
     return showEdit(context, report, {
-      done: `${name} ${now}${before === null ? "" : ` (it ${valueSummary(before, true)})`}`,
+      done: `${name} ${now}${before === null ? "" : ` (it ${valueSummary(before, true)})`}${where}`,
       same: `${name} ${now} already`,
     });
   });
+}
+
+/** The git work tree that has the file behind `path`; null: none has it. */
+async function gitWorkTree(path: string): Promise<string | null> {
+  const file = await realpath(path).catch(() => path);
+  for (let folder = dirname(file); ; folder = dirname(folder)) {
+    if (await entryExists(join(folder, ".git")).catch(() => false)) return folder;
+    if (folder === dirname(folder)) return null;
+  }
 }
 
 /** null for a whole table, or if the file cannot be read; the edit that follows reports why. */

@@ -9,6 +9,7 @@ import {
   type FleetSection,
   isMachineName,
   MACHINE_NAME_EXPECTED,
+  machineNameOf,
   parseFleetServer,
 } from "../../config/values/fleet-values.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -155,7 +156,6 @@ function showDone(context: CommandContext, report: object, text: string): void {
   else showText(context, (paint) => [doneLine(paint, printable(text))]);
 }
 
-const LONGEST_NAME = 32;
 const PORT = 4222;
 const NAME_RULE = `a machine's name has ${MACHINE_NAME_EXPECTED}`;
 
@@ -165,13 +165,8 @@ function machineName(given: string | null, host: string = hostname()): string {
     if (isMachineName(given) && !given.startsWith("-")) return given;
     throw new MountaineerError("usage", NAME_RULE);
   }
-  const [first = ""] = host.split(".");
-  const name = first
-    .replace(/[^A-Za-z0-9-]+/g, "-")
-    .slice(0, LONGEST_NAME)
-    .replace(/^-+|-+$/g, "")
-    .toLowerCase();
-  if (name !== "") return name;
+  const name = machineNameOf(host);
+  if (name !== null) return name;
   throw new MountaineerError("usage", "this machine's host name gives it no name in the fleet", {
     hint: `--name NAME does; ${NAME_RULE}`,
   });

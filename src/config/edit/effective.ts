@@ -53,6 +53,8 @@ function settledValue(
       return isHttp ? "streamable-http" : "stdio";
     case "backends.cwd":
       return isHttp || valueAt(table, ["type"]) === "streamable-http" ? null : homeContext.userHome;
+    case "fleet.name":
+      return homeContext.machineName ?? null;
     case "audit.path":
       return defaultAuditPath(homeContext);
     default:

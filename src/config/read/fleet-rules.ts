@@ -2,13 +2,22 @@
 import { closestWord } from "../../runtime/text/suggest.ts";
 import {
   EXPORT_EXPECTED,
+  MACHINE_NAME_EXPECTED,
   MOST_FLEET_NAMES,
   MOST_FLEET_SERVERS,
   parseExport,
 } from "../values/fleet-values.ts";
 import { type Finding, quoted } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
-import { asTable, invalidValue, isOnShare, listIn, type RuleContext, type Table } from "./tables.ts";
+import {
+  asTable,
+  invalidValue,
+  isOnShare,
+  listIn,
+  missingKey,
+  type RuleContext,
+  type Table,
+} from "./tables.ts";
 
 /**
  * The mistakes of `[fleet]`: lists that are too long, entries for an unknown backend or for this machine
@@ -22,6 +31,9 @@ export function fleetFindings(file: Table, context: RuleContext): Finding[] {
     ...mistake: [found: string, expected: string, hint?: string | null]
   ) => findings.push(invalidValue(["fleet", ...path], ...mistake));
   const { name, servers, tls_ca: authority } = fleet;
+  if (file["fleet"] !== undefined && name === undefined && context.machineName === undefined) {
+    findings.push(missingKey(["fleet", "name"], MACHINE_NAME_EXPECTED));
+  }
   const own = Object.keys(asTable(file["backends"]) ?? {});
   for (const key of ["export", "import", "sessions"] as const) {
     const list = listIn(fleet, key);

@@ -62,7 +62,7 @@ function engineShare(
 export function engineConfig(file: ConfigFile, homeContext: HomeContext): MountaineerConfig {
   const whole = normalized(configFile.keys, file, homeContext.userHome);
   const { nas, ...given } = whole;
-  const { global, shares, aliases } = given;
+  const { global, shares, aliases, fleet } = given;
   const onNas = Object.keys(nas).map((name) => {
     return [name, shares.filter((share) => share.nas === name).map((share) => share.name)] as const;
   });
@@ -74,6 +74,7 @@ export function engineConfig(file: ConfigFile, homeContext: HomeContext): Mounta
     // Whoever uses the configuration sees each share with the hosts and the login of its NAS.
     shares: shares.map((share) => engineShare({ ...share, ...nas[share.nas ?? ""] }, global, homeContext)),
     ...(onNas.length === 0 ? {} : { nas: Object.fromEntries(onNas) }),
+    fleet: fleet && { ...fleet, name: fleet.name ?? homeContext.machineName ?? "" },
     aliases: aliases.map((alias) => ({
       ...alias,
       path: alias.path ?? join(sharesRoot, RESERVED_SHARE_NAME, alias.name),

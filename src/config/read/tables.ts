@@ -6,7 +6,10 @@ import { isTable } from "../values/table.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 
-export type RuleContext = Pick<HomeContext, "home" | "userHome" | "defaultMountRoot" | "hasSandbox">;
+export type RuleContext = Pick<
+  HomeContext,
+  "home" | "userHome" | "defaultMountRoot" | "hasSandbox" | "machineName"
+>;
 
 export function asTable(value: unknown): Table | null {
   return isTable(value) ? value : null;

@@ -16,10 +16,12 @@ import { optional, required } from "./schema-keys.ts";
 import { list, path, reference, text } from "./value-types.ts";
 
 export const fleetKeys = {
-  name: required("sends", text("plain", parseMachineName), {
+  name: optional("sends", text("plain", parseMachineName), {
     type: "name",
     expected: MACHINE_NAME_EXPECTED,
-    meaning: "This machine's name; each machine needs its own.",
+    absent: "the host's name up to its first dot, cut to what a name may have",
+    meaning:
+      "This machine's name; each machine needs its own. Leave it out of a file that several machines share.",
     example: '"laptop"',
   }),
   servers: required("sends", list(text("plain", parseFleetServer, { describe: describeFleetServer })), {

@@ -28,6 +28,20 @@ export interface FleetSection {
   readonly tls_ca: string;
 }
 
+const LONGEST_NAME = 32;
+
+/** The name that a machine has by default, made from its host's name; null: the host's name gives none. */
+export function machineNameOf(host: string): string | null {
+  const [first = ""] = host.split(".");
+  const name = first
+    .replace(/[^A-Za-z0-9-]+/g, "-")
+    .replace(/^-+/, "")
+    .slice(0, LONGEST_NAME)
+    .replace(/-+$/, "")
+    .toLowerCase();
+  return name === "" ? null : name;
+}
+
 /**
  * Whether a text can be a machine's name. The name is part of NATS subjects, and the machine publishes its summary
  * under this key.
