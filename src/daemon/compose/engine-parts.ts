@@ -23,14 +23,12 @@ import { createMetadataFlusher } from "../../shares/drivers/rclone/metadata-flus
 import { createMetadataRefresh } from "../../shares/drivers/rclone/metadata-refresh.ts";
 import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
 import { withUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
-import { withoutGvfs } from "../../shares/drivers/smb-mounts.ts";
 import { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { SharePrograms } from "../../shares/engine/share-subject.ts";
 import { createStableLinks } from "../../shares/links/stable-links.ts";
 import { createLogins } from "../../shares/logins/logins.ts";
 import { createMountClaims } from "../../shares/mounts/mount-claims.ts";
 import { createMountTable } from "../../shares/mounts/mount-table.ts";
-import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
@@ -71,17 +69,17 @@ export function startEngineParts(options: PartsOptions) {
     ),
   );
   const location = createNetworkLocation({ clock, links: readLinks(forceStop) });
-  const mountTable = withGvfsShares(createMountTable({ clock }), { clock, prober });
+  const mountTable = createMountTable({ clock });
   const carrier = stack.use(connectRelay({ home, clock, logger, isInCharge }));
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
   const kept = { clock, logger, stateFolder: home };
   const notes = createMetadataFlusher({ clock, logger });
   const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
-    rclone: withoutGvfs(createRcloneDriver({ ...smb, stateFolder: home, notes })),
+    rclone: createRcloneDriver({ ...smb, stateFolder: home, notes }),
     local: withUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
     netfs: createNetfsDriver({ ...smb, carryProof: () => readRelayTestResult(home) }),
-    cifs: withUnsentOfRclone(withoutGvfs(createCifsDriver({ ...smb, stateFolder: home })), kept),
+    cifs: withUnsentOfRclone(createCifsDriver({ ...smb, stateFolder: home }), kept),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
   const logins = createLogins(clock);

@@ -3,11 +3,10 @@ import { isIPv6 } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { memoized } from "../../runtime/memo.ts";
 import { type MountEntry, optionValue } from "../mounts/mount-entry.ts";
-import { GVFS_SHARE, isGvfsMount } from "../mounts/mount-table-gvfs.ts";
 import type { Prober } from "../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSource } from "../smb-source.ts";
-import type { AddressesOf, FoundMount, MountDriver } from "./mount-driver.ts";
+import type { AddressesOf, FoundMount } from "./mount-driver.ts";
 
 export interface SmbMount {
   readonly entry: MountEntry;
@@ -15,7 +14,7 @@ export interface SmbMount {
   readonly source: SmbSource | null;
 }
 
-const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone", GVFS_SHARE]);
+const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone"]);
 
 /** Indexes a reading of the mount table once, for all shares that look mounts up in it. */
 export const indexMounts = memoized((entries: readonly MountEntry[]) => {
@@ -100,30 +99,6 @@ function plainAddress(address: string): string {
 function portOf(entry: MountEntry, source: SmbSource): number {
   const port = optionValue(entry, "port");
   return port === null ? source.port : Number(port);
-}
-
-/**
- * Wraps a driver so that unmounting a mount of GVfs only ends Mountaineer's use of it: the mount and its open files
- * stay. From then on, `find` leaves this mount out unless the share has another mount.
- */
-export function withoutGvfs(driver: MountDriver): MountDriver {
-  const letGo = new Set<string>();
-  return {
-    ...driver,
-    async find(share, notBeforeMs) {
-      const found = await driver.find(share, notBeforeMs);
-      if (letGo.size === 0 || !found.some(({ id }) => letGo.has(id))) return found;
-      return found.some(({ id, sameShare }) => sameShare && !letGo.has(id))
-        ? found
-        : found.filter(({ id }) => !letGo.has(id));
-    },
-    async unmount(share, mount, mode, limits) {
-      if (!isGvfsMount(mount)) return driver.unmount(share, mount, mode, limits);
-      if (limits.signal.aborted) return { ok: false, reason: "failed", text: "cancelled" };
-      letGo.add(mount.id);
-      return { ok: true };
-    },
-  };
 }
 
 const REAL_PATH_MS = 1_000;

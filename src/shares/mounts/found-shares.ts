@@ -1,15 +1,11 @@
-// Finds SMB shares that are mounted already: in the mount table, among the desktop's mounts (GVfs), and in /etc/fstab.
-// This module touches no mount; the prober reads the folder with the desktop's mounts.
+// Finds SMB shares that are mounted already: in the mount table and in /etc/fstab. This module touches no mount.
 import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/values/host-text.ts";
-import { noopLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { startProber } from "../prober/prober-process.ts";
 import { CARRIED_ADDRESS, parseSmbSource, percentDecoded } from "../smb-source.ts";
 import { parseFstab } from "./fstab.ts";
 import { type MountEntry, optionValue } from "./mount-entry.ts";
 import { createMountTable } from "./mount-table.ts";
-import { GVFS_SHARE, withGvfsShares } from "./mount-table-gvfs.ts";
 
 export interface FoundShare {
   /** A name or address, with `:port` only if it is not 445. */
@@ -20,7 +16,7 @@ export interface FoundShare {
   readonly user: string | null;
   /** The path where the share is mounted, or would be mounted by fstab. */
   readonly path: string;
-  readonly by: "kernel" | "rclone" | "gvfs" | "fstab";
+  readonly by: "kernel" | "rclone" | "fstab";
 }
 
 const PROGRAM_OF_TYPE: Readonly<Record<string, FoundShare["by"]>> = {
@@ -28,20 +24,12 @@ const PROGRAM_OF_TYPE: Readonly<Record<string, FoundShare["by"]>> = {
   smb3: "kernel",
   smbfs: "kernel",
   "fuse.rclone": "rclone",
-  [GVFS_SHARE]: "gvfs",
 };
 
 /** Finds each share of each host once. Never rejects: a source that cannot be read yields no shares. */
 export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly FoundShare[]> {
   const clock = systemClock;
-  // The prober process starts only on machines with GVfs.
-  const prober = {
-    async folders(root: string, subpath: string, waitMs: number) {
-      await using started = startProber({ clock, logger: noopLogger });
-      return await started.folders(root, subpath, waitMs);
-    },
-  };
-  const table = withGvfsShares(createMountTable({ clock }), { clock, prober });
+  const table = createMountTable({ clock });
   const entries = await table.read(clock.monotonicMs()).catch(() => []);
   const fstab = await readFile(fstabPath, "utf8").catch(() => "");
   const all = [...sharesOfTable(entries), ...sharesOfFstab(fstab)];

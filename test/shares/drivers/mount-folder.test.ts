@@ -7,7 +7,6 @@ import { describe, it, type TestContext, test } from "node:test";
 import { ensureFolder } from "../../../src/runtime/files/durable-file.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import {
   failed,
   failedBy,
@@ -23,7 +22,6 @@ import {
   indexMounts,
   isReadable,
   routeOfSource,
-  withoutGvfs,
 } from "../../../src/shares/drivers/smb-mounts.ts";
 import { createUnmount } from "../../../src/shares/drivers/unmount.ts";
 import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
@@ -523,22 +521,4 @@ test("the real path of a mount's parent is asked until it is known, and then kep
   assert.equal(await paths.find("/link/CORE"), "/real/CORE");
   assert.equal(await paths.find("/link/ARCHIVE"), "/real/ARCHIVE");
   assert.equal(paths.known("/link/CORE"), "/real/CORE");
-});
-
-test("a mount of the desktop is let go of only by who is not cancelled, and stays in use beside a mount of another share", async () => {
-  const theirs = { ...ENTRY, id: "gvfs:1", sameShare: true, path: "/gvfs/smb-share:server=nas,share=core" };
-  const other = { ...theirs, id: "2", path: "/mnt", sameShare: false };
-  // Only `find` of it is asked.
-  const wrapped = { find: async () => [theirs, other] } as unknown as MountDriver;
-  const driver = withoutGvfs(wrapped);
-  const found = async () => pluck(await driver.find(shareSpec({}), 0), "id");
-  const [mount = assert.fail()] = await driver.find(shareSpec({}), 0);
-  const limits = { deadlineMs: 1, signal: AbortSignal.abort() };
-  assert.deepEqual(await driver.unmount(shareSpec({}), mount, "plain", limits), unmountFailed("cancelled"));
-  assert.deepEqual(await found(), ["gvfs:1", "2"]);
-  assert.deepEqual(
-    await driver.unmount(shareSpec({}), mount, "plain", { ...limits, signal: new AbortController().signal }),
-    { ok: true },
-  );
-  assert.deepEqual(await found(), ["2"], "the mount of the other share is no reason to report it");
 });

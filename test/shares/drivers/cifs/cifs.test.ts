@@ -2,17 +2,11 @@
 import assert from "node:assert/strict";
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it } from "node:test";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
-import { createCifsDriver } from "../../../../src/shares/drivers/cifs/cifs.ts";
-import { withoutGvfs } from "../../../../src/shares/drivers/smb-mounts.ts";
-import { withGvfsShares } from "../../../../src/shares/mounts/mount-table-gvfs.ts";
-import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
-import { pluck } from "../../../support/pluck.ts";
-import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { HOSTS } from "../bound-shares.ts";
-import { describeDriver, failure, found, holder, limits, mounted } from "../driver-contract.ts";
+import { describeDriver, failure, found, limits, mounted } from "../driver-contract.ts";
 import { skip, startBench } from "./bench.ts";
 
 describeDriver("cifs", skip, startBench);
@@ -225,83 +219,6 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
       "driver_unavailable",
     );
   });
-});
-
-describe("a share that the desktop has mounted", { skip: skip ?? false }, () => {
-  const start = async (t: TestContext) => {
-    const bench = await startBench(t);
-    const share = bench.share("My Share");
-    const gvfs = join(bench.folder, "gvfs");
-    const theirs = join(gvfs, "smb-share:server=fallback.test,share=my%20share,user=ann");
-    await mkdir(theirs, { recursive: true });
-    await writeFile(join(theirs, "file"), "theirs");
-    const umounts = join(bench.folder, "umounts");
-    await writeFile(umounts, "");
-    await umountIs(bench, `echo "$*" >>'${umounts}'\n${REAL}`);
-    const readTable = async () => {
-      const line = `90 23 0:61 / ${gvfs} rw - fuse.gvfsd-fuse gvfsd-fuse rw,user_id=0,group_id=0\n`;
-      return Buffer.concat([Buffer.from(line), await bench.standIns.readTable()]);
-    };
-    const { prober, standIns } = bench;
-    const table = createMountTableLinux({ clock: systemClock, readTable });
-    const driver = withoutGvfs(
-      createCifsDriver({
-        clock: systemClock,
-        logger: createRecordingLogger(),
-        prober,
-        stateFolder: join(bench.folder, "home"),
-        mountTable: withGvfsShares(table, { clock: systemClock, prober, userId: 0 }),
-        addressesOf: () => [],
-        tools: {
-          userId: 0,
-          programFolders: [standIns.programs, "/usr/bin", "/bin"],
-          fstab: standIns.fstab,
-          filesystems: "/proc/filesystems",
-        },
-      }),
-    );
-    return { ...bench, driver, share, theirs, umounts };
-  };
-
-  it("is found, its route told, looked at and its open files seen, as any mount", async (t) => {
-    const { driver, share, theirs, prober } = await start(t);
-    const [mount, ...more] = await found(driver, share);
-    assert.ok(mount && more.length === 0);
-    assert.deepEqual(
-      [mount.path, mount.source, mount.sameShare, mount.route, mount.madeByDriver],
-      [theirs, "//fallback.test/my share", true, "fallback", false],
-    );
-    const check = await prober.checkMount(mount.id, mount.path, 60_000);
-    assert.ok(check.state === "answered" && check.errno === null);
-    const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(theirs, "file")]);
-    const [answer] = await prober.openFiles(
-      [driver.openFilesPath(mount)],
-      [process.pid, ...prober.pids],
-      60_000,
-    );
-    assert.ok(answer?.ok);
-    assert.deepEqual(pluck(answer.files, "pid"), [child.pid]);
-  });
-
-  for (const mode of ["plain", "force"] as const) {
-    it(`is let go of (${mode}) without a command, and stays for whoever uses it`, async (t) => {
-      const { driver, share, theirs, umounts } = await start(t);
-      const [mount] = await found(driver, share);
-      assert.ok(mount);
-      const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(theirs, "file")]);
-      assert.deepEqual(await driver.unmount(share, mount, mode, limits()), { ok: true });
-      assert.equal(await readFile(umounts, "utf8"), "");
-      assert.equal(await readFile(join(theirs, "file"), "utf8"), "theirs");
-      assert.equal(child.exitCode, null);
-      assert.deepEqual(await found(driver, share), []);
-      const ours = await mounted(driver, share, "tb");
-      assert.equal(ours.path, share.mountPath);
-      const [first, twin] = await found(driver, share);
-      assert.deepEqual([first?.id, twin?.id], [ours.id, mount.id], "one too many, which is told");
-      assert.deepEqual(await driver.unmount(share, ours, "plain", limits()), { ok: true });
-      assert.deepEqual(await found(driver, share), []);
-    });
-  }
 });
 
 describe("driver cifs, carried", { skip: skip ?? false }, () => {
