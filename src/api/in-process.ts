@@ -22,7 +22,7 @@ export interface WithoutDaemonOptions {
   readonly signal: AbortSignal;
 }
 
-/** What can be asked without a daemon. */
+/** The operations that work without a daemon. */
 export type WithoutDaemonOperation =
   | StepOperation
   | ("status" | "verify" | "unsent" | "aliases" | "reconcileAliases" | "folders")

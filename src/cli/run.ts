@@ -65,7 +65,7 @@ export async function run(args: readonly string[]): Promise<void> {
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
-      // The terminal sends SIGINT to this process, too, but a child program in the foreground handles it now.
+      // The terminal also sends SIGINT to this process, but a child program in the foreground handles it now.
       if (signal === "SIGINT" && yielded > 0) return;
       if (stoppedBy === null) {
         stoppedBy = signal;
@@ -78,7 +78,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error) => {
-      // A reader that closed the pipe (`| head -1`) is no failure, and must not end a daemon.
+      // A reader that closed the pipe (`| head -1`) is not a failure, and must not end a daemon.
       if (systemErrorCode(error) === "EPIPE" || stream === process.stderr) return;
       const failure = new Error(`stdout cannot be written: ${error.message}`, { cause: error });
       fail(Object.assign(failure, { code: systemErrorCode(error) }), 1);
@@ -209,7 +209,7 @@ async function askOnTerminal(question: string, signal: AbortSignal): Promise<str
 
 // The message and the exit code of a failed command.
 
-/** System errors that are caused by the machine, and not by a mistake in Mountaineer. */
+/** System errors that are caused by the machine, and not by an error in Mountaineer. */
 const MACHINE_ERRORS: ReadonlySet<string | null> = new Set([
   "EACCES",
   "EDQUOT",
@@ -232,7 +232,7 @@ function isMachineError(error: unknown): boolean {
   return MACHINE_ERRORS.has(systemErrorCode(error));
 }
 
-/** The exit code of the error's code; 1 for an error of the machine, 70 for a mistake in Mountaineer. */
+/** The exit code of the error's code; 1 for an error of the machine, 70 for an error in Mountaineer. */
 export function exitCodeOfError(error: unknown): number {
   if (!(error instanceof MountaineerError) && isMachineError(error)) return MACHINE_EXIT;
   return ERROR_CODES[error instanceof MountaineerError ? error.code : "internal"].exit;
@@ -245,7 +245,7 @@ export function failureText(
 ): string {
   const paint = paintFor(style);
   const isExpected = error instanceof MountaineerError || isMachineError(error);
-  // A message may list several mistakes, one per line.
+  // A message may list several errors, one per line.
   const [first = "", ...more] = `${isExpected ? "" : "internal error: "}${errorText(error)}`.split("\n");
   const lines = [
     `${paint.red("mountaineer:")} ${printable(first)}`,

@@ -21,7 +21,7 @@ function comments({ name, title, problem, wanted, leftOver }: PlannedBackend): s
   return lines.map((line) => `# ${safeLine(line, LONGEST_COMMENT)}`);
 }
 
-/** Returns the lines of a table as one section. Tables inside this table become sections of their own, below it. */
+/** Returns the lines of a table as one section. Tables inside this table become separate sections, below it. */
 function sectionLines(path: readonly string[], table: ConfigTable, notes: readonly string[]): string[] {
   const plain: [string, ConfigValue][] = [];
   const inner: [string, ConfigTable][] = [];

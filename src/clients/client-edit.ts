@@ -80,7 +80,7 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
     }
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
-      // Adding a member to a value that is no object would write its key a second time.
+      // Adding a member to a value that is not an object would write its key a second time.
       if (found.type !== "null") throw notAnObject(`${path.slice(0, length).join(".")} in the client's file`);
       const content = valueText(inner, indentAt(text, found), layout);
       return [{ offset: found.offset, length: found.length, content }];
@@ -130,7 +130,7 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   ];
 }
 
-/** The end of the comma after `offset`, past white space and comments; null: the next token is no comma. */
+/** The end of the comma after `offset`, past white space and comments; null: the next token is not a comma. */
 function commaAfter(text: string, offset: number): number | null {
   const scanner = createScanner(text, true);
   scanner.setPosition(offset);
@@ -154,7 +154,7 @@ function removal(text: string, path: string[]): EditResult {
   const end = entry.offset + entry.length;
   const comma = /^[ \t]*,/.exec(text.slice(end));
   if (comma === null) {
-    // If no other entry is left, the trailing comma must go, too. After another entry, a trailing comma may stay.
+    // If no other entry is left, the trailing comma must also go. After another entry, a trailing comma may stay.
     const after = entry.parent?.children?.length === 1 ? commaAfter(text, end) : null;
     const trailing = after === null ? [] : [{ offset: after - 1, length: 1, content: "" }];
     return [...modify(text, path, undefined, {}), ...trailing];

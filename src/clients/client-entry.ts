@@ -48,7 +48,7 @@ export function isOwnEntry(command: unknown, args: readonly unknown[]): boolean 
 
 /**
  * The name under which a client's servers have this home: that of its entry if there is one, else a free one. Another
- * home of the same user has an entry of its own.
+ * home of the same user has another entry.
  */
 export function ownNameIn(servers: JsonMembers, { home, environment }: Omit<Own, "launcher" | "configPath">) {
   const usual = usualHome(environment);

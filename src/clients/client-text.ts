@@ -8,7 +8,7 @@ export function unreadable(message: string, more: ErrorOptions & { readonly hint
   return new MountaineerError("client_unreadable", message, more);
 }
 
-/** The file's values; undefined for an empty text. Rejects with `client_unreadable`, with the place of the mistake. */
+/** The file's values; undefined for an empty text. Rejects with `client_unreadable`, with the place of the error. */
 export async function clientValues(text: string, path: string): Promise<unknown> {
   const [, end = ""] = /\.(toml|ya?ml)$/i.exec(path) ?? [];
   if (end !== "") {

@@ -1,4 +1,5 @@
-// The programs that have MCP servers in files of their own: one row each, with all that `import` and `connect` know of it.
+// The programs that configure MCP servers in their own files: one row each, with everything that `import` and `connect`
+// need.
 import { dirname, join } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 
@@ -13,9 +14,9 @@ interface Row {
   /** The name as its makers write it. */
   readonly title: string;
   /**
-   * Its files, the first of its own being the one that `connect` writes if none exists. `./` is a project's folder, `*`
-   * both this and the home, `APPS` the folder of applications, `CONFIG` that of settings; `$NAME|` a variable that
-   * replaces the folder.
+   * Its files; `connect` writes the first that is not a project's if none exists. `./` is a project's folder, `*` both
+   * this and the home, `APPS` the folder of applications, `CONFIG` that of settings; `$NAME|` a variable that replaces
+   * the folder.
    */
   readonly files: readonly string[];
   readonly format?: "toml" | "yaml";
@@ -24,7 +25,7 @@ interface Row {
   /** Members of an entry besides `command`, `args` and `env`, or the form of an entry without those. */
   readonly also?: ConfigTable;
   readonly entry?: (program: OwnProgram) => ConfigTable;
-  /** `dollar`: it also replaces `$NAME`; `shell`: and `$(command)`, too; absent: neither. */
+  /** `dollar`: it also replaces `$NAME`; `shell`: and also `$(command)`; absent: neither. */
   readonly expands?: "dollar" | "shell";
   /** True for a gateway, and for a file that Mountaineer cannot write: its servers can be imported only. */
   readonly isImportOnly?: true;

@@ -119,7 +119,7 @@ export async function planUndo(
   return { ...current, after, notes: [], record: isOther ? former : null, former };
 }
 
-/** Throws unless the record is of a usual file: whoever can write the record must not choose which file is written. */
+/** Throws unless the record is of a usual file: write access to the record must not let anyone choose the file. */
 export function requireUsual(client: Client, path: string, surroundings: ConnectionSurroundings): void {
   if (clientFiles(client.name, surroundings).some((usual) => usual.path === path)) return;
   const record = recordPath(surroundings.home, client.name);
@@ -180,7 +180,7 @@ export async function placeOf(
   const usual = clientFiles(client.name, surroundings).flatMap(({ path, isOfFolder }) =>
     isOfFolder ? [] : [path],
   );
-  // A place that cannot be looked at is taken, so that its problem is told.
+  // A path that cannot be read is treated as occupied, so that the error is reported.
   const isTaken = (error: unknown): boolean => systemErrorCode(error) !== "ENOTDIR";
   for (const path of usual) if (await entryExists(path).catch(isTaken)) return path;
   return usual[0] ?? "";

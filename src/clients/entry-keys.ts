@@ -12,7 +12,7 @@ export interface ForeignServer {
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;
-  /** Those settings of the entry that backends have, too, by the names of the backends' keys. */
+  /** Those settings of the entry that backends also have, by the names of the backends' keys. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
   /** Who the client is to the server's sign-in; as written. */
   readonly signIn: {
@@ -154,7 +154,7 @@ function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigVal
 
 /**
  * Reads a time limit that some clients write in seconds, up to an hour, and others in milliseconds: a number below 5000
- * means seconds, because nobody limits a call to less than five of them.
+ * means seconds, because a limit below five seconds makes no sense.
  */
 function eitherUnit(value: unknown): number | null {
   const given = positive(value);

@@ -19,7 +19,7 @@ interface TextMeaning {
 export type TextReader = ReturnType<typeof createTextReader>;
 
 export interface TextSurroundings extends Pick<ClientSurroundings, "userHome" | "environment"> {
-  /** The project's folder; null: the file is no project's. */
+  /** The project's folder; null: the file is not a project's. */
   readonly project: string | null;
   /** What the client replaces besides placeholders in braces. */
   readonly expands: Client["expands"];
@@ -38,10 +38,10 @@ const FORMS = {
   braces: new RegExp(BRACES.join("|"), "g"),
   dollar: new RegExp([...BRACES, DOLLAR].join("|"), "g"),
   shell: new RegExp([...BRACES, DOLLAR, String.raw`\$\([^()]*\)`].join("|"), "g"),
-  // A value that is nothing but this is a reference in every client: nobody's secret is `$GITHUB_TOKEN`.
+  // A value of only this form is a reference in every client: no real secret is `$GITHUB_TOKEN`.
   lone: /^(?<before>(?:[Bb]earer|[Bb]asic|[Tt]oken) +)?\$(?<dollar>[A-Z][A-Z0-9_]+)$/,
 };
-/** Whether a text only names a variable, so that it is no secret. */
+/** Whether a text only names a variable, so that it is not a secret. */
 export function isVariableNamed(text: string): boolean {
   return /^(?:bearer +)?(?:\$\{[\w:. -]+\}|\{env:\w+\}|\$[A-Z][A-Z0-9_]+)$/i.test(text);
 }
@@ -83,8 +83,8 @@ function partsOf(text: string, form: RegExp, { userHome, project }: TextSurround
 }
 
 /**
- * Makes a reader of texts with placeholders. `secretOf` names the secret that stands for an input, or for a variable; a
- * service has few of the variables of a user's shell. `value`: what is to be kept under that name; null: it is not known.
+ * Makes a reader of texts with placeholders. `secretOf` names the secret that replaces an input or a variable, because
+ * a service has few of the variables of a user's shell. `value`: the value to store under that name; null: unknown.
  */
 export function createTextReader(
   surroundings: TextSurroundings,

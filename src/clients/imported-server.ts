@@ -234,7 +234,7 @@ class ServerReading {
       const meaning = this.#reader.reference(written);
       const taken = this.#take(meaning);
       if (meaning.problem === null) return [name, this.#withReferences(key, name, taken)] as const;
-      // A lone placeholder is no secret, but text beside a placeholder may be one.
+      // A lone placeholder is not a secret, but the text around a placeholder may be.
       return [name, /^\$?\{+[^{}]*\}+$/.test(written) ? taken : HIDDEN] as const;
     });
     return texts.length === 0 ? {} : { [key]: Object.fromEntries(texts) };
@@ -284,7 +284,7 @@ class ServerReading {
   }
 }
 
-/** Programs that start a package of its own name, wherever they are started. */
+/** Programs that start a package by name, whatever the working folder. */
 const PACKAGE_RUNNER = /^(?:npx|bunx|pnpx|uvx)$/;
 
 /** Whether a program depends on the folder in which it is started. */
@@ -311,7 +311,7 @@ function keyAt(words: readonly string[], index: number): string {
 
 const WINDOWS_END = /\.(?:cmd|exe|bat)$/i;
 
-/** Removes what starts a program on Windows alone: `cmd /c`, `wsl`, `.cmd`. `report`: what was done. */
+/** Removes wrappers that start a program only on Windows: `cmd /c`, `wsl`, `.cmd`. `report`: what was done. */
 function withoutWrapper(server: ForeignServer, report: (line: string) => void): ForeignServer {
   const { command, args } = server;
   if (command === null) return server;

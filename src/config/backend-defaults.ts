@@ -95,7 +95,7 @@ function withoutVariables(connection: Connection, names: readonly string[] = [])
   return { ...connection, env: Object.fromEntries(own) };
 }
 
-/** Whether two backends run alike, whoever gave them their settings: the file's entry, or the defaults. */
+/** Whether two backends run alike, whether their settings are in the file's entry or in the defaults. */
 export function isSameBackend(one: BackendConfig, other: BackendConfig): boolean {
   const { given: _, defaultEnv: _names, ...its } = one;
   const { given: _other, defaultEnv: _others, ...others } = other;

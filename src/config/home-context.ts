@@ -82,7 +82,7 @@ export function noFileAt(path: string): MountaineerError {
   });
 }
 
-/** Rejects with `config_unreadable` when there is no file at `path`, or it cannot be looked at. */
+/** Rejects with `config_unreadable` when there is no file at `path`, or it cannot be read. */
 export async function requireFileAt(path: string): Promise<void> {
   if (!(await exists(path))) throw noFileAt(path);
 }
@@ -99,7 +99,7 @@ function exists(path: string): Promise<boolean> {
 /**
  * The configuration file: the one that `--config` names (`file`, relative to the working directory), else the one in
  * the home. `exists` says whether it is there. Rejects with `config_ambiguous` when the home has two, and with
- * `config_unreadable` when it cannot be looked at or its extension names no format.
+ * `config_unreadable` when it cannot be read or its extension is not that of a format.
  */
 export async function locateConfig(homeContext: HomeContext, file: string | null) {
   if (file !== null) {

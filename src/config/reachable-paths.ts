@@ -25,7 +25,7 @@ interface Reach {
   readonly route: readonly (string | number)[];
   readonly through:
     | { readonly kind: "argument"; readonly index: number }
-    /** `isClients`: whatever the client's folder holds is reached, so the home counts as reached, too. */
+    /** `isClients`: everything in the client's folder is reachable, so the home is also treated as reachable. */
     | { readonly kind: "cwd"; readonly isClients?: true }
     /** `isDefault`: the variable comes from `[backend_defaults]`. */
     | { readonly kind: "env"; readonly variable: string; readonly isDefault?: true };
@@ -34,7 +34,7 @@ interface Reach {
   readonly places: readonly ReachedPlace[];
 }
 
-/** Every program gets these variables, so they give a server no extra reach, and their values are no secrets. */
+/** Every program gets these variables, so they make nothing more reachable, and their values are not secrets. */
 export const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
 
 /** Separators of paths within one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */

@@ -30,7 +30,7 @@ const TOKEN_PREFIX =
 /** A word of a text; other characters separate words. */
 const WORD = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
 const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
-/** An absolute path to a file with an extension, as a word of its own. */
+/** An absolute path to a file with an extension, as a separate word. */
 const FILE_PATH =
   /(?<![^\s"'`=:,;|&<(])\/(?:[\w@.+~-]+\/)*[\w@+~-][\w@.+~-]*\.[A-Za-z]\w{0,7}(?![^\s"'`:,;|&>)])/g;
 /** The name that Nix or uv gives to a folder of its store, up to where the name of what is in it begins. */
@@ -49,7 +49,7 @@ const LETTERS_AND_DIGITS = new RegExp(
 const PLAIN_WORDS =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
 
-/** What stands before a reference in the user or password of an address. */
+/** The text before a reference in the user or password of an address. */
 const USER_BEFORE_REFERENCE =
   /(?<![\w+.-])([a-z][\w+.-]*:\/\/)[^\s/?#\\@]+?(?=\$\{secret:[^\s/?#\\]{0,500}@)/gi;
 
@@ -352,8 +352,8 @@ function isHarmless(written: string): boolean {
 }
 
 /**
- * True if the name of a folder or file is no secret. Short names count as harmless even if they look random, and so
- * do digests in a file's path: programs and builds make such names.
+ * True if the name of a folder or file is not a secret. Short names are harmless even if they look random, and so are
+ * digests in a file's path: programs and builds make these names.
  */
 function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
   if (TOKEN_PREFIX.test(name)) return false;

@@ -7,8 +7,8 @@ import { createApprovalStore } from "./approvals/approval-store.ts";
 import { groundOf, openApprovals } from "./approvals/start-approvals.ts";
 
 /**
- * Approves the entries that an edit changed, if the home has approvals; resolves with the number of entries that wait. The
- * home's lock must be held. Rejects with `secret_unavailable`.
+ * Approves the entries that an edit changed, if the home has approvals; resolves with the number of entries that wait.
+ * The caller must have the home's lock. Rejects with `secret_unavailable`.
  */
 export async function approveEdited(
   home: string,

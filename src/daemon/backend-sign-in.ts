@@ -74,7 +74,7 @@ function unknown(name: string, backends: readonly BackendConfig[]): MountaineerE
   );
 }
 
-/** Throws if the backend waits for approval, so that nobody signs in to a server that was not approved. */
+/** Throws if the backend waits for approval, to prevent a sign-in to a server that was not approved. */
 function requireApproved(name: string, waiting: ReadonlySet<string>): void {
   const id = `backends.${name}`;
   if (!waiting.has(id)) return;

@@ -55,8 +55,8 @@ const STOP_DEADLINE_MS = 3800;
 const UNMOUNT_DEADLINE_MS = 10_000;
 
 /**
- * Longest wait for backends, ms, by a daemon whose predecessor has already given up the home. Short, because
- * shares wait meanwhile.
+ * Longest wait for backends, ms, by a daemon whose predecessor has already given up the home. Short, because shares
+ * wait during that time.
  */
 const NEEDED_MS = 5_000;
 
@@ -153,14 +153,14 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
       await gateway.measure();
       return control.status();
     },
-    /** True once the share was looked at since the start; until then, its status is the remembered one. */
+    /** True once the share was observed since the start; until then, its status is the stored one. */
     isSeen: (share: string): boolean => engine.view(share).observed !== null,
     handing: createServiceRelease({ ...parts, ...shares, clock, elsewhere: options.elsewhere }),
     /** The running `[server]` section; null if there is none. */
     server: (): ServerConfig | null => config.watcher.running.snapshot.config.server,
     /**
      * Reads the configuration file again and applies changes; resolves at commit. Does not reject if the file has
-     * mistakes.
+     * errors.
      */
     reload: (signal: AbortSignal): Promise<ReloadReport> => control.reload({}, signal),
     /** Aborts all work that a stop would wait for. */
@@ -235,7 +235,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     stack,
   );
   ({ measured } = shares.metrics);
-  // Registered once more, so that the gateway ends before the shares that its backends use.
+  // Registered again, so that the gateway ends before the shares that its backends use.
   stack.use(gateway);
   const config = stack.use(
     createConfigService({

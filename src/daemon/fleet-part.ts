@@ -64,7 +64,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
   const beginCalls = ({ Calls }: Loaded, wanted: FleetConfig): Calls | null =>
     acrossMachines(wanted) ? new Calls({ ...options, config: wanted, ...lendingOf(gateway) }) : null;
 
-  /** Calls under way go on if the link to the fleet stays the same. */
+  /** Calls in flight continue if the connection to the fleet stays the same. */
   const followCalls = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
     if (config !== null && calls !== null && acrossMachines(config) && isSameLink(before, config)) {
       calls.configure(config);
@@ -80,7 +80,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
     keeping.abort();
     const last = fleet;
     fleet = config === null || loaded === null || status === null ? null : begin(loaded, config, status);
-    // With the same name and servers there is no goodbye: the new fleet goes on publishing for this machine.
+    // With the same name and servers there is no goodbye: the new fleet keeps publishing for this machine.
     const goesOn = config?.name === before?.name && isDeepStrictEqual(config?.servers, before?.servers);
     return last?.end(goesOn ? "handed_over" : "left") ?? null;
   };
@@ -150,7 +150,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
       calls = beginCalls(loaded, config);
       fleet = begin(loaded, config, ofMachine);
     },
-    /** To be called after each look at a share. */
+    /** Call after each observation of a share. */
     noteShare: (): void => calls?.note(),
     /**
      * Stops publishing without saying goodbye, because the next daemon represents this machine in the fleet.

@@ -104,8 +104,8 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
       await first.open(gatewayConfig(config), listener);
     },
     /**
-     * The first half of `start`. Resolves when no backend is starting any more: each one serves, has failed, or may
-     * not start yet. With `rehearses`, also waits until the code that serves calls is compiled.
+     * The first half of `start`. Resolves when no backend is still starting: each one serves, has failed, or may not
+     * start yet. With `rehearses`, also waits until the code that serves calls is compiled.
      */
     async build(config: MountaineerConfig, signal: AbortSignal, rehearses: boolean): Promise<void> {
       if (!wantsGateway(config)) return;
@@ -155,7 +155,7 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
       lent: (): ReturnType<Gateway["exported"]> => current()?.exported() ?? [],
       borrow: (...backends: Parameters<Gateway["setImported"]>): void => gateway?.setImported(...backends),
     },
-    /** Resolves when no backend is in its first attempt any more. */
+    /** Resolves when no backend is still in its first attempt. */
     async settled(signal: AbortSignal): Promise<void> {
       await current()?.pool.settled(signal);
     },
@@ -168,7 +168,7 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
 
 /**
  * Sends requests to a separate gateway (rehearsal.ts) while backends start, so that the code that serves calls is
- * compiled. Does this only once, because the daemon that still serves needs the processor, too.
+ * compiled. Does this only once, because the daemon that still serves also needs the processor.
  */
 async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
   const { rehearse } = await import("../gateway/serving/rehearsal.ts");

@@ -1,5 +1,5 @@
-// Notices when the home is moved or removed under the daemon: what its path leads to then is nobody's, or the next
-// daemon's.
+// Notices when the home is moved or removed under the daemon: its path then leads nowhere, or to the next daemon's
+// home.
 import { open, stat } from "node:fs/promises";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -8,7 +8,7 @@ const BETWEEN_LOOKS_MS = 1_000;
 
 /** Calls `onLost` once `home` no longer leads to the folder that it leads to at this call. */
 export async function watchHome(home: string, clock: Clock, onLost: () => void): Promise<AsyncDisposable> {
-  // Held open, so that no other folder gets its numbers.
+  // Kept open, so that no other folder gets its numbers.
   const folder = await open(home);
   const stop = new AbortController();
   const isThere = async (): Promise<boolean> => {
@@ -29,7 +29,7 @@ export async function watchHome(home: string, clock: Clock, onLost: () => void):
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
-      // Not awaited: it waits for a look that hangs with its disk.
+      // Not awaited: it waits for a check that hangs with its disk.
       void folder.close().catch(recoverFrom(isSystemError));
     },
   };

@@ -24,7 +24,7 @@ interface ManagementParts {
   readonly logger: Logger;
 }
 
-/** Opens the API and the page. The home's lock must be held. */
+/** Opens the API and the page. The caller must have the home's lock. */
 export async function openManagement(parts: ManagementParts) {
   const { home, httpApi, service, control, events, clock, logger } = parts;
   const grants = await Access.open({ home, clock, logger });

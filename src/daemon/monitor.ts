@@ -76,7 +76,7 @@ async function run(options: RunOptions): Promise<void> {
   const clock = systemClock;
   const environment = process.env;
   settleHeap();
-  // A service does not make its home anew where it was moved or removed.
+  // A service does not recreate a home that was moved or removed.
   if (keeper === null) await ensurePrivateFolder(home);
   else if (!(await entryExists(home))) throw homeLost(home);
   // A working directory inside a mount would keep it from being unmounted.
@@ -108,7 +108,7 @@ async function run(options: RunOptions): Promise<void> {
     const { userHome } = homeContext;
     const filePath = logFilePath({ home, userHome, environment });
     const level = logLevel(environment);
-    // A home that was moved or removed must not come back.
+    // A home that was moved or removed must not be created again.
     const makesFolder = dirname(filePath) !== home;
     const log = stack.use(startLog({ filePath, stderr: true, level, clock, makesFolder }));
     const { logger } = log;
@@ -122,7 +122,7 @@ async function run(options: RunOptions): Promise<void> {
       ahead = null;
       return reader;
     };
-    // A successor rejects a file with mistakes, and its predecessor then stays in charge. Any other start falls back
+    // A successor rejects a file with errors, and its predecessor then stays in charge. Any other start falls back
     // to the last accepted content.
     const fallsBack = isFirst || predecessor.isNeeded;
     // The disk may hang, so a stop ends the wait.
@@ -214,7 +214,7 @@ function logOpened(
   if (rejected !== null) logRejected(rejected, path, logger);
 }
 
-/** Writes every mistake to stderr, for the person who starts the daemon. */
+/** Writes every error to stderr, for the person who starts the daemon. */
 function logRejected(
   { mistakes, reason, isSuspect, acceptedAt }: RejectedFile,
   path: string,

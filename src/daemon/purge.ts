@@ -21,7 +21,7 @@ import { logFilePath } from "./compose/log-settings.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
 /**
- * Longest wait for the carrier to end, ms. The carrier ends after its last mount is gone, and writes files until
+ * Longest wait for the relay to end, ms. The relay ends after its last mount is gone, and writes files until
  * then.
  */
 const ENDS_WITHIN_MS = 10_000;
@@ -175,7 +175,7 @@ export async function removeHome(
   return [];
 }
 
-/** Removes what is ours in a folder, without following links or crossing mount points. What may not be removed stays. */
+/** Removes what is ours in a folder, without following links or crossing mount points. Everything else stays. */
 export async function removeOurs(root: string, isOurs: IsOurs, table?: MountTable): Promise<void> {
   const emptied = new Set<string>();
   for await (const { path, isLink } of walk(root, isOurs, await mountedPaths(table))) {

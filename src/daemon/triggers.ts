@@ -14,7 +14,7 @@ import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
 import type { NetworkTransition } from "./events/service-transitions.ts";
 
-/** Number of network changes kept for one cycle: they tell which shares to look at first. */
+/** Number of network changes kept for one cycle: they show which shares to check first. */
 const MAX_DELTAS = 100;
 
 interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteRefresh"> {
@@ -113,7 +113,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
       ticker.setInterval(checkIntervalMs);
       window.setWindowMs(settings.global.networkDebounceMs);
     },
-    /** No more cycles are started after this call. */
+    /** No cycles are started after this call. */
     stop(): void {
       ticker[Symbol.dispose]();
       window[Symbol.dispose]();

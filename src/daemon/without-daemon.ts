@@ -95,7 +95,7 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
   const openWith = (start: Start) => async () =>
     openGateway({ ...options, start, prober }, await boundParts(), shares, stack);
   const gateway = once(openWith("as-configured"));
-  // What is only listed or called once starts no server whose lists are remembered and that the call does not need.
+  // To list tools or make one call, no server is started whose lists are cached and that the call does not need.
   const asked = once(openWith("on-demand"));
   let isServing = false;
   const settled = async (signal: AbortSignal) => {
@@ -218,8 +218,8 @@ async function openShares(
     await openAliasControl({ home, clock, logger, parts, readOnly: !changes, first: config, publish }),
   );
   const { aliases } = places;
-  // A command that only reads needs one look at each share. If the command changes something, the engine's
-  // cycles have looked already.
+  // A command that only reads needs one observation of each share. If the command changes something, the engine's
+  // cycles have already observed it.
   const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
   return {
     engine,
@@ -259,7 +259,7 @@ async function openGateway(
   requireNoOwnBackend(loaded.path, environment);
   await requirePrivateHere(home, loaded);
   const { config } = snapshot;
-  // Nobody mounts a share that is away meanwhile, so no call waits for one.
+  // Nothing mounts an unavailable share during the command, so no call waits for one.
   const backends = config.backends.map((one) => ({
     ...one,
     unavailableAfterMs: 0,
@@ -309,7 +309,7 @@ async function lookAtRequired(
   const { engine } = await shares();
   const views = new Map<string, ShareView>();
   const look = async (name: string): Promise<void> => {
-    // A look that fails says nothing of the share, which then counts as away.
+    // A failed observation shows nothing about the share, which is then treated as unavailable.
     const view = await engine.look(name).catch(() => null);
     if (view === null) views.delete(name);
     else views.set(name, view);

@@ -115,7 +115,7 @@ async function examineAll(
     const examineLogins = async (): Promise<DoctorFinding[]> => {
       const refused = new Set(
         (await verified).flatMap(({ code, severity, subject }) =>
-          // A warning is about a login that is in use no more. Without a subject it is about several shares.
+          // A warning is about a login that is no longer in use. Without a subject it is about several shares.
           code !== "login_refused" || severity !== "error"
             ? []
             : subject === null
@@ -201,7 +201,7 @@ async function loadedConfig(
       const findings = mistakes.map((mistake, index) =>
         finding("error", "config_invalid", describeMistakes([mistake]), {
           subject: mistake.path === "" ? null : mistake.path,
-          // Only the last finding has this hint, which is for all mistakes. Each mistake's text has a hint of
+          // Only the last finding has this hint, which is for all errors. Each error's text has a hint of
           // its own.
           hint:
             index === mistakes.length - 1
@@ -235,7 +235,7 @@ async function loadedConfig(
   }
 }
 
-/** What `verify` finds, of the daemon, or in this process; the configuration and the fleet have checks of their own. */
+/** The findings of `verify`, in the daemon or in this process; the configuration and the fleet have separate checks. */
 async function examineVerified(
   { home, daemon, snapshot, signal }: DoctorContext,
   configPath: string | null,
@@ -258,8 +258,8 @@ async function examineVerified(
 }
 
 /**
- * `here` null: the file has a mistake, so only a daemon can tell, which goes on with its last good configuration. Returns null
- * if nobody can.
+ * `here` null: the file has an error, so only a daemon, which runs its last good configuration, can verify. Returns
+ * null without one.
  */
 async function verifiedBy(
   daemon: DoctorContext["daemon"],
@@ -271,7 +271,7 @@ async function verifiedBy(
     if (daemon !== null) return (await daemon.call("verify", { shares: null }, limit)).findings;
   } catch (error) {
     signal.throwIfAborted();
-    // A daemon that does not answer has a finding of its own.
+    // A daemon that does not answer has a separate finding.
     if (!(error instanceof MountaineerError)) throw error;
   }
   if (here === null) return null;

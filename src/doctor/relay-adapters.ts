@@ -1,4 +1,4 @@
-// The self-test's checks of carried mounts, which stay mounted while their route changes. Picks a configured share
+// The self-test's checks of relayed mounts, which stay mounted while their route changes. Picks a configured share
 // for each driver; the result for `netfs` is stored.
 
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
@@ -19,7 +19,7 @@ interface CarryAdapterOptions {
 
 export interface Adapter {
   readonly name: string;
-  /** The check's deadline, ms; the default is enough for checks on this machine alone. */
+  /** The check's deadline, ms; the default is enough for checks of only this machine. */
   readonly deadlineMs?: number;
   /** Resolves with the result in one line; `without`: why the check does not apply here. Rejects if the check fails. */
   run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;
@@ -72,7 +72,7 @@ async function tryDriver(
 }
 
 /**
- * Stores whether mounts of `netfs` can be carried on this Mac. The test passes even if they cannot:
+ * Stores whether mounts of `netfs` can be relayed on this Mac. The test passes even if they cannot:
  * Mountaineer then mounts the share once per route.
  */
 async function keepVerdict(

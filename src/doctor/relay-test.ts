@@ -1,5 +1,5 @@
 // Moves a mount to another route while one of its files is open, to prove that this driver's mounts can be
-// carried, that is, survive a change of the route. Uses a configured share.
+// relayed, that is, survive a change of the route. Uses a configured share.
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -67,7 +67,7 @@ export async function reportText({
     findings: report.findings
       .map(({ severity, code, text }) => `${severity.padEnd(7)} ${code}: ${text}`)
       .join("\n"),
-    // A file with mistakes is left out, because a password could be anywhere in it.
+    // A file with errors is left out, because a password could be anywhere in it.
     configuration:
       known === null
         ? "not shown: it cannot be read, or has mistakes"
@@ -94,7 +94,7 @@ export async function reportText({
   return options.withNames ? clean : withoutNames(clean, known?.config ?? null, homeContext.userHome);
 }
 
-/** False for short values and numbers: these are no secrets, and replacing them would damage other words. */
+/** False for short values and numbers: these are not secrets, and replacing them would damage other words. */
 function isDistinct(value: string): boolean {
   return value.length >= 4 && !/^\d{1,5}$/.test(value);
 }

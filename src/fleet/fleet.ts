@@ -29,12 +29,10 @@ const REFRESH_MS = 60 * 60_000;
 const GREET_MS = 100;
 /**
  * In a fleet of up to this many machines, each is always subscribed to the others. In a larger fleet, a machine
- * subscribes only while somebody looks at its list of machines, because nobody else needs the beats.
+ * subscribes only while a person views its list of machines, because nothing else needs the beats.
  */
 const ALL_HEARD_UP_TO = 32;
-/**
- * In a large fleet, a machine stays subscribed for this long, ms, after somebody last looked at its list of machines.
- */
+/** In a large fleet, a machine stays subscribed for this long, ms, after a person last viewed its list of machines. */
 const LOOK_MS = 60_000;
 const LOOK_STEP_MS = 20;
 /** Limit for sending the last message, ms, so that an unreachable server does not delay the stop. */
@@ -85,7 +83,7 @@ export class Fleet {
     return stateOf(this.#options.status());
   }
 
-  /** The machines that are known now. In a large fleet, only this machine is known while nobody looks at the list. */
+  /** The machines that are known now. In a large fleet, only this machine is known while no person views the list. */
   report(): FleetReport {
     const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();

@@ -24,7 +24,7 @@ const MOST_BYTES = 16 * 1024 * 1024;
  * one name.
  */
 const MOST_INSTANCES = 4;
-/** Longest name shown for a key that is no machine's name. */
+/** Longest name shown for a key that is not a machine's name. */
 const MOST_KEY = 64;
 
 interface Known {

@@ -81,7 +81,7 @@ export interface ClientHandle {
   readonly transport?: "sse";
   /** The client ends its connection at a larger message, in bytes; absent: it has no such limit. */
   readonly messageLimitBytes?: number;
-  /** The folder in which the client was started, if it has told; absolute. Nobody has looked at it. */
+  /** The folder in which the client was started, if the client sent it; absolute and unchecked. */
   readonly folder?: string | null;
   /** The group whose address the client uses; null: the address that serves all groups and backends. */
   readonly group: string | null;
@@ -97,12 +97,12 @@ export interface ClientHandle {
    */
   notify(method: string, params: JsonObject | undefined): void;
   /**
-   * Sends a request to the client, outside of any call, with the params unchanged. Resolves with an error if
-   * the client cannot be reached, or if the signal aborts; the client then gets notifications/cancelled.
+   * Sends a request to the client, outside of any call, with the params unchanged. Resolves with an error if the client
+   * cannot be reached, or if the signal aborts; the client then gets notifications/cancelled.
    *
-   * With `onProgress`, `params._meta.progressToken` must be a string that the gateway has made and uses for
-   * this question only. Until the reply, `onProgress` alone gets the params of the client's
-   * notifications/progress with this token.
+   * With `onProgress`, `params._meta.progressToken` must be a string that the gateway has made and uses for this
+   * request only. Until the reply, only `onProgress` gets the params of the client's notifications/progress with this
+   * token.
    */
   request(...question: ServerRequest): Promise<Reply>;
 }

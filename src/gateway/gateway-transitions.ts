@@ -93,8 +93,8 @@ export type GatewayTransition =
   | { readonly name: "catalog.tools_pinned"; readonly backend: string; readonly count: number }
   | {
       /**
-       * An entry differs from the approved one, or is new. If there are too many such entries to announce each, the
-       * last event has the number of the unannounced ones in `more`.
+       * An entry differs from the approved one, or is new. If there are too many to announce each, the last event has
+       * the number of the unannounced ones in `more`.
        */
       readonly name: "catalog.tool_changed" | "catalog.tool_new";
       readonly backend: string;

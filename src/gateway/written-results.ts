@@ -1,5 +1,5 @@
 // Reads servers' messages and remembers the bytes of large results. A result that is passed on as the same object is
-// sent as these bytes instead of being written anew. A changed result is another object, which has no bytes.
+// sent as these bytes instead of being serialized again. A changed result is another object, which has no bytes.
 import { MountaineerError } from "../runtime/errors.ts";
 import { isLarge, type LargeJson, MOST_VALUES, readLarge } from "../runtime/json/large-json.ts";
 import { parseExactly } from "../runtime/text/exact-json.ts";
@@ -31,7 +31,7 @@ export function tooManyValues(error: unknown): { readonly error: RpcError } | nu
 interface MessageReceiver {
   /** A returned promise pauses the source until it settles. */
   take(message: unknown): Promise<void> | null;
-  /** It is not JSON, or is no response and has too many values. The source pauses like for `take`. */
+  /** It is not JSON, or has too many values and is not a response. The source pauses like for `take`. */
   refuse(reason: unknown, bytes: Buffer | string): Promise<void> | null;
 }
 
@@ -64,7 +64,7 @@ async function takeLarge(bytes: Buffer, { take, refuse }: MessageReceiver): Prom
   } catch (error) {
     const reply = tooManyValues(error);
     if (reply === null) throw error;
-    // Whoever waits for a response gets the refusal instead.
+    // The pending request gets the refusal instead of a response.
     const responses = large.heads.filter(({ id, method }) => isRpcId(id) && method === undefined);
     if (responses.length === 0) await refuse(error, bytes);
     for (const { id } of responses) await take({ jsonrpc: "2.0", id, ...reply });

@@ -97,13 +97,13 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
 // half line; only a line longer than the buffer is sent in pieces.
 
 const NEWLINE = 0x0a;
-/** Longest line that is held, bytes: longer than most messages, and small enough for one bridge per agent. */
+/** Longest line that is buffered, bytes: longer than most messages, and small enough for one bridge per agent. */
 const BUFFERED_BYTES = 1024 * 1024;
 
 interface PassageOptions {
   /**
-   * Called with each line before it is passed on: its messages, and its bytes with the newline. `line` is
-   * null if the line was too long to be held and has been passed on already. Returning false drops the line.
+   * Called with each line before it is passed on: its messages, and its bytes with the newline. `line` is null if the
+   * line was too long to buffer and has already been passed on. Returning false drops the line.
    */
   readonly onLine: (messages: readonly ScannedMessage[], line: Buffer | null) => boolean;
   /** When a line that `cut` has dropped is complete, this is called with the messages of that line. */
@@ -161,8 +161,8 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
       if (size > 0) complete();
     },
     /**
-     * To be called when the receiver is gone. Returns true if a line was passed on in part; the rest of that line is
-     * dropped. A held line stays held.
+     * Call when the receiver is gone. Returns true if a line was passed on in part; the rest of that line is dropped. A
+     * buffered line stays buffered.
      */
     cut(): boolean {
       if (state !== "passing") return false;

@@ -24,7 +24,7 @@ const AWAY_MS = 60 * 60_000;
 /** Longest retry interval, short so that clients of a restarted daemon wait less than a second. */
 const LAST_RETRY_MS = 250;
 const RETRY_MS = { first: 100, most: LAST_RETRY_MS };
-/** Retry interval after PATIENCE_MS, when no request waits any more. */
+/** Retry interval after PATIENCE_MS, when no request still waits. */
 const AWAY_RETRY_MS = 2_000;
 /** How long the bridge waits for the first daemon to end if that daemon refuses the client. */
 const BEGIN_MS = 2_000;
@@ -45,10 +45,10 @@ export interface BridgeMeans {
 }
 
 /**
- * Carries messages until the client has left and every request is answered. When the daemon ends the connection, the bridge
- * looks for the next daemon and resumes the session there. Meanwhile requests wait 30 s, and are refused after that.
- * Rejects with `gateway_off` if the daemon has no gateway (after a restart: if the next one has none after these 30 s),
- * with `daemon_unreachable` if no daemon resumes the session within an hour, and with the signal's reason.
+ * Passes messages on until the client has left and every request is answered. When the daemon ends the connection, the
+ * bridge looks for the next daemon and resumes the session there. Until then requests wait 30 s, and are refused after
+ * that. Rejects with `gateway_off` if the daemon has no gateway (after a restart: if the next one has none after these
+ * 30 s), with `daemon_unreachable` if no daemon resumes the session within an hour, and with the signal's reason.
  */
 export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: BridgeMeans): Promise<void> {
   const { input, output, signal } = ends;
@@ -81,7 +81,7 @@ class Bridge implements Disposable {
   readonly #inbox: ReturnType<typeof openInbox>;
   #link: GatewayConnection | null = null;
   #moving: ReturnType<typeof createMoving> | null = null;
-  /** True: no daemon came back in time. Requests are refused until one does. */
+  /** True: no daemon returned in time. Requests are refused until one does. */
   #isAway = false;
   /** Why the last daemon did not resume the session; null: there was no daemon, or it gave no reason. */
   #refusal: string | null = null;
@@ -151,7 +151,7 @@ class Bridge implements Disposable {
         return !output.writableNeedDrain;
       },
       end: () => {
-        // The last line may lack its newline, and gets an answer, too.
+        // The last line may lack its newline, and also gets an answer.
         passage.end();
         this.#leave();
       },
@@ -190,7 +190,7 @@ class Bridge implements Disposable {
         this.#isAway = false;
         this.#refusal = null;
         this.#moving = createMoving({ session, passage, inbox, link: opened, clock });
-        // If the daemon has handed over meanwhile, the input waits for the next daemon.
+        // If the daemon has handed over, the input waits for the next daemon.
         this.#moving.look();
         if (!this.#moving.moved) {
           inbox.handTo({
@@ -275,7 +275,7 @@ class Bridge implements Disposable {
 
   /**
    * Waits until `refusing`, a daemon that refuses the client and may be stopping, is gone. After BEGIN_MS the client
-   * goes to the daemon that runs then; rejects with the reason if that daemon refuses, too.
+   * goes to the daemon that runs then; rejects with the reason if that daemon also refuses.
    */
   async #beginLater(refusing: BridgedDaemon): Promise<void> {
     const { signal } = this.#ends;

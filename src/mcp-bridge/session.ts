@@ -59,7 +59,7 @@ interface BridgeSessionEnds {
   /** Sends one message, given without a newline. */
   readonly sendToClient: (json: string) => void;
   readonly sendToGateway: (json: string) => void;
-  /** Serves the client this group alone; absent: everything. */
+  /** Serves the client only this group; absent: everything. */
   readonly group?: string | null;
   /** The folder in which the client was started; absent: not known. */
   readonly folder?: string | null;
@@ -73,7 +73,7 @@ type Effect =
 
 interface Waiting {
   readonly effect: Effect | null;
-  /** The request's line, if it may be sent once more to the next daemon. */
+  /** The request's line, if it may be sent again to the next daemon. */
   again: string | null;
 }
 
@@ -129,7 +129,7 @@ export function createBridgeSession({
     get movesOn() {
       return movesOn;
     },
-    /** To be called with the client's messages before they are passed on; `line` is null if it is too long to be held. */
+    /** Call with the client's messages before they are passed on; `line` is null if it is too long to buffer. */
     fromClient(messages: readonly ScannedMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
@@ -228,12 +228,12 @@ export function createBridgeSession({
     },
     /**
      * Resumes the session on a new connection; resolves when the client's messages may follow. Rejects with
-     * `daemon_unreachable` if this gateway can never take the session, with `group_unknown` if it has no such group, and
-     * with NotTakenYet if it does not take the session now. Never settles if the connection is lost meanwhile.
+     * `daemon_unreachable` if this gateway can never take the session, with `group_unknown` if it has no such group,
+     * and with NotTakenYet if it does not take the session now. Never settles if the connection is lost first.
      */
     async resume(): Promise<void> {
       if (group !== null) await joinGroup(group, askGateway);
-      // What follows on the line is read after it, so nobody waits for the answer.
+      // The gateway reads the next messages of the line after it, so the answer is not awaited.
       if (folder !== null) askGateway(FOLDER_METHOD, { path: folder }, () => {});
       const notices = await lasting.introduce();
       if (notices !== null) {
@@ -270,7 +270,7 @@ function* askAgain(waiting: Iterable<Waiting>): Generator<string, void> {
 type AskGateway = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void) => void;
 
 /** The lasting effects of the client's requests, to be restored at the next gateway. */
-/** A resource may have changed while nobody was subscribed. */
+/** A resource may have changed while there was no subscription. */
 const UPDATED = { jsonrpc: "2.0", method: "notifications/resources/updated" };
 
 function createLasting(askGateway: AskGateway, sendToClient: (json: string) => void) {
@@ -327,7 +327,7 @@ function createLasting(askGateway: AskGateway, sendToClient: (json: string) => v
       if (result === undefined) throw new NotTakenYet(`it answers initialize with ${JSON.stringify(error)}`);
       const spoken = objectOf(result)["protocolVersion"];
       if (spoken === protocolVersion) {
-        // After a crash nobody knows which lists have changed.
+        // After a crash it is unknown which lists have changed.
         lists = undefined;
         return known === undefined ? notices : [];
       }
@@ -371,7 +371,7 @@ function createOwnRequests() {
 
 function repeatableLine(method: string, line: Buffer | null): string | null {
   const isAgain = method === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
-  // A message of a batch is answered within a batch, so it cannot be repeated alone.
+  // A message of a batch is answered within a batch, so it cannot be repeated separately.
   return isAgain && line?.at(0) === OPEN_OBJECT ? line.toString("utf8").trimEnd() : null;
 }
 

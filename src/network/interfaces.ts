@@ -23,7 +23,7 @@ export interface InterfaceSnapshot {
 export function createInterfaceReader(clock: Clock) {
   let newest: InterfaceSnapshot | null = null;
   return {
-    /** The newest snapshot if it is no older than `notBeforeMs` (monotonic), else a new one. */
+    /** The newest snapshot if it is not older than `notBeforeMs` (monotonic), else a new one. */
     snapshot(notBeforeMs: number): InterfaceSnapshot {
       if (newest === null || newest.takenAtMs < notBeforeMs) newest = readInterfaces(clock.monotonicMs());
       return newest;

@@ -1,5 +1,5 @@
-// The lane of one resource: idle → running → running again if a trigger came meanwhile. Cycles of one lane never overlap,
-// triggers do not pile up, and a slow or failing lane delays no other lane.
+// The reconcile loop of one resource: idle → running → running again if a trigger came during the cycle. Cycles of one
+// loop never overlap, triggers do not pile up, and a slow or failing loop delays no other loop.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 import { type Backoff, backOff, NO_BACKOFF } from "./route-health.ts";
 import type { Trigger } from "./trigger.ts";
@@ -11,7 +11,7 @@ interface ReconcileLoopOptions {
    * null to wait for a trigger.
    */
   readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<NextRun | null>;
-  /** Called when a cycle threw, which is a mistake in the program. The cycle is retried with backoff. */
+  /** Called when a cycle threw, which is an error in the program. The cycle is retried with backoff. */
   readonly onFailure: (error: unknown) => void;
 }
 

@@ -27,9 +27,9 @@ interface HealthReading {
 }
 
 /**
- * Folds one reading into a route's health. A stretch of more than `gapMs` without a reading, by either clock
- * (the monotonic one stands still while the machine sleeps), is a gap, and a gap counts as a drop. `dropped` is true if
- * the route was healthy before, and is unhealthy now or may have been unhealthy in between.
+ * Updates a route's health with one reading. A stretch of more than `gapMs` without a reading, by either clock (the
+ * monotonic one stops while the machine sleeps), is a gap, and a gap is treated as a drop. `dropped` is true if the
+ * route was healthy before, and is unhealthy now or may have been unhealthy in between.
  */
 export function updateHealth(before: RouteHealth, reading: HealthReading, gapMs: number) {
   const gap = before.observedAt !== null && hasGap(before.observedAt, reading.at, gapMs);

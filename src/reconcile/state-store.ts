@@ -18,8 +18,8 @@ export interface ShareMemory {
   readonly lastSwitchAt: number | null;
   readonly lastError: string | null;
   /**
-   * The port of 127.0.0.1 at which the carrier, the process that moves mounts between routes, serves the
-   * mount; null: the share is not mounted through the carrier.
+   * The port of 127.0.0.1 at which the relay, the process that moves mounts between routes, serves the
+   * mount; null: the share is not mounted through the relay.
    */
   readonly relayPort: number | null;
   /** When the server refused the login, within the last hour, wall ms. */
@@ -64,6 +64,6 @@ export interface StateStore extends AsyncDisposable {
   forget(share: string): Promise<Error | null>;
   /** The failure of the newest write; null: everything is saved. */
   readonly saveError: Error | null;
-  /** Writes once more, so that the file has the newest `observedAt`. */
+  /** Writes again, so that the file has the newest `observedAt`. */
   flush(): Promise<Error | null>;
 }

@@ -12,7 +12,7 @@ interface Decided<Step> {
 interface StepLoop<Step, Decision extends Decided<Step>> {
   /** For the error: "share CORE". */
   readonly subject: string;
-  /** More steps than any operation takes; reaching this limit means a mistake in the decision. */
+  /** More steps than any operation takes; reaching this limit means an error in the decision. */
   readonly mostSteps: number;
   readonly decide: () => Decision;
   readonly perform: (step: Step) => void | Promise<void>;

@@ -12,9 +12,9 @@ export type TriggerReason =
   | "retry"
   | "look_answered"
   | "mount_process_exit"
-  /** The server has been slow to answer a request of a mount that goes through the carrier. */
+  /** The server has been slow to answer a request of a mount that goes through the relay. */
   | "stalled"
-  /** The carrier, which forwards mounts and moves them between routes, has reported a change. */
+  /** The relay, which forwards mounts and moves them between routes, has reported a change. */
   | "carrier"
   /** An attempt to prove which server the routes lead to has ended. */
   | "proof"

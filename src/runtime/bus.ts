@@ -2,7 +2,7 @@
 
 export interface Bus<Event> {
   publish(event: Event): void;
-  /** Returns a function that unregisters `listener`, which is not called any more after that. */
+  /** Returns a function that unregisters `listener`, which is no longer called after that. */
   subscribe(listener: (event: Event) => void): () => void;
 }
 

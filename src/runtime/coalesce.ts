@@ -1,4 +1,4 @@
-// Runs a task one at a time, and once more if it was requested meanwhile.
+// Runs a task one at a time, and again if it was requested during the run.
 
 /** Returns a function that requests a run. All requests during a run share one more run. `work` must not reject. */
 export function coalesce(work: () => Promise<void>, signal: AbortSignal): () => void {

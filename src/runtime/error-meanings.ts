@@ -1,4 +1,5 @@
-// What each error code means, for documentation and commands. Apart from the codes, because the page needs those alone.
+// What each error code means, for documentation and commands. Apart from the codes, because the page needs only the
+// codes.
 import type { ErrorCode } from "./errors.ts";
 
 export const ERROR_MEANINGS = {

@@ -1,4 +1,4 @@
-// Shapes of JSON values: each is a check, a type and a JSON Schema. A schema library would cost a process 15 MB.
+// Shapes of JSON values: each is a check, a type and a JSON Schema. A schema library would take 15 MB in each process.
 import { isObject } from "./text/json-object.ts";
 
 /** A mismatch: its path from the value's root, and the expected shape there. */

@@ -14,9 +14,9 @@ export interface SmbSource {
 export const SMB_PORT = 445;
 
 /**
- * The carrier's address. Mounts through the carrier have it as their host. A server's name with
+ * The relay's address. Mounts through the relay have it as their host. A server's name with
  * `ip=127.0.0.1` would not do: the kernel looks the name up again at each reconnect, and would bypass the
- * carrier.
+ * relay.
  */
 export const CARRIED_ADDRESS = "127.0.0.1";
 
@@ -70,7 +70,7 @@ function parseAddress(text: string): { host: string; port: number } | null {
   return /^[0-9a-f:.%]+$/i.test(text) ? { host: text, port: SMB_PORT } : null;
 }
 
-/** Decodes percent escapes; returns the text unchanged if its percent signs are no escapes. */
+/** Decodes percent escapes; returns the text unchanged if its percent signs are not escapes. */
 export function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text);

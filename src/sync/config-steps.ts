@@ -34,8 +34,8 @@ export interface AppliedContent<Snapshot> {
 /** Implemented by the service. The steps never overlap. */
 export interface ConfigSteps<Snapshot> {
   /**
-   * `file`: the inode that held the bytes, and how long to wait for a program that has it open for writing; absent: the
-   * bytes are no file's. Rejects only for a passing reason.
+   * `file`: the inode that had the bytes, and how long to wait for a program that has it open for writing; absent: the
+   * bytes are not from a file. Rejects only for a passing reason.
    */
   readonly load: (
     bytes: Uint8Array,

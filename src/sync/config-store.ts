@@ -1,6 +1,6 @@
-// Owns the running configuration, and the lane in which it changes: a loop that runs one cycle at a time
+// The running configuration, and the reconcile loop in which it changes, one cycle at a time
 // (reconcile/reconcile-loop.ts). A detector, `reload`, an edit, a rollback and a retry only request a cycle; each cycle
-// reads the file (a look), decides, and takes one step.
+// reads the file (a check), decides, and takes one step.
 import { createReconcileLoop } from "../reconcile/reconcile-loop.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -35,7 +35,7 @@ export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly onState: () => void;
 }
 
-/** What a function passed to `inTurn` can do; nothing else runs in the lane meanwhile. */
+/** What a function passed to `inTurn` can do; nothing else runs in the loop during it. */
 export interface ConfigTurn<Snapshot> {
   /** Aborts when the lane ends. */
   readonly signal: AbortSignal;
@@ -49,8 +49,8 @@ export interface ConfigTurn<Snapshot> {
 }
 
 /**
- * How many times in a row new work may break off a look at the file. The next look is finished first, so that
- * a series of edits cannot postpone it for ever.
+ * How many times in a row new work may interrupt a check of the file. The next check is finished first, so that a
+ * series of edits cannot postpone it for ever.
  */
 const MOST_BROKEN_OFF = 3;
 
@@ -95,7 +95,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     readonly perform: (signal: AbortSignal) => Promise<void>;
     readonly refuse: () => void;
   }[] = [];
-  /** Callers of `reloadNow` that wait for a look. */
+  /** Callers of `reloadNow` that wait for a check. */
   const requests: ((result: ReloadResult) => void)[] = [];
   /** Aborts when work arrives, which breaks off the look in progress. */
   let workArrived = new AbortController();
@@ -122,8 +122,8 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       const outcome = await current.apply(content, signal);
       memory.noteSaved(content.sha256, outcome.kind === "applied" ? outcome : null);
       if (outcome.kind === "applied") return outcome;
-      // The look tries the saved content a second time. If that fails, too, it announces the failure and, if
-      // the file is watched, schedules the retries.
+      // The check tries the saved content a second time. If that also fails, it announces the failure and, if the file
+      // is watched, schedules the retries.
       return memory.settle(await look(true, signal, signal), current.running.sha256, true);
     },
     async applyAgain(source, snapshot = current.running.snapshot) {
@@ -134,7 +134,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     },
   });
 
-  /** Performs the waiting work. Work that arrives meanwhile waits until after the next look at the file. */
+  /** Performs the waiting work. Work that arrives during that waits until after the next check of the file. */
   const takeTurns = async (signal: AbortSignal): Promise<void> => {
     for (const work of waitingWork.splice(0)) {
       if (signal.aborted) work.refuse();
@@ -197,8 +197,8 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       });
     },
     /**
-     * Runs `work` alone in the lane. Rejects with the error of `work`, or with `aborted` if the store ends before
-     * `work` begins.
+     * Runs only `work` in the loop. Rejects with the error of `work`, or with `aborted` if the store ends before `work`
+     * begins.
      */
     inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T> {
       if (ended) return Promise.reject(stopping());

@@ -16,8 +16,8 @@ interface ConfigWatcherOptions<Snapshot>
   extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "announce" | "onState"> {
   readonly settings: SyncSettings;
   /**
-   * Called when the file may have changed, except by an edit of the service. A look at the file may follow
-   * after the debounce time.
+   * Called when the file may have changed, except by an edit of the service. A check of the file may follow after the
+   * debounce time.
    */
   readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
@@ -102,7 +102,7 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     get busy(): boolean {
       return store.busy;
     },
-    /** The file; what is read here counts as read by the watcher. */
+    /** The file; content read here is treated as read by the watcher. */
     file,
     /**
      * Begins to watch; resolves when no later change can be missed. A file that differs from both the first

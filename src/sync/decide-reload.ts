@@ -1,4 +1,4 @@
-// Decides the next step of a look at the file. Pure: the file's state and the memory in, one decision out.
+// Decides the next step of a check of the file. Pure: the file's state and the memory in, one decision out.
 import type { SyncSettings } from "../config/snapshot.ts";
 import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
@@ -31,8 +31,8 @@ export type FileObservation<Snapshot> =
 export interface ReloadMemory {
   readonly runningSha256: string;
   /**
-   * The hash of content that the service itself has written and now runs, until a look has read it; null otherwise.
-   * That look announces nothing.
+   * The hash of content that the service itself has written and now runs, until a check has read it; null otherwise.
+   * That check announces nothing.
    */
   readonly expectedSha256: string | null;
   readonly problem: {
@@ -61,7 +61,7 @@ type ReloadDecision<Snapshot> =
   | { readonly do: "wait_until_quiet" }
   /** New bytes: parse them, then decide again. */
   | { readonly do: "load"; readonly content: SeenContent<Snapshot> }
-  /** The file may be half written: read it once more. */
+  /** The file may be half written: read it again. */
   | { readonly do: "look_again" }
   | { readonly do: "fail"; readonly reason: string }
   | { readonly do: "hold"; readonly sha256: string; readonly reason: string }
@@ -73,8 +73,8 @@ type ReloadDecision<Snapshot> =
   | { readonly do: "apply"; readonly content: SeenContent<Snapshot>; readonly snapshot: Snapshot };
 
 /**
- * A missing file is no change. Bytes that were rejected or held are not tried again unless a caller asks. An empty,
- * broken or cut file is read once more before it counts.
+ * A missing file is not a change. Bytes that were rejected or suspect are not tried again unless a caller asks. An
+ * empty, broken or cut file is read again before it is accepted as such.
  */
 export function decideReload<Snapshot>(
   seen: FileObservation<Snapshot>,
@@ -94,7 +94,7 @@ export function decideReload<Snapshot>(
   if (!noticed && !asked && !second && !isKnown) return { do: "wait_until_quiet" };
   if (bytes.length === 0 && !second) return { do: "look_again" };
   if (loaded === null) return { do: "load", content: seen };
-  // A reload is a person's word about half a file that was told of before.
+  // A reload is a person's confirmation of a suspect file that was already reported.
   const isConfirmed = asked && isKnown && problem?.kind === "cut_short";
   const suspect = isConfirmed ? null : (loaded.suspect ?? null);
   if (loaded.ok && suspect === null) return { do: "apply", content: seen, snapshot: loaded.snapshot };
@@ -103,7 +103,7 @@ export function decideReload<Snapshot>(
   return { do: "reject", sha256, wrong: loaded };
 }
 
-/** True for content that is not tried again by itself. */
+/** True for content that is not retried automatically. */
 export function isSettled({ kind }: Pick<SyncProblem, "kind">): boolean {
   return kind === "rejected" || kind === "cut_short";
 }

@@ -43,7 +43,7 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
   const stopping = new AbortController();
   const { signal } = stopping;
   const osEvents = detection === "inotify" ? createOsEvents(options, signal, () => poll) : null;
-  /** A text that differs if the file differs: `mtime` costs one stat, `hash` reads the whole file. */
+  /** A text that differs if the file differs: `mtime` takes one stat, `hash` reads the whole file. */
   const fingerprint = async (): Promise<string | null> => {
     if (osEvents !== null) return osEvents.fingerprint();
     if (detection === "mtime") {
@@ -191,8 +191,8 @@ interface ChangePollOptions {
 }
 
 /**
- * Polls the file and reports each difference from the fingerprint seen last, so undoing a mistake is a change, too.
- * While the file is missing, the last fingerprint is kept.
+ * Polls the file and reports each difference from the last fingerprint, so undoing an error is also a change. While the
+ * file is missing, the last fingerprint is kept.
  */
 function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;

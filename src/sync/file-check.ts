@@ -1,4 +1,4 @@
-// One look at the file and its consequence: parse a new content, read an empty or wrong one again, apply.
+// One check of the file and its consequence: parse a new content, read an empty or wrong one again, apply.
 import { errorText } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -44,10 +44,7 @@ interface FileLookOptions<Snapshot> {
  */
 const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
 
-/**
- * Creates the function that looks at the file. Its calls must not overlap, and each applies at most one
- * content.
- */
+/** Creates the function that checks the file. Its calls must not overlap, and each applies at most one content. */
 export function createFileCheck<Snapshot>(options: FileLookOptions<Snapshot>) {
   const { file, watch, clock, onRead } = options;
 

@@ -132,7 +132,7 @@ interface SlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
   readonly onReady: () => void;
 }
 
-/** Holds the running detector, or none. A replaced detector makes no more calls. */
+/** The running detector, or none. A replaced detector makes no further calls. */
 function createDetectorSlot({ onReady, ...options }: SlotOptions) {
   let detector: Detector | null = null;
   let current: DetectorSettings | null = null;

@@ -12,7 +12,7 @@ export interface FolderListener {
    * `name` is the folder's own.
    */
   readonly onName: (name: string | null) => void;
-  /** Called when no more events will come. */
+  /** Called when no further events will come. */
   readonly onEnd: () => void;
 }
 

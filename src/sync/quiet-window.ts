@@ -7,8 +7,8 @@ interface QuietWindowOptions {
   /** The longest time from the first change to the window's end. */
   readonly maxWaitMs: number;
   /**
-   * Looks once more before the window ends: a change that a slow detector has not seen yet then calls `trigger`.
-   * Must settle in bounded time. A failure counts as no change.
+   * Checks again before the window ends: a change that a slow detector has not seen yet then calls `trigger`. Must
+   * settle in bounded time. A failure is treated as no change.
    */
   readonly beforeEnd: () => Promise<void>;
   readonly onEnd: () => void;

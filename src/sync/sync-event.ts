@@ -12,7 +12,7 @@ export interface SyncEvent {
   /** The generation that runs after the event. */
   readonly generation: number;
   readonly type: SyncEventType;
-  /** A text for people, for example `3 backends reloaded`, `no changes`, or a mistake and its place in the file. */
+  /** A text for people, for example `3 backends reloaded`, `no changes`, or an error and its place in the file. */
   readonly details: string;
 }
 

@@ -1,4 +1,4 @@
-// Remembers the results of looks at the file, and announces and logs what changed.
+// Remembers the results of checks of the file, and announces and logs what changed.
 import type { NextRun } from "../reconcile/reconcile-loop.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
@@ -91,7 +91,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
         failed("unreadable", null, end.reason, asked);
         return end;
       case "suspect":
-        // Not a failed reload: under `on_failure = "stop"`, too, the watch waits for other bytes.
+        // Not a failed reload: even under `on_failure = "stop"`, the watch waits for other bytes.
         if (noteProblem({ ...end, kind: "cut_short" })) announce("error", end.reason);
         return { kind: "failed", reason: `${end.reason}; if the file is meant to be so: mountaineer reload` };
       case "same":
@@ -133,7 +133,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       return { lastSync, lastError: { kind, reason, since } };
     },
     /**
-     * Returns when to retry a failed reload; null if there is no retry, or if an open debounce window leads to a look
+     * Returns when to retry a failed reload; null if there is no retry, or if an open debounce window leads to a check
      * anyway.
      */
     retry(): NextRun | null {

@@ -63,7 +63,7 @@ function TuiApp({ frame, redraws, style }: TuiAppProps): ReactElement {
     redraws.now();
   });
 
-  // Checked after each redraw, because the key to leave may have been held back during a save.
+  // Checked after each redraw, because the key to leave may have been queued during a save.
   useEffect(() => {
     if (frame.hasLeft()) exit();
   });

@@ -64,7 +64,7 @@ export async function connectToDaemon(
 ): Promise<DaemonClient | null> {
   const note = await readDaemonInfo(home);
   const usual = defaultSocketPath(home);
-  // Tries the default path, too: after a crash, daemon.json may be older than the socket.
+  // Also tries the default path: after a crash, daemon.json may be older than the socket.
   for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
     if (await isListening(path)) {
       const own = note?.socket === path ? note : null;
@@ -85,8 +85,8 @@ async function isListening(path: string): Promise<boolean> {
   }
   return new Promise((resolve, reject) => {
     const socket = connect(path);
-    // Connecting waits while the daemon's backlog is full, so a time-out, too, shows that a daemon listens. The
-    // request will show whether the daemon hangs.
+    // Connecting waits while the daemon's backlog is full, so a time-out also shows that a daemon listens. The request
+    // will show whether the daemon hangs.
     socket.setTimeout(CONNECT_DEADLINE_MS, () => {
       socket.destroy();
       resolve(true);
@@ -195,8 +195,8 @@ function createClient(
 }
 
 /**
- * Throws if `error` means that the daemon is of an earlier version and does not know the operation: it
- * answers 404 with the code `protocol`. All other 404s have codes of their own.
+ * Throws if `error` means that the daemon is of an earlier version and does not know the operation: it answers 404 with
+ * the code `protocol`. All other 404s have other codes.
  */
 function refuseUnknown(error: MountaineerError | null, name: OperationName): void {
   if (error?.code !== "protocol") return;

@@ -16,7 +16,7 @@ const REFUSAL_LIMIT = 64 * 1024;
 const KINDS: readonly string[] = ["sync", "sync_state", "transition", "gap"] satisfies StreamEvent["kind"][];
 
 export interface StreamedEvent {
-  /** The event's id. A later stream with this id as `afterId` goes on after this event. */
+  /** The event's id. A later stream with this id as `afterId` continues after this event. */
   readonly id: number;
   readonly event: StreamEvent;
 }

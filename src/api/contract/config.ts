@@ -1,4 +1,4 @@
-// Shapes of answers about the configuration file: what was read of it, its mistakes, edits, checks and history.
+// Shapes of answers about the configuration file: its content, errors, edits, checks and history.
 
 import type { syncKeys } from "../../config/schema/schema.ts";
 import type { SectionSettings } from "../../config/section-settings.ts";
@@ -139,7 +139,7 @@ export type EditReport = TypeOf<typeof editReportShape>;
 export const configCheckReportShape = object({
   /** Empty: the text is valid. Lines and columns count from 1. */
   mistakes: list(configMistakeWireShape),
-  /** The report of a reload with `dry_run`; null: the text has mistakes. */
+  /** The report of a reload with `dry_run`; null: the text has errors. */
   would_change: nullable(reloadReportShape),
   /**
    * Ids of the entries that would wait for approval if another program wrote the text. Saving the text by `config/text`

@@ -54,9 +54,9 @@ export const conditionShape = object({
 });
 export type Condition = TypeOf<typeof conditionShape>;
 
-/** A carried mount: it stays mounted while its traffic moves to another route. */
+/** A relayed mount: it stays mounted while its traffic moves to another route. */
 const relayStatusShape = object({
-  /** The carrier's port on 127.0.0.1. */
+  /** The relay's port on 127.0.0.1. */
   port: number,
   /**
    * `carrying`: the route is in use; `waiting`: no route answers, programs wait; `unconfirmed`: the server
@@ -94,10 +94,10 @@ export const shareStatusShape = object({
   last_switch_at: nullable(text),
   tb_reachable_since: nullable(text),
   tb_healthy_since: nullable(text),
-  /** Absent for a share that is not carried. */
+  /** Absent for a share that is not relayed. */
   relay: optional(relayStatusShape),
   /**
-   * What a carried share moved in each step of the last ten minutes, oldest first, and whether its programs waited
+   * What a relayed share moved in each step of the last ten minutes, oldest first, and whether its programs waited
    * then.
    */
   traffic: optional(object({ step_secs: number, bytes: list(number), waited: list(flag) })),
@@ -173,9 +173,9 @@ export const gatewayStatusShape = object({
   programs: optional(
     object({
       running: number,
-      /** Not running because nobody needs them; a call starts them. */
+      /** Not running because no client needs them; a call starts them. */
       asleep: number,
-      /** The memory that the running ones have of their own; null: not measured. */
+      /** Private memory of the running instances; null: not measured. */
       memory_mb: nullable(number),
     }),
   ),
@@ -400,7 +400,7 @@ export type UnsentServer = TypeOf<typeof unsentServerShape>;
 /** Traffic counters since the daemon's start, sent only to listeners with `?flow`. */
 const flowEventShape = object({
   kind: choice("flow"),
-  /** Bytes of carried shares. */
+  /** Bytes of relayed shares. */
   shares: list(object({ name: text, to_server: number, from_server: number })),
   backends: list(object({ name: text, calls: number })),
   /** Connected clients, summed by name. */

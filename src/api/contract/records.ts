@@ -37,8 +37,8 @@ export const auditRequest = strictObject({
   tool: optional(wellFormedText),
   principal: optional(wellFormedText),
   /**
-   * `ok`, `tool_error`, `denied`, `cancelled`, `error:-32602`, `refused:401`. `error` alone matches every
-   * `error:…`, and `refused` every `refused:…`.
+   * `ok`, `tool_error`, `denied`, `cancelled`, `error:-32602`, `refused:401`. A plain `error` matches every `error:…`,
+   * and `refused` every `refused:…`.
    */
   outcome: optional(wellFormedText),
   /** Searched in all values of a record, ignoring case. */
@@ -69,7 +69,7 @@ export const auditRecordShape = object({
   duration_ms: optional(number),
   /** The same for a call of `run_script` and for each call that its script made. */
   script: optional(text),
-  /** The result of asking a person; absent: nobody was asked. */
+  /** A person's answer to the request for consent; absent: no consent was requested. */
   consent: optional(anything),
   /** Present if `audit.include_arguments` is on, without the keys of `audit.redact`. */
   arguments: optional(anything),

@@ -5,7 +5,7 @@ import { choice, list, nullable, number, object, optional, type TypeOf, text } f
 const span = { from: text, to: text };
 
 /**
- * What programs felt: their work went on, waited, or failed; `unused`: nobody wanted it. Absent in spans that an
+ * What programs noticed: their work continued, waited, or failed; `unused`: no program used it. Absent in spans that an
  * older version recorded.
  */
 const impact = { impact: optional(choice("fine", "waited", "failed", "unused")) };

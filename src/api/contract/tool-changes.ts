@@ -77,7 +77,7 @@ export const approveToolsReportShape = object({
   skipped: list(itemShape),
 });
 
-/** The entry's name for people: a tool's name alone, another entry's name with its kind. */
+/** The entry's name for people: only the name of a tool, but name and kind of any other entry. */
 export function displayName({ tool, what }: Pick<ToolChange, "tool" | "what">): string {
   return what === undefined ? tool : what === tool ? what : `${what} ${tool}`;
 }

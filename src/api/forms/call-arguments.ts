@@ -24,7 +24,7 @@ export function hasFields(root: FormNode): boolean {
   return root.field.of.kind !== "json";
 }
 
-/** The mistake in the JSON text. null: the text has no mistake, or the form's fields are used instead of the text. */
+/** The error in the JSON text. null: the text has no error, or the form's fields are used instead of the text. */
 export function rawMistake({ raw }: CallArguments): string | null {
   if (raw === null) return null;
   const reading = readJson(raw);
@@ -33,7 +33,7 @@ export function rawMistake({ raw }: CallArguments): string | null {
   return isObject(reading.value) ? null : "expected an object: { ... }";
 }
 
-/** The present arguments as JSON, without fields that have mistakes. */
+/** The present arguments as JSON, without fields that have errors. */
 export function rawText({ root, raw }: CallArguments): string {
   if (raw !== null) return raw;
   const clean = (node: FormNode): FormNode => {
@@ -56,7 +56,7 @@ export function withRaw({ root }: CallArguments, text: string): CallArguments {
   return filled === null ? { root, raw } : { root: filled, raw: null };
 }
 
-/** The arguments to send; null if there is a mistake. */
+/** The arguments to send; null if there is an error. */
 export function sentArguments(given: CallArguments): Readonly<Record<string, unknown>> | null {
   if (given.raw === null && firstMistake(given.root) !== null) return null;
   const reading = given.raw === null ? null : readJson(given.raw);

@@ -92,7 +92,7 @@ export function withItems(node: FormNode, items: readonly FormNode[]): FormNode 
   return { ...node, isSet: true, children: items.map((item, index) => ({ ...item, label: `[${index}]` })) };
 }
 
-/** The mistake of this field, without its children; null: none. */
+/** The error of this field, without its children; null: none. */
 export function mistakeAt(node: FormNode): string | null {
   const { field, isSet, text, children } = node;
   const { of } = field;
@@ -151,7 +151,7 @@ function rangeText({ above, below }: NumberKind): string {
   return [least, most].filter((part) => part !== null).join(", ");
 }
 
-/** The path of the first mistake, in the order of the rows; null: none. */
+/** The path of the first error, in the order of the rows; null: none. */
 export function firstMistake(node: FormNode, path: FormPath = []): FormPath | null {
   if (mistakeAt(node) !== null) return path;
   if (!node.isSet) return null;
@@ -162,7 +162,7 @@ export function firstMistake(node: FormNode, path: FormPath = []): FormPath | nu
   return null;
 }
 
-/** The JSON value to send; undefined: the field is left out. The node must have no mistakes. */
+/** The JSON value to send; undefined: the field is left out. The node must have no errors. */
 export function sentValue(node: FormNode): unknown {
   const { field, isSet, text, at, children } = node;
   // A required field that is not set is sent as null if null is allowed.

@@ -1,4 +1,4 @@
-// Parses JSON that a person typed, and reports a mistake by line and column.
+// Parses JSON that a person typed, and reports an error by line and column.
 import { keepsDigits, parseExactly } from "../../runtime/text/exact-json.ts";
 
 export type JsonReading =
@@ -13,7 +13,7 @@ const DEPTH_LIMIT = 500;
 const BLANKS = /[ \t\r\n]*/y;
 
 /**
- * Parses JSON; numbers keep their digits. Line and column of a mistake count from 1, the column in
+ * Parses JSON; numbers keep their digits. Line and column of an error count from 1, the column in
  * characters.
  */
 export function readJson(text: string): JsonReading {
@@ -40,7 +40,7 @@ const EXPECTED: Readonly<Record<Wanted, string>> = {
 };
 
 /**
- * The place of the first mistake, and what was expected there. Not recursive, so that deeply nested input
+ * The place of the first error, and what was expected there. Not recursive, so that deeply nested input
  * cannot overflow the stack.
  */
 function faultIn(text: string): { readonly at: number; readonly expected: string } | null {
@@ -69,7 +69,7 @@ function faultIn(text: string): { readonly at: number; readonly expected: string
   }
 }
 
-/** What may follow the token; null: `wanted` does not allow the token. `open`: the open brackets. */
+/** The tokens that may follow this token; null: `wanted` does not allow the token. `open`: the open brackets. */
 function stepAfter(
   wanted: Wanted,
   token: Readonly<Record<string, string | undefined>>,

@@ -21,7 +21,7 @@ function propertiesOf(schema: unknown): Settings {
   return objectOf(objectOf(schema)["properties"]);
 }
 
-/** The fields that have a mistake, or a value other than that in `settings`. */
+/** The fields that have an error, or a value that differs from `settings`. */
 export function changedFields(root: FormNode, settings: Settings): readonly FormNode[] {
   return root.children.filter(
     (child) =>
@@ -30,7 +30,7 @@ export function changedFields(root: FormNode, settings: Settings): readonly Form
   );
 }
 
-/** One edit for each changed field, its value as TOML. The form must have no mistakes. */
+/** One edit for each changed field, its value as TOML. The form must have no errors. */
 export function sectionEdits(
   section: string,
   root: FormNode,

@@ -54,7 +54,7 @@ export class Access {
     this.#ways = ways;
   }
 
-  /** Reads the stored credentials. The home's lock must be held. Never rejects. */
+  /** Reads the stored credentials. The caller must have the home's lock. Never rejects. */
   static async open(options: AccessOptions): Promise<Access> {
     return new Access(options, await readWaysIn(options.home, options.logger));
   }

@@ -184,7 +184,7 @@ export class HttpApi {
     answerFile(exchange, file);
   }
 
-  /** What the sender may do under the current settings. Throws the refusal of who is not signed in any more. */
+  /** The sender's rights under the current settings. Throws a refusal if the sender is no longer signed in. */
   #rightsOf(request: IncomingMessage, { access, settings }: Opened): Rights {
     const { runsCommands, ...served } = settings();
     requireServed(request, served);
@@ -309,8 +309,8 @@ function notSignedIn(request: IncomingMessage): Refusal {
 }
 
 /**
- * Who sent the request; null: nobody who is signed in. Cookies are ignored, because a browser sends the
- * cookies of a host to all of its ports.
+ * The sender of the request; null: not signed in. Cookies are ignored, because a browser sends the cookies of a host to
+ * all of its ports.
  */
 function visitorOf(request: IncomingMessage, access: Access): Visitor | null {
   const secret = bearerOf(request);

@@ -14,7 +14,7 @@ const OWNER_RIGHT_LIFE_MS = 15 * 60_000;
 const CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 const CODE_LENGTH = 8;
 const MOST_RIGHTS = 16;
-/** A code that a terminal shows is void after so many wrong ones. */
+/** Wrong attempts that void a code shown by a terminal. */
 const MOST_WRONG = 5;
 
 interface Right {

@@ -13,7 +13,7 @@ import {
   worseTone,
 } from "./label.ts";
 
-/** The state of a backend, with the same words in every user interface: `Ready over lan, held by hand`. */
+/** The label for a backend's state, the same in every user interface: `Ready over lan, held by hand`. */
 export function backendLabel(backend: BackendStatus): StateLabel {
   const { enabled, phase, routes } = backend;
   const [first] = troublesOf(backend.conditions);

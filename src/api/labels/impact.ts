@@ -4,7 +4,7 @@ import { isAwaitingApproval } from "./backend-labels.ts";
 import { type Tone, troublesOf } from "./label.ts";
 import { isAway } from "./share-labels.ts";
 
-/** Work went on, waited, or failed; `unused`: nobody wanted it. */
+/** Work continued, waited, or failed; `unused`: no program used it. */
 export type Impact = "fine" | "waited" | "failed" | "unused";
 
 /** A legend: what each means, and its tone. */

@@ -1,4 +1,4 @@
-// Results of actions as texts for all user interfaces: steps of shares, reloads, edits, mistakes in the
+// Results of actions as texts for all user interfaces: steps of shares, reloads, edits, errors in the
 // configuration. Pure.
 import type { ConfigMistakeWire, EditReport, ReloadReport } from "../contract/config.ts";
 import type { OpenFileHolder, StepResult } from "../contract/contract.ts";
@@ -40,7 +40,7 @@ export function mistakeText({ path, found, expected, hint }: ConfigMistakeWire):
   return `${path}: found ${found}, expected ${expected}${hint === null ? "" : `; ${hint}`}`;
 }
 
-/** The first mistake with its place, `config.toml:3:9`, and the number of others; null without mistakes. */
+/** The first error with its place, `config.toml:3:9`, and the number of others; null without errors. */
 export function mistakesText([first, ...more]: readonly ConfigMistakeWire[]): string | null {
   if (first === undefined) return null;
   const rest = more.length === 0 ? "" : ` (and ${more.length} more)`;

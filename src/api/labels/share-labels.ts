@@ -8,7 +8,7 @@ import { type Label, ROUTE_LABELS, type StateLabel, sinceText, troublesOf, worse
 export function shareLabel(share: ShareStatus): StateLabel {
   const { override, tb_recovery_pending: isReady } = share;
   const { text, tone } = stateWords(share);
-  // Away from the home network an unmounted share is no problem.
+  // Off the home network an unmounted share is not a problem.
   if (isAway(share)) return { text, tone, why: null };
   const why = share.last_error ?? troublesOf(share.conditions)[0]?.title ?? null;
   return {
@@ -40,8 +40,8 @@ function stateWords(share: ShareStatus): Label {
 }
 
 /**
- * The mount in words, from its state and route alone. `only`: the host of a share that has one route; null:
- * it has two routes.
+ * The label for the mount, from only its state and route. `only`: the host of a share that has one route; null: it has
+ * two routes.
  */
 export function mountText(state: string, route: string, only: string | null = null): Label {
   if (state !== "mounted") return { text: "not mounted", tone: state === "error" ? "bad" : "plain" };

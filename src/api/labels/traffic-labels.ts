@@ -31,15 +31,15 @@ export function shareFacts({ relay, traffic, space }: ShareStatus): readonly str
   return facts;
 }
 
-/** Bars of numbers, and which of them tell of trouble. */
+/** Bars of numbers, and which of them show trouble. */
 export interface Spark {
   readonly values: readonly number[];
   readonly troubled: readonly boolean[];
-  /** What is drawn: `at most 12 MB/s in the last 10 min`. */
+  /** The text for the bars: `at most 12 MB/s in the last 10 min`. */
   readonly text: string;
 }
 
-/** null: the share is not carried, or has been idle. */
+/** null: the share is not relayed, or has been idle. */
 export function shareSpark({ traffic }: ShareStatus): Spark | null {
   if (traffic === undefined) return null;
   const { step_secs: stepSecs, bytes, waited } = traffic;

@@ -8,15 +8,15 @@ import type { RequestShape } from "./requests.ts";
 export const BODY_LIMIT_BYTES = 64 * 1024;
 
 /**
- * Kinds of operations whose number is limited while they run. Each kind has a limit of its own, so that one
- * kind does not delay another.
+ * Kinds of operations whose number is limited while they run. Each kind has its own limit, so that one kind does not
+ * delay another.
  */
 export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
 
 /**
- * Who may ask over HTTP. `signed_in`: everybody who is signed in; `with_commands`: the same people, if
- * `allow_commands` is set; `socket`: nobody, because the operation grants access. The home's socket serves
- * all operations.
+ * The right needed to call over HTTP. `signed_in`: everyone who is signed in; `with_commands`: the same people, if
+ * `allow_commands` is set; `socket`: no one, because the operation grants access. The home's socket serves all
+ * operations.
  */
 export type RequiredRight = "signed_in" | "with_commands" | "socket";
 export interface Rights {
@@ -26,7 +26,7 @@ export interface Rights {
   readonly runsCommands: boolean;
 }
 
-/** Of whoever asks over the home's socket, or in the daemon's own process. */
+/** The rights of callers over the home's socket, or in the daemon's own process. */
 export const OWNER_RIGHTS: Rights = { isOwner: true, runsCommands: true };
 
 type Method = "GET" | "POST" | "PUT";
@@ -35,7 +35,7 @@ type Method = "GET" | "POST" | "PUT";
 interface Definition<Input, Output> {
   /** One line for people. */
   readonly summary: string;
-  /** Who may ask over HTTP. Default `signed_in`. */
+  /** The right needed to call over HTTP. Default `signed_in`. */
   readonly reach?: RequiredRight;
   /** Returns who may ask with this input, where that differs from `reach`. */
   readonly reachFor?: (input: Input) => RequiredRight;

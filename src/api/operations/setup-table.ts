@@ -141,7 +141,7 @@ export const SETUP_OPERATIONS = {
     /** When the tab's right ends. */
     output: object({ until: text }),
   }),
-  /** A code for a terminal to show: the tab in which it is typed may change what runs. The last one alone is good. */
+  /** A code for a terminal to show: a tab in which it is typed may change what runs. Only the last one is valid. */
   offerOwner: operation("POST access/owner/offer", {
     summary: "A code with which a tab of the page may change what runs",
     reach: "socket",

@@ -254,7 +254,7 @@ export const OPERATIONS = {
   logs: operation("POST backends/logs", {
     summary: "A backend's output on stderr",
     input: oneBackend,
-    /** The server's output other than MCP messages, oldest first; at most 200 lines. */
+    /** The server's output, without MCP messages, oldest first; at most 200 lines. */
     output: object({ lines: list(text) }),
   }),
   /** Rejects with `timed_out`. */
@@ -330,7 +330,7 @@ export const OPERATIONS = {
     counts: "config",
     bodyLimitBytes: TEXT_LIMIT_BYTES,
   }),
-  /** Compares the text with the running configuration. Mistakes are a result, not an error. */
+  /** Compares the text with the running configuration. Errors are a result, not an error. */
   checkConfig: operation("POST config/check", {
     summary: "Check a text as the configuration; writes nothing",
     input: strictObject({ text: wellFormedText }),

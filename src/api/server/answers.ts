@@ -18,7 +18,7 @@ interface Tools {
   readonly logger: Logger;
 }
 
-/** Thrown for a request that is not performed, with a status that its error alone does not give. */
+/** Thrown for a request that is not performed, with a status that its error does not imply. */
 export class Refusal extends Error {
   readonly status: number;
   readonly error: MountaineerError;
@@ -41,7 +41,7 @@ export function tooLarge(limitBytes: number): Refusal {
   return refusal(413, `the body is larger than ${limitBytes} bytes`);
 }
 
-/** Throws a refusal if the request's method is none of `allowed`. */
+/** Throws a refusal if the request's method is not in `allowed`. */
 export function requireMethod({ method = "" }: IncomingMessage, ...allowed: string[]): void {
   if (allowed.includes(method)) return;
   const methods = allowed.join(", ");

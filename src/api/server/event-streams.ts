@@ -30,7 +30,7 @@ export interface Events {
 
 export type EventStreams = ReturnType<typeof createEventStreams>;
 
-/** Each stream subscribes to `events` by itself, so that without readers nothing is subscribed. */
+/** Each stream subscribes to `events` separately, so that without readers nothing is subscribed. */
 export function createEventStreams(options: {
   readonly events: Events;
   readonly clock: Clock;

@@ -1,6 +1,6 @@
-// Answers the requests to the management API that a listener has accepted: events, the OpenAPI document, and the operations
-// of the table. The listener's guard says what the sender may do. Each listener has a handler of its own, so that the limits of
-// visitors never keep the owner waiting.
+// Answers the requests to the management API that a listener has accepted: events, the OpenAPI document, and the
+// operations of the table. The listener's guard decides what the sender may do. Each listener has its own handler, so
+// that the limits of visitors never keep the owner waiting.
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -27,7 +27,7 @@ export interface Guard {
   receive(limitBytes: number): Promise<Buffer | null>;
   /**
    * What the sender may do now. Called when the request is complete, and again before each event of a stream. Throws a
-   * `Refusal` if the sender is not let in any more.
+   * `Refusal` if the sender is no longer authorized.
    */
   admit(): Rights;
 }

@@ -24,7 +24,7 @@ interface PerformerParts {
 interface Asked {
   readonly operation: MatchedOperation;
   readonly body: string;
-  /** What the sender may do, read once the request is complete. Throws if the sender is not let in any more. */
+  /** What the sender may do, read once the request is complete. Throws if the sender is no longer authorized. */
   readonly admit: () => Rights;
   readonly response: ServerResponse;
   readonly signal: AbortSignal;

@@ -1,5 +1,5 @@
-// The management API on the home's socket: a connection for each request, with deadlines. Whoever can open the socket is the
-// owner.
+// The management API on the home's socket: a connection for each request, with deadlines. Only the owner can open the
+// socket.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -39,8 +39,8 @@ export type ManagementServer = Awaited<ReturnType<typeof startManagementServer>>
 
 /**
  * Serves `control` and `events` over the home's socket, and writes the socket's path to `<home>/daemon.json`. The
- * home's lock must be held. Disposing removes the socket and this file, aborts requests in flight, and closes the
- * remaining connections after a second. Rejects with `path_taken` and `home_unwritable`.
+ * caller must have the home's lock. Disposing removes the socket and this file, aborts requests in flight, and closes
+ * the remaining connections after a second. Rejects with `path_taken` and `home_unwritable`.
  */
 export async function startManagementServer(options: ManagementServerOptions) {
   const { home, mcpSocket, clock, logger, version } = options;

@@ -36,7 +36,7 @@ export type LoginReport = TypeOf<typeof loginReportShape>;
 
 interface LogoutReport {
   readonly backend: string;
-  /** False: nobody was signed in. */
+  /** False: there was no sign-in. */
   readonly was_signed_in: boolean;
   /** True: the server has revoked the tokens. */
   readonly revoked: boolean;

@@ -4,9 +4,7 @@ import { userAgent } from "../../runtime/version.ts";
 const ANSWERS_WITHIN_MS = 3_000;
 /** A ping begins no session and changes nothing. */
 const PING = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" });
-/**
- * Statuses of an MCP server. 400 comes from a server that requires a session, or another protocol version.
- */
+/** Statuses of an MCP server. 400 means that the server requires a session, or another protocol version. */
 const STATUSES: readonly number[] = [200, 202, 400];
 
 export function hasNoPath(url: string): boolean {

@@ -53,8 +53,8 @@ export function createMcpConnections(clock: Clock) {
 export type McpSocket = Awaited<ReturnType<typeof startMcpSocket>>;
 
 /**
- * Listens at `<home>/mcp.sock`, see `listenPrivately`. The home's lock must be held. Disposing removes the socket, and ends
- * the connections unless `connections` was given. Rejects with `path_taken` and `home_unwritable`.
+ * Listens at `<home>/mcp.sock`, see `listenPrivately`. The caller must have the home's lock. Disposing removes the
+ * socket, and ends the connections unless `connections` was given. Rejects with `path_taken` and `home_unwritable`.
  */
 export async function startMcpSocket(options: McpSocketOptions) {
   const { home, serve, logger, clock = systemClock } = options;

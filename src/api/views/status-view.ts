@@ -168,7 +168,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
   return lines;
 }
 
-/** The parts as highlighted lines. Each line has a mark, too, for terminals without colour. */
+/** The parts as highlighted lines. Each line also has a mark, for terminals without colour. */
 function banner(parts: readonly string[], indent: string, view: View): string[] {
   const mark = ` ${view.paint.symbols.ready} `;
   const inner = view.width - columns(indent) - columns(mark) - 1;
@@ -210,7 +210,7 @@ function pathLines(share: ShareStatus, view: View): string[] {
   return [`${INDENT}${stable}`, paint.dim(`${stackedArrow(view)}${mount}`)];
 }
 
-/** The arrow before a mount point that is on a line of its own; it fills the indent. */
+/** The arrow before a mount point that is on a separate line; it fills the indent. */
 function stackedArrow({ paint }: View): string {
   return `${paint.symbols.arrow} `.padStart(INDENT.length);
 }

@@ -63,7 +63,7 @@ export function conditionText(condition: Condition, indent: string, view: View):
 /** A command in a hint: between backticks, or up to the hint's end. */
 const COMMAND = /`[^`]*`|(?<=^|\s)(?:mountaineer|chmod|sudo|ls|mv) .*/g;
 
-/** A hint, each command of it on one line: the first half alone, pasted, may do something else. */
+/** A hint, each command of it on one line: pasting only its first half may do something else. */
 export function hintLines(hint: string, indent: string, view: View): string[] {
   return text(printable(hint).replace(COMMAND, nonBreaking), indent, view).map(view.paint.dim);
 }

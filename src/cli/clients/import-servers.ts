@@ -47,7 +47,7 @@ interface ImportOptions {
 }
 
 interface Draft extends Awaited<ReturnType<typeof draftOf>> {
-  /** Files of the working folder that `--yes` leaves out, because nobody named them. */
+  /** Files of the working folder that `--yes` leaves out, because no argument named them. */
   readonly leftOut: readonly string[];
 }
 
@@ -63,13 +63,12 @@ export async function importServers(context: CommandContext, options: ImportOpti
     environment: process.env,
     folder: process.cwd(),
   };
-  // Of the clients that nobody named, one with a broken file does not keep the others out.
+  // A client that no argument named is skipped if its file is broken; the others are still imported.
   const skip = words.length === 0 ? (reason: string) => context.note(`left out: ${printable(reason)}`) : null;
   const asked = words.length === 0 ? CLIENT_NAMES : words;
   const found = await readFoundFiles(asked, surroundings, kept, skip);
   if (found.length === 0) throw nothingFound(words, surroundings);
-  // A client's file in the working folder may come from a cloned repository, so --yes alone must not accept
-  // its programs.
+  // A client's file in the working folder may come from a cloned repository, so --yes must not accept its programs.
   const leavesOut = words.length === 0 && options.yes;
   const leftOut = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
   const files = found.filter(({ path }) => !leftOut.includes(path));

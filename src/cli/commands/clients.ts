@@ -167,8 +167,8 @@ export const mcpCommand = command("mcp", {
       "look",
       (daemon) => bridge(daemon, ends, means),
       async () => {
-        // Waits for a daemon that is about to return. Otherwise this process would run a gateway of its own for the
-        // client, even after the daemon is back.
+        // Waits for a daemon that is about to return. Otherwise this process would run its own gateway for the client,
+        // even after the daemon is back.
         const daemon = await returningDaemon(context);
         if (daemon !== null) return { kind: "done", value: await bridge(daemon, ends, means) };
         if (group !== null) throw groupNeedsDaemon();

@@ -65,7 +65,7 @@ function named(list: unknown, description: string): Candidate[] {
   });
 }
 
-/** The configuration as plain data, even with mistakes; {} if the file cannot be read. */
+/** The configuration as plain data, even with errors; {} if the file cannot be read. */
 async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers> {
   try {
     const { path, format } = await locateConfig(

@@ -20,7 +20,7 @@ interface NewAlias {
 interface RemovedAlias {
   readonly name: string;
   readonly path: string;
-  /** True: something other than Mountaineer's link is at the path, and was not removed. */
+  /** True: something at the path is not Mountaineer's link, and was not removed. */
   readonly kept: boolean;
 }
 
@@ -33,7 +33,7 @@ function read(option: string, text: string, reader: (text: string) => TextReadin
 }
 
 /**
- * Adds the alias; an equal existing alias is no error. `alias` is null if the file is saved but could not be
+ * Adds the alias; an equal existing alias is not an error. `alias` is null if the file is saved but could not be
  * applied. Rejects with `usage`, `share_unknown`, `config_…`.
  */
 export async function addAlias(context: CommandContext, wanted: NewAlias) {

@@ -258,7 +258,8 @@ async function withoutTypedSecrets(
 }
 
 /**
- * Rejects with `usage` for secrets in arguments and addresses, unless a person agrees: they would stand in the file.
+ * Rejects with `usage` for secrets in arguments and addresses, unless a person agrees: they would be readable in the
+ * file.
  */
 async function refuseInArguments(
   { prompt }: CommandContext,
@@ -280,10 +281,7 @@ async function refuseInArguments(
   });
 }
 
-/**
- * Masks digests in the folder names of an existing path: build tools generate such digests, which are not
- * secrets.
- */
+/** Masks digests in the folder names of an existing path: build tools generate these digests, which are not secrets. */
 async function withoutBuiltFolders(word: string): Promise<string> {
   if (!word.startsWith("/") || !(await entryExists(word).catch(() => false))) return word;
   return word.replaceAll(/(?<=\/)[0-9a-f]{16,64}(?=\/|$)/g, "built");

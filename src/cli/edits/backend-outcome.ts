@@ -44,7 +44,7 @@ export async function settledBackend(
   }
 }
 
-/** Conditions that end the wait: nothing more happens by itself. */
+/** Conditions that end the wait: nothing more happens automatically. */
 const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE];
 
 /** True if only a person or a new event can change the backend. */

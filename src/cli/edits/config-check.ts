@@ -1,4 +1,4 @@
-// `config validate`: checks a file and lists every mistake.
+// `config validate`: checks a file and lists every error.
 import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
 import { findHomeContext } from "../../config/home-context.ts";
@@ -16,7 +16,7 @@ import { show } from "../sessions/control-session.ts";
 
 /**
  * Resolves with the exit code. Rejects with `config_unreadable`, and with `config_invalid`, whose message
- * lists every mistake.
+ * lists every error.
  */
 export async function checkConfig(context: CommandContext, file: string | null): Promise<number> {
   const {

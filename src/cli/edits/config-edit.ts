@@ -82,7 +82,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
   }
 }
 
-/** Ctrl-C goes to the editor meanwhile, and does not end this command. */
+/** While the editor runs, Ctrl-C goes to it and does not end this command. */
 async function editedCopy(context: CommandContext, copy: EditedCopy): Promise<Uint8Array | null> {
   using _interrupts = context.yieldInterrupts();
   return await copy.edit(context.signal);

@@ -14,7 +14,7 @@ interface EditLines {
   readonly same: string;
 }
 
-/** Prints the outcome and returns the exit code. Throws `config_invalid` with all mistakes. */
+/** Prints the outcome and returns the exit code. Throws `config_invalid` with all errors. */
 export function showEdit(context: CommandContext, report: EditReport, lines: EditLines): number {
   const { errors, changed, reload, path } = report;
   if (errors.length > 0 && !context.json) throw refusalError(errors);
@@ -33,7 +33,7 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
 
 /**
  * Prints the outcome and returns the exit code. `staying`: the names that a reload would not touch, shown for
- * a dry run. Throws `config_invalid` with all mistakes.
+ * a dry run. Throws `config_invalid` with all errors.
  */
 export function showReload(context: CommandContext, report: ReloadReport, staying: Staying): number {
   if (context.json) showJson(context, report);

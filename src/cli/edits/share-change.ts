@@ -137,7 +137,7 @@ export function isUnmounted({ result }: StepResult): boolean {
   return result === "unmounted" || result === "skipped";
 }
 
-/** Prints on stderr which files of the removed share are on this machine alone. */
+/** Prints on stderr which files of the removed share are only on this machine. */
 async function noteKept(context: CommandContext, name: string, before: readonly Condition[]): Promise<void> {
   for (const { code, title } of before) if (code === "files_set_aside") context.note(printable(title));
   const all = { share: null, server: null, what: "show" } as const;

@@ -224,7 +224,7 @@ function refuseSection(
   });
 }
 
-/** Saves the section; an equal section is no change. */
+/** Saves the section; an equal section makes no change. */
 async function writeSection(context: CommandContext, section: FleetSection): Promise<void> {
   const edits: ConfigEditWire[] = Object.entries(section).map(([key, value]) => ({
     key: `fleet.${key}`,

@@ -48,7 +48,7 @@ export async function runMonitorCommand(
 
 /**
  * Enables Node's compile cache for later imports of a build; `program` is the path of the running code. The cache is
- * beside the code and has the same owner, because cached code is run, too. Nothing is cached if this process may not
+ * beside the code and has the same owner, because cached code is also run. Nothing is cached if this process may not
  * write there.
  */
 export function keepCompiledCode(program: string): void {

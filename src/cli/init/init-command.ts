@@ -157,7 +157,7 @@ function textWith(
   return yamlWith(file, choices, hasToken);
 }
 
-/** Adds the chosen shares and backends to the text `before`. Found shares that nobody chose follow as comments. */
+/** Adds the chosen shares and backends to the text `before`. Found shares that were not chosen follow as comments. */
 function tomlWith(
   before: string,
   choices: InitChoices,

@@ -10,7 +10,7 @@ export type InitChoices = Awaited<ReturnType<typeof askChoices>>;
 export const NOTHING: InitChoices = { shares: [], backends: [], secrets: [] };
 
 export interface InitTools extends NasTools {
-  /** The first mistake that the configuration has with these choices; null if there is none. */
+  /** The first error that the configuration has with these choices; null if there is none. */
   readonly whatIsWrong: (choices: InitChoices) => Promise<string | null>;
 }
 

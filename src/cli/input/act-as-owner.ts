@@ -58,7 +58,7 @@ function userOf(uid: number): UserInfo<string> | "forbidden" | null {
   }
 }
 
-/** The owner of the folder; of the nearest folder above if it cannot be looked at. */
+/** The owner of the folder; of the nearest folder above if it cannot be read. */
 async function ownerOf(folder: string): Promise<{ readonly uid: number; readonly gid: number }> {
   return (await stat(folder).catch(recoverFrom(isSystemError, null))) ?? ownerOf(dirname(folder));
 }

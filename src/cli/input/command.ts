@@ -77,7 +77,7 @@ export interface ParsedParameter {
   readonly choices?: readonly string[];
   /** The kind of existing names that completion offers for the value. */
   readonly completes?: LiveKind;
-  /** True: values other than the choices are accepted, too. */
+  /** True: other values than the choices are also accepted. */
   readonly isOpen?: boolean;
   /** True: the option may be repeated. */
   readonly isList?: boolean;

@@ -1,4 +1,4 @@
-// Parses the arguments of `monitor` without commander, which would cost the daemon 13 MB.
+// Parses the arguments of `monitor` without commander, which would take 13 MB of the daemon's memory.
 
 const SHORTEST_INTERVAL_SECS = 0.05;
 const LONGEST_INTERVAL_SECS = 86_400;
@@ -20,8 +20,8 @@ export interface MonitorArguments {
 }
 
 /**
- * The options of `monitor`; null for another command, or if the options have mistakes. program.ts then explains the
- * mistakes.
+ * The options of `monitor`; null for another command, or if the options have errors. program.ts then explains the
+ * errors.
  */
 export function readMonitorArguments(args: readonly string[]): MonitorArguments | null {
   let named = false;

@@ -11,8 +11,8 @@ export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefini
 };
 
 /**
- * Runs the command, and resolves with its exit code. For other commands, and for options other than `--json`,
- * does nothing and resolves with null.
+ * Runs the command, and resolves with its exit code. For other commands, and for any option but `--json`, does nothing
+ * and resolves with null.
  */
 export async function runPlainCommand(
   args: readonly string[],

@@ -34,7 +34,7 @@ const FIRST_EXAMPLES: Examples = {
   "mountaineer status": "see how things are",
 };
 
-/** Runs the command that `args` name, and resolves with its exit code. Rejects with `usage` for mistakes in `args`, and as the command does. */
+/** Runs the command that `args` name, and resolves with its exit code. Rejects with `usage` for errors in `args`, and as the command does. */
 export async function parseAndRun(args: readonly string[], options: ProgramOptions): Promise<number> {
   let exitCode = 0;
   refuseUnknownHelp(args);

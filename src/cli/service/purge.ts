@@ -45,7 +45,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   const purge = await loadPurge();
   const { userHome, home: usualHome } = findHomeContext({ ...process.env, MOUNTAINEER_HOME: undefined });
   const found = await lstat(home).catch(recoverFrom("ENOENT", null));
-  // Any other home may be a folder that somebody uses for other things, too.
+  // Any other home may be a folder that is also used for other things.
   const isUsual = home === usualHome && found?.isSymbolicLink() !== true;
   const requireAllSent = async (): Promise<void> => {
     const unsent = (await purge.unsentIn(home)).map(

@@ -64,7 +64,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
   const limits = { withinMs: ANSWERS_WITHIN_MS, signal };
   const answering = async (): Promise<DaemonClient | null> => {
     const daemon = await connectToDaemon(home);
-    // A hanging daemon accepts connections, too, so that only an answer counts.
+    // A hanging daemon also accepts connections, so only an answer proves that it works.
     const status = await daemon?.call("status", null, signal).catch(recoverFrom("daemon_unreachable", null));
     return status == null ? null : daemon;
   };
@@ -140,8 +140,8 @@ async function startAlone(
 }
 
 /**
- * Resolves with the status as soon as no mount and no server is starting any more; after 10 s, with the
- * status at that time.
+ * Resolves with the status as soon as no mount and no server is still starting; after 10 s, with the status at that
+ * time.
  */
 function settledStatus({ call }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
   const limits = { withinMs: SETTLES_WITHIN_MS, signal };
@@ -209,15 +209,15 @@ async function mountedShares(context: CommandContext): Promise<readonly string[]
     return mounted.map(({ stable_path: path }) => printable(path));
   } catch (error) {
     context.signal.throwIfAborted();
-    // A configuration with mistakes must not make `down` fail.
+    // A configuration with errors must not make `down` fail.
     if (!(error instanceof MountaineerError)) throw error;
     return [];
   }
 }
 
 /**
- * Ends the daemon of this home, and any daemon that starts meanwhile. Resolves with the reason if a daemon
- * still runs; null if none does.
+ * Ends the daemon of this home, and any daemon that starts during the call. Resolves with the reason if a daemon still
+ * runs; null if none does.
  */
 async function endMonitors(context: CommandContext): Promise<string | null> {
   let signalled: number | null = null;

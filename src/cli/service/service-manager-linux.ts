@@ -114,7 +114,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
 /**
  * The unit's main process is a shell that stays while daemons hand over. `KillMode=process` keeps mounts and
  * their helper processes over a restart. No sandbox: `fusermount3` needs its set-user-id bit. systemd
- * restarts the daemon after every failure, except for exit codes of mistakes that only a person can correct. Without
+ * restarts the daemon after every failure, except for exit codes of errors that only a person can correct. Without
  * its program (a package that was removed before `mountaineer uninstall`) it is not started, again and again.
  */
 export function unitText({ program, args, environment, home }: ServiceDefinition): string {

@@ -18,7 +18,7 @@ import { approveEdit } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /**
- * The operations that change the file. Each makes its whole change or none; mistakes in the result are part
+ * The operations that change the file. Each makes its whole change or none; errors in the result are part
  * of the report.
  */
 export type EditOperation = "edit" | "editText" | "rollback";

@@ -1,4 +1,4 @@
-// Finds the configuration for a command, and changes it through the running daemon, or else with the home's lock held.
+// Finds the configuration for a command, and changes it through the running daemon, or else under the home's lock.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { EditReport } from "../../api/contract/config.ts";
 import { type CallOperation, callerOf, type InputOf } from "../../api/operations/operations.ts";

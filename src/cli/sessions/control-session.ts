@@ -88,8 +88,8 @@ export function withDaemon<T>(
 type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
 
 /**
- * Runs `withDaemon` with the daemon of this home; without a daemon, runs `alone`. If a daemon takes the lock
- * before `alone` can, tries again for up to 10 s. Rejects as both functions and `withOperations` do.
+ * Runs `withDaemon` with the daemon of this home; without a daemon, runs `alone`. If a daemon takes the lock before
+ * `alone` can, retries for up to 10 s. Rejects as both functions and `withOperations` do.
  */
 export async function withDaemonOr<T>(
   context: CommandContext,

@@ -12,7 +12,7 @@ import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { untilUnread } from "./show-log.ts";
 
-/** Resolves when the signal aborts or nobody reads stdout any more. Waits for the daemon while it is away. */
+/** Resolves when the signal aborts or stdout is closed. Waits for the daemon while it does not answer. */
 export async function followStatus({ home, elsewhere, signal, print }: CommandContext): Promise<void> {
   const until = untilUnread(signal);
   const link = startDaemonConnection({ connect: connectionTo(home, elsewhere, until), signal: until });

@@ -5,7 +5,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 
 /** Limit of records in one request. */
 const PAGE = 1_000;
-/** Limit of pages after one outage: what came before them is skipped. */
+/** Limit of pages after one outage: older pages are skipped. */
 const MOST_PAGES = 50;
 /** Time between two requests, ms; no event announces new records. */
 const AGAIN_MS = 1_000;
@@ -35,7 +35,7 @@ export async function openPagedLog<One>({ count, matches, ask, clock }: PagedLog
     page = await ask({ limit: PAGE, before: page.next });
   }
   let seen = newestOf(newest.records);
-  /** Newest first. All that there are, up to MOST_PAGES, if the daemon does not have the `known` record any more. */
+  /** Newest first. Every record, up to MOST_PAGES, if the daemon no longer has the `known` record. */
   const recordsSince = async (known: string | null): Promise<readonly One[]> => {
     const since: One[] = [];
     let page = await ask({ limit: PAGE });

@@ -17,7 +17,7 @@ const UNPACKED_WITHIN_MS = 10 * 60_000;
 
 interface UpgradeOptions {
   readonly file: string;
-  /** True: an older version is accepted, too. */
+  /** True: an older version is also accepted. */
   readonly older: boolean;
   /** Makes a running daemon hand over; does nothing if none runs. Rejects if the old daemon stays in charge. */
   readonly handOver: () => Promise<void>;
@@ -72,7 +72,7 @@ async function releaseOf(file: string, { key }: { readonly key: string }): Promi
   return verifiedRelease(text, key);
 }
 
-/** Copies the file, checks the copy's digest, and runs the copy, which nobody can exchange in between. */
+/** Copies the file, checks the copy's digest, and runs the copy, which cannot be exchanged in between. */
 async function unpacked(
   file: string,
   { sha256 }: Release,

@@ -1,4 +1,4 @@
-// Decides which entries of a file wait for a person's approval, and which configuration runs meanwhile: the file, with
+// Decides which entries of a file wait for a person's approval, and which configuration runs until then: the file, with
 // each waiting entry, whole, in its approved form. Pure.
 import { type DeclaredBackend, declaredOf, isSameBackend, withDefaults } from "../backend-defaults.ts";
 import { type ProtectedPaths, reachableByBackends } from "../reachable-paths.ts";
@@ -30,8 +30,8 @@ export interface ApprovedEntry {
   /** The entry as it was approved last. */
   readonly whole: Fields;
   /**
-   * `gone`: it does not run, and may come back in this form. `off`: a person has switched it off, and only a person may
-   * switch it on again.
+   * `gone`: it does not run, and may be added again in this form. `off`: a person has switched it off, and only a
+   * person may switch it on again.
    */
   readonly state: "runs" | "gone" | "off";
 }
@@ -52,7 +52,7 @@ export interface Grant {
 
 export interface Approvals {
   readonly mode: ApproveMode;
-  /** A section that is missing here was never approved: it is held in its closed form. */
+  /** A section that is missing here was never approved: it runs in its closed form. */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
   /** The approved order: names of backends, including disabled and removed ones. */
   readonly order: readonly string[];
@@ -96,8 +96,7 @@ export interface ApprovalOutcome {
 }
 
 /**
- * Maximum number of removed entries whose approvals are remembered, so that they may come back without a new
- * one.
+ * Maximum number of removed entries whose approvals are remembered, so that they can be added again without a new one.
  */
 const MOST_REMEMBERED = 200;
 
@@ -171,7 +170,7 @@ function firstApprovals(running: MountaineerConfig, mode: ApproveMode): Approval
   return { mode, entries: new Map(entries), order: namesOf(running) };
 }
 
-/** The places of backends. What waits as a new one has none, whatever had its name before. */
+/** The positions of backends. A waiting new backend has no position, even if an earlier one had its name. */
 function placesOf({ entries, order }: Approvals, waiting: readonly WaitingEntry[]): readonly string[] {
   const fresh = new Set(waiting.filter(({ runs }) => runs === null).map(({ id }) => id));
   return order.filter((name) => entries.has(BACKEND + name) && !fresh.has(BACKEND + name));
@@ -231,7 +230,7 @@ export function withAllOn(config: MountaineerConfig): MountaineerConfig {
   return { ...config, backends: config.backends.map((backend) => ({ ...backend, enabled: true })) };
 }
 
-/** What waits now. */
+/** The entries that wait now. */
 interface Guard {
   readonly mode: ApproveMode;
   /** The file's mode is at least as strict as the approved one, so the mode itself needs no approval. */
@@ -290,8 +289,8 @@ function runningForm(entry: Entry, known: ApprovedEntry | undefined, guard: Guar
 }
 
 /**
- * The form of a section that nobody has approved: what the mode guards in it is as in an empty file, but nobody signs in,
- * nobody may use anything, and a page that the file switches off stays off.
+ * The form of an unapproved section: the parts that the mode guards are as in an empty file, but no one can sign in or
+ * use anything, and a page that the file switches off stays off.
  */
 function closedForm(entry: Entry, { mode, blank }: Guard): Fields {
   const { id, whole, parts } = entry;
@@ -383,7 +382,7 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
       withDefaults(backendOf(declaredOf(backend)), settings.backendDefaults),
     ),
     shares,
-    // If a share waits for approval, the links to it wait, too.
+    // If a share waits for approval, the links to it also wait.
     aliases: file.aliases
       .flatMap((alias) => formOf("aliases", alias) ?? [])
       .filter(({ share }) => shareNames.has(share)),

@@ -62,8 +62,8 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
 }
 
 /**
- * For an edit by somebody who may approve nothing: returns the entries among `edited` that this edit removes or
- * disables. They stay so until a person brings them back; an entry that the edit also changes loses its approval.
+ * For an edit without the right to approve: returns the entries among `edited` that this edit removes or disables. They
+ * stay so until a person restores them; an entry that the edit also changes loses its approval.
  */
 export function refusedEntries(
   edited: Grant,

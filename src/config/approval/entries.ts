@@ -55,13 +55,13 @@ type Kinds = Readonly<Record<string, Approval>>;
 const BACKEND_FIELDS: Kinds = {
   ...approvalsIn(backendKeys),
   name: "free",
-  // A disabled backend is no entry; enabling a backend adds an entry.
+  // A disabled backend is not an entry; enabling a backend adds an entry.
   enabled: "free",
 };
 const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends", access: "access" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
-/** Sections that are not one entry with one part: each has members, or parts of several kinds, or none of its own. */
+/** Sections that are not one entry with one part: each has members, or parts of several kinds, or no part. */
 const DIVIDED = [
   ...["global", "server", "backends", "backendDefaults", "incomingAuth", "trust", "shares", "aliases"],
   // Shares have what it gives them.
@@ -86,7 +86,7 @@ const SECTIONS: Readonly<Record<string, Kinds>> = {
   ),
 };
 
-/** The entries of a configuration. A backend that is off is none. */
+/** The entries of a configuration. A backend that is off is not an entry. */
 export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry> {
   const { backends, backendDefaults, shares, aliases, global, incomingAuth, server, trust } = config;
   const isListed = server !== null;
@@ -192,8 +192,7 @@ export function plain(value: unknown, isOpen = false): EntryValue {
 }
 
 /**
- * Whether two values mean the same. An absent key equals null, so that a key of a later version is no
- * difference.
+ * Whether two values mean the same. An absent key equals null, so that a key of a later version makes no difference.
  */
 export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | undefined): boolean {
   if (JSON.stringify(one) === JSON.stringify(other)) return true;

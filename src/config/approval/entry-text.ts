@@ -42,7 +42,7 @@ export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): 
   return `${text}# ${what}: look into the file\n`;
 }
 
-/** Whether a part has no key of its own in the file: its members are keys of the section. */
+/** Whether a part lacks its own key in the file: its members are keys of the section. */
 function isShell(name: string): boolean {
   return ["connection", "incomingAuth", "authorization", "audit"].includes(name);
 }

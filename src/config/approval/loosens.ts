@@ -29,8 +29,8 @@ function endsInside(text: string, before: string): boolean {
 }
 
 /**
- * What kept others out by the tables `before`, and is missing in `after`. `[trust]` is not among it: it is loosened by an
- * approval alone.
+ * The protections in the tables `before` that are missing in `after`. `[trust]` is not among them: only an approval
+ * loosens it.
  */
 export function loosens(before: unknown, after: unknown): readonly string[] {
   const [was, now] = [asTable(before) ?? {}, asTable(after) ?? {}];
@@ -53,7 +53,7 @@ const limitsIn = (tables: Table): number =>
     (policy) => asTable(policy)?.["effect"] !== "allow",
   ).length;
 
-/** True if a key is missing, also in a table or member within; fewer members of a list are no loss. */
+/** True if a key is missing, also in a table or member within; fewer members of a list are not a loss. */
 function lacks(was: unknown, now: unknown): boolean {
   if (Array.isArray(was)) return Array.isArray(now) && now.some((one, index) => lacks(was[index], one));
   if (!isTable(was) || !isTable(now)) return false;

@@ -1,5 +1,5 @@
-// The approved form of an entry, with the keys that Mountaineer has learned since: each has its default, as the approved
-// configuration did not say otherwise. So an upgrade alone never makes an entry wait. Pure.
+// The approved form of an entry, with the keys that Mountaineer has learned since: each has its default, as the
+// approved configuration did not set it. So an upgrade never makes an entry wait. Pure.
 
 import { normalizedName, settledDefaults } from "../schema/normalized.ts";
 import { configFile, OPEN_TABLES } from "../schema/schema.ts";
@@ -63,7 +63,7 @@ const ROUTES = "routes";
 
 /** In a table in which people choose the names, an absent name is not a key of a later version. */
 function filledTable(approved: Fields, file: Fields, blank: Fields, defaults: () => Defaults): Fields {
-  // A program's keys are none of an address.
+  // A program's keys do not apply to an address.
   if (!isSameMeaning(approved["type"], file["type"])) return approved;
   const known = Object.entries(approved).map(([key, value]) => {
     const [other, empty] = [file[key] ?? null, blank[key] ?? null];

@@ -25,8 +25,8 @@ function refusal(why: string): MountaineerError {
 }
 
 /**
- * Throws `usage` for a value that no file can hold: with half a character (a lone surrogate) or NUL, too
- * long, or nested too deeply.
+ * Throws `usage` for a value that cannot be written: one with half a character (a lone surrogate) or NUL, one that is
+ * too long, or nested too deeply.
  */
 export function assertWritable(value: ConfigValue, levels = DEEPEST_VALUE): void {
   if (typeof value === "string") {

@@ -128,7 +128,7 @@ function keyValue(
 }
 
 /**
- * The effective value of one key: from the file, else the default. Rejects with `config_invalid` (a mistake of syntax)
+ * The effective value of one key: from the file, else the default. Rejects with `config_invalid` (a syntax error)
  * and `share_unknown`. Does not check the value.
  */
 export async function getConfigValue(

@@ -33,7 +33,7 @@ function unescaped(text: string, whole: string): string {
     const parsed: unknown = parse(`x = "${text}"`)["x"];
     if (typeof parsed === "string") return parsed;
   } catch {
-    // The error below covers this case, too.
+    // The error below also covers this case.
   }
   throw wrongKey(whole, "quotes hold a name as TOML writes it");
 }
@@ -206,7 +206,7 @@ export function configEdit(key: string, value: string | null): ConfigEdit {
 }
 
 export type RequestedEdit =
-  /** `value` is read as TOML, or as a plain string if it is no TOML; null unsets the key. */
+  /** `value` is read as TOML, or as a plain string if it is not TOML; null unsets the key. */
   | { readonly key: string; readonly value: string | null }
   | { readonly add: NamedList; readonly entry: Readonly<Record<string, string>> }
   | { readonly remove: NamedList | "backends"; readonly name: string };

@@ -65,10 +65,10 @@ const lastSaves = new Map<string, Promise<unknown>>();
 
 /**
  * Makes the edits in the file and keeps every other byte. Durable when it resolves; symlinks, mode and owner stay. A
- * crash at any instant leaves the old file or the new one, whole. If somebody else seems to be writing the file, it
- * waits for 3 s at most. Rejects with `config_changed` when the file is not the one that was seen or changes meanwhile
- * (try again with the new content), `config_unreadable`, `config_unwritable`, and what `editConfig` rejects with;
- * nothing is written then.
+ * crash at any instant leaves the old file or the new one, whole. If another program seems to be writing the file, it
+ * waits for at most 3 s. Rejects with `config_changed` when the file differs from the one that was read, or changes
+ * during the edit (try again with the new content), `config_unreadable`, `config_unwritable`, and what `editConfig`
+ * rejects with; nothing is written then.
  */
 export function saveEdit(
   target: SaveTarget & { readonly edits: readonly ConfigEdit[] },
@@ -85,7 +85,7 @@ export function saveEdit(
       return await replace(target, before, edited.bytes, edited.changed);
     } catch (error) {
       if (!(error instanceof MountaineerError) || error.code !== "config_invalid") throw error;
-      // The file was already invalid before the edit, so all mistakes in the file are reported.
+      // The file was already invalid before the edit, so all errors in the file are reported.
       const loaded = await parseConfig(before ?? new Uint8Array(), target.path, target.homeContext);
       if (loaded.ok) throw error;
       return loaded;

@@ -177,8 +177,8 @@ function appending(text: string, layout: TomlLayout, path: KeyPath, value: Confi
 }
 
 /**
- * Returns two proposals: the new table as a block of its own, and the new table as an inline table, for neighbours
- * that are inline tables.
+ * Returns two proposals: the new table as a separate block, and the new table as an inline table, for neighbours that
+ * are inline tables.
  */
 function addingTable(
   text: string,

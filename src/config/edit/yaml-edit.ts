@@ -314,7 +314,7 @@ function numberText(value: number): string {
   return String(value);
 }
 
-/** Returns the text of a value that stands on a line of its own; with `inFlow`, of a value between brackets. */
+/** Returns the text of a value on a separate line; with `inFlow`, of a value between brackets. */
 function yamlValue(value: ConfigValue, quotes: YamlQuotes, inFlow: boolean): string {
   if (typeof value === "string") return stringText(value, quotes, inFlow);
   if (typeof value === "number") return numberText(value);

@@ -122,7 +122,7 @@ export function separatorEnd(layout: YamlLayout, pair: Pair): number {
   return propertiesEnd(pairTokens(pair).sep) ?? asNode(layout, pair.key)?.range?.[1] ?? 0;
 }
 
-/** True if the value is empty in the text, as after `key:` alone. */
+/** True if the value is empty in the text, as after a bare `key:`. */
 export function isUnwritten(node: Node | null): boolean {
   return node === null || (node.srcToken === undefined && !("source" in node && node.source !== ""));
 }

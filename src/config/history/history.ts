@@ -152,7 +152,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
   }
 
   async function nextFile(sha256: string): Promise<string> {
-    // Files renamed to `*.corrupt` count, too, so that no number is used twice.
+    // Files renamed to `*.corrupt` are also counted, so that no number is used twice.
     const orders = (await namesIn(folder)).map((name) => Number(/^(\d{10})-/.exec(name)?.[1] ?? 0));
     const order = Math.max(0, ...orders) + 1;
     return `${String(order).padStart(10, "0")}-${sha256.slice(0, 8)}.entry`;

@@ -17,8 +17,8 @@ export function suspectError(why: string): MountaineerError {
 }
 
 /**
- * Why the content waits for a person; null: it does not, or it came by a rename or another symlink. `inode`: that of the
- * file that held the content; null: that of the file now.
+ * Why the content waits for a person; null: it does not, or a rename or another symlink put it there. `inode`: that of
+ * the file that had the content; null: that of the file now.
  */
 export async function whySuspect(
   { path, homeContext }: { readonly path: string; readonly homeContext: HomeContext },
@@ -36,7 +36,7 @@ export async function whySuspect(
   return why && `${path}: ${why}`;
 }
 
-/** The inode of the file; undefined: it cannot be looked at. */
+/** The inode of the file; undefined: it cannot be read. */
 export async function inodeAt(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(recoverFrom(isSystemError, null));
   return found === null ? undefined : String(found.ino);

@@ -109,7 +109,7 @@ function createTwinRule() {
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
     const near = paths.find((other) => isNear(path, other.path) || isNear(other.path, path));
     if (near === undefined) paths.push({ path, index });
-    // If the path only follows from a name that is already reported, the path is not reported as another mistake.
+    // If the path only follows from a name that is already reported, the path is not reported as another error.
     else if (twin === undefined || alias["path"] !== undefined) {
       const isSame = nameKey(near.path) === nameKey(path);
       const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;
@@ -119,7 +119,7 @@ function createTwinRule() {
   };
 }
 
-/** All mistakes between aliases and the rest of the file; values of wrong types are skipped. */
+/** All errors between aliases and the rest of the file; values of wrong types are skipped. */
 export function aliasFindings(file: Table, context: RuleContext): Finding[] {
   const aliases = indexedTables(listIn(file, "aliases"));
   const shares = listIn(file, "shares");
@@ -152,7 +152,7 @@ function shareNames(shares: readonly unknown[]): string[] {
 }
 
 /**
- * The mistakes of backends that require a share which the file does not have; values of wrong types are
+ * The errors of backends that require a share which the file does not have; values of wrong types are
  * skipped.
  */
 export function requiresFindings(file: Table): Finding[] {

@@ -6,7 +6,7 @@ import { asTable, has, missingKey, type Table, unexpectedKey } from "./tables.ts
 /** Keys that only make sense when a person signs in. */
 const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
 
-/** Mistakes in combinations of the section's keys. Mistakes in single values are reported elsewhere. */
+/** Errors in combinations of the section's keys. Errors in single values are reported elsewhere. */
 export function backendAuthFindings(backend: Table, at: KeyPath): Finding[] {
   const auth = asTable(backend["auth"]);
   if (auth === null) return [];
@@ -55,7 +55,7 @@ function machineFindings(auth: Table, path: KeyPath): Finding[] {
   if (!has(auth, "client_secret") && !has(auth, "private_key")) {
     found.push(missingKey([...path, "client_secret"], "`client_secret` or `private_key`"));
   }
-  // Required, because without a person at the sign-in nobody would see which server gets the secret.
+  // Required, because without a person at the sign-in no one would see which server gets the secret.
   if (!has(auth, "issuer"))
     found.push(missingKey([...path, "issuer"], "the authorization server that gets the secret"));
   if (has(auth, "client_secret") && has(auth, "private_key")) {

@@ -6,7 +6,7 @@ import { asTable, invalidValue, type Table } from "./tables.ts";
 
 const SECTION = "backend_defaults";
 
-/** The mistakes of variables that all programs get. No message shows a value. */
+/** The errors of variables that all programs get. No message shows a value. */
 export function backendDefaultsFindings(file: Table): Finding[] {
   const env = asTable(asTable(file[SECTION])?.["env"]) ?? {};
   return Object.entries(env).flatMap(([name, value]) => {

@@ -1,4 +1,4 @@
-// The rules of `cwd = "client"`. Whoever opens a folder must not choose what runs. So programs that run others are started
+// The rules of `cwd = "client"`. Opening a folder must not decide what runs. So programs that run others are started
 // only in shapes that name their server whatever the folder holds, and with options that are known to look for no code.
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
@@ -8,7 +8,7 @@ import { asTable, has, invalidValue, listIn, type Table, unexpectedKey } from ".
 
 const CLIENT_CWD = "${client:cwd}";
 
-/** What may stand before the server: an option alone, or with a space and its value. */
+/** The options that may precede the server: bare, or with a space and a value. */
 interface Shape {
   readonly program: RegExp;
   readonly option: RegExp;

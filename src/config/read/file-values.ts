@@ -5,7 +5,7 @@ import { decodeText, type ParsedText, type SyntaxFinding, textPlaces } from "./s
 import { parseToml } from "./toml-text.ts";
 import { parseYaml } from "./yaml-text.ts";
 
-/** Reads a text in its format; mistakes are in `syntax`. */
+/** Reads a text in its format; errors are in `syntax`. */
 export async function parseText(text: string, format: ConfigFormat): Promise<ParsedText> {
   return format === "toml" ? parseToml(text) : await parseYaml(text);
 }
@@ -17,7 +17,7 @@ function unreadable(text: string, finding: Omit<SyntaxFinding, "path" | "hint">)
   return new MountaineerError("config_invalid", message, { hint: "correct the file in an editor first" });
 }
 
-/** The file's tables and values, objects without prototype. Rejects with `config_invalid` for a mistake of syntax. */
+/** The file's tables and values, objects without prototype. Rejects with `config_invalid` for a syntax error. */
 export async function textValues(text: string, format: ConfigFormat): Promise<unknown> {
   const { value, syntax } = await parseText(text, format);
   const [first] = syntax;

@@ -20,7 +20,7 @@ import {
 } from "./tables.ts";
 
 /**
- * The mistakes of `[fleet]`: lists that are too long, entries for an unknown backend or for this machine
+ * The errors of `[fleet]`: lists that are too long, entries for an unknown backend or for this machine
  * itself, a missing address of a server, and a CA file on a share.
  */
 export function fleetFindings(file: Table, context: RuleContext): Finding[] {

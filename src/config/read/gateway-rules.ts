@@ -124,7 +124,7 @@ function foldersFindings(backend: Table, at: KeyPath): Finding[] {
   return [unexpectedKey([...at, "folders"], "`folders` beside `url`", hint)];
 }
 
-/** Mistakes in the connection of a backend, or of one of its routes. */
+/** Errors in the connection of a backend, or of one of its routes. */
 function serverFindings(table: Table, at: KeyPath, context: RuleContext): Finding[] {
   const headers = asTable(table["headers"]);
   return [
@@ -178,7 +178,7 @@ function orderFindings(order: readonly unknown[], backends: Table): Finding[] {
 }
 
 /**
- * Mistakes in the path of the audit's file. The daemon writes this file itself, so it must not be on a share,
+ * Errors in the path of the audit's file. The daemon writes this file itself, so it must not be on a share,
  * which may hang.
  */
 function auditFindings(file: Table, context: RuleContext): Finding[] {
@@ -199,7 +199,7 @@ function auditFindings(file: Table, context: RuleContext): Finding[] {
   return [];
 }
 
-/** Returns the mistakes in how keys of the gateway's sections are combined. */
+/** Returns the errors in how keys of the gateway's sections are combined. */
 export function gatewayFindings(file: Table, context: RuleContext): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   return [
@@ -215,7 +215,7 @@ export function gatewayFindings(file: Table, context: RuleContext): Finding[] {
 
 /**
  * `/metrics` shows the names of backends and the use of their tools, so serving it to other machines without
- * a token is a mistake.
+ * a token is an error.
  */
 function telemetryFindings(file: Table): Finding[] {
   const telemetry = asTable(file["telemetry"]) ?? {};
@@ -232,7 +232,7 @@ function telemetryFindings(file: Table): Finding[] {
 /** The system's folders that every sandbox shows, read-only. */
 const SYSTEM_FOLDERS = ["/usr", "/etc", "/opt", "/nix", "/bin", "/sbin", "/lib", "/tmp"];
 
-/** Mistakes in the sandbox of a backend or route. `at`: the path of the backend's or route's table. */
+/** Errors in the sandbox of a backend or route. `at`: the path of the backend's or route's table. */
 function sandboxFindings(backend: Table, at: KeyPath, context: RuleContext): Finding[] {
   const sandbox = asTable(backend["sandbox"]);
   if (sandbox === null) return [];
@@ -267,7 +267,7 @@ function sandboxFindings(backend: Table, at: KeyPath, context: RuleContext): Fin
   return [...findings, invalidValue([...at, "cwd"], found, "a folder in the sandbox", hint)];
 }
 
-/** Mistakes of groups, profiles and the optimizer: names that do not exist, and tables without any effect. */
+/** Errors of groups, profiles and the optimizer: names that do not exist, and tables without effect. */
 function fewerToolsFindings(file: Table): readonly Finding[] {
   const backends = Object.keys(asTable(file["backends"]) ?? {});
   const groups = asTable(file["groups"]) ?? {};

@@ -31,7 +31,7 @@ const SIGNED_KEYS = [
 ] as const;
 const ANY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
-/** All mistakes in combinations of the keys for the sign-in and for the listening address. */
+/** All errors in combinations of the keys for the sign-in and for the listening address. */
 export function incomingAuthFindings(file: Table, context: RuleContext): Finding[] {
   const auth = asTable(file["incoming_auth"]) ?? {};
   const server = asTable(file["server"]) ?? {};

@@ -39,7 +39,7 @@ import { parseYaml } from "./yaml-text.ts";
 
 export type LoadedConfig =
   | { readonly ok: true; readonly snapshot: ConfigSnapshot }
-  /** The mistakes, sorted by place; at least one, at most MISTAKE_LIMIT. */
+  /** The errors, sorted by place; at least one, at most MISTAKE_LIMIT. */
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
 function mayHoldTables(path: KeyPath): boolean {
@@ -85,7 +85,7 @@ export interface FoundInText {
   readonly findings: readonly Finding[];
 }
 
-/** The mistakes with their lines and columns, in the order of the text, up to the limit. */
+/** The errors with their lines and columns, in the order of the text, up to the limit. */
 export async function placeMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
   const places = textPlaces(text);
   const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
@@ -158,7 +158,7 @@ export function engineOf(
 }
 
 /**
- * Checks a configuration's bytes. Pure: equal input gives an equal result. Mistakes are a result; rejects
+ * Checks a configuration's bytes. Pure: equal input gives an equal result. Errors are a result; rejects
  * with `config_unreadable` if `path` ends in neither .toml, .yaml nor .yml.
  */
 export async function parseConfig(
@@ -171,7 +171,7 @@ export async function parseConfig(
   if (!read.ok) return read;
   const { text, parsed } = read;
   const checked = checkTables(read.value, homeContext);
-  // If a part of the text could not be read, mistakes about missing keys are dropped: the keys may be in that
+  // If a part of the text could not be read, errors about missing keys are dropped: the keys may be in that
   // part.
   const findings = checked.findings.filter(({ found, restsOnAbsence }) => {
     return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
@@ -237,7 +237,7 @@ export async function readConfigIfPresent(path: string): Promise<Uint8Array | nu
   }
 }
 
-/** Reads and checks a configuration. Mistakes are a result; an unreadable file rejects with `config_unreadable`. */
+/** Reads and checks a configuration. Errors are a result; an unreadable file rejects with `config_unreadable`. */
 export async function loadConfig(path: string, homeContext: HomeContext): Promise<LoadedConfig> {
   await requireResponsiveDisk(path);
   return parseConfig(await readConfigBytes(path), path, homeContext);

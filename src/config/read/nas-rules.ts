@@ -19,7 +19,7 @@ export function withNas(share: Table, file: Table): Table {
   return { ...share, ...Object.fromEntries(Object.entries(nas).filter(([key]) => KEYS.includes(key))) };
 }
 
-/** A mistake in a key that the share has from its NAS, at the share's `nas`. */
+/** An error in a key that the share has from its NAS, at the share's `nas`. */
 export function atNas(finding: Finding, file: Table): Finding {
   const [list, index, key] = finding.path;
   const share = asTable(listIn(file, "shares")[Number(index)]) ?? {};
@@ -28,7 +28,7 @@ export function atNas(finding: Finding, file: Table): Finding {
   return { ...finding, path: [list, Number(index), "nas"], found: `${finding.found} (\`${key}\`)` };
 }
 
-/** All mistakes of NAS, and of shares in what they say about theirs. `routeFindings`: those in the hosts of one. */
+/** All errors of NAS, and of shares in their keys about it. `routeFindings`: those in the hosts of one. */
 export function nasFindings(
   file: Table,
   routeFindings: (nas: Table, at: KeyPath) => readonly Finding[],

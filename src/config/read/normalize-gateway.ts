@@ -190,7 +190,7 @@ function policyWarnings(file: ConfigFile): ConfigWarning[] {
   return warnings;
 }
 
-/** Returns warnings about values in the gateway's sections that are valid but probably a mistake. */
+/** Returns warnings about values in the gateway's sections that are valid but probably an error. */
 export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
     const at: KeyPath = ["backends", name];

@@ -71,7 +71,7 @@ export function engineConfig(file: ConfigFile, homeContext: HomeContext): Mounta
     ...given,
     ...gatewayConfig(whole, homeContext),
     global: { ...global, sharesRoot, mountRoot: global.mountRoot ?? homeContext.defaultMountRoot },
-    // Whoever uses the configuration sees each share with the hosts and the login of its NAS.
+    // The configuration has each share with the hosts and the login of its NAS.
     shares: shares.map((share) => engineShare({ ...share, ...nas[share.nas ?? ""] }, global, homeContext)),
     ...(onNas.length === 0 ? {} : { nas: Object.fromEntries(onNas) }),
     fleet: fleet && { ...fleet, name: fleet.name ?? homeContext.machineName ?? "" },

@@ -1,4 +1,4 @@
-// A tree with the positions of keys and values in a text. The parsers build it; it gives mistakes their line
+// A tree with the positions of keys and values in a text. The parsers build it; it gives errors their line
 // and column.
 import type { Locator } from "./source-text.ts";
 

@@ -1,4 +1,4 @@
-// The rules between keys. They read the file's unchecked values, so that their mistakes are reported together
+// The rules between keys. They read the file's unchecked values, so that their errors are reported together
 // with those of single values.
 
 import { HOST_EXPECTED, hostKey, parseHost } from "../values/host.ts";
@@ -98,7 +98,7 @@ function serverNameFindings(share: Table, at: KeyPath): Finding[] {
 
 type Shares = readonly (readonly [index: number, share: Table])[];
 
-/** The mistakes of shares that have the name of an earlier share. */
+/** The errors of shares that have the name of an earlier share. */
 function nameFindings(shares: Shares): Finding[] {
   return repeatFindings(
     shares,
@@ -111,7 +111,7 @@ function nameFindings(shares: Shares): Finding[] {
 }
 
 /**
- * One mistake for each configured share that mounts the same share of the same server as an earlier configured share,
+ * One error for each configured share that mounts the same share of the same server as an earlier configured share,
  * over any route.
  */
 function sourceFindings(shares: Shares): Finding[] {
@@ -160,7 +160,7 @@ function rootFindings(file: Table, shares: Shares, context: RuleContext): Findin
 }
 
 /**
- * Returns all mistakes in how keys are combined. `file`: the parser's values; empty sections and values of wrong
+ * Returns all errors in how keys are combined. `file`: the parser's values; empty sections and values of wrong
  * types are skipped.
  */
 export function ruleFindings(file: unknown, context: RuleContext): Finding[] {

@@ -4,10 +4,10 @@ import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 /** The size limit of a file. A thousand shares take about 250 KB. */
 export const LARGEST_FILE_BYTES = 512 * 1024;
 
-/** A mistake in the text itself, at an offset in UTF-16 units. */
+/** An error in the text itself, at an offset in UTF-16 units. */
 export interface SyntaxFinding extends IssueDetail {
   readonly offset: number;
-  /** The path of the key with the mistake; empty if the mistake belongs to no key. */
+  /** The path of the key with the error; empty if the error belongs to no key. */
   readonly path: KeyPath;
 }
 
@@ -19,9 +19,9 @@ export interface ParsedText {
   /** The parsed tables, as objects without a prototype; `{}` if nothing could be read. */
   readonly value: unknown;
   readonly syntax: readonly SyntaxFinding[];
-  /** A mistake in `syntax` made the reader skip a part of the text, so that `value` may lack keys. */
+  /** An error in `syntax` made the reader skip a part of the text, so that `value` may lack keys. */
   readonly incomplete: boolean;
-  /** Locates keys. Takes time and memory, so it is called only if there is a mistake. */
+  /** Locates keys. Takes time and memory, so it is called only if there is an error. */
   locate(): Promise<Locator>;
 }
 
@@ -55,7 +55,7 @@ function validPrefix(bytes: Uint8Array): number {
     if (decodes(bytes.subarray(0, middle), true)) good = middle;
     else bad = middle;
   }
-  // The byte that begins a character which the next byte does not go on is the invalid one.
+  // The invalid byte is the one that begins a character which the next byte does not continue.
   while (good < bytes.length && !decodes(bytes.subarray(0, good), false)) good -= 1;
   return good;
 }

@@ -20,7 +20,7 @@ export function has(table: Table, key: string): boolean {
   return (table[key] ?? null) !== null;
 }
 
-/** Returns the list under a key; empty if the value is no list. */
+/** Returns the list under a key; empty if the value is not a list. */
 export function listIn(table: Table | null, key: string): readonly unknown[] {
   const value = table?.[key];
   return Array.isArray(value) ? value : [];
@@ -35,7 +35,7 @@ export function indexedTables(entries: readonly unknown[]): readonly (readonly [
 }
 
 /**
- * The mistakes of entries whose key repeats that of an earlier entry. Entries whose key is not a text are
+ * The errors of entries whose key repeats that of an earlier entry. Entries whose key is not a text are
  * skipped.
  */
 export function repeatFindings<T>(
@@ -54,12 +54,12 @@ export function repeatFindings<T>(
   });
 }
 
-/** The mistake of a required key that is missing. */
+/** The error of a required key that is missing. */
 export function missingKey(path: KeyPath, expected: string, hint: string | null = null): Finding {
   return { path, at: "key", found: MISSING, expected, hint };
 }
 
-/** The mistake of a value that contradicts other values. */
+/** The error of a value that contradicts other values. */
 export function invalidValue(
   path: KeyPath,
   found: string,
@@ -69,25 +69,25 @@ export function invalidValue(
   return { path, at: "value", found, expected, hint };
 }
 
-/** The mistake of a key that must be absent beside other keys. */
+/** The error of a key that must be absent beside other keys. */
 export function unexpectedKey(path: KeyPath, found: string, hint: string): Finding {
   return { path, at: "key", found, expected: `no \`${path.at(-1)}\``, hint };
 }
 
 /**
- * A mistake as from `invalidValue`. It is dropped if a part of the text could not be read, because that part could
+ * An error as from `invalidValue`. It is dropped if a part of the text could not be read, because that part could
  * resolve it.
  */
 export function unmatched(...mistake: Parameters<typeof invalidValue>): Finding {
   return { ...invalidValue(...mistake), restsOnAbsence: true };
 }
 
-/** Returns the absolute path that the text stands for; null if the text is no path. */
+/** Returns the absolute path that the text means; null if the text is not a path. */
 export function pathOf(text: unknown, { userHome }: Pick<RuleContext, "userHome">): string | null {
   return typeof text === "string" && parsePath(text).ok ? expandPath(text, userHome) : null;
 }
 
-/** The folders of links and of mounts, as absolute paths; null if the value in the file is no path. */
+/** The folders of links and of mounts, as absolute paths; null if the value in the file is not a path. */
 export function rootsOf(file: Table, context: RuleContext) {
   const global = asTable(file["global"]) ?? {};
   return {

@@ -1,4 +1,4 @@
-// Reads TOML: values by smol-toml, positions (only once there is a mistake) by toml-eslint-parser.
+// Reads TOML: values by smol-toml, positions (only once there is an error) by toml-eslint-parser.
 
 import { parse, TomlError } from "smol-toml";
 import type { AST } from "toml-eslint-parser";
@@ -8,8 +8,8 @@ import { type Locator, type ParsedText, type SyntaxFinding, textPlaces } from ".
 
 const DEEPEST_NESTING = 64;
 const MOST_SYNTAX_MISTAKES = 50;
-// The limit of characters that are parsed again. Each mistake costs one more parse of the text, and a large
-// hostile file could have many.
+// The limit of characters that are parsed again. Each error takes one more parse of the text, and a large hostile
+// file could have many.
 const REPARSED_CHARACTERS = 4 * 1024 * 1024;
 
 const REDEFINED = "trying to redefine an already defined";
@@ -71,7 +71,7 @@ const ENTRY_KEY = /^[ \t]*([A-Za-z0-9_-]+)[ \t]*(=|$)/;
 const HEADER = /^[ \t]*(\[\[?)([^\]\r\n]*)\]/gm;
 const PLAIN_HEADER = /^[ \t]*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*[ \t]*$/;
 
-/** The key of a line with a mistake; empty if the line, or a header above it, is too complex to tell. */
+/** The key of a line with an error; empty if the line, or a header above it, is too complex to tell. */
 function brokenKey(text: string, offset: number): KeyPath {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
   const key = ENTRY_KEY.exec(text.slice(start, start + 200))?.[1];
@@ -95,7 +95,7 @@ function brokenKey(text: string, offset: number): KeyPath {
 }
 
 function syntaxFinding(text: string, error: TomlError, offset: number): SyntaxFinding {
-  // The parser's message also quotes lines around the mistake, which may hold a secret: only its beginning is
+  // The parser's message also quotes lines around the error, which may hold a secret: only its beginning is
   // used.
   const said = error.message.replace(/^Invalid TOML document: /, "");
   const known = MESSAGES.find(([start]) => said.startsWith(start));
@@ -113,8 +113,8 @@ const SIMPLE_ENTRY = /^[ \t]*["'A-Za-z0-9_.-]+[ \t]*(=(?!.*(\[|\{|"""|''')).*)?$
 const TABLE_HEADER = /^[ \t]*\[.*$/;
 
 /**
- * The text with the mistake replaced by blanks, of the same length, so that the rest can be parsed. null: the
- * mistake may span several lines, so that parsing the rest would only report false mistakes.
+ * The text with the error replaced by blanks, of the same length, so that the rest can be parsed. null: the
+ * error may span several lines, so that parsing the rest would only report false errors.
  */
 function withoutMistake(text: string, offset: number, redefined: boolean): string | null {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
@@ -188,7 +188,7 @@ function tooDeep(text: string): SyntaxFinding {
   return { offset: offset < text.length ? offset : 0, path: [], found, expected, hint: null };
 }
 
-/** Reads TOML 1.1. Never throws; `syntax` has all mistakes except those that merely follow from another. */
+/** Reads TOML 1.1. Never throws; `syntax` has all errors except those that merely follow from another. */
 export function parseToml(text: string): ParsedText {
   const places = textPlaces(text);
   const syntax: SyntaxFinding[] = [];
@@ -246,7 +246,7 @@ const WHOLE_HEADER = /^\[\[?[\w.-]{1,80}\]\]?$/;
 const WINDOWS_PATH = /"[A-Za-z]:\\/;
 const BEGINS_ANEW = /^\s*(?:$|\[\[?[A-Za-z_]|[A-Za-z_][\w-]*[ \t]*=)/;
 
-/** A clearer message for a common mistake at `offset`; `found` is the mistake as the parser reports it. */
+/** A clearer message for a common error at `offset`; `found` is the error as the parser reports it. */
 function slipAt(text: string, offset: number, found: string): IssueDetail | null {
   if (/^\s*\{/.test(text)) {
     const hint = "a client's mcpServers are [backends.NAME] here, each with its command and args";

@@ -1,4 +1,4 @@
-// Mistakes in single keys and values: the schema's issues, in words for people.
+// Errors in single keys and values: the schema's issues, in words for people.
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { REMOVED_KEYS } from "../schema/removed-keys.ts";
 import {
@@ -117,7 +117,7 @@ const MEMBER_HINTS: Readonly<Record<string, string>> = {
   "authorization.policies": "each policy begins with `[[authorization.policies]]`",
 };
 
-/** The mistake of a section that has the wrong kind of value, or none. */
+/** The error of a section that has the wrong kind of value, or none. */
 function sectionFinding(root: unknown, path: KeyPath): Finding {
   const found = describeKind(valueAt(root, path));
   const members = memberSection(path);

@@ -200,7 +200,7 @@ function syntaxFindings(document: Document): SyntaxFinding[] {
   return findings;
 }
 
-/** Keeps one mistake for each line, because the parser may report one mistake many times. */
+/** Keeps one error for each line, because the parser may report one error many times. */
 function firstPerLine(text: string, findings: readonly SyntaxFinding[]): SyntaxFinding[] {
   const lines = new Set<number>();
   return findings.filter(({ offset }) => {
@@ -209,7 +209,7 @@ function firstPerLine(text: string, findings: readonly SyntaxFinding[]): SyntaxF
   });
 }
 
-/** The first document, and the second if there is one. Stops reading after MOST_SYNTAX_MISTAKES mistakes. */
+/** The first document, and the second if there is one. Stops reading after MOST_SYNTAX_MISTAKES errors. */
 function firstDocuments(
   yaml: YamlLibrary,
   text: string,
@@ -227,7 +227,7 @@ function firstDocuments(
   return documents;
 }
 
-/** Reads YAML 1.2. Mistakes in the text are in the result and never make it reject. */
+/** Reads YAML 1.2. Errors in the text are in the result and never make it reject. */
 export async function parseYaml(text: string): Promise<ParsedText> {
   const yaml = await import("yaml");
   // Duplicate keys are found while reading: the parser's own check is quadratic.

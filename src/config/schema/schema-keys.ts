@@ -18,7 +18,7 @@ export type EntryKind =
 /** `free`: a change needs no approval. */
 export type Approval = EntryKind | "free";
 
-/** The documentation of one key. A mistake shows the value that was found only if `shown` is `plain`. */
+/** The documentation of one key. An error shows the value that was found only if `shown` is `plain`. */
 export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choices" | "shown"> {
   readonly unit: string | null;
   /** The default, in words or as a value; null when the key is required. */
@@ -28,9 +28,9 @@ export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choi
   readonly approval: Approval;
 }
 
-/** A mistake in a value, before it is put in words. */
+/** An error in a value, before it is put in words. */
 export type Issue =
-  /** The code that read the value has described the mistake. */
+  /** The code that read the value has described the error. */
   | {
       readonly kind: "detail";
       readonly path: KeyPath;

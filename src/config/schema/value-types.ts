@@ -1,5 +1,5 @@
-// The types of single values: how each is read, described and shown. No schema library, because the daemon loads this
-// file, too.
+// The types of single values: how each is read, described and shown. No schema library, because the daemon also loads
+// this file.
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { parseReference, REFERENCE_FORMS, type SecretReference } from "../../secrets/reference.ts";
 import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/backend-values.ts";
@@ -18,7 +18,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
  */
 export type Shown = "plain" | "reference" | "secret text" | "address" | "program" | "arguments";
 
-/** Reports a mistake; null: the value is of the wrong kind, or out of its limits. */
+/** Reports an error; null: the value is of the wrong kind, or out of its limits. */
 type Refuse = (detail: IssueDetail | null, at: KeyPath) => undefined;
 
 export interface Value<Out> {
@@ -188,7 +188,7 @@ function referenceHint(written: string): string {
   return "no secrets in config: `mountaineer secret set NAME` keeps it, `secret:NAME` stands for it here";
 }
 
-/** `${VARIABLE}` or `secret:NAME`, and nothing else. A mistake never quotes the text, which may well be a password. */
+/** `${VARIABLE}` or `secret:NAME`, and nothing else. A message never quotes the text, which may well be a password. */
 export const reference = text<SecretReference>(
   "reference",
   (written) => {
@@ -200,7 +200,7 @@ export const reference = text<SecretReference>(
 );
 
 /**
- * A text that may contain references to secrets. Messages about mistakes never show the text, as most such texts are
+ * A text that may contain references to secrets. Messages about errors never show the text, as most of them are
  * secrets.
  */
 export function secretText(

@@ -5,7 +5,7 @@ import { type WrongText, wrong } from "./names.ts";
 const LONGEST = 4096;
 const AUTHORITY = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i;
 
-/** Whether host and port stand in the text as in `url`, which was parsed from it; letter case does not count. */
+/** Whether host and port are in the text as in `url`, which was parsed from it; letter case is ignored. */
 export function isHostAsWritten(text: string, { host, port, protocol, username, password }: URL): boolean {
   const authority = AUTHORITY.exec(text)?.[1]?.toLowerCase();
   const written = username + password === "" ? authority : authority?.slice(authority.lastIndexOf("@") + 1);
@@ -13,7 +13,7 @@ export function isHostAsWritten(text: string, { host, port, protocol, username, 
   return written === host.toLowerCase() || written === usual;
 }
 
-/** Reads an http or https address without user and `#`. `expected`: what the mistake says for any other text. */
+/** Reads an http or https address without user and `#`. `expected`: what the error says for any other text. */
 export function readAddress(
   text: string,
   expected: string,

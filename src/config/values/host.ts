@@ -11,7 +11,7 @@ type HostReading =
 export const HOST_EXPECTED =
   "a host as `name`, `name:port`, an IPv4 address, or an IPv6 address as `::1` or `[::1]:445`";
 
-// Underscores are no part of DNS host names, but NetBIOS names and many home networks have them.
+// Underscores are not part of DNS host names, but NetBIOS names and many home networks have them.
 const LABEL = /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 const PORT = /^[1-9][0-9]{0,4}$/;
 const ZONE = /^[A-Za-z0-9_.-]{1,15}$/;

@@ -1,4 +1,4 @@
-// Mistakes in a configuration: their fields, and a list of them as text.
+// Errors in a configuration: their fields, and a list of them as text.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 
@@ -14,21 +14,21 @@ export interface ConfigMistake extends IssueDetail {
   readonly line: number;
   /** The column, from 1, in UTF-16 units as editors count; a byte order mark is not counted. */
   readonly column: number;
-  /** `shares[1].fallback_host`; empty for a mistake of syntax without a key. */
+  /** `shares[1].fallback_host`; empty for a syntax error without a key. */
   readonly path: string;
 }
 
 export type KeyPath = readonly (string | number)[];
 
-/** A mistake without its line and column. */
+/** An error without its line and column. */
 export interface Finding extends IssueDetail {
   readonly path: KeyPath;
-  /** The other key that the mistake is about; its line is added to `found`. */
+  /** The other key that the error is about; its line is added to `found`. */
   readonly beside?: KeyPath;
-  /** Whether the mistake points at the key or at its value. */
+  /** Whether the error points at the key or at its value. */
   readonly at: "key" | "value";
   /**
-   * The mistake is that a key or name is missing. The missing key or name may be in a part of the file that could not
+   * The error is that a key or name is missing. The missing key or name may be in a part of the file that could not
    * be read, or in another machine's file.
    */
   readonly restsOnAbsence?: true;
@@ -37,7 +37,7 @@ export interface Finding extends IssueDetail {
 /** The `found` of a missing key. */
 export const MISSING = "nothing";
 
-/** The limit of listed mistakes; if there are more, the last one says so. */
+/** The limit of listed errors; if there are more, the last one says so. */
 export const MISTAKE_LIMIT = 200;
 
 const SHOWN_CHARACTERS = 60;
@@ -96,7 +96,7 @@ export function pathText(path: KeyPath): string {
   return text;
 }
 
-/** All mistakes as text: `file:line:column: path`, then `found` and `expected`. */
+/** All errors as text: `file:line:column: path`, then `found` and `expected`. */
 export function describeMistakes(mistakes: readonly ConfigMistake[]): string {
   return mistakes
     .map((mistake) => {
@@ -116,12 +116,12 @@ export function mistakesError(
   return new MountaineerError("config_invalid", text, { hint });
 }
 
-/** The error for an edit whose result would have mistakes. */
+/** The error for an edit whose result would have errors. */
 export function refusalError(mistakes: readonly ConfigMistake[]): MountaineerError {
   return new MountaineerError("config_invalid", `${refusal(mistakes)}\n${describeMistakes(mistakes)}`);
 }
 
-/** The error for generated content with mistakes: one line for each mistake, without its place. */
+/** The error for generated content with errors: one line for each error, without its place. */
 export function unwrittenError(mistakes: readonly ConfigMistake[]): MountaineerError {
   const lines = [refusal(mistakes), ...mistakes.map((mistake) => `  ${mistakeText(mistake)}`)];
   return new MountaineerError("config_invalid", lines.join("\n"));
@@ -131,7 +131,7 @@ function refusal(mistakes: readonly ConfigMistake[]): string {
   return `the configuration would have ${counted(mistakes)}; nothing was written`;
 }
 
-/** One mistake without its place. */
+/** One error without its place. */
 export function mistakeText({ path, found, expected, hint }: ConfigMistake): string {
   return `${path}: found ${found}, expected ${expected}${hint === null ? "" : ` (${hint})`}`;
 }

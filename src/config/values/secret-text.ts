@@ -1,5 +1,5 @@
 // Texts with references to secrets in them, for a backend's environment and headers: `Bearer ${TOKEN}`, `Bearer
-// ${secret:token}`, or `secret:token` alone. `$${` is a literal `${`.
+// ${secret:token}`, or only `secret:token`. `$${` is a literal `${`.
 import { SECRET_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import {
   parseReference,

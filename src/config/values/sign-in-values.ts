@@ -6,7 +6,7 @@ import { parsePath } from "./paths.ts";
 
 const LONGEST_ADDRESS = 2_048;
 
-/** The algorithms that sign with a private key: whoever can only check tokens cannot make any. */
+/** The algorithms that sign with a private key: a party that can only check tokens cannot issue any. */
 export const SIGNING_ALGORITHMS = [
   "RS256",
   "RS384",

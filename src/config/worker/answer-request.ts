@@ -13,7 +13,7 @@ import type { WorkerReply, WorkerRequest } from "./worker-messages.ts";
 /** Longest wait for another program, ms: a request must be answered within 10 s. */
 const MOST_MS = 3_000;
 
-/** Answers a request; a failure is an answer, too. Never rejects. */
+/** Answers a request; a failure is also an answer. Never rejects. */
 export async function answerRequest(request: WorkerRequest): Promise<WorkerReply> {
   try {
     return await perform(request);

@@ -1,4 +1,4 @@
-// Reads and edits a configuration in a process of its own, so that a hostile file does not block the daemon, and the
+// Reads and edits a configuration in a separate process, so that a hostile file does not block the daemon, and the
 // parsers do not stay in its memory.
 
 import { MountaineerError } from "../../runtime/errors.ts";

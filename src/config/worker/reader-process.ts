@@ -17,7 +17,7 @@ const DEADLINE_MS = 10_000;
 const LONGEST_LIFE_MS = 10 * 60_000;
 /** Garbage collection is a seventh of the work of such a brief process. A large young heap avoids most of it. */
 const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];
-/** Far more than an answer needs: the snapshot of a file of at most 512 KiB, or at most 200 mistakes. */
+/** Far more than an answer needs: the snapshot of a file of at most 512 KiB, or at most 200 errors. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
 export type StartReader = typeof startReaderProcess;

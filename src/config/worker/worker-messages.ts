@@ -15,7 +15,9 @@ export type WorkerRequest =
       readonly content: string | null;
       /** Whether to write a commented starter first if there is no file. */
       readonly writeStarter: boolean;
-      /** The inode that held the content; null: the one of the file now. Absent: the content never waits for a person. */
+      /**
+       * The inode that had the content; null: the one of the file now. Absent: the content never waits for a person.
+       */
       readonly inode?: string | null | undefined;
       /** How long to wait for a program that has the file open for writing, ms. Default: 3 s if the file is read. */
       readonly waitMs?: number;

@@ -31,7 +31,7 @@ import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
 /** A configuration file after its entries were compared with the approvals. */
 export interface EvaluatedFile {
   readonly file: ConfigSnapshot;
-  /** The part that may run; the same object as `file` if nothing is held back. */
+  /** The part that may run; the same object as `file` if nothing waits. */
   readonly effective: ConfigSnapshot;
   readonly outcome: ApprovalOutcome;
   /** True if the entries that wait for approval have changed. */
@@ -75,7 +75,7 @@ export function createApprovalStore(options: KeeperOptions) {
     const grant = (approvals: Approvals): Approvals =>
       granted === null ? approvals : withApproved(approvals, input, granted);
     let outcome = applyApprovals({ ...input, approvals: memory === null ? null : grant(memory) });
-    // This file gives the home its first approvals. The grant for the edit applies to them, too.
+    // This file gives the home its first approvals. The grant for the edit also applies to them.
     if (memory === null && outcome.approvals !== null) {
       outcome = applyApprovals({ ...input, approvals: grant(outcome.approvals) });
     }
@@ -110,7 +110,7 @@ export function createApprovalStore(options: KeeperOptions) {
     get waiting(): readonly WaitingEntry[] {
       return waiting;
     },
-    /** Why existing approvals cannot be used now; null without such approvals. */
+    /** Why existing approvals cannot be used now; null without approvals. */
     get lostBecause(): string | null {
       return lost?.reason ?? null;
     },
@@ -284,7 +284,7 @@ function transitionOf(name: ApprovalTransition["name"], entry: WaitingEntry): Ap
   return { name, entry: entry.id, kind: entry.kind, summary: entrySummary(entry) };
 }
 
-/** Identifies the version of an entry that a person was shown: an approval counts for that version alone. */
+/** Identifies the version of an entry that a person was shown: an approval is valid only for that version. */
 export function waitingDigest({ id, waiting }: WaitingEntry): string {
   return sha256Of(JSON.stringify([id, waiting]));
 }

@@ -1,4 +1,4 @@
-// The home's approvals on disk. The file is sealed, so that write access to the home alone does not allow to add approvals.
+// The home's approvals on disk. The file is sealed, so that write access to the home is not enough to add approvals.
 import type { Approvals, ApprovedEntry } from "../../config/approval/apply-approvals.ts";
 import type { Fields } from "../../config/approval/entries.ts";
 import type { ApproveMode } from "../../config/snapshot.ts";
@@ -53,7 +53,7 @@ export function openApprovalsFile(sealed: SealedFile) {
               `${sealed.path} does not verify: ${found.reason}`,
             );
           case "unverifiable":
-            // What nobody can verify now may hold back more, never less.
+            // An approval that cannot be verified may only make more entries wait, never fewer.
             return {
               ...lost(strictNote(found.claimed), `the keyring gives no answer: ${found.reason}`),
               passes: true,

@@ -1,4 +1,4 @@
-// Writes and removes the fstab line that lets a user mount a carried share with the kernel's own client.
+// Writes and removes the fstab line that lets a user mount a relayed share with the kernel's own client.
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { FstabEntryControl } from "../../api/setup/fstab-entry.ts";

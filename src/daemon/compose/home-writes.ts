@@ -1,5 +1,5 @@
-// The gateway's files in the home: pins of tools, the names that clients have used, the servers' lists, and held
-// routes. Only the daemon in charge writes them.
+// The gateway's files in the home: pins of tools, the names that clients have used, the servers' lists, and route
+// overrides. Only the daemon in charge writes them.
 import type { ListStore } from "../../gateway/backends/list-cache/list-cache.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";

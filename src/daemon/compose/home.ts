@@ -19,12 +19,12 @@ import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
-/** A configuration file that has mistakes or cannot be read; the newest accepted content runs instead. */
+/** A configuration file that has errors or cannot be read; the newest accepted content runs instead. */
 export interface RejectedFile {
   /** The hash of the file, hexadecimal; "" if the file cannot be read. */
   readonly sha256: string;
   readonly mistakes: readonly ConfigMistake[];
-  /** Why the file cannot be read, or is held; null if it has mistakes instead. */
+  /** Why the file cannot be read, or is suspect; null if it has errors instead. */
   readonly reason: string | null;
   /** True: the file was written in place, and waits for a person (`config_cut_short`). */
   readonly isSuspect: boolean;
@@ -48,7 +48,7 @@ interface OpenOptions {
    * loaded then.
    */
   readonly writesStarter?: boolean;
-  /** Loads the newest accepted content instead of a file that has mistakes or cannot be read. */
+  /** Loads the newest accepted content instead of a file that has errors or cannot be read. */
   readonly fallsBack?: boolean;
   readonly clock?: Clock;
   /** Default: each read starts its own process. */
@@ -56,7 +56,7 @@ interface OpenOptions {
 }
 
 /**
- * Loads the home's configuration, or the file that `configPath` names. Rejects with `config_invalid` (every mistake in it),
+ * Loads the home's configuration, or the file that `configPath` names. Rejects with `config_invalid` (every error in it),
  * `config_unreadable`, `config_cut_short`, `config_ambiguous`, and with `home_unwritable` if a starter cannot be written.
  */
 export async function openHome(options: OpenOptions): Promise<OpenedHome> {

@@ -27,7 +27,7 @@ async function readMonitor(pid: string): Promise<MonitorProcess | null> {
       home: findHomeContext(environment).home,
     };
   } catch {
-    // The process has ended meanwhile, or belongs to another user.
+    // The process has since ended, or belongs to another user.
     return null;
   }
 }

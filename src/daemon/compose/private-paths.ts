@@ -43,7 +43,7 @@ export function pathFaults(
       written.add(writable.path);
       faults.push(writableFault(path, writable));
     }
-    // Read permission alone does not let anybody connect to a socket.
+    // Read permission is not enough to connect to a socket.
     if (readable === null || path.endsWith(".sock")) continue;
     const isConfig = path === snapshot?.path;
     faults.push(readableFault(path, readable, isConfig ? secrets.map(({ key }) => key) : []));

@@ -1,4 +1,4 @@
-// The carrier in the form that the share engine uses: requests have deadlines, and failures do not reject.
+// The relay in the form that the share engine uses: requests have deadlines, and failures do not reject.
 import type { MoveRequest, RelayControl, RelayedShare, RelayNotice } from "../../relay/relay.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -8,8 +8,8 @@ import type { RelayClient, RelayClientNotice } from "../../shares/drivers/relay-
 /** Deadline of a request, ms. */
 const ASK_MS = 5_000;
 /**
- * Deadline of a request that may have to start the carrier first, ms. Long, because a mount that is made
- * without a carrier cannot get one later.
+ * Deadline of a request that may have to start the relay first, ms. Long, because a mount that is made
+ * without a relay cannot get one later.
  */
 const OPEN_MS = 20_000;
 /**
@@ -17,13 +17,13 @@ const OPEN_MS = 20_000;
  * that does not answer.
  */
 const RECOUNT_MS = 200;
-/** How long a start waits for the first answer of a running carrier, ms. */
+/** How long a start waits for the first answer of a running relay, ms. */
 const FIRST_ANSWER_MS = 2_000;
 
 export function createRelayAdapter(logger: Logger, carrier: RelayControl): RelayClient {
   /** The endpoints last sent for each share: equal ones are not sent again. */
   const sent = new Map<string, string>();
-  /** For each share, the carrier's `epoch` (see carrier.ts) when this process last saw it. */
+  /** For each share, the relay's `epoch` (see carrier.ts) when this process last saw it. */
   const epochs = new Map<string, number>();
   let first: Promise<void> | null = null;
 
@@ -42,7 +42,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
       else logger.info("moved while no daemon answered", { ...entry });
     }
   };
-  /** A grown epoch means that the carrier decided by itself, because this process did not answer it for a while. */
+  /** A grown epoch means that the relay decided autonomously, because this process did not answer it for a while. */
   const readJournalIfNew = ({ share, epoch = null }: RelayedShare): void => {
     const before = epochs.get(share) ?? epoch;
     if (epoch === null) return;
@@ -106,7 +106,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
     keepEndpoints(share, change) {
       const { endpoints, patienceMs, away = false } = change;
       const { route, witness } = carrier.shares.get(share) ?? {};
-      // Equal endpoints are sent again until the carrier has a witness. A witness is the connection that proves which
+      // Equal endpoints are sent again until the relay has a witness. A witness is the connection that proves which
       // server is behind the other route.
       const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
       const text = JSON.stringify([endpoints, patienceMs, route, away]);
@@ -128,7 +128,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
     },
     onNotice: (listener) =>
       carrier.onNotice(({ share, what }) => {
-        // Nothing to do when the carrier answers again: the next look notices it.
+        // Nothing to do when the relay answers again: the next look notices it.
         if (what !== "answered") listener(share, NOTICES[what] ?? "changed");
       }),
   };

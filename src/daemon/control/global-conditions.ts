@@ -22,7 +22,7 @@ export interface ConditionSources {
   readonly rcloneAdvice: () => MissingRequirement | null;
   /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];
-  /** What is still mounted of such shares. */
+  /** The remaining mounts of these shares. */
   readonly left: () => readonly UnconfiguredShare[];
   /** Copies of the running program that are not what the daemon started with. */
   readonly changedCopies: () => readonly string[];
@@ -44,7 +44,7 @@ export function createGlobalConditions(sources: ConditionSources): () => Conditi
 
 type Standing = Omit<Condition, "since" | "holders"> & { readonly since?: string };
 
-/** Settings in the file that are allowed, but probably a mistake. */
+/** Settings in the file that are allowed, but probably an error. */
 export function configWarningConditions({ warnings }: ConfigSnapshot, since: string): Condition[] {
   return warnings.map(({ path, text, hint }) => ({
     code: `config:${path}`,

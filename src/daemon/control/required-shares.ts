@@ -1,5 +1,5 @@
-// Tells whether the shares and folders that backends require are available, according to the share engine.
-// Only the prober looks for folders, because a look into a mount may hang.
+// Whether the shares and folders that backends require are available, according to the share engine. Only the prober
+// searches for folders, because reading a mount may hang.
 import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
 import type { DataPrograms, RequiredData } from "../../gateway/backends/policy/required-data.ts";
 import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
@@ -11,7 +11,7 @@ import { shareStatus, unmountedReason } from "./share-status.ts";
 
 /** Longest wait of `refresh`, ms: a failed call waits for it. */
 const ASKED_LOOK_MS = 2_000;
-/** Deadline of a look for a folder, ms. */
+/** Deadline of a check for a folder, ms. */
 const FOLDER_LOOK_MS = 5_000;
 /** Minimum time between two looks for a folder, ms: after it was found, and after it was missing. */
 const FOLDER_THERE_MS = 10_000;
@@ -132,7 +132,7 @@ export function createRequiredShares(tools: Tools) {
 interface WatchTools extends Tools {
   readonly roomOf: (share: string) => ProgramAccess;
   readonly isResting: () => boolean;
-  /** Called when a look for the folder has changed `presence`. */
+  /** Called when a check for the folder has changed `presence`. */
   readonly emit: () => void;
 }
 

@@ -45,7 +45,7 @@ export function createShareControl(
   const isConfigured = (name: string): boolean => engine.names.includes(name);
 
   const result = (name: string, outcome: RequestOutcome): StepResult => {
-    // A reload may have removed the share meanwhile.
+    // A reload may have removed the share since.
     const status = isConfigured(name) ? shareStatus(engine.view(name)) : null;
     const standing = outcome.result === "failed" && status !== null ? unmountedReason(status) : null;
     return {
@@ -103,8 +103,8 @@ export function createShareControl(
   const control = {
     async verify({ shares = null, login = false }, signal) {
       const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
-      // With `login`, the shares are looked at twice. The first look finds the routes for the logins, and the second
-      // look reports refused logins as conditions of the shares.
+      // With `login`, the shares are observed twice. The first cycle finds the routes for the logins, and the second
+      // reports refused logins as conditions of the shares.
       const asked = login ? await lookAll() : [];
       for (const { subject } of asked) logons.asked(subject.spec);
       const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));

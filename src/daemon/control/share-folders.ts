@@ -53,7 +53,7 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
     const { id, path: mountedAt } = mount.found;
     if (!shareStatus(view).mount_alive || isSilent(id)) throw noAnswer(share);
     const askedAtMs = clock.monotonicMs();
-    // The stable link is not used, because somebody may have pointed it to a folder outside of the share.
+    // The stable link is not used, because it may have been pointed at a folder outside the share.
     const listing = await prober.folders(mountedAt, subpath, LIST_MS);
     signal.throwIfAborted();
     if (listing === null) {

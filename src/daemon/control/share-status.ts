@@ -57,7 +57,7 @@ function carriedStatus(carried: RelayedState): RelayStatus {
   };
 }
 
-/** True if the mount uses no route now: a look into it would tell nothing about its state. */
+/** True if the mount uses no route now: a check would show nothing about its state. */
 function isWaiting({ relayed = null, guarded = null }: MountObservation): boolean {
   return (relayed !== null && relayed.phase !== "carrying") || guarded?.phase === "unconfirmed";
 }

@@ -10,7 +10,7 @@ import type { RouteProbe } from "../../shares/policy/share-observation.ts";
 import { type RouteName, routesOf } from "../../shares/share-spec.ts";
 import { shareStatus, unmountedReason } from "./share-status.ts";
 
-/** What `verify` found besides the shares; absent parts were not looked at. */
+/** The findings of `verify` besides the shares; absent parts were not checked. */
 interface Surroundings {
   readonly conditions: readonly Condition[];
   readonly status: Pick<StatusReport, "gateway" | "backends">;
@@ -140,7 +140,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   const isWanted = status.mount_state === "unmounted" && status.override !== "unmounted";
   const isDead = status.mount_state !== "unmounted" && !status.mount_alive;
   const cause = isWanted ? unmountedReason(status) : null;
-  // A condition of its own says so, of each host.
+  // A separate condition of each host reports that.
   const isAllSmb1 = isSilent && silent.every(({ code }) => code === "smb1_only");
   const isCause = (one: Condition): boolean =>
     one === cause || (isWanted && isAllSmb1 && one.code.startsWith("smb1_only:"));
@@ -170,7 +170,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   for (const condition of status.conditions) {
     const { code, severity, title, hint } = condition;
     if (code.startsWith("smb1_only:") && isSaid(title)) continue;
-    // For the engine, a denied mount needs no action; for a person it is an error, because nobody can use it.
+    // For the engine, a denied mount needs no action; for a person it is an error, because it cannot be used.
     const weight = code === "mount_denied" ? "error" : severity;
     if (weight !== "info") add(weight, code, isCause(condition) ? `${title}${UNMOUNTED}` : title, hint);
   }

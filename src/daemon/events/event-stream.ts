@@ -40,8 +40,8 @@ export function createEventStream(options: {
       bus.publish(numbered);
     },
     /**
-     * Subscribes the listener, and returns a function that ends this. First replays the events after
-     * `afterId` (null: none), or sends `gap` if some of them are not kept any more.
+     * Subscribes the listener, and returns a function that ends this. First replays the events after `afterId` (null:
+     * none), or sends `gap` if some of them are no longer kept.
      */
     listen(afterId: number | null, listener: StreamListener): () => void {
       if (afterId !== null) {

@@ -1,5 +1,5 @@
-// What each carried share moved in the last ten minutes and when its programs waited, and the room that is left on
-// each share. Memory is bounded: so many steps for each configured share.
+// The bytes that each relayed share moved in the last ten minutes, when its programs waited, and the free space of each
+// share. Memory is bounded: a fixed number of steps for each configured share.
 import type { ShareStatus } from "../../api/contract/contract.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
@@ -8,7 +8,7 @@ import type { Prober } from "../../shares/prober/prober.ts";
 
 const STEP_MS = 10_000;
 const STEPS = 60;
-/** Time between two looks at a share's free space, ms. */
+/** Time between two checks of a share's free space, ms. */
 const SPACE_EVERY_MS = 60_000;
 const SPACE_WAIT_MS = 2_000;
 /** A request without an answer for this long counts as a wait, ms. */
@@ -69,13 +69,13 @@ class ShareMeasures {
       this.#waited = [];
     } else if (before !== null) {
       const grown = total(now) - total(before);
-      // A share that was mounted anew counts from 0.
+      // A remounted share counts from 0.
       this.#bytes = [...this.#bytes, grown < 0 ? total(now) : grown].slice(-STEPS);
       this.#waited = [...this.#waited, hasWaited(before, now, nowMs)].slice(-STEPS);
     }
   }
 
-  /** Only a mount that answers is asked: one that hangs would cost the prober another process. */
+  /** Only a mount that answers is checked: one that hangs would take another process of the prober. */
   async lookAtSpace(
     { mount_alive: isAlive, mount_path: path, relay }: ReturnType<TrafficOptions["status"]>,
     prober: TrafficOptions["prober"],

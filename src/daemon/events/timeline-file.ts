@@ -36,8 +36,8 @@ interface KeptTimelineOptions extends TimelineOptions {
 }
 
 /**
- * Keeps the timeline in its file while this daemon is in charge. Disposing saves it once more; after that
- * nothing is written, because the next daemon owns the file. Never rejects.
+ * Keeps the timeline in its file while this daemon is in charge. Disposing saves it a last time; after that nothing is
+ * written, because the next daemon owns the file. Never rejects.
  */
 export async function keepTimeline(options: KeptTimelineOptions) {
   const { home, clock, logger, follows } = options;
@@ -64,7 +64,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   const beat = (): void => {
     timer = clock.setTimer(SAVE_AFTER_MS, beat);
     beats += 1;
-    // Compares the backends' last calls. The removal of minutes that are a day old is no reason to save.
+    // Compares the backends' last calls. The removal of minutes that are a day old is not a reason to save.
     const hasNewCalls =
       beats % CALLS_EVERY === 0 && [...lastCalls(options)].some((one) => !saved.calls.has(one));
     if (mayWrite && (timeline.changes !== saved.changes || hasNewCalls)) void save();

@@ -18,15 +18,15 @@ import type { ServiceTransition } from "./service-transitions.ts";
 
 export const DAY_MS = 24 * 3_600_000;
 const MINUTE_MS = 60_000;
-/** Delay of a look after a transition, ms: transitions come in bursts, and one look serves them all. */
+/** Delay of a reading after a transition, ms: transitions come in bursts, and one reading serves them all. */
 const LOOK_AFTER_MS = 100;
-/** Time between looks until each share has been looked at once, ms. */
+/** Time between readings until each share has been observed once, ms. */
 const LOOK_AGAIN_MS = 1_000;
-/** Time between two looks at the state while no transition occurs, ms. */
+/** Time between two readings of the state while no transition occurs, ms. */
 const LOOK_EVERY_MS = 60_000;
 /**
- * After this long without a look, ms, the machine has slept or the clock was set forward, and the states
- * since the last look are unknown.
+ * After this long without a reading, ms, the machine has slept or the clock was set forward, and the states since the
+ * last reading are unknown.
  */
 export const UNWATCHED_MS = 150_000;
 /** Longest handover after which the previous daemon's states still hold, ms. */
@@ -75,7 +75,7 @@ export interface TimelineOptions {
   readonly clock: Clock;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
   readonly status: () => Pick<StatusReport, "shares" | "backends">;
-  /** True once a share was looked at since the start; until then, its status is the remembered one. */
+  /** True once a share was observed since the start; until then, its status is the stored one. */
   readonly isSeen: (share: string) => boolean;
   /** Calls by backend, oldest minute first. */
   readonly minutes: () => ReadonlyMap<string, readonly CallMinute[]>;

@@ -69,7 +69,7 @@ export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";
 /** Environment variable, set for a successor whose parent has already given up the home. */
 export const NEEDED_MARK = "MOUNTAINEER_SUCCESSOR_NEEDED";
 
-/** The message's kind; undefined if it is no message of a daemon. */
+/** The message's kind; undefined if it is not a message of a daemon. */
 export function messageKind(message: unknown): string | undefined {
   if (typeof message !== "object" || message === null || !("say" in message)) return undefined;
   return typeof message.say === "string" ? message.say : undefined;

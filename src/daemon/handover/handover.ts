@@ -106,8 +106,8 @@ export class Handover implements AsyncDisposable {
   }
 
   /**
-   * Starts a successor that serves all backends of this daemon and knows this daemon's latest changes. If something
-   * changed meanwhile, ends that successor and starts another one.
+   * Starts a successor that serves all backends of this daemon and knows this daemon's latest changes. If something has
+   * changed since, ends that successor and starts another one.
    */
   async #startKnowing(
     keeper: ServiceSupervisor,
@@ -125,7 +125,7 @@ export class Handover implements AsyncDisposable {
         .filter((name) => name in ready.backends && !SERVES.has(ready.backends[name] ?? ""));
       if (missing.length > 0) {
         await next.kill();
-        // The file was edited meanwhile, and the successor may have read it before that.
+        // The file has since been edited, and the successor may have read it before that.
         if (charge.config() !== config && tries < TRIES) continue;
         throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
       }

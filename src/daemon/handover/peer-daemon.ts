@@ -1,5 +1,5 @@
-// The other daemon of a handover, at either end of the channel between them. What a client sends here for a call that is in
-// flight there is passed on, and the answer comes back.
+// The other daemon of a handover, at either end of the channel between them. A client's message here about a call in
+// flight there is passed on, and the answer is returned.
 
 import type { ModernRequest } from "../../gateway/frontend/modern/request.ts";
 import type { CallStream } from "../../gateway/frontend/session/client-stream.ts";

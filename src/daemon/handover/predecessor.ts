@@ -86,7 +86,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   return {
     /**
      * True if the old daemon has already given up the home: this daemon must then start even if the file has
-     * mistakes.
+     * errors.
      */
     isNeeded,
     /** Resolves when the old daemon has ended. */

@@ -107,8 +107,8 @@ export function createServiceRelease(service: HandingParts) {
           if (next === null) return true;
           const isKnown = next.keep(session);
           await settlesWithin(clock, KEEP_MS, isKnown);
-          // One that has not taken over may be long in coming, or end: the session is sent to each that follows it. One that
-          // has taken over is followed by nobody if it ends or hangs.
+          // A successor that has not taken over may take long, or end: the session is sent to each that follows it. A
+          // successor that has taken over has no follower if it ends or hangs.
           return next.isFollowed || (await resultWithin(clock, SILENT_MS, isKnown)) === true;
         },
         end: (hash) => successor()?.endSession(hash),

@@ -49,7 +49,7 @@ export class Successor {
 
   /**
    * Starts the process. `isNeeded`: this daemon has given up the home, so that the successor must start even
-   * if the file has mistakes.
+   * if the file has errors.
    */
   constructor({ command, args }: SuccessorProgram, keeper: ServiceSupervisor, isNeeded: boolean) {
     const marks = { [SUCCESSOR_MARK]: "1", ...(isNeeded ? { [NEEDED_MARK]: "1" } : {}) };
@@ -113,8 +113,8 @@ export class Successor {
   }
 
   /**
-   * Passes a connection by its handle; `stream`: an event stream goes on there. Resolves when it has arrived or cannot be sent, at the latest after
-   * `PASS_MS`.
+   * Passes a connection by its handle; `stream`: an event stream continues there. Resolves when it has arrived or
+   * cannot be sent, at the latest after `PASS_MS`.
    */
   async pass(handle: object, clock: Clock, stream: HandedOffStream | null = null): Promise<PassedTo> {
     if (this.#isGone) return "here";

@@ -16,7 +16,7 @@ interface NextSessions {
 }
 
 export interface TransferredSessions extends SessionFile {
-  /** The sessions that were sent to the successor; a replacement of that successor needs them, too. */
+  /** The sessions that were sent to the successor; a replacement of that successor also needs them. */
   readonly late: readonly BegunSession[];
   /** Hashes of sessions that clients have ended since the handover began. */
   readonly ended: ReadonlySet<string>;

@@ -91,7 +91,7 @@ const MADE_UNTRUE: Partial<Record<ServiceTransition["name"], readonly Notificati
 };
 
 /**
- * The number of the line with the first mistake. Its text is not shown, because it may be a secret, and
+ * The number of the line with the first error. Its text is not shown, because it may be a secret, and
  * notifications appear on locked screens.
  */
 function lineOf(reason: string): string {

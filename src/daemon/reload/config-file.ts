@@ -10,7 +10,7 @@ import { fileChecks } from "../../shares/prober/file-checks.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
 
-/** Deadline of a look, ms: shorter than the watcher's own deadline, so that every late look has the same message. */
+/** Deadline of a check, ms: shorter than the watcher's own deadline, so that every late check has the same message. */
 const LOOK_MS = 4000;
 /** Greatest age of a reading of the mount table, ms. The tick of the shares reads the table about as often. */
 const TABLE_AGE_MS = 2_500;
@@ -56,8 +56,8 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     fileLook: async (path: string) => (await looks(path, LOOK_MS)).fileLook(path, LOOK_MS),
     fileBytes: async (path: string) => (await looks(path, LOOK_MS)).fileBytes(path, LOOK_MS),
     /**
-     * Looks only at paths on local disks: on other file systems modes say little, and a look may hang. null:
-     * no answer in time.
+     * Checks only paths on local disks: on other file systems modes mean little, and a check may hang. null: no answer
+     * in time.
      */
     async exposures(paths: readonly string[]) {
       await readMounts();
@@ -69,7 +69,9 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
   };
 }
 
-/** True if the path crosses neither a link nor another machine's disk, so that a look can only wait for local disks. */
+/**
+ * True if the path crosses neither a link nor another machine's disk, so that a check can only wait for local disks.
+ */
 async function isPlain(path: string, mounts: readonly MountEntry[]): Promise<boolean> {
   let at = "/";
   for (const part of resolve(path).split("/")) {

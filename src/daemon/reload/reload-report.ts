@@ -38,7 +38,7 @@ export function reportOf(
 function failureOf(result: ReloadResult): string | null {
   if (result.kind === "missing") return "the file is not there; the running configuration stays";
   if (result.kind === "unreadable" || result.kind === "failed") return result.reason;
-  // A rejection without mistakes needs its reason: otherwise the report would read like success.
+  // A rejection without errors needs its reason: otherwise the report would read like success.
   return result.kind === "rejected" && result.mistakes.length === 0 ? result.reason : null;
 }
 
@@ -84,7 +84,7 @@ function summarize(diff: ConfigDiff): string {
   return `${touched.join(", ") || "settings"} reloaded`;
 }
 
-/** The first mistake with its place, and the number of further ones. */
+/** The first error with its place, and the number of further ones. */
 export function mistakesText(mistakes: readonly ConfigMistake[]): string {
   const [first] = mistakes;
   if (first === undefined) return "the configuration is rejected";

@@ -126,7 +126,7 @@ function waitedSince(startMs: number): number | null {
   return waitedMs < WAITS_FROM_MS ? null : waitedMs;
 }
 
-/** What the keys do, and the reads and the copy that run meanwhile. */
+/** The actions of the keys, and the reads and the copy that run during the demo. */
 function createPlay(
   stage: Stage,
   ending: AbortSignal,
@@ -169,7 +169,7 @@ function createPlay(
       }
     },
     /**
-     * Starts the copy if the share is carried. On a share that is not carried, the open file of the copy would
+     * Starts the copy if the share is relayed. On a share that is not relayed, the open file of the copy would
      * prevent a change of routes.
      */
     async keepCopying(): Promise<void> {

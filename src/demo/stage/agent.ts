@@ -1,4 +1,4 @@
-// The demo's agent: a client of `mountaineer mcp` that calls one tool twice a second, whatever happens meanwhile.
+// The demo's agent: a client of `mountaineer mcp` that calls one tool twice a second, whatever happens to the share.
 import { createInterface } from "node:readline";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";

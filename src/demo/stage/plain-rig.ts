@@ -246,7 +246,7 @@ async function endServer(server: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** Ends the helper processes that smbd starts, in a session of their own, when a client lists the shares. */
+/** Ends the helper processes that smbd starts, in separate sessions, when a client lists the shares. */
 async function endHelpers(folder: string): Promise<void> {
   try {
     const leader = Number.parseInt(await readFile(join(folder, "pid", "samba-dcerpcd.pid"), "utf8"), 10);

@@ -1,5 +1,5 @@
-// A program that the demo starts beside the daemon, in a session of its own. The stage ends the program if
-// nothing else does.
+// A program that the demo starts next to the daemon, in a separate session. The stage ends the program if nothing else
+// does.
 import { spawn } from "node:child_process";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 

@@ -7,7 +7,7 @@ import { programBeside } from "../../runtime/process/program-beside.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 
 /**
- * - `pass`: a whole cable; bytes held back by `hang` or `drop` are delivered.
+ * - `pass`: a whole cable; bytes buffered by `hang` or `drop` are delivered.
  * - `refuse`: connections are reset, new ones refused.
  * - `hang`: new connections are accepted, and nothing passes.
  * - `drop`: SYN packets get no answer, and nothing passes.

@@ -49,8 +49,9 @@ export function describeRemains({ processes, mounts }: Remains): string[] {
 }
 
 /**
- * Kills every process of the demo, unmounts all mounts in its folder, and removes the folder. Rejects with `timed_out` when
- * a process or mount remains; the folder then remains, too, because deleting through a mount would delete the share's files.
+ * Kills every process of the demo, unmounts all mounts in its folder, and removes the folder. Rejects with `timed_out`
+ * when a process or mount remains; the folder then also remains, because deleting through a mount would delete the
+ * share's files.
  */
 export async function clearRemains(marks: StageMarks): Promise<void> {
   const socket = (await readDaemonInfo(marks.home))?.socket ?? null;

@@ -1,5 +1,5 @@
-// The demo's stage: a server with two cables, a home, and functions that look at them and act on them. Everything lies in
-// one temporary folder, which is cleared when the stage is disposed or the demo ends in any other way.
+// The demo's stage: a server with two cables, a home, and functions that read their state and act on them. Everything
+// is in one temporary folder, which is cleared when the stage is disposed or the demo ends in any other way.
 import { lstat, mkdir, mkdtemp, open, realpath, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -143,7 +143,7 @@ interface ActionParts
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** How the demo looks at the share and the daemon, and acts on them. */
+/** How the demo reads the state of the share and the daemon, and acts on them. */
 function createActions({ layout, nas, program, keeper, environment, signal, onStart }: ActionParts) {
   const { stablePath } = layout;
   const ownEnvironment = {

@@ -11,7 +11,7 @@ export type WardenMessage =
   | { readonly kind: "done" };
 
 /**
- * Starts the warden in a session of its own, out of reach of Ctrl-C and of a closed terminal. If the demo ends without
+ * Starts the warden in a separate session, out of reach of Ctrl-C and of a closed terminal. If the demo ends without
  * `dismiss`, the warden clears the folder.
  */
 export function startWarden(stage: { readonly folder: string; readonly home: string }) {

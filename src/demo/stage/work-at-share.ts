@@ -174,7 +174,7 @@ async function startScript(name: string, script: string, args: readonly string[]
   return {
     ended: program.ended,
     dots: (): number => dots,
-    /** The program's errors as text; null: none. `mayEnd`: an end with exit code 0 is no error. */
+    /** The program's errors as text; null: none. `mayEnd`: an exit with code 0 is not an error. */
     complaint(mayEnd: boolean): string | null {
       const isEarly = program.hasEnded && !mayEnd;
       const end = program.failure ?? (isEarly ? "it ended too soon" : "");

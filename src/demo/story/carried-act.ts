@@ -1,4 +1,4 @@
-// The second act of the story: the share is carried, and programs keep using its files while a cable is pulled and plugged in.
+// The second act of the story: the share is relayed, and programs keep using its files while a cable is pulled and plugged in.
 import type { RouteName } from "../../api/contract/contract.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";
 import { systemClock } from "../../runtime/time/clock.ts";

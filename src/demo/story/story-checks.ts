@@ -1,5 +1,5 @@
-// The story's steps and checks. The checks look at the daemon's status, and at the file that a child process reads at
-// the stable path.
+// The story's steps and checks. The checks read the daemon's status, and the file that a child process reads at the
+// stable path.
 import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { Stage } from "../stage/stage.ts";

@@ -30,7 +30,7 @@ export interface CallsEvents {
   offer(sender: string, bytes: Uint8Array): void;
   /** Another machine asks which backends this machine offers. */
   asked(): void;
-  /** Called when the server reports that nobody is subscribed to frames for `machine`. */
+  /** Called when the server reports that frames for `machine` have no subscriber. */
   nobodyThere(machine: string): void;
 }
 

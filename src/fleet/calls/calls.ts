@@ -204,7 +204,7 @@ export class Calls {
     this.#isLeaving = true;
   }
 
-  /** Ends all tunnels and the link. Tunnels get `graceMs` to end by themselves. */
+  /** Ends all tunnels and the connection. Tunnels get `graceMs` to end on the other side. */
   async end(graceMs: number): Promise<void> {
     const { clock } = this.#options;
     if (!this.#ending.signal.aborted) {
@@ -222,7 +222,7 @@ export class Calls {
   }
 
   #begin(session: CallsSession): void {
-    // The configuration may have changed meanwhile.
+    // The configuration may have changed since.
     session.follow(this.#part);
     this.#session = session;
     this.#expectingMs = this.#options.clock.monotonicMs();

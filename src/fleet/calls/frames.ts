@@ -2,9 +2,9 @@
 // is untrusted until `readFrame` has checked it.
 
 /**
- * `open` names the target of a tunnel, `data` carries bytes, `credit` says how many bytes were read in total, `end` says
- * that no more data follows, `abort` ends both directions with a reason. `probe` asks a machine whether it is there, and
- * `alive` answers it.
+ * `open` names the target of a tunnel, `data` has bytes, `credit` has the number of bytes read in total, `end` means
+ * that no further data follows, `abort` ends both directions with a reason. `probe` asks a machine whether it is there,
+ * and `alive` answers it.
  */
 const KINDS = ["open", "data", "credit", "end", "abort", "probe", "alive"] as const;
 export type FrameKind = (typeof KINDS)[number];
@@ -30,7 +30,7 @@ const NUMBER_BYTES = 6;
 export const HEAD_BYTES = 1 + ID_BYTES + ID_BYTES + NUMBER_BYTES;
 /** The most bytes in one `data` frame; a server's own limit may be lower. */
 export const LONGEST_DATA = 128 * 1024;
-/** The most bytes in the payload of a frame other than `data`. */
+/** The most bytes in the payload of any frame but `data`. */
 export const LONGEST_WORDS = 1_024;
 
 const FROM_OPENER = 0x80;

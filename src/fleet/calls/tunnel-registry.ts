@@ -20,7 +20,7 @@ const PROBE_AFTER_MS = { waiting: 1_000, quiet: 5_000 };
 const LONGEST_WAIT_MS = 60_000;
 /** A machine that leaves a probe unanswered for this long is lost, ms. A busy machine may need a while. */
 const LOST_MS = 10_000;
-/** Tunnels that other machines may open here. Each request for a session has a tunnel of its own. */
+/** Tunnels that other machines may open here. Each request for a session has its own tunnel. */
 const MOST_SERVED = {
   backend: { ofOne: 2 * MOST_OFFERED, ofAll: 512 },
   session: { ofOne: 1_024, ofAll: 2_048 },
@@ -118,7 +118,7 @@ export class TunnelRegistry {
     this.#openings.clear();
   }
 
-  /** Ends the tunnels that other machines opened and may not use any more. */
+  /** Ends the tunnels that other machines opened and may no longer use. */
   endServed(isToEnd: (machine: string, backend: string | null) => boolean, why: string): void {
     for (const { tunnel, peer, backend, isServed } of [...this.#tunnels.values()]) {
       if (isServed && isToEnd(peer.machine, backend)) tunnel.fail(why);
@@ -173,7 +173,7 @@ export class TunnelRegistry {
     }
   }
 
-  /** Handles the report that nobody is subscribed to frames for `machine`. */
+  /** Handles the report that frames for `machine` have no subscriber. */
   nobodyThere(machine: string): void {
     this.#options.sessions.nobodyThere(machine);
     for (const peer of [...this.#peers.values()]) {

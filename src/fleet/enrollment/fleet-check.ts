@@ -74,8 +74,8 @@ async function validUntil(path: string | null): Promise<string | null> {
 
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-// Tests the server's permissions over a connection of its own: publishes a harmless message to each subject,
-// and subscribes to each. The server reports every refusal.
+// Tests the server's permissions over a separate connection: publishes a harmless message to each subject, and
+// subscribes to each. The server reports every refusal.
 
 const ANSWER_MS = 3_000;
 /**

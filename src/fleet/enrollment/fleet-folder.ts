@@ -41,7 +41,7 @@ export function folderPaths(home: string) {
 
 export function authorityPaths(home: string) {
   const { folder } = folderPaths(home);
-  /** The key (0600) stays on this machine, so that the server's certificate can be issued anew. */
+  /** The key (0600) stays on this machine, so that the server's certificate can be reissued. */
   return { certificate: join(folder, "ca.pem"), key: join(folder, "ca-key.pem") };
 }
 
@@ -91,7 +91,7 @@ export async function makeFleet(
   return record;
 }
 
-/** Issues the server's certificate number `count`, in files of its own. */
+/** Issues the server's certificate number `count`, in separate files. */
 export async function issueServerCertificate(
   { home, clock }: FleetContext,
   {

@@ -66,8 +66,8 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
 }
 
 /**
- * Whether the fleet may be made anew, for another address or name: it has no other member, and its server
- * does not run.
+ * Whether the fleet may be created again, for another address or name: it has no other member, and its server does not
+ * run.
  */
 async function neverRan(
   { home, name, address }: FoundOptions,

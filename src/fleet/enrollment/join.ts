@@ -47,9 +47,8 @@ export interface JoinOptions extends HomeOptions {
 }
 
 /**
- * Joins a fleet. Rejects with `join_refused` (the code is not valid any more, the name is taken, another
- * server answers): nothing is changed then. After `fleet_unreachable` and `timed_out`, a second call
- * continues.
+ * Joins a fleet. Rejects with `join_refused` (the code is no longer valid, the name is taken, another server answers):
+ * nothing is changed then. After `fleet_unreachable` and `timed_out`, a second call continues.
  */
 export async function joinFleet(options: JoinOptions): Promise<Membership> {
   const { home, signal, writeSection } = options;

@@ -63,7 +63,7 @@ function rowsOf({ name, calls, sessions }: MachineUse): readonly Row[] {
 
 /**
  * The permissions that a machine of this use needs. Subjects for publishing end in `NOBODY` instead of a wildcard,
- * because nothing can be published to a pattern.
+ * because a pattern cannot be published to.
  */
 export function neededBy(use: MachineUse): readonly Permission[] {
   return rowsOf(use).flatMap(([may, purpose, isUsed, ...patterns]) =>

@@ -56,8 +56,7 @@ export function isSignedByUser(key: string, text: string, signature: string): bo
 }
 
 /**
- * The text that a signature covers: its purpose, then each part as JSON on a line of its own. JSON has no
- * line breaks.
+ * The text that a signature covers: its purpose, then each part as JSON on a separate line. JSON has no line breaks.
  */
 export function signedLines(purpose: string, ...parts: readonly (string | number)[]): string {
   return [purpose, ...parts.map((part) => JSON.stringify(part))].join("\n");

@@ -36,8 +36,7 @@ export const STREAM_NOT_FOUND = 10_059;
 export const STREAM_NAME_IN_USE = 10_058;
 
 /**
- * Options of every bucket. They forbid `Nats-Rollup`, so that a message can replace only an older message of
- * its own key.
+ * Options of every bucket. They forbid `Nats-Rollup`, so that a message can only replace an older message of its key.
  */
 export const BUCKET_DEFAULTS = {
   retention: "limits",
@@ -98,9 +97,10 @@ export async function connectToServer(
 }
 
 /**
- * Subscribes to messages that machines publish. `subject`: `*` in it stands for the sender. Leaves out what a member has
- * the server deliver there without the right to publish it: stored messages have subjects of their own or a header, and
- * the server's status messages have a header. JetStream's answers in JSON remain, which are no frame, offer or beat.
+ * Subscribes to messages that machines publish. `subject`: `*` in it is the sender. Ignores messages that a member
+ * makes the server deliver there without the right to publish them: stored messages have other subjects or a header,
+ * and the server's status messages have a header. JetStream's answers in JSON remain, which are not frames, offers or
+ * beats.
  */
 export function listen(
   connection: NatsConnection,

@@ -47,7 +47,7 @@ export function callSubject(from: string, to: string): string {
   return subjectOf(from, `call.${to}`);
 }
 
-/** The server reports here that nobody is subscribed to frames for the machine `to`. */
+/** The server reports here that frames for the machine `to` have no subscriber. */
 export function unheardInbox(name: string, to: string): string {
   return `${inboxOf(name)}.calls.${to}`;
 }

@@ -82,7 +82,7 @@ export class SessionMachines {
     search.found.resolve(instance);
   }
 
-  /** Records that nobody is subscribed to frames for `machine`. */
+  /** Records that frames for `machine` have no subscriber. */
   nobodyThere(machine: string): void {
     // The machine's next daemon has another id, and a stream to the old id would fail only at its deadline.
     this.#known.delete(machine);

@@ -86,15 +86,14 @@ export interface CatalogEntry {
   readonly kind: EntryKind;
   /**
    * The name, URI or URI template that clients use. Unique within its kind among listed entries. An entry that the
-   * filters keep back gets no name of its own: this is the server's.
+   * filters exclude is not renamed: this is then the server's name.
    */
   readonly name: string;
   readonly backend: string;
-  /** The name before it was shortened or changed for clients. Policies match it, too. */
+  /** The name before it was shortened or changed for clients. Policies also match it. */
   readonly fullName: string;
   /**
-   * The entry's name without the backend's name, which was added because of a collision. Policies match this name,
-   * too.
+   * The entry's name without the backend's name, which was added because of a collision. Policies also match this name.
    */
   readonly plainName?: string;
   /** The entry's name at its server. */

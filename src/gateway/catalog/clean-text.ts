@@ -1,5 +1,5 @@
-// Removes invisible characters from texts that describe an entry. Texts that the server interprets (keys,
-// values of an enum, patterns, URIs) stay, but are reported, too.
+// Removes invisible characters from texts that describe an entry. Texts that the server interprets (keys, values of an
+// enum, patterns, URIs) stay, but are also reported.
 import { memoized } from "../../runtime/memo.ts";
 import { invisibleText, stripInvisible } from "../../runtime/text/invisible-characters.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";

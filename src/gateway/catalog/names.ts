@@ -79,7 +79,7 @@ function nameOf(key: string, { kind }: NamedEntry): string {
 }
 
 // Tool names that every client accepts. MCP allows letters, digits, "_", "-" and ".", and several model APIs no dot;
-// clients accept 64 characters, including a prefix of their own.
+// clients accept 64 characters, including their own prefix.
 
 const FORBIDDEN = { withDots: /[^A-Za-z0-9_.-]/gu, withoutDots: /[^A-Za-z0-9_-]/gu };
 /** Two of 1,000 cut names are equal with a probability of 1 in 8,600, and then collide like other names. */

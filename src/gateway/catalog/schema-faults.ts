@@ -129,7 +129,7 @@ export function faultsOf(root: JsonObject, { isOutput = true } = {}): readonly S
       report("$ref", `$ref ${JSON.stringify($ref)?.slice(0, 100)} leads ${how}`);
     }
     if (faults.length > MOST_LEFT_OUT) break;
-    // What is first is taken out first, and all within it before what follows, as a compiler goes.
+    // The first item is taken out first, and everything within it before the next one, in a compiler's order.
     for (let next = inner.pop(); next !== undefined; next = inner.pop()) open.push(next);
   }
   return faults;
@@ -242,7 +242,7 @@ const MOST_ROUNDS = 3;
 const MOST_LEFT_OUT = 100;
 /** A path has up to two members for each schema around it. */
 const MOST_NESTED = 400;
-/** Of references that lead to references alone. */
+/** Of references that lead only to references. */
 const LONGEST_CHAIN = 100;
 /** Compiling a schema that is nested more deeply overflows the stack of a client. */
 const DEEPEST = 200;

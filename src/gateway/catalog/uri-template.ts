@@ -73,7 +73,7 @@ function hasDotSegments(uri: string): boolean {
     if (decoded === text) return false;
     text = decoded;
   }
-  // No honest client escapes a URI so many times, so the URI counts as unclear.
+  // No honest client escapes a URI this often, so the URI is treated as unclear.
   return true;
 }
 

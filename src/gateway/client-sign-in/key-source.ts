@@ -101,7 +101,7 @@ async function keyOfPem(text: string): Promise<JsonMembers> {
 function keySetOf(document: JsonMembers, from: string, maxAgeMs: number | null): LoadedKeys {
   const { keys } = document;
   if (!Array.isArray(keys) || !keys.every(isObject)) return { ok: false, reason: `${from} is no JWKS` };
-  // Symmetric and private keys are ignored: whoever can check tokens with them could also sign tokens.
+  // Symmetric and private keys are ignored: anyone who can check tokens with them could also sign tokens.
   const usable = keys.filter(({ kty, d }) => kty !== "oct" && d === undefined);
   if (usable.length === 0) return { ok: false, reason: `${from} has no public key` };
   if (usable.length > MOST_KEYS) return { ok: false, reason: `${from} has more than ${MOST_KEYS} keys` };

@@ -50,7 +50,7 @@ interface SignedAuthenticationOptions extends GatewayTools {
 
 type Admitted = Extract<Checked, { readonly kind: "valid" }>;
 
-/** What is remembered of an accepted token. */
+/** The stored facts about an accepted token. */
 interface SignedProof {
   /** Identifies the issuer, and the place of the issuer's keys. */
   readonly from: string;
@@ -149,8 +149,8 @@ export class SignedAuthentication implements Authenticator {
   }
 
   /**
-   * Returns why an accepted token is no longer valid; null if it is valid. Clients with an expired token get a new
-   * one by themselves.
+   * Returns why an accepted token is no longer valid; null if it is valid. Clients with an expired token get a new one
+   * automatically.
    */
   #fault({ from, parts, scopes }: SignedProof): "expired" | "withdrawn" | null {
     const { tokens, clock } = this.#options;

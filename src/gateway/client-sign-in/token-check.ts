@@ -106,7 +106,7 @@ function hasType(key: JsonMembers): key is JsonMembers & JWK {
   return typeof key["kty"] === "string";
 }
 
-// Checked tokens, by digest, until they expire: the next request with the same token costs one hash.
+// Checked tokens, by digest, until they expire: the next request with the same token takes one hash.
 
 /** Maximum number of remembered tokens; if more are in use at once, the oldest are checked again. */
 const MOST_TOKENS = 4_096;

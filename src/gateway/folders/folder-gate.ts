@@ -37,7 +37,7 @@ interface FolderGateOptions {
 
 const LOOK_MS = 2_000;
 const MOST_TEXTS = 10_000;
-/** Maximum number of segments in all paths of one call, because each segment may cost a system call. */
+/** Maximum number of segments in all paths of one call, because each segment may need a system call. */
 const MOST_PARTS = 50_000;
 const LONGEST_LABEL = 100;
 const LONGEST_SHOWN = 200;

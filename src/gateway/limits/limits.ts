@@ -41,8 +41,8 @@ export function createLimits({ limiter, kept }: LimitParts): Middleware {
   };
 }
 
-// Shortens a result that is too large: its large parts are kept to be read in pieces, and a note stands in place of
-// each. A structured result is refused, because clients check it against a schema.
+// Shortens a result that is too large: its large parts are kept to be read in pieces, and a note replaces each. A
+// structured result is refused, because clients check it against a schema.
 
 const MOST_PIECE_CHARACTERS = 1024 * 1024;
 /** A control character is six bytes as JSON (`\u0000`). */

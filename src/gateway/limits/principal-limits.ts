@@ -11,8 +11,7 @@ import { errorReply, LIMIT_REACHED, type RpcError } from "../json-rpc.ts";
 /** Beyond this number, accounts without calls in flight are forgotten. */
 const MOST_ACCOUNTS = 10_000;
 /**
- * The time to retry after the limit of calls in flight is reached: a guess, because nobody knows when those
- * calls will end.
+ * The time to retry after the limit of calls in flight is reached: a guess, because the end of those calls is unknown.
  */
 const IN_FLIGHT_RETRY_MS = 1_000;
 
@@ -32,7 +31,7 @@ interface Bucket {
 /** What one principal has used of its limits, over all its sessions. */
 interface Account {
   readonly calls: Bucket;
-  /** Counts the requests that the gateway answers by itself, so that listing does not use up the limit of calls. */
+  /** Counts the requests that the gateway itself answers, so that listing does not use up the limit of calls. */
   readonly own: Bucket;
   inFlight: number;
   /** Calls of scripts that wait for a slot, the oldest first. */
@@ -85,9 +84,9 @@ export class PrincipalLimiter {
   }
 
   /**
-   * Counts a request and adds it to `inFlight`, which the caller decrements at the reply; beyond a limit,
-   * returns the refusal instead. `pluralize`: "call" for a request to a backend, "own" for one that the gateway
-   * answers by itself, "already" if `count` has counted it.
+   * Counts a request and adds it to `inFlight`, which the caller decrements at the reply; beyond a limit, returns the
+   * refusal instead. `pluralize`: "call" for a request to a backend, "own" for one that the gateway itself answers,
+   * "already" if `count` has counted it.
    */
   admit(principal: Principal, counted: "call" | "own" | "already" = "call") {
     const known = this.#knownOf(principal);
@@ -106,7 +105,7 @@ export class PrincipalLimiter {
     return known;
   }
 
-  /** Ends a call that `admit` or `turn` has counted; a call that waits for its slot goes on. */
+  /** Ends a call that `admit` or `turn` has counted; a call that waits for its slot continues to wait. */
   release(account: Account): void {
     account.inFlight -= 1;
     account.waiting.shift()?.();

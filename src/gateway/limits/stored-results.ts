@@ -20,7 +20,7 @@ const BOUNDS = {
 };
 export type KeepBounds = Readonly<typeof BOUNDS>;
 
-/** Base64 is cut only after whole groups of four characters, so that each piece can be decoded alone. */
+/** Base64 is cut only after whole groups of four characters, so that each piece can be decoded separately. */
 const GROUP = 4;
 
 export interface LargePart {

@@ -13,8 +13,8 @@ const MAX_VALUES = 2_000;
 const MAX_DEPTH = 32;
 
 /**
- * A bounded copy of the arguments, without the values of keys that `isRedacted` accepts. `isRedacted` gets each key
- * in lower case, alone and as a path (`auth.password`); elements of a list have the list's path.
+ * A bounded copy of the arguments, without the values of keys that `isRedacted` accepts. `isRedacted` gets each key in
+ * lower case, bare and as a path (`auth.password`); elements of a list have the list's path.
  */
 export function auditedArguments(
   value: unknown,

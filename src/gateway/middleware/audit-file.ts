@@ -185,7 +185,7 @@ async function writeWithin(
   }
   const room = config.maxSizeBytes - size;
   const fitting = bytes.lastIndexOf(NEWLINE, Math.min(bytes.length, offset + room) - 1) + 1;
-  // A line that is longer than the file's limit is written alone.
+  // A line that is longer than the file's limit is written separately.
   return file.write(bytes.subarray(0, Math.max(fitting, firstEnd)), offset);
 }
 

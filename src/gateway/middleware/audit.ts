@@ -111,7 +111,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   };
 }
 
-/** In a script's text nobody can tell which values `redact` means: its calls have records of their own. */
+/** The values that `redact` means cannot be found in a script's text, so its calls are recorded separately. */
 function withoutSource({ params, script, through }: GatewayRequest): unknown {
   const given = params?.["arguments"];
   const source = isJsonObject(given) ? given["script"] : undefined;

@@ -32,10 +32,7 @@ const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
   WATCH_TASK,
 ]);
 
-/**
- * Methods for which nobody is asked, because they are too frequent (completion runs at each typed letter) or
- * harmless.
- */
+/** Methods that need no consent, because they are too frequent (completion runs at each typed letter) or harmless. */
 const NEVER_ASKED: ReadonlySet<string> = new Set(["completion/complete", "resources/unsubscribe"]);
 
 export interface AuthorizationParts {
@@ -59,8 +56,7 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
     if (request.consent === "accept") return next(request);
     const answer = await ask(request, askedCall(request, target));
     if (answer === "accept") request.handle.agree?.();
-    // With `agree`, the client's answer came in a request of its own, which the rate limit has already
-    // counted.
+    // With `agree`, the client's answer came in a separate request, which the rate limit has already counted.
     const counted = request.handle.agree === undefined ? {} : ({ isCounted: true } as const);
     const answered = { ...request, ...counted, consent: answer };
     return answer === "accept" ? next(answered) : refuse(answered, refusal(request, answer, target));
@@ -99,20 +95,20 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const named = targetOf(method, params);
   const found =
     named === null ? null : resolveTarget(served.catalog, named, served.namedBy(principal, named.name));
-  // A name that nobody offers needs no policy, because routing answers it like a forbidden one. So globs
+  // A name that no backend offers needs no policy, because routing answers it like a forbidden one. So globs
   // are never matched with long made-up names.
   if (named !== null && found === null) return FREE;
   if (named !== null && found?.status === "unapproved") {
     const isHidden = policies.effectUnlisted(principal, named, method) === "deny";
     return isHidden ? { effect: "deny", target: null } : FREE;
   }
-  // A kept result comes from a permitted call, and only the session of that call can read it.
+  // A stored result belongs to a permitted call, and only the session of that call can read it.
   if (method === "resources/read" && named !== null && isStoredResult(named.name)) return FREE;
   const { target, isEntry } = policyTarget(served.catalog, named);
   const effect = isEntry
     ? effectWith(policies.decide(principal, target, method), params?.["arguments"])
     : policies.effectUnlisted(principal, target, method);
-  // Nobody is asked about an entry that cannot be used now: the call fails in any case.
+  // An entry that cannot be used now needs no consent: the call fails in any case.
   const isUnasked = NEVER_ASKED.has(method) || (found !== null && found.status !== "listed");
   return { effect: effect === "ask" && isUnasked ? "allow" : effect, target };
 }
@@ -124,8 +120,8 @@ function unknown({ method, params, task }: GatewayRequest): Reply {
 }
 
 /**
- * Whether the tool that began the task may be called now. Nobody is asked for consent, because that was done, if
- * needed, when the task began.
+ * Whether the tool that began the task may be called now. Asks for no consent, because that was done, if needed, when
+ * the task began.
  */
 export function isTaskPermitted(
   policies: Policies,
@@ -154,8 +150,8 @@ export function isTargetPermitted(
 }
 
 /**
- * The target with everything that a policy may match: a tool's or prompt's other names and its definition. `isEntry`:
- * it is no URI that no list has.
+ * The target with everything that a policy may match: a tool's or prompt's other names and its definition. `isEntry`
+ * false: a URI that is in no list.
  */
 function policyTarget(catalog: Catalog, named: RequestTarget | null) {
   if (named === null) return { target: null, isEntry: true } as const;

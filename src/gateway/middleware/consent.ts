@@ -24,11 +24,11 @@ export interface ConsentRequest {
   /** null: the request is not about one backend. */
   readonly backend: string | null;
   readonly isDestructive: boolean;
-  /** Takes how many calls of this tool the person allows at once; absent: this one alone is asked about. */
+  /** Takes how many calls of this tool the person allows at once; absent: consent is only for this call. */
   readonly covers?: (calls: number) => void;
 }
 
-/** At most so many calls of one tool in a script are allowed at once. */
+/** Maximum number of calls of one tool that a script's consent covers. */
 const MOST_COVERED = 1_000;
 
 /** Open questions per client: a person answers them one by one. */

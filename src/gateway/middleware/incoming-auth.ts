@@ -16,13 +16,13 @@ export interface Authenticator extends Disposable {
    */
   refresh(principal: Principal): Principal | null;
   /**
-   * True if nobody can authenticate with the principal's token any more. False for a principal without a token, or
-   * with an expired one.
+   * True if the principal's token no longer authenticates anyone. False for a principal without a token, or with an
+   * expired one.
    */
   isWithdrawn(principal: Principal): boolean;
   /** References to tokens whose value is not set or is empty. Users with these tokens cannot authenticate. */
   readonly missing: readonly string[];
-  /** null: tokens come from the configuration alone. */
+  /** null: only tokens in the configuration are valid. */
   readonly signed: SignedTokens | null;
 }
 
@@ -137,7 +137,7 @@ export function readLocalUsers(
     }
     return found;
   };
-  /** The user who has the principal's token in this configuration; null: nobody has it any more. */
+  /** The user who has the principal's token in this configuration; null: no user has it now. */
   const holderNow = (principal: Principal): Principal | null => {
     const digest = used.by(principal);
     return digest === null ? (byName.get(principal.name) ?? null) : byDigest(digest);

@@ -168,7 +168,7 @@ export interface ServingSet {
     method: string,
     params: JsonObject | undefined,
   ): RefusedAuthentication | null;
-  /** The principal with its current roles; null: the configuration does not know it any more. */
+  /** The principal with its current roles; null: it is no longer configured. */
   refresh(principal: Principal): Principal | null;
   /** True if the principal's token was withdrawn. The principal's calls and streams then end. */
   isWithdrawn(principal: Principal): boolean;

@@ -22,7 +22,7 @@ export interface Decision {
   /** Policies whose match depends on the arguments, in order; the first that matches decides. */
   readonly conditional: readonly { readonly effect: Effect; matches(given: unknown): boolean }[];
   readonly otherwise: Effect;
-  /** True if `otherwise` comes from a policy, false if it is the default. */
+  /** True if a policy sets `otherwise`, false if it is the default. */
   readonly isExplicit: boolean;
 }
 
@@ -160,7 +160,7 @@ function compilePolicy(policy: PolicyConfig): CompiledPolicy {
     isMethod: methods === null ? () => true : compileGlobs(methods),
     hasHints: annotations === null ? null : (hints) => annotations.every((hint) => hints[hint]),
     matches: patterns === null ? null : compileArguments(patterns, effect === "allow"),
-    // Not the server's own name for it, which another server's tool may have, too.
+    // Not the server's own name for it, which another server's tool may also have.
     names: ({ kind, name, fullName = name }) =>
       [name, fullName].some(
         (each) =>

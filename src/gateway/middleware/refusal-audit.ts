@@ -38,12 +38,12 @@ interface RefusalAuditOptions {
 }
 
 const COUNT_MS = 60_000;
-/** For each reason, at most this many senders get a line of their own within `NAMED_MS`. */
+/** For each reason, at most this many senders get a separate line within `NAMED_MS`. */
 export const MOST_NAMED = 32;
 export const NAMED_MS = 3_600_000;
 const MAX_PRINCIPAL = 200;
 
-/** What is known of the refusals with one reason. */
+/** The refusals with one reason. */
 interface Kind {
   readonly named: Set<string>;
   namedSinceMs: number;

@@ -52,14 +52,14 @@ const REFERENCE = "a `ref` of type ref/prompt with `name` or ref/resource with `
 
 const OF_SKILLS: ReadonlySet<string> = new Set(["skills/list", "skills/get", READ_DIRECTORY]);
 
-/** `sole`: the only backend; it gets the methods that the gateway does not know. null: such methods fail. */
+/** `sole`: the only backend; it gets the unknown methods. null: they fail. */
 export function createRouting(services: RoutingServices, sole: string | null): Handle {
   const { pool } = services;
   const [legacy, modern] = [createTaskRouting(services), createTaskPassing(services)];
   const callNamed: ToTarget = (request, target, found) => callByName(services, request, target, found);
   const pass: ToTarget = (request, target, { backend }) => {
     const { method, params, handle, signal } = request;
-    // The server may offer it no more, or it may wait for approval, after the server has started.
+    // After the server's start, the tool may be gone, or may wait for approval.
     const renew = (): RenewedCall => {
       const now = destination(services, services.catalog(), target, request);
       if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
@@ -281,8 +281,8 @@ function withServerName(params: JsonObject | undefined, { originalName }: Resolv
 }
 
 /**
- * The answer to a call of a tool that has changed while its server was not running: whoever called has not seen how
- * the tool is now. Null: the call goes on.
+ * The answer to a call of a tool that has changed while its server was not running: the caller has not seen the tool's
+ * present definition. Null: the call continues.
  */
 function changedMeanwhile(
   { catalog }: RoutingServices,
@@ -299,8 +299,8 @@ function changedMeanwhile(
 }
 
 /**
- * Resolves the name again for a call that has waited for another instance: meanwhile the name may belong to
- * another tool of the server, to a tool of another backend, or to no tool.
+ * Resolves the name again for a call that has waited for another instance: by now the name may belong to another tool
+ * of the server, to a tool of another backend, or to no tool.
  */
 function renewedCall(
   services: RoutingServices,

@@ -13,7 +13,7 @@ import type { ToolIndex } from "./tool-index.ts";
 
 export const FIND_TOOL = "find_tool";
 export const CALL_TOOL = "call_tool";
-/** Of scripts (scripts/), whose code is loaded only when somebody may run them. */
+/** Of scripts (scripts/), whose code is loaded only if a policy allows scripts. */
 export const RUN_SCRIPT = "run_script";
 /** Begins the instructions of clients that find tools. */
 export const FINDS_TOOLS = `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do`;
@@ -221,7 +221,7 @@ const MOST_LEVELS = 20;
 /** In characters. A larger schema would be too long even without its descriptions. */
 const LARGEST_SCHEMA = 64 * 1024;
 
-/** Writes a tool's schemas as a declaration, which then stands in their place. */
+/** Writes a tool's schemas as a declaration, which then replaces them. */
 type Declare = (tool: JsonObject) => string;
 
 interface Shown {

@@ -23,7 +23,7 @@ const FIELDS = ["name", "nameConcepts", "backend", "args", "description", "conce
 const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
 /**
  * A word of a query that occurs in no tool is compared with the words of all tools. These constants limit the number
- * and the length of such words.
+ * and the length of these words.
  */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
@@ -208,7 +208,7 @@ export function wordsWithConcepts(words: readonly string[]): readonly (readonly 
 }
 
 /**
- * Returns a function that tells how well a tool covers the query `words`, from 0 to 1.5. `toolsWith`: how many of all
+ * Returns a function that rates how well a tool covers the query `words`, from 0 to 1.5. `toolsWith`: how many of all
  * `size` tools have a term.
  */
 export function coverageOf(

@@ -15,7 +15,7 @@ const MOST_APPROVED = 8;
 const LONGEST_TEXT = 64 * 1024;
 /** All kept texts together, in characters. */
 const MOST_TEXT = 16 * 1024 * 1024;
-/** Maximum number of pinned backends that are kept although they are not configured any more. */
+/** Maximum number of pinned backends that are kept although they are no longer configured. */
 const MOST_FORMER_BACKENDS = 200;
 
 export interface Pinned {

@@ -57,7 +57,7 @@ export class ScriptCalls {
   /** Calls without an answer, those that wait for their turn among them. */
   #open = 0;
   #none: PromiseWithResolvers<void> | null = null;
-  /** No call begins any more. */
+  /** True: no new call begins. */
   #isClosed = false;
 
   constructor(options: ScriptCallsOptions) {
@@ -100,7 +100,7 @@ export class ScriptCalls {
     return this.#dropped;
   }
 
-  /** What has been done, in words; null: nothing. */
+  /** The finished calls as text; null: none. */
   get account(): string | null {
     if (this.#begun === 0) return null;
     const tools = [...this.#tools].slice(0, MOST_NAMED).map(([name, { done, failed, open }]) => {
@@ -139,7 +139,7 @@ export class ScriptCalls {
     counts.open += 1;
     this.#showProgress(name);
     const reply = await served.handle(call);
-    // What was cut off stays open: nobody knows whether it took effect.
+    // An aborted call stays open: whether it took effect is unknown.
     if (isError(reply) && (this.#abort.aborted || reply.error.code === REQUEST_TIMEOUT)) return reply;
     counts.open -= 1;
     if (isError(reply) || reply.result["isError"] === true) counts.failed += 1;
@@ -162,7 +162,7 @@ export class ScriptCalls {
     };
   }
 
-  /** Why a call that a person has allowed may not be made any more. */
+  /** Why a call that a person has allowed may no longer be made. */
   #refusedNow(asked: GatewayRequest, name: string): Reply | null {
     const { client } = asked.handle;
     const now = this.#options.served().forClient(client);
@@ -235,7 +235,7 @@ function refusalNow(
       "what you may use was changed since the script began: run it again",
     );
   }
-  // For the page of an app alone, never for a model.
+  // Only for the page of an app, never for a model.
   const tool = served.viewFor(principal).callable(protocolVersion).get(name);
   return tool !== undefined && isAppOnly(tool) ? unknownTarget({ kind: "tool", name }) : null;
 }

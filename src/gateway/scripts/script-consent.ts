@@ -1,5 +1,5 @@
-// Who is asked about scripts and their calls. Whoever may use `run_script` is decided by the policies, as for any tool; and
-// each destructive call of a script asks the person at the client, unless a policy names that tool and allows it.
+// Consent for scripts and their calls. The policies decide who may use `run_script`, as for any tool; and each
+// destructive call of a script asks the person at the client, unless a policy names that tool and allows it.
 import type { AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { entryOf } from "../catalog/resolve.ts";

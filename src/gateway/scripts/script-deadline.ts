@@ -1,4 +1,4 @@
-// The time limit of a script, which stands still while a person is asked.
+// The time limit of a script, which is paused while a person is asked.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 /** Of all questions together: after it, the time that a person takes counts. */

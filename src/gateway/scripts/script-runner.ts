@@ -155,7 +155,7 @@ class ThreadWork {
     this.#busy?.[Symbol.dispose]();
   }
 
-  /** Of a script that was ended, too. */
+  /** Also of a script that was ended. */
   get log(): string {
     return this.#log.text;
   }
@@ -188,7 +188,7 @@ class ThreadWork {
         // Calls that have begun are its calls all the same, also if it did not wait for them; the others are not made.
         this.#calls.close();
         for (const go of this.#queue.splice(0)) go();
-        // What the script began and did not wait for may go on for ever.
+        // Work that the script began without waiting for it may run for ever.
         this.#busy?.[Symbol.dispose]();
         this.#busy = this.#clock.setTimer(ENDS_MS, () => over({ kind: "ended", end }));
         break;

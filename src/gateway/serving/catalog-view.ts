@@ -21,7 +21,7 @@ export interface ListedTools {
   readonly own: readonly JsonObject[];
   /** One of `own` that only those see who may use it; absent: all see all. */
   readonly guarded?: CatalogEntry | null;
-  /** True if `name`, a tool of the backend, is listed too; such tools come after `own`. */
+  /** True if `name`, a tool of the backend, is also listed; these tools follow `own`. */
   keeps(name: string): boolean;
 }
 
@@ -90,7 +90,7 @@ function createView(
   const skills = visible(catalog.skills);
   const digest = (...lists: readonly (readonly JsonObject[])[]): string =>
     hashOf(lists.map((list) => list.map(digestOf).join(" ")).join("\n"));
-  // Skills have no change notice of their own, so they count as resources here.
+  // Skills do not have their own change notice, so they are treated as resources here.
   const ofResources = [resources, resourceTemplates, ...(skills.length === 0 ? [] : [skills])];
   const digests = {
     tools: lazily(() => digest(shown(tools))),

@@ -9,8 +9,7 @@ import { MODERN_VERSION } from "../protocol.ts";
 
 const HERE_MS = 300_000;
 /**
- * Maximum number of clients without a session. Beyond it the oldest is dropped, because such clients choose their
- * names freely.
+ * Maximum number of clients without a session. Beyond it the oldest is dropped, because they choose their names freely.
  */
 const MOST_WITHOUT_SESSION = 500;
 const LONGEST_ERROR = 200;

@@ -77,8 +77,8 @@ export async function drainGateway(
 }
 
 /**
- * Each move costs the next daemon processor time, so the next daemon can serve in pauses between moves. `clock` null:
- * no pauses.
+ * Each move takes processor time of the next daemon, so the next daemon can serve in pauses between moves. `clock`
+ * null: no pauses.
  */
 async function moveOn(clients: Leaving["lines"], size: number, clock: Clock | null): Promise<void> {
   const apartMs = Math.max(LEAST_APART_MS, Math.min(APART_MS, ALL_MOVED_MS / size));

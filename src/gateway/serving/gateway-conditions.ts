@@ -243,7 +243,7 @@ function whatOf(pending: readonly PendingChange[]): string {
   return pending.every(({ kind }) => kind === "tool") ? "tools" : "things";
 }
 
-/** Names a tool by its name alone, and any other entry by kind and name. */
+/** Names a tool only by its name, and any other entry by kind and name. */
 function entryText({ kind, name }: PendingChange): string {
   return kind === "tool" ? shownName(name) : kind === name ? kind : `${kind} ${shownName(name)}`;
 }

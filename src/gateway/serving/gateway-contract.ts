@@ -53,7 +53,7 @@ export interface GatewayOptions extends BackendTools {
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Absent: no backend has a sign-in. */
   readonly signIn?: SignInHome;
-  /** Places that are hidden from programs in a sandbox. Default: the user's home folder alone. */
+  /** Paths that are hidden from programs in a sandbox. Default: only the user's home folder. */
   readonly guarded?: ProtectedPaths;
   readonly version: string;
   /** Measurements from the part of the daemon outside the gateway. */
@@ -85,7 +85,7 @@ export interface GatewayOptions extends BackendTools {
   readonly openMachine?: OpenMachine;
   /** Machines that share their clients' sessions with this one. */
   readonly peers?: () => SessionPeers;
-  /** Serves requests other than MCP at the same address. */
+  /** Serves non-MCP requests at the same address. */
   readonly beside?: HandleOther | undefined;
 }
 
@@ -111,7 +111,7 @@ export interface PreparedGateway {
   rollback(): Promise<void>;
 }
 
-/** While the unused socket is open, the kernel accepts connections on it, and nobody serves them. */
+/** While the unused socket is open, the kernel accepts connections on it that are never served. */
 export function closeInheritedListener(handed: InheritedListener | null): void {
   if (handed !== null) closeHandle(handed.handle);
 }

@@ -109,7 +109,7 @@ export class GatewayListener {
     await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce, onPassed), ...old]);
   }
 
-  /** Takes a connection that the previous daemon passes on. `stream`: an event stream that goes on here. */
+  /** Takes a connection that the previous daemon passes on. `stream`: an event stream that continues here. */
   take(handle: object, stream: HandedOffStream | null = null): void {
     if (this.#pass !== null) void this.#pass(handle, stream).then(() => closeHandle(handle));
     else if (this.#current === null || this.#isClosed) closeHandle(handle);

@@ -20,7 +20,7 @@ export interface GatewayRules {
   readonly auditFile: AuditFile | null;
   /** null: off. */
   readonly telemetry: Telemetry | null;
-  /** The code of scripts, which is loaded only if somebody may run them; null: nobody may. */
+  /** The code of scripts, which is loaded only if a policy allows scripts; null: none does. */
   readonly createScripts: typeof createScripts | null;
 }
 
@@ -120,7 +120,7 @@ export async function telemetryFor(
   return new Loaded(config, tools);
 }
 
-/** Loads the code of scripts only when somebody may run them. */
+/** Loads the code of scripts only if a policy allows scripts. */
 export async function scriptsFor(config: GatewayConfig): Promise<GatewayRules["createScripts"]> {
   if (!mayRunScripts(config)) return null;
   const { createScripts: loaded } = await import("../scripts/scripts.ts");

@@ -286,8 +286,8 @@ export class Gateway implements AsyncDisposable {
   }
 
   /**
-   * Switches tools on or off; the change survives restarts. Resolves with the names that changed. If a name is
-   * unknown, resolves with the first such name and changes nothing. Rejects with `secret_unavailable`.
+   * Switches tools on or off; the change survives restarts. Resolves with the names that changed. If a name is unknown,
+   * resolves with the first unknown name and changes nothing. Rejects with `secret_unavailable`.
    */
   async switchTools(names: readonly string[], on: boolean) {
     const { catalog } = this.serving;

@@ -63,8 +63,8 @@ export function gatewayInitializeResult(
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
 /**
- * The extensions of a sole server are declared, because unknown methods go to it. With several servers, only
- * extensions without methods of their own are declared.
+ * The extensions of a sole server are declared, because unknown methods go to it. With several servers, only extensions
+ * without own methods are declared.
  */
 function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boolean, spoken: SpokenVersion) {
   const declared = servers.flatMap(({ capabilities: { extensions } }) =>

@@ -85,7 +85,8 @@ export class NameRegistry {
       this.owners = new Map([...others, ...owners]);
       this.off = off;
     } else if (read.kind === "lost") {
-      // The file can only switch tools off, whoever wrote it. These tools stay off until a person switches them on.
+      // The file can only switch tools off, even if another program wrote it. These tools stay off until a person
+      // switches them on.
       this.off = new Set([...this.off, ...(read.claimed?.off ?? [])]);
     }
   }

@@ -1,5 +1,5 @@
-// Plays our own requests in a gateway that nobody else reaches, so that the code which serves requests is
-// compiled. A daemon that takes over is then fast from its first client on.
+// Plays requests in a private gateway, so that the code which serves requests is compiled. A daemon that takes over is
+// then fast from its first client on.
 import { duplexPair } from "node:stream";
 import { text } from "node:stream/consumers";
 import { noopLogger } from "../../runtime/log/log.ts";

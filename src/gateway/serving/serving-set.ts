@@ -45,7 +45,7 @@ export interface ServingSetOptions extends GatewayTools {
   readonly selections: Selections;
   /** The gateway's own tools, for clients that search for tools instead of listing them. */
   readonly ownTools: OwnTools;
-  /** null or absent: nobody may run scripts. */
+  /** null or absent: scripts are not allowed. */
   readonly scripts?: Scripts | null;
   readonly answered: (request: GatewayRequest, reply: Reply) => void;
 }

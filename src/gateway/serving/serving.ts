@@ -178,7 +178,7 @@ export class Serving {
     return isSame ? before : sources;
   }
 
-  /** The same object for all serving sets, as scripts outlive a set. Null: nobody may run scripts. */
+  /** The same object for all serving sets, as scripts outlive a set. Null: scripts are not allowed. */
   #scriptsNow(): Scripts | null {
     const { createScripts } = this.rules;
     if (createScripts === null) return null;

@@ -201,7 +201,7 @@ export class ResumedSessions implements Disposable {
     return comes === null ? firstList() : comes.then(() => firstList() ?? undefined);
   }
 
-  /** Starts requests that need not wait any more. Called after each change of the serving set. */
+  /** Starts requests that no longer need to wait. Called after each change of the serving set. */
   look(): void {
     for (const one of this.#waiting) {
       if (this.#stage === "starting" && !one.isThere()) continue;

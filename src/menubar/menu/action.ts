@@ -10,7 +10,7 @@ export type MenuAction =
   /** Hides the last failure. */
   | { readonly kind: "dismiss" }
   | { readonly kind: "start" }
-  /** Ends the menu; the daemon goes on. */
+  /** Ends the menu; the daemon keeps running. */
   | { readonly kind: "quit" };
 
 /** `do/switch/CORE/tb`: letters, digits and `_.-%/` only, whatever the names are; `parseAction` reads it. */

@@ -104,7 +104,7 @@ export function startMenuSession(options: MenuSessionOptions) {
 
 /** The failure to show after the connection has changed. */
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
-  // Somebody else has started the daemon, so the failed start is over.
+  // Another program has started the daemon, so the failed start is over.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
   // Drops the hint to kill a silent process: it answers again, or its id may belong to another program.
   const isOver = before.kind === "silent" && now.kind !== "silent";

@@ -131,7 +131,7 @@ function forceItem(share: ShareStatus, world: MenuWorld, key: string, refused: B
   );
 }
 
-/** Returns the forced action for `share` alone, even if the refused action was for all shares. */
+/** Returns the forced action for only `share`, even if the refused action was for all shares. */
 function forcedAction(action: MenuAction, share: string): Extract<MenuAction, { kind: "do" }> {
   const [verb, , to] = action.kind === "do" ? action.id : [];
   const id = verb === "switch" && to !== undefined ? [verb, share, to] : ["unmount", share];

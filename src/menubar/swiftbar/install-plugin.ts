@@ -52,8 +52,8 @@ export async function installPlugin(
 const MARK = "Written by mountaineer menubar --install-swiftbar";
 
 /**
- * SwiftBar and xbar pass on a minimal environment, so the script sets all that the program needs. A click
- * runs this file, too.
+ * SwiftBar and xbar pass on a minimal environment, so the script sets all that the program needs. A click also runs
+ * this file.
  */
 function pluginScript(program: readonly string[], nodeFolder: string): string {
   return [

@@ -1,7 +1,7 @@
 // The icons, drawn here so that no icon theme is needed. The states differ in shape, not only in colour.
 import type { MenuState } from "../menu/menu.ts";
 
-/** The sizes that panels show, in pixels, on screens of double density, too. */
+/** The sizes that panels show, in pixels, also on screens of double density. */
 export const ICON_SIZES: readonly number[] = [16, 22, 24, 32, 48];
 
 /** Samples per pixel in each direction, so that slopes look smooth. */

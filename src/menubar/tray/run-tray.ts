@@ -26,7 +26,7 @@ const AGAIN_MS = 1_000;
 const DO_NOT_QUEUE = 4;
 const NAME_IS_OURS: readonly unknown[] = [1, 4];
 
-/** Each home has an icon of its own. */
+/** Each home has its own icon. */
 interface TrayOptions extends HomeOptions {
   readonly session: MenuSession;
   /** Called with the reason why the icon is not shown, and when it is shown again. */
@@ -124,7 +124,7 @@ async function showOnBus(
       await events.onShown();
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      // The panel has ended meanwhile. The next panel announces its own name.
+      // The panel has since ended. The next panel announces its own name.
       note(`the panel did not take the icon: ${errorText(error)}`);
     }
   };

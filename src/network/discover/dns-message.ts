@@ -38,7 +38,7 @@ export function dnsQuery(questions: readonly DnsQuestion[]): Buffer {
   return Buffer.concat([header, ...asked]);
 }
 
-/** The known records of an answer, up to the first malformed one; none if the message is no answer. */
+/** The known records of an answer, up to the first malformed one; none if the message is not an answer. */
 export function readDnsRecords(message: Buffer): readonly DnsRecord[] {
   const records: DnsRecord[] = [];
   const isAnswer = message.length >= HEADER_BYTES && (message.readUInt8(2) & 0x80) !== 0;

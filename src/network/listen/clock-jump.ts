@@ -20,7 +20,10 @@ interface ClockWatchOptions {
   clock: Clock;
   /** Time since boot, sleep included; the system's by default. */
   uptimeMs?: () => number;
-  /** For how long this process has been at work since its start. A late call for that reason is no sign of sleep. */
+  /**
+   * For how long this process has been busy since its start. A call that is late for that reason is not a sign of
+   * sleep.
+   */
   busyMs?: () => number;
 }
 

@@ -57,8 +57,8 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
     if (ending !== null) return;
     const now = read(clock.monotonicMs());
     again?.[Symbol.dispose]();
-    // An empty list may come from a system that refused to give one, and no event need follow: all interfaces would stay
-    // down here.
+    // An empty list may come from a system that refused to give one, and an event may never follow: all interfaces
+    // would stay down.
     if (ready && now.names.size === 0) again = clock.setTimer(pollIntervalMs, () => look());
     const seen = compareInterfaces(last, now);
     last = now;

@@ -34,7 +34,7 @@ export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH) {
     queue: globalQueue(0, 0),
     /**
      * A block without a result; exceptions of `call` are lost. `call` runs on the event loop of this thread, and the
-     * thread that calls the block waits meanwhile.
+     * thread that calls the block waits for it.
      */
     block(
       parameters: readonly string[],

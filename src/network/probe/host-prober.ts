@@ -29,7 +29,7 @@ export interface AddressedHostProber extends HostProber, Disposable {
 }
 
 const DEFAULT_MAX_AT_ONCE = 256;
-/** The other addresses of a name are probed, too, when the first has not answered after this share of the timeout. */
+/** The other addresses of a name are also probed when the first has not answered after this share of the timeout. */
 const HEAD_START_SHARE = 0.25;
 
 export function createHostProber(options: HostProberOptions): AddressedHostProber {
@@ -108,7 +108,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
 }
 
 /**
- * Waits for the probe, or until `cutOff` returns a result. Meanwhile `checks` contains a function that calls
+ * Waits for the probe, or until `cutOff` returns a result. During the wait `checks` contains a function that calls
  * `cutOff`.
  */
 async function unlessCutOff(
@@ -165,8 +165,8 @@ function createEndpointProbes(clock: Clock, maxAtOnce: number) {
  */
 function createAddressPlans() {
   /**
-   * For each address, the interface whose subnet last held that address. If no subnet holds the address now, the link
-   * of this interface is down.
+   * For each address, the interface whose subnet last contained that address. If no subnet contains the address now,
+   * the link of this interface is down.
    */
   const lastOnLink = new Map<string, string | null>();
 
@@ -189,7 +189,7 @@ function createAddressPlans() {
   };
 }
 
-/** Probes the first address alone for a while, then all others beside it, until one answers. */
+/** Probes only the first address for a while, then also all others, until one answers. */
 async function askInTurn(
   clock: Clock,
   [first, ...rest]: readonly EndpointPlan[],
@@ -236,8 +236,8 @@ const UNRESOLVED = withoutPacket("silent", "unresolved", "no address is known");
 const DISPOSED = withoutPacket("silent", "local_error", "probing has ended");
 
 /**
- * Orders the findings about a name's addresses; the one with the highest weight counts for the name. So a
- * name answers if one address does, and is gone only if all are.
+ * Orders the findings about a name's addresses; the one with the highest weight is the name's finding. So a name
+ * answers if one address does, and is gone only if all are.
  */
 function weight(finding: EndpointFinding): number {
   if (finding.verdict === "answers") return 3;

@@ -16,7 +16,7 @@ const READ_AT_MOST_BYTES = TRANSPORT_HEADER_BYTES + SERVER_GUID_OFFSET + SERVER_
 const MAX_MESSAGE_BYTES = 128 * 1024;
 
 const DIALECTS = [0x0202, 0x0210, 0x0300, 0x0302, 0x0311] as const;
-/** The dialect in an answer to a multi-protocol NEGOTIATE; it proves a live server, too. */
+/** The dialect in an answer to a multi-protocol NEGOTIATE; it also proves a live server. */
 const WILDCARD_DIALECT = 0x02ff;
 
 const SALT_BYTES = 32;
@@ -114,7 +114,7 @@ export type NegotiateAnswer =
   | { readonly kind: "need_more" }
   /** `serverGuid` as 32 hex digits; null when the message ends before it. */
   | { readonly kind: "negotiated"; readonly dialect: number; readonly serverGuid: string | null }
-  /** `detail`, for people: what came instead. */
+  /** `detail`, for people: the answer that came instead. */
   | { readonly kind: "not_smb"; readonly reason: "not_smb" | "smb1_only"; readonly detail: string };
 
 const NEED_MORE: NegotiateAnswer = { kind: "need_more" };

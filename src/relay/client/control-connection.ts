@@ -18,17 +18,17 @@ const REQUESTS_AT_MOST = 1_000;
 type Members = Readonly<Record<string, unknown>>;
 
 export interface ControlConnection extends Disposable {
-  /** The first characters of the hash of the carrier's program. */
+  /** The first characters of the hash of the relay's program. */
   readonly program: string;
   /** May be true already when the caller gets the connection. */
   readonly hasEnded: boolean;
-  /** Rejects with `timed_out`, with the signal's reason, with the carrier's error, or when the connection ends. */
+  /** Rejects with `timed_out`, with the signal's reason, with the relay's error, or when the connection ends. */
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
 }
 
 /**
- * null: nothing listens at the control socket. Rejects with `protocol` if the listener is no carrier, or one
- * of another version. `isInCharge` false: pings are not answered, so that the carrier decides alone if nobody else does.
+ * null: nothing listens at the control socket. Rejects with `protocol` if the listener is not a relay, or is one of
+ * another version. `isInCharge` false: pings are not answered, so that the relay decides for itself if no daemon does.
  */
 export async function connectControl(
   path: string,
@@ -70,7 +70,7 @@ export async function connectControl(
         return;
       }
       isGreeted = true;
-      // A carrier of the version before this one pings only who says that it answers.
+      // A relay of the version before this one pings only who says that it answers.
       socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION, answers: true } }));
       greeted.resolve(connection(String(hello["program"])));
     } else if (typeof id === "number") {
@@ -130,7 +130,7 @@ export async function connectControl(
   return greeted.promise;
 }
 
-/** The error for a carrier that cannot be reached now. */
+/** The error for a relay that cannot be reached now. */
 export function unreachable(text: string): MountaineerError {
   return new MountaineerError("program_unavailable", `the carrier cannot be asked: ${text}`, {
     retry: "later",

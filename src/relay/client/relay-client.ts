@@ -1,4 +1,4 @@
-// The daemon's view of the carrier: connects when a carrier runs, starts one to open a share, and follows its state.
+// The daemon's view of the relay: connects when a relay runs, starts one to open a share, and follows its state.
 import { whenAborted } from "../../runtime/abort.ts";
 import { type Bus, createBus } from "../../runtime/bus.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -14,10 +14,10 @@ import { removeOldPrograms, startRelay } from "./relay-program.ts";
 
 const REQUEST_MS = 5_000;
 const MOVE_MS = 4_000;
-/** Pauses between attempts to connect while the carrier has shares; `IDLE_PAUSE_MS`: while it has none. */
+/** Pauses between attempts to connect while the relay has shares; `IDLE_PAUSE_MS`: while it has none. */
 const PAUSE_MS = { first: 100, most: 300 };
 const IDLE_PAUSE_MS = { first: 100, most: 5_000 };
-/** A killed carrier is back within this time, with all its shares. */
+/** A killed relay is back within this time, with all its shares. */
 const BACK_WITHIN_MS = 3_000;
 const START_WITHIN_MS = 15_000;
 const LOOK_FOR_START_MS = 20;
@@ -27,7 +27,7 @@ interface ConnectOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** False: of a program that only looks; the carrier does not count on it. Default: true. */
+  /** False: of a program that only looks; the relay does not count on it. Default: true. */
   readonly isInCharge?: boolean;
   /** The bundled program; by default this package's. */
   readonly programPath?: string;
@@ -35,13 +35,13 @@ interface ConnectOptions {
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** Connects to a carrier that runs now or later, and starts one only in `open`. Disposing leaves the carrier running. */
+/** Connects to a relay that runs now or later, and starts one only in `open`. Disposing leaves the relay running. */
 export function connectRelay(options: ConnectOptions): RelayControl {
   const { home, clock, logger } = options;
   const known = new KnownShares(clock, logger);
   const link = new CarrierLink(options, known);
 
-  /** Sends a request to the running carrier; resolves with null if none runs. */
+  /** Sends a request to the running relay; resolves with null if none runs. */
   const askIfThere = async (operation: string, members: Members, signal: AbortSignal): Promise<unknown> => {
     const there = await link.connected();
     return there === null ? null : there.ask(operation, members, REQUEST_MS, signal);
@@ -97,8 +97,8 @@ export function connectRelay(options: ConnectOptions): RelayControl {
         try {
           return await openAt(there, request, signal);
         } catch (error) {
-          // The carrier was just ending because its last share had been closed. The new share is opened in the next
-          // carrier.
+          // The relay was just ending because its last share had been closed. The new share is opened in the next
+          // relay.
           const hasEnded = error instanceof MountaineerError && error.code === "program_unavailable";
           if (!hasEnded || attempt >= 3) throw error;
         }
@@ -127,11 +127,11 @@ export function connectRelay(options: ConnectOptions): RelayControl {
   };
 }
 
-/** The shares as the carrier last reported them, and notices of their changes. */
+/** The shares as the relay last reported them, and notices of their changes. */
 class KnownShares {
   shares: ReadonlyMap<string, RelayedShare> = new Map();
   /**
-   * True until the carrier has sent its state over a new connection. Earlier notices are lost, so `unconfirmed` is
+   * True until the relay has sent its state over a new connection. Earlier notices are lost, so `unconfirmed` is
    * published again for each unconfirmed share of that state.
    */
   isFirstState = true;
@@ -177,7 +177,7 @@ class KnownShares {
   }
 }
 
-/** The connection to the carrier, which is made again after each loss. */
+/** The connection to the relay, which is made again after each loss. */
 class CarrierLink implements AsyncDisposable {
   readonly #options: ConnectOptions;
   readonly #known: KnownShares;
@@ -197,7 +197,7 @@ class CarrierLink implements AsyncDisposable {
     this.#follow().catch(() => {});
   }
 
-  /** The open connection, or a new one; null: no carrier listens. */
+  /** The open connection, or a new one; null: no relay listens. */
   connected(): Promise<ControlConnection | null> {
     if (this.#connection !== null) return Promise.resolve(this.#connection);
     this.#connecting ??= this.#connectNow().finally(() => {
@@ -218,7 +218,7 @@ class CarrierLink implements AsyncDisposable {
       const nowMs = clock.monotonicMs();
       if (nowMs - startedAtMs >= START_WITHIN_MS) throw unreachable("it does not start");
       if (nowMs >= startNotBeforeMs) {
-        // Starts are repeated, because a carrier that was ending may have prevented the first one. The pauses
+        // Starts are repeated, because a relay that was ending may have prevented the first one. The pauses
         // grow, because on a slow machine further starts delay the first one.
         startNotBeforeMs = nowMs + startAgainMs;
         startAgainMs *= 2;
@@ -282,7 +282,7 @@ class CarrierLink implements AsyncDisposable {
   }
 
   /**
-   * Connects if there is no connection. `saidSo`: the log already says that the carrier cannot be reached, so
+   * Connects if there is no connection. `saidSo`: the log already says that the relay cannot be reached, so
    * a failure is not logged again. Resolves with the next value of `saidSo`.
    */
   async #tryToConnect(saidSo: boolean): Promise<boolean> {
@@ -297,7 +297,7 @@ class CarrierLink implements AsyncDisposable {
   }
 }
 
-/** By how much this process's monotonic clock is ahead of the carrier's, ms. */
+/** By how much this process's monotonic clock is ahead of the relay's, ms. */
 function aheadMs(clock: Clock, { nowMs }: Members): number {
   return typeof nowMs === "number" ? clock.monotonicMs() - nowMs : 0;
 }

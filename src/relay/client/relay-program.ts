@@ -1,4 +1,4 @@
-// Copies the carrier's program into the home, out of reach of builds, upgrades and uninstalls, and starts it there.
+// Copies the relay's program into the home, out of reach of builds, upgrades and uninstalls, and starts it there.
 import { createHash, randomBytes } from "node:crypto";
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -68,7 +68,7 @@ async function installProgram(home: string, programPath: string, nodePath: strin
   return folder;
 }
 
-/** Removes the copies of all versions but those in `keep`: the hashes that running carriers report. */
+/** Removes the copies of all versions but those in `keep`: the hashes that running relays report. */
 export async function removeOldPrograms(home: string, keep: readonly string[]): Promise<void> {
   const carrier = relayFolder(home);
   const names = await readdir(carrier).catch(() => []);
@@ -114,7 +114,7 @@ async function placeProgram(
 const NODE_OPTIONS = "--max-semi-space-size=1 --max-old-space-size=128";
 
 /**
- * A script that runs the carrier, with `nodePath` or, if that is missing or too old, with the Node of the daemon that
+ * A script that runs the relay, with `nodePath` or, if that is missing or too old, with the Node of the daemon that
  * starts it, or the first other one that it finds.
  */
 function runScriptFor(nodePath: string): string {

@@ -16,7 +16,7 @@ export class BufferedFrames {
   mode: Holding = "logon";
   readonly #mayLogOn: () => boolean;
   readonly #mayEndAtRead: () => boolean;
-  /** True: reads wait, too. This flag has an effect only while `mode` is `retire`. */
+  /** True: reads also wait. This flag has an effect only while `mode` is `retire`. */
   readsEnd = false;
   bytes: Buffer = NOTHING;
   /** True while a frame waits, with all bytes behind it. The owner resets it before it calls `pass` again. */

@@ -1,4 +1,5 @@
-// How many connections a server takes, learned from its refusals. Those beyond stay in the stage `held`.
+// How many connections a server takes, learned from its refusals. Connections above the limit stay in the stage
+// `waiting`.
 import type { Timer } from "../../runtime/time/clock.ts";
 import type { RelayedConnection } from "./relayed-connection.ts";
 import type { ShareContext } from "./share-settings.ts";
@@ -7,7 +8,7 @@ const LOOK_MS = 500;
 /** The pause before the next try, ms, if the server took more before. Else it is the patience of programs. */
 const TRY_SOON_MS = 5_000;
 
-/** `joinWaiting`: connects held connections, if the route is usable. */
+/** `joinWaiting`: connects waiting connections, if the route is usable. */
 export function createConnectionLimit(share: ShareContext, joinWaiting: () => void) {
   const { clock, connections, events, logger, settings } = share;
   /**
@@ -23,7 +24,7 @@ export function createConnectionLimit(share: ShareContext, joinWaiting: () => vo
   const look = (): void => {
     timer = null;
     joinWaiting();
-    // What waits for its route is ended with that.
+    // The wait for a route ends with the move to it.
     if (settings.confirmed) for (const each of connections) each.endIfWaitedFor(settings.patienceMs);
     const isIdle = count("waits") + count("asked") === 0;
     if (limit !== null && isIdle && clock.monotonicMs() >= limit.tryAtMs) limit = null;
@@ -40,7 +41,7 @@ export function createConnectionLimit(share: ShareContext, joinWaiting: () => vo
       const taken = count("taken");
       const asked = count("asked");
       limit.most = Math.max(limit.most, taken);
-      // One connection is left for the daemon's proofs, which log in by themselves.
+      // One connection is left for the daemon's proofs, which log in separately.
       if (taken + asked < Math.max(limit.most - 1, Math.min(limit.most, 1))) return true;
       // The server may take more by now; one after the other is tried.
       return asked === 0 && clock.monotonicMs() >= limit.tryAtMs;
@@ -57,7 +58,7 @@ export function createConnectionLimit(share: ShareContext, joinWaiting: () => vo
     },
     /** Whether the server has let connections in that are still open. */
     serves: () => count("taken") > 0,
-    /** Call when the server has refused a connection, whose place is none. */
+    /** Call when the server has refused a connection: the limit is lower than assumed. */
     refused(): void {
       const most = count("taken");
       // A try is rare, because a program that is refused may get an error.

@@ -1,4 +1,4 @@
-// A carried connection's socket to the server: how it is opened, and how it is reset.
+// A relayed connection's socket to the server: how it is opened, and how it is reset.
 import { Socket } from "node:net";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 

@@ -20,7 +20,7 @@ export function ownEndOf({ remoteAddress, remotePort, localAddress, localPort }:
 
 /**
  * A session whose connection is lost can keep files open for hours; other connections cannot replace or delete these
- * files meanwhile. A new connection from the same port ends the session at once: the server answers with the sequence
+ * files until then. A new connection from the same port ends the session at once: the server answers with the sequence
  * number that it expects, and this machine replies with a reset (RFC 9293, 3.5.1; RFC 5961, 4.2).
  */
 export function createCutOffSessions(clock: Clock) {
@@ -33,7 +33,7 @@ export function createCutOffSessions(clock: Clock) {
       resetSocket(socket);
     };
     const timer = clock.setTimer(CONNECT_WITHIN_MS, over);
-    // The connect fails if another socket has taken the port meanwhile. Then the server is left to end that session.
+    // The connect fails if another socket has since taken the port. The server then ends that session itself.
     socket.on("error", over);
     socket.once("connect", over);
     socket.connect({ ...connectOptions(one), localPort: one.localPort });

@@ -1,4 +1,4 @@
-// Lets the connections of one login log in: first one alone, the others once that one is accepted, and none after a
+// Lets the connections of one login log in: first a single one, the others once it is accepted, and none after a
 // refusal.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
@@ -31,7 +31,7 @@ export class LoginGate {
   refused: RefusedLogon | null;
 
   /**
-   * `refused`: why the server refused the login under a previous carrier process; null: it did not. `wantsUser`: a
+   * `refused`: why the server refused the login under a previous relay process; null: it did not. `wantsUser`: a
    * session as a guest counts as a refusal.
    */
   constructor(clock: Clock, refused: string | null = null, wantsUser = false) {

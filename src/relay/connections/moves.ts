@@ -1,4 +1,4 @@
-// Moves the connections of a carried share to another route, one move after the other.
+// Moves the connections of a relayed share to another route, one move after the other.
 import { createSemaphore } from "../../network/probe/single-flight.ts";
 import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 import type { MoveOutcome, RelayRoute, RouteEndpoint } from "../relay.ts";

@@ -1,5 +1,5 @@
-// Carries one connection of a mount to its server. The connection is held until the route is usable, and is then
-// joined to a connection to the server.
+// Relays one connection of a mount to its server. The connection waits until the route is usable, and is then joined to
+// a connection to the server.
 import type { Socket } from "node:net";
 import { connectFailure } from "../../network/local-network-privacy.ts";
 import { connectOptions } from "../../network/probe/host-probe.ts";
@@ -64,11 +64,11 @@ export interface ConnectionHost {
   readonly mayEndAtRead: () => boolean;
   /** A retiring connection has ended. */
   retired(): void;
-  /** Called when the connect failed; the connection is held again. */
+  /** Called when the connect failed; the connection waits again. */
   connectFailed(text: string): void;
   /**
-   * Asked after a successful connect. False if the route was lost meanwhile: another server may have answered, so the
-   * connection is held again.
+   * Asked after a successful connect. False if the route has been lost since: another server may have answered, so the
+   * connection waits again.
    */
   mayJoin(): boolean;
   connected(): void;
@@ -174,7 +174,7 @@ export class RelayedConnection {
     return isOnShare || (isOpaque && this.lastServerByteMs !== null) ? "taken" : "asked";
   }
 
-  /** Ends the connection if it has waited for this long, ms, and is still held. */
+  /** Ends the connection if it has waited for this long, ms, and is still waiting. */
   endIfWaitedFor(patienceMs: number): void {
     if (this.stage === "waiting" && this.#host.clock.monotonicMs() - this.#waitingSinceMs >= patienceMs)
       this.#close();
@@ -188,7 +188,7 @@ export class RelayedConnection {
     this.#buffered.mode = isWanted ? "retire" : "nothing";
   }
 
-  /** Sends the login that was held back. */
+  /** Sends the delayed login. */
   logOn(): void {
     if (this.stage !== "joined" || !this.isLoggingOn) return;
     this.#buffered.isWaiting = false;
@@ -203,7 +203,7 @@ export class RelayedConnection {
     return this.ledger.outstanding > 0 || !this.#isBetweenFrames() || this.#server.writableLength > 0;
   }
 
-  /** Connects to the server. Does nothing unless the connection is held. */
+  /** Connects to the server. Does nothing unless the connection is waiting. */
   join(endpoint: RouteEndpoint): void {
     if (this.stage !== "waiting") return;
     this.stage = "connecting";
@@ -236,7 +236,7 @@ export class RelayedConnection {
     }
   }
 
-  /** Cancels a connect that is under way: the connection is held again. */
+  /** Cancels a connect that is under way: the connection waits again. */
   unjoin(): void {
     if (this.stage !== "connecting") return;
     this.#clearTimer();
@@ -271,7 +271,7 @@ export class RelayedConnection {
   }
 
   /**
-   * Lets a retiring connection end at a read, too. If called too early, rclone repeats the read on another retiring
+   * Also lets a retiring connection end at a read. If called too early, rclone repeats the read on another retiring
    * connection.
    */
   retireAtReads(): void {
@@ -565,7 +565,7 @@ export class RelayedConnection {
 
   // -- retiring, and the end -----------------------------------------------------------------------------------
 
-  /** Ends a retiring connection once a frame is held back and the client has all answers. */
+  /** Ends a retiring connection once a frame is buffered and the client has all answers. */
   #endIfRetired(): void {
     if (this.#buffered.mode !== "retire" || !this.#buffered.isWaiting || this.ledger.outstanding > 0) return;
     if (!this.ledger.fromServer.atBoundary || this.#client.writableLength > 0) return;

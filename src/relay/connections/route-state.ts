@@ -80,7 +80,7 @@ export class RouteState implements Disposable {
   #endedAtOnce = 0;
   #announced: RelayPhase = "carrying";
 
-  /** `confirmed`: false after a restart of the carrier, because the server was not watched meanwhile. */
+  /** `confirmed`: false after a restart of the relay, because nothing watched the server during the restart. */
   constructor(options: RouteStateOptions, confirmed: boolean) {
     this.#options = options;
     this.outage = options.firstOutage;
@@ -115,8 +115,8 @@ export class RouteState implements Disposable {
   }
 
   /**
-   * Call when nothing may be sent to the server any more. Ends all connections and stops probing, until
-   * `lost()` is called.
+   * Call when nothing may be sent to the server from now on. Ends all connections and stops probing, until `lost()` is
+   * called.
    */
   leave(): void {
     this.#stopTrying();

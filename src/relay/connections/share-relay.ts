@@ -1,4 +1,4 @@
-// One carried share: its listener, its connections, and their moves between routes.
+// One relayed share: its listener, its connections, and their moves between routes.
 import type { Server, Socket } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
@@ -19,9 +19,9 @@ const CONNECTING_AT_ONCE = 64;
 const STALLED_AFTER_MS = 300;
 
 /**
- * rclone takes connections from its pool without a check, the oldest first, and a program that gets a dead
- * one fails. So the daemon first uses up the dead idle connections with requests of its own, for this long at
- * most, ms; only then do programs notice the loss.
+ * rclone takes connections from its pool without a check, the oldest first, and a program that gets a dead one fails.
+ * So the daemon first uses up the dead idle connections with its own requests, for at most this long, ms; only then do
+ * programs notice the loss.
  */
 const USE_UP_AT_MOST_MS = 700;
 
@@ -96,7 +96,7 @@ export class ShareRelay implements AsyncDisposable {
     });
     server.on("connection", this.#admission.onConnection);
     server.on("error", (error) =>
-      // Most likely the limit of open files is reached; the kernel queues new connections meanwhile.
+      // Most likely the limit of open files is reached; the kernel queues new connections until then.
       parts.logger.warn("a connection cannot be taken", { share: settings.share, error: error.message }),
     );
   }
@@ -149,7 +149,7 @@ export class ShareRelay implements AsyncDisposable {
     this.#share.events.settingsChanged();
   }
 
-  /** The other route, while the carrier may move there without a daemon; null: it may not. */
+  /** The other route, while the relay may move there without a daemon; null: it may not. */
   get standby(): Standby | null {
     return this.#standby.current;
   }
@@ -172,7 +172,7 @@ export class ShareRelay implements AsyncDisposable {
     );
   }
 
-  /** Call it when the carrier begins to decide alone. From then on, requests with an older epoch are refused. */
+  /** Call it when the relay becomes autonomous. From then on, requests with an older epoch are refused. */
   beginAutonomous(): void {
     this.settings.epoch += 1;
     this.#share.events.settingsChanged();
@@ -361,7 +361,7 @@ function createShareRoute(
       clock,
       patienceMs: () => settings.patienceMs,
       isAway: () => settings.away === true,
-      // The number begins with the time, so that no other carrier process of this share uses the same number.
+      // The number begins with the time, so that no other relay process of this share uses the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);
@@ -375,7 +375,7 @@ function createShareRoute(
         if (route.phase !== "carrying") events.notice("phase");
       },
       onUnconfirmed,
-      /** Resets connections that are held, or have received nothing since the loss. */
+      /** Resets connections that wait, or have received nothing since the loss. */
       onImpatient(lostAtMs) {
         for (const connection of [...connections]) {
           const heard = connection.stage === "joined" ? connection.lastServerByteMs : null;
@@ -449,8 +449,7 @@ function createLosses({ clock, events, connections, settings }: ShareContext) {
   };
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
-    // On an encrypted connection, the daemon's requests cannot be told from a program's, so the connection is
-    // reset at once.
+    // On an encrypted connection, the daemon's requests look like a program's, so the connection is reset at once.
     for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
     for (const connection of orphans) connection.release();

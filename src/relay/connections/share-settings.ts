@@ -1,4 +1,4 @@
-// The settings of a carried share, and the context that its parts have in common.
+// The settings of a relayed share, and the context that its parts have in common.
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { RelayClientKind, RelayedMount, RelayNotice, RelayRoute, RouteEndpoint } from "../relay.ts";
@@ -21,19 +21,16 @@ export interface ShareSettings {
   guid: string | null;
   /** The daemon's name for the mounted server; null or absent: the daemon gave none. */
   readonly server?: string | null;
-  /**
-   * The daemon's name for the login, which shares may have in common; null or absent: the share has a login
-   * of its own.
-   */
+  /** The daemon's name for the login, which shares may have in common; null or absent: the share has its own login. */
   readonly login?: string | null;
   /** True: the login is a user's, so a session as a guest is refused. */
   readonly wantsUser?: boolean;
-  /** Why the server refused the login under a previous carrier process; null or absent: no refusal is known. */
+  /** Why the server refused the login under a previous relay process; null or absent: no refusal is known. */
   readonly refusedLogon?: string | null;
   confirmed: boolean;
   /** True: nothing may be sent to the server from this network. */
   away?: boolean;
-  /** Counts the decisions that the carrier has made without a daemon. */
+  /** Counts the decisions that the relay has made without a daemon. */
   epoch: number;
 }
 

@@ -22,7 +22,7 @@ export interface Standby {
 export function createStandbyRoute({ settings, clock, logger, prove, events, cutOff }: ShareContext) {
   let wanted: Pick<Standby, "route" | "endpoint"> | null = null;
   let current: (Standby & { readonly witness: SentinelConnection }) | null = null;
-  // Starts with the time, so that no other carrier process of this share uses the same ids.
+  // Starts with the time, so that no other relay process of this share uses the same ids.
   let lastId = clock.wallMs();
 
   const drop = (): void => {

@@ -1,4 +1,4 @@
-// The messages between carrier and daemon: JSON lines over a unix socket, checked on both sides.
+// The messages between relay and daemon: JSON lines over a unix socket, checked on both sides.
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import {
   choice,
@@ -23,7 +23,7 @@ import type {
   RouteEndpoint,
 } from "../relay.ts";
 
-/** A carrier also serves daemons of the previous and the next version; both sides ignore unknown members. */
+/** A relay also serves daemons of the previous and the next version; both sides ignore unknown members. */
 export const PROTOCOL_VERSION = 1;
 /** The version in every line; the format of lines never changes. */
 const LINE_VERSION = 1;
@@ -106,7 +106,7 @@ const knownOf = reader(
   }),
 );
 
-/** `aheadMs`: how far this process's monotonic clock is ahead of the carrier's. */
+/** `aheadMs`: how far this process's monotonic clock is ahead of the relay's. */
 export function parseShare(value: unknown, aheadMs: number): RelayedShare | null {
   const known = knownOf(value);
   if (known === null || !isObject(value)) return null;

@@ -1,4 +1,4 @@
-// Where the carrier listens for daemons: a unix socket that only its owner can reach.
+// Where the relay listens for daemons: a unix socket that only its owner can reach.
 import { rm } from "node:fs/promises";
 import type { Server } from "node:net";
 import { join } from "node:path";
@@ -11,14 +11,14 @@ export function relayFolder(home: string): string {
   return join(home, "carrier");
 }
 
-/** The path at which the carrier of this home listens, or listened last. */
+/** The path at which the relay of this home listens, or listened last. */
 export async function findControlSocket(home: string): Promise<string> {
   return (await notedPath(home)) ?? usualPath(home);
 }
 
 /**
- * Listens at a socket of mode 0600; the caller must hold the carrier's lock. If the socket cannot have its
- * usual path, a note in the carrier's folder contains its path. Resolves with a function that removes the
+ * Listens at a socket of mode 0600; the caller must hold the relay's lock. If the socket cannot have its
+ * usual path, a note in the relay's folder contains its path. Resolves with a function that removes the
  * socket and the note, and never rejects.
  */
 export async function listenForControl(server: Server, home: string): Promise<() => Promise<void>> {
@@ -47,7 +47,7 @@ function notePath(home: string): string {
 
 /**
  * Returns the path in the note. Returns null if there is no note, or if the note was copied from another home: that
- * home's carrier may still listen at the path.
+ * home's relay may still listen at the path.
  */
 async function notedPath(home: string): Promise<string | null> {
   const text = await readIfPresent(notePath(home));

@@ -1,4 +1,4 @@
-// The keeper: a shell that holds the carrier's listening sockets, and starts the carrier again when it dies.
+// The socket holder: a shell that holds the relay's listening sockets, and starts the relay again when it dies.
 import type { ChildProcess } from "node:child_process";
 import type { Server } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
@@ -11,16 +11,16 @@ import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 const GO_WITHIN_MS = 1_000;
 const AGAIN_AFTER_FAILURE_MS = 500;
 /**
- * Pause before the replacement of a keeper that SIGTERM has ended, ms. A system that shuts down ends the keeper and
- * then the carrier, and a new keeper would start the carrier again.
+ * Pause before the replacement of a socket holder that SIGTERM has ended, ms. A system that shuts down ends the socket holder and
+ * then the relay, and a new socket holder would start the relay again.
  */
 const AGAIN_AFTER_SIGTERM_MS = 250;
 export const FIRST_INHERITED = 3;
 
 /**
  * `$1` is the program to start, `$2` the home, `$3` the number of sockets, from descriptor 3 on. Only the
- * carrier has the other end of the script's stdin: "bye" ends the script, and an end of stdin without "bye"
- * means that the carrier died.
+ * relay has the other end of the script's stdin: "bye" ends the script, and an end of stdin without "bye"
+ * means that the relay died.
  */
 export const SOCKET_HOLDER_SCRIPT = `#!/bin/sh
 # Holds the carrier's ports, and starts the carrier again when it dies without a farewell.
@@ -47,7 +47,7 @@ interface KeeperOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Called when a new keeper holds the ports, before the previous one ends; null: no ports are held. */
+  /** Called when a new socket holder has the ports, before the previous one ends; null: there are no ports. */
   readonly onChange: (identity: ProcessIdentity | null) => Promise<void>;
 }
 
@@ -68,7 +68,7 @@ export function createSocketHolder(options: KeeperOptions) {
     const child = spawnChild("/bin/sh", args, {
       cwd: "/",
       detached: true,
-      // The output of the keeper and of the next carrier is dropped.
+      // The output of the socket holder and of the next relay is dropped.
       stdio: ["pipe", "ignore", "ignore", ...descriptors],
     });
     child.on("error", (error) => logger.error("the keeper cannot be started", { error: errorText(error) }));
@@ -111,12 +111,12 @@ export function createSocketHolder(options: KeeperOptions) {
     get identity(): ProcessIdentity | null {
       return current?.identity ?? null;
     },
-    /** Holds these sockets instead of the previous ones. Resolves when they are held and the previous keeper has ended. */
+    /** Replaces the sockets. Resolves when the new socket holder has them and the previous one has ended. */
     hold(next: readonly Server[]): Promise<void> {
       servers = [...next];
       return changes.write();
     },
-    /** Ends the keeper, so that the carrier is not started again. */
+    /** Ends the socket holder, so that the relay is not started again. */
     async [Symbol.asyncDispose]() {
       ended = true;
       await changes.settled;

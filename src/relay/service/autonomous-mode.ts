@@ -1,4 +1,4 @@
-// The carrier's own decisions, most of them only while no daemon answers: stay, take the other route, wait, or close.
+// The relay's own decisions, most of them only while no daemon answers: stay, take the other route, wait, or close.
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
@@ -14,8 +14,8 @@ const UNANSWERED_FOR_MS = 2_000;
 const STALLED_FOR_MS = 300;
 const PROOF_MS = 1_000;
 /**
- * The carrier decides alone only after this time. A daemon that restarts, or is busy for a moment, answers sooner,
- * and knows more than the carrier.
+ * The relay becomes autonomous only after this time. A daemon that restarts, or is busy for a moment, answers sooner,
+ * and knows more than the relay.
  */
 const ALONE_FOR_MS = 3_000;
 const UNBOUND_AT_MOST_MS = 60_000;
@@ -108,7 +108,7 @@ export class AutonomousMode implements Disposable {
     return this.#agoMs(Math.max(unansweredSinceMs, lastAnswerAtMs ?? unansweredSinceMs));
   }
 
-  /** Sets no timer while a daemon answers and no share is troubled, so that an idle carrier is not woken. */
+  /** Sets no timer while a daemon answers and no share is troubled, so that an idle relay is not woken. */
   #arm(): void {
     if (this.#ended || this.#timer !== null) return;
     const served = [...this.#options.service.served.values()];
@@ -162,7 +162,7 @@ export class AutonomousMode implements Disposable {
     if (this.isDaemonGone && !this.#ended && this.#isTroubled(watch.carrier)) await this.#act(watch, reason);
   }
 
-  /** True when no daemon has answered for so long that the carrier decides alone. */
+  /** True when no daemon has answered for so long that the relay is autonomous. */
   get isDaemonGone(): boolean {
     return this.#silentMs() >= ALONE_FOR_MS;
   }
@@ -187,7 +187,7 @@ export class AutonomousMode implements Disposable {
     const nowMs = clock.monotonicMs();
     if (mount === null) {
       // A mount may still exist: a daemon that was killed right after mounting had no time to name the mount to the
-      // carrier.
+      // relay.
       if (carrier.state().connections > 0) return false;
       if (Math.min(this.#silentMs(), nowMs - carrier.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {
@@ -218,7 +218,7 @@ export class AutonomousMode implements Disposable {
 
   /**
    * Decides without a daemon. Moves the share only to a server that a daemon has proved, and only if the
-   * carrier's connection to that server is still open.
+   * relay's connection to that server is still open.
    */
   async #act(watch: Watched, reason: string): Promise<void> {
     const { clock, logger, service } = this.#options;

@@ -1,4 +1,4 @@
-// The carrier's side of the control socket: performs the daemons' requests, and pushes changes to them.
+// The relay's side of the control socket: performs the daemons' requests, and pushes changes to them.
 import { createServer, type Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -144,7 +144,7 @@ export function createControlServer(options: ControlServerOptions) {
         });
       }
     },
-    /** Ends every connection once its answers are sent, and accepts no more. */
+    /** Ends every connection once its answers are sent, and accepts no new ones. */
     end(): void {
       countersTimer?.[Symbol.dispose]();
       server.close();

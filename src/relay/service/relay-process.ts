@@ -1,4 +1,4 @@
-// The carrier's process: `carrier.mjs HOME [SOCKETS]`. SOCKETS is the number of listening sockets that it inherits,
+// The relay's process: `carrier.mjs HOME [SOCKETS]`. SOCKETS is the number of listening sockets that it inherits,
 // from descriptor 3 on.
 import { chmod } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -20,11 +20,11 @@ import { createControlServer } from "./control-server.ts";
 import { RelayService, takeOver } from "./relay-service.ts";
 import { createRelayStateFile } from "./relay-state-file.ts";
 
-/** A new carrier ends if no share is opened within this time. */
+/** A new relay ends if no share is opened within this time. */
 const FIRST_SHARE_WITHIN_MS = 15_000;
 /**
- * After its last share is closed, a carrier waits this long for another while a daemon is connected: a mount per route
- * that moves closes its port and opens the next, and the start of a new carrier would take as long as the rest of the
+ * After its last share is closed, a relay waits this long for another while a daemon is connected: a mount per route
+ * that moves closes its port and opens the next, and the start of a new relay would take as long as the rest of the
  * move.
  */
 const NEXT_SHARE_WITHIN_MS = 3_000;
@@ -45,23 +45,23 @@ async function main(): Promise<void> {
     level: "info",
     clock,
     maxFileBytes: LOG_BYTES_AT_MOST,
-    // A home that was removed, for instance by `uninstall --purge`, must not come back.
+    // A home that was removed, for instance by `uninstall --purge`, must not be created again.
     makesFolder: false,
   });
   const { logger } = log;
   surviveMistakes(logger);
   const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
 
-  // A carrier that a daemon has just started may hold the lock for a moment. Only a process that inherited ports
-  // waits for it: if this process exited with 0, its keeper would give the ports up.
+  // A relay that a daemon has just started may hold the lock for a moment. Only a process that inherited ports
+  // waits for it: if this process exited with 0, its socket holder would give the ports up.
   const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
   const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
-  // Another carrier runs. This process ends, and with it the keeper that started it, if any.
+  // Another relay runs. This process ends, and with it the socket holder that started it, if any.
   if (lock === null) return;
   const stateFile = createRelayStateFile(folder, clock, logger);
   const memory = await stateFile.read();
   if (inheritedCount === 0 && memory.keeper !== null && (await isRunning(memory.keeper))) {
-    // A carrier has just died; its keeper holds the ports, and is about to start the next carrier.
+    // A relay has just died; its socket holder holds the ports, and is about to start the next relay.
     lock.release();
     return;
   }
@@ -139,7 +139,7 @@ async function main(): Promise<void> {
   lock.release();
 }
 
-/** Ends the keeper that started this process. A new keeper, which this process started, already holds the ports. */
+/** Ends the socket holder that started this process. A new socket holder, which this process started, already holds the ports. */
 function endFormerKeeper(): void {
   const former = Number(process.env["MOUNTAINEER_KEEPER"]);
   delete process.env["MOUNTAINEER_KEEPER"];
@@ -154,7 +154,7 @@ function surviveMistakes(logger: Logger): void {
   };
   process.on("uncaughtException", log);
   process.on("unhandledRejection", log);
-  // Signals of a terminal are meant for the daemon. SIGTERM ends this process, and the keeper starts it again.
+  // Signals of a terminal are meant for the daemon. SIGTERM ends this process, and the socket holder starts it again.
   process.on("SIGINT", () => {});
   process.on("SIGHUP", () => {});
 }

@@ -1,4 +1,4 @@
-// All carried shares: opens and closes them, and keeps ports and settings so that they outlive this process.
+// All relayed shares: opens and closes them, and keeps ports and settings so that they outlive this process.
 import { createServer, type Server } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -27,7 +27,7 @@ const CLOSE_WITHIN_MS = 2_000;
 
 interface ServiceOptions extends Omit<ShareParts, "events" | "logons"> {
   readonly stateFile: RelayStateFile;
-  /** The keeper calls `onChange` when the keeper's process changes. */
+  /** The socket holder calls `onChange` when the socket holder's process changes. */
   readonly keeper: (onChange: () => Promise<void>) => SocketHolder;
   readonly onNotice: (notice: RelayNotice) => boolean;
   /** `urgent`: a phase, a route or the list of shares has changed; else only counters. */
@@ -41,7 +41,7 @@ export function listenerFor(): Server {
 }
 
 /**
- * All open shares. Changes of the set of ports are made one after the other; the keeper and the file then take several
+ * All open shares. Changes of the set of ports are made one after the other; the socket holder and the file then take several
  * of them at once.
  */
 export class RelayService implements AsyncDisposable {
@@ -65,7 +65,7 @@ export class RelayService implements AsyncDisposable {
     return [...this.served.values()].map((carrier) => carrier.state());
   }
 
-  /** Serves the shares of a dead carrier process; shares without an inherited socket are given up. */
+  /** Serves the shares of a dead relay process; shares without an inherited socket are given up. */
   restore(memory: RelayState, inherited: readonly Server[]): Promise<void> {
     return this.#inTurn(async () => {
       this.#journal = memory.journal.slice(-JOURNAL_AT_MOST);
@@ -76,7 +76,7 @@ export class RelayService implements AsyncDisposable {
         byPort.delete(port);
         if (server === undefined)
           this.#options.logger.error("a share's port was lost with its keeper", { share, port });
-        // The server was not watched meanwhile, so it must be proved again.
+        // Nothing watched the server since, so it must be proved again.
         else this.#serve(server, { ...settings, confirmed: false });
       }
       for (const server of byPort.values()) server.close();
@@ -89,7 +89,10 @@ export class RelayService implements AsyncDisposable {
     return this.#counted(() => this.#open(request));
   }
 
-  /** Rejects with `share_unknown`, or with `aborted` if the carrier has acted alone since `epoch` (null: any epoch). */
+  /**
+   * Rejects with `share_unknown`, or with `aborted` if the relay has acted autonomously since `epoch` (null: any
+   * epoch).
+   */
   find(share: string, epoch: number | null = null): ShareRelay {
     const carrier = this.served.get(share);
     if (carrier === undefined) throw new MountaineerError("share_unknown", `${share} is not carried`);
@@ -277,7 +280,7 @@ function isOutdated({ settings }: ShareRelay, epoch: number | null): boolean {
   return epoch !== null && epoch !== settings.epoch;
 }
 
-/** Listens on inherited descriptors; those that are no listening sockets are logged and left out. */
+/** Listens on inherited descriptors; other descriptors are logged and left out. */
 export async function takeOver(descriptors: readonly number[], logger: Logger): Promise<readonly Server[]> {
   const servers: Server[] = [];
   for (const fd of descriptors) {

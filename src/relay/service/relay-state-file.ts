@@ -1,4 +1,4 @@
-// The carrier's state file: the shares and their ports, so that a restarted carrier can continue.
+// The relay's state file: the shares and their ports, so that a restarted relay can continue.
 import { join } from "node:path";
 import { readIfPresent, removeLeftovers } from "../../runtime/files/durable-file.ts";
 import { createDurableValue } from "../../runtime/files/durable-value.ts";

@@ -5,11 +5,11 @@ import type { RouteEndpoint } from "../relay.ts";
 
 export type NegotiateResult =
   /**
-   * `guid`: the ServerGuid, in hex. It alone does not prove that two servers are one. `connection`: the probe's
+   * `guid`: the ServerGuid, in hex. An equal GUID does not prove that two servers are one. `connection`: the probe's
    * connection, which is closed unless it is kept.
    */
   | { readonly ok: true; readonly guid: string; readonly connection?: KeptConnection }
-  /** `refused`: there certainly is no route, or nobody listens. `silent`: any other failure. */
+  /** `refused`: there certainly is no route, or nothing listens. `silent`: any other failure. */
   | { readonly ok: false; readonly reason: "refused" | "silent"; readonly text: string };
 
 /**

@@ -24,7 +24,7 @@ const CHANGES_NOTHING: ReadonlySet<number> = new Set([
   SMB2_COMMAND.queryInfo,
 ]);
 
-/** Flags of a session ([MS-SMB2] 2.2.6): the client is a guest, or nobody. */
+/** Flags of a session ([MS-SMB2] 2.2.6): the client is a guest or anonymous. */
 const GUEST_OR_NULL = 0x3;
 
 interface Request {
@@ -41,7 +41,7 @@ interface LedgerListener {
   answered(nowMs: number, waitedMs: number): void;
   /** The server has answered a request to log in. `isGuest`: it lets the client in, but not as the user it is. */
   loggedOn?(status: number, isGuest: boolean): void;
-  /** The server takes no more connections or sessions, so it has refused this one. */
+  /** The server has reached its limit of connections or sessions and refused this one. */
   refused?(): void;
 }
 

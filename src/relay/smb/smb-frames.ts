@@ -176,7 +176,7 @@ export class FrameReader {
     return taken;
   }
 
-  /** Once all bytes behind a header have passed, goes on to the next header, or ends the frame. */
+  /** Once all bytes behind a header have passed, continues with the next header, or ends the frame. */
   #leaveEmptyRest(): void {
     if (this.#part !== "rest" || this.#restLeft > 0) return;
     if (this.#frameLeft > 0) this.#part = "header";
@@ -333,8 +333,8 @@ export function firstMessage(
 }
 
 /**
- * Copies the async id of the server's interim answer into the request's header, so that an answer made from
- * this header has the id, too.
+ * Copies the async id of the server's interim answer into the request's header, so that an answer made from this header
+ * also has the id.
  */
 export function markPending(header: Uint8Array, interim: Uint8Array): void {
   header[FLAGS_AT] = (header[FLAGS_AT] ?? 0) | SMB2_FLAG.async;

@@ -28,7 +28,7 @@ export function createAnswerStores() {
       inUse += 1;
       return spare.pop() ?? Buffer.allocUnsafeSlow(STORE_BYTES);
     },
-    /** `isFree`: the buffer has no more readers and writers, so it can be used again. */
+    /** `isFree`: the buffer no longer has readers or writers, so it can be used again. */
     giveBack(store: Buffer, isFree: boolean): void {
       inUse -= 1;
       if (isFree && spare.length < SPARE_STORES) spare.push(store);
@@ -97,7 +97,7 @@ export class WholeFrameReader {
     this.#giveBackLeaving();
   }
 
-  /** Drops the kept bytes. Call it only when nothing will be read any more. */
+  /** Drops the kept bytes. Call it only when nothing will be read from it again. */
   drop(): void {
     this.#keptFrom = 0;
     this.#filledTo = 0;
@@ -131,7 +131,7 @@ export class WholeFrameReader {
     else this.#smallReads = 0;
   }
 
-  /** Makes room for the rest of a frame; false if that is not possible. */
+  /** Allocates space for the rest of a frame; false if that is not possible. */
   #makeRoom(): boolean {
     const kept = this.#buffer().subarray(this.#keptFrom, this.#filledTo);
     if (this.#store === null) {

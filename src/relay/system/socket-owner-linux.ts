@@ -16,8 +16,8 @@ export async function readOwnersLinux(): Promise<OwnerTable> {
 }
 
 /**
- * Only established connections count: a connection that was closed before it was accepted has uid 0 in the table, whoever
- * its owner is. Addresses are in the machine's byte order, which is little-endian wherever Node runs.
+ * Only established connections count: a connection that was closed before it was accepted has uid 0 in the table,
+ * whatever its owner. Addresses are in the machine's byte order, which is little-endian wherever Node runs.
  */
 export function parseOwners(four: string, six: string): OwnerTable {
   return {

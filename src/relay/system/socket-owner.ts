@@ -39,8 +39,8 @@ export function createSocketOwners(
      */
     async ownerOf(address: string, port: number, localPort: number): Promise<number | null> {
       const owner = (await tableOf(localPort)).ownerOf(address, port, localPort);
-      // Looks up a missing row once more, because the table is no snapshot: it may lack a row while other
-      // rows come and go.
+      // Looks up a missing row again, because the table is not a snapshot: it may lack a row while other rows come and
+      // go.
       return owner ?? (await tableOf(localPort)).ownerOf(address, port, localPort);
     },
   };

@@ -21,7 +21,7 @@ interface DurableValueOptions {
 export type DurableValue = ReturnType<typeof createDurableValue>;
 
 /**
- * Writes nothing before `save`. Disposing tries once more to write unsaved content; after that nothing is written, because
+ * Writes nothing before `save`. Disposing tries again to write unsaved content; after that nothing is written, because
  * the file may belong to another process by then.
  */
 export function createDurableValue(options: DurableValueOptions) {

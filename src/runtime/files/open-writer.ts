@@ -16,8 +16,8 @@ export async function untilWritten(path: string, mostMs: number): Promise<void> 
 }
 
 /**
- * True if a process that this user may look at has the file open for writing. False if the system does not tell.
- * Must not run in the daemon's process: the file's disk may hang. Never rejects.
+ * True if a process that this user may inspect has the file open for writing. False if that is unknown. Must not run in
+ * the daemon's process: the file's disk may hang. Never rejects.
  */
 export async function isBeingWritten(path: string, procFolder = "/proc"): Promise<boolean> {
   const unknown = recoverFrom(isSystemError, null);

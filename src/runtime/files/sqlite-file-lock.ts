@@ -1,4 +1,4 @@
-// A file lock of the operating system, held through SQLite, which comes with Node. The kernel frees the lock when the
+// A file lock of the operating system, taken through SQLite, which comes with Node. The kernel frees the lock when the
 // process ends, so it cannot go stale; children do not inherit it.
 
 import { open } from "node:fs/promises";

@@ -52,7 +52,7 @@ export class BodyIntake implements Disposable {
       done({ kind: "too_large" });
       return;
     }
-    // A body may have a limit above the total; then it is received alone.
+    // A body may have a limit above the total; then no other body is received with it.
     const allLimit = Math.max(this.#totalLimitBytes, limitBytes);
     const gathered = new GatheredBytes();
     const body: Receiving = {

@@ -4,7 +4,7 @@
 import { parseExactly } from "../text/exact-json.ts";
 import { parseJson } from "../text/parse-json.ts";
 
-/** What is nested deeper than this becomes a part: parsing and writing it could overflow the stack. */
+/** A value that is nested deeper than this becomes a part: parsing and writing it could overflow the stack. */
 const MOST_LEVELS = 500;
 
 /** A value of the text, as a range of its bytes. */
@@ -19,7 +19,7 @@ export type MessageHead = Readonly<Record<string, unknown>>;
 
 /** Longest key or value that is read, in bytes, with the space around it. */
 const MOST_SPELLED = 4_096;
-/** Of a list, so many messages are read. */
+/** Maximum number of messages that are read of a list. */
 export const MOST_HEADS = 1_000;
 const NONE = Buffer.alloc(0);
 
@@ -41,7 +41,7 @@ const [MINUS, POINT, EXPONENT, EXPONENT_SIGN, ZERO, WHOLE, FRACTION, POWER] = [
 ] as const;
 /** The first state within `true`, `false` and `null`. */
 const LITERALS = 20;
-// Everything from here on is no state, but something to do.
+// Everything from here on is an action, not a state.
 const [OPEN, CLOSE, NEXT, BEGIN_TEXT, END_TEXT, WRONG] = [32, 33, 34, 35, 36, 37] as const;
 
 const [LIST, OBJECT, LAST_CONTROL] = [0x5b, 0x7b, 0x1f] as const;
@@ -155,7 +155,7 @@ export class JsonScan {
     return this.#opened[0] === LIST;
   }
 
-  /** Looks at the next bytes; returns false if they are wrong. */
+  /** Scans the next bytes; returns false if they are wrong. */
   push(bytes: Buffer): boolean {
     let state = this.#state;
     for (let at = 0; at < bytes.length && state !== WRONG; at += 1) {
@@ -215,7 +215,7 @@ export class JsonScan {
     return this.#head !== null && this.#depth === this.#headDepth;
   }
 
-  /** What is read, up to a place in the current piece; not much more than `MOST_SPELLED` bytes of it. */
+  /** The bytes read, up to a position in the current piece; not much more than `MOST_SPELLED` bytes of it. */
   #spelledUntil(bytes: Buffer, end: number): Buffer {
     const from = this.#spelledFrom ?? end;
     const piece = bytes.subarray(from, Math.min(end, from + MOST_SPELLED + 1));
@@ -276,7 +276,8 @@ export class JsonScan {
     const bytesBefore = this.#partBytesBefore[this.#depth] ?? 0;
     const most = this.#depth === 1 ? memberValues : partValues;
     const isLong = this.#depth > 1 && end - start - (this.#partBytes - bytesBefore) > partBytes;
-    // A member of the whole with so many values before this one becomes a part itself: so there are never millions of them.
+    // A member of the whole with this many values before this one becomes a part itself: so there are never millions of
+    // them.
     const isWithinPart = lightBefore - (this.#lightBefore[1] ?? 0) > memberValues;
     const isHeavy = this.#depth === MOST_LEVELS - 1 || this.light - lightBefore > most || isLong;
     if (isHeavy && !isWithinPart) {

@@ -16,7 +16,7 @@ const BOUNDS = { partValues: 5_000, partBytes: 1024 * 1024, memberValues: MOST_V
 /** Bytes that are checked in one turn of the event loop: about a millisecond. */
 const SLICE_BYTES = 64 * 1024;
 
-/** What is read of each message, even if the whole cannot be parsed. */
+/** The members that are read of each message, even if the whole cannot be parsed. */
 const NAMES: ReadonlySet<unknown> = new Set(["id", "method"]);
 
 const [LINE_FEED, CARRIAGE_RETURN, SPACE] = [0x0a, 0x0d, 0x20] as const;
@@ -26,11 +26,16 @@ interface Unparsed {
   readonly values: number;
 }
 
-/** For the parts that stay bytes: each stands in its message as an object or a list that cannot be looked into. */
+/**
+ * For the parts that stay bytes: each is represented in its message by an object or a list whose members cannot be
+ * read.
+ */
 const unparsed = new WeakMap<object, Unparsed>();
-/** For objects with such parts anywhere in them: the number of values in the whole text. */
+/** For objects with unparsed parts anywhere in them: the number of values in the whole text. */
 const partly = new WeakMap<object, number>();
-/** They are to be written as bytes now. What was met of them, and how their places are marked; null: nothing yet. */
+/**
+ * True: they are being written as bytes. The parts met so far, and how their positions are marked; null: nothing yet.
+ */
 let isWriting = false;
 let met: { readonly mark: string; readonly parts: Buffer[] } | null = null;
 
@@ -38,11 +43,12 @@ export interface LargeJson {
   /** `id` and `method` of the message, or of each in a batch. */
   readonly heads: readonly MessageHead[];
   /**
-   * Throws `too_many_values` if what has to be parsed has too many values. Looking into a part that stays bytes throws it,
-   * too.
+   * Throws `too_many_values` if the text to parse has too many values. Reading a part that stays bytes also throws it.
    */
   parse(): unknown;
-  /** The bytes of a member of the whole text; null: it has none or several of that name, or it is no list or object. */
+  /**
+   * The bytes of a member of the whole text; null: it has none or several of that name, or it is not a list or object.
+   */
   bytesOf(key: string): Buffer | null;
 }
 
@@ -50,7 +56,9 @@ export function isLarge(text: Buffer | string): boolean {
   return text.length > SMALL_BYTES;
 }
 
-/** So many messages may be whole at once, and each may take long to parse: each has a turn of the event loop of its own. */
+/**
+ * Many messages may become complete at once, and each may take long to parse: each has its own turn of the event loop.
+ */
 let lastWhole: Promise<void> = Promise.resolve();
 
 /** Takes over `given`. Rejects with a SyntaxError. */
@@ -167,7 +175,7 @@ function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
 function partOf(bytes: Buffer, isList: boolean, values: number): object {
   const target = isList ? [] : {};
   let isParsed = false;
-  /** What was left out for its bytes alone can be parsed when somebody looks. */
+  /** A part that was left out only for its size can be parsed when it is read. */
   const look = (): void => {
     if (values > MOST_VALUES) throw tooMany(values);
     if (isParsed) return;
@@ -175,8 +183,8 @@ function partOf(bytes: Buffer, isList: boolean, values: number): object {
     isParsed = true;
   };
   /**
-   * Bytes that somebody looked into are not sent: another parser may find something else in them, such as the first of two
-   * keys.
+   * Bytes whose members were read are not sent: another parser may find something else in them, such as the first of
+   * two keys.
    */
   const toJSON = (): unknown => {
     if (!isWriting || isParsed) {

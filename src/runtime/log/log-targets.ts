@@ -75,7 +75,7 @@ export function createFileTarget(
     if (clock.monotonicMs() - lookedAtMs < CHECK_ROTATION_MS) return true;
     lookedAtMs = clock.monotonicMs();
     const found = await stat(path).catch(recoverFrom("ENOENT", null));
-    // The file was moved with its folder: what is at the path now is another's.
+    // The file was moved with its folder: another process owns the file now at the path.
     if (found === null && !makesFolder && (await folderAtPath()) !== folder) return true;
     return found !== null && identityOf(found) === identity;
   };

@@ -39,7 +39,7 @@ interface CommandOptions {
   readonly maxOutputBytes?: number;
   /** Default UTF-8; `latin1` keeps each byte of stdout as one character. */
   readonly stdoutEncoding?: "utf8" | "latin1";
-  /** Starts the child in a session of its own, and signals its whole process group. */
+  /** Starts the child in a separate session, and signals its whole process group. */
   readonly killGroup?: boolean;
   /** The time from SIGTERM to SIGKILL, ms. Default 500; 0 kills at once. */
   readonly killGraceMs?: number;
@@ -77,7 +77,7 @@ export async function runCommand(
   const stdout = collect(onStdout === undefined ? child.stdout : null, maxOutputBytes, stdoutEncoding);
   const stderr = collect(child.stderr, maxOutputBytes);
   if (child.stdin !== null) {
-    // EPIPE: the child ended without reading its input, which is no failure.
+    // EPIPE: the child ended without reading its input, which is not a failure.
     child.stdin.on("error", () => {});
     if (options.stdin instanceof Readable) options.stdin.pipe(child.stdin);
     else child.stdin.end(options.stdin);
@@ -109,8 +109,8 @@ interface DetachedOptions {
 }
 
 /**
- * Starts a program that outlives this process, in a session of its own, with no tie to this process's stdio or event loop.
- * Resolves when the program runs; rejects with `program_unavailable` when it cannot be started.
+ * Starts a program that outlives this process, in a separate session, with no tie to this process's stdio or event
+ * loop. Resolves when the program runs; rejects with `program_unavailable` when it cannot be started.
  */
 export async function startDetached(command: string, args: readonly string[], options: DetachedOptions) {
   const log = options.logPath === null ? null : await open(options.logPath, "a", 0o600);

@@ -143,7 +143,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
 
 async function writeName(path: string, holder: LockHolder): Promise<void> {
   const written = writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
-  // On a full disk, the lock is held without the file that names its holder: mounting must not depend on free space.
+  // On a full disk, the lock is taken without the file that names its holder: mounting must not depend on free space.
   await written.catch(recoverFrom(["ENOSPC", "EDQUOT"]));
 }
 

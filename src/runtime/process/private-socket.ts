@@ -70,8 +70,8 @@ async function listenInHome(server: Server, place: SocketPlace): Promise<Private
   const { path, workshop } = place;
   if (isTooLongForSocket(path)) return null;
   await requireSocketPlace(place);
-  // A socket gets its mode only after it is bound, so it is bound in a folder that nobody else can enter. The
-  // rename replaces a dead process's socket in one step. (A umask would affect every thread.)
+  // A socket gets its mode only after it is bound, so it is bound in a folder that no other user can enter. The rename
+  // replaces a dead process's socket in one step. (A umask would affect every thread.)
   await rm(workshop, { recursive: true, force: true });
   await mkdir(workshop, { mode: 0o700 });
   try {

@@ -1,4 +1,4 @@
-// Identifies a process by its pid and start time, because a pid alone is reused.
+// Identifies a process by its pid and start time, because a pid may be reused.
 
 import { readdir } from "node:fs/promises";
 import { isSystemError, MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";

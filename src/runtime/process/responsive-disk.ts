@@ -11,7 +11,7 @@ const DEADLINE_MS = 5_000;
 const LOOK =
   'if [ -L "$1" ]; then readlink -- "$1"; fi; if [ -f "$1" ]; then head -c 1048576 -- "$1" > /dev/null; fi';
 
-/** What the paths that gave no answer are told as; they are not asked again. */
+/** The reported names of paths that did not answer; these are not checked again. */
 const silent = new Map<string, string>();
 
 /** Rejects with `config_unreadable`, which names the mount, if looking at the path and reading it takes longer than 5 s. */
@@ -20,7 +20,7 @@ export async function requireResponsiveDisk(path: string): Promise<void> {
   if (message === undefined) {
     const options = { clock: systemClock, deadlineMs: DEADLINE_MS, killGraceMs: 0 };
     const look = runCommand("/bin/sh", ["-c", LOOK, "sh", path], options);
-    // A look that cannot be begun says nothing about the disk.
+    // A check that cannot be started shows nothing about the disk.
     const { timedOut = false, stdout = "" } = (await look.catch(recoverFrom(isOwnError, null))) ?? {};
     if (!timedOut) return;
     const place = await mountOf(resolve(dirname(path), stdout.trimEnd()));

@@ -89,7 +89,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
 
   return {
     /**
-     * True after a line that was longer than the limit, if there is no `onTooLong`. No more lines are returned then.
+     * True after a line that was longer than the limit, if there is no `onTooLong`. No further lines are returned then.
      */
     get overlong() {
       return overlong;

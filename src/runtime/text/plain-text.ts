@@ -100,7 +100,7 @@ export function wrapped(text: string, width: number): string[] {
 
 /** Quotes the word for a POSIX shell if necessary. */
 export function shellWord(word: string): string {
-  // Characters that nobody sees would be lost on the way through a terminal.
+  // Invisible characters would be lost on the way through a terminal.
   if (printable(word) !== word)
     return `"$(printf '${[...new TextEncoder().encode(word)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("")}')"`;
   return /^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

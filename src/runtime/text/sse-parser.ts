@@ -25,7 +25,7 @@ export interface SseParser {
   readonly lastEventId: string | null;
   /** The reconnection time that the stream requested, ms; null: none. */
   readonly retryMs: number | null;
-  /** An event was longer than the limit: no more events are returned. */
+  /** An event was longer than the limit: no further events are returned. */
   readonly overlong: boolean;
 }
 

@@ -18,8 +18,8 @@ export interface Clock {
 }
 
 /**
- * A timer that fires later than this was held up by this process's own work, or by sleep. Meanwhile nothing was read, so an
- * answer may be there: the timer then waits for as long again, for its delay at most.
+ * A timer that fires later than this was delayed by this process's own work, or by sleep. Nothing was read during that
+ * time, so an answer may be there: the timer then waits for as long again, but at most its delay.
  */
 const DELAYED_MS = 500;
 

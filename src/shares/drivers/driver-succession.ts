@@ -17,15 +17,15 @@ interface DrivenShare {
 interface Era {
   /** Drivers of the other kind that the share may have had before; their mounts may still be there. */
   readonly former: Map<MountDriver, ShareSpec>;
-  /** A cycle has begun with a driver of this kind, so no step of a former driver is under way any more. */
+  /** A cycle has begun with a driver of this kind, so no step of a former driver is still under way. */
   hasBegun: boolean;
 }
 
 export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
- * Keeps the share's present driver, and each former driver until that driver has no mount left and makes none any
- * more. `drivers`: all drivers that the share may have had; a mount belongs to the first one that recognizes it.
+ * Keeps the share's present driver, and each former driver until that driver has no mount and makes no new one.
+ * `drivers`: all drivers that the share may have had; a mount belongs to the first one that recognizes it.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const eraOf = (driver: MountDriver, spec: ShareSpec, before: readonly MountDriver[]): Era => {
@@ -49,8 +49,7 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
      * mounted.
      */
     take(before: DrivenShare, { driver }: DrivenShare): MountDriver {
-      // Steps of the previous driver may still run. They change only the `former` map of their own era, not that of
-      // the new era.
+      // Steps of the previous driver may still run. They change only their own `former` map, not the new one.
       if (isLocal(before.driver) !== isLocal(driver)) era = eraOf(driver, before.spec, [before.driver]);
       return succeed(driver);
     },
@@ -84,7 +83,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
       return null;
     }
   };
-  /** The mounts of `driver` that were found last; null: nobody has looked yet. */
+  /** The mounts of `driver` that were found last; null: not searched yet. */
   let known: readonly FoundMount[] | null = null;
   /**
    * Unsent files on the share's mounts. A driver without a mount is not asked: its unsent files wait until it
@@ -108,11 +107,11 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
       const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
       if (made.length === 0 && hasBegun) former.delete(each);
       for (const mount of made) found.set(mount.id, { driver: each, spec });
-      // `route: null` makes the engine mount the share anew as soon as no file on this mount is open.
+      // `route: null` makes the engine remount the share as soon as no file on this mount is open.
       left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null, former: true }) as const));
     }
     makers = found;
-    // A mount at the share's path may hang, so only the driver that made it looks at it.
+    // A mount at the share's path may hang, so only the driver that made it checks it.
     const isTaken = own === null && left.some(({ path }) => path === share.mountPath);
     known = isTaken ? [] : (own ?? (await driver.find(share, notBeforeMs)));
     return [...known, ...left];

@@ -46,40 +46,40 @@ export interface FoundMount {
   /** A daemon with this home folder made the mount for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
   /**
-   * The port of 127.0.0.1 that the mount talks to, usually the carrier's; null or absent: it talks to its
+   * The port of 127.0.0.1 that the mount talks to, usually the relay's; null or absent: it talks to its
    * host.
    */
   readonly relayPort?: number | null;
-  /** True: the mount talks to the carrier, but was not made to be moved to another route. */
+  /** True: the mount talks to the relay, but was not made to be moved to another route. */
   readonly guarded?: boolean;
   /** Id of the server whose write cache the mount uses; null or absent: unknown. */
   readonly server?: string | null;
   /** Made with other options, or by an older program, than a mount would be made with now. */
   readonly outdated?: true;
-  /** Its program notices by itself that a connection has ended, and repeats on another one what may be repeated. */
+  /** Its program notices when a connection has ended, and repeats on another one what may be repeated. */
   readonly repeats?: true;
   /** Made by a driver that the share had earlier: the current configuration does not apply to the mount. */
   readonly former?: true;
 }
 
-/** The carrier's port that a mount talks to instead of its host. */
+/** The relay's port that a mount talks to instead of its host. */
 export interface RelayAddress {
   /** A port of 127.0.0.1. */
   readonly port: number;
-  /** How long the carrier may leave a request without an answer. */
+  /** How long the relay may leave a request without an answer. */
   readonly patienceMs: number;
-  /** The carrier may only hold back what the mount sends, and never moves the mount to another route. */
+  /** The relay may only hold back what the mount sends, and never moves the mount to another route. */
   readonly guarded?: boolean;
 }
 
 /**
- * What a driver must know to carry mounts. A carried mount survives when its connections are reset and opened
+ * What a driver must know to carry mounts. A relayed mount survives when its connections are reset and opened
  * again over another route.
  */
 interface CarryAbility {
   /** The port in the system's own settings for this share; null or absent: any port. */
   readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
-  /** Why this share cannot be carried on this machine, and what to do; null: it can. Never rejects. */
+  /** Why this share cannot be relayed on this machine, and what to do; null: it can. Never rejects. */
   readonly refusal?: (share: ShareSpec) => Promise<MissingRequirement | null>;
   /**
    * The account for the share in the system's own settings (fstab). null: the settings name none, or this
@@ -158,36 +158,36 @@ export interface UnsentFile {
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
-  /** A look within this time after another one, ms, may be answered from a cache and then proves nothing. */
+  /** A check within this time after another one, ms, may be answered from a cache and then proves nothing. */
   readonly cacheMs: number;
   /**
-   * The system may hold back looks at a new mount until a person answers a dialog, so the mount seems to hang. Absent:
+   * The system may delay checks of a new mount until a person answers a dialog, so the mount seems to hang. Absent:
    * never.
    */
   readonly mayWaitForPermission?: true;
   /**
-   * What is missing to mount at all, or to mount `share` over any of its routes, with a hint; null: nothing
-   * is missing, or one route works. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier
-   * reading, not older than this, may be reused.
+   * The requirement that is missing to mount at all, or to mount `share` over any of its routes, with a hint; null:
+   * none is missing, or one route works. Cheap enough for every cycle. `notBeforeMs` (monotonic): an earlier reading,
+   * not older than this, may be reused.
    */
   missingRequirement(share?: ShareSpec, notBeforeMs?: number): Promise<MissingRequirement | null>;
   /** What the installed mounting program costs that a better one does not; null or absent: nothing is known. */
   advice?(): MissingRequirement | null;
   /** Finds all mounts of this share, and any other mount at the share's mount path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
-  /** Absent: the driver's mounts cannot be carried. */
+  /** Absent: the driver's mounts cannot be relayed. */
   readonly relaying?: CarryAbility;
   /**
    * The driver keeps unsent files when a mount ends, separately for each server. It mounts only through the
-   * carrier, which passes nothing on to a server that is not proved. Absent: a mount's unsent files are lost
+   * relay, which passes nothing on to a server that is not proved. Absent: a mount's unsent files are lost
    * when it ends.
    */
   readonly keepsUnsent?: true;
   /**
-   * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure. The deadline
-   * begins anew with each progress. `through`: the carrier's port that the mount uses as long as it lasts, although
-   * the mount table shows the preferred host. `server`: the server that answers; the mount sends the files that are
-   * kept for this server.
+   * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure. Each progress
+   * restarts the deadline. `through`: the relay's port that the mount uses as long as it lasts, although the mount
+   * table shows the preferred host. `server`: the server that answers; the mount sends the files that are kept for this
+   * server.
    */
   mount(
     share: ShareSpec,
@@ -229,9 +229,9 @@ export interface MountDriver {
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**
-   * Makes the share's carried mount find its dead connections before programs do; absent if the mount finds them by
-   * itself. `kept`: the maximum number of connections that the mount may have. Ends within a few seconds and never
-   * rejects.
+   * Makes the share's relayed mount find its dead connections before programs do; absent if the mount finds them
+   * without help. `kept`: the maximum number of connections that the mount may have. Ends within a few seconds and
+   * never rejects.
    */
   dropLost?(share: ShareSpec, kept: number): Promise<void>;
   /** Processes that serve this mount, which never count as "open files". */

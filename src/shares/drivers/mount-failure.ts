@@ -53,7 +53,7 @@ export function orHanging(
 
 type NewMount = Pick<FoundMount, "id" | "path">;
 
-/** Looks at a new mount; the look may take `waitMs`. null: the step was cancelled. */
+/** Checks a new mount; the check may take `waitMs`. null: the step was cancelled. */
 export function checkNewMount(
   prober: Prober,
   { id, path }: NewMount,

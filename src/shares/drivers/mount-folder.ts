@@ -18,7 +18,7 @@ type MountFolder =
    */
   { readonly ok: true; readonly bare: FileHandle } | Failed;
 
-/** Maximum number of tries to replace the folder: a program may write into it again meanwhile. */
+/** Maximum number of tries to replace the folder: a program may write into it between two tries. */
 const TRIES = 5;
 const LISTED_FOR_MS = 10_000;
 /** Maximum length of a name before its suffix, bytes: with the suffix, any file system accepts it. */
@@ -55,7 +55,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   return {
     /**
      * Makes sure that an empty folder is at the mount path. Call it just before mounting, and only when nothing is
-     * mounted there. After a failure remove nothing: what is at the path was not made by Mountaineer.
+     * mounted there. After a failure remove nothing: Mountaineer did not make what is at the path.
      */
     async ensure(place: ShareLocation): Promise<MountFolder> {
       const { mountPath } = place;
@@ -91,10 +91,9 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       }
     },
     /**
-     * Removes the folder, so that no program writes into it, and sets its content aside. Touches only a
-     * folder that a daemon with this home folder made, or, with `isShares`, also an empty folder that
-     * somebody else made. Does nothing while something is mounted on the folder, or while the disk is full.
-     * Never rejects.
+     * Removes the folder, so that no program writes into it, and sets its content aside. Touches only a folder that a
+     * daemon with this home folder made, or, with `isShares`, also an empty folder of any other origin. Does nothing
+     * while something is mounted on the folder, or while the disk is full. Never rejects.
      */
     async clear(place: ShareLocation, isShares: boolean): Promise<void> {
       try {
@@ -107,7 +106,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
           if (identity !== null) await notes.write(place, { identity: null });
           return;
         }
-        // A mount answers EBUSY; it may hang, so it must not be looked at.
+        // A mount answers EBUSY; it may hang, so it must not be read.
         const holds = failure === "ENOTEMPTY" || failure === "EEXIST";
         if (holds && (await notes.isOurs(place))) await setAsideWhole(place);
       } catch (error) {

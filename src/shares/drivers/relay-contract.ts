@@ -1,4 +1,4 @@
-// The engine's interface to the carrier, the process that relays each carried mount through a local port and
+// The engine's interface to the relay, the process that relays each relayed mount through a local port and
 // moves it between routes.
 
 import type { ConfigureRequest, MoveRequest, OpenRequest, RelayedShare } from "../../relay/relay.ts";
@@ -25,40 +25,39 @@ export type MoveOutcome =
 /**
  * - `stalled`: a request has waited for its answer for 300 ms.
  * - `doubt`: the server has ended connections and must be proved again.
- * - `lost`: some of the idle connections that the mount keeps for reuse are dead, and the mount does not know
- *   which.
- * - `changed`: anything else that is worth a look.
+ * - `lost`: some of the idle connections that the mount keeps for reuse are dead, and the mount does not know which.
+ * - `changed`: anything else that is worth a check.
  */
 export type RelayClientNotice = "stalled" | "doubt" | "lost" | "changed";
 
 /** Every method has a deadline, and none rejects. */
 export interface RelayClient {
-  /** The state of a share's port, as last reported; null: nothing is carried. */
+  /** The state of a share's port, as last reported; null: nothing is relayed. */
   of(share: string): RelayedState | null;
   /**
-   * Since when a carrier is needed but does not answer, monotonic ms; null: it answers, or none is needed.
+   * Since when a relay is needed but does not answer, monotonic ms; null: it answers, or none is needed.
    */
   readonly absentSinceMs: number | null;
-  /** Asks the carrier for its counters now, because the counters that `of` returns may be seconds old. */
+  /** Asks the relay for its counters now, because the counters that `of` returns may be seconds old. */
   recount(): Promise<void>;
-  /** Resolves when a running carrier has reported its state, or when it is known that none runs. */
+  /** Resolves when a running relay has reported its state, or when it is known that none runs. */
   ready(): Promise<void>;
   open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;
   /**
-   * Tells the carrier which mount talks through the port; the carrier closes the port when that mount ends.
+   * Tells the relay which mount talks through the port; the relay closes the port when that mount ends.
    */
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**
-   * Tells the carrier the newest endpoint of the route in use; while the server of the other route is proved, also
-   * the endpoint of that route. Does nothing if nothing has changed, unless the carrier has no connection over the
+   * Tells the relay the newest endpoint of the route in use; while the server of the other route is proved, also
+   * the endpoint of that route. Does nothing if nothing has changed, unless the relay has no connection over the
    * other route.
    */
   keepEndpoints(share: string, change: ConfigureRequest): void;
   hold(share: string, epoch: number | null): Promise<void>;
   /**
-   * Reports that the server was proved after the outage with this number. The carrier then lets programs
-   * continue, unless there was another outage since. null: the carrier does not count outages.
+   * Reports that the server was proved after the outage with this number. The relay then lets programs
+   * continue, unless there was another outage since. null: the relay does not count outages.
    */
   confirm(share: string, outage: number | null): Promise<void>;
   /** Reports that the server accepts the login again. */

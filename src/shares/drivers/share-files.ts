@@ -131,7 +131,7 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
   }
 }
 
-/** Writes a non-essential file if its content has changed; a full disk is no error. */
+/** Writes a non-essential file if its content has changed; a full disk is not an error. */
 export async function writeUnlessFull(path: string, content: string): Promise<void> {
   await writeIfChanged(path, content).catch(recoverFrom(isDiskFull));
 }

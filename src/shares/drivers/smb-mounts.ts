@@ -10,7 +10,7 @@ import type { AddressesOf, FoundMount } from "./mount-driver.ts";
 
 export interface SmbMount {
   readonly entry: MountEntry;
-  /** The SMB source; null: the mount is no SMB share, or not the root of one. */
+  /** The SMB source; null: the mount is not an SMB share, or not the root of one. */
   readonly source: SmbSource | null;
 }
 

@@ -1,4 +1,4 @@
-// Observes a carried mount: the route in use, the state of its connections, and whether its server is proved.
+// Observes a relayed mount: the route in use, the state of its connections, and whether its server is proved.
 import { isIP } from "node:net";
 import { LOCAL_NETWORK_LINE } from "../../network/local-network-privacy.ts";
 import type { FoundMount, MountDriver } from "../drivers/mount-driver.ts";
@@ -15,13 +15,13 @@ import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy, type ShareSp
 import type { ConfiguredShare, CycleObserveServices, ObserveServices } from "./share-subject.ts";
 
 /**
- * If the carrier does not answer for this long, ms, its mounts count as dead. A killed carrier is back within about a
+ * If the relay does not answer for this long, ms, its mounts count as dead. A killed relay is back within about a
  * second.
  */
 const CARRIER_ABSENT_MS = 10_000;
 
 /**
- * How long requests wait for the server of a share that is not carried, ms: as long as with the system's own
+ * How long requests wait for the server of a share that is not relayed, ms: as long as with the system's own
  * clients.
  */
 export const PINNED_PATIENCE_MS = 3_000;
@@ -41,7 +41,7 @@ export function isMovable(
 }
 
 /**
- * Adds the carrier's report to a carried mount, because the mount table shows only the mount's preferred host.
+ * Adds the relay's report to a relayed mount, because the mount table shows only the mount's preferred host.
  * `configured`: the probes of the configured hosts.
  */
 export function withRelay(
@@ -60,7 +60,7 @@ export function withRelay(
     if (!madeByDriver && rememberedPort?.() !== relayPort) return mount;
     const absentSinceMs = relay?.absentSinceMs ?? null;
     const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < CARRIER_ABSENT_MS;
-    // If the carrier does not return, nothing serves the mount's port, and the mount is dead.
+    // If the relay does not return, nothing serves the mount's port, and the mount is dead.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
   // The proofs are about the routes of the present configuration, so they say nothing about a mount of a
@@ -91,7 +91,7 @@ export function isRerouted(
   return address !== endpoint.address;
 }
 
-/** Begins a proof that is due, passes changed addresses to the carrier, and returns what is known of the servers. */
+/** Begins a proof that is due, passes changed addresses to the relay, and returns what is known of the servers. */
 export async function observeEligibility(
   { relay, trust, logon }: CycleObserveServices,
   { spec, policy, driver }: ConfiguredShare,
@@ -103,7 +103,7 @@ export async function observeEligibility(
   const { unable: obstacle, account } = await abilityOf(driver, spec, policy, configured);
   const { relayed = null, guarded = null } = mount ?? {};
   const relayState = relayed ?? guarded;
-  // If the mount's process is gone, the share is about to be mounted anew.
+  // If the mount's process is gone, the share is about to be remounted.
   const isMountDue = mount === null || mount.found.processGone;
   const isUseful = keepsUnsent || (obstacle === null && (isMountDue || relayed !== null));
   const now = logon?.() ?? null;
@@ -129,7 +129,7 @@ export async function observeEligibility(
   return { obstacle, identity: trusted, provesServers: wanted };
 }
 
-/** Why the share cannot be carried (null: it can), and how to get the account of its mount. */
+/** Why the share cannot be relayed (null: it can), and how to get the account of its mount. */
 async function abilityOf(
   { name, relaying }: MountDriver,
   spec: ShareSpec,
@@ -147,7 +147,7 @@ async function abilityOf(
 }
 
 /**
- * Once the routes are proved, returns an earlier mount as carried, because it can move between them without a new
+ * Once the routes are proved, returns an earlier mount as relayed, because it can move between them without a new
  * mount. Otherwise returns it unchanged.
  */
 export function relayedIfProved(

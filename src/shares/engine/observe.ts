@@ -1,5 +1,5 @@
-// One look at a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has its own
-// deadline. If the host is certainly gone, the look does not wait for the mount.
+// One observation of a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has
+// its own deadline. If the host is certainly gone, it does not wait for the mount.
 import { PROVED_NETWORKS } from "../../config/values/names.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import type { FoundMount, MissingRequirement } from "../drivers/mount-driver.ts";
@@ -32,13 +32,13 @@ import type {
 } from "./share-subject.ts";
 
 const FOLDER_LOOK_MS = 1000;
-/** Limit for a look-up of open files, ms; a later answer counts as "files may be open". */
+/** Deadline of the search for open files, ms; a later answer is treated as "files may be open". */
 const OPEN_FILES_MS = 2000;
-/** How long to wait for the driver's report whether it could mount the share anew, ms. */
+/** How long to wait for the driver's report whether it could remount the share, ms. */
 const ABLE_MS = 1000;
 /**
- * Interval at which the driver of a carried mount is asked whether it could mount anew, ms. Seldom is enough,
- * because the mount changes routes without a new mount.
+ * Interval at which the driver of a relayed mount is asked whether it could remount, ms. It is long because the mount
+ * changes routes without a new mount.
  */
 const ABLE_AGAIN_MS = 10_000;
 
@@ -68,7 +68,7 @@ export async function observe(
   const routes =
     offNetwork === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
-  // Whether a silent host counts as gone depends on the carrier's newest answer from the host, so the carrier's
+  // Whether a silent host counts as gone depends on the relay's newest answer from the host, so the relay's
   // counters are read now.
   if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.relay?.recount();
   const found =
@@ -184,12 +184,12 @@ function carriedNow({ relay }: ObserveServices, { spec }: ConfiguredShare, mount
   return mount !== null && isRelayPort(mount) ? (relay?.of(spec.name) ?? null) : null;
 }
 
-/** Finds the share's mounts, and begins looks at the mount and the link in one message to the prober. */
+/** Finds the share's mounts, and begins checks of the mount and the link in one message to the prober. */
 async function findMounts(tools: CycleObserveServices, subject: ConfiguredShare, asOfMs: number) {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
-  // If an answer is overdue, updates the carrier's counters first. Usually the answer has arrived by now, and the
-  // mount can be looked at.
+  // If an answer is overdue, updates the relay's counters first. Usually the answer has arrived by now, and the mount
+  // can be checked.
   if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.relay?.recount();
   return {
     ...chosen,
@@ -223,7 +223,7 @@ function startLook(
   mount: FoundMount,
 ): Promise<MountCheck> | null {
   const { clock, prober } = tools;
-  // A look proves nothing while a carried mount waits for a route, or for an overdue answer.
+  // A check proves nothing while a relayed mount waits for a route, or for an overdue answer.
   if (isRelayPort(mount)) {
     const state = carriedNow(tools, subject, mount);
     const isOverdue = isMovable(tools, mount) && state !== null && state.unansweredSinceMs !== null;
@@ -238,9 +238,8 @@ function startLook(
 }
 
 /**
- * Waits for the look at the mount, unless the host is certainly gone: a look may then take seconds, and its result
- * changes nothing. After a host's first silent probe, the look continues in the background while the host is probed
- * again.
+ * Waits for the mount check, unless the host is certainly gone: a check may then take seconds, and its result changes
+ * nothing. After a host's first silent probe, the check continues in the background while the host is probed again.
  */
 async function chooseLook(
   { prober, rememberedPort }: ObserveServices,

@@ -1,4 +1,4 @@
-// Steps that use the carrier: mounting through it, and moving a mount. An attempt to mount ends early if the
+// Steps that use the relay: mounting through it, and moving a mount. An attempt to mount ends early if the
 // host goes away.
 
 import { errorText } from "../../runtime/errors.ts";
@@ -35,7 +35,7 @@ export interface MountTools extends ObserveServices {
 
 type MountStep = Extract<Step, { kind: "mount" }>;
 
-/** Moves the carried mount; changes nothing if the new route does not answer. */
+/** Moves the relayed mount; changes nothing if the new route does not answer. */
 export async function moveRelayed(
   { relay, forceStop }: Pick<ObserveServices, "relay"> & { readonly forceStop: AbortSignal },
   { spec }: ConfiguredShare,
@@ -54,8 +54,8 @@ export async function moveRelayed(
 }
 
 /**
- * The share's epoch when it was observed: how often the carrier had decided by itself. The carrier refuses
- * requests with an older epoch. null: unknown.
+ * The share's epoch when it was observed: how often the relay had decided autonomously. The relay refuses requests with
+ * an older epoch. null: unknown.
  */
 export function epochOf({ mount }: ShareObservation): number | null {
   return (mount?.relayed ?? mount?.guarded)?.epoch ?? null;
@@ -80,7 +80,7 @@ export async function mountWatched(
     const mount = (): Promise<MountOutcome> =>
       mountNow(tools, subject, observed, step, { ...limits, signal });
     const { spec } = subject;
-    // If the carrier holds the mount's requests back until the server is proved, the proof calls `logins.attempt`
+    // If the relay holds the mount's requests back until the server is proved, the proof calls `logins.attempt`
     // itself, because it uses the same login.
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
     const otherwise = (text: string): MountOutcome => failed("wrong_credentials", text);
@@ -98,7 +98,7 @@ export async function mountWatched(
 }
 
 /**
- * Whether the mount goes through the carrier to a server with a known id. If so, the carrier holds back the mount's
+ * Whether the mount goes through the relay to a server with a known id. If so, the relay holds back the mount's
  * requests until a new proof shows the same id.
  */
 function isGated(
@@ -158,7 +158,7 @@ async function mountNow(
     ? createGate(tools, subject, observed, step, limits.signal)
     : null;
   /**
-   * A mount whose requests the carrier holds back does not go through `logins.attempt`, so a refused login is
+   * A mount whose requests the relay holds back does not go through `logins.attempt`, so a refused login is
    * noted here.
    */
   const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
@@ -171,7 +171,7 @@ async function mountNow(
       share: spec.name,
       driver: spec.driver,
       route,
-      // The carrier gets the other route's endpoint later, once that route is proved to lead to this server.
+      // The relay gets the other route's endpoint later, once that route is proved to lead to this server.
       endpoints: endpointsOf(spec, configured, [route]),
       patienceMs,
       wantedPort,
@@ -184,9 +184,9 @@ async function mountNow(
   );
   if (!opened.ok) {
     gate?.end();
-    // Without the carrier, unsent files might go to another server at this address.
+    // Without the relay, unsent files might go to another server at this address.
     if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
-    // A direct mount is better than none; the next mount may be carried.
+    // A direct mount is better than none; the next mount may be relayed.
     return noted(await driver.mount(spec, route, limits));
   }
   const through = { port: opened.port, patienceMs: policy.outagePatienceMs, guarded: carried !== true };
@@ -202,7 +202,7 @@ async function mountNow(
     await relay.recount();
     const refused = relay.of(spec.name)?.refusedLogon ?? null;
     await relay.close(spec.name);
-    // The carrier saw the server refuse the login; the driver may have reported another failure.
+    // The relay saw the server refuse the login; the driver may have reported another failure.
     return refused === null || outcome.ok || outcome.reason === "wrong_credentials"
       ? noted(outcome, refused?.atMs)
       : noted(failed("wrong_credentials", refused.text), refused.atMs);
@@ -212,9 +212,9 @@ async function mountNow(
 }
 
 /**
- * Proves the server once more while the carrier holds the mount's requests back, because another server may have come
- * since the last proof. The proof counts only if the carrier's connection lasted during the whole proof. The signal
- * `shut` aborts if the server may be another one; the requests are still held back then.
+ * Proves the server again while the relay holds the mount's requests back, because another server may have come since
+ * the last proof. The proof is valid only if the relay's connection lasted during the whole proof. The signal `shut`
+ * aborts if the server may be another one; the requests are still held back then.
  */
 function createGate(
   { relay, serverProof, onDoubt }: MountTools,
@@ -243,7 +243,7 @@ function createGate(
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // For a server that was never proved, nothing is recorded to compare with, so the carrier lets the
+    // For a server that was never proved, nothing is recorded to compare with, so the relay lets the
     // mount's requests pass. Unsent files for a proved server are kept in that server's own cache, so this
     // mount does not send them.
     const isBlank = verdict.kind === "unproved" && verdict.isBlank === true;

@@ -21,25 +21,25 @@ export interface IdentityInput {
   readonly spec: ShareSpec;
   /** The probes of the configured hosts. */
   readonly routes: Readonly<Record<RouteName, RouteObservation>>;
-  /** Whether a proof is useful now: the share is or could be carried, or is about to be mounted. */
+  /** Whether a proof is useful now: the share is or could be relayed, or is about to be mounted. */
   readonly wanted: boolean;
-  /** The route of a mount through the carrier; null: no such mount. */
+  /** The route of a mount through the relay; null: no such mount. */
   readonly inUse: RouteInUse | null;
   /** Whether to find out if the server accepts the login. */
   readonly asksLogin?: boolean;
 }
 
-/** The route of a mount through the carrier, with the carrier's counters. */
+/** The route of a mount through the relay, with the relay's counters. */
 export interface RouteInUse extends Pick<RelayObservation, "server" | "outage" | "outageAtMove" | "witness"> {
   readonly route: RouteName;
-  /** True: the carrier has not lost the server since it was proved, so it is still the same server. */
+  /** True: the relay has not lost the server since it was proved, so it is still the same server. */
   readonly goesOn: boolean;
-  /** An address in use that is not configured any more; null or absent: the configured one is in use. */
+  /** An address in use that is no longer configured; null or absent: the configured one is in use. */
   readonly detour?: { readonly seen: RouteObservation; readonly port: number } | null;
 }
 
 interface RouteTrust {
-  /** Id of the server that was proved behind the route since the route last came up; null: none was proved. */
+  /** Id of the server that was proved behind the route since the route was last available; null: none was proved. */
   server: string | null;
   /** Whether a proof was tried and failed. */
   asked: boolean;
@@ -52,19 +52,19 @@ interface RouteTrust {
 interface TrustTools {
   readonly clock: Clock;
   readonly proof: Pick<ServerVerifier, "compare" | "recognise">;
-  /** Returns how many outages of the route in use the carrier has counted until now; null: not known. */
+  /** Returns how many outages of the route in use the relay has counted until now; null: not known. */
   readonly outage: () => number | null;
 }
 
 type Ask = (signal: AbortSignal) => Promise<VerificationResult>;
 
-/** The subject of a proof: a configured route, or an address in use that is not configured any more. */
+/** The subject of a proof: a configured route, or an address in use that is no longer configured. */
 type Subject = RouteName | "detour";
 
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 /**
- * The carrier keeps a connection over the other route (the witness): while the witness lasts, the server there is the
+ * The relay keeps a connection over the other route (the witness): while the witness lasts, the server there is the
  * same. If the witness ends within this time, ms, that server probably ends every connection that does not log in.
  */
 const WITNESS_LASTS_MS = 30_000;
@@ -96,7 +96,7 @@ export class ServerIdentities implements AsyncDisposable {
    * The id by which a proof recognized the server in use, if the mount was made under another id; null: none.
    */
   #better: string | null = null;
-  /** The id that is assumed for the server in use if neither the driver nor the carrier reports one. */
+  /** The id that is assumed for the server in use if neither the driver nor the relay reports one. */
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
@@ -110,7 +110,7 @@ export class ServerIdentities implements AsyncDisposable {
   #inUseBefore: RouteInUse | null = null;
   #witnessSinceMs = 0;
   /**
-   * Pause before the next proof, if the carrier's connection over the other route (the witness) has ended
+   * Pause before the next proof, if the relay's connection over the other route (the witness) has ended
    * early several times: a proof after each end would burden the server.
    */
   #witnessPause = NO_BACKOFF;
@@ -195,13 +195,13 @@ export class ServerIdentities implements AsyncDisposable {
     if (isAway) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.invalidate(route);
-    // A proof that compares both routes cannot succeed now. It is ended, so that a proof of the other route
-    // alone can begin at once; a move to that route waits for it.
+    // A proof that compares both routes cannot succeed now. It is ended, so that a proof of only the other route can
+    // begin at once; a move to that route waits for it.
     if (isAway) cutOff(this.#compared);
   }
 
   /**
-   * Forgets proofs of routes on which the carrier has counted a loss. Probes do not notice the loss of a server that
+   * Forgets proofs of routes on which the relay has counted a loss. Probes do not notice the loss of a server that
    * is back by the next look.
    */
   #foldInUse(inUse: RouteInUse | null): void {
@@ -209,7 +209,7 @@ export class ServerIdentities implements AsyncDisposable {
     this.#inUseBefore = inUse;
     if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
-    // A proof about a former address must not count for the next address.
+    // A proof about a former address does not hold for the next address.
     const { server, asked } = this.#known.detour;
     if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.invalidate("detour");
     const lost = inUse === null ? [] : routesLost(before, inUse);
@@ -299,8 +299,8 @@ export class ServerIdentities implements AsyncDisposable {
   }
 
   /**
-   * Begins a proof of the servers behind `routes`. Its result counts only if the server in use was not lost
-   * meanwhile, because another server may answer after a loss.
+   * Begins a proof of the servers behind `routes`. Its result is used only if the server in use was not lost since,
+   * because another server may answer after a loss.
    */
   #compare(
     spec: ShareSpec,
@@ -410,7 +410,7 @@ function probeOf({ routes, inUse }: IdentityInput, subject: Subject): RouteObser
 }
 
 /**
- * The routes that were in use since the previous look, and on which the carrier may have counted an outage since
+ * The routes that were in use since the previous look, and on which the relay may have counted an outage since
  * then.
  */
 function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {

@@ -33,8 +33,8 @@ import { type ConfiguredShare, createProbeTimeouts, type ProbeTimeouts } from ".
 
 const MOST_STEPS = 16;
 /**
- * How long rclone may repeat the requests of our own look after a connection has ended, ms. Traffic in that time does
- * not count as a program's use of the share.
+ * How long rclone may repeat the requests of our own check after a connection has ended, ms. Traffic in that time is
+ * not a program's use of the share.
  */
 const OWN_LOOK_MS = 2_000;
 const MOUNT_DEADLINE_MS = 20_000;
@@ -45,7 +45,7 @@ export interface CycleTools extends MountTools {
   readonly memory: Pick<StateStore, "save">;
   /** Absent: several daemons may mount at the same path. */
   readonly claims?: Pick<MountClaims, "claim" | "release">;
-  /** Aborts running steps when the daemon has no more time. */
+  /** Aborts running steps when the daemon has no time left. */
   readonly forceStop: AbortSignal;
   /** Sends a wake-on-LAN packet; absent: no machine is woken. */
   readonly sendWake?: (address: string) => void;
@@ -59,7 +59,7 @@ export interface ShareView {
   readonly memory: ShareMemory;
   readonly observed: ShareObservation | null;
   readonly conditions: readonly ShareCondition[];
-  /** The carrier's newest report; null or absent: the share is not carried. */
+  /** The relay's newest report; null or absent: the share is not relayed. */
   readonly relayed?: RelayedState | null;
 }
 
@@ -264,7 +264,7 @@ export class ShareCycle {
   /** Call this after the server in use has ended connections: another server may answer by now. */
   doubt(): void {
     const carried = this.#carriedNow();
-    // If the carrier counts outages, the next look compares the counts and keeps proofs that began after the outage.
+    // If the relay counts outages, the next look compares the counts and keeps proofs that began after the outage.
     // Otherwise the doubt is noted here.
     if (carried?.outage === null) this.#trust?.invalidate(carried.route);
   }
@@ -274,7 +274,7 @@ export class ShareCycle {
     await this.#trust?.[Symbol.asyncDispose]();
   }
 
-  /** Releases the claims on mount paths, except for `kept`. No step may use the released paths any more. */
+  /** Releases the claims on mount paths, except for `kept`. No step may still use the released paths. */
   async letGo(kept: readonly (string | undefined)[] = []): Promise<void> {
     for (const path of this.#claimed) {
       if (kept.includes(path)) continue;
@@ -300,8 +300,9 @@ export class ShareCycle {
   }
 
   /**
-   * Whether a program has asked for the share since the last look. While no route is left, new traffic of rclone means
-   * that one of its files or folders was used; the kernel's clients send by themselves. Our own looks do not count.
+   * Whether a program has asked for the share since the last observation. While no route is left, new traffic of rclone
+   * means that one of its files or folders was used; the kernel's clients also send when idle. Our own checks are
+   * ignored.
    */
   #takeWanted({ mount }: ShareObservation): boolean {
     const { phase, connectionsInAll = 0, bytesUp = 0, routeLostAtMs } = this.#carriedNow() ?? {};

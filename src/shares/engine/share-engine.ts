@@ -1,5 +1,5 @@
-// All shares of a daemon. The cycles of each share run one after another in a lane of their own, so a slow or
-// hung share delays no other.
+// All shares of a daemon. The cycles of each share run one after another in its own reconcile loop, so a slow or hung
+// share delays no other.
 import { createReconcileLoop, type ReconcileLoop } from "../../reconcile/reconcile-loop.ts";
 import { EMPTY_SHARE_MEMORY, type ShareMemory, type StateStore } from "../../reconcile/state-store.ts";
 import type { Trigger, TriggerReason } from "../../reconcile/trigger.ts";
@@ -117,7 +117,7 @@ export class ShareEngine implements AsyncDisposable {
   ): Promise<RequestOutcome> {
     const answer = cycle.ask(request);
     const withdraw = (): void => cycle.withdraw(request);
-    // No cycle will perform the request any more.
+    // No cycle will perform the request now.
     if (this.#isEnding) withdraw();
     signal.addEventListener("abort", withdraw, { once: true });
     lane.trigger(this.#triggerNow("user"));
@@ -146,7 +146,7 @@ export class ShareEngine implements AsyncDisposable {
     return this.#share(name).cycle.view();
   }
 
-  /** Looks at the share now, without taking a step. */
+  /** Observes the share now, without taking a step. */
   async look(name: string): Promise<ShareView> {
     return this.#share(name).cycle.look(this.#tools.clock.monotonicMs());
   }
@@ -174,7 +174,7 @@ export class ShareEngine implements AsyncDisposable {
 
   /**
    * Replaces the configured shares. Removed shares stay mounted, and are forgotten once they are not; the others keep
-   * their lanes. `former`: what is known of a share that the state file names alone.
+   * their loops. `former`: the last known configuration of a share that is only in the state file.
    */
   apply(subjects: readonly ConfiguredShare[], former?: (name: string) => ConfiguredShare): void {
     const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
@@ -236,7 +236,7 @@ export class ShareEngine implements AsyncDisposable {
     );
   }
 
-  /** `isResting`: whether cycles run for a person's request alone. */
+  /** `isResting`: whether cycles run only for a person's request. */
   #begin(subject: ConfiguredShare, recalled: ShareMemory, isResting: () => boolean): RunningShare {
     const { name } = subject.spec;
     const { clock, logger, memory, drivers, onCycle } = this.#tools;
@@ -298,7 +298,7 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /**
-   * Listens to the carrier: a notice about a mount starts a cycle of its share, or makes the driver drop dead
+   * Listens to the relay: a notice about a mount starts a cycle of its share, or makes the driver drop dead
    * connections.
    */
   #listenToCarrier(): (() => void) | undefined {
@@ -324,11 +324,11 @@ function shareUnknown(name: string): MountaineerError {
 }
 
 /**
- * Makes drivers drop dead connections of their mounts, then notifies the carrier. Each share has one run at a time; a
+ * Makes drivers drop dead connections of their mounts, then notifies the relay. Each share has one run at a time; a
  * request during a run causes another run afterwards.
  */
 export function createDropLost(carriage: Pick<RelayClient, "of" | "usedUp">) {
-  /** The shares with a run in progress; true: another run was requested meanwhile. */
+  /** The shares with a run in progress; true: another run was requested during it. */
   const running = new Map<string, boolean>();
 
   const drop = async ({ spec, driver }: Pick<ConfiguredShare, "spec" | "driver">): Promise<void> => {

@@ -1,4 +1,4 @@
-// A configured share with its policy and driver, and the tools to look at it.
+// A configured share with its policy and driver, and the services to observe it.
 
 import type { NetworkLocation } from "../../network/location/network-location.ts";
 import type { HostProber } from "../../network/probe/probe-result.ts";
@@ -12,7 +12,7 @@ import type { Prober } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { ServerIdentities } from "./server-identities.ts";
 
-/** The programs that this daemon runs on shares. They have to end before a share is mounted anew. */
+/** The programs that this daemon runs on shares. They have to end before a share is remounted. */
 export interface SharePrograms {
   /** Returns the process ids of the leaders of all process groups that run on the share. */
   running(share: string): readonly number[];
@@ -29,11 +29,11 @@ export interface ObserveServices {
   /** Absent: hosts are probed on every network. */
   readonly location?: Pick<NetworkLocation, "awayFrom" | "macOf" | "networkOf">;
   readonly prober: Prober;
-  /** Absent: no share is carried. */
+  /** Absent: no share is relayed. */
   readonly relay?: RelayClient;
   /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
-  /** The port that the share's mount had when it was last carried; null if it was not carried. */
+  /** The port that the share's mount had when it was last relayed; null if it was not relayed. */
   readonly rememberedPort?: () => number | null;
   /** The networks on which the share is used; empty: any. */
   readonly networks?: () => readonly string[];
@@ -61,7 +61,7 @@ export interface ConfiguredShare {
 }
 
 interface HurryInput {
-  /** Phase of the carried mount; null: none. */
+  /** Phase of the relayed mount; null: none. */
   readonly phase: RelayPhase | null;
   /** The route that the mount uses. */
   readonly route: RouteName | null;
@@ -76,8 +76,8 @@ interface HurryInput {
 
 const SHORT_MS = 300;
 /**
- * While programs wait for a route, probes have a short time limit. Every `PATIENT_LOOK`-th look uses the configured
- * limit instead, so that slow hosts are found, too.
+ * While programs wait for a route, probes have a short time limit. Every `PATIENT_LOOK`-th probe uses the configured
+ * limit instead, so that slow hosts are also found.
  */
 const PATIENT_LOOK = 4;
 /** Stands for "no shorter limit": the configured limit applies. */
@@ -88,7 +88,7 @@ const USUAL_MS = Number.POSITIVE_INFINITY;
  */
 const SLOW_SHARE = 0.5;
 
-/** Returns a function for one share. Call that function before each look at the share's hosts. */
+/** Returns a function for one share. Call that function before each probe of the share's hosts. */
 export function createProbeTimeouts(): (input: HurryInput) => ProbeTimeouts {
   let looksWaiting = 0;
   return ({ phase, route, inDoubt, tookMs }) => {

@@ -1,5 +1,5 @@
-// The configured aliases: their links are made, repaired and removed one after another, at the interval at
-// which shares are looked at.
+// The configured aliases: their links are made, repaired and removed one after another, at the interval of the shares'
+// cycles.
 
 import { join } from "node:path";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -16,7 +16,7 @@ import type { AliasMemory } from "./alias-memory.ts";
 import { judgeLink } from "./stable-link.ts";
 
 const LOOK_MS = 1000;
-/** Minimum time between two looks at a link that was right, ms, as for the shares' own links. */
+/** Minimum time between two checks of a correct link, ms, as for the shares' own links. */
 const LOOK_AGAIN_MS = 2_000;
 /** How long a folder that was found is not looked for again, ms. */
 const FIND_AGAIN_MS = 30_000;
@@ -42,11 +42,11 @@ export type AliasTransition =
 
 export interface AliasView extends AliasSpec {
   /**
-   * `missing`: the daemon makes the link at the next look; `taken`: the path holds something that is not ours;
-   * `blocked`: the link cannot be made or looked at, `detail` says why.
+   * `missing`: the daemon makes the link at the next check; `taken`: the path holds something that is not ours;
+   * `blocked`: the link cannot be made or read, `detail` says why.
    */
   readonly link: "right" | "missing" | "taken" | "blocked";
-  /** What is in the way of the link; null: nothing. */
+  /** The obstacle to the link; null: none. */
   readonly detail: string | null;
 }
 
@@ -64,7 +64,7 @@ interface Known {
   readonly spec: AliasSpec;
   /** With names in the Unicode forms that they have on the share; monotonic ms. null: the folder was never found. */
   found: { readonly spec: AliasSpec; readonly atMs: number } | null;
-  /** The state of the link; null: not looked at yet. */
+  /** The state of the link; null: not checked yet. */
   link: AliasView["link"] | null;
   detail: string | null;
   /** When the link was last found right, monotonic ms. */
@@ -146,7 +146,7 @@ export class AliasLinks implements AsyncDisposable {
     }));
   }
 
-  /** Looks at all links now, and changes nothing. */
+  /** Checks all links now, and changes nothing. */
   async look(): Promise<AliasView[]> {
     const { prober, memory } = this.#options;
     const aliases = [...this.#known.values()].map(({ spec }) => spec);
@@ -213,7 +213,7 @@ export class AliasLinks implements AsyncDisposable {
       // Until its folder is found, a link keeps the Unicode form that it has.
       const spec = alias.found?.spec ?? spelledAs(looks[index], alias.spec);
       const { name, share, path, target } = spec;
-      // The alias was removed or changed meanwhile.
+      // The alias has since been removed or changed.
       if (this.#known.get(name) !== alias) continue;
       const outcome = await ensureAliasLink(this.#tools, spec, looks[index]);
       if (outcome.result === "blocked") {

@@ -46,9 +46,7 @@ export async function ensureLink(
   }
 }
 
-/**
- * Returns the state of a link after a look at it. "ours": Mountaineer made the link, but the link has another target.
- */
+/** Returns the state of a link that was read. "ours": Mountaineer made the link, but the link has another target. */
 export function judgeLink(
   reading: LinkReading | undefined,
   path: string,
@@ -69,7 +67,7 @@ export function blocked(by: string, why: LinkBlocked["why"]): LinkBlocked {
   return { result: "blocked", by, why };
 }
 
-/** Makes a link and its folder; rejects with EEXIST when the path has been taken meanwhile. */
+/** Makes a link and its folder; rejects with EEXIST if the path has been taken since. */
 export async function createLink(path: string, target: string): Promise<void> {
   const folder = dirname(path);
   await ensureFolder(folder, NEW_FOLDER);

@@ -1,4 +1,4 @@
-// The stable links of the configured shares: made, repaired and looked at.
+// The stable links of the configured shares: made, repaired and checked.
 import { dirname, resolve } from "node:path";
 import { recoverFrom } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -8,7 +8,7 @@ import type { ShareSpec } from "../share-spec.ts";
 import { blocked, ensureLink, judgeLink, removeLink } from "./stable-link.ts";
 
 const LOOK_MS = 1000;
-/** Minimum time between two looks at a link that was right, ms: looks are not free. */
+/** Minimum time between two checks of a correct link, ms: checks are not free. */
 const LOOK_AGAIN_MS = 2_000;
 /**
  * If looks get no answer in time, as on a busy machine, a link that was right counts as right for this long,
@@ -51,7 +51,7 @@ export function createStableLinks(clock: Clock, prober: Prober) {
       const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;
       return isKnown ? null : ensureNow(spec, target);
     },
-    /** Like `ensure`, but looks at the link even if a recent look found it right. */
+    /** Like `ensure`, but checks the link even if a recent check found it correct. */
     ensureNow,
     /** Removes the stable link if it is ours, and nothing else at its path. */
     async remove({ stablePath: path, mountPath }: ShareSpec): Promise<void> {
@@ -62,8 +62,8 @@ export function createStableLinks(clock: Clock, prober: Prober) {
         await removeLink(path).catch(recoverFrom(["ENOENT", "EACCES", "EPERM", "EROFS"]));
     },
     /**
-     * Looks at the stable link without changing it, and resolves with its fault, if any. `mountedAt` null:
-     * the share is not mounted.
+     * Checks the stable link without changing it, and resolves with its fault, if any. `mountedAt` null: the share is
+     * not mounted.
      */
     async look({ stablePath, mountPath }: ShareSpec, mountedAt: string | null): Promise<LinkBlocked | null> {
       const reading = await prober.readLink(stablePath, LOOK_MS);

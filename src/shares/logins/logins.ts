@@ -28,7 +28,7 @@ interface KeptRefusal extends Refusal {
 }
 
 interface Login {
-  /** The carrier's name for the login; changes after each refusal. */
+  /** The relay's name for the login; changes after each refusal. */
   name: string;
   readonly id: string;
   acceptedAtMs: number | null;
@@ -123,7 +123,7 @@ export function createLogins(clock: Clock) {
       };
     },
     idOf: (share: LoginOf): string => loginOf(accountOf(share), share).id,
-    /** The carrier's name for connections with this login. */
+    /** The relay's name for connections with this login. */
     nameOf: (share: LoginOf): string => loginOf(accountOf(share), share).name,
     /**
      * Runs `run`, which logs in. Runs for one account wait for each other, unless the server has recently accepted
@@ -158,7 +158,7 @@ export function createLogins(clock: Clock) {
         if (account.turn === turn) account.turn = null;
       }
     },
-    /** Notes a refusal that the carrier or a mount has seen; repeated reports count once. `login`: its id; null: unknown. */
+    /** Notes a refusal that the relay or a mount has seen; repeated reports count once. `login`: its id; null: unknown. */
     seen(share: LoginOf, login: string | null, text: string, atMs: number): void {
       const account = accountOf(share);
       const isKnown = account.refusals.some(

@@ -59,7 +59,7 @@ function sharesOf(
   const parsed = parseSmbSource(source);
   const share = parsed?.shareNames.at(-1);
   if (parsed === null || share === undefined) return [];
-  // A carried mount, or its line in fstab, leads to Mountaineer itself: its source does not show the server.
+  // A relayed mount, or its line in fstab, leads to Mountaineer itself: its source does not show the server.
   if (parsed.host === CARRIED_ADDRESS && by !== "rclone") return [];
   const user = optionValue(entry, "username") || optionValue(entry, "user") || userOfSource(source);
   return [{ host: hostText(parsed), share, user, path, by }];

@@ -10,11 +10,11 @@ export interface FstabEntry {
   readonly source: string;
   readonly path: string;
   readonly options: readonly string[];
-  /** The option `user` or `users`: other users than root may mount the share, too. */
+  /** The option `user` or `users`: users without root rights may also mount the share. */
   readonly forUsers: boolean;
   /** The line has an account on the server, or says that there is none. */
   readonly hasCredentials: boolean;
-  /** The port of 127.0.0.1 to which the line of a carried mount leads; null: the line leads to a server. */
+  /** The port of 127.0.0.1 to which the line of a relayed mount leads; null: the line leads to a server. */
   readonly carriedPort: number | null;
   /** The option `hard`: calls wait for a server that is gone, instead of failing. */
   readonly isHard: boolean;

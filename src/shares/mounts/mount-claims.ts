@@ -37,8 +37,8 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
     const lock = beginExclusive(file);
     if (lock === null) {
       const owner = await readFile(`${file}.home`, "utf8").catch(() => "");
-      // At a handover, the previous daemon with this home folder still has the lock and is about to release
-      // it; that is no obstacle.
+      // At a handover, the previous daemon with this home folder still has the lock and is about to release it; that is
+      // not an obstacle.
       return owner === home ? null : owner === "" ? "another home" : owner;
     }
     // The lock's previous owner has just removed the file: the next call tries again.
@@ -80,7 +80,7 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   };
 }
 
-/** Derived from the user alone, not from the environment, which differs between a shell and a service. */
+/** Derived only from the user, not from the environment, which differs between a shell and a service. */
 async function runtimeFolder(): Promise<string> {
   const uid = process.getuid?.() ?? 0;
   if (uid === 0) return "/var/run/mountaineer";

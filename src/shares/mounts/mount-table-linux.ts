@@ -31,10 +31,7 @@ export function createMountTableLinux({
   });
 }
 
-/**
- * The values that identify a mount. The id alone is not enough, because the kernel gives a freed id to the next
- * mount.
- */
+/** The values that identify a mount. The id is not enough, because the kernel gives a freed id to the next mount. */
 function keyOf({ mountId, device, path, type, source, root }: MountInfoLine): readonly (string | number)[] {
   return [mountId, device, path, type, source, root];
 }

@@ -1,4 +1,4 @@
-// Decides, from the proofs that both routes lead to one server, whether a share may be carried and over which routes.
+// Decides, from the proofs that both routes lead to one server, whether a share may be relayed and over which routes.
 
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { UnsentForServer } from "../drivers/mount-driver.ts";
@@ -7,7 +7,7 @@ import { answers, type ConditionDraft, type DecisionBuilder } from "./decision-b
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 
 /**
- * Whether a new mount over `route` is to be carried. If both routes answer, they must be proved to lead to
+ * Whether a new mount over `route` is to be relayed. If both routes answer, they must be proved to lead to
  * one server.
  */
 export function canRelay(builder: DecisionBuilder, route: RouteName): boolean {
@@ -21,9 +21,8 @@ export function canRelay(builder: DecisionBuilder, route: RouteName): boolean {
 export const PROOF_AT_MOST_MS = 30_000;
 
 /**
- * Whether a mount over `route` has to wait for a proof: without a proof, the share might have to be mounted anew
- * later, and unsent files of one server might go to another. `sinceMs`: since when the mount has waited; null: it has
- * not.
+ * Whether a mount over `route` has to wait for a proof: without a proof, the share might have to be remounted later,
+ * and unsent files of one server might go to another. `sinceMs`: since when the mount has waited; null: it has not.
  */
 export function awaitsProof(builder: DecisionBuilder, route: RouteName, sinceMs: number | null): boolean {
   const { relayEligibility = null, atMs } = builder.observed;
@@ -75,7 +74,7 @@ export function isOwnProved(
   return rerouted ? detourProved : proved[route];
 }
 
-/** True if the mount is carried, `route` answers, and `route` is proved to lead to the mounted server. */
+/** True if the mount is relayed, `route` answers, and `route` is proved to lead to the mounted server. */
 export function canMove(builder: DecisionBuilder, route: RouteName): boolean {
   const { mount, relayEligibility } = builder.observed;
   return (

@@ -1,5 +1,5 @@
-// Whether a mount is alive, judged by looks at it. A mount counts as dead only after two failed looks,
-// because replacing it costs its open files.
+// Whether a mount is alive, judged by mount checks. A mount is treated as dead only after two failed checks, because
+// replacing it loses its open files.
 import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "./decide-routes.ts";
@@ -19,7 +19,7 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: DecisionBuilder, { found, check }: MountObservation): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
-  // While the carrier holds logins or connections back, a look that needs a new connection waits or fails, although open
+  // While the relay delays logins or connections, a check that needs a new connection waits or fails, although open
   // connections work.
   const { relayed, guarded } = builder.observed.mount ?? {};
   const limit = (relayed ?? guarded)?.limit ?? null;
@@ -76,7 +76,7 @@ function judgePending(builder: DecisionBuilder, found: FoundMount, startedAtMs: 
 }
 
 /**
- * Returns true if a look at this mount may be waiting for a person's permission. A mount that this process made and
+ * Returns true if a check of this mount may be waiting for a person's permission. A mount that this process made and
  * that has answered once has the permission.
  */
 function mayWaitForPermission(
@@ -104,7 +104,7 @@ function judgeFailed(builder: DecisionBuilder, errno: string, startedAtMs: numbe
   }
   const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
   if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
-  // The newest look is still the first failed one. An immediate cycle would see the same look again, so the next
+  // The newest check is still the first failed one. An immediate cycle would see the same check again, so the next
   // cycle is planned for later.
   const { atMs } = builder.observed;
   recheckAt(builder, confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS);
@@ -118,7 +118,9 @@ export function settleBackoff(builder: DecisionBuilder): void {
   setState(builder, { mountBackoff: NO_BACKOFF });
 }
 
-/** The first mount that dies soon after it was made is replaced at once, later ones with growing pauses. */
+/**
+ * The first mount that dies soon after it was made is replaced at once, later ones at increasing intervals (backoff).
+ */
 export function updateShortLife(builder: DecisionBuilder, mountId: string): void {
   const { shortLived, mountedAtMs, mountBackoff } = builder.state;
   const { atMs } = builder.observed;

@@ -21,7 +21,7 @@ import {
 import { type MountObservation, NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
-/** Pause between two requests to the carrier to let connections through or to hold them back, ms. */
+/** Pause between two requests to the relay to let connections through or to hold them back, ms. */
 export const GATE_RETRY_MS = 250;
 
 export function decideMounted(
@@ -47,8 +47,8 @@ export function decideMounted(
 }
 
 /**
- * Mounts the share anew if a proof recognized its server only after the mount: files that are kept for that
- * server can only be sent by a new mount.
+ * Remounts the share if a proof recognized its server only after the mount: files that are kept for that server can
+ * only be sent by a new mount.
  */
 export function remountForUnsent(
   builder: DecisionBuilder,
@@ -83,8 +83,8 @@ export function remountOutdated(
 }
 
 /**
- * Decides about a mount whose logins the carrier holds back: lets the logins through again, or mounts anew. Returns
- * "open" if the other rules have to decide.
+ * Decides about a mount whose logins the relay delays: lets the logins through again, or remounts. Returns "open" if
+ * the other rules have to decide.
  */
 export function decideRefusedLogin(
   builder: DecisionBuilder,
@@ -101,8 +101,8 @@ export function decideRefusedLogin(
   if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
   if (refusedAs === "other") {
     const { check } = mount;
-    // If Mountaineer's own look at the mount waits or was refused, a plain unmount would fail with EBUSY. The mount
-    // is then unmounted by force.
+    // If Mountaineer's own check of the mount waits or was refused, a plain unmount would fail with EBUSY. The mount is
+    // then unmounted by force.
     const lost = check.state !== "answered" || check.errno !== null;
     const reason = "its login is another now";
     return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });
@@ -111,7 +111,7 @@ export function decideRefusedLogin(
 }
 
 /**
- * Returns `step`, a request to the carrier. If this cycle has already made such a request, plans the next look after
+ * Returns `step`, a request to the relay. If this cycle has already made such a request, plans the next look after
  * a pause instead.
  */
 export function oncePerCycle(
@@ -227,7 +227,7 @@ interface Remount {
   readonly lost?: boolean;
 }
 
-/** Mounts anew as soon as no file is open; until then a condition lists the open files. */
+/** Remounts as soon as no file is open; until then a condition lists the open files. */
 export function remountOnceClosed(
   builder: DecisionBuilder,
   mount: MountObservation,

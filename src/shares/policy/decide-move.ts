@@ -1,4 +1,4 @@
-// Decides operations that move a carried mount to another route, in one step and without an unmount.
+// Decides operations that move a relayed mount to another route, in one step and without an unmount.
 import { backOff } from "../../reconcile/route-health.ts";
 import { finishArrived, noteFailedRecovery } from "./decide-operation-end.ts";
 import { answer, type DecisionBuilder, hostOf, recheckAt, setError, setState } from "./decision-builder.ts";
@@ -26,7 +26,7 @@ function endMove(builder: DecisionBuilder, operation: Operation, reason: string)
   setState(builder, { operation: null });
   if (operation.kind === "recovery") noteFailedRecovery(builder, reason);
   else {
-    // A failover has a pause of its own, which does not grow: programs wait.
+    // A failover has its own pause, which does not grow: programs wait.
     if (operation.kind !== "failover")
       setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.observed.atMs) });
     if (!operation.isRequested) setError(builder, `the move failed: ${reason}`);

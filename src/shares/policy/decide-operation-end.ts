@@ -26,9 +26,7 @@ export function routeText(builder: DecisionBuilder, route: RouteName): string {
   return routesOf(builder.spec).length === 1 ? endpoint : `${ROUTE_TEXT[route]} (${endpoint})`;
 }
 
-/**
- * Ends an operation by adopting the mount that is there: somebody else's, or one that a failed try has left.
- */
+/** Ends an operation by adopting the existing mount: another program's, or one that a failed try has left. */
 export function finishFound(
   builder: DecisionBuilder,
   operation: Operation,
@@ -98,7 +96,7 @@ function overrideAfterArrival(
   } else if (route === "tb" && builder.memory.override === "fallback") {
     setOverride(builder, null);
   }
-  // The share has our mount now, for example after a rollback, so it is no longer held unmounted.
+  // The share has our mount now, for example after a rollback, so the override that keeps it unmounted ends.
   if (builder.memory.override === "unmounted") setOverride(builder, null);
 }
 

@@ -37,7 +37,7 @@ import type { Step } from "./step.ts";
  */
 const COUNT_FRESH_MS = 3000;
 
-/** Pause before the next look at a mount that waits for a proof, ms. The next look begins the proof. */
+/** Pause before the next cycle of a mount that waits for a proof, ms. That cycle begins the proof. */
 const ASK_SOON_MS = 250;
 
 type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
@@ -83,7 +83,7 @@ function startObstacle(builder: DecisionBuilder, { kind, mode, moves }: Operatio
   if (kind === "unmount") return null;
   const { mount } = builder.observed;
   // A working mount is kept if a new mount could not log in. That check is skipped where the mount cannot
-  // work: its process is gone, or a carried mount fails over.
+  // work: its process is gone, or a relayed mount fails over.
   const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
   const refused = mayLogOn ? null : loginObstacle(builder);
   if (moves || refused !== null) return refused;
@@ -153,7 +153,7 @@ function stopReason(
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // A look that was answered before the carrier held connections back says nothing about the server now.
+  // A check answered before the relay paused its connections is stale.
   const through = relayed ?? guarded;
   // Nor does one that the server denied to a login that was changed.
   const isPaused =
@@ -166,7 +166,7 @@ function nextRoute(builder: DecisionBuilder, operation: Operation): Step | null 
   const failures = [...operation.failures];
   for (const [index, route] of operation.plan.entries()) {
     if (answers(builder, route)) {
-      // The login over the other route has the same account, and would be refused, too.
+      // The login over the other route has the same account, and would also be refused.
       const refused = loginObstacle(builder);
       if (refused !== null) {
         const all = failures.length === 0 ? [refused] : failures;
@@ -204,8 +204,8 @@ function waitsForProof(builder: DecisionBuilder, { startedAtMs }: Operation, rou
 }
 
 /**
- * Returns this cycle's check for open files; null if there was none, or if the share was mounted or unmounted after
- * it. A slow check counts, too: otherwise it would be repeated for ever.
+ * Returns this cycle's check for open files; null if there was none, or if the share was mounted or unmounted after it.
+ * A slow check is also returned: otherwise it would be repeated for ever.
  */
 export function checkedOpenFiles({ observed }: DecisionBuilder): OpenFilesObservation | null {
   const { openFiles, lastStep, routes } = observed;
@@ -338,8 +338,8 @@ export function seemsDead(builder: DecisionBuilder): boolean {
 }
 
 /**
- * Routes to try for a remount, in this order: `route` first, but the fallback first if the share is held to the
- * fallback.
+ * Routes to try for a remount, in this order: `route` first, but the fallback first if an override keeps the share on
+ * the fallback.
  */
 export function routesFrom({ memory }: DecisionBuilder, route: RouteName): RouteName[] {
   return route === "tb" && memory.override !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];

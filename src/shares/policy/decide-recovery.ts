@@ -49,7 +49,7 @@ function isTableDue(builder: DecisionBuilder): boolean {
  * | off | on | pending; the next re-check switches | pending, re-checked each cycle |
  * | off | off | pending, a person switches | pending, a person switches |
  *
- * A carried mount moves without closing files, so its open files do not count.
+ * A relayed mount moves without closing files, so its open files do not count.
  */
 function applyTable(builder: DecisionBuilder, mount: MountObservation): Step | null {
   const { autoFailback, lsofRecheck } = builder.policy;

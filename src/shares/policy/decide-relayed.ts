@@ -1,4 +1,4 @@
-// The rules for a carried share: its mount stays whatever happens to the routes, and moves between them.
+// The rules for a relayed share: its mount stays whatever happens to the routes, and moves between them.
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
 import { isOwnProved } from "./decide-eligibility.ts";
@@ -98,8 +98,8 @@ const RECONNECTS_MS = 20_000;
 const PINNED_DOUBT_MS = 10_000;
 
 /**
- * For a mount that goes through the carrier but cannot move (`pinned`). After an outage, the carrier holds the
- * mount's requests back until the server is proved to be the same. Returns "open" if the carrier holds nothing back.
+ * For a mount that goes through the relay but cannot move (`pinned`). After an outage, the relay holds the
+ * mount's requests back until the server is proved to be the same. Returns "open" if the relay holds nothing back.
  */
 export function decideGuardedGate(
   builder: DecisionBuilder,
@@ -118,7 +118,7 @@ export function decideGuardedGate(
   return openGate(builder, route, pinned, PINNED_DOUBT_MS);
 }
 
-/** Whether the route in use is gone. Silent probes do not count if the carrier has had an answer since. */
+/** Whether the route in use is gone. Silent probes do not count if the relay has had an answer since. */
 function judgeOwnCarried(
   builder: DecisionBuilder,
   route: RouteName,
@@ -146,7 +146,7 @@ function judgeOwnCarried(
 }
 
 /**
- * Whether a carried mount is dead. Waiting for a route does not make a mount dead: only an ended process counts, or a
+ * Whether a relayed mount is dead. Waiting for a route does not make a mount dead: only an ended process counts, or a
  * failed look that began after the route answered.
  */
 function judgeCarried(
@@ -222,13 +222,13 @@ function decideRouteGone(
     return hold();
   }
   if (isProving || isBackingOff(builder)) return hold();
-  // Open files may not move to a server that is not proved to be the same, so the share is mounted anew.
+  // Open files may not move to a server that is not proved to be the same, so the share is remounted.
   const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
   return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });
 }
 
 /**
- * Whether the route was lost less than `outage_patience_secs` ago. If that time is unknown, the carrier's
+ * Whether the route was lost less than `outage_patience_secs` ago. If that time is unknown, the relay's
  * phase decides.
  */
 function isPatient(builder: DecisionBuilder, { phase, routeLostAtMs }: RelayObservation): boolean {
@@ -247,7 +247,7 @@ function lookAgainSoon(builder: DecisionBuilder): void {
 
 /**
  * Lets waiting programs continue over a route that answers again, if the server behind that route is proved to be the
- * mounted one. Mounts anew if it is another server, or if no proof succeeds within `withinMs`.
+ * mounted one. Remounts if it is another server, or if no proof succeeds within `withinMs`.
  */
 function openGate(
   builder: DecisionBuilder,
@@ -266,8 +266,7 @@ function openGate(
   const { unverifiedSinceMs } = builder.state;
   const isOverdue = unverifiedSinceMs !== null && atMs - unverifiedSinceMs >= withinMs;
   if (unverifiedSinceMs !== null && !isOverdue) recheckAt(builder, unverifiedSinceMs + withinMs);
-  // Somebody has edited the address, perhaps by mistake. That must not close open files, so the mount keeps
-  // its former address.
+  // The address was edited, perhaps by accident. That must not close open files, so the mount keeps its former address.
   if (rerouted) return null;
   if (isProving || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
   const why =
@@ -320,7 +319,7 @@ function leaveAddress(
   const names = routesOf(builder.spec);
   const plan = names.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
   if (isProving || plan.length === 0) return null;
-  // Open files do not go to another server, or to one that cannot be proved.
+  // Open files are not moved to another server, or to one without a proof.
   const reason = followed(builder, routeLeft(builder, route));
   return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
 }

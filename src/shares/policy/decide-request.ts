@@ -101,7 +101,7 @@ function takeSwitch(builder: DecisionBuilder, request: SwitchRequest, to: RouteN
   return startOperation(builder, { ...start, mode });
 }
 
-/** Whether a silent host is probed again: the server may be busy, or its link may just have come up. */
+/** Whether a silent host is probed again: the server may be busy, or its link may have just become active. */
 function isAskedAgain(builder: DecisionBuilder, request: SwitchRequest): boolean {
   const { atMs } = builder.observed;
   const { silentTarget } = builder.state;
@@ -134,7 +134,7 @@ function chooseMode(
   return dead ? "force" : "plain";
 }
 
-/** Whether the mount cannot answer any more: a plain unmount would hang, and open files are lost anyway. */
+/** Whether the mount can no longer answer: a plain unmount would hang, and open files are lost anyway. */
 function isCutOff(builder: DecisionBuilder, { found, check }: MountObservation): boolean {
   if (seemsDead(builder)) return true;
   return (

@@ -63,7 +63,7 @@ function updateRoute(builder: DecisionBuilder, route: RouteName): void {
     clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
 
-/** Time without a look after which the observation has a gap, ms. It is longer than the longest cycle. */
+/** Time without a check after which the observation has a gap, ms. It is longer than the longest cycle. */
 function gapMs({ policy }: DecisionBuilder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
@@ -72,8 +72,8 @@ function gapMs({ policy }: DecisionBuilder): number {
 export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
 
 /**
- * Whether the host of a mounted share is gone: two probes with the verdict `gone` prove that, two silent ones
- * only if a look at the mount fails, too.
+ * Whether the host of a mounted share is gone: two probes with the verdict `gone` prove that, two silent ones only if a
+ * mount check also fails.
  */
 export function judgeOwnRoute(builder: DecisionBuilder, route: RouteName, mount: MountObservation): OwnRoute {
   const judged = judgeByProbes(builder, route, mount);
@@ -81,7 +81,7 @@ export function judgeOwnRoute(builder: DecisionBuilder, route: RouteName, mount:
 }
 
 /**
- * Judges the route by its probes alone. `silentSinceMs`: since when no probe has been answered. Silence alone proves
+ * Judges the route only by its probes. `silentSinceMs`: since when no probe has been answered. Silence alone proves
  * nothing.
  */
 export function judgeByProbes(
@@ -111,7 +111,7 @@ function judgeSilence(
   { found, check, guarded = null }: MountObservation,
   sinceMs: number,
 ): OwnRoute {
-  // While the carrier has no route for the mount, no look at the mount can begin.
+  // While the relay has no route for the mount, no mount check can begin.
   if (found.processGone || (guarded !== null && guarded.phase !== "carrying")) return "gone";
   const { atMs: nowMs } = builder.observed;
   if (check.state === "pending") {
@@ -124,8 +124,8 @@ function judgeSilence(
 }
 
 /**
- * Judges a host that does not answer by a look at the mount. Only a look that began at `sinceMs` or later counts; if
- * there is none, plans one.
+ * Judges a host that does not answer by a mount check. Only a check that began at `sinceMs` or later is used; without
+ * one, plans one.
  */
 export function judgeByCheck(
   builder: DecisionBuilder,
@@ -141,8 +141,8 @@ export function judgeByCheck(
 }
 
 /**
- * Whether an errno means that the mount does not answer. EACCES and EPERM come from a living server or from the system's
- * privacy settings; a shortage on this machine proves nothing.
+ * Whether an errno means that the mount does not answer. A responding server or the system's privacy settings cause
+ * EACCES and EPERM; a shortage on this machine proves nothing.
  */
 export function isDeadErrno(errno: string | null): boolean {
   return errno !== null && errno !== "EACCES" && errno !== "EPERM" && !isLocalErrno(errno);

@@ -14,7 +14,7 @@ import {
 } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
-/** Interval of looks while a proof is awaited, ms; usually the end of the proof causes a look sooner. */
+/** Interval of checks while a proof is awaited, ms; usually the end of the proof causes a check sooner. */
 const PROOF_LOOK_MS = 1000;
 
 export function decideUnmounted(builder: DecisionBuilder): Step | null {
@@ -41,7 +41,7 @@ export function decideUnmounted(builder: DecisionBuilder): Step | null {
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
 }
 
-/** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
+/** The routes whose hosts answer, best first: Thunderbolt, unless an override keeps the share on the fallback. */
 export function bestRoutes(builder: DecisionBuilder): RouteName[] {
   const order: RouteName[] = builder.memory.override === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
   return order.filter((route) => configuredAnswers(builder, route));

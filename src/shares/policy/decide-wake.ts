@@ -1,5 +1,4 @@
-// Whether to wake a sleeping NAS: only if a person or a program asks for the share. Each such demand sends
-// three packets.
+// Whether to wake a sleeping NAS: only if a person or a program asks for the share. Each demand sends three packets.
 import { ROUTE_NAMES } from "../share-spec.ts";
 import { type DecisionBuilder, recheckAt, setMemory, setState } from "./decision-builder.ts";
 import type { Step } from "./step.ts";

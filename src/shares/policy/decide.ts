@@ -37,7 +37,7 @@ export interface Decision {
   /** The answer to the person's request; null: the request still waits, or there is none. */
   readonly outcome: RequestOutcome | null;
   readonly step: Step | null;
-  /** When to look again without another trigger; null: never. */
+  /** When the loop runs again without another trigger; null: never. */
   readonly nextRun: NextRun | null;
   readonly programs: ProgramAccess;
 }
@@ -123,7 +123,7 @@ function chooseStep(builder: DecisionBuilder): Step | null {
     : decideRelayed(builder, mount, route, relayed);
 }
 
-/** Whether a mount is being replaced; programs cannot run on it meanwhile. */
+/** Whether a mount is being replaced; programs cannot run on it until that is done. */
 function mountsAnew({ state: { operation } }: DecisionBuilder): boolean {
   return operation !== null && !operation.moves && operation.from !== "none";
 }

@@ -14,7 +14,7 @@ export interface DecideInput {
   readonly policy: SharePolicy;
   /** How long the mount's client may answer a readdir from its cache, ms. */
   readonly cacheMs: number;
-  /** True if a look without an answer may mean that a dialog of the system waits for a person. Absent: false. */
+  /** True if an unanswered check may mean that a dialog of the system waits for a person. Absent: false. */
   readonly mayWaitForPermission?: boolean;
   readonly observed: ShareObservation;
   /** This daemon runs programs on the share, which have to end before a remount. Absent: no. */
@@ -59,7 +59,7 @@ export function hostOf(builder: DecisionBuilder, route: RouteName): string {
   return hostText({ host, port });
 }
 
-/** Plans a look at `atMs` (monotonic), in case nothing else causes one before. */
+/** Plans a cycle at `atMs` (monotonic), unless something else causes one before. */
 export function recheckAt(
   builder: DecisionBuilder,
   atMs: number,
@@ -69,7 +69,7 @@ export function recheckAt(
   return null;
 }
 
-/** Whether a pause after failed mounts or unmounts is under way; if so, plans a look at its end. */
+/** Whether a pause after failed mounts or unmounts is under way; if so, plans a cycle at its end. */
 export function isBackingOff(builder: DecisionBuilder): boolean {
   const { notBeforeMs } = builder.state.mountBackoff;
   if (notBeforeMs <= builder.observed.atMs) return false;

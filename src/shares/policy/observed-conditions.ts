@@ -1,4 +1,4 @@
-// The conditions of a share that follow from the observation alone. The rules in `decide*.ts` add others.
+// The conditions of a share that follow from the observation without any memory. The rules in `decide*.ts` add others.
 import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, UnsentForServer } from "../drivers/mount-driver.ts";
@@ -151,7 +151,7 @@ function fileConditions(builder: DecisionBuilder): ConditionDraft[] {
   return conditions;
 }
 
-/** Tells people how unsent files are sent: only by a mount of our own, and only while a route answers. */
+/** The hint about how unsent files are sent: only by a mount of our own, and only while a route answers. */
 function unsentHint({ observed: { mount, routes }, spec }: DecisionBuilder): string {
   if (mount === null) return "They are kept here and sent by the next mount.";
   const { madeByDriver, path } = mount.found;

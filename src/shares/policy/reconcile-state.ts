@@ -37,7 +37,7 @@ export interface Operation {
   readonly interrupted: OpenFilesObservation | null;
   /** Whether the end of this operation answers a person's request. */
   readonly isRequested: boolean;
-  /** Set if the operation moves a carried mount to another route, and unmounts nothing. */
+  /** Set if the operation moves a relayed mount to another route, and unmounts nothing. */
   readonly moves?: true;
 }
 
@@ -47,15 +47,15 @@ export interface ReconcileState {
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
   /** A loss of the host in use that a second probe or look has not confirmed yet. */
   readonly suspicion: Suspicion | null;
-  /** The first failed look at the mount; a second one makes the mount count as dead. null: none. */
+  /** The first failed mount check; after a second one the mount is treated as dead. null: none. */
   readonly firstFailedCheck: { readonly startedAtMs: number } | null;
   /**
-   * A look without an answer, and when the missing answer was first noticed, monotonic ms. Lateness counts
-   * from then, because after a standstill of this process a look only seems late.
+   * An unanswered check, and when the missing answer was first noticed, monotonic ms. Lateness is measured from then,
+   * because after a standstill of this process a check only seems late.
    */
   readonly pendingCheck: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;
-  /** When the carried mount was last moved, monotonic ms. */
+  /** When the relayed mount was last moved, monotonic ms. */
   readonly movedAtMs: number | null;
   /**
    * Since when programs wait for a proof although the server behind the route in use answers, monotonic ms; null: no
@@ -96,7 +96,7 @@ export interface ReconcileState {
   readonly tableAppliedWith: string | null;
   /** Id of the mount seen last, to notice new and vanished mounts. */
   readonly mountId: string | null;
-  /** Ids of the mount that this process made, and of the mount that has answered a look; null: none. */
+  /** Ids of the mount that this process made, and of the mount that has answered a check; null: none. */
   readonly madeMount: string | null;
   readonly answeredMount: string | null;
   /** Whether to look for unsent files: a forced unmount may have left some. */
@@ -144,7 +144,7 @@ export const INITIAL_STATE: ReconcileState = {
   conditionsSince: new Map(),
 };
 
-/** Forgets the health of routes whose address was edited; Thunderbolt's stability window begins anew. */
+/** Forgets the health of routes whose address was edited; Thunderbolt's stability window restarts. */
 export function forgetChangedRoutes(
   state: ReconcileState,
   before: ShareSpec,

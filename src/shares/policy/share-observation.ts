@@ -29,11 +29,11 @@ export interface MountObservation {
   readonly found: FoundMount;
   readonly check: MountCheck;
   /**
-   * The carrier's report on a mount that it can move to another route; null or absent: it cannot be moved.
+   * The relay's report on a mount that it can move to another route; null or absent: it cannot be moved.
    */
   readonly relayed?: RelayObservation | null;
   /**
-   * The carrier's report on a mount that it guards against other servers but does not move to another route.
+   * The relay's report on a mount that it guards against other servers but does not move to another route.
    */
   readonly guarded?: RelayObservation | null;
 }
@@ -41,16 +41,16 @@ export interface MountObservation {
 type Timed = "lastAnswerAtMs" | "unansweredSinceMs" | "routeLostAtMs";
 type Counted = "outage" | "outageAtMove" | "witness" | "epoch";
 
-/** The carrier's report on one mount. `server`: id of the server from which the mount was made. */
+/** The relay's report on one mount. `server`: id of the server from which the mount was made. */
 export interface RelayObservation
   extends Pick<RelayedState, "port" | "phase" | "server" | "encrypted" | "limit" | Timed | Counted> {
   /** The route in use. Absent: the route in the mount table. */
   readonly route?: RouteName;
-  /** True: the address in use is not the configured one any more. */
+  /** True: the address in use is no longer the configured one. */
   readonly rerouted: boolean;
 }
 
-/** What is proved about the servers to which the routes lead. */
+/** The proofs about the servers to which the routes lead. */
 export interface IdentityObservation {
   /** How the last proof ended. */
   readonly state: "unasked" | "same" | "different" | "unproved";
@@ -59,8 +59,8 @@ export interface IdentityObservation {
   /** Why the servers are different, or not proved. */
   readonly text: string | null;
   /**
-   * For each route: whether a proof since the route last came up shows that the route leads to the mounted server or,
-   * without a mount, to a known server.
+   * For each route: whether a proof since the route was last available shows that the route leads to the mounted server
+   * or, without a mount, to a known server.
    */
   readonly proved: Readonly<Record<RouteName, boolean>>;
   /** For an address in use that is no longer configured: whether it is proved to lead to the mounted server. */
@@ -88,7 +88,7 @@ export const NO_IDENTITY: IdentityObservation = {
 export interface RelayEligibility {
   /** Whether the server behind a route is proved before a mount over it. Absent: no. */
   readonly provesServers?: boolean;
-  /** Why the share cannot be carried; null: it can. */
+  /** Why the share cannot be relayed; null: it can. */
   readonly obstacle: string | null;
   readonly identity: IdentityObservation;
 }
@@ -103,7 +103,7 @@ export interface OpenFilesObservation {
 }
 
 /**
- * The newest step of this cycle. `gate`: the carrier was asked to hold a mount's connections back or let them
+ * The newest step of this cycle. `gate`: the relay was asked to hold a mount's connections back or let them
  * through.
  */
 export type StepObservation =
@@ -164,9 +164,9 @@ export interface ShareObservation {
   /** The address and port to which both routes' hosts resolve; null: they differ. */
   readonly sharedAddress: string | null;
   readonly openFiles: OpenFilesObservation | null;
-  /** What the proofs of servers show; null or absent: there is no carrier. */
+  /** What the proofs of servers show; null or absent: there is no relay. */
   readonly relayEligibility?: RelayEligibility | null;
-  /** Files that are not on the server yet. null: not looked up, because no forced unmount can have left such files. */
+  /** Files that are not on the server yet. null: not looked up, because no forced unmount can have left any. */
   readonly unsent: readonly string[] | null;
   /** Local folders that hold files of the share. These files are not uploaded automatically. */
   readonly setAside?: readonly SetAsideFolder[];
@@ -183,7 +183,7 @@ export interface ShareObservation {
 
 export interface LoginObservation extends LoginStatus {
   /**
-   * Whether the carrier holds back the mount's logins because the server refused one. `same`: the refused login is
+   * Whether the relay holds back the mount's logins because the server refused one. `same`: the refused login is
    * the configured one; `other`: it is a different login or unknown; null: logins pass.
    */
   readonly refusedAs: "same" | "other" | null;

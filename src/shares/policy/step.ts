@@ -4,8 +4,8 @@ import type { RouteName } from "../share-spec.ts";
 
 export type Step =
   /**
-   * `carried`: mounts through the carrier, which can move the mount to another route. `server`: the server's
-   * id; null: not proved.
+   * `carried`: mount through the relay, which can move the mount to another route. `server`: the server's id; null: not
+   * proved.
    */
   | {
       readonly kind: "mount";
@@ -15,13 +15,13 @@ export type Step =
     }
   | { readonly kind: "unmount"; readonly mount: FoundMount; readonly mode: UnmountMode }
   /**
-   * Moves the carried mount to another route, or to a new address of the route in use. `planned`: at a quiet moment.
+   * Moves the relayed mount to another route, or to a new address of the route in use. `planned`: at a quiet moment.
    */
   | { readonly kind: "move"; readonly route: RouteName; readonly planned: boolean }
-  /** Makes the carrier hold the mount's connections back while no route is left. */
+  /** Makes the relay hold the mount's connections back while no route is left. */
   | { readonly kind: "hold" }
   /**
-   * Makes the carrier let connections through again. Without `login`: the server was proved after the outage with
+   * Makes the relay let connections through again. Without `login`: the server was proved after the outage with
    * this number; with `login`: the server accepts the login again.
    */
   | { readonly kind: "confirm"; readonly outage: number | null; readonly login?: true }

@@ -1,4 +1,4 @@
-// Looks at files and folders on local disks, which may hang, too. None of the functions rejects.
+// Checks files and folders on local disks, which may also hang. None of the functions rejects.
 import { constants, type StatsFs } from "node:fs";
 import { lstat, open, readlink, realpath, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";

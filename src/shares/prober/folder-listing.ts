@@ -5,7 +5,7 @@ import { join, sep } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { FolderListing } from "./prober.ts";
 
-/** Maximum number of listed folders: nobody picks from more. */
+/** Maximum number of listed folders: a longer list is of no use to a person. */
 const FOLDER_LIMIT = 5_000;
 /** Maximum number of entries that are read. */
 const ENTRY_LIMIT = 100_000;

@@ -1,6 +1,5 @@
-// Looks at a mount by asking for a new random name. Since macOS 15 the SMB client may answer a readdir from its cache
-// for up to a minute, but it asks the server about an unknown name; ENOENT from the server proves that the mount is
-// alive.
+// Checks a mount by looking up a new random name. Since macOS 15 the SMB client may answer a readdir from its cache for
+// up to a minute, but it asks the server about an unknown name; ENOENT from the server proves that the mount is alive.
 import { randomUUID } from "node:crypto";
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,8 +11,8 @@ const PREFIX = ".mountaineer-look-";
 
 /**
  * First asks for a name that does not exist, then lists the root as on Linux. The listing, even from the cache, shows
- * whether the mount may be listed (privacy, rights) and whether it exists, because a missing root gives ENOENT for
- * the name, too.
+ * whether the mount may be listed (privacy, rights) and whether it exists, because a missing root also gives ENOENT for
+ * the name.
  */
 export function createCheckMountDarwin(
   askName: (path: string) => Promise<unknown>,

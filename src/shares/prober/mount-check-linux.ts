@@ -1,4 +1,4 @@
-// Looks at a mount by an uncached readdir of its root, because stat and statfs still answer on a dead mount.
+// Checks a mount by an uncached readdir of its root, because stat and statfs still answer on a dead mount.
 import { opendir } from "node:fs/promises";
 import { errnoOf } from "./file-checks.ts";
 

@@ -1,4 +1,4 @@
-// Finds open files on macOS: libproc names the processes that use a volume after one look at its path.
+// Finds open files on macOS: libproc lists the processes that use a volume after one stat of its path.
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { OpenFilesAnswer } from "./prober.ts";
@@ -35,7 +35,7 @@ export async function loadLibproc(path: string = LIBPROC) {
     ["int", "uint8_t *", "uint32_t"],
   );
   return {
-    /** Processes that hold anything on the volume. Runs on a thread of the pool, because it looks at the path first. */
+    /** Processes that hold anything on the volume. Runs on a thread of the pool, because it stats the path first. */
     async holders(volume: string): Promise<readonly number[]> {
       const buffer = Buffer.alloc(PIDS_AT_MOST * PID_BYTES);
       const bytes = await list(PROC_ALL_PIDS, 0, volume, PATH_IS_VOLUME_NO_EVENTS, buffer, buffer.length);

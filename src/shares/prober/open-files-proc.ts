@@ -91,7 +91,7 @@ async function scanProcess(
     const maps = await readWhole(`${folder}/maps`);
     for (const path of mappedPaths(maps, wanted)) note(path, "mmap");
   } catch {
-    // The process has ended meanwhile, or its files are hidden from us.
+    // The process has since ended, or its files are hidden from us.
   }
 }
 
@@ -104,7 +104,7 @@ function noteLink(link: string, note: (path: string) => void): void {
   try {
     path = readlinkSync(link);
   } catch (error) {
-    // The file was closed meanwhile, or the process is a kernel thread, which has no cwd.
+    // The file has since been closed, or the process is a kernel thread, which has no cwd.
     if (isRefusal(error)) throw error;
     return;
   }

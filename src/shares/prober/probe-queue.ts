@@ -7,8 +7,8 @@ import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import type { AnswerOf, Ask, ProbeKind, ProberReply, SubjectOf } from "./prober-protocol.ts";
 
 /**
- * If a child with open questions sends nothing for this long, ms, it counts as stopped or lost. It would answer, or
- * report that a look is late, much sooner.
+ * If a child with open questions sends nothing for this long, ms, it is treated as stopped or lost. It would answer, or
+ * report a late check, much sooner.
  */
 const SILENT_CHILD_MS = 8_000;
 const RESTART_MS = { first: 100, most: 5_000 };
@@ -17,7 +17,7 @@ const ENDING_AT_MOST_MS = 1_000;
 const IDLE_MS = 60_000;
 
 /**
- * Each question of these kinds is asked anew. An equal question in progress may have begun before the change that the
+ * Each probe of these kinds is sent separately. An equal probe in progress may have begun before the change that the
  * caller wants to see.
  */
 const NEVER_JOINED: readonly ProbeKind[] = ["fileLook", "fileBytes", "places", "openFiles"];
@@ -147,13 +147,13 @@ export class ProbeQueue implements AsyncDisposable {
         resolve();
       };
       waiters.add(done);
-      // If this process stood still, timers run before answers are read, so the time-out waits until waiting answers
+      // If this process was suspended, timers run before answers are read, so the time-out waits until waiting answers
       // are read.
       const timer = this.#options.clock.setTimer(waitMs, () => void setImmediate(done));
     });
   }
 
-  /** Gives a question up: its answer is not wanted any more. */
+  /** Gives a probe up: its answer is no longer wanted. */
   drop(question: ProbeJob): void {
     const { carrier } = question;
     this.#toSend = this.#toSend.filter((other) => other !== question);

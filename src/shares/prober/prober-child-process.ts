@@ -47,7 +47,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
       // No pipes: the child may hang in the kernel forever, and the daemon must not wait for it.
       stdio: ["ignore", "ignore", "ignore", "ipc"],
       cwd: "/",
-      // Ctrl-C at a terminal reaches the daemon alone.
+      // Ctrl-C at a terminal reaches only the daemon.
       detached: true,
       env: { ...childEnvironment(resolverEnvironment()), UV_THREADPOOL_SIZE: POOL_SIZE },
     });
@@ -77,8 +77,8 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
       if (child.connected) child.send(request, () => {});
     },
     /**
-     * Sends SIGKILL and reports no more events. Resolves when the process has ended, which may be never if it
-     * is blocked in the kernel.
+     * Sends SIGKILL and reports no further events. Resolves when the process has ended, which may be never if it is
+     * blocked in the kernel.
      */
     kill(): Promise<void> {
       over = true;

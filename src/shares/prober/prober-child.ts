@@ -21,7 +21,7 @@ import {
 } from "./prober-protocol.ts";
 import { resolvePaths } from "./resolve-paths.ts";
 
-// Systems other than Linux and macOS mount no share, because Mountaineer cannot list their mounts.
+// No share is mounted on systems besides Linux and macOS, because Mountaineer cannot list their mounts.
 const scanOpenFiles: OpenFilesScan =
   process.platform === "darwin"
     ? createOpenFilesScanDarwin()
@@ -30,7 +30,7 @@ const scanOpenFiles: OpenFilesScan =
 /** Time for which answers are gathered into one message, ms; too short to delay a failover. */
 const LINGER_MS = 3;
 /**
- * When a look is late, looks that are due within this fraction of the deadline are reported as late together with it.
+ * When a check is late, checks that are due within this fraction of the deadline are reported as late together with it.
  */
 const LATE_TOGETHER = 0.1;
 /** Deadline of a scan, ms. It reads hundreds of small kernel files, and a process stuck in the kernel can block one. */

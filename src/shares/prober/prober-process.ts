@@ -9,7 +9,7 @@ import type { AnswerOf, ProbeKind, SubjectOf } from "./prober-protocol.ts";
 interface ProberOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A look without an answer for this long is late. Default 1,000 ms. */
+  /** A check without an answer for this long is late. Default 1,000 ms. */
   readonly lookDeadlineMs?: number;
   /** True: the process starts at once. Default: the process starts at the first question. */
   readonly startsAhead?: boolean;
@@ -64,8 +64,8 @@ export function startProber(options: ProberOptions): Prober {
   };
 
   /**
-   * Hanging questions of the kind `resolvePaths` whose answer nobody waits for. Keys: question ids; values: the first path
-   * of each question.
+   * Hanging probes of the kind `resolvePaths` whose answer is no longer awaited. Keys: probe ids; values: the first
+   * path of each probe.
    */
   const hanging = new Map<number, string>();
 

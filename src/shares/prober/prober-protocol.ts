@@ -34,9 +34,9 @@ export type AnswerOf<Kind extends ProbeKind> = ReturnType<Questions[Kind]>;
 export type SingleKind = Exclude<ProbeKind, "openFiles">;
 
 /**
- * How many questions of each kind may run at once in a prober process; each question has a thread of its own. Looks
- * at mounts and at folders of routes may hang and keep their threads, so these kinds have more. `addresses` needs
- * few: getaddrinfo ends by itself after many seconds.
+ * How many probes of each kind may run at once in a prober process; each has its own thread. Checks of mounts and of
+ * folders of routes may hang and keep their threads, so these kinds have more. `addresses` needs few: getaddrinfo gives
+ * up after many seconds.
  */
 export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   look: 8,
@@ -78,7 +78,7 @@ export type Ask<Kind extends ProbeKind = ProbeKind> = {
 
 export interface ProberRequest {
   readonly asks: readonly Ask[];
-  /** True: the child gets no more questions, finishes those in progress, and drops the others. */
+  /** True: the child gets no further probes, finishes those in progress, and drops the others. */
   readonly retire: boolean;
 }
 

@@ -1,9 +1,7 @@
 // The interface of the prober, the one child process that touches mounts so that the daemon never does.
 import type { Exposure } from "../../runtime/files/exposure.ts";
 
-/**
- * The state of the newest look at a mount. `never`: there was none. `pending`: the look continues in the background.
- */
+/** The state of the newest mount check. `never`: there was none. `pending`: the check continues in the background. */
 export type MountCheck =
   | { readonly state: "never" }
   | { readonly state: "pending"; readonly startedAtMs: number }
@@ -60,7 +58,7 @@ export type FileBytes =
   | { readonly state: "failed"; readonly errno: string };
 
 export interface Space {
-  /** For users other than root. */
+  /** Available without root rights. */
   readonly free_bytes: number;
   readonly total_bytes: number;
 }
@@ -91,7 +89,7 @@ export interface Prober extends AsyncDisposable {
   checkMount(mountId: string, path: string, waitMs: number): Promise<MountCheck>;
   /** The newest look, without beginning another one. */
   lastCheck(mountId: string): MountCheck;
-  /** Forgets the looks at a mount that is gone. */
+  /** Forgets the checks of a mount that is gone. */
   forget(mountId: string): void;
   /** Reads a symlink on a local disk without following it. */
   readLink(path: string, waitMs: number): Promise<LinkReading>;
@@ -106,7 +104,7 @@ export interface Prober extends AsyncDisposable {
    * questions with the same first path are still unanswered.
    */
   resolvePaths(paths: readonly string[], waitMs: number): Promise<readonly ResolvedPath[] | null>;
-  /** Looks at a file, following symlinks. null: no answer in time. */
+  /** Checks a file, following symlinks. null: no answer in time. */
   fileLook(path: string, waitMs: number): Promise<FileCheck | null>;
   /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */
   fileBytes(path: string, waitMs: number): Promise<FileBytes | null>;

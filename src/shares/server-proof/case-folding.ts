@@ -4,7 +4,7 @@ import { steadiest } from "./recognition.ts";
 import { compareNames, type RootListing } from "./root-listing.ts";
 
 const OTHER_SPELLING: Readonly<Record<keyof CaseFolding, (name: string) => string>> = {
-  // Letters of other scripts are left alone, because a server may fold only those of ASCII.
+  // Letters of other scripts stay unchanged, because a server may fold only those of ASCII.
   case: (name) =>
     name.replace(/[a-z]+|[A-Z]+/g, (run) => (run < "a" ? run.toLowerCase() : run.toUpperCase())),
   form: (name) => name.normalize(name === name.normalize("NFC") ? "NFD" : "NFC"),

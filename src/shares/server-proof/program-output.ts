@@ -2,7 +2,7 @@
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
-/** Parses a line of `rclone lsjson`, which prints each entry on a line; null: the line is no entry. */
+/** Parses a line of `rclone lsjson`, which prints each entry on a line; null: the line is not an entry. */
 export function parseRcloneLine(line: string): ListedEntry | null {
   const start = line.indexOf("{");
   if (start === -1) return null;

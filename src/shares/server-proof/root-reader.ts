@@ -126,14 +126,14 @@ export function createRootReader(options: RootReaderOptions) {
     ): Promise<BirthsRead | ReadFailure> =>
       read(request, () => askSmbclient(tools, request, names, listsRoot)),
     /**
-     * Whether the server finds the entry `name` of the root by the spelling `twin`, too; null: not known. Only reads.
+     * Whether the server also finds the entry `name` of the root by the spelling `twin`; null: not known. Only reads.
      */
     async findsAs(
       program: ProofProgram,
       request: ReadRequest,
       { name, twin }: { readonly name: string; readonly twin: string },
     ): Promise<boolean | null> {
-      // The entry is looked up last: if it was removed meanwhile, a missing twin shows nothing.
+      // The entry is looked up last: if it has since been removed, a missing twin shows nothing.
       if (program === "rclone") {
         const look = (one: string) => read<RootRead>(request, () => listByRclone(tools, request, one));
         const found = await look(twin);

@@ -129,9 +129,9 @@ export function createServerVerifier(options: ServerProofOptions) {
 
   return {
     /**
-     * Reads the share's root over both routes, and identifies the server if both roots are the same. `isSteady`
-     * returns false if the server in use was lost meanwhile. `inUse`: the id of the server to which the route in use
-     * has led all the time; null: none.
+     * Reads the share's root over both routes, and identifies the server if both roots are the same. `isSteady` returns
+     * false if the server in use was lost during the call. `inUse`: the id of the server to which the route in use has
+     * led all the time; null: none.
      */
     compare(
       share: ShareSpec,
@@ -317,8 +317,8 @@ interface FoldingReading {
 }
 
 /**
- * Which spellings of names the server takes for one: what looking up an entry shows, else what was known `before`. What
- * is known is looked up, too, because somebody may have changed the server's settings.
+ * Which spellings of names the server treats as one: looked up by an entry, otherwise as known `before`. Known values
+ * are also looked up, because the server's settings may have changed.
  */
 async function foldingOf(
   { reader, programs, request }: FoldingReading,

@@ -66,7 +66,7 @@ export function createEventRing(
     for (const line of report?.lines.toReversed() ?? []) {
       const atMs = Date.parse(line.at);
       const transition = transitionOf(line);
-      // Skips newer transitions, because they arrive as events, too.
+      // Skips newer transitions, because they also arrive as events.
       if (atMs < sinceMs && transition !== null) add({ kind: "transition", transition }, atMs);
     }
     for (const { event, atMs } of arrived) add(event, atMs);

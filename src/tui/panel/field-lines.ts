@@ -7,7 +7,7 @@ import type { PanelForm } from "./panel-form.ts";
 
 const LABEL_MAX = 28;
 const LABEL_MIN = 8;
-/** Width of the field for a number, in columns: few enough for a mistake beside it. */
+/** Width of the field for a number, in columns: few enough for an error beside it. */
 const NUMBER_COLUMNS = 24;
 
 export function fieldLines(form: PanelForm, view: View): readonly Line[] {

@@ -1,4 +1,4 @@
-// The text of the settings panel: a line for each field with its mistake, and the result of a save.
+// The text of the settings panel: a line for each field with its error, and the result of a save.
 import { SECTIONS } from "../../config/schema/schema.ts";
 import {
   cutLine,
@@ -19,7 +19,7 @@ import { focusedField, isDirty, type PanelNote, type PanelState, panelMistake } 
 const HELP_LINES = 2;
 
 /**
- * A title, and a line for each field with its mistake. `hasProblem`: the file's content is not in effect
+ * A title, and a line for each field with its error. `hasProblem`: the file's content is not in effect
  * because of an error.
  */
 export function panelLines(state: PanelState, hasProblem: boolean, view: View): readonly Line[] {

@@ -38,7 +38,7 @@ export interface PanelState {
   readonly seenSha256: string | null;
   /** The file has changed since the first unsaved change. */
   readonly fileChanged: boolean;
-  /** The mistakes that the daemon has reported, by field. */
+  /** The errors that the daemon has reported, by field. */
   readonly refused: Readonly<Record<string, string>>;
   readonly saving: boolean;
   readonly note: PanelNote | null;
@@ -66,7 +66,7 @@ export function isDirty({ form, settings }: PanelState): boolean {
   return settings !== null && changedFields(form.root, settings).length > 0;
 }
 
-/** A mistake found by the panel wins over one found by the daemon. null: no mistake. */
+/** An error found by the panel wins over one found by the daemon. null: no error. */
 export function panelMistake({ refused }: PanelState, field: FormNode): string | null {
   return mistakeAt(field) ?? refused[field.field.name] ?? null;
 }

@@ -23,7 +23,7 @@ import {
 export type SyncStatus = Omit<SyncReport, "events">;
 
 const HASH_SHOWN = 8;
-/** Minimum columns for a shortened path; with fewer, the path gets a line of its own. */
+/** Minimum columns for a shortened path; with fewer, the path gets a separate line. */
 const PATH_MIN = 24;
 const GAP = "  ";
 

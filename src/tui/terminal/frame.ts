@@ -24,7 +24,7 @@ import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "./screen.t
 
 export type Frame = ReturnType<typeof createFrame>;
 
-/** Lines above every screen, with keys of their own that no screen uses. */
+/** Lines above every screen, with keys that no screen uses. */
 export interface Strip {
   readonly changes: Pick<Readable<unknown>, "subscribe">;
   /** A few lines; the frame cuts them to the width. */
@@ -58,7 +58,7 @@ export function createFrame(options: FrameOptions) {
   const unregister = [
     shown.subscribe(onChange),
     prompt.state.subscribe(onChange),
-    // When the connection is lost, held keys may be released: some screens hold keys back only while a daemon is
+    // When the connection is lost, queued keys may be released: some screens queue keys only while a daemon is
     // connected.
     connection.subscribe(changed),
     ...screens.map(({ changes }) => changes.subscribe(changed)),
@@ -179,13 +179,13 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
       hasWarned = false;
       queued.drop();
     },
-    /** Ctrl-C leaves at once, even if input is held back. */
+    /** Ctrl-C leaves at once, even if input is queued. */
     press(key: Key): void {
       if (isNamed(key, "quit")) hasLeft = true;
       else take(key);
     },
     paste: (text: string): void => take({ kind: "paste", text }),
-    /** Handles the input that was held back for the shown screen. */
+    /** Handles the input that was queued for the shown screen. */
     release: queued.release,
   };
 }
@@ -251,7 +251,7 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
   return lines;
 }
 
-/** Inputs that are held back while a screen saves or loads; further inputs are dropped. */
+/** Inputs that are queued while a screen saves or loads; further inputs are dropped. */
 const QUEUED_LIMIT = 256;
 
 type Input = Key | { readonly kind: "paste"; readonly text: string };
@@ -268,7 +268,7 @@ function createQueuedInput(isQueued: () => boolean, handle: (input: Input) => vo
       if (inputs.length < QUEUED_LIMIT) inputs = [...inputs, input];
     },
     isEmpty: (): boolean => inputs.length === 0,
-    /** Drops the inputs held for the previous screen, unless one of them has just switched the screen. */
+    /** Drops the inputs queued for the previous screen, unless one of them has just switched the screen. */
     drop(): void {
       if (!isReleasing) inputs = [];
     },

@@ -29,7 +29,7 @@ export function isNamed(key: Key, name: KeyName): boolean {
   return key.kind === "named" && key.name === name;
 }
 
-/** The terminal library's flags for keys that are no characters, in order of precedence, and their names here. */
+/** The terminal library's flags for keys that are not characters, in order of precedence, and their names here. */
 const FLAGS = {
   escape: "escape",
   tab: "tab",

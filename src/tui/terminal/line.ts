@@ -46,7 +46,7 @@ function paintedLine(painted: string): Line {
   return [span(first), ...pieces].filter(({ text }) => text !== "");
 }
 
-/** Painted lines as spans, where commands and paths that a view keeps whole are broken, too: nothing is cut off. */
+/** Painted lines as spans, where even commands and paths that a view keeps whole are broken: nothing is cut off. */
 export function paintedLines(painted: readonly string[], width: number): readonly Line[] {
   return painted.map(paintedLine).flatMap((line) => {
     if (lineColumns(line) <= width) return [line];

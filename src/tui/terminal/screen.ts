@@ -59,8 +59,8 @@ export interface Screen {
   /** Handles pasted text. False or absent: the screen gets the pasted characters as keys. */
   onPaste?(text: string): boolean;
   /**
-   * True while keys have to wait for a save or load; `changes` must announce the end of the wait. If another screen
-   * is shown meanwhile, the waiting keys are dropped, unless one of them opened that screen.
+   * True while keys have to wait for a save or load; `changes` must announce the end of the wait. If another screen is
+   * shown before that, the waiting keys are dropped, unless one of them opened that screen.
    */
   holdsKeys?(): boolean;
   /** True if leaving now would lose unsaved changes; the screen then shows a warning. */

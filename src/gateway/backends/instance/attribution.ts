@@ -25,7 +25,7 @@ interface InFlight extends Iterable<PendingRequest> {
 }
 
 /**
- * `streamOf`: the request whose HTTP response carried the message. `lingering`: clients of calls that were
+ * `streamOf`: the request whose HTTP response delivered the message. `lingering`: clients of calls that were
  * given up while the server may still work on them; null for a call without a client.
  */
 export function attribute(
@@ -73,7 +73,7 @@ function isClientCall(request: PendingRequest): request is ClientCall {
   return request.handle !== null && !request.own;
 }
 
-/** Requests whose cancellation many servers ignore: such servers go on sending messages until the work is done. */
+/** Requests whose cancellation many servers ignore: these servers keep sending messages until the work is done. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 
@@ -107,7 +107,7 @@ export class GivenUpCalls {
 
   /** After a time-out, unlike after a cancellation, even a silent server may still be at work. */
   add(request: PendingRequest, isCancelled: boolean): void {
-    // The server's next message may come late or never, so expired entries are dropped here, too.
+    // The server's next message may come late or never, so expired entries are also dropped here.
     this.#dropOld();
     const client = request.handle?.client ?? null;
     const sinceMs = this.#clock.monotonicMs();

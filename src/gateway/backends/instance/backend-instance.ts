@@ -21,7 +21,7 @@ export type InstanceState =
       readonly kind: "ended";
       readonly wasReady: boolean;
       readonly failure: TransportFailure;
-      /** The program ended by itself without an error while nobody used it. */
+      /** The program exited without an error while no client used it. */
       readonly wasIdle?: boolean;
     }
   | { readonly kind: "closing" };

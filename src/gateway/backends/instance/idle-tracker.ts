@@ -36,7 +36,7 @@ export class IdleTracker {
   }
 }
 
-/** How long the server keeps the task, ms; infinite: it does not say. Null: the answer is no task. */
+/** How long the server keeps the task, ms; infinite: it does not say. Null: the answer is not a task. */
 function taskLastsMs(reply: Reply): number | null {
   if (isError(reply)) return null;
   const { task, resultType } = reply.result;

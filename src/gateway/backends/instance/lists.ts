@@ -40,7 +40,7 @@ interface FaultyEntry {
 
 type List = (typeof ENTRY_LISTS)[number];
 
-/** `no_such_list`: the list counts as empty. The others: such entries are skipped. */
+/** `no_such_list`: the list is treated as empty. The others: the entry is skipped. */
 type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 
 interface ReadOptions {
@@ -56,7 +56,7 @@ interface ReadOptions {
   readonly onOddity: (method: string, oddity: Oddity) => void;
 }
 
-/** What was read of a server's lists. `part` lacks the lists that could not be read. */
+/** The parts of a server's lists that were read. `part` lacks the lists that could not be read. */
 export interface ReadKind {
   readonly part: Partial<Listings>;
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
@@ -74,7 +74,7 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   const partial: (keyof Listings)[] = [];
   let failure: TransportFailure | null = null;
   const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
-  // Templates and skills have no notice of their own, so a notice about resources stands for them, too.
+  // Templates and skills do not have their own notice, so a notice about resources covers them.
   const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
   const reads = ofKind.map(async (listed) => ({ list: listed.list, read: await readList(listed, options) }));
   for (const { list, read } of await Promise.all(reads)) {
@@ -304,7 +304,7 @@ export class InstanceLists implements Disposable {
   }
 
   /**
-   * Resolves with null if the lists were read. A list that could not be read, or not to its end, is no failure if
+   * Resolves with null if the lists were read. A list that could not be read, or not to its end, is not a failure if
    * there are entries.
    */
   async readFirst(): Promise<TransportFailure | null> {
@@ -319,7 +319,7 @@ export class InstanceLists implements Disposable {
     for (const { kind, failure } of outcomes) {
       if (failure === null) continue;
       const hasOthers = Object.values(all).some((list) => (list?.length ?? 0) > 0);
-      // The server answered, so the failure may concern one list alone: some servers never answer for prompts.
+      // The server answered, so the failure may concern only one list: some servers never answer for prompts.
       const isOfOneList =
         failure.kind === "protocol" || failure.kind === "overloaded" || failure.kind === "unreachable";
       if (!hasOthers || !isOfOneList) return failure;

@@ -36,7 +36,7 @@ function tokenOf(params: JsonObject | undefined): unknown {
   return typeof token === "string" && /^[1-9]\d{0,14}$/.test(token) ? Number(token) : token;
 }
 
-/** `streamOf`: the request whose HTTP response carried the message. */
+/** `streamOf`: the request whose HTTP response delivered the message. */
 export type TakeNotification = ReturnType<typeof createNotifications>;
 
 export function createNotifications(parts: NotificationParts) {

@@ -124,12 +124,12 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return request;
   }
 
-  /** Some servers return the id as a string, which the official SDKs accept, too. */
+  /** Some servers return the id as a string, which the official SDKs also accept. */
   get(id: RpcId): PendingRequest | undefined {
     return this.#requests.get(typeof id === "string" ? Number(id) : id);
   }
 
-  /** Returns null if no call has waited long. Looks at every request, so it is for status displays only. */
+  /** Returns null if no call has waited long. Reads every request, so it is for status displays only. */
   longWaits(): LongWaits | null {
     if (this.calls === 0) return null;
     const nowMs = this.#options.clock.monotonicMs();

@@ -37,7 +37,7 @@ export function createServerLog({ backend, clock, logger, secrets = [] }: Instan
   };
 }
 
-// The server gets the lowest log level that any client wants. Each client gets only messages of its own level.
+// The server gets the lowest log level that any client wants. Each client gets only messages of its level.
 
 /** Calls wait at most this long for the server to confirm a lower level. */
 const CONFIRMED_MS = 1_000;

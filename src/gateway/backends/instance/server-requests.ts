@@ -127,7 +127,7 @@ export class ServerRequests {
     this.#withdrawAll("the server lost its session", false, ({ calls }) => calls.size === 0);
   }
 
-  /** The server gets no answers any more. */
+  /** The server gets no further answers. */
   end(): void {
     this.#withdrawAll("the backend has ended", false, () => true);
   }

@@ -442,7 +442,7 @@ class RunningInstance {
     this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
   }
 
-  /** The server may have forgotten the session, or a tool has sessions of its own: a ping in the old session decides. */
+  /** The server may have forgotten the session, or a tool has its own sessions: a ping in the old session decides. */
   #suspectSession({ method, sentIn }: { readonly method: string; readonly sentIn: number | null }): void {
     if (this.#transport.pid !== null) return;
     if (method !== "ping") this.check();

@@ -139,7 +139,7 @@ export class Subscriptions {
   #work(topic: Topic): Promise<Reply> {
     topic.work ??= this.#settle(topic).then((reply) => {
       topic.work = null;
-      // Clients may have subscribed or unsubscribed meanwhile.
+      // Clients may have subscribed or unsubscribed since.
       if (isError(reply) || topic.clients.size > 0 === topic.isConfirmed) this.#dropIfUnused(topic);
       else void this.#work(topic);
       return reply;
@@ -212,8 +212,7 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
         tasks.set(id, watched);
       }
       watched.names.set(client, name);
-      // Listens for this client's end itself. If the instance belongs to another client, nobody else reports that
-      // end.
+      // Listens for this client's end itself. If the instance belongs to another client, nothing else reports that end.
       client.ended.addEventListener("abort", () => forget(client), { once: true });
       const reply = await watched.reply;
       if (isError(reply)) {

@@ -68,7 +68,7 @@ export class ListCache {
   readonly #store: ListStore;
   #book: Book = new Map();
   #secret: string | null = null;
-  /** What was listed since the start, by backend and connection key. */
+  /** The lists since the start, by backend and connection key. */
   readonly #fresh = new Map<string, Map<string, KeptRecord>>();
   #isConfigured: (backend: string) => boolean = () => true;
   #timer: Timer | null = null;

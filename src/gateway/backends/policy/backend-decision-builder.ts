@@ -110,12 +110,12 @@ export interface BackendMemory {
   readonly refresh: Backoff | null;
   /** The serving instance's last check, monotonic ms. */
   readonly checkedAtMs: number | null;
-  /** How often an instance ended by itself. */
+  /** How often an instance exited unasked. */
   readonly crashes: number;
   readonly lastError: string | null;
   /** The last announced failure of a change. The same failure is not announced again. */
   readonly changeFailure: string | null;
-  /** The server is not running, because nobody needs it. Its lists are published. */
+  /** The server is not running, because no client needs it. Its lists are published. */
   readonly asleep: boolean;
   /** The server was started only to be asked for its lists. */
   readonly isListingOnly: boolean;
@@ -165,7 +165,7 @@ export type BackendEvent =
 
 export type BackendStep =
   | { readonly kind: "start"; readonly id: number; readonly key: string }
-  /** `drained` is null if the instance never served, or ended by itself. */
+  /** `drained` is null if the instance never served, or exited unasked. */
   | {
       readonly kind: "close";
       readonly id: number;
@@ -214,8 +214,7 @@ export class BackendDecisionBuilder {
   }
 
   /**
-   * The route to which a person asked to switch; null: nobody asked, or this decision has already answered the
-   * request.
+   * The route to which a person asked to switch; null: no request, or this decision has already answered the request.
    */
   get requested(): string | null {
     const isAnswered = this.events.some(({ kind }) => kind === "asked_done" || kind === "asked_failed");

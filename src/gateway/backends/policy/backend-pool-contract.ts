@@ -8,7 +8,7 @@ export type BackendPhase =
   | "Pending"
   | "Initializing"
   | "Ready"
-  /** Not running, because nobody needs it; its lists are published, and a call starts it. */
+  /** Not running, because no client needs it; its lists are published, and a call starts it. */
   | "Asleep"
   | "Degraded"
   | "Failed"
@@ -43,7 +43,7 @@ export interface BackendView {
   readonly longWaits: LongWaits | null;
   /** Calls in flight on draining instances. */
   readonly draining: number;
-  /** How often an instance ended by itself. */
+  /** How often an instance exited unasked. */
   readonly restarts: number;
   /** Wall ms. */
   readonly retryAtMs: number | null;
@@ -114,7 +114,7 @@ export interface WatchedTask {
   readonly name: string;
 }
 
-/** How a call goes on after its wait: to the backend with these params, or with an `answer` from elsewhere. */
+/** How a call continues after its wait: to the backend with these params, or with an `answer` from elsewhere. */
 export type RenewedCall =
   | { readonly params: JsonObject | undefined; readonly answer: null }
   | { readonly answer: Promise<Reply> };

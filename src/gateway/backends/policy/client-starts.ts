@@ -6,7 +6,7 @@ import { firstAttempt, NEW_ROUTE, NO_RETRIES, type RetryState } from "./route-me
 export const OWN_ROUTE = "1";
 
 /**
- * After one was ready, the failures of so many clients in a row count for all of them again: some clients open a session
+ * After one was ready, failures of this many clients in a row apply to all of them again: some clients open a session
  * for each call.
  */
 const SUSPECT_CLIENTS = 3;
@@ -15,7 +15,7 @@ const SUSPECT_CLIENTS = 3;
 export interface ClientStarts {
   /** An instance of a client was ready. */
   readonly isProven: boolean;
-  /** Failures in a row. Once proven, the first failure of each client alone. */
+  /** Failures in a row. Once proven, only the first failure of each client. */
   readonly tries: RetryState;
 }
 

@@ -23,20 +23,20 @@ import { maySleep } from "./sleep.ts";
 
 /** An instance that was ready for this long clears earlier failures. */
 const STABLE_MS = 30_000;
-/** After so many failures in a row there is one try per `BACKOFF_LIMIT_MS`. */
+/** Consecutive failures after which it retries once per `BACKOFF_LIMIT_MS`. */
 export const CIRCUIT_FAILURES = 5;
 /** Longest wait for the first try after a crash. */
 const QUICK_TRY_MS = 250;
-/** After so many missed checks a replacement is started, and an idle instance is given up. */
+/** Missed checks after which a replacement is started, and an idle instance is given up. */
 const DISTRUST_CHECKS = 3;
-/** An orderly end of a server that nobody uses is no failure if the server may sleep. */
+/** An orderly exit of an unused server is not a failure if the server may sleep. */
 function isAllowedToSleep({ spec: { sleep, wanted } }: BackendDecisionBuilder): boolean {
   return wanted.kind === "connection" && maySleep(sleep) && sleep.listedAtMs !== null;
 }
 
-/** If there is another route, an unreachable server counts as gone after so many missed checks. */
+/** If there is another route, missed checks after which an unreachable server is treated as gone. */
 const OUT_OF_REACH_CHECKS = 2;
-/** After so many failed replacements a server that does not answer is given up. */
+/** Failed replacements after which a server that does not answer is given up. */
 const GIVE_UP_FAILURES = 3;
 /** Time between two checks of an instance that does not serve, ms. */
 export const ATTEMPT_CHECK_MS = 5_000;
@@ -154,7 +154,7 @@ function isConfirmedGone(
   return isConfirmed;
 }
 
-/** Looks at what was started and does not serve yet: which of it is ready, has failed, or is not wanted any more. */
+/** Checks the attempts that do not serve yet: which are ready, have failed, or are no longer wanted. */
 export function updateAttempts(builder: BackendDecisionBuilder): void {
   const { byName } = builder.memory.routes;
   const isConfigured = (name: string): boolean => builder.routeList.some((route) => route.name === name);
@@ -212,7 +212,7 @@ function startOutcome(
     : "ready";
 }
 
-/** Beside a healthy serving instance or another attempt, a failed one concerns its route alone. */
+/** Beside a healthy serving instance or another attempt, a failed one concerns only its route. */
 function giveUp(
   builder: BackendDecisionBuilder,
   name: string,
@@ -230,7 +230,7 @@ function giveUp(
   if (builder.requested === name) failAsked(builder, failure.message);
 }
 
-/** If no healthy instance serves, lets the first ready attempt serve; if none is ready, one goes on. */
+/** If no healthy instance serves, lets the first ready attempt serve; if none is ready, one continues. */
 function takeOver(builder: BackendDecisionBuilder): void {
   if (builder.healthyServing !== null || builder.attempt === null) return;
   if (builder.routeList.some(({ name }) => switchTo(builder, name))) return;
@@ -245,7 +245,7 @@ export function switchTo(builder: BackendDecisionBuilder, name: string): boolean
   if (attempt === null || !isReady(builder, attempt)) return false;
   const left = builder.healthyServing === null ? null : builder.routeOf(builder.healthyServing.key);
   if (left !== null) {
-    // The route works, so its earlier failure is no reason for leaving it.
+    // The route works, so its earlier failure is not a reason to leave it.
     const { tries } = builder.route(left.name);
     builder.rememberRoute(left.name, { tries: { ...tries, failure: null } });
   }
@@ -350,7 +350,7 @@ export function backOffWithJitter({ now, observed }: BackendDecisionBuilder, bef
   return { failures, notBeforeMs: nowMs + waitMs };
 }
 
-/** Gives up a serving instance that does not answer, if no other instance comes up. Calls to it would only time out. */
+/** Gives up a serving instance that does not answer, if no other instance starts. Calls to it would only time out. */
 export function updateLost(builder: BackendDecisionBuilder): void {
   const { serving, routes, crashes } = builder.memory;
   const tries = lastRetries(routes);
@@ -366,8 +366,8 @@ export function updateLost(builder: BackendDecisionBuilder): void {
 }
 
 /**
- * The old instance ends before the new one starts. A client's own leaves at once, too, because the lists are those of
- * the new shared one already.
+ * The old instance ends before the new one starts. A client instance also ends at once, because the lists are already
+ * those of the new shared one.
  */
 export function updateStopFirst(builder: BackendDecisionBuilder): void {
   const { spec } = builder;

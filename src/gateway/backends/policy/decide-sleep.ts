@@ -1,4 +1,4 @@
-// Decides when a server that nobody needs sleeps, and what wakes it. Pure.
+// Decides when an unused server sleeps, and what wakes it. Pure.
 import type { BackendDecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import { isMissing } from "./required-data.ts";
 import { lastRetries } from "./route-memory.ts";
@@ -6,7 +6,7 @@ import { maySleep } from "./sleep.ts";
 
 /** A sleeping server is asked for its lists again after this time. */
 const ASK_AGAIN_MS = 86_400_000;
-/** A server that was started only to be asked, and that nobody used, stops after this time. */
+/** A server that was started only to read its lists, and that no client used, stops after this time. */
 const ONLY_ASKED_MS = 5_000;
 
 export function updateSleep(builder: BackendDecisionBuilder): void {
@@ -26,7 +26,7 @@ export function updateSleep(builder: BackendDecisionBuilder): void {
   if (serving !== null) updateIdle(builder, serving);
 }
 
-/** Nothing runs: it sleeps unless somebody needs it, or its lists are to be read. */
+/** Nothing runs: it sleeps unless a client needs it, or its lists must be read. */
 function updateStopped(builder: BackendDecisionBuilder): void {
   const { spec, observed, memory, now } = builder;
   const { listedAtMs, startsOnDemand } = spec.sleep;

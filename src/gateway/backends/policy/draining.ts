@@ -1,4 +1,4 @@
-// Instances that get no more calls. Calls in flight go on until `drain_timeout`, then get an error.
+// Instances that get no more calls. Calls in flight continue until `drain_timeout`, then get an error.
 
 export type DataReason = "data_away" | "data_moves";
 

@@ -11,9 +11,9 @@ import {
 
 /** The state of all required shares and folders together. */
 export type RequiredData =
-  /** `mounts` changes when a share is mounted anew: programs then hold files of a mount that is gone. */
+  /** `mounts` changes when a share is remounted: programs then hold files of a mount that is gone. */
   | { readonly kind: "there"; readonly mounts: string }
-  /** A share is mounted anew: programs end, and calls wait. */
+  /** A share is remounted: programs end, and calls wait. */
   | {
       readonly kind: "moving";
       readonly requirement: string;

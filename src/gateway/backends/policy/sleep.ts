@@ -21,7 +21,7 @@ export const ALWAYS_RUNS: SleepSpec = {
 };
 
 export interface UsageObservation {
-  /** A call waits, a client is subscribed or has an instance of its own, or a person asked for a start. */
+  /** A call waits, a client is subscribed or has its own instance, or a person asked for a start. */
   readonly isNeeded: boolean;
   /** Since when the serving instance has had nothing to do, monotonic ms; null: it is in use, or there is none. */
   readonly idleSinceMs: number | null;

@@ -59,8 +59,8 @@ export class BackendState {
   base: InstanceBase | null = null;
   nextId = 1;
   /**
-   * The last absence of required data. `turns` grows with each loss, move and return, so that a call can tell
-   * whether data was absent meanwhile.
+   * The last absence of required data. `turns` grows with each loss, move and return, so that a call knows whether data
+   * was absent during its wait.
    */
   absence: { readonly turns: number; readonly data: Absence | null; readonly isOver: boolean } = {
     turns: 0,
@@ -220,8 +220,8 @@ export class BackendState {
   }
 
   /**
-   * The error text for a call that cannot be served now, with the time of the next try. `why`: stands before the reason
-   * of the last decision.
+   * The error text for a call that cannot be served now, with the time of the next try. `why`: a prefix of the last
+   * decision's reason.
    */
   unavailable({ calls, gate, retryAtMs, memory, isAway }: BackendDecision, why = ""): string {
     const backend = `backend ${this.name}`;

@@ -211,7 +211,7 @@ export class Backend {
         return notRepeated(reply);
       }
       if (clock.monotonicMs() >= untilMs) return reply;
-      // A client's own instance has one route. The shared one chooses the next, if its check fails, too.
+      // A client's own instance has one route. The shared one chooses the next if its check also fails.
       if (state.isPerClient) serving?.instance.check();
       // Lets the lane check the instance before that instance gets another call.
       this.#shared.suspect = serving;
@@ -250,7 +250,7 @@ export class Backend {
       const reply = await entry.watch(entry.instance.subscribe(uri, client));
       if (isError(reply) || client.ended.aborted) return reply;
       this.#subscriptions.add(client, uri);
-      // A replacement that took over meanwhile lacks this subscription.
+      // A replacement that has since taken over lacks this subscription.
       this.#instanceOf(client)?.instance.adopt(new Map([[uri, new Set([client])]]));
       return reply;
     };
@@ -314,7 +314,7 @@ export class Backend {
     };
   }
 
-  /** Switches to the route `to`. null: no route is pinned by hand any more. Never rejects. */
+  /** Switches to the route `to`. null: ends the override. Never rejects. */
   switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     return this.#all.switchRoute(this.#shared, to, signal);
   }
@@ -335,7 +335,7 @@ export class Backend {
     return [...lines, "--- a client's own instance that did not come up:", ...this.#clients.failedLog];
   }
 
-  /** Calls in flight go on. */
+  /** Calls in flight continue. */
   stop(message: string): void {
     this.#reach[Symbol.dispose]();
     this.#state.stopped = message;
@@ -422,7 +422,7 @@ export class Backend {
     if (typeof lane === "string") return refusal(lane);
     if (lane.decision.isAway) return this.#onceReached(lane, request, again);
     if (lane.decision.calls.kind === "refuse") return refusal(lane.unavailable);
-    // A call that was accepted goes on at the instance that starts, though the backend is not wanted any more.
+    // An accepted call continues at the instance that starts, though the backend is no longer wanted.
     const atNewest = (leftMs: number): Promise<Reply> =>
       state.isWanted || lane.newest === null ? again(leftMs) : run(lane.newest, leftMs);
     return lane.wait(atNewest, request);

@@ -1,5 +1,5 @@
-// The folder in which a client works, for a server that starts there: the first of the client's roots, or else the folder
-// in which the client was started. Nothing is looked up here: the launcher looks at the folder.
+// The folder in which a client works, for a server that starts there: the first of the client's roots, or else the
+// folder in which the client was started. Nothing is looked up here: the launcher checks the folder.
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Clock, settlesWithin } from "../../../runtime/time/clock.ts";
@@ -12,7 +12,7 @@ const ROOTS_WITHIN_MS = 3_000;
 const LONGEST_PATH = 4_096;
 
 /**
- * Null: the client has told no folder, or is not the owner's own: whoever comes over HTTP or from another machine must not
+ * Null: the client has not sent a folder, or is not the owner's: a client over HTTP or on another machine must not
  * choose where a server with the owner's keys starts. `signal`: see `ClientHandle.request`.
  */
 export async function clientFolderOf(

@@ -52,11 +52,11 @@ interface ClientLanesParts {
 export class ClientInstances {
   readonly parts: ClientLanesParts;
   starts: ClientStarts = NO_STARTS;
-  /** Log lines of the last instance that did not come up. */
+  /** Log lines of the last instance that failed to start. */
   failedLog: readonly string[] = [];
   /** The configuration that `starts` is about. */
   #startsOf = "";
-  /** How often instances ended by themselves whose clients have left. */
+  /** How often instances whose clients have left had exited unasked. */
   #endsBefore = 0;
   #seen: ClientsObservation = NO_CLIENTS;
   readonly #owners = new Map<ClientHandle, OneClient>();
@@ -84,7 +84,7 @@ export class ClientInstances {
     return { instances, down: failure === null ? null : { clients: down.length, failures, failure } };
   }
 
-  /** null: the client has no ready instance of its own. */
+  /** null: the client has no ready client instance. */
   ready(client: ClientHandle): PoolInstance | null {
     const owner = this.#owners.get(client);
     if (owner?.reconciler.serving?.isReady !== true) return null;
@@ -131,7 +131,7 @@ export class ClientInstances {
     for (const { reconciler } of this.#owners.values()) reconciler.trigger("retry");
   }
 
-  /** The backend is not wanted any more, or shared again: calls that wait go on where they can. */
+  /** The backend is no longer wanted, or is shared again: waiting calls continue where they can. */
   release(): void {
     for (const { reconciler } of [...this.#owners.values()]) reconciler.waiting.begin();
     this.look();
@@ -279,7 +279,7 @@ class OneClient implements ReconcilerOwner {
     return firstAttempt(this.reconciler.decision.memory.routes) !== null;
   }
 
-  /** It has no instance, because that did not come up. */
+  /** It has no instance, because its start failed. */
   get isDown(): boolean {
     const { serving } = this.reconciler;
     return serving === null && this.tries.failures > 0;

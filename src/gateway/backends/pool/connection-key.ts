@@ -136,7 +136,7 @@ function sortedKeys(_key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
-/** Redacts resolved values, too: an argument may equal a secret. */
+/** Also redacts resolved values: an argument may equal a secret. */
 function shownProgram({ command, args, env }: StdioConnection, secrets: readonly string[]) {
   const redaction = createRedaction();
   for (const secret of secrets) redaction.redact(secret);

@@ -34,7 +34,7 @@ export interface ReconcilerOwner {
   readonly subscribers: number;
   /** What the next decision begins with. */
   recall(reconciler: InstanceReconciler): BackendMemory;
-  /** What a new instance runs; null: nothing has this key any more. */
+  /** What a new instance runs; null: the key is no longer in use. */
   baseOf(key: string): InstanceBase | null;
   /** Called before other code runs. */
   onServing(next: PoolInstance, before: PoolInstance | null): void;
@@ -60,9 +60,9 @@ export class InstanceReconciler {
   isDue = false;
   /** The address accepts connections again. */
   isReached = false;
-  /** Log lines of the last instance that did not come up. */
+  /** Log lines of the last instance that failed to start. */
   failedLog: readonly string[] = [];
-  /** Log lines of the last instance that ended by itself after it was ready. */
+  /** Log lines of the last instance that exited unasked after it was ready. */
   #endedLog: readonly string[] = [];
   /** Log lines of the instance that was closed last. */
   #lastLog: readonly string[] = [];
@@ -113,7 +113,7 @@ export class InstanceReconciler {
     this.#loop.trigger({ reason, atMs: this.#state.tools.clock.monotonicMs(), details: [] });
   }
 
-  /** Makes no more decisions. */
+  /** Ends all decisions. */
   stop(message: string): void {
     void this.#loop[Symbol.asyncDispose]();
     this.waiting.fail(message);

@@ -127,7 +127,7 @@ export class SharedInstance implements ReconcilerOwner {
     return this.#parts.state.unavailable(decision);
   }
 
-  /** Switches to the route `to`. null: no route is pinned by hand any more. Never rejects. */
+  /** Switches to the route `to`. null: ends the override. Never rejects. */
   async switchRoute(
     reconciler: InstanceReconciler,
     to: string | null,
@@ -159,7 +159,7 @@ export class SharedInstance implements ReconcilerOwner {
     return promise;
   }
 
-  /** The backend chooses its route by itself again. */
+  /** Ends the override: the backend chooses its route automatically again. */
   #release(reconciler: InstanceReconciler): void {
     const { state } = this.#parts;
     const { decision } = reconciler;

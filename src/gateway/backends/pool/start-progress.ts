@@ -1,4 +1,4 @@
-// Reports to a client whose call waits for its server to start that the work goes on.
+// Reports progress to a client whose call waits for its server to start.
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { progressTokenOf } from "../instance/calls.ts";
 import type { PoolCall } from "../policy/backend-pool-contract.ts";

@@ -25,7 +25,7 @@ interface FetchOptions {
 export type BoundedFetch = (address: string, options: FetchOptions) => Promise<Response>;
 
 export interface FetchBounds {
-  /** The server to sign in to. If it is on this machine, other addresses of this machine are allowed, too. */
+  /** The server to sign in to. If it is on this machine, other addresses of this machine are also allowed. */
   readonly server: URL;
   readonly clock: Clock;
   readonly signal: AbortSignal;

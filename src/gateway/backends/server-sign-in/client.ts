@@ -31,8 +31,8 @@ const SECRET_METHODS = ["client_secret_basic", "client_secret_post"] as const;
 const DEFAULT_NAME = "Mountaineer";
 
 /**
- * Returns null if no client is configured, or if only a metadata document is configured and the server does not
- * support such documents.
+ * Returns null if no client is configured, or if only a metadata document is configured and the server does not support
+ * them.
  */
 export function configuredClient(
   auth: ResolvedAuth | null,

@@ -151,7 +151,7 @@ export function isUnreadable(error: unknown): error is MountaineerError {
   return error instanceof MountaineerError && error.code === "secret_unavailable" && error.retry === "never";
 }
 
-/** Returns null for a grant of another version, and for content that is no grant. */
+/** Returns null for a grant of another version, and for content that is not a grant. */
 function parseGrant(content: string): Grant | null {
   const found = readGrant(jsonObject(content));
   if (found === null) return null;

@@ -249,7 +249,7 @@ async function challengesOf(
 
 /**
  * Returns null if the server is to choose the scopes. If the server refused a token for lack of scopes, the scopes of
- * the earlier grant are requested again, too.
+ * the earlier grant are also requested again.
  */
 function scopesToAskFor(
   { auth, moreScopes }: LoginRequest,

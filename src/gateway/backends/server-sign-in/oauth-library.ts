@@ -59,7 +59,7 @@ const LONGEST_TEXT = 200;
 /** After these errors of RFC 6749 and 8628, the same request may succeed. */
 const PASSING: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
 
-/** Returns null if the error is no answer of the authorization server. */
+/** Returns null if the error is not an answer of the authorization server. */
 export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   if (error instanceof oauth.WWWAuthenticateChallengeError) {
     return { mayPass: false, text: `it refuses this client (HTTP ${error.status})` };

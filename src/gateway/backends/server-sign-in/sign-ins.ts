@@ -133,7 +133,7 @@ class SharedToken {
   #failures = 0;
   #challenge: BearerChallenge | null = null;
   #refusedValue: string | null = null;
-  /** When a refusal last caused a renewal, monotonic ms, and how many such renewals followed each other closely. */
+  /** When a refusal last caused a renewal, monotonic ms, and how many of these renewals followed each other closely. */
   #refusals: { readonly atMs: number; readonly inRow: number } | null = null;
   #timer: Timer | null = null;
   #links = 0;
@@ -152,7 +152,7 @@ class SharedToken {
         : createGrantSource(options);
   }
 
-  /** Reads the grant again, because a person may have signed in meanwhile. */
+  /** Reads the grant again, because a person may have signed in since. */
   open(): TransportAuthorization {
     this.#links++;
     this.#options.used.add(this);
@@ -178,7 +178,7 @@ class SharedToken {
     };
   }
 
-  /** Waits at most `limitMs` for a renewal in progress, because interrupting it may cost the login. */
+  /** Waits at most `limitMs` for a renewal in progress, because interrupting it may lose the login. */
   async end(limitMs: number): Promise<void> {
     this.#links = 0;
     this.#disarm();
@@ -299,7 +299,7 @@ class SharedToken {
     }
     if (this.#flight !== null) await this.#flight;
     const now = this.#current;
-    // Another request has renewed the token meanwhile.
+    // Another request has since renewed the token.
     if (now !== null && now.header !== null && now.header !== carried.header) return now;
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#failure !== null && nowMs < this.#failure.untilMs) return this.#failure.failure;

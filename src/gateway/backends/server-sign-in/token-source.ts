@@ -21,7 +21,7 @@ export interface CachedToken {
 
 export type TokenOutcome =
   | { readonly kind: "token"; readonly token: CachedToken }
-  /** Nobody has signed in. */
+  /** Not signed in. */
   | { readonly kind: "none" }
   /** A person has to sign in again. */
   | { readonly kind: "ended"; readonly reason: string }

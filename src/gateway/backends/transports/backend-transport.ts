@@ -40,7 +40,7 @@ export interface TransportFailure {
    * HTTP: the address accepts no connections. Absent for other failures, such as a wrong name, certificate or answer.
    */
   readonly isAway?: true;
-  /** The program ended by itself with exit code 0. */
+  /** The program exited unasked with exit code 0. */
   readonly isOrderly?: true;
 }
 
@@ -78,7 +78,7 @@ export function unknownVersion(theirs: string): TransportFailure {
 export interface TransportEvents {
   /**
    * One parsed JSON value from the server (not checked to be JSON-RPC). `streamOf` is the id of the request whose HTTP
-   * response carried it; null on stdio and on a GET stream. A returned promise pauses the source (the one HTTP response,
+   * response delivered it; null on stdio and on a GET stream. A returned promise pauses the source (the one HTTP response,
    * or the process) until it settles.
    */
   onMessage(message: unknown, streamOf: RpcId | null): Promise<void> | null;
@@ -89,7 +89,7 @@ export interface TransportEvents {
   onRequestFailed(id: RpcId, failure: TransportFailure): void;
   /** HTTP: the server refuses a stream that it granted before, so it may have forgotten the session. */
   onSuspect(): void;
-  /** HTTP: called when the server's own stream was interrupted. Messages sent meanwhile are lost. */
+  /** HTTP: called when the server's own stream was interrupted. Messages sent during the gap are lost. */
   onGap(): void;
   /** Called once, as the last event, but not after `close`. */
   onClosed(failure: TransportFailure): void;

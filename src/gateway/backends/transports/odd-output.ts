@@ -15,8 +15,8 @@ interface MixedLine {
 }
 
 /**
- * The messages on a line that is not JSON; null: it has none that can be told apart. Beside text there may be one answer
- * alone: a server that logs what it receives would otherwise seem to ask us.
+ * The messages on a line that is not JSON; null: it has none that can be separated. Next to text only a single answer
+ * is accepted: otherwise a server that logs what it receives would seem to send requests.
  */
 export function mixedLine(line: string): MixedLine | null {
   const messages: string[] = [];
@@ -65,7 +65,7 @@ function isAnswer({ id, method }: JsonObject): boolean {
   return isRpcId(id) && method === undefined;
 }
 
-/** A string that does not end is taken, too: its quotes would each be tried as the beginning of one. */
+/** An unterminated string also matches: otherwise each of its quotes would be tried as the beginning of a string. */
 const STRINGS_AND_NO_NUMBERS = /"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)|-?\b(?:NaN|Infinity)\b/gs;
 
 /** The id of an answer that has numbers which JSON does not have; null: the text is anything else. */
@@ -84,7 +84,7 @@ export function frameLength(line: string): number | null {
   return digits === undefined ? null : Number(digits);
 }
 
-/** A line that begins where pretty-printed JSON is nested is part of it, even if it is a message by itself. */
+/** A line that begins where pretty-printed JSON is nested is part of it, even if it parses as a message. */
 export function isMessageByItself(line: string): boolean {
   return line.startsWith("{") && jsonObject(line)?.["jsonrpc"] === "2.0";
 }

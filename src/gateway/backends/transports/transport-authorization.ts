@@ -26,7 +26,7 @@ export interface AuthorizationRefusal {
 export interface TransportAuthorization extends Disposable {
   /** The credential that can be sent at once; null: `obtain` has to get one. */
   readonly current: Credential | null;
-  /** Waits for a credential, within a deadline of its own. Never rejects. */
+  /** Waits for a credential, within its own deadline. Never rejects. */
   obtain(): Promise<Credential | TransportFailure>;
   /**
    * Called after the server has refused a request without doing the work. Resolves with another credential for a
@@ -73,7 +73,7 @@ export function signing(
       else void authorization.obtain().then(settle);
     },
     sendAgain: () => send(carried),
-    /** Sends once more with another credential, or calls `onFinal` if no other credential can help. */
+    /** Sends again with another credential, or calls `onFinal` if no other credential can help. */
     refused(status: number, challenge: string | null, onFinal: () => void): void {
       if (status !== 401 && status !== 403) {
         onFinal();

@@ -1,5 +1,5 @@
-// One timer for many entries, most of which are deleted before they are due: adding and deleting an entry
-// costs a Set operation.
+// One timer for many entries, most of which are deleted before they are due: adding or deleting an entry takes one Set
+// operation.
 import { ShortLivedSet } from "../../../runtime/short-lived.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 

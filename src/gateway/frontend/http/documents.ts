@@ -6,7 +6,7 @@ import type { FrontTools } from "./request-admission.ts";
 const HEALTH_PATH = "/manage/v1/health";
 const METRICS_PATH = "/metrics";
 
-/** Answers a request for one of the documents. False: `path` is none of them. */
+/** Answers a request for one of the documents. False: `path` is not one of them. */
 export function answerDocument(tools: FrontTools, exchange: Exchange, path: string): boolean {
   const { admission, gateway, parts, refuse } = tools;
   const { request, response } = exchange;

@@ -97,7 +97,7 @@ export class ForwardedRequests {
   }
 
   #createServer(): Server {
-    // Not imported: that would load 16 MB of fetch and WebSocket, too.
+    // Not imported: that would also load 16 MB of fetch and WebSocket.
     const { createServer } = process.getBuiltinModule("node:http");
     const server = createServer({ maxHeaderSize: LONGEST_HEAD }, (request, response) => {
       this.#streams.get(request.socket)?.[Symbol.dispose]();

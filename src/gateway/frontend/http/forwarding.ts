@@ -57,7 +57,7 @@ interface Forwarded {
   unsent: number;
 }
 
-/** What is in flight of one principal, or of all. */
+/** The requests in flight of one principal, or of all. */
 interface Load {
   requests: number;
   /** Bytes of all bodies that are not sent yet. */
@@ -171,7 +171,7 @@ export class Forwarding {
     const { principal } = authenticated;
     const { method = "GET", url } = authenticated.request;
     const { proof } = message;
-    // Not imported: that would load 16 MB of fetch and WebSocket, too.
+    // Not imported: that would also load 16 MB of fetch and WebSocket.
     const http = process.getBuiltinModule("node:http");
     const headers = forwardedHeaders(authenticated.request, principal, proof);
     const request = http.request({
@@ -264,7 +264,7 @@ export class Forwarding {
     else this.#own.set(key, own);
   }
 
-  /** Limits requests with made-up ids, because each such request costs two machines a message. */
+  /** Limits requests with made-up ids, because each of them makes two machines exchange a message. */
   #tooManyGuesses(principal: Principal, proof: string): Refusal | null {
     if (this.#known.has(proof) || this.#guessesOf(principal) < GUESSES.most) return null;
     const message = "too many sessions were asked for that are not there; try again in 10 s";

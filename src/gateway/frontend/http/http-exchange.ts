@@ -33,7 +33,7 @@ interface ExchangeOptions {
   readonly resumable?: { readonly resumption: Resumption; readonly id: RpcId } | null;
   /**
    * The client refuses large events, and a large reply can still be JSON: notifications go to the session's listening
-   * stream. Without a session they are held for a while, and left out if the reply is too large for an event.
+   * stream. Without a session they are buffered for a while, and left out if the reply is too large for an event.
    */
   readonly staysJson?: boolean;
   /** The number of answers in a batch; absent: a single request. */
@@ -52,7 +52,7 @@ export class HttpExchange implements CallStream {
   readonly #response: ServerResponse;
   readonly #accepts: Accepts;
   readonly #options: ExchangeOptions;
-  /** Answers of a batch so far, or held notifications. */
+  /** Answers of a batch so far, or buffered notifications. */
   readonly #buffered: string[] = [];
   #bufferedCharacters = 0;
   #bufferedTimer: Timer | null = null;

@@ -195,7 +195,7 @@ export class HttpFront implements AsyncDisposable {
     return this.#legacy.left;
   }
 
-  /** Goes on with a stream of the previous daemon. */
+  /** Continues a stream of the previous daemon. */
   continueStream(stream: HandedOffStream, socket: Socket): void {
     this.#legacy.continue(stream, socket);
   }
@@ -397,7 +397,7 @@ export class HttpFront implements AsyncDisposable {
       this.#admission.refuseSession(authenticated, null);
       return;
     }
-    // Some clients send the id of a session that has ended with their next `initialize`, too.
+    // Some clients send the id of a session that has ended also with their next `initialize`.
     const isNamed = !hasModernHead(authenticated.request) && sessionId(authenticated.request) !== undefined;
     const begins = initializeIn(incoming);
     if (session === null && isNamed && begins === null) {

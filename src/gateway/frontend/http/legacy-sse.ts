@@ -1,6 +1,6 @@
 // The HTTP+SSE transport of protocol 2024-11-05: GET /sse opens a stream, whose first event gives the address that
 // messages are posted to. Everything from the gateway goes to that stream. The session ends with the stream; a stream
-// goes on in the next daemon.
+// continues in the next daemon.
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Timer } from "../../../runtime/time/clock.ts";
@@ -77,7 +77,7 @@ export class LegacySse {
       this.#tools.refuse(authenticated, NO_EVENTS);
       return;
     }
-    // The next daemon cannot go on with chunks, because it does not know whether one is open.
+    // The next daemon cannot continue with chunks, because it does not know whether one is open.
     response.useChunkedEncodingByDefault = false;
     const limit = refusesLargeEvents(request) ? { messageLimitBytes: LARGE_REPLY_BYTES } : {};
     const id = newSessionId(this.#tools.forwarding.machine);
@@ -90,7 +90,7 @@ export class LegacySse {
     this.#moveIfQuiet(channel);
   }
 
-  /** Goes on with a stream that the previous daemon has passed; closes it if the client's token is withdrawn. */
+  /** Continues a stream that the previous daemon has passed on; closes it if the client's token is withdrawn. */
   continue({ id, principal: said, limit, session: record }: HandedOffStream, socket: Socket): void {
     const { gateway, sessions } = this.#tools;
     const principal = gateway.served.refresh(said);
@@ -381,7 +381,7 @@ function versionOf({ request }: AuthenticatedRequest): ProtocolVersion | null {
   return isProtocolVersion(version) ? version : null;
 }
 
-/** One stream and its session; what is written to the client goes through it. */
+/** One stream and its session; everything sent to the client goes through it. */
 class Channel implements CallStream, ListeningStream {
   readonly id: string;
   /** The result of `checkOf`, with which a proof of the stream's id is verified. */

@@ -79,7 +79,7 @@ export class Listener {
   constructor(options: ListenerOptions) {
     const { host, port, handler, clock } = options;
     this.#given = options.handle;
-    // Not imported: that would load 16 MB of fetch and WebSocket, too.
+    // Not imported: that would also load 16 MB of fetch and WebSocket.
     const { createServer } = process.getBuiltinModule("node:http");
     this.host = host;
     this.port = port;
@@ -103,7 +103,7 @@ export class Listener {
       else handler(request, response);
     });
     this.#server.on("clientError", (error, socket) => {
-      // Node mistakes an idle connection from the previous daemon for a new one whose first request is late.
+      // Node takes an idle connection from the previous daemon for a new one whose first request is late.
       const isIdle = this.#passed.has(socket) && systemErrorCode(error) === LATE && isSilent(socket);
       if (!isIdle) answerClientError(error, socket);
     });
@@ -115,7 +115,7 @@ export class Listener {
   async open(): Promise<this> {
     await this.#listen();
     const { logger } = this.#options;
-    // Errors of accept, such as too many open files; the listener goes on.
+    // Errors of accept, such as too many open files; the listener keeps running.
     this.#server.on("error", (error) =>
       logger.warn("the listener had an error", { error: errorText(error) }),
     );
@@ -136,7 +136,7 @@ export class Listener {
     return this.#connections.size;
   }
 
-  /** Accepts no more connections; open ones are served on. */
+  /** Accepts no new connections; open ones are still served. */
   pauseListening(): void {
     if (!this.isListening) return;
     this.isListening = false;
@@ -156,7 +156,7 @@ export class Listener {
     this.#isLeaving = true;
   }
 
-  /** Accepts no more connections; each open one ends with its next response. */
+  /** Accepts no new connections; each open one ends with its next response. */
   stopListening(): void {
     this.#stopped = true;
     this.pauseListening();

@@ -1,5 +1,5 @@
-// Passes idle connections to another process at a handover. That process also reads what their clients send
-// meanwhile.
+// Passes idle connections to another process at a handover. That process also reads what their clients have sent during
+// the handover.
 import type { Server } from "node:http";
 import { type AddressInfo, Socket, type SocketConstructorOpts } from "node:net";
 import { isLoopbackHost, plainAddress } from "../../../runtime/http/host-guard.ts";
@@ -10,7 +10,7 @@ import type { SessionRecord } from "../session/session-record.ts";
 /** there: the other process has the connection; here: it was not sent; unknown: it was sent, but not acknowledged. */
 export type PassedTo = "there" | "here" | "unknown";
 /**
- * Passes one connection, by its handle, to the process that has taken over. `stream`: an event stream goes on there;
+ * Passes one connection, by its handle, to the process that has taken over. `stream`: an event stream continues there;
  * null: the connection is idle. Settles within seconds; never rejects.
  */
 export type HandOffConnection = (handle: object, stream?: HandedOffStream | null) => Promise<PassedTo>;
@@ -90,7 +90,7 @@ export function openPassed(handle: object): Socket {
   return new Socket(options as SocketConstructorOpts);
 }
 
-/** True if the client connected to `bound`. The previous daemon may have listened on other addresses, too. */
+/** True if the client connected to `bound`. The previous daemon may also have listened on other addresses. */
 export function cameTo({ localAddress = "", localPort }: Socket, bound: AddressInfo): boolean {
   if (localPort !== bound.port) return false;
   if (bound.address === "0.0.0.0" || bound.address === "::") return true;
@@ -121,7 +121,7 @@ function idleOf(server: Server, sockets: readonly Socket[]): Socket[] {
   );
 }
 
-/** Stops reading before the connection is sent, so that every byte is read by one process alone. */
+/** Stops reading before the connection is sent, so that only one process reads each byte. */
 export async function passOne(socket: Socket, pass: HandOffConnection): Promise<PassedTo> {
   const handle = handleOf(socket);
   if (handle === null) return "here";

@@ -19,7 +19,7 @@ export async function findPortHolderLinux(port: number): Promise<PortHolder | nu
     const sockets = new Set(tables.flatMap((table) => listeningSockets(table, port)));
     if (sockets.size === 0) return null;
     const pids = (await readdir("/proc")).filter((name) => /^[0-9]+$/.test(name)).slice(0, PROCESS_LIMIT);
-    // This process comes last, as it may listen at an overlapping address, too.
+    // This process comes last, as it may also listen at an overlapping address.
     pids.sort((a, b) => Number(Number(a) === process.pid) - Number(Number(b) === process.pid));
     for (const pid of pids) {
       if (await holdsOne(`/proc/${pid}/fd`, sockets)) {
@@ -51,7 +51,7 @@ export function listeningSockets(table: string, port: number): string[] {
 export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
   // Reading the folder fails if the process belongs to another user or has ended.
   for (const name of await readdir(folder).catch(() => [])) {
-    // `readlink` fails if the descriptor was closed meanwhile.
+    // `readlink` fails if the descriptor has since been closed.
     if (sockets.has(await readlink(`${folder}/${name}`).catch(() => ""))) return true;
   }
   return false;

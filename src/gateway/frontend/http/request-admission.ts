@@ -158,7 +158,7 @@ export class RequestAdmission {
     return null;
   }
 
-  /** Unknown and foreign sessions get the same answer, so that nobody can confirm a guessed id. */
+  /** Unknown and foreign sessions get the same answer, so that a guessed id cannot be confirmed. */
   refuseSession(authenticated: AuthenticatedRequest, found: "foreign" | null): void {
     const { name: principal } = authenticated.principal;
     const reason = found === null ? UNKNOWN_SESSION : "the session is another principal's";
@@ -272,7 +272,7 @@ export function refusalOfBody({ headers }: IncomingMessage): Refusal | null {
   return null;
 }
 
-/** Refuses a POST whose body is no message, or one with too many values. */
+/** Refuses a POST whose body is not a message, or a message with too many values. */
 export function refusalOfMessage(refused: Extract<Incoming, { readonly kind: "refused" }>): Refusal {
   const { code, id, reason: message } = refused;
   return { status: code === LIMIT_REACHED ? 413 : 400, code, id, message };

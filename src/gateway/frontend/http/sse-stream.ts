@@ -83,7 +83,7 @@ export class SseStream implements ListeningStream, KeptStream {
 
   /**
    * Sends nothing more, and passes the connection to another process once the client has read everything; closes it if
-   * that fails. The response must not be chunked, so that the other process can go on writing events.
+   * that fails. The response must not be chunked, so that the other process can continue to write events.
    */
   passOn(pass: HandOffConnection): void {
     if (this.#ended) return;

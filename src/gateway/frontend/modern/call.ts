@@ -40,7 +40,7 @@ export interface CallBegin {
 
 /** What `CallSuspension.resume` has done with a request. */
 export type Resumed =
-  /** The request begins a call of its own, and continues no suspended one. */
+  /** The request begins a new call instead of continuing a suspended one. */
   | ({ readonly kind: "begins" } & CallBegin)
   /** The request resumed a suspended call. `gone` is to be called when the client closes the connection. */
   | { readonly kind: "goes_on"; readonly gone: () => void }
@@ -59,7 +59,7 @@ export interface CallSuspension {
   outgoing(call: ModernCall, reply: Reply): Reply;
   /** Takes the reply of a suspended call. */
   early(call: ModernCall, reply: Reply): void;
-  /** True if the client has been away for so long that it may never come back. */
+  /** True if the client has been away for so long that it may never return. */
   isIdle(call: ModernCall): boolean;
   /** Ends a suspended call, because another client needs the server. */
   giveWay(call: ModernCall): void;

@@ -158,7 +158,8 @@ export class ModernFront {
     runCall(gateway, logger, call, (reply) => {
       this.#calls.delete(call);
       unlog();
-      // The server may still be working. Its messages must not count for the identity's next request.
+      // The server may still be working. Its messages must not be taken for messages of the stand-in session's next
+      // request.
       const isUnfinished =
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
       const { resultType, ttlMs } = isError(reply) ? {} : reply.result;

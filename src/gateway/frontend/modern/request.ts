@@ -43,10 +43,7 @@ export interface ModernRequest {
   readonly id: RpcId;
   readonly method: string;
   readonly params: JsonObject;
-  /**
-   * The client for which another machine makes the request; null: that client is not known, or the request comes from
-   * a client of this machine.
-   */
+  /** The client for which another machine makes the request; null: that client is unknown, or is on this machine. */
   readonly caller: string | null;
   readonly principal: Principal;
   /** The client's capabilities, for this request. */

@@ -10,19 +10,17 @@ import { type McpLogLevel, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { ModernRequest } from "./request.ts";
 
-/**
- * An idle identity without a task ends after this time. The state that backends keep for the identity ends then, too.
- */
+/** An idle stand-in session without a task ends after this time, together with the state that backends keep for it. */
 export const IDLE_LIMIT_MS = 300_000;
 const CHECK_MS = 60_000;
 /**
- * How long an identity is kept for a call that will come back, because only the server process of this identity can
+ * How long a stand-in session is kept for a call that will return, because only the server process of this session can
  * read the state of the call.
  */
 const EXPECTED_MS = 60_000;
 /**
- * An identity whose own server processes may run tasks is kept for `TASK_MS`. At most `MOST_WITH_TASKS` such
- * identities are kept for each principal.
+ * A stand-in session whose own server processes may run tasks is kept for `TASK_MS`; at most `MOST_WITH_TASKS` of these
+ * for each principal.
  */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
@@ -40,7 +38,7 @@ export class StandInSession implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
   /** An id that may become public, unlike `sessionId`. */
   readonly publicId = randomBytes(9).toString("base64url");
-  /** Monotonic time, ms, until which a call of this identity may come back. */
+  /** Monotonic time, ms, until which a call of this session may return. */
   expectedUntilMs = 0;
   /** A task of this identity may exist until this time, monotonic ms. */
   taskUntilMs = 0;
@@ -126,7 +124,7 @@ export class StandInSessions implements Disposable {
     return identity;
   }
 
-  /** Reserves the identity: its call will come back, and needs the same server process. */
+  /** Reserves the session: its call will return, and needs the same server process. */
   expect(identity: StandInSession): void {
     identity.expectedUntilMs = this.#clock.monotonicMs() + EXPECTED_MS;
   }

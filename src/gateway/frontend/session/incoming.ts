@@ -95,7 +95,7 @@ function incomingOf(value: unknown, session: Session | null): Incoming {
   return { kind: "message", message };
 }
 
-/** Refuses the message if it has too many values where somebody has to look. */
+/** Refuses the message if it has too many values where the gateway has to read them. */
 function takeReadable(large: LargeJson, session: Session | null, take: (incoming: Incoming) => void): void {
   try {
     const incoming = incomingOf(large.parse(), session);

@@ -19,8 +19,8 @@ interface SessionFileOptions extends GatewayTools {
 }
 
 /**
- * `saved`: on disk. `unsaved`: it cannot be saved for now (`unsavedBecause`), so this daemon alone knows the session. `lost`:
- * no daemon will serve the session, because this one ends, and the one that had taken over has ended.
+ * `saved`: on disk. `unsaved`: it cannot be saved for now (`unsavedBecause`), so only this daemon knows the session.
+ * `lost`: no daemon will serve the session, because this one ends, and the one that had taken over has ended.
  */
 export type StoredSession = "saved" | "unsaved" | "lost";
 

@@ -149,7 +149,7 @@ export function proofOf(id: string): string {
 }
 
 /**
- * Returns a hash with which a proof can be verified. It is safe to save, because nobody can derive the proof from it.
+ * Returns a hash with which a proof can be verified. It is safe to save, because the proof cannot be derived from it.
  */
 export function checkOf(proof: string): string {
   return sha256Of(`mountaineer session check\n${proof}`);

@@ -1,5 +1,5 @@
-// The sessions over HTTP: limits their number, ends some to make room or all together, saves them, and resumes them
-// after a restart.
+// The sessions over HTTP: limits their number, ends the oldest or all of them, saves them, and resumes them after a
+// restart.
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
@@ -61,7 +61,7 @@ interface Active extends Entry {
   savedMs: number;
 }
 
-/** A session from before a restart whose client has not come back yet. */
+/** A session from before a restart whose client has not returned yet. */
 interface Dormant extends Entry {
   readonly record: SessionRecord;
 }
@@ -112,9 +112,9 @@ export class SessionStore {
   }
 
   /**
-   * Makes room for one more session. A principal at its limit loses its own oldest idle session. If the table is
-   * full, the principal with the most idle sessions loses its oldest one; principals with fewer sessions than
-   * `principal` lose none.
+   * Frees a slot for one session. A principal at its limit loses its own oldest idle session. If the table is full, the
+   * principal with the most idle sessions loses its oldest one; principals with fewer sessions than `principal` lose
+   * none.
    */
   makeRoom(principal: Principal): Room {
     const allowed = this.#options.gateway.sessionsAllowed(principal);
@@ -152,7 +152,7 @@ export class SessionStore {
   /** Takes a session from another daemon; resolves when it is saved or cannot be. */
   async adopt(hash: string, record: SessionRecord): Promise<StoredSession | undefined> {
     await this.restore();
-    // The client has used or ended the session here meanwhile, so the record is out of date.
+    // The client has since used or ended the session here, so the record is out of date.
     if (this.#byHash(hash) !== undefined || this.#ended.has(hash)) return;
     this.#addDormant(hash, record, this.#options.clock.monotonicMs());
     return this.#options.file?.keep(hash, record);

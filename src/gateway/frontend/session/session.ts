@@ -210,8 +210,8 @@ export class Session implements SessionPort {
   }
 
   /**
-   * Renews the subscriptions from before a restart, each as soon as its backend is ready. The client hears that the resource
-   * has changed: it may have, while nobody listened.
+   * Renews the subscriptions from before a restart, each as soon as its backend is ready. The client is notified of a
+   * change of the resource, because a change may have gone unseen.
    */
   subscribeAgain(uris: readonly string[]): void {
     for (const [index, uri] of uris.entries()) {
@@ -257,8 +257,8 @@ export class Session implements SessionPort {
   }
 
   /**
-   * Returns false if another daemon is to get the notification, too: it is about a call or a question that is not known here,
-   * or about the client.
+   * Returns false if another daemon must also get the notification: it is about a call or a question that is not known
+   * here, or about the client.
    */
   #handleNotification({ method, params }: RpcNotification): boolean {
     if (this.#ended.signal.aborted || method === "notifications/initialized") return true;
@@ -305,7 +305,7 @@ export class Session implements SessionPort {
     this.#questions.end("the client says no more");
   }
 
-  /** Ends the listening streams; calls go on. */
+  /** Ends the listening streams; calls continue. */
   endStreams(): void {
     for (const stream of [...this.#streams]) stream.end();
   }

@@ -55,7 +55,7 @@ export class SuspendedCall {
   readonly principal: string;
   readonly #parts: HoldParts;
   readonly #questions = new Map<string, OpenQuestion>();
-  /** The client has been sent questions, and has not come back yet. */
+  /** The client has been sent requests, and has not answered yet. */
   isSuspended = false;
   #isOver = false;
   #round = 0;
@@ -81,7 +81,7 @@ export class SuspendedCall {
     return this.#paramsBytes + this.#questionBytes + this.#replyBytes;
   }
 
-  /** The client has been away for so long that it may not come back. */
+  /** The client has been away for so long that it may not return. */
   get isIdle(): boolean {
     const limitMs = this.#round > 1 ? IDLE_MS.later : IDLE_MS.first;
     return this.isSuspended && this.#parts.clock.monotonicMs() - this.#sentMs >= limitMs;

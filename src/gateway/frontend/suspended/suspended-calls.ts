@@ -90,7 +90,7 @@ export class SuspendedCalls implements CallSuspension {
     return [...this.#byCall.values()].reduce((sum, call) => sum + call.openQuestions, 0);
   }
 
-  /** Number of suspended calls: their clients were asked for input and have not come back yet. */
+  /** Number of suspended calls: their clients were asked for input and have not answered yet. */
   get size(): number {
     return this.#suspended().length;
   }
@@ -218,7 +218,7 @@ export class SuspendedCalls implements CallSuspension {
     return state !== undefined && state.untilMs > this.#clock.wallMs() ? state : null;
   }
 
-  /** Signs a state for this request alone. The time of expiry is wall time, because the next daemon checks it, too. */
+  /** Signs a state for this request only. The time of expiry is wall time, because the next daemon also checks it. */
   #sealed(request: ModernRequest, state: State, forMs: number): string | null {
     const bound = boundOf(request);
     return bound === null

@@ -1,5 +1,5 @@
-// The program that runs in the sandbox before the script: `tools` and `console`, made of one function, `send`, that takes
-// texts alone. What the script does to the built-in objects is its own affair: on the other side of `send`, nothing is trusted.
+// The program that runs in the sandbox before the script: `tools` and `console`, made of one function, `send`, that
+// takes only texts. The script may change the built-in objects at will: the other side of `send` trusts nothing.
 
 /** Evaluates to a function that takes `send` and returns the two entrances: `run` and `settle`. */
 export const PRELUDE = `(send) => {

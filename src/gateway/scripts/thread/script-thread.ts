@@ -1,5 +1,5 @@
-// The program of a thread that runs scripts, one after another, each in a QuickJS in WebAssembly of its own, which has no
-// function of the host but `send`. To interrupt a script is to end its thread.
+// The program of a thread that runs scripts, one after another, each in its own QuickJS in WebAssembly, which has no
+// function of the host but `send`. A script is interrupted by ending its thread.
 import { stripTypeScriptTypes } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import { type JSValueHandle, QuickJS } from "quickjs-wasi";
@@ -21,7 +21,7 @@ const say = (message: FromThread): void => port?.postMessage(message);
 /** Steps of a stack that are not the script's. */
 const PRELUDE_FRAME = /\n *at (?:[^\n]*\(prelude:\d+:\d+\)|Promise \(native\))/g;
 
-/** An argument of `send` that is no text counts as an empty one: reading it could run the script's code. */
+/** An argument of `send` that is not a text is read as an empty one: reading it could run the script's code. */
 const read = (handle: JSValueHandle | undefined): string =>
   handle?.isString === true ? handle.toString() : "";
 
@@ -31,7 +31,7 @@ function withoutFence(source: string): string {
   return fence === null ? source : `\n${fence[1] ?? ""}`;
 }
 
-/** With the line of a mistake in the script, which is above the message in the stack, or below it. */
+/** With the line of an error in the script, which is above the message in the stack, or below it. */
 function faultText(error: unknown, lines: number): string {
   const stack = error instanceof Error ? (error.stack ?? "") : "";
   const line = /^[^\n:]*:(\d+)\n/.exec(stack)?.[1] ?? /script\.ts:(\d+)/.exec(stack)?.[1];

@@ -1,5 +1,5 @@
-// The threads of scripts. A thread whose script ended by itself is kept for the next one, as a start costs more than most
-// scripts; each script has an engine of its own in it. A thread that is ended in the middle, or whose script was large, is not.
+// The threads of scripts. A thread whose script has returned is reused, because a start takes longer than most scripts;
+// each script gets a new engine in it. A thread that is interrupted, or whose script was large, is not reused.
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -16,7 +16,7 @@ const LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8, stack
 
 export interface ThreadListener {
   readonly onMessage: (message: FromThread) => void;
-  /** The thread has ended by itself, because it ran out of memory or could not be started. */
+  /** The thread has ended because it ran out of memory or could not be started. */
   readonly onCrash: (error: unknown) => void;
 }
 

@@ -1,5 +1,5 @@
-// What a script logs: its beginning and its end, in memory that both threads see. So it is there, too, when the thread is
-// ended in the middle of a loop, and a loop that logs sends no messages.
+// What a script logs: its beginning and its end, in memory that both threads see. So it is still there when the thread
+// is ended in the middle of a loop, and a loop that logs sends no messages.
 import { BOUNDS } from "./thread-messages.ts";
 
 const EACH = BOUNDS.logCharacters;

@@ -31,7 +31,7 @@ export interface ThreadData {
 }
 
 export type ToThread =
-  /** `log`: of a `SharedLog`, which is the script's alone. */
+  /** `log`: of a `SharedLog`, which only this script uses. */
   | { readonly kind: "run"; readonly source: string; readonly log: SharedArrayBuffer }
   /** `json`: the tool's result, as its server gave it. */
   | { readonly kind: "result"; readonly call: number; readonly json: string }
@@ -42,7 +42,7 @@ export type FromThread =
   /** Sent after each message that the thread has dealt with: it computes nothing until the next one. */
   | { readonly kind: "idle" }
   | { readonly kind: "call"; readonly call: number; readonly name: string; readonly argumentsJson: string }
-  /** `isLarge`: the script used so much memory that its thread is not kept. */
+  /** `isLarge`: the script used so much memory that its thread is not reused. */
   | ({ readonly kind: "ended"; readonly isLarge: boolean } & ScriptEnd);
 
 export type ScriptEnd =

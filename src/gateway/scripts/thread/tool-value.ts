@@ -59,7 +59,7 @@ export class KeptBlocks {
     return found.size === 0 ? null : JSON.stringify([...found.values()]);
   }
 
-  /** A link and a text within a resource are values; what has bytes is kept here. */
+  /** A link and a text within a resource are values; blocks with bytes are stored here. */
   #handleOf(block: unknown): unknown {
     if (!isTable(block)) return null;
     const { type, mimeType, resource } = block;

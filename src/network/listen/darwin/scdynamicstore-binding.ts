@@ -34,8 +34,8 @@ interface Watch {
 
 export interface WatchedStore extends Disposable {
   /**
-   * Runs the loop on this thread for `seconds`, and makes callbacks meanwhile. Throws the error of a
-   * callback; also throws if the loop has nothing to wait for.
+   * Runs the loop on this thread for `seconds`, and makes callbacks during that time. Throws the error of a callback;
+   * also throws if the loop has nothing to wait for.
    */
   run(seconds: number): void;
 }

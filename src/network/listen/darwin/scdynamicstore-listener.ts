@@ -7,7 +7,7 @@ import { MACOS_LIBRARIES, type StoreLibraries, type StoreWorkerData } from "./sc
 /** How long to wait for the thread's end, ms: it reads its stop flag four times a second. */
 const STOP_DEADLINE_MS = 1_500;
 
-/** macOS's network events, through koffi and a run loop in a thread of its own. */
+/** macOS's network events, through koffi and a run loop in a separate thread. */
 export function scdynamicstoreSource(libraries: StoreLibraries = MACOS_LIBRARIES): NetworkEventSource {
   return {
     name: "scdynamicstore",

@@ -25,8 +25,7 @@ export interface NativeEventThread {
 }
 
 /**
- * Enough for koffi and its buffers. The limits make the thread fail alone, and not the daemon, if it uses too
- * much memory.
+ * Enough for koffi and its buffers. If the thread uses too much memory, the limits make it fail instead of the daemon.
  */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
@@ -77,9 +76,8 @@ export function startNativeEventThread(
     async [Symbol.asyncDispose]() {
       stopping = true;
       stop();
-      // Uses real time, because it waits for a real thread. The thread is not terminated: termination during
-      // a callback from the system would crash the process. The thread ends by itself when it next reads the
-      // stop flag.
+      // Uses real time, because it waits for a real thread. The thread is not terminated: termination during a callback
+      // from the system would crash the process. The thread ends when it next reads the stop flag.
       const late = setTimeout(() => {
         worker.unref();
         exited.resolve();

@@ -1,5 +1,5 @@
-// The interface to a system's network events, with one implementing file for each system. The worker threads that
-// wait for the events load this file, too.
+// The interface to a system's network events, with one implementing file for each system. The worker threads that wait
+// for the events also load this file.
 
 export interface NetworkEventSource {
   readonly name: "rtnetlink" | "scdynamicstore";
@@ -18,7 +18,7 @@ export interface NetworkEventListener {
    * interfaces may not show.
    */
   onBell(details: readonly string[]): void;
-  /** Called at most once, and not after disposal: `unavailable` will not recover by itself, `crashed` may. */
+  /** Called at most once, and not after disposal: `unavailable` does not recover, `crashed` may. */
   onEnd(end: NetworkEventEnd): void;
 }
 

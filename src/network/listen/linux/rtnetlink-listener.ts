@@ -16,7 +16,7 @@ const STOP_DEADLINE_MS = 2_000;
 /** The number 1 as an eventfd takes it. */
 const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
-/** Linux's network events, through koffi in a thread of its own. */
+/** Linux's network events, through koffi in a separate thread. */
 export function rtnetlinkSource(): NetworkEventSource {
   return { name: "rtnetlink", start: startThread };
 }

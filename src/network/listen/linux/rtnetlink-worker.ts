@@ -39,7 +39,7 @@ const ADDRESS_END = 44;
 const IFLA_IFNAME = 3;
 const FIRST_ATTRIBUTE_TYPE = 34;
 const FIRST_ATTRIBUTE = 36;
-/** At most this many datagrams are read in a row; then the listener is told, and the stop flag is read. */
+/** At most this many datagrams are read in a row; then the listener is notified, and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
 /** Limit of a poll, ms: only a safety net, in case a wake through the eventfd is lost. */
 const LONGEST_POLL_MS = 10_000;

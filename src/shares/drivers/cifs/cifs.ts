@@ -88,7 +88,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     find,
     async mount(share, asked, { deadlineMs, signal }, through = null) {
       if (signal.aborted) return failed("other", "cancelled");
-      // A carried mount has the preferred host as its source, whichever route its bytes take.
+      // A relayed mount has the preferred host as its source, whichever route its bytes take.
       const route = through === null ? asked : "tb";
       const source = sourceOf(share.routes[route], share.shareName);
       try {
@@ -126,7 +126,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       return kept.map((folder) => ({ folder, files: [] }));
     },
     async unsent(share) {
-      // The kernel writes back by itself, and a plain unmount waits for it. Only a mount that rclone made earlier has
+      // The kernel writes back unasked, and a plain unmount waits for it. Only a mount that rclone made earlier has
       // unsent files.
       const atPath = indexMounts(await mountTable.read(0)).at(await realPaths.find(share.mountPath));
       if (atPath?.entry.type !== "fuse.rclone") return [];
@@ -208,7 +208,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
     failure = failedBy(error, share.password);
   }
   const made = await mountAt(share);
-  // A mount that another program made meanwhile is not ours to undo.
+  // A mount that another program has made since is not ours to undo.
   if (made?.madeByDriver) await undoMount(tools, made);
   await folders.clear(place, true);
   return failure;

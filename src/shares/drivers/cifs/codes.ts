@@ -67,7 +67,7 @@ const BY_WORDS: readonly (readonly [words: RegExp, row: FailureRow])[] = [
   [/permission denied/i, ["permission_denied", "this machine does not let us mount"]],
 ];
 
-/** The failure that an exit code other than 0 means. `said`: what the command printed. */
+/** The failure that a non-zero exit code means. `said`: what the command printed. */
 export function failedByMountCifs(exitCode: number | null, said: string): Failed {
   const errno = /mount error\s*\(?(\d+)\)?/i.exec(said)?.[1];
   const byErrno = errno === undefined ? undefined : BY_ERRNO[Number(errno)];

@@ -1,4 +1,4 @@
-// Recognizes a mount of the kernel's SMB client: its share and route, whether it is ours, and whether it is carried.
+// Recognizes a mount of the kernel's SMB client: its share and route, whether it is ours, and whether it is relayed.
 
 import type { FstabEntry } from "../../mounts/fstab.ts";
 import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
@@ -44,7 +44,7 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
 }
 
 /**
- * True if the mount's source is this machine: the mount may then be carried. Only the share's note, or its line in
+ * True if the mount's source is this machine: the mount may then be relayed. Only the share's note, or its line in
  * fstab, can confirm that.
  */
 export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
@@ -52,9 +52,9 @@ export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean 
 }
 
 /**
- * The port at which the carrier serves the mount, and the host for which the share was mounted. A mount whose
- * source is this machine counts as carried, unless a route's server is this machine (through a tunnel, for
- * instance). null: it is not carried.
+ * The port at which the relay serves the mount, and the host for which the share was mounted. A mount whose
+ * source is this machine counts as relayed, unless a route's server is this machine (through a tunnel, for
+ * instance). null: it is not relayed.
  */
 function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through | null {
   const { entry } = mount;
@@ -71,7 +71,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   return { port: line.carriedPort, host: preferredRoute(share).host };
 }
 
-/** The source as people see it: with the server's host, not with the carrier's address. */
+/** The source as people see it: with the server's host, not with the relay's address. */
 function sourceShown(
   share: ShareSpec,
   { entry, source }: SmbMount,
@@ -87,7 +87,7 @@ function sourceShown(
 }
 
 /**
- * Finds a mount's route by the mount's host and port. A carried mount keeps the host for which it was made, even if
+ * Finds a mount's route by the mount's host and port. A relayed mount keeps the host for which it was made, even if
  * its bytes now take the other route.
  */
 function routeBy(
@@ -102,7 +102,7 @@ function routeBy(
   const host = through === null ? mount.source.host : through.host;
   // Without a host, nothing shows where the port leads.
   if (host === null) return null;
-  // Options that do not tell where the mount leads: the port, and for a carried mount also the address, which is this
+  // Options that do not tell where the mount leads: the port, and for a relayed mount also the address, which is this
   // machine's.
   const misleading = through === null ? /^port=/ : /^(addr|ip|port)=/;
   const shown = mount.entry.options.filter((one) => !misleading.test(one));

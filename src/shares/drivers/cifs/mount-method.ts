@@ -39,7 +39,7 @@ export type MountMethod =
   | { readonly kind: "fstab"; readonly program: string; readonly operand: string; readonly entry: FstabEntry }
   | { readonly kind: "none"; readonly lacking: MissingRequirement };
 
-/** The default patience of a carried mount. */
+/** The default patience of a relayed mount. */
 const PATIENCE_MS = 60_000;
 const FIRST_SUGGESTED_PORT = 24_000;
 const SUGGESTED_PORTS = 2_000;
@@ -96,7 +96,7 @@ export interface MountMethodFor {
 }
 
 /**
- * Resolves with what is missing to mount this share; null if it can be mounted, either carried or over at least one
+ * Resolves with what is missing to mount this share; null if it can be mounted, either relayed or over at least one
  * of its routes.
  */
 export async function shareRequirement(wayTo: MountMethodFor): Promise<MissingRequirement | null> {
@@ -110,7 +110,7 @@ export async function shareRequirement(wayTo: MountMethodFor): Promise<MissingRe
   return lacking;
 }
 
-/** The carrier's port that the user's line in fstab prescribes for this share; null: any port. */
+/** The relay's port that the user's line in fstab prescribes for this share; null: any port. */
 export async function fixedPortOf({ tools, share, path }: MountMethodFor): Promise<number | null> {
   if (tools.userId === 0) return null;
   return (await linesOf(tools, share, path))[0]?.carriedPort ?? null;
@@ -126,7 +126,7 @@ export async function accountInFstab({ tools, share, path }: MountMethodFor): Pr
   return entry === undefined ? null : accountOf(entry);
 }
 
-/** Why this share cannot be carried here; null: it can. */
+/** Why this share cannot be relayed here; null: it can. */
 export async function relayObstacle(wayTo: MountMethodFor): Promise<MissingRequirement | null> {
   const port = (await fixedPortOf(wayTo)) ?? 0;
   // `patienceMs` does not change the result.
@@ -134,7 +134,7 @@ export async function relayObstacle(wayTo: MountMethodFor): Promise<MissingRequi
   return way.kind === "none" ? way.lacking : null;
 }
 
-/** Returns how to mount the share: through the carrier's port, or directly over the route if `through` is null. */
+/** Returns how to mount the share: through the relay's port, or directly over the route if `through` is null. */
 export async function chooseMountMethod(
   { tools, share, path, addressesOf }: MountMethodFor,
   routeName: RouteName,
@@ -187,7 +187,7 @@ function noLine(
 export type LineShare = Pick<ShareSpec, "name" | "shareName" | "mountPath" | "username" | "password">;
 
 /**
- * Composes the line in fstab that lets a user mount this share through the carrier. `present`: the line that
+ * Composes the line in fstab that lets a user mount this share through the relay. `present`: the line that
  * the new one replaces. `taken`: ports of other lines.
  */
 export function relayedLine(
@@ -233,7 +233,7 @@ function isRoute(entry: FstabEntry, share: ShareSpec, name: RouteName, addresses
 }
 
 /**
- * Whether a line names this share. The host does not count: the line of a carried share names this machine.
+ * Whether a line names this share. The host does not count: the line of a relayed share names this machine.
  */
 export function isOfShare(entry: FstabEntry, share: LineShare): boolean {
   const source = parseSmbSource(entry.source);

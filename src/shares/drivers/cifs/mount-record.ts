@@ -14,12 +14,12 @@ const noteShape = object({
   /** The server's port. */
   port: number,
   /**
-   * `port`: the carrier's, on this machine. `host`: the preferred host at the time of the mount, because
+   * `port`: the relay's, on this machine. `host`: the preferred host at the time of the mount, because
    * `source` names only this machine.
    */
   carried: nullable(object({ port: number, host: text })),
 });
-/** `carried` null: the mount talks to the server in `source` directly. */
+/** `carried` null: the mount connects to the server in `source` directly. */
 export type CifsRecord = Readonly<TypeOf<typeof noteShape>>;
 const noteOf = reader(noteShape);
 

@@ -7,11 +7,11 @@ import { account } from "../rclone/files.ts";
 interface CifsMount {
   readonly share: ShareSpec;
   readonly route: RouteSpec;
-  /** The address of the host that the probe used, and that the mount uses, too; null: none is known. */
+  /** The host's address, used by the probe and the mount; null: none is known. */
   readonly address: string | null;
   /** The local user and group that own the mounted files. */
   readonly owner: { readonly uid: number; readonly gid: number };
-  /** The carrier's port for the mount; null: the mount talks to the route's host directly. */
+  /** The relay's port for the mount; null: the mount talks to the route's host directly. */
   readonly carried: RelayAddress | null;
 }
 
@@ -37,9 +37,9 @@ export function cifsSource({ host }: Pick<RouteSpec, "host">, shareName: string)
 }
 
 /**
- * The `echo_interval` of a carried mount, s. After three intervals without an answer, the kernel gives up a
- * server and opens a new connection. A carried mount that waits for a route must not do that before the
- * carrier's patience is over.
+ * The `echo_interval` of a relayed mount, s. After three intervals without an answer, the kernel gives up a
+ * server and opens a new connection. A relayed mount that waits for a route must not do that before the
+ * relay's patience is over.
  */
 export function carriedEchoIntervalS(patienceMs: number): number {
   return Math.min(ECHO_AT_MOST_S, Math.max(ECHO_S, Math.floor(patienceMs / 3_000) + 1));
@@ -57,8 +57,7 @@ export function cifsOptions({ share, route, address, owner, carried }: CifsMount
     "nohandlecache",
     "actimeo=1",
     "iocharset=utf8",
-    // The mount is as private as a FUSE mount: nobody else on this machine may use this user's login through
-    // it.
+    // The mount is as private as a FUSE mount: no other user of this machine may use this user's login through it.
     ...[`uid=${owner.uid}`, `gid=${owner.gid}`, "forceuid", "forcegid", "file_mode=0700", "dir_mode=0700"],
     ...["nosuid", "nodev"],
   ].join(",");
@@ -79,11 +78,11 @@ function toServer(route: RouteSpec, address: string | null): string[] {
 function toCarrier({ port, patienceMs }: RelayAddress): string[] {
   return [
     `port=${port}`,
-    // With `hard`, calls wait until the carrier has a route again or resets the connection. With `soft`, a move would
+    // With `hard`, calls wait until the relay has a route again or resets the connection. With `soft`, a move would
     // lose changes of memory-mapped files.
     "hard",
     `echo_interval=${carriedEchoIntervalS(patienceMs)}`,
-    // A DFS referral would bypass the carrier. So would further channels, but the kernel uses them only when
+    // A DFS referral would bypass the relay. So would further channels, but the kernel uses them only when
     // asked to.
     "nodfs",
   ];

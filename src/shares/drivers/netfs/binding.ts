@@ -53,8 +53,8 @@ export interface NetfsCall {
    */
   readonly answer: Promise<NetfsAnswer>;
   /**
-   * Cancels the mount. True: macOS has cancelled it. May never resolve; `answer` may settle meanwhile, also with the status
-   * `CANCELLED`.
+   * Cancels the mount. True: macOS has cancelled it. May never resolve; `answer` may settle before that, also with the
+   * status `CANCELLED`.
    */
   cancel(): Promise<boolean>;
 }

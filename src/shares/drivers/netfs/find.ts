@@ -72,8 +72,8 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
       // Only this driver mounts on folders that Mountaineer made. Under /Volumes macOS makes the folder, so
       // only the share's name shows whose mount it is.
       madeByDriver: isKnown || (ours && atPath && (sameShare || !isSystemNamed(share))),
-      // macOS shows the address that it talks to, so the source of a carried mount is this machine with the
-      // carrier's port.
+      // macOS shows the address that it talks to, so the source of a relayed mount is this machine with the
+      // relay's port.
       relayPort: sameShare && route === null && source?.host === LOOPBACK ? source.port : null,
     };
   };

@@ -29,7 +29,7 @@ import { mountByNetfs } from "./process.ts";
 import { type RelayTestResult, relayTestObstacle } from "./relay-test-result.ts";
 
 interface NetfsDriverOptions extends SmbDriverOptions {
-  /** Reads the proof that mounts may be carried on this Mac; absent: they may not. */
+  /** Reads the proof that mounts may be relayed on this Mac; absent: they may not. */
   readonly carryProof?: () => Promise<RelayTestResult>;
   /** The parts of macOS that the driver uses; default: the real ones. */
   readonly tools?: NetfsTools;
@@ -62,7 +62,7 @@ const CACHE_MS = 0;
 const TABLE_POLL_MS = 20;
 /**
  * How long macOS may take to remove the folder of a mount in /Volumes: diskarbitrationd does that some time after the
- * mount has left the table, and nobody but root can do it instead.
+ * mount has left the table, and only root could do it instead.
  */
 const REMOVED_WITHIN_MS = 3_000;
 /** After NetFS has answered, the table must show the mount within this time. */
@@ -124,7 +124,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
         await rmdir(mount.path).catch(() => {});
       return outcome;
     },
-    // The kernel's client writes back by itself, and a plain unmount waits until everything is written.
+    // The kernel's client writes back unasked, and a plain unmount waits until everything is written.
     unsent: () => Promise.resolve([]),
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: mounts.openFilesPath,
@@ -205,7 +205,7 @@ async function makeWay(
     if (folder !== null) return failed("permission_denied", `${path} may not be removed by this user`);
     if (clock.monotonicMs() >= removedByMs) return taken(path, leftBehind(path));
     await clock.sleep(TABLE_POLL_MS, signal);
-    // What was mounted there meanwhile may hang, so this thread does not look at it.
+    // Something mounted there since may hang, so this thread does not read it.
     if ((await mounts.findAt(share, path, clock.monotonicMs())) !== undefined)
       return taken(path, "a mount that has just been made");
   }
@@ -308,7 +308,7 @@ async function askNow(
   return failedByNetfs(outcome.status);
 }
 
-/** The share, with the carrier's port on this machine in place of the route's server. */
+/** The share, with the relay's port on this machine in place of the route's server. */
 function throughPort(share: ShareSpec, route: RouteName, { port }: RelayAddress): ShareSpec {
   const carried = { ...share.routes[route], host: "127.0.0.1", port };
   return { ...share, routes: { ...share.routes, [route]: carried } };

@@ -1,4 +1,4 @@
-// Makes each mount in a child process that calls NetFS. When the deadline passes, the child is told to cancel
+// Makes each mount in a child process that calls NetFS. When the deadline passes, the child gets a message to cancel
 // the mount; it is killed only as the last resort.
 
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,4 @@
-// Whether mounts of driver `netfs` may be carried on this Mac. A self-test proves it and writes the result to
+// Whether mounts of driver `netfs` may be relayed on this Mac. A self-test proves it and writes the result to
 // a file in the home folder. Each version of macOS needs its own test, because its SMB client must survive
 // the move to another route.
 import { platform, release } from "node:os";
@@ -79,7 +79,7 @@ function unproved(reason: string): RelayTestResult {
   return { proved: false, reason };
 }
 
-/** Why mounts may not be carried, given this proof; null: they may. */
+/** Why mounts may not be relayed, given this proof; null: they may. */
 export function relayTestObstacle({ proved, reason }: RelayTestResult): MissingRequirement | null {
   return proved ? null : { text: reason, hint: "until then it is mounted anew for each route" };
 }

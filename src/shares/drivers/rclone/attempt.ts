@@ -44,7 +44,7 @@ const MOUNT_POLL_MS = 5;
  */
 const READS_AT_ONCE = 512;
 
-/** While a mount does not come up, interval of the checks for files that delay the mount, ms. */
+/** Interval of the checks for files that delay a mount which is not up yet, ms. */
 const STUCK_POLL_MS = 250;
 
 /**
@@ -181,7 +181,7 @@ async function untilMounted(
   try {
     for (;;) {
       const mount = indexMounts(await mountTable.read(clock.monotonicMs())).at(place.mountPath);
-      // Somebody else may mount at the path meanwhile.
+      // Another program may have mounted at the path since.
       if (mount !== null && mount.entry.type !== "fuse.rclone")
         return failed("path_taken", `${place.mountPath} is a mount of ${mount.entry.source}`);
       if (mount !== null) return mount.entry;
@@ -229,8 +229,8 @@ const ALL_MS = 2_000;
 
 /**
  * Reads one byte of each unsent file in `paths` (relative to the share); only such a read tells rclone which file of
- * the mount a cache file belongs to. Begins with the files that rclone sends last, and stops after 2 s; rclone sends
- * the other files, too.
+ * the mount a cache file belongs to. Begins with the files that rclone sends last, and stops after 2 s; rclone also
+ * sends the other files.
  */
 async function openReloaded(
   { clock, serving }: AttemptTools,

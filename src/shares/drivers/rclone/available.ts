@@ -22,7 +22,7 @@ import type { ShareSpec } from "../../share-spec.ts";
 import type { MissingRequirement } from "../mount-driver.ts";
 import { rcloneCan, stockCosts } from "./version.ts";
 
-/** How long a found program's path is used again, ms. After that, PATH is searched anew. */
+/** How long a found program's path is used again, ms. After that, PATH is searched again. */
 const SEARCHED_ANEW_MS = 60_000;
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 
@@ -71,7 +71,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
 
   return {
     /**
-     * Resolves with what is missing, or with null. Calls share a look in progress, and a null is reused if its look
+     * Resolves with what is missing, or with null. Calls share a check in progress, and a null is reused if its check
      * began at `notBeforeMs` (monotonic) or later.
      */
     lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<MissingRequirement | null> {
@@ -122,8 +122,7 @@ async function askWhetherFit(
 }
 
 /**
- * Looks first where the program was found before: PATH may have many folders, and the check runs at each look
- * at a share.
+ * Looks first where the program was found before: PATH may have many folders, and this runs in each cycle of a share.
  */
 function createFinder(clock: Clock): (program: string) => Promise<string | null> {
   const found = new Map<string, { readonly file: string; readonly path: string; readonly atMs: number }>();

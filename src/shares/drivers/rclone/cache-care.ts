@@ -1,4 +1,4 @@
-// Looks after files that a killed rclone left in its cache: before a mount, while the mount does not come up, and after.
+// Care for files that a killed rclone left in its cache: before a mount, while the mount is not up yet, and after.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";

@@ -57,7 +57,7 @@ export function splitNote(text: string): { readonly json: string; readonly lines
   return { json: text.slice(0, below), lines: text.slice(below).split("\n").slice(0, -1) };
 }
 
-/** Parses a note; null: the text is torn, or is no note. */
+/** Parses a metadata file; null: the text is torn, or is not metadata. */
 export function parseCacheMetadata(text: string): CacheMetadata | null {
   const { json, lines } = splitNote(text);
   const members = jsonObject(json);
@@ -146,7 +146,7 @@ export async function realBytes(
   if (note === null) return { real: clip(file.data, file.size), doubtful: [] };
   const end = Math.min(serverEnd(note), file.size);
   const known = union([...clip(note.ranges, file.size), { start: end, end: file.size }]);
-  // The sizes must be aligned, too: rclone fetches aligned ranges, whatever the program writes.
+  // The sizes must also be aligned: rclone fetches aligned ranges, whatever the program writes.
   const isAligned =
     [note.base?.size ?? 0, file.size].every((size) => size % SECTOR_BYTES === 0) &&
     note.ranges.every(({ start, end }) => start % SECTOR_BYTES === 0 && end % SECTOR_BYTES === 0);

@@ -40,7 +40,7 @@ export interface FormerUnsent {
 
 const LOOKED_FOR_MS = 10_000;
 
-/** The result of the last look at the files that wait for a share's other servers. */
+/** The result of the last search for files that wait for a share's other servers. */
 interface Looked {
   readonly shareName: string;
   readonly inUse: string | null;
@@ -69,8 +69,8 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
 
   return {
     /**
-     * Unsent files for servers other than `inUse`. The result is at most 10 s old, and read anew when `inUse`
-     * changes. Rejects with the system's error.
+     * Unsent files for all servers but `inUse`. The result is at most 10 s old, and read again when `inUse` changes.
+     * Rejects with the system's error.
      */
     async waiting(share: ShareSpec, inUse: string | null): Promise<readonly UnsentForServer[]> {
       const { name, shareName } = share;
@@ -106,8 +106,8 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     },
 
     /**
-     * Moves the files that wait for `server` to the share's set-aside folder. No process may use the cache of
-     * `server` meanwhile.
+     * Moves the files that wait for `server` to the share's set-aside folder. No process may use the cache of `server`
+     * during the call.
      */
     async setAside({ name, shareName }: ShareSpec, server: string): Promise<void> {
       const files = rcloneFilesIn(shareFiles(stateFolder, name).folder, server);
@@ -130,8 +130,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       for (const other of await listCaches(files.folder)) {
         if (other.server === files.server) continue;
         const isEmpty = await unsent.isNone(other.cache);
-        // No file waits for that server any more: all were sent, set aside, or moved to another cache just
-        // before a crash.
+        // No file waits for that server now: all were sent, set aside, or moved to another cache just before a crash.
         if (isEmpty) await rm(orderPath(other), { force: true });
         const { proved } = await factsOf(other);
         // No file waits for this server, and no proof can recognize it later, so it is forgotten.
@@ -289,7 +288,7 @@ async function waitingIn(
   return { server, ...facts, inUse, files: found.filter((file) => file !== null), folder };
 }
 
-/** Describes a file that has not been sent yet. Returns null if somebody has removed the file. */
+/** Describes a file that has not been sent yet. Returns null if the file has been removed. */
 async function unsentFile(folder: string, path: string): Promise<UnsentFile | null> {
   const found = await stat(join(folder, path)).catch(recoverFrom("ENOENT", null));
   return found === null ? null : { path, bytes: found.size, writtenAtMs: found.mtimeMs };

@@ -1,5 +1,5 @@
-// Once a share is mounted, fills gaps in the cached files that were set aside (`set-aside.ts`) with the server's
-// bytes. The server's file is only read, and a file that somebody changed meanwhile is left as it is.
+// Once a share is mounted, fills gaps in the cached files that were set aside (`set-aside.ts`) with the server's bytes.
+// The server's file is only read, and a file that has changed since then is left as it is.
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { rcloneProgram } from "../../../rclone-release/installed.ts";

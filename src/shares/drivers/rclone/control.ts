@@ -67,7 +67,7 @@ export async function noteControl(
   const log = await readFile(files.log, "utf8");
   const port = Number(/Serving remote control on http:\/\/127\.0\.0\.1:(\d+)\//.exec(log)?.[1] ?? "0");
   if (port === 0) return;
-  // A missing note must not fail the mount: rclone then finds its dead connections by itself.
+  // A missing control file must not fail the mount: rclone then finds its dead connections without help.
   await writeUnlessFull(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
 }
 
@@ -124,7 +124,7 @@ export async function askSpace(
   return status === 200 ? "done" : status === 500 ? "failed" : "unreachable";
 }
 
-/** Makes rclone list folders of the share anew; "": its root. Never rejects. */
+/** Makes rclone list folders of the share again; "": its root. Never rejects. */
 export async function refreshFolders(
   control: RcloneControl,
   folders: readonly string[],

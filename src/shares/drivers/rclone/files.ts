@@ -63,14 +63,13 @@ const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,
 const WITH_DOTS = `${ENCODING},RightPeriod`;
 
 /**
- * The process's environment. With GOGC at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU
- * in each of five runs, and 10 to 35 MB more memory. The runs do not agree on whether reading is faster, too
- * (bench/history.md): most of a stock rclone's CPU (71 %) is AES-CMAC, a byte at a time, which the engine mends.
+ * The process's environment. With GOGC at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in
+ * each of five runs, and 10 to 35 MB more memory. The runs do not agree on whether reading is also faster
+ * (bench/history.md): most of a stock rclone's CPU (71 %) is AES-CMAC, a byte at a time, which the engine does faster.
  *
- * No option of rclone is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought
- * less than the spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set:
- * a program that reads hangs when a connection breaks (rclone#9901), and reads at random places in a large
- * file take many times as long.
+ * No option of rclone is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought less than
+ * the spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set: a program that reads
+ * hangs when a connection breaks (rclone#9901), and reads at random places in a large file take many times as long.
  */
 export const MOUNT_ENVIRONMENT: Readonly<Record<string, string>> = { GOGC: "200" };
 
@@ -120,9 +119,9 @@ export function configText(
 }
 
 /**
- * An option for carried mounts: how often rclone 1.71 and newer tries to connect. With one try, a planned move could
+ * An option for relayed mounts: how often rclone 1.71 and newer tries to connect. With one try, a planned move could
  * make a program fail; each further try in vain lengthens the pause before any program's next connect. Mounts without
- * the carrier lack the option, because each try with a wrong password would be another refused login.
+ * the relay lack the option, because each try with a wrong password would be another refused login.
  */
 export const CARRIED_CONNECTS = "override.low_level_retries = 3\n";
 
@@ -160,17 +159,17 @@ export function mountArguments(
     ...[mountVerb(version), remoteOf(share.shareName), path, "--allow-non-empty"],
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
-    // A carried mount shows the preferred host on every route, so that its source never changes.
+    // A relayed mount shows the preferred host on every route, so that its source never changes.
     ...[
       "--devname",
       sourceOf(through === null || through.guarded ? route : preferredRoute(share), share.shareName),
     ],
     ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
-    // `--timeout` also ends idle connections, and the next use of such a connection gets EIO. rclone keeps as
-    // many connections as were in use at once, and uses them in turn: if only the daemon looks at the mount,
-    // once in two seconds, each of 100 connections idles for more than three minutes. Requests that a silent
-    // server holds up are ended by the engine. The connections of a carried mount are reset whenever the
-    // route moves, and rclone repeats the requests on them.
+    // `--timeout` also ends idle connections, and the next use of such a connection gets EIO. rclone keeps as many
+    // connections as were in use at once, and uses them in turn: if only the daemon checks the mount, once in two
+    // seconds, each of 100 connections idles for more than three minutes. Requests that a silent server holds up are
+    // ended by the engine. The connections of a relayed mount are reset whenever the route moves, and rclone repeats
+    // the requests on them.
     ...[
       "--contimeout",
       "2s",
@@ -194,13 +193,13 @@ export function mountArguments(
 function changeableArguments({ access }: ShareSpec, folding: CaseFolding): string[] {
   const { allowOther, fileMode, folderMode } = access ?? DEFAULT_ACCESS;
   return [
-    // On a server that folds names, an exclusive create beside another spelling would replace that file. So a server
-    // counts as one until it has shown that it is none.
+    // On a server that folds names, an exclusive create of another spelling would replace the existing file. So a
+    // server is assumed to fold names until it has shown otherwise.
     ...(folding.case === false ? [] : ["--vfs-case-insensitive"]),
     // rclone 1.66 and newer finds a file by another Unicode form of its name, which may be another file's own.
     ...(folding.form === false ? ["--no-unicode-normalization"] : []),
-    // Without a pause, because the kernel would go on to take another spelling for a file that was renamed or removed
-    // meanwhile: what is written under that spelling would replace the renamed file.
+    // Without a pause, because the kernel would keep using another spelling for a file that has since been renamed or
+    // removed: a write under that spelling would replace the renamed file.
     ...["--attr-timeout", folding.case === false && folding.form === false ? "1s" : "0s"],
     ...["--umask", "0", "--file-perms", fileMode, "--dir-perms", folderMode],
     // Without the kernel's checks, every user of this machine could write.
@@ -218,7 +217,7 @@ export function optionsOf(share: ShareSpec, folding: CaseFolding, version: Rclon
   return [encodingFor(version), ...changeableArguments(share, folding)].join(" ");
 }
 
-/** What is known of the server whose files these are; as its proof noted it. */
+/** How the server of these files folds names, as recorded by its proof. */
 export async function foldingOf({ folder, server }: RcloneFiles): Promise<CaseFolding> {
   const { witness } =
     jsonObject((await readIfPresent(join(serverFolder(folder, server), "server.json"))) ?? "") ?? {};
@@ -236,14 +235,14 @@ export function writeBack(version: RcloneVersion | null): string {
 /**
  * Number of times that rclone repeats a read whose connection was lost. In a long outage, each repetition makes
  * programs wait longer for their error, so the number is low. Newer versions of rclone may take another dead
- * connection, so they need more repetitions. The engine repeats by itself.
+ * connection, so they need more repetitions. The engine repeats without this option.
  */
 function retriesCarried(version: RcloneVersion | null): number {
   return !isEngine(version) && rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
 /**
- * Marks the mount as carried, for the case that the note of the mount was never written. The argument has no effect
+ * Marks the mount as relayed, for the case that the note of the mount was never written. The argument has no effect
  * on SMB.
  */
 const CARRIED_FLAG = ["--user-agent"] as const;
@@ -258,13 +257,13 @@ export function serverOfArguments(args: readonly string[], folder: string): stri
   return isServerId(id) ? id : FIRST_SERVER;
 }
 
-/** Returns the carrier's port that a process with these arguments talks to; null if the mount is not carried. */
+/** Returns the relay's port that a process with these arguments talks to; null if the mount is not relayed. */
 export function carriedPortOf(args: readonly string[]): number | null {
   const port = Number(args[args.indexOf(CARRIED_FLAG[0]) + 1] ?? "");
   return args.includes(CARRIED_FLAG[0]) && Number.isInteger(port) && port > 0 ? port : null;
 }
 
-/** Where rclone connects to: the carrier's port, or the route's own host. */
+/** Where rclone connects to: the relay's port, or the route's own host. */
 export function connectsTo(route: RouteSpec, through: RelayAddress | null): RouteSpec {
   return through === null ? route : { ...route, host: "127.0.0.1", port: through.port };
 }

@@ -60,8 +60,8 @@ export function hasRouteTrouble(log: string): boolean {
 }
 
 /**
- * Returns the paths in the share of files that rclone cannot continue to send. rclone does not mount while there are
- * such files.
+ * Returns the paths in the share of files that rclone cannot continue to send. rclone does not mount while such a file
+ * exists.
  */
 export function readStuckFiles(log: string): readonly string[] {
   const stuck = new Set<string>();
@@ -73,8 +73,8 @@ export function readStuckFiles(log: string): readonly string[] {
 }
 
 /**
- * Messages about an upload that a lost connection broke off, or whose file was renamed meanwhile: the next
- * try usually succeeds.
+ * Messages about an upload that a lost connection broke off, or whose file has been renamed: the next try usually
+ * succeeds.
  */
 const PASSING = /\.partial: file does not exist|delete pending|object not found/i;
 const PASSING_TRIES = 2;

@@ -68,9 +68,9 @@ export async function beginLog(path: string): Promise<void> {
 }
 
 /**
- * Shortens a log to about its newest `keptBytes`, beginning with a whole line. rclone may write meanwhile and
- * loses no line: every version appends (O_APPEND). Needs no room on the disk, and removes nothing until the
- * newest lines are copied. Rejects with the system's error.
+ * Shortens a log to about its newest `keptBytes`, beginning with a whole line. rclone may write during the cut and
+ * loses no line: every version appends (O_APPEND). Needs no room on the disk, and removes nothing until the newest
+ * lines are copied. Rejects with the system's error.
  */
 export async function cutLog(path: string, keptBytes: number): Promise<void> {
   await using file = await open(path, "r+");

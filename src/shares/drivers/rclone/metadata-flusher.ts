@@ -1,5 +1,5 @@
-// Makes rclone write complete notes of files that are being changed. By itself rclone notes an existing file at its first
-// change and when it is closed, so a kill would lose what was written in between.
+// Makes rclone write complete metadata of files that are being changed. Otherwise rclone records an existing file at
+// its first change and when it is closed, so a kill would lose what was written in between.
 import type { BigIntStats } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -170,8 +170,8 @@ async function touch(
 }
 
 /**
- * Finds the descriptors in /proc through which processes write to `files`, by each file's path in the share. Such a
- * descriptor leads to the open file without a look-up in the mount, which may hang.
+ * Finds the descriptors in /proc through which processes write to `files`, by each file's path in the share. This kind
+ * of descriptor leads to the open file without a look-up in the mount, which may hang.
  */
 async function writersOf(
   { clock, reached }: NoteMemory,

@@ -9,12 +9,12 @@ interface Reading {
   /** How far the log was read: the end of a line. */
   offset: number;
   inode: bigint;
-  /** The last line that was read. After a log was cut, the offset alone does not show where reading ended. */
+  /** The last line that was read. After a log was cut, the offset is not enough to find where reading ended. */
   lastLine: string;
   readonly refused: Map<string, RefusedUpload>;
 }
 
-/** Maximum number of bytes that are read of a log that grew while nobody read it. */
+/** Maximum number of bytes that are read from a log that grew unread. */
 const READ_AT_MOST = 2 * 1024 * 1024;
 const SHOWN_AT_MOST = 1_000;
 
@@ -68,7 +68,7 @@ export function createRefusedUploads() {
       await readOn(files.log, reading).catch(recoverFrom("ENOENT"));
       if (reading.refused.size === 0) return [];
       const waiting = new Set(await unsent());
-      // A file that does not wait any more was sent, removed, or set aside by a person.
+      // A file that no longer waits was sent, removed, or set aside by a person.
       for (const path of reading.refused.keys()) if (!waiting.has(path)) reading.refused.delete(path);
       return [...reading.refused.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
     },

@@ -69,7 +69,7 @@ export function createServingProcesses() {
     // If a daemon was killed after it started rclone and before it wrote the note, only rclone's arguments
     // identify the process.
     const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
-    // Meanwhile another call may have found the process, or a new process may have been started.
+    // Another call may have found the process since, or a new process may have been started.
     const now = started.get(shareName);
     if (now !== undefined) return now;
     const found = note === null ? null : { ...note, mountId: null, exited: false, ending: false };
@@ -102,8 +102,8 @@ export function createServingProcesses() {
       return { identity: null, gone, own: isAtPath, carriedPort: null, pinned: false, server: null };
     },
     /**
-     * The process that was started last for the share, even if it has exited by itself; null: this driver has
-     * ended it, or there was none.
+     * The process that was started last for the share, even if it has exited; null: this driver has ended it, or there
+     * was none.
      */
     newest: (share: RcloneShare): Promise<ProcessRecord | null> => known(share),
     /**

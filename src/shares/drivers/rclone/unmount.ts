@@ -31,7 +31,7 @@ interface RcloneUnmountOptions extends Omit<SmbDriverOptions, "addressesOf"> {
   readonly notes: MetadataFlusher;
 }
 
-/** How long rclone may take to end by itself after the unmount. */
+/** How long rclone may take to exit after the unmount. */
 const OWN_END_MS = 2_000;
 const OWN_END_POLL_MS = 2;
 const KILL_MS = 2_000;
@@ -178,7 +178,7 @@ function kill(clock: Clock, identity: ProcessIdentity, deadlineMs: number): Prom
   return endProcess(identity, { clock, graceMs: 0, deadlineMs: Math.min(deadlineMs, KILL_MS) });
 }
 
-/** After the unmount rclone tidies up and exits by itself; it is killed if that takes too long. */
+/** After the unmount rclone tidies up and exits; it is killed if that takes too long. */
 async function awaitOwnEnd(clock: Clock, identity: ProcessIdentity, deadlineMs: number): Promise<boolean> {
   const untilMs = clock.monotonicMs() + Math.min(deadlineMs, OWN_END_MS);
   while (clock.monotonicMs() < untilMs) {

@@ -1,5 +1,5 @@
-// Finds files that rclone had not sent when their share got another driver, or another name on the server: rclone does not
-// send them any more.
+// Finds files that rclone had not sent when their share got another driver, or another name on the server: rclone no
+// longer sends them.
 
 import { join } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
@@ -46,7 +46,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
   return async (name, sentNames) => {
     let known = looked.get(name);
     const atMs = clock.monotonicMs();
-    // If the last look found unsent files, each call looks again, because they may have been sent since.
+    // If the last search found unsent files, each call searches again, because they may have been sent since.
     if (known === undefined || known.left.length > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
       try {
         known = { atMs, left: await look(name) };
@@ -61,7 +61,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
   };
 }
 
-/** Wraps a driver other than rclone's so that it reports files which rclone left unsent as set aside. */
+/** Wraps a driver that does not use rclone: it also reports files that rclone left unsent, as set aside. */
 export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTools): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
   /** True if a running rclone still sends the files. */

@@ -34,7 +34,7 @@ export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility,
 
 const NEWER_RCLONE = "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
 
-/** What this rclone costs the user that the engine does not; null: it is the engine, or its version is unknown. */
+/** The drawbacks of this rclone compared with the engine; null: it is the engine, or its version is unknown. */
 export async function stockCosts(
   version: RcloneVersion | null,
   canBuild = canBuildEngine,

@@ -1,5 +1,5 @@
-// Adds a share. The person picks or types a server, logs in (the login is sent to that server's address
-// alone), and picks one of the server's shares.
+// Adds a share. The person picks or types a server, logs in (the login is sent only to that server's address), and
+// picks one of the server's shares.
 import { type ComponentChild, h } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { StatusReport } from "../../../api/contract/contract.ts";

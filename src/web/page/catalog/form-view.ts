@@ -16,7 +16,7 @@ export interface FormProps {
   readonly node: FormNode;
   readonly path: FormPath;
   readonly label: string;
-  /** True after a failed attempt to send: every field shows its mistake. */
+  /** True after a failed attempt to send: every field shows its error. */
   readonly isTried: boolean;
   /** Prefix of the fields' ids, which differs between the forms of one view. */
   readonly scope?: string;

@@ -101,8 +101,8 @@ const READING: Extension = [
 ];
 
 /**
- * Chromium gives inline styles to text that is typed over a selection, and the page's policy blocks such styles. So
- * the editor inserts the text itself.
+ * Chromium gives inline styles to text that is typed over a selection, and the page's policy blocks them. So the editor
+ * inserts the text itself.
  */
 const REPLACING = EditorView.domEventHandlers({
   beforeinput(event, view) {

@@ -50,8 +50,7 @@ function tableInList(keys: KeyPath, above: readonly string[]): KeyPath {
 function yamlKey(lines: readonly string[]): KeyPath {
   const path: string[] = [];
   let deeperThan = Number.POSITIVE_INFINITY;
-  // Column of the list item that was found last. Lines of its siblings begin in this column, too, and are
-  // skipped.
+  // Column of the list item that was found last. Lines of its siblings also begin in this column, and are skipped.
   let listColumn = Number.POSITIVE_INFINITY;
   for (let at = lines.length - 1; at >= 0 && deeperThan > 0; at -= 1) {
     const line = lines[at] ?? "";

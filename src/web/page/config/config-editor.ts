@@ -1,4 +1,4 @@
-// The configuration file in an editor: hints for the key at the cursor, mistakes with their places, and a diff before a
+// The configuration file in an editor: hints for the key at the cursor, errors with their places, and a diff before a
 // save. A save is refused if the file has changed since the editing began.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -110,7 +110,7 @@ function useEditor(app: App) {
     try {
       const expected = { expected_sha256: base.sha256, source: "page" } as const;
       const saved = await app.requests.call("editText", { text, ...expected });
-      // If other text was typed meanwhile, these mistakes do not apply to it, and it gets a check of its own.
+      // If other text has been typed since, these errors do not apply to it, and it gets a separate check.
       if (store.get().text === text) setMistakes(saved.errors);
       if (saved.errors.length > 0) {
         setRefused("Nothing was saved: the text has mistakes.");

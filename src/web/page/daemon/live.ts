@@ -14,7 +14,7 @@ import type { Store } from "./store.ts";
 
 /** Pauses before the stream is opened again, by the number of failures in a row. */
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-/** Minimum pause between two requests for one report, so that a burst of events costs one request. */
+/** Minimum pause between two requests for one report, so that a burst of events causes one request. */
 const BETWEEN_LOOKS_MS = 120;
 /** How often counters that no event announces are requested while they are on the screen. */
 const FIGURES_MS = 5000;
@@ -38,7 +38,7 @@ export interface SeenEvent extends EventLabel {
 export interface PageState {
   /** `unknown` until the first answer. */
   readonly session: Session | "unknown" | "signed-out";
-  /** Why the session ended or was refused; null: nobody has signed in yet. */
+  /** Why the session ended or was refused; null: no sign-in yet. */
   readonly signedOutBecause: string | null;
   readonly link: Link;
   readonly status: StatusReport | null;

@@ -20,7 +20,7 @@ const OWNER_PATH = "/page/v1/owner";
 const SCHEMA_NAMED_BY = 'meta[name="config-schema"]';
 const JSON_BODY = { "Content-Type": "application/json" };
 const ANSWER_MS = 20_000;
-/** Deadline of operations that change something; mounts, edits and handovers have shorter ones of their own. */
+/** Deadline of operations that change something; mounts, edits and handovers have shorter deadlines. */
 const WORK_MS = 180_000;
 const CALL_MS = 15 * 60_000;
 

@@ -108,7 +108,7 @@ function graveFirst(all: readonly Joined[]): readonly Joined[] {
   return [...all.filter(isGrave), ...all.filter((each) => !isGrave(each))];
 }
 
-/** Makes chips of the quiet ones, if there are so many that the picture would not fit a screen. */
+/** Makes chips of the quiet ones if the picture would not fit a screen otherwise. */
 function withChips(all: readonly Joined[]): readonly Joined[] {
   return all.length < FEWEST_CHIPPED ? all : all.map((each) => ({ ...each, isChip: !isGrave(each) }));
 }
@@ -168,7 +168,7 @@ function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: nu
     const named = new Set(own.flatMap(({ nas }) => nas ?? [])).size === 1 ? first?.nas : undefined;
     const names = states.map(({ name }) => name).join(", ");
     const tone = states.map((state) => state.tone).reduce(worseTone, "good");
-    // A share on its second route is no trouble here, because the wires show which route is in use.
+    // A share on its second route is not a trouble here, because the wires show which route is in use.
     const grave = states.find((state) => state.tone === tone && tone !== "good" && !state.isSecond);
     return {
       ...{ id, kind: "nas", at: "shares", tone },

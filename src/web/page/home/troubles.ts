@@ -76,7 +76,7 @@ function together(troubles: readonly Trouble[]): readonly Trouble[] {
   });
 }
 
-/** `Degraded: no answer`; the reason alone if it begins with the state, as in `failed 5 times in a row`. */
+/** `Degraded: no answer`; only the reason if it begins with the state, as in `failed 5 times in a row`. */
 function stateAndWhy(text: string, why: string | null): string {
   if (why === null) return text;
   return why.toLowerCase().startsWith(text.toLowerCase()) ? sentence(why) : `${text}: ${why}`;

@@ -25,7 +25,7 @@ export function createFormStores<Form extends object>() {
 
 /**
  * Returns the form's contents at this rendering, and the store of the form. After a handler has awaited a request, it
- * reads the store, because the contents lack what was typed meanwhile.
+ * reads the store, because the contents lack text typed since.
  */
 export function useFormStore<Form extends object>(
   stores: FormStores<Form>,

@@ -1,4 +1,4 @@
-// A view that is a chunk of its own, loaded when it is opened for the first time.
+// A view that is a separate chunk, loaded when it is opened for the first time.
 import { type FunctionComponent, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 

@@ -16,7 +16,7 @@ export interface Notice {
 
 export interface NoticeState {
   readonly notices: readonly Notice[];
-  /** A sentence for screen readers alone. */
+  /** A sentence only for screen readers. */
   readonly spoken: string;
 }
 

@@ -115,7 +115,7 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
         secret.write(data.secret);
         if (own === "signed-out") void begin(null);
       } else if (data.says === "signed-out" && own !== "signed-out") {
-        // Ends this tab's session, too: each opened link begins a session of its own, so the other tab may have had
+        // Also ends this tab's session: each opened link begins a separate session, so the other tab may have had
         // another one.
         void requests.signOut().catch(() => {});
         secret.write(null);
@@ -404,7 +404,7 @@ function createApp({ store, notices, questions, requests }: Model, refresh: () =
 
 interface SignInProps {
   readonly requests: Requests;
-  /** Why there is no session; null: nobody has signed in yet. */
+  /** Why there is no session; null: no sign-in yet. */
   readonly because: string | null;
   readonly onSignedIn: (session: Session) => void;
 }

@@ -338,7 +338,7 @@ export function stretchText({ text, fromMs, toMs }: Stretch, now: number): strin
 
 type BackendSpan = TimelineReport["backends"][number]["spans"][number];
 
-/** Spans of a backend, where stretches of minutes in which every call failed are spans of their own. */
+/** Spans of a backend, where stretches of minutes in which every call failed are separate spans. */
 export function withFailedCalls(
   spans: readonly BackendSpan[],
   minutes: readonly TimelineMinute[],

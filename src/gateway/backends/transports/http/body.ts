@@ -42,7 +42,7 @@ interface EventReader {
   onMessage(message: unknown): Promise<void> | null;
   /** The data of a `message` event that is not JSON. */
   onGarbage(text: string): void;
-  /** Called with each event whose type is not `message`; absent: such events are skipped. */
+  /** Called with each event whose type is not `message`; absent: these events are skipped. */
   onOther?(event: SseEvent): void;
   /** Called with the size of each received piece, after its complete events were delivered. */
   onPiece?(bytes: number): void;
@@ -130,8 +130,8 @@ export function askForEvents(
           if (response.status === 200 && mediaType(response) === "text/event-stream") stream.onOpen(response);
           else {
             stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);
-            // Nobody reads the body. If the response is still incomplete after this turn of the event loop,
-            // its connection is closed.
+            // The body is not read. If the response is still incomplete after this turn of the event loop, its
+            // connection is closed.
             setImmediate(() => response.destroy());
           }
         },

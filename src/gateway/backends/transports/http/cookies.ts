@@ -1,12 +1,11 @@
-// The cookies that one server has set, which go back to its exact origin alone: balancers find the machine of a session by
-// one.
+// The cookies that one server has set, sent only to its exact origin: balancers find the machine of a session by one.
 import { dropOldest } from "../../../../runtime/bounded-map.ts";
 
 const MOST = 20;
 const LONGEST = 4_096;
 /** Of the whole header: most servers refuse requests with more. */
 const LONGEST_HEADER = 8_192;
-/** Several headers are joined by commas, which dates have, too. */
+/** Several headers are joined by commas, which dates also have. */
 const BETWEEN = /,\s*(?=[\w!#$%&'*+.^`|~-]+=)/;
 
 export class Cookies {

@@ -89,7 +89,7 @@ interface Outgoing extends Omit<SentRequest, "id"> {
 }
 
 export class Exchange {
-  /** The id of a request; null: the message is no request. */
+  /** The id of a request; null: the message is not a request. */
   readonly id: RpcId | null;
   readonly #context: TransportContext;
   #outgoing: Outgoing;
@@ -408,7 +408,7 @@ export class Exchange {
       : transportFailure("closed", `${origin} ended the stream without an answer`);
   }
 
-  /** Some servers give the reason alone as `error`. */
+  /** Some servers send only the reason, as `error`. */
   #lookForComplaint(value: JsonObject): void {
     const other = classifyMessage(value);
     const words =

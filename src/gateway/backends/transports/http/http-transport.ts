@@ -52,8 +52,8 @@ export interface HttpTransportOptions {
 }
 
 /**
- * Each call opens a link of its own. A link connects when it sends, so an unreachable server is a failed request; only
- * an unusable address closes the link. An `initialize` request begins a new session on the same link.
+ * Each call opens a new transport. A transport connects when it sends, so an unreachable server is a failed request;
+ * only an unusable address closes it. An `initialize` request begins a new session on the same transport.
  */
 export function openHttpTransport(options: HttpTransportOptions): OpenTransport {
   return (events) => {

@@ -78,7 +78,7 @@ function isExempt(address: Address, list: string): boolean {
 
 const ENTRY = /^(?:\*?\.)?\[?(.*?)\]?(?::(\d+))?$/;
 
-/** Null: `block` is no IP address and no CIDR block. */
+/** Null: `block` is neither an IP address nor a CIDR block. */
 function isWithin(host: string, block: string): boolean | null {
   const [network = "", bits] = block.split("/");
   const family = isIP(network);

@@ -18,7 +18,7 @@ interface RefusedResponse {
   /** The body; null if it could not be read. */
   readonly text: string | null;
   readonly location: string | null;
-  /** The id of the refused request; null: the message was no request. */
+  /** The id of the refused request; null: the message was not a request. */
   readonly id: RpcId | null;
   readonly hadSession: boolean;
   readonly target: Pick<HttpTarget, "origin" | "path" | "name">;
@@ -136,7 +136,7 @@ function withoutSlash(path: string): string {
   return path.replace(/\/$/, "");
 }
 
-/** Some servers say with these words that they have forgotten a session; tools may have sessions of their own. */
+/** Texts by which some servers report that they have forgotten a session; tools may have their own sessions. */
 export function namesSession(words: string): boolean {
   return /\bsession(?:id)?\b/i.test(words);
 }

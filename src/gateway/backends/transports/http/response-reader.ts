@@ -14,7 +14,7 @@ const CLOSES = /(?:^|[\t ,])close(?:$|[\t ,])/i;
 const KEEPS = /(?:^|[\t ,])keep-alive(?:$|[\t ,])/i;
 
 export interface ResponseHead {
-  /** Never 1xx: such responses are skipped. */
+  /** Never 1xx: these responses are skipped. */
   readonly status: number;
   /** Names are in lower case; the values of a repeated header are joined by commas. */
   readonly headers: ReadonlyMap<string, string>;

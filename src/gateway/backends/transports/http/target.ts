@@ -158,8 +158,7 @@ function reasonOf({ how, error }: NotConnected): ConnectReason {
   if (how === "not connected")
     return error === null ? { text: "it ended the connection" } : connectReason(error);
   const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
-  // A stall in TLS is not `isAway`: checks by TCP alone would find the address reachable although the server does not
-  // work.
+  // A stall in TLS is not `isAway`: checks by TCP would find the address reachable although the server does not work.
   return how === "not taken" ? { text, isAway: true } : { text };
 }
 

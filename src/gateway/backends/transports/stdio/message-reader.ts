@@ -51,7 +51,7 @@ export function createMessageReader(
   let noise = { sinceMs: 0, lines: 0, bytes: 0 };
   /** The lines of an object that is not whole yet. */
   let spread: SpreadLines | null = null;
-  /** False once such lines were none: what follows may be within something that cannot be read. */
+  /** False once these lines were not a message: the following lines may be within something unreadable. */
   let maySpread = true;
 
   /** Some servers write the length of each message ahead of it and a blank line, as language servers do. */
@@ -179,7 +179,7 @@ export function createMessageReader(
     stop(): void {
       stopped = true;
     },
-    /** The output has ended; the last message may lack the line's end. Then the reader may be held once more. */
+    /** The output has ended; the last message may lack the line's end. The reader may then be paused again. */
     finish(): void {
       const rest = stopped ? null : splitter.restBytes();
       if (rest !== null) deliver(rest);

@@ -52,7 +52,7 @@ export interface StdioTransportOptions extends ProgramOptions {
   readonly limitBytes?: number;
 }
 
-/** Each call of the returned function starts the program once more, with a link of its own. */
+/** Each call of the returned function starts the program again, with its own transport. */
 export function openStdioTransport(options: StdioTransportOptions): OpenTransport {
   return (events) => {
     const child = startProgram(options);
@@ -70,7 +70,7 @@ class StdioLink implements BackendTransport {
   readonly #endLog: ReturnType<typeof readLogLines>;
   readonly #exitReason = new ExitReason();
   readonly #gone = Promise.withResolvers<void>();
-  /** No more events are delivered. */
+  /** True: no further events are delivered. */
   #silent = false;
   /** We have ended the program because of an error. */
   #killed = false;

@@ -14,7 +14,7 @@ import type { GatewayTools } from "../../../gateway-tools.ts";
 const RESTART_MS = { first: 100, most: 10_000 };
 /** A warden that lasted this long resets the backoff. */
 const CALM_MS = 30_000;
-/** Time for killed processes to disappear. They do nothing any more, even if the kernel keeps them. */
+/** Time for killed processes to disappear. They no longer do anything, even if the kernel keeps them. */
 const RELEASE_MS = 300;
 /** Time for the warden to end; it ends its groups within 2 s. */
 const END_MS = 3_000;

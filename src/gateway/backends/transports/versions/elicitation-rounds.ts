@@ -25,7 +25,7 @@ export interface Asker {
   /** The request as it was sent first. */
   readonly message: RpcRequest;
   rounds: number;
-  /** Ids of pages that the client was asked to visit; the client is told when the server goes on. */
+  /** Ids of pages that the client was asked to visit; the client is notified when the server continues. */
   readonly pages: string[];
 }
 

@@ -151,7 +151,7 @@ export function initializeResult(discovered: JsonObject): JsonObject {
   };
 }
 
-/** Removes the id of the stream that carried a notification. */
+/** Removes the id of the stream that delivered a notification. */
 export function withoutSubscription(params: JsonObject | undefined): JsonObject | undefined {
   if (!isJsonObject(params?.["_meta"])) return params;
   const { _meta, ...rest } = params;

@@ -49,7 +49,7 @@ interface ListeningOptions {
   /** Requests a stream. The end of the stream has to be reported to `ended`. */
   readonly listen: (notifications: JsonObject) => RpcId;
   readonly abandon: (id: RpcId) => void;
-  /** The stream was interrupted and is open again; notices sent meanwhile are lost. */
+  /** The stream was interrupted and is open again; notices sent during the gap are lost. */
   readonly onGap: () => void;
 }
 

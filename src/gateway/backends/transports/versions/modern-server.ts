@@ -310,7 +310,7 @@ export class ModernServer {
     return id;
   }
 
-  /** Sends a request of our own, with a timeout. */
+  /** Sends a request from the gateway itself, with a timeout. */
   #askInTime(method: string, params: JsonObject | undefined): Promise<Reply | TransportFailure> {
     const { clock } = this.#options;
     return new Promise((resolve) => {

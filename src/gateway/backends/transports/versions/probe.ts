@@ -1,5 +1,5 @@
-// Finds out whether a server speaks 2026-07-28, by the answer to `server/discover`. Other messages of the
-// server are passed on meanwhile.
+// Finds out whether a server speaks 2026-07-28, by the answer to `server/discover`. Other messages of the server are
+// passed on during the probe.
 
 import { safeLine } from "../../../../runtime/text/safe-line.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
