@@ -32,7 +32,9 @@ export const reloadCommand = command("reload", {
 const RELOADING: DaemonPurpose = {
   intent: "change",
   so: "so there is nothing to reload",
-  hint: "mountaineer up starts one, with what the file says then",
+  hint:
+    "mountaineer up starts one; if this edit drops sign-in, the daemon starts with the content of before, " +
+    "and mountaineer reload then accepts the edit",
 };
 
 async function reload(context: CommandContext): Promise<number> {

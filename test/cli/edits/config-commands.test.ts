@@ -347,6 +347,10 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     const reload = await run("reload");
     assert.deepEqual([reload.code, reload.stdout], [8, ""]);
     assert.match(reload.stderr, /no daemon runs.*\n {2}hint: mountaineer up/);
+    assert.match(
+      reload.stderr,
+      /drops sign-in, the daemon starts with the content of before,\s+and mountaineer reload/,
+    );
     const dry = await ok("reload", "--dry-run");
     assert.match(dry, /would begin with:\n {4}start {2}My Share$/m);
     assert.doesNotMatch(dry, /set /);
