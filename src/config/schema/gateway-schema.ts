@@ -126,7 +126,7 @@ export const serverKeys = {
       "The address to listen on. One beyond this machine needs `[incoming_auth]` with a type other than `anonymous`.",
     example: '"127.0.0.1"',
   }),
-  port: numberKey("free", {
+  port: numberKey("access", {
     min: 1,
     max: 65_535,
     whole: true,

@@ -227,6 +227,7 @@ token = "\${A}"
 readAll = ["reader"]
 [server]
 host = "0.0.0.0"
+port = 9443
 public_url = "https://us.example"
 `;
   const auth = await textOf("incoming_auth", signed);
@@ -238,6 +239,7 @@ public_url = "https://us.example"
     'token = "${A}"',
     'scopes.readAll = ["reader"]',
     'server.host = "0.0.0.0"',
+    "server.port = 9443",
     'server.public_url = "https://us.example"',
     'jwks = "https://one.example/keys?key=(hidden)"',
   ])

@@ -164,6 +164,8 @@ E2 B6 links and mounts are made elsewhere, under all
   a home, with all core docs; saved all core docs "[global]⏎shares_root = '/home/ann/.config/autostart'": docs is "CORE:docs", the links are default, waits global aliases.docs
 E2 B6 limits are lifted, the audit goes and a pin is taken away, under all
   a home, with "[trust]⏎approve = 'all'⏎pin = 'block'⏎[limits]⏎sessions = 7⏎[audit]⏎path = '/srv/audit'"; saved all: the sessions are 7, the audit is /srv/audit, the pin is block, waits limits audit trust
+E2 B6 the gateway's port and public address change, under all, and wait as one entry
+  a home, with all files "[server]⏎port = 9000"; saved all files "[server]⏎port = 9001⏎public_url = 'https://a.example/mcp'": the port is 9000, waits incoming_auth; restarted: the port is 9000, waits incoming_auth
 E2 B6 the page may run commands, by an edit of the file
   a home, with files; saved files "[server]⏎port = 9001⏎[server.management]⏎allow_commands = true": may the page run commands is false, waits incoming_auth
 E2 B6 an emptied file that is whole, and then another one
@@ -290,7 +292,7 @@ E2 B6 what a person approves is nothing that a visitor may set, whatever the mod
   a visitor may not set backends.files.env.LD_PRELOAD = /tmp/x.so; a visitor may not set backends.files.env.revision = '2'; a visitor may not set backends.two.cwd unset;
   a visitor may not set backends.more.command = more; a visitor may not set backends.more.url = https://b.example;
   a visitor may not set server.management.allow_commands = true; a visitor may not set server.management.allowed_hosts = ["a.example"];
-  a visitor may not set server.management.enabled = true; a visitor may not set server.public_url = https://a.example; a visitor may not set trust.approve = none;
+  a visitor may not set server.management.enabled = true; a visitor may not set server.port = 9001; a visitor may not set server.public_url = https://a.example; a visitor may not set trust.approve = none;
   a visitor may not set trust.pin = block; a visitor may not set backends.web.url = https://evil.example;
   a visitor may not set backends.web.headers.X-Key = secret:other; a visitor may not set shares.CORE.fallback_host = evil.example;
   a visitor may not set shares.CORE.username = mallory; a visitor may not set incoming_auth.token = secret:t; a visitor may not set authorization.default_effect = allow;
@@ -299,8 +301,8 @@ E2 B6 what a person approves is nothing that a visitor may set, whatever the mod
   restarted: files is "serve /", nothing waits
 E2 B6 all else a visitor may set
   a home, with files two web core sign-in rules "[server]⏎port = 9000"
-  a visitor sets server.port = 9001; a visitor sets backends.files.timeouts.call = 7; a visitor sets global.check_interval_secs = 9;
-  restarted: the port is 9001, nothing waits
+  a visitor sets server.drain_timeout = 9; a visitor sets backends.files.timeouts.call = 7; a visitor sets global.check_interval_secs = 9;
+  restarted: nothing waits
 `,
   );
 });
