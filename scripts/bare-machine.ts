@@ -100,7 +100,10 @@ async function ignoredFiles(): Promise<(file: string) => boolean> {
   return (file) => ["/.git", ...rules].some((rule) => isIgnored(path.relative(ROOT, file), rule));
 }
 
-/** Node and npm where a package of Debian has them; then the user's command, as the user. */
+/**
+ * Node and npm where a package of Debian has them; then the user's command, as the user. This shell is the first process
+ * there: it stays, because it must reap what others leave behind.
+ */
 const ENTERED = `set -eu
 cp ${AT}/node /usr/bin/node
 mkdir -p /usr/lib/node_modules
@@ -110,7 +113,9 @@ useradd --uid 1000 --home-dir ${AT}/ann --shell /bin/bash ann
 cd ${AT}/ann/mountaineer
 while IFS= read -r line; do export "$line"; done <${AT}/environment
 export HOME=${AT}/ann USER=ann LOGNAME=ann MOUNTAINEER_TEST_FAILURES=${AT}/${RECORDS}/failures MOUNTAINEER_TEST_SKIPS=${AT}/${RECORDS}/skips
-exec setpriv --reuid=1000 --regid=1000 --clear-groups bash -c "$1"
+code=0
+setpriv --reuid=1000 --regid=1000 --clear-groups bash -c "$1" || code=$?
+exit $code
 `;
 
 function entering(folder: string, command: string): string[] {

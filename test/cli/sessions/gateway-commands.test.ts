@@ -430,7 +430,7 @@ describe("tools that are not as they were approved", { concurrency: 2 }, () => {
     const all = await runCommand(["tools", "approve", "--all", "--json"], { home });
     assert.equal(all.code, 1);
     assert.deepEqual(
-      JSON.parse(all.stdout).left.map(({ backend }: { backend: string }) => backend),
+      JSON.parse(all.stdout).skipped.map(({ backend }: { backend: string }) => backend),
       ["web"],
     );
     assert.match(all.stderr, /read_file of backend web changed again meanwhile/u);

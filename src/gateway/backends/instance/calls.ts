@@ -192,12 +192,13 @@ export class InstanceCalls {
     const { method, timeoutMs, graceMs } = request;
     const { backend } = this.#options;
     const text = `backend ${backend} did not answer within ${seconds(timeoutMs)}`;
-    const raise = shellCommand`mountaineer config set ${`backends.${backend}.timeouts.call`}`;
+    const longer = String(Math.ceil(timeoutMs / 500));
+    const raise = shellCommand`mountaineer config set ${`backends.${backend}.timeouts.call`} ${longer}`;
     const failure =
       method === "initialize" ? notInitialized(backend, timeoutMs, graceMs) : noAnswer(method, timeoutMs);
     this.#giveUp(request, {
       reason: text,
-      reply: errorReply(REQUEST_TIMEOUT, `${text}; to wait longer: ${raise} SECONDS`),
+      reply: errorReply(REQUEST_TIMEOUT, `${text}; to wait longer: ${raise}`),
       failure,
     });
   }
