@@ -290,13 +290,15 @@ function runningForm(entry: Entry, known: ApprovedEntry | undefined, guard: Guar
 
 /**
  * The form of an unapproved section: the parts that the mode guards are as in an empty file, but no one can sign in or
- * use anything, and a page that the file switches off stays off.
+ * use anything, and a page that the file switches off stays off. The port is that of the file: otherwise the file's would
+ * be free for a program that collects the clients' tokens.
  */
 function closedForm(entry: Entry, { mode, blank }: Guard): Fields {
   const { id, whole, parts } = entry;
   const { enabled = null } = membersOf(whole["management"] ?? null);
   const management = { ...MANAGEMENT_DEFAULT, enabled: enabled === false ? false : null };
-  const closed: Fields = { ...entriesOf(blank).get(id)?.whole, management, ...CLOSED[id] };
+  const { port = null } = whole;
+  const closed: Fields = { ...entriesOf(blank).get(id)?.whole, management, port, ...CLOSED[id] };
   const guarded = Object.entries(parts).filter(([, { kind }]) => waits(kind, mode));
   return { ...whole, ...Object.fromEntries(guarded.map(([name]) => [name, closed[name] ?? null])) };
 }

@@ -98,6 +98,7 @@ const CLOSED = {
   incoming_auth: {
     incomingAuth: { type: "local", users: [] },
     host: "127.0.0.1",
+    port: 9001,
     publicUrl: null,
     management: { enabled: null, allowCommands: false, allowedHosts: [] },
   },
@@ -127,7 +128,7 @@ export async function modulesOf(query: string): Promise<Modules> {
 export async function requireGuarded(modules: Modules): Promise<void> {
   assert.deepEqual(keysOf(modules), listed(KEYS));
   const { config } = await accepted(
-    `${EVERYTHING.replace("MODE", "all")}[groups.few]\ntools = ["*"]\n[[profiles]]\ngroups = ["few"]\n`,
+    `${EVERYTHING.replace("MODE", "all").replace("[server]\n", "$&port = 9001\n")}[groups.few]\ntools = ["*"]\n[[profiles]]\ngroups = ["few"]\n`,
   );
   // A field that no key declares yet.
   const later = { ...config, backends: config.backends.map((backend) => ({ ...backend, later: "x" })) };
