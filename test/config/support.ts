@@ -24,8 +24,12 @@ export function bytes(text: string): Uint8Array {
 }
 
 /** The snapshot of a text that must be right. */
-export async function accepted(text: string, file = "config.toml"): Promise<ConfigSnapshot> {
-  const loaded = await parseConfig(bytes(text), file, PLACE);
+export async function accepted(
+  text: string,
+  file = "config.toml",
+  context: HomeContext = PLACE,
+): Promise<ConfigSnapshot> {
+  const loaded = await parseConfig(bytes(text), file, context);
   if (!loaded.ok) throw new Error(`unexpected mistakes\n${describeMistakes(loaded.mistakes)}`);
   return loaded.snapshot;
 }
