@@ -22,6 +22,9 @@ const TIMEOUTS = [
   "callMs",
 ] as const satisfies readonly (keyof BackendConfig["timeouts"])[];
 
+/** Some clients wait ten minutes for a tool, but for nothing else. */
+const OTHERS_MS = 60_000;
+
 const BUILT_IN = table("", builtInKeys);
 
 /** The backend with the defaults for whatever it does not have itself. Its own variables win by name. */
@@ -54,6 +57,7 @@ export function withDefaults(declared: DeclaredBackend, defaults: BackendDefault
       initMs: timeouts.initMs ?? common.initMs ?? standard.initMs,
       listMs: timeouts.listMs ?? common.listMs ?? standard.listMs,
       callMs: timeouts.callMs ?? common.callMs ?? standard.callMs,
+      ...((timeouts.callMs ?? common.callMs) === null && { otherMs: OTHERS_MS }),
     },
     ...(given.length === 0 ? {} : { given }),
     ...(defaultEnv.every((names) => names.length === 0) ? {} : { defaultEnv }),
@@ -68,7 +72,7 @@ function withVariables(connection: Connection, { env }: BackendDefaults): Connec
 /** The backend as the file has it, from the one that `withDefaults` returned. */
 export function declaredOf({ given = [], defaultEnv = [], ...backend }: BackendConfig): DeclaredBackend {
   const { timeouts, connection, routes } = backend;
-  const own = <T>(key: DefaultedKey | keyof typeof timeouts, value: T): T | null =>
+  const own = <T>(key: DefaultedKey | (typeof TIMEOUTS)[number], value: T): T | null =>
     given.includes(key) ? value : null;
   const ways = routes?.map((route, index) => ({
     ...route,

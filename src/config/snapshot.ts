@@ -180,6 +180,8 @@ export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
     /** The time-out for reading one list. */
     readonly listMs: number;
     readonly callMs: number;
+    /** For all requests but tool calls. Absent: `callMs`. */
+    readonly otherMs?: number;
   };
   /** The only folders to which paths in a call may lead, absolute; null or absent: any folder. */
   readonly folders?: readonly string[] | null;

@@ -78,7 +78,7 @@ test("without the section every backend is as it was", async () => {
     SERVERS.replaceAll(/^(?:instances|start|stop_when_idle|timeouts).*\n/gm, ""),
   );
   for (const backend of backends) {
-    assert.equal(settingsOf(backend), "shared always false 15000/10000/60000");
+    assert.equal(settingsOf(backend), "shared always false 15000/10000/300000");
     assert.deepEqual([backend.given, backend.defaultEnv], [undefined, undefined]);
   }
 });

@@ -36,9 +36,11 @@ const timeoutsKeys = {
   call: numberKey("free", {
     min: 0.1,
     max: 86_400,
-    absent: 60,
+    absent: 300,
     unit: "seconds",
-    meaning: "How long a call may take; each progress message restarts the time.",
+    meaning:
+      "How long a call may take; each progress message restarts the time. Without this key, reads, prompts and " +
+      "completions get 60 s.",
   }),
 };
 

@@ -51,7 +51,7 @@ const ALL = { allow: null, deny: [] };
 const DEFAULTS: Omit<ServedBackend, "name" | "connection"> = {
   enabled: true,
   group: null,
-  timeouts: { initMs: 15_000, listMs: 10_000, callMs: 60_000 },
+  timeouts: { initMs: 15_000, listMs: 10_000, callMs: 300_000, otherMs: 60_000 },
   filters: { tools: ALL, resources: ALL, prompts: ALL },
   toolOverrides: {},
   instances: "shared",

@@ -229,7 +229,9 @@ export class Serving {
       },
       between: telemetry === null ? [] : [telemetry.middleware],
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
-      callMs: new Map(config.backends.map(({ name, timeouts }) => [name, timeouts.callMs])),
+      callMs: new Map(
+        config.backends.map(({ name, timeouts }) => [name, timeouts.otherMs ?? timeouts.callMs]),
+      ),
       clock: tools.clock,
       logger: tools.logger,
       clean: redaction.clean,

@@ -76,11 +76,13 @@ function isClientCall(request: PendingRequest): request is ClientCall {
 /** Requests whose cancellation many servers ignore: these servers keep sending messages until the work is done. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
+/** After a timeout up to this, ms, the server is expected to stop soon. */
+const USUAL_MS = 300_000;
 
 /** How long a server may still send messages about a call that was given up, ms. */
 function lingersMs({ method, timeoutMs }: PendingRequest): number {
   if (!WORKING.has(method)) return LINGERS_MS.other;
-  return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
+  return timeoutMs > USUAL_MS ? Math.min(LINGERS_MS.atMost, timeoutMs) : LINGERS_MS.working;
 }
 
 /** A server that says nothing for this long after a cancellation, ms, counts as having stopped the work. */

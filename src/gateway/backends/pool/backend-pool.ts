@@ -191,7 +191,7 @@ export class BackendPool implements AsyncDisposable {
     const backend = this.#backends.get(name);
     if (backend?.isComing !== true) return;
     // Another process still runs the backend, so the call may wait until its time limit.
-    const limitMs = backend.runsElsewhere ? backend.callMs : Math.min(FIRST_LIST_MS, backend.callMs);
+    const limitMs = backend.runsElsewhere ? backend.otherMs : Math.min(FIRST_LIST_MS, backend.otherMs);
     await this.#untilOrAfter(limitMs, () => !backend.isComing);
   }
 

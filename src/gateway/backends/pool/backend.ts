@@ -97,8 +97,10 @@ export class Backend {
     return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
   }
 
-  get callMs(): number {
-    return this.#state.config.timeouts.callMs;
+  /** The time limit of all requests but tool calls. */
+  get otherMs(): number {
+    const { callMs, otherMs = callMs } = this.#state.config.timeouts;
+    return otherMs;
   }
 
   get runsOnce(): boolean {
@@ -182,7 +184,7 @@ export class Backend {
   /** Never rejects. */
   call(call: PoolCall): Promise<Reply> {
     const state = this.#state;
-    const { callMs } = state.config.timeouts;
+    const callMs = call.method === "tools/call" ? state.config.timeouts.callMs : this.otherMs;
     if (call.taskLocation !== undefined) {
       const { handle, signal, taskLocation } = call;
       const client = handle?.client ?? null;
@@ -254,7 +256,7 @@ export class Backend {
       this.#instanceOf(client)?.instance.adopt(new Map([[uri, new Set([client])]]));
       return reply;
     };
-    return this.#dispatch({ client, signal: client.ended, deadlineMs: this.callMs, run });
+    return this.#dispatch({ client, signal: client.ended, deadlineMs: this.otherMs, run });
   }
 
   watchTask({ taskLocation, ...task }: WatchedTask, client: ClientHandle): Promise<Reply> {

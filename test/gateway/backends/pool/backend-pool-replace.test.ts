@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText } from "./scripted-instance.ts";
 
@@ -50,6 +51,16 @@ describe("a changed connection", () => {
     assert.equal(b.view().group, "g");
     void b.call();
     assert.deepEqual([b.script.last.calls[0]?.timeoutMs, b.starts()], [7_000, 1]);
+  });
+
+  it("D5 a tool call gets the time of its key, and other requests the shorter one", async () => {
+    const b = await ready();
+    await b.applied(
+      backendConfig("a", { timeouts: { initMs: 1, listMs: 1, callMs: 300_000, otherMs: 60_000 } }),
+    );
+    void b.call();
+    void b.pool.call("a", { ...callOf(createClient("c")), method: "resources/read" });
+    assert.deepEqual(pluck(b.script.last.calls, "timeoutMs"), [300_000, 60_000]);
   });
 
   it("subscriptions move to the new instance, and the old one tells nobody", async () => {
