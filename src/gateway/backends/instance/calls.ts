@@ -192,8 +192,11 @@ export class InstanceCalls {
     const { method, timeoutMs, graceMs } = request;
     const { backend } = this.#options;
     const text = `backend ${backend} did not answer within ${seconds(timeoutMs)}`;
-    const longer = String(Math.ceil(timeoutMs / 500));
-    const raise = shellCommand`mountaineer config set ${`backends.${backend}.timeouts.call`} ${longer}`;
+    const key = `backends.${backend}.timeouts.call`;
+    const raise =
+      timeoutMs < 600_000
+        ? shellCommand`mountaineer config set ${key} 600`
+        : shellCommand`mountaineer config set ${key} 3600`;
     const failure =
       method === "initialize" ? notInitialized(backend, timeoutMs, graceMs) : noAnswer(method, timeoutMs);
     this.#giveUp(request, {

@@ -387,7 +387,7 @@ describe("calls", () => {
     assert.deepEqual(link.told("notifications/cancelled"), []);
     await clock.advance(1);
     const reason = "backend files did not answer within 60 s";
-    const message = `${reason}; to wait longer: mountaineer config set backends.files.timeouts.call 120`;
+    const message = `${reason}; to wait longer: mountaineer config set backends.files.timeouts.call 600`;
     assert.deepEqual(await reply, { error: { code: -32001, message } });
     assert.deepEqual(link.told("notifications/cancelled"), [{ requestId: id, reason }]);
     link.answer(id, OK);
