@@ -98,6 +98,7 @@ export const SERVER_DEFAULT: ServerConfig = {
   host: "127.0.0.1",
   port: 9000,
   publicUrl: null,
+  allowedOrigins: [],
   bodyLimitBytes: 64 * 1024 * 1024,
   drainTimeoutMs: 30_000,
   management: MANAGEMENT_DEFAULT,

@@ -27,8 +27,15 @@ const SHARE_ROUTES = { tb: "thunderbolt", fallback: "fallback" } as const;
 
 export function asInFile(parts: Fields): Fields {
   // The listening address is a part of the entry `incoming_auth`.
-  const { host = null, port = null, publicUrl = null, management = null, ...others } = parts;
-  return { ...respelled(others), server: { host, port, publicUrl, management } };
+  const {
+    host = null,
+    port = null,
+    publicUrl = null,
+    allowedOrigins = null,
+    management = null,
+    ...others
+  } = parts;
+  return { ...respelled(others), server: { host, port, publicUrl, allowedOrigins, management } };
 }
 
 function respelled(members: Fields): Fields {

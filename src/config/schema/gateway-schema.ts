@@ -24,7 +24,7 @@ import {
   SECRET_EXPECTED,
   variables,
 } from "./backend-defaults-schema.ts";
-import { publicUrlKey } from "./incoming-auth-schema.ts";
+import { allowedOriginsKey, publicUrlKey } from "./incoming-auth-schema.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { listOf, named, open, optionalTable, orAbsent, table } from "./tables.ts";
 import { pinKey } from "./trust-schema.ts";
@@ -135,6 +135,7 @@ export const serverKeys = {
     meaning: "The TCP port to listen on.",
   }),
   public_url: publicUrlKey,
+  allowed_origins: allowedOriginsKey,
   body_limit_mb: numberKey("free", {
     min: 1,
     max: 1024,

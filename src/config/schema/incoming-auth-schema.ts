@@ -4,6 +4,7 @@ import { describeAddress } from "../values/mistakes.ts";
 import {
   ISSUER_EXPECTED,
   KEYS_PLACE_EXPECTED,
+  ORIGIN_EXPECTED,
   PUBLIC_URL_EXPECTED,
   parseAlgorithm,
   parseAudience,
@@ -11,6 +12,7 @@ import {
   parseClaimValue,
   parseIssuer,
   parseKeysPlace,
+  parseOrigin,
   parsePublicUrl,
   parseScope,
   SIGNING_ALGORITHMS,
@@ -28,6 +30,17 @@ export const publicUrlKey = optional("access", text("plain", parsePublicUrl, { d
     "The endpoint's address for clients if a proxy is in front of the gateway. Requests may name its host, and " +
     "tokens are issued for it.",
   example: '"https://mcp.example.com/mcp"',
+});
+
+/** A key of `[server]`: the web pages that may use the gateway. */
+export const allowedOriginsKey = defaulted("access", list(text("plain", parseOrigin)), [], {
+  type: "list of origins",
+  expected: `a list of ${ORIGIN_EXPECTED}`,
+  absent: "none",
+  meaning:
+    "Origins of web pages that may use MCP here, each to the letter. Where clients sign in, pages of this machine " +
+    "(`http://localhost:PORT`) may as well, because they need a token.",
+  example: '["http://localhost:6274"]',
 });
 
 const userKeys = {

@@ -67,6 +67,18 @@ export function parsePublicUrl(text: string): TextReading {
   return { ok: true, value: reading.url.href.replace(/\/$/, "") };
 }
 
+export const ORIGIN_EXPECTED =
+  "an origin such as `https://inspector.example.com` or `http://localhost:6274`: without a path and without `*`";
+
+/** The origin of web pages, as browsers send it. */
+export function parseOrigin(text: string): TextReading {
+  const reading = readAddress(text, ORIGIN_EXPECTED);
+  if (!reading.ok) return reading;
+  const { origin } = reading.url;
+  const isOrigin = origin !== "null" && /^https?:\/\/[^/?#@*\\]+$/i.test(text);
+  return isOrigin ? { ok: true, value: origin } : wrong(ORIGIN_EXPECTED);
+}
+
 export const parseAudience = textReader(
   (text) => isLine(text, LONGEST_ADDRESS),
   "a text, as tokens carry it in `aud`",

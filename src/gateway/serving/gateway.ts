@@ -153,6 +153,10 @@ export class Gateway implements AsyncDisposable {
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
       boundHost: () => this.listener.host,
       publicHost: () => publicHostOf(this.#server),
+      pages: () => ({
+        origins: this.#server.allowedOrigins,
+        hasSignIn: this.serving.rules.config.incomingAuth.type !== "anonymous",
+      }),
     });
     this.#owner = new OwnerCalls({ gateway: this.#front, clock, logger });
     this.listener = new GatewayListener({

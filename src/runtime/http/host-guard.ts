@@ -1,8 +1,8 @@
 // Refuses cross-site requests and DNS rebinding by the headers Host and Origin.
 import { isIP } from "node:net";
 
-/** Why a request with these headers is refused; null: it is allowed. */
-type HostGuard = (host: string | undefined, origin: string | undefined) => string | null;
+/** Why a request with these headers is refused; null: it is allowed. `isAllowed`: the origin may be another site's. */
+type HostGuard = (host: string | undefined, origin: string | undefined, isAllowed?: boolean) => string | null;
 
 /**
  * `boundHost`: the configured host; if it is loopback, only loopback names and the host itself are accepted. `publicHost`:
@@ -34,12 +34,12 @@ export function createHostGuard(
     }
     return allowed;
   };
-  return (host, origin) => {
+  return (host, origin, isAllowed = false) => {
     if (host === undefined || !hostAllowed(host)) {
       return "the Host header names another host than this server's: its address, or the name in [server].host";
     }
-    if (origin === undefined || originAllowed(origin, host)) return null;
-    return "the Origin header names a foreign origin";
+    if (origin === undefined || isAllowed || isOwnOrigin(origin, host)) return null;
+    return "the Origin header names a foreign origin; [server].allowed_origins names those that may use MCP here";
   };
 }
 
@@ -57,13 +57,18 @@ export function hostName(text: string): string | null {
   return name === undefined ? null : name.toLowerCase();
 }
 
-function originAllowed(origin: string, host: string): boolean {
-  const match = /^https?:\/\/([^/?#@\\]+)$/i.exec(origin);
-  const authority = match?.[1];
-  if (authority === undefined) return false;
-  if (authority.toLowerCase() === host.toLowerCase()) return true;
-  const name = hostName(authority);
+function isOwnOrigin(origin: string, host: string): boolean {
+  return authorityOf(origin)?.toLowerCase() === host.toLowerCase();
+}
+
+/** True if this machine serves the page. */
+export function isLoopbackOrigin(origin: string): boolean {
+  const name = hostName(authorityOf(origin) ?? "");
   return name !== null && isLoopbackHost(name);
+}
+
+function authorityOf(origin: string): string | undefined {
+  return /^https?:\/\/([^/?#@\\]+)$/i.exec(origin)?.[1];
 }
 
 /** The address without the IPv6 prefix of a mapped IPv4 address. */

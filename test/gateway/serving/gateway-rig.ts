@@ -99,7 +99,14 @@ export function scriptedGateway(t: TestContext, options: Partial<Options> = {}) 
 
 export function serverOn(port: number, change: Partial<ListenConfig> = {}): ListenConfig {
   return {
-    ...{ host: "127.0.0.1", port, publicUrl: null, bodyLimitBytes: 1_000_000, drainTimeoutMs: 1_000 },
+    ...{
+      host: "127.0.0.1",
+      port,
+      publicUrl: null,
+      allowedOrigins: [],
+      bodyLimitBytes: 1_000_000,
+      drainTimeoutMs: 1_000,
+    },
     ...change,
   };
 }

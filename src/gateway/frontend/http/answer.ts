@@ -54,7 +54,7 @@ export function answerMetrics(response: ServerResponse, text: string): void {
 
 export function answerEmpty(response: ServerResponse, status: number): void {
   if (response.destroyed) return;
-  response.writeHead(status, { "Content-Length": 0 });
+  response.writeHead(status, status === 204 ? {} : { "Content-Length": 0 });
   response.end();
 }
 

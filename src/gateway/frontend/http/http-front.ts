@@ -32,6 +32,7 @@ import { ForwardedRequests } from "./forwarded-requests.ts";
 import { Forwarding, type SessionPeers } from "./forwarding.ts";
 import { HttpExchange, type SlowAnswers } from "./http-exchange.ts";
 import { LegacySse } from "./legacy-sse.ts";
+import { answerPreflight } from "./other-pages.ts";
 import type { HandedOffStream, HandOffConnection } from "./passed-connections.ts";
 import {
   type Accepts,
@@ -41,6 +42,7 @@ import {
   groupOf,
   MCP_PATH,
   MESSAGES_PATH,
+  methodsAt,
   NO_EVENTS,
   NOT_READ,
   notAllowed,
@@ -61,12 +63,6 @@ import {
 } from "./request-admission.ts";
 import { Resumption } from "./resumption.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
-
-const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
-  [MCP_PATH, ["GET", "POST", "DELETE"]],
-  [SSE_PATH, ["GET"]],
-  [MESSAGES_PATH, ["POST"]],
-]);
 
 /** Time to finish sending answers to other machines when all calls have ended. */
 const LAST_ANSWERS_MS = 250;
@@ -253,9 +249,12 @@ export class HttpFront implements AsyncDisposable {
   }
 
   #route(exchange: Exchange): void {
-    if (!this.#admission.isGenuine(exchange)) return;
+    const found = this.#admission.origin(exchange);
+    if (found === null) return;
     const { request, response } = exchange;
     const path = pathOf(request.url);
+    const { page } = found;
+    if (page !== null && answerPreflight(exchange, page)) return;
     if (answerDocument(this.#tools, exchange, path)) return;
     const refusal = this.#refusalOf(path, request.method);
     if (refusal !== null) {
@@ -304,7 +303,7 @@ export class HttpFront implements AsyncDisposable {
   /** Why MCP is not served at that path with that method; null: it is. */
   #refusalOf(path: string, method = ""): Refusal | null {
     const group = groupOf(path);
-    const allowed = METHODS.get(group === null ? path : MCP_PATH);
+    const allowed = methodsAt(path);
     if (allowed === undefined || (group !== null && !this.#options.gateway.hasGroup(group)))
       return { status: 404, message: nothingAt(group) };
     if (!allowed.includes(method)) return notAllowed(allowed.join(", "));

@@ -17,6 +17,7 @@ import { holderOf } from "../session/session-record.ts";
 import type { SessionStore } from "../session/session-store.ts";
 import type { Refusal } from "./answer.ts";
 import type { Forwarding } from "./forwarding.ts";
+import { isAllowedPage, letRead, NO_OTHER_PAGES, type PageRules } from "./other-pages.ts";
 import {
   type AuthenticatedRequest,
   type Exchange,
@@ -24,6 +25,7 @@ import {
   hostOf,
   isJsonType,
   MESSAGES_PATH,
+  methodsAt,
   pathOf,
   remoteOf,
   repeatedHeader,
@@ -53,6 +55,8 @@ export interface AdmissionOptions {
   readonly clock: Clock;
   /** The host name that a proxy in front may send, in lower case; null: none. */
   readonly publicHost?: () => string | null;
+  /** Absent: no pages of other origins. */
+  readonly pages?: () => PageRules;
 }
 
 const UNKNOWN_SESSION = "the session is not known, or has ended; initialize anew";
@@ -68,12 +72,13 @@ export class RequestAdmission {
   readonly #sessions: SessionStore;
   readonly #refuse: (exchange: Exchange, refusal: Refusal) => void;
   readonly #refusalFor: ReturnType<typeof createHostGuard>;
+  readonly #pages: () => PageRules;
   readonly #wrongTokens: WrongTokens;
   /** The next daemon has taken over; connections that are still here serve one more request each. */
   hasHandedOver = false;
 
   constructor(
-    { gateway, boundHost, clock, publicHost }: AdmissionOptions,
+    { gateway, boundHost, clock, publicHost, pages = () => NO_OTHER_PAGES }: AdmissionOptions,
     sessions: SessionStore,
     refuse: (exchange: Exchange, refusal: Refusal) => void,
   ) {
@@ -82,24 +87,38 @@ export class RequestAdmission {
     this.#refuse = refuse;
     this.#wrongTokens = new WrongTokens(clock);
     this.#refusalFor = createHostGuard(boundHost, publicHost);
+    this.#pages = pages;
   }
 
   /**
-   * False for a request that a foreign web page may have sent (DNS rebinding), or that repeats a header that
-   * may come once.
+   * Refuses a request that a foreign web page may have sent (DNS rebinding), or that repeats a header that
+   * may come once. `page`: the request is from a page of an allowed origin, which may use these methods.
    */
-  isGenuine(exchange: Exchange): boolean {
-    const { request } = exchange;
+  origin(exchange: Exchange): { readonly page: readonly string[] | null } | null {
+    const { request, response } = exchange;
     const repeated = repeatedHeader(request);
     if (repeated !== null) {
       const reason = `the request has more than one ${repeated} header`;
       this.turnAway(exchange, { status: 400, reason, principal: null });
-      return false;
+      return null;
     }
-    const foreign = this.#refusalFor(hostOf(request), request.headers.origin);
-    if (foreign === null) return true;
-    this.turnAway(exchange, { status: 403, reason: foreign, principal: null });
-    return false;
+    const { origin } = request.headers;
+    const methods = origin === undefined ? null : this.#methodsFor(origin, pathOf(request.url));
+    const foreign = this.#refusalFor(hostOf(request), origin, methods !== null);
+    if (foreign !== null) {
+      this.turnAway(exchange, { status: 403, reason: foreign, principal: null });
+      return null;
+    }
+    if (origin !== undefined && methods !== null) letRead(response, origin);
+    return { page: methods };
+  }
+
+  /** The methods that a page of another origin may use at that path; null: none. */
+  #methodsFor(origin: string, path: string): readonly string[] | null {
+    if (!isAllowedPage(origin, this.#pages())) return null;
+    return (
+      methodsAt(path) ?? (this.#gateway.served.resource?.paths.has(path) === true ? ["GET", "HEAD"] : null)
+    );
   }
 
   /**

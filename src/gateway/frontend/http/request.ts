@@ -20,6 +20,17 @@ export const MCP_PATH = "/mcp";
 export const SSE_PATH = "/sse";
 export const MESSAGES_PATH = "/messages";
 
+const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
+  [MCP_PATH, ["GET", "POST", "DELETE"]],
+  [SSE_PATH, ["GET"]],
+  [MESSAGES_PATH, ["POST"]],
+]);
+
+/** The methods of MCP at that path; undefined: MCP has no such path. */
+export function methodsAt(path: string): readonly string[] | undefined {
+  return METHODS.get(groupOf(path) === null ? path : MCP_PATH);
+}
+
 /** `/mcp/NAME`, the address of a group. */
 const GROUP_PATH = /^\/mcp\/([A-Za-z][A-Za-z0-9_-]{0,63})$/;
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { isAllowedPage } from "../../../../src/gateway/frontend/http/other-pages.ts";
 import { createHostGuard } from "../../../../src/runtime/http/host-guard.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
@@ -14,7 +15,7 @@ import {
   onlySession,
   text,
 } from "../scripted-gateway.ts";
-import { BOTH_TYPES, callMessage, initializeMessage, openFront, startRig } from "./http-rig.ts";
+import { type Answer, BOTH_TYPES, callMessage, initializeMessage, openFront, startRig } from "./http-rig.ts";
 
 const HEADERS = { "content-type": "application/json", accept: BOTH_TYPES };
 
@@ -60,13 +61,24 @@ test("a change of the configured host counts from the next request on", () => {
   assert.notEqual(guard("nas.lan", undefined), null);
 });
 
-test("an Origin must be loopback's or the very host's", () => {
+test("E1 an Origin must be the very host's, unless pages of it are allowed", () => {
   const guard = createHostGuard(() => "0.0.0.0");
   const host = "192.168.1.4:9000";
-  for (const origin of ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", `http://${host}`])
-    assert.equal(guard(host, origin), null, origin);
+  assert.equal(guard(host, `http://${host}`), null);
+  const signedIn = { origins: ["https://app.example"], hasSignIn: true };
+  for (const origin of [
+    "http://localhost:3000",
+    "https://127.0.0.1",
+    "http://[::1]:5",
+    "https://app.example",
+  ]) {
+    assert.notEqual(guard(host, origin), null, origin);
+    assert.equal(guard(host, origin, isAllowedPage(origin, signedIn)), null, origin);
+  }
   for (const origin of [
     "null",
+    "https://app.example:444",
+    "http://app.example",
     "",
     "http://evil.example",
     "http://192.168.1.4",
@@ -76,7 +88,7 @@ test("an Origin must be loopback's or the very host's", () => {
     "file://localhost",
     "http://localhost\\.evil.example",
   ])
-    assert.notEqual(guard(host, origin), null, origin);
+    assert.notEqual(guard(host, origin, isAllowedPage(origin, signedIn)), null, origin);
 });
 
 test("a foreign Host or Origin is 403 with a JSON-RPC error and no CORS header, everywhere", async (t) => {
@@ -88,10 +100,66 @@ test("a foreign Host or Origin is 403 with a JSON-RPC error and no CORS header, 
       assert.ok(!Object.keys(answer.headers).some((name) => name.startsWith("access-control")));
     }
   }
-  const fine = await rig.post(initializeMessage(), { origin: "http://localhost:6274" });
-  assert.equal(fine.status, 200);
-  assert.ok(!Object.keys(fine.headers).some((name) => name.startsWith("access-control")));
 });
+
+const PAGE = "http://localhost:6274";
+const PREFLIGHT = {
+  origin: PAGE,
+  "access-control-request-method": "POST",
+  "access-control-request-headers": "content-type,mcp-session-id,mcp-param-city,x-other",
+  "access-control-request-private-network": "true",
+};
+
+/** The headers by which an answer lets a page in. */
+function pageHeaders({ headers }: Answer): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("access-control")));
+}
+
+test("E1 without sign-in, an unnamed page of this machine is refused, and its preflight too", async (t) => {
+  const { gateway, rig } = await openFront(t, {}, { pages: { origins: [`${PAGE}1`], hasSignIn: false } });
+  const before = await rig.send("OPTIONS", "/mcp", PREFLIGHT);
+  const post = await rig.post(initializeMessage(), { origin: PAGE });
+  assert.deepEqual([before.status, post.status, gateway.requests.length], [403, 403, 0]);
+  assert.deepEqual([pageHeaders(before), pageHeaders(post)], [{}, {}]);
+  assert.match(post.body, /\[server\]\.allowed_origins/);
+});
+
+for (const pages of [
+  { origins: [PAGE], hasSignIn: false },
+  { origins: [], hasSignIn: true },
+]) {
+  const whose = pages.hasSignIn
+    ? "any page of this machine where clients sign in"
+    : "a page that a person named";
+  test(`D2 ${whose} uses MCP, and no other path`, async (t) => {
+    const { gateway, rig } = await openFront(t, {}, { pages });
+    const before = await rig.send("OPTIONS", "/mcp", PREFLIGHT);
+    assert.equal(before.status, 204);
+    const { "access-control-allow-headers": names, ...others } = pageHeaders(before);
+    assert.match(String(names), /Mcp-Session-Id.*, mcp-param-city$/);
+    assert.deepEqual(others, {
+      "access-control-allow-origin": PAGE,
+      "access-control-allow-methods": "GET, POST, DELETE",
+      "access-control-expose-headers": "Mcp-Session-Id, WWW-Authenticate, Retry-After",
+      "access-control-max-age": "600",
+    });
+    const post = await rig.post(initializeMessage(), { origin: PAGE });
+    assert.deepEqual(
+      [post.status, post.headers["access-control-allow-origin"], post.headers.vary],
+      [200, PAGE, "Origin"],
+    );
+    assert.match(String(post.headers["access-control-expose-headers"]), /Mcp-Session-Id/);
+    for (const path of ["/metrics", "/manage/v1/health", "/"]) {
+      const other = await rig.send("OPTIONS", path, PREFLIGHT);
+      assert.deepEqual([other.status, pageHeaders(other)], [403, {}], path);
+    }
+    gateway.authenticate = () => ({ ok: false, reason: "a token is needed" });
+    const refused = await rig.post(initializeMessage(), { origin: PAGE });
+    assert.deepEqual([refused.status, refused.headers["access-control-allow-origin"]], [401, PAGE]);
+    for (const origin of ["https://evil.example", "null"])
+      assert.equal((await rig.send("OPTIONS", "/mcp", { ...PREFLIGHT, origin })).status, 403);
+  });
+}
 
 test("D2 a target that names its host is served like another, and its host counts, whatever the Host header says", async (t) => {
   const { rig } = await openFront(t);

@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import type { SessionPeers } from "../../../../src/gateway/frontend/http/forwarding.ts";
 import { HttpFront } from "../../../../src/gateway/frontend/http/http-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/frontend/http/listener.ts";
+import { NO_OTHER_PAGES, type PageRules } from "../../../../src/gateway/frontend/http/other-pages.ts";
 import { ModernFront } from "../../../../src/gateway/frontend/modern/modern-front.ts";
 import { SuspendedCalls } from "../../../../src/gateway/frontend/suspended/suspended-calls.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
@@ -53,6 +54,7 @@ export async function startRig(
     readonly clock?: Clock;
     readonly bodyLimitBytes?: number;
     readonly host?: string;
+    readonly pages?: PageRules;
     readonly peers?: () => SessionPeers;
   } = {},
 ): Promise<Rig> {
@@ -66,6 +68,7 @@ export async function startRig(
     logger,
     bodyLimitBytes: () => bodyLimitBytes,
     boundHost: () => host,
+    pages: () => options.pages ?? NO_OTHER_PAGES,
     peers: options.peers,
   });
   const listener = await openListener({ host: "127.0.0.1", port: 0, handler: front.handle, clock, logger });
@@ -139,13 +142,13 @@ export async function startRig(
 }
 
 type Tools = Parameters<typeof createScriptedGateway>[0];
-type Times = { readonly version?: string; readonly clock?: Clock };
+type Times = { readonly version?: string; readonly clock?: Clock; readonly pages?: PageRules };
 
 /** A gateway with these tools and one, `blocking`, that waits for the test; until that is over. */
-export async function openFront(t: TestContext, tools?: Tools, { clock }: Times = {}) {
+export async function openFront(t: TestContext, tools?: Tools, { clock, pages }: Times = {}) {
   const blocking = createBlockingTool();
   const gateway = createScriptedGateway({ held: blocking.tool, ...tools });
-  const rig = await startRig(gateway, clock === undefined ? {} : { clock });
+  const rig = await startRig(gateway, { ...(clock && { clock }), ...(pages && { pages }) });
   t.after(() => rig[Symbol.asyncDispose]());
   return { gateway, rig, blocking };
 }
