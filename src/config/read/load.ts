@@ -77,7 +77,7 @@ function firstOfEachKey(findings: readonly Finding[]): Finding[] {
   });
 }
 
-export interface FoundInText {
+interface FoundInText {
   /** The name of the text in messages. */
   readonly path: string;
   readonly text: string;
@@ -86,7 +86,7 @@ export interface FoundInText {
 }
 
 /** The errors with their lines and columns, in the order of the text, up to the limit. */
-export async function placeMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
+async function placeMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
   const places = textPlaces(text);
   const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
     const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
@@ -134,7 +134,7 @@ export async function readTables(bytes: Uint8Array, path: string, format: Config
 }
 
 /** `file`: the typed content, null if the tables do not match the schema. `findings`: at most one for each key. */
-export function checkTables(value: unknown, homeContext: HomeContext) {
+function checkTables(value: unknown, homeContext: HomeContext) {
   const issues: Issue[] = [];
   const file = configFile.read(value, [], issues);
   const ofValues = valueFindings(value, issues, 5 * MISTAKE_LIMIT);
@@ -142,7 +142,7 @@ export function checkTables(value: unknown, homeContext: HomeContext) {
   return { file: issues.length === 0 ? file : null, findings };
 }
 
-export function engineOf(
+function engineOf(
   file: ConfigFile,
   path: string,
   homeContext: HomeContext,

@@ -8,7 +8,7 @@ import { deepFreeze } from "../snapshot.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 import type { LoadedByWorker, WorkerReply, WorkerRequest } from "./worker-messages.ts";
 
-export interface ApartOptions {
+interface ApartOptions {
   readonly clock: Clock;
   readonly signal?: AbortSignal;
   /** Default: starts a process. */

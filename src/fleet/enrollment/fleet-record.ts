@@ -20,7 +20,7 @@ const VERSION = 1;
 const machineName = textThat("a machine's name", isMachineName);
 
 const memberShape = object({ name: machineName, key: userKeyShape });
-export type FleetMember = TypeOf<typeof memberShape>;
+type FleetMember = TypeOf<typeof memberShape>;
 
 const invitationShape = object({
   id: matching(/^[0-9a-f]{16}$/, "16 hex digits"),

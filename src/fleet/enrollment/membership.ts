@@ -5,7 +5,6 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { type FleetSection, isMachineName } from "../../config/values/fleet-values.ts";
-import { MountaineerError } from "../../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { flag, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
@@ -41,13 +40,6 @@ export async function readMembership(home: string): Promise<Membership | null> {
   return version === VERSION ? membershipOf(found) : null;
 }
 
-/** Rejects with `usage` if there is no record. */
-export async function requireMembership(home: string): Promise<Membership> {
-  const membership = await readMembership(home);
-  if (membership !== null) return membership;
-  throw new MountaineerError("usage", "this machine is in no fleet");
-}
-
 /** `pem`: the certificate authority of the server. */
 export async function writeMembership(home: string, membership: Membership, pem: string): Promise<void> {
   const { file, authority } = membershipPaths(home);
@@ -77,7 +69,7 @@ export async function freeName(options: HomeOptions, wanted: string): Promise<st
 }
 
 /** null: there is no such secret. Rejects with `secret_unavailable`. */
-export function storedSecret(options: HomeOptions, secret: string): Promise<string | null> {
+function storedSecret(options: HomeOptions, secret: string): Promise<string | null> {
   const limits = { deadlineMs: SECRET_DEADLINE_MS, signal: options.signal };
   return openSecretStore(options).get(secret, limits);
 }

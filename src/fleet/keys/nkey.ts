@@ -26,7 +26,7 @@ export function userKey(raw: Uint8Array): string {
 }
 
 /** The public key `U…` of 32 public bytes. */
-export function publicKeyText(bytes: Uint8Array): string {
+function publicKeyText(bytes: Uint8Array): string {
   return checked(Buffer.concat([Buffer.from([USER]), bytes]));
 }
 
