@@ -3,6 +3,7 @@ import type { ConfigDiff } from "../config/diff.ts";
 import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { LoadedContent } from "./decide-reload.ts";
+import type { FileContent } from "./watched-file.ts";
 
 export interface Running<Snapshot> {
   /** Hash of the file's bytes, hexadecimal. */
@@ -34,13 +35,13 @@ export interface AppliedContent<Snapshot> {
 /** Implemented by the service. The steps never overlap. */
 export interface ConfigSteps<Snapshot> {
   /**
-   * `file`: the inode that had the bytes, and how long to wait for a program that has it open for writing; absent: the
+   * `file`: the inode that had the bytes, how it came, and how long to wait for a program that has it open for writing; absent: the
    * bytes are not from a file. Rejects only for a passing reason.
    */
   readonly load: (
     bytes: Uint8Array,
     signal: AbortSignal,
-    file?: { readonly inode: string; readonly waitMs: number },
+    file?: Omit<FileContent, "bytes"> & { readonly waitMs: number },
   ) => Promise<LoadedContent<Snapshot>>;
   /**
    * Prepares the new parts, switches to them, and ends the old ones. Resolves once it has switched, in bounded time.

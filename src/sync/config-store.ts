@@ -110,8 +110,8 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     clock,
     memory: () => ({ ...memory.record, runningSha256: current.running.sha256 }),
     onRead: memory.noteRead,
-    load: ({ bytes, inode }, signal, waitMs) =>
-      current.busily(() => options.load(bytes, signal, { inode, waitMs })),
+    load: ({ bytes, inode, isMovedIn = false }, signal, waitMs) =>
+      current.busily(() => options.load(bytes, signal, { inode, isMovedIn, waitMs })),
     apply: current.apply,
   });
 

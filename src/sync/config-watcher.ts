@@ -43,11 +43,14 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     ...bounded,
     async read(signal) {
       const content = await bounded.read(signal);
-      const read = content === null ? "" : `${sha256Of(content.bytes)} ${content.inode}`;
-      if (content === null || read === lastRead) return content;
-      lastRead = read;
-      if (read.startsWith(store.running.sha256)) options.onMove?.(content);
-      return content;
+      if (content === null) return null;
+      const read = `${sha256Of(content.bytes)} ${content.inode}`;
+      if (read !== lastRead) {
+        lastRead = read;
+        if (read.startsWith(store.running.sha256)) options.onMove?.(content);
+        await watch.armMoves();
+      }
+      return { ...content, isMovedIn: watch.isMovedIn };
     },
   };
 

@@ -5,7 +5,7 @@ import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { type Detector, type DetectorOptions, startDetector } from "./detector.ts";
-import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";
+import { createMoveWatch, type FolderEvents, systemFolderEvents } from "./folder-events.ts";
 import { createQuietWindow } from "./quiet-window.ts";
 import { MAX_WAIT_FACTOR, type SyncState } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";
@@ -28,7 +28,7 @@ type Phase = "new" | "on" | "stopped" | "ended";
 
 /** Nothing is watched before `start`. */
 export function createFileWatch(options: FileWatchOptions) {
-  const { file, clock, onSign, onDue, onState } = options;
+  const { file, clock, folderEvents = systemFolderEvents, onSign, onDue, onState } = options;
   let { settings } = options;
   let phase: Phase = "new";
   const report = createDetectorReport(options);
@@ -37,7 +37,7 @@ export function createFileWatch(options: FileWatchOptions) {
   const detector = createDetectorSlot({
     file,
     clock,
-    folderEvents: options.folderEvents ?? systemFolderEvents,
+    folderEvents,
     onSign,
     onChange(atMs) {
       window.trigger(atMs);
@@ -57,6 +57,11 @@ export function createFileWatch(options: FileWatchOptions) {
       onDue("config");
     },
   });
+  const moves = createMoveWatch(file, folderEvents);
+  const armMoves = async (): Promise<void> => {
+    if (isWatching()) await moves.arm();
+    if (!isWatching()) moves[Symbol.dispose]();
+  };
   const applySettings = async (): Promise<void> => {
     const isOn = isWatching();
     if (!isOn) {
@@ -66,6 +71,7 @@ export function createFileWatch(options: FileWatchOptions) {
     const { detection, pollIntervalMs } = settings;
     const ready = detector.use(isOn ? { detection, pollIntervalMs } : null);
     onState();
+    await armMoves();
     await ready;
   };
 
@@ -88,6 +94,12 @@ export function createFileWatch(options: FileWatchOptions) {
     get isWatching() {
       return isWatching();
     },
+    /** True: the file was seen moved in, and was not written to since. */
+    get isMovedIn() {
+      return moves.isMovedIn;
+    },
+    /** To be called when the path may lead to another file. */
+    armMoves,
     /** Resolves when the detector is ready. From then on it misses no change. */
     async start(): Promise<void> {
       if (phase !== "new") return;

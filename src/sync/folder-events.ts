@@ -9,9 +9,10 @@ import type { WatchedFile } from "./watched-file.ts";
 export interface FolderListener {
   /**
    * Called when a name in the folder changed; null: the name is unknown. If the folder itself is removed,
-   * `name` is the folder's own.
+   * `name` is the folder's own. `isMove`: it was created, moved or removed. Otherwise, or where the system does not
+   * tell one from the other, it may have been written to.
    */
-  readonly onName: (name: string | null) => void;
+  readonly onName: (name: string | null, isMove?: boolean) => void;
   /** Called when no further events will come. */
   readonly onEnd: () => void;
 }
@@ -24,7 +25,9 @@ export interface FolderEvents {
 /** Watches of `node:fs`, which do not keep the process alive. */
 export const systemFolderEvents: FolderEvents = {
   watch(folder, { onName, onEnd }) {
-    const watcher: FSWatcher = watch(folder, { persistent: false }, (_event, name) => onName(name));
+    const watcher: FSWatcher = watch(folder, { persistent: false }, (event, name) =>
+      onName(name, process.platform === "linux" && event === "rename"),
+    );
     watcher.on("error", onEnd);
     return { [Symbol.dispose]: () => watcher.close() };
   },
@@ -75,6 +78,50 @@ export function createFolderBell(file: WatchedFile, events: FolderEvents, onRing
       return unwatched;
     },
     [Symbol.dispose]: silence,
+  };
+}
+
+/**
+ * Watches whether the file is moved to its real path, and written to after that. Unlike the bell, it is never renewed
+ * while the path leads to the same file, so that it misses no write.
+ */
+export function createMoveWatch(file: WatchedFile, events: FolderEvents) {
+  let watching: Disposable | null = null;
+  let watched: string | null = null;
+  let isMovedIn = false;
+  const end = (): void => {
+    watching?.[Symbol.dispose]();
+    watching = null;
+    isMovedIn = false;
+  };
+  return {
+    /** True: no write was seen since the file came. A file that was just created has no content yet. */
+    get isMovedIn() {
+      return isMovedIn;
+    },
+    /** Watches where the path leads now. A folder that cannot be watched gives no evidence. */
+    async arm(): Promise<void> {
+      const real = await file.realPath(file.path);
+      if (real === null || (watching !== null && real === watched)) return;
+      end();
+      watched = real;
+      const folder = dirname(real);
+      if (!file.isHere(folder)) return;
+      try {
+        const own = events.watch(folder, {
+          onName(name, isMove = false) {
+            if (watching !== own) return;
+            if (name === null || name === basename(folder)) end();
+            else if (name === basename(real)) isMovedIn = isMove;
+          },
+          onEnd: () => watching === own && end(),
+        });
+        watching = own;
+      } catch (error) {
+        if (systemErrorCode(error) === null) throw error;
+      }
+    },
+    [Symbol.dispose]: end,
   };
 }
 

@@ -16,6 +16,8 @@ export interface FileContent {
   readonly bytes: Uint8Array;
   /** The inode's number: content that comes by a rename or another symlink has another one. */
   readonly inode: string;
+  /** True: the file was seen moved in, and was not written to since. */
+  readonly isMovedIn?: boolean;
 }
 
 /** The file as its watcher sees it. For a file on a network file system, another process makes the system calls. */

@@ -1,5 +1,5 @@
-// Why the content of a configuration file that was written in place waits for a person: it is half a file, or it drops
-// what keeps others out. Pure.
+// Why the content of a configuration file waits for a person: it is half a file, or it drops what keeps others out.
+// Pure.
 import { asTable, has, listIn, type Table } from "../read/tables.ts";
 import { isTable } from "../values/table.ts";
 
@@ -9,13 +9,33 @@ interface Content {
   readonly tables: unknown;
 }
 
-/** Why the content `now`, which was written over `before` in the same file, waits for a person; null: it does not. */
-export function suspectBecause(now: Content, before: Content): string | null {
+/** How a content came. */
+export interface Arrival {
+  /** Another file holds it than the content before. */
+  readonly isNewFile: boolean;
+  /** That file was seen moved in, and was not written to since. */
+  readonly isMovedIn: boolean;
+}
+
+/** Why the content `now`, which comes after `before`, waits for a person; null: it does not. */
+export function suspectBecause(
+  now: Content,
+  before: Content,
+  { isNewFile, isMovedIn }: Arrival,
+): string | null {
+  const lost = loosens(before.tables, now.tables);
+  // A new file waits only if it loosens. One with a syntax error is refused anyway, with the place of the error.
+  if (isNewFile && (lost.length === 0 || now.tables === null)) return null;
+  if (isNewFile && isMovedIn && !mayBeCut(now.text, before.text)) return null;
   if (now.text.trim() === "") return before.text.trim() === "" ? null : "it was emptied";
   const sizes = `${now.text.length} of ${before.text.length} bytes`;
   if (endsInside(now.text, before.text)) return `it ends inside a line, after ${sizes}`;
-  const lost = loosens(before.tables, now.tables);
   return lost.length === 0 ? null : `it drops ${lost.join(", ")} (${sizes} are there)`;
+}
+
+/** True if `text` is empty, the beginning of `before`, or without the last line's end that `before` has. */
+function mayBeCut(text: string, before: string): boolean {
+  return text.trim() === "" || before.startsWith(text) || (before.endsWith("\n") && !text.endsWith("\n"));
 }
 
 /** True if `text` is shorter, and its last line has no end and is but the beginning of a line of `before`. */

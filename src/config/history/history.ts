@@ -221,8 +221,11 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     /**
      * Returns the entries that `list` returns, each with its bytes and the path of its history file. Writes nothing.
      */
-    async newest(): Promise<readonly Omit<Stored, keyof EntryPlace>[]> {
-      return (await newest()).map(({ file, ...stored }) => ({ ...stored, file: join(folder, file) }));
+    async newest(): Promise<readonly Omit<Stored, "path">[]> {
+      return (await newest()).map(({ file, path: _, ...stored }) => ({
+        ...stored,
+        file: join(folder, file),
+      }));
     },
     /** The unusable entries that are not yet renamed to `*.corrupt`. Writes nothing. */
     async corrupt(): Promise<CorruptEntry[]> {

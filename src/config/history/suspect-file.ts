@@ -6,6 +6,7 @@ import { suspectBecause } from "../approval/loosens.ts";
 import { configFormat, type HomeContext } from "../home-context.ts";
 import { readTables } from "../read/load.ts";
 import { openHistory } from "./history.ts";
+import { ownRealPath } from "./history-owner.ts";
 
 export const CUT_SHORT_HINT =
   "mountaineer config rollback 0 puts the last content back; if the file is meant to be so, tell the daemon: mountaineer reload";
@@ -17,22 +18,27 @@ export function suspectError(why: string): MountaineerError {
 }
 
 /**
- * Why the content waits for a person; null: it does not, or a rename or another symlink put it there. `inode`: that of
- * the file that had the content; null: that of the file now.
+ * Why the content waits for a person; null: it does not, or a link on the path leads elsewhere than for the newest
+ * content. `inode`: that of the file that had the content; null: that of the file now. `isMovedIn`: that file was seen
+ * moved in whole.
  */
 export async function whySuspect(
   { path, homeContext }: { readonly path: string; readonly homeContext: HomeContext },
   bytes: Uint8Array,
   inode: string | null = null,
+  isMovedIn = false,
 ): Promise<string | null> {
   const [newest] = await openHistory(homeContext.home, path).newest().catch(recoverFrom(isSystemError, []));
   if (newest === undefined || newest.entry.sha256 === sha256Of(bytes)) return null;
-  if (newest.inode !== null && newest.inode !== (inode ?? (await inodeAt(path)))) return null;
+  const isNewFile = newest.inode !== null && newest.inode !== (inode ?? (await inodeAt(path)));
+  const realPath = newest.realPath === null ? null : await ownRealPath(path);
+  if (isNewFile && realPath !== null && realPath !== newest.realPath) return null;
   const contentOf = async (content: Uint8Array) => {
     const read = await readTables(content, path, configFormat(path));
     return { text: Buffer.from(content).toString("latin1"), tables: read.ok ? read.value : null };
   };
-  const why = suspectBecause(await contentOf(bytes), await contentOf(newest.bytes));
+  const arrival = { isNewFile, isMovedIn };
+  const why = suspectBecause(await contentOf(bytes), await contentOf(newest.bytes), arrival);
   return why && `${path}: ${why}`;
 }
 

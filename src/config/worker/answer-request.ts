@@ -29,7 +29,7 @@ async function perform(request: WorkerRequest): Promise<WorkerReply> {
   const { path, homeContext } = request;
   switch (request.kind) {
     case "load": {
-      const { content, writeStarter: wanted, inode } = request;
+      const { content, writeStarter: wanted, inode, isMovedIn } = request;
       const starterWritten = wanted && !(await writeStarter(path)).existed;
       const given = content === null ? null : Buffer.from(content, "base64");
       if (given === null) await requireResponsiveDisk(path);
@@ -39,7 +39,7 @@ async function perform(request: WorkerRequest): Promise<WorkerReply> {
         inode === undefined ? null : await readConfigBytes(path).catch(recoverFrom(isOwnError, null));
       const isStale = now !== null && sha256Of(now) !== sha256Of(bytes);
       const loaded = await parseConfig(bytes, path, homeContext);
-      const suspect = inode === undefined ? null : await whySuspect(request, bytes, inode);
+      const suspect = inode === undefined ? null : await whySuspect(request, bytes, inode, isMovedIn);
       return { kind: "loaded", loaded, held: suspect, isStale, sha256: sha256Of(bytes), starterWritten };
     }
     case "edit":

@@ -51,7 +51,7 @@ export function createConfigReader(options: ConfigReaderOptions) {
     async load(
       bytes: Uint8Array,
       signal: AbortSignal,
-      from: { readonly inode?: string; readonly waitMs?: number } = {},
+      from: Pick<Extract<WorkerRequest, { kind: "load" }>, "inode" | "waitMs" | "isMovedIn"> = {},
     ): Promise<LoadedByWorker> {
       loading = true;
       const content = Buffer.from(bytes).toString("base64");

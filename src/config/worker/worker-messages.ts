@@ -19,6 +19,8 @@ export type WorkerRequest =
        * The inode that had the content; null: the one of the file now. Absent: the content never waits for a person.
        */
       readonly inode?: string | null | undefined;
+      /** True: the file was seen moved in whole. */
+      readonly isMovedIn?: boolean;
       /** How long to wait for a program that has the file open for writing, ms. Default: 3 s if the file is read. */
       readonly waitMs?: number;
     })

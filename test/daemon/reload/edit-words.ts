@@ -115,7 +115,10 @@ const acts: readonly Act<World>[] = [
       const to = how === "moved there" ? `${path}.new` : path;
       await writeFile(to, unwatched(words));
       if (to !== path) await rename(to, path);
-      assert.equal((await reload(world)).length > 0, how === "refused");
+      let problems = await reload(world);
+      // Nothing watches the folder, so what loosens waits for a person's second reload.
+      if (how === "moved there" && problems.length > 0) problems = await reload(world);
+      assert.equal(problems.length > 0, how === "refused");
     },
   ],
   // Written in place while it is watched: taken for half a file, or for one that loosens.

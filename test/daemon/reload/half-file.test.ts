@@ -65,6 +65,14 @@ const PROGRAMS = {
   "rsync --inplace": 'rsync --inplace --ignore-times "$NEW" "$FILE"',
   rsync: 'rsync --ignore-times "$NEW" "$FILE"',
   mv: 'mv "$NEW" "$FILE"',
+  install: 'install -m 600 "$NEW" "$FILE"',
+  "cp --remove-destination": 'cp --remove-destination "$NEW" "$FILE"',
+  tar: 'cd "$(dirname "$FILE")"; tar cf x.tar --transform "s/^new$/config.toml/" new; tar xf x.tar; rm x.tar',
+  "git checkout": `cd "$(dirname "$FILE")"; export GIT_DIR="$PWD/git"; git init -q
+    id=$(git hash-object -w new); git update-index --add --cacheinfo "100644,$id,config.toml"
+    GIT_WORK_TREE=. git checkout-index -f config.toml`,
+  "mv, then cut in place": 'cp "$FILE" "$FILE.next"; mv "$FILE.next" "$FILE"; cat "$NEW" > "$FILE"',
+  "cut in place, then mv": 'truncate -s 3000 "$FILE"; mv "$NEW" "$FILE"',
   "a swap of links": 'ln -s "$NEW" "$FILE.link"; mv "$FILE.link" "$FILE"',
   ed: 'printf "1,\\$d\\n0r %s\\nw\\nq\\n" "$NEW" | ed -s "$FILE"',
   vim: 'vim -es -u NONE -c "set backupcopy=yes" -c "%!cat $NEW" -c wq "$FILE" < /dev/null',
@@ -73,7 +81,9 @@ const PROGRAMS = {
 /** Of PROGRAMS, those that a machine may lack, by the first word. */
 const MISSING = new Map(
   await Promise.all(
-    ["ed", "rsync", "vim"].map(async (name) => [name, (await programMissing(name)) ?? false] as const),
+    ["ed", "git", "rsync", "tar", "vim"].map(
+      async (name) => [name, (await programMissing(name)) ?? false] as const,
+    ),
   ),
 );
 
@@ -106,9 +116,22 @@ const SAVES: readonly (readonly [keyof typeof PROGRAMS, keyof typeof CONTENTS, C
   ["truncate", "all but the last block and the last line's end", "applies"],
   ["cp", "all but a user", "applies"],
   ["cp", "a list that is shorter, without a line's end", "applies"],
-  ["rsync", "all but the sign-in and what follows", "applies"],
-  ["mv", "the first half, to inside a comment", "applies"],
+  // What loosens comes as another file.
+  ["rsync", "more, but no sign-in", "applies"],
+  ["rsync", "all but the sign-in and what follows", "is held"],
+  ["mv", "the first half, to inside a comment", "is held"],
+  ["mv", "nothing", "is held"],
+  ["mv", "the first part of a longer content", "is held"],
   ["mv", "all but the policies", "applies"],
+  ["mv", "all but the last block", "applies"],
+  ["install", "all but the policies", "is held"],
+  ["install", "another whole content", "applies"],
+  ["cp --remove-destination", "all but the sign-in and what follows", "is held"],
+  ["tar", "the first part of a longer content", "is held"],
+  ["tar", "another whole content", "applies"],
+  ["git checkout", "all but the policies", "is held"],
+  ["mv, then cut in place", "all but the sign-in and what follows", "is held"],
+  ["cut in place, then mv", "all but the policies", "applies"],
   ["a swap of links", "all but the sign-in and what follows", "applies"],
 ];
 

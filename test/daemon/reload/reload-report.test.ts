@@ -231,9 +231,11 @@ test("E2 over HTTP a new text is held to the same, and all else is changed", asy
   const whole = (text: string) => ({ text, expected_sha256: sha256, source: "web" });
   const command = whole(LOCAL.replace('"files"\n', '"sh"\n'));
   await assert.rejects(service.control.editText(command, NEVER, VISITOR), { code: "commands_refused" });
-  const port = LOCAL.replace("9000", "9001");
-  assert.equal((await service.control.editText(whole(port), NEVER, VISITOR)).changed, true);
-  assert.equal(await readFile(path, "utf8"), port);
+  const port = whole(LOCAL.replace("9000", "9001"));
+  await assert.rejects(service.control.editText(port, NEVER, VISITOR), { code: "commands_refused" });
+  const drain = LOCAL.replace("9000", "9000\ndrain_timeout = 9");
+  assert.equal((await service.control.editText(whole(drain), NEVER, VISITOR)).changed, true);
+  assert.equal(await readFile(path, "utf8"), drain);
 });
 
 const change = await changeOf("", "[global]\nauto_failback = true\n");
