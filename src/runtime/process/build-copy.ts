@@ -13,6 +13,7 @@ import {
   readFile,
   rm,
   stat,
+  statfs,
   writeFile,
 } from "node:fs/promises";
 import { registerHooks } from "node:module";
@@ -26,6 +27,9 @@ const FOLDER = "program";
 const NOT_LOADED = /\.map$|^compiled(?:\/|$)/;
 /** Files that are read at the same time. Few, because a process may have only 256 open files. */
 const AT_ONCE = 16;
+/** The copy takes some 10 MB, and must not fill the disk of a home. */
+const LEAST_FREE_BYTES = 100 * 1024 * 1024;
+const NOTHING_FREE = { bavail: 0, bsize: 0 };
 
 interface BuildFile {
   readonly sha256: string;
@@ -85,6 +89,8 @@ class BuildCopy implements AsyncDisposable {
   readonly #from: string;
   readonly #to: string;
   #hooks: { deregister(): void } | null = null;
+  /** False where the home has too little space: then only hard links are made, and no file is missed. */
+  #mayWrite = true;
 
   constructor(from: string, to: string) {
     this.#from = from;
@@ -99,6 +105,8 @@ class BuildCopy implements AsyncDisposable {
       .filter((name) => !NOT_LOADED.test(name));
     const folders = new Set(names.map((name) => dirname(join(this.#to, name))));
     for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 }).catch(() => {});
+    const { bavail, bsize } = await statfs(dirname(this.#to)).catch(() => NOTHING_FREE);
+    this.#mayWrite = bavail * bsize >= LEAST_FREE_BYTES;
     for (let at = 0; at < names.length; at += AT_ONCE)
       await Promise.all(names.slice(at, at + AT_ONCE).map((name) => this.#copyFile(name)));
     for (const program of programs) await this.#openProgram(program);
@@ -138,7 +146,7 @@ class BuildCopy implements AsyncDisposable {
       [name, ...libraries].every((one) => hasDigest(join(folder, one), this.files.get(one)?.sha256));
     const copy = join(this.#to, name);
     const isCopyWhole = isWhole(this.#to);
-    if (isCopyWhole) this.changed.delete(copy);
+    if (isCopyWhole || !this.#mayWrite) this.changed.delete(copy);
     else this.changed.add(copy);
     if (isWhole(this.#from)) return original;
     if (isCopyWhole) return copy;
@@ -151,7 +159,7 @@ class BuildCopy implements AsyncDisposable {
     const to = join(this.#to, name);
     // A hard link needs no space. It fails on another file system, and for another user's file.
     await link(join(this.#from, name), to)
-      .catch(() => writeFile(to, bytes, { mode: 0o600 }))
+      .catch(() => (this.#mayWrite ? writeFile(to, bytes, { mode: 0o600 }) : undefined))
       .catch(() => {});
   }
 
