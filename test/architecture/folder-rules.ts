@@ -180,6 +180,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/cli/commands/tui.ts": "macOS has no tray icons; SwiftBar draws the menu there",
   "src/relay/system/mount-presence.ts": "picks between mountinfo and `mount`, a few lines each",
+  "src/sync/folder-events.ts": "only inotify reports a move as one; the difference is one condition",
   "src/clients/client.ts": "the folder of applications differs, a line each",
 };
 
