@@ -5,10 +5,11 @@ import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-handle.ts";
 import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
-import { type ConsentRequest, refusalText } from "./consent.ts";
+import { makeAnswered } from "./answered-call.ts";
+import { type ConsentRequest, hasAgreed, refusalText } from "./consent.ts";
 import type { ConsentOutcome, GatewayRequest, Handle, Middleware } from "./middleware.ts";
 import { OWN_ANSWERS, TASK_METHODS } from "./own-answers.ts";
-import { type Effect, effectWith, type Policies, type PolicyTarget } from "./policies.ts";
+import { type Policies, type PolicyTarget, type Ruling, rulingWith } from "./policies.ts";
 import {
   isStoredResult,
   type RequestTarget,
@@ -49,22 +50,23 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
   };
   const askConsent = async (
     request: GatewayRequest,
-    target: PolicyTarget | null,
+    { target, rule }: Verdict,
     next: Handle,
   ): Promise<Reply> => {
-    // The person agreed in an earlier round of the same call.
-    if (request.consent === "accept") return next(request);
-    const answer = await ask(request, askedCall(request, target));
+    if (hasAgreed(request, rule)) return next(request);
+    const answer = await ask(request, { ...askedCall(request, target), rule });
     if (answer === "accept") request.handle.agree?.();
     // With `agree`, the client's answer came in a separate request, which the rate limit has already counted.
     const counted = request.handle.agree === undefined ? {} : ({ isCounted: true } as const);
-    const answered = { ...request, ...counted, consent: answer };
-    return answer === "accept" ? next(answered) : refuse(answered, refusal(request, answer, target));
+    const answered = { ...request, ...counted, consent: answer, consentRule: rule };
+    return answer === "accept"
+      ? makeAnswered(answered, next, refuse)
+      : refuse(answered, refusal(request, answer, target));
   };
   return (next) => (request) => {
-    const { effect, target } = verdictOn(policies, request);
-    if (effect === "allow") return next(request);
-    if (effect === "ask") return askConsent(request, target, next);
+    const verdict = verdictOn(policies, request);
+    if (verdict.effect === "allow") return next(request);
+    if (verdict.effect === "ask") return askConsent(request, verdict, next);
     return Promise.resolve(refuse(request, unknown(request)));
   };
 }
@@ -74,22 +76,19 @@ export function forbidden(policies: Policies, request: GatewayRequest): Reply | 
   return verdictOn(policies, request).effect === "deny" ? unknown(request) : null;
 }
 
-interface Verdict {
-  readonly effect: Effect;
+interface Verdict extends Ruling {
   /** null if the method has no target, or the verdict did not need it. */
   readonly target: PolicyTarget | null;
 }
 
-const FREE: Verdict = { effect: "allow", target: null };
+const FREE: Verdict = { effect: "allow", rule: "", target: null };
+const DENIED: Verdict = { ...FREE, effect: "deny" };
 
 function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const { method, params, served, handle, task } = request;
   const { principal } = handle.client;
   if (task !== undefined) {
-    return {
-      effect: isTaskPermitted(policies, served.catalog, principal, task) ? "allow" : "deny",
-      target: null,
-    };
+    return isTaskPermitted(policies, served.catalog, principal, task) ? FREE : DENIED;
   }
   if (ALWAYS_ALLOWED.has(method)) return FREE;
   const named = targetOf(method, params);
@@ -99,18 +98,17 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   // are never matched with long made-up names.
   if (named !== null && found === null) return FREE;
   if (named !== null && found?.status === "unapproved") {
-    const isHidden = policies.effectUnlisted(principal, named, method) === "deny";
-    return isHidden ? { effect: "deny", target: null } : FREE;
+    return policies.effectUnlisted(principal, named, method).effect === "deny" ? DENIED : FREE;
   }
   // A stored result belongs to a permitted call, and only the session of that call can read it.
   if (method === "resources/read" && named !== null && isStoredResult(named.name)) return FREE;
   const { target, isEntry } = policyTarget(served.catalog, named);
-  const effect = isEntry
-    ? effectWith(policies.decide(principal, target, method), params?.["arguments"])
+  const { effect, rule } = isEntry
+    ? rulingWith(policies.decide(principal, target, method), params?.["arguments"])
     : policies.effectUnlisted(principal, target, method);
   // An entry that cannot be used now needs no consent: the call fails in any case.
   const isUnasked = NEVER_ASKED.has(method) || (found !== null && found.status !== "listed");
-  return { effect: effect === "ask" && isUnasked ? "allow" : effect, target };
+  return { effect: effect === "ask" && isUnasked ? "allow" : effect, rule, target };
 }
 
 function unknown({ method, params, task }: GatewayRequest): Reply {
@@ -146,7 +144,7 @@ export function isTargetPermitted(
   const { target, isEntry } = policyTarget(catalog, named);
   return isEntry
     ? policies.isAllowed(principal, target, method)
-    : policies.effectUnlisted(principal, named, method) !== "deny";
+    : policies.effectUnlisted(principal, named, method).effect !== "deny";
 }
 
 /**
@@ -163,7 +161,7 @@ function policyTarget(catalog: Catalog, named: RequestTarget | null) {
     : ({ target: named, isEntry: entry !== null } as const);
 }
 
-function askedCall({ served }: GatewayRequest, target: PolicyTarget | null): ConsentRequest {
+function askedCall({ served }: GatewayRequest, target: PolicyTarget | null) {
   const { definition } = target ?? {};
   return {
     target,

@@ -9,6 +9,7 @@ import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.
 import { type SpokenVersion, takesElicitation } from "../protocol.ts";
 import { auditedArguments, CUT } from "./audit-arguments.ts";
 import type { ConsentOutcome, GatewayRequest } from "./middleware.ts";
+import type { PolicyTarget } from "./policies.ts";
 import type { RequestTarget } from "./request-target.ts";
 
 interface AskingOptions {
@@ -20,10 +21,12 @@ interface AskingOptions {
 }
 
 export interface ConsentRequest {
-  readonly target: RequestTarget | null;
+  readonly target: PolicyTarget | null;
   /** null: the request is not about one backend. */
   readonly backend: string | null;
   readonly isDestructive: boolean;
+  /** The rule that asks. */
+  readonly rule: string;
   /** Takes how many calls of this tool the person allows at once; absent: consent is only for this call. */
   readonly covers?: (calls: number) => void;
 }
@@ -86,6 +89,11 @@ export function createConsentPrompt({ clock, clean, callMs }: AskingOptions) {
       open.set(client, (open.get(client) ?? 1) - 1);
     }
   };
+}
+
+/** Whether a person has allowed the call under this rule, or in an earlier round of it. */
+export function hasAgreed({ consent, consentRule }: GatewayRequest, rule: string): boolean {
+  return consent === "accept" && (consentRule ?? rule) === rule;
 }
 
 /** Why a call was not run, for people and models, with the name that the client used. */

@@ -30,12 +30,14 @@ export interface GatewayRequest {
   readonly task?: OpenTask;
   /** A person's answer to the question whether the call may be made. */
   readonly consent?: ConsentOutcome;
+  /** The rule that asked; absent: none did in this round. */
+  readonly consentRule?: string;
   /** The gateway's own tool that made the request; absent: the client made it. */
   readonly through?: "call_tool" | "run_script";
   /** The script that the request runs, or that made the request. */
   readonly script?: RunningScript;
-  /** Of a script's call: why it may not be made by the rules that serve now, after a person's answer. */
-  readonly refusedNow?: (asked: GatewayRequest) => Reply | null;
+  /** Of a script's call: why the script may no longer make calls, after a person's answer. */
+  readonly refusedNow?: () => Reply | null;
   /**
    * True: the rate limit must not count the call, because it has counted the separate request that brought the
    * person's consent.
@@ -133,6 +135,8 @@ export interface ServingSet {
    * matches, else this set.
    */
   forClient(client: ServedClient): ServingSet;
+  /** The set that serves now. */
+  current(): ServingSet;
   /** Whether the set may have entries of the backend. */
   serves(backend: string): boolean;
   /**
@@ -185,6 +189,8 @@ export interface ServingSet {
   mayFollow(principal: Principal, task: OpenTask): boolean;
   /** The chain. Never rejects. */
   readonly handle: Handle;
+  /** The chain for a call that began in an earlier set, which counts the reply. Never rejects. */
+  readonly goOn: Handle;
   /**
    * Counts a request that continues a waiting call against the rate limit, and checks the policies. Returns null if
    * the call may continue, otherwise the refusal; `isOver`: the call can never continue.

@@ -17,11 +17,19 @@ export type Effect = "allow" | "ask" | "deny";
 /** The target of a request; `definition` if it is listed. */
 export type PolicyTarget = RequestTarget & { readonly definition?: JsonObject };
 
+/** `rule`: the same text for the same rule, also in another configuration. */
+export interface Ruling {
+  readonly effect: Effect;
+  readonly rule: string;
+}
+
 /** The decision before a call's arguments are known. */
 export interface Decision {
   /** Policies whose match depends on the arguments, in order; the first that matches decides. */
-  readonly conditional: readonly { readonly effect: Effect; matches(given: unknown): boolean }[];
+  readonly conditional: readonly (Ruling & { matches(given: unknown): boolean })[];
   readonly otherwise: Effect;
+  /** The rule that `otherwise` comes from. */
+  readonly rule: string;
   /** True if a policy sets `otherwise`, false if it is the default. */
   readonly isExplicit: boolean;
 }
@@ -35,7 +43,7 @@ export interface Policies {
    * Returns the effect for a URI that is in no list: the strictest effect of all spellings of the URI, so that no
    * spelling circumvents a policy.
    */
-  effectUnlisted(principal: Principal, target: PolicyTarget, method: string): Effect;
+  effectUnlisted(principal: Principal, target: PolicyTarget, method: string): Ruling;
   /** Whether the policies allow the target with at least some arguments. */
   isAllowed(principal: Principal, target: PolicyTarget | null, method: string): boolean;
   /** Whether the policy that decides this call allows it and has the tool's name, without wildcards, in `resources`. */
@@ -57,8 +65,7 @@ const USED_BY: Readonly<Record<EntryKind, string>> = {
 
 const QUALIFIED = /^(?:tool|prompt|resource):/;
 
-interface CompiledPolicy {
-  readonly effect: Effect;
+interface CompiledPolicy extends Ruling {
   hasRole(principal: Principal): boolean;
   isAbout(target: PolicyTarget | null): boolean;
   isMethod(method: string): boolean;
@@ -82,24 +89,26 @@ export function compilePolicies(config: AuthorizationConfig): Policies {
 
   const work = (principal: Principal, target: PolicyTarget | null, method: string): Decision => {
     const hints = toolHints(target);
-    const careful = (effect: Effect): Effect =>
-      effect === "allow" && hints?.destructive === true ? ofDestructive : effect;
+    const careful = ({ effect, rule }: Ruling): Ruling =>
+      effect === "allow" && hints?.destructive === true
+        ? { effect: ofDestructive, rule: "destructive" }
+        : { effect, rule };
+    const decided = ({ effect, rule }: Ruling, isExplicit: boolean): Decision => ({
+      ...{ conditional, otherwise: effect, rule, isExplicit },
+    });
     const conditional: Decision["conditional"][number][] = [];
     if (principal.kind === "owner") {
-      return {
-        conditional,
-        otherwise: principal.isPerson === true ? "allow" : careful("allow"),
-        isExplicit: true,
-      };
+      const owner: Ruling = { effect: "allow", rule: "owner" };
+      return decided(principal.isPerson === true ? owner : careful(owner), true);
     }
     for (const policy of compiled) {
       if (!policy.hasRole(principal) || !policy.isMethod(method) || !policy.isAbout(target)) continue;
       if (policy.hasHints !== null && (hints === null || !policy.hasHints(hints))) continue;
-      const effect = policy.hasHints === null ? careful(policy.effect) : policy.effect;
-      if (policy.matches === null) return { conditional, otherwise: effect, isExplicit: true };
-      conditional.push({ effect, matches: policy.matches });
+      const { effect, rule } = policy.hasHints === null ? careful(policy) : policy;
+      if (policy.matches === null) return decided({ effect, rule }, true);
+      conditional.push({ effect, rule, matches: policy.matches });
     }
-    return { conditional, otherwise: careful(defaultEffect), isExplicit: false };
+    return decided(careful({ effect: defaultEffect, rule: "default_effect" }), false);
   };
 
   const usesOf = memoized((principal: Principal) =>
@@ -119,14 +128,15 @@ export function compilePolicies(config: AuthorizationConfig): Policies {
     decide,
     isAllowed,
     effectUnlisted(principal, target, method) {
-      const { otherwise } = decide(principal, target, method);
-      if (principal.kind === "owner" || otherwise === "deny") return otherwise;
-      if (isUnclear(target.name)) return "deny";
+      const { otherwise: effect, rule } = decide(principal, target, method);
+      if (principal.kind === "owner" || effect === "deny") return { effect, rule };
+      if (isUnclear(target.name)) return { effect: "deny", rule };
       const others = otherSpellings(target.name)
         .map((name) => work(principal, { ...target, name }, method))
         .filter(({ isExplicit }) => isExplicit)
-        .map((decision) => decision.otherwise);
-      return others.includes("deny") ? "deny" : others.includes("ask") ? "ask" : otherwise;
+        .map((decision): Ruling => ({ effect: decision.otherwise, rule: decision.rule }));
+      const strictest = (["deny", "ask"] as const).map((one) => others.find((other) => other.effect === one));
+      return strictest.find((one) => one !== undefined) ?? { effect, rule };
     },
     isNamedAllowed(principal, tool, given) {
       const hints = toolHints(tool);
@@ -146,8 +156,8 @@ export function compilePolicies(config: AuthorizationConfig): Policies {
   };
 }
 
-export function effectWith({ conditional, otherwise }: Decision, given: unknown): Effect {
-  return conditional.find(({ matches }) => matches(given))?.effect ?? otherwise;
+export function rulingWith({ conditional, otherwise, rule }: Decision, given: unknown): Ruling {
+  return conditional.find(({ matches }) => matches(given)) ?? { effect: otherwise, rule };
 }
 
 function compilePolicy(policy: PolicyConfig): CompiledPolicy {
@@ -155,6 +165,7 @@ function compilePolicy(policy: PolicyConfig): CompiledPolicy {
   const isRole = roles === null ? null : compileGlobs(roles);
   return {
     effect,
+    rule: JSON.stringify(policy),
     hasRole: (principal) => isRole === null || principal.roles.some(isRole),
     isAbout: compileResources(resources),
     isMethod: methods === null ? () => true : compileGlobs(methods),

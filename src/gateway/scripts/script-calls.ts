@@ -1,13 +1,11 @@
 // The calls of one script: each waits for its turn within the principal's limits, and is then made once, by the rules that
 // serve at that moment.
 
-import { isDeepStrictEqual } from "node:util";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { CallAbort, type CallSignal } from "../call-signal.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
-import { entryOf } from "../catalog/resolve.ts";
 import type { CallHandle, ClientHandle } from "../client-handle.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -22,6 +20,7 @@ import {
   type Reply,
 } from "../json-rpc.ts";
 import type { PrincipalLimiter } from "../limits/principal-limits.ts";
+import { isSamePrincipal } from "../middleware/answered-call.ts";
 import type { GatewayRequest, RunningScript, ServingSet, TraceHeaders } from "../middleware/middleware.ts";
 import { unknownTarget } from "../middleware/request-target.ts";
 import { sanitise } from "../middleware/sanitise.ts";
@@ -157,23 +156,12 @@ export class ScriptCalls {
       served,
       script,
       through: "run_script",
-      refusedNow: (asked) => this.#refusedNow(asked, String(params["name"])),
+      refusedNow: () => {
+        const { client } = this.#options.request.handle;
+        return refusalNow(this.#options.served().forClient(client), client, String(params["name"]));
+      },
       ...(trace !== null && { trace }),
     };
-  }
-
-  /** Why a call that a person has allowed may no longer be made. */
-  #refusedNow(asked: GatewayRequest, name: string): Reply | null {
-    const { client } = asked.handle;
-    const now = this.#options.served().forClient(client);
-    if (now === asked.served) return null;
-    const refusal = refusalNow(now, client, name);
-    if (refusal !== null) return refusal;
-    const target = { kind: "tool", name } as const;
-    const [before, after] = [asked.served, now].map(({ catalog }) => entryOf(catalog, target));
-    if (after?.status !== "listed" || !isDeepStrictEqual(before?.definition, after.definition))
-      return unknownTarget(target);
-    return now.forbidden({ ...asked, served: now });
   }
 
   /** Questions and log messages reach the client by the call of `run_script`, whose progress is the script's own. */
@@ -228,8 +216,7 @@ function refusalNow(
   { principal, protocolVersion }: ClientHandle,
   name: string,
 ): Reply | null {
-  const now = served.isWithdrawn(principal) ? null : served.refresh(principal);
-  if (now === null || !isSameRoles(now.roles, principal.roles) || !served.mayRunScripts(principal)) {
+  if (!isSamePrincipal(served, principal) || !served.mayRunScripts(principal)) {
     return errorReply(
       BACKEND_UNAVAILABLE,
       "what you may use was changed since the script began: run it again",
@@ -238,11 +225,6 @@ function refusalNow(
   // Only for the page of an app, never for a model.
   const tool = served.viewFor(principal).callable(protocolVersion).get(name);
   return tool !== undefined && isAppOnly(tool) ? unknownTarget({ kind: "tool", name }) : null;
-}
-
-function isSameRoles(some: readonly string[], others: readonly string[]): boolean {
-  const [one, other] = [new Set(some), new Set(others)];
-  return one.size === other.size && [...one].every((role) => other.has(role));
 }
 
 /** A script waits for results, and can hold no task. */

@@ -4,9 +4,10 @@ import type { AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { entryOf } from "../catalog/resolve.ts";
 import type { Reply } from "../json-rpc.ts";
-import { type ConsentRequest, refusalText } from "../middleware/consent.ts";
+import { makeAnswered } from "../middleware/answered-call.ts";
+import { type ConsentRequest, hasAgreed, refusalText } from "../middleware/consent.ts";
 import type { ConsentOutcome, GatewayRequest, Middleware } from "../middleware/middleware.ts";
-import { effectWith, type Policies } from "../middleware/policies.ts";
+import { type Policies, rulingWith } from "../middleware/policies.ts";
 import { targetOf, unknownTarget } from "../middleware/request-target.ts";
 import { hintsOf } from "../middleware/tool-hints.ts";
 import { RUN_SCRIPT } from "../optimizer/own-tools.ts";
@@ -38,30 +39,27 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
     call: ConsentRequest,
     next: (request: GatewayRequest) => Promise<Reply>,
   ) => Promise<Reply> = async (request, call, next) => {
-    if (request.consent === "accept") return next(request);
     const answer = await ask(request, call);
-    const answered = { ...request, consent: answer };
+    const answered = { ...request, consent: answer, consentRule: call.rule };
     if (answer !== "accept") return refuse(answered, failedTool(refusalText(answer, call.target)));
-    // The answer may have taken minutes.
-    const late = request.refusedNow?.(answered) ?? null;
-    if (late !== null) return refuse(answered, late);
     request.handle.agree?.();
-    return next(answered);
+    return makeAnswered(answered, next, refuse);
   };
   return (next) => (request) => {
     const { params, handle, served } = request;
     const { principal } = handle.client;
     if (asksForScript(request)) {
       if (policies === null) return next(request);
-      const effect = effectWith(
+      const { effect, rule } = rulingWith(
         policies.decide(principal, SCRIPT_TARGET, "tools/call"),
         params?.["arguments"],
       );
-      if (effect === "allow") return next(request);
+      if (effect === "allow" || (effect === "ask" && hasAgreed(request, rule))) return next(request);
       if (effect === "deny") return Promise.resolve(refuse(request, unknownTarget(SCRIPT_TARGET)));
-      return asked(request, { target: SCRIPT_TARGET, backend: null, isDestructive: true }, next);
+      return asked(request, { target: SCRIPT_TARGET, backend: null, isDestructive: true, rule }, next);
     }
-    if (request.through !== "run_script" || principal.isPerson === true) return next(request);
+    const needsConsent = request.through === "run_script" && principal.isPerson !== true;
+    if (!needsConsent || request.consent === "accept") return next(request);
     const target = targetOf(request.method, params);
     const entry = target === null ? null : entryOf(served.catalog, target);
     // A tool that cannot be used now fails without a question.
@@ -69,7 +67,8 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
     const isDestructive = hintsOf(entry.definition, unannotated ?? "destructive").destructive;
     const isNamed = policies?.isNamedAllowed(principal, entry, params?.["arguments"]) === true;
     if (!isDestructive || isNamed) return next(request);
-    return asked(request, { target: entry, backend: entry.backend, isDestructive }, next);
+    const rule = "destructive calls of scripts";
+    return asked(request, { target: entry, backend: entry.backend, isDestructive, rule }, next);
   };
 }
 
@@ -80,7 +79,7 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
 export function inTurn(ask: Ask, clock: Clock): Ask {
   const askOnce = async (request: GatewayRequest, call: ConsentRequest): Promise<ConsentOutcome> => {
     const { script, signal } = request;
-    const tool = JSON.stringify([call.backend, call.target?.name]);
+    const tool = JSON.stringify([call.rule, call.backend, call.target?.name, call.target?.definition]);
     const left = script?.allowed.get(tool) ?? 0;
     if (left === DECLINED) return "decline";
     if (left > 0) {

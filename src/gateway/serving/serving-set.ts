@@ -48,6 +48,8 @@ export interface ServingSetOptions extends GatewayTools {
   /** null or absent: scripts are not allowed. */
   readonly scripts?: Scripts | null;
   readonly answered: (request: GatewayRequest, reply: Reply) => void;
+  /** The set that serves now. */
+  readonly current: () => ServingSet;
 }
 
 const ABOUT_TASKS: ReadonlySet<string> = new Set(["tasks/get", "tasks/update", "tasks/cancel", WATCH_TASK]);
@@ -165,8 +167,12 @@ function oneSet(
   const refusalOf = (request: GatewayRequest): Reply | null =>
     policies === null ? null : forbidden(policies, request);
   const missingScope = createStepUp(options, policies);
+  const goOn: ServingSet["goOn"] = (request) =>
+    own === null ? composed(request) : composed(request).then((given) => own.explained(request, given));
   return {
     forClient,
+    current: options.current,
+    goOn,
     serves: (backend) => backends.includes(backend),
     isTransparent: sole !== null,
     introduction: own?.introduction ?? null,
@@ -224,8 +230,7 @@ function oneSet(
       return known !== null && isTaskPermitted(policies, catalog, known, task);
     },
     handle(request) {
-      return composed(request).then((given) => {
-        const explained = own === null ? given : own.explained(request, given);
+      return goOn(request).then((explained) => {
         answered(request, explained);
         return explained;
       });

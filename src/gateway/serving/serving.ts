@@ -218,6 +218,7 @@ export class Serving {
       ownTools: this.#ownTools,
       scripts: this.#scriptsNow(),
       answered: (request, reply) => this.clients.answered(request, reply),
+      current: () => this.served,
       services: {
         ...this.#services,
         pool: withFolders(pool, {

@@ -81,6 +81,8 @@ export function createScriptedGateway(
     get served(): ServingSet {
       const served: ServingSet = {
         forClient: () => served,
+        current: () => served,
+        goOn: (request) => served.handle(request),
         serves: () => true,
         isTransparent: false,
         introduction: null,

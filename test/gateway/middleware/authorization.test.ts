@@ -126,7 +126,7 @@ test("E2 policies: of a URI's spellings the strictest effect of a policy counts,
       ANONYMOUS,
       { kind: "resource", name: uri },
       "resources/read",
-    );
+    ).effect;
   const about = (given: PolicyConfig["effect"], ...resources: string[]) => policy(given, { resources });
   const [written, plain] = ["file:///my%20file", "file:///my file"];
   assert.equal(effect(written, about("allow", written)), "allow");

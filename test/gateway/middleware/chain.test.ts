@@ -40,8 +40,8 @@ const request = {
 
 function policiesBy(effect: () => Effect): Policies {
   return {
-    decide: () => ({ conditional: [], otherwise: effect(), isExplicit: true }),
-    effectUnlisted: effect,
+    decide: () => ({ conditional: [], otherwise: effect(), rule: "", isExplicit: true }),
+    effectUnlisted: () => ({ effect: effect(), rule: "" }),
     isAllowed: () => effect() !== "deny",
     isNamedAllowed: () => false,
     isVisible: () => effect() !== "deny",

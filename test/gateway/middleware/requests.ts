@@ -113,7 +113,7 @@ export function servingSet(
   } = {},
 ): ServingSet {
   const { conflict = FIRST_WINS, ...others } = options;
-  return buildServingSet({
+  const set: ServingSet = buildServingSet({
     catalog: buildCatalog(sources, conflict),
     authentication: ANYBODY,
     authorization: null,
@@ -129,8 +129,10 @@ export function servingSet(
     selections: createSelections(NO_GATEWAY),
     ownTools: createOwnTools({ index: new ToolIndex(), clock: createManualClock(), logger: noopLogger }),
     answered() {},
+    current: () => set,
     ...others,
   });
+  return set;
 }
 
 /** A set of these, and the services behind it. */

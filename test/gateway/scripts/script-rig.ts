@@ -69,7 +69,15 @@ export function scriptRig(
   const serve = (now: readonly CatalogSource[], options: Partial<ServingSetOptions> = {}): void => {
     const limits = { limiter, kept: new StoredResults(clock) };
     index.follow(catalogOf(...now).tools);
-    const shared = { clock, ownTools, scripts, selections, limits, authentication: KNOWN };
+    const shared = {
+      current: () => served,
+      clock,
+      ownTools,
+      scripts,
+      selections,
+      limits,
+      authentication: KNOWN,
+    };
     served = servingSet(now, services, { ...shared, ...given, ...options });
   };
   serve(sources);
