@@ -44,11 +44,13 @@ const BIRTH_TOLERANCE_MS = 50;
 
 /** The variable with the folder for what runs keep: images, bare systems. */
 const KEPT_VARIABLE = "MOUNTAINEER_TEST_CACHE";
+/** That folder's name in the user's cache. */
+const KEPT_NAME = "mountaineer-tests";
 
 /** A folder for what test runs keep from one to the next, outside of the checkout. */
 export function keptFolder(name: string): string {
   const cache = process.env["XDG_CACHE_HOME"] || path.join(homedir(), ".cache");
-  return path.join(process.env[KEPT_VARIABLE] || cache, name);
+  return path.join(process.env[KEPT_VARIABLE] || path.join(cache, KEPT_NAME), name);
 }
 
 /** The environment of a test run's processes, before each file gets its own folders. */
@@ -168,7 +170,8 @@ async function everything(): Promise<Map<string, number>> {
   const look = async (folder: string, isWanted: (name: string) => boolean): Promise<void> => {
     for (const name of await readdir(folder).catch(() => [])) {
       const entry = path.join(folder, name);
-      if (found.has(entry) || !isWanted(name) || OF_PACKAGE_MANAGERS_PATHS.test(entry)) continue;
+      if (found.has(entry) || !isWanted(name) || name === KEPT_NAME) continue;
+      if (OF_PACKAGE_MANAGERS_PATHS.test(entry)) continue;
       const state = await lstat(entry).catch(() => null);
       if (state === null || CLAIMS_FOLDER.test(entry)) continue;
       found.set(entry, state.birthtimeMs || state.ctimeMs);

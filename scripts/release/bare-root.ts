@@ -9,7 +9,7 @@ import { keptFolder } from "../test-places.ts";
 export async function bareRoot(suite: string, packages: readonly string[] = []): Promise<string> {
   const list = [...new Set(packages)].sort();
   const digest = sha256Of(JSON.stringify([suite, list])).slice(0, 16);
-  const kept = keptFolder("mountaineer-bare-roots");
+  const kept = keptFolder("bare-roots");
   const place = path.join(kept, `${suite}-${digest}`);
   if (
     await access(place).then(

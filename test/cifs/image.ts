@@ -24,7 +24,7 @@ export async function guestImage(
   tell: (line: string) => void,
   signal: AbortSignal,
 ): Promise<GuestImage> {
-  const cache = keptFolder("mountaineer-cifs-lab");
+  const cache = keptFolder("cifs-lab");
   const recipe = await readFile(RECIPE);
   const hash = createHash("sha256").update(recipe).update(kernelSuite).digest("hex").slice(0, 16);
   const folder = path.join(cache, hash);

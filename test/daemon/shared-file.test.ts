@@ -12,9 +12,8 @@ import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createServiceRig, type RunningService } from "./service-rig.ts";
 
-const needsGit = {
-  skip: findProgram("git", (process.env["PATH"] ?? "").split(":")) === null ? "no git" : false,
-};
+const gitFile = await findProgram("git", (process.env["PATH"] ?? "").split(":"));
+const needsGit = { skip: gitFile === null ? "git is not installed" : false };
 
 async function git(folder: string, ...args: readonly string[]): Promise<void> {
   const who = ["-c", "user.name=ann", "-c", "user.email=ann@example.com", "-c", "pull.rebase=false"];
