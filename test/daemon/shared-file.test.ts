@@ -76,7 +76,7 @@ test('E2 with approve = "all" a pulled commit waits, and what ran keeps running'
   const program = `[backends.program]\ncommand = "${process.execPath}"\n`;
   const web = remote("web").replace("/web", "/evil");
   await push(
-    trust + `${settings(port)}public_url = "https://evil.example"\n` + web + share("127.0.0.2") + program,
+    `${trust}${settings(port)}public_url = "https://evil.example"\n${web}${share("127.0.0.2")}${program}`,
   );
   await pull();
   const { control } = running.service;
