@@ -109,7 +109,7 @@ test("where a moved home is now, no second daemon starts while the first one liv
   await start(t, now);
 });
 
-test("a home that is moved and comes back keeps its daemon", async (t) => {
+test("a home that is moved away and returns keeps its daemon", async (t) => {
   const { folder, home } = await scene(t);
   const { child, ended } = await start(t, home);
   await stopProcess(child.pid ?? assert.fail());

@@ -64,7 +64,7 @@ test("a daemon of before an upgrade, asked for what it does not know, is named a
   assert.match(failure.hint ?? "", /mountaineer restart/);
 });
 
-test("each call crosses the socket and comes back as it was", async (t) => {
+test("each call crosses the socket and returns unchanged", async (t) => {
   const report = sampleReport([sampleShare(), sampleShare({ name: "Füße 日本 🎬" })]);
   const control = scriptedControl(report);
   const client = await clientOf(t, control);
@@ -98,7 +98,7 @@ test("a status of 1,000 shares with conditions comes whole", async (t) => {
   assert.equal((await client.call("status", null, never)).shares.length, 1_000);
 });
 
-test("an error comes back as a MountaineerError with its code and hint", async (t) => {
+test("an error reaches the client as a MountaineerError with its code and hint", async (t) => {
   const client = await clientOf(t);
   await assert.rejects(client.call("mount", { shares: ["COER"] }, never), (error) => {
     assert.ok(error instanceof MountaineerError);

@@ -33,7 +33,7 @@ test("every operation is found at its path, with its method, and only when somet
   }
 });
 
-test("each call about the configuration crosses the socket and comes back as it was", async (t) => {
+test("each call about the configuration crosses the socket and returns unchanged", async (t) => {
   const config = scriptedConfig();
   const { client } = await connectedRig(t, { config });
   assert.deepEqual(await client.call("sync", null, never), sampleSyncReport());
@@ -161,7 +161,7 @@ function scripted(): Places & { readonly calls: unknown[] } {
   };
 }
 
-test("A8 what a client asks reaches the daemon, and comes back as it was", async (t) => {
+test("A8 each request of a client reaches the daemon and returns unchanged", async (t) => {
   const places = scripted();
   const { home } = await startRig(t, { places });
   const { call } = (await connectToDaemon(home)) ?? assert.fail();
@@ -196,7 +196,7 @@ const LOG: LogReport = {
   next: null,
 };
 
-test("F2 what is asked of the audit and of the log crosses the socket and comes back as it was", async (t) => {
+test("F2 each query of the audit and the log crosses the socket and returns unchanged", async (t) => {
   const gateway = scriptedGateway();
   const asked: LogRequest[] = [];
   const records = {

@@ -190,7 +190,7 @@ test("what is wrong in a body is named", () => {
 const never = new AbortController().signal;
 const FOREVER = () => new Promise<never>(() => {});
 
-test("each request to the gateway crosses the socket and comes back as it was", async (t) => {
+test("each request to the gateway crosses the socket and returns unchanged", async (t) => {
   // More digits than a double has.
   const id = parseExactly("12345678901234567890");
   const result = {

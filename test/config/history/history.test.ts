@@ -30,7 +30,7 @@ function content(text: string, source = "file"): AcceptedContent {
   return { bytes, sha256, format: "toml", source, summary: `about ${text}`, time };
 }
 
-test("the newest content is entry 0, and every content comes back byte for byte", async (t) => {
+test("the newest content is entry 0, and every content is restored byte for byte", async (t) => {
   const home = await temporaryFolder(t);
   const history = openHistory(home);
   assert.deepEqual(await history.list(), []);

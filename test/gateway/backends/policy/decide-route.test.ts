@@ -89,7 +89,7 @@ describe("C2 failover", () => {
     assert.deepEqual([...gates], ["wait"]);
   });
 
-  it("C2 with all routes gone calls are refused, and the first to come back serves", () => {
+  it("C2 calls are refused while all routes are down, and the first route that returns serves", () => {
     const world = running();
     for (const key of ["a", "b", "c"]) world.cut(key, "ends");
     world.advance(5_000);

@@ -148,7 +148,7 @@ test("E1 a grant that the server ended is one notice, and no more requests: a ne
   assert.equal(notice(), null);
 });
 
-test("E1 an authorization server that is away is tried ever more slowly, and comes back by itself", async (t) => {
+test("E1 an unreachable authorization server is retried with backoff and recovers automatically", async (t) => {
   const { rig, clock, authorization, notice, signIns, carried, refused } = await signedIn(t);
   const first = await carried();
   rig.authorization.setDown(true);
