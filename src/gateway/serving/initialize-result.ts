@@ -40,6 +40,8 @@ export function gatewayInitializeResult(
   const parts = [introduction, joinInstructions(servers, catalog)].filter((part) => part !== null);
   const instructions = parts.length === 0 ? null : parts.join("\n\n");
   const extensions = extensionsOf(servers, passesAll, spoken);
+  // Experimental messages and `_meta` do not say which of several servers they mean.
+  const experimental = passesAll ? servers[0]?.capabilities["experimental"] : undefined;
   const hasTasks = spoken !== MODERN_VERSION;
   const tasks = hasTasks
     ? servers.find(({ capabilities }) => capabilities["tasks"] !== undefined)
@@ -53,6 +55,7 @@ export function gatewayInitializeResult(
       completions: {},
       ...(tasks === undefined ? {} : { tasks: tasks.capabilities["tasks"] }),
       ...(extensions === null ? {} : { extensions }),
+      ...(isJsonObject(experimental) ? { experimental } : {}),
     },
     serverInfo: gatewayInfo(version),
     ...(instructions === null ? {} : { instructions }),

@@ -461,3 +461,13 @@ test("D1 the extension of tasks is promised to clients of 2026-07-28, where a se
   const older = [server("a", null, declares)];
   assert.deepEqual(extensions(older, "2026-07-28"), { "io.modelcontextprotocol/ui": {} });
 });
+
+test("D5 the experimental capabilities of a sole server pass, and none of several", () => {
+  const experimental = { "claude/channel": {}, "codex/sandbox-state-meta": {} };
+  const of = (passesAll: boolean, ...names: string[]) => {
+    const servers = names.map((name) => server(name, null, { experimental }));
+    const published = { ...NO_CATALOG, passesAll };
+    return (gatewayInitializeResult("1", servers, published)["capabilities"] as JsonObject)["experimental"];
+  };
+  assert.deepEqual([of(true, "one"), of(false, "one", "two")], [experimental, undefined]);
+});
