@@ -23,6 +23,7 @@ const TIMEOUTS = [
 ] as const satisfies readonly (keyof BackendConfig["timeouts"])[];
 
 /** Some clients wait ten minutes for a tool, but for nothing else. */
+const TOOLS_MS = 300_000;
 const OTHERS_MS = 60_000;
 
 const BUILT_IN = table("", builtInKeys);
@@ -56,7 +57,7 @@ export function withDefaults(declared: DeclaredBackend, defaults: BackendDefault
     timeouts: {
       initMs: timeouts.initMs ?? common.initMs ?? standard.initMs,
       listMs: timeouts.listMs ?? common.listMs ?? standard.listMs,
-      callMs: timeouts.callMs ?? common.callMs ?? standard.callMs,
+      callMs: timeouts.callMs ?? common.callMs ?? TOOLS_MS,
       ...((timeouts.callMs ?? common.callMs) === null && { otherMs: OTHERS_MS }),
     },
     ...(given.length === 0 ? {} : { given }),

@@ -62,7 +62,9 @@ test("a variable's name changing is a change of the password", async () => {
 
 test("B5 a server section that comes or goes shows with all its keys", async () => {
   const [before, after] = [await config(""), await config("[server]\n")];
-  const all = ["host", "port", "public_url", "body_limit_mb", "drain_timeout", "management"];
+  const all = [
+    ...["host", "port", "public_url", "allowed_origins", "body_limit_mb", "drain_timeout", "management"],
+  ];
   const expected = all.map((key) => `server.${key}`);
   assert.deepEqual(diffConfigs(before, after).settings, expected);
   assert.deepEqual(diffConfigs(after, before).settings, expected);

@@ -4,7 +4,14 @@ import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM, STORED_FORM } from "../../secrets/reference.ts";
 import { parseVariableName } from "../values/backend-names.ts";
 import { isVariableText } from "../values/backend-values.ts";
-import { choiceKey, type Key, numberKey, numberOrOffKey, required } from "./schema-keys.ts";
+import {
+  choiceKey,
+  type Key,
+  numberKey,
+  numberOrOffKey,
+  optionalNumberKey,
+  required,
+} from "./schema-keys.ts";
 import { type Members, open, optionalTable, orAbsent, table } from "./tables.ts";
 import { secretText } from "./value-types.ts";
 
@@ -33,15 +40,17 @@ const timeoutsKeys = {
     unit: "seconds",
     meaning: "How long each of its lists may take to read.",
   }),
-  call: numberKey("free", {
-    min: 0.1,
-    max: 86_400,
-    absent: 300,
-    unit: "seconds",
-    meaning:
-      "How long a call may take; each progress message restarts the time. Without this key, reads, prompts and " +
-      "completions get 60 s.",
-  }),
+  call: optionalNumberKey(
+    "free",
+    {
+      min: 0.1,
+      max: 86_400,
+      unit: "seconds",
+      meaning: "How long a call may take; each progress message restarts the time.",
+    },
+    "300 for tool calls, 60 for reads, prompts and completions",
+    600,
+  ),
 };
 
 const choiceKeys = {

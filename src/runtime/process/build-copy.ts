@@ -24,7 +24,8 @@ import { sha256Of } from "../files/sha256.ts";
 
 /** The folder in the home; in it, one folder for each daemon, named by its process id. */
 const FOLDER = "program";
-const NOT_LOADED = /\.map$|^compiled(?:\/|$)/;
+/** Compiled code, which the user who started the program first may keep from others. */
+const CACHE = "compiled";
 /** Files that are read at the same time. Few, because a process may have only 256 open files. */
 const AT_ONCE = 16;
 /** The copy takes some 10 MB, and must not fill the disk of a home. */
@@ -98,11 +99,7 @@ class BuildCopy implements AsyncDisposable {
   }
 
   async copy(programs: readonly string[]): Promise<void> {
-    const entries = await readdir(this.#from, { recursive: true, withFileTypes: true });
-    const names = entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(this.#from, join(entry.parentPath, entry.name)))
-      .filter((name) => !NOT_LOADED.test(name));
+    const names = (await filesBelow(this.#from)).map((file) => relative(this.#from, file));
     const folders = new Set(names.map((name) => dirname(join(this.#to, name))));
     for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o700 }).catch(() => {});
     const { bavail, bsize } = await statfs(dirname(this.#to)).catch(() => NOTHING_FREE);
@@ -195,6 +192,17 @@ class BuildCopy implements AsyncDisposable {
     await Promise.all(this.#handles.map((handle) => handle.close()));
     await rm(this.#to, { recursive: true, force: true });
   }
+}
+
+/** The files that may be loaded. */
+async function filesBelow(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isFile() && !entry.name.endsWith(".map")) files.push(path);
+    if (entry.isDirectory() && entry.name !== CACHE) files.push(...(await filesBelow(path)));
+  }
+  return files;
 }
 
 /** Removes what daemons that were killed left behind. */

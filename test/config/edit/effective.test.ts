@@ -96,7 +96,11 @@ test("what holds of a backend: the file's values, else defaults, and those that 
     ["backends.files.type", { source: "default", value: "stdio" }],
     ["backends.web.type", { source: "default", value: "streamable-http" }],
     ["backends.files.cwd", { source: "default", value: PLACE.userHome }],
-    ["backends.files.timeouts.call", { source: "default", value: 60 }],
+    ["backends.files.timeouts.cap_fetch", { source: "default", value: 10 }],
+    [
+      "backends.files.timeouts.call",
+      { source: "absent", rule: "300 for tool calls, 60 for reads, prompts and completions" },
+    ],
     ["backends.files.args", { source: "file", value: ["-y"] }],
     ["backends.files.filters.tools.deny", { source: "default", value: [] }],
     ["backends.files.filters.tools.allow", { source: "absent", rule: "all" }],

@@ -57,6 +57,7 @@ test("the starter's options work when their # is removed", async () => {
     host: "127.0.0.1",
     port: 9000,
     publicUrl: "https://mcp.example.com/mcp",
+    allowedOrigins: ["http://localhost:6274"],
     bodyLimitBytes: 64 * megabyte,
     drainTimeoutMs,
     management: { enabled: true, allowCommands: false, allowedHosts: ["nas.example.com"] },

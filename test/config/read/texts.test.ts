@@ -36,7 +36,7 @@ const LONGEST_LINE = 150;
 
 /** Options: `yaml`; `whole`: what is as in a plain section is said, too. */
 async function say(text: string, options: readonly string[]): Promise<string> {
-  const file = options.includes("yaml") ? "config.yaml" : "config.toml";
+  const file = `${PLACE.home}/config.${options.includes("yaml") ? "yaml" : "toml"}`;
   const loaded = await parseConfig(bytes(text), file, PLACE);
   const said = loaded.ok
     ? [
