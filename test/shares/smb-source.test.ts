@@ -32,7 +32,7 @@ describe("an SMB source", () => {
   }
 
   for (const source of ["nas:CORE", "/dev/sda1", "//nas", "//nas/", "///CORE", "none", "", "//a b:x/CORE"]) {
-    it(`${JSON.stringify(source)} is none`, () => assert.equal(parseSmbSource(source), null));
+    it(`${JSON.stringify(source)} is not one`, () => assert.equal(parseSmbSource(source), null));
   }
 
   it("is written with a port only where it is not 445, and IPv6 in brackets", () => {
@@ -41,7 +41,7 @@ describe("an SMB source", () => {
     assert.equal(sourceOf({ host: "fe80::1", port: 445 }, "CORE"), "//[fe80::1]/CORE");
   });
 
-  it("what is written is read back", () => {
+  it("a written source reads back unchanged", () => {
     for (const shareName of ["CORE", "My Share", "Größe", "50%", "a%20b", "50% off%2F", "it's"]) {
       const parsed = parseSmbSource(sourceOf({ host: "fe80::1", port: 4450 }, shareName));
       assert.ok(parsed && isShareNamed(parsed, shareName), shareName);

@@ -187,7 +187,7 @@ export function describeDriver(
     });
 
     it(
-      "A7 an open, a mapped file and a working folder each keep a plain unmount from it, and show; a forced one goes on, and closed files keep nothing",
+      "A7 an open file, a mapped file and a working folder each block a plain unmount, and are listed; a forced one proceeds, and closed files block nothing",
       needsHolder,
       async (t) => {
         await using bench = await start(t);
@@ -235,7 +235,7 @@ export function describeDriver(
       assert.equal((await mounted(bench.driver, share, "fallback")).route, "fallback");
     });
 
-    it("a cancelled step mounts nothing, nor is anything mounted over a file, somebody's link or a folder with something in it, and they stay as they are; an empty folder is taken", async (t) => {
+    it("a cancelled step mounts nothing; a file, a foreign link and a non-empty folder are never mounted over and stay unchanged; an empty folder is used", async (t) => {
       await using bench = await start(t);
       const { driver } = bench;
       const share = bench.share(PLAIN_NAME);

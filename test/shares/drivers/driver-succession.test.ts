@@ -92,7 +92,7 @@ test("drivers of SMB find one another's mounts themselves", async (t) => {
   assert.notEqual(succession.take(local, rclone), rclone.driver);
 });
 
-test("a mount that stands in the way is not looked at by who did not make it", async (t) => {
+test("a mount that occupies the path is not checked by a driver that did not make it", async (t) => {
   const [before, next] = await twoOf(t, "rclone", "local");
   await mounted(before.driver, before.spec, "tb");
   const hangs: MountDriver = { ...next.driver, find: () => assert.fail("it was looked at") };
@@ -100,7 +100,7 @@ test("a mount that stands in the way is not looked at by who did not make it", a
   assert.equal((await found(driver, next.spec)).length, 1);
 });
 
-test("A6 what was mounted before a restart, under the driver that the configuration had then, is found and unmounted", async (t) => {
+test("A6 a mount made before a restart by the previously configured driver is found and unmounted", async (t) => {
   const { driven, mountPath } = await scene(t);
   const [local, smb] = [await driven("local"), await driven("rclone")];
   await mounted(local.driver, local.spec, "tb");
@@ -140,7 +140,7 @@ test("A6 of three drivers edited one after the other, the first's mount is still
   assert.equal((await found(driver, local.spec)).length, 1);
 });
 
-test("who may have mounted it before, and gives no answer, holds up nobody", async (t) => {
+test("a previous driver that does not answer delays nothing", async (t) => {
   const [local, smb] = await twoOf(t, "local", "rclone");
   const late: MountDriver = { ...local.driver, find: () => Promise.reject(new Error("no answer")) };
   const driver = createDriverSuccession([late, smb.driver]).begin(smb);
@@ -174,7 +174,7 @@ test("A2 what a former driver has still to send is waited for while its mount st
   assert.deepEqual(await driver.unsent(local.spec), []);
 });
 
-test("A6 a driver edited between a look and the unmount that follows from it: its maker unmounts", async (t) => {
+test("A6 if the driver is edited between a check and the unmount it leads to, the mount's own driver unmounts it", async (t) => {
   const [local, smb] = await twoOf(t, "local", "rclone");
   const mount = await mounted(local.driver, local.spec, "tb");
   const refuses: MountDriver = { ...smb.driver, unmount: () => assert.fail("it did not make it") };
@@ -195,7 +195,7 @@ test("A6 a driver whose mount was found fails the look that it cannot answer, so
   await assert.rejects(found(driver, smb.spec), /no answer/);
 });
 
-test("A6 the driver before is forgotten only by a look that began after its last step", async (t) => {
+test("A6 the previous driver is forgotten only by a check that began after its last step", async (t) => {
   const [local, smb] = await twoOf(t, "local", "rclone");
   const succession = createDriverSuccession([]);
   const find: MountDriver["find"] = (...asked) => {
@@ -208,7 +208,7 @@ test("A6 the driver before is forgotten only by a look that began after its last
   assert.equal((await found(driver, smb.spec)).length, 1);
 });
 
-test("A6 a link at the path is found beside a mount of SMB elsewhere; under a mount of SMB nobody looks for one", async (t) => {
+test("A6 a link at the path is found although SMB is mounted elsewhere; under an SMB mount no driver searches for one", async (t) => {
   const { driven, mountPath } = await scene(t);
   const [local, smb] = [await driven("local"), await driven("rclone")];
   const mount = await mounted(local.driver, local.spec, "tb");
@@ -231,7 +231,7 @@ test("A6 a link at the path is found beside a mount of SMB elsewhere; under a mo
   assert.equal(looks, 0, "it may hang");
 });
 
-test("A6 without a look nobody knows who made a mount, and it is not unmounted", async (t) => {
+test("A6 a mount whose driver is unknown because no check succeeded is not unmounted", async (t) => {
   const [local, smb] = await twoOf(t, "local", "rclone");
   const mount = await mounted(local.driver, local.spec, "tb");
   const blind: MountDriver = {

@@ -61,7 +61,7 @@ describe("the folder below a mount", () => {
   });
 
   for (const when of ["before the next mount", "at the unmount"] as const) {
-    it(`what was written into ours is set aside ${when}, also after a restart, and named while it is there`, async (t) => {
+    it(`files written into our folder are set aside ${when}, also after a restart, and listed while they exist`, async (t) => {
       const { place, path, root, fresh, ensure } = await startBench(t);
       assert.equal(await ensure(fresh()), "ok");
       await writeFile(join(path, "precious"), "one");
@@ -86,7 +86,7 @@ describe("the folder below a mount", () => {
     });
   }
 
-  it("what the daemon before sets aside after the next one has begun is named, whoever notes something last", async (t) => {
+  it("files that the previous daemon sets aside after the next one has started are listed, whichever of them writes its record last", async (t) => {
     const { place, path, fresh, ensure } = await startBench(t);
     const [former, next] = [fresh(), fresh()];
     assert.equal(await ensure(former), "ok");
@@ -107,7 +107,7 @@ describe("the folder below a mount", () => {
     assert.ok(both.includes(first));
   });
 
-  it("that somebody else made, with something in it, is left alone, although ours stood there before", async (t) => {
+  it("is not touched if another program made it and filled it, although ours was there before", async (t) => {
     const { place, path, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
@@ -163,7 +163,7 @@ describe("the folder below a mount", () => {
     assert.ok(existsSync(path));
   });
 
-  it("is set aside for its owner alone, and an empty one is not", async (t) => {
+  it("is set aside readable by its owner only, and never if it is empty", async (t) => {
     const { place, path, root, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
@@ -207,7 +207,7 @@ describe("the folder below a mount", () => {
     await outcome.bare.close();
   });
 
-  it("is not looked at by its removal while something is mounted on it, which may hang", async (t) => {
+  it("is not checked by its removal while a mount, which may hang, covers it", async (t) => {
     const disk = await mountTmpfs(t, "size=2m");
     if (disk === null) return;
     const { files } = await startBench(t);
@@ -247,7 +247,7 @@ describe("the folder below a mount", () => {
     assert.match(aside, /^xä+\.set-aside-/);
   });
 
-  it("is named while nobody can say that it is empty, and as before while the note cannot be read", async (t) => {
+  it("is listed until it is known to be empty, and as before while the record is unreadable", async (t) => {
     const { files, fresh, root } = await startBench(t);
     await mkdir(root);
     await writeFile(join(root, "a file now"), "");
@@ -306,7 +306,7 @@ describe("the folder of a share", () => {
 });
 
 describe("writing a share's files", () => {
-  it("goes on where the disk is full and a file is there already: a share changes its host all the same", async (t) => {
+  it("still succeeds on a full disk if the file exists: a share changes its host all the same", async (t) => {
     const disk = await mountTmpfs(t, "size=64k");
     if (disk === null) return;
     const file = join(disk, "rclone.conf");
@@ -345,7 +345,7 @@ describe("a mount that another user made", () => {
   }
 });
 
-describe("a mount of the kernel's client that somebody else made", () => {
+describe("a mount of the kernel's client made by another program", () => {
   const share = shareSpec({
     shareName: "My Share",
     driver: "cifs",

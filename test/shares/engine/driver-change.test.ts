@@ -113,7 +113,7 @@ for (const [what, happens] of Object.entries(MEANWHILE)) {
   });
 }
 
-test("A14 of a share that was a folder first, a login that is refused is told, too", async () => {
+test("A14 a share that was a folder first also reports a refused login", async () => {
   const { clock, machine, daemon } = await mounted(LOCAL);
   daemon.apply(OVER_SMB);
   await clock.advance(SETTLES_MS);

@@ -77,7 +77,7 @@ async function start(onlyOn: readonly string[], from: keyof typeof PLACES = "bot
   };
 }
 
-test("A10 a route that is proved at home brings its network: without the first cable the share goes on", async () => {
+test("A10 a route proved at home brings its network: without the first cable the share stays mounted", async () => {
   const { machine, said, go, saved } = await start([...ONE, "proved"]);
   assert.deepEqual([saved(), said], [LEARNT, [LEARNT.join(", ")]]);
   assert.equal(await go("second"), null);
@@ -86,14 +86,14 @@ test("A10 a route that is proved at home brings its network: without the first c
   assert.deepEqual([saved(), said.length], [LEARNT, 1]);
 });
 
-test("A10 a person's own list stays as it is: the second network alone is away, and nothing is sent", async () => {
+test("A10 a person's own list stays unchanged: only the second network is off network, and nothing is sent", async () => {
   const { said, probed, go, saved } = await start(ONE);
   assert.deepEqual([saved(), said], [undefined, []]);
   assert.match((await go("second")) ?? "", /none of its networks/);
   assert.deepEqual(probed, []);
 });
 
-test("A10 away from home nothing is sent, and nothing learnt, whoever answers there", async () => {
+test("A10 while off network nothing is sent or learnt, whatever host answers there", async () => {
   const { probed, go, saved } = await start([...ONE, "proved"]);
   assert.match((await go("stranger")) ?? "", /none of its networks/);
   assert.deepEqual([saved(), probed], [LEARNT, []]);
@@ -102,7 +102,7 @@ test("A10 away from home nothing is sent, and nothing learnt, whoever answers th
   assert.deepEqual([fresh.saved(), fresh.probed], [undefined, []], "its network was never proved at home");
 });
 
-test("A10 another host is away on the old one's network until it is proved at home, and it is said", async () => {
+test("A10 a new host is off network on the old one's network until it is proved at home, and this is reported", async () => {
   const { clock, network, daemon, said, go, saved } = await start([...ONE, "proved"]);
   const { routes } = SPEC;
   daemon.apply({ ...SPEC, routes: { ...routes, fallback: routeTo("10.0.2.3") } });

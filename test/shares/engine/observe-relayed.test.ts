@@ -108,7 +108,7 @@ const PINNED = { ...STATE, rerouted: false } as RelayObservation;
 const PROVED = { ...NO_IDENTITY, state: "same", proved: { tb: true, fallback: false } } as const;
 const DOWN = { ...ROUTES, fallback: probed(false) };
 
-test("A10 a pinned mount is carried from the proof of all routes that answer on", () => {
+test("A10 a guarded mount is relayed once all routes that answer are proved", () => {
   const isCarried = (
     change: Partial<typeof PROVED>,
     obstacle: string | null = null,
@@ -128,7 +128,7 @@ test("A10 a pinned mount is carried from the proof of all routes that answer on"
   assert.equal(isCarried({}, null, { ...PINNED, phase: "unconfirmed" }), false);
 });
 
-test("A14 a server is asked only with a password that is there, and for a login only while logins are held back", async () => {
+test("A14 a server is contacted only with a password that exists, and about a login only while logins are paused", async () => {
   const asked = async (logon: object | null, missingVariable: string | null = null) => {
     const noted: IdentityInput[] = [];
     const tools = {
@@ -155,7 +155,7 @@ test("A14 a server is asked only with a password that is there, and for a login 
   assert.deepEqual(await asked({ ...logon, refusedAs: null }), [true, false]);
 });
 
-test("A10 a share whose host macOS keeps from this program is mounted by the system, and not carried", async () => {
+test("A10 a share whose host macOS hides from this program is mounted by the system, and not relayed", async () => {
   const observe = async (blocked: boolean) => {
     let wanted: boolean | null = null;
     const tools = {

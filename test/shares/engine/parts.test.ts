@@ -80,7 +80,7 @@ function stage() {
 }
 
 describe("dropping what a mount keeps of dead connections", () => {
-  it("A10 tells the carrier when it is done", async () => {
+  it("A10 notifies the relay when it is done", async () => {
     const { said, subject, drop, endRound } = stage();
     drop(subject);
     await settle();
@@ -90,7 +90,7 @@ describe("dropping what a mount keeps of dead connections", () => {
     assert.deepEqual(said, ["drop, 0 kept", "used up CORE"]);
   });
 
-  it("A10 what is lost meanwhile is dropped in one more round, before the carrier hears", async () => {
+  it("A10 connections lost during a round are dropped in one further round, before the relay is notified", async () => {
     const { said, subject, drop, endRound } = stage();
     for (let notices = 0; notices < 3; notices++) drop(subject);
     endRound();
@@ -151,7 +151,7 @@ test("A14 a mount of an earlier daemon's logs in again after one refusal, with f
   assert.deepEqual(conditionsOf(daemon), []);
 });
 
-test("A14 refused again, it has another login, and is mounted anew once its files are closed", async () => {
+test("A14 after another refusal it gets another login, and remounts once its files are closed", async () => {
   const { clock, machine, daemon } = await afterRestart();
   machine.refuseLogon();
   await clock.advance(5_000);

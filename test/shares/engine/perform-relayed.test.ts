@@ -121,7 +121,7 @@ test("What to mount: a host far away, which cannot answer within the short time,
   assert.equal(played.outcome, null);
 });
 
-test("What to mount: when the step has ended its host is asked no more", async () => {
+test("What to mount: once the step has ended its host is no longer probed", async () => {
   const played = play([ANSWERS]);
   await played.clock.advance(DEADLINE_MS);
   const { length } = played.asked;
@@ -266,7 +266,7 @@ function mountThroughGate(verdicts: readonly VerificationResult[], options: Gate
   };
 }
 
-test("A13 nothing passes to a server before it is proved once more, over a connection that lasts all the while", async () => {
+test("A13 nothing passes to a server until it is proved again, over a connection that lasts throughout", async () => {
   const same: VerificationResult = { kind: "same", server: "s1" };
   const { mount, told } = mountThroughGate([same]);
   assert.equal((await mount("s1")).ok, true);
@@ -281,7 +281,7 @@ for (const [who, verdict] of [
   ["another one", { kind: "different", text: "nothing is as it was" }],
   ["one that cannot be told now", { kind: "unproved", text: "nothing is as it was" }],
 ] as const) {
-  test(`A13 a server swapped between its proof and the mount gets nothing, and is asked for anew: ${who}`, async () => {
+  test(`A13 a server swapped between its proof and the mount gets nothing, and is proved again: ${who}`, async () => {
     const { mount, told } = mountThroughGate([verdict]);
     const outcome = await mount("s1");
     assert.match(outcome.ok ? "" : outcome.text, /^the server may be another than the one that was proved: /);
@@ -296,7 +296,7 @@ test("A13 a server of which nothing is known by which it could be told keeps no 
   assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
 });
 
-test("A13 a server that nobody can prove is mounted as what it is", async () => {
+test("A13 a server without any possible proof is mounted as unknown", async () => {
   const { mount, told } = mountThroughGate([{ kind: "unproved", text: "it is empty" }]);
   assert.equal((await mount(null)).ok, true);
   assert.deepEqual(told, ["open", "bind"]);
@@ -308,7 +308,7 @@ test("A13 a gate ends with its mount, however that ends", async () => {
   assert.deepEqual(told, ["open shut", "confirm 7", "no more notices"]);
 });
 
-test("A14 a login that is refused behind the gate, after its proof was accepted, is tried no more", async () => {
+test("A14 a login that is refused behind the gate, after its proof was accepted, is not tried again", async () => {
   const { mount, logons } = mountThroughGate([{ kind: "same", server: "s1" }], { refuses: true });
   const outcome = await mount("s1");
   assert.equal(outcome.ok ? null : outcome.reason, "wrong_credentials");
@@ -336,7 +336,7 @@ for (const { carried, keepsUnsent, expected } of [
   { carried: false, keepsUnsent: true, expected: { server: "provisional", patienceMs: 3_000, pinned: true } },
   { carried: false, keepsUnsent: false, expected: null },
 ] as const) {
-  test(`A13 a mount that ${carried ? "moves" : "stays"}, and ${keepsUnsent ? "keeps" : "loses"} what is unsent, gets ${expected === null ? "no port" : "a port to its own route alone"}`, async () => {
+  test(`A13 a mount that ${carried ? "moves" : "stays"}, and ${keepsUnsent ? "keeps" : "loses"} unsent files, gets ${expected === null ? "no port" : "a port to its own route only"}`, async () => {
     const { mount, seen } = mountThroughGate([], { carried, keepsUnsent });
     assert.equal((await mount(null)).ok, true);
     const { opened, through } = seen();
@@ -353,7 +353,7 @@ for (const { carried, keepsUnsent, expected } of [
   });
 }
 
-test("A13 a mount that stays on its route waits behind the gate, too, if it keeps what is unsent", async () => {
+test("A13 a mount that stays on its route also waits behind the gate if it keeps unsent files", async () => {
   const { mount, told } = mountThroughGate([{ kind: "same", server: "s1" }], { carried: false });
   assert.equal((await mount("s1")).ok, true);
   assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
@@ -368,7 +368,7 @@ test("A13 without a carrier, what keeps unsent files is not mounted, and the res
   assert.deepEqual([told, seen().through], [[], undefined]);
 });
 
-test("A10 a mount that does not go through the port frees it; one that does is told with its processes", async () => {
+test("A10 a mount that does not use the port frees it; one that does is reported with its processes", async () => {
   const other = mountThroughGate([], { port: null });
   assert.equal((await other.mount(null)).ok, true);
   assert.deepEqual(other.told, ["open", "close"]);
@@ -377,7 +377,7 @@ test("A10 a mount that does not go through the port frees it; one that does is t
   assert.deepEqual(seen().pids, [77]);
 });
 
-test("A13 a proof behind the gate has the mount's own account, and a mount that came up all the same stands", async () => {
+test("A13 a proof behind the gate uses the mount's own account, and a mount that succeeds despite it is kept", async () => {
   const verdict: VerificationResult = { kind: "different", text: "nothing is as it was" };
   const { mount, told, seen } = mountThroughGate([verdict], { isDeaf: true });
   assert.equal((await mount("s1")).ok, true);
@@ -408,7 +408,7 @@ test("A13 a proof that the mount's end cuts off says nothing of the server, and 
   assert.equal(same.seen().asked, 1);
 });
 
-test("A14 a refused login counts once, gate or none, and what was mounted by somebody else accepts none", async () => {
+test("A14 a refused login counts once, with or without a gate, and a mount made by another program accepts none", async () => {
   for (const server of ["s1", null]) {
     const { mount, logons } = mountThroughGate([{ kind: "same", server: "s1" }], {
       fails: "wrong_credentials",
@@ -456,7 +456,7 @@ test("What to mount: a folder is mounted whatever a login's refusals are, and fa
   assert.deepEqual((await mountDirectly(folder, async () => failure)).outcome, failure);
 });
 
-test("What to mount: a mount that is there counts, although its host went away meanwhile", async () => {
+test("What to mount: a mount that exists counts, although its host has since gone away", async () => {
   const adopted = { ok: true, adopted: true, mount: {} } as MountOutcome;
   const spec = { ...SPEC, username: "eve" };
   const { outcome, logons } = await mountDirectly(

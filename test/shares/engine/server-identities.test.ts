@@ -304,7 +304,7 @@ A13 one route that leads elsewhere for a while is no pair of servers
 `,
 );
 
-test("A13 a server that ends such connections soon, one after the other, is proved after ever longer pauses, and at once when it is needed", async () => {
+test("A13 a server that repeatedly ends idle connections early is proved at growing intervals, and at once when it is needed", async () => {
   const world = unknown();
   const { asked, clock } = world;
   let answered = 0;

@@ -249,7 +249,7 @@ test("A13 no login goes out for a path that another home's daemon has", async ()
   assert.equal(counted("prove"), 0);
 });
 
-test("A13 a look that changes nothing runs no proof", async () => {
+test("A13 a check that changes nothing runs no proof", async () => {
   const { clock, cycle, counted } = startProving();
   await cycle.look(clock.monotonicMs());
   await settle();
@@ -397,7 +397,7 @@ test("A14 of a mount that was there, a refused login is the configured one until
   assert.equal((await run()).login?.refusedAs, "other");
 });
 
-test("A14 a password that was missing is no other than the one that a mount was made with", async () => {
+test("A14 a password that was missing does not differ from the one that a mount was made with", async () => {
   for (const [missingVariable, shut] of [
     ["NAS_PASSWORD", "same"],
     [null, "other"],
@@ -537,7 +537,7 @@ test("A9 what a failover cuts off is looked up once, while the loss is only susp
   assert.deepEqual([counted("open files"), counted("unmount")], [2, 1]);
 });
 
-test("A9 a look-up of open files that fails ahead of a failover ends nothing", async () => {
+test("A9 a failed listing of open files before a failover ends no program", async () => {
   const ownProcesses = () => Promise.reject(new Error("no /proc"));
   const { world, run } = start({ driver: { ownProcesses } });
   world.mounts = [MOUNT];
@@ -546,7 +546,7 @@ test("A9 a look-up of open files that fails ahead of a failover ends nothing", a
   assert.equal((await run()).openFiles, null);
 });
 
-test("A7 while open files are checked, what is known of them stands, and programs are told nothing", async () => {
+test("A7 while open files are checked, their last known state stays, and programs get no notice", async () => {
   const { world, cycle, run, done } = start();
   world.mounts = [{ ...MOUNT, route: null }];
   world.holders = [HOLDER];
@@ -564,7 +564,7 @@ test("A7 while open files are checked, what is known of them stands, and program
 });
 
 for (const mount of [MOUNT, THROUGH]) {
-  test(`By hand: an unmount forgets the looks${mount === MOUNT ? "" : ", and closes the carrier's port"}`, async () => {
+  test(`By hand: an unmount forgets the checks${mount === MOUNT ? "" : ", and closes the relay's port"}`, async () => {
     const { world, cycle, run, done } = start();
     world.mounts = [mount];
     if (mount === THROUGH) world.carried = CARRIED;

@@ -101,7 +101,7 @@ test("By hand: a newer request supersedes one that waits, and an abort or the en
   await ended;
 });
 
-test("By hand: a share that a person asks for has its link looked at, however recent the last look is", async () => {
+test("By hand: a share that a person asks for has its link checked, however recent the last check is", async () => {
   const looks: string[] = [];
   const links = linksThat((kind) => looks.push(kind));
   const { clock, ask } = start({ links });
@@ -113,7 +113,7 @@ test("By hand: a share that a person asks for has its link looked at, however re
   assert.equal(looks.at(-1), "now");
 });
 
-test("A13 a path that another home has is left alone; a path is let go of once it is not used any more", async () => {
+test("A13 a path that another home owns is not touched; a path is released once it is unused", async () => {
   let owner: string | null = "/home/other";
   const released: string[] = [];
   const looks: string[] = [];
@@ -175,7 +175,7 @@ test("a share rests after a person's request, until the next one", async () => {
   assert.ok(machine.link !== null);
 });
 
-test("the end of a mount's process starts a cycle of its share alone, as long as the share has that driver", async () => {
+test("the end of a mount's process starts a cycle of only its share, as long as the share has that driver", async () => {
   const listeners = new Set<(share: string) => void>();
   const cycles: string[] = [];
   const { clock, machine, engine } = start({ onCycle: (share) => void cycles.push(share) });
@@ -203,7 +203,7 @@ test("the end of a mount's process starts a cycle of its share alone, as long as
   assert.equal(listeners.size, 0);
 });
 
-test("A10 what the carrier says of a share starts a cycle of it, or makes its driver drop dead connections, until the end", async () => {
+test("A10 a notice of the relay about a share starts a cycle of it, or makes its driver drop dead connections, until the end", async () => {
   const logger = createRecordingLogger();
   let tell: (share: string, notice: RelayClientNotice) => void = () => {};
   let isHeard = true;

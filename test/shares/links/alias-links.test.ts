@@ -116,7 +116,7 @@ test("Paths links are made, told once, and status says so", async (t) => {
   assert.deepEqual(links.conditions(), []);
 });
 
-test("Paths a lost link is back with the first beat after two seconds, and a right one costs no look until then", async (t) => {
+test("Paths a lost link returns with the first beat after two seconds, and a correct one is not checked until then", async (t) => {
   const { links, config, clock, looks, at } = await scene(t);
   links.apply(await config("docs=Docs"));
   await links.reconcile(NEVER);
@@ -147,7 +147,7 @@ test("Paths an alias that goes, or leads elsewhere, takes its link along", async
   await eventually(async () => (await readlink(moved).catch(() => null)) === null);
 });
 
-test("Paths what was made before is still known after a restart, and goes when its alias has gone meanwhile", async (t) => {
+test("Paths a link made before a restart is still known afterwards, and is removed if its alias has since been removed", async (t) => {
   const { links, config, start, at, root } = await scene(t);
   links.apply(await config("docs=Docs", "film=Film"));
   await links.reconcile(NEVER);
@@ -159,7 +159,7 @@ test("Paths what was made before is still known after a restart, and goes when i
   assert.equal(await readlink(at("film")), join(root, "CORE", "Elsewhere"), "ours, so it is mended");
 });
 
-test("Paths a link that somebody else has made in its place stays when the alias goes", async (t) => {
+test("Paths a link that another program has made in its place stays when the alias is removed", async (t) => {
   const { links, config, at, transitions } = await scene(t);
   links.apply(await config("docs=Docs"));
   await links.reconcile(NEVER);
@@ -204,7 +204,7 @@ test("Paths what is taken is a condition, told once, until it is free", async (t
   assert.deepEqual(links.conditions(), []);
 });
 
-test("a look changes nothing, and tells what it sees", async (t) => {
+test("a check changes nothing, and reports each link's state", async (t) => {
   const { links, config, at, transitions } = await scene(t);
   links.apply(await config("docs=Docs", "film=Film"));
   const states = async () => (await links.look()).map(({ link }) => link);
@@ -219,7 +219,7 @@ test("a look changes nothing, and tells what it sees", async (t) => {
   assert.deepEqual(await states(), ["taken", "missing"], "ours, and mended with the next beat");
 });
 
-test("Paths an alias that is removed while its link is looked at is not linked", async (t) => {
+test("Paths an alias that is removed while its link is checked is not linked", async (t) => {
   const { links, config, looks, transitions } = await scene(t);
   links.apply(await config("docs=Docs"));
   const none = await config();
@@ -239,7 +239,7 @@ test("a home without aliases asks the prober nothing", async (t) => {
   assert.equal(looks(), 0);
 });
 
-test("whoever asks may leave; the links are made all the same", async (t) => {
+test("the links are made even if the caller leaves", async (t) => {
   const { links, config } = await scene(t);
   links.apply(await config("docs=Docs"));
   await assert.rejects(links.reconcile(AbortSignal.abort()), { code: "aborted" });
@@ -253,7 +253,7 @@ async function memoryScene(t: TestContext) {
   return { folder, path, logger, open: (readOnly = false) => openAliasMemory({ path, logger, readOnly }) };
 }
 
-test("what was made is known to the next start, with every place that it led to", async (t) => {
+test("the links made are known after the next start, with every path that they led to", async (t) => {
   const { path, open } = await memoryScene(t);
   const first = await open();
   assert.deepEqual(first.paths, []);
@@ -298,14 +298,14 @@ test("A5 one that cannot be read is set aside, never overwritten, and nothing is
   }
 });
 
-test("a pipe in its place keeps nobody from starting", async (t) => {
+test("a pipe in its place does not prevent a start", async (t) => {
   const { path, open, logger } = await memoryScene(t);
   execFileSync("mkfifo", [path]);
   assert.deepEqual((await open()).paths, []);
   assert.ok(logger.lines.some(({ fields }) => fields["reason"] === "it is not a regular file"));
 });
 
-test("a folder in its place keeps nobody from starting", async (t) => {
+test("a folder in its place does not prevent a start", async (t) => {
   const { path, open } = await memoryScene(t);
   await mkdir(path);
   const memory = await open();

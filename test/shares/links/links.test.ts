@@ -67,7 +67,7 @@ describe("the stable link", () => {
     assert.equal(await readlink(path), target);
   });
 
-  it("is mended although an earlier mending was cut short", async (t) => {
+  it("is repaired although an earlier repair was cut short", async (t) => {
     const { ensure, path, target, folder } = await bench(t);
     await ensure(join(folder, "volumes", "old"));
     await symlink("/left/behind", join(folder, "Shares", ".My Share.mountaineer-new"));
@@ -146,7 +146,7 @@ describe("the stable link", () => {
   });
 });
 
-test("while looks are late, a link that was right counts as right for a minute, for its target alone", async (t) => {
+test("while checks are late, a link that was right counts as right for a minute, for its own target only", async (t) => {
   const { prober, path, target } = await bench(t);
   const clock = createManualClock();
   let isLate = false;
@@ -255,7 +255,7 @@ test("Paths nothing is made on a share's mount, also where a link leads onto it"
   assert.deepEqual(await ensure({ ...spec, path: join(`${mount}-2`, "docs") }), { result: "created" });
 });
 
-test("Paths nothing is made in a folder that cannot be looked at", async (t) => {
+test("Paths nothing is made in a folder that cannot be read", async (t) => {
   const prober = { readLinks: async (paths: readonly string[]) => paths.map(() => NO_LINK_ANSWER) };
   const { spec, made, ensure } = await scene(t, { prober: { ...prober, realPath: async () => "/" } });
   const outcome = await ensure();
@@ -263,7 +263,7 @@ test("Paths nothing is made in a folder that cannot be looked at", async (t) => 
   assert.deepEqual([await stat(dirname(spec.path)).catch(() => "nothing"), made.size], ["nothing", 0]);
 });
 
-test("Paths a link that a person has made as it should be is mended from then on", async (t) => {
+test("Paths a link that a person has made correctly is repaired from then on", async (t) => {
   const { spec, ensure } = await scene(t);
   await mkdir(dirname(spec.path), { recursive: true });
   await symlink(spec.target, spec.path);
@@ -271,7 +271,7 @@ test("Paths a link that a person has made as it should be is mended from then on
   assert.deepEqual(await ensure({ ...spec, target: `${spec.target}-new` }), { result: "repaired" });
 });
 
-test("a way that ends in a file, or in a link that leads nowhere, is told", async (t) => {
+test("a path through a file, or through a dangling link, is reported", async (t) => {
   const { folder, spec, ensure } = await scene(t);
   await writeFile(join(folder, "file"), "");
   await symlink("/nowhere at all", join(folder, "dangling"));
@@ -281,7 +281,7 @@ test("a way that ends in a file, or in a link that leads nowhere, is told", asyn
   assert.ok(inLink.result === "blocked" && /leads nowhere/.test(inLink.by), JSON.stringify(inLink));
 });
 
-test("what cannot be remembered is not made: nobody would know it as ours", async (t) => {
+test("a link that cannot be recorded is not made: it would later not be known as ours", async (t) => {
   const { spec, ensure, look } = await scene(t, { remember: () => Promise.reject(new Error("disk full")) });
   assert.deepEqual(await ensure(), { result: "blocked", by: "disk full", why: "failed" });
   assert.deepEqual(await look(), { state: "missing" });
@@ -290,7 +290,7 @@ test("what cannot be remembered is not made: nobody would know it as ours", asyn
   assert.deepEqual(await ensure(), { result: "right" }, "one that is right is right all the same");
 });
 
-test("a look that had no answer touches nothing", async (t) => {
+test("a check without an answer touches nothing", async (t) => {
   const { spec, tools, made } = await scene(t);
   const outcome = await ensureAliasLink(tools, spec, NO_LINK_ANSWER);
   assert.ok(outcome.result === "blocked" && outcome.why === "late");

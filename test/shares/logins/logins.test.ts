@@ -95,7 +95,7 @@ describe("logons", () => {
     }
   });
 
-  test("A14 another password is tried at once; both count for the account, and what the server takes is not held up", async () => {
+  test("A14 another password is tried at once; both belong to the account, and accepted logins are not delayed", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const good = login("right", ["10.0.1.2", "nas.local"]);
@@ -111,7 +111,7 @@ describe("logons", () => {
     );
   });
 
-  test("A14 while it is in doubt one tries, and the others wait for what comes of it", async () => {
+  test("A14 while it is unverified one caller tries, and the others wait for the result", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const answer = Promise.withResolvers<LoginResult>();
@@ -199,7 +199,7 @@ describe("logons", () => {
     assert.equal(logons.status(login("mistyped")).refusal, "wrong password");
   });
 
-  test("A14 what was refused before a restart counts once for all shares, and from now where it lies ahead", async () => {
+  test("A14 a refusal before a restart counts once for all shares, and as of now if its time is in the future", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const [one, other] = [login("right", ["NAS.local", "a"]), login("right", ["b", "nas.local"])];
@@ -243,7 +243,7 @@ describe("logons", () => {
     assert.deepEqual(logons.status(now).refusedAt, [clock.wallMs() - 5_000]);
   });
 
-  test("A14 a login has another name for the carrier after each refusal", async () => {
+  test("A14 the relay gets a new name for a login after each refusal", async () => {
     const logons = createLogins(createManualClock());
     const share = login("mistyped");
     const before = logons.nameOf(share);
@@ -297,7 +297,7 @@ async function playDay(events: readonly string[]): Promise<void> {
   assert.ok(refusedAtMs.length > 0);
 }
 
-test("A14 refusals count for one user of one server: another user or port has none, and an accepted login loses its word", async () => {
+test("A14 refusals belong to one user of one server, not to another user or port, and revoke an earlier acceptance", async () => {
   const logons = createLogins(createManualClock());
   const share = login("right");
   await tryAt(logons, share, "right");

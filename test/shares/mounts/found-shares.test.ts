@@ -71,7 +71,7 @@ test("a line of fstab: the last option counts, whatever the case, and a folder h
   assert.deepEqual([fstabPath("//nas/a / cifs"), fstabPath("//nas/a /a/ cifs")], ["/", "/a"]);
 });
 
-test("a carried mount and its line in fstab lead to Mountaineer, and are no server's share", () => {
+test("a relayed mount and its line in fstab lead to Mountaineer, and do not count as a server's share", () => {
   const source = "//127.0.0.1/CORE";
   assert.deepEqual(sharesOfFstab(`${source} /mnt/core cifs users,noauto,port=30123,hard,guest 0 0`), []);
   assert.deepEqual(sharesOfTable([entry("cifs", source, ["rw", "username=ann"])]), []);
@@ -105,7 +105,7 @@ describe("a mount path", () => {
     assert.deepEqual(logger.lines, []);
   });
 
-  test("A13 stays its home's own when somebody cleans up the folder of claims", async (t) => {
+  test("A13 stays its home's own when another program cleans up the folder of claims", async (t) => {
     const folder = await temporaryFolder(t);
     await using claims = createMountClaims({ home: "/home/one", logger: createRecordingLogger(), folder });
     assert.equal(await claims.claim(CORE), null);
@@ -138,7 +138,7 @@ describe("a mount path", () => {
     await second[Symbol.asyncDispose]();
   });
 
-  test("A13 a runtime folder that another user could read or write, or that is none, is refused", async (t) => {
+  test("A13 a runtime folder that another user could read or write, or that is a file, is refused", async (t) => {
     const folder = path.join(await temporaryFolder(t), "runtime");
     assert.equal(await ownRuntimeFolder(folder), folder);
     await chmod(folder, 0o710);
@@ -167,7 +167,7 @@ describe("a mount path", () => {
     await assert.rejects(ownRuntimeFolder(), { message: `${instead} is not this user's alone` });
   });
 
-  test("A13 that nobody can lock is used all the same, and that is said once", async (t) => {
+  test("A13 that cannot be locked is used all the same, and this is reported once", async (t) => {
     const logger = createRecordingLogger();
     const folder = path.join(await temporaryFolder(t), "missing");
     const claims = createMountClaims({ home: "/home/one", logger, folder });

@@ -276,7 +276,7 @@ describe("macOS's table of mounts", () => {
     );
   });
 
-  it("shares a reading that is new enough, and asks anew after a failure", async () => {
+  it("shares a reading that is recent enough, and reads again after a failure", async () => {
     let readings = 0;
     const table = tableOf(() => {
       readings++;
@@ -290,7 +290,7 @@ describe("macOS's table of mounts", () => {
     assert.equal(readings, 3);
   });
 
-  it("without koffi it says what is missing, and asks no more", async () => {
+  it("without koffi it reports the missing module, and stops trying", async () => {
     let loads = 0;
     const table = createMountTableDarwin({
       clock: systemClock,
@@ -319,7 +319,7 @@ test("A2 EPERM under launchd is the privacy of network volumes, EACCES the serve
   assert.match(meaningOfDenied("EPERM", "/Volumes/core", true)?.hint ?? "", /Network Volumes/);
 });
 
-test("a process is the service's if launchd gave it our label, whoever its parent is", () => {
+test("a process belongs to the service if launchd gave it our label, whatever its parent is", () => {
   for (const label of ["io.github.mountaineer", "io.github.mountaineer-0a1b2c3d"])
     assert.ok(isOurAgent({ XPC_SERVICE_NAME: label }), label);
   for (const label of ["0", "", "com.example.mountaineer", "io.github.mountaineers", "application.com.iterm"])

@@ -24,7 +24,7 @@ const STARTS = {
   "about to recover": aboutToRecover,
 };
 
-describe("a driver that cannot mount any more", () => {
+describe("a driver that can no longer mount", () => {
   for (const route of ["tb", "fallback"] as const) {
     const other = otherRoute(route);
     for (const force of ["", " --force"]) {
@@ -117,7 +117,7 @@ const LOGON_STARTS = {
 };
 
 describe("a login that is refused", () => {
-  test("A14 nothing is mounted with it, and what mends it is told", () => {
+  test("A14 nothing is mounted with it, and the fix is reported", () => {
     const world = new World();
     world.spec = { ...SPEC, passwordFrom: "secret:nas" };
     world.logon = REFUSED;
@@ -153,7 +153,7 @@ A14 a look that is turned away, or waits, says nothing of what is open; without 
 `,
   );
 
-  test("A14 the same login, right again, lets what is mounted log in anew", () => {
+  test("A14 when the same login is right again, the mounts made with it log in again", () => {
     const world = carriedWorld();
     world.logon = { ...ACCEPTED, refusedAs: "same" };
     world.duringStep = () => {
@@ -249,7 +249,7 @@ A2 ${errno} once, then an answer, is alive
     );
   }
 
-  test("A2 one look that is found late forces nothing: the daemon itself may have stood still", () => {
+  test("A2 one check that is found late forces nothing: the daemon itself may have been paused", () => {
     const world = mountedOverTb();
     world.advance(1000);
     const { mount } = world;
@@ -352,7 +352,7 @@ C1 a file that is opened while they make room defers it, and they go on
 `,
   );
 
-  test("C1 room that was made in vain, for what nobody sees, is asked for again with growing pauses", () => {
+  test("C1 programs that an invisible file made us stop in vain are stopped again only at growing intervals", () => {
     const world = beforeRecovery(500);
     // A process that hides its files from us.
     world.onDecision = ({ step }) => {
@@ -390,7 +390,7 @@ C1 who unmounts gets the room, too
 });
 
 describe("a failover", () => {
-  test("C1 waits for nobody, and our programs come back on the new mount", () => {
+  test("C1 waits for no program, and our programs return on the new mount", () => {
     const world = new World();
     world.addMount("tb");
     world.programsEndInMs = 60_000;

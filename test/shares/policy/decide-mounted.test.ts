@@ -85,7 +85,7 @@ What to mount: an unset variable, a taken path or a missing program mounts nothi
     assert.deepEqual(world.stepKinds, ["mount tb", "mount fallback"]);
   });
 
-  test("What to mount: a mount whose process keeps crashing comes back at once, then with growing pauses", () => {
+  test("What to mount: a mount whose process keeps crashing is remounted at once, then at growing intervals", () => {
     const world = new World().advance(500).fresh();
     let mounts = 0;
     const startMs = world.nowMs;
@@ -137,7 +137,7 @@ What to mount: ${route} back before its loss is confirmed: nothing is done
     );
   }
 
-  test("A13 unsent files are told as being sent only by a mount of the share's own, over a route that answers", () => {
+  test("A13 unsent files are reported as being sent only while the share's own mount has a route that answers", () => {
     const world = mountedOver("tb");
     const hint = (): string | undefined =>
       world.last?.conditions.find(({ code }) => code === "unsent_files")?.hint ?? undefined;

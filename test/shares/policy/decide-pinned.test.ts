@@ -108,7 +108,7 @@ function decided(
   });
 }
 
-test('What to mount: with relay = "off", a host that falls silent once the carrier has lost it is left for the other', () => {
+test('What to mount: with relay = "off", a host that falls silent once the relay has lost it is left for the other', () => {
   const routes = { tb: probed("silent"), fallback: probed("answers") };
   for (const phase of ["waiting", "refusing"] as const) {
     const { step, state } = decided({ ...CARRIED, phase, routeLostAtMs: LOST_AT_MS }, routes);
@@ -160,7 +160,7 @@ test("A13 what an edit left unexplained while programs wait for its server is le
   assert.deepEqual(unjudged.state.operation?.plan, ["tb"]);
 });
 
-test("A10 an edit of the address to another server's closes no file of a carried mount whose programs wait", () => {
+test("A10 an edit of the address to another server's closes no file of a relayed mount whose programs wait", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const unjudged = { id: null, isAttempted: false };
   const identity: IdentityObservation = {
@@ -203,7 +203,7 @@ function edited(
   return { step: step?.kind ?? null, operation: found, ...rest };
 }
 
-test("A10 once the same server is proved at the new address, a carried mount moves there over open files", () => {
+test("A10 once the same server is proved at the new address, a relayed mount moves there over open files", () => {
   const open = { ...CLOSED, state: "open", unsent: ["file"] } as const;
   const proved = { tb: true, fallback: false };
   const { step, operation, conditions } = edited("carrying", { proved }, { openFiles: open });
@@ -213,7 +213,7 @@ test("A10 once the same server is proved at the new address, a carried mount mov
   assert.equal(override, null, "not while a person holds it unmounted");
 });
 
-test("A10 a carried mount whose route was taken away moves to the other one", () => {
+test("A10 a relayed mount whose route was removed moves to the other one", () => {
   const spec = { ...SPEC, routes: { ...SPEC.routes, tb: routeTo(null) } };
   const { operation } = edited("carrying", { proved: { tb: false, fallback: true } }, { spec });
   assert.equal(operation, "remount plain fallback");
@@ -246,7 +246,7 @@ test("A10 another server at the new address gets no open file: the mount stays u
   assert.equal(edited("carrying", { servers: { tb: neither, fallback: neither } }).operation, null);
 });
 
-test("A10 while the address in use waits for its proof, it goes on if that is the same server, and is left by force once closed", () => {
+test("A10 while the address in use waits for its proof, it stays in use if the server is the same, and is otherwise left by force once closed", () => {
   assert.equal(edited("unconfirmed", { detourProved: true }).step, "confirm");
   assert.equal(edited("unconfirmed").operation, "remount force tb,fallback");
   const lastStep = { kind: "gate" } as const;
@@ -255,7 +255,7 @@ test("A10 while the address in use waits for its proof, it goes on if that is th
 });
 
 for (const moves of [true, false])
-  test(`What to mount: once a ${moves ? "carried" : "pinned"} mount has answered, its error is over and the next failure has a short pause`, () => {
+  test(`What to mount: once a ${moves ? "relayed" : "guarded"} mount has answered, its error is cleared and the next failure has a short backoff`, () => {
     const seen = { moves, lastError: "it failed", state: { mountBackoff: { failures: 3, notBeforeMs: 0 } } };
     const after = (more: Parameters<typeof decided>[3]) => {
       const { memory, state } = decided(CARRIED, ANSWERING, ANSWERING, { ...seen, ...more });
@@ -298,7 +298,7 @@ test("A10 a route whose probes are silent is gone once a request has waited 300 
   }
 });
 
-test("A10 a look that failed before an outage does not count after it: two later ones must fail", () => {
+test("A10 a check that failed before an outage does not count after it: two later ones must fail", () => {
   const seen = { moves: true, check: { ...LOOKED, startedAtMs: NOW_MS, errno: "EIO" } };
   const first = { firstFailedCheck: { startedAtMs: LOOK_AT_MS } };
   const silent = { tb: probed("silent"), fallback: probed("answers") };
@@ -318,7 +318,7 @@ test("A10 a look that failed before an outage does not count after it: two later
   );
 });
 
-test("A10 programs wait as long as outage_patience_secs for a proof: of the other route since the loss, of their own since it answers", () => {
+test("A10 programs wait for a proof as long as outage_patience_secs: of the other route since the loss, of their current one since it answers", () => {
   const lost = { tb: probed("gone"), fallback: probed("answers") };
   const relayEligibility = { obstacle: null, identity: NO_IDENTITY, provesServers: true };
   const waits = { ...CARRIED, phase: "waiting" } as const;
@@ -334,7 +334,7 @@ test("A10 programs wait as long as outage_patience_secs for a proof: of the othe
   );
 });
 
-test("A10 a look that hangs makes no carried mount dead while the server has answered others since", () => {
+test("A10 a check that hangs does not make a relayed mount dead while the server has since answered other checks", () => {
   const startedAtMs = NOW_MS - POLICY.mountHangMs;
   const check = { state: "pending", startedAtMs } as const;
   const at = (ms: number) => ({ monotonicMs: ms, wallMs: WALL_START - (NOW_MS - ms) });
@@ -350,7 +350,7 @@ test("A10 a look that hangs makes no carried mount dead while the server has ans
   assert.equal(operation(startedAtMs - 1)?.kind, "remount");
 });
 
-test("A14 logins that the carrier holds back pass again once, if the login may be tried and its server is the mounted one", () => {
+test("A14 logins that the relay pauses resume once, if the login may be tried and its server is the mounted one", () => {
   const login = { refusal: null, may: true, accepted: true, refusedAt: [], refusedAs: "same" } as const;
   const confirms = (more: Parameters<typeof decided>[3], carried: Partial<RelayObservation> = {}) => {
     const { step, nextRun } = decided({ ...CARRIED, ...carried }, ANSWERING, ANSWERING, { login, ...more });
@@ -385,7 +385,7 @@ test("A14 logins that the carrier holds back pass again once, if the login may b
   assert.ok(!Array.isArray(confirms({ moves: true }, { phase: "waiting", outage: 1 })), "no route carries");
 });
 
-test("A14 a mount whose login was changed is mounted anew once closed, by force if a look at it waits or was refused", () => {
+test("A14 a mount whose login was changed is remounted once closed, by force if a check of it waits or was refused", () => {
   const login = { refusal: null, may: true, accepted: true, refusedAt: [], refusedAs: "other" } as const;
   for (const [check, mode] of [
     [LOOKED, "plain"],
@@ -398,7 +398,7 @@ test("A14 a mount whose login was changed is mounted anew once closed, by force 
 });
 
 for (const moves of [true, false])
-  test(`A15 a ${moves ? "carried" : "pinned"} mount whose server is known only since is mounted anew for the files that wait for it, once`, () => {
+  test(`A15 a ${moves ? "relayed" : "guarded"} mount whose server has only since become known is remounted once, for the files that wait for it`, () => {
     const after = (correctedId: string, state: Partial<ReconcileState> = {}) => {
       const relayEligibility = {
         obstacle: null,
@@ -426,7 +426,7 @@ test("What to mount: a failover waits 250 ms after the other route came, as a se
   assert.equal(after("link_down").state.operation?.kind, "failover");
 });
 
-test("A10 nothing passes to a route that a probe has just lost, and a slow one is told", () => {
+test("A10 nothing passes to a route that a probe has just lost, and a slow one is reported", () => {
   const identity = { ...NO_IDENTITY, proved: { tb: true, fallback: false } };
   const seen = { relayEligibility: { obstacle: null, identity, provesServers: true }, moves: true };
   const lost = { tb: probed("gone"), fallback: probed("answers") };
@@ -441,7 +441,7 @@ test("A10 nothing passes to a route that a probe has just lost, and a slow one i
   );
 });
 
-test("A10 once the address in use is gone, programs wait, and go on over the other route only if that is proved", () => {
+test("A10 once the address in use is gone, programs wait, and continue over the other route only if that is proved", () => {
   const inUse = { tb: probed("gone"), fallback: probed("answers") };
   const override = edited("carrying", {}, { inUse });
   assert.deepEqual(
@@ -473,7 +473,7 @@ test('By hand: with relay = "off", what waits for a proof is left as it is while
   assert.deepEqual([kind(null), kind("unmounted")], ["remount", undefined]);
 });
 
-test('With relay = "off", a pinned mount that waits for a proof: a dead one is replaced, and a loss before counts no more', () => {
+test('With relay = "off", a guarded mount that waits for a proof: a dead one is replaced, and an earlier loss no longer counts', () => {
   const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: false } };
   const seen = { relayEligibility: { obstacle: "carry is off", identity, provesServers: true } };
   const waits = { ...CARRIED, phase: "unconfirmed" } as const;
@@ -484,7 +484,7 @@ test('With relay = "off", a pinned mount that waits for a proof: a dead one is r
   assert.equal(dead.state.operation?.kind, "remount");
 });
 
-test("A13 a server that was lost while a step was taken is looked at anew before anything passes: its proof is older", () => {
+test("A13 a server that was lost during a step is checked again before anything passes: its proof is older", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: false } };
   const relayEligibility = { obstacle: "carry is off", identity, provesServers: true };
@@ -501,7 +501,7 @@ for (const [what, mount, more] of [
   ["pinned", CARRIED, {}],
   ["direct", null, {}],
 ] as const) {
-  test(`A16 a ${what} mount with other options than now is a condition, and is mounted anew as soon as nothing on it is open or unsent`, () => {
+  test(`A16 a ${what} mount with outdated options is a condition, and remounts once nothing on it is open or unsent`, () => {
     const routes = { tb: probed("answers"), fallback: probed("answers") };
     const files = { atMs: NOW_MS, holders: [], text: null };
     const open = { ...files, state: "open", unsent: ["file"] } as const;
@@ -577,7 +577,7 @@ function unmounted(
 
 const UNKNOWN = { id: null, isAttempted: true };
 
-test("A15 what is unsent for a server that can be known waits for a proof of who answers there, and says so after 30 s", () => {
+test("A15 files unsent for a server that can be recognized wait for a proof of the server that answers, and report this after 30 s", () => {
   const servers = { tb: UNKNOWN, fallback: UNKNOWN };
   const soon = unmounted("gone", servers, { forMs: 3_000 });
   assert.deepEqual([soon.step, soon.memory.lastError], [null, null]);
@@ -601,18 +601,18 @@ test("A15 a failover waits 30 s for a proof that is under way, so that it is not
   assert.deepEqual([0, 29_999, 30_000].map(after), [null, null, "mount"]);
 });
 
-test("A10 a failover to the one route that answers is carried at once, though a proof is under way", () => {
+test("A10 a failover to the only route that answers is relayed at once, though a proof is in progress", () => {
   const carry = { obstacle: null, identity: { ...NO_IDENTITY, isProving: true } };
   const { step } = unmounted("gone", { tb: UNKNOWN, fallback: UNKNOWN }, { forMs: 3_000, carry });
   assert.deepEqual(step, { kind: "mount", route: "fallback", relayed: true });
 });
 
-test("A15 where the server of one route cannot be proved, the share is mounted over the other", () => {
+test("A15 a share is mounted over the other route if the server of one has no proof", () => {
   const { step } = unmounted("answers", { tb: UNKNOWN, fallback: { id: "a", isAttempted: true } });
   assert.deepEqual(step, { kind: "mount", route: "fallback", server: "a" });
 });
 
-test("A10 a share that cannot be carried is mounted per route, whatever is proved", () => {
+test("A10 a share that cannot be relayed is mounted per route, whatever is proved", () => {
   const known = { id: "a", isAttempted: true };
   const servers = { tb: known, fallback: known };
   const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: true }, servers };

@@ -85,7 +85,7 @@ A10 when that server cannot be proved it is mounted per route, and said so
   );
 });
 
-test("A10 away from home, programs get errors at once and are not told to wait", () => {
+test("A10 while off network, programs get errors at once and are not asked to wait", () => {
   const world = carriedWorld();
   Object.assign(world.hosts, { tb: "refused", fallback: "refused" });
   world.event().advance(1_000);
@@ -207,7 +207,7 @@ A10 a held share stays where it is held
   );
 });
 
-describe("a carried mount that is dead", () => {
+describe("a relayed mount that is dead", () => {
   const endAndComeBack = "both silent, event, 5 s, its process is gone, both answer, event, 5 s";
   stories(
     STARTS,
@@ -246,7 +246,7 @@ A10 it hangs while its route answers: dead after mount_hang_secs
 `,
   );
 
-  test("A10 its looks fail while the server answers others: rclone gave them a lost connection, so it is dead after mount_hang_secs alone", () => {
+  test("A10 a mount whose checks fail while the server answers others is dead after mount_hang_secs: rclone gave them a lost connection", () => {
     const world = carriedWorld();
     const { mount } = world;
     assert.ok(mount?.carried !== undefined);

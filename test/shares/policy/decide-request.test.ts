@@ -219,7 +219,7 @@ By hand: whoever asks for a mount is told of ${what}, whatever an earlier try ca
   }
 });
 
-describe("what is held", () => {
+describe("a route override", () => {
   stories(
     STARTS,
     `
@@ -241,7 +241,7 @@ By hand: what is held survives a restart
   );
 });
 
-test("By hand: whoever asks for a mount waits for a look that is under way, but not beyond the deadline", () => {
+test("By hand: a mount request waits for a check in progress, but not beyond the deadline", () => {
   const world = mountedOver("tb");
   if (world.mount !== null) world.mount.hung = true;
   world.advance(2000).ask({ kind: "mount" }, 3000);

@@ -51,7 +51,7 @@ describe("a NAS that sleeps", () => {
   });
 
   for (const [wanted, want] of Object.entries(WANTS)) {
-    test(`a ${wanted} that wants it: three packets, then "did not wake", and none until it is wanted anew`, () => {
+    test(`a ${wanted} that wants it: three packets, then "did not wake", and none until it is wanted again`, () => {
       const world = asleep();
       const fromMs = world.nowMs;
       want(world);
@@ -69,7 +69,7 @@ describe("a NAS that sleeps", () => {
     });
   }
 
-  test("a program that goes on asking wants nothing anew, nor does rclone, which tries an upload again after 5 min; a person does", () => {
+  test("neither a program that keeps asking nor rclone, which retries an upload after 5 min, renews the wish; a person does", () => {
     const world = asleep();
     for (const everyMs of [20_000, 330_000]) {
       for (let look = 0; look < 20; look++) {
@@ -83,7 +83,7 @@ describe("a NAS that sleeps", () => {
     assert.equal(packets(world).length, 6);
   });
 
-  test("one that answers gets no more packets, is mounted, and is well", () => {
+  test("a NAS that answers gets no further packets, and is mounted and healthy", () => {
     const world = asleep();
     world.ask({ kind: "mount" });
     world.advance(3_000);
@@ -124,7 +124,7 @@ describe("a NAS that sleeps", () => {
     });
   }
 
-  test("whoever unmounts it wants nothing, and whoever switches it waits until it is awake", () => {
+  test("an unmount sends no packet, and a switch waits until the NAS is awake", () => {
     const world = asleep();
     world.ask({ kind: "unmount" }).advance(10_000);
     assert.deepEqual(packets(world), []);

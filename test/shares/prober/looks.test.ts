@@ -18,7 +18,7 @@ for (const [system, look] of [
   ["linux", checkMountLinux],
   ["darwin", checkMountDarwin],
 ] as const) {
-  describe(`a look on ${system}`, () => {
+  describe(`a mount check on ${system}`, () => {
     it("A2 a root that answers and can be listed is alive, empty or not, and is left as it was", async (t) => {
       const folder = await temporaryFolder(t);
       assert.equal(await look(folder), null);
@@ -27,14 +27,14 @@ for (const [system, look] of [
       assert.deepEqual(await readdir(folder), ["a file"]);
     });
 
-    it("A2 a root that is gone, or is no folder, is told by its errno", async (t) => {
+    it("A2 a root that is gone, or is a file, is reported by its errno", async (t) => {
       const folder = await temporaryFolder(t);
       await writeFile(join(folder, "a file"), "");
       assert.equal(await look(join(folder, "missing")), "ENOENT");
       assert.equal(await look(join(folder, "a file")), "ENOTDIR");
     });
 
-    it("A2 a root is looked at anew each time, whether it held few entries or many, and is told when it is gone", async (t) => {
+    it("A2 a root is checked each time, whether it had few entries or many, and is reported when it is gone", async (t) => {
       const folder = join(await temporaryFolder(t), "root");
       for (const count of [3, 600, 3]) {
         await mkdir(folder);
@@ -64,7 +64,7 @@ for (const [system, look] of [
   });
 }
 
-describe("a look on darwin, over a client that answers as it is told", () => {
+describe("a mount check on darwin, over a client that answers as scripted", () => {
   const failure = (code: string): NodeJS.ErrnoException => Object.assign(new Error(code), { code });
 
   async function lookedOver(nameAnswers: string | null, listAnswers: string | null) {
@@ -101,7 +101,7 @@ describe("a look on darwin, over a client that answers as it is told", () => {
     }
   });
 
-  it("A2 a mount that may not be listed is told as that, though the server answers", async () => {
+  it("A2 a mount that may not be listed is reported as unlistable, though the server answers", async () => {
     assert.equal((await lookedOver("ENOENT", "EPERM")).errno, "EPERM");
     assert.equal((await lookedOver("ENOENT", "EACCES")).errno, "EACCES");
     assert.equal((await lookedOver("EPERM", null)).errno, "EPERM");
@@ -135,7 +135,7 @@ test("folders are listed and files are not, at the top and below", async (t) => 
   assert.deepEqual(await names(link, "a/inner"), []);
 });
 
-test("what is no folder says what it is", async (t) => {
+test("a file in place of a folder is reported as a file", async (t) => {
   const { link } = await share(t);
   assert.equal(await names(link, "missing"), "ENOENT");
   assert.equal(await names(link, "file"), "ENOTDIR");

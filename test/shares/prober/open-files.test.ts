@@ -164,7 +164,7 @@ describe("what /proc may show", () => {
     );
   });
 
-  it("sockets, pipes and anonymous files are no paths; mapped ones are, newlines and all", async (t) => {
+  it("sockets, pipes and anonymous files are not paths; mapped files are, newlines and all", async (t) => {
     const proc = await temporaryFolder(t);
     const maps = [
       "7f00-7f01 r-xp 00000000 00:2d 12    /m a/lib.so",
@@ -184,7 +184,7 @@ describe("what /proc may show", () => {
     ]);
   });
 
-  it("A7 processes that have ended or may not be seen are passed over; what is no process too", async (t) => {
+  it("A7 processes that have ended or are inaccessible are skipped, as are entries that are not processes", async (t) => {
     const proc = await temporaryFolder(t);
     await mkdir(join(proc, "13"));
     await mkdir(join(proc, "14", "fd"), { recursive: true });
@@ -194,7 +194,7 @@ describe("what /proc may show", () => {
     assert.deepEqual(answers, [{ ok: true, files: [] }]);
   });
 
-  it("a list of processes that cannot be read is no answer", async () => {
+  it("a list of processes that cannot be read is not an answer", async () => {
     await assert.rejects(scanOpenFilesProc([{ paths: ["/m"], exceptPids: [] }], "/nowhere at all"));
   });
 });
@@ -228,7 +228,7 @@ describe("libproc over the double", { skip: noDoubles }, async () => {
     assert.equal(noted(), "1 0 3 /Volumes/Größe x");
   });
 
-  it("A7 none is none, and a failure is unknown", async () => {
+  it("A7 no open files is an empty answer, and a failure is unknown", async () => {
     holds();
     assert.deepEqual(await ask("/Volumes/core"), { ok: true, files: [] });
     setPids(Int32Array.from([0]), -1);

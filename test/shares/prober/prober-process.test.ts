@@ -63,7 +63,7 @@ test("a process that starts ahead ends where nothing is asked for a minute", asy
 });
 
 describe("what the prober answers", () => {
-  it("A2 a look at a folder that can be listed has no errno, at one that cannot has its name", async (t) => {
+  it("A2 a check of a folder that can be listed has no errno; of one that cannot, it has the errno's name", async (t) => {
     const folder = await temporaryFolder(t);
     await writeFile(join(folder, "a file"), "");
     const asked = proberOfFile();
@@ -82,7 +82,7 @@ describe("what the prober answers", () => {
     assert.equal(await errnoOf(join(folder, "a file")), "ENOTDIR");
   });
 
-  it("an unknown mount was never looked at, and a forgotten one neither", async (t) => {
+  it("an unknown mount has never been checked, nor has a forgotten one", async (t) => {
     const folder = await temporaryFolder(t);
     const asked = proberOfFile();
     assert.deepEqual(asked.lastCheck("7"), { state: "never" });
@@ -179,7 +179,7 @@ describe("what the prober answers", () => {
     assert.ok(user < 2_000_000, `${user / 1_000} ms`);
   });
 
-  it("names have addresses, an address is its own, a name that is none has none", async () => {
+  it("names have addresses, an address is its own address, and an invalid name has none", async () => {
     const asked = proberOfFile();
     assert.ok(
       (await asked.resolve("localhost", PATIENT_MS)).some((one) => one === "127.0.0.1" || one === "::1"),
@@ -189,7 +189,7 @@ describe("what the prober answers", () => {
   });
 });
 
-test("whoever asks about a file after a change sees the change, while an equal question is open", {
+test("a query about a file after a change sees the change, while an equal query is open", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const file = join(await temporaryFolder(t), "file");
@@ -212,7 +212,7 @@ test("whoever asks about a file after a change sees the change, while an equal q
 });
 
 describe("when a child dies", () => {
-  it("what was asked is asked again of a new one", async (t) => {
+  it("its queries are sent again to a new one", async (t) => {
     const folder = await temporaryFolder(t);
     const asked = prober(t);
     await asked.checkMount("1", folder, PATIENT_MS);
@@ -274,7 +274,7 @@ describe("when a child dies", () => {
     assert.ok(check.state === "answered" && check.errno === null);
   });
 
-  it("what is asked in the turn in which it would be ended for its rest is answered", async (t) => {
+  it("a query in the very turn that would end it for being idle is answered", async (t) => {
     const folder = await temporaryFolder(t);
     const clock = createManualClock();
     const answers: Promise<MountCheck>[] = [];
@@ -325,7 +325,7 @@ describe("when a child dies", () => {
     await eventually(() => isGone(pid));
   });
 
-  it("Ctrl-C does not reach it: it has a session of its own", { skip: LINUX_ALONE }, async (t) => {
+  it("Ctrl-C does not reach it: it has its own session", { skip: LINUX_ALONE }, async (t) => {
     const asked = prober(t);
     assert.ok(await asked.folderExists("/", PATIENT_MS));
     const pid = soleChild(asked);
@@ -363,7 +363,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
   afterEach(() => hung.goOn());
   after(() => ends.disposeAsync());
 
-  it("A2 marks itself, delays no other, and is not looked at again until it answers", async (t) => {
+  it("A2 marks itself, delays no other, and is not checked again until it answers", async (t) => {
     const asked = prober(t, SOON_LATE_MS);
     assert.ok((await asked.checkMount("hung", hung.path, PATIENT_MS)).state === "answered");
     // Where the machine is so slow that a sound look was late, a fresh child has come.
@@ -388,7 +388,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     assert.ok(again.state === "answered" && again.errno === null);
   });
 
-  it("A2 a local share's folders on it hold up no look at those of another", async (t) => {
+  it("A2 a local share's folders on it do not delay a check of another share's", async (t) => {
     await hung.hang();
     // Nothing is late before the other has answered.
     const asked = prober(t, 2 * PATIENT_MS);
@@ -413,7 +413,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await eventually(() => asked.pids.length === 1);
   });
 
-  it("however often it is asked where paths lead, few processes hang in it, and other folders are looked at", async (t) => {
+  it("however often paths are resolved, few processes hang in it, and other folders are checked", async (t) => {
     const asked = prober(t, SOON_LATE_MS);
     await hung.hang();
     const at = (index: number): string[] => [hung.path, join(hung.path, `${index}`)];
@@ -429,7 +429,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await eventually(() => asked.pids.length === 1);
   });
 
-  it("a look that is forgotten at once never begins, and keeps no process", async (t) => {
+  it("a check that is forgotten at once never begins, and occupies no process", async (t) => {
     const clock = createManualClock();
     const asked = prober(t, SOON_LATE_MS, clock);
     await hung.hang();
@@ -457,7 +457,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await eventually(() => asked.pids.length === 1);
   });
 
-  it("once forgotten its child is ended, and it may be looked at under a new id", async (t) => {
+  it("once forgotten its child is ended, and it may be checked under a new id", async (t) => {
     const own = await temporaryFolder(t);
     const asked = prober(t, SOON_LATE_MS);
     {
@@ -506,7 +506,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     assert.deepEqual(without.files, []);
   });
 
-  it("a daemon killed while a look hangs leaves no prober once the mount is gone", {
+  it("a daemon killed while a check hangs leaves no prober once the mount is gone", {
     timeout: 110_000,
   }, async () => {
     await hung.hang();

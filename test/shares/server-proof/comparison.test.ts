@@ -169,7 +169,7 @@ describe("comparing readings", () => {
     );
   });
 
-  test("A10 two roots that differ in anything that stands still are never the same", () => {
+  test("A10 two roots that differ in any unchanging entry are never the same", () => {
     const files = fc.dictionary(fc.string({ minLength: 1, maxLength: 4 }), fc.nat(5), { maxKeys: 12 });
     fc.assert(
       fc.property(files, files, fc.integer({ min: 1, max: 6 }), (one, other, keptAtMost) => {
@@ -283,7 +283,7 @@ describe("recognising a root", () => {
   }
 });
 
-describe("what is known after a proof", () => {
+describe("known facts after a proof", () => {
   test("A10 keeps what is finer from before, and takes what is new", () => {
     const before = DATED;
     const now = listing({ a: 5_000_000, b: 7_000_000, c: 8_000_000 }, 1_000);

@@ -50,7 +50,7 @@ describe("rclone lsjson", () => {
     });
   });
 
-  test("A10 anything else is no entry", () => {
+  test("A10 any other line is not an entry", () => {
     for (const line of [
       "[",
       "]",
@@ -104,7 +104,7 @@ describe("smbclient", () => {
       "stream: [::$DATA], 3 bytes",
     ] as const;
 
-  test("A10 tells when something was created, and whether that is a time of its own", () => {
+  test("A10 reports an entry's creation time, and whether it differs from the other times", () => {
     assert.equal(smbclientScript(true, ["\\"]), 'ls\nmountaineer-mark-0\nallinfo "\\"\n');
     const entries: ListedEntry[] = [];
     const reader = createSmbclientReader(5, (entry) => entries.push(entry));
@@ -133,7 +133,7 @@ describe("smbclient", () => {
     assert.deepEqual([reader.isConnected(), reader.listingError(), entries.length], [true, null, 1]);
   });
 
-  test("A10 a listing that is refused is told, and an empty root is none of these", () => {
+  test("A10 a refused listing is reported, and an empty root is not a refusal", () => {
     for (const [line, error] of [
       ["NT_STATUS_ACCESS_DENIED listing \\*", "NT_STATUS_ACCESS_DENIED listing \\*"],
       ["NT_STATUS_NO_SUCH_FILE listing \\*", null],
@@ -204,7 +204,7 @@ test("A10 a login that a killed process left in the user's folder, on a full dis
   assert.equal(await entryExists(left), false);
 });
 
-test("F3 the login with which shares are listed is not left behind, whatever comes of it", async (t) => {
+test("F3 the login with which shares are listed is not left behind, whatever the result", async (t) => {
   const folder = await temporaryFolder(t);
   const before = process.env["TMPDIR"];
   t.after(() => {
@@ -256,7 +256,7 @@ test("A10 another process that has the killed one's number does not keep its log
   assert.deepEqual(await readdir(folder), []);
 });
 
-test("A10 a home without shares has nothing to remove, and what cannot be removed is told", async (t) => {
+test("A10 a home without shares has nothing to remove, and a failed removal is reported", async (t) => {
   const stateFolder = await temporaryFolder(t);
   const logger = createRecordingLogger();
   const files = createLoginFiles(stateFolder);

@@ -151,7 +151,7 @@ describe("real servers", { skip: missing ?? false }, () => {
     assert.deepEqual(await keptFiles(stateFolder), [], "nothing is known of a server that is not proved");
   });
 
-  test("A10 a clone with equal times is told apart by its creation times, which smbclient alone gives", async (t) => {
+  test("A10 a clone with equal times is recognized by its creation times, which only smbclient gives", async (t) => {
     const root = one.exportPath("copied");
     await fill(root);
     await setCreated(shareOn(one, one, "copied"), "first.txt");
@@ -182,7 +182,7 @@ describe("real servers", { skip: missing ?? false }, () => {
     assert.deepEqual(await keptFiles(join(folder, "home")), ["server.json"]);
   });
 
-  test("A14 a refused login proves nothing, is tried over one route alone, and its secret shows nowhere", async (t) => {
+  test("A14 a refused login proves nothing, is tried over one route only, and its secret appears nowhere", async (t) => {
     const folder = await temporaryFolder(t);
     preferSystemRclone(t);
     const password = "not the secret word";
@@ -247,7 +247,7 @@ describe("real servers", { skip: missing ?? false }, () => {
       assert.equal(entries.find(({ name }) => name === "日本語")?.size, 17);
     });
 
-    test(`A10 a guest's share is compared by ${program}, over IPv6 and from an address of its own, too`, async (t) => {
+    test(`A10 a guest's share is compared by ${program}, also over IPv6 and from a specific local address`, async (t) => {
       const root = guests.exportPath("same");
       if ((await readdir(root)).length === 0) await fill(root);
       const port = guests.serverPort;
@@ -265,7 +265,7 @@ describe("real servers", { skip: missing ?? false }, () => {
       ...change,
     });
 
-  test("F3 the shares of a server are listed to the right login, by smbclient or by rclone, without those that it keeps for itself; a wrong one is told", async (t) => {
+  test("F3 a server's shares are listed for the right login, by smbclient or by rclone, without those reserved for the server; a wrong login is reported", async (t) => {
     const folder = await temporaryFolder(t);
     for (const program of ["smbclient", "rclone"]) {
       const folders = (await only(t, program))();
@@ -280,7 +280,7 @@ describe("real servers", { skip: missing ?? false }, () => {
     assert.deepEqual(none, { kind: "failed", text: "nothing here can ask it: install rclone or smbclient" });
   });
 
-  test("F3 a server that takes whoever comes for a guest gives no list of its shares: a password was typed, and its session is not signed", async (t) => {
+  test("F3 a server that treats any login as a guest gives no list of its shares: a password was typed, and its session is not signed", async (t) => {
     const ask = async (change: object) =>
       listShareNames(login(guests, change), await temporaryFolder(t), t.signal, PATH_FOLDERS);
     const typed = await ask({ password: "another word" });
@@ -289,7 +289,7 @@ describe("real servers", { skip: missing ?? false }, () => {
     assert.equal(asGuest.kind, "listed", JSON.stringify(asGuest));
   });
 
-  test("F3 nobody on the network is asked whose a server's name is before the login goes there", async (t) => {
+  test("F3 no host on the network is asked to resolve a server's name before the login is sent there", async (t) => {
     const folder = await temporaryFolder(t);
     const said = join(folder, "said");
     const real = (await findProgram("smbclient", PATH_FOLDERS)) ?? assert.fail();

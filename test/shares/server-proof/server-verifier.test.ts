@@ -321,7 +321,7 @@ for (const [title, scene, told] of comparisons) {
   });
 }
 
-test("A10 a root where everything goes on changing proves nothing", async (t) => {
+test("A10 a root where everything keeps changing proves nothing", async (t) => {
   const bench = await startBench(t);
   bench.at = { tb: nas(["log"]), fallback: nas(["log"], { createdMs: BORN_MS }) };
   let size = 0;
@@ -353,7 +353,7 @@ test("A14 a proof that is cancelled, or whose password is missing, runs no progr
   assert.deepEqual(bench.ran, []);
 });
 
-test("A10 the creation times of a new server's files are read once more, those of a known one are not", async (t) => {
+test("A10 the creation times of a new server's files are read a second time, those of a known one are not", async (t) => {
   const bench = await startBench(t);
   for (const births of [2, 1]) {
     bench.ran.length = 0;
@@ -549,7 +549,7 @@ for (const programs of EACH) {
   });
 }
 
-test("A10 a clone in a server's place is told by its creation times, which smbclient alone gives", async (t) => {
+test("A10 a clone in a server's place is recognized by its creation times, which only smbclient gives", async (t) => {
   const bench = await startBench(t);
   const original = { ...bench.at.tb, createdMs: BORN_MS };
   bench.at.tb = bench.at.fallback = original;
@@ -589,7 +589,7 @@ test("A13 of three servers of one ServerGuid each has its id, and a clone by its
   );
 });
 
-test("A13 servers that nothing tells apart are not guessed at", async (t) => {
+test("A13 servers that nothing distinguishes are not guessed at", async (t) => {
   const bench = await startBench(t);
   bench.programs = ["rclone"];
   const one = await bench.meet();

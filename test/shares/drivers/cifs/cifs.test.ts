@@ -21,7 +21,7 @@ async function umountIs({ standIns }: Awaited<ReturnType<typeof startBench>>, sc
 }
 
 describe("driver cifs as root", { skip: skip ?? false }, () => {
-  it("tells the kernel's client all it needs, and the password by the environment alone", async (t) => {
+  it("mount.cifs gets every option that the kernel's client needs, and the password only through the environment", async (t) => {
     const bench = await startBench(t);
     const share = { ...bench.share("CORE"), username: "OFFICE\\ann" };
     await mounted(bench.fresh({}, { [HOSTS.tb]: "10.10.10.1" }), share, "tb");
@@ -44,7 +44,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     }
   });
 
-  it("a guest has no password, and none is asked for; files are the mount root's owner's; a port is told", async (t) => {
+  it("a guest mount asks for no password, gives files the mount root's owner and passes the port", async (t) => {
     const bench = await startBench(t);
     const core = bench.share("CORE");
     const route = { ...core.routes.tb, port: 4450 };
@@ -61,7 +61,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.deepEqual([again?.route, again?.madeByDriver], ["tb", true]);
   });
 
-  it("what mount.cifs says is told by its reason, with the source and no password; it leaves nothing, and the next one mounts", async (t) => {
+  it("a failed mount.cifs is reported by its reason, with the source but no password; it leaves nothing behind, and the next mount succeeds", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const connecting = "could not connect to 10.0.0.1Unable to find suitable address.";
@@ -127,7 +127,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.deepEqual(await found(bench.driver, bench.share("CORE")), []);
   });
 
-  it("what somebody mounted there meanwhile is the share: taken, and never undone", async (t) => {
+  it("a share that another program mounts during the mount is adopted, and never undone", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     await bench.standIns.before(
@@ -138,7 +138,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.deepEqual([outcome.mount.route, outcome.mount.madeByDriver], ["fallback", false]);
   });
 
-  it("another share that came to stand at its path is not taken for it, and stays", async (t) => {
+  it("another share that was mounted at its path is not mistaken for it, and stays", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     await bench.standIns.before(`source='//tb.test/My Share'; path=$2; . "$here/do-mount"; exit 0\n`);
@@ -166,7 +166,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.deepEqual(await readdir(bench.behind(share, "tb")), []);
   });
 
-  it("a dead mount is let go of by force and lazily, and where that is refused, lazily alone", async (t) => {
+  it("a dead mount is unmounted forcibly and lazily or, where force is refused, only lazily", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const mount = await mounted(bench.driver, share, "tb");
@@ -179,7 +179,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.equal(await readFile(log, "utf8"), `-f -l -- ${share.mountPath}\n-l -- ${share.mountPath}\n`);
   });
 
-  it("what is unmounted is what left the table of mounts, whatever umount says", async (t) => {
+  it("the mount table decides whether an unmount succeeded, whatever umount prints", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const mount = await mounted(bench.driver, share, "tb");
@@ -221,10 +221,10 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
   });
 });
 
-describe("driver cifs, carried", { skip: skip ?? false }, () => {
+describe("driver cifs, relayed", { skip: skip ?? false }, () => {
   const through = { port: 24_450, patienceMs: 60_000 };
 
-  it("A10 as root mounts the carrier's port, hard, under the preferred host's name, whichever route is asked for", async (t) => {
+  it("A10 root mounts through the relay's port, hard, under the preferred host's name, whichever route is requested", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const driver = bench.fresh({}, { [HOSTS.tb]: "10.10.10.1" });
@@ -250,7 +250,7 @@ describe("driver cifs, carried", { skip: skip ?? false }, () => {
     assert.equal((await mounted(driver, share, "fallback")).relayPort, null);
   });
 
-  it("A10 a carried mount that somebody else made is known by its line of fstab, and without one has no route", async (t) => {
+  it("A10 a relayed mount made by another program is recognized by its fstab line, and has no route without one", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     await writeFile(
@@ -280,7 +280,7 @@ describe("driver cifs, carried", { skip: skip ?? false }, () => {
     );
   });
 
-  it("A10 a server that is this machine, as behind a tunnel, is no carrier", async (t) => {
+  it("A10 a server on this machine, as behind a tunnel, does not pass for the relay", async (t) => {
     const bench = await startBench(t);
     const core = bench.share("CORE");
     const share = {

@@ -17,7 +17,7 @@ import { skip, startBench } from "./bench.ts";
 describe("driver cifs as a user", { skip: skip ?? false }, () => {
   const asUser = { userId: 1000 };
 
-  it("mounts what a line of fstab lets users mount, by its path alone", async (t) => {
+  it("a user mounts what a line of fstab allows, naming only its path", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("My Share");
     const path = share.mountPath.replaceAll(" ", "\\040");
@@ -52,7 +52,7 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
     }
   });
 
-  it("where fstab has no credentials the password is told", async (t) => {
+  it("the password is passed on where fstab has no credentials", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     await writeFile(bench.standIns.fstab, `//tb.test/CORE ${share.mountPath} cifs users,username=ann 0 0\n`);
@@ -126,7 +126,7 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
   });
 });
 
-describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
+describe("driver cifs as a user, relayed", { skip: skip ?? false }, () => {
   const through = { port: 24_450, patienceMs: 60_000 };
   const asUser = { userId: 1000 };
 
@@ -166,7 +166,7 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
     ["the server's name", "//tb.test/CORE", "users,ip=127.0.0.1,port=24450,hard", /looks up again/],
     ["no right for users", "//127.0.0.1/CORE", "port=24450,hard", /lets a user mount/],
   ] as const) {
-    it(`A10 a line with ${what} carries nothing, and the reason is told`, async (t) => {
+    it(`A10 a line with ${what} cannot be relayed, and the reason is reported`, async (t) => {
       const bench = await startBench(t);
       const share = bench.share("CORE");
       await writeFile(bench.standIns.fstab, `${source} ${share.mountPath} cifs ${options} 0 0\n`);
@@ -234,7 +234,7 @@ describe("an fstab", () => {
     assert.deepEqual(entries[0]?.options, ["user", "credentials=/etc/nas", "port=4450"]);
   });
 
-  it("has its carried mounts told by this machine's address and the last port", () => {
+  it("marks relayed mounts by this machine's address and the last port", () => {
     const carriedPort = (source: string, options: string) =>
       parseFstab(`${source} /mnt/a cifs ${options} 0 0`)[0]?.carriedPort;
     assert.equal(carriedPort("//127.0.0.1/a", "port=24450"), 24_450);
@@ -269,7 +269,7 @@ const share = shareSpec({
 const owner = { uid: 1000, gid: 100 };
 
 describe("the kernel's options", () => {
-  it("A10 lead a carried mount to this machine's port alone, and let it wait", () => {
+  it("A10 bind a relayed mount to this machine's port only, and let it wait", () => {
     const options = cifsOptions({
       share,
       route,
@@ -301,7 +301,7 @@ describe("the kernel's options", () => {
     assert.equal(unspeakable({ username: "ann", password: "x,y" }), null);
   });
 
-  it("A10 ask a silent server so seldom that the kernel waits longer than the carrier", () => {
+  it("A10 probe a silent server so rarely that the kernel waits longer than the relay", () => {
     for (const patienceMs of [0, 1_000, 15_000, 45_000, 59_999, 60_000, 60_001, 600_000, 1_799_000]) {
       const intervalS = carriedEchoIntervalS(patienceMs);
       assert.ok(intervalS * 3_000 > patienceMs, `${intervalS} s for ${patienceMs} ms`);

@@ -96,7 +96,7 @@ describe("the local driver", () => {
     assert.deepEqual(asked, [real]);
   });
 
-  it("a link stays while its unmount is cancelled, or nobody knows whether files are open; then no look at it is kept", async (t) => {
+  it("a link stays while its unmount is cancelled or its open files are unknown; its cached checks are then dropped", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const forgotten: string[] = [];
@@ -142,7 +142,7 @@ describe("the local driver", () => {
     assert.equal(busy.text, "files are open in sh (1), sh (2), sh (3) and 2 more");
   });
 
-  it("one at a former path is not forgotten by a look without an answer", async (t) => {
+  it("a check without an answer does not forget a link at a former path", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     let answers = true;
@@ -160,7 +160,7 @@ describe("the local driver", () => {
     assert.deepEqual(await found(driver, moved), [before]);
   });
 
-  it("a link that somebody turned elsewhere before it was proved is not removed either", async (t) => {
+  it("a link that another program redirected before it was verified is not removed either", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const prober: Prober = {
@@ -251,7 +251,7 @@ describe("the local driver", () => {
     assert.equal((await found(again, edited))[0]?.madeByDriver, false);
   });
 
-  it("a link that somebody turned elsewhere is not removed", async (t) => {
+  it("a link that another program redirected is not removed", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     await mounted(bench.driver, share, "tb");

@@ -212,7 +212,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     });
   });
 
-  it("a mount whose name differs in case is found as what takes the path, and nobody looks into it", async (t) => {
+  it("a mount whose name differs in case is found to occupy the path, and is never entered", async (t) => {
     const bench = await startBench(t, "system");
     const share = bench.share("CORE");
     const theirs = { path: join(bench.folder, "Volumes", "Core"), source: "//ann@elsewhere/other" };
@@ -252,7 +252,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     ["that it is done", "path_taken"],
     ["too late", "timed_out"],
   ] as const) {
-    it(`another share that came to stand at its path meanwhile is not taken for it, and stays: macOS says ${answer}`, async (t) => {
+    it(`another share that has since been mounted at its path is not mistaken for it, and stays: macOS says ${answer}`, async (t) => {
       const bench = await startBench(t, "own");
       const [share, other] = [bench.share("CORE"), bench.share("My Share")];
       const there = { ...other, mountPath: share.mountPath };
@@ -270,7 +270,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     });
   }
 
-  it("a status is told as its reason, names the source, and leaves no folder and no word of the password", async (t) => {
+  it("a status is reported as its reason and names the source; no folder and no part of the password is left behind", async (t) => {
     const bench = await startBench(t, "own");
     for (const [status, reason, says] of [
       [80, "wrong_credentials", /password is wrong \(80\); give the share/],
@@ -315,7 +315,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     });
   }
 
-  it("the folder of a mount that stood at another path than the share's stays", async (t) => {
+  it("the folder of a mount at a path that is not the share's stays", async (t) => {
     const bench = await startBench(t, "own");
     const share = bench.share("CORE");
     const elsewhere = { ...share, name: "OTHER", mountPath: join(bench.folder, "own/volumes/OTHER") };

@@ -39,7 +39,7 @@ const STATUSES = {
   other: [62, -128, -5996, -5997, -6600, -6602, 4711],
 };
 
-test("each status of NetFS has a reason and a text of its own words", () => {
+test("each NetFS status has its own reason and text", () => {
   for (const [reason, statuses] of Object.entries(STATUSES)) {
     for (const status of statuses) {
       const failure = failedByNetfs(status);
@@ -54,7 +54,7 @@ test("no route is also what a missing permission looks like, and the hint says s
   assert.match(failedByNetfs(80).text, /Finder|password/);
 });
 
-test("a URL's pieces are escaped each by itself, names in NFC, a zone's percent sign too", () => {
+test("a URL's parts are escaped separately, with names in NFC and a zone's percent sign escaped", () => {
   const url = (part: Partial<Parameters<typeof netfsUrl>[0]>): string =>
     netfsUrl({ host: "nas.local", port: 445, shareName: "core", username: "ann", ...part });
   assert.equal(url({}), "smb://ann@nas.local/core");
@@ -122,7 +122,7 @@ test("a mount is the share's by its source, and its route by host, address or se
   }
 });
 
-test("the path is the same however it is composed, and is told as it is configured", async () => {
+test("the path is the same in every Unicode composition, and is reported as configured", async () => {
   const decomposed = "/Volumes/Größe".normalize("NFD");
   const mounts = await found([`//ann@10.10.10.1/Gr%C3%B6%C3%9Fe on ${decomposed} (smbfs, mounted by ann)`]);
   assert.deepEqual(inShort(mounts), [["/Volumes/Größe", "tb", true]]);
@@ -141,7 +141,7 @@ test("a twin is found as what it is, by its source", async () => {
   ]);
 });
 
-test("what stands at its path and is another share, another kind, or another user's, is not it", async () => {
+test("another share, another type of file system or another user's mount at its path is not recognized as its own", async () => {
   for (const line of [
     "//ann@10.10.10.1/other on /Volumes/Größe (smbfs, mounted by ann)",
     "//ann@10.10.10.1/Gr%C3%B6%C3%9Fe/sub on /Volumes/Größe (smbfs, mounted by ann)",
@@ -173,7 +173,7 @@ test("on a folder of ours it is ours whatever it shows, with or without the data
   assert.equal(another?.madeByDriver, false, "another user's");
 });
 
-test("a mount is carried if it is the share's, comes from this machine, and no route does; its folder has the share's name", async () => {
+test("a mount is relayed if it is the share's and comes from this machine while no route does; its folder has the share's name", async () => {
   const here = { ...SHARE, routes: { ...SHARE.routes, tb: routeTo("127.0.0.1", { port: 24_450 }) } };
   const named = { ...SHARE, mountPath: "/Volumes/Mine" };
   for (const [share, name, port] of [
@@ -198,7 +198,7 @@ test("what takes the folder that macOS makes for a share is found, whatever the 
   assert.deepEqual(inShort(mounts), [["/Volumes/Größe", null, false]]);
 });
 
-test("a mount is known again at another path if it was the share's, over a route or carried", async () => {
+test("a mount is recognized at another path if it was the share's, over a route or relayed", async () => {
   const own = { ...SHARE, mountPath: "/nowhere/volumes/CORE" };
   const edited = { ...own, mountPath: "/nowhere/volumes/MOVED", shareName: "renamed" };
   for (const [source, paths] of [
@@ -314,13 +314,13 @@ async function ladder(t: TestContext, umount: string, diskutil: string, clock: C
   };
 }
 
-test("a healthy mount goes by a plain umount alone", async (t) => {
+test("a healthy mount needs only a plain umount", async (t) => {
   const { run, ran } = await ladder(t, "LET_GO", "");
   assert.deepEqual(await run("plain"), { ok: true });
   assert.deepEqual(await ran(), [`umount <--> <${MOUNT.path}>`]);
 });
 
-test("a busy one says so and stays, and no more force is tried", async (t) => {
+test("a busy mount is reported as busy and stays; no stronger force is tried", async (t) => {
   const { run, ran } = await ladder(t, `echo "${BUSY}" >&2; exit 1`, "LET_GO");
   const outcome = await run("plain");
   assert.deepEqual(outcome, { ok: false, reason: "busy", text: BUSY });
@@ -370,7 +370,7 @@ test("done is what the table shows, not what a command says", async (t) => {
   assert.deepEqual(await complaining.run("plain"), { ok: true });
 });
 
-test("what is gone is done already; a cancelled one runs nothing", async (t) => {
+test("an absent mount counts as unmounted; a cancelled unmount runs nothing", async (t) => {
   const { run, ran, letGo } = await ladder(t, "", "");
   const cancelled = await run("force", 60_000, AbortSignal.abort());
   assert.deepEqual(cancelled, { ok: false, reason: "failed", text: "cancelled" });
@@ -382,7 +382,7 @@ test("what is gone is done already; a cancelled one runs nothing", async (t) => 
 const MAC = "darwin 24.1.0";
 const AT_MS = Date.UTC(2026, 0, 1);
 
-test("A10 netfs is carried where the self-test of this very system passed, and nowhere else", async (t) => {
+test("A10 netfs is relayed only where the self-test of this very system passed", async (t) => {
   const home = await temporaryFolder(t);
   const before = await readRelayTestResult(home, MAC);
   assert.equal(before.proved, false);

@@ -65,7 +65,7 @@ describe("NetFS over the double", { skip }, async () => {
     ]);
   });
 
-  it("what has answered is not cancelled: its request is gone", async () => {
+  it("an answered request cannot be cancelled: it no longer exists", async () => {
     const alive = setInterval(() => {}, 60_000);
     const running = call(REQUEST);
     await running.answer;
@@ -85,7 +85,7 @@ describe("NetFS over the double", { skip }, async () => {
     assert.match(noted(), /^mount\.MountAtMountDir=true$/m);
   });
 
-  it("A10 a server on this machine's own address is allowed, as a carried mount is one", async () => {
+  it("A10 a server on this machine's own address is allowed, as a relayed mount has one", async () => {
     for (const url of [
       "smb://ann@127.0.0.1:50445/core",
       "smb://localhost/core",
@@ -104,7 +104,7 @@ describe("NetFS over the double", { skip }, async () => {
     }
   });
 
-  it("what is no URL is told, and nothing is left of any call", async () => {
+  it("an invalid URL is refused with a message, and no call leaves memory behind", async () => {
     assert.throws(() => call({ ...REQUEST, url: "smb://nas/a b" }), /no URL/);
     for (let count = 0; count < 300; count++) await mount(REQUEST);
     // The last call-back's list is released by the thread that called.

@@ -31,7 +31,7 @@ async function withRclone(t: TestContext, script: string): Promise<string> {
 const closed = { skip: (await whyClosed("/dev/fuse"))?.text ?? false };
 
 test(
-  "A1 an rclone that is too old is looked at again each time, and another one on PATH is found at once",
+  "A1 an outdated rclone is rechecked each time, and another one on PATH is found at once",
   closed,
   async (t) => {
     const home = await withRclone(t, "echo 'rclone v1.59.0'");

@@ -115,7 +115,7 @@ test("A13 files that wait are never sent over others that are not sent yet, when
   assert.deepEqual(await unsent.of(away.cache, SHARE.shareName), ["of before"]);
 });
 
-test("A13 files are sent to nobody but who was meant, and then nothing is kept of the server that they were for", async (t) => {
+test("A13 files are sent only to the server that they were written for, and then nothing of that server is kept", async (t) => {
   const { caches, unsent, here } = await scene(t);
   const first = rcloneFilesIn(here.folder);
   const facts = join(dirname(here.cache), "server.json");
@@ -165,7 +165,7 @@ test("A2 a note is read again when it was torn, or has another time", async (t) 
   assert.deepEqual(await noted('{"Dirty":true }', 2), ["file"]);
 });
 
-test("A15 what waits is looked up anew once another server is mounted, or none", async (t) => {
+test("A15 pending uploads are looked up again once a different server, or none, is mounted", async (t) => {
   const { caches, away, clock } = await scene(t);
   const waits = async (inUse: string | null): Promise<readonly string[]> =>
     (await caches.waiting(SHARE, inUse)).map(({ server }) => server);
@@ -178,7 +178,7 @@ test("A15 what waits is looked up anew once another server is mounted, or none",
   assert.deepEqual(await waits(null), [AWAY]);
 });
 
-test("A13 what waits for a share that is configured no more is listed with its name and server, and told until it is configured again", async (t) => {
+test("A13 pending uploads of an unconfigured share are listed with its name and server, and reported until it is configured again", async (t) => {
   const { away, here, stateFolder, clock } = await scene(t);
   await write(away, "deep/precious");
   const former = createFormerShares({ clock, logger: noopLogger, stateFolder });
@@ -211,7 +211,7 @@ test("A13 what waits for a share that is configured no more is listed with its n
   await told(SHARE.name, 0);
 });
 
-test("A11 F6 who asks what is unsent is told all of it, however many sent files are read before", async (t) => {
+test("A11 F6 the list of unsent files is complete however many sent files are read first", async (t) => {
   const { caches, unsent, away, stateFolder, clock } = await scene(t, 3);
   for (const name of ["a", "b", "c", "d"]) {
     await write(away, name);
@@ -226,7 +226,7 @@ test("A11 F6 who asks what is unsent is told all of it, however many sent files 
     );
 });
 
-test("A13 what waits under the share's name in other letters is sent under the one that it has now", async (t) => {
+test("A13 pending uploads under the share's former spelling are sent under its present one", async (t) => {
   const { caches, unsent, here } = await scene(t);
   await write(here, "precious");
   const respelt = { ...SHARE, shareName: SHARE.shareName.toLowerCase() };
@@ -243,7 +243,7 @@ test("A13 what waits under the share's name in other letters is sent under the o
   assert.deepEqual((await caches.all(respelt, HERE))[0]?.files.length, 1);
 });
 
-test("A13 what a person puts beside the folders of servers is no server's", async (t) => {
+test("A13 files that a person puts next to the servers' folders are not taken for a server", async (t) => {
   const { caches, away } = await scene(t);
   await write(away, "precious");
   await writeFile(join(away.folder, "servers", ".DS_Store"), "");
@@ -293,7 +293,7 @@ for (const [proved, before] of [
   });
 }
 
-test("A13 what was kept of a server that nobody can recognize again goes with its last file", async (t) => {
+test("A13 the cache of a server that can never be recognized again is removed with its last file", async (t) => {
   const { caches, away, here } = await scene(t);
   const isKept = () => stat(dirname(away.cache)).then(Boolean, () => false);
   await caches.prepare(SHARE, here);
@@ -355,7 +355,7 @@ for (const { what, shareName } of [
   });
 }
 
-test("A13 what a server that is gone for good left unsent can be set aside after a restart of the machine, too", async (t) => {
+test("A13 unsent files of a server that is gone for good can be set aside, even after the machine restarts", async (t) => {
   const { away, stateFolder, clock } = await scene(t);
   await write(away, "file");
   const identity = { pid: process.pid, startTime: "of another process" };
@@ -514,7 +514,7 @@ for (const [title, note, file, [verdict, ranges, isZero = ALL_ZERO]] of cases) {
   });
 }
 
-test("A11 what a crash tore is no note, nor what is not one", () => {
+test("A11 text torn by a crash, or not metadata at all, is rejected as metadata", () => {
   for (const text of [
     "",
     '{"Size": 3, "Rs"',

@@ -91,7 +91,7 @@ test("a log keeps its newest lines whole, and the same reason is read from it", 
   assert.equal(readLoggedFailure(left)?.reason, "refused");
 });
 
-test("the logs of the last three crashes outlive the mounts that follow; other logs begin anew", async (t) => {
+test("the logs of the last three crashes outlive later mounts; other logs start over", async (t) => {
   const { log } = await logOf(t, "CORE");
   await beginLog(log);
   assert.equal(await sizeOf(log), 0);
@@ -121,7 +121,7 @@ test("a log without line ends is cut too", async (t) => {
   assert.equal(await sizeOf(log), 256 * 1024);
 });
 
-test("what is appended while a log is cut, time after time, is there, in order and in whole lines", async (t) => {
+test("text appended while a log is repeatedly cut stays complete, in order and in whole lines", async (t) => {
   const { log } = await logOf(t, "CORE");
   await writeFile(log, longLog(2 * MEGABYTE));
   const enough = `${log}.enough`;
@@ -154,7 +154,7 @@ test("what is appended while a log is cut, time after time, is there, in order a
   t.diagnostic(`${cuts} cuts, ${lost} of ${written} lines fell between the last look and the cut`);
 });
 
-test("all logs of a home are looked at, at most every 10 s, and small ones are left alone", async (t) => {
+test("all logs of a home are checked at most every 10 s, and small ones are not touched", async (t) => {
   const { stateFolder, log } = await logOf(t, "CORE");
   const other = rcloneFiles(stateFolder, "removed from the configuration").log;
   const small = rcloneFiles(stateFolder, "SMALL").log;
@@ -178,7 +178,7 @@ test("all logs of a home are looked at, at most every 10 s, and small ones are l
   await eventually(async () => (await sizeOf(log)) < MEGABYTE);
 });
 
-test("a home without mounts is looked at in vain", async (t) => {
+test("a home that had no mounts when first checked is checked again", async (t) => {
   const clock = createManualClock();
   const stateFolder = await temporaryFolder(t);
   const logs = createRcloneLogs({ clock, logger: noopLogger, stateFolder });
@@ -211,7 +211,7 @@ for (const [path, why, reason] of [
     "The attempted logon is invalid. This is either due to a bad username or authentication information.",
   ],
 ] as const) {
-  test(`A11 a refusal in rclone's words is told in the server's: ${reason}`, () => {
+  test(`A11 a refusal in rclone's wording is reported in the server's: ${reason}`, () => {
     assert.deepEqual(readRefusedUpload(line(path, why)), { path, reason });
   });
 }
@@ -236,7 +236,7 @@ test("A11 a route that is gone refuses nothing, and keeps no file from mounting"
   assert.deepEqual([ofLevel("ERROR"), ofLevel("INFO ")], [true, false]);
 });
 
-test("A11 what a cut broke off, or was renamed meanwhile, is no refusal before the third try", () => {
+test("A11 an upload broken off by a cut, or renamed since, counts as refused only at the third try", () => {
   for (const why of [
     "Update SetModTime failed: chtimes d\\x.6e3d7ed3.partial: file does not exist",
     "Update SetModTime failed: SetModTime: stat: stat d\\x.8465e014.partial: file does not exist",
@@ -248,7 +248,7 @@ test("A11 what a cut broke off, or was renamed meanwhile, is no refusal before t
   }
 });
 
-test("A11 a log is read on from where it was read to, also when it is cut or begun anew", async (t) => {
+test("A11 a log is read from the last position, even after it is cut or replaced", async (t) => {
   const files = rcloneFilesIn(await temporaryFolder(t));
   const refused = createRefusedUploads();
   let unsent = ["a", "b"];

@@ -318,7 +318,7 @@ describe("spellings", noSkip, () => {
   }
 
   for (const kind of ["folds", "exact"] as const) {
-    it(`A16 a server whose settings changed meanwhile is seen to ${kind === "folds" ? "fold" : "tell case apart"}, over one route, too`, async (t) => {
+    it(`A16 a server whose settings have since changed is found to ${kind === "folds" ? "fold" : "tell case apart"}, even over one route`, async (t) => {
       await using bench = await startNames(t, kind);
       await mkdir(join(bench.disk, "Music"));
       const { server } = await bench.prove();
@@ -348,7 +348,7 @@ describe("spellings", noSkip, () => {
     ["a short name for another", ["R.E.M."]],
   ] as const;
   for (const [what, names] of UNKNOWN) {
-    it(`A16 a root with ${what} shows nothing, so an exclusive create beside a twin is refused, and a later entry is looked at`, async (t) => {
+    it(`A16 a root with ${what} proves nothing, so an exclusive create next to a twin is refused, and a later entry is checked`, async (t) => {
       await using bench = await startNames(t, "exact");
       for (const name of names) await mkdir(join(bench.disk, name));
       const { server, folding } = await bench.prove();
@@ -440,7 +440,7 @@ const EARLIER_ENCODING = /,RightPeriod/;
 
 describe("odd names", noSkip, () => {
   for (const kind of ["folds", "exact"] as const) {
-    it(`A16 a name comes back from a server that ${kind === "folds" ? "folds case" : "tells case apart"} as it was written, a dot at its end included, or as the table says`, async (t) => {
+    it(`A16 a name written to a server that ${kind === "folds" ? "folds case" : "tells case apart"} reads back unchanged, including a trailing dot, or as the table says`, async (t) => {
       await using bench = await startNames(t, kind);
       await writeFile(join(bench.disk, NFC), "");
       const { server } = await bench.prove();
@@ -486,7 +486,7 @@ describe("odd names", noSkip, () => {
     assert.equal(await readFile(join(bench.disk, "0", now, "song"), "utf8"), "R.E.M.");
   });
 
-  it("A11 what was unsent under the earlier spelling of names is sent under today's, and the mount of before is outdated", async (t) => {
+  it("A11 unsent files with the earlier spelling of names are sent with today's, and the earlier mount is outdated", async (t) => {
     await using bench = await startNames(t, "folds");
     const { share, driver } = bench;
     const files = rcloneFiles(bench.stateFolder, share.name);

@@ -29,8 +29,8 @@ import { preferSystemRclone } from "../../../support/system-rclone.ts";
 import { found, holder, limits, mounted, PLAIN_NAME, release } from "../driver-contract.ts";
 import { isGone, noSkip, type RcloneBench, server, startBench } from "./bench.ts";
 
-describe("what is written", noSkip, () => {
-  it("and not sent survives a forced unmount, is named meanwhile, and arrives over the other route", async (t) => {
+describe("written data", noSkip, () => {
+  it("that is not sent survives a forced unmount, is listed until then, and arrives over the other route", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const behind = bench.behind(share, "tb");
@@ -179,7 +179,7 @@ while not os.path.exists(sys.argv[2]):
 import { pluck } from "../../../support/pluck.ts";
 
 describe("a program that writes all the time through the stable path", noSkip, () => {
-  it("A3 breaks no mount, and what it was told is written is on the server or set aside where it is told", async (t) => {
+  it("A3 breaks no mount, and every write reported as done is on the server or set aside where the report says", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     await mkdir(join(bench.folder, "Shares"), { recursive: true });
@@ -228,7 +228,7 @@ describe("a program that writes all the time through the stable path", noSkip, (
     assert.deepEqual(await bench.driver.setAside?.(share), aside, "nothing was left below the mount");
   });
 
-  it("what comes to be below a mount is set aside by its unmount", async (t) => {
+  it("files written below a mount are set aside by its unmount", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     await mkdir(join(bench.folder, "volumes"), { recursive: true });
@@ -404,7 +404,7 @@ describe("notes of files that are being changed", noSkip, () => {
 });
 
 describe("the log of a living mount", noSkip, () => {
-  it("goes on behind what is kept of it when it is cut", async (t) => {
+  it("continues after the part that a cut leaves of it", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const mount = await mounted(bench.driver, share, "tb");
@@ -424,7 +424,7 @@ describe("the log of a living mount", noSkip, () => {
 });
 
 describe("an upload that a real server refuses", noSkip, () => {
-  it("A11 is told with its reason, and no longer once the server takes it", async (t) => {
+  it("A11 is reported with its reason until the server accepts it", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     await mounted(bench.driver, share, "tb");

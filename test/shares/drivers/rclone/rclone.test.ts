@@ -138,13 +138,13 @@ describe("a mount that stands", noSkip, () => {
       assert.equal((await stat(path)).mode & 0o777, mode, path);
   });
 
-  it("lives in a session of its own and needs no daemon", async () => {
+  it("runs in its own session and needs no daemon", async () => {
     const { pid } = standing();
     const status = await shown(pid, "stat");
     assert.equal(status.slice(status.lastIndexOf(")") + 2).split(" ")[3], String(pid));
   });
 
-  it("is left alone where another share's path is", async () => {
+  it("is not touched where another share's path is", async () => {
     const { bench, share, mount } = standing();
     const other = { ...bench.share(HOSTILE_NAMES[0] ?? ""), mountPath: share.mountPath };
     assert.equal(failure(await bench.driver.mount(other, "tb", limits())).reason, "path_taken");
@@ -153,7 +153,7 @@ describe("a mount that stands", noSkip, () => {
     assert.deepEqual(await found(bench.driver, share), [mount]);
   });
 
-  it("A2: serves on when nobody used its connections for a while, however many were in use at once: what programs open next gets no error", async () => {
+  it("stays usable after its connections have been idle, however many were open at once: the next program gets no error", async () => {
     const { bench, share } = standing();
     const names = Array.from({ length: 8 }, (_, index) => `idle-${index}`);
     for (const name of names) {
@@ -206,7 +206,7 @@ describe("a mount that stands", noSkip, () => {
     await eventually(async () => (await readdir(join(share.mountPath, "folders"))).length === AT_ONCE);
   });
 
-  it("A10 rclone answers only whoever knows its password, which only its user may read", async () => {
+  it("A10 rclone answers only a caller with its password, which only its user may read", async () => {
     const { bench, share, pid } = standing();
     const files = rcloneFiles(bench.stateFolder, share.name);
     const identity = await processIdentity(pid);
@@ -223,7 +223,7 @@ describe("a mount that stands", noSkip, () => {
 });
 
 describe("why a mount fails", noSkip, () => {
-  it("is told, without the password; it leaves nothing, and the right one mounts then", async (t) => {
+  it("is reported without the password; it leaves nothing behind, and the right one mounts afterwards", async (t) => {
     await using bench = await startBench(t);
     const right = bench.share(PLAIN_NAME);
     const tb = (change: Partial<RouteSpec>): Partial<ShareSpec> => ({
@@ -350,7 +350,7 @@ describe("the engine of a mount", noSkip, () => {
 });
 
 describe("a mount that dies", noSkip, () => {
-  it("A2 of a crashed process is known to be dead at once, is cleaned up and mounted again; an unmount that was asked for is no crash", async (t) => {
+  it("A2 of a crashed process is recognized as dead at once, cleaned up and mounted again; a requested unmount is not a crash", async (t) => {
     await using bench = await startBench(t);
     const { driver } = bench;
     const share = bench.share(PLAIN_NAME);
@@ -373,7 +373,7 @@ describe("a mount that dies", noSkip, () => {
     stop?.();
   });
 
-  it("A2 is told of although an unmount was tried before, and failed because the mount was busy", async (t) => {
+  it("A2 is reported although an earlier unmount failed because the mount was busy", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const mount = await mounted(bench.driver, share, "tb");
@@ -415,7 +415,7 @@ describe("a mount that dies", noSkip, () => {
     assert.equal(await readFile(join(share.mountPath, "file"), "utf8"), "content");
   });
 
-  it("whose server or cable is gone lists no more, and is replaced over what is left", async (t) => {
+  it("whose server or cable is gone no longer lists, and is replaced over its remains", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     for (const [cut, mend] of [
@@ -452,7 +452,7 @@ describe("a mount that dies", noSkip, () => {
 });
 
 describe("processes", noSkip, () => {
-  it("outlive the daemon, one at a time: one whose number is somebody else's is not taken for ours, and what an earlier life left without a mount is ended first", async (t) => {
+  it("outlive the daemon, one at a time: one whose process id another program has is not taken for ours, and one left without a mount by an earlier life is ended first", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const mount = await mounted(bench.driver, share, "tb");

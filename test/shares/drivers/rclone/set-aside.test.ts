@@ -70,7 +70,7 @@ function noteText(ranges: readonly (readonly [number, number])[], size = BASE): 
   return JSON.stringify({ ModTime: "2026-11-20T23:13:08Z", Size: size, Rs, Fingerprint, Dirty: true });
 }
 
-test("A11 holes and data of a file are told by whole blocks", async (t) => {
+test("A11 the holes and data of a file are reported by whole blocks", async (t) => {
   await using file = await open(join(await temporaryFolder(t), "sparse"), "w+");
   await file.truncate(1_000_000);
   await file.write(Buffer.from("x"), 0, 1, 100_000);
@@ -154,7 +154,7 @@ test("A11 a file with more than its note lists is set aside, under a new name, w
   });
 });
 
-test("A11 what was fetched by an rclone that never mounted is nobody's write", async (t) => {
+test("A11 data fetched by an rclone that never mounted does not count as written", async (t) => {
   const { files, cached } = await scene(t);
   await cached(
     BASE,
@@ -259,7 +259,7 @@ async function sceneLeft(t: TestContext) {
   };
 }
 
-test("A2 what rclone had not sent when another driver took over is told, until it is taken away", async (t) => {
+test("A2 files that rclone had not sent when another driver took over are reported until they are removed", async (t) => {
   const { clock, written, kept, driver } = await sceneLeft(t);
   assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
   await written(true);
@@ -270,7 +270,7 @@ test("A2 what rclone had not sent when another driver took over is told, until i
   assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
 });
 
-test("A2 what was sent, and what an rclone that runs will send, is not told", async (t) => {
+test("A2 sent files, and files that a running rclone will send, are not reported", async (t) => {
   const { files, clock, written, kept, driver } = await sceneLeft(t);
   await written(false);
   assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
@@ -434,7 +434,7 @@ for (const [what, before, real, content, after] of [
   ["was appended to, with a hole before", "\0\0\0\0\0\0\0\0NEW!", [4, 12], "old old ", "old old NEW!"],
   ["was written across the server's end", "mine\0\0\0\0NEW!", [0, 12], "old old ", "mine\0\0\0\0NEW!"],
 ] as const) {
-  test(`A11 a file without a note that ${what} gets what it lacks, and no more`, async (t) => {
+  test(`A11 a file without metadata that ${what} gets only the missing parts`, async (t) => {
     const [start, end] = real;
     const lost = { size: before.length, real: [{ start, end }], serverEnd: null, base: null };
     const { run, seen, serve, kept } = await sceneOfHoles(t, lost);
@@ -481,7 +481,7 @@ for (const [what, change, content, answer, code, state] of [
   });
 }
 
-test("A11 what a person took away is known no more", async (t) => {
+test("A11 a file that a person removed is forgotten", async (t) => {
   const { run, files, kept } = await sceneOfHoles(t);
   await rm(kept);
   await run();

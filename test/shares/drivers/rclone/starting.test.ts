@@ -89,7 +89,7 @@ describe("what mounting with rclone lacks", noSkip, () => {
     assert.equal(await check.lacking(), null, "what was missing is looked for again");
   });
 
-  it("is looked for anew each time, and a program is asked for its version once", async (t) => {
+  it("is searched for each time, and a program is asked for its version once", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock, NO_HOME);
     assert.equal(await check.lacking(), null);
@@ -108,7 +108,7 @@ describe("what mounting with rclone lacks", noSkip, () => {
     assert.match((await check.lacking())?.hint ?? "", /1\.60/);
   });
 
-  it("is told of a program that comes to an earlier place on PATH, within a minute", async (t) => {
+  it("includes a program that appears earlier on PATH, within a minute", async (t) => {
     const programs = await ownPrograms(t);
     const earlier = await temporaryFolder(t);
     process.env["PATH"] = `${earlier}:${programs.folder}`;
@@ -124,7 +124,7 @@ describe("what mounting with rclone lacks", noSkip, () => {
     assert.equal(check.version?.minor, 71);
   });
 
-  it("is told of a program that an upgrade has not finished", async (t) => {
+  it("includes a program that an upgrade has not finished", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock, NO_HOME);
     assert.equal(await check.lacking(), null);
@@ -175,7 +175,7 @@ const share = shareSpec({
 });
 
 describe("the config", () => {
-  it("differs between routes in host and port alone, so that unsent writes are found again", () => {
+  it("differs between routes only in host and port, so that unsent writes are found again", () => {
     const [tb, fallback] = [
       configText(share, share.routes.tb, "obscured"),
       configText(share, share.routes.fallback, "obscured"),
@@ -229,7 +229,7 @@ describe("the config", () => {
 });
 
 describe("the note of who serves a mount", () => {
-  it("is nobody's in a copy of its home, and stays in a home that is moved", async (t) => {
+  it("is invalid in a copy of its home, and stays valid in a home that is moved", async (t) => {
     const folder = await temporaryFolder(t);
     const [home, copy, moved] = [join(folder, "home"), join(folder, "copy"), join(folder, "moved")];
     const files = rcloneFiles(home, "CORE");
@@ -325,7 +325,7 @@ async function serve(t: TestContext) {
   return { serving, place, files, begin, at };
 }
 
-test("A11 a process that serves nothing any more writes its notes before it is ended", async (t) => {
+test("A11 a process that no longer serves anything writes its metadata before it is ended", async (t) => {
   const { serving, place, begin } = await serve(t);
   const { own, identity } = await begin();
   assert.ok(identity !== null);
@@ -349,7 +349,7 @@ test("A11 a process that serves nothing any more writes its notes before it is e
   assert.equal(await isRunning(identity), false);
 });
 
-test("A2 the end of a share's process is told, unless it was asked to end or another has taken its place", async (t) => {
+test("A2 the exit of a share's process is reported, unless it was asked to exit or was replaced", async (t) => {
   const { serving, place, files, begin } = await serve(t);
   const told: string[] = [];
   const unregister = serving.onUnexpectedExit((share) => told.push(share));
@@ -401,42 +401,46 @@ for (const { during, error } of [
   { during: "the folder is made", error: /EBUSY/ },
   { during: "rclone's files are written", error: /EISDIR/ },
 ]) {
-  test(`A13 what somebody mounts at the path just before ${during} is left mounted`, noSkip, async (t) => {
-    const disk = await mountTmpfs(t, "size=1m");
-    if (disk === null) return;
-    const folder = await temporaryFolder(t);
-    const stateFolder = join(folder, "home");
-    const table = createMountTable({ clock: systemClock });
-    let reads = 0;
-    const driver = createRcloneDriver({
-      clock: systemClock,
-      logger: noopLogger,
-      prober: fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 500 })(),
-      mountTable: {
-        async read(notBeforeMs) {
-          const entries = await table.read(notBeforeMs);
-          reads += 1;
-          return reads === 1 ? entries.filter(({ path }) => path !== disk) : entries;
+  test(
+    `A13 a share that another program mounts at the path just before ${during} stays mounted`,
+    noSkip,
+    async (t) => {
+      const disk = await mountTmpfs(t, "size=1m");
+      if (disk === null) return;
+      const folder = await temporaryFolder(t);
+      const stateFolder = join(folder, "home");
+      const table = createMountTable({ clock: systemClock });
+      let reads = 0;
+      const driver = createRcloneDriver({
+        clock: systemClock,
+        logger: noopLogger,
+        prober: fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 500 })(),
+        mountTable: {
+          async read(notBeforeMs) {
+            const entries = await table.read(notBeforeMs);
+            reads += 1;
+            return reads === 1 ? entries.filter(({ path }) => path !== disk) : entries;
+          },
         },
-      },
-      stateFolder,
-      addressesOf: () => [],
-    });
-    const share = {
-      ...shareSpec({ folder, routes: { tb: routeTo("127.0.0.1"), fallback: routeTo("127.0.0.2") } }),
-      mountPath: disk,
-    };
-    // A folder in place of the config file, so that it cannot be written.
-    if (during !== "the folder is made")
-      await mkdir(rcloneFiles(stateFolder, share.name).config, { recursive: true });
-    const outcome = await driver.mount(share, "tb", limits());
-    assert.ok(!outcome.ok && error.test(outcome.text), JSON.stringify(outcome));
-    assert.ok((await table.read(systemClock.monotonicMs())).some(({ path }) => path === disk));
-  });
+        stateFolder,
+        addressesOf: () => [],
+      });
+      const share = {
+        ...shareSpec({ folder, routes: { tb: routeTo("127.0.0.1"), fallback: routeTo("127.0.0.2") } }),
+        mountPath: disk,
+      };
+      // A folder in place of the config file, so that it cannot be written.
+      if (during !== "the folder is made")
+        await mkdir(rcloneFiles(stateFolder, share.name).config, { recursive: true });
+      const outcome = await driver.mount(share, "tb", limits());
+      assert.ok(!outcome.ok && error.test(outcome.text), JSON.stringify(outcome));
+      assert.ok((await table.read(systemClock.monotonicMs())).some(({ path }) => path === disk));
+    },
+  );
 }
 
 test(
-  "A13 what somebody mounts at the path while rclone starts is not taken for the share",
+  "A13 a mount that another program makes at the path while rclone starts is not taken for the share",
   noSkip,
   async (t) => {
     const programs = await ownPrograms(t);

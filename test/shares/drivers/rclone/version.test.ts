@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { stockCosts } from "../../../../src/shares/drivers/rclone/version.ts";
 
-test("A16 A11 what a stock rclone costs is told by its version, with what cures it here; an engine costs nothing", async () => {
+test("A16 A11 the drawbacks of a stock rclone are listed by its version, with the fix here; an engine has none", async () => {
   const costs = async (minor: number, engine: number | null, isClone: boolean) =>
     stockCosts({ major: 1, minor, engine }, () => Promise.resolve(isClone));
   for (const [minor, ends, isOldest] of [
