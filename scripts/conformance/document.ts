@@ -30,6 +30,9 @@ sampling, roots) lists them to such clients alone where each client has an insta
 a shared instance declares all three, so its list is one for all. And over HTTP+SSE a client on Python's SDK ends its connection
 at an event of more than 1 MiB: it gets a link to a larger result, which it reads in pieces; its lists must be smaller than that.
 
+Of experimental capabilities, those of a sole server are declared to clients, and its unspecified methods pass. Those of several
+servers are not declared: their messages do not say which server they mean (Claude Code's channels, Codex's sandbox state).
+
 ## Programs and frameworks
 
 \`.ci/nightly clients\` plays sixteen of them (\`test/world/clients/clients.ts\`: Claude Code, Codex, Gemini CLI, Qwen Code, opencode,

@@ -88,6 +88,9 @@ export const LIST_CHANGED: Readonly<Record<ListKind, string>> = {
 
 export const RESOURCE_UPDATED = "notifications/resources/updated";
 
+/** Extension of MCP Apps. */
+export const APPS_EXTENSION = "io.modelcontextprotocol/ui";
+
 /** Extension of skills (SEP-2640): only servers declare it, in legacy versions and MODERN_VERSION. */
 export const SKILLS_EXTENSION = "io.modelcontextprotocol/skills";
 
@@ -102,8 +105,17 @@ export const WATCH_TASK = "tasks/watch";
 export const UNWATCH_TASK = "tasks/unwatch";
 
 export function declaresTasks(capabilities: JsonObject | undefined): boolean {
+  return declares(capabilities, TASKS_EXTENSION);
+}
+
+/** Whether a client shows the pages of MCP Apps. */
+export function declaresApps(capabilities: JsonObject): boolean {
+  return declares(capabilities, APPS_EXTENSION);
+}
+
+function declares(capabilities: JsonObject | undefined, extension: string): boolean {
   const extensions = capabilities?.["extensions"];
-  return isJsonObject(extensions) && isJsonObject(extensions[TASKS_EXTENSION]);
+  return isJsonObject(extensions) && isJsonObject(extensions[extension]);
 }
 
 /** The method by which a client of MODERN_VERSION subscribes to changes, and the notice that confirms its subscriptions. */

@@ -1,7 +1,8 @@
 // Pages of MCP Apps: `ui://` resources that tools name in `_meta`. If two backends use the same URI, the page of the
 // later backend gets another URI.
+import { memoized } from "../../runtime/memo.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import type { Owner } from "./catalog.ts";
+import type { Catalog, Owner } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
 
 const SCHEME = "ui://";
@@ -58,6 +59,15 @@ export function isAppOnly({ _meta: meta }: JsonObject): boolean {
   const ui = isJsonObject(meta) ? meta["ui"] : undefined;
   const visibility = isJsonObject(ui) ? ui["visibility"] : undefined;
   return Array.isArray(visibility) && !visibility.includes("model");
+}
+
+const appOnlyIn = memoized((tools: Catalog["tools"]) =>
+  [...tools.values()].filter(({ definition }) => isAppOnly(definition)),
+);
+
+/** Whether only clients with pages see all tools. */
+export function hasAppOnlyTools({ tools }: Pick<Catalog, "tools">): boolean {
+  return appOnlyIn(tools).length > 0;
 }
 
 export function withPage(tool: JsonObject, uri: string): JsonObject {

@@ -5,7 +5,14 @@ import { foreignPrefix, machineOf } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { stripInvisible } from "../../runtime/text/invisible-characters.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import { type AppPages, isAppPage, pageOfTool, publishAppPages, withPage } from "./app-pages.ts";
+import {
+  type AppPages,
+  hasAppOnlyTools,
+  isAppPage,
+  pageOfTool,
+  publishAppPages,
+  withPage,
+} from "./app-pages.ts";
 import {
   type Catalog,
   type CatalogEntry,
@@ -17,6 +24,7 @@ import {
   type InvisibleTextEntry,
   indexesOf,
   isAway,
+  NOT_FRESH,
   type Reason,
   type ResourceReach,
   type SkillPlaces,
@@ -64,8 +72,9 @@ export function buildCatalog(
   const offers = sources.flatMap((source) => bySource.get(source) ?? []);
   const entries = offers.flatMap((offer) => offer.entries).map((entry) => losers.get(entry) ?? entry);
   const there = sources.filter(isThere);
+  const indexes = indexesOf(withOwnSchemaIds(entries));
   return {
-    ...indexesOf(withOwnSchemaIds(entries)),
+    ...indexes,
     away: new Set(sources.filter((source) => !isThere(source)).map(({ backend }) => backend)),
     freshNames,
     skillReach: new Map(
@@ -84,7 +93,8 @@ export function buildCatalog(
       isAppPage(uri) ? appPages.publishedUri(backend, uri) : skillPlaces.publishedUri(backend, uri),
     resourceReach: offers.flatMap(({ reach }) => reach ?? []),
     freshness: {
-      tools: freshnessOfAll(there, "tools"),
+      // Clients with pages get another list.
+      tools: hasAppOnlyTools(indexes) ? NOT_FRESH : freshnessOfAll(there, "tools"),
       resources: freshnessOfAll(there, "resources"),
       resourceTemplates: freshnessOfAll(there, "resourceTemplates"),
       prompts: freshnessOfAll(there, "prompts"),

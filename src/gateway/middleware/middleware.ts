@@ -127,7 +127,7 @@ export interface ProtectedResource {
 }
 
 /** The properties of a client that select its part of the catalog. */
-export type ServedClient = Pick<ClientHandle, "principal" | "group" | "clientInfo">;
+export type ServedClient = Pick<ClientHandle, "principal" | "group" | "clientInfo" | "capabilities">;
 
 export interface ServingSet {
   /**

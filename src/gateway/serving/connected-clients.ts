@@ -4,7 +4,7 @@ import { safeLine } from "../../runtime/text/safe-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type ClientHandle, principalKey } from "../client-handle.ts";
 import { isError, isJsonObject, type Reply } from "../json-rpc.ts";
-import type { GatewayRequest } from "../middleware/middleware.ts";
+import type { GatewayRequest, ServedClient } from "../middleware/middleware.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 
 const HERE_MS = 300_000;
@@ -19,7 +19,7 @@ const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resour
  * The values are copied from the `ClientHandle`, because clients without a session share one port, whose values change
  * with each request.
  */
-type Introduced = Pick<ClientHandle, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
+type Introduced = ServedClient & Pick<ClientHandle, "protocolVersion" | "transport">;
 
 export interface ConnectedClient {
   readonly client: Introduced;
@@ -93,8 +93,8 @@ export class ConnectedClients {
     const key = isSame ? last.key : keyOf(client);
     let entry = this.#others.get(key);
     if (entry === undefined || !isSame) {
-      const { principal, group, clientInfo, protocolVersion } = client;
-      const shown = { principal, group, clientInfo, protocolVersion };
+      const { principal, group, clientInfo, capabilities, protocolVersion } = client;
+      const shown = { principal, group, clientInfo, capabilities, protocolVersion };
       entry ??= this.#made(shown);
       entry.client = shown;
       this.#others.set(key, entry);

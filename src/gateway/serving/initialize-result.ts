@@ -7,6 +7,7 @@ import type { BackendInitializeResult } from "../backends/policy/backend-pool-co
 import type { Catalog } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import {
+  APPS_EXTENSION,
   declaresTasks,
   LATEST_VERSION,
   MODERN_VERSION,
@@ -63,7 +64,7 @@ export function gatewayInitializeResult(
 }
 
 /** Extensions that need nothing of the gateway: they only add members to lists and results. */
-const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
+const SHARED_EXTENSIONS: ReadonlySet<string> = new Set([APPS_EXTENSION]);
 
 /**
  * The extensions of a sole server are declared, because unknown methods go to it. With several servers, only extensions

@@ -1,7 +1,14 @@
 // Builds the serving set, the immutable object from which requests are served: catalog, authentication and chain.
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
+import { hasAppOnlyTools, isAppOnly } from "../catalog/app-pages.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
+import {
+  backendsIn,
+  type CatalogPart,
+  partOfCatalog,
+  wholeBackendsIn,
+  withoutTools,
+} from "../catalog/part-of-catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-handle.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
@@ -12,14 +19,14 @@ import { forbidden, isTargetPermitted, isTaskPermitted } from "../middleware/aut
 import { composeChain } from "../middleware/chain.ts";
 import { createConsentPrompt } from "../middleware/consent.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
-import type { GatewayRequest, Middleware, ServingSet } from "../middleware/middleware.ts";
+import type { GatewayRequest, Middleware, ServedClient, ServingSet } from "../middleware/middleware.ts";
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { targetOf } from "../middleware/request-target.ts";
 import { createRouting } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import type { OwnTools } from "../optimizer/own-tools.ts";
-import { WATCH_TASK } from "../protocol.ts";
+import { declaresApps, WATCH_TASK } from "../protocol.ts";
 import type { Scripts } from "../scripts/scripts.ts";
 import { createViews } from "./catalog-view.ts";
 import type { Selection, Selections } from "./selection.ts";
@@ -60,7 +67,7 @@ const DEFAULT_CALL_MS = 60_000;
  * Takes little time: views and digests are computed on first use, and each selection's middleware is built only once.
  */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
-  const { authorization, audit, clock, clean, selections } = options;
+  const { authorization, audit, clock, clean, selections, catalog } = options;
   const compiled: Compiled = {
     policies: authorization === null ? null : compilePolicies(authorization),
     audited:
@@ -70,7 +77,8 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
   };
   const made = new Map<string, ServingSet>();
   const forClient: ServingSet["forClient"] = (client) => {
-    const selection = selections.of(client);
+    const chosen = selections.of(client);
+    const selection = showsAppTools(client, catalog) ? chosen : forModel(chosen);
     if (selection === null) return whole;
     let set = made.get(selection.key);
     if (set === undefined) {
@@ -87,6 +95,25 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
   );
   return whole;
 }
+
+/** Another machine chooses for its own clients; a person on the command line may call every tool. */
+function showsAppTools({ principal, capabilities }: ServedClient, catalog: Catalog): boolean {
+  const isExempt = principal.kind === "machine" || principal.isPerson === true;
+  return isExempt || !hasAppOnlyTools(catalog) || declaresApps(capabilities);
+}
+
+/** All but the tools that only pages of MCP Apps call. */
+const OF_MODEL: CatalogPart = {
+  hasTool: ({ definition }) => !isAppOnly(definition),
+  hasBackend: () => true,
+};
+
+/** The selection for a client without pages. */
+const forModel = (chosen: Selection | null): Selection => ({
+  ...(chosen ?? { isOptimized: false, hasScripts: false }),
+  key: `model ${chosen?.key ?? ""}`,
+  parts: [...(chosen?.parts ?? []), [OF_MODEL]],
+});
 
 interface Compiled {
   readonly policies: Policies | null;

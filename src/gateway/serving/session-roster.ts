@@ -116,8 +116,12 @@ export class SessionRoster {
 }
 
 /** `principal`: the refreshed principal of the session, because the roles may have changed. */
-function viewOf({ group, clientInfo }: SessionPort, principal: Principal, served: ServingSet): CatalogView {
-  return served.forClient({ principal, group, clientInfo }).viewFor(principal);
+function viewOf(
+  { group, clientInfo, capabilities }: SessionPort,
+  principal: Principal,
+  served: ServingSet,
+): CatalogView {
+  return served.forClient({ principal, group, clientInfo, capabilities }).viewFor(principal);
 }
 
 function rank(level: McpLogLevel): number {

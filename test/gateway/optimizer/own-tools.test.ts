@@ -88,17 +88,18 @@ test("D4 D9 tools of an app stay listed, and those of its page alone are neither
     return of === undefined ? tool : { ...tool, _meta: { ui: of } };
   });
   const { ask, services } = await rig({}, [{ ...app, listings: { ...app.listings, tools } }]);
-  assert.deepEqual(listedNames(await ask("tools/list")), [
-    ...["find_tool", "call_tool"],
-    ...["draw_chart", "save_chart"],
-  ]);
+  const host = { ...client(), capabilities: { extensions: { "io.modelcontextprotocol/ui": {} } } };
+  const shown = ["find_tool", "call_tool", "draw_chart"];
+  assert.deepEqual(listedNames(await ask("tools/list", {}, host)), [...shown, "save_chart"]);
+  assert.deepEqual(listedNames(await ask("tools/list")), shown);
   const found = JSON.parse(textOf(await ask(...call("find_tool", { query: "chart", limit: 9 }))));
   assert.deepEqual(pluck(found.tools as JsonObject[], "name"), ["draw_chart"]);
   assert.match(failureOf(await ask(...call("call_tool", { name: "save_chart" }))), /no tool save_chart/);
   assert.equal(services.calls.length, 0);
   await ask(...call("call_tool", { name: "draw_chart" }));
-  await ask(...call("save_chart", {}));
+  await ask(...call("save_chart", {}), host);
   assert.equal(services.calls.length, 2);
+  assert.ok(isError(await ask(...call("save_chart", {}))));
 });
 
 test("D4 tools that are not listed: find_tool answers names, descriptions and input schemas, best first", async () => {

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
-import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-handle.ts";
+import {
+  ANONYMOUS,
+  type ClientHandle,
+  machinePrincipal,
+  OWNER,
+  OWNER_IN_PERSON,
+  type Principal,
+} from "../../../src/gateway/client-handle.ts";
 import { errorReply, isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import type { LimitParts } from "../../../src/gateway/limits/limits.ts";
 import type { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
@@ -16,6 +23,7 @@ import type { ProtectedResource } from "../../../src/gateway/middleware/middlewa
 import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
+import { pluck } from "../../support/pluck.ts";
 import { away, catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
 import {
   ask,
@@ -470,4 +478,27 @@ test("D5 the experimental capabilities of a sole server pass, and none of severa
     return (gatewayInitializeResult("1", servers, published)["capabilities"] as JsonObject)["experimental"];
   };
   assert.deepEqual([of(true, "one"), of(false, "one", "two")], [experimental, undefined]);
+});
+
+test("D4 D5 only a client with pages gets an app's own tools, and no cache keeps either list", async () => {
+  const app = source("app", { tools: ["draw", "save"] });
+  const tools = app.listings.tools.map((tool) =>
+    tool["name"] === "save" ? { ...tool, _meta: { ui: { visibility: ["app"] } } } : tool,
+  );
+  const freshness = { tools: { ttlMs: 60_000, cacheScope: "public" } } as const;
+  const whole = servingSet(
+    [{ ...app, listings: { ...app.listings, tools }, freshness }],
+    recordingServices(),
+  );
+  const listOf = (from: Partial<ClientHandle>) => {
+    const served = whole.forClient({ ...client(), ...from });
+    const { tools: shown, ...kept } = served.viewFor(from.principal ?? ANONYMOUS).modern.lists.tools;
+    return [pluck(shown as JsonObject[], "name"), kept];
+  };
+  const pages = { extensions: { "io.modelcontextprotocol/ui": {} } };
+  const never = { ttlMs: 0, cacheScope: "private" };
+  assert.deepEqual(listOf({}), [["draw"], never]);
+  assert.deepEqual(listOf({ capabilities: pages }), [["draw", "save"], never]);
+  const others = [OWNER_IN_PERSON, machinePrincipal("m")].map((principal) => listOf({ principal }));
+  for (const [names] of others) assert.deepEqual(names, ["draw", "save"]);
 });

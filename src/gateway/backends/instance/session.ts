@@ -2,6 +2,7 @@
 
 import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
 import {
+  APPS_EXTENSION,
   isProtocolVersion,
   LATEST_VERSION,
   loopGuard,
@@ -125,7 +126,7 @@ const SHARED_CAPABILITIES: JsonObject = {
   // These extensions are harmless for clients that do not support them: a tool with a page also returns text, and
   // skills are read only on request.
   extensions: {
-    "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
+    [APPS_EXTENSION]: { mimeTypes: ["text/html;profile=mcp-app"] },
     [SKILLS_EXTENSION]: {},
   },
 };

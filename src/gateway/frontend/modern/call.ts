@@ -108,7 +108,7 @@ export class ModernCall implements CallHandle {
   }
 
   get declared(): JsonObject {
-    return this.newest.declared;
+    return this.newest.capabilities;
   }
 
   get congested(): Promise<void> | null {

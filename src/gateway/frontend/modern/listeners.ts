@@ -75,7 +75,7 @@ export class Listeners {
     };
     const wanted = subscriptionIn(request.params["notifications"]);
     if (typeof wanted === "string") return refuse(errorReply(INVALID_PARAMS, wanted));
-    const missing = wanted.taskIds.length > 0 ? missingTasks(request.declared) : null;
+    const missing = wanted.taskIds.length > 0 ? missingTasks(request.capabilities) : null;
     const refusal = missing ?? this.#refusal(request.principal);
     if (refusal !== null) return refuse(refusal);
     const listener = new Listener(request, outlet, this.#gateway, () => this.#open.delete(listener));
@@ -106,7 +106,7 @@ export class Listeners {
 class Listener implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
   readonly protocolVersion = MODERN_VERSION;
-  readonly capabilities: JsonObject = {};
+  readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
   readonly group: string | null;
   readonly logLevel = null;
@@ -126,7 +126,7 @@ class Listener implements SessionPort {
   readonly #early = new Map<unknown, () => void>();
 
   constructor(
-    { id, principal, clientInfo, group }: ModernRequest,
+    { id, principal, clientInfo, capabilities, group }: ModernRequest,
     outlet: CallStream,
     gateway: FrontGateway,
     onClosed: () => void,
@@ -134,6 +134,7 @@ class Listener implements SessionPort {
     this.#id = id;
     this.principal = principal;
     this.clientInfo = clientInfo;
+    this.capabilities = capabilities;
     this.group = group;
     this.#outlet = outlet;
     this.#gateway = gateway;

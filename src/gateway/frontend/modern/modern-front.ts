@@ -213,7 +213,7 @@ function complete(request: ModernRequest, reply: Reply, serverInfo: JsonObject):
   }
   const { result } = reply;
   const { resultType = "complete", _meta } = result;
-  if (resultType === "task" && !(request.method === "tools/call" && declaresTasks(request.declared))) {
+  if (resultType === "task" && !(request.method === "tools/call" && declaresTasks(request.capabilities))) {
     return errorReply(INTERNAL_ERROR, "the server answered with a task, which this request does not take");
   }
   const meta = { ...(isJsonObject(_meta) ? _meta : {}), [META.serverInfo]: serverInfo };

@@ -47,7 +47,7 @@ export interface ModernRequest {
   readonly caller: string | null;
   readonly principal: Principal;
   /** The client's capabilities, for this request. */
-  readonly declared: JsonObject;
+  readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
   /** The group at whose address the request came in; null: none. */
   readonly group: string | null;
@@ -106,7 +106,7 @@ export function checkModern(
   }
   if (UNAVAILABLE.has(method))
     return refused(errorReply(METHOD_NOT_FOUND, `Method not found: ${method}`), 404);
-  const { [META.logLevel]: logLevel, [META.clientCapabilities]: declared, progressToken } = meta;
+  const { [META.logLevel]: logLevel, [META.clientCapabilities]: capabilities, progressToken } = meta;
   return {
     ok: true,
     request: {
@@ -116,7 +116,7 @@ export function checkModern(
       principal,
       group,
       folder,
-      declared: isJsonObject(declared) ? declared : {},
+      capabilities: isJsonObject(capabilities) ? capabilities : {},
       clientInfo: keptInfo(meta[META.clientInfo]),
       logLevel: isLogLevel(logLevel) ? logLevel : null,
       progressToken: isRpcId(progressToken) ? progressToken : null,

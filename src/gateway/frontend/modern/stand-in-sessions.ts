@@ -27,12 +27,16 @@ export const MOST_WITH_TASKS = 16;
 /** Maximum number of idle identities of all principals; beyond it the one that is idle for longest ends. */
 export const MOST_IDLE = 256;
 
-/** All capabilities, because each request declares its own. */
+/** Declared for all requests, because each request declares its own. Extensions are those of the newest request. */
 const EVERYTHING: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: {},
 };
+
+function capabilitiesOf({ capabilities: { extensions } }: ModernRequest): JsonObject {
+  return extensions === undefined ? EVERYTHING : { ...EVERYTHING, extensions };
+}
 
 export class StandInSession implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
@@ -45,7 +49,7 @@ export class StandInSession implements SessionPort {
   /** Monotonic ms. */
   idleSinceMs = 0;
   readonly protocolVersion = MODERN_VERSION;
-  readonly capabilities = EVERYTHING;
+  capabilities: JsonObject;
   principal: Principal;
   caller: string | null;
   clientInfo: JsonObject;
@@ -56,7 +60,9 @@ export class StandInSession implements SessionPort {
   busy = true;
   readonly #ended = new AbortController();
 
-  constructor({ principal, caller, clientInfo, group, folder, logLevel }: ModernRequest) {
+  constructor(request: ModernRequest) {
+    const { principal, caller, clientInfo, group, folder, logLevel } = request;
+    this.capabilities = capabilitiesOf(request);
     this.principal = principal;
     this.caller = caller;
     this.clientInfo = clientInfo;
@@ -118,6 +124,7 @@ export class StandInSessions implements Disposable {
     identity.principal = request.principal;
     identity.caller = request.caller;
     identity.clientInfo = request.clientInfo;
+    identity.capabilities = capabilitiesOf(request);
     identity.group = request.group;
     identity.logLevel = request.logLevel;
     identity.busy = true;

@@ -30,7 +30,7 @@ function requestOf(principal: Principal): ModernRequest {
     method: "tools/call",
     params: {},
     principal,
-    declared: {},
+    capabilities: {},
     clientInfo: {},
     group: null,
     folder: null,

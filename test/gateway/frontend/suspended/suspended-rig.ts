@@ -119,7 +119,7 @@ export function requestOf(
     method,
     params: { ...params, _meta: meta },
     principal,
-    declared,
+    capabilities: declared,
     clientInfo: {},
     group: null,
     folder: null,
