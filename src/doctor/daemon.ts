@@ -9,8 +9,9 @@ import { defaultSocketPath } from "../api/socket/private-socket.ts";
 import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import type { MonitorProcess } from "../daemon/compose/process-arguments.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import { entryExists, readIfPresent } from "../runtime/files/durable-file.ts";
+import { readIfPresent } from "../runtime/files/durable-file.ts";
 import { type LockHolder, readLockHolder } from "../runtime/process/home-lock.ts";
+import { isOwnSocket } from "../runtime/process/private-socket.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
@@ -98,7 +99,7 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
   }
   const note = await readDaemonInfo(home).catch(() => null);
   for (const path of new Set([...(note === null ? [] : [note.socket]), defaultSocketPath(home)])) {
-    if (!(await entryExists(path).catch(() => false))) continue;
+    if (!(await isOwnSocket({ path, home }))) continue;
     const text = `nobody listens at ${path}: a stale socket, left by a daemon that was killed`;
     const hint = "you need to do nothing: the next start replaces it";
     found.push(finding("warning", "stale_socket", text, { hint }));

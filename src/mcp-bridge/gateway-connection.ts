@@ -1,7 +1,9 @@
 // One connection of a bridge to the gateway. Writes the gateway's lines to the client, at the client's speed.
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
+import { isOwnError } from "../runtime/errors.ts";
+import { connectPrivately, type HomeSocket } from "../runtime/process/private-socket.ts";
 import { createMessageScan, type ScannedMessage } from "./message-scan.ts";
 
 interface LinkOptions {
@@ -19,13 +21,16 @@ interface LinkOptions {
 /** Disposing closes the connection at once. */
 export type GatewayConnection = ReturnType<typeof linkOn>;
 
-/** Connects to the gateway's socket; resolves with null if the connection is refused. */
+/** Connects to the gateway's socket; resolves with null if the connection is refused. Rejects as `requireOwnSocket` does. */
 export async function openGatewayConnection(
-  path: string,
+  at: HomeSocket,
   signal: AbortSignal,
   options: LinkOptions,
 ): Promise<GatewayConnection | null> {
-  const socket = connect({ path, allowHalfOpen: true });
+  const socket = await connectPrivately(at, true).catch((error) => {
+    if (isOwnError(error)) throw error;
+  });
+  if (socket === undefined) return null;
   try {
     await once(socket, "connect", { signal });
   } catch {

@@ -162,7 +162,7 @@ class Bridge implements Disposable {
   async #connectTo(daemon: BridgedDaemon): Promise<GatewayConnection | null> {
     const [session, passage, inbox, clock] = [this.#session, this.#passage, this.#inbox, this.#clock];
     const { output, signal } = this.#ends;
-    const opened = await openGatewayConnection(daemon.mcpSocketPath, signal, {
+    const opened = await openGatewayConnection(daemon.mcpSocket, signal, {
       output,
       onLine: (messages, line) => {
         const isForClient = session.fromGateway(messages, line);
@@ -387,7 +387,7 @@ export function createMoving({ session, passage, inbox, link, clock }: MovingPar
 const BETWEEN_LOOKS_MS = 100;
 const FIRST_ATTEMPT: ReadonlySet<string> = new Set(["Pending", "Initializing"]);
 
-export type BridgedDaemon = Pick<DaemonClient, "mcpSocketPath" | "backendPhases">;
+export type BridgedDaemon = Pick<DaemonClient, "mcpSocket" | "backendPhases">;
 
 export interface BridgeEnds {
   readonly input: Readable;

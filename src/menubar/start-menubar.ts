@@ -1,7 +1,7 @@
 // Starts the menu on this desktop, and ends it in order.
 import type { Writable } from "node:stream";
 import { connectToDaemon } from "../api/client/client.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError, recoverFrom } from "../runtime/errors.ts";
 import { type Clock, systemClock } from "../runtime/time/clock.ts";
 import { createDesktopPrograms, type DesktopOptions } from "./desktop/desktop-programs.ts";
 import { parseAction } from "./menu/action.ts";
@@ -58,7 +58,9 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
    * Starts the daemon if the options say so and none runs. Called once the menu can show the daemon's state.
    */
   const startDaemon = async (): Promise<void> => {
-    if (options.startsDaemon && (await connectToDaemon(home)) === null) session.act({ kind: "start" });
+    if (!options.startsDaemon) return;
+    const daemon = await connectToDaemon(home).catch(recoverFrom("daemon_unreachable", null));
+    if (daemon === null) session.act({ kind: "start" });
   };
   try {
     // Before the signal, the session ends only with an error.

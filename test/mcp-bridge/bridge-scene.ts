@@ -10,8 +10,9 @@ export const never = new AbortController().signal;
 
 export async function startScene(t: TestContext, serve: (stream: Duplex) => void) {
   const streams: Duplex[] = [];
+  const home = await temporaryFolder(t);
   const socket = await startMcpSocket({
-    home: await temporaryFolder(t),
+    home,
     logger: noopLogger,
     serve(stream) {
       streams.push(stream);
@@ -20,7 +21,7 @@ export async function startScene(t: TestContext, serve: (stream: Duplex) => void
   });
   t.after(() => socket[Symbol.asyncDispose]());
   return {
-    daemon: { mcpSocketPath: socket.socketPath, backendPhases: async () => ["Ready"] },
+    daemon: { mcpSocket: { path: socket.socketPath, home }, backendPhases: async () => ["Ready"] },
     socket,
     streams,
   };

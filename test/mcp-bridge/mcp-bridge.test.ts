@@ -88,7 +88,8 @@ test("a daemon without a gateway is gateway_off, whether its socket is there or 
   const without = { ...daemon, backendPhases: async () => null };
   const ends = () => ({ input: new PassThrough(), output: collector().output, signal: never });
   await assert.rejects(carry(without, ends()), { code: "gateway_off" });
-  const absent = { ...without, mcpSocketPath: join(await temporaryFolder(t), "mcp.sock") };
+  const home = await temporaryFolder(t);
+  const absent = { ...without, mcpSocket: { path: join(home, "mcp.sock"), home } };
   await assert.rejects(carry(absent, ends()), { code: "gateway_off" });
   const clock = createManualClock();
   const refusing = bridge(daemon, ends(), { clock, find: async () => daemon, note() {} });

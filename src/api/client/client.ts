@@ -1,7 +1,6 @@
 // The client of a running daemon: finds its socket, sends requests with deadlines, and validates every answer.
-import { lstat } from "node:fs/promises";
-import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { connectPrivately, type HomeSocket } from "../../runtime/process/private-socket.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { errorFromBody } from "../operations/http-errors.ts";
 import {
@@ -31,8 +30,8 @@ export interface DaemonClient {
   readonly call: CallOperation;
   /** "" for a daemon reached over HTTP. */
   readonly socketPath: string;
-  /** The path of the MCP socket, which exists if the daemon has a gateway. */
-  readonly mcpSocketPath: string;
+  /** Exists if the daemon has a gateway. */
+  readonly mcpSocket: HomeSocket;
   /** From daemon.json; null if not known. */
   readonly pid: number | null;
   /** From daemon.json, ISO 8601 UTC; together with the pid it identifies a daemon. */
@@ -56,7 +55,8 @@ export interface ConnectOptions {
 
 /**
  * Connects to the daemon of this home. Resolves with null if none listens: there is no socket, or a dead
- * daemon has left it. Rejects with `permission_denied` if the socket belongs to another user.
+ * daemon has left it. Rejects with `permission_denied` if the socket belongs to another user, and as `requireOwnSocket`
+ * does if another user may have made it.
  */
 export async function connectToDaemon(
   home: string,
@@ -64,27 +64,34 @@ export async function connectToDaemon(
 ): Promise<DaemonClient | null> {
   const note = await readDaemonInfo(home);
   const usual = defaultSocketPath(home);
+  let foreign: unknown = null;
   // Also tries the default path: after a crash, daemon.json may be older than the socket.
   for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
-    if (await isListening(path)) {
+    const at = { path, home };
+    const isHere = await isListening(at).catch((error) => {
+      if (systemErrorCode(error) !== "daemon_unreachable") throw error;
+      foreign = error;
+    });
+    if (isHere === true) {
       const own = note?.socket === path ? note : null;
-      const mcpSocketPath = own?.mcp_socket ?? defaultSocketPath(home, MCP_SOCKET);
+      const mcpSocket = { path: own?.mcp_socket ?? defaultSocketPath(home, MCP_SOCKET), home };
       const { pid = null, started_at: startedAt = null } = own ?? {};
-      return createClient({ at: path, socketPath: path, mcpSocketPath, pid, startedAt }, options);
+      return createClient({ at, socketPath: path, mcpSocket, pid, startedAt }, options);
     }
   }
+  if (foreign !== null) throw foreign;
   return null;
 }
 
-async function isListening(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return false;
-    throw notAllowed(path, error);
-  }
+async function isListening(at: HomeSocket): Promise<boolean> {
+  const { path } = at;
+  const socket = await connectPrivately(at).catch((error) => {
+    if (error instanceof MountaineerError) throw error;
+    if (systemErrorCode(error) !== "ENOENT" && systemErrorCode(error) !== "ENOTDIR")
+      throw notAllowed(path, error);
+  });
+  if (socket === undefined) return false;
   return new Promise((resolve, reject) => {
-    const socket = connect(path);
     // Connecting waits while the daemon's backlog is full, so a time-out also shows that a daemon listens. The request
     // will show whether the daemon hangs.
     socket.setTimeout(CONNECT_DEADLINE_MS, () => {
@@ -125,7 +132,7 @@ export async function connectToEndpoint(
   options: ConnectOptions = {},
 ): Promise<DaemonClient> {
   requirePrivate(endpoint.origin);
-  const nothing = { socketPath: "", mcpSocketPath: "", pid: null, startedAt: null };
+  const nothing = { socketPath: "", mcpSocket: { path: "", home: "" }, pid: null, startedAt: null };
   const asked = createClient({ at: endpoint, ...nothing }, options).call("status", null, signal);
   const { global } = await asked.catch((error: unknown) => {
     throw awayAt(endpoint.origin, error);
@@ -152,13 +159,13 @@ export function requirePrivate({ protocol, hostname }: URL): void {
   });
 }
 
-interface FoundDaemon extends Pick<DaemonClient, "socketPath" | "mcpSocketPath" | "pid" | "startedAt"> {
-  /** The path of the socket, or the HTTP endpoint. */
+interface FoundDaemon extends Pick<DaemonClient, "socketPath" | "mcpSocket" | "pid" | "startedAt"> {
+  /** The socket, or the HTTP endpoint. */
   readonly at: Listener["at"];
 }
 
 function createClient(
-  { at, socketPath, mcpSocketPath, pid, startedAt }: FoundDaemon,
+  { at, socketPath, mcpSocket, pid, startedAt }: FoundDaemon,
   options: ConnectOptions,
 ): DaemonClient {
   const { clock = systemClock, silenceMs = SILENCE_DEADLINE_MS } = options;
@@ -186,7 +193,7 @@ function createClient(
   return {
     call,
     socketPath,
-    mcpSocketPath,
+    mcpSocket,
     pid,
     startedAt,
     backendPhases: async (signal) => backendPhases(await answer("status", null, signal)),

@@ -1,8 +1,9 @@
 // One request to a daemon, over its socket or over HTTP, with deadlines and errors that say what to do.
 
 import type { ClientRequest } from "node:http";
-import { connect } from "node:net";
+import { Socket } from "node:net";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { connectPrivately, type HomeSocket } from "../../runtime/process/private-socket.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
@@ -18,8 +19,8 @@ export interface HttpEndpoint {
 
 /** Where a daemon listens, and how long it may send nothing before it counts as hung. */
 export interface Listener {
-  /** The path of the daemon's socket, or its HTTP endpoint. */
-  readonly at: string | HttpEndpoint;
+  /** The daemon's socket, or its HTTP endpoint. */
+  readonly at: HomeSocket | HttpEndpoint;
   readonly pid: number | null;
   readonly clock: Clock;
   readonly silenceMs: number;
@@ -50,9 +51,16 @@ export function beginRequest({ at }: Listener, { path, method, headers }: Reques
   // Not imported, because an import would also load fetch and WebSocket, 16 MB. Uses `createConnection` in
   // place of Node's agent, because the agent takes 6 ms to compile a pattern of IPv6 addresses.
   const { request } = process.getBuiltinModule("node:http");
-  if (typeof at === "string")
+  if ("home" in at)
     return request({
-      createConnection: () => connect(at),
+      createConnection(_options, opened) {
+        connectPrivately(at).then(
+          (socket) => opened(null, socket),
+          // With an error the socket is ignored.
+          (error) => opened(error, new Socket()),
+        );
+        return null;
+      },
       path,
       method,
       headers: { Host: "mountaineer", ...headers },
@@ -143,6 +151,7 @@ export function hung(pid: number | null, silenceMs: number): MountaineerError {
 
 /** The error for a broken connection. */
 export function lost(cause: Error): MountaineerError {
+  if (cause instanceof MountaineerError) return cause;
   const code = systemErrorCode(cause);
   if (code?.startsWith("HPE_")) return strange("it does not speak HTTP", cause);
   return new MountaineerError(

@@ -1,6 +1,6 @@
 // Starts a daemon that outlives this process, and waits until it answers.
 import { ERROR_MEANINGS } from "../../runtime/error-meanings.ts";
-import { ERROR_CODES, type ErrorCode, MountaineerError } from "../../runtime/errors.ts";
+import { ERROR_CODES, type ErrorCode, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { connectToDaemon, type DaemonClient } from "./client.ts";
@@ -46,7 +46,7 @@ export async function startDaemon({
   });
   const untilMs = clock.monotonicMs() + ANSWERS_WITHIN_MS;
   for (;;) {
-    const daemon = await connectToDaemon(home, { clock });
+    const daemon = await connectToDaemon(home, { clock }).catch(recoverFrom("daemon_unreachable", null));
     if (daemon !== null) return daemon;
     // `already_running`: another daemon was started first and will answer soon.
     if (ended !== null && ended !== ERROR_CODES.already_running.exit) throw endedAtOnce(ended);

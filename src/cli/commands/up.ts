@@ -1,6 +1,7 @@
 // The commands about the service: `up`, `down` and `uninstall`.
 
 import { resolve } from "node:path";
+import { recoverFrom } from "../../runtime/errors.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { runMonitorCommand } from "../in-process/run-monitor.ts";
 import { command, JSON_OPTION } from "../input/command.ts";
@@ -126,7 +127,7 @@ export const upgradeCommand = command("upgrade", {
       file: resolve(file),
       older,
       async handOver() {
-        if ((await findDaemon(context)) === null) return;
+        if ((await findDaemon(context).catch(recoverFrom("daemon_unreachable", null))) === null) return;
         await handOver(context);
         served = true;
       },

@@ -63,7 +63,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
   const { home, signal } = context;
   const limits = { withinMs: ANSWERS_WITHIN_MS, signal };
   const answering = async (): Promise<DaemonClient | null> => {
-    const daemon = await connectToDaemon(home);
+    const daemon = await connectToDaemon(home).catch(recoverFrom("daemon_unreachable", null));
     // A hanging daemon also accepts connections, so only an answer proves that it works.
     const status = await daemon?.call("status", null, signal).catch(recoverFrom("daemon_unreachable", null));
     return status == null ? null : daemon;

@@ -3,6 +3,7 @@ import { whenAborted } from "../../runtime/abort.ts";
 import { type Bus, createBus } from "../../runtime/bus.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { isOwnSocket } from "../../runtime/process/private-socket.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -242,6 +243,8 @@ class CarrierLink implements AsyncDisposable {
     const { home, clock, isInCharge = true } = this.#options;
     const path = await findControlSocket(home);
     this.#known.isFirstState = true;
+    // Nothing is there, or another user listens there.
+    if (!(await isOwnSocket({ path, home }))) return null;
     const next = await connectControl(path, clock, {
       isInCharge,
       onPush: (message) => this.#known.onPush(message),

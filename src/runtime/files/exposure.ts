@@ -80,6 +80,12 @@ export function isPrivateGroup(
   return entry === undefined ? asked === own.uid : entry[0] === name;
 }
 
+/** The user's name; `user 1000` for one who is not in /etc/passwd. */
+export async function userNameOf(uid: number): Promise<string> {
+  const user = rows(await textOrEmpty("/etc/passwd")).find(([, , id]) => id === String(uid));
+  return user?.[0] ?? `user ${uid}`;
+}
+
 /** Never rejects. */
 export async function exposureOf(path: string, identity: Identity): Promise<Exposure> {
   try {

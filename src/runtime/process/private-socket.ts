@@ -1,13 +1,15 @@
 // Unix sockets of a home to which only their owner can ever connect.
-import { chmod, lstat, mkdir, mkdtemp, rename, rm, rmdir, unlink } from "node:fs/promises";
-import type { ListenOptions, Server } from "node:net";
+import { chmod, lstat, mkdir, mkdtemp, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { connect, type ListenOptions, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { MountaineerError, recoverFrom, systemErrorCode } from "../errors.ts";
+import { userNameOf } from "../files/exposure.ts";
 
 /** The longest socket path that every system takes (104 bytes with its NUL on macOS), with a margin. */
 const SOCKET_PATH_LIMIT = 100;
 const SHORT_FOLDER_PREFIX = "mountaineer-";
+const STICKY = 0o1000;
 
 interface PrivateSocket extends AsyncDisposable {
   readonly path: string;
@@ -134,6 +136,54 @@ async function removeLeftOver(path: string): Promise<void> {
   await rm(path, { force: true });
   // A folder that is not empty holds something else, and stays.
   await rmdir(folder).catch(() => {});
+}
+
+/** A socket of the daemon or the relay of `home`. */
+export interface HomeSocket {
+  readonly path: string;
+  readonly home: string;
+}
+
+/** Starts to connect to the socket. Rejects as `requireOwnSocket` does; later errors are the returned socket's. */
+export async function connectPrivately(at: HomeSocket, allowHalfOpen = false): Promise<Socket> {
+  await requireOwnSocket(at);
+  return connect({ path: at.path, allowHalfOpen });
+}
+
+/**
+ * Rejects with the system's error if there is nothing at the path, and with `daemon_unreachable` if another user may listen
+ * there: after a crash, a short folder outside of the home can be made again by anybody. Root, the home's owner (for root,
+ * who looks into another user's home) and this user (on file systems where all files belong to one user) are trusted.
+ */
+export async function requireOwnSocket({ path, home }: HomeSocket): Promise<void> {
+  if (!path.startsWith(`${home}/`)) {
+    const folder = dirname(path);
+    const [owner, found, above] = await Promise.all([stat(home), lstat(folder), stat(dirname(folder))]);
+    const trusted = [0, owner.uid, process.geteuid?.()];
+    if (!trusted.includes(found.uid)) throw await notOurs(folder, found);
+    if (!found.isDirectory()) throw await notOurs(folder, "is not a folder");
+    if ((found.mode & 0o077) !== 0) throw await notOurs(folder, "is open to other users");
+    if ((above.mode & STICKY) === 0 && !trusted.includes(above.uid))
+      throw await notOurs(dirname(folder), above);
+    const socket = await lstat(path);
+    if (!trusted.includes(socket.uid)) throw await notOurs(path, socket);
+    if (!socket.isSocket()) throw await notOurs(path, "is not a socket");
+  } else await lstat(path);
+}
+
+/** Whether something is at the path, and no other user may listen there. */
+export function isOwnSocket(at: HomeSocket): Promise<boolean> {
+  return requireOwnSocket(at).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function notOurs(path: string, why: string | { readonly uid: number }): Promise<MountaineerError> {
+  const reason = typeof why === "string" ? why : `belongs to ${await userNameOf(why.uid)}`;
+  return new MountaineerError("daemon_unreachable", `${path} ${reason}: Mountaineer is not running`, {
+    hint: "mountaineer up",
+  });
 }
 
 /** Rejects with the system's error. */

@@ -68,7 +68,7 @@ test("both sockets of a home stand beside each other, and the note tells both", 
   const note = await readDaemonInfo(home);
   assert.equal(note?.mcp_socket, server.socketPath);
   assert.deepEqual(Object.keys(note ?? {}), ["pid", "socket", "mcp_socket", "version", "started_at", "home"]);
-  assert.equal((await connectToDaemon(home))?.mcpSocketPath, server.socketPath);
+  assert.equal((await connectToDaemon(home))?.mcpSocket.path, server.socketPath);
 });
 
 test("without one the note says nothing of it", async (t) => {
