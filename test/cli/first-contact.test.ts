@@ -38,7 +38,7 @@ test("monitor says at once which variable is not set, and what to do, and again 
   assert.equal((await monitor.ended).code, 0);
 });
 
-test("what is asked of a share whose password is missing says how to set it, not to mount it", async (t) => {
+test("a request for a share whose password is missing explains how to set it, not to mount it", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), SHARE);
   for (const args of [["mount"], ["verify"], ["reconcile"], ["folders", "--share", "CORE"]]) {
@@ -50,7 +50,7 @@ test("what is asked of a share whose password is missing says how to set it, not
   }
 });
 
-test("doctor gives each mistake its own hint, and says once where they are mended", async (t) => {
+test("doctor gives each error its own hint, and says once where to correct them", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "[global]\nauto_failbak = true\nlsof_rechek = true\n");
   const { stdout } = await runCommand(["doctor"], { home });
@@ -79,7 +79,7 @@ test("C3 a reload is one line in the log, and a backend that cannot start a warn
   assert.deepEqual((await told()).slice(before), ["config.applied", "config.applied"]);
 });
 
-test("a configuration that is named and not there is told, and none is written in its place", async (t) => {
+test("a named configuration that is missing is reported, and none is written in its place", async (t) => {
   const home = await temporaryFolder(t);
   const path = join(home, "mine.toml");
   const commands = [
@@ -139,7 +139,7 @@ test("words that people try are answered with what to type, wherever they stand"
   }
 });
 
-test("what is meant names commands that there are", async () => {
+test("suggestions name existing commands", async () => {
   const source = await readFile(new URL("../../src/cli/input/suggest-command.ts", import.meta.url), "utf8");
   const named = [...source.matchAll(/mountaineer ([a-z]+)(?: ([a-z]+))?/g)];
   assert.ok(named.length > 40, `only ${named.length} were found`);
@@ -149,7 +149,7 @@ test("what is meant names commands that there are", async () => {
   }
 });
 
-test("the version is told as JSON, too", async (t) => {
+test("the version is also printed as JSON", async (t) => {
   const home = await temporaryFolder(t);
   const { stdout: version } = await runCommand(["--version"], { home });
   for (const word of ["-v", "version", "--version"]) {

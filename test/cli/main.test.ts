@@ -24,7 +24,7 @@ const BANNER = `${ESCAPE}[1;30;43m`;
 const two = sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]);
 
 describe("the command line", { concurrency: 3 }, () => {
-  test("the version is told in every way that people ask for it, and nothing more is loaded", async (t) => {
+  test("the version is printed for every usual spelling of the option, and nothing else is loaded", async (t) => {
     const home = await temporaryFolder(t);
     const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
     for (const flag of ["--version", "-V", "-v", "version"]) {
@@ -107,7 +107,7 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.deepEqual(favorites, shares, "favorites is another word for shares");
   });
 
-  test("what is not understood ends with exit code 2, one line and what was probably meant", async (t) => {
+  test("an unknown word ends with exit code 2, one line and the word probably meant", async (t) => {
     const home = await temporaryFolder(t);
     const cases: [string[], RegExp, RegExp][] = [
       [["mout"], /unknown command 'mout'/, /did you mean mount\?/],
@@ -278,7 +278,7 @@ describe("the command line", { concurrency: 3 }, () => {
     }
   });
 
-  test("a daemon that ends meanwhile is exit code 8; one that refuses is its error's", async (t) => {
+  test("a daemon that ends during a command gives exit code 8; one that refuses gives its error's", async (t) => {
     const control = scriptedControl(sampleReport(), async (_share, { signal }) => {
       await once(signal, "abort");
       throw signal.reason;
@@ -314,7 +314,7 @@ describe("the command line", { concurrency: 3 }, () => {
     }
   });
 
-  test("a reader that has read enough is no failure", async (t) => {
+  test("a reader that has read enough is not a failure", async (t) => {
     const shares = Array.from({ length: 2_000 }, (_, index) => sampleShare({ name: `S${index}` }));
     const { home } = await startRig(t, { control: scriptedControl(sampleReport(shares)) });
     for (const args of ["status", "status --json", "mount", "--help"]) {
@@ -403,7 +403,7 @@ test("a failure is one line, and a hint if there is one", () => {
   );
 });
 
-test("a message of several lines, such as a config's mistakes, keeps them", () => {
+test("a message of several lines, such as a config's errors, keeps them", () => {
   const error = new MountaineerError("config_invalid", "2 mistakes\n/c.toml:1:2 a\n/c.toml:3:4 b");
   assert.equal(
     failureText(error, { style, debug: false }),
@@ -411,7 +411,7 @@ test("a message of several lines, such as a config's mistakes, keeps them", () =
   );
 });
 
-test("what is no error of ours is a mistake in Mountaineer, with its stack only when debugging", () => {
+test("an error that is not ours is a bug in Mountaineer, with its stack only when debugging", () => {
   const error = new TypeError("x is undefined", { cause: new Error("deeper") });
   const text = failureText(error, { style, debug: false });
   assert.match(text, /^mountaineer: internal error: x is undefined\n {2}hint: .*MOUNTAINEER_DEBUG=1.*\n$/);
@@ -421,7 +421,7 @@ test("what is no error of ours is a mistake in Mountaineer, with its stack only 
   assert.match(failureText("thrown text", { style, debug: true }), /internal error: thrown text/);
 });
 
-test("what the machine refuses is told as it is, and is no mistake to report", () => {
+test("a refusal by the operating system is reported as it is, not as a bug", () => {
   const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
   assert.equal(
     failureText(full, { style, debug: false }),
@@ -440,7 +440,7 @@ test("an error ends a command with its code's exit code, and anything else with 
   assert.equal(exitCodeOfError(new TypeError("x")), 70);
 });
 
-test("commands that run at once in this process have an environment and streams each, and leave ours alone", async (t) => {
+test("commands that run at once in this process have separate environments and streams, and do not touch ours", async (t) => {
   const folder = await temporaryFolder(t);
   const before = { ...process.env };
   const homes = ["one", "two", "three"].map((name) => join(folder, name));

@@ -67,7 +67,7 @@ describe("F1 writing into a client's file", () => {
     });
   }
 
-  it("F1 what is taken out leaves its neighbours, their comments and their lines as they stand", async () => {
+  it("F1 a removed entry leaves its neighbours, their comments and their lines unchanged", async () => {
     const text =
       '{\n  "mcpServers": {\n    // first\n    "a": {"command": "a"}, // a\n    // second\n    "b":   {"command": "b"},\n    "c": {"command": "c"}\n  }\n}\n';
     const out = (name: string) => editedClientText(CLIENTS.claude, text, [{ name, entry: null }]);
@@ -178,7 +178,7 @@ describe("F1 taking over", () => {
     assert.deepEqual(one?.table["env"], { API_KEY: "secret:a-api-key-2" });
   });
 
-  it("E1 hands no secret that is kept here to a server of somebody's file", async (t) => {
+  it("E1 hands no stored secret to a server of a foreign file", async (t) => {
     const text = JSON.stringify({
       mcpServers: {
         literal: { url: "https://evil.example/mcp", headers: { Authorization: "secret:github-token" } },
@@ -236,7 +236,7 @@ describe("F1 taking over", () => {
     ]);
   });
 
-  it("F1 what is no file, or has no end, is not read; no file is none", async (t) => {
+  it("F1 a path that is not a file, or has no end, is not read; a missing file is empty", async (t) => {
     const folder = await temporaryFolder(t);
     const large = join(folder, "large.json");
     await writeFile(large, "");
@@ -289,7 +289,7 @@ describe("F1 taking over", () => {
   });
 
   for (const name of CLIENT_NAMES.filter((one) => CLIENTS[one].isConnected)) {
-    it(`F1 an undo gives ${CLIENTS[name].title} each byte back, and keeps what was changed meanwhile`, async (t) => {
+    it(`F1 an undo restores ${CLIENTS[name].title} byte by byte, and keeps later changes`, async (t) => {
       const folder = await temporaryFolder(t);
       const { format, section } = CLIENTS[name];
       const [file, home] = [join(folder, `a.${format}`), join(folder, "home")];
@@ -333,7 +333,7 @@ describe("F1 taking over", () => {
     assert.match(left.notes.join(), /left in Cursor, as they do not serve here: a;/);
   });
 
-  it("F1 an undo takes out an entry that stood there before any connection, and puts back what an earlier one took", async (t) => {
+  it("F1 an undo removes an entry that existed before any connection, and restores the entry that an earlier one removed", async (t) => {
     const folder = await temporaryFolder(t);
     const [file, home] = [join(folder, "a.json"), join(folder, "home")];
     await mkdir(home);
@@ -357,7 +357,7 @@ describe("F1 taking over", () => {
     assert.deepEqual(await namesAfter(), ["a"]);
   });
 
-  it("F1 two homes of one user have an entry each, and an undo takes out its own alone", async (t) => {
+  it("F1 two homes of one user have an entry each, and an undo removes only its own", async (t) => {
     const folder = await temporaryFolder(t);
     const file = join(folder, "a.json");
     const at = (name: string) => ({ ...OPTIONS, home: join(folder, name), file });
@@ -374,7 +374,7 @@ describe("F1 taking over", () => {
     assert.equal(await isConnected(CLIENTS.cursor, at(".mountaineer-work")), true);
   });
 
-  it("F1 an undo removes a file that Mountaineer made, also after the client has written it anew", async (t) => {
+  it("F1 an undo removes a file that Mountaineer made, even after the client has rewritten it", async (t) => {
     const folder = await temporaryFolder(t);
     const [file, home] = [join(folder, "a.json"), join(folder, "home")];
     const here = { ...OPTIONS, home, file };
@@ -450,7 +450,7 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     assert.ok(lines.every((line) => line.length < 2_100));
   });
 
-  it("F1 what stands here already is not taken over again, under whatever name; another of that name gets one", async (t) => {
+  it("F1 an existing backend is not imported again under any name; a different one with the same name gets a new name", async (t) => {
     const folder = await temporaryFolder(t);
     const path = join(folder, "mcp.json");
     await writeFile(

@@ -249,7 +249,7 @@ test("B4 B6 one service, whose file goes wrong one way after the other", async (
   const { configFile } = rig;
 
   await t.test(
-    "B6 a broken file changes nothing, is told once with its place, and mending it applies",
+    "B6 a broken file changes nothing, is reported once with its position, and correcting it applies",
     async () => {
       await rig.write(text.replace("check_interval_secs", "check_intervall_secs"));
       const condition = await eventually(() => global("config_rejected"));
@@ -272,7 +272,7 @@ test("B4 B6 one service, whose file goes wrong one way after the other", async (
   );
 
   await t.test(
-    "B3 a file that is deleted changes nothing, is named, is not made anew, and counts when it is back",
+    "B3 a deleted file changes nothing, is reported, is not re-created, and applies when it returns",
     async () => {
       await rm(configFile);
       const condition = await eventually(() => global("config_missing"));
@@ -297,7 +297,7 @@ test("B4 B6 one service, whose file goes wrong one way after the other", async (
   });
 
   await t.test(
-    "B4 a folder in the file's place is told as unreadable, retried, and cleared when the file is back",
+    "B4 a folder in the file's place is reported as unreadable, retried, and cleared when the file returns",
     async () => {
       const errors = () => control.sync().events.filter(({ type }) => type === "error").length;
       const before = errors();
@@ -332,7 +332,7 @@ test("B4 B6 one service, whose file goes wrong one way after the other", async (
   );
 
   await t.test(
-    "B4 under `stop` watching ends, every face says so, and a reload by hand applies the mend and watches again",
+    "B4 under `stop` watching ends, every UI says so, and a manual reload applies the correction and watches again",
     async () => {
       const stop = text.replace("[sync]", '[sync]\non_failure = "stop"');
       const { generation } = control.sync();
@@ -353,7 +353,7 @@ test("B4 B6 one service, whose file goes wrong one way after the other", async (
   );
 });
 
-test("A10 what was left behind is looked after once a service has started", async (t) => {
+test("A10 remains of earlier runs are cleaned up once a service has started", async (t) => {
   const rig = await createServiceRig(t);
   await rig.write(await rig.config(["CORE"]));
   // Of shares that are not configured any more.
@@ -370,12 +370,12 @@ test("A10 what was left behind is looked after once a service has started", asyn
     await eventually(async () => (await readdir(gone)).length === 1);
     assert.deepEqual(await readdir(gone), ["server.json"]);
   });
-  await t.test("the beat looks after rclone's logs, also of a share that is configured no more", async () => {
+  await t.test("the beat maintains rclone's logs, also of an unconfigured share", async () => {
     await eventually(async () => (await stat(log)).size < 1024 * 1024);
   });
 });
 
-test("A6 a share that is removed and added again begins anew: what was held is not held any more", async (t) => {
+test("A6 a share that is removed and added again starts over: its override is gone", async (t) => {
   const { rig, text, control, stop } = await serving(t, ["CORE", "MEDIA"]);
   await control.unmount({ shares: ["MEDIA"] }, NEVER);
   await stop();
@@ -395,7 +395,7 @@ test("A6 a share that is removed and added again begins anew: what was held is n
   assert.equal(share("MEDIA").override, null);
 });
 
-test("a start that fails half way leaves no process of its own behind", { skip: LINUX_ALONE }, async (t) => {
+test("a start that fails half way leaves none of its processes behind", { skip: LINUX_ALONE }, async (t) => {
   const rig = await createServiceRig(t);
   await rig.write(await rig.config(["CORE"]));
   const environment = { ...process.env, HOME: rig.folder, MOUNTAINEER_HOME: rig.home };
@@ -627,7 +627,7 @@ test("the page's own address closes when its last session has ended, by its time
   }
 });
 
-test("a port that another program has taken meanwhile is not waited for", async (t) => {
+test("a port that another program has since taken is not waited for", async (t) => {
   const first = await listen(t);
   const clock = createManualClock();
   const access = await Access.open({ home: await temporaryFolder(t), clock, logger: noopLogger });

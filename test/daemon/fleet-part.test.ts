@@ -37,7 +37,7 @@ function fleetConditions({ control }: SentinelService): readonly string[] {
 }
 
 test(
-  "G1 a service with a fleet tells what its shares are, and says farewell when it stops",
+  "G1 a service with a fleet publishes its shares, and says farewell when it stops",
   needsNats,
   async (t) => {
     const nats = await startNats(t);

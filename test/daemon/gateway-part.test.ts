@@ -63,7 +63,7 @@ test("C3 with nothing of a gateway configured there is none: nothing is shown, a
   assert.deepEqual(told, []);
 });
 
-test("E2 E5 what starts is told with its command, arguments and variables, and no secret of theirs", async (t) => {
+test("E2 E5 starting backends are reported with their command, arguments and variables, without their secrets", async (t) => {
   const { part, told } = start(t);
   process.env["STARTED_TEST_TOKEN"] = "of-the-environment";
   t.after(() => delete process.env["STARTED_TEST_TOKEN"]);
@@ -128,7 +128,7 @@ test("B6 a preparation that is rolled back leaves no gateway behind", async (t) 
   await assert.rejects(connectLight(`http://127.0.0.1:${port}/mcp`), /ECONNREFUSED/);
 });
 
-test("tools, calls, restarts and logs are asked by name, and a name that nobody has is told with what was meant", async (t) => {
+test("tools, calls, restarts and logs are requested by name, and an unknown name is answered with the name probably meant", async (t) => {
   const { part } = start(t);
   const text = `[server]\nport = ${await freePort()}\n${backend("files", "f_")}`;
   await part.start(await configOf(text));

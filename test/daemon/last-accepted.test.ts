@@ -47,7 +47,7 @@ for (const [name, sync] of [
   ["by default", undefined],
   ["under stop", ["poll_interval = 0.05", "debounce = 0.05", `on_failure = "stop"`]],
 ] as const) {
-  test(`B4 a start with a mistake in the file runs what was accepted last, tells it, and mending the file applies it, ${name}`, async (t) => {
+  test(`B4 a start with an invalid file runs and reports the last accepted one, and correcting the file applies it, ${name}`, async (t) => {
     const { rig, good } = await mistaken(t, sync);
     const { service, until, transitions, logger } = await rig.start();
     await until("CORE", overTb);
@@ -78,7 +78,7 @@ for (const [name, sync] of [
   });
 }
 
-test("B6 a rollback, or the accepted bytes again, mend what a start found", async (t) => {
+test("B6 a rollback, or the accepted bytes again, clears the error of a start", async (t) => {
   const { rig, good } = await mistaken(t);
   const { service } = await rig.start();
   await service.control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
@@ -87,7 +87,7 @@ test("B6 a rollback, or the accepted bytes again, mend what a start found", asyn
   assert.equal(service.control.sync().generation, 1);
 });
 
-test("B6 commands, homes without a history and other files end with the mistakes, as before", async (t) => {
+test("B6 commands, homes without a history and other files still fail on invalid files", async (t) => {
   const { rig, good } = await mistaken(t);
   const environment = { ...process.env, HOME: rig.folder };
   const open = (configPath: string | null, fallsBack: boolean) =>
@@ -185,7 +185,7 @@ test("B6 a start with a file that cannot be read runs what was accepted last, te
   await eventually(() => service.control.sync().last_error === null);
 });
 
-test("E2 what somebody put into the history runs no more than what somebody put into the file", async (t) => {
+test("E2 content that another program put into the history is trusted as little as content put into the file", async (t) => {
   const rig = await createServiceRig(t);
   const marker = (name: string) => join(rig.folder, name);
   const port = await freePort();

@@ -85,7 +85,7 @@ const overFallback = ({
 const LONG_MS = 60_000;
 const FAST = ["auto_failback = true", "auto_failback_stable_secs = 1"];
 
-test("B11 a service that has handed over knows its shares on: none is a removed one, and calls go on", async (t) => {
+test("B11 a service that has handed over still knows its shares: none is removed, and calls continue", async (t) => {
   const s = await stage(t, [], []);
   await s.until("CORE", overTb);
   await s.untilPhase("Ready");
@@ -153,7 +153,7 @@ for (const mode of ["hide", "stop", "error"] as const) {
 
 describe("a folder of the share that is away", { concurrency: true }, () => {
   for (const mode of ["hide", "stop", "error"] as const) {
-    test(`C1 ${mode}: calls name it, and the process ${mode === "stop" ? "ends" : "goes on"}`, async (t) => {
+    test(`C1 ${mode}: calls name it, and the process ${mode === "stop" ? "ends" : "keeps running"}`, async (t) => {
       const s = await stage(
         t,
         [`when_unavailable = "${mode}"`, "unavailable_after_secs = 0.5"],

@@ -24,7 +24,7 @@ const tableOf = (...paths: readonly string[]) => ({
 });
 
 describe("a purge", () => {
-  it("F3 removes what it is told, follows no link, and leaves what others use, or what is gone", async (t) => {
+  it("F3 removes the selected files, follows no link, and skips mounts of others and missing files", async (t) => {
     const folder = await temporaryFolder(t);
     await mkdir(join(folder, "home/a/b"), { recursive: true });
     await mkdir(join(folder, "home/mine"));

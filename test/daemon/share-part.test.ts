@@ -241,14 +241,14 @@ test("A6 what the start recalled of a share holds for the first time it is confi
   assert.equal(engine.view("CORE").memory.override, null);
 });
 
-test("shares are told in the file's order, whatever was added when", async (t) => {
+test("shares are listed in the file's order, whatever was added when", async (t) => {
   const { engine, reload } = await world(t);
   await reload(["B", "D"].map((name) => smbShare(name)).join(""));
   await reload(["A", "D", "C", "B"].map((name) => smbShare(name)).join(""));
   assert.deepEqual(engine.names, ["A", "D", "C", "B"]);
 });
 
-test("a share that is not configured any more is unknown by its name", async (t) => {
+test("a share that is no longer configured is unknown by its name", async (t) => {
   const { engine, reload } = await world(t);
   await reload(smbShare("CORE"));
   await reload("");
@@ -305,7 +305,7 @@ test("A8 an engine that rests does what people ask, and nothing else", async (t)
   assert.deepEqual(done, ["mount CORE"]);
 });
 
-test("A2 a mount process that ends starts a cycle of its share alone, as long as that is configured", async (t) => {
+test("A2 a mount process that ends starts a cycle of only its share, as long as that is configured", async (t) => {
   const override = { override: "unmounted" } as const;
   const { engine, reload, exits } = await world(t, { CORE: override, MEDIA: override });
   await reload(`${smbShare("CORE")}${smbShare("MEDIA")}`);

@@ -7,7 +7,7 @@ import { createDisposalStack } from "../../src/runtime/disposal.ts";
 import { noopLogger } from "../../src/runtime/log/log.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 
-test("a machine that slept looks again as one that woke, once; a change of the network after it is one", async (t) => {
+test("a machine that slept checks again once, as after waking; a change of the network after it also causes one check", async (t) => {
   const clock = createManualClock();
   const stack = createDisposalStack((error) => assert.fail(String(error)));
   t.after(() => stack[Symbol.asyncDispose]());

@@ -126,7 +126,7 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
     assert.deepEqual(await codes(true), ["login_refused"]);
   });
 
-  test("A10 a look without a daemon begins no proof of the server, and writes no login", async (t) => {
+  test("A10 a check without a daemon begins no proof of the server, and writes no login", async (t) => {
     const { home, folder } = await smbHome(t);
     const asked = join(folder, "asked");
     const { PATH = "" } = process.env;
@@ -162,7 +162,7 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
   });
 });
 
-test("C3 without a daemon a gateway is told as configured, as not looked at, and never started", async (t) => {
+test("C3 without a daemon a gateway is reported as configured, as not checked, and never started", async (t) => {
   const home = await temporaryFolder(t);
   const write = (text: string): Promise<void> => writeFile(join(home, "config.toml"), text);
   await write('[backends.files]\ncommand = "there-is-no-such-server"\n');
@@ -207,7 +207,7 @@ const nobody = {
   paste: () => Promise.reject(new Error("nobody is there")),
 };
 
-test("E2 nobody signs in at an address that waits for approval, and no secret goes there", async (t) => {
+test("E2 no one signs in at an address that waits for approval, and no secret is sent there", async (t) => {
   const home = await temporaryFolder(t);
   const path = join(home, "config.toml");
   const text = (host: string): string =>

@@ -14,7 +14,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { contextOf } from "../command-context.ts";
 import { environmentOf, runCommand, serveHere } from "../command-line.ts";
 
-test("F1 a file that was not there before is not removed over what its client wrote meanwhile", async (t) => {
+test("F1 a new file is not removed if its client has since written to it", async (t) => {
   const home = await temporaryFolder(t);
   const file = join(home, "mcp.json");
   await mkdir(join(home, "own"));
@@ -46,7 +46,7 @@ test("F1 a file that was not there before is not removed over what its client wr
   await assert.rejects(connectClient(yes, nowhere), /Cursor has no folder at /);
 });
 
-test("F1 a file with bytes that are no UTF-8 is left as it is", async (t) => {
+test("F1 a file with bytes that are not valid UTF-8 stays unchanged", async (t) => {
   const home = await temporaryFolder(t);
   const file = join(home, "mcp.json");
   const bytes = Buffer.from('{"mcpServers": {}} // caf\xe9\n', "latin1");
@@ -200,7 +200,7 @@ test("F1 a client's broken file keeps no other client's servers out, unless it i
   assert.equal((await run("import", "cursor", "--yes")).code, 3);
 });
 
-test("F1 a client that is not known is told what to start, with its home", async (t) => {
+test("F1 an unknown client is answered with the command to start, with its home", async (t) => {
   const { env, run } = await setUp(t, {});
   const { code, stderr } = await run("connect", "nobody");
   assert.equal(code, 2);
@@ -231,7 +231,7 @@ test("F1 nothing is written without a yes, nor over what cannot be read", async 
   assert.equal(await readFile(file, "utf8"), '{"mcpServers": {');
 });
 
-test("F1 what was changed in a client's file since stays when it is put back", async (t) => {
+test("F1 later changes in a client's file survive an undo", async (t) => {
   const { file, run } = await setUp(t, { a: light("a_"), b: { command: "b" } });
   await run("import", "claude", "--yes");
   await run("connect", "claude", "--yes");
@@ -246,7 +246,7 @@ test("F1 what was changed in a client's file since stays when it is put back", a
   assert.deepEqual(mcpServers, { a: { command: "own" }, b: { command: "b" } });
 });
 
-test("F1 connected again after changes of its own, a client gets back all that was taken out", async (t) => {
+test("F1 connected again after its own changes, a client gets back all removed entries", async (t) => {
   const { file, run } = await setUp(t, { a: light("a_"), b: { command: "b" } });
   await run("import", "claude", "--yes");
   await run("connect", "claude", "--yes");
@@ -286,7 +286,7 @@ test("E2 an undo writes no file that only its record names", async (t) => {
   assert.ok((await stat(record)).isFile(), "nothing was removed");
 });
 
-test("F1 another file of a client does not cost the first one its way back, nor is that one put back for it", async (t) => {
+test("F1 another file of a client does not prevent the undo of the first, nor does it replace that file", async (t) => {
   const { file, text, run, env } = await setUp(t, { a: light("a_") });
   await run("import", "claude", "--yes");
   await run("connect", "claude", "--yes");
@@ -364,7 +364,7 @@ test("F1 with a daemon import returns when what it brought serves: who lists too
   assert.match((await run("tools", "list")).stdout, /a_echo/);
 });
 
-test("F1 what cannot be a backend here is named, and the others are imported", async (t) => {
+test("F1 servers that cannot be backends here are named, and the others are imported", async (t) => {
   const { config, run } = await setUp(t, {
     good: light("a_"),
     bad: { url: "https://x.example/mcp", headers: { "Content-Type": "x" } },
@@ -375,7 +375,7 @@ test("F1 what cannot be a backend here is named, and the others are imported", a
   assert.doesNotMatch(await config(), /backends\.bad/);
 });
 
-test("E1 connect shows no secret that stands beside the servers in a client's file", async (t) => {
+test("E1 connect hides the secrets that are next to the servers in a client's file", async (t) => {
   const { file, run } = await setUp(t, {});
   const args = ["--api-key", "hunter2abc", "--token", "hunter2abcdef"];
   const servers = JSON.stringify({ a: { command: "a", args } });
@@ -476,7 +476,7 @@ test("F1 import keeps the line ends of the configuration, and adds to a table on
   assert.match(await config(), /^backends = \{.*fresh.*\}/m);
 });
 
-test("F1 a client's file whose servers are no object is refused, and gets no second key", async (t) => {
+test("F1 a client's file whose servers are not an object is refused, and gets no second key", async (t) => {
   const { file, run } = await setUp(t, {});
   const wrong = `{ "mcpServers": ["github"] }\n`;
   await writeFile(file, wrong);
@@ -489,7 +489,7 @@ test("F1 a client's file whose servers are no object is refused, and gets no sec
   assert.deepEqual(Object.keys(JSON.parse(await readFile(file, "utf8")).mcpServers), ["mountaineer"]);
 });
 
-test("F1 E1 a secret that has another value in the client's file is told of, as the kept one stays", async (t) => {
+test("F1 E1 a secret with a different value in the client's file is reported, as the stored one stays", async (t) => {
   const server = { command: process.execPath, args: [LIGHT_SERVER], env: { GITHUB_TOKEN: TOKEN } };
   const { file, run } = await setUp(t, { github: server });
   assert.equal((await run("import", "claude", "--yes")).code, 0);

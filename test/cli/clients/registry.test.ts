@@ -102,7 +102,7 @@ test("F1 a package of npm, pinned to its version, its secret kept as a secret", 
   assert.doesNotMatch(`${added.stdout}${added.stderr}`, /abc-123/);
 });
 
-test("F1 what is missing is asked for, or named with what to type; nothing is written without a yes", async (t) => {
+test("F1 missing values are asked for, or named with the options to type; nothing is written without a yes", async (t) => {
   const rig = await setUp(t, { "io.github.example/weather": NPM });
   const lacking = await rig.add("weather", "io.github.example/weather", "--yes");
   assert.equal(lacking.code, 2);
@@ -176,7 +176,7 @@ test("F1 packages of pypi and of containers, and addresses", async (t) => {
   assert.match(text, /Authorization = "Bearer \$\{secret:far-token\}"/);
 });
 
-test("F1 what cannot be used is refused with the reason, and nothing is written", async (t) => {
+test("F1 an unusable entry is refused with the reason, and nothing is written", async (t) => {
   const rig = await setUp(t, {
     "a/bundle": { version: "1", packages: [{ registryType: "mcpb", identifier: "https://x/y.mcpb" }] },
     "a/arg": {
@@ -309,7 +309,7 @@ test("E1 no secret is kept without a yes, and none of another server is written 
   assert.doesNotMatch(await rig.secrets(), /third-one-99/);
 });
 
-test("F1 a package without an exact version, of another source, or that is no name, is not taken", async (t) => {
+test("F1 a package with an inexact version, another source or an invalid name is refused", async (t) => {
   const one = (over: object) => ({
     version: "1.0.0",
     packages: [{ registryType: "npm", identifier: "fine", version: "1.0.0", ...over }],

@@ -66,7 +66,7 @@ test("the share whose folders are wanted is the one that the line names, however
   assert.equal(shareOf("folders", "--share", ""), undefined);
 });
 
-test("folders of a share are told by the daemon, one level at a time; without one there are none", async (t) => {
+test("the daemon lists a share's folders, one level at a time; without a daemon there are none", async (t) => {
   const home = await scene(t);
   const listed = (...words: readonly string[]) =>
     found(home.home, ["folders", "--share", "CORE", "--subpath", ...words]);

@@ -37,7 +37,7 @@ async function startRig(t: TestContext, { monitor = true, backends = "" } = {}):
 
 const SERVER = [process.execPath, LIGHT_SERVER];
 
-test("E2 backends add writes what was typed, keeps all else, and says what came of it", async (t) => {
+test("E2 backends add writes the typed options, keeps everything else, and reports the result", async (t) => {
   const { run, text } = await startRig(t);
   const before = await text();
   const added = await run("backends add files -e LIGHT_PREFIX=a_ --group work --", ...SERVER);
@@ -108,7 +108,7 @@ enabled = false
   assert.match(off.stdout, /git {2}is disabled/, "whatever another one is");
 });
 
-test("E2 a backend that does not start is saved, and the reason is said", async (t) => {
+test("E2 a backend that does not start is saved, and the reason is reported", async (t) => {
   const { run, text } = await startRig(t);
   const added = await run("backends add gone -- no-such-program");
   assert.equal(added.code, 1);
@@ -144,7 +144,7 @@ test("E2 a value that looks like a secret is refused without a terminal, with wh
   assert.equal(await text(), before);
 });
 
-test("E2 at a terminal a value that looks like a secret is kept apart with a yes, and each by a name of its own", async (t) => {
+test("E2 at a terminal, a yes stores each value that looks like a secret under its own name", async (t) => {
   const { home, text } = await startRig(t, { monitor: false });
   const typed = (words: readonly string[], env: Record<string, string> = {}) => ({
     ...readBackendOptions(givenOf(BACKEND_OPTIONS, {}, []), words),
@@ -182,7 +182,7 @@ test("E2 at a terminal a value that looks like a secret is kept apart with a yes
   assert.match(await text(), /hunter4/);
 });
 
-test("E2 what a build calls by its content is no secret in the path of a program that is there, and elsewhere it is", async (t) => {
+test("E2 a build digest in the path of an existing program is not a secret, and elsewhere it is", async (t) => {
   const { run, text, home } = await startRig(t, { monitor: false });
   const digest = "35010a7b583850f6";
   const folder = join(home, "dist", digest);
@@ -200,7 +200,7 @@ test("E2 what a build calls by its content is no secret in the path of a program
   }
 });
 
-test("E2 references, addresses and literals that are allowed are written as they are, without a daemon, too", async (t) => {
+test("E2 references, addresses and allowed literals are written unchanged, even without a daemon", async (t) => {
   const { run, text, home } = await startRig(t, { monitor: false });
   const one = await run("backends add web --url http://localhost:1/mcp --header", "X-Key: secret:web");
   assert.deepEqual([one.code, one.stderr], [0, ""]);
@@ -241,7 +241,7 @@ test("E2 references, addresses and literals that are allowed are written as they
   assert.equal((await runCommand(["config", "validate"], { home })).code, 0);
 });
 
-test("E2 what is typed wrong is said, and nothing is written", async (t) => {
+test("E2 a typing error is reported, and nothing is written", async (t) => {
   const { run, text } = await startRig(t, { monitor: false, backends: '[backends.files]\ncommand = "x"\n' });
   const before = await text();
   const cases: readonly (readonly [args: readonly string[], words: RegExp])[] = [

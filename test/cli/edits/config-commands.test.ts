@@ -70,7 +70,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.match(unset.stderr, /not set: guest/);
   });
 
-  test("a key, a share or a value that is none ends with 2, says what was meant, and writes nothing", async (t) => {
+  test("an invalid key, share or value ends with 2, suggests the name probably meant, and writes nothing", async (t) => {
     const { run, text, home } = await homeWith(t);
     const cases: [string[], RegExp][] = [
       [["get", "global.check_interval"], /did you mean `check_interval_secs`/],
@@ -128,7 +128,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     );
   });
 
-  test("what stood in the file before the first edit can be gone back to", async (t) => {
+  test("the file's content before the first edit can be restored", async (t) => {
     const { ok, text, file } = await homeWith(t);
     await ok("config", "set", "lsof-recheck", "off");
     await writeFile(file, CONFIG.replace("# mine", "# mine, by hand"));
@@ -137,7 +137,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.equal(await text(), CONFIG.replace("# mine", "# mine, by hand"));
   });
 
-  test("an empty file is no entry of the history, and a change of words alone says so", async (t) => {
+  test("an empty file is not an entry of the history, and a change of comments only is reported as one", async (t) => {
     const { file, ok, text } = await homeWith(t, "");
     await ok("config", "set", "global.check_interval_secs", "2");
     assert.equal((await ok("config", "history")).split("\n").filter((line) => line !== "").length, 1);
@@ -150,21 +150,21 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.match(await text(), /check_interval_secs = 3/);
   });
 
-  test("a home that is not there is made, for its owner alone", async (t) => {
+  test("a missing home is created, for its owner only", async (t) => {
     const home = join(await temporaryFolder(t), "deep", "home");
     const { code, stderr } = await runCommand(["config", "set", "global.check_interval_secs", "2"], { home });
     assert.equal(code, 0, stderr);
     assert.equal((await stat(home)).mode & 0o777, 0o700);
   });
 
-  test("unset lets the default hold; what is not there is no mistake", async (t) => {
+  test("unset restores the default; unsetting an absent key is not an error", async (t) => {
     const { ok, text } = await homeWith(t);
     assert.match(await ok("config", "unset", "global.check_interval_secs"), /is 2 by default \(it was 2\)/);
     assert.doesNotMatch(await text(), /check_interval/);
     assert.match(await ok("config", "unset", "global.check_interval_secs"), /by default already/);
   });
 
-  test("an edit whose result would have mistakes ends with 3, each with its place, and writes nothing", async (t) => {
+  test("an edit that would make the file invalid ends with 3, reports each error with its position, and writes nothing", async (t) => {
     const { run, text } = await homeWith(t);
     const unset = await run("config", "unset", "shares[0].name");
     assert.deepEqual([unset.code, unset.stdout], [3, ""]);
@@ -231,7 +231,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.equal((await run("config", "show", "--efective")).code, 2);
   });
 
-  test("validate tells every mistake of the file in use or of another, and ends with 3", async (t) => {
+  test("validate reports every error of the file in use or of another, and ends with 3", async (t) => {
     const { home, ok, run } = await homeWith(t);
     assert.match(await ok("config", "validate"), /config\.toml is valid: 1 share$/m);
     await writeFile(join(home, "draft.yaml"), "global:\n  lsof_rechek: 1\n  check_interval_secs: soon\n");
@@ -304,7 +304,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.match(await text(), /lsof_recheck = false/);
   });
 
-  test("a file that must not be written is left alone, and a symlink stays one", async (t) => {
+  test("a write-protected file is not touched, and a symlink stays one", async (t) => {
     const { home, ok } = await homeWith(t, null);
     const real = join(home, "real", "mine.toml");
     await mkdir(join(home, "real"));
@@ -384,7 +384,7 @@ async function serveAt(t: TestContext, path: string, type: string) {
   return { url: `http://127.0.0.1:${port}`, port, asked, headers };
 }
 
-test("F1 validate warns of what a start would stumble over, and asks nobody", async (t) => {
+test("F1 validate warns of everything that would stop a start, and contacts no server", async (t) => {
   const home = await temporaryFolder(t);
   const { url, port, asked } = await serveAt(t, "/mcp", "application/json");
   const file = join(home, "draft.toml");

@@ -59,7 +59,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     assert.equal(await readFile(daemon.file, "utf8"), CONFIG);
   });
 
-  test("its file is the one that is shown, whatever stands in the home", async (t) => {
+  test("its file is the one shown, whatever file the home has", async (t) => {
     const { home, file, run } = await daemonWith(t);
     await writeFile(join(home, "config.toml"), "[global]\nlsof_recheck = false\n");
     assert.equal((await run("config", "path")).stdout, `${file}\n`);
@@ -102,7 +102,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     assert.equal((await run("config", "diff", "7")).code, 2);
   });
 
-  test("what the daemon refuses is told with its exit code", async (t) => {
+  test("a refusal by the daemon is reported with its exit code", async (t) => {
     const cases = [
       [new MountaineerError("config_changed", "it changed meanwhile", { hint: "look again" }), 9],
       [new MountaineerError("config_unwritable", "the disk is full"), 6],
@@ -119,7 +119,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     }
   });
 
-  test("an edit with mistakes ends with 3; one that is saved and does not run with 1", async (t) => {
+  test("an invalid edit ends with 3; one that is saved and does not run, with 1", async (t) => {
     const rejected = await daemonWith(t, {
       edit: () => sampleEdit({ changed: false, errors: [sampleMistake()], reload: null }),
     });
@@ -139,7 +139,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     );
   });
 
-  test("a file that is gone is not begun afresh with one key", async (t) => {
+  test("a deleted file is not started over with one key", async (t) => {
     const daemon = await daemonWith(t);
     const { rm } = await import("node:fs/promises");
     await rm(daemon.file);
@@ -153,7 +153,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     assert.deepEqual((await readdir(daemon.home)).includes("elsewhere.toml"), false);
   });
 
-  test("reload tells what was started, let go, changed and set", async (t) => {
+  test("reload reports the started, released, changed and updated parts", async (t) => {
     const shares = { added: ["NEW", "a\u001b[2Jb"], removed: ["OLD"], changed: ["CORE"] };
     const report = sampleReload({ shares, settings: ["global.lsof_recheck"], summary: "4 shares reloaded" });
     const daemon = await daemonWith(t, { reload: () => report });
@@ -176,7 +176,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     ]);
   });
 
-  test("reload --dry-run tells what would stay, too, and asks for nothing else", async (t) => {
+  test("reload --dry-run also reports the unchanged parts, and requests nothing else", async (t) => {
     const shares = { added: ["NEW"], removed: ["OLD"], changed: ["CORE"] };
     const daemon = await daemonWith(t, {
       reload: () => sampleReload({ reloaded: false, dry_run: true, shares }),
@@ -190,7 +190,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     assert.deepEqual(requests(daemon), [["reload", { dry_run: true }]]);
   });
 
-  test("reload ends with 3 for mistakes, every one told, and with 1 for what could not be applied", async (t) => {
+  test("reload ends with 3 for an invalid file, reporting every error, and with 1 for a failure to apply it", async (t) => {
     const errors = [sampleMistake(), sampleMistake({ line: 9, path: "sync.debounce", hint: null })];
     const wrong = await daemonWith(t, { reload: () => sampleReload({ reloaded: false, errors }) });
     const rejected = await wrong.run("reload");

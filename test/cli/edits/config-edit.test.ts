@@ -67,7 +67,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.deepEqual(await copies(), []);
   });
 
-  test("a file that stands in the place of the one that was edited is left as it is", async (t) => {
+  test("a file that has replaced the edited one stays unchanged", async (t) => {
     const { edit, home } = await editing(t, "# mine\n");
     const { code, stderr } = await edit(`mv ${home}/config.toml ${home}/config.yaml; echo '# more' >> "$1"`);
     assert.equal(code, 9, stderr);
@@ -115,7 +115,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.deepEqual(await copies(), []);
   });
 
-  test("mistakes land nowhere without a terminal: exit 3, each with its place, and the copy is left and named", async (t) => {
+  test("errors are written nowhere without a terminal: exit 3, each with its position, and the copy is kept and named", async (t) => {
     const { edit, text, copies } = await editing(t);
     const { code, stdout, stderr } = await edit(`printf '[global]\\nnonsense = 1\\n' > "$1"`);
     assert.deepEqual([code, stdout], [3, ""]);
@@ -136,7 +136,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await text(), `${CONFIG}# theirs\n`);
   });
 
-  test("an editor that fails, or is none, writes nothing and ends with 1", async (t) => {
+  test("an editor that fails, or is missing, writes nothing and ends with 1", async (t) => {
     const { home, edit, text, copies } = await editing(t);
     const failed = await edit("exit 4");
     assert.equal(failed.code, 1);
@@ -193,7 +193,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.match(await readFile(yaml, "utf8"), /^global/);
   });
 
-  test("a broken file is mended with it, bytes that are no text included", async (t) => {
+  test("a broken file can be corrected with it, even one with bytes that are not text", async (t) => {
     const { edit, file, text } = await editing(t);
     await writeFile(file, Buffer.from([0x23, 0xff, 0xfe, 0x0a]));
     const { code } = await edit(`[ "$(od -An -tx1 < "$1")" = ' 23 ff fe 0a' ] && echo '# well' > "$1"`);
@@ -237,7 +237,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.deepEqual(await copies(), []);
   });
 
-  test("on a terminal a no keeps the copy; Ctrl-C in the editor ends the editor's work alone", async (t) => {
+  test("on a terminal a no keeps the copy; Ctrl-C in the editor ends only the editor's work", async (t) => {
     const { env, home, scratch, edit, text, copies } = await editing(t);
     await edit("true");
     const onInterrupt = `echo caught; printf "nonsense\\n" > "$1"; exit 0`;
@@ -270,7 +270,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await text(), CONFIG);
   });
 
-  test("SIGTERM ends the editor, too, and keeps what was written", async (t) => {
+  test("SIGTERM also ends the editor, and keeps its saved text", async (t) => {
     const { env, home, scratch, edit, copies } = await editing(t);
     await edit("true");
     const script = `#!/bin/sh\nshift\necho '# kept' >> "$1"\ntouch ${scratch}/open\nexec sleep 600\n`;

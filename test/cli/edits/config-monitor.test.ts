@@ -99,7 +99,7 @@ test("B10 a SIGHUP reloads, and ends nothing", async (t) => {
   await eventually(async () => (await client.call("status", null, never)).shares.length === 2);
 });
 
-test("B6 a rejected file changes nothing, is shown with its place, and rollback 0 mends it", async (t) => {
+test("B6 a rejected file changes nothing, is shown with the error's position, and rollback 0 restores it", async (t) => {
   const { run, file, text, client } = await startRig(t);
   const good = await text();
   await writeFile(file, good.replace("[sync]", "[snyc]"));
@@ -115,7 +115,7 @@ test("B6 a rejected file changes nothing, is shown with its place, and rollback 
   assert.doesNotMatch((await run("status")).stdout, /not what runs/);
 });
 
-test("B4 a daemon that was killed starts with what was accepted last while the file has a mistake, and says so", async (t) => {
+test("B4 a killed daemon starts with the last accepted configuration while the file is invalid, and reports it", async (t) => {
   const home = await temporaryFolder(t);
   const file = await writeConfig(home, "poll_interval = 0.1\ndebounce = 0.05");
   const run = (...args: string[]) => runCommand(args, { home });

@@ -39,7 +39,7 @@ test("JSON keeps whole numbers that it can, and spells out those that readers wo
 
 const PAINT = paintFor({ color: false, unicode: false });
 
-test("E2 a backend that was switched on and waits for a person is told with what to do, not as disabled", () => {
+test("E2 a backend that was enabled and waits for a person is shown with the next step, not as disabled", () => {
   const waiting = {
     code: "waiting_for_approval",
     severity: "warning",
@@ -54,7 +54,7 @@ test("E2 a backend that was switched on and waits for a person is told with what
   assert.match(told, /mountaineer approve backends\.files/);
 });
 
-test("a backend that is ready and lists nothing is told so, unless its conditions say why", () => {
+test("a ready backend that lists nothing is reported as such, unless its conditions give the reason", () => {
   const empty = sampleBackend({ name: "files", tools: 0, resources: 0, prompts: 0, conditions: [] });
   assert.match(outcomeLines(empty, PAINT).join("\n"), /is ready: 0 tools\n +it lists nothing/);
   const why = { code: "withheld", severity: "warning", title: "all wait", hint: null } as const;
@@ -63,7 +63,7 @@ test("a backend that is ready and lists nothing is told so, unless its condition
   assert.doesNotMatch(outcomeLines({ ...empty, prompts: 1 }, PAINT).join("\n"), /lists nothing/);
 });
 
-test("E2 a daemon that hands over while a backend is waited for is away for a moment; one that stays away is told", async () => {
+test("E2 a handover during a wait for a backend is an interruption; a daemon that stays unreachable is reported", async () => {
   const clock = createManualClock();
   let looks = 0;
   const waitFor = (isAway: () => boolean) => {
@@ -180,7 +180,7 @@ async function daemonWith(t: TestContext, script: ConfigScript & { lost?: string
   return { home, config, run: (...args: string[]) => runCommand(["approve", ...args], { home }) };
 }
 
-test("E2 what waits is shown beside what serves, and nobody says yes where nobody is asked", async (t) => {
+test("E2 pending entries are shown next to the running ones, and nothing is approved where no one can be asked", async (t) => {
   const { config, run } = await daemonWith(t);
   const list = await run("--list");
   assert.equal(list.code, 0);
@@ -234,7 +234,7 @@ test("E2 at a terminal each entry is shown before its question, and only what ge
   assert.deepEqual((await approve(true, "n")).approved, []);
 });
 
-test("E2 the list says why nothing counts as approved, and keeps to what is named, by its id, too", async (t) => {
+test("E2 the list explains why nothing counts as approved, and is limited to the named entry, also by its id", async (t) => {
   const { run } = await daemonWith(t, { lost: "the seal is not ours" });
   assert.match((await run("--list", "backends.files")).stdout, /nothing counts as approved: the seal is not/);
   assert.equal((await run("--list", "shares.A")).code, 2);
@@ -292,7 +292,7 @@ test("a rollback at a terminal puts back what was shown, over what was shown, or
   assert.equal(await roll(0, null), 0, "nothing is asked where nothing differs");
 });
 
-test("E2 without a daemon, lists say of a backend that nobody approved that it waits", async (t) => {
+test("E2 without a daemon, lists mark an unapproved backend as waiting", async (t) => {
   const home = await temporaryFolder(t);
   const file = join(home, "config.toml");
   const run = (...args: string[]) => runCommand(args, { home });
@@ -313,7 +313,7 @@ test("E2 without a daemon, lists say of a backend that nobody approved that it w
   );
 });
 
-test("E2 without a daemon an edit approves what was typed, and a rollback nothing that comes back by it", async (t) => {
+test("E2 without a daemon an edit approves the typed entry, and a rollback approves none that it restores", async (t) => {
   const home = await temporaryFolder(t);
   const file = join(home, "config.toml");
   const ok = async (...args: string[]): Promise<string> => {

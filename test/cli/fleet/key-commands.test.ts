@@ -52,7 +52,7 @@ async function killedWhen(
 }
 
 test(
-  "G1 the server's certificate is issued anew by its authority: no member learns anything, and nobody joins anew",
+  "G1 the authority reissues the server's certificate without a change at any member, and no machine joins again",
   REAL,
   async (t) => {
     const { first, second, founder, member, nas, laptop } = await fleetOfTwo(t);

@@ -29,7 +29,7 @@ test("monitor serves until SIGTERM or Ctrl-C, and then leaves neither socket nor
   }
 });
 
-test("a second monitor for one home ends at once with exit code 4, and the first goes on", async (t) => {
+test("a second monitor for one home ends at once with exit code 4, and the first keeps running", async (t) => {
   const home = await temporaryFolder(t);
   const { child, ended } = startCommand(["monitor"], { home });
   t.after(() => void child.kill("SIGKILL"));
@@ -42,7 +42,7 @@ test("a second monitor for one home ends at once with exit code 4, and the first
   assert.equal((await ended).code, 0);
 });
 
-test("a monitor whose stderr nobody reads any more goes on", async (t) => {
+test("a monitor whose stderr is no longer read keeps running", async (t) => {
   const home = await temporaryFolder(t);
   const { child, ended } = startCommand(["monitor", "--interval", "0.2"], {
     home,
@@ -67,7 +67,7 @@ test("a home that cannot be made ends monitor with exit code 6; looking needs no
   await assert.rejects(readdir(missing), { code: "ENOENT" });
 });
 
-test("what stands at the socket's path ends monitor before anything is begun", async (t) => {
+test("an obstacle at the socket's path ends monitor before anything starts", async (t) => {
   for (const make of [(path: string) => mkdir(path), (path: string) => writeFile(path, "mine")]) {
     const home = await temporaryFolder(t);
     await make(join(home, "mountaineer.sock"));
@@ -79,7 +79,7 @@ test("what stands at the socket's path ends monitor before anything is begun", a
   }
 });
 
-test("a link in the place of state.json ends monitor with exit code 6, and where it leads is left alone", async (t) => {
+test("a link in the place of state.json ends monitor with exit code 6, and its target is not touched", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "mine"), "mine");
   await symlink("mine", join(home, "state.json"));
@@ -89,7 +89,7 @@ test("a link in the place of state.json ends monitor with exit code 6, and where
   assert.equal(await readFile(join(home, "mine"), "utf8"), "mine");
 });
 
-test("a file where the home should be is told as that, and never as a mistake in Mountaineer", async (t) => {
+test("a file in place of the home is reported as a file, never as a bug in Mountaineer", async (t) => {
   const home = join(await temporaryFolder(t), "file");
   await writeFile(home, "");
   for (const [command, exit] of [
@@ -118,7 +118,7 @@ test("each SIGHUP reaches every listener until it is unregistered", async () => 
   assert.deepEqual(heard, ["one", "two", "two"]);
 });
 
-test("one that came before anybody listened is told once, and not synchronously", async () => {
+test("a hangup that arrived before any listener is delivered once, and not synchronously", async () => {
   const source = new EventEmitter();
   const listen = listenForHangups(source);
   source.emit("SIGHUP");
@@ -134,7 +134,7 @@ test("one that came before anybody listened is told once, and not synchronously"
   await Promise.resolve();
 });
 
-test("whoever has left by then is not told", async () => {
+test("a listener that has left by then hears nothing", async () => {
   const source = new EventEmitter();
   const listen = listenForHangups(source);
   source.emit("SIGHUP");

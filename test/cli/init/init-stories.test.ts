@@ -64,7 +64,7 @@ test("at a terminal it asks, says what is wrong with an answer, and adds only wh
   assert.equal(await readFile(join(home, "config.toml"), "utf8"), text);
 });
 
-test("the end of what is typed is no answer: nothing is written, and it says so", {
+test("the end of input is not an answer: nothing is written, and the command says so", {
   skip: NO_ASKING,
 }, async (t) => {
   const home = join(await temporaryFolder(t), "home");

@@ -23,7 +23,7 @@ const PLACE = { home: "/h/m", userHome: "/h", userName: "ann", defaultMountRoot:
 
 const SHARE = ["--share", "CORE", "--tb-host", "10.10.10.1", "--fallback-host", "nas.local"];
 
-test("what is written loads, whatever the names in it", async () => {
+test("the written file loads, whatever names it has", async () => {
   const share = {
     name: 'my "best" share\\é',
     nas: null,
@@ -60,7 +60,7 @@ test("what is written loads, whatever the names in it", async () => {
   assert.deepEqual(foundBlocks(text, [found]), [], "and stands there once");
 });
 
-test("found shares of one server and user come as one NAS, which is right as soon as it is no comment", async () => {
+test("found shares of one server and user become one NAS, which is valid once uncommented", async () => {
   const found = (host: string, share: string, user: string | null) =>
     ({ host, share, user, path: `/mnt/${share}`, by: "kernel" }) as const;
   const blocks = foundBlocks(
@@ -105,7 +105,7 @@ test("a command line is parted as a shell would, and nothing in it is run or rep
   assert.throws(() => connectionOf(" "), { code: "usage" });
 });
 
-test("the examples that nobody filled in are valid once they are", async () => {
+test("the unedited examples are valid once uncommented", async () => {
   const loaded = await parseConfig(Buffer.from(EXAMPLES.replaceAll(/^#/gm, "")), "/h/m/config.toml", PLACE);
   assert.ok(loaded.ok, JSON.stringify(loaded));
   assert.deepEqual([loaded.snapshot.config.shares.length, loaded.snapshot.config.backends.length], [1, 1]);
@@ -257,7 +257,7 @@ shares:
   assert.equal(await readFile(path, "utf8"), `# nothing yet\n\nshares:\n${share}`);
 });
 
-test("F3 one address is enough; a mistake names what was given, and no line of a file that nobody wrote", async (t) => {
+test("F3 one address is enough; an error names the given option, and no line of an unwritten file", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const wrong = await run(["init", "--share", "CORE", "--fallback-host", "smb://nas"], { home });
   assert.equal(wrong.code, 3);
@@ -334,7 +334,7 @@ test("a name that another NAS's share has is asked for again, and so is that of 
   assert.deepEqual(told, ["  photos: it is taken", "  media: it is taken"]);
 });
 
-test("for whoever is not root a new share takes no kernel's client over: no line in fstab lets it mount", () => {
+test("without root a new share replaces no kernel client's mount: no line in fstab lets it mount", () => {
   const route = (host: string | null) => ({ host, port: 445, interfaceName: null, folder: null });
   const share = {
     username: "ann",
@@ -409,7 +409,7 @@ test("E1 no client of a gateway without a token is shut out by the way", async (
   assert.match(twice.stderr, /hint: mountaineer secret set gateway-token gives the token a value/);
 });
 
-test("E1 backends add makes the token with the first server, too, and none with the next one", async (t) => {
+test("E1 backends add makes the token with the first server only, not with the next one", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const path = join(home, "config.toml");
   const first = await runIn(home, ["backends", "add", "files", "--disabled", "--", "sh"]);

@@ -149,7 +149,7 @@ describe("F3 a NAS at a terminal", () => {
     assert.ok(told.includes(`  ${VAULT.address}: no answer`));
   });
 
-  test("nothing is preselected: no answer is no share, and no login goes anywhere", async () => {
+  test("nothing is preselected: no answer selects no share, and no login is sent", async () => {
     const net = new Net();
     const { choices } = await talk(net, [CORE, VAULT], inTurn("", ""));
     assert.deepEqual([choices.shares, net.logins], [[], []]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { confirms } from "../../../src/cli/input/confirm.ts";
 
-test("F3 Enter alone agrees to what adds, and not to what removes; without anybody to ask nothing is changed", async () => {
+test("F3 Enter agrees to additions, and not to removals; without a person to ask nothing is changed", async () => {
   const notes: string[] = [];
   const said = (answer: string, silence: "yes" | "no"): Promise<boolean> =>
     confirms({ prompt: async () => answer, note: (text) => void notes.push(text) }, "Go on?", silence);

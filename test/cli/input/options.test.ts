@@ -36,7 +36,7 @@ test("shares are those that are named, each of them, or all", () => {
   assert.throws(() => shares("--all", "--share", "A"), /cannot be used with option/);
 });
 
-test("a wait is a number of seconds up to a day, and half a minute when nobody says", () => {
+test("a wait is a number of seconds up to a day, and half a minute by default", () => {
   assert.deepEqual(given(WAIT_OPTION), { wait: 30_000 });
   assert.deepEqual(given(WAIT_OPTION, "--wait", "0"), { wait: 0 });
   assert.deepEqual(given(WAIT_OPTION, "--wait", "2.5"), { wait: 2_500 });
@@ -45,7 +45,7 @@ test("a wait is a number of seconds up to a day, and half a minute when nobody s
     assert.throws(() => given(WAIT_OPTION, `--wait=${wrong}`), /from 0 to 86400/, wrong);
 });
 
-test("what is not given is empty, null, false, or what is declared for it", () => {
+test("an option that is not given is empty, null, false, or its declared default", () => {
   const takes = {
     "<name>": "",
     "[more...]": "",
@@ -132,7 +132,7 @@ test("arguments are an object, of the command line or of stdin; none is an empty
   assert.deepEqual(await readToolArguments("-", stdin, never), { ü: "🎬" });
 });
 
-test("what is no JSON, or no object, is a mistake of the command line, with an example", async () => {
+test("text that is not a JSON object is a usage error, with an example", async () => {
   for (const given of ["", "path=/tmp", "{'a':1}", "[1]", "null", "7", '"x"', "-"]) {
     await assert.rejects(readToolArguments(given, Readable.from([]), never), (error) => {
       assert.ok(error instanceof MountaineerError);
@@ -264,13 +264,13 @@ async function withFile(t: TestContext, text: string, mode: number) {
   return runCommand([...NOBODY, "--token-file", file], { home });
 }
 
-test("F2 a token file is read when it is its owner's alone", async (t) => {
+test("F2 a token file is read if only its owner can read it", async (t) => {
   const { code, stderr } = await withFile(t, "word\n", 0o600);
   assert.equal(code, 8);
   assert.match(stderr, /connection to the daemon/);
 });
 
-test("F2 a token file that others can read, that is no token or not there is refused", async (t) => {
+test("F2 a token file that others can read, that has no token or does not exist is refused", async (t) => {
   const refused: readonly (readonly [string, number, RegExp])[] = [
     ["word\n", 0o640, /others on this machine can read .*token\n.*chmod 600/s],
     ["word\n", 0o604, /others on this machine can read/],

@@ -12,7 +12,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const MCP_TOKEN = "token-of-an-agent";
 
-test("E2 B11 each token opens its own door alone, and a signed-in page survives a handover", async (t) => {
+test("E2 B11 each token opens only its own API, and a signed-in page survives a handover", async (t) => {
   const port = await freePort();
   const config = `[server]\nport = ${port}\n[incoming_auth]\ntype = "local"\n[[incoming_auth.users]]\nname = "agent"\ntoken = "\${AGENT}"\n`;
   const home = await createTestHome({
@@ -86,7 +86,7 @@ test("E2 B11 each token opens its own door alone, and a signed-in page survives 
   }
 });
 
-test("F2 with shares alone open serves the page, for whom it signs in, until the last session ends, and survives a handover", async (t) => {
+test("F2 with shares and no gateway open serves the page to the signed-in person until the last session ends, and survives a handover", async (t) => {
   const home = await createTestHome({ home: await temporaryFolder(t), config: "", kept: true });
   const monitor = await home.startMonitor();
   t.after(() => monitor[Symbol.asyncDispose]());

@@ -83,7 +83,7 @@ test("C2 switch --backend names the route, and exits by what became of it", asyn
   ]);
 });
 
-test("C2 what is of shares does not go with --backend, and an unknown one is told", async (t) => {
+test("C2 options about shares are refused with --backend, and an unknown backend is reported", async (t) => {
   const { home, gateway } = await rig(t);
   for (const other of [["--force"], ["--wait"], ["--share", "CORE"], ["--all"]]) {
     const { code, stderr } = await runCommand(["switch", "--backend", "files", "--to", "lan", ...other], {

@@ -299,7 +299,7 @@ for (const platform of ["linux", "darwin"] as const) {
     assert.equal(await reloads(), 0);
   });
 
-  test(`${platform}: without a manager it says so, and a file is removed all the same; a failure is told`, async (t) => {
+  test(`${platform}: without a manager it says so, and a file is removed all the same; a failure is reported`, async (t) => {
     const { manager, mark, calls } = await scene(t, platform);
     await manager().start(NEVER);
     await mark("absent");
@@ -399,7 +399,7 @@ test("up prints the service's file, which uninstall removes where no manager is 
   assert.match(other.stdout, /^Environment="MOUNTAINEER_HOME=.*other"$/m);
 });
 
-test("without a service manager up starts a daemon of its own, which can hand over, and down ends it and leaves its mounts", async (t) => {
+test("without a service manager up starts its own daemon, which can hand over, and down ends it and leaves its mounts", async (t) => {
   if (process.platform !== "linux") return t.skip("on a Mac it is launchd's");
   const folder = await temporaryFolder(t);
   const home = join(folder, ".mountaineer");
@@ -563,7 +563,7 @@ esac
   await stat(join(folder, ".config/systemd/user/mountaineer.service"));
 });
 
-test("up with a configuration that has mistakes says so, with exit code 1, and so does a file that cannot be written", async (t) => {
+test("up with an invalid configuration, or with a file that cannot be written, says so, with exit code 1", async (t) => {
   if (process.platform !== "linux") return t.skip("the paths are Linux's");
   const { folder } = await scene(t, "linux");
   await writeFile(join(folder, ".config"), "a file");

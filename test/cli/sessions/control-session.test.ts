@@ -104,7 +104,7 @@ test("the engine in process is ended whatever the command does with it", async (
   await lock[Symbol.asyncDispose]();
 });
 
-test("a configuration with mistakes is told with them all", async (t) => {
+test("an invalid configuration is reported with all its errors", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "[global]\nshares_rot = 1\ncheck_interval_secs = -1\n");
   for (const ask of ["look", "change"] as const) {

@@ -40,7 +40,7 @@ test("a home without anything is well, in words and as JSON, and nothing is made
   assert.equal(causeOf(absent, "home_absent").severity, "info");
 });
 
-test("a broken configuration: every mistake with its place", async (t) => {
+test("a broken configuration: every error with its position", async (t) => {
   const home = await temporaryFolder(t);
   await chmod(home, 0o700);
   await writeFile(join(home, "config.toml"), "[global]\nauto_failbak = true\nmount_hang_secs = -1\n");
@@ -52,7 +52,7 @@ test("a broken configuration: every mistake with its place", async (t) => {
   causeOf(await examined(home), "config_ambiguous");
 });
 
-test("two hosts of one address, and a host that nobody listens at", async (t) => {
+test("two hosts of one address, and a host without a listener", async (t) => {
   const home = await temporaryFolder(t);
   // A name is looked up by another process, which a busy machine starts late.
   const patience = "[global]\nconnect_timeout_ms = 20000\n";
@@ -241,7 +241,7 @@ test("no permission: another user's home", async (t) => {
   assert.equal(report.ok, false);
 });
 
-test("root's files in a user's home are named, each with the command that mends it, and the daemon points there", async (t) => {
+test("root's files in a user's home are named, each with the command that repairs it, and the daemon refers to it", async (t) => {
   const missing = await programMissing("setpriv");
   if (missing !== null || process.getuid?.() !== 0)
     return t.skip(missing ?? "needs root, to be another user");

@@ -59,7 +59,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     });
   });
 
-  test("clients lists who is connected, and what of it failed; without a daemon nobody is", async (t) => {
+  test("clients lists the connected clients, and their failed calls; without a daemon there are none", async (t) => {
     const { home } = await startGatewayRig(t);
     const human = await runCommand(["clients"], { home });
     assert.deepEqual([human.code, human.stderr], [0, ""]);
@@ -74,7 +74,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.equal((await runCommand(["clients"], { home: await temporaryFolder(t) })).code, 8);
   });
 
-  test("tools disable and enable say what became of each; what is off comes last in tools list", async (t) => {
+  test("tools disable and enable report each tool's result; disabled tools come last in tools list", async (t) => {
     const { home, gateway } = await startGatewayRig(t);
     const off = await runCommand(["tools", "disable", "read_file", "write_file"], { home });
     assert.deepEqual([off.code, off.stdout], [0, "read_file is off\nwrite_file is off\n"]);
@@ -338,7 +338,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     }
   });
 
-  test("mcp serves its client from a gateway of its own", async (t) => {
+  test("mcp serves its client from its own gateway", async (t) => {
     const home = await gatewayHome(t);
     const messages = [
       {
@@ -403,7 +403,7 @@ describe("tools that are not as they were approved", { concurrency: 2 }, () => {
   const rig = (t: TestContext) =>
     startGatewayRig(t, scriptedGateway(undefined, undefined, undefined, changes));
 
-  test("E3 tools diff shows old beside new, with what nobody sees spelled out; --json is the daemon's report", async (t) => {
+  test("E3 tools diff shows old next to new, with invisible characters spelled out; --json is the daemon's report", async (t) => {
     const { home } = await rig(t);
     const human = await runCommand(["tools", "diff"], { home });
     assert.deepEqual([human.code, human.stderr], [0, ""]);
@@ -417,7 +417,7 @@ describe("tools that are not as they were approved", { concurrency: 2 }, () => {
     assert.deepEqual(JSON.parse(json.stdout), changes);
   });
 
-  test("E3 tools approve approves what it shows, and leaves what changed meanwhile", async (t) => {
+  test("E3 tools approve approves the tools that it shows, and skips those that have since changed", async (t) => {
     const { home, gateway } = await rig(t);
     const one = await runCommand(["tools", "approve", "stat"], { home });
     assert.equal(one.code, 0);

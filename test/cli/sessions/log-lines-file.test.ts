@@ -80,7 +80,7 @@ test("what the rotated file has comes first where this one has too few", async (
   assert.deepEqual(await last(2), ["2", "3"]);
 });
 
-test("what was rotated is found where a link at the path leads to, and beside the link", async (t) => {
+test("rotated files are found next to the target of a link at the path, and next to the link", async (t) => {
   const { path, last } = await scene(t);
   await writeFile(`${path}-far`, "3\n");
   await symlink(`${path}-far`, path);
@@ -90,7 +90,7 @@ test("what was rotated is found where a link at the path leads to, and beside th
   assert.deepEqual(await last(2), ["far", "3"]);
 });
 
-test("following goes on over a rotation, and misses no line on either side of it", async (t) => {
+test("following continues over a rotation, and misses no line on either side of it", async (t) => {
   const { path, open } = await scene(t);
   await writeFile(path, "old\n");
   const followed = following(t, await open(0));
@@ -104,7 +104,7 @@ test("following goes on over a rotation, and misses no line on either side of it
   await followed.until(["1", "2", "3", "4"]);
 });
 
-test("what is written into a moved file until its writer notices is read, also when others have made the next one", async (t) => {
+test("lines written into a moved file until its writer notices are read, even when another process has made the next one", async (t) => {
   const { path } = await scene(t);
   await writeFile(path, "1\n");
   const clock = createManualClock();

@@ -82,7 +82,7 @@ describe("logs", { concurrency: 2 }, () => {
     assert.match(unknown.stderr, /did you mean CORE\?/);
   });
 
-  test("nothing logged yet is no failure, and neither is a broken configuration", async (t) => {
+  test("an empty log is not a failure, and neither is a broken configuration", async (t) => {
     const { home, path, run } = await scene(t);
     const nothing = await run();
     assert.deepEqual([nothing.code, nothing.stdout], [0, ""]);
@@ -92,7 +92,7 @@ describe("logs", { concurrency: 2 }, () => {
     assert.match((await run("--share", "CORE")).stdout, /event 1/);
   });
 
-  test("-f goes on over a rotation until Ctrl-C, which is no failure", async (t) => {
+  test("-f continues over a rotation until Ctrl-C, which is not a failure", async (t) => {
     const { home, path } = await scene(t);
     await writeFile(path, line(1, { share: "CORE" }));
     const { child, ended, until } = follow(home, "--share", "CORE");
@@ -108,7 +108,7 @@ describe("logs", { concurrency: 2 }, () => {
     assert.ok(!stdout.includes("event 2"));
   });
 
-  test("-f ends when nobody reads any more", async (t) => {
+  test("-f ends when its output is no longer read", async (t) => {
     const { home, path } = await scene(t);
     await writeFile(path, line(1));
     const { child, ended, until } = follow(home);
@@ -125,7 +125,7 @@ describe("logs", { concurrency: 2 }, () => {
   });
 });
 
-test("whoever may not read the home is told so by every command about places, and nothing hangs", {
+test("every command that needs the home reports that a user may not read it, and nothing hangs", {
   skip: process.getuid?.() === 0 ? false : "only root can start a command as somebody else",
 }, async (t) => {
   const { home, path } = await scene(t);

@@ -5,7 +5,7 @@ import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 
-test("a log that is followed goes on when its daemon was away, and tells each record once", async () => {
+test("a followed log continues after its daemon was gone, and prints each record once", async () => {
   const clock = createManualClock();
   // Each is asked for once; a page that ends with "…" has an older one.
   const pages: (readonly string[] | null)[] = [["a"], ["b", "a"], null, null, ["d", "…"], ["c", "b"]];

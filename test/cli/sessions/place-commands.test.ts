@@ -140,7 +140,7 @@ describe("alias", { concurrency: 2 }, () => {
     });
   });
 
-  test("Paths a path of its own is relative to where one stands, and what stands there is never touched", async (t) => {
+  test("Paths --alias-path is relative to the current folder, and an existing file there is never touched", async (t) => {
     await inBothStates(t, async ({ folder, ok, json, fails, home, config }) => {
       const path = join(folder, "desk", "film");
       assert.ok(await ok("alias add --name f --share core --target-subpath Film --alias-path", path));
@@ -173,7 +173,7 @@ describe("alias", { concurrency: 2 }, () => {
     });
   });
 
-  test("what cannot be is refused before anything is written, with what may have been meant", async (t) => {
+  test("an impossible alias is refused before anything is written, with the name probably meant", async (t) => {
     await inBothStates(t, async ({ ok, fails, config }) => {
       await ok(...ADD);
       const before = await config();
@@ -228,7 +228,7 @@ describe("alias", { concurrency: 2 }, () => {
     assert.deepEqual((await home.status()).global.conditions, []);
   });
 
-  test("Paths what is taken is a condition until it is free, then the link is made by itself", async (t) => {
+  test("Paths an occupied path is a condition until it is free; the link is then made automatically", async (t) => {
     const { home, ok, shares } = await scene(t);
     await using _monitor = await home.startMonitor();
     await ok(...ADD);
@@ -245,7 +245,7 @@ describe("alias", { concurrency: 2 }, () => {
     await eventually(async () => (await target(link)) !== null);
   });
 
-  test("a broken configuration is told with its place, and nothing is written", async (t) => {
+  test("a broken configuration is reported with the error's position, and nothing is written", async (t) => {
     const { home, fails } = await scene(t);
     await home.writeConfig("[global\n");
     for (const line of [ADD[0], "alias list", "alias remove --name x", "shares list"])

@@ -63,7 +63,7 @@ test("a secret is set from standard input, listed by its name, and removed", asy
   assert.match(again.stderr, /no secret nas is kept/);
 });
 
-test("shares remove names a secret that nothing uses any more, and not one that something does", async (t) => {
+test("shares remove names a secret that has become unused, and not one that is in use", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(
     join(home, "config.toml"),
@@ -79,7 +79,7 @@ test("shares remove names a secret that nothing uses any more, and not one that 
   );
 });
 
-test("what can be no value or no name is refused, without repeating it, and changes nothing", async (t) => {
+test("an invalid value or name is refused, without repeating it, and changes nothing", async (t) => {
   const home = await temporaryFolder(t);
   const values: readonly (readonly [string | Buffer, RegExp])[] = [
     ["", /empty/],
@@ -103,7 +103,7 @@ test("what can be no value or no name is refused, without repeating it, and chan
   await assert.rejects(stat(join(home, "secrets.json")));
 });
 
-test("with a broken configuration the secrets are listed all the same, and where no keyring is, that is said", async (t) => {
+test("with a broken configuration the secrets are still listed, and a missing keyring is reported", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "[global]\nauto_failbak = true\n");
   const none = await runCommand(["secret", "list"], { home });
@@ -117,7 +117,7 @@ test("with a broken configuration the secrets are listed all the same, and where
   assert.match(keyring.stderr, /keyring cannot be used/);
 });
 
-test("a home that cannot be written is told", async (t) => {
+test("a home that cannot be written is reported", async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "home"), "a file");
   const { code, stderr } = await piped(["secret", "set", "nas"], "x", join(folder, "home"));

@@ -88,7 +88,7 @@ mkdir -p "$new" && echo "$new"
     assert.match(await refusal(), /next\.run\.sig cannot be read: EISDIR/);
   });
 
-  it("F3 Ctrl-C while the file is copied is no refusal, and leaves no copy", async (t) => {
+  it("F3 Ctrl-C while the file is copied is not a refusal, and leaves no copy", async (t) => {
     const { base, run } = await scene(await temporaryFolder(t));
     const interrupted = new MountaineerError("aborted", "stopped by SIGINT");
     await assert.rejects(run({ signal: AbortSignal.abort(interrupted) }), interrupted);
@@ -154,7 +154,7 @@ mkdir -p "$new" && echo "$new"
     assert.match(await refusal({ bundle: { ...own, key: null } }), /knows no key/);
   });
 
-  it("F3 a folder that a person unpacked is alone, also beside a link of that name", async (t) => {
+  it("F3 a folder that a person unpacked is separate, even next to a link of that name", async (t) => {
     const apps = await temporaryFolder(t);
     const root = join(apps, "mountaineer-0.1.0-linux-x64");
     await mkdir(root);

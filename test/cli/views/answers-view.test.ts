@@ -27,7 +27,7 @@ test("text is printed as it is, with a line break at its end", () => {
   assert.equal(answerText(of({}), piped), "");
 });
 
-test("E3 what nobody sees is spelled out wherever it is printed, and is the same in the JSON", () => {
+test("E3 invisible characters are spelled out wherever they are printed, and unchanged in the JSON", () => {
   const sly = content({ type: "text", text: "safe\u202egnp.exe\u{e0041}" });
   for (const isTerminal of [true, false])
     assert.equal(answerText(sly, { isTerminal }), "safe\\u{202e}gnp.exe\\u{e0041}\n");
@@ -43,7 +43,7 @@ test("on a terminal what it could obey is spelled out, tabs and lines kept", () 
   );
 });
 
-test("what is no text is described in a line", () => {
+test("content that is not text is described in a line", () => {
   const cases: [unknown, string][] = [
     [{ type: "image", mimeType: "image/png", data: "A".repeat(16_400) }, "[image, image/png, 12.3 kB]\n"],
     [{ type: "audio", mimeType: "audio/wav", data: "QUI=" }, "[audio, audio/wav, 2 B]\n"],
@@ -63,7 +63,7 @@ test("what is no text is described in a line", () => {
   for (const [block, expected] of cases) assert.equal(answerText(content(block), piped), expected);
 });
 
-test("structured content alone is printed as JSON; beside text it is left to --json", () => {
+test("structured content is printed as JSON only without text; otherwise it is left to --json", () => {
   const structuredContent = { sum: 3 };
   assert.equal(answerText(of({ structuredContent }), piped), '{\n  "sum": 3\n}\n');
   assert.equal(answerText(of({ content: [], structuredContent }), piped), '{\n  "sum": 3\n}\n');

@@ -80,7 +80,7 @@ test("a line reads as on the daemon's terminal, with its day", () => {
   assert.ok(renderLogLine(line({}), true).includes("\u001b["));
 });
 
-test("what is no record is shown as it is, and moves no cursor", () => {
+test("a line that is not a record is shown unchanged, and moves no cursor", () => {
   for (const text of ["not json", "[1]", "null", '{"time":1}', '{"time":"x","level":"loud","message":"m"}']) {
     assert.equal(logRecord(text), null, text);
     assert.equal(renderLogLine(text, false), `${text}\n`);
@@ -107,7 +107,7 @@ test("pin: as JSON every line is an object", () => {
 
 const none = { added: [], removed: [], changed: [] };
 
-test("what came, went and changed is a line each, shares before the rest", () => {
+test("added, removed and changed parts have a line each, shares before the rest", () => {
   const report = sampleReload({
     shares: { added: ["NEW"], removed: ["OLD"], changed: ["CORE", "MEDIA"] },
     backends: { ...none, changed: ["files"] },
@@ -128,7 +128,7 @@ test("what came, went and changed is a line each, shares before the rest", () =>
   );
 });
 
-test("nothing touched is said in one line, done or only tried", () => {
+test("a reload that touches nothing is one line, done or only tried", () => {
   const same = sampleReload({ reloaded: false, summary: "no changes" });
   assert.equal(renderReload(same, PLAIN), "– no changes: this configuration runs already\n");
   const dry = { ...same, dry_run: true };
@@ -152,7 +152,7 @@ test("long lists keep within the width, and hostile names are harmless", () => {
   assertHarmless(renderReload(hostile, PLAIN));
 });
 
-test("pin: mistakes end with 3, what could not be applied with 1, all else with 0", () => {
+test("pin: an invalid file ends with 3, a failure to apply it with 1, all else with 0", () => {
   assert.equal(reloadExit(sampleReload()), 0);
   assert.equal(reloadExit(sampleReload({ errors: [sampleMistake()] })), 3);
   assert.equal(reloadExit(sampleReload({ failure: "port taken" })), 1);
@@ -191,7 +191,7 @@ test("each member of a changed tool stands old beside new, hidden text spelled o
   assert.ok(drawn({ members }, true).includes("\x1b[32m+Read"));
 });
 
-test("text that was too long to keep is said to be missing, and text that is not shown how to see it", () => {
+test("text that was too long to store is shown as missing, and hidden text with the command that shows it", () => {
   assert.match(
     drawn({ before_known: false }),
     /published\n {4}what was approved was too long to keep.*\n---/,

@@ -66,7 +66,7 @@ async function start(disk: LoadedApprovals, { writes = true, mode = "commands" }
   return { self, keeper, run, names, logger, clock };
 }
 
-test("E2 what is remembered is written when it differs, and a mode that changed may not be taken back by an older copy", async () => {
+test("E2 approvals are written when they change, and an older copy cannot undo a changed mode", async () => {
   const { self, keeper, run } = await start(NOTHING);
   assert.deepEqual(self.written, [["commands serve", true]]);
   await run(await running("serve"));
@@ -87,7 +87,7 @@ test("E2 what is remembered is written when it differs, and a mode that changed 
   );
 });
 
-test("E2 whoever only looks writes nothing, until the home is theirs", async () => {
+test("E2 a store that only reads writes nothing until it owns the home", async () => {
   const { self, keeper, run } = await start(NOTHING, { writes: false });
   await run(await running("better"), yesTo("backends.files"));
   await keeper.withdraw();
@@ -126,7 +126,7 @@ test("E2 approvals that cannot be read now are not written over, and are read ag
   assert.deepEqual(self.written, [["commands serve", true]]);
 });
 
-test("E2 approvals that are lost are told while something waits, and are not lost any more after a person's yes", async () => {
+test("E2 lost approvals are reported while something waits, until a person approves again", async () => {
   const { keeper, run } = await start(lost(false));
   assertEach(keeper.conditions(), ({ code }) => code, ["approvals_lost", "waiting_for_approval"]);
   await run(await read('[trust]\napprove = "commands"\n'));
@@ -150,7 +150,7 @@ test("E2 another order of backends waits, and is announced when a person approve
   assert.deepEqual(keeper.waiting, []);
 });
 
-test("E2 a yes that was written and does not run is taken back, and what cannot be written is said once", async () => {
+test("E2 an approval that was saved for a change that does not run is withdrawn, and a failed save is reported once", async () => {
   const { self, keeper, names, logger } = await start(NOTHING);
   const yes = async () => keeper.judge(await running("better"), null, yesTo("backends.files"));
   await yes();
@@ -171,7 +171,7 @@ test("E2 a yes that was written and does not run is taken back, and what cannot 
   assert.deepEqual(keeper.conditions(), []);
 });
 
-test("E2 only what a person said yes to is announced as approved, once it runs; what waits waits since it came", async () => {
+test("E2 only an entry that a person approved is announced as approved, once it runs; a waiting entry keeps its first time", async () => {
   const { keeper, run, names, clock } = await start(NOTHING);
   await run(await running("better"));
   const [{ since } = {}] = keeper.conditions();

@@ -73,7 +73,7 @@ test("a missing fstab is made, and readable for all", async (t) => {
   assert.equal(await text(), `${planned.line}\n`);
 });
 
-test("root needs no line in a home of its own, and writes one for another user; nobody without mount.cifs", async (t) => {
+test("root needs no line in its own home, and writes one for another user; without mount.cifs no one gets a line", async (t) => {
   const { home, line, core, tools } = await machine(t, "");
   const isOwn = (await stat(home)).uid === 0;
   const asked = line(true, core, { ...tools, userId: 0 });
@@ -86,7 +86,7 @@ test("root needs no line in a home of its own, and writes one for another user; 
   await assert.rejects(line(true, core, { ...tools, programFolders: [] }), { code: "driver_unavailable" });
 });
 
-test("what the command has not written is left alone, with its place and never its content", async (t) => {
+test("a line that the command has not written is not touched, and is reported by its position, never its content", async (t) => {
   const { path } = await machine(t, null);
   const others = [
     "/dev/sda1 PATH ext4 defaults 0 0",
@@ -130,7 +130,7 @@ test("a person's own line for the share does for mounting, and is never removed"
   assert.equal(await text(), "", "ours, whatever its port");
 });
 
-test("a change of fstab in between is not overwritten, and a share that is not carried has no line", async (t) => {
+test("a change of fstab in between is not overwritten, and a share that is not relayed has no line", async (t) => {
   const { line, fstab, text, off } = await machine(t, "");
   const planned = await line();
   await writeFile(fstab, "# another's\n");
@@ -186,7 +186,7 @@ test("C3 a gateway is wanted with a backend or `[server]`, and with neither not,
 
 const FLEET = '[fleet]\nname = "a"\nservers = ["tls://nas.example:4222"]\ncredentials = "secret:x"\n';
 
-test("G1 what is exported are the backends that are named, or all, but none that is off", async () => {
+test("G1 the named backends, or all, are exported, except disabled ones", async () => {
   const backends = ["a", "b", "c"].map(
     (name) => `[backends.${name}]\ncommand = "x"\nenabled = ${name !== "c"}\n`,
   );
@@ -195,7 +195,7 @@ test("G1 what is exported are the backends that are named, or all, but none that
   assert.deepEqual([await exported('["*"]'), await exported('["b", "c"]')], [["a", "b"], ["b"]]);
 });
 
-test("C2 backends go back by themselves unless both settings of it are off", async () => {
+test("C2 backends fail back automatically unless both of its settings are off", async () => {
   const goesBack = async (failback: boolean, recheck: boolean) =>
     gatewayConfig(await configOf(`[global]\nauto_failback = ${failback}\nlsof_recheck = ${recheck}\n`))
       .failback?.isAutomatic;
@@ -236,6 +236,6 @@ test("a gateway below its own is refused, however far; one of another configurat
   requireNoOwnBackend("/c", second);
 });
 
-test("what somebody else has put there is no lineage", () => {
+test("text that another program put there is not a lineage", () => {
   for (const text of ["", "1", "[1]", "nonsense"]) requireNoOwnBackend("/a", { MOUNTAINEER_WITHIN: text });
 });

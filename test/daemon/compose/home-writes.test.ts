@@ -199,7 +199,7 @@ test("A5 C2 a route that could not be written is written with the next flush, wi
 /** A bus there is: what fails then is a keyring that is locked, and not one that is not there. */
 const environment = { DBUS_SESSION_BUS_ADDRESS: "unix:path=/dev/null" };
 
-test("E3 pins are read as they were written, and not trusted once somebody changed or removed them", async (t) => {
+test("E3 pins read back as written, and are untrusted once another program has changed or removed them", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const keyring = memoryKeyring();
   const store = () => sealedPinStore({ home, clock: systemClock, environment, keyring }, true);
@@ -245,7 +245,7 @@ async function snapshot(text = "") {
   return { ...(await accepted(text)), path: CONFIG };
 }
 
-test("E2 home, configuration, secrets and sockets are looked at", () => {
+test("E2 home, configuration, secrets and sockets are checked", () => {
   assert.deepEqual(privatePaths(HOME, "/etc/m.toml"), [
     HOME,
     "/etc/m.toml",
@@ -284,7 +284,7 @@ test("E2 a folder above is named once, for all that is in it; another owner gets
   assert.match(refusal?.hint ?? "", /sudo chown/);
 });
 
-test("E2 what others may only read is told of, and refused where a secret is written out in it", async () => {
+test("E2 files that others may only read are reported, and refused if they contain a plain secret", async () => {
   const open = { ...closed(CONFIG), readable: entry(CONFIG, "0644") };
   const told = pathFaults(
     [open],
@@ -345,7 +345,7 @@ test("E2 a daemon does not start over a configuration that others may write", as
   await rig.start();
 });
 
-test("E2 a reload of one is refused, what runs goes on, and a chmod lets it through", async (t) => {
+test("E2 a reload of one is refused, the running configuration stays, and a chmod lets it through", async (t) => {
   const rig = await createServiceRig(t);
   await rig.write(await rig.config([]));
   const { service } = await rig.start();
@@ -414,7 +414,7 @@ function rig(get: (name: string) => Promise<string | null>) {
 
 const revisionOf = ({ config }: ConfigSnapshot): unknown => config.shares[0]?.password;
 
-test("values stand beside the environment, and another value is another revision", async () => {
+test("values complement the environment, and a different value makes a different revision", async () => {
   let value: string | null = null;
   const { secrets, opened } = rig(() => Promise.resolve(value));
   const snapshot = await snapshotOf("secret:nas");
@@ -483,7 +483,7 @@ test("a dry run of a configuration without it does not make an unread secret for
   assert.deepEqual([secrets.unreadOf(running), secrets.unreadOf(other)], [["nas"], []]);
 });
 
-test("what could not be read is looked for again every 30 s, until it was, and no more after the end", async () => {
+test("unreadable secrets are retried every 30 s until read, and never after the end", async () => {
   const { clock, logger } = rig(() => Promise.resolve(null));
   let isDue = true;
   let looks = 0;

@@ -64,7 +64,7 @@ test("A11 endpoints are sent when they differ, after a failure and a close, and 
   assert.deepEqual([await keep({ tb: ENDPOINT }), await keep({ tb: ENDPOINT })], [1, 0]);
 });
 
-test("A11 what the carrier decided alone is logged at its first answer, and when it has decided again", async () => {
+test("A11 decisions that the relay made without the daemon are logged at its first answer, and at each later one", async () => {
   const { asked, share, logger, carriage } = scene();
   await Promise.all([carriage.ready(), carriage.ready()]);
   assert.deepEqual(asked.splice(0), ["refresh", "journal"]);
@@ -81,7 +81,7 @@ test("A11 what the carrier decided alone is logged at its first answer, and when
   assert.deepEqual(asked, ["journal"]);
 });
 
-test("A11 a notice wakes the share's engine with what it means there, unless a look finds that anyway", () => {
+test("A11 a notice starts the share's engine with its meaning, unless a check finds the same anyway", () => {
   const { self, carriage } = scene();
   const heard: string[] = [];
   carriage.onNotice((_share, what) => heard.push(what));

@@ -95,7 +95,7 @@ test("a password is taken from the environment and kept out of every log line", 
   assert.deepEqual(redacted, ["hunter two"]);
 });
 
-test("a variable that is not set is named, and is no password; an empty one is one", async () => {
+test("an unset variable is named, and is not a password; an empty one is", async () => {
   const config = await configOf(
     `${smbShare("CORE", ['password = "${UNSET}"'])}${smbShare("MEDIA", ['password = "${EMPTY}"'])}${smbShare("GUEST")}`,
   );
@@ -111,7 +111,7 @@ test("no share, no subject", async () => {
   assert.deepEqual(shareSubjects(await configOf(""), context().context), []);
 });
 
-test("in /Volumes macOS names what it mounts: a share stands there by the server's name", async () => {
+test("in /Volumes macOS names the mounts: a share is mounted there under the server's name", async () => {
   const path = async (root: string, driver: string): Promise<string | undefined> => {
     const config = await configOf(
       `[global]\nmount_root = "${root}"\n${smbShare("CORE", ['share_name = "core data"', `driver = "${driver}"`])}`,
@@ -157,7 +157,7 @@ async function scene(t: TestContext) {
   };
 }
 
-test("a link that was right counts as right for a minute while looks are late; what was never seen does not", async (t) => {
+test("a link that was right counts as right for a minute while checks are late; one never checked does not", async (t) => {
   const { spec, ensure, late, clock } = await scene(t);
   late.is = true;
   assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be looked at: no answer in time$/);
@@ -176,7 +176,7 @@ test("a link that is missing is made, with its folder", async (t) => {
   assert.equal(await link(), spec.mountPath);
 });
 
-test("a link that was right is not looked at again for two seconds, then mended", async (t) => {
+test("a correct link is rechecked only after two seconds, then repaired", async (t) => {
   const { spec, ensure, link, looks, clock } = await scene(t);
   await ensure(spec, spec.mountPath);
   await rm(spec.stablePath);
@@ -187,7 +187,7 @@ test("a link that was right is not looked at again for two seconds, then mended"
   assert.equal(await link(), spec.mountPath);
 });
 
-test("another target is not put off: the link follows an adopted mount, and comes back", async (t) => {
+test("a changed target is applied at once: the link follows an adopted mount, and returns", async (t) => {
   const { folder, spec, ensure, link } = await scene(t);
   await ensure(spec, spec.mountPath);
   const adopted = join(folder, "media", "core");
@@ -219,7 +219,7 @@ for (const [what, make] of [
   ["a folder", (path: string) => mkdir(path)],
   ["a link to something else", (path: string) => symlink("/etc", path)],
 ] as const) {
-  test(`${what} in its place blocks it, is named, left as it is, and looked at each time`, async (t) => {
+  test(`${what} in its place blocks it, is named and unchanged, and is checked each time`, async (t) => {
     const { folder, spec, ensure, looks } = await scene(t);
     await mkdir(join(folder, "Shares"));
     await make(spec.stablePath);
@@ -232,7 +232,7 @@ for (const [what, make] of [
   });
 }
 
-test("whoever asks in person has it looked at and mended at once", async (t) => {
+test("a person's request checks and repairs the link at once", async (t) => {
   const { spec, ensure, ensureNow, link } = await scene(t);
   await ensure(spec, spec.mountPath);
   await rm(spec.stablePath);
@@ -240,7 +240,7 @@ test("whoever asks in person has it looked at and mended at once", async (t) => 
   assert.equal(await link(), spec.mountPath);
 });
 
-test("a look tells what is wrong and changes nothing", async (t) => {
+test("a check reports faults and changes nothing", async (t) => {
   const { folder, spec, ensure, look, link } = await scene(t);
   assert.equal(await look(spec, null), null, "nothing is mounted, and nothing is in the way");
   assert.equal((await look(spec, spec.mountPath))?.by, `${spec.stablePath} is missing`);

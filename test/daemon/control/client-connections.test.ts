@@ -70,7 +70,7 @@ test("F1 F4 a client's file gets what was shown and agreed to, and is put back t
   assert.equal(await readFile(file, "utf8"), text);
 });
 
-test("F4 what is left to do in the client is told with what it gets, and not where that is taken back", async (t) => {
+test("F4 the remaining step in the client is reported for an added entry, not for a removed one", async (t) => {
   const { userHome, ask } = await openConnections(t);
   await mkdir(join(userHome, ".gemini"));
   const { digest, next } = await ask(false, null, "gemini");
@@ -79,7 +79,7 @@ test("F4 what is left to do in the client is told with what it gets, and not whe
   assert.equal((await ask(true, null, "gemini")).next, null);
 });
 
-test("F4 nothing is written where the file would get something else than was agreed to, nor for a name that is no client's", async (t) => {
+test("F4 nothing is written if the file has changed since the agreement, nor under an unknown client name", async (t) => {
   const { file, text, known, ask } = await openConnections(t);
   const { digest } = await ask(false);
   const since = text.replace("// mine", "// ours");
@@ -101,7 +101,7 @@ test("F4 of two that write at once the later writes nothing, and what takes the 
   assert.equal(await readFile(file, "utf8"), text);
 });
 
-test("F4 a program whose place cannot be looked at keeps no other from being listed", async (t) => {
+test("F4 a client whose folder cannot be read does not hide the others from the list", async (t) => {
   const { userHome, known } = await openConnections(t);
   await writeFile(join(userHome, ".codeium"), "no folder");
   await symlink("loop", join(userHome, ".gemini"));

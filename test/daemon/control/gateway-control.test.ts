@@ -37,7 +37,7 @@ function gatewayWith(t: TestContext, options: Partial<ConstructorParameters<type
   return { clock, script, gateway, control: createGatewayControl(() => gateway) };
 }
 
-test("E3 tools that wait are told with their texts, approved as they were seen, and not while the keyring is locked", async (t) => {
+test("E3 waiting tools are listed with their texts, approved as shown, and not while the keyring is locked", async (t) => {
   const store = memoryStore({ kind: "unanswered", reason: "it is locked" });
   const { clock, script, gateway, control } = gatewayWith(t, { pinStore: store });
   await gateway.start({
@@ -79,7 +79,7 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
   assertEach(gateway.entries().tools, ({ name }) => name, ["read", "write"]);
 });
 
-test("C1 a call by hand of a tool whose share is away names the share; one of a tool that is none says what there is", async (t) => {
+test("C1 a manual call of a tool whose share is unavailable names the share; one of an unknown tool lists the known ones", async (t) => {
   const listeners: (() => void)[] = [];
   let data: RequiredData = { kind: "there", mounts: "1" };
   const { clock, script, gateway, control } = gatewayWith(t, {
@@ -167,7 +167,7 @@ test("F2 the catalog has each kind with all that a form and a person need, and f
   assert.equal(catalogReportShape.faultIn(report), null);
 });
 
-test("E3 texts are those that clients get: characters that nobody sees are gone", () => {
+test("E3 texts are those that clients get: invisible characters are gone", () => {
   const [tool] = reportOf(
     listing("files", {
       tools: [
@@ -183,7 +183,7 @@ test("E3 texts are those that clients get: characters that nobody sees are gone"
   assert.deepEqual(tool?.input_schema, { type: "object", properties: { a: { description: "the path" } } });
 });
 
-test("F2 what clients do not get is told with its reason: filters, approval, a taken name, a share that is away", () => {
+test("F2 entries that clients do not get are listed with the reason: filters, approval, a taken name, an unavailable share", () => {
   const filters = {
     tools: { allow: null, deny: ["rm*"] },
     resources: { allow: ["file:*"], deny: [] },
@@ -262,7 +262,7 @@ test("a catalog without bounds gives an answer of at most 8 MiB that counts what
   assert.equal(catalogReportShape.faultIn(report), null);
 });
 
-test("of what is withheld the first are told, and the rest counted", () => {
+test("the first withheld entries are listed, and the rest counted", () => {
   const withheld = Array.from({ length: MOST_WITHHELD + 7 }, (_, index) => ({
     backend: "files",
     kind: "tool" as const,
@@ -299,7 +299,7 @@ const gateway = {
   // What else a gateway can is not asked for.
 } as unknown as Gateway;
 
-test("E3 all changes of tools are told, the first of them with their texts", () => {
+test("E3 all changes of tools are listed, the first of them with their texts", () => {
   const { changes } = toolChangesReport(gateway, null);
   assert.equal(changes.length, MOST_SHOWN + 1);
   assert.equal(changes.filter(({ members }) => members !== null).length, MOST_SHOWN);

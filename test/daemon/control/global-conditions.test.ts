@@ -105,7 +105,7 @@ test("A5 B4 each standing problem is one, with a code and what to do", async () 
   assert.match(byCode.get("sync_degraded")?.title ?? "", /nfs4/);
 });
 
-test("E2 a backend of which something waits for approval says so itself, one that does not run as its reason, too", () => {
+test("E2 a backend with an entry that waits for approval reports it, also as the reason why it does not run", () => {
   const condition = (name: string) => ({
     code: "waiting_for_approval",
     severity: "warning" as const,
@@ -125,7 +125,7 @@ test("E2 a backend of which something waits for approval says so itself, one tha
   ]);
 });
 
-test("B4 what is said to do about a wrong file depends on whether mending it is noticed", async () => {
+test("B4 the hint for an invalid file depends on whether its correction is noticed", async () => {
   const { now, conditions } = await world();
   const lastError = { kind: "rejected", reason: "no", since: "2025-12-31T00:00:00.000Z" } as const;
   const hint = (watching: SyncState["watching"]): string | null => {
@@ -137,7 +137,7 @@ test("B4 what is said to do about a wrong file depends on whether mending it is 
   assert.match(hint("off") ?? "", /mountaineer reload/);
 });
 
-test("C3 without a share nobody is told how network changes are learnt", async () => {
+test("C3 without a share the source of network changes is not reported", async () => {
   const { now, conditions } = await world();
   now.source = "polling";
   assert.deepEqual(conditions(), []);
@@ -145,7 +145,7 @@ test("C3 without a share nobody is told how network changes are learnt", async (
   assertEach(conditions(), ({ code }) => code, ["network_polling"]);
 });
 
-test("A11 what the rclone that mounts costs is told where a share is mounted by it, with the command that brings a better one", async () => {
+test("A11 the drawbacks of the running rclone are reported where it mounts a share, with the command that installs a better one", async () => {
   const { now, conditions } = await world();
   now.rcloneAdvice = { text: "rclone 1.60 may end", hint: "npm run engine" };
   assert.deepEqual(conditions(), []);
@@ -170,7 +170,7 @@ test("each stands since it was first met, and one that comes again stands since 
   assert.equal(since(), "2026-01-01T00:02:00.000Z");
 });
 
-test("what runs and is not in the history is told for as long as it is not", async () => {
+test("a running configuration that is missing in the history is reported for as long as it is missing", async () => {
   const { now, conditions } = await world();
   now.historyUnsavedBecause = "no space left";
   const [condition] = conditions();
@@ -180,7 +180,7 @@ test("what runs and is not in the history is told for as long as it is not", asy
   assert.deepEqual(conditions(), []);
 });
 
-test("A13 files that wait for a share that is configured no more are told, with where they belong", async () => {
+test("A13 pending uploads of an unconfigured share are reported with their destination", async () => {
   const { now, conditions } = await world();
   const files = [{ path: "a", bytes: 1, writtenAtMs: 0 }];
   const waiting = { server: "aa", source: "//nas/core", proved: true, inUse: false, files, folder: "/kept" };
@@ -190,7 +190,7 @@ test("A13 files that wait for a share that is configured no more are told, with 
   assert.match(told?.title ?? "", /1 file of OLD for \/\/nas\/core/);
 });
 
-test("F6 what is left mounted of a share is named, with a command that can be pasted", async () => {
+test("F6 a remaining mount of a share is named, with a command that can be pasted", async () => {
   const { now, conditions } = await world();
   const spec = specOf({ name: "My Photos" });
   now.left = [{ spec, policy: POLICY, driver: UNASKED_DRIVER, memory: EMPTY_SHARE_MEMORY }];

@@ -12,7 +12,7 @@ import { startSignInRig } from "../../gateway/backends/server-sign-in/sign-in-ri
 const signal = AbortSignal.any([]);
 const backend = "tickets";
 
-test("F4 a person signs in at the address that the page shows, and the backend is started anew", async (t) => {
+test("F4 a person signs in at the address that the page shows, and the backend restarts", async (t) => {
   const { home, authorization, server, grants } = await startSignInRig(t);
   await writeFile(join(home, "config.toml"), `[backends.tickets]\nurl = "${server.url}"\n`, { mode: 0o600 });
   const restarted: unknown[] = [];

@@ -144,7 +144,7 @@ test("without an audit nothing is read, and it says so", async () => {
   });
 });
 
-test("an answer stays small where records are large, and the next page goes on", async (t) => {
+test("an answer stays small where records are large, and the next page continues it", async (t) => {
   const ask = await auditOf(
     t,
     Array.from({ length: 12 }, (_, index) => request(index, { arguments: "x".repeat(500_000) })),
@@ -195,7 +195,7 @@ test("F2 the daemon's log comes newest first, by level and text, with what was r
   assert.equal((await messages({ limit: 1, before: first.next ?? "" }))[0], "it failed");
 });
 
-test("a reading that is cancelled ends at once, and the next one is not held up", async () => {
+test("a cancelled read ends at once, and does not delay the next", async () => {
   const pages = createRecordPages(createManualClock());
   const asked = (signal: AbortSignal) => pages({ path: "/dev/null", keep: 0, read: () => null }, signal);
   const stop = new AbortController();

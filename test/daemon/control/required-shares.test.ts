@@ -111,7 +111,7 @@ describe("a folder of a share", () => {
     assert.equal(s.looks.length, missed + 1);
   });
 
-  test("C1 that is required no more is forgotten, and not looked for any more", async () => {
+  test("C1 that is no longer required is forgotten and no longer checked", async () => {
     const s = stage();
     s.required.status([WORK]);
     s.folderIs(() => false);
@@ -138,7 +138,7 @@ describe("a folder of a share", () => {
     assert.deepEqual([s.required.status([WORK]), s.looks.length], [before, looks + 1]);
   });
 
-  test("C1 that hangs is looked for once, however many cycles pass meanwhile", async () => {
+  test("C1 that hangs is checked once, however many cycles pass until it answers", async () => {
     const s = stage();
     const hanging = Promise.withResolvers<boolean>();
     s.folderIs(() => hanging.promise);
@@ -150,7 +150,7 @@ describe("a folder of a share", () => {
     assert.equal(s.required.status([WORK]).kind, "there");
   });
 
-  test("C1 is not looked for after the end, though a look was under way", async () => {
+  test("C1 is not checked after the end, though a check was in progress", async () => {
     const s = stage();
     const hanging = Promise.withResolvers<boolean>();
     s.folderIs(() => hanging.promise);
@@ -175,7 +175,7 @@ describe("a folder of a share", () => {
 });
 
 describe("a share", () => {
-  test("C1 whose own host is gone counts as away at once, before its mount says so; carried it is the carrier's to say", () => {
+  test("C1 whose own host is gone is unavailable at once, before its mount says so; of a relayed one the relay decides", () => {
     const s = stage();
     const gone = { atMs: 1000, probe: probe("gone") };
     const answers = { atMs: 1000, probe: probe("answers") };
@@ -202,7 +202,7 @@ describe("a share", () => {
     assert.equal(s.required.status([CORE]).kind, "there");
   });
 
-  test("C1 that is mounted anew is told to all that require it, beside one that is away, too", () => {
+  test("C1 that is remounted is reported to everything that requires it, even next to an unavailable one", () => {
     const s = stage();
     let told = 0;
     s.required.status([MEDIA, CORE]);
@@ -241,7 +241,7 @@ describe("a share", () => {
     assert.deepEqual(s.triggered, ["CORE drain"]);
   });
 
-  test("C1 a look that is asked for begins a cycle of each share that is required, and of no other", async () => {
+  test("C1 a requested check begins a cycle of each required share, and of no other", async () => {
     const s = stage();
     await s.required.refresh([CORE, WORK, { share: "OTHER", folder: null }]);
     assert.deepEqual(s.triggered, ["CORE data"]);
@@ -275,7 +275,7 @@ function startScene() {
   };
 }
 
-test("C1 a share that the engine of a daemon that starts does not know yet was not looked at: it is no removed one", () => {
+test("C1 a share that a starting daemon's engine does not know yet has not been checked; it is not removed", () => {
   const { look, set } = startScene();
   assert.equal(look(), "it was not looked at yet");
   set([]);
@@ -284,7 +284,7 @@ test("C1 a share that the engine of a daemon that starts does not know yet was n
   assert.equal(look(), "it was not looked at yet");
 });
 
-test("C1 a share that was there and is removed is not in the configuration any more", () => {
+test("C1 a share that existed and was removed is no longer in the configuration", () => {
   const { look, set } = startScene();
   look();
   set(["CORE"], viewOf({ observed: seenOf({ mount: null }) }));

@@ -26,7 +26,7 @@ async function openControl(t: Scope) {
   return { home, control: createSetupControl({ home, configPath: null, reload }), reloads };
 }
 
-test("F4 a secret is kept, used at once, listed by its name alone and forgotten; the daemon's own key is not touched", async (t) => {
+test("F4 a secret is stored, used at once, listed only by its name and forgotten; the daemon's own key is not touched", async (t) => {
   const { control, reloads } = await openControl(t);
   const { kept } = await control.setSecret({ name: "nas", value: "s3cret word" }, signal, OWNER_RIGHTS);
   assert.deepEqual(reloads, [{ secrets: true }]);
@@ -82,7 +82,7 @@ test("F4 an address without a path gets the one that an MCP server answers at", 
   assert.equal(asked.length, 2);
 });
 
-test("F4 a server is asked for its shares with the login that was typed, and another address is told apart", {
+test("F4 a server is asked for its shares with the typed login, and another address is distinguished", {
   skip: missingForPlainRig() ?? false,
 }, async (t) => {
   const { control } = await openControl(t);

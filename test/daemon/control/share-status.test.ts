@@ -9,7 +9,7 @@ import type { FolderListing, MountCheck } from "../../../src/shares/prober/probe
 import { createManualClock } from "../../support/manual-clock.ts";
 import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";
 
-test("a share that nobody looked at yet has every field, and claims nothing", () => {
+test("a share that has never been checked has every field, and claims nothing", () => {
   assert.deepEqual(shareStatus(viewOf()), {
     name: "CORE",
     active_interface: "none",
@@ -31,7 +31,7 @@ test("a share that nobody looked at yet has every field, and claims nothing", ()
   });
 });
 
-test("a mounted share is told whole: times in UTC, conditions with their holders", () => {
+test("a mounted share is reported completely: times in UTC, conditions with their holders", () => {
   const status = shareStatus(
     viewOf({
       memory: {
@@ -138,7 +138,7 @@ for (const [name, check, processGone, state, alive] of STATES) {
   });
 }
 
-test("hosts are told as they are configured, IPv6 with brackets where a port follows, and folders as such", () => {
+test("hosts are reported as configured, IPv6 with brackets where a port follows, and folders as folders", () => {
   const route = { port: 445, interfaceName: null, folder: null };
   const hosts = (tb: object, fallback: object) => {
     const { tb_host, fb_host } = shareStatus(
@@ -159,7 +159,7 @@ test("hosts are told as they are configured, IPv6 with brackets where a port fol
   assert.deepEqual(hosts({}, { host: "nas" }), [null, "nas"]);
 });
 
-test("what is told of a share that cannot be mounted is what a mount fails by first, with its own hint", () => {
+test("the reason why a share cannot be mounted is the condition that fails a mount first, with its own hint", () => {
   const condition = (code: string) => ({
     code,
     severity: "error" as const,
@@ -206,7 +206,7 @@ for (const [what, view, findings] of [
     assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, observed: healthy, ...view }))), findings);
   });
 
-test("one that is not mounted is an error that says why and what to do; held unmounted it is none", () => {
+test("an unmounted share is an error that gives the cause and the fix, unless a person unmounted it", () => {
   const memory = { ...EMPTY_SHARE_MEMORY, lastError: "the password was refused" };
   assert.deepEqual(verifyShare(viewOf({ memory, observed: seenOf() })), [
     {
@@ -221,7 +221,7 @@ test("one that is not mounted is an error that says why and what to do; held unm
   assert.deepEqual(verifyShare(viewOf({ memory: override, observed: seenOf() })), []);
 });
 
-test("conditions are findings by their severity; what is only told is none", () => {
+test("conditions are findings of equal severity; notices are not findings", () => {
   const condition = { title: "Something stands", hint: "Look", since: WALL_MS };
   const conditions = [
     { ...condition, code: "told", severity: "info" },
@@ -308,7 +308,7 @@ test("what leads out is refused before anything is asked", async () => {
   assert.deepEqual(asked, []);
 });
 
-test("an unknown share is told with what may have been meant", async () => {
+test("an unknown share is reported with the name that was probably meant", async () => {
   const { folders } = scene();
   const refusal = { code: "share_unknown", hint: /did you mean CORE\?/ };
   await assert.rejects(folders({ share: "COER" }, NEVER), refusal);
@@ -334,12 +334,12 @@ for (const [what, view, refusal] of [
     assert.deepEqual(asked, []);
   });
 
-test("one that was not looked at yet is looked at first", async () => {
+test("a share that has never been checked is checked first", async () => {
   const { ask } = scene(viewOf());
   assert.equal((await ask()).folders.length, 3);
 });
 
-test("A2 after a listing that had no answer none is begun until the mount has answered a look", async () => {
+test("A2 after an unanswered listing none begins until the mount has answered a check", async () => {
   const { ask, asked, world, clock } = scene();
   await clock.advance(5_000);
   world.listing = null;
@@ -355,7 +355,7 @@ test("A2 after a listing that had no answer none is begun until the mount has an
   assert.deepEqual((await ask("d")).folders, []);
 });
 
-test("what stands in the stable link's place is not taken for the share", async () => {
+test("an object in the stable link's place is not taken for the share", async () => {
   for (const linkBlocked of [null, { result: "blocked", by: "it is a folder", why: "taken" }] as const) {
     const { ask, asked } = scene(mountedShare(answered(null), { linkBlocked }));
     await ask("a");

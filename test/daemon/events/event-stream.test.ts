@@ -42,7 +42,7 @@ test("B8 who says what was heard last hears what came since, then what comes, wi
   assert.deepEqual(heard, ["2 b", "3 c", "4 d"]);
 });
 
-test("B8 from 0 is everything there was, and before the first event it is no gap", () => {
+test("B8 a stream from 0 delivers every event, and does not report a gap before the first", () => {
   const { events, heard, listener } = stream();
   events.listen(0, listener);
   events.publish(transition("a"));
@@ -50,7 +50,7 @@ test("B8 from 0 is everything there was, and before the first event it is no gap
   assert.deepEqual(heard, ["1 a", "1 a"]);
 });
 
-test("B8 what is no longer kept is a gap, with the id to go on from; the oldest that is kept is none", () => {
+test("B8 discarded events are reported as a gap, with the id to continue from; the oldest stored event is not one", () => {
   const { events, heard, listener } = stream();
   for (let count = 1; count <= 1001; count += 1) events.publish(transition(`e${count}`));
   events.listen(0, listener);
@@ -81,7 +81,7 @@ test("B8 an id of a life before ours is a gap, also before our first event", () 
   assert.deepEqual(heard, ["1000000 gap", "1000001 gap", "1000001 a", "1000002 b"]);
 });
 
-test("who has unregistered hears nothing more, even within the event that made it so", () => {
+test("an unregistered listener gets no further events, even within the event that unregistered it", () => {
   const { events, heard, listener } = stream();
   let unregister = (): void => {};
   events.listen(null, () => unregister());
@@ -158,7 +158,7 @@ test("E5 shares are measured by route, reachability, changes and moves, and forg
   assert.ok(!values().some((line) => line.includes("changes")));
 });
 
-test("C3 a backend that failed is a warning, one that is being started is none", () => {
+test("C3 a failed backend is a warning, a starting one is not", () => {
   const logger = createRecordingLogger();
   const phase = { name: "backend.phase", backend: "files", from: "Pending", took_ms: 3 } as const;
   const reason = "not set in the environment: TOKEN";

@@ -12,7 +12,7 @@ const counters = (calls: number): FlowEvent => ({
   backends: [{ name: "files", calls }],
 });
 
-test("F4 counters are told at once, then when they differ, four times a second at most; unheard, none are read", async () => {
+test("F4 the counters are reported at once, then on change, at most four times a second; without a listener none are read", async () => {
   const clock = createManualClock();
   let reads = 0;
   let calls = 0;
@@ -58,7 +58,7 @@ test("F4 counters are told at once, then when they differ, four times a second a
   await clock.advance(250);
 });
 
-test("F4 the counters of an edge: bytes of a share that is carried, calls of a server, those of one client together", () => {
+test("F4 the counters of an edge: bytes of a relayed share, calls of a server, those of one client together", () => {
   const relay = {
     ...{ port: 1, phase: "carrying" as const, connections: 1, connections_in_all: 1, moves: 0 },
     ...{ bytes_to_server: 5, bytes_from_server: 7, longest_wait_ms: 0 },

@@ -37,7 +37,7 @@ function bench(t: TestContext) {
   return { clock, world, asked, traffic };
 }
 
-test("F4 a share's bytes and waits are kept by steps of 10 s, the last ten minutes and no more", async (t) => {
+test("F4 a share's bytes and waits are stored in steps of 10 s for the last ten minutes", async (t) => {
   const { clock, world, traffic } = bench(t);
   await clock.advance(10_000);
   assert.deepEqual(traffic.of("CORE"), {});

@@ -102,7 +102,7 @@ async function start(t: TestContext) {
   return bench(await temporaryFolder(t));
 }
 
-test("F2 the next daemon tells what this one knew, up to its stop, and the time between as a gap", async (t) => {
+test("F2 the next daemon reports everything that this one knew, up to its stop, and the time between as a gap", async (t) => {
   const b = await start(t);
   const one = await b.start();
   const startMs = b.clock.wallMs();
@@ -161,7 +161,7 @@ test("what changes is on disk within a minute; nothing is written while nothing 
   });
 });
 
-test("calls alone are written every five minutes, and their growing old is no change", async (t) => {
+test("new calls are written only every five minutes, and their ageing is not a change", async (t) => {
   const b = await start(t);
   const timeline = await b.start();
   t.after(() => timeline[Symbol.asyncDispose]());
@@ -189,7 +189,7 @@ test("calls alone are written every five minutes, and their growing old is no ch
   assert.equal(await b.version(), second);
 });
 
-test("B11 once it has ended nothing is written any more, and a change long before the next beat is kept", async (t) => {
+test("B11 nothing is written after the end, and a change long before the next beat is saved", async (t) => {
   const b = await start(t);
   const timeline = await b.start();
   b.turn("fallback");
@@ -247,7 +247,7 @@ for (const [kind, spoil] of Object.entries(BAD)) {
   });
 }
 
-test("a folder, a pipe, a link and a huge file are set aside, too, and nothing waits for them", async (t) => {
+test("a folder, a pipe, a link and a huge file are also set aside, and block nothing", async (t) => {
   const kinds: Readonly<Record<string, (path: string) => unknown>> = {
     folder: (path) => mkdir(path),
     pipe: (path) => execFileSync("mkfifo", [path]),
@@ -266,7 +266,7 @@ test("a folder, a pipe, a link and a huge file are set aside, too, and nothing w
   }
 });
 
-test("a file that can neither be read nor set aside is left alone", async (t) => {
+test("a file that can neither be read nor set aside is not touched", async (t) => {
   const disk = await mountTmpfs(t, "size=64k");
   if (disk === null) return;
   const b = await bench(disk);
@@ -282,7 +282,7 @@ test("a file that can neither be read nor set aside is left alone", async (t) =>
   assert.equal(await readFile(b.path, "utf8"), "torn");
 });
 
-test("a disk that gives no answer at the start holds nobody up, and its file is left alone", async (t) => {
+test("a disk that does not answer at the start delays nothing, and its file is not touched", async (t) => {
   const b = await start(t);
   const text = await written(t);
   await writeFile(b.path, text);
@@ -301,7 +301,7 @@ test("a disk that gives no answer at the start holds nobody up, and its file is 
   assert.equal(await readFile(b.path, "utf8"), text);
 });
 
-test("a full disk is told once, and the timeline is saved when there is room", async (t) => {
+test("a full disk is reported once, and the timeline is saved when there is space", async (t) => {
   const disk = await mountTmpfs(t, "size=64k");
   if (disk === null) return;
   const b = await bench(disk);

@@ -168,7 +168,7 @@ test("time without a daemon is a gap, though all is afterwards as it was before"
   assert.equal(later.shares[0]?.spans.length, 1);
 });
 
-test("B11 after a handover of seconds what was the case goes on; after a longer one it is a gap", async () => {
+test("B11 after a handover of seconds the last state continues; after a longer one there is a gap", async () => {
   for (const [awayMs, expected] of [
     [20_000, [[-3_600, 10]]],
     [
@@ -191,7 +191,7 @@ test("B11 after a handover of seconds what was the case goes on; after a longer 
   }
 });
 
-test("a share is not told to be unmounted before it was looked at; what is gone from the file ends", async () => {
+test("a share is not reported as unmounted before it was checked; one removed from the file ends", async () => {
   const b = bench();
   b.now.shares = [sampleShare({ name: "CORE", mount_state: "unmounted", active_interface: "tb" })];
   b.unseen.add("CORE");
@@ -275,7 +275,7 @@ test("the time that a machine slept, or that its clock was set forward by, is a 
   ]);
 });
 
-test("a clock that goes to and fro while nobody asks leaves no gap twice", async () => {
+test("a clock that jumps back and forth while nothing reads leaves no gap twice", async () => {
   const b = bench();
   sameAsBefore(b);
   using timeline = b.begin();
@@ -329,7 +329,7 @@ test("of a day full of restarts the newest gaps are known, and nothing before th
   assert.equal(b.seconds(report.known_since), -3_600 + 0.5);
 });
 
-test("what ended more than a day ago is no past", async () => {
+test("a state that ended more than a day ago is dropped from the past", async () => {
   const b = bench();
   sameAsBefore(b);
   using timeline = b.begin(knownOf(b.startMs - 2 * DAY_MS, b.startMs - DAY_MS - 1));
@@ -337,7 +337,7 @@ test("what ended more than a day ago is no past", async () => {
   assert.deepEqual([b.seconds(report.known_since), report.gaps], [0, []]);
 });
 
-test("minutes come by backend; too many are told in larger steps, with all of their calls", async () => {
+test("minutes are listed by backend; too many are merged into larger steps, with all of their calls", async () => {
   const b = bench();
   const names = Array.from({ length: 20 }, (_, nth) => `b${nth}`);
   b.now.backends = names.map((name) => sampleBackend({ name }));
@@ -374,7 +374,7 @@ test("minutes come by backend; too many are told in larger steps, with all of th
   });
 });
 
-test("what is older than a day is forgotten, but for what was the case then", async () => {
+test("states older than a day are forgotten, except the one in effect then", async () => {
   const b = bench();
   sameAsBefore(b);
   using timeline = b.begin();
@@ -423,7 +423,7 @@ test("F2 a restless backend loses its own oldest changes; shares and calm backen
   assert.ok(length > MOST_CHANGES / 3 && length <= MOST_CHANGES, `${length}`);
 });
 
-test("however many backends come and go, what is known of them stays bounded, and those there are now are told", async () => {
+test("however many backends appear and disappear, their history stays bounded, and present ones are reported", async () => {
   const b = bench();
   using timeline = b.begin();
   for (let nth = 0; nth < MOST_CHANGES; nth++) {

@@ -129,7 +129,7 @@ test("B11 a session that began between two daemons is known to the one that take
   assert.ok(process.kill(next?.pid ?? 0, 0));
 });
 
-test("B11 of a next daemon that ends before it is ready is told how it ended", async (t) => {
+test("B11 a next daemon that ends before it is ready is reported with how it ended", async (t) => {
   for (const [program, how] of [
     ["process.exit(3)", /it ended with 3 before it was ready/],
     ["process.kill(process.pid, 'SIGKILL')", /it ended with SIGKILL before it was ready/],
@@ -162,7 +162,7 @@ test("B11 A5 what the next daemon could not know of the shares keeps the old one
   assert.equal(handover.successor, null);
 });
 
-test("B11 a next daemon that is not ready in time, or not wanted any more, ends", async (t) => {
+test("B11 a next daemon that is not ready in time, or no longer wanted, ends", async (t) => {
   const clock = createManualClock();
   const { handover, pidOf } = await setUp(t, { ends: "slow", clock });
   const late = assert.rejects(handover.begin(NEVER), /it was not ready after 60 s/);
@@ -240,7 +240,7 @@ test("B11 what a command changes that is under way at the line is known to the o
   assertGone(await pidOf("first"));
 });
 
-test("B11 B6 those that are started once the line is crossed know that nobody else has the home", async (t) => {
+test("B11 B6 parts that start after the line is crossed know that no other daemon has the home", async (t) => {
   const { folder, handover } = await setUp(t, { ends: "2" });
   await handover.begin(NEVER);
   await handover.done;
@@ -281,7 +281,7 @@ test("B11 a daemon that nothing keeps in its place does not hand over, and says 
   await assert.rejects(handover.begin(NEVER), { code: "handover_failed", hint: /mountaineer up/ });
 });
 
-test("B11 a session that its client ends with the old daemon after the line ends with the next one, too", async (t) => {
+test("B11 a session that its client ends with the old daemon after the line also ends with the next one", async (t) => {
   const { folder, handover } = await setUp(t, { ends: "0" });
   await handover.begin(NEVER);
   await handover.done;
@@ -289,14 +289,14 @@ test("B11 a session that its client ends with the old daemon after the line ends
   assert.equal(await readFile(join(folder, "ended"), "utf8"), `${hashOf(3)}\n`);
 });
 
-test("B11 a next daemon that was told to stop while it took over is followed by nobody", async (t) => {
+test("B11 a next daemon that was asked to stop during its takeover is not followed by another", async (t) => {
   const { folder, handover } = await setUp(t, { ends: "stopped" });
   await handover.begin(NEVER);
   assert.equal(await handover.done, null);
   assert.equal(existsSync(join(folder, "1")), false);
 });
 
-test("B11 an old daemon that is told to stop while another takes over ends that, too", async (t) => {
+test("B11 an old daemon that is asked to stop during a takeover also ends the takeover", async (t) => {
   const { handover, pidOf, isStarted, logger } = await setUp(t, { ends: "deaf" });
   await handover.begin(NEVER);
   await eventually(() => isStarted("go"));

@@ -72,7 +72,7 @@ async function parked(rig: SuspendedRig) {
   return { call, question, ...inputRequired(sent) };
 }
 
-test("B11 D2 a retry at the next daemon goes on where its call is, through several rounds and several daemons", async () => {
+test("B11 D2 a retry at the next daemon continues where its call runs, through several rounds and several daemons", async () => {
   const old = createSuspendedRig({ clock: createManualClock() });
   const { call, state, question } = await parked(old);
   const { rig: middle } = follow(old);
@@ -241,7 +241,7 @@ test("B11 D2 a passed call that was answered or given up is not cancelled when t
   ]);
 });
 
-test("B11 D2 a passed request is answered once, and its client's leaving is told only before that", () => {
+test("B11 D2 a passed request is answered once, and its client's departure is reported only before the answer", () => {
   const { end, said } = oneEnd();
   const answers: unknown[] = [];
   const outlet = { congested: null, send: () => true, answer: (id: unknown) => void answers.push(id) };

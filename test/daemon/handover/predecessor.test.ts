@@ -131,7 +131,7 @@ test("B11 E4 clients' messages for an old daemon that does not read are dropped 
   assert.equal(said.length, 257);
 });
 
-test("B11 a daemon that does not take over says why, and nothing keeps it where nobody hears it", async () => {
+test("B11 a daemon that fails to take over reports why, and does not wait for a parent that is gone", async () => {
   const { self, old, said, arrive } = setUp();
   const failing = old.failed(new MountaineerError("config_invalid", "no", { hint: "mend it" }));
   void old.failed(new Error("other"));
@@ -152,7 +152,7 @@ test("B11 a daemon in charge does not live on for the old one's sake", () => {
   assert.deepEqual([said, self.isReferenced], [[{ say: "taken", connections: true }], false]);
 });
 
-test("B11 D2 what waits in an old daemon that has gone is answered, and asked for no more", () => {
+test("B11 D2 requests that wait in an old daemon that has gone are answered, and no longer sent to it", () => {
   const { self, old, clock } = setUp();
   const passing = old.join({ suspended: new SuspendedCalls(clock), deliver() {} });
   const replies: unknown[] = [];
@@ -166,7 +166,7 @@ test("B11 D2 what waits in an old daemon that has gone is answered, and asked fo
   assert.equal(resume(), null);
 });
 
-test("B11 what cannot run twice is free when the old daemon says so", async () => {
+test("B11 parts that cannot run twice are free when the old daemon says so", async () => {
   const { self, old } = setUp();
   self.emit("message", { say: "go", door: null, once: [1] });
   assert.deepEqual(old.once, [1]);
@@ -175,7 +175,7 @@ test("B11 what cannot run twice is free when the old daemon says so", async () =
   assert.deepEqual(old.once, []);
 });
 
-test("B11 what cannot run twice is free once the old one's processes have ended, when that one is gone", async () => {
+test("B11 parts that cannot run twice are free once a vanished old daemon's processes have ended", async () => {
   const { clock, self, old } = setUp();
   let isFree = false;
   void old.ended.then(() => {

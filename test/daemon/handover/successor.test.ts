@@ -67,7 +67,7 @@ test("B11 only a next daemon that says so takes idle connections", async (t) => 
   }
 });
 
-test("B11 whoever waits for a next daemon that ends waits no more", async (t) => {
+test("B11 a caller that waits for a next daemon stops waiting when that one ends", async (t) => {
   const next = start(t, 'process.on("message", ({ say }) => say === "session" && process.exit(1))');
   const answered: unknown[] = [];
   const outlet = { congested: null, send: () => true, answer: (id: unknown) => void answered.push(id) };
@@ -121,7 +121,7 @@ test("B11 a next daemon that does not stop within 10 s is killed", async (t) => 
   assert.throws(() => process.kill(next.pid ?? 0, 0), { code: "ESRCH" });
 });
 
-test("B11 a connection stays here when the next daemon hears nothing any more", async (t) => {
+test("B11 a connection stays here when the next daemon no longer receives anything", async (t) => {
   const next = start(t, "process.disconnect(); setInterval(() => {}, 1_000)");
   const passing = next.join({ suspended: new SuspendedCalls(systemClock), deliver() {} });
   const outlet = { congested: null, send: () => true, answer: () => {} };

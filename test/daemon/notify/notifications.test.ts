@@ -98,7 +98,7 @@ async function titles(each: Desk): Promise<string[]> {
   return (await each.shown()).map((args) => args[4] ?? "");
 }
 
-test("a failover is shown by notify-send, which is told where the session is and nothing secret", async (t) => {
+test("a failover is shown by notify-send, which gets the session's address and no secret", async (t) => {
   const each = await desk(t, { environment: { DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/x" } });
   each.notifications.handle(failover("CORE"));
   const args = await eventually(async () => (await each.shown())[0]);
@@ -122,7 +122,7 @@ test("a hostile name is one argument behind the options, without control charact
   await assert.rejects(readFile(join(each.folder, "x")), { code: "ENOENT" });
 });
 
-test("off, and each kind by itself, nothing is run", async (t) => {
+test("with notifications off, or one kind of them, nothing is run", async (t) => {
   for (const settings of [
     { ...ON, enabled: false },
     { ...ON, failover: false, tbReady: false, configRejected: false },
@@ -168,7 +168,7 @@ test("a flood is shown at most once a second, several shares at a time", async (
   ]);
 });
 
-test("what is recovered before it could be shown is not shown", async (t) => {
+test("a problem that is over before it could be shown is not shown", async (t) => {
   const clock = createManualClock();
   const each = await desk(t, { clock });
   each.notifications.handle(failover("A"));
@@ -177,7 +177,7 @@ test("what is recovered before it could be shown is not shown", async (t) => {
   assert.deepEqual(await each.shown(), []);
 });
 
-test("a program that is missing is told once, and is a condition until one is there", async (t) => {
+test("a missing program is reported once, and is a condition until there is one", async (t) => {
   const clock = createManualClock();
   const each = await desk(t, { clock, last: null });
   const { notifications, logger } = each;
@@ -212,7 +212,7 @@ test("a program that fails says why in the condition, bounded and harmless", asy
   assert.match(condition.hint ?? "", /session of a desktop/);
 });
 
-test("a program that says nothing is told of by how it ended", async (t) => {
+test("a silent program is reported by how it ended", async (t) => {
   for (const [last, how] of [
     ["exit 4", /: notify-send ended with 4$/],
     ["kill -KILL $$", /: notify-send was ended by SIGKILL$/],
@@ -438,7 +438,7 @@ test("the newest of each kind and share wins", () => {
   ]);
 });
 
-test("what is no longer so by the time it could be shown is not shown", () => {
+test("a notification that no longer applies when it could be shown is not shown", () => {
   const share = "A";
   const rows: [ServiceTransition, ServiceTransition][] = [
     [failover(share), recovered(share)],
@@ -461,7 +461,7 @@ test("what is no longer so by the time it could be shown is not shown", () => {
   );
 });
 
-test("what is told of a rejected configuration is the line alone", () => {
+test("only the line of a rejected configuration is shown", () => {
   for (const reason of [
     "/home/ada/secret-place/config.toml:12:1: shares[0].password: found hunter2, expected a reference",
     "the backend cannot start: token hunter2 refused",
@@ -473,7 +473,7 @@ test("what is told of a rejected configuration is the line alone", () => {
   }
 });
 
-test("what is not wanted is neither taken up nor kept", () => {
+test("unwanted notifications are neither queued nor kept", () => {
   const queue = createNotificationQueue();
   queue.handle(failover("A"), (kind) => kind === "tbReady");
   queue.handle(tbReady("A"), (kind) => kind === "tbReady");

@@ -28,7 +28,7 @@ function holdingOf() {
   return { holding, grants, judged, withdrawals: () => withdrawals };
 }
 
-test("E2 a yes counts for the content that it was given to, once that is applied, and not when it comes back", async () => {
+test("E2 an approval covers the content that it was given for, once that is applied, and not its later return", async () => {
   const { holding, grants, judged } = holdingOf();
   await judged("other");
   holding.applied(await judged());
@@ -36,7 +36,7 @@ test("E2 a yes counts for the content that it was given to, once that is applied
   assert.deepEqual(grants, [undefined, GRANT, undefined]);
 });
 
-test("E2 a yes to what could not be applied counts no more", async () => {
+test("E2 an approval of content that could not be applied has no effect", async () => {
   const { holding, grants, judged, withdrawals } = holdingOf();
   await judged();
   await holding.withdraw();

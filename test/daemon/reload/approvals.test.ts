@@ -194,7 +194,7 @@ test("E2 a dry run says what would wait, and remembers nothing", async (t) => {
   assert.deepEqual(done.waiting, ["backends.other"]);
 });
 
-test("E2 the mode is loosened by a person alone, whoever edits", async (t) => {
+test("E2 the mode is loosened only by a person, whichever program edits", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
   const { control } = daemon.service;
@@ -243,7 +243,7 @@ for (const [how, spoil] of [
   ],
   ["emptied", (path: string) => writeFile(path, "")],
 ] as const) {
-  test(`E2 approvals that were ${how} while nobody ran approve nothing, say so, and are approved anew`, async (t) => {
+  test(`E2 approvals that were ${how} while no daemon ran approve nothing, say so, and are given again`, async (t) => {
     const home = await homeOf(t, SYNC + files("serve"));
     await (await home.start()).stop();
     await spoil(join(home.home, "approvals.sealed"));

@@ -53,7 +53,7 @@ async function opened(
   };
 }
 
-test("B1 a file is looked at and read as it is, through a link", async (t) => {
+test("B1 a file is checked and read as it is, through a link", async (t) => {
   const { folder, path, file } = await opened(t);
   await writeFile(join(folder, "real.toml"), "# ä\r\n");
   await symlink("real.toml", path);
@@ -63,7 +63,7 @@ test("B1 a file is looked at and read as it is, through a link", async (t) => {
   assert.equal(file.path, path);
 });
 
-test("B3 a file that is missing, or whose folder is no folder, is none", async (t) => {
+test("B3 a missing file, or one whose folder is a file, reads as absent", async (t) => {
   const { folder, path, file } = await opened(t);
   assert.deepEqual([await file.stat(NEVER), await file.read(NEVER)], [null, null]);
   await symlink(join(folder, "nowhere"), path);
@@ -80,7 +80,7 @@ test("B4 a folder in its place cannot be read, and may pass", async (t) => {
   await assert.rejects(file.read(NEVER), { code: "config_unreadable", retry: "later" });
 });
 
-test("B10 who does not want the answer any more waits for none: a stop is not held up by the file's disk", async (t) => {
+test("B10 a cancelled caller does not wait for the answer: a stop is not delayed by the file's disk", async (t) => {
   const { path, file } = await opened(t);
   await writeFile(path, "");
   const stopped = AbortSignal.abort(new MountaineerError("aborted", "the daemon stops"));
@@ -88,7 +88,7 @@ test("B10 who does not want the answer any more waits for none: a stop is not he
   await assert.rejects(file.stat(stopped), { code: "aborted" });
 });
 
-test("B4 a pipe in its place is refused, and nobody waits for its writer", async (t) => {
+test("B4 a pipe in its place is refused, and its writer is not waited for", async (t) => {
   const { path, file } = await opened(t);
   await runCommand("mkfifo", [path], { clock, deadlineMs: 5_000 });
   const startedMs = clock.monotonicMs();
@@ -138,7 +138,7 @@ test("B2 the innermost mount decides, and of two over one path the later", async
   assertEach(paths, (path) => file.isHere(path), [false, true, false, true, false, true]);
 });
 
-test("B2 what is mounted later counts from the next look on, which asks for the table as it is then", async (t) => {
+test("B2 a later mount counts from the next check, which asks for the current table", async (t) => {
   const table = tableOf([mountOn("/", "ext4")]);
   const { folder, file } = await opened(t, table);
   assert.equal(file.isHere(folder), true);
@@ -174,7 +174,7 @@ for (const [what, lay, mounts, asks] of [
   ["below a folder that is a link", "folder ->", [mountOn("/", "ext4")], true],
   ["on another machine's disk", "config.toml", [mountOn("/", "nfs4")], true],
 ] as const) {
-  test(`B1 a file ${what} is looked at ${asks ? "by the prober" : "without another process"}`, async (t) => {
+  test(`B1 a file ${what} is checked ${asks ? "by the prober" : "without another process"}`, async (t) => {
     const asked: string[] = [];
     const prober = noting(proberOfFile(), asked);
     const folder = await realpath(await temporaryFolder(t));
@@ -204,7 +204,7 @@ for (const [what, lay, mounts, asks] of [
   });
 }
 
-test("B1 a file that becomes a link, or another machine's, is looked at by the prober from then on", async (t) => {
+test("B1 a file that becomes a link, or another machine's, is from then on checked by the prober", async (t) => {
   const asked: string[] = [];
   const prober = noting(proberOfFile(), asked);
   const folder = await realpath(await temporaryFolder(t));
@@ -228,7 +228,7 @@ test("B1 a file that becomes a link, or another machine's, is looked at by the p
   assert.equal(await looksNow(), 1);
 });
 
-test("B10 a look at a disk that gives no answer is late, and ends with its limit", async (t) => {
+test("B10 a check of a disk that does not answer is late, and ends at its limit", async (t) => {
   const real = proberOfFile();
   const hangs = async (): Promise<null> => null;
   const folder = await realpath(await temporaryFolder(t));

@@ -80,7 +80,7 @@ test("B6 the very bytes that run are kept no second time", async (t) => {
   assert.equal(world.service.watcher.running.generation, 1);
 });
 
-test("B6 a rejected content leaves what runs untouched, and tells every mistake with its place", async (t) => {
+test("B6 rejected content leaves the running configuration untouched, and reports every error with its position", async (t) => {
   const world = await scene(t, FIRST);
   const { watcher } = world.service;
   const before = watcher.running;
@@ -115,7 +115,7 @@ test("B6 what a section cannot prepare fails the reload whole; the next content 
   assert.deepEqual(world.committed, [804]);
 });
 
-test("B6 a history that cannot be written is told, and holds back nothing", async (t) => {
+test("B6 a failed write of the history is reported, and delays nothing", async (t) => {
   const world = await scene(t, FIRST);
   await rm(join(world.home, "history"), { recursive: true });
   await writeFile(join(world.home, "history"), "in the way");
@@ -129,7 +129,7 @@ test("B6 a history that cannot be written is told, and holds back nothing", asyn
   assert.notEqual(world.service.historyUnsavedBecause, null);
 });
 
-test("B6 edits made at once are taken one after the other, in the order they came, and it is busy meanwhile", async (t) => {
+test("B6 simultaneous edits are applied one by one, in order of arrival, and the service is busy until then", async (t) => {
   let atOnce = 0;
   let most = 0;
   const busy: boolean[] = [];
@@ -163,7 +163,7 @@ test("B6 edits made at once are taken one after the other, in the order they cam
   assert.equal(watcher.running.sha256, reports[3].sha256);
 });
 
-test("B6 a preview tells what a reload would do, and changes nothing", async (t) => {
+test("B6 a preview reports what a reload would do, and changes nothing", async (t) => {
   const world = await scene(t, FIRST);
   const { control, watcher } = world.service;
   const before = watcher.running;
@@ -183,7 +183,7 @@ test("B6 a preview tells what a reload would do, and changes nothing", async (t)
   assert.deepEqual([world.transitions, await kept(world), world.committed], [[], [], []]);
 });
 
-test("F2 an editor's text is checked: mistakes with their places, or what it would change, and nothing is touched", async (t) => {
+test("F2 an editor's text is checked: errors with their positions, or its effects, and nothing is touched", async (t) => {
   const world = await scene(t, FIRST);
   const { control, watcher } = world.service;
   const before = watcher.running;
@@ -228,7 +228,7 @@ function content(text: string): AcceptedContent {
   };
 }
 
-test("what cannot be kept is an entry all the same, and is kept as soon as that can be", async (t) => {
+test("an entry that cannot be saved is listed all the same, and is saved as soon as possible", async (t) => {
   const home = await temporaryFolder(t);
   const real = openHistory(home, join(home, "config.toml"));
   let isFull = false;

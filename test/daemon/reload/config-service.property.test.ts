@@ -243,8 +243,8 @@ async function holds(t: TestContext, overlapping: boolean, runs: number): Promis
   );
 }
 
-test("B4 B6 B8 one thing after the other: the last accepted content runs, and all that is told agrees", (t) =>
+test("B4 B6 B8 in any sequence, the last accepted content runs, and all reports agree", (t) =>
   holds(t, false, 12));
 
-test("B4 B6 B8 edits, reloads and saves at once: the last accepted content runs, and all that is told agrees", (t) =>
+test("B4 B6 B8 with edits, reloads and saves at once, the last accepted content runs, and all reports agree", (t) =>
   holds(t, true, 18));

@@ -37,7 +37,7 @@ test("B6 a reload of what runs already says so, and is one event", async (t) => 
   ]);
 });
 
-test("B6 an edit that cannot be applied stays in the file, is told, and applies when it can", async (t) => {
+test("B6 an edit that cannot be applied stays in the file, is reported, and applies as soon as possible", async (t) => {
   const on = 'enabled = true\non_failure = "fixed"';
   const { service, mood, edit, path, committed, transitions } = await scene(t, text(801, on));
   mood.refuses = true;
@@ -59,7 +59,7 @@ test("B6 an edit that cannot be applied stays in the file, is told, and applies 
   );
 });
 
-test("B6 B10 where nothing is watched, too, an edit that cannot be applied is told, and a reload applies it", async (t) => {
+test("B6 B10 an edit that cannot be applied is reported even where nothing is watched, and a reload applies it", async (t) => {
   const { service, mood, edit } = await scene(t, text(801));
   mood.refuses = true;
   assert.match((await edit("global.connect_timeout_ms", "802")).reload?.failure ?? "", /not now/);
@@ -69,7 +69,7 @@ test("B6 B10 where nothing is watched, too, an edit that cannot be applied is to
   assert.equal(service.control.sync().last_error, null);
 });
 
-test("B3 an edit does not make a deleted file anew with this one key and so drop every share", async (t) => {
+test("B3 an edit does not re-create a deleted file with only this one key and so drop every share", async (t) => {
   const { service, path, edit } = await scene(t, text(801));
   await rm(path);
   await assert.rejects(edit("global.check_interval_secs", "3"), { code: "config_unreadable" });
@@ -88,7 +88,7 @@ test("B6 an edit of what another has changed is refused, and nothing is written"
   assert.equal(await readFile(path, "utf8"), text(802));
 });
 
-test("an edit that would be no valid configuration tells its mistakes, and neither the file nor what runs changes", async (t) => {
+test("an edit that would make an invalid configuration reports its errors, and neither the file nor the running one changes", async (t) => {
   const { service, path, transitions } = await scene(t, text(801));
   const { sha256: expected_sha256 } = await service.control.config(null, NEVER);
   const wrong = `${text(801)}debounce = 1\n`;
@@ -103,7 +103,7 @@ test("an edit that would be no valid configuration tells its mistakes, and neith
   assert.deepEqual(service.control.sync().events, []);
 });
 
-test("B6 a rollback brings an earlier content back, as an entry of its own; the same again adds none", async (t) => {
+test("B6 a rollback restores an earlier content, as a separate entry; repeating it adds none", async (t) => {
   const { service, path, edit } = await scene(t, text(801));
   const { control } = service;
   await edit("global.connect_timeout_ms", "802");
@@ -202,7 +202,7 @@ test("a file that has changed since it was loaded is not in the history as what 
   assert.deepEqual((await service.control.history()).entries, []);
 });
 
-test("what was read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
+test("content read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
   let hold: Promise<void> | null = null;
   const { service, edit } = await scene(t, text(801), {
     wrap: (file) => ({
@@ -229,7 +229,7 @@ test("what was read while an edit was saved is read again, so that nothing old r
   assert.equal(service.control.sync().generation, 2);
 });
 
-test("B10 after its end nothing is applied any more, and an edit is refused before it writes", async (t) => {
+test("B10 nothing is applied after its end, and an edit is refused before it writes", async (t) => {
   const { service, edit, path, committed } = await scene(t, text(801, "enabled = true"));
   const late = edit("global.connect_timeout_ms", "802").catch((error: unknown) => error);
   await service[Symbol.asyncDispose]();
@@ -258,7 +258,7 @@ test("an edit whose asker is gone before its turn is not made", async (t) => {
   assert.match(await readFile(path, "utf8"), /= 802/);
 });
 
-test("an edit whose asker leaves while it is saved is carried through: what is in the file runs", async (t) => {
+test("an edit whose caller leaves while it is saved is completed: the file's content runs", async (t) => {
   // Read and edited in real processes of their own.
   const { service, edit, path } = await scene(t, text(801), { startReader: startReaderProcess });
   for (const [index, delayMs] of [0, 60, 120, 180].entries()) {

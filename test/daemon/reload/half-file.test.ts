@@ -225,7 +225,7 @@ test("B12 an edit in the middle of a slow save waits, and loses nothing of it", 
   assert.deepEqual([config().global.connectTimeoutMs, config().backends.length], [900, 2]);
 });
 
-test("B12 a file that is held is not edited, and a rollback puts its last content back", async (t) => {
+test("B12 a suspect file is not edited, and a rollback restores its last content", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home);
   const { before, service, path, comes } = await watching(t, home, "hash");
@@ -245,7 +245,7 @@ test("B12 a file that is held is not edited, and a rollback puts its last conten
   assert.deepEqual([...new Set(entries.map(({ sha256 }) => sha256))], [sha256Of(before)]);
 });
 
-test("B12 a reload that nobody was told of half a file before holds it, and the next one is a person's word", async (t) => {
+test("B12 a reload that sees half a file unannounced suspects it, and the next one is a person's word", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home);
   const { before, service, path, signsIn } = await watching(t, home, "hash", 1);

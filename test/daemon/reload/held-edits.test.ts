@@ -4,7 +4,7 @@ import { tellStories } from "../../support/stories.ts";
 import { EDIT_WORDS } from "./edit-words.ts";
 
 // Further down: what a program tries that may write the file, and wants something to run or to be sent.
-describe("held edits", { concurrency: 4 }, () => {
+describe("pending edits", { concurrency: 4 }, () => {
   tellStories(
     EDIT_WORDS,
     `

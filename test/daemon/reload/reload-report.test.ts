@@ -69,7 +69,7 @@ test("every text of the file's settings has a value here", () => {
 
 for (const { section, key, value } of keys) {
   const name = `${section}.${key}`;
-  test(`B8 a change of ${name} is told by the name it has in the file`, async () => {
+  test(`B8 a change of ${name} is reported by the name it has in the file`, async () => {
     const lines = BEFORE[section];
     const before = lines === undefined ? "" : [`[${section}]`, ...lines, ""].join("\n");
     const kept = (lines ?? []).filter((line) => !line.startsWith(`${key} =`));
@@ -112,7 +112,7 @@ for (const [before, after, summary] of CASES) {
   });
 }
 
-test("B6 shares are told by name: added, removed, changed", async () => {
+test("B6 shares are reported by name: added, removed, changed", async () => {
   const before = `${smbShare("A")}${smbShare("B")}${smbShare("C")}`;
   const after = `${smbShare("C", ['share_name = "c2"'])}${smbShare("D")}${smbShare("A")}`;
   assert.deepEqual(describeDiff(await diffOf(before, after)).shares, {
@@ -122,7 +122,7 @@ test("B6 shares are told by name: added, removed, changed", async () => {
   });
 });
 
-test("B6 backends are told by name, their order as a setting, and the gateway's sections by theirs", async () => {
+test("B6 backends are reported by name, their order as a setting, and the gateway's sections by theirs", async () => {
   const before = `${backend("a")}${backend("b")}${backend("c")}[audit]\n`;
   const after = `${backend("b")}group = "g"\n${backend("a")}${backend("d")}[authorization]\n`;
   const { backends, settings, middleware, summary } = describeDiff(await diffOf(before, after));
@@ -132,7 +132,7 @@ test("B6 backends are told by name, their order as a setting, and the gateway's 
   assert.equal(summary, "3 backends reloaded");
 });
 
-test("B6 aliases are told among the settings, and count as one: nothing is mounted for them", async () => {
+test("B6 aliases are reported among the settings, and count as one: nothing is mounted for them", async () => {
   const alias = (name: string, subpath: string): string =>
     `[[aliases]]\nname = "${name}"\nshare = "CORE"\ntarget_subpath = "${subpath}"\n`;
   const share = smbShare("CORE");
@@ -152,7 +152,7 @@ test("a report shares no list with the diff it is made of", async () => {
   assert.deepEqual(diff.shares.added, ["CORE"]);
 });
 
-test("B6 the first mistake is told whole, with how many more there are", () => {
+test("B6 the first error is reported whole, with the number of further ones", () => {
   const mistake = {
     file: "/home/ada/config.toml",
     line: 3,
@@ -173,7 +173,7 @@ test("B6 the first mistake is told whole, with how many more there are", () => {
   assert.equal(mistakesText([]), "the configuration is rejected");
 });
 
-test("B6 what a section refuses as a wrong configuration, without a place in the file, is told as a failure", () => {
+test("B6 a section that refuses a configuration, without a position in the file, is reported as a failure", () => {
   const rejected = { kind: "rejected", reason: "gateway: no such group", mistakes: [] } as const;
   const { failure, summary } = reportOf(rejected, { generation: 1, sha256: "" });
   assert.deepEqual([failure, summary], ["gateway: no such group", "gateway: no such group"]);
@@ -206,7 +206,7 @@ cwd = "/srv"
 env = { MODE = "read" }
 `;
 
-test("E2 over HTTP a broken file is mended with nothing that a person approves", async (t) => {
+test("E2 over HTTP a broken file cannot be corrected with anything that a person approves", async (t) => {
   const { path, service } = await scene(t, LOCAL);
   await writeFile(path, "[sync");
   const { sha256 } = await service.control.config(null, NEVER);
@@ -226,7 +226,7 @@ test("E2 over HTTP a command is refused before anything is written, and changed 
   assert.match(await readFile(path, "utf8"), /command = "other"/);
 });
 
-test("E2 over HTTP a new text is held to the same, and all else is changed", async (t) => {
+test("E2 over HTTP a new text obeys the same rules, and everything else is changed", async (t) => {
   const { path, service } = await scene(t, LOCAL);
   const { sha256 } = await service.control.config(null, NEVER);
   const whole = (text: string) => ({ text, expected_sha256: sha256, source: "web" });
@@ -344,7 +344,7 @@ for (const { title, fails, notes: expected, rejects, logs = [] } of STORIES)
     );
   });
 
-test("what throws at once when it retires is logged, too", async () => {
+test("a retirement that throws at once is also logged", async () => {
   const logger = createRecordingLogger();
   const retire = (): never => {
     throw new Error("gone before");
@@ -354,7 +354,7 @@ test("what throws at once when it retires is logged, too", async () => {
   await eventually(() => logger.lines[0]?.fields["reason"] === "gone before");
 });
 
-test("nobody waits for what retires", async () => {
+test("a retirement is not waited for", async () => {
   let retired = false;
   const end = Promise.withResolvers<void>();
   const slow: ConfigApplier = {
