@@ -135,6 +135,7 @@ export class Gateway implements AsyncDisposable {
       },
       isComing: (backend) => this.pool.isComing(backend),
       firstList: (backend) => this.pool.firstList(backend),
+      readDueLists: () => this.pool.readDueLists(),
       runsElsewhere: options.runsElsewhere,
     });
     const { version } = options;

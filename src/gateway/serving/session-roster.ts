@@ -1,7 +1,7 @@
 // The clients' sessions, with the notices and log messages that each of them gets.
 
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { ClientHandle, Principal } from "../client-handle.ts";
 import type { FrontGateway, SessionPort } from "../frontend/session/front-contract.ts";
 import type { ListDigests } from "../frontend/session/session-record.ts";
@@ -147,6 +147,8 @@ interface ResumedOptions {
   readonly isComing: (backend: string) => boolean;
   /** Resolves when the backend has listed or failed, or after a call's longest wait. */
   readonly firstList: (backend: string) => Promise<void>;
+  /** Reads the lists that are known to have changed; null: there are none. */
+  readonly readDueLists: () => Promise<void> | null;
 }
 
 export class ResumedSessions implements Disposable {
@@ -194,13 +196,13 @@ export class ResumedSessions implements Disposable {
     // A client without a session may also know tools from before the restart.
     const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isAwaitingLists(session);
     const mustWait = this.#stage === "starting" && mayKnow;
-    if (!mustWait && served().catalog.away.size === 0) return null;
     const target = targetOf(method, params);
+    if (!mustWait && served().catalog.away.size === 0) return this.#changed(session, target);
     const isAbout = target !== null || method.endsWith("/list");
     const comes = mustWait && isAbout ? this.#release(session, target) : null;
     const firstList = (): Promise<void> | null => {
       const backend = this.#comingFrom(session, target);
-      return backend === null ? null : this.#options.firstList(backend);
+      return backend === null ? this.#changed(session, target) : this.#options.firstList(backend);
     };
     return comes === null ? firstList() : comes.then(() => firstList() ?? undefined);
   }
@@ -216,6 +218,13 @@ export class ResumedSessions implements Disposable {
 
   [Symbol.dispose](): void {
     this.#end();
+  }
+
+  /** A name that is in no list may be in one that has changed: servers send the notice, and name the entry in a result. */
+  #changed(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
+    if (target?.kind !== "tool" && target?.kind !== "prompt") return null;
+    const { catalog } = this.#options.served().forClient(session);
+    return entryOf(catalog, target) === null ? this.#options.readDueLists() : null;
   }
 
   /** Resolves when the request may start; null: it may start now. `target` is null for a list. */

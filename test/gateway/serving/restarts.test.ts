@@ -44,6 +44,7 @@ function startGateway(coming: readonly string[] = []) {
   const roster = new SessionRoster();
   const settled = Promise.withResolvers<void>();
   let served = EMPTY;
+  let due: Promise<void> | null = null;
   const resumed = new ResumedSessions({
     roster,
     served: () => served,
@@ -54,6 +55,7 @@ function startGateway(coming: readonly string[] = []) {
     },
     isComing: (backend) => isComing.has(backend),
     firstList: () => arrived.promise,
+    readDueLists: () => due,
   });
   return {
     clock,
@@ -64,6 +66,10 @@ function startGateway(coming: readonly string[] = []) {
       roster.notifyChanges(next);
       resumed.look();
       await clock.advance(0);
+    },
+    /** Lists that have changed are read until this settles. */
+    reads(lists: Promise<void>) {
+      due = lists;
     },
     /** The first lists of those that were coming are there, or will not be. */
     async arrives() {
@@ -122,6 +128,24 @@ test("B11 who comes back when all has started is told at once", async () => {
   resumed.resume(other, listsOf(serving("two")));
   assert.deepEqual([same.changes, other.changes], [[], ["tools"]]);
   assert.equal(resumed.awaited(other, call("two")), null);
+});
+
+test("B7 a call of an unknown name waits for lists that have changed, and no other call does", async () => {
+  const { clock, resumed, serves, settles, reads } = startGateway();
+  resumed.begin();
+  await settles();
+  await serves(serving("one"));
+  const session = sessionOf();
+  assert.equal(resumed.awaited(session, call("two")), null, "nothing is known to have changed");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  reads(promise);
+  assert.equal(resumed.awaited(session, call("one")), null);
+  const two = watched(resumed.awaited(session, call("two")));
+  await clock.advance(0);
+  assert.equal(two(), false);
+  resolve();
+  await clock.advance(0);
+  assert.equal(two(), true);
 });
 
 test("B11 a client without a session may have been here before: it waits like one that was", async () => {

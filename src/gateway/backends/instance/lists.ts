@@ -238,7 +238,8 @@ const ODD: Readonly<Record<Oddity, string>> = {
 };
 
 interface KindState {
-  reading: boolean;
+  /** Settles when the open reading has been applied; null: none is open. */
+  reading: Promise<unknown> | null;
   again: boolean;
   readAtMs: number;
   /** Reads since the list changed, or since the server was quiet for `BETWEEN_READS_MS.most`. */
@@ -249,7 +250,7 @@ interface KindState {
 }
 
 const unread = (): KindState => ({
-  reading: false,
+  reading: null,
   again: false,
   readAtMs: Number.NEGATIVE_INFINITY,
   equalReads: 0,
@@ -355,7 +356,7 @@ export class InstanceLists implements Disposable {
     const { clock } = this.#options;
     const state = this.#states[kind];
     if (this.#disposed || state.timer !== null) return;
-    if (state.reading || this.listings === null) {
+    if (state.reading !== null || this.listings === null) {
       state.again = true;
       return;
     }
@@ -363,13 +364,20 @@ export class InstanceLists implements Disposable {
     const quietMs = clock.monotonicMs() - state.readAtMs;
     if (quietMs >= 2 * most) state.equalReads = 0;
     const waitMs = Math.min(most, first * 2 ** state.equalReads) - quietMs;
-    if (waitMs <= 0) void this.#readAgain(kind);
+    if (waitMs <= 0) this.#readAgain(kind);
     else {
-      state.timer = clock.setTimer(waitMs, () => {
-        state.timer = null;
-        void this.#readAgain(kind);
-      });
+      state.timer = clock.setTimer(waitMs, () => this.#readAgain(kind));
     }
+  }
+
+  /** Reads what has changed without a wait. Resolves when it is known; null: nothing is known to have changed. */
+  readDue(): Promise<unknown> | null {
+    const readings = LIST_KINDS.flatMap((kind) => {
+      const state = this.#states[kind];
+      if (state.timer !== null) this.#readAgain(kind);
+      return this.listings === null ? [] : (state.reading ?? []);
+    });
+    return readings.length === 0 ? null : Promise.all(readings);
   }
 
   async #read(kind: ListKind): Promise<ReadKind> {
@@ -377,7 +385,6 @@ export class InstanceLists implements Disposable {
     const state = this.#states[kind];
     const { result, declaresAnything } = this.#session;
     const isModern = result?.protocolVersion === MODERN_VERSION;
-    state.reading = true;
     state.again = false;
     const read = await readKind(kind, {
       ask: this.#session.ask,
@@ -392,7 +399,6 @@ export class InstanceLists implements Disposable {
     // A renewed session may no longer declare skills.
     const noSkills =
       kind === "resources" && !this.#hasSkills && this.listings?.skills ? { skills: null } : {};
-    state.reading = false;
     state.readAtMs = clock.monotonicMs();
     this.#foundFaulty(kind, read.faulty);
     const hasEntries = Object.values(read.part).some((list) => (list?.length ?? 0) > 0);
@@ -456,7 +462,20 @@ export class InstanceLists implements Disposable {
       logger.info("malformed entries of a backend's list mended", { backend, entries: mended });
   }
 
-  async #readAgain(kind: ListKind): Promise<void> {
+  #readAgain(kind: ListKind): void {
+    const state = this.#states[kind];
+    state.timer?.[Symbol.dispose]();
+    state.timer = null;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    state.reading = promise;
+    void this.#replace(kind).finally(() => {
+      state.reading = null;
+      resolve();
+      if (state.again) this.#begin(kind);
+    });
+  }
+
+  async #replace(kind: ListKind): Promise<void> {
     const { staleBecause, withheld } = this;
     const { part, freshness: read, failure, partial } = await this.#read(kind);
     if (this.#disposed || this.listings === null) return;
@@ -474,7 +493,6 @@ export class InstanceLists implements Disposable {
       this.#options.onListings();
     }
     if (this.staleBecause !== staleBecause || this.withheld !== withheld) this.#events.onStale();
-    if (state.again) this.#begin(kind);
   }
 
   readonly #onOddity = (method: string, oddity: Oddity): void => {

@@ -288,6 +288,11 @@ class RunningInstance {
     this.#lists.refresh();
   }
 
+  /** As `InstanceLists.readDue`. */
+  readDueLists(): Promise<unknown> | null {
+    return this.#lists.readDue();
+  }
+
   /** The lowest level that any client wants; null: none. It also holds in a renewed session. */
   setLogLevel(wanted: McpLogLevel | null): void {
     this.#level.want(wanted);

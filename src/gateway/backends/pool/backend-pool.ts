@@ -195,6 +195,13 @@ export class BackendPool implements AsyncDisposable {
     await this.#untilOrAfter(limitMs, () => !backend.isComing);
   }
 
+  /** Reads the lists that are known to have changed. Resolves after a call's longest wait; null: there are none. */
+  readDueLists(): Promise<void> | null {
+    const readings = [...this.#backends.values()].flatMap((backend) => backend.readDueLists() ?? []);
+    if (readings.length === 0) return null;
+    return settlesWithin(this.#options.clock, FIRST_LIST_MS, Promise.all(readings)).then(() => {});
+  }
+
   /** The process groups of `stop-first` backends. */
   get runOnce(): readonly number[] {
     return [...this.#backends.values()].flatMap((backend) => (backend.runsOnce ? backend.pids : []));

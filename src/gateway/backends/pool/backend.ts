@@ -97,6 +97,11 @@ export class Backend {
     return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
   }
 
+  /** Reads lists that have changed without a wait. Resolves when they are published; null: there are none. */
+  readDueLists(): Promise<unknown> | null {
+    return this.#shared.serving?.instance.readDueLists() ?? null;
+  }
+
   /** The time limit of all requests but tool calls. */
   get otherMs(): number {
     const { callMs, otherMs = callMs } = this.#state.config.timeouts;

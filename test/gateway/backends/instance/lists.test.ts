@@ -178,6 +178,18 @@ describe("lists that change", () => {
     assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
     link.notify(LIST_CHANGED.tools);
   });
+  test("B7 a list that is due is read at once when it is needed, and its wait is over then", async () => {
+    const { link, instance, counts, clock } = await startReady();
+    assert.equal(instance.readDueLists(), null);
+    link.notify(LIST_CHANGED.tools);
+    const before = link.requests("tools/list").length;
+    link.gives("tools/list", { tools: [toolOf("late")] });
+    await instance.readDueLists();
+    assert.equal(instance.listings?.tools[0]?.["name"], "late");
+    assert.deepEqual([counts.listings, link.requests("tools/list").length], [1, before + 1]);
+    await clock.advance(10_000);
+    assert.deepEqual([instance.readDueLists(), link.requests("tools/list").length], [null, before + 1]);
+  });
   test("B7 skills are listed where they are declared, with resources, and anew when their time is over", async () => {
     let ttlMs: number | undefined;
     let version = 1;

@@ -162,6 +162,10 @@ export class ScriptedInstance implements BackendInstance {
     this.refreshes++;
   }
 
+  readDueLists(): null {
+    return null;
+  }
+
   setLogLevel(level: McpLogLevel | null): void {
     this.level = level;
   }
