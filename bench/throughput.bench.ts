@@ -166,7 +166,7 @@ async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposable
   const smb = { ...kept, logger: noopLogger, mountTable: createMountTable({ clock: systemClock }) };
   const rcloneDriver = () => createRcloneDriver({ ...smb, addressesOf: () => [] });
   const cifs = createCifsDriver({ ...smb, addressesOf: () => [] });
-  const local = createLocalDriver(kept);
+  const local = createLocalDriver({ ...kept, mountTable: smb.mountTable });
   const slow = stack.use(await startSocat(rig.serverPort, SOCAT_DEFAULT_BYTES));
   const fast = stack.use(await startSocat(rig.serverPort, SOCAT_FAST_BYTES));
   const carrier = await startCarrier(join(folder, "carrier"), "CARRIED", rig.serverPort);

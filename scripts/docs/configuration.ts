@@ -162,7 +162,10 @@ impossible; it is refused then, with the other place that would change.
 ## Shares without SMB
 
 Driver \`local\` switches a link between two folders, one per route: for folders that something else mounts, and for
-trying Mountaineer out. Without hosts, a route is there while its folder is:
+trying Mountaineer out. Without hosts, a route is there while its folder is. Once a disk or a share was mounted at or
+above the folder, or \`/etc/fstab\` names one, the route is lost while nothing is mounted there: the share fails over, or its
+link is removed, so that nothing is written to the bare mount point. A folder that stays on the local disk from now on
+needs another path.
 
 \`\`\`toml
 [[shares]]

@@ -53,7 +53,7 @@ const FILES = [
   "program/\\d+/.*",
   "rclone/(?:current|\\d[\\w.-]*/rclone)",
   "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
-  `${SHARE}(?:cifs|control|local|mount-folder|process|send-to|server)\\.json`,
+  `${SHARE}(?:cifs|control|local(?:-folders)?|mount-folder|process|send-to|server)\\.json`,
   `${SHARE}(?:note\\.new|rclone\\.(?:conf|log)|server-copy\\.part)`,
   `${SHARE}set-aside-notes/.+\\.json`,
   `${SHARE}cache/(?:(?:vfs|vfsMeta)/${REMOTE_NAME}/.+|vfsMeta-\\d+)`,

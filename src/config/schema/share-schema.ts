@@ -210,7 +210,7 @@ export const shareKeys = {
     absent: "none; only for driver `local`",
     meaning:
       "Driver `local`: the folder of the Thunderbolt route. Without hosts, the route is available while the folder " +
-      "exists.",
+      "exists, with the mount that it was on.",
     example: '"~/nas-thunderbolt"',
   }),
   fallback_path: optional("sends", path, {

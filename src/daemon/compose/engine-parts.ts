@@ -77,7 +77,7 @@ export function startEngineParts(options: PartsOptions) {
   const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
     rclone: createRcloneDriver({ ...smb, stateFolder: home, notes }),
-    local: withUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
+    local: withUnsentOfRclone(createLocalDriver({ clock, prober, mountTable, stateFolder: home }), kept),
     netfs: createNetfsDriver({ ...smb, carryProof: () => readRelayTestResult(home) }),
     cifs: withUnsentOfRclone(createCifsDriver({ ...smb, stateFolder: home }), kept),
   };

@@ -1,4 +1,5 @@
 // The interface of a mount driver; each folder beside this file has one.
+import type { ProbeResult } from "../../network/probe/probe-result.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountTable } from "../mounts/mount-entry.ts";
@@ -58,9 +59,16 @@ export interface FoundMount {
   readonly outdated?: true;
   /** Its program notices when a connection has ended, and repeats on another one what may be repeated. */
   readonly repeats?: true;
+  /**
+   * Nothing is mounted where this leads: what programs write goes to the local disk. The text says where.
+   */
+  readonly lost?: string;
   /** Made by a driver that the share had earlier: the current configuration does not apply to the mount. */
   readonly former?: true;
 }
+
+/** Whether the folder behind a route may be used. */
+export type FolderProbe = Pick<ProbeResult, "verdict" | "text"> & Partial<Pick<ProbeResult, "reason">>;
 
 /** The relay's port that a mount talks to instead of its host. */
 export interface RelayAddress {
@@ -175,6 +183,8 @@ export interface MountDriver {
   advice?(): MissingRequirement | null;
   /** Finds all mounts of this share, and any other mount at the share's mount path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
+  /** Checks a route's folder; absent: routes have no folders. */
+  probeFolder?(share: ShareSpec, folder: string): Promise<FolderProbe>;
   /** Absent: the driver's mounts cannot be relayed. */
   readonly relaying?: CarryAbility;
   /**

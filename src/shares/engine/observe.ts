@@ -31,7 +31,6 @@ import type {
   ProbeTimeouts,
 } from "./share-subject.ts";
 
-const FOLDER_LOOK_MS = 1000;
 /** Deadline of the search for open files, ms; a later answer is treated as "files may be open". */
 const OPEN_FILES_MS = 2000;
 /** How long to wait for the driver's report whether it could remount the share, ms. */
@@ -296,8 +295,8 @@ async function awayFrom(
 }
 
 async function probeRoute(
-  { hostProber, prober, relay }: ObserveServices,
-  { spec, policy }: ConfiguredShare,
+  { hostProber, relay }: ObserveServices,
+  { spec, policy, driver }: ConfiguredShare,
   route: RouteName,
   asOfMs: number,
   hurried: ProbeTimeouts,
@@ -305,10 +304,12 @@ async function probeRoute(
 ): Promise<RouteObservation> {
   const { host, port, interfaceName, folder } = spec.routes[route];
   const seen = (probe: RouteProbe): RouteObservation => ({ atMs: asOfMs, probe });
-  if (host === null) {
-    if (folder === null) return seen(NO_ROUTE);
-    return seen(folderProbe(folder, await prober.folderExists(folder, FOLDER_LOOK_MS)));
+  if (folder !== null) {
+    const probe = await driver.probeFolder?.(spec, folder);
+    if (probe !== undefined && (host === null || probe.verdict === "gone"))
+      return seen({ ...NO_ROUTE, ...probe, tcpAnswered: probe.verdict === "answers" });
   }
+  if (host === null) return seen(NO_ROUTE);
   if (away !== null) {
     const inUse = relay?.of(spec.name) ?? null;
     const address = inUse?.route === route ? inUse.endpoint.address : null;
@@ -342,12 +343,6 @@ const NO_ROUTE: RouteProbe = {
   interfaceName: null,
   text: "it is configured no more",
 };
-
-function folderProbe(folder: string, exists: boolean | null): RouteProbe {
-  if (exists === null) return { ...NO_ROUTE, verdict: "silent", text: `no answer about ${folder}` };
-  if (!exists) return { ...NO_ROUTE, text: `${folder} is not there` };
-  return { ...NO_ROUTE, verdict: "answers", tcpAnswered: true, text: `${folder} is there` };
-}
 
 /** The address and port that both routes lead to; null: they differ, or are not known. */
 function oneAddress(

@@ -1,6 +1,7 @@
 // The rules for a share that is mounted: keep it, fail over, replace a dead mount, or go back to Thunderbolt.
 
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
+import type { FoundMount } from "../drivers/mount-driver.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
 import { judgeMount, settleBackoff, updateShortLife } from "./decide-mount-alive.ts";
 import { checkedOpenFiles, mountObstacle, routesFrom, startOperation } from "./decide-operation.ts";
@@ -130,6 +131,13 @@ export function pushSlowRoute(builder: DecisionBuilder, route: RouteName): void 
     title: `${hostOf(builder, route)} does not answer probes (${probe.text}), but the mount does`,
     hint: "The mount stays while it answers.",
   });
+}
+
+/** Unmounts what leads to the local disk, even if no other route answers: nothing may be written there. */
+export function decideLost(builder: DecisionBuilder, { route }: FoundMount, lost: string): Step | null {
+  if (isBackingOff(builder)) return setError(builder, lost);
+  const plan = routesFrom(builder, route ?? "tb");
+  return startOperation(builder, { kind: "failover", reason: lost, mode: "force", plan });
 }
 
 function decideHostGone(builder: DecisionBuilder, mount: MountObservation, route: RouteName): Step | null {

@@ -147,7 +147,7 @@ function stopReason(
   { kind, from, mode, plan }: Operation,
   { found, check, relayed = null, guarded = null }: MountObservation,
 ): string | null {
-  if (kind !== "failover" && kind !== "remount") return null;
+  if ((kind !== "failover" && kind !== "remount") || found.lost !== undefined) return null;
   if (!plan.some((route) => configuredAnswers(builder, route))) return "no other host answers any more";
   if (kind === "failover") {
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);

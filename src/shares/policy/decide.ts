@@ -5,7 +5,7 @@ import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { relayConditions } from "./decide-eligibility.ts";
 import { loginConditions, updateLogon } from "./decide-login-conditions.ts";
 import { updateShortLife } from "./decide-mount-alive.ts";
-import { decideMismatched, decideMounted, decideRefusedLogin } from "./decide-mounted.ts";
+import { decideLost, decideMismatched, decideMounted, decideRefusedLogin } from "./decide-mounted.ts";
 import { updateNetworks } from "./decide-networks.ts";
 import { continueOperation, updateLastStep } from "./decide-operation.ts";
 import { decideGuardedGate, decideRelayed } from "./decide-relayed.ts";
@@ -117,6 +117,7 @@ function chooseStep(builder: DecisionBuilder): Step | null {
     const anew = decideRefusedLogin(builder, mount, through);
     if (anew !== "open") return anew;
   }
+  if (mount.found.lost !== undefined) return decideLost(builder, mount.found, mount.found.lost);
   if (route === null || isMisplaced) return decideMismatched(builder, mount);
   return relayed === null
     ? decideMounted(builder, mount, route)

@@ -43,8 +43,9 @@ type Answerers = {
 const answerers: Answerers = {
   look: process.platform === "darwin" ? checkMountDarwin : checkMountLinux,
   link: readLinkTarget,
+  // With the dot, an automounter mounts the folder.
   folder: (path) =>
-    stat(path).then(
+    stat(`${path}/.`).then(
       (stats) => stats.isDirectory(),
       () => false,
     ),

@@ -7,6 +7,7 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createDriverSuccession } from "../../../src/shares/drivers/driver-succession.ts";
 import { createLocalDriver } from "../../../src/shares/drivers/local/local.ts";
 import type { MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
+import { createMountTable } from "../../../src/shares/mounts/mount-table.ts";
 import type { DriverName, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -35,7 +36,12 @@ async function scene(t: TestContext): Promise<Scene> {
       };
       const routes = { tb: await route("tb"), fallback: await route("fallback") };
       const spec = shareSpec({ folder, driver: name, routes });
-      const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: join(folder, name) });
+      const driver = createLocalDriver({
+        clock: systemClock,
+        prober,
+        mountTable: createMountTable({ clock: systemClock }),
+        stateFolder: join(folder, name),
+      });
       if (name === "local") return { spec, driver };
       // A link is nothing to drivers of SMB.
       const find: MountDriver["find"] = async (share, notBeforeMs) =>

@@ -382,7 +382,7 @@ function startHanging() {
   const pending = { state: "pending", startedAtMs: 1_000 } as const;
   const prober = {
     ...{ pids: [], lastCheck: () => pending, checkMount: async () => pending, forget() {} },
-    ...{ folderExists: async () => true, openFiles: async () => [] },
+    openFiles: async () => [],
   };
   const logger = createRecordingLogger();
   const started = start({ prober: prober as never, logger });

@@ -480,6 +480,7 @@ export class SimMachine {
         this.link = null;
         return { ok: true };
       },
+      probeFolder: async (_, folder) => ({ verdict: "answers", text: `${folder} is there` }),
       unsent: async () => [],
       ownProcesses: async () => [],
     };
@@ -487,42 +488,40 @@ export class SimMachine {
 
   prober(clock: Clock): Prober {
     const looks = new Map<string, MountCheck>();
-    const asked: Pick<Prober, "checkMount" | "lastCheck" | "forget" | "openFiles" | "folderExists" | "pids"> =
-      {
-        pids: [],
-        folderExists: async () => true,
-        lastCheck: (id) => looks.get(id) ?? { state: "never" },
-        forget: (id) => void looks.delete(id),
-        checkMount: async (id, _path, waitMs) => {
-          const mount = this.#mounts.find((one) => one.id === id);
-          const before = looks.get(id);
-          const isThere = mount !== undefined || this.link?.id === id;
-          if (!isThere || before?.state === "pending") return before ?? { state: "never" };
-          const startedAtMs = clock.monotonicMs();
-          const answered = (errno: string | null): void =>
-            void looks.set(id, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
-          looks.set(id, { state: "pending", startedAtMs });
-          if (mount === undefined) answered(null);
-          else if (mount.isRunning) {
-            const told = new Promise<void>((resolve) =>
-              mount.waiting.add((errno) => {
-                answered(errno);
-                resolve();
-              }),
-            );
-            this.#work(mount);
-            await Promise.race([told, clock.sleep(waitMs)]);
-          } else answered("ENOTCONN");
-          return looks.get(id) ?? { state: "never" };
-        },
-        openFiles: async (paths) => {
-          const file = { pid: 1, command: "vi", path: "/volumes/CORE/x", how: "fd" } as const;
-          return paths.map(() => ({
-            ok: true,
-            files: Array.from({ length: this.holders }, () => file),
-          }));
-        },
-      };
+    const asked: Pick<Prober, "checkMount" | "lastCheck" | "forget" | "openFiles" | "pids"> = {
+      pids: [],
+      lastCheck: (id) => looks.get(id) ?? { state: "never" },
+      forget: (id) => void looks.delete(id),
+      checkMount: async (id, _path, waitMs) => {
+        const mount = this.#mounts.find((one) => one.id === id);
+        const before = looks.get(id);
+        const isThere = mount !== undefined || this.link?.id === id;
+        if (!isThere || before?.state === "pending") return before ?? { state: "never" };
+        const startedAtMs = clock.monotonicMs();
+        const answered = (errno: string | null): void =>
+          void looks.set(id, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
+        looks.set(id, { state: "pending", startedAtMs });
+        if (mount === undefined) answered(null);
+        else if (mount.isRunning) {
+          const told = new Promise<void>((resolve) =>
+            mount.waiting.add((errno) => {
+              answered(errno);
+              resolve();
+            }),
+          );
+          this.#work(mount);
+          await Promise.race([told, clock.sleep(waitMs)]);
+        } else answered("ENOTCONN");
+        return looks.get(id) ?? { state: "never" };
+      },
+      openFiles: async (paths) => {
+        const file = { pid: 1, command: "vi", path: "/volumes/CORE/x", how: "fd" } as const;
+        return paths.map(() => ({
+          ok: true,
+          files: Array.from({ length: this.holders }, () => file),
+        }));
+      },
+    };
     // The engine asks the prober for nothing else.
     return asked as Prober;
   }

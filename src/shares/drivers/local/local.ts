@@ -11,20 +11,13 @@ import {
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import { createLink, removeLink } from "../../links/stable-link.ts";
 import type { LinkReading, OpenFile, Prober } from "../../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
 import type { FoundMount, MountDriver, MountOutcome } from "../mount-driver.ts";
 import { type Failed, failed, reasonOf, unmountFailed } from "../mount-failure.ts";
 import { shareFiles, writeIfChanged } from "../share-files.ts";
-
-interface LocalDriverOptions {
-  readonly clock: Clock;
-  readonly prober: Prober;
-  /** Holds a folder per share, `mounts/<NAME>`, with the note about the share's link. */
-  readonly stateFolder: string;
-}
+import { createFolderMounts, type FolderMountsOptions, lostText } from "./folder-mounts.ts";
 
 const LINK_MS = 1_000;
 const OPEN_FILES_MS = 5_000;
@@ -36,15 +29,18 @@ type Link = Extract<LinkReading, { state: "link" }>;
  * Creates the driver. A mount of this driver is the link at `mountPath`. The mount's id is the identity of the link,
  * and the mount's source is the folder to which the link leads.
  */
-export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOptions): MountDriver {
+export function createLocalDriver(options: FolderMountsOptions): MountDriver {
+  const { clock, prober, stateFolder } = options;
   const memory = createLinkMemory(stateFolder);
+  const folderMounts = createFolderMounts(options);
   const realFolders = createRealFolders(prober);
 
   return {
     name: "local",
     cacheMs: 0,
     missingRequirement: () => Promise.resolve(null),
-    async find(share) {
+    probeFolder: folderMounts.probe,
+    async find(share, notBeforeMs) {
       const reading = await lookAt(prober, share.mountPath);
       if (reading.state === "unknown") {
         throw new MountaineerError("timed_out", `${share.mountPath}: ${reading.text}`, { retry: "later" });
@@ -53,8 +49,9 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       if (reading.state !== "link") return former;
       await memory.recall(share, reading.target);
       const mount = foundMount(memory, share, reading);
+      const lostMount = await folderMounts.lostMount(share, mount.source, notBeforeMs);
       if (mount.sameShare) await realFolders.learn(mount.source);
-      return [mount, ...former];
+      return [lostMount === null ? mount : { ...mount, lost: lostText(lostMount) }, ...former];
     },
     async mount(share, route, { deadlineMs, signal }): Promise<MountOutcome> {
       if (signal.aborted) return failed("other", "cancelled");
@@ -64,6 +61,8 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       try {
         const blocked = await whatStands(prober, memory, share);
         if (blocked !== null) return blocked;
+        const probe = await folderMounts.probe(share, folder);
+        if (probe.reason === "link_down") return failed("unreachable", probe.text);
         await writeLocalNote(stateFolder, share.name, { path: share.mountPath, folder });
         await createLink(share.mountPath, folder);
       } catch (error) {

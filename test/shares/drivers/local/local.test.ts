@@ -1,13 +1,16 @@
 // The driver of folders and links, under the contract of all drivers and with what is its own.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createLocalDriver } from "../../../../src/shares/drivers/local/local.ts";
 import { unmountFailed } from "../../../../src/shares/drivers/mount-failure.ts";
+import type { MountTable } from "../../../../src/shares/mounts/mount-entry.ts";
+import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import type { Prober } from "../../../../src/shares/prober/prober.ts";
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { fileProber } from "../../../support/file-prober.ts";
@@ -28,6 +31,7 @@ import {
   release,
 } from "../driver-contract.ts";
 
+const mountTable = createMountTable({ clock: systemClock });
 const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger });
 
 async function startBench(t: TestContext): Promise<DriverBench & { readonly stateFolder: string }> {
@@ -41,7 +45,7 @@ async function startBench(t: TestContext): Promise<DriverBench & { readonly stat
       fallback: routeTo(null, { folder: behind("fallback") }),
     },
   }));
-  const fresh = () => createLocalDriver({ clock: systemClock, prober, stateFolder: folder });
+  const fresh = () => createLocalDriver({ clock: systemClock, prober, mountTable, stateFolder: folder });
   return {
     driver: fresh(),
     stateFolder: folder,
@@ -87,7 +91,7 @@ describe("the local driver", () => {
     };
     const { stateFolder } = bench;
     const prober = { ...bench.prober, openFiles };
-    const driver = createLocalDriver({ clock: systemClock, prober, stateFolder });
+    const driver = createLocalDriver({ clock: systemClock, prober, mountTable, stateFolder });
     const [edited = assert.fail()] = await found(driver, {
       ...share,
       routes: bench.share(HOSTILE_NAMES[0] ?? "").routes,
@@ -105,7 +109,12 @@ describe("the local driver", () => {
       openFiles: async () => [],
       forget: (id) => void forgotten.push(id),
     };
-    const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: bench.stateFolder });
+    const driver = createLocalDriver({
+      clock: systemClock,
+      prober,
+      mountTable,
+      stateFolder: bench.stateFolder,
+    });
     const mount = await mounted(driver, share, "tb");
     const cancelled = { ...limits(), signal: AbortSignal.abort() };
     assert.deepEqual(await driver.unmount(share, mount, "force", cancelled), unmountFailed("cancelled"));
@@ -127,6 +136,7 @@ describe("the local driver", () => {
       createLocalDriver({
         clock: systemClock,
         prober: { ...bench.prober, ...change },
+        mountTable,
         stateFolder: bench.stateFolder,
       });
     const text = "no answer";
@@ -151,7 +161,12 @@ describe("the local driver", () => {
         ? bench.prober.readLink(path, waitMs)
         : { state: "unknown", text: "no answer" };
     const prober = { ...bench.prober, readLink };
-    const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: bench.stateFolder });
+    const driver = createLocalDriver({
+      clock: systemClock,
+      prober,
+      mountTable,
+      stateFolder: bench.stateFolder,
+    });
     const before = await mounted(driver, share, "tb");
     const moved: ShareSpec = { ...share, mountPath: `${share.mountPath} moved` };
     answers = false;
@@ -176,7 +191,12 @@ describe("the local driver", () => {
         return bench.prober.readLink(path, waitMs);
       },
     };
-    const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: bench.stateFolder });
+    const driver = createLocalDriver({
+      clock: systemClock,
+      prober,
+      mountTable,
+      stateFolder: bench.stateFolder,
+    });
     assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "other");
     assert.equal(await readlink(share.mountPath), "/usr");
   });
@@ -243,11 +263,11 @@ describe("the local driver", () => {
     await using bench = await startBench(t);
     const stateFolder = join(await temporaryFolder(t), "a file");
     await writeFile(stateFolder, "");
-    const driver = createLocalDriver({ clock: systemClock, prober: bench.prober, stateFolder });
+    const driver = createLocalDriver({ clock: systemClock, prober: bench.prober, mountTable, stateFolder });
     const share = bench.share(PLAIN_NAME);
     assert.equal((await mounted(driver, share, "tb")).route, "tb");
     const edited: ShareSpec = { ...share, routes: bench.share(HOSTILE_NAMES[0] ?? "").routes };
-    const again = createLocalDriver({ clock: systemClock, prober: bench.prober, stateFolder });
+    const again = createLocalDriver({ clock: systemClock, prober: bench.prober, mountTable, stateFolder });
     assert.equal((await found(again, edited))[0]?.madeByDriver, false);
   });
 
@@ -278,7 +298,7 @@ describe("the local driver", () => {
       },
     };
     const stateFolder = await temporaryFolder(t);
-    const driver = createLocalDriver({ clock: systemClock, prober: late, stateFolder });
+    const driver = createLocalDriver({ clock: systemClock, prober: late, mountTable, stateFolder });
     assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "path_taken");
     assert.deepEqual(await readdir(share.mountPath), []);
   });
@@ -297,5 +317,98 @@ describe("the local driver", () => {
     };
     assert.equal(failure(await bench.driver.mount(file, "tb", limits())).reason, "unreachable");
     assert.deepEqual(await readdir(join(share.mountPath, "..")), []);
+  });
+});
+
+describe("a folder below a mount", () => {
+  /** A share, the real path of its fast folder, and the paths at which the table shows mounts. */
+  async function startMounts(t: TestContext) {
+    const bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const folder = bench.behind(share, "tb");
+    const mounts = new Set(["/", "/home"]);
+    const fstab = join(bench.stateFolder, "fstab");
+    const table: MountTable = {
+      read: async () =>
+        [...mounts].map((path) => ({
+          id: path,
+          path,
+          type: "ext4",
+          source: "x",
+          options: [],
+          deviceMinor: 0,
+        })),
+    };
+    const start = (read = table.read) =>
+      createLocalDriver({
+        clock: systemClock,
+        prober: bench.prober,
+        mountTable: { read },
+        stateFolder: bench.stateFolder,
+        fstab,
+      });
+    return { share, folder, mounts, fstab, start };
+  }
+  const gone = (path: string) => ({
+    verdict: "gone",
+    reason: "link_down",
+    text: `nothing is mounted at ${path} now; mount it again, or configure another folder`,
+  });
+  const there = (path: string) => ({ verdict: "answers", text: `${path} is there` });
+
+  for (const [title, mountOf] of [
+    ["itself", (folder: string) => folder],
+    ["above it (udisks, an automounter)", dirname],
+  ] as const) {
+    it(`A6 is a lost route once nothing is mounted at the path ${title}, also after a restart`, async (t) => {
+      const { share, folder, mounts, start } = await startMounts(t);
+      const driver = start();
+      const mount = mountOf(folder);
+      assert.deepEqual(await driver.probeFolder?.(share, folder), there(folder), "it is not mounted yet");
+      mounts.add(mount);
+      assert.deepEqual(await driver.probeFolder?.(share, folder), there(folder));
+      await mounted(driver, share, "tb");
+      assert.equal((await found(driver, share))[0]?.lost, undefined);
+      mounts.delete(mount);
+      for (const each of [driver, start()]) {
+        assert.deepEqual(await each.probeFolder?.(share, folder), gone(mount));
+        const [link = assert.fail()] = await found(each, share);
+        assert.equal(link.lost, gone(mount).text);
+      }
+      const [link = assert.fail()] = await found(driver, share);
+      assert.deepEqual(await driver.unmount(share, link, "force", limits()), { ok: true });
+      const refused = failure(await driver.mount(share, "tb", limits()));
+      assert.deepEqual([refused.reason, refused.text], ["unreachable", gone(mount).text]);
+      assert.equal(existsSync(share.mountPath), false);
+      mounts.add(mount);
+      assert.deepEqual(await driver.probeFolder?.(share, folder), there(folder));
+      await mounted(driver, share, "tb");
+    });
+  }
+
+  it("A6 waits for the mount that fstab names for it (`nofail`), although it was never seen", async (t) => {
+    const { share, folder, mounts, fstab, start } = await startMounts(t);
+    await writeFile(
+      fstab,
+      `# disks\nUUID=1 / ext4 defaults\nUUID=2 ${folder}/ ext4 nofail\nUUID=3 none swap sw\n`,
+    );
+    const driver = start();
+    assert.deepEqual(await driver.probeFolder?.(share, folder), gone(folder));
+    mounts.add(folder);
+    assert.deepEqual(await driver.probeFolder?.(share, folder), there(folder));
+  });
+
+  it("A6 is not lost when a link leads elsewhere now, or while the table cannot be read", async (t) => {
+    const { share, folder, mounts, start } = await startMounts(t);
+    mounts.add(folder);
+    const driver = start();
+    assert.deepEqual(await driver.probeFolder?.(share, folder), there(folder));
+    mounts.delete(folder);
+    const unread = start(() => Promise.reject(new MountaineerError("driver_unavailable", "no table")));
+    assert.deepEqual(await unread.probeFolder?.(share, folder), there(folder));
+    await rename(folder, `${folder} moved`);
+    await symlink(`${folder} moved`, folder);
+    assert.deepEqual(await driver.probeFolder?.(share, folder), there(folder));
+    assert.deepEqual(await start().probeFolder?.(share, folder), there(folder));
   });
 });
