@@ -142,7 +142,7 @@ test("F4 E2 each operation is served to whom its row says, over the socket and a
   assert.ok(served > 150, `${served} were performed`);
 });
 
-test("E2 what a visitor may do is read when the request is whole: who was signed out meanwhile does nothing", async (t) => {
+test("E2 a visitor's right is checked when the request is complete: one signed out by then does nothing", async (t) => {
   const clock = createManualClock();
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { clock, config });

@@ -115,7 +115,7 @@ test("a changed default touches the backends that run otherwise by it, and no ot
   }
 });
 
-test("no secret is given to all of them, and the mistake says where", async () => {
+test("no default can be a secret, and the error gives the position", async () => {
   const text = `[backend_defaults.env]
 A = "secret:a"
 B = "x\${secret:b}"
@@ -152,7 +152,7 @@ test("a value that looks like a secret is a warning without the value", async ()
   assert.ok(!JSON.stringify(warnings).includes("hunter22"));
 });
 
-test("E2 a default that leads to the home counts for each program, and is said once", async () => {
+test("E2 a default that leads to the home affects each program, and is reported once", async () => {
   const text = `[backend_defaults]\nenv = { STORE = "${PLACE.home}" }\n${SERVERS}`;
   const { config: file, warnings } = await accepted(text);
   assert.deepEqual(
@@ -183,7 +183,7 @@ async function outcome(first: string, second: string): Promise<ApprovalOutcome> 
   return applyApprovals({ file: await config(second + GUARDED), running: effective, approvals, ...GROUND });
 }
 
-test("E2 a changed variable of all waits as an entry of its own, and says which servers it touches", async () => {
+test("E2 a changed default variable waits as a separate entry, and lists the affected servers", async () => {
   const first = DEFAULTS + SERVERS;
   const { waiting, effective, approvals } = await outcome(
     first,
@@ -207,7 +207,7 @@ test("E2 a changed variable of all waits as an entry of its own, and says which 
   assert.deepEqual([later.waiting.length, later.effective.backends], [1, backends]);
 });
 
-test("E2 what only waits for nobody, such as a time-out of all, applies at once", async () => {
+test("E2 a default that requires no approval, such as a time-out, applies at once", async () => {
   const { waiting, effective } = await outcome(
     DEFAULTS + SERVERS,
     (DEFAULTS + SERVERS).replace("call = 5,", "call = 6,"),
@@ -216,7 +216,7 @@ test("E2 what only waits for nobody, such as a time-out of all, applies at once"
   assert.equal(effective.backends[0]?.timeouts.callMs, 6000);
 });
 
-test("E2 removed variables wait, and one that comes to a home without them does, too", async () => {
+test("E2 removed variables wait, as do variables new to a home without them", async () => {
   const removed = await outcome(DEFAULTS + SERVERS, SERVERS);
   assert.deepEqual(
     removed.waiting.map(({ id }) => id),

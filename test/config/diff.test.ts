@@ -19,14 +19,14 @@ const NOTHING = {
 
 const OTHER = SHARE.replace("CORE", "OTHER").replaceAll("nas", "nas2").replace("10.1", "10.2");
 
-test("other bytes with the same meaning are no difference", async () => {
+test("different bytes with the same meaning are not a difference", async () => {
   const before = await config(SHARE + OTHER);
   const after = await config(`# x\n[global]\ncheck_interval_secs = 2.0\n${OTHER}${SHARE}driver = "auto"\n`);
   assert.deepEqual(diffConfigs(before, after), NOTHING);
   assert.ok(isEmptyDiff(diffConfigs(before, after)));
 });
 
-test("shares that came, went and changed are told apart by their names", async () => {
+test("added, removed and changed shares are listed by name", async () => {
   const diff = diffConfigs(
     await config(SHARE + OTHER),
     await config(SHARE.replace("nas.local", "nas.local:4450").replace("CORE", "NEW") + OTHER),
@@ -76,7 +76,7 @@ test("B5 a server section that comes or goes shows with all its keys", async () 
 const FILES = '[backends.files]\ncommand = "files"\n';
 const WEB = '[backends.web]\nurl = "https://example.org/mcp"\n';
 
-test("B6 backends that came, went and changed are told apart by their names", async () => {
+test("B6 added, removed and changed backends are listed by name", async () => {
   const before = await config(FILES + WEB);
   const after = await config(`${FILES.replace('"files"', '"other"')}[backends.new]\ncommand = "new"\n`);
   const { backends } = diffConfigs(before, after);
@@ -126,7 +126,7 @@ test("B6 every key of a backend shows when it changes", async () => {
   }
 });
 
-test("B6 a section of the gateway that changed is told by its name in the file", async () => {
+test("B6 a changed section of the gateway is reported by its name in the file", async () => {
   const rows: [string, string][] = [
     ['[conflict_resolution]\nstrategy = "prefix"\n', "conflict_resolution"],
     ['[conflict_resolution]\nseparator = "-"\n', "conflict_resolution"],
@@ -145,7 +145,7 @@ test("B6 a section of the gateway that changed is told by its name in the file",
   assert.ok(isEmptyDiff(off));
 });
 
-test("aliases that came, went and changed are told apart by their names; their order does not count", async () => {
+test("added, removed and changed aliases are listed by name; their order does not matter", async () => {
   const alias = (name: string, target: string): string =>
     `[[aliases]]\nname = "${name}"\nshare = "CORE"\ntarget_subpath = "${target}"\n`;
   const before = await config(SHARE + alias("a", "x") + alias("b", "y"));
@@ -162,7 +162,7 @@ test("aliases that came, went and changed are told apart by their names; their o
   assert.ok(!isEmptyDiff(diff));
 });
 
-test("another shares_root moves the aliases that have no path of their own", async () => {
+test("a new shares_root moves the aliases without an explicit path", async () => {
   const text = `${SHARE}[[aliases]]\nname = "a"\nshare = "CORE"\ntarget_subpath = "x"\n`;
   const diff = diffConfigs(await config(text), await config(`[global]\nshares_root = "/S"\n${text}`));
   assert.deepEqual(diff.aliases.changed, ["a"]);

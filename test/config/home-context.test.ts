@@ -14,7 +14,7 @@ function code(wanted: string) {
   return (error: unknown): boolean => error instanceof MountaineerError && error.code === wanted;
 }
 
-test("an empty $HOME is none, and never the folder one stands in", (t) => {
+test("an empty $HOME is ignored, and never means the current folder", (t) => {
   const { HOME } = process.env;
   t.after(() => {
     if (HOME === undefined) delete process.env["HOME"];

@@ -187,7 +187,7 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...said: RegExp[
 ];
 
 for (const [what, text, ...expected] of MISTAKES) {
-  test(`B6 a mistake about a NAS: ${what}`, async () => {
+  test(`B6 an error about a NAS: ${what}`, async () => {
     const lines = await said(text);
     assert.equal(lines.length, expected.length, lines.join("\n"));
     for (const [index, pattern] of expected.entries()) assert.match(lines[index] ?? "", pattern);
@@ -195,7 +195,7 @@ for (const [what, text, ...expected] of MISTAKES) {
   });
 }
 
-test("where a NAS stands in the file, and how YAML repeats itself, changes nothing (kitty #6202, configarr #394)", async () => {
+test("the position of a NAS in the file, and YAML's ways of repetition, change nothing (kitty #6202, configarr #394)", async () => {
   const { shares, nas } = await config(ON_NAS);
   const [first = "", ...others] = ON_NAS.split(/(?=\[\[shares\]\])/);
   for (const text of [
@@ -286,7 +286,7 @@ test("E2 another host, user or secret of a NAS waits for each of its shares, whi
   }
 });
 
-test("E2 a share that is added by its name waits if nobody has approved its NAS: it is changed, or no share was on it", async () => {
+test("E2 a share that is added by its name waits if its NAS is not approved: it has changed, or no share was on it", async () => {
   const begun = applyApprovals({
     file: await config(ON_NAS + GUARDED),
     running: null,

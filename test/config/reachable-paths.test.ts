@@ -95,7 +95,7 @@ test("E2 what lies beside the home reaches nothing", async () => {
   for (const keys of APART) assert.deepEqual(await reached(keys), [], keys);
 });
 
-test("E2 in the home itself a word is no path, and what is warned about shows no argument but a folder", async () => {
+test("E2 in the home itself a word is not a path, and a warning shows no argument but a folder", async () => {
   const given = await backend('args = ["--token", "word"]');
   assert.ok(given.connection.type === "stdio");
   const places = { ...PLACES, userHome: PLACE.home };
@@ -109,7 +109,7 @@ test("E2 in the home itself a word is no path, and what is warned about shows no
   assert.doesNotMatch(JSON.stringify(warnings), /hunter2/);
 });
 
-test("E2 a configuration elsewhere is reached by itself and by the folders above it", async () => {
+test("E2 a configuration elsewhere is reached by its own path and by the folders above it", async () => {
   const places = { ...PLACES, configs: ["/srv/mountaineer/config.toml"] };
   assert.deepEqual(await reached('args = ["/srv"]', places), ["config"]);
   assert.deepEqual(await reached('args = ["/srv/mountaineer/config.toml"]', places), ["config"]);

@@ -188,7 +188,7 @@ test("E5 a reference is shown as it is written, and a value that is written out 
   assert.equal(shown("TOKEN", ""), "");
 });
 
-test("E5 what is not shown can be asked for, to keep it out of other texts", () => {
+test("E5 hidden values can be requested, to keep them out of other texts", () => {
   const args = ["--token", "first", "https://u:second@example.org/?key=third", "plain", "--x=sk-abcdefghij"];
   assert.deepEqual(hiddenValues(args, shownArguments("server", args, "log")), [
     "first",
@@ -226,7 +226,7 @@ const PLACES: readonly ((secret: string) => Args)[] = [
   (secret) => [`{"name":"${secret}"}`],
 ];
 
-test("E5 a token is shown nowhere among arguments, to nobody, and is among what is hidden", () => {
+test("E5 a token among arguments is shown to no audience, and is among the hidden values", () => {
   fc.assert(
     fc.property(drawn, fc.constantFrom(...PLACES), (secret, place) => {
       const args = place(secret);
@@ -240,7 +240,7 @@ test("E5 a token is shown nowhere among arguments, to nobody, and is among what 
   );
 });
 
-test("E5 whatever an option with a secret's name is given is shown to nobody", () => {
+test("E5 the value of an option with a secret's name is never shown", () => {
   const name = fc.constantFrom("--token", "--api-key", "--password", "--client-secret", "--auth", "-key");
   fc.assert(
     fc.property(name, fc.string({ minLength: 4, maxLength: 40 }), (option, drawnText) => {
@@ -271,7 +271,7 @@ async function found(text: string): Promise<readonly (readonly [key: string, val
   return literalSecrets(config.backends).map(({ key, value }) => [key, value]);
 }
 
-test("E2 what is written out and looks like a secret, or stands under the name of one, is found with its key", async () => {
+test("E2 a plain value that looks like a secret, or has a secret's name, is found with its key", async () => {
   const text = `[backends.files]
 command = "npx"
 args = ["-y", "server", "--api-key", "hunter2", "--token=swordfish", "ghp_abcdefgh"]
@@ -290,7 +290,7 @@ headers = { X-Api-Key = "mellon", Authorization = "Bearer \${TOKEN}" }
   ]);
 });
 
-test("E2 what everybody writes is no secret", async () => {
+test("E2 common values are not secrets", async () => {
   const text = `[backends.files]
 command = "npx"
 args = ["-y", "@modelcontextprotocol/server-filesystem@2026.1.14", "/srv/files", "--auth", "none", "--port=8080", "--pin", "1234"]

@@ -46,7 +46,7 @@ test("hosts are names, IPv4 and IPv6 addresses, with or without port", () => {
   for (const [text, host, port] of table) assert.deepEqual(address(text), { host, port }, text);
 });
 
-test("what is no host is refused with a reason", () => {
+test("an invalid host is refused with a reason", () => {
   const table: [string, RegExp | null][] = [
     ["", null],
     [" ", /spaces/],
@@ -91,7 +91,7 @@ test("what is no host is refused with a reason", () => {
   }
 });
 
-test("what stands before an @ is not repeated, since it may be a password", () => {
+test("text before an @ is not repeated, since it may be a password", () => {
   for (const text of ["ann:hunter2@nas", "smb://ann:hunter2@nas/x", "hunter2@nas:445"]) {
     const reading = parseHost(text);
     assert.ok(!reading.ok);
@@ -271,7 +271,7 @@ test("a path lies within itself and its ancestors, not within its neighbours", (
   assert.ok(!isWithin("/a", "/a/b"));
 });
 
-test("B6 mistakes are told with their place, what was found and expected, and a hint where there is one", () => {
+test("B6 errors are reported with their position, the value found and expected, and a hint where there is one", () => {
   const mistake = { file: "/c.toml", line: 2, column: 3, found: "7", expected: "a text" };
   assert.equal(
     describeMistakes([
@@ -332,13 +332,13 @@ for (const [text, why] of [
   ["/dev/projects", /folder/],
   ["", /name of a share/],
 ] as const) {
-  test(`B6 ${JSON.stringify(text)} is no requirement`, async () => {
+  test(`B6 ${JSON.stringify(text)} is not a requirement`, async () => {
     const [mistake] = await refused(backend(`requires = [${JSON.stringify(text)}]`));
     assert.match(`${mistake?.expected} ${mistake?.hint}`, why);
   });
 }
 
-test("C1 one that is given a folder on a share and does not require it is told what to write", async () => {
+test("C1 a backend with a folder on a share that it does not require gets a warning with the line to write", async () => {
   const { warnings } = await accepted(backend('args = ["-y", "server", "/home/ann/Shares/CORE/dev"]'));
   assert.deepEqual(warnings, [
     {
@@ -391,7 +391,7 @@ for (const [text, path, why] of [
   [route('command = "b"', 'url = "http://a/mcp"'), "backends.files.routes[0].command", /no `command`/],
   [HERE.repeat(9), "backends.files.routes[8]", /at most 8 routes/],
 ] as const) {
-  test(`B6 ${path} is told: ${why.source}`, async () => {
+  test(`B6 ${path} is reported: ${why.source}`, async () => {
     const mistakes = await refused(text);
     assert.ok(
       mistakes.some((mistake) => mistake.path === path && why.test(mistake.expected)),
@@ -445,7 +445,7 @@ test("a network is a gateway's address or a whole subnet", () => {
     assert.equal(parseNetworkMark(mark).ok, false, mark);
 });
 
-test("what is shown as it is written has references, and nothing secret or unclear beside them", () => {
+test("a value that is shown as written has references, and nothing secret or unclear next to them", () => {
   for (const text of ["", "${TOKEN}", "Bearer ${secret:token}", "secret:token"])
     assert.ok(isShowable(text), text);
   for (const text of ["hunter2", "hunter2${TOKEN}", "hunter2${"]) assert.ok(!isShowable(text), text);

@@ -146,7 +146,7 @@ test("a daemon at a short path is found by its note", async (t) => {
   assert.deepEqual(await client?.call("status", null, never), sampleReport());
 });
 
-test("somebody else's socket is a denied permission, not an absent daemon", async (t) => {
+test("another user's socket is a denied permission, not an absent daemon", async (t) => {
   const { home, server } = await startRig(t);
   // Root may open every socket, so it looks with another user's eyes.
   const asRoot = process.getuid?.() === 0;
@@ -163,7 +163,7 @@ test("somebody else's socket is a denied permission, not an absent daemon", asyn
   }
 });
 
-test("a copy of a home leads to nobody, and a home that was moved to its daemon", async (t) => {
+test("a copy of a home leads to no daemon, and a home that was moved leads to its own", async (t) => {
   const folder = await temporaryFolder(t);
   const [home, copy, moved] = [join(folder, "home"), join(folder, "copy"), join(folder, "moved")];
   await mkdir(home);
@@ -357,7 +357,7 @@ test("it waits for a daemon, hears it, and finds the next one", async (t) => {
   await following.ended;
 });
 
-test("the same daemon is resumed after the last event that was heard, another one is begun afresh", async (t) => {
+test("the same daemon is resumed after the last received event, a different one is started from the beginning", async (t) => {
   const home = await temporaryFolder(t);
   const asked: (string | null)[] = [];
   const frame = 'id: 41\ndata: {"kind":"gap"}\n\n';
@@ -387,7 +387,7 @@ test("the same daemon is resumed after the last event that was heard, another on
   assert.deepEqual(told, ["connected", "event", "lost", "resumed", "event", "lost", "connected", "event"]);
 });
 
-test("waiting grows to 2 s, is told once, and ends at once when cancelled", async (t) => {
+test("waiting grows to 2 s, is reported once, and ends at once when cancelled", async (t) => {
   const home = await temporaryFolder(t);
   const clock = createManualClock();
   const waits: number[] = [];

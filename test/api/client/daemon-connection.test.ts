@@ -8,7 +8,7 @@ import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 
-test("C3 the status is looked at afresh when something happened, a burst is few looks, and a daemon's end is told", async (t) => {
+test("C3 the status is reread after an event, a burst causes few rereads, and a daemon's end is reported", async (t) => {
   let report: StatusReport = sampleReport();
   let looks = 0;
   const config = scriptedConfig();

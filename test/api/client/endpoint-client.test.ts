@@ -74,7 +74,7 @@ async function socketOf(home: string): Promise<string> {
   return daemon.socketPath;
 }
 
-test("F2 over HTTP the same is asked with the management token, events too, which go on after a break", async (t) => {
+test("F2 HTTP answers the same requests with the management token, including events, which resume after a break", async (t) => {
   const config = scriptedConfig();
   const { home } = await startRig(t, { config });
   const endpoint = await openEndpoint(t, await socketOf(home));

@@ -79,7 +79,7 @@ test("events that only a newer daemon knows are left out", async (t) => {
   assert.deepEqual(await read(client, new AbortController().signal), ["gap"]);
 });
 
-test("a stream lives as long as something comes within 45 s, and ends when nobody wants it", async (t) => {
+test("a stream lives as long as data arrives within 45 s, and ends when no listener wants it", async (t) => {
   const { clock, client, requests, timersSet } = await streaming(t, `${HEAD}${GAP}`, false);
   const silent = assert.rejects(read(client, new AbortController().signal), /nothing for 45 s/);
   // For the request, for the stream, and for each time that something comes.
@@ -112,7 +112,7 @@ test("a daemon that does not say which one it is, is never resumed", async (t) =
   for (const { head } of requests) assert.doesNotMatch(head, /last-event-id/i);
 });
 
-test("a connection that lasts less than 5 s does not shorten the wait, and a mistake in here is thrown", async () => {
+test("a connection that lasts less than 5 s does not shorten the wait, and a bug in here is thrown", async () => {
   const stop = new AbortController();
   const waits: number[] = [];
   const manual = createManualClock();
@@ -145,7 +145,7 @@ test("a connection that lasts less than 5 s does not shorten the wait, and a mis
   await assert.rejects(failing.next(), TypeError);
 });
 
-test("a start that fails is told with its reason, and one that somebody else was faster with is waited for", async (t) => {
+test("a failed start is reported with its reason, and a daemon that another program started first is waited for", async (t) => {
   const home = await temporaryFolder(t);
   const { signal } = new AbortController();
   const start = (script: string, given: AbortSignal = signal) =>

@@ -90,7 +90,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [catalogReportShape, "tools resources resource_templates prompts withheld left_out"],
 ];
 
-test("pin: the fields of what is told, in the order in which they are printed", () => {
+test("pin: the fields of each report, in the order in which they are printed", () => {
   for (const [shape, fields] of FIELDS) {
     assert.ok("fields" in shape);
     assert.equal(Object.keys(objectOf(shape.fields)).join(" "), fields);
@@ -173,7 +173,7 @@ const change = (tool: string, what?: string): ToolChange => ({
   members: [],
 });
 
-test("E3 what waits is called by its own name, after its kind where it is no tool, and with its backend", () => {
+test("E3 a pending entry is called by its own name, after its kind unless it is a tool, and with its backend", () => {
   const [tool, prompt, words] = [
     change("review"),
     change("review", "prompt"),

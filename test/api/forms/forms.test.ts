@@ -34,7 +34,7 @@ const MISTAKES: readonly [text: string, line: number, column: number, expected: 
   ["[".repeat(100_000), 1, 501, /levels/],
 ];
 
-test("D1 what is wrong in typed JSON is said by line and column", () => {
+test("D1 errors in typed JSON are reported by line and column", () => {
   for (const [text, line, column, expected] of MISTAKES) {
     const reading = readJson(text);
     assert.ok(reading.kind === "mistake", text);
@@ -56,7 +56,7 @@ test("D1 JSON is read as the parser reads it, and numbers keep their digits", ()
   assert.equal(JSON.stringify(big.value), '{"id":12345678901234567890}');
 });
 
-test("D1 whatever is typed, a mistake is found exactly where the parser finds one, or nowhere", () => {
+test("D1 the position of any error is exactly where the parser finds one, or nowhere", () => {
   const pieces = fc.constantFrom(
     "{",
     "}",
@@ -248,7 +248,7 @@ function typedInterval(text: string): FormNode {
   };
 }
 
-test("B9 the same number written another way is no change, and a mistake is one", () => {
+test("B9 a number in another notation is not a change, and an invalid number is an error", () => {
   const changed = (text: string) => changedFields(typedInterval(text), SETTINGS).map(({ label }) => label);
   assert.deepEqual(changed("2"), []);
   assert.deepEqual(changed(" 2.00 "), []);
@@ -256,7 +256,7 @@ test("B9 the same number written another way is no change, and a mistake is one"
   assert.deepEqual(changed("3"), ["poll_interval"]);
 });
 
-test("B9 an edit holds the changed keys alone, as TOML", () => {
+test("B9 an edit contains only the changed keys, as TOML", () => {
   const wanted = { ...SETTINGS, enabled: false, poll_interval: 0.5, detection: "inotify" };
   const edits = sectionEdits("sync", withValue(FORM, wanted) ?? FORM, SETTINGS);
   assert.deepEqual(edits, [

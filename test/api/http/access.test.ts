@@ -44,7 +44,7 @@ test("E2 a token that cannot be written is not in force, and the one before it s
   assert.notEqual(await access.redeem(link.secret), null, "a link that was made meanwhile is good");
 });
 
-test("E2 a file that is not understood lets nobody in, and keeps no daemon from starting", async (t) => {
+test("E2 an unreadable file lets no one in, and does not prevent a daemon from starting", async (t) => {
   const { path, open } = await setUp(t);
   const empty = { version: "1", token_sha256: null, sessions: [], links: [] };
   for (const text of [
@@ -69,7 +69,7 @@ test("E2 without a token nothing counts as one", async (t) => {
   assert.deepEqual([access.isToken(token), await access.signIn(token)], [false, null]);
 });
 
-test("what was begun is on disk once it is said to be saved, and nothing is written for nothing", async (t) => {
+test("links are on disk once reported as saved, and nothing is written without need", async (t) => {
   const { logger, path, access, open } = await setUp(t);
   const links = Array.from({ length: 3 }, () => access.makeLink());
   await access.saved();

@@ -40,7 +40,7 @@ test("with the token everything of the table is served as on the socket", async 
   assert.equal(await text.text(), "# before\n");
 });
 
-test("E2 nobody comes in without the token, and a wrong one is as good as none", async (t) => {
+test("E2 no request passes without the token, and a wrong token is treated as a missing one", async (t) => {
   const rig = await startHttpApi(t);
   const wrong = `${rig.token.slice(0, -1)}${rig.token.endsWith("A") ? "B" : "A"}`;
   const heads = [
@@ -77,7 +77,7 @@ test("E2 a token that was replaced or forgotten opens nothing, and only its hash
   assert.equal((await rig.raw("GET /manage/v1/status", [bearer(token)])).status, 401);
 });
 
-test("E4 whoever guesses waits for the answer", async (t) => {
+test("E4 guesses are answered with a delay", async (t) => {
   const clock = createManualClock();
   const rig = await startHttpApi(t, { clock });
   for (let count = 0; count < 10; count++) assert.equal((await rig.raw("GET /manage/v1/status")).status, 401);
@@ -131,7 +131,7 @@ test("a name that is not this daemon's is refused, whatever else the request has
   assert.equal((await talk(rig.port, nameless)).status, 403);
 });
 
-test("a page of another origin is refused, one on another port of this machine, too", async (t) => {
+test("a page of another origin is refused, even one on another port of this machine", async (t) => {
   const rig = await startHttpApi(t);
   const own = `Origin: ${rig.origin}`;
   for (const header of [
@@ -240,7 +240,7 @@ test("B11 sessions and links are known to the daemon that follows", async (t) =>
   assert.notEqual(await next.access.redeem(code), null);
 });
 
-test("B11 what comes on an old connection after a handover is asked again where it is served", async (t) => {
+test("B11 a request on an old connection after a handover is redirected to the new listener", async (t) => {
   const rig = await startHttpApi(t);
   const next = await startHttpApi(t, { home: rig.home });
   rig.httpApi.handsOver();
@@ -283,7 +283,7 @@ test("B11 a call that was begun when the daemon ends is not said to be undone, n
   assert.match(error?.message ?? "", /ended before it was done; it is not known whether it took effect/);
 });
 
-test("B11 whoever only looked when the daemon ends is told to ask again", async (t) => {
+test("B11 a read that is interrupted by the daemon's end is to be repeated", async (t) => {
   let looks = 0;
   const aliases = async (_request: unknown, signal: AbortSignal): Promise<never> => {
     looks += 1;
@@ -300,7 +300,7 @@ test("B11 whoever only looked when the daemon ends is told to ask again", async 
   assert.match(errorFromBody(JSON.parse(body))?.message ?? "", /nothing was done/);
 });
 
-test("B11 a body that is still coming when the daemon ends is begun by nobody", async (t) => {
+test("B11 a request whose body is still arriving when the daemon ends is never begun", async (t) => {
   const config = scriptedConfig();
   const clock = createManualClock();
   const rig = await startHttpApi(t, { clock, config });
@@ -320,7 +320,7 @@ test("B11 a body that is still coming when the daemon ends is begun by nobody", 
   assert.equal(config.calls.length, 0);
 });
 
-test("B11 whoever asks while no next daemon comes is told after 10 s to ask again, and streams end at once", async (t) => {
+test("B11 a request without a next daemon is asked after 10 s to retry, and streams end at once", async (t) => {
   const clock = createManualClock();
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { clock, config, opens: false });
@@ -442,7 +442,7 @@ test("F4 E2 one tab may change what runs once its code was typed, for 15 minutes
   assert.equal(await approves(own, right), false, "it is over");
 });
 
-test("F4 E2 the right ends with a new code, a lock and a sign-out; a code that nobody types is forgotten", async (t) => {
+test("F4 E2 the right ends with a new code, a lock and a sign-out; an unused code expires", async (t) => {
   const clock = createManualClock();
   const { rig, own, claim, approves } = await openOwner(t, { clock });
   const first = await claim();
@@ -466,7 +466,7 @@ test("F4 E2 the right ends with a new code, a lock and a sign-out; a code that n
   assert.equal(status, 401);
 });
 
-test("F4 E2 a tab that is given a terminal's code may change what runs; its link alone, a late code or a guess may not", async (t) => {
+test("F4 E2 a tab with a terminal's code may change what runs; one with only its link, a late code or a guess may not", async (t) => {
   const clock = createManualClock();
   const { rig, own, approves } = await openOwner(t, { clock });
   const take = async (code: string, ...headers: string[]) => {
@@ -585,7 +585,7 @@ test("a body that is too large, of another kind, or too slow is refused, and its
   assert.match(headers, /^connection: close$/im, "the rest of the body is not read as the next request");
 });
 
-test("other methods are refused, and it is said which are served", async (t) => {
+test("other methods are refused, with the allowed ones listed", async (t) => {
   const rig = await startHttpApi(t);
   for (const [line, allowed] of [
     ["POST /manage/v1/status", "GET"],
@@ -632,7 +632,7 @@ test("E2 what makes ways in is never served over HTTP, and approving needs allow
   assert.equal(errorFromBody(await loosened.json())?.code, "owner_only");
 });
 
-test("what has not changed is not sent again", async (t) => {
+test("an unchanged answer is not sent again", async (t) => {
   const rig = await startHttpApi(t);
   const first = await rig.ask("/manage/v1/config");
   const etag = first.headers.get("etag") ?? "";
@@ -647,7 +647,7 @@ test("what has not changed is not sent again", async (t) => {
   assert.match(head.headers, /content-length: 15/i);
 });
 
-test("events come as they happen, and go on after the last one that was received", async (t) => {
+test("events arrive as they happen, and resume after the last one received", async (t) => {
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { config });
   config.emit(sampleSyncState());

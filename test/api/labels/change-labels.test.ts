@@ -5,7 +5,7 @@ import { changesBetween, statementsOf } from "../../../src/api/labels/change-lab
 import { gatewayReport, sampleBackend } from "../sample-gateway.ts";
 import { sampleReport, sampleShare } from "../sample-report.ts";
 
-test("F2 a change is said once, figures that move by themselves are not, and an end is said", () => {
+test("F2 a change is reported once, changing figures are not, and an end is", () => {
   const before = statementsOf(gatewayReport([sampleBackend({ in_flight: 1 })]));
   assert.deepEqual(
     changesBetween(before, statementsOf(gatewayReport([sampleBackend({ in_flight: 9 })]))),
@@ -45,7 +45,7 @@ test("F2 a sentence about a share names the command for it, safe to paste", () =
   );
 });
 
-test("F2 several conditions of one code are said, and each end of one of them", () => {
+test("F2 several conditions of one code are reported, and so is each one's end", () => {
   const withNotes = (...titles: readonly string[]) => {
     const conditions = titles.map((title) => ({
       ...{ code: "names_prefixed", severity: "info" as const, title },

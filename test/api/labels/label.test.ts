@@ -36,7 +36,7 @@ test("people read one word for a backend that is being started, and else the pha
   );
 });
 
-test("F2 what takes an action back leads to what was before: what a person held stays held", async () => {
+test("F2 undoing an action restores the earlier state: an override by a person stays", async () => {
   const shares = [sampleShare({ name: "CORE" }), sampleShare({ name: "OLD", override: "unmounted" })];
   const routes = (override: string | null) => ({
     ...{ override: override, in_use: "lan", recovery_pending: null },
@@ -65,7 +65,7 @@ test("F2 what takes an action back leads to what was before: what a person held 
   ]);
 });
 
-test("C3 calls that have waited long are told in words", () => {
+test("C3 calls that have waited long are reported in words", () => {
   assert.equal(waitingText(sampleBackend()), null);
   const text = (count: number, longest_ms: number) => waitingText({ waiting_calls: { count, longest_ms } });
   assert.equal(text(1, 45_900), "1 call has waited 45 s");
@@ -93,7 +93,7 @@ test("C3 a route of a backend says whether it is in use, how long it is steady, 
   ]);
 });
 
-test("F2 a route's loss is told without the host's name, which every face shows", () => {
+test("F2 a route's loss is reported without the host's name, which every UI shows", () => {
   const why = "10.0.0.2:445: tb0 is down (cable unplugged?)";
   const lost = { share: "CORE", host: "10.0.0.2", route: "tb", from: "tb", to: "fallback", relayed: true };
   const told = (name: string, reason: string) => transitionLabel({ name, ...lost, reason })?.text;
@@ -106,7 +106,7 @@ test("F2 a route's loss is told without the host's name, which every face shows"
   );
 });
 
-test("F2 transitions are told in words, with what they are about", () => {
+test("F2 transitions are described in words, with their subject", () => {
   assert.deepEqual(
     transitionLabel({
       name: "share.failover",
@@ -142,7 +142,7 @@ test("F2 transitions are told in words, with what they are about", () => {
   );
 });
 
-test("C3 a drained instance is told with how many calls were cut off, if any", () => {
+test("C3 a drained instance is reported with the number of interrupted calls, if any", () => {
   const told = (cut: number) => transitionLabel({ name: "backend.drained", backend: "files", cut })?.text;
   assert.deepEqual(
     [told(0), told(1)],
@@ -150,7 +150,7 @@ test("C3 a drained instance is told with how many calls were cut off, if any", (
   );
 });
 
-test("one that this page does not know is told all the same; one of each look is not", () => {
+test("an unknown transition is still shown; the one for each check is not", () => {
   assert.deepEqual(transitionLabel({ name: "share.brand_new", share: "CORE", count: 2, more: {} }), {
     name: "share.brand_new",
     about: "CORE",
@@ -165,7 +165,7 @@ test("of two backends with one name, the event says whose entry is published", (
   assert.equal(transitionLabel(words)?.text, "files and web both offer tool read; the first is published");
 });
 
-test("sync events are told, states are not", () => {
+test("sync events are shown, states are not", () => {
   const event = { id: 1, time: "1:02:03", iso: "", generation: 1, type: "error" as const, details: "line 3" };
   assert.deepEqual(eventLabel({ kind: "sync", event }), {
     name: "sync",
@@ -222,7 +222,7 @@ test("G1 what a machine tells, line by line: what is wrong first, then shares wi
   assert.match(machineSearchText(machine), /^desktop here .*MEDIA not mounted/);
 });
 
-test("G1 the worst comes first, this machine before all, and one that stopped in order troubles nobody", () => {
+test("G1 the worst is listed first, this machine before all, and an orderly stop is not a problem", () => {
   const failed = {
     name: "db",
     phase: "Failed",

@@ -71,7 +71,7 @@ test("a text that begins as JSON comes as it is, and so does an empty one", asyn
   assert.equal(await client.call("historyText", { n: 1 }, never), "");
 });
 
-test("what is asked wrongly about the configuration is refused and never reaches it", async (t) => {
+test("an invalid request about the configuration is refused and never reaches it", async (t) => {
   const config = scriptedConfig();
   const { server } = await startRig(t, { config });
   await assertRefused(server, [
@@ -110,7 +110,7 @@ test("a text of half a megabyte is taken, also where JSON makes it six times as 
   assert.equal((await talk(server.socketPath, post("config/edit", edits))).status, 413);
 });
 
-test("errors about the configuration have HTTP statuses of their own", async (t) => {
+test("errors about the configuration have their own HTTP statuses", async (t) => {
   const statuses = {
     config_changed: 409,
     config_invalid: 422,
@@ -222,7 +222,7 @@ test("F2 each query of the audit and the log crosses the socket and returns unch
   assert.deepEqual(asked, [lines]);
 });
 
-test("what is asked wrongly of records is refused and reaches nothing", async (t) => {
+test("an invalid request for records is refused and reaches nothing", async (t) => {
   const gateway = scriptedGateway();
   const { server } = await startRig(t, {
     gateway,

@@ -276,7 +276,7 @@ test("unknown backends and tools say what was probably meant", async (t) => {
   assert.equal((await talk(server.socketPath, post("call", '{"tool":"x"}'))).status, 404);
 });
 
-test("what is asked wrongly of the gateway is refused and never reaches it", async (t) => {
+test("an invalid request to the gateway is refused and never reaches it", async (t) => {
   const gateway = scriptedGateway();
   const { server } = await startRig(t, { gateway });
   await assertRefused(server, [
@@ -332,7 +332,7 @@ test("calls that hang hold up no step, no reload, no restart and no other questi
   );
 });
 
-test("a long call is told to be under way for as long as it takes; no deadline but the tool's own ends it", async (t) => {
+test("a long call is reported as running throughout; only the tool's own deadline ends it", async (t) => {
   const clock = createManualClock();
   const release = new AbortController();
   const gateway = scriptedGateway(async () => {

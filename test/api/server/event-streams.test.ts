@@ -88,7 +88,7 @@ function setUp(replay: readonly StreamEvent[] = []) {
   };
 }
 
-test("E2 a reader who is signed in no more gets no heartbeat, event or counter, but the end", async () => {
+test("E2 a reader who is no longer signed in gets no heartbeat, event or counter, but the end", async () => {
   for (const what of ["heartbeat", "event", "counter", "replay"] as const) {
     const rig = setUp([GAP, GAP]);
     if (what === "replay") rig.leave();
@@ -147,7 +147,7 @@ test("a reader that is far too slow is dropped with a gap at the newest event, a
   }
 });
 
-test("a reader that leaves is heard of by nobody, and leaves no timer", async () => {
+test("a reader that leaves is no longer a listener, and leaves no timer", async () => {
   const rig = setUp();
   rig.serve();
   rig.reader.destroy();

@@ -59,7 +59,7 @@ test("every operation reaches its control with what was asked", async (t) => {
   ]);
 });
 
-test("what is asked wrongly is refused in JSON, and never reaches the control", async (t) => {
+test("an invalid request is refused in JSON, and never reaches the control", async (t) => {
   const control = scriptedControl();
   const { server } = await startRig(t, { control });
   const ask = (text: string) => talk(server.socketPath, text);
@@ -127,7 +127,7 @@ test("a client that says it sends nothing more still gets its answer", async (t)
   }
 });
 
-test("a client that says so gets an answer that takes its time, too", async (t) => {
+test("a half-closed client still gets a slow answer", async (t) => {
   const gate = Promise.withResolvers<void>();
   const control = scriptedControl(sampleReport(), async (share) => {
     await gate.promise;
@@ -187,7 +187,7 @@ test("a connection leaves no timer, and one without a request keeps no server fr
   idle.destroy();
 });
 
-test("what is asked for while the server stops is not begun", async (t) => {
+test("requests that arrive while the server stops are not begun", async (t) => {
   const config = scriptedConfig();
   const { home, server } = await startRig(t, { config });
   const socket = connect(server.socketPath, () => socket.write(post("reload", "{}").slice(0, -1)));
@@ -240,7 +240,7 @@ test("an error of the control keeps its code, message and hint", async (t) => {
   assert.match(JSON.parse(unknown.body).error.hint, /did you mean CORE/);
 });
 
-test("an error that is a mistake is `internal`, and logged with its stack", async (t) => {
+test("an unexpected error is `internal`, and logged with its stack", async (t) => {
   const logged: unknown[] = [];
   const logger: Logger = {
     debug() {},
@@ -259,7 +259,7 @@ test("an error that is a mistake is `internal`, and logged with its stack", asyn
   assert.match(JSON.stringify(logged), /management request failed.*TypeError: x is undefined\\n/);
 });
 
-test("every error code becomes an HTTP status of its own kind", async (t) => {
+test("every error code becomes an HTTP status of its kind", async (t) => {
   for (const code of Object.keys(ERROR_CODES) as (keyof typeof ERROR_CODES)[]) {
     const control = scriptedControl(sampleReport(), () => {
       throw new MountaineerError(code, "no");
@@ -318,7 +318,7 @@ test("a body without end is refused, and its sender reads why", async (t) => {
   assertError(answer, 413, /larger than 65536/);
 });
 
-test("a request under way is told so every 2 s, then answered", async (t) => {
+test("a request in progress is reported as running every 2 s, then answered", async (t) => {
   const clock = createManualClock();
   let finish = (): void => {};
   const control = scriptedControl(sampleReport(), async (share) => {
@@ -392,7 +392,7 @@ test("of more changing requests than 32 at once the rest is refused, and status 
   assert.equal((await talk(server.socketPath, post("mount", "{}"))).status, 200);
 });
 
-test("the socket and the note are their owner's alone, and say who runs", async (t) => {
+test("the socket and the record are readable by their owner only, and identify the daemon", async (t) => {
   const { home, server } = await startRig(t);
   assert.equal(server.socketPath, join(home, "mountaineer.sock"));
   assert.equal((await stat(server.socketPath)).mode & 0o777, 0o600);
@@ -428,7 +428,7 @@ test("a socket that a dead daemon left is replaced, and so is a half-made one", 
   assert.deepEqual((await readdir(home)).sort(), ["daemon.json", "mountaineer.sock"]);
 });
 
-test("what stands at the socket's path and is no socket is left alone", async (t) => {
+test("a file at the socket's path that is not a socket is not touched", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "mountaineer.sock"), "mine");
   await assert.rejects(startRig(t, { home }), { code: "path_taken" });
@@ -532,7 +532,7 @@ test("ending does not wait longer than a second for a request that does not end"
   assert.equal((await asking).text, "");
 });
 
-test("ending leaves the socket and the note of a successor alone", async (t) => {
+test("ending does not touch the socket and the record of a successor", async (t) => {
   const { home, server } = await startRig(t);
   const { server: successor } = await startRig(t, { home });
   await server[Symbol.asyncDispose]();
@@ -586,7 +586,7 @@ test("B8 events reach every listener as they happen, with ids", async (t) => {
   }
 });
 
-test("F4 counters reach who asks for them, without an id; who does not is told none", async (t) => {
+test("F4 counters reach clients that request them, without an id, and no others", async (t) => {
   const passers = new Set<(event: FlowEvent) => void>();
   const config = {
     ...scriptedConfig(),
@@ -608,7 +608,7 @@ test("F4 counters reach who asks for them, without an id; who does not is told n
   await eventually(() => passers.size === 0);
 });
 
-test("with Last-Event-ID what came after it is told first, in one row with what comes then", async (t) => {
+test("with Last-Event-ID the later events are replayed first, followed directly by new ones", async (t) => {
   const config = scriptedConfig();
   const { server } = await startRig(t, { config });
   for (let id = 1; id <= 5; id++) config.emit({ kind: "sync", event: sampleSyncEvent({ id }) });
@@ -622,7 +622,7 @@ test("with Last-Event-ID what came after it is told first, in one row with what 
   );
 });
 
-test("a Last-Event-ID that is none, another method, and a server without configuration are refused in JSON", async (t) => {
+test("an invalid Last-Event-ID, another method, and a server without configuration are refused in JSON", async (t) => {
   const { server } = await startRig(t, { config: scriptedConfig() });
   const bad = await talk(
     server.socketPath,
@@ -659,7 +659,7 @@ test("a stream without events shows every 15 s that it lives", async (t) => {
   }
 });
 
-test("whoever goes is forgotten, timers and all", async (t) => {
+test("a client that leaves is forgotten, timers and all", async (t) => {
   const clock = createManualClock();
   const config = scriptedConfig();
   const { server } = await startRig(t, { config, clock });
@@ -669,7 +669,7 @@ test("whoever goes is forgotten, timers and all", async (t) => {
   await eventually(() => config.listenerCount === 0 && clock.pendingTimers === 0);
 });
 
-test("a reader that is too slow is dropped with a gap, whose id is where to go on; others are not", async (t) => {
+test("a reader that is too slow is dropped with a gap, whose id is where to resume; others are not", async (t) => {
   const config = scriptedConfig();
   const logger = createRecordingLogger();
   const { server } = await startRig(t, { config, logger });

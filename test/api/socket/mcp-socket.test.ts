@@ -37,7 +37,7 @@ async function readAll(socket: Socket): Promise<string> {
   return text;
 }
 
-test("it listens in the home, for its owner alone, and is gone when it ends", async (t) => {
+test("it listens in the home, for its owner only, and is gone when it ends", async (t) => {
   const home = await temporaryFolder(t);
   const server = await startSocket(t, home);
   assert.equal(server.socketPath, join(home, "mcp.sock"));
@@ -61,7 +61,7 @@ test("a client that ends its side still gets the answers", async (t) => {
   assert.equal(await readAll(socket), "heard hello");
 });
 
-test("both sockets of a home stand beside each other, and the note tells both", async (t) => {
+test("both sockets of a home coexist, and the record names both", async (t) => {
   const home = await temporaryFolder(t);
   const server = await startSocket(t, home);
   await startRig(t, { home, mcpSocket: server.socketPath });
@@ -76,7 +76,7 @@ test("without one the note says nothing of it", async (t) => {
   assert.equal("mcp_socket" in ((await readDaemonInfo(home)) ?? {}), false);
 });
 
-test("a dead daemon's socket is replaced; what is no socket is left and refused", async (t) => {
+test("a dead daemon's socket is replaced; a file that is not a socket stays, and the start is refused", async (t) => {
   const home = await temporaryFolder(t);
   const dead = createServer().listen(join(home, "mcp.sock"));
   await once(dead, "listening");
@@ -114,7 +114,7 @@ test("where the home's path is too long it is a short one, and a killed daemon's
   await first[Symbol.asyncDispose]();
 });
 
-test("it serves so many clients and no more, and again when one leaves", async (t) => {
+test("it serves clients up to its limit, and again when one leaves", async (t) => {
   const server = await startSocket(t, await temporaryFolder(t));
   const clients = await Promise.all(
     Array.from({ length: MCP_CONNECTION_LIMIT }, () => client(t, server.socketPath)),

@@ -121,20 +121,20 @@ const STATES: Readonly<Record<string, StatusReport>> = {
 
 testLooks("gateway", STATES, ["troubles", "told-once"]);
 
-test("C3 a call that has waited long is told below its backend, which may be Ready still", () => {
+test("C3 a call that has waited long is listed below its backend, which may still be Ready", () => {
   const waits = sampleBackend({ in_flight: 2, waiting_calls: { count: 2, longest_ms: 45_000 } });
   assert.match(renderStatus(gatewayReport([waits]), PLAIN), /Ready .*\n +▲ 2 calls have waited up to 45 s/);
   assert.doesNotMatch(renderStatus(gatewayReport([sampleBackend()]), PLAIN), /waited/);
 });
 
-test("C3 each trouble of a backend is told once", () => {
+test("C3 each problem of a backend is listed once", () => {
   const text = renderStatus(STATES["told-once"] ?? gatewayReport(), { ...PLAIN, width: 200 });
   assert.equal(text.match(/not set in the environment/g)?.length, 1, text);
   const idle = renderStatus(STATES["no-daemon"] ?? gatewayReport(), PLAIN);
   assert.equal(idle.match(/no daemon runs/g)?.length, 1, idle);
 });
 
-test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
+test("C3 without shares a gateway mentions none, and shares without a gateway mention none", () => {
   const gateway = renderStatus(gatewayReport(), PLAIN);
   assert.doesNotMatch(gateway, /share|recovery|Thunderbolt|looking/i);
   const shares = renderStatus(sampleReport(), PLAIN);
@@ -143,7 +143,7 @@ test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a 
   assert.match(both, /recovery[\s\S]*CORE[\s\S]*gateway[\s\S]*files/);
 });
 
-test("each phase, and a disabled backend, has a mark of its own kind without colour, too", () => {
+test("each phase, and a disabled backend, has its own mark, even without colour", () => {
   const text = renderBackends([sampleBackend(), degraded, failed, starting, disabled], {
     ...PLAIN,
     unicode: false,
@@ -167,7 +167,7 @@ test("hostile names, reasons and errors do not reach the terminal, and no odd ti
   for (const line of absentBackends([backend], SAMPLE_NOW)) assertHarmless(line);
 });
 
-test("those who wonder where a tool is are told which backends publish nothing, and why", () => {
+test("backends that publish nothing are listed with the reason, for anyone who misses a tool", () => {
   assert.deepEqual(absentBackends([sampleBackend(), degraded, disabled, failed, starting], SAMPLE_NOW), [
     "backend github: Failed for 10 min: 3 starts in a row failed",
     "backend slow: Starting for 10 min: initialize has no answer yet",

@@ -201,7 +201,7 @@ test("a status without UTF-8 is ASCII throughout", (t) => {
   assert.match(text, /^[\n -~]+$/);
 });
 
-test("TB Ready can't be missed: each such share has a banner with the very command to type", () => {
+test("TB Ready can't be missed: each of these shares has a banner with the exact command to type", () => {
   for (const state of ["tb-ready", "tb-ready-by-hand", "tb-ready-among-many"]) {
     const text = renderStatus(STATES[state] ?? sampleReport(), { ...PLAIN, width: 60 });
     assert.match(text, /▶▶ +TB Ready/);
@@ -212,7 +212,7 @@ test("TB Ready can't be missed: each such share has a banner with the very comma
   assert.match(many, /--share 'My Share' --to tb$/m);
 });
 
-test("a share with one host shows that alone: no other route, and nothing that would be better", () => {
+test("a share with one host shows only that: no other route, and no better one", () => {
   const one = sampleShare({
     active_interface: "fallback",
     tb_host: null,
@@ -249,7 +249,7 @@ test("no width and no time, however odd, breaks it", () => {
   }
 });
 
-test("F6 a command in a hint stands on one line at any width, with every space of its names", () => {
+test("F6 a command in a hint stays on one line at any width, with every space of its names", () => {
   for (const name of ["Film", "My  old   Photos", "a\u00a0b"]) {
     const command = shellCommand`mountaineer unmount --share ${name} --force; mountaineer mount --share ${name}`;
     for (const hint of [
@@ -266,7 +266,7 @@ test("F6 a command in a hint stands on one line at any width, with every space o
   }
 });
 
-test("E2 what waits of a backend is said once, with that backend", () => {
+test("E2 a backend's pending entry is listed once, with that backend", () => {
   const waits = {
     code: "waiting_for_approval",
     severity: "warning" as const,

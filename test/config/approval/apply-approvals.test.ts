@@ -72,7 +72,7 @@ test("E2 of what was removed the newest two hundred are remembered", async () =>
   assert.deepEqual([kept.length, kept[0], kept.at(-1)], [200, "backends.b100", "backends.b299"]);
 });
 
-test("E2 a lost home whose file was loosened meanwhile is as strict as it last was", async () => {
+test("E2 a lost home whose file has since been loosened is as strict as it last was", async () => {
   const home = world();
   await home.save(`${OTHER}[trust]\napprove = "none"\n`);
   const outcome = home.lose("commands");
@@ -83,7 +83,7 @@ test("E2 a lost home whose file was loosened meanwhile is as strict as it last w
   assert.equal(home.approve("trust").mode, "all", "a yes to `pin` loosens nothing");
 });
 
-test("E2 the revision of a secret is no change of an entry, and another reference is one", async () => {
+test("E2 a new revision of a secret does not change an entry, but a different reference does", async () => {
   const home = world();
   const withEnv = (text: string): string => `${FILES}[backends.files.env]\nTOKEN = "${text}"\n`;
   await home.save(withEnv("secret:one"));
@@ -94,7 +94,7 @@ test("E2 the revision of a secret is no change of an entry, and another referenc
   assert.deepEqual(ids(await home.save(withEnv("literal"))), ["backends.files"]);
 });
 
-test("E2 a null that a later version adds is no change, and what it misses is null where it would wait", async () => {
+test("E2 a null that a later version adds is not a change, and a missing one is null in a pending entry", async () => {
   const { config } = await accepted(FILES);
   const first = applyApprovals({ file: config, running: null, approvals: null, ...GROUND });
   const [backend] = config.backends;
@@ -120,7 +120,7 @@ test("E2 a null that a later version adds is no change, and what it misses is nu
   assert.deepEqual(outcome.effective.backends[0], { ...backend, later: null, group: "x" });
 });
 
-test("E2 an edit loosens no approval, whoever makes it", async () => {
+test("E2 an edit loosens no approval, regardless of its author", async () => {
   const all = '[trust]\napprove = "all"\n';
   const none = '[trust]\napprove = "none"\n';
   const [before, after] = [(await accepted(FILES + all)).config, (await accepted(FILES + none)).config];
@@ -131,14 +131,14 @@ test("E2 an edit loosens no approval, whoever makes it", async () => {
   assert.equal(withApproved(approvals, { file: after, running: before, ...GROUND }, refused).mode, "all");
 });
 
-test("E2 who may approve nothing approves no order either", async () => {
+test("E2 a person without the right to approve cannot approve an order either", async () => {
   const [before, after] = [(await accepted(FILES + OTHER)).config, (await accepted(OTHER + FILES)).config];
   const edited = editedEntries({ before, after, running: before, approvals: null, ...GROUND });
   assert.ok(edited.ids.has("backends"));
   assert.deepEqual([...refusedEntries(edited, { before, after }).ids], []);
 });
 
-test("E2 who may approve nothing takes approvals away by removing and switching off, and by nothing else", async () => {
+test("E2 a person without the right to approve withdraws approvals only by removing and disabling entries", async () => {
   const file = (await accepted(FILES + OTHER)).config;
   const { approvals } = applyApprovals({ file, running: null, approvals: null, ...GROUND });
   const evil = (text: string): string => FILES + text.replace("rm", "evil");

@@ -81,7 +81,7 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
   assert.equal(entrySummary(of("authorization")), "[authorization] would change who may do what");
 });
 
-test("E2 another order of backends is told as what it would be", () => {
+test("E2 a new order of backends is shown as the order that it would become", () => {
   const moved = {
     id: "backends",
     group: "sections" as const,
@@ -137,7 +137,7 @@ test("E2 the summary of what runs the same with other settings names these", () 
   );
 });
 
-test("E2 a change that is hidden is told as one, so that nobody says yes to an empty difference", () => {
+test("E2 a hidden change is shown as one, so that no one approves an empty difference", () => {
   const parts = (token: string, command = "serve") => ({
     connection: { command, env: { API_TOKEN: token } },
   });
@@ -190,7 +190,7 @@ test("E2 every key that a person approves is one of the file's, whatever Mountai
   }
 });
 
-test("E2 a profile's groups are told by name, and users as they stand in the file", async () => {
+test("E2 a profile's groups are listed by name, and users as the file has them", async () => {
   assert.match(await textOf("profiles", FIRST + MORE), /^profiles\[0\]\.groups = \["work"\]$/m);
   const user = '[[incoming_auth.users]]\nname = "ann"\nroles = ["local"]\ntoken = "${T}"\n';
   const told = await textOf("incoming_auth", `[incoming_auth]\ntype = "local"\n${user}`);
@@ -209,7 +209,7 @@ function isInSchema(path: readonly string[]): boolean {
   });
 }
 
-test("E2 what is approved is told in the file's units", async () => {
+test("E2 a pending entry is shown in the file's units", async () => {
   const limits = "[limits]\nresult_mb = 1.5\n[[limits.overrides]]\nusers = ['eve']\nresult_mb = 2.5\n";
   assert.match(await textOf("limits", limits), /^limits\.result_mb = 1\.5$/m);
   assert.match(await textOf("limits", limits), /^limits\.overrides\[0\]\.result_mb = 2\.5$/m);

@@ -55,7 +55,7 @@ goldenTests(new URL("edit.golden", import.meta.url), async (input, [format = "to
   }
 });
 
-it("bytes that are no text are not edited", async () => {
+it("bytes that are not text are not edited", async () => {
   const edits = [editOf("sync.poll_interval = 1")];
   const request = { bytes: new Uint8Array([0x61, 0xff]), format: "toml", edits } as const;
   await assert.rejects(editConfig(request), { code: "config_invalid" });

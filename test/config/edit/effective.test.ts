@@ -25,7 +25,7 @@ async function get(key: string, text = TEXT) {
   return getConfigValue(source(text), parseConfigKey(key));
 }
 
-test("a value is the file's, else the default, and which is said", async () => {
+test("a value is the file's, else the default, and its source is reported", async () => {
   assert.deepEqual(await get("global.check_interval_secs"), { source: "file", value: 0.5 });
   assert.deepEqual(await get("sync.poll_interval"), { source: "default", value: 2 });
   assert.deepEqual(await get("lsof-recheck"), { source: "default", value: true });
@@ -156,7 +156,7 @@ jwks = "https://x/keys?token=hunter2"
   assert.match(shown, /args = \["-y", "--api-key", "\(hidden\)"\]/);
 });
 
-test("all that holds of the gateway is a configuration of the same meaning; what is absent is not shown", async () => {
+test("the effective gateway settings form a configuration of the same meaning; absent keys are not shown", async () => {
   const text = GATEWAY.replaceAll("hunter2", "").replace("?api_key=", "");
   const shown = await effectiveText(source(text));
   const [after, before] = [(await accepted(shown)).config, (await accepted(text)).config];
@@ -232,7 +232,7 @@ function plainly({ defaultEnv: _, ...backend }: Omit<BackendConfig, "given">) {
   return backend;
 }
 
-test("E5 no key that takes a reference shows what stands in its place", async () => {
+test("E5 no key that takes a reference shows the value in its place", async () => {
   let keys = 0;
   for (const section of SECTIONS) {
     if (section.isOpen) continue;

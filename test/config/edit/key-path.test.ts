@@ -158,7 +158,7 @@ test("a password that is typed in is not repeated", () => {
   }
 });
 
-test("KEY and VALUE are an edit, KEY alone unsets", () => {
+test("KEY and VALUE are an edit, KEY without VALUE unsets", () => {
   const rows: [string, string | null, object][] = [
     ["shares.CORE.driver", "local", { kind: "set", keyPath: ["shares", "CORE", "driver"], value: "local" }],
     ["shares.CORE.driver", null, { kind: "unset", keyPath: ["shares", "CORE", "driver"] }],

@@ -55,7 +55,7 @@ backends.web.headers.Authorization = "Bearer \${WEB}"`,
   );
 });
 
-test("E5 an address is told without what may be a secret in it, whatever key it stands under", async () => {
+test("E5 an address is shown without any possible secret in it, whatever its key", async () => {
   const key = "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c";
   const text = `[telemetry]
 endpoint = "https://otlp.example/${key}"

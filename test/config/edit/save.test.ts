@@ -103,7 +103,7 @@ test("B9 a save is refused when the file changes, comes or goes while its edit i
   }
 });
 
-test("E2 who may change no entry moves no backends either, and changes nothing of a file that was not valid", async (t) => {
+test("E2 a person who may change no entry cannot move backends either, and changes nothing of an invalid file", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   const [one, two] = ['[backends.one]\ncommand = "a"\n', '[backends.two]\ncommand = "b"\n'];
   const target = { path, homeContext: PLACE, seenSha256: null, keepsEntries: true };
@@ -150,7 +150,7 @@ test("B9 of two saves that saw the same file, one is refused", async (t) => {
   for (const key of keys) assert.ok(text.includes(`${key} = 7\r\n`), text);
 });
 
-test("B6 a result that is no valid configuration is not written, and every mistake is told", async (t) => {
+test("B6 an edit that would make an invalid configuration is not written, and every error is reported", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   const target = { path, homeContext: PLACE, seenSha256: null };
@@ -194,7 +194,7 @@ test("a file that is not there is made, private", async (t) => {
   assert.equal((await stat(path)).mode & 0o777, 0o600);
 });
 
-test("a file that cannot be written stays, and why is said", async (t) => {
+test("a file that cannot be written stays, and the reason is reported", async (t) => {
   const disk = await mountTmpfs(t, "size=64k");
   if (disk === null) return;
   const path = join(disk, "config.toml");
@@ -248,7 +248,7 @@ test("a file that another is just writing in place is waited for, and its keys a
   }
 });
 
-test("a file that another goes on writing is left alone after 3 s, and one dated in the future is not waited for", async (t) => {
+test("a file that another program keeps writing is given up after 3 s, and one dated in the future is not waited for", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   const target = { path, homeContext: PLACE, seenSha256: null, edits: interval(5) };
   const laterSecs = Date.now() / 1_000 + 3_600;

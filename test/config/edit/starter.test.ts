@@ -72,7 +72,7 @@ test("the starter's options work when their # is removed", async () => {
   assert.equal(config.audit?.keep, 5);
 });
 
-test("a block of the starter works alone, with the blocks it belongs to", async () => {
+test("a block of the starter works without the others, with the blocks it belongs to", async () => {
   const active = starterText().replaceAll(/^#(?! |:|$|\n)/gm, "");
   const blocks = active.split(/^(?=\[)/m).slice(1);
   for (const block of blocks) {

@@ -67,7 +67,7 @@ test("a file has one history, however its path is spelled", async (t) => {
   assert.deepEqual(await told("real/other.toml"), []);
 });
 
-test("a file that is not there yet, or not any more, has one, too", async (t) => {
+test("a missing or removed file also has a history", async (t) => {
   const { folder, record, told } = await scene(t);
   await record("linked/new.toml", "one");
   assert.deepEqual(await told("real/new.toml"), ["one"]);
@@ -77,7 +77,7 @@ test("a file that is not there yet, or not any more, has one, too", async (t) =>
   assert.deepEqual(await told("no/folder.toml"), ["two"]);
 });
 
-test("what was kept under another spelling before the real file was noted is found", async (t) => {
+test("entries recorded under another spelling, before the real file was recorded, are found", async (t) => {
   const { home, record, told } = await scene(t);
   await record("linked/a.toml", "one");
   await record("real/a.toml", "two");
@@ -113,7 +113,7 @@ test("a folder that is switched keeps its file's history, as releases do", async
   assert.deepEqual(await told("release 2/a.toml"), ["two"]);
 });
 
-test("where the real file cannot be learned, the spelling alone counts", async (t) => {
+test("where the real file is unknown, only the spelling counts", async (t) => {
   const { home, folder, record, told } = await scene(t);
   const never: RealPath = () => Promise.resolve(null);
   await openHistory(home, join(folder, "link.toml"), never).record(content("unknown where"));

@@ -48,7 +48,7 @@ test("the newest content is entry 0, and every content is restored byte for byte
   assert.deepEqual(await openHistory(home).list(), await history.list());
 });
 
-test("the newest content comes with its file, which is the owner's alone", async (t) => {
+test("the newest content is stored with its file, readable only by its owner", async (t) => {
   const home = await temporaryFolder(t);
   const history = openHistory(home);
   assert.deepEqual(await history.newest(), []);
@@ -60,7 +60,7 @@ test("the newest content comes with its file, which is the owner's alone", async
   assert.equal((await stat(last?.file ?? "")).mode & 0o777, 0o600);
 });
 
-test("the newest content again adds nothing; an older one is an entry of its own", async (t) => {
+test("recording the newest content again adds nothing; an older one becomes a separate entry", async (t) => {
   const history = openHistory(await temporaryFolder(t));
   await history.record(content("a"));
   assert.deepEqual(await history.record(content("a", "edit")), { added: false, setAside: [] });
@@ -142,7 +142,7 @@ test("an entry that cannot be used is left out, and set aside with the next reco
   assertEach(await history.list(), ({ summary }) => summary, ["about five", "about four"]);
 });
 
-test("kill -9 at any instant leaves whole entries: what has no name yet is swept, and no name comes twice", async (t) => {
+test("kill -9 at any instant leaves whole entries: unnamed files are swept, and no name appears twice", async (t) => {
   const home = await temporaryFolder(t);
   const folder = join(home, "history");
   await openHistory(home).record(content("a"));
@@ -160,7 +160,7 @@ test("kill -9 at any instant leaves whole entries: what has no name yet is swept
   assert.deepEqual(await openHistory(home).corrupt(), []);
 });
 
-test("each file has a history of its own", async (t) => {
+test("each file has its own history", async (t) => {
   const home = await temporaryFolder(t);
   const one = openHistory(home);
   const other = openHistory(home, "elsewhere/other.toml");
@@ -187,7 +187,7 @@ test("an entry in the other format, or not the one seen, is not put back", async
   refuseOtherEntry(entry, entry.sha256, "/x/a.toml");
 });
 
-test("an entry that goes while the history is read is left out, and is none that cannot be used", async (t) => {
+test("an entry that disappears while the history is read is left out, and is not reported as corrupt", async (t) => {
   const home = await temporaryFolder(t);
   const history = openHistory(home);
   await history.record(content("a"));
@@ -245,7 +245,7 @@ test("changes come with three lines around them, near ones together", () => {
   );
 });
 
-test("a missing line break at the end is said", () => {
+test("a missing line break at the end is reported", () => {
   assert.equal(
     diffText("a\nb", "a\nb\n", NAMES),
     "--- history/1\n+++ running\n@@ -1,2 +1,2 @@\n a\n-b\n\\ No newline at end of file\n+b\n",

@@ -9,7 +9,7 @@ import { fc, runsOf } from "../../support/properties.ts";
 import { bytes, refused, SHARE } from "../support.ts";
 import { EDITS, edit, load } from "./hostile-text.ts";
 
-test("the list of mistakes has an end", async () => {
+test("the list of errors is bounded", async () => {
   const mistakes = await refused(Array.from({ length: 30_000 }, (_, index) => `k${index} = 1\n`).join(""));
   assert.equal(mistakes.length, MISTAKE_LIMIT);
   assert.match(mistakes.at(-1)?.found ?? "", /more mistakes/);
@@ -17,7 +17,7 @@ test("the list of mistakes has an end", async () => {
   assert.equal(shares.length, MISTAKE_LIMIT);
 });
 
-test("mistakes read as file, line and column first", async () => {
+test("errors begin with file, line and column", async () => {
   const mistakes = await refused('[global]\nshare_root = "x"\n', "/etc/c.toml");
   assert.equal(
     describeMistakes(mistakes),

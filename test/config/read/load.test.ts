@@ -53,7 +53,7 @@ test("a snapshot says which bytes it came from and cannot be changed", async () 
   assert.notEqual((await accepted(`\ufeff${SHARE}`)).sha256, snapshot.sha256);
 });
 
-test("a file is read whole; what is no readable file rejects with config_unreadable", async (t) => {
+test("a file is read whole; an unreadable one rejects with config_unreadable", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "config.toml");
   const filler = `# ${"x".repeat(100)}\n`.repeat(2000);
@@ -121,7 +121,7 @@ test("a password never shows, wherever it stands", async () => {
   assert.doesNotMatch(JSON.stringify(number), /20240131/);
 });
 
-test("bytes that are no text are refused at their place", async () => {
+test("bytes that are not text are refused with their position", async () => {
   const table: [Uint8Array, string, RegExp][] = [
     [Buffer.concat([bytes('a = 1\nb = "ä'), Buffer.from([0xff]), bytes('"')]), "2:7 ", /0xff/],
     [Buffer.from('a = "für"', "latin1"), "1:7 ", /^byte 0xfc/],
@@ -188,7 +188,7 @@ test("an anchor behind an alias does not replace a newer one of its name", async
   assert.deepEqual({ ...Object(await textValues(text, "yaml")) }["last"], 2);
 });
 
-test("YAML that is no single mapping is refused", async () => {
+test("YAML that is not a single mapping is refused", async () => {
   const table: [string, RegExp][] = [
     ["global: {}\n---\nshares: []\n", /second document/],
     ["- a\n", /list/],

@@ -12,7 +12,7 @@ import { accepted, bytes, PLACE, SHARE } from "../support.ts";
 
 const KIND = '[backends.files]\ncommand = "npx"\n[backends.files.sandbox]\nkind = "bubblewrap"\n';
 
-test("E2 what is in a sandbox reaches nothing that is guarded", async () => {
+test("E2 a sandboxed server reaches no guarded path", async () => {
   const { config, warnings } = await accepted(KIND.replace('"npx"\n', '"npx"\nargs = ["/home/ann"]\n'));
   const [backend] = config.backends;
   assert.ok(backend !== undefined);
@@ -60,7 +60,7 @@ test("`auto` is NetFS on macOS and rclone elsewhere, `local` where the paths are
   }
 });
 
-test("a user without a password is a guest for rclone, and the Keychain's for NetFS: only the first is told", async () => {
+test("a user without a password is a guest for rclone, and looked up in the Keychain for NetFS: only the first is reported", async () => {
   const text = `${SHARE}username = "ann"\n`;
   assert.deepEqual((await loaded(text, PLACE)).warnings, ["shares[0].username"]);
   assert.deepEqual((await loaded(text, MAC)).warnings, []);
@@ -101,7 +101,7 @@ servers = ["tls://nas.example"]
 credentials = "secret:fleet"
 `;
 
-test("each reference is told with what uses it", async () => {
+test("each reference is listed with its users", async () => {
   const { config } = await accepted(TEXT);
   assertEach(secretUses(config), ({ reference, usedBy }) => `${referenceText(reference)} ${usedBy}`, [
     "secret:nas share CORE",
@@ -117,7 +117,7 @@ test("each reference is told with what uses it", async () => {
   assert.deepEqual(storedSecretNames(config), ["nas", "files", "web", "ann", "metrics", "fleet"]);
 });
 
-test("variables and headers called as a reference's members are no reference", async () => {
+test("variables and headers named like a reference's members are not references", async () => {
   const members = 'kind = "stored"\nname = "x"\n';
   const snapshot = await accepted(
     `[backends.a]\ncommand = "a"\n[backends.a.env]\n${members}[backends.b]\nurl = "https://b.example/mcp"\n` +

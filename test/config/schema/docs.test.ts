@@ -49,7 +49,7 @@ test("every key has a meaning, in the docs and in the JSON Schema", async () => 
   }
 });
 
-test("what is said of a key is its own, also where others take the same values", () => {
+test("the description of a key is its own, even where others take the same values", () => {
   const sayings = new Map(
     SECTIONS.flatMap(({ header, keys, keyDoc }) =>
       keys.map((key) => [`${header} ${key}`, keyDoc(key)] as const),

@@ -43,7 +43,7 @@ test("B6 a reader that was started ahead reads the content, and ends with it", {
   await eventually(noReaders);
 });
 
-test("B6 a content that nobody announced is read alike", { skip }, async () => {
+test("B6 content that was not announced is read alike", { skip }, async () => {
   using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   const first = await reader.load(content(4), NEVER);
   assert.equal(first.loaded.ok, true);
@@ -84,7 +84,7 @@ test("B6 a reader that dies before the content comes is replaced", { skip }, asy
   assert.equal(loaded.ok && loaded.snapshot.config.global.checkIntervalMs, 5000);
 });
 
-test("B4 a reader that is killed as the content comes is replaced, too, and the load does not fail", {
+test("B4 a reader that is killed as the content arrives is also replaced, and the load does not fail", {
   skip,
 }, async () => {
   using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });

@@ -38,7 +38,7 @@ test("A10 a carrier that ends in the moment of its greeting is asked again, and 
   assert.deepEqual([...carrier.shares], []);
 });
 
-test("A10 a listener that fails is told in the log, and keeps no notice from the others", async (t) => {
+test("A10 a failing listener is logged, and does not keep notices from the others", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(join(home, "carrier"), { recursive: true });
   const server = createServer((socket) => {

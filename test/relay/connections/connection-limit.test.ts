@@ -30,7 +30,7 @@ async function limited(t: Parameters<typeof oneRoute>[0]) {
   return { clock, nas, bench, clients, refused, next, limit };
 }
 
-test("A17 a connection more than the server takes waits for two of the others to end, so that one is left for proofs, and is no unanswered request", async (t) => {
+test("A17 a connection over the server's limit waits for two of the others to end, so that one stays free for proofs, and does not count as an unanswered request", async (t) => {
   const { nas, bench, clients, next, limit } = await limited(t);
   const waits = await next();
   waits.send(opening(1));
@@ -45,7 +45,7 @@ test("A17 a connection more than the server takes waits for two of the others to
   assert.ok(bench.notices.includes("phase"));
 });
 
-test("A17 one more is tried after a pause, one at a time; those that wait get an error after the patience; the limit is forgotten when nobody waits", async (t) => {
+test("A17 one further connection is tried after a pause, one at a time; waiting ones get an error after the patience; the limit is forgotten when none waits", async (t) => {
   const { clock, nas, bench, refused, next, limit } = await limited(t);
   await clock.advance(20_000);
   const [tried, waits] = [await next(), await next()];
@@ -128,7 +128,7 @@ test("A17 a server that restarts has no limit, although it closes a fresh connec
   assert.equal(limit(), null);
 });
 
-test("A17 a refused connection that its server closes is no reason to doubt the server; once it is proved anew, one after the other is tried at once", async (t) => {
+test("A17 a refused connection that its server closes does not make the server suspect; after a new proof, waiting connections are tried at once, one by one", async (t) => {
   const { clock, nas, bench, next, limit } = await limited(t);
   nas.joined()[3]?.socket.resetAndDestroy();
   await eventually(() => nas.joined()[3]?.socket.destroyed === true);

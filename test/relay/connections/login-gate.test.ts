@@ -34,7 +34,7 @@ function answered(clients: readonly BenchClient[]): number {
   return clients.filter(({ received }) => received.length > 0).length;
 }
 
-describe("logging in through the carrier", () => {
+describe("logging in through the relay", () => {
   test("A14 of many that log in at once one does, and after its refusal no other: they are turned away, and so is who comes", async (t) => {
     const clock = createManualClock();
     const { nas, bench } = await oneRoute(t, { logons: new LoginGate(clock) });
@@ -58,7 +58,7 @@ describe("logging in through the carrier", () => {
     assert.equal(asked(nas), 2);
   });
 
-  test("A14 once the first is accepted the others follow; a server that asks for more has refused nobody", async (t) => {
+  test("A14 once the first login is accepted the others follow; a server that asks for more has not refused it", async (t) => {
     const { nas, bench } = await oneRoute(t, { logons: new LoginGate(createManualClock()) });
     nas.logon = MORE_PROCESSING;
     const clients = await clientsOf(bench, 5);
@@ -74,7 +74,7 @@ describe("logging in through the carrier", () => {
     await Promise.all(clients.map((client) => client.ask(COMMAND.create, 3)));
   });
 
-  test("A14 a logon that fails for another reason is no refusal, and the next one is let through", async (t) => {
+  test("A14 a login that fails for another reason is not a refusal, and the next one is let through", async (t) => {
     const { nas, bench } = await oneRoute(t);
     nas.logon = NO_LOGON_SERVERS;
     const clients = await clientsOf(bench, 3);
@@ -108,7 +108,7 @@ describe("logging in through the carrier", () => {
     await eventually(() => asked(nas) === 4);
   });
 
-  test("A14 one that is gone has no turn, and once a login was refused and is said to be right, one tries it alone", () => {
+  test("A14 a vanished client gets no turn, and once a person confirms a refused login, a single client tries it", () => {
     const gate = new LoginGate(createManualClock());
     const turns: string[] = [];
     const one = (name: string) => ({ logOn: () => void turns.push(name) });
@@ -153,7 +153,7 @@ describe("logging in through the carrier", () => {
     }
   });
 
-  test("A14 a turn lasts two seconds of its own, whenever the turn before it has ended", async () => {
+  test("A14 each turn lasts its full two seconds, whenever the turn before it has ended", async () => {
     const clock = createManualClock();
     const gate = new LoginGate(clock);
     const turns: string[] = [];
@@ -170,7 +170,7 @@ describe("logging in through the carrier", () => {
     assert.deepEqual(turns, ["second", "third"]);
   });
 
-  test("A14 who waited when a login was refused has no turn once it is said to be right", () => {
+  test("A14 a client that waited when a login was refused gets no turn once a person confirms it", () => {
     const gate = new LoginGate(createManualClock());
     const turns: string[] = [];
     const one = (name: string) => ({ logOn: () => void turns.push(name) });
@@ -183,7 +183,7 @@ describe("logging in through the carrier", () => {
     assert.deepEqual(turns, []);
   });
 
-  test("A14 shares with one login log in one after the other, and none after a refusal, until it is said to be right", async (t) => {
+  test("A14 shares with one login log in one after the other, and none after a refusal until a person confirms it", async (t) => {
     const { nas, bench } = await oneRoute(t);
     const logons = new LoginGate(createManualClock());
     const [one, other] = [await startShare(t, { nas, logons }), await startShare(t, { nas, logons })];

@@ -31,7 +31,7 @@ async function quietly(clock: ManualClock, moving: Promise<MoveOutcome>) {
   return outcome;
 }
 
-describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
+describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
   test("A10 resets the old connections and sends new ones over the new route", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t));
     client.send(request(COMMAND.read, 1));
@@ -141,7 +141,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(share.standby, null, "the route in use needs none");
   });
 
-  test("A13 what is not named any more is not held either", async (t) => {
+  test("A13 a route that is no longer named has no standby connection", async (t) => {
     const { other, bench } = await twoRoutes(t);
     const { share } = bench;
     share.configure({ endpoints: { fallback: other.endpoint }, patienceMs: 60_000 });
@@ -182,7 +182,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     await eventually(() => other.connections.every(({ ending }) => ending !== "open"));
   });
 
-  test("A10 one that could not be over in time changes nothing, and neither does one whose share is closed meanwhile", async (t) => {
+  test("A10 a move that could not finish in time changes nothing, nor does one whose share is closed during it", async (t) => {
     const clock = createManualClock();
     const { nas, other, bench } = await twoRoutes(t, { kind: "cifs", clock });
     const move = { to: "fallback", endpoint: other.endpoint } as const;
@@ -203,7 +203,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.deepEqual([bench.share.state().route, bench.share.state().moves], ["tb", 0]);
   });
 
-  test("A10 a request that waits on the new route is told of, although one on the old route was", async (t) => {
+  test("A10 a request that waits on the new route is reported, although one on the old route was", async (t) => {
     const clock = createManualClock();
     const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
     const waits = async (one: typeof client): Promise<void> => {
@@ -256,7 +256,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.ok(again.ok && again.connections === 1, JSON.stringify(again));
   });
 
-  test("A10 a question that has no answer yet is not waited for alone: the next one may be answered at once", async (t) => {
+  test("A10 an unanswered query does not block the move: the next one may be answered at once", async (t) => {
     const { other, bench } = await twoRoutes(t);
     other.mode = "silent";
     const moving = bench.move("fallback", other, true);
@@ -282,7 +282,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.ok((await bench.move("fallback", other)).ok);
   });
 
-  test("A10 what waits for an abandoned route never arrives there, whatever it does later", async (t) => {
+  test("A10 a request that waits for an abandoned route never arrives there, whatever that route does later", async (t) => {
     const { nas, other, bench } = await twoRoutes(t);
     // A server that stops reading in the middle of a large write: its cable is silent.
     nas.mode = "deaf";
@@ -306,7 +306,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(nas.joined().length, 1);
   });
 
-  test("A10 a planned one waits for the answers, and holds a new read back meanwhile", async (t) => {
+  test("A10 a planned move waits for the answers, and delays a new read until then", async (t) => {
     const { clock, nas, other, bench, client } = await kernelMount(t);
     nas.mode = "withhold";
     client.send(request(COMMAND.read, 1));
@@ -341,7 +341,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.deepEqual(client.received, answerTo(COMMAND.write, 1, Buffer.alloc(16, 1)));
   });
 
-  test("A10 a planned one lets what nobody asks again run to its end, such as a listing", async (t) => {
+  test("A10 a planned move lets requests that no client repeats, such as a listing, run to their end", async (t) => {
     const { clock, nas, other, bench, client } = await kernelMount(t);
     nas.mode = "withhold";
     client.send(request(COMMAND.create, 1));
@@ -372,7 +372,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     await eventually(() => busy.ending === "reset" && idle.ending === "reset");
   });
 
-  test("A10 a planned one leaves rclone's idle connection alone until the check that follows its next operation", async (t) => {
+  test("A10 a planned move does not touch rclone's idle connection until the check that follows its next operation", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t));
     await client.ask(COMMAND.queryDirectory, 1);
     const outcome = await bench.move("fallback", other, true);
@@ -388,7 +388,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(nas.connections[0]?.bytes.length, 2 * request(COMMAND.queryDirectory, 1).length);
   });
 
-  test("A10 a planned one lets reads go on where they are until rclone keeps nothing else of the old route", async (t) => {
+  test("A10 a planned move lets reads continue on the old route until rclone keeps nothing else of it", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock: createManualClock() }));
     const answered = (count: number): Promise<unknown> =>
       eventually(() => client.received.length === count * answerTo(0, 0).length);
@@ -408,7 +408,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     await eventually(() => client.ending === "reset");
   });
 
-  test("A10 a planned one that follows at once leaves its reads alone until what it left behind is used up, too", async (t) => {
+  test("A10 a planned move that follows at once also leaves reads on their route until its remains are used up", async (t) => {
     const { nas, other, bench } = await twoRoutes(t, { clock: createManualClock() });
     const lost = (count: number): Promise<unknown> =>
       eventually(() => bench.notices.filter((notice) => notice === "lost").length === count);
@@ -443,7 +443,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     await eventually(() => client.ending === "reset");
   });
 
-  test("A10 what waits on a route is used again when the mount returns to it, however many moves later", async (t) => {
+  test("A10 a connection that waits on a route is used again when the mount returns to it, however many moves later", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock: createManualClock() }));
     await client.ask(COMMAND.queryDirectory, 1);
     for (const _address of ["first", "next"]) assert.ok((await bench.move("fallback", other, true)).ok);
@@ -469,7 +469,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     return { nas, bench, client, server };
   }
 
-  test("A10 a planned one that returns sends what was held back on its route", async (t) => {
+  test("A10 a planned move that returns sends the delayed requests on its route", async (t) => {
     const { nas, bench, server } = await leftListing(t);
     assert.ok((await bench.move("tb", nas, true)).ok);
     await eventually(() => server.unanswered.length === 2);
@@ -503,7 +503,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     await eventually(() => client.ending === "reset");
   });
 
-  test("A10 a planned one that cuts off what was held back after 1.4 s says that it was not quiet", async (t) => {
+  test("A10 a planned move that cuts off delayed requests after 1.4 s reports that it was not quiet", async (t) => {
     const { clock, nas, other, bench, client } = await kernelMount(t);
     nas.mode = "withhold";
     client.send(request(COMMAND.create, 1));
@@ -556,7 +556,7 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(nas.joined().length, 1);
   });
 
-  test("A10 what is held goes over the new route, and is not reset", async (t) => {
+  test("A10 paused connections go over the new route, and are not reset", async (t) => {
     const { nas, other, bench } = await twoRoutes(t);
     await nas.stop();
     const client = await bench.client();

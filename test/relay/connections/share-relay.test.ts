@@ -59,7 +59,7 @@ async function opens(client: BenchClient): Promise<number> {
 /** Nothing else leaves from it, so that the same port can be taken again. */
 const FROM = "127.0.0.77";
 
-describe("the connections of a carried share", () => {
+describe("the connections of a relayed share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     const asked = Buffer.concat([
@@ -109,7 +109,7 @@ describe("the connections of a carried share", () => {
     assert.ok(bench.notices.includes("confirmed"));
   });
 
-  test("A13 a connection that is being made when the server is lost gives what takes it nothing: it is held, and made anew", async (t) => {
+  test("A13 a connection attempt under way when the server is lost gives its client nothing: the client is paused, and the attempt repeated", async (t) => {
     const nas = await startFakeNas();
     // Runs before the connection to the server, begun in the same turn of the loop, can stand.
     const ownerOf = (): Promise<number> => {
@@ -182,7 +182,7 @@ describe("the connections of a carried share", () => {
     });
   }
 
-  test("A10 a connect that cannot be tried, or that nobody answers within 2 s, loses the route", async (t) => {
+  test("A10 a connect that cannot be tried, or gets no answer within 2 s, loses the route", async (t) => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const silent = await startSimulatedCable({
       host: "127.0.0.4",
@@ -225,7 +225,7 @@ describe("the connections of a carried share", () => {
     await eventually(() => bench.share.state().connections === 0);
   });
 
-  test("A10 rclone hears that the server ended its connections when what it keeps of them is used up: by looks at the root, which end at once", async (t) => {
+  test("A10 rclone learns that the server ended its connections once their stored data is used up: by checks of the root, which end at once", async (t) => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const bench = await startShare(t, { nas, clock });
     const [used, kept] = [await bench.client(), await bench.client()];
@@ -257,7 +257,7 @@ describe("the connections of a carried share", () => {
     assert.equal(first.ending, "open");
   });
 
-  test("A10 a look at the root that is under way when the server is lost ends at once: the daemon's next question waits for it", async (t) => {
+  test("A10 a check of the root that is in progress when the server is lost ends at once: the daemon's next query waits for it", async (t) => {
     const { nas, bench } = await oneRoute(t);
     const [asking, listing] = [await bench.client(), await bench.client()];
     for (const client of [asking, listing]) {
@@ -304,7 +304,7 @@ describe("the connections of a carried share", () => {
     await eventually(() => client.ending === "reset");
   });
 
-  test("A10 of what the server ended, a file that was read is closed, and reads of it fail; of one that was written or deleted nothing is told", async (t) => {
+  test("A10 on connections that the server ended, a file opened for reading is closed and its reads fail; of a written or deleted file nothing is reported", async (t) => {
     const { nas, bench } = await oneRoute(t);
     const [reader, closer] = [await bench.client(), await bench.client()];
     const [writer, deleter] = [await bench.client(), await bench.client()];
@@ -350,7 +350,7 @@ describe("the connections of a carried share", () => {
     await eventually(() => reader.ending === "reset" && closer.ending === "reset");
   });
 
-  test("A10 a read whose answer broke off in the middle is told to have failed, and has heard nothing of it", async (t) => {
+  test("A10 a read whose answer broke off in the middle is reported as failed, and receives none of it", async (t) => {
     const { nas, bench } = await oneRoute(t);
     const [broken, whole, large] = [await bench.client(), await bench.client(), await bench.client()];
     const opened = answerTo(0, 0).length;
@@ -379,7 +379,7 @@ describe("the connections of a carried share", () => {
     assert.equal(broken.ending, "open");
   });
 
-  test("A10 a read that the server has called pending is told to have failed under the number it was given, with all that was asked after it", async (t) => {
+  test("A10 a read that the server has called pending fails under its assigned number, with all requests after it", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     const opened = await opens(client);
     nas.mode = "withhold";
@@ -404,7 +404,7 @@ describe("the connections of a carried share", () => {
     assert.equal(client.received.readUInt32LE(before + failed + 4 + 16), ANSWER);
   });
 
-  test("A10 a read that had only begun to be asked when the server was lost is told to have failed, too", async (t) => {
+  test("A10 a read that was only partly sent when the server was lost also fails", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     const opened = await opens(client);
     const asked = request(COMMAND.read, 2);
@@ -489,7 +489,7 @@ describe("the connections of a carried share", () => {
     await eventually(() => bench.notices.includes("unconfirmed"));
   });
 
-  test("A10 while the server refuses, connections are held and not read; they go through when it is confirmed", async (t) => {
+  test("A10 while the server refuses, connections are paused and not read; they go through when it is confirmed", async (t) => {
     const { nas, bench } = await oneRoute(t);
     await nas.stop();
     const client = await bench.client();
@@ -505,7 +505,7 @@ describe("the connections of a carried share", () => {
     assert.ok(bench.share.state().longestWaitMs > 0);
   });
 
-  test("A10 a server that is replaced between its proof and its confirmation is told of as another loss", async (t) => {
+  test("A10 a server that is replaced between its proof and its confirmation is reported as another loss", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     await client.ask(COMMAND.create, 1);
     await loseServer(bench, nas);
@@ -535,7 +535,7 @@ describe("the connections of a carried share", () => {
     assert.equal(bench.share.settings.guid, null);
   });
 
-  test("A10 when the patience is over, what the server ended and what is held is reset, and so is what comes", async (t) => {
+  test("A10 when the patience is over, connections that the server ended, paused ones and new ones are reset", async (t) => {
     const { nas, bench } = await oneRoute(t, { patienceMs: 400 });
     const [used, kept] = [await bench.client(), await bench.client()];
     for (const client of [used, kept]) await client.ask(COMMAND.create, 1);
@@ -572,7 +572,7 @@ describe("the connections of a carried share", () => {
   });
 
   for (const kind of ["rclone", "cifs"] as const) {
-    test(`A10 what heard nothing since its route was lost connects anew once that is back, and what goes on stays (${kind})`, async (t) => {
+    test(`A10 a client without a sign of life since its route was lost reconnects once that is back, and an active one stays (${kind})`, async (t) => {
       const [nas, clock] = [await startFakeNas(), createManualClock()];
       const bench = await startShare(t, { nas, clock, kind });
       const [stuck, lively, idle] = [await bench.client(), await bench.client(), await bench.client()];
@@ -633,7 +633,7 @@ describe("the connections of a carried share", () => {
     await eventually(() => nas.joined().length === 2);
   });
 
-  test("A10 a request that waits 300 ms is told of, and so is its answer", async (t) => {
+  test("A10 a request that waits 300 ms is reported, and so is its answer", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     nas.mode = "withhold";
     const startedAtMs = systemClock.monotonicMs();
@@ -657,7 +657,7 @@ describe("the connections of a carried share", () => {
     assert.equal(bench.share.state().unansweredSinceMs, null);
   });
 
-  test("A10 a client of another user, or of nobody, is reset before a byte of it is read", async (t) => {
+  test("A10 a client of another or an unknown user is reset before a byte of it is read", async (t) => {
     const { nas, bench } = await oneRoute(t);
     for (const owner of [OWN_UID + 1, 0, null]) {
       bench.owner = owner;
@@ -684,7 +684,7 @@ describe("the connections of a carried share", () => {
     });
   }
 
-  test("A10 a request that waits after another client gave up is told of as well", async (t) => {
+  test("A10 a request that waits after another client gave up is also reported", async (t) => {
     const clock = createManualClock();
     const { nas, bench, client } = await withClient(oneRoute(t, { clock }));
     nas.mode = "withhold";
@@ -724,7 +724,7 @@ describe("the connections of a carried share", () => {
     await client.ask(COMMAND.read, 1);
   });
 
-  test("A10 a slow reader holds the server back, and the carrier keeps next to nothing", async (t) => {
+  test("A10 a slow reader slows the server, and the relay buffers next to nothing", async (t) => {
     const nas = await startFakeNas({ answerBytes: 1024 * 1024 });
     const bench = await startShare(t, { nas, reads: false });
     const client = await bench.client();

@@ -76,7 +76,7 @@ test("A10 a mount's process is whole, or the mount is not known", () => {
   assert.equal(parseMount({ ...mount, process: { pid: 7 } }), null);
 });
 
-test("A10 times of a share come by the reader's clock, and what is no time or number is none", () => {
+test("A10 times of a share follow the reader's clock, and an invalid time or number is dropped", () => {
   const share = { share: "CORE", kind: "rclone", route: "tb", phase: "carrying", port: 4_450 };
   const told = parseShare(
     { ...share, lastAnswerAtMs: 100, routeLostAtMs: "then", moves: "many", bytesUp: 5 },
@@ -104,7 +104,7 @@ for (const [what, name] of [
   ["in the home", "h"],
   ["in a short folder of its own, where the home's path is too long for one", "h".repeat(100)],
 ] as const) {
-  test(`A10 the carrier's socket is ${what}, for its owner alone, and goes with it`, async (t) => {
+  test(`A10 the relay's socket is ${what}, for its owner only, and is removed with it`, async (t) => {
     const home = join(await temporaryFolder(t), name);
     await mkdir(join(home, "carrier"), { recursive: true });
     const server = createServer();
@@ -123,7 +123,7 @@ for (const [what, name] of [
   });
 }
 
-test("A10 a copied home has a carrier of its own: the note of another home's carrier is neither followed nor acted on", async (t) => {
+test("A10 a copied home has its own relay: the record of another home's relay is neither followed nor acted on", async (t) => {
   const base = await temporaryFolder(t);
   const home = join(base, "h".repeat(100));
   const [copy, older] = [join(base, "copy"), join(base, "older")];

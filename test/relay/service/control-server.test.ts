@@ -110,7 +110,7 @@ describe("the control socket", () => {
     assert.match(said.text, /refused/);
   });
 
-  test("A10 whoever has said no hello gets no answer, counts for nothing, and is ended after 5 s", async (t) => {
+  test("A10 a caller without a hello gets no answer, is not counted as a daemon, and is disconnected after 5 s", async (t) => {
     const { path, clock, daemons, heard } = await start(t, {});
     const stranger = await raw(t, path);
     stranger.socket.write(formatLine({ id: 6, do: "refresh" }));
@@ -145,7 +145,7 @@ describe("the control socket", () => {
     assert.equal(said.text.split('"push":"ping"').length, 2);
   });
 
-  test("A10 what is urgent is said once for one moment, the rest every 5 s, and what is the same not at all", async (t) => {
+  test("A10 urgent changes of one moment are pushed once, the rest every 5 s, and unchanged state never", async (t) => {
     const states = [{ share: "A" }];
     // Of a state nothing counts here but that it is another one.
     const service = { states: () => states } as object;
@@ -174,7 +174,7 @@ describe("the control socket", () => {
     assert.equal(pushes(), 4);
   });
 
-  test("A10 a daemon that reads nothing is disconnected once more than 4 MiB wait for it", async (t) => {
+  test("A10 a daemon that reads nothing is disconnected once over 4 MiB wait for it", async (t) => {
     const state = { share: "" };
     const service = { states: () => [state] } as object;
     const { path, control, daemons } = await start(t, service);
@@ -189,7 +189,7 @@ describe("the control socket", () => {
     await eventually(() => daemons.at(-1) === 0);
   });
 
-  test("A10 a carrier that ends pushes no counters any more", async (t) => {
+  test("A10 a stopped relay pushes no further counters", async (t) => {
     const { path, control, daemons, clock } = await start(t, {});
     const { socket } = await raw(t, path);
     socket.write(HELLO);
@@ -225,7 +225,7 @@ describe("the control socket", () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  test("A10 a program that only looks answers no ping, so that the carrier decides alone without a daemon", async (t) => {
+  test("A10 a program that only watches answers no ping, so that the relay decides autonomously without a daemon", async (t) => {
     const path = join(await temporaryFolder(t), "s");
     for (const isInCharge of [true, false]) {
       const heard: string[] = [];
@@ -252,7 +252,7 @@ describe("the control socket", () => {
     }
   });
 
-  test("A10 a carrier that does not read is asked nothing more once more than 1 MiB waits for it", async (t) => {
+  test("A10 a relay that does not read gets no further requests once over 1 MiB waits for it", async (t) => {
     const path = join(await temporaryFolder(t), "s");
     const carrier = createServer((socket) => {
       socket.on("error", () => {});
@@ -271,7 +271,7 @@ describe("the control socket", () => {
     await first;
   });
 
-  test("A10 ends a connection whose line is no line, or has no end", async (t) => {
+  test("A10 a connection is ended for a malformed or endless line", async (t) => {
     const { path, daemons } = await start(t, {});
     const { socket, said } = await raw(t, path);
     socket.write(`${HELLO}what\n`);
@@ -334,7 +334,7 @@ describe("the control socket", () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  test("A10 who asks is told when nobody is there, or somebody else", async (t) => {
+  test("A10 the caller learns that no relay, or a different program, is at the socket", async (t) => {
     const folder = await temporaryFolder(t);
     const listener = { onPush() {}, onEnd() {} };
     assert.equal(await connectControl(join(folder, "none"), systemClock, listener), null);

@@ -43,7 +43,7 @@ function mayBind(port: number): Promise<boolean> {
   });
 }
 
-describe("the carrier's process", () => {
+describe("the relay's process", () => {
   test("A10 starts with the first share, carries it, and ends with the last", async (t) => {
     await using nas = await startFakeNas();
     const bench = await startBench(t);
@@ -119,7 +119,7 @@ describe("the carrier's process", () => {
     assert.deepEqual([...(await carrier.refresh(signal)).keys()], ["DATA"]);
   });
 
-  test("A10 alone, it takes the other route when its own is gone, never goes back, and writes it down", {
+  test("A10 without a daemon it takes the other route when its own is gone, never returns, and records the move", {
     skip: NO_SECOND_ADDRESS,
   }, async (t) => {
     const nas = await startFakeNas();
@@ -148,7 +148,7 @@ describe("the carrier's process", () => {
     assert.deepEqual(await next.takeJournal(signal), []);
   });
 
-  test("A13 alone, it goes to no server that came after the proof, and a command from before is refused", {
+  test("A13 without a daemon it moves to no server that appeared after the proof, and refuses an earlier command", {
     skip: NO_SECOND_ADDRESS,
   }, async (t) => {
     const nas = await startFakeNas();
@@ -182,7 +182,7 @@ describe("the carrier's process", () => {
     assert.equal(await asked, "answered");
   });
 
-  test("A10 alone, it goes to no server that is another, and confirms none", {
+  test("A10 never moves to a different server while the daemon is gone, and confirms none", {
     skip: NO_SECOND_ADDRESS,
   }, async (t) => {
     const nas = await startFakeNas();
@@ -221,7 +221,7 @@ describe("the carrier's process", () => {
     assert.equal(await asked, "answered");
   });
 
-  test("A10 it outlives its daemon, and a newer one finds it and goes on with it, until it has nothing more to carry", async (t) => {
+  test("A10 it outlives its daemon, and a newer one finds and uses it, until it has nothing left to relay", async (t) => {
     await using nas = await startFakeNas();
     const bench = await startBench(t);
     const first = bench.connect();
@@ -281,7 +281,7 @@ describe("the carrier's process", () => {
     await assert.rejects(stat(bench.home), { code: "ENOENT" });
   });
 
-  test("A10 twenty shares and two hundred clients that come back at once, over a move and a death", {
+  test("A10 it handles twenty shares and two hundred clients that return at once, over a move and a death", {
     skip: NO_SECOND_ADDRESS,
   }, async (t) => {
     const nas = await startFakeNas();
@@ -362,7 +362,7 @@ describe("a carrier that is killed", () => {
     return begun;
   });
 
-  test("A10 it is back with its ports, and what connects meanwhile is held", async () => {
+  test("A10 it restarts with its ports, and pauses connections made before then", async () => {
     const { bench, carrier, notices, port } = await begun;
     assert.equal(await ask(port), "answered");
     const before = await bench.carrierPid();
@@ -409,7 +409,7 @@ describe("a carrier that is killed", () => {
     }
   });
 
-  test("A10 nobody else can take its port: not while none runs, and not while the next one is killed as soon as it is there", async () => {
+  test("A10 no other program can take its port: not while none runs, and not while the next one is killed on arrival", async () => {
     const { bench, carrier, port } = await begun;
     let tries = 0;
     const tryFor = async (until: Promise<unknown>): Promise<void> => {

@@ -52,8 +52,8 @@ async function startService(t: TestContext, keeper: SocketHolder, events: string
   return { service, told, logger, stateFile };
 }
 
-describe("the carrier's shares", () => {
-  test("A10 a changed setting of a share is told at once", async (t) => {
+describe("the relay's shares", () => {
+  test("A10 a changed setting of a share is reported at once", async (t) => {
     await using nas = await startFakeNas();
     const { service, told } = await startService(t, NO_KEEPER);
     await using _service = service;
@@ -73,7 +73,7 @@ describe("the carrier's shares", () => {
     assert.deepEqual([kept.length, kept[0]?.at, (await service.takeJournal()).length], [200, 2, 0]);
   });
 
-  test("A14 shares with one login are told of its refusal together, and one that is opened later, too", async (t) => {
+  test("A14 shares with one login all learn of its refusal, including one that is opened later", async (t) => {
     await using nas = await startFakeNas();
     const { service } = await startService(t, NO_KEEPER);
     await using _service = service;
@@ -88,7 +88,7 @@ describe("the carrier's shares", () => {
     assert.equal(await opened("CORE", { login: "ada" }), undefined, "it is tried again");
   });
 
-  test("A10 at most 200 shares are carried, and one of them can be opened anew", async (t) => {
+  test("A10 at most 200 shares are relayed, and one of them can be reopened", async (t) => {
     await using nas = await startFakeNas();
     const { service } = await startService(t, NO_KEEPER);
     await using _service = service;
@@ -99,7 +99,7 @@ describe("the carrier's shares", () => {
     assert.equal(service.states().length, 200);
   });
 
-  test("A10 a share that is opened anew ends its earlier mount's connections, and gets its port again", async (t) => {
+  test("A10 a share that is reopened ends its earlier mount's connections, and gets its port again", async (t) => {
     await using nas = await startFakeNas();
     const waiting: number[] = [];
     const keeper: SocketHolder = { ...NO_KEEPER, hold: async ({ length }) => void waiting.push(length) };
@@ -115,7 +115,7 @@ describe("the carrier's shares", () => {
     assert.deepEqual(waiting, [1, 0, 1], "the keeper does not keep the port from it");
   });
 
-  test("A10 after a death each port serves its share again, over the route in use alone and unproved; others are given up", async (t) => {
+  test("A10 after a death each port serves its share again, only over the route in use and unproved; other ports are given up", async (t) => {
     await using nas = await startFakeNas();
     const { service, logger, stateFile } = await startService(t, NO_KEEPER);
     await using _service = service;
@@ -160,7 +160,7 @@ describe("the carrier's shares", () => {
     assert.equal(await saved(), undefined);
   });
 
-  test("A10 a carrier is not empty before whoever closed its last share can be told", async (t) => {
+  test("A10 a relay is not empty until the caller that closed its last share can be answered", async (t) => {
     await using nas = await startFakeNas();
     const handedOver = Promise.withResolvers<void>();
     let holds = 0;
@@ -208,8 +208,8 @@ const MEMORY: RelayState = {
   keeper: { pid: 9, startTime: "b:2" },
 };
 
-describe("the carrier's memory", () => {
-  test("A10 comes back as it was written, readable by its owner alone", async (t) => {
+describe("the relay's memory", () => {
+  test("A10 reads back as written, and is readable only by its owner", async (t) => {
     const folder = await temporaryFolder(t);
     const file = createRelayStateFile(folder, systemClock, createRecordingLogger());
     assert.deepEqual(await file.read(), { shares: [], journal: [], keeper: null });
@@ -230,7 +230,7 @@ describe("the carrier's memory", () => {
     assert.deepEqual((await file.read()).shares, []);
   });
 
-  test("A10 what the disk refuses is said once and written later", async (t) => {
+  test("A10 a failed write is reported once and repeated later", async (t) => {
     const folder = await temporaryFolder(t);
     const logger = createRecordingLogger();
     const place = join(folder, "place");
@@ -253,7 +253,7 @@ describe("the carrier's memory", () => {
     await eventually(async () => (await file.read()).shares[0]?.port === 2);
   });
 
-  test("A10 what cannot be understood is left out", async (t) => {
+  test("A10 entries that cannot be parsed are skipped", async (t) => {
     const folder = await temporaryFolder(t);
     await writeFile(statePath(folder), "{ torn");
     const file = createRelayStateFile(folder, systemClock, createRecordingLogger());

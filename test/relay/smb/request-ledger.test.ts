@@ -51,7 +51,7 @@ describe("the ledger of requests", () => {
     assert.deepEqual(told, ["asked", "answered 40"]);
   });
 
-  test("A10 of a client that asks more than can be kept, nothing is known any more", () => {
+  test("A10 for a client with more requests than can be stored, nothing is known from then on", () => {
     const { requests, ask } = ledger();
     for (let id = 1; id <= 16_384; id++) ask(request(COMMAND.read, id));
     assert.deepEqual([requests.outstanding, requests.isOpaque], [16_384, false]);
@@ -71,7 +71,7 @@ describe("the ledger of requests", () => {
     assert.equal(requests.oldestMs, 1_100);
   });
 
-  test("A10 pending is no answer; a lock that waits and a notification do not count, a cancel has none", () => {
+  test("A10 a pending reply is not an answer; a waiting lock and a notification are not counted, and a cancel has no answer", () => {
     const { requests, told, ask, answer } = ledger();
     ask(request(COMMAND.read, 1));
     answer(interim(COMMAND.read, 1));
@@ -107,7 +107,7 @@ describe("the ledger of requests", () => {
     assert.deepEqual(told, [denied]);
   });
 
-  test("A10 an oplock that the server breaks is a sign of life, and nobody's answer", () => {
+  test("A10 an oplock that the server breaks is a sign of life, and answers no request", () => {
     const { requests, told, ask, answer } = ledger();
     ask(request(COMMAND.read, 1));
     answer(frame({ command: COMMAND.oplockBreak, messageId: Number.MAX_SAFE_INTEGER, flags: ANSWER }));
@@ -115,7 +115,7 @@ describe("the ledger of requests", () => {
     assert.deepEqual(told, ["asked", "answered 0"]);
   });
 
-  test("A10 of an encrypted session it is known that somebody asked, and that something came", () => {
+  test("A10 in an encrypted session only the fact of a request and of an answer is known", () => {
     const { requests, told, time, ask, answer } = ledger();
     ask(encrypted());
     assert.equal(requests.isOpaque, true);
@@ -128,7 +128,7 @@ describe("the ledger of requests", () => {
     assert.deepEqual(told, ["asked", "answered 200"]);
   });
 
-  test("A10 what is open to be read alone is told from all that may change something", () => {
+  test("A10 files opened only for reading are distinguished from those that may be changed", () => {
     const fresh = (): ReturnType<typeof ledger> & {
       readonly open: (...how: Parameters<typeof opening>) => void;
     } => {

@@ -53,7 +53,7 @@ describe("the reader of frames", () => {
     ]);
   });
 
-  test("A10 lets frames pass that are malformed, and gives up on a stream that is none of SMB's", () => {
+  test("A10 malformed frames pass, and a stream that is not SMB is given up", () => {
     const seen = reader();
     // Too short for a header; a compound that points behind its end; nothing at all; a keep-alive.
     seen.push(wrap(Buffer.from("\xfeSMB", "latin1")));
@@ -210,7 +210,7 @@ describe("whole answers", () => {
     );
   });
 
-  it("A10 pass as they come once no more of them may be kept, and whole again afterwards", async () => {
+  it("A10 pass unbuffered once the buffers are full, and whole again afterwards", async () => {
     await using pair = await socketPair();
     pair.far.resume();
     const stores = createAnswerStores();

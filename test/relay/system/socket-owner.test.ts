@@ -33,7 +33,7 @@ const SIX =
   "   0: 0000000000000000FFFF00000100007F:C352 0000000000000000FFFF00000100007F:9C40 01 00000000:00000000 00:00000000 00000000   33        0 9 1 0 20 4 30 10 -1\n";
 
 describe("the owner of a connection", () => {
-  test("A10 is read from the row of the client's end, among established ones alone", () => {
+  test("A10 is read from the row of the client's end, among established connections only", () => {
     const table = parseOwners(FOUR, SIX);
     assert.equal(table.ownerOf("127.0.0.1", 50_000, 40_000), 1001);
     assert.equal(table.ownerOf("::ffff:127.0.0.1", 50_000, 40_000), 1001);
@@ -84,7 +84,7 @@ describe("the owner of a connection", () => {
     await last;
   });
 
-  test("A10 a reading that fails fails those who asked, and nobody after them", async () => {
+  test("A10 a failed reading fails its callers, and no later ones", async () => {
     let count = 0;
     const owners = createSocketOwners(systemClock, {
       hasAllPorts: false,
@@ -174,7 +174,7 @@ describe("the presence of a mount", () => {
     assert.equal(await isPresent({ ...gone, process: { ...own, startTime: "another" } }), false);
   });
 
-  test("A10 is told of a mount of this machine", { skip: LINUX_ALONE }, async () => {
+  test("A10 is reported for a mount of this machine", { skip: LINUX_ALONE }, async () => {
     const [line = ""] = (await readFile("/proc/self/mountinfo", "utf8")).split("\n");
     const [id, , , , path] = line.split(" ");
     assert.ok(id !== undefined && path !== undefined);
