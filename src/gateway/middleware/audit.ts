@@ -8,11 +8,17 @@ import { parseJson } from "../../runtime/text/parse-json.ts";
 import { shortened } from "../../runtime/text/safe-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { ClientHandle, Principal } from "../client-handle.ts";
-import { isError, isJsonObject, type Reply } from "../json-rpc.ts";
+import { isError, isJsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
-import type { ConsentOutcome, GatewayRequest, Middleware } from "./middleware.ts";
+import {
+  type ConsentOutcome,
+  FIND_TOOL,
+  type GatewayRequest,
+  type Middleware,
+  RUN_SCRIPT,
+} from "./middleware.ts";
 import { subjectOf, targetLabel } from "./request-target.ts";
 
 /** One line of the audit's file. */
@@ -111,12 +117,21 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   };
 }
 
-/** The values that `redact` means cannot be found in a script's text, so its calls are recorded separately. */
-function withoutSource({ params, script, through }: GatewayRequest): unknown {
+/**
+ * The values that `redact` means cannot be found in a script's text: only its length and digest are recorded, and its calls
+ * separately. A call that reaches no tool may be one of `run_script`, in other words.
+ */
+function withoutSource({ method, params, served }: GatewayRequest): unknown {
   const given = params?.["arguments"];
+  const name = String(params?.["name"]);
+  const isOfTool = name === FIND_TOOL || entryOf(served.catalog, { kind: "tool", name }) !== null;
+  if (given === undefined || method !== "tools/call" || (isOfTool && name !== RUN_SCRIPT)) return given;
   const source = isJsonObject(given) ? given["script"] : undefined;
-  if (script === undefined || through !== undefined || typeof source !== "string") return given;
-  return { script: `${source.length} characters, SHA-256 ${sha256Of(source)}` };
+  return typeof source === "string" ? { script: digestOf(source) } : digestOf(jsonOf(given) ?? "");
+}
+
+function digestOf(text: string): string {
+  return `${text.length} characters, SHA-256 ${sha256Of(text)}`;
 }
 
 function signedAs({ id, subject }: Principal, clean: (text: string) => string) {

@@ -10,6 +10,11 @@ import type { ParamHeader } from "../param-headers.ts";
 import type { ListKind, SpokenVersion } from "../protocol.ts";
 import type { OpenTask } from "./task-ids.ts";
 
+export const FIND_TOOL = "find_tool";
+export const CALL_TOOL = "call_tool";
+/** Of scripts (scripts/), whose code is loaded only if a policy allows scripts. */
+export const RUN_SCRIPT = "run_script";
+
 /** The request's headers of W3C trace context. */
 export interface TraceHeaders {
   readonly traceparent: string;
@@ -33,7 +38,7 @@ export interface GatewayRequest {
   /** The rule that asked; absent: none did in this round. */
   readonly consentRule?: string;
   /** The gateway's own tool that made the request; absent: the client made it. */
-  readonly through?: "call_tool" | "run_script";
+  readonly through?: typeof CALL_TOOL | typeof RUN_SCRIPT;
   /** The script that the request runs, or that made the request. */
   readonly script?: RunningScript;
   /** Of a script's call: why the script may no longer make calls, after a person's answer. */

@@ -6,15 +6,11 @@ import { settlesWithin } from "../../runtime/time/clock.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import type { GatewayRequest } from "../middleware/middleware.ts";
+import { CALL_TOOL, FIND_TOOL, type GatewayRequest } from "../middleware/middleware.ts";
 import { unknownTarget } from "../middleware/request-target.ts";
 import { sanitise } from "../middleware/sanitise.ts";
 import type { ToolIndex } from "./tool-index.ts";
 
-export const FIND_TOOL = "find_tool";
-export const CALL_TOOL = "call_tool";
-/** Of scripts (scripts/), whose code is loaded only if a policy allows scripts. */
-export const RUN_SCRIPT = "run_script";
 /** Begins the instructions of clients that find tools. */
 export const FINDS_TOOLS = `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do`;
 

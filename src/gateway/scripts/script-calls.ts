@@ -2,6 +2,7 @@
 // serve at that moment.
 
 import { errorText } from "../../runtime/errors.ts";
+import { isLarge, readLarge } from "../../runtime/json/large-json.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { parseJson } from "../../runtime/text/parse-json.ts";
 import { CallAbort, type CallSignal } from "../call-signal.ts";
@@ -118,11 +119,11 @@ export class ScriptCalls {
     const { request, limiter } = this.#options;
     const { client } = request.handle;
     using turn = this.#isClosed ? null : await limiter.turn(client.principal, this.#abort);
+    const given = turn === null || this.#isClosed ? null : await parsed(argumentsJson);
     if (turn === null || this.#isClosed || this.#abort.aborted) {
       this.#dropped += 1;
       return errorReply(BACKEND_UNAVAILABLE, "the script has ended");
     }
-    const given: unknown = parseJson(argumentsJson);
     if (!isJsonObject(given) || !isWritable(given)) {
       return errorReply(INVALID_PARAMS, "the arguments are no object, or nested too deeply");
     }
@@ -208,6 +209,11 @@ export class ScriptCalls {
     }
     return counts;
   }
+}
+
+/** A large text has its own turn of the event loop. Its values were counted. */
+async function parsed(json: string): Promise<unknown> {
+  return isLarge(json) ? (await readLarge(Buffer.from(json))).parse() : parseJson(json);
 }
 
 /** Why no call may be made now; null: the chain decides. */

@@ -6,11 +6,15 @@ import { entryOf } from "../catalog/resolve.ts";
 import type { Reply } from "../json-rpc.ts";
 import { makeAnswered } from "../middleware/answered-call.ts";
 import { type ConsentRequest, hasAgreed, refusalText } from "../middleware/consent.ts";
-import type { ConsentOutcome, GatewayRequest, Middleware } from "../middleware/middleware.ts";
+import {
+  type ConsentOutcome,
+  type GatewayRequest,
+  type Middleware,
+  RUN_SCRIPT,
+} from "../middleware/middleware.ts";
 import { type Policies, rulingWith } from "../middleware/policies.ts";
 import { targetOf, unknownTarget } from "../middleware/request-target.ts";
 import { hintsOf } from "../middleware/tool-hints.ts";
-import { RUN_SCRIPT } from "../optimizer/own-tools.ts";
 import { asksForScript, failedTool, SCRIPT_TOOL } from "./script-tool.ts";
 
 type Ask = (request: GatewayRequest, call: ConsentRequest) => Promise<ConsentOutcome>;

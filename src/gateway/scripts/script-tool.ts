@@ -1,9 +1,15 @@
 // The gateway's own tool `run_script`, beside all other tools or beside `find_tool`.
 import { randomBytes } from "node:crypto";
 import { isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import type { GatewayRequest, RunningScript } from "../middleware/middleware.ts";
+import {
+  CALL_TOOL,
+  FIND_TOOL,
+  type GatewayRequest,
+  RUN_SCRIPT,
+  type RunningScript,
+} from "../middleware/middleware.ts";
 import { sanitise } from "../middleware/sanitise.ts";
-import { CALL_TOOL, FIND_TOOL, FINDS_TOOLS, type OwnTools, RUN_SCRIPT } from "../optimizer/own-tools.ts";
+import { FINDS_TOOLS, type OwnTools } from "../optimizer/own-tools.ts";
 import { declarationOf } from "./declarations.ts";
 import { BOUNDS } from "./thread/thread-messages.ts";
 

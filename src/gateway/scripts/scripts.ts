@@ -2,9 +2,14 @@
 import type { AuthorizationConfig } from "../../config/snapshot.ts";
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import type { ConsentRequest } from "../middleware/consent.ts";
-import type { ConsentOutcome, GatewayRequest, Middleware } from "../middleware/middleware.ts";
+import {
+  type ConsentOutcome,
+  type GatewayRequest,
+  type Middleware,
+  RUN_SCRIPT,
+} from "../middleware/middleware.ts";
 import type { Policies } from "../middleware/policies.ts";
-import { type OwnTools, RUN_SCRIPT } from "../optimizer/own-tools.ts";
+import type { OwnTools } from "../optimizer/own-tools.ts";
 import { createScriptConsent, inTurn } from "./script-consent.ts";
 import { type RunnerOptions, ScriptRunner } from "./script-runner.ts";
 import { SCRIPT_TOOL, withScripts } from "./script-tool.ts";

@@ -7,7 +7,7 @@ import type { BackendCondition } from "../backends/policy/backend-pool-contract.
 import type { Catalog, InvisibleTextEntry } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
-import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../optimizer/own-tools.ts";
+import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../middleware/middleware.ts";
 import { type PendingChange, type PinsState, shownName } from "../pins/pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 import { mayOptimize, mayRunScripts } from "./selection.ts";

@@ -7,11 +7,15 @@ import type { PoolCall } from "../backends/policy/backend-pool-contract.ts";
 import { resolveTarget } from "../catalog/resolve.ts";
 import type { MetricsAnswer } from "../frontend/session/front-contract.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
-import type { GatewayRequest, Middleware, TraceHeaders } from "../middleware/middleware.ts";
+import {
+  type GatewayRequest,
+  type Middleware,
+  RUN_SCRIPT,
+  type TraceHeaders,
+} from "../middleware/middleware.ts";
 import { OWN_ANSWERS, TASK_METHODS } from "../middleware/own-answers.ts";
 import { subjectOf } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
-import { RUN_SCRIPT } from "../optimizer/own-tools.ts";
 import { CallMetrics, type RequestLabels } from "./call-metrics.ts";
 import { Exporter, type ExportFailure } from "./exporter.ts";
 import { families, type Measured, prometheusText } from "./metric-families.ts";

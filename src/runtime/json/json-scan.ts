@@ -290,3 +290,10 @@ export class JsonScan {
     return AFTER;
   }
 }
+
+/** How many values a text has that is JSON. */
+export function countValues(json: string): number {
+  const scan = new JsonScan(null, new Set());
+  scan.push(Buffer.from(json));
+  return scan.values;
+}

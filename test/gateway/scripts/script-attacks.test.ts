@@ -152,6 +152,16 @@ const HARMLESS: readonly (readonly [title: string, script: string, value: unknow
     "early",
   ],
   [
+    "calls made while another one gets its exception count with their arguments: 16 of 20 fit",
+    `let inner = false, refused = 0;
+     const large = { a: "x".repeat(1e6) };
+     Error.prepareStackTrace = () => { if (inner) { inner = false; tools.echo(large).catch(() => { refused += 1; }); } return ""; };
+     const all = [];
+     for (let at = 0; at < 20; at += 1) { inner = true; all.push(tools.echo({})); }
+     await Promise.all(all); return refused`,
+    4,
+  ],
+  [
     "a Promise, an Array and a Map that the script has bent bend nothing outside",
     `const echo = tools.echo; Promise.prototype.catch = Array.prototype[Symbol.iterator] = Map.prototype.get = () => { throw 1 };
      Object.defineProperty(Object.prototype, "0", { set() { throw 2 }, configurable: true }); return await echo({})`,
@@ -200,6 +210,8 @@ const ENDED: readonly (readonly [title: string, script: string, told: RegExp])[]
     "await Promise.all(Array.from({ length: 30 }, () => tools.echo({ a: 'x'.repeat(9e5) })))",
     /all open calls, are too large|out of memory/,
   ],
+  ["many values", "await tools.echo({ a: Array(200_000).fill(0) })", /more than 100000 values/],
+  ["many values in the result", "return Array(200_000).fill(0)", /more than 100000 values: return less/],
   ["a long name", "await tools['x'.repeat(5000)]()", /no tool has such a long name/],
   [
     "too many calls at once",
@@ -277,6 +289,16 @@ test("a mistake is said with its line, and a promise is no value", async (t) => 
   assert.match(textOf(await run("\n\nawait tools.echo()")), /no such file[\s\S]*script\.ts:3/);
   assert.match(textOf(await run("await tools.echo({ id: tools.echo() })")), /write await before it/);
   assert.match(textOf(await run("return [tools.echo()]")), /write await before it/);
+});
+
+test("an image in which a server hides many values or much text is not returned", async (t) => {
+  const image = { type: "image", data: "aGVsbG8=", mimeType: "image/png" };
+  for (const hidden of [Array(150_000).fill(0), "x".repeat(5_000_000)]) {
+    const { run } = scriptRig(t, TOOLS, async () => ({ result: { content: [{ ...image, hidden }] } }));
+    const reply = await run("return (await tools.echo())[0].handle");
+    assert.equal(returnedBy(reply), "image-1");
+    assert.doesNotMatch(textOf(reply), /aGVsbG8/);
+  }
 });
 
 test("calls that a script did not wait for, and whose turn never came, are named", async (t) => {

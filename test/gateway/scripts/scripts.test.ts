@@ -112,6 +112,31 @@ test("the log is apart, and keeps its beginning and its end", async (t) => {
   assert.ok(long.length < 17_000);
 });
 
+test("E5 the audit never has a script's text, in whatever form it comes and whatever it is sent to", async (t) => {
+  const records: AuditRecord[] = [];
+  const audit = {
+    config: { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: true, redact: [] },
+    write: (record: AuditRecord) => void records.push(record),
+  };
+  const script = `await tools.nobody(); return "HUNTER2"`;
+  for (const optimized of [false, true]) {
+    const { run, call, serve } = scriptRig(t, NOTES, notes, { audit, optimized });
+    await run(script);
+    await call("run_script", { code: script });
+    await call("run_script", { script: [script] });
+    await call("runScript", { script });
+    await call("call_tool", { name: "run_script", arguments: { script } });
+    await call("call_tool", { name: "run_script", script });
+    await run("await tools.run_script({ script: 'return ' + '\"HUNTER' + '2\"' }).catch(() => {}); return 1");
+    serve(NOTES, { scripts: null });
+    await call("run_script", { script });
+  }
+  assert.equal(records.filter(({ target }) => target !== "tool:nobody").length, 18);
+  assert.doesNotMatch(JSON.stringify(records), /HUNTER2|tools\.nobody/);
+  for (const { target, arguments: given } of records)
+    if (target !== "tool:nobody") assert.match(JSON.stringify(given), /\d+ characters, SHA-256 [0-9a-f]{64}/);
+});
+
 test("the client hears which call runs, and the audit has the script's id with each call", async (t) => {
   const records: AuditRecord[] = [];
   const audit = {

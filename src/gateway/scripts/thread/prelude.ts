@@ -1,5 +1,6 @@
 // The program that runs in the sandbox before the script: `tools` and `console`, made of one function, `send`, that
-// takes only texts. The script may change the built-in objects at will: the other side of `send` trusts nothing.
+// takes only texts. The script may change the built-in objects at will: the other side of `send` trusts nothing, and
+// gives each call its number, or a text that says why it is refused.
 
 /** Evaluates to a function that takes `send` and returns the two entrances: `run` and `settle`. */
 export const PRELUDE = `(send) => {
@@ -12,17 +13,14 @@ export const PRELUDE = `(send) => {
     if (value instanceof Later) throw new Wrong("a promise is no value: write await before it");
     return value;
   };
-  let calls = 0;
   const call = (name, given) => new Later((resolve, reject) => {
     const json = stringify(given === undefined ? {} : given, waited);
     if (typeof json !== "string" || json[0] !== "{") throw new Wrong("the arguments of a tool are an object");
-    calls += 1;
-    waiting[calls] = [resolve, reject, new Fault("")];
-    const refused = send("call", text(calls), name, json);
-    if (refused !== undefined) {
-      delete waiting[calls];
-      throw new Fault(refused);
-    }
+    // Making it may run code of the script.
+    const fault = new Fault("");
+    const taken = send("call", name, json);
+    if (typeof taken === "string") throw new Fault(taken);
+    waiting[taken] = [resolve, reject, fault];
   });
   const nothing = freeze(create(null));
   const fixed = () => { throw new Wrong("tools cannot be changed"); };
@@ -43,7 +41,7 @@ export const PRELUDE = `(send) => {
   const log = (...values) => {
     let line = "";
     for (let at = 0; at < values.length; at += 1) line += (at === 0 ? "" : " ") + shown(values[at]);
-    send("log", line, "", "");
+    send("log", line, "");
   };
   const told = (error) => {
     try {
@@ -60,10 +58,10 @@ export const PRELUDE = `(send) => {
       script().then(
         (value) => {
           const json = value === undefined ? "" : stringify(value, waited);
-          if (typeof json === "string") send("returned", json, "", "");
+          if (typeof json === "string") send("returned", json, "");
           else throw new Wrong("what a script returns must have a form in JSON");
         },
-      ).then(undefined, (error) => { send("failed", told(error), "", ""); });
+      ).then(undefined, (error) => { send("failed", told(error), ""); });
     },
     settle(id, outcome, given) {
       const entry = waiting[id];

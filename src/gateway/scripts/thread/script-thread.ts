@@ -3,6 +3,7 @@
 import { stripTypeScriptTypes } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import { type JSValueHandle, QuickJS } from "quickjs-wasi";
+import { MOST_VALUES } from "../../../runtime/json/large-json.ts";
 import { PRELUDE } from "./prelude.ts";
 import { SharedLog } from "./shared-log.ts";
 import {
@@ -12,7 +13,7 @@ import {
   type ThreadData,
   type ToThread,
 } from "./thread-messages.ts";
-import { KeptBlocks } from "./tool-value.ts";
+import { hasTooMany, KeptBlocks } from "./tool-value.ts";
 
 const { wasm } = workerData as ThreadData;
 const port = parentPort;
@@ -73,10 +74,9 @@ class Sandbox {
     this.#vm = vm;
     this.#memory = memory;
     this.#log = log;
-    const send = vm.newFunction("send", (kind, ...rest) => {
-      const [first = "", second = "", third = ""] = rest.map(read);
-      const refused = this.#take(read(kind), first, second, third);
-      return refused === null ? vm.undefined : vm.newString(refused);
+    const send = vm.newFunction("send", (kind, first, second) => {
+      const taken = this.#take(read(kind), read(first), read(second));
+      return typeof taken === "string" ? vm.newString(taken) : vm.newNumber(taken);
     });
     const entrances = vm.callFunction(vm.evalCode(PRELUDE, "prelude"), vm.undefined, send);
     [this.#run, this.#settle] = [entrances.getProp("run"), entrances.getProp("settle")];
@@ -126,19 +126,19 @@ class Sandbox {
     }
   }
 
-  /** What the script sends. Returns why a call is refused; null: it was taken. */
-  #take(kind: string, first: string, second: string, third: string): string | null {
-    if (kind === "call") return this.#call(first, second, third);
+  /** What the script sends. Returns a call's number, or why it is refused. */
+  #take(kind: string, first: string, second: string): number | string {
+    if (kind === "call") return this.#call(first, second);
     if (kind === "log") this.#log.add(first);
     else if (kind === "returned") this.#returned(first);
     else if (kind === "failed") {
       const text = first.slice(0, BOUNDS.errorCharacters).replaceAll(PRELUDE_FRAME, "");
       this.#end({ outcome: "failed", text });
     }
-    return null;
+    return 0;
   }
 
-  #call(id: string, name: string, argumentsJson: string): string | null {
+  #call(name: string, argumentsJson: string): number | string {
     if (this.#isOver) return "the script has ended";
     if (this.#begun >= BOUNDS.calls) return `a script makes at most ${BOUNDS.calls} calls`;
     if (this.#waiting.size >= BOUNDS.callsWaiting) {
@@ -149,17 +149,19 @@ class Sandbox {
     const isTooLarge =
       argumentsJson.length > BOUNDS.argumentsCharacters || all > BOUNDS.allArgumentsCharacters;
     if (isTooLarge) return "the arguments of this call, or of all open calls, are too large";
-    const number = Number(id);
-    if (!Number.isSafeInteger(number)) return "this is no call";
+    if (hasTooMany(argumentsJson)) return `the arguments have more than ${MOST_VALUES} values`;
     this.#begun += 1;
-    this.#waiting.set(number, argumentsJson.length);
-    say({ kind: "call", call: number, name, argumentsJson });
-    return null;
+    this.#waiting.set(this.#begun, argumentsJson.length);
+    say({ kind: "call", call: this.#begun, name, argumentsJson });
+    return this.#begun;
   }
 
   #returned(json: string): void {
     if (json.length > BOUNDS.returnedCharacters) {
       const text = `the script returned ${json.length} characters of JSON, of ${BOUNDS.returnedCharacters} at most: return less`;
+      this.#end({ outcome: "failed", text });
+    } else if (hasTooMany(json)) {
+      const text = `the script returned more than ${MOST_VALUES} values: return less`;
       this.#end({ outcome: "failed", text });
     } else {
       this.#end({ outcome: "returned", json, blocks: json === "" ? null : this.#kept.blocksIn(json) });

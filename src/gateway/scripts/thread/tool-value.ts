@@ -1,4 +1,6 @@
 // What a script gets of a tool's result, and what the client gets of the value that a script returns. Pure.
+import { countValues } from "../../../runtime/json/json-scan.ts";
+import { MOST_VALUES } from "../../../runtime/json/large-json.ts";
 import { parseJson } from "../../../runtime/text/parse-json.ts";
 import { BOUNDS } from "./thread-messages.ts";
 
@@ -13,6 +15,12 @@ function isTable(value: unknown): value is Table {
 }
 
 const MOST_IMAGES = 64;
+
+/** Whether the daemon would not parse the JSON: it has more values than a message may have. */
+export function hasTooMany(json: string): boolean {
+  // Each value and what separates it from the next one take two characters.
+  return json.length > 2 * MOST_VALUES && countValues(json) > MOST_VALUES;
+}
 
 /** Images, recordings and files of one script: the script has handles of them, and returns those. */
 export class KeptBlocks {
@@ -51,12 +59,14 @@ export class KeptBlocks {
     JSON.parse(json, (key, part: unknown) => {
       const block = key === "handle" && typeof part === "string" ? this.#blocks.get(part) : undefined;
       if (block === undefined || found.has(String(part))) return part;
-      characters += bytesIn(block).length;
+      characters += JSON.stringify(block).length;
       const isWithin = found.size < MOST_IMAGES && characters <= BOUNDS.imageCharacters;
       if (isWithin) found.set(String(part), block);
       return part;
     });
-    return found.size === 0 ? null : JSON.stringify([...found.values()]);
+    if (found.size === 0) return null;
+    const blocks = JSON.stringify([...found.values()]);
+    return hasTooMany(blocks) ? null : blocks;
   }
 
   /** A link and a text within a resource are values; blocks with bytes are stored here. */
