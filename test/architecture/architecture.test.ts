@@ -34,7 +34,7 @@ describe("the sources", () => {
     assert.deepEqual(importing, [], "process.getBuiltinModule has it");
   });
 
-  test("are more than a handful, so that the test looks at something", async () => {
+  test("are more than a handful, so that the test checks something", async () => {
     assert.ok((await sources()).size > 30);
   });
 

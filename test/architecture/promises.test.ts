@@ -50,7 +50,7 @@ test("each promise is cited by the title of a test that proves it", async () => 
   );
 });
 
-test("a citation is an id at the start of a title, alone or among others", () => {
+test("a citation is an id at the start of a title, on its own or among others", () => {
   assert.ok(cites("A1 a tick starts a cycle", "A1"));
   assert.ok(cites("A1, A2 both", "A2"));
   assert.ok(cites("A1/A2: both", "A1"));

@@ -161,7 +161,7 @@ for (const { version, enough } of [
   });
 }
 
-test("a pinned Node that does not run here (another libc) gives way to the machine's", async (t) => {
+test("a pinned Node that does not run here (another libc) is replaced by the machine's", async (t) => {
   const { root, tools, addNode } = await fakePackage(t);
   const broken = path.join(root, "node_modules", pinned, "bin");
   await mkdir(broken, { recursive: true });
@@ -229,7 +229,7 @@ for (const shell of SHELLS) {
   });
 }
 
-test("the heap's bound is an argument of this Node alone, and nothing that its children inherit", async (t) => {
+test("the heap's limit is an argument of only this Node, and its children do not inherit it", async (t) => {
   const { root } = await fakePackage(t);
   await mkdir(path.join(root, "node_modules", pinned, "bin"), { recursive: true });
   await symlink(process.execPath, path.join(root, "node_modules", pinned, "bin/node"));

@@ -86,7 +86,7 @@ describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }
   };
 
   test(
-    "A10 carried, it is mounted once, through a port of this machine, and shown as its preferred host's",
+    "A10 relayed, it is mounted once, through a port of this machine, and shown as its preferred host's",
     says("carried.mounted"),
   );
   test(
@@ -101,12 +101,12 @@ describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }
   if (all) {
     test("A10, A11 through twenty moves the same", says("carried.many"));
     test(
-      "A10 what waits in memory without a route holds up who waits for it, and gets there",
+      "A10 unwritten data in memory without a route blocks programs that wait for it, and arrives in the end",
       says("carried.waiting-pages"),
     );
     test("A10 75 seconds without a route cost two errors at most", says("carried.long"));
   }
-  test("A10 a carried mount is let go of by a plain unmount", says("carried.unmounted"));
+  test("A10 a relayed mount is released by a plain unmount", says("carried.unmounted"));
   if (all) {
     test("A10 as a user one line of fstab is enough", says("user.one-line"));
     test(
@@ -117,9 +117,9 @@ describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }
       "A11 SQLite with `nobrl`: through four moves the database is whole, with every committed row",
       says("user.sqlite"),
     );
-    test("A10 a user's carried mount is let go of by that user", says("user.unmounted"));
+    test("A10 a user's relayed mount is released by that user", says("user.unmounted"));
     test(
-      "A10 as a user with a line for each route a share cannot fail over: one carried line is the way",
+      "A10 as a user with a line for each route a share cannot fail over: one relayed line is the solution",
       says("user.two-lines"),
     );
   }

@@ -412,7 +412,7 @@ test("each command line in the README, in docs/ and in the commands' examples is
   assert.deepEqual(gone, [], "no document shows them any more");
 });
 
-test("what is proved elsewhere, is", async () => {
+test("every promise proved in another test is proved there", async () => {
   for (const expectation of Object.values(EXPECTED)) {
     if ("elsewhere" in expectation) await access(join(ROOT, expectation.elsewhere));
   }

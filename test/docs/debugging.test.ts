@@ -25,7 +25,7 @@ test("built files name their source maps, and with those read, stacks name the s
   assert.match(stderr, /\(\S*\/src\/\S+\.ts:\d+:\d+\)/);
 });
 
-test("from the sources, a breakpoint stands in the file that one edits", async (t) => {
+test("from the sources, a breakpoint is in the file being edited", async (t) => {
   const document = await readFile(join(ROOT, "docs/development.md"), "utf8");
   assert.match(document, /^bin\/with-node --inspect src\/cli\/main\.ts monitor$/m);
   const home = await createTestHome({

@@ -81,7 +81,7 @@ test("G1 the doctor says what keeps the fleet away", async () => {
   assert.deepEqual(pluck(connecting, "code"), ["fleet_connecting"]);
 });
 
-test("G1 without a daemon the doctor looks for the credentials alone", async () => {
+test("G1 without a daemon the doctor checks only the credentials", async () => {
   assert.deepEqual(pluck(await look(null), "code"), ["fleet_not_looked_at"]);
   const [missing] = await look(null, {});
   assert.deepEqual([missing?.severity, missing?.code], ["error", "fleet_credentials"]);
@@ -117,7 +117,7 @@ test("G1 the doctor does not report credentials that the daemon has", async () =
   assert.deepEqual(pluck(found, "code"), ["fleet", "fleet_machine", "fleet_permissions"]);
 });
 
-test("G1 the doctor names machines that should share sessions, and that nobody knows", async () => {
+test("G1 the doctor names machines that should share sessions but are unknown", async () => {
   const [machine] = sampleFleet({}).machines.slice(1);
   const found = await look({}, VALUES, {}, `sessions = ["${machine?.name}", "nobody-has-it", "*"]\n`);
   assert.deepEqual(

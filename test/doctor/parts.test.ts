@@ -79,7 +79,7 @@ test("hosts that answer over the interfaces that are meant are well", () => {
   assert.deepEqual(examined(look("tb", {}), look("fallback", {})), []);
 });
 
-test("a route that the system does not know, or does not have, is told only if the host answers", () => {
+test("a route that the system does not know, or does not have, is reported only if the host answers", () => {
   const none = { kind: "none" } as const;
   assert.deepEqual(examined(look("tb", { way: none }), look("fallback", {})), ["route_missing"]);
   const off = { verdict: "gone", reason: "no_route" } as const;
@@ -109,7 +109,7 @@ test("a route over another interface than is meant is named, however it is meant
   assert.deepEqual(examined(look("tb", {}), router), [], "a fallback may well be behind a router");
 });
 
-test("two hosts that are reached over one interface are told", () => {
+test("two hosts that are reached over one interface are reported", () => {
   const shared = look("fallback", {
     probe: { interfaceName: "tb0" },
     way: { kind: "found", interfaceName: "tb0", gateway: null },
@@ -182,7 +182,7 @@ test("a monitor is known by its arguments, and nothing else is one", () => {
   ]);
 });
 
-test("a home that others can enter, and a file in it that they can read, are told", async (t) => {
+test("a home that others can enter, and a file in it that they can read, are reported", async (t) => {
   const folder = await temporaryFolder(t);
   const home = join(folder, "home");
   assert.deepEqual(codes(await examineHome(home)), ["home_absent"]);
@@ -211,14 +211,14 @@ test("a home that others can enter, and a file in it that they can read, are tol
   assert.deepEqual(codes(await examineHome(join(folder, "loop"))), ["home_denied"]);
 });
 
-test("a home of another user is told", { skip: process.getuid?.() !== 0 && "needs root" }, async (t) => {
+test("a home of another user is reported", { skip: process.getuid?.() !== 0 && "needs root" }, async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home, { mode: 0o700 });
   await chown(home, 12_345, 12_345);
   assert.deepEqual(codes(await examineHome(home)), ["home_of_another"]);
 });
 
-test("a disk with little room is told, without room for a further file it is full, and one that does not count files is not", async (t) => {
+test("a disk with little space is reported, one without space for a further file is full, and one that does not count files is not", async (t) => {
   for (const [options, expected] of [
     ["size=100m,nr_inodes=0", []],
     ["size=100m,nr_inodes=1", ["disk_full"]],
@@ -242,7 +242,7 @@ test("secrets that cannot be understood are the cause to name, not secrets that 
   assert.doesNotMatch(JSON.stringify(cause), /hidden word/);
 });
 
-test("a clock that went back is told by what was written before", async (t) => {
+test("a clock that went back is recognized by the dates of written files", async (t) => {
   const home = await temporaryFolder(t);
   const clock = createManualClock(Date.UTC(2026, 10, 1));
   assert.deepEqual(codes([await examineClock(home, clock)]), []);
@@ -281,7 +281,7 @@ url = "https://far.example/mcp"
 endpoint = "https://otlp.example"
 `;
 
-test("without names a report still tells which is which", async () => {
+test("a report without names still distinguishes hosts and users", async () => {
   const place = { home: "/h/m", userHome: "/home/annabel", userName: "annabel", defaultMountRoot: "/h/v" };
   const loaded = await parseConfig(Buffer.from(REPORTED), "/h/m/config.toml", place);
   assert.ok(loaded.ok);
@@ -360,7 +360,7 @@ test("E5 the gateway's own port is not taken, and another daemon's address is no
   assert.equal((await ofPort("127.0.0.1", address.port, servingAt(1)))?.code, "port_taken");
 });
 
-test("E2 a management API that others on the network reach without TLS is told, and a backend's sandbox and folder", async (t) => {
+test("E2 a management API that others on the network reach without TLS is reported, and a backend's sandbox and folder", async (t) => {
   const folder = await temporaryFolder(t);
   const port = await freePort();
   await mkdir(join(folder, "bin"));
@@ -379,7 +379,7 @@ test("E2 a management API that others on the network reach without TLS is told, 
   assert.deepEqual(await told(server("0.0.0.0").replace("true", "false")), []);
 });
 
-test("E5 an address of another machine is told as that, and not as a port for root", async () => {
+test("E5 an address of another machine is reported as that, and not as a port for root", async () => {
   const found = await ofPort("192.0.2.1", 8_765);
   assert.match(found?.text ?? "", /cannot listen at 192\.0\.2\.1:8765: EADDRNOTAVAIL/);
   assert.match(found?.hint ?? "", /it is an address of this machine/);
@@ -409,12 +409,12 @@ async function examinedSettings(
 
 const allCodes = (found: readonly DoctorFinding[]): string[] => found.map(({ code }) => code);
 
-test("multichannel is nobody's matter where the system does not mount", async () => {
+test("multichannel is not reported where the system does not mount", async () => {
   const places = multichannelPlaces("/nonexistent");
   assert.deepEqual(await examineMultichannel([{ driver: "rclone" }, { driver: "local" }], places), []);
 });
 
-test("without settings multichannel is on, and what to do about it is said", async (t) => {
+test("without settings multichannel is on, and the fix is reported", async (t) => {
   const [found] = await examinedSettings(t, {});
   assert.deepEqual([found?.code, found?.severity], ["multichannel_on", "info"]);
   assert.match(found?.hint ?? "", /smbutil multichannel -m .*mc_prefer_wired=yes.*mc_on=no/);
@@ -443,7 +443,7 @@ test("where the files disagree the system's is right", async (t) => {
   assert.deepEqual(allCodes(await examinedSettings(t, other)), ["multichannel_wired"]);
 });
 
-test("a file that cannot be read is told, and the other one counts", async (t) => {
+test("a file that cannot be read is reported, and the other one counts", async (t) => {
   const folder = await temporaryFolder(t);
   const places = { global: join(folder, "global.conf"), user: join(folder, "user.conf") };
   await mkdir(places.user);
@@ -532,7 +532,7 @@ describe("a move under an open file", { skip: missingForPlainRig() ?? false, tim
     assert.deepEqual(await left(), NOTHING);
   });
 
-  it("A10 a file that reads otherwise after the move is told as that, and all is cleaned up", async (t) => {
+  it("A10 a file whose content differs after the move is reported, and all is cleaned up", async (t) => {
     const { rig, moves, run, left } = await setUp(t);
     moves.before = async () => {
       const [name = ""] = await readdir(rig.exportPath(SHARE));
@@ -545,7 +545,7 @@ describe("a move under an open file", { skip: missingForPlainRig() ?? false, tim
     assert.deepEqual(await left(), NOTHING);
   });
 
-  it("A10 what cannot be mounted proves nothing about carrying", async (t) => {
+  it("A10 a failed mount proves nothing about relaying", async (t) => {
     const { run, left } = await setUp(t);
     await assert.rejects(run({ password: "wrong" }), /cannot be mounted over a port of this machine/);
     assert.deepEqual(await left(), NOTHING);

@@ -27,7 +27,7 @@ const NEWEST: SpeedLook = {
 const codes = (look: Partial<SpeedLook>): string[] =>
   speedFindings({ ...NEWEST, ...look }).map(({ code }) => code);
 
-test("A11 A12 what the rclone that mounts costs is told, and when a better one is used", () => {
+test("A11 A12 the drawbacks of the running rclone are reported, and when a better one is used", () => {
   const [found] = speedFindings({ ...NEWEST, rcloneCosts: { text: "slower", hint: "npm run engine" } });
   assert.deepEqual([found?.severity, found?.code, found?.text], ["info", "stock_rclone", "slower"]);
   assert.match(found?.hint ?? "", /^npm run engine; .* next mount/);
@@ -64,7 +64,7 @@ test("what verify says of the configuration and of the fleet is left to the doct
   ]);
 });
 
-test("A12 the kernel's client is told of only where the kernel has it, with what it lacks", () => {
+test("A12 the kernel's client is mentioned only where the kernel has it, with its missing program", () => {
   const lacks = { text: "mount.cifs is not installed", hint: "install cifs-utils (apt install cifs-utils)" };
   assert.deepEqual(codes({ kernelHasCifs: true }), ["cifs_possible"]);
   assert.deepEqual(codes({ cifsLacks: lacks }), []);
@@ -88,7 +88,7 @@ test("a kernel has a client that is built in, loaded, or a module to load", asyn
   assert.equal(await hasCifs(places), true);
 });
 
-test("A13 without smbclient a clone cannot be told from the NAS, and the doctor says so", () => {
+test("A13 without smbclient a clone cannot be distinguished from the NAS, and the doctor says so", () => {
   const [first] = speedFindings({ ...NEWEST, hasSmbclient: false });
   assert.deepEqual([first?.code, first?.severity], ["clones_look_alike", "warning"]);
   assert.match(first?.hint ?? "", /smbclient/);
@@ -123,7 +123,7 @@ test("E2 the doctor says that changes run without approval, where nothing reache
   assert.deepEqual(await findings(t, [""]), [], "nor about what is not there");
 });
 
-test("E2 the doctor says that the key stands in the home; what waits is a finding of verify", async (t) => {
+test("E2 the doctor says that the key is stored in the home; pending entries are a finding of verify", async (t) => {
   const key = [
     ["ok", "approvals"],
     ["info", "approvals_key_in_home"],

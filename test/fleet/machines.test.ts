@@ -22,7 +22,7 @@ function laptop(): Machines {
   return new Machines({ name: "laptop", instance: "mine" });
 }
 
-test("G1 who is there is judged by when it was heard, and by this machine's clock alone", () => {
+test("G1 presence is judged by the last sign of life, and only by this machine's clock", () => {
   const machines = laptop();
   machines.read("nas", told(), false, 1_000);
   const presence = (connectedAtMs: number | null, nowMs: number): unknown =>
@@ -47,7 +47,7 @@ test("G1 who is there is judged by when it was heard, and by this machine's cloc
   assert.deepEqual(machines.others(85_000, 92_000), []);
 });
 
-test("G1 who was asked whether it is there, and does not answer, is silent", () => {
+test("G1 a machine that does not answer a presence check is silent", () => {
   const machines = laptop();
   machines.startReading(1_000);
   assert.equal(machines.isAwaiting, true, "nothing has been read");
@@ -80,7 +80,7 @@ test("G1 who left while this machine did not listen is gone when all has been re
   assert.deepEqual(pluck(machines.others(1_000, 1_000), "name"), ["desktop"]);
 });
 
-test("G1 a machine that nobody has heard for a week is forgotten", () => {
+test("G1 a machine without a sign of life for a week is forgotten", () => {
   const machines = laptop();
   machines.read("nas", told(), true, 0);
   const week = 7 * 24 * 3_600_000;
@@ -93,7 +93,7 @@ test("G1 a machine that nobody has heard for a week is forgotten", () => {
   assert.equal(machines.others(0, week + 1).length, 0, "it was read only");
 });
 
-test("G1 a machine that has begun anew is greeted once, whichever of its words comes first", () => {
+test("G1 a machine that has restarted is greeted once, whichever of its messages arrives first", () => {
   const machines = laptop();
   assert.equal(machines.noteBeat("nas", "one", 0), false, "it has told nothing yet");
   assert.equal(machines.read("nas", told(), true, 0), true);
@@ -105,7 +105,7 @@ test("G1 a machine that has begun anew is greeted once, whichever of its words c
   assert.equal(machines.noteBeat("laptop", "other", 3_000), false);
 });
 
-test("G1 two machines of one name are told apart from one that was started again", () => {
+test("G1 two machines of one name are distinguished from one that was restarted", () => {
   const machines = laptop();
   const problem = (nowMs: number): unknown => machines.others(0, nowMs)[0]?.problem;
   machines.read("nas", told(), true, 0);
@@ -170,7 +170,7 @@ for (const [what, text, problem] of HOSTILE) {
   });
 }
 
-test("G1 texts of other machines lose what drives terminals, and what nobody sees", () => {
+test("G1 texts of other machines lose terminal control characters and invisible ones", () => {
   const evil = "\u001b[2J\u202eevil\u0000\u200b\nline\u{e0041}";
   const state = {
     ...STATE,
@@ -197,7 +197,7 @@ test("G1 texts of other machines lose what drives terminals, and what nobody see
   assert.ok((reading.summary.state.shares[0]?.reason ?? "").length <= 240);
 });
 
-test("G1 a key that is no machine's name is shown as that", () => {
+test("G1 a key that is not a machine's name is shown as unreadable", () => {
   const machines = laptop();
   machines.read("a.b", told({ name: "a.b" }), true, 0);
   const [machine] = machines.others(0, 0);

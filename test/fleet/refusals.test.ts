@@ -41,7 +41,7 @@ natsTest("G1 credentials that the server does not know are told, and are in no m
   assert.ok(!told.includes(seed.slice(0, 16)));
 });
 
-test("G1 a secret that is missing, or no key, is told without its text", async (t) => {
+test("G1 a secret that is missing, or not a key, is reported without its text", async (t) => {
   const rig = { url: "nats://127.0.0.1:9", key: makeKey };
   const missing = startMember(t, rig, "laptop", {
     credentials: { kind: "stored", name: "fleet" },
@@ -53,7 +53,7 @@ test("G1 a secret that is missing, or no key, is told without its text", async (
   assert.ok(!JSON.stringify([reason, wrong.report(), wrong.logger.lines]).includes("hunter2"));
 });
 
-test("G1 a server without JetStream is told", needsNats, async (t) => {
+test("G1 a server without JetStream is reported", needsNats, async (t) => {
   const rig = await startNats(t, { jetStream: false });
   assert.match(await reasonOf(startMember(t, rig, "laptop")), /JetStream is not on.*nats-server -js/);
 });
@@ -265,7 +265,7 @@ const WRONG: readonly [what: string, text: string][] = [
 ];
 
 for (const [what, text] of WRONG) {
-  test(`G1 ${what} is no credentials`, () => {
+  test(`G1 ${what} are not credentials`, () => {
     assert.equal(readCredentials(text), null);
   });
 }
@@ -321,7 +321,7 @@ natsTest("G1 a bucket that had to be made lets no machine sweep away what others
 });
 
 test(
-  "G1 what a member has the server itself say under another's subject is no sign of life of that machine",
+  "G1 a message that a member has the server send under another's subject is not a sign of life of that machine",
   needsNats,
   async (t) => {
     const granted = grantsOf("stranger", false);

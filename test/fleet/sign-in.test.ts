@@ -11,7 +11,7 @@ import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-test("G1 an authority that cannot be read within 3 s is no authority, and that is said", async (t) => {
+test("G1 an authority that cannot be read within 3 s is not used, and this is reported", async (t) => {
   const tlsCa = join(await temporaryFolder(t), "ca.pem");
   // Nobody writes: whoever opens it waits.
   execFileSync("mkfifo", [tlsCa]);

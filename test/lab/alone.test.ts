@@ -79,11 +79,11 @@ async function assertNothingFailed(reader: Program): Promise<void> {
   );
 }
 
-describe("the carrier alone", { skip: missing ?? false, timeout: 600_000 }, () => {
+describe("the relay without the daemon", { skip: missing ?? false, timeout: 600_000 }, () => {
   for (const [what, daemonOf] of DAEMONS) {
     // Either cut once: what the carrier sees of a cable is the same whatever became of the daemon.
     const cut = what === "is stopped" ? "drop" : "refuse";
-    test(`A15 the daemon ${what}, then the cable (${cut}): a file that is read goes on over the other route`, (t) =>
+    test(`A15 the daemon ${what}, then the cable (${cut}): reads of an open file continue over the other route`, (t) =>
       play(t, daemonOf, async ({ scene, daemon, reader }) => {
         await daemon.rest();
         const cutAtMs = monotonicMs();

@@ -182,7 +182,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       assert.equal((await scene.servers()).length, 1);
     }));
 
-  test("What to mount: a crashed rclone comes back over tb, whose fallback is off, and sends what it had not", () =>
+  test("What to mount: a crashed rclone is remounted over tb, whose fallback is off, and sends its unsent files", () =>
     play({ settings: { check_interval_secs: 30 } }, async (scene) => {
       await scene.rig.cut.ownLinkDown("fallback");
       await scene.start("tb");

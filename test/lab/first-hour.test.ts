@@ -140,7 +140,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       }
     }));
 
-  test("F3 a NAS that is off: it is woken with one key, and its questions go on", () =>
+  test("F3 a NAS that is off: it is woken with one key, and the questions continue", () =>
     play("asleep", async (open, home) => {
       const { rig } = lab;
       await using packets = await listenForPackets(rig);

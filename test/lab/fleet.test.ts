@@ -94,7 +94,7 @@ async function startFleet(
 }
 
 test(
-  "G1 three machines join over TLS; killed servers and cut links cost no one's own work",
+  "G1 three machines join over TLS; killed servers and cut links do not interrupt any machine's own work",
   NEEDS,
   async (t) => {
     const { machines, nas } = await startFleet(

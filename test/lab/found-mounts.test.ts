@@ -33,7 +33,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       assert.equal((await scene.mounts()).length, 1);
     }));
 
-  test("Found mounts: one made by hand of a share that is held unmounted is adopted, and the hold is over", () =>
+  test("Found mounts: a manual mount of a share that a person unmounted is adopted, and the override ends", () =>
     playScene(lab.rig, {}, async (scene) => {
       await scene.start("tb");
       assert.equal((await scene.home.cli(["unmount"])).code, 0);
@@ -41,7 +41,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       assert.equal((await scene.untilOver("CORE", "tb")).override, null);
     }));
 
-  test("Paths, Found mounts: another share at our path is left alone and told, and the share is mounted once it is gone", () =>
+  test("Paths, Found mounts: another share at our path is not touched but reported, and the share is mounted once it is gone", () =>
     playScene(lab.rig, {}, async (scene) => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       const ours = path.join(scene.home.home, "volumes/CORE");
@@ -68,7 +68,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       assert.equal(await scene.read("CORE", "kept.txt"), "kept");
     }));
 
-  test("Found mounts: a mount that no configured host explains waits until nothing is open, then is mounted anew", () =>
+  test("Found mounts: a mount that no configured host explains waits until nothing is open, then is remounted", () =>
     playScene(lab.rig, { settings: { lsof_recheck: false } }, async (scene) => {
       await writeFile(scene.exported("CORE", "held.txt"), "held");
       const monitor = await scene.start("tb");
@@ -115,7 +115,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       );
     }));
 
-  test("Paths: a folder of the user where the link or the mount belongs is left alone and told", () =>
+  test("Paths: a user's folder where the link or the mount belongs is not touched but reported", () =>
     playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
       const atLink = scene.at("CORE", "mine.txt");
       await mkdir(path.dirname(atLink), { recursive: true });

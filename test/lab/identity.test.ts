@@ -20,7 +20,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
   const other = (...parts: readonly string[]): string =>
     [lab.rig.exportPath(serverName("TWO"), "fallback"), ...parts].join("/");
 
-  test("A10 two servers of one NetBIOS name with different content: never carried, told as different_servers, mounted per route", () =>
+  test("A10 two servers of one NetBIOS name with different content: never relayed, reported as different_servers, mounted per route", () =>
     playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, relay: "auto" }, async (scene) => {
       await writeKnownFile(scene.exported("TWO", "large.bin"), BLOCKS, "first");
       await writeFile(scene.exported("TWO", "kept.txt"), "the first server");
@@ -34,7 +34,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
       assert.equal(await scene.read("TWO", "kept.txt"), "the second server");
     }));
 
-  test("A10 a clone with one file more: never carried, told, and no open file goes on with the clone's bytes", () =>
+  test("A10 a clone with one file more: never relayed, reported, and no open file continues with the clone's bytes", () =>
     playScene(lab.rig, { shares: ["TWO"], settings: SETTINGS, relay: "auto" }, async (scene) => {
       await writeKnownFile(scene.exported("TWO", "large.bin"), BLOCKS, "first");
       await writeFile(scene.exported("TWO", "kept.txt"), "kept");
@@ -46,7 +46,7 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
     }));
 
   for (const [index, daemon] of ["awake", "stopped meanwhile"].entries()) {
-    test(`A10 a server that was replaced under a carried mount, the daemon ${daemon}: no open file goes on with the new one's bytes, and it is told`, (t) =>
+    test(`A10 a server that was replaced under a relayed mount, the daemon ${daemon}: no open file continues with the new one's bytes, and it is reported`, (t) =>
       playScene(
         lab.rig,
         { shares: ["ONE"], settings: { ...SETTINGS, outage_patience_secs: 10 }, relay: "auto" },

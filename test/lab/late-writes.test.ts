@@ -20,7 +20,7 @@ const SENT_BYTES = 8 * 1024 * 1024;
 describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + ROUNDS * 240_000 }, () => {
   const lab = useRig(["LATE"], { oneServer: true });
 
-  test("A10 silence in the middle of a large write: what is written over the new route stays when the old one speaks again", () =>
+  test("A10 silence in the middle of a large write: data written over the new route stays when the old one responds again", () =>
     playScene(
       lab.rig,
       { shares: ["LATE"], settings: { auto_failback: false, lsof_recheck: false }, relay: "auto" },

@@ -80,7 +80,7 @@ async function loseConnections(scene: LogonsScene): Promise<void> {
 }
 
 describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, () => {
-  test("A14 a mistyped first password for three shares: refused twice at most, told with the command that mends it, and carried within 5 s of the right one", (t) =>
+  test("A14 a mistyped first password for three shares: refused twice at most, reported with the command that corrects it, and relayed within 5 s of the right one", (t) =>
     play(t, [3, []], async (scene) => {
       await scene.secret("mistyped");
       await scene.start();
@@ -106,7 +106,7 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, 
     ["carried", []],
     ["mounted for each route", ['relay = "off"']],
   ] as const) {
-    test(`A14 a password that is changed on the NAS in use is noticed at the next reconnect, told, and mended by the new one once nothing is open: ${how}`, (t) =>
+    test(`A14 a password that is changed on the NAS in use is noticed at the next reconnect, reported, and cleared by the new one once nothing is open: ${how}`, (t) =>
       play(t, [1, lines], async (scene) => {
         await scene.secret(scene.nas.password);
         await scene.start();
@@ -145,7 +145,7 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, 
       }));
   }
 
-  test("A14 an account that is right again as it was goes on without being mounted anew, by a person's word", (t) =>
+  test("A14 an account that is valid again resumes without a remount, on a person's word", (t) =>
     play(t, [2, []], async (scene) => {
       await scene.secret(scene.nas.password);
       await scene.start();
@@ -165,7 +165,7 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, 
       assert.deepEqual(await mountIds(scene), mountBefore);
     }));
 
-  test("A14 a NAS that was away is tried once more, and not each time that it restarts", (t) =>
+  test("A14 a NAS that was away is tried again once, and not each time that it restarts", (t) =>
     play(t, [1, []], async (scene) => {
       await scene.secret("mistyped");
       await scene.start();

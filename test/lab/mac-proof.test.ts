@@ -110,7 +110,7 @@ test("the proof comes before the tests, and no part of it waits for another's su
 });
 
 describe("the workflow's steps on stand-ins", { skip, timeout: 600_000 }, () => {
-  test("what comes before the proof, and after it", async (t) => {
+  test("the steps before the proof, and after it", async (t) => {
     for (const name of ["Addresses on lo0", "npm ci", "A NAS", "Tests"]) {
       const { code, output } = await play(t, name);
       assert.equal(code, 0, `${name}: ${output}`);
@@ -137,7 +137,7 @@ describe("the workflow's steps on stand-ins", { skip, timeout: 600_000 }, () => 
     assert.match(output, /silent server[^\n]*: timed_out/);
   });
 
-  test("(d) measures the folders, and what the doubles do not do is said with what to do", async (t) => {
+  test("(d) measures the folders, and reports each gap of the doubles with the fix", async (t) => {
     const { code, output } = await play(t, "(d)");
     assert.equal(code, 1, output);
     assert.match(output, /ok {6}the folder is gone within 3000 ms of each unmount: (\d+, ){19}\d+ ms/);

@@ -86,7 +86,7 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
     }));
 
   for (const relay of ["auto", "off"] as const) {
-    test(`C1 relay ${relay}: off while it is worked on: no server ends by itself, the desk never fails, every call that fails names the share in time, and all is back with one notice each way`, () =>
+    test(`C1 relay ${relay}: off during work: no server exits, the desk never fails, every failing call names the share in time, and everything returns with one notice each way`, () =>
       play(relay, async (scene) => {
         await scene.start("tb");
         if (relay === "auto") await untilCarriedOver(scene, "CORE", "tb");
@@ -113,7 +113,7 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
       }));
   }
 
-  test("C1 off while the daemon is restarted: the client goes on with its session, and its tools return with the NAS", () =>
+  test("C1 off while the daemon restarts: the client continues its session, and its tools return with the NAS", () =>
     play("auto", async (scene) => {
       const first = await scene.start("tb");
       await untilPhase(scene, "Ready");

@@ -12,10 +12,10 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 import { mountTmpfs, remountTmpfs } from "../support/tiny-disk.ts";
 import { playScene, type SceneShare, useRig } from "./scene.ts";
 
-describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
+describe("wrong settings", { skip: missingForRootRig() ?? false }, () => {
   const lab = useRig(["CORE", "MEDIA"]);
 
-  test("What to mount: a wrong password, share, port or host is told for each share, by the command alone and by the daemon, and holds no other back", () => {
+  test("What to mount: a wrong password, share, port or host is reported for each share, by the command without a daemon and by the daemon, and delays no other", () => {
     const wrong: readonly (SceneShare & { readonly why: RegExp })[] = [
       {
         name: "PASSWORD",
@@ -95,7 +95,7 @@ describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
     );
   });
 
-  test("A configuration with ten mistakes: exit code 3, and each with its line and column", async (t) => {
+  test("A configuration with ten errors: exit code 3, and each with its line and column", async (t) => {
     const home = await createTestHome({
       home: await temporaryFolder(t),
       config: TEN_MISTAKES,
@@ -141,7 +141,7 @@ describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
     await assert.rejects(access(path.join(folder, "state.json")));
   });
 
-  test("A5 a disk that fills up while it runs: a failover goes on, status says that nothing is saved, and it is once there is room", async (t) => {
+  test("A5 a disk that fills up while it runs: a failover succeeds, status says that nothing is saved, and it is saved once there is space", async (t) => {
     const disk = await mountTmpfs(t, "size=2m");
     if (disk === null) return;
     await playScene(lab.rig, { home: path.join(disk, "home") }, async (scene) => {
@@ -192,7 +192,7 @@ describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
     });
   });
 
-  test("A5 A8 a second monitor of one home: exit code 4, who has it, and the first goes on; a torn state file is set aside, and what is mounted is found again; one of a newer version: exit code 5, untouched", () =>
+  test("A5 A8 a second monitor of one home: exit code 4, its holder, and the first keeps running; a torn state file is set aside, and mounts are found again; one of a newer version: exit code 5, untouched", () =>
     playScene(lab.rig, {}, async (scene) => {
       const first = await scene.start("tb");
       const second = await scene.home.cli(["monitor"]);

@@ -158,7 +158,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       assert.deepEqual(others, []);
     }));
 
-  test("By hand: a share held to fallback stays there over a restart, fails over all the same, and auto lets it go back", () =>
+  test("By hand: a share overridden to fallback stays there over a restart, fails over all the same, and auto lets it fail back", () =>
     play(
       { settings: { ...QUICK, auto_failback: true }, env: { MOUNTAINEER_LOG: "debug" } },
       async (scene) => {

@@ -128,7 +128,7 @@ async function renamedScene(t: TestContext) {
 }
 
 describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }, () => {
-  test("A13 what waits for one share of a NAS is not sent to another share of it, and is sent when that is named again", async (t) => {
+  test("A13 pending uploads of one share of a NAS are not sent to another share of it, and are sent when that is named again", async (t) => {
     await using scene = await unsentScene(t);
     const { configure, one, two } = scene;
     await scene.rename({ name: "CORE", shareName: two });
@@ -147,7 +147,7 @@ describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }
     assert.deepEqual(await scene.on(two), [`${two}.txt`]);
   });
 
-  test("A13 what waits for a share is sent also when it is named in other letters", async (t) => {
+  test("A13 pending uploads of a share are also sent when it is named in other letters", async (t) => {
     await using scene = await namesScene(t);
     const { configure, one } = scene;
     await configure({ name: "CORE", shareName: one });
@@ -180,7 +180,7 @@ describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }
     assert.deepEqual(await scene.on(two), [`${two}.txt`]);
   });
 
-  test("A13 a share that gets another name of one's own leaves what waits where it is told", async (t) => {
+  test("A13 a share that gets a new personal name leaves its pending uploads where they are reported", async (t) => {
     await using scene = await renamedScene(t);
     await eventually(async () => (await scene.home.condition("unsent_unconfigured")) !== null, 60_000, 200);
     const [waiting] = await scene.unsent();

@@ -125,7 +125,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       await eventually(async () => (await scene.onServer("OTHER", "precious.txt")) === "of A", 30_000, 100);
     }));
 
-  test("A13 hosts edited to a clone of the same name: what is open goes on where it was, and the clone gets nothing", (t) =>
+  test("A13 hosts edited to a clone of the same name: open files continue where they were, and the clone gets nothing", (t) =>
     play(t, [], async (scene) => {
       await scene.until("carried", isCarried);
       await using appender = startAppender(scene, "lines.txt");
@@ -210,7 +210,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       );
     }));
 
-  test("A13 after an upgrade what the version before left unsent goes to its server alone, and is listed with that meanwhile", (t) =>
+  test("A13 after an upgrade the previous version's unsent files go only to their server, and are listed with it until then", (t) =>
     play(t, [], async (scene) => {
       await scene.until("carried", isCarried);
       await writeUnsent(scene, "precious.txt");

@@ -43,7 +43,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       await scene.start("tb");
     }));
 
-  test("A8 SIGTERM in the middle of a failover: it ends by itself, and never leaves two mounts or a half one", async (t) => {
+  test("A8 SIGTERM in the middle of a failover: it ends cleanly, and never leaves two mounts or a half one", async (t) => {
     // From the cut through the confirmation and the unmount to the new mount.
     const moments = [0, 150, 260, 290, 330, 380];
     await playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
@@ -113,7 +113,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       );
     }));
 
-  test("A8 a stop while a mount hangs does not wait for it, and leaves no prober once the mount goes on", (t) =>
+  test("A8 a stop while a mount hangs does not wait for it, and leaves no prober once the mount responds", (t) =>
     playScene(lab.rig, { settings: { mount_hang_secs: 600 } }, async (scene) => {
       const monitor = await scene.start("tb");
       const hung = await scene.server("CORE");

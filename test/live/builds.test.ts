@@ -98,7 +98,7 @@ async function useEverything({ home, pid }: Scene): Promise<void> {
   assert.deepEqual(failures, []);
 }
 
-test("B11 a daemon goes on while its package is built anew, again and again, and its node_modules are taken away, as npm ci does", {
+test("B11 a daemon keeps running while its package is rebuilt repeatedly, and its node_modules are removed, as npm ci does", {
   skip: SKIP,
 }, async (t) => {
   const scene = await startScene(t);

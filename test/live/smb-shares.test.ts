@@ -84,7 +84,7 @@ async function smbHome(t: TestContext): Promise<SmbHome> {
 }
 
 test(
-  "A6 a mount whose host changed waits for open files, then is made anew; another share is not touched",
+  "A6 a mount whose host changed waits for open files, then is remounted; another share is not touched",
   needsSmb,
   async (t) => {
     const { home, text, mountPath, otherTb } = await smbHome(t);

@@ -82,13 +82,13 @@ test("any message is seen as it is parsed, however it is spelled and cut", () =>
   );
 });
 
-test("an id of more than 4,095 digits is none, and not its beginning", () => {
+test("an id of more than 4,095 digits is ignored, not shortened", () => {
   const digits = "1".repeat(4_095);
   assert.deepEqual(scanned(`{"id":${digits},"method":"x"}`), [{ id: digits, method: "x" }]);
   assert.deepEqual(scanned(`{"id":${digits}1,"method":"x"}`), [{ id: null, method: "x" }]);
 });
 
-test("bytes that are no JSON harm nothing", () => {
+test("bytes that are not JSON cause no harm", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void scanned(Buffer.from(bytes))));
 });
 
@@ -109,7 +109,7 @@ function startPassage(keeps: (line: Buffer | null) => boolean = () => true) {
 
 const LONG = "x".repeat(2 * 1024 * 1024);
 
-test("whatever comes goes on byte for byte, however it is cut", () => {
+test("all bytes are forwarded unchanged, however they are cut", () => {
   const piece = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constant(Buffer.from("\n")));
   fc.assert(
     fc.property(fc.array(piece), (pieces) => {
@@ -121,7 +121,7 @@ test("whatever comes goes on byte for byte, however it is cut", () => {
   );
 });
 
-test("a line goes on when it is whole, and not when it is kept back", () => {
+test("a line is forwarded when it is whole, and not when it is withheld", () => {
   const { passage, text, lines } = startPassage((line) => !line?.includes("own"));
   passage.push(Buffer.from('{"id":1'));
   assert.equal(text(), "");
@@ -133,7 +133,7 @@ test("a line goes on when it is whole, and not when it is kept back", () => {
   assert.equal(text(), '{"id":1}\n{}\n{"id":2}\n');
 });
 
-test("a line too long to be held goes on as it comes, and is told of at its end", () => {
+test("a line too long to buffer is forwarded as it arrives, and reported at its end", () => {
   const { passage, text, lines } = startPassage();
   passage.push(Buffer.from(`{"a":"${LONG}`));
   assert.ok(text().length > LONG.length);
@@ -143,7 +143,7 @@ test("a line too long to be held goes on as it comes, and is told of at its end"
   assert.equal(text(), `{"a":"${LONG}","id":1}\n{}\n`);
 });
 
-test("of a long line whose other end is gone the rest does not go on, and it is told what it was", () => {
+test("the rest of a long line whose other end is gone is not forwarded, and its request is identified", () => {
   const { passage, text, lines, cuts } = startPassage();
   const begun = `{"method":"tools/call","params":{"a":"${LONG}`;
   passage.push(Buffer.from(begun));
@@ -175,7 +175,7 @@ function startInbox() {
   return { input, inbox, taker, text: () => text, ends: () => ends, left: () => left };
 }
 
-test("nothing is read before somebody takes it; the end is told after all that was said", async () => {
+test("nothing is read without a taker; the end is reported after all input", async () => {
   const { input, inbox, taker, text, ends, left } = startInbox();
   input.end("early");
   await settle();
@@ -185,7 +185,7 @@ test("nothing is read before somebody takes it; the end is told after all that w
   assert.deepEqual([text(), left(), inbox.ended], ["early", 0, true]);
 });
 
-test("what is said while nobody takes it is kept, goes first, and is bounded", async () => {
+test("input without a taker is stored, goes first, and is bounded", async () => {
   const { input, inbox, taker, text, left } = startInbox();
   inbox.handTo(taker);
   input.write("a");
@@ -211,7 +211,7 @@ test("what is said while nobody takes it is kept, goes first, and is bounded", a
   await eventually(() => left() === 1);
 });
 
-test("a client that ends while nobody takes anything is noticed", async () => {
+test("a client that ends while there is no taker is noticed", async () => {
   const { input, inbox, taker, ends, left } = startInbox();
   inbox.handTo({ ...taker, push: () => false });
   input.write("more than there is room for");
@@ -223,7 +223,7 @@ test("a client that ends while nobody takes anything is noticed", async () => {
   assert.deepEqual([inbox.ended, ends()], [true, 0]);
 });
 
-test("whoever has no room is told no more until it has", async () => {
+test("a full taker gets no further input until it has space", async () => {
   const { input, inbox, text, taker } = startInbox();
   let hasRoom = false;
   inbox.handTo({ ...taker, push: (chunk) => taker.push(chunk) && hasRoom });

@@ -116,7 +116,7 @@ function refusing(stream: Duplex): void {
   });
 }
 
-test("B11 while none comes calls wait 30 s, are refused after that, and the session goes on with one that comes late", async (t) => {
+test("B11 without a daemon calls wait 30 s, are refused after that, and the session continues with a late one", async (t) => {
   const scene = await startBridging(t);
   await scene.begins();
   scene.calls(1);
@@ -191,7 +191,7 @@ test("B11 D2 a client of 2026-07-28 is not taken up by a gateway that ends the c
   assert.deepEqual([heard[0]?.id, scene.notes.at(-1)], [2, BACK]);
 });
 
-test("B11 whoever reads nothing while its calls are refused is waited for once, however much it says", async (t) => {
+test("B11 a client that reads nothing while its calls are refused is waited for once, however much it sends", async (t) => {
   const output = new PassThrough({ highWaterMark: 16 });
   const scene = await startBridging(t, { output, serve: ANSWERS_ALL });
   scene.says({ id: 0, method: "server/discover" });
@@ -221,7 +221,7 @@ test("B11 a next daemon that hands over while it takes the session gets no call,
   assert.deepEqual([between, last].map(order), [BEGUN, [...BEGUN, 1]]);
 });
 
-test("B11 after a handover the next daemon is looked for at once, and a person hears of one that is late alone", async (t) => {
+test("B11 after a handover the next daemon is searched for at once, and only a late one is reported to the person", async (t) => {
   const streams: Duplex[] = [];
   const answers = gatewayOf([], () => ({}));
   const begin = async () => {
@@ -324,7 +324,7 @@ test("none that comes within an hour ends it, and it says how long it tried", as
   assert.ok(scene.looks() < 2_000, `${scene.looks()} looks`);
 });
 
-test("the next daemon gets the session, and what the client said meanwhile, in order", async (t) => {
+test("the next daemon gets the session, and the messages that the client sent until then, in order", async (t) => {
   const scene = await startAlone(t);
   for (const id of [1, 2, 3]) scene.calls(id);
   const heard = await scene.comes();
@@ -338,7 +338,7 @@ test("the next daemon gets the session, and what the client said meanwhile, in o
   await scene.bridging;
 });
 
-test("whoever says much while the daemon is away is held back, and loses nothing", async (t) => {
+test("a client that sends much while the daemon is away is paused, and loses nothing", async (t) => {
   const scene = await startAlone(t);
   const much = "x".repeat(10_000);
   let sent = 0;
@@ -460,7 +460,7 @@ test("half a message of the gateway does not reach the client, or ends with its 
   assert.equal(scene.text(), "");
 });
 
-test("a long message that was cut off is answered when its end has come, and the next one goes on", async (t) => {
+test("a long message that was cut off is answered when its end arrives, and the next one passes", async (t) => {
   let bytes = 0;
   const scene = await startBridging(t, {
     serve: (stream) => stream.on("data", (chunk: Buffer) => (bytes += chunk.length)),
@@ -479,7 +479,7 @@ test("a long message that was cut off is answered when its end has come, and the
   assert.match(error.message, /took no effect/u);
 });
 
-test("a client that has said nothing yet finds the next daemon, too", async (t) => {
+test("a client that has sent nothing yet also finds the next daemon", async (t) => {
   const scene = await startBridging(t);
   await scene.clock.advance(1_000);
   await scene.ends();

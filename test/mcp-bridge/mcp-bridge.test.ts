@@ -34,7 +34,7 @@ test("bytes pass both ways unchanged, and the last answers come after the client
   assert.equal(output.writableEnded, false, "stdout is not ours to end");
 });
 
-test("a message of 16 MiB passes both ways, and is never held whole", async (t) => {
+test("a message of 16 MiB passes both ways, and is never buffered whole", async (t) => {
   const { daemon } = await startScene(t, echo);
   const body = Buffer.alloc(64 * 1024, '{"a":"b\\"",');
   const pieces = 256;

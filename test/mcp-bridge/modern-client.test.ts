@@ -96,7 +96,7 @@ test("D1 D2 a client of 2026-07-28 calls, is asked and takes back through the br
   await eventually(() => blocking.started[0]?.signal.aborted === true);
 });
 
-test("D2 it goes on with the next gateway, and listens there without noticing", async (t) => {
+test("D2 it continues with the next gateway, and listens there without noticing", async (t) => {
   const daemons = [await startDaemon(t), await startDaemon(t)];
   const [first, second] = daemons;
   assert.ok(first && second);

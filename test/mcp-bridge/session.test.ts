@@ -68,14 +68,14 @@ function startScene() {
   return self;
 }
 
-test("whoever has said nothing is taken up without a word", async () => {
+test("a client that has sent nothing is resumed without a message", async () => {
   const { session, client, gateway } = startScene();
   session.lost();
   await session.resume();
   assert.deepEqual([client, gateway], [[], []]);
 });
 
-test("B7 after a handover the next daemon compares the lists; after a crash the client is told of all", async () => {
+test("B7 after a handover the next daemon compares the lists; after a crash the client is notified of all lists", async () => {
   const scene = startScene();
   scene.begins();
   const lists = { tools: "1", resources: "2", prompts: "3" };
@@ -134,7 +134,7 @@ test("a session is taken up as it was: the client's own words, its level and its
   await resuming;
 });
 
-test("a client that has not said initialized is told of no changes, and says it itself", async () => {
+test("a client that has not sent initialized gets no list changes, and sends it itself", async () => {
   const scene = startScene();
   scene.asks(0, "initialize", {}, { result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES } });
   scene.session.lost();
@@ -142,7 +142,7 @@ test("a client that has not said initialized is told of no changes, and says it 
   assert.deepEqual(scene.client, []);
 });
 
-test("what is in flight fails, but for lists, which are asked for again, once", async () => {
+test("calls in flight fail, except lists, which are requested again, once", async () => {
   const scene = startScene();
   scene.begins();
   const list = '{"jsonrpc":"2.0","id":12345678901234567890,"method":"tools/list"}\n';
@@ -166,7 +166,7 @@ test("what is in flight fails, but for lists, which are asked for again, once", 
   assert.deepEqual((await scene.resumes()).slice(1), []);
 });
 
-test("the digits of an id are told as they came", () => {
+test("the digits of an id are reported as received", () => {
   const texts: string[] = [];
   const session = createBridgeSession({ sendToClient: (json) => texts.push(json), sendToGateway() {} });
   session.fromClient([{ id: "12345678901234567890", method: "tools/call" }], null);
@@ -174,7 +174,7 @@ test("the digits of an id are told as they came", () => {
   assert.match(texts[0] ?? "", /"id":12345678901234567890,/u);
 });
 
-test("an initialize that was not answered is said again as it was, under the client's own id", async () => {
+test("an unanswered initialize is repeated unchanged, under the client's own id", async () => {
   const { says, session, gateway, client } = startScene();
   const initialize = {
     jsonrpc: "2.0",
@@ -205,7 +205,7 @@ test("questions that were not answered are withdrawn, and only those", () => {
   ]);
 });
 
-test("a client that says no more is asked for no answer, and nothing is asked for again for it", () => {
+test("a client that has fallen silent gets no further requests, and none are repeated for it", () => {
   const { says, answers, session, client } = startScene();
   answers({ id: "m-1", method: "roots/list" });
   says({ id: 1, method: "tools/list" });
@@ -288,7 +288,7 @@ test("what a lost gateway owes the bridge is forgotten", async () => {
   assert.equal(isResumed, false);
 });
 
-test("a message that was cut off is said to have had no effect", () => {
+test("a message that was cut off is reported as having had no effect", () => {
   const { session, client } = startScene();
   session.notTaken([
     { id: "7", method: "tools/call" },
@@ -400,7 +400,7 @@ test("B11 a client does not move on while it owes an answer", () => {
   );
 });
 
-test("D2 a client of 2026-07-28 goes on listening with the next daemon, and is told what may have changed", async () => {
+test("D2 a client of 2026-07-28 keeps listening with the next daemon, and is notified of possible changes", async () => {
   const scene = startScene();
   const { session, client, gateway } = scene;
   scene.says(listenRequest("a", { toolsListChanged: true }));
@@ -529,7 +529,7 @@ function groupScene() {
   return { session, asked, refused };
 }
 
-test("D4 a group is asked for before the session goes on, and one that is not configured is refused", async () => {
+test("D4 a group is requested before the session continues, and one that is not configured is refused", async () => {
   assert.equal(await groupScene().asked({ result: {} }), null);
   assert.deepEqual(await groupScene().refused(-32602), ["group_unknown", 'no group "work" is configured']);
 });
@@ -557,7 +557,7 @@ function startMoving() {
   return { clock, session, passage, inbox, counts, moving, look: moving.look };
 }
 
-test("B11 a client moves on when nothing is in flight, and after 5 s is held back for that", async () => {
+test("B11 a client moves when nothing is in flight, and is paused for that after 5 s", async () => {
   const { clock, session, counts, moving, look } = startMoving();
   look();
   await clock.advance(4_999);
@@ -598,7 +598,7 @@ for (const isLine of [false, true]) {
   });
 }
 
-test("D7 the client's folder is told before the session goes on, and a daemon that does not know it is served by", async () => {
+test("D7 the client's folder is sent before the session continues, even to a daemon that does not know the message", async () => {
   for (const answer of [{ result: {} }, { error: { code: -32600, message: "initialize comes first" } }]) {
     const gateway: Message[] = [];
     const session = createBridgeSession({

@@ -22,7 +22,7 @@ function failuresOf(result: ConformanceResult): string[] {
 
 const [OLDER_SUITE] = SUITES;
 
-test("D1 suite 0.1.16 passes through the gateway as it does alone", async (t) => {
+test("D1 suite 0.1.16 passes through the gateway as it does directly", async (t) => {
   assert.ok(OLDER_SUITE !== undefined);
   const fixture = nodeBackend(CONFORMANCE_SERVER, ["--stdio"]);
   const rig = await startGatewayRig(t, { backends: { fixture } });

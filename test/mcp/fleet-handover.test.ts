@@ -13,7 +13,7 @@ import { eventually } from "../support/eventually.ts";
 import { handOver, startGatewayRig } from "./gateway-rig.ts";
 
 test(
-  "G1 B11 a machine hands over: calls from others go on, none is made twice, no tool leaves",
+  "G1 B11 a machine hands over: calls from others continue, none is made twice, no tool disappears",
   needsNats,
   async (t) => {
     const nats = await startNats(t);

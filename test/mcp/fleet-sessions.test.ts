@@ -247,7 +247,7 @@ test(
 );
 
 test(
-  "G1 roles count where both machines give them, made-up ids are soon not asked for, and a holder that dies is told",
+  "G1 roles apply where both machines give them, made-up ids are soon ignored, and a holder that dies is reported",
   needsNats,
   async (t) => {
     const { rigs, written } = await startPair(t);
@@ -343,7 +343,7 @@ test(
 );
 
 test(
-  "G1 B11 a machine hands over: its sessions go on, also by way of the other one, and no call is made twice",
+  "G1 B11 a machine hands over: its sessions continue, even by way of the other one, and no call is made twice",
   needsNats,
   async (t) => {
     const { rigs, written } = await startPair(t, { kept: "desktop" });

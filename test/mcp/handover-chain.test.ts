@@ -77,7 +77,7 @@ const questionOn = ({ until }: ReturnType<typeof connection>): Promise<string> =
 const ANSWERED = /(\\"name\\":\\"Ann\\")/;
 
 test(
-  "B11 D2 over a connection that stays with the first of three daemons, an answer to a question of the newest one gets there, so does a cancellation, and no session of the newest one is said to have ended",
+  "B11 D2 over a connection that stays with the first of three daemons, an answer to a question of the newest one arrives, so does a cancellation, and no session of the newest one is reported as ended",
   needsProc,
   async (t) => {
     const { rig, client } = await startChain(t);
@@ -112,7 +112,7 @@ test(
 );
 
 test(
-  "B11 D2 a call, a question that waits, a listening stream and a line that began with the first of three daemons go on with the newest one",
+  "B11 D2 a call, a waiting question, a listening stream and a line that began with the first of three daemons continue with the newest one",
   needsProc,
   async (t) => {
     const { rig, client } = await startChain(t);
@@ -152,7 +152,7 @@ test(
 );
 
 test(
-  "B11 of three daemons the first is killed as it finishes its calls: these end at once, and its sessions and lines go on with the newest one",
+  "B11 of three daemons the first is killed as it finishes its calls: these end at once, and its sessions and lines continue with the newest one",
   needsProc,
   async (t) => {
     const { rig, client } = await startChain(t);
@@ -176,7 +176,7 @@ test(
 );
 
 test(
-  "B11 a client that was away while three daemons followed one another, and the first two ended, goes on with its session",
+  "B11 a client that was away while three daemons followed one another, and the first two ended, continues its session",
   needsProc,
   async (t) => {
     const { rig, client } = await startChain(t);

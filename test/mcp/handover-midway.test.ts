@@ -32,7 +32,7 @@ async function startKept(
 }
 
 test(
-  "B11 C2 E1 E2 what a person does while the new daemon builds is known to it: a route that is held, a secret of another value, a backend that is added and approved",
+  "B11 C2 E1 E2 the new daemon knows every change that a person makes while it builds: an overridden route, a secret's new value, an added and approved backend",
   needsProc,
   async (t) => {
     const slow = (env: Record<string, string>) => nodeBackend(LIGHT_SERVER, [], { env: { ...SLOW, ...env } });
@@ -159,7 +159,7 @@ for (const [to, words] of [
 }
 
 test(
-  "B11 B6 between two daemons a note says that one is expected, so that `mountaineer mcp` waits for it; neither a file with mistakes nor a server that hangs keeps the home from who follows one killed at the line",
+  "B11 B6 between two daemons a record announces the next one, so that `mountaineer mcp` waits for it; neither an invalid file nor a server that hangs keeps the home from the successor of one killed at the line",
   needsProc,
   async (t) => {
     const flag = path.join(await temporaryFolder(t), "hangs");
@@ -236,7 +236,7 @@ for (const [moment, hasTaken] of [
 }
 
 test(
-  "B11 a service that is told to stop soon after two handovers ends with both daemons of before",
+  "B11 a service that is asked to stop soon after two handovers ends together with both earlier daemons",
   needsProc,
   async (t) => {
     const rig = await startKept(t, nodeBackend(LIGHT_SERVER), 60);

@@ -117,7 +117,7 @@ describe("one daemon hands over to the next", () => {
     await bridge.end();
   });
 
-  test("E2 what others may have written is not run beside the old daemon, which goes on", async () => {
+  test("E2 a file that others can write is not run next to the old daemon, which keeps running", async () => {
     const pid = await runs({ first });
     const client = await rig.connect();
     // Not in the home: from then on every new entry would wait for approval.
@@ -131,7 +131,7 @@ describe("one daemon hands over to the next", () => {
     await assert.rejects(access(marker), { code: "ENOENT" });
   });
 
-  test("B11 A5 what would not come up leaves the old daemon in charge, and the command says why: a wrong file, a state of a newer version, a server that would not serve", async () => {
+  test("B11 A5 a daemon that would not start leaves the old one in charge, and the command gives the reason: an invalid file, a state of a newer version, a server that would not serve", async () => {
     const pid = await runs({ first });
     const client = await rig.connect();
     const isRefused = async (why: RegExp): Promise<void> => {
@@ -174,7 +174,7 @@ describe("one daemon hands over to the next", () => {
 
   const handings = async () => (await rig.home.log()).filter(({ message }) => message === "handing over");
 
-  test("B11 of a client of 2026-07-28 a call in flight comes to its end, who listens is told to go, and the next list is whole", async () => {
+  test("B11 a call in flight of a client of 2026-07-28 completes, a listener is asked to leave, and the next list is whole", async () => {
     await runs({ first });
     const client = new Client({ name: "modern", version: "1" }, { versionNegotiation: { mode: "auto" } });
     await client.connect(new StreamableHTTPClientTransport(new URL(rig.url)));
@@ -200,7 +200,7 @@ describe("one daemon hands over to the next", () => {
     assert.notEqual(from, to);
   });
 
-  test("D4 B11 a session of a group is one of that group after a handover and after a kill, too", async () => {
+  test("D4 B11 a session of a group stays one of that group after a handover and after a kill", async () => {
     const more = { "groups.first": { backends: ["one"] } };
     await runs({ one: prefixed("one_"), two: prefixed("two_") }, { more });
     const client = await rig.connect({}, "/first");
@@ -231,7 +231,7 @@ describe("one daemon hands over to the next", () => {
     }
   });
 
-  test("D1 a task begun under one daemon goes on under the next", async (t) => {
+  test("D1 a task begun under one daemon continues under the next", async (t) => {
     const server = await startHttpFixture(t, TASKS_SERVER);
     await runs({ far: { type: "streamable-http", url: server.url } });
     const capabilities = { extensions: { "io.modelcontextprotocol/tasks": {} } };
@@ -258,7 +258,7 @@ describe("one daemon hands over to the next", () => {
     return { requestState: state, inputResponses: { [key]: given } };
   }
 
-  test("D2 B11 a call that waits for its client goes on after a reload, and after three handovers in quick succession, by way of the daemon that has it", async () => {
+  test("D2 B11 a call that waits for its client continues after a reload, and after three handovers in quick succession, by way of the daemon that has it", async () => {
     // Longer than all of it takes.
     const server = { drain_timeout: 60 };
     await runs({ asking }, { server });
@@ -314,7 +314,7 @@ describe("one daemon hands over to the next", () => {
     assert.equal(streams.length, 1, "the stream goes on, so the client never connects anew");
   });
 
-  test("B11 D2 a modern server's state is bound to its call, and outlives a reload, a handover and a person's consent, which is asked for anew", async () => {
+  test("B11 D2 a modern server's state is bound to its call, and outlives a reload, a handover and a person's consent, which is requested again", async () => {
     const asks = { authorization: { default_effect: "allow", destructive: "ask" } };
     const era = nodeBackend(ERA_SERVER, ["stdio"]);
     await runs({ era });

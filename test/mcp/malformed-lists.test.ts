@@ -12,7 +12,7 @@ function namesOf(list: string, shapes: number, withheld: readonly number[]): str
   return all.filter((index) => !withheld.includes(index)).map((index) => `${list}_${index}`);
 }
 
-test("D3 one server's malformed entries cost no client anything else: each is mended, or withheld by name", async (t) => {
+test("D3 one server's malformed entries affect no client otherwise: each is repaired, or withheld by name", async (t) => {
   const rig = await startGatewayRig(t, {
     backends: {
       well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),

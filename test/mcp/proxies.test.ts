@@ -14,7 +14,7 @@ import { handOver, startGatewayRig } from "./gateway-rig.ts";
 const SERVER = "mcp.example.test";
 const ISSUER = "login.example.test";
 
-test("D9 tokens, calls and a restart go through the proxy, whose end is said of it", async (t) => {
+test("D9 tokens, calls and a restart go through the proxy, and its end is reported as the proxy's", async (t) => {
   const certificate = trustedCertificate(t, SERVER, ISSUER);
   const metadata = `https://${SERVER}/metadata`;
   const answers: Record<string, unknown> = {

@@ -195,7 +195,7 @@ test("server-filesystem, found by a client of `mountaineer mcp`, and renamed whi
   }
 });
 
-test("B7 server-filesystem without arguments knows each client's own folder at its first call; shared, it is told of", async (t) => {
+test("B7 server-filesystem without arguments knows each client's own folder at its first call; sharing one is reported", async (t) => {
   const rig = await startGatewayRig(t, {
     backends: { files: nodeBackend(FILESYSTEM, [], { instances: "per-client" }) },
   });

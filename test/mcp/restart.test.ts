@@ -38,7 +38,7 @@ describe("a daemon that ends, and the next one", () => {
     await rig.untilReady("light");
   }
 
-  test("B11 a session goes on after kill -9 with all that its client asked for, and hears nothing of lists that are as they were", async () => {
+  test("B11 a session continues after kill -9 with all its client's subscriptions, and gets no notice of unchanged lists", async () => {
     await runs(SLOW);
     await using client = await rig.connect();
     const gone = await rig.connect();
@@ -140,14 +140,14 @@ describe("a daemon that ends, and the next one", () => {
     await bridge.end();
   });
 
-  test("B11 a monitor that no service keeps says why it does not hand over, and goes on", async () => {
+  test("B11 a monitor without a service manager explains why it does not hand over, and keeps running", async () => {
     const { code, stderr } = await rig.home.cli(["restart"]);
     assert.equal(code, 1);
     assert.match(stderr, /nothing would hold its place[\s\S]*mountaineer up/);
     assert.equal((await rig.status()).global.pid, rig.pid);
   });
 
-  test("B7 a call through the stdio bridge is answered though the daemon is stopped meanwhile", async () => {
+  test("B7 a call through the stdio bridge is answered although the daemon is stopped during it", async () => {
     const bridge = startBridge(rig);
     await bridge.begin();
     const until = path.join(rig.folder, "go-on");

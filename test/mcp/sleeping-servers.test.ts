@@ -222,7 +222,7 @@ test("B2 a call that ends before the server has started leaves the start to the 
   assert.equal((await rig.backend("said")).restarts, 0);
 });
 
-test("B2 a server that ends by itself while idle sleeps, and counts as no failure", async (t) => {
+test("B2 a server that exits while idle sleeps, which is not a failure", async (t) => {
   const { rig, client } = await startSaid(t, NEEDED, { tools: [["one", "First"]], endsAfterCall: true });
   for (let turn = 0; turn < 3; turn++) {
     assert.equal(await client.call("one", {}), "called one");

@@ -139,7 +139,7 @@ test("an installed plugin streams, and is what its lines run", async (t) => {
   await ended;
 });
 
-test("what failed after a click is told by SwiftBar, since nobody sees the command's own words", async (t) => {
+test("SwiftBar shows the failure of a click, since the command's output is invisible", async (t) => {
   const control = scriptedControl(sampleReport(), (share) =>
     sampleResult({ share, result: "busy", detail: "1 file is open" }),
   );
@@ -188,7 +188,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test("a plugin whose reader is gone ends by itself", async (t) => {
+test("a plugin whose reader is gone ends", async (t) => {
   const config = scriptedConfig();
   const share = sampleShare();
   const { home } = await startRig(t, { control: scriptedControl(sampleReport([share])), config });
@@ -204,7 +204,7 @@ test("a plugin whose reader is gone ends by itself", async (t) => {
   assert.equal(running.child.exitCode, 0);
 });
 
-test("a daemon that cannot start is told with its reason", async (t) => {
+test("a daemon that cannot start is reported with its reason", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "nonsense = \n");
   const running = stream(t, [], home);
@@ -262,7 +262,7 @@ test("A8 the icon answers while a share and the API hang, under a flood of event
   assert.equal(scene.followers, 1, "it kept up with the events");
 });
 
-test("A8 the icon answers while the daemon stands still, and follows it on", {
+test("A8 the icon answers while the daemon is stopped, and follows it afterwards", {
   skip: busMissing,
 }, async (t) => {
   const children: Running[] = [];

@@ -175,7 +175,7 @@ test("an address written and read again is the same bytes, and the system agrees
   );
 });
 
-test("what is read as an address is what the system reads as one", () => {
+test("a text is read as an address exactly where the operating system does", () => {
   const parts = fc.array(
     fc.constantFrom("0", "1", "ff", "fe80", ":", "::", ".", "255", "256", "01", "g", "%lo", "1.2.3.4"),
     {

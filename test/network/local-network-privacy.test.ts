@@ -50,7 +50,7 @@ test("A2 macOS may have blocked a connection that found no route to a host on an
   }
 });
 
-test("A2 the probe, a gateway's server and a carried connection say the same, and what to try in which order", () => {
+test("A2 the probe, a gateway's server and a relayed connection give the same cause, and the fixes in order", () => {
   const error = connectError("EHOSTUNREACH", "192.168.1.9");
   const isBlocked = (): boolean => true;
   const probe = meaningOfError(error, false, isBlocked);
@@ -64,7 +64,7 @@ test("A2 the probe, a gateway's server and a carried connection say the same, an
   );
 });
 
-test("elsewhere than on macOS, no route is no route", {
+test("on other systems than macOS, no route only means no route", {
   skip: process.platform === "darwin" && "this is macOS",
 }, () => {
   // An own link of every machine.

@@ -6,7 +6,7 @@ import { COMPILER, goProgram } from "../../scripts/engine/compiler.ts";
 import { run } from "../../scripts/engine/run.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-test("without Go on PATH the pinned compiler comes from the module proxy, once", {
+test("where PATH has no Go the pinned compiler is fetched once from the module proxy", {
   timeout: 900_000,
 }, async (t) => {
   const folder = await temporaryFolder(t);

@@ -76,7 +76,7 @@ function forFrames(socket: Socket, act: (frame: Buffer) => void): void {
   });
 }
 
-test("A11 what is written, renamed and removed stays so where answers to renames are lost", {
+test("A11 written, renamed and removed files stay so where answers to renames are lost", {
   skip,
   timeout: 300_000,
 }, async (t) => {

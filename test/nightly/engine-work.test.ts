@@ -29,7 +29,7 @@ const MARK = "large";
 const BLOCKS = 16_384;
 const BLOCKS_OF_A_READ = 32;
 
-test("A10 a server that resets all connections each two seconds costs no program an open, a read or a write", {
+test("A10 a server that resets all connections every two seconds fails no program's open, read or write", {
   skip,
   timeout: RESETS_FOR_MS + 120_000,
 }, async (t) => {
@@ -164,7 +164,7 @@ const CHANGES: Readonly<Record<string, (path: string) => Promise<readonly [FileH
   },
 };
 
-test("A11 what programs were told is written survives a kill -9 of the engine at once, in place or not, and nothing is set aside", {
+test("A11 acknowledged writes survive a kill -9 of the engine at once, in place or not, and nothing is set aside", {
   skip,
 }, async (t) => {
   await using bench = await startBench(t);

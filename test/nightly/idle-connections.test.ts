@@ -20,7 +20,7 @@ const TAKER = path.join(import.meta.dirname, "../gateway/frontend/http/fixtures/
 /** A server gives a new connection 15 s for its first request, and looks every 5 s. */
 const LATE_MS = 22_000;
 
-test("B11 a connection that was passed on may go on waiting: it is not taken for one whose request is late", async (t) => {
+test("B11 a connection that was passed on may keep waiting: it is not treated as one whose request is late", async (t) => {
   const listener = await openListener({
     host: "127.0.0.1",
     port: 0,

@@ -26,7 +26,7 @@ const ROWS: readonly LossRow[] = (["CARRIED", "PLAIN"] as const).flatMap((share)
 );
 
 test(
-  `A11 files that existed and are changed when what serves them ends are on the server, or set aside and named; a carried share sets none aside for a cut or a killed daemon or carrier (${ALL ? "all" : "a slice"}, seed ${SEED})`,
+  `A11 files that existed and are changed when the program that serves them ends are on the server, or set aside and named; a relayed share sets none aside for a cut or a killed daemon or relay (${ALL ? "all" : "a slice"}, seed ${SEED})`,
   needsSmb,
   async (t) => {
     const startedAt = performance.now();

@@ -48,7 +48,7 @@ describe("open work", {
       await story(scene);
     });
 
-  test("A10 cuts of every kind, a server that restarts and no route at all: open files, commits and folders go on without an error, everything else with one at most", (t) =>
+  test("A10 cuts of every kind, a server that restarts and no route at all: open files, commits and folders continue without an error, everything else with one at most", (t) =>
     play(async (scene) => {
       const random = randomFrom(SEED);
       const mounted = await mountedNow(scene);

@@ -39,7 +39,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
   const lab = useRig(["AWAY", "HERE"], { oneServer: true });
 
   for (const { name, cut } of outages) {
-    test(`A10 ${name} for longer than outage_patience_secs: the first error within 5 s of it, processes can be killed, status answers, and all goes on afterwards`, (t) =>
+    test(`A10 ${name} for longer than outage_patience_secs: the first error within 5 s of it, processes can be killed, status answers, and all resumes afterwards`, (t) =>
       playScene(
         lab.rig,
         {

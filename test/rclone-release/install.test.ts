@@ -139,7 +139,7 @@ async function serve(t: TestContext, answer: (response: ServerResponse) => void)
 }
 
 describe("an archive that is here", () => {
-  it("becomes the home's rclone, for its owner alone, and is used before the system's", async (t) => {
+  it("becomes the home's rclone, for its owner only, and is preferred to the system's", async (t) => {
     const { home, install } = await world(t);
     assert.equal(await inHome(home), null);
     const { program, before } = await install();

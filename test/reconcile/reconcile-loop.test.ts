@@ -69,7 +69,7 @@ function createRig(onRun: (lane: ReconcileLoop) => void = () => {}): Rig {
 }
 
 describe("lane", () => {
-  test("A1 cycles never overlap: what comes during a cycle runs once after it", async () => {
+  test("A1 cycles never overlap: triggers during a cycle cause one run after it", async () => {
     const rig = createRig();
     await rig.run("start");
     for (let count = 0; count < 100; count++)
@@ -163,7 +163,7 @@ describe("lane", () => {
     await lane[Symbol.asyncDispose]();
   });
 
-  test("A1 each cycle replaces the wake of the one before; a trigger meanwhile does, too", async () => {
+  test("A1 each cycle replaces the previous one's next run, as does a trigger during it", async () => {
     const rig = createRig();
     await rig.run("tick");
     await rig.finish({ atMs: 31_000, reason: "window_end" });
@@ -179,7 +179,7 @@ describe("lane", () => {
     assert.equal(rig.runs.length, 3);
   });
 
-  test("A1 a wake asked for by a cycle gives way to the cycle that follows at once", async () => {
+  test("A1 a next run requested by a cycle is dropped for the cycle that follows at once", async () => {
     const rig = createRig();
     await rig.run("tick");
     rig.trigger("network");
@@ -190,7 +190,7 @@ describe("lane", () => {
     assert.equal(rig.runs.length, 2);
   });
 
-  test("A1 a cycle that fails is told, and tried again with growing pauses; ticks do not hurry it", async () => {
+  test("A1 a failed cycle is reported, and retried at growing intervals; ticks do not hurry it", async () => {
     const rig = createRig();
     await rig.run("tick");
     await rig.fail(new Error("first"));
@@ -233,7 +233,7 @@ describe("lane", () => {
     assert.equal(rig.clock.pendingTimers, 0);
   });
 
-  test("A1 whoever is told of a failure may fail too, and a cycle may throw before it waits", async () => {
+  test("A1 the listener of a failure may also fail, and a cycle may throw before it waits", async () => {
     const clock = createManualClock();
     let runs = 0;
     const lane = createReconcileLoop({

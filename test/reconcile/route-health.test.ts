@@ -50,7 +50,7 @@ describe("route health", () => {
     assert.equal(fold(health, at(5000), "nothing").dropped, false);
   });
 
-  test("Recovery: exactly the allowed stretch is no gap; a moment more is, by either clock", () => {
+  test("Recovery: exactly the allowed stretch is not a gap; a moment longer is, by either clock", () => {
     const { health } = fold(UNKNOWN_HEALTH, at(0), "answers");
     assert.equal(fold(health, at(GAP_MS), "answers").dropped, false);
     for (const late of [at(GAP_MS + 1), at(1000, WALL + GAP_MS + 1), at(GAP_MS + 1, WALL)]) {
@@ -61,19 +61,19 @@ describe("route health", () => {
     }
   });
 
-  test("Recovery: a wall clock set back is no gap, and the window goes on by the monotonic clock", () => {
+  test("Recovery: a wall clock set back is not a gap, and the window continues by the monotonic clock", () => {
     const { health } = fold(UNKNOWN_HEALTH, at(0), "answers");
     const { health: after, dropped } = fold(health, at(2000, WALL - 3_600_000), "answers");
     assert.equal(dropped, false);
     assert.equal(stableFrom(after, 30_000), 30_000);
   });
 
-  test("Recovery: a gap while the host was down is no drop", () => {
+  test("Recovery: a gap while the host was down is not a drop", () => {
     const { health } = fold(UNKNOWN_HEALTH, at(0), "nothing");
     assert.equal(fold(health, at(60_000), "answers").dropped, false);
   });
 
-  test("Recovery: a restart soon enough goes on with the window, a later one begins it anew", () => {
+  test("Recovery: a prompt restart continues the window, a later one starts it over", () => {
     const recalled = restoredHealth(
       { reachableSince: WALL - 20_000, healthySince: WALL - 18_000, observedAt: WALL - 2000 },
       at(500, WALL),
@@ -135,7 +135,7 @@ describe("suspicion", () => {
     assert.equal(suspect(first.suspicion, "tb", 1250, true).state, "confirmed");
   });
 
-  test("What to mount: another mount's loss begins anew", () => {
+  test("What to mount: another mount's loss starts the suspicion over", () => {
     const { suspicion } = suspect(null, "tb 1", 1000, true);
     assert.equal(suspect(suspicion, "tb 2", 2000, true).state, "waiting");
   });

@@ -111,7 +111,7 @@ describe("state.json", () => {
     assert.deepEqual(second.logger.lines, []);
   });
 
-  it("A5 keeps shares that nobody mentioned yet, and drops forgotten ones", async (t) => {
+  it("A5 keeps shares that were not mentioned yet, and drops forgotten ones", async (t) => {
     const path = await statePath(t);
     const first = await start(t, path);
     for (const name of ["a", "b", "c"]) await first.memory.save(name, FULL);
@@ -125,7 +125,7 @@ describe("state.json", () => {
     assert.deepEqual(third.memory.restored.shares.get("c"), FULL);
   });
 
-  it("starts empty and writes nothing by itself where there is none", async (t) => {
+  it("starts empty where there is no file, and writes nothing until a change", async (t) => {
     const path = await statePath(t);
     const { memory, logger } = await start(t, path);
     assert.deepEqual(memory.restored, {
@@ -232,7 +232,7 @@ describe("writes", () => {
     assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
   });
 
-  it("A5 disposal tries an unsaved state once more, and ends its retries", async (t) => {
+  it("A5 disposal tries an unsaved state again, and ends its retries", async (t) => {
     const disk = await mountTmpfs(t, "size=256k");
     if (disk === null) return;
     const path = join(disk, "state.json");
@@ -374,7 +374,7 @@ describe("a state file that is not ours to read", () => {
     "a named pipe": (path) => promisify(execFile)("mkfifo", [path]),
   };
   for (const [kind, make] of Object.entries(standing)) {
-    it(`${kind} in its place is told, not waited for, and nothing is changed`, async (t) => {
+    it(`${kind} in its place is reported, not waited for, and nothing is changed`, async (t) => {
       const path = await statePath(t);
       await make(path);
       const names = await readdir(dirname(path));

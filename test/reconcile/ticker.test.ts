@@ -40,7 +40,7 @@ describe("ticker", () => {
     assert.equal(heard.at(-1), 101_007);
   });
 
-  test("A1 beats missed while the process stood still are skipped, and the beat keeps its grid", async () => {
+  test("A1 beats missed while the process was paused are skipped, and the beat keeps its grid", async () => {
     let nowMs = 0;
     const timers: { atMs: number; callback: () => void }[] = [];
     const clock: Clock = {

@@ -10,7 +10,7 @@ const words = (one: object): string => {
   return found.kind === "program" ? [found.command, ...found.args.flat(2)].join(" ") : found.kind;
 };
 
-test("D1 what a package is started with is pinned, from its usual registry, and a name alone", () => {
+test("D1 a package is started with a pinned version, from its usual registry, and by a plain name", () => {
   for (const [one, expected] of [
     [npm, "npx -y @me/files@1.2.3"],
     [{ ...npm, registryBaseUrl: "https://registry.npmjs.org/" }, "npx -y @me/files@1.2.3"],

@@ -28,7 +28,7 @@ describe("bus", () => {
     assert.deepEqual(heard, ["a:1", "b:1"]);
   });
 
-  it("tells nobody who has left, even in the middle of an event", () => {
+  it("calls no listener that has left, even in the middle of an event", () => {
     const { bus, heard, listener } = start();
     bus.subscribe(() => leave());
     const leave = bus.subscribe(listener("left"));
@@ -62,7 +62,7 @@ describe("bus", () => {
     assert.deepEqual(heard, ["a:1", "a:1", "a:2"]);
   });
 
-  it("goes on when a listener throws, and says so", () => {
+  it("continues when a listener throws, and reports it", () => {
     const { bus, errors, heard, listener } = start();
     const failure = new Error("listener");
     bus.subscribe(() => {
@@ -107,7 +107,7 @@ function shareLeft(registry: Registry): number {
   return (process.memoryUsage().heapUsed - before) / (MANY * FILLING * 8);
 }
 
-describe("what comes and goes with every call", () => {
+describe("a collection for short-lived entries", () => {
   it("does not stay until the next full collection, as nearly all does in a plain Map", () => {
     const plain = new Map<number, object>();
     const map = new ShortLivedMap<number, object>();
@@ -154,7 +154,7 @@ describe("what comes and goes with every call", () => {
     assert.deepEqual([map.size, set.size], [0, 0]);
   });
 
-  it("is told whole, whatever comes and goes meanwhile", () => {
+  it("is listed whole, whatever is added and removed in between", () => {
     const map = new ShortLivedMap<number, number>();
     const set = new ShortLivedSet<number>();
     for (let id = 0; id < IN_FLIGHT; id++) {
@@ -181,7 +181,7 @@ describe("what comes and goes with every call", () => {
   });
 });
 
-test("the entries that came first go, and those that were inserted anew stay", () => {
+test("the oldest entries are dropped, and reinserted ones stay", () => {
   const map = new Map([..."abcd"].map((key) => [key, key]));
   map.delete("a");
   map.set("a", "again");
@@ -193,7 +193,7 @@ test("the entries that came first go, and those that were inserted anew stay", (
   assert.equal(map.size, 0);
 });
 
-test("work is done one at a time, once more when it was asked for meanwhile, and no more after the signal", async () => {
+test("work runs one at a time, again if requested during a run, and never after the signal", async () => {
   const stop = new AbortController();
   const begun: PromiseWithResolvers<void>[] = [];
   const ask = coalesce(() => {
@@ -255,7 +255,7 @@ describe("disposal", () => {
     assert.deepEqual(ended, ["x"]);
   });
 
-  it("goes on when one fails, and says so", async () => {
+  it("continues when one fails, and reports it", async () => {
     const { stack, ended, failures } = startDisposals();
     stack.defer(() => void ended.push("first"));
     stack.defer(() => {

@@ -43,7 +43,7 @@ test("A10 one whose own end is on its way is closed, and its descriptor with it"
   await isClosed;
 });
 
-test("A10 one that is still connecting is given up at once, and one that is over is left alone", async (t) => {
+test("A10 a connecting one is given up at once, and an ended one is not touched", async (t) => {
   const socket = (await startPeer(t)).connect();
   const isClosed = closed(socket);
   resetSocket(socket);

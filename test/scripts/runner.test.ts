@@ -53,7 +53,7 @@ function outcome(events: readonly TestEvent[], end: Partial<FileEnd> = {}, stric
   return fileOutcome(events, { ...well, leftBehind: [], ...end }, strictSkips);
 }
 
-test("a file's outcome counts tests, and no suites; each failure is told once, with its line", () => {
+test("a file's outcome counts tests, not suites; each failure is reported once, with its line", () => {
   const { passed, failures } = outcome(
     [
       ...ended("inner", { nesting: 1 }),
@@ -104,7 +104,7 @@ test("a skip is listed with its reason; where nothing may be missing it is a fai
   assert.match(failures.join("|"), /^a\n.*needs samba\|b\n.*no reason given\|d\n/);
 });
 
-describe("a file fails, too, when it", () => {
+describe("a file also fails when it", () => {
   const ran = [...ended("x"), FINISHED];
   const underWay: TestEvent[] = [...ended("x"), { event: "started", name: "y", nesting: 0 }];
   const hangs = { exitCode: null, signal: "SIGKILL", timedOutAfterMs: 4000 };
@@ -320,7 +320,7 @@ test("a folder is mentioned as a whole path only", () => {
 const LISTENS = 'require("node:net").createServer().listen(0, "127.0.0.1", () => console.log("listens"))';
 
 describe("what keeps a test's process alive", () => {
-  test("is told by the process itself: here a port that was not closed", async (t) => {
+  test("is reported by the process itself: here a port that was not closed", async (t) => {
     const reportPath = join(await temporaryFolder(t), "report.json");
     const child = spawn(process.execPath, [...reportOptions(reportPath), "-e", LISTENS], {
       stdio: ["ignore", "pipe", "ignore"],

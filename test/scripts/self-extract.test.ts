@@ -56,7 +56,7 @@ test("a file of a newer version becomes the current one, and a release is newer 
   }
 });
 
-test("a program that may not be started here is not placed, and why is said", async (t) => {
+test("a program that may not be started here is not installed, and the reason is reported", async (t) => {
   const output = await temporaryFolder(t);
   const limits = { clock: systemClock, deadlineMs: 60_000, env: { PATH: "/usr/bin:/bin", HOME: output } };
   const { exitCode, stderr } = await runCommand(await fileOf(output, "1.0.0", "/nowhere/node"), [], limits);

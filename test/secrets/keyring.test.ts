@@ -53,7 +53,7 @@ async function standIn(
 }
 
 for (const platform of ["linux", "darwin"] as const) {
-  test(`${platform}: a value comes back as it was, is in no argument, and is gone when it is removed`, async (t) => {
+  test(`${platform}: a value reads back unchanged, is in no argument, and is gone after its removal`, async (t) => {
     const missing = await programMissing(platform === "linux" ? "sha256sum" : "perl");
     if (missing !== null) return t.skip(missing);
     const { keyring, arguments: given } = await standIn(t, platform);
@@ -114,7 +114,7 @@ for (const platform of ["linux", "darwin"] as const) {
   });
 }
 
-test("darwin: a failure that was no wait says how security ended", async (t) => {
+test("darwin: a failure that was not a time-out reports how security ended", async (t) => {
   const missing = await programMissing("perl");
   if (missing !== null) return t.skip(missing);
   const { keyring, folder } = await standIn(t, "darwin");

@@ -29,7 +29,7 @@ async function scene(t: TestContext, keyring: Keyring | null): Promise<Scene> {
 for (const place of ["keyring", "file"] as const) {
   const keyringFor = (): Keyring | null => (place === "keyring" ? memoryKeyring() : null);
 
-  test(`E2 what was sealed is read back by the next process, key in the ${place}`, async (t) => {
+  test(`E2 a sealed value is read back by the next process, key in the ${place}`, async (t) => {
     const { home, opened } = await scene(t, keyringFor());
     const file = opened();
     assert.deepEqual(await file.read(LIMITS), { state: "never" });
@@ -45,7 +45,7 @@ for (const place of ["keyring", "file"] as const) {
     assert.equal((await stat(join(home, "approvals.sealed"))).mode & 0o777, 0o600);
   });
 
-  test(`E2 a sealed file that somebody changed, or took from another name, is unsound, key in the ${place}`, async (t) => {
+  test(`E2 a sealed file that another program changed, or took from another name, is unsound, key in the ${place}`, async (t) => {
     const { opened } = await scene(t, keyringFor());
     const file = opened();
     await file.write({ command: "good" }, LIMITS, { note: "all" });

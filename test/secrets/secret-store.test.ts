@@ -54,7 +54,7 @@ test("without a keyring a value is in a file that only its owner reads, in a hom
   assert.equal(await store.get("nas", LIMITS), null);
 });
 
-test("with a keyring the file has the name alone, and a value stays where it is until it is told to move", async (t) => {
+test("with a keyring the file has only the name, and a value stays where it is until it is asked to move", async (t) => {
   const keyring = memoryKeyring();
   const { store } = await storeIn(t, keyring);
   assert.equal((await store.set("nas", "word", null, NEVER)).kept, "secret-service");
@@ -211,7 +211,7 @@ async function opened(t: TestContext): Promise<{
   return { folder, store, open: () => openEncryptedFiles({ folder, store, clock: systemClock }) };
 }
 
-test("what is sealed is read by whoever has the home's key, and by nobody who has the file alone", async (t) => {
+test("a sealed value is readable with the home's key, and not with only the file", async (t) => {
   const { folder, store, open } = await opened(t);
   const secret = `a token ${"long ".repeat(2_000)}`;
   await open().write("one", secret, signal);
@@ -224,7 +224,7 @@ test("what is sealed is read by whoever has the home's key, and by nobody who ha
   assert.deepEqual(pluck(await store.list(), "name"), [ENCRYPTION_KEY]);
 });
 
-test("a file that was changed, put in another's place, or lost its key is told, and never opened", async (t) => {
+test("a file that was changed, put in another's place, or lost its key is reported, and never opened", async (t) => {
   const { folder, store, open } = await opened(t);
   await open().write("one", "first", signal);
   await copyFile(join(folder, "one.json"), join(folder, "two.json"));
@@ -272,7 +272,7 @@ test("a sealed file is removed without its key, and a folder in its place is nam
   }
 });
 
-test("a key that is none is told to whoever reads and to whoever writes, and nothing takes its place", async (t) => {
+test("an invalid key is reported to every reader and writer, and nothing takes its place", async (t) => {
   const { store, open } = await opened(t);
   await open().write("one", "first", signal);
   await store.set(ENCRYPTION_KEY, "c2hvcnQ=", null, signal);
@@ -350,7 +350,7 @@ test("an unset variable is named, an empty one is a value", () => {
   assert.deepEqual(resolveReference(reference, { A: "p w" }), { ok: true, value: "p w" });
 });
 
-test("what every object inherits is no variable", () => {
+test("names that every object inherits are not variables", () => {
   for (const variable of ["constructor", "toString", "__proto__"]) {
     assert.deepEqual(resolveReference({ kind: "environment", variable }, {}), {
       ok: false,
@@ -363,7 +363,7 @@ test("what every object inherits is no variable", () => {
   }
 });
 
-test("a stored secret is secret:NAME, alone or in ${}, and nothing else", () => {
+test("a stored secret is secret:NAME, bare or in ${}, and nothing else", () => {
   const nas = { kind: "stored", name: "nas" } as const;
   assert.deepEqual(parseReference("secret:nas"), nas);
   assert.deepEqual(parseReference("${secret:nas}"), nas);
@@ -384,14 +384,14 @@ test("a stored secret is secret:NAME, alone or in ${}, and nothing else", () => 
   assert.ok(!SECRET_NAME.form.test("__proto__"));
 });
 
-test("a stored secret is found under its own key, and is no variable of that name", () => {
+test("a stored secret is found under its own key, and is not a variable of that name", () => {
   const reference = parseReference("secret:nas");
   assert.ok(reference !== null);
   assert.deepEqual(resolveReference(reference, { nas: "a variable" }), { ok: false, missing: "secret:nas" });
   assert.deepEqual(resolveReference(reference, { "secret:nas": "word" }), { ok: true, value: "word" });
 });
 
-test("what is missing is told by its kind, with what to do", () => {
+test("a missing value is reported by its kind, with the fix", () => {
   assert.equal(oneMissingText("A"), "the variable A is not set");
   assert.match(oneMissingText("secret:nas"), /^no secret nas is kept/);
   assert.match(missingText(["A", "secret:nas", "B"]), /^not set in the environment: A, B; not kept .*: nas$/);

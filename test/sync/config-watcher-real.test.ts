@@ -93,7 +93,7 @@ for (const detection of ["mtime", "hash", "inotify"] as const satisfies readonly
   });
 }
 
-test("a file written slowly, in pieces, is no error", async (t) => {
+test("a file written slowly, in pieces, is not an error", async (t) => {
   const root = await temporaryFolder(t);
   const path = join(root, "config.toml");
   await writeFile(path, "[a]");

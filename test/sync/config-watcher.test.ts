@@ -140,7 +140,7 @@ test("B1 one onChange at a time, and the last save is the one that runs", async 
   assert.equal(watcher.state.hash, sha256("save 10"));
 });
 
-test("B5 changing the settings reconfigures the running watcher, and loses no edit made meanwhile", async (t) => {
+test("B5 changing the settings reconfigures the running watcher, and loses no edit made during it", async (t) => {
   const { clock, file, offered, watcher } = await watcherBench(t);
   for (const detection of DETECTIONS) {
     file.save(`for ${detection}`);
@@ -180,7 +180,7 @@ test("B5 settings that onChange itself brings take hold at once", async (t) => {
   assert.deepEqual(offered, ["b", "c"]);
 });
 
-test("B10 nothing is looked at before start, nothing after the end, and no timer is left", async () => {
+test("B10 nothing is checked before start, nothing after the end, and no timer is left", async () => {
   for (const detection of DETECTIONS) {
     const bench = await watcherBench(null, {
       settings: { detection, debounceMs: 60_000 },
@@ -359,7 +359,7 @@ test("each state differs from the one before, and a problem keeps its beginning"
   assert.deepEqual(states.at(-1), watcher.state, "the last one told is the one that holds");
 });
 
-test("other secrets applied while the file is rejected are told, and the file's problem stands", async (t) => {
+test("other secrets applied while the file is rejected are reported, and the file's problem stays", async (t) => {
   const { clock, file, told, watcher } = await watcherBench(t, { onChange: service });
   file.save("bad");
   await clock.advance(5_000);
@@ -381,7 +381,7 @@ test("work that throws before it waits for anything is rejected, and those behin
   assertEach(settled, ({ status }) => status, ["rejected", "fulfilled"]);
 });
 
-test("B6 a change whose reading an edit breaks off is read after the edit, and not debounced anew", async (t) => {
+test("B6 a change whose reading an edit interrupts is read after the edit, without another debounce", async (t) => {
   const { clock, file, watcher, offered } = await watcherBench(t, { settings: { pollIntervalMs: 100 } });
   const read = file.read.bind(file);
   Object.assign(file, { read: (signal: AbortSignal) => clock.sleep(30, signal).then(() => read(signal)) });

@@ -121,7 +121,7 @@ function openable(beforeEnd: () => Promise<void> = async () => {}, quietMs = 100
   return { clock, ends, window };
 }
 
-test("B1 a change that is told late counts from when it was, and never shortens the window", async () => {
+test("B1 a change that is reported late counts from its own time, and never shortens the window", async () => {
   const { clock, ends, window } = openable();
   window.trigger(clock.monotonicMs() - 12);
   await clock.advance(50);
@@ -241,7 +241,7 @@ test("B8 the newest thousand are kept, in order and with their numbers", () => {
   );
 });
 
-test("B8 what was taken does not change afterwards", () => {
+test("B8 a returned list does not change afterwards", () => {
   const events = createSyncEvents();
   events.add(syncEvent(0, 1, "changed", "a"));
   const taken = events.all();

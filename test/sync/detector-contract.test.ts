@@ -304,7 +304,7 @@ for (const change of CHANGES) {
 }
 
 for (const detection of ["mtime", "hash", "inotify"] as const) {
-  test(`B3 ${detection}: deleting is no change, coming back changed is one`, async (t) => {
+  test(`B3 ${detection}: deleting is not a change, returning changed is one`, async (t) => {
     const root = await temporaryFolder(t);
     const path = await plain(root);
     const watched = await watchWith(t, detection, path);
@@ -319,7 +319,7 @@ for (const detection of ["mtime", "hash", "inotify"] as const) {
     await assert.rejects(stat(`${path}.tmp`));
   });
 
-  test(`B4 ${detection}: a mistake that is taken back is a change`, async (t) => {
+  test(`B4 ${detection}: an error that is reverted is a change`, async (t) => {
     const root = await temporaryFolder(t);
     const path = await plain(root);
     const watched = await watchWith(t, detection, path);

@@ -95,7 +95,7 @@ test("B2 the bell rings for the file's name, the folder's own and an unknown one
   assert.deepEqual([rings, watches.size], [4, 0]);
 });
 
-test("B2 folders are watched anew after a look that failed, and not after the end", async (t) => {
+test("B2 folders are watched again after a check that failed, and not after the end", async (t) => {
   const file = createMemoryFile("a");
   let armed = 0;
   const events: FolderEvents = {
@@ -119,7 +119,7 @@ test("B2 folders are watched anew after a look that failed, and not after the en
   assert.equal(file.watches, 1, "the other detector's");
 });
 
-test("B2 a look asked for during another sees what came meanwhile, and after the end nothing is told", async (t) => {
+test("B2 a check requested during another sees every change until then, and after the end nothing is reported", async (t) => {
   const file = createMemoryFile("a");
   const { clock, seen, detector } = startOn(t, file, file.events);
   await detector.look();
@@ -178,7 +178,7 @@ test("B2 a burst of events is one check, a moment later", async (t) => {
   assert.ok(file.looks - looks <= 3, `${file.looks - looks} looks`);
 });
 
-test("B2 a change is as old as what the system told of it last; one that it did not tell of is seen now", async (t) => {
+test("B2 a change is dated by the system's last event; one without an event is dated now", async (t) => {
   const file = createMemoryFile("a");
   let tells = true;
   const events: FolderEvents = {

@@ -93,7 +93,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
   });
 
   for (const columns of [80, 100, 160]) {
-    test(`F2 at ${columns} columns views have names, trouble stands first with its mend, Enter shows all, and what was before is there`, async (t) => {
+    test(`F2 at ${columns} columns views have names, problems are listed first with their fix, Enter shows all, and the earlier output returns`, async (t) => {
       const hint =
         "run mountaineer secrets set nas-password, then mountaineer mount CORE: it is not tried again by itself";
       const trouble = {
@@ -144,7 +144,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     });
   }
 
-  test("F2 a server's tools are switched off and on by a key, and the command for it is said", async (t) => {
+  test("F2 a key switches a server's tools off and on, and the command for it is shown", async (t) => {
     const off = new Set<string>();
     const tool = (name: string, backend: string) => ({
       ...{ name, backend, original_name: name, description: `Does ${name}.`, input_schema: {} },
@@ -201,7 +201,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await scene.terminal.until("no MCP server yet: mountaineer backends add NAME");
   });
 
-  test("F2 ten thousand events a second neither hold keys up nor are lost without a word; sizes change meanwhile", async (t) => {
+  test("F2 ten thousand events a second neither delay keys nor are lost silently; sizes change during them", async (t) => {
     const config = scriptedConfig();
     const { home } = await startRig(t, { control: { ...scriptedControl(), status: () => READY }, config });
     await using scene = await openScene(t, {
@@ -323,7 +323,7 @@ describe("the records in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () 
     await terminal.until((shown) => /\[l Logs\]/.test(shown[1] ?? "") && shown.join().includes("wiped"));
   });
 
-  test("F2 logs: why they cannot be read is told, and what was read stays", async (t) => {
+  test("F2 logs: the reason of a failed read is shown, and lines already read stay", async (t) => {
     await using records = await openRecords(t, "logs");
     const { terminal } = records.scene;
     records.log.push(logLine("said before"));

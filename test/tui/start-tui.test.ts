@@ -10,7 +10,7 @@ import { CONFIG, MOUNTAINEER, openScene, row } from "./scene.ts";
 import { NO_TERMINAL, type Terminal } from "./terminal.ts";
 
 describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, () => {
-  test("B8 the view outlives the daemon: it waits, keeps its rows, and goes on with the next one", async (t) => {
+  test("B8 the view outlives the daemon: it waits, keeps its rows, and continues with the next one", async (t) => {
     await using scene = await openScene(t);
     const { home, terminal } = scene;
     await terminal.until("waiting for the daemon");
@@ -44,7 +44,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     assert.equal((await scene.sync()).settings.enabled, false);
   });
 
-  test("the view goes on over a handover: what was typed stays, and the next daemon saves it", async (t) => {
+  test("the view continues over a handover: typed text stays, and the next daemon saves it", async (t) => {
     const sections = { backends: { first: nodeBackend(LIGHT_SERVER) }, server: { drain_timeout: 4 } };
     const rig = await startGatewayRig(t, sections, { kept: true });
     await rig.untilReady("first");
@@ -132,7 +132,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     });
   }
 
-  test("what nobody caught is told on the terminal as it was", async (t) => {
+  test("an uncaught error restores the terminal and is printed on it", async (t) => {
     const boom = "--import=data:text/javascript,process.once('SIGUSR2',()=>{throw%20new%20Error('boom')})";
     const tui = `sh -c 'echo $$ > "$MOUNTAINEER_HOME/pid"; exec ${MOUNTAINEER} tui --screen sync'`;
     const command = `NODE_OPTIONS="${boom}" ${tui}; echo "ended with $?"; exec sleep 600`;
@@ -144,7 +144,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     assert.ok(!lines.join("\n").includes("Settings"));
   });
 
-  test("B8 in a terminal of any size it goes on, and nothing is drawn over another", async (t) => {
+  test("B8 in a terminal of any size it keeps running, and nothing is drawn over another", async (t) => {
     await using scene = await openScene(t, { columns: 12, rows: 2 });
     const { terminal } = scene;
     await terminal.until("Too small:");

@@ -64,7 +64,7 @@ test("a folder that cannot be read is looked for again", async (t) => {
   assert.equal((await page.find("/"))?.type, "text/html; charset=utf-8");
 });
 
-test("F2 what was read once is served though the build has been taken away", async (t) => {
+test("F2 a page read once is still served after the build is removed", async (t) => {
   const folder = join(await temporaryFolder(t), "build");
   await mkdir(folder);
   await writeFile(join(folder, "page.html"), "<!doctype html>");

@@ -10,23 +10,26 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
   await using rig = await openPageRig(t, { more: () => TRUST, kept: true });
   const { page } = await rig.signedIn();
 
-  await t.test("F2 a tool is called by the fields of its form, and a field left empty is told", async () => {
-    await openView(page, "Servers/Tools");
-    await page.getByRole("searchbox").fill("sum");
-    await page.getByRole("option", { name: /sum/ }).click();
-    const form = page.getByRole("form", { name: /^Try / });
-    await form.getByLabel("a (required)").fill("2");
-    await form.getByRole("button", { name: "Call" }).click();
-    await form.getByText("b: required").waitFor();
-    assert.deepEqual(await violations(page), []);
-    await form.getByLabel("b (required)").fill("40");
-    await form.getByRole("button", { name: "Call" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Call it" }).click();
-    await form.getByText("42", { exact: true }).waitFor();
-  });
+  await t.test(
+    "F2 a tool is called with the fields of its form, and an empty required field is reported",
+    async () => {
+      await openView(page, "Servers/Tools");
+      await page.getByRole("searchbox").fill("sum");
+      await page.getByRole("option", { name: /sum/ }).click();
+      const form = page.getByRole("form", { name: /^Try / });
+      await form.getByLabel("a (required)").fill("2");
+      await form.getByRole("button", { name: "Call" }).click();
+      await form.getByText("b: required").waitFor();
+      assert.deepEqual(await violations(page), []);
+      await form.getByLabel("b (required)").fill("40");
+      await form.getByRole("button", { name: "Call" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Call it" }).click();
+      await form.getByText("42", { exact: true }).waitFor();
+    },
+  );
 
   await t.test(
-    "F2 what was typed for each tool stays for as long as the page is open, and nowhere else",
+    "F2 input typed for each tool stays for as long as the page is open, and nowhere else",
     async () => {
       const form = page.getByRole("form", { name: /^Try / });
       await form.getByLabel("b (required)").fill("4071");
@@ -80,7 +83,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await page.getByText("No entry waits.").waitFor();
   });
 
-  await t.test("F2 the daemon is restarted from the page, which goes on with the next one", async () => {
+  await t.test("F2 the daemon is restarted from the page, which continues with the next one", async () => {
     const before = (await rig.home.glance())?.global.pid;
     await openView(page, "Settings/About");
     await page.getByRole("button", { name: "Restart daemon" }).click();

@@ -164,7 +164,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   });
 
   await t.test(
-    "F2 the editor colours, offers keys, shows mistakes where they are, and both texts before a save",
+    "F2 the editor colours, suggests keys, marks errors in place, and shows both texts before a save",
     async () => {
       await openView(page, "Settings/Configuration");
       const text = page.getByRole("textbox", { name: "Text of the configuration" });
@@ -233,7 +233,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   });
 
   await t.test(
-    "F2 not connected is said with its time, and the page comes back by itself with the daemon",
+    "F2 a lost connection is shown with its time, and the page recovers with the daemon",
     async () => {
       await openView(page, "Shares");
       await rig.stopMonitor();
@@ -276,7 +276,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await context.close();
   });
 
-  await t.test("F2 the keyboard alone reaches the content and every view", async () => {
+  await t.test("F2 the content and every view are reachable by keyboard only", async () => {
     // A page on which nobody has clicked yet: Tab begins at its top.
     const { page: fresh, context } = await rig.signedIn();
     await fresh.bringToFront();

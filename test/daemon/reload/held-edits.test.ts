@@ -62,15 +62,15 @@ E2 B6 two edits in a row: first loosened, then used
   a home, with files commands; saved files none; saved files two none: no two, the mode is commands, waits backends.two trust
 E2 B6 two edits in a row: who reaches the home goes, then a command comes
   a home, with files two; saved two; saved two{'two'→'evil'}: no files, two is "two in /srv", waits backends.two
-E2 B6 two edits in a row: one that waits is changed once more
+E2 B6 two edits in a row: a pending one is changed again
   a home, with files; saved evil; saved evil{evil→worse}: files is "serve /", waits backends.files, approved of backends.files "command = 'serve'", asked of backends.files "command = 'worse'"
 E2 B6 two edits in a row: put back as it was
   a home, with files; saved evil; saved files: files is "serve /", nothing waits
 E2 B6 a server is removed, and put back as it was
   a home, with files two; saved files; saved files two: two is "two in /srv", nothing waits
-E2 B6 a server is removed, and comes back as another
+E2 B6 a server is removed, and returns with a different command
   a home, with files two; saved files; restarted; saved files two{'two'→'evil'}: no two, waits backends.two
-E2 B6 a server comes back in a form before the last
+E2 B6 a server returns in a form before the last
   a home, with files two; saved files two{'two'→'better'}; approved backends.two; saved files; saved files two: no two, waits backends.two
 E2 B6 a server, a share and an alias are removed, under all
   a home, with all files two core docs; saved all files: files is "serve /", no two, no CORE, no docs, nothing waits
@@ -86,7 +86,7 @@ E2 B6 a server that the file switched off is switched on by it
   a home, with files two; saved files two "enabled = false"; saved files two: two is "two in /srv", nothing waits
 E2 B6 a server changes while it is off, and its person switches it on
   a home, with files two; edited backends.two.enabled = false; saved files two{'two'→'evil'} "enabled = false"; edited backends.two.enabled unset: no two, waits backends.two
-E2 B6 an edit from outside that nobody has read, and a person's edit of another entry
+E2 B6 an unread edit from outside, and a person's edit of another entry
   a home, with files two; unread evil two; edited backends.two.command = better: files is "serve /", two is "better in /srv", waits backends.files
 E2 B6 an edit from outside, and a person's edit of the same entry
   a home, with files; saved evil; edited backends.files.cwd = /srv: files is "serve /", waits backends.files, approved of backends.files "command = 'serve'", asked of backends.files "command = 'evil'⏎cwd = '/srv'"
@@ -132,7 +132,7 @@ E2 B6 a second server with the command of one that runs
   a home, with files two; saved files two two{two]→three]}: two is "two in /srv", no three, waits backends.three
 E2 B6 two servers in place of one, each with its command
   a home, with files two; saved files two{two]→three]} two{two]→four]}: no two, three is "two in /srv", no four, waits backends.four
-E2 B6 another name, and the first name once more beside it
+E2 B6 a new name, and the first name again next to it
   a home, with files two; saved files two{two]→three]}; saved files two{two]→three]} two: no two, three is "two in /srv", waits backends.two
 E2 B6 two servers take each other's names
   a home, with files two; saved files{files]→two]} two{two]→files]}: files is "serve /", two is "two in /srv", waits backends.files backends.two
@@ -150,7 +150,7 @@ E2 B6 the second of two routes comes first, under all
   a home, with all "[[backends.two.routes]]⏎url = 'https://a.example/mcp'⏎[[backends.two.routes]]⏎url = 'https://b.example/mcp'"; saved all "[[backends.two.routes]]⏎url = 'https://b.example/mcp'⏎[[backends.two.routes]]⏎url = 'https://a.example/mcp'": two is "https://a.example/mcp or https://b.example/mcp", waits backends.two
 E2 B6 one of two routes is left
   a home, with files "[[backends.two.routes]]⏎command = 'two'⏎[[backends.two.routes]]⏎command = 'also'"; saved files "[backends.two]⏎command = 'two'": two is "two or also", waits backends.two
-E2 B6 names that JavaScript has of its own
+E2 B6 names that JavaScript reserves
   a home, with files; saved files "[backends.constructor]⏎command = 'evil'⏎[backends.toString]⏎command = 'evil'⏎[backends.files.env]⏎hasOwnProperty = 'evil'": files is "serve /", no constructor, no toString, waits backends.constructor backends.toString backends.files
 E2 B6 a variable whose name the engine uses for what it worked out itself
   a home, with files two; saved files "[backends.files.env]⏎stored = '\${secret:other}'" two "[backends.two.env]⏎cwdGiven = 'evil'": files is "serve /", two is "two in /srv", waits backends.files backends.two, asked of backends.files "env.stored = '\${secret:other}'"
@@ -172,13 +172,13 @@ E2 B6 an emptied file that is whole, and then another one
   a home, with files two; moved there quiet; moved there files two{'two'→'evil'}: files is "serve /", no two, waits backends.two
 E2 B6 approvals of another home's making
   a home, with files; forged evil: no files, waits backends.files
-E2 B6 a person's edit where approvals are lost approves what it changes alone
+E2 B6 a person's edit where approvals are lost approves only its own change
   a home, with all files two sign-in; lost all evil two sign-in; edited backends.two.args = ["x"]; restarted: no files, no two, the sign-in is "local 0", waits backends.files backends.two incoming_auth authorization trust
 E2 B6 approvals are lost under all: limits, links and names are as without the file
   a home, with all core "[limits]⏎sessions = 7"; lost all core "[limits]⏎sessions = 900⏎[global]⏎shares_root = '/home/ann/.config'"; approved shares.CORE: CORE is "a, b", the sessions are 500, the links are default, waits limits global incoming_auth authorization trust
 E2 B6 approvals are lost: nothing runs, and shares that the mode does not guard are mounted
   a home, with files core sign-in; lost files core sign-in: no files, CORE is "a, b", the sign-in is "local 1", waits backends.files
-E2 B6 approvals are lost under all: nobody comes in, and nothing goes anywhere
+E2 B6 approvals are lost under all: no one is admitted, and nothing is sent
   a home, with all files web core sign-in rules; lost all files web core sign-in rules "[audit]⏎path = '/home/ann/.bashrc'": no files, no web, no CORE, the sign-in is "local 0", the policies are "deny 0", the pin is block, the audit is none, waits backends.files backends.web shares.CORE incoming_auth authorization trust audit
 E2 B6 approvals are lost, and the page was off: it stays off
   a home, with files "[server.management]⏎enabled = false"; lost files "[server.management]⏎enabled = false": no files, the page is false, waits backends.files
@@ -190,7 +190,7 @@ E2 B6 where nothing reaches the home nothing waits, and the very edit that needs
   a home, with calm: mode none, nothing waits; saved calm files{['/']→['/']⏎enabled = false}: mode none, nothing waits
   saved calm two: two is "two in /srv"; saved calm two files: mode commands, waits backends.files
   saved calm two{'two'→'evil'}: mode commands, waits backends.two
-E2 B6 what ran counts for whether a server reaches the home
+E2 B6 the running configuration decides whether a server reaches the home
   a home, with files none; saved two: mode commands, waits backends.two
 E2 B6 loosened it stays strict until a person approves that, tightened it holds at once
   a home, with files all; saved files none: mode all, waits trust, the mode is all; saved files: mode all
@@ -205,12 +205,12 @@ E2 B6 with all they wait
   saved all files core{'b'→'c'} docs web{one→two} sign-in{T→U} rules: waits backends.web incoming_auth shares.CORE
 E2 B6 an alias that is as it was has no share, where that waits
   a home, with all files core docs; saved all files; saved all files core{'b'→'evil'} docs: no CORE, no docs, waits shares.CORE
-E2 B6 a [server] that is removed and comes back with the defaults needs an approval
+E2 B6 a [server] that is removed and returns with the defaults needs an approval
   a home, with all "[server]⏎public_url = 'https://mcp.example'⏎[server.management]⏎enabled = false"; saved all: waits incoming_auth
   restarted: waits incoming_auth; saved all "[server]": waits incoming_auth, the page is false
   saved all "[server]": the public address is https://mcp.example; saved all; approved incoming_auth: nothing waits
   saved all "[server]": nothing waits, the page is null, the public address is null
-E2 B6 where approvals are lost nothing is approved, nobody comes in, and approving brings it back
+E2 B6 where approvals are lost nothing is approved, no one is admitted, and approving restores it
   a home, with all files web; lost all files web: no files, no web, the sign-in is "local 0", the policies are "deny 0"
   restarted: no files, no web; approved backends.files backends.web incoming_auth authorization trust: nothing waits
   restarted: files is "serve /", the sign-in is anonymous, the policies are none
@@ -239,7 +239,7 @@ E2 B6 with commands, another order applies
 E2 B6 with all, what is approved of a server leaves it in its place among the others
   a home, with all files two; saved all files{serve→serve2} two; approved backends.files: the order is "files two", files is "serve2 /"
   restarted: the order is "files two"
-E2 B6 with all, a yes to an order is none to the place of what did not run then
+E2 B6 with all, approving an order does not approve the position of a backend that was not running then
   a home, with all files two; saved all calm two files; approved backends: the order is "two files", waits backends.calm
   approved backends.calm: the order is "two files calm", waits backends
 E2 B6 with all, another program under a name that was there before does not inherit its place
@@ -247,7 +247,7 @@ E2 B6 with all, another program under a name that was there before does not inhe
 E2 B6 what stood switched off when approvals began is known, and waits until its person switches it on
   a home, with files off; saved files two: waits backends.two, backends.two was off
   saved files two{'two'→'evil'}: waits backends.two, backends.two was on
-E2 B6 while an edit that drops routes waits, the approved routes go on, all of them
+E2 B6 while an edit that drops routes waits, all approved routes keep running
   a home, with all many; saved all "[backends.many]⏎command = 'evil'": many is "one or https://two.example/mcp", waits backends.many
   saved all "[backends.many]⏎command = 'one'": many is "one or https://two.example/mcp", waits backends.many
   saved all "[backends.many]⏎command = 'evil'"; approved backends.many: many is evil
@@ -262,11 +262,11 @@ E2 B6 a command that changed while its server was off is not approved by switchi
 E2 B6 a person's edit of the file loosens no approval, whatever it moves
   a home, with all files two; typed none files two; saved none files two{'two'→'evil'}: two is "two in /srv"
   typed none two files; saved none two{'two'→'evil'} files: two is "two in /srv", mode all
-E2 B6 one that stood switched off when approvals began is switched on by its person, as it stood, and by nobody else
+E2 B6 one that was switched off when approvals began is switched on unchanged by its person, and by no other program
   a home, with files off; saved files two: no two; saved files off; typed files two: two is "two in /srv"
 E2 B6 one that stood switched off and changed then is not
   a home, with files off; saved files off{'two'→'evil'}; typed files two{'two'→'evil'}: no two
-E2 B6 one that came into the file later, switched off, waits when it is switched on: nobody was shown it
+E2 B6 one that was added to the file later, switched off, waits when it is switched on: no one was shown it
   a home, with files; saved files off; typed files two: no two
 E2 B6 with all, a person's edit that moves servers moves them, and none that others have moved
   a home, with all files two; typed all two files: the order is "two files"; saved all files two: the order is "two files"
@@ -277,10 +277,10 @@ E2 B6 with all, what a person adds stands where they put it, and what waits does
   a home, with all files two; typed all files calm two: the order is "files calm two"
   saved all other files calm two; typed all other two files calm: the order is "two files calm"
   saved all two{'two'→'evil'} files calm; typed all calm two{'two'→'evil'} files: the order is "calm files two"
-E2 B6 what a person writes while it is off runs when they switch it on, and by nobody else's word
+E2 B6 a person's edit while it is off runs when that person switches it on, and on no other's word
   a home, with files; typed files off; typed files off{'two'→'cat'}; saved files two{'two'→'cat'}: no two
   saved files off{'two'→'cat'}; typed files two{'two'→'cat'}: two is "cat in /srv"
-E2 B6 a person's edit of another key does not switch on what somebody else switched on
+E2 B6 a person's edit of another key does not switch on an entry that another program switched on
   a home, with files two; typed files off; saved files two: no two; typed files two "[backends.two.env]⏎MORE = '1'": no two
   saved files two; typed files off; saved files two: no two; typed files off; typed files two: two is "two in /srv"
 E2 B6 with all, a person's edit of a server leaves it in its place among the others

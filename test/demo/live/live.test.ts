@@ -97,7 +97,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     });
   }
 
-  test("A10 it begins with a copy that goes on while its cable is pulled and plugged in, and the mount stays", {
+  test("A10 it begins with a copy that continues while its cable is pulled and plugged in, and the mount stays", {
     skip: missingForPlainRig() ?? false,
   }, async (t) => {
     const terminal = await open(t, [...COMMAND, "demo", "--driver", "smb"], LARGE);
@@ -126,7 +126,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     assert.deepEqual(await leftBehind(terminal.temporary), []);
   });
 
-  test("By hand: the live view's own keys hold the share on Fallback, and go back to automatic; both cables pulled: an error, the way to the file gone, and back with one; another size is drawn anew, and a tiny one breaks nothing", async (t) => {
+  test("By hand: the live view's keys keep the share on Fallback, and return it to automatic; both cables pulled: an error, the path to the file gone, and restored with one; another size is redrawn, and a tiny one breaks nothing", async (t) => {
     const terminal = await open(t, LOCAL, LARGE);
     await terminal.shows(/read in[\s\S]*mounted over Thunderbolt(?!,)/);
     // The demo's own reader has the file open for some milliseconds at each look.

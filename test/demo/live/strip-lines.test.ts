@@ -41,7 +41,7 @@ test("both cables, the path, the content with its time, and the keys are there, 
   assert.doesNotMatch(shown({ ...healthy, driver: "local" }), /relay/);
 });
 
-test("A10 the copy is shown as it goes on, waits or fails, with what to do next", () => {
+test("A10 the copy is shown as it proceeds, waits or fails, with the next step", () => {
   const copy = { progress: 0.42, waitingMs: null, complaint: null };
   const going = shown({ ...healthy, copy });
   assert.match(going, /a copy {5}█{6}░{10} 42 %, no error, goes on$/m);
@@ -56,7 +56,7 @@ test("A10 the copy is shown as it goes on, waits or fails, with what to do next"
   );
 });
 
-test("what a key did is told, and so is a file that cannot be read", () => {
+test("the result of a key is shown, and so is a file that cannot be read", () => {
   const notice = { text: "readable again 93 ms after the cut", tone: "good" } as const;
   assert.match(shown({ ...healthy, notice }), /readable again 93 ms after the cut/);
   assert.match(shown({ ...healthy, waitingMs: 1234 }), /no answer for 1\.2 s/);

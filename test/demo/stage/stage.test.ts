@@ -81,7 +81,7 @@ test("a stage is one private folder with a valid configuration, and is gone when
   assert.equal(existsSync(folder), false);
 });
 
-test("what carries the stage's mark is found and ended, what merely looks at its files is not", async (t) => {
+test("processes with the stage's mark are found and ended, those that only have its files open are not", async (t) => {
   const folder = await temporaryFolder(t);
   const { home } = stageLayout(folder);
   await mkdir(home);
@@ -164,7 +164,7 @@ async function begin(t: TestContext): Promise<Stand> {
   return { agent, folder, started };
 }
 
-test("the agent goes on calling, knows its tools, and ends with its session", async (t) => {
+test("the agent keeps calling, knows its tools, and ends with its session", async (t) => {
   const { agent, started } = await begin(t);
   await eventually(() => agent.answered > 1);
   assert.deepEqual(await agent.tools(), ["read_file"]);
@@ -272,7 +272,7 @@ test("pulled, it resets what is connected and refuses what comes", async (t) => 
   await eventually(() => after.failure() === "ECONNREFUSED");
 });
 
-test("hanging, it accepts and says nothing; plugged again, what was held up goes on", async (t) => {
+test("hanging, it accepts and sends nothing; plugged again, delayed data continues", async (t) => {
   const relay = await startEcho(t);
   await relay.setMode("hang");
   const caller = call(t, relay);
@@ -324,13 +324,13 @@ test("a file's text comes with the time it took", async (t) => {
   assert.ok(reading.tookMs > 0);
 });
 
-test("what cannot be read says why, in the system's words", async (t) => {
+test("a failed read gives the system's reason", async (t) => {
   const path = join(await temporaryFolder(t), "nothing");
   const reading = await readShareFile(path, readOptions());
   assert.equal(!reading.ok && reading.why, "No such file or directory");
 });
 
-test("A8 a file that never answers holds nobody up longer than the deadline", async (t) => {
+test("A8 a file that never answers delays nothing beyond the deadline", async (t) => {
   const path = await makeFifo(join(await temporaryFolder(t), "fifo"));
   const reading = await readShareFile(path, readOptions({ deadlineMs: 100 }));
   assert.equal(!reading.ok && reading.why, "no answer for 0.1 s");
@@ -382,7 +382,7 @@ async function isAtWork(work: WorkAtShare): Promise<void> {
   await eventually(() => work.progress().pieces > 1 && work.progress().lines > 1);
 }
 
-test("A10 both programs work until they are told to finish, and all of it is there then", async (t) => {
+test("A10 both programs work until they are asked to finish, and their data is complete then", async (t) => {
   const { work, server, started } = await beginWork(t);
   await isAtWork(work);
   assert.equal(work.complaint(), null);

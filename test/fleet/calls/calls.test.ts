@@ -192,7 +192,7 @@ natsTest(
 );
 
 test(
-  "G1 the fleet's server is killed: calls across end with a reason, local ones go on, all is back by itself",
+  "G1 if the fleet's server is killed, calls across end with a reason, local ones continue, and everything recovers",
   needsNats,
   async (t) => {
     const { rig, written } = await desktop();
@@ -227,7 +227,7 @@ test(
 );
 
 test(
-  "G1 without the permissions for calls it says so, and what machines tell of themselves goes on",
+  "G1 without the permissions for calls it says so, and machines still publish their state",
   needsNats,
   async (t) => {
     const older = `publish: { allow: ["$KV.>", "$JS.>", "mountaineer.fleet.laptop.beat"] }, subscribe: { allow: ["_INBOX.laptop.>", "mountaineer.fleet.*.beat"] }`;

@@ -188,7 +188,7 @@ test("G1 a machine that lies spoils nothing but its own tunnels", async (t) => {
   assert.deepEqual([honest.ends, lost], [[], []]);
 });
 
-test("G1 who waits for the last tunnel is told when it has ended, on either side", async (t) => {
+test("G1 a caller that waits for the last tunnel learns of its end, on either side", async (t) => {
   const { laptop, desktop, open } = two(t);
   await laptop.idle();
   const [one, other] = [open(), open()];
@@ -227,7 +227,7 @@ test("G1 a tunnel is opened once; how many, and how often, has a limit for each 
   assert.equal(served.length, 201 + 512);
 });
 
-test("G1 what is not offered is refused with a reason, and a reason is shown as a stranger's", async (t) => {
+test("G1 a backend that is not offered is refused with a reason, and the reason is displayed as foreign text", async (t) => {
   const { open, laptop, sent } = two(t);
   const refused = open(laptop, { ...FILES, backend: "private" });
   await eventually(() => refused.ends.length === 1);
@@ -240,7 +240,7 @@ test("G1 what is not offered is refused with a reason, and a reason is shown as 
   assert.ok((told.ends[0]?.message.length ?? 0) < 300);
 });
 
-test("G1 a machine that answers no more is lost, and its tunnels end with a reason", async (t) => {
+test("G1 a machine that no longer answers is lost, and its tunnels end with a reason", async (t) => {
   const { open, clock, cut, lost, sent } = two(t);
   const { stream, ends, said } = open();
   stream.write("one");
@@ -260,7 +260,7 @@ test("G1 a machine that answers no more is lost, and its tunnels end with a reas
   assert.ok(lost.includes("desktop"));
 });
 
-test("G1 nobody can make a tunnel hold more than its window, in either direction", async (t) => {
+test("G1 no machine can make a tunnel buffer more than its window, in either direction", async (t) => {
   const { open, sent } = two(t);
   const { stream } = open();
   stream.pause();
@@ -318,7 +318,7 @@ test("G1 no machine can have another one keep more than a bound of what it half 
   assert.deepEqual(honest.ends, []);
 });
 
-test("G1 what is read as it comes may be of any size, without a line's end: nobody keeps it", async (t) => {
+test("G1 data read as it arrives may be of any size, without a line's end: none of it is buffered", async (t) => {
   const { desktop, sent } = two(t);
   const payload = openingBytes({ instance: MALLORY, backend: null });
   const tunnel = idOf("a");

@@ -80,7 +80,7 @@ test("G1 a machine joins by a code, and signs in with a key that never left it",
   assert.deepEqual(record.invitations, []);
 });
 
-test("G1 what holds a key, or says who may come in, is its owner's alone", REAL, async () => {
+test("G1 files with a key or with the list of members are readable only by their owner", REAL, async () => {
   const { nas } = await fleet();
   const mode = async (...path: string[]): Promise<number> =>
     (await stat(join(nas.home, ...path))).mode & 0o777;
@@ -168,7 +168,7 @@ test("G1 a code that was tampered with is refused, and the true one still lets i
   assert.equal(await open.guest, "true");
 });
 
-test("G1 another fleet's server at the address learns nothing, and lets nobody in", REAL, async (t) => {
+test("G1 another fleet's server at the address learns nothing, and admits no one", REAL, async (t) => {
   const { nas } = await fleet();
   const [other, laptop] = present(await machines(t, 2));
   const second = await found(other, { name: "impostor" });
@@ -197,7 +197,7 @@ test("G1 a code that was withdrawn is worth nothing", REAL, async (t) => {
   await assertNothingKept(laptop);
 });
 
-test("G1 who was let in and could not write it down goes on with the same code", REAL, async (t) => {
+test("G1 a machine that joined and could not record it continues with the same code", REAL, async (t) => {
   const { nas, laptop, open } = await opening(t);
   const before = (await fleetOf(nas)).members.length;
   const name = "unlucky";
@@ -210,21 +210,17 @@ test("G1 who was let in and could not write it down goes on with the same code",
   assert.equal((await fleetOf(nas)).members.length, before + 1);
 });
 
-test(
-  "G1 who was let in and comes again under another name, by another code, is one member",
-  REAL,
-  async (t) => {
-    const { nas, laptop, open } = await opening(t);
-    const before = pluck((await fleetOf(nas)).members, "name");
-    const writeSection = () => Promise.reject(new Error("the disk is full"));
-    await assert.rejects(joined(laptop, open.code, { name: "early", writeSection }), /the disk is full/);
-    assert.equal(await open.guest, "early");
-    const next = await invited(nas);
-    await joined(laptop, next.code, { name: "renamed" });
-    assert.equal(await next.guest, "renamed");
-    assert.deepEqual(pluck((await fleetOf(nas)).members, "name"), [...before, "renamed"]);
-  },
-);
+test("G1 a machine that joins again under another name, by another code, is one member", REAL, async (t) => {
+  const { nas, laptop, open } = await opening(t);
+  const before = pluck((await fleetOf(nas)).members, "name");
+  const writeSection = () => Promise.reject(new Error("the disk is full"));
+  await assert.rejects(joined(laptop, open.code, { name: "early", writeSection }), /the disk is full/);
+  assert.equal(await open.guest, "early");
+  const next = await invited(nas);
+  await joined(laptop, next.code, { name: "renamed" });
+  assert.equal(await next.guest, "renamed");
+  assert.deepEqual(pluck((await fleetOf(nas)).members, "name"), [...before, "renamed"]);
+});
 
 test("G1 a server whose store was removed under it is started again, with a new one", REAL, async () => {
   const { nas } = await fleet();

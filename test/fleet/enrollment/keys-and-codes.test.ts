@@ -64,7 +64,7 @@ test("a signature of one is one for the other", () => {
   assert.equal(isSignedBy(publicBytes(randomBytes(32)), "a text", signature), false);
 });
 
-test("what is no key of a user is none: another kind, a changed letter, a shorter one", () => {
+test("a text that is not a user's key is rejected: another kind, a changed letter, a shorter one", () => {
   const raw = randomBytes(32);
   const key = userKey(raw);
   const changed = `${key.slice(0, 20)}${key[20] === "A" ? "B" : "A"}${key.slice(21)}`;
@@ -146,7 +146,7 @@ test("a code is one word that no shell takes apart, and no option", () => {
   assert.match(writeJoinCode(someCode()), /^mf1_[A-Za-z0-9_-]+$/);
 });
 
-test("a code that lacks a letter, or has another one, is none; what was typed is not repeated", () => {
+test("a code with a missing or changed letter is invalid; the typed text is not repeated", () => {
   const text = writeJoinCode(someCode());
   const wrong = [
     "",
@@ -171,7 +171,7 @@ test("a code that lacks a letter, or has another one, is none; what was typed is
   }
 });
 
-test("what is made of the secret differs by use, and is the same on both sides", () => {
+test("keys derived from the secret differ by use, and are the same on both sides", () => {
   const secret = randomBytes(16);
   const keys = joinKeys(secret);
   assert.deepEqual(joinKeys(Buffer.from(secret)), keys);
@@ -313,7 +313,7 @@ test("the server's word that it has reloaded is found under all that it writes b
   assert.deepEqual(await server.heardBy(), [server.pid]);
 });
 
-test("a server that lost the signal is asked to reload once more", async (t) => {
+test("a server that lost the signal is asked to reload again", async (t) => {
   const server = await serverOf(t, { deaf: 1 });
   const reloaded = server.reload();
   await server.late(1);
@@ -322,7 +322,7 @@ test("a server that lost the signal is asked to reload once more", async (t) => 
   assert.equal(await server.running(), server.pid);
 });
 
-test("a server that hears no signal is started anew", async (t) => {
+test("a server that receives no signal is restarted", async (t) => {
   const server = await serverOf(t, { deaf: 9 });
   const reloaded = server.reload();
   await server.late(1);
@@ -333,14 +333,14 @@ test("a server that hears no signal is started anew", async (t) => {
   assert.deepEqual(await server.heardBy(), [server.pid, server.pid]);
 });
 
-test("a server that ends when it is asked is started anew, at once", async (t) => {
+test("a server that ends during a reload is restarted at once", async (t) => {
   const server = await serverOf(t, { dies: true });
   await server.reload();
   const running = await server.running();
   assert.ok(running !== undefined && running !== server.pid, String(running));
 });
 
-test("a server that refuses its configuration goes on, and is not asked again", async (t) => {
+test("a server that refuses its configuration keeps running, and is not asked again", async (t) => {
   const server = await serverOf(t, { refuses: true });
   await assert.rejects(server.reload(), {
     code: "fleet_server_failed",

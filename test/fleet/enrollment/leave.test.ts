@@ -38,7 +38,7 @@ async function serving(t: TestContext, ...names: readonly string[]) {
   };
 }
 
-test("G1 the machine with the server leaves others only where it is told to, and changes nothing else before", async (t) => {
+test("G1 the machine with the server abandons others only if asked to, and changes nothing else before", async (t) => {
   const { record, removals, leave } = await serving(t, "laptop", "desktop");
   const before = await readFile(record, "utf8");
   await assert.rejects(leave(false), { code: "usage", message: /laptop, desktop would lose it/ });
@@ -47,12 +47,12 @@ test("G1 the machine with the server leaves others only where it is told to, and
   await assert.rejects(readFile(record), { code: "ENOENT" });
 });
 
-test("G1 a fleet of this machine alone is left without a word", async (t) => {
+test("G1 a fleet of only this machine is left without a question", async (t) => {
   const { leave } = await serving(t);
   assert.deepEqual(await leave(false), { name: "nas", dissolved: true });
 });
 
-test("G1 a record that cannot be read holds nobody who gives the fleet up, and is kept from who does not", async (t) => {
+test("G1 an unreadable record does not stop a person who gives the fleet up, and is kept from others", async (t) => {
   const { record, removals, leave } = await serving(t, "laptop");
   await writeFile(record, "{}");
   await assert.rejects(leave(false), { code: "fleet_server_failed" });

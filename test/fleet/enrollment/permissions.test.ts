@@ -87,7 +87,7 @@ test("G1 a machine writes its own key and reads all; another's the server refuse
   assert.equal((await ofLaptop.get("nas"))?.string(), "a NAS");
 });
 
-test("G1 a machine beats for itself alone, and hears no answers to others", REAL, async (t) => {
+test("G1 a machine publishes only its own beats, and receives no answers to others", REAL, async (t) => {
   const [nas, laptop] = await fleetOfTwo(t);
   const heard: string[] = [];
   nas.subscribe(beatSubject("*"), { callback: (_error, { subject }) => void heard.push(subject) });
@@ -105,7 +105,7 @@ test("G1 a machine beats for itself alone, and hears no answers to others", REAL
   assert.deepEqual(heard, [beatSubject("laptop")]);
 });
 
-test("G1 a machine calls in its own name alone, and hears what is for it alone", REAL, async (t) => {
+test("G1 a machine calls only under its name, and receives only messages for it", REAL, async (t) => {
   const [nas, laptop] = await fleetOfTwo(t);
   const heard: string[] = [];
   for (const subject of [callSubject("*", "nas"), offerSubject("*"), askSubject("*")]) {
@@ -203,7 +203,7 @@ test("G1 no machine sweeps away what the others told", REAL, async (t) => {
   await ofLaptop.delete("laptop");
 });
 
-test("G1 without a key, or with one that nobody knows, nobody comes in", REAL, async () => {
+test("G1 no one connects without a key, or with an unknown one", REAL, async () => {
   const { nas, first } = await fleet();
   const ca = (await storedAuthority(nas.home)) ?? "";
   const stranger = nkeyAuthenticator(new TextEncoder().encode(userSeed(Buffer.alloc(32, 7))));
@@ -237,14 +237,14 @@ async function probed(machine: Machine, membership: Membership) {
   return probedAt(`tls://${address}`, userSeed(seed), authority, { ...USE, name });
 }
 
-test("G1 what fleet init permits is what each machine needs, and no more", REAL, async () => {
+test("G1 fleet init grants exactly the permissions that each machine needs", REAL, async () => {
   const { nas, laptop, first, second } = await fleet();
   assert.deepEqual(await probed(nas, first), { lacks: [], exceeds: [] });
   assert.deepEqual(await probed(laptop, second), { lacks: [], exceeds: [] });
 });
 
 test(
-  "G1 a server that permits everything is told of, and the probe changes nothing there",
+  "G1 a server that permits everything is reported, and the probe changes nothing there",
   needsNats,
   async (t) => {
     const rig = await startNats(t, {
@@ -282,7 +282,7 @@ test(
   },
 );
 
-test("G1 who shares sessions alone needs the streams of calls, and none of what lending takes", () => {
+test("G1 a machine that shares only sessions needs the streams of calls, and none of the permissions for exports", () => {
   const subjects = (calls: boolean, sessions: boolean): readonly string[] =>
     neededBy({ ...USE, name: "laptop", calls, sessions })
       .filter(({ subject }) => /\.(call|offer|ask)\b/.test(subject))

@@ -60,7 +60,7 @@ const NO_SERVERS: readonly [what: string, on: (socket: Socket) => void, message:
 ];
 
 for (const [what, on, message] of NO_SERVERS) {
-  test(`G1 what ${what} at a fleet's address is no server, and its connection ends`, async (t) => {
+  test(`G1 a listener at a fleet's address that ${what} is not a server, and its connection ends`, async (t) => {
     const { address, closed } = await listening(t, (socket) => on(socket.resume()));
     const unreachable = { code: "fleet_unreachable", retry: "later", message };
     await assert.rejects(fetchAuthority(address, FINGERPRINT, NEVER), unreachable);
@@ -68,7 +68,7 @@ for (const [what, on, message] of NO_SERVERS) {
   });
 }
 
-test("G1 an address that nobody listens at cannot be reached, and a join that is cancelled ends as cancelled", async (t) => {
+test("G1 an address without a listener is unreachable, and a cancelled join ends as cancelled", async (t) => {
   await assert.rejects(fetchAuthority("127.0.0.1:1", FINGERPRINT, NEVER), { code: "fleet_unreachable" });
   const { address, closed } = await listening(t, (socket) => void socket.resume());
   const stop = new AbortController();

@@ -92,7 +92,7 @@ test("G1 a machine that is not named gets no word of sessions, whatever it sends
   assert.ok(await back, "* names every machine");
 });
 
-test("G1 during a handover the next daemon is asked; nobody there is known soon, and silence in time", async (t) => {
+test("G1 during a handover the next daemon is asked; an absent session is reported soon, and silence in time", async (t) => {
   const { clock, start } = machines(t);
   const shared = ["desktop"];
   const laptop = start("laptop", idOf("1"), shared);
@@ -133,7 +133,7 @@ test("G1 during a handover the next daemon is asked; nobody there is known soon,
   assert.deepEqual(laptop.own.conditions(), []);
 });
 
-test("G1 machines that are asked for at once are searched for together, each as long as whoever asks waits", async (t) => {
+test("G1 simultaneous requests for machines share one search, each for as long as its caller waits", async (t) => {
   const { clock, start } = machines(t);
   const laptop = start("laptop", idOf("1"), ["desktop"]);
   start("desktop", idOf("5"), ["nas"]);
@@ -154,7 +154,7 @@ test("G1 machines that are asked for at once are searched for together, each as 
   assert.deepEqual(laptop.own.conditions(), []);
 });
 
-test("G1 a machine that comes while nobody is there is waited for, and the limit of searches holds", async (t) => {
+test("G1 a machine that appears during a search is waited for, and the limit of searches holds", async (t) => {
   const { clock, start, answers } = machines(t);
   const laptop = start("laptop", idOf("1"), ["*"]);
   const coming = laptop.own.reach("desktop", NEVER);
@@ -184,7 +184,7 @@ test("G1 a machine that comes while nobody is there is waited for, and the limit
   );
 });
 
-test("G1 an opening for sessions is told from one for a backend", () => {
+test("G1 an opening for sessions is distinguished from one for a backend", () => {
   const instance = idOf("1");
   for (const backend of ["files", null]) {
     assert.deepEqual(readOpening(openingBytes({ instance, backend })), { instance, backend });
@@ -211,7 +211,7 @@ test("G1 a stream that is opened too late is closed", async () => {
   await eventually(() => ours.destroyed);
 });
 
-test("G1 a machine whose daemon has ended and begun anew is reached at once", async (t) => {
+test("G1 a machine whose daemon has restarted is reached at once", async (t) => {
   const { clock, start } = machines(t);
   const laptop = start("laptop", idOf("1"), ["*"]);
   const before = start("desktop", idOf("2"), ["laptop"]);

@@ -88,7 +88,7 @@ for (const [before, after] of [
   ["L", "M"],
   ["M", "L"],
 ] as const)
-  test(`D1 a server of ${before} that crashes while its client is asked, and is one of ${after} when it is started once more: it serves everybody, and no state of before`, async (t) => {
+  test(`D1 a server of ${before} that crashes while its client is asked, and is one of ${after} after its restart, serves all clients without any earlier state`, async (t) => {
     const { rig, become } = await startChangeable(t, before);
     const clients: MatrixClient[] = [];
     for (const kind of CLIENTS) {

@@ -53,7 +53,7 @@ test("bytes are as the specification lays them out", () => {
   assert.equal(hex("ay", Uint8Array.of(1, 2)), "020000000102");
 });
 
-test("every value comes back as it went in", () => {
+test("every value reads back unchanged", () => {
   const cases: readonly (readonly [string, readonly unknown[]])[] = [
     ["ybnqiuxtd", [255, false, -5, 65_535, -1, 4_294_967_295, -(2n ** 63n), 2n ** 64n - 1n, 1.5]],
     ["sog", ["é😀", "/a/b", "ii"]],
@@ -74,7 +74,7 @@ test("every value comes back as it went in", () => {
   for (const [signature, values] of cases) assert.deepEqual(back(signature, values), values, signature);
 });
 
-test("any text comes back, but for what the protocol does not know", () => {
+test("any text reads back, except characters that the protocol does not have", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
       assert.deepEqual(back("s", [text]), [text.toWellFormed().replaceAll("\0", "\ufffd")]);
@@ -82,7 +82,7 @@ test("any text comes back, but for what the protocol does not know", () => {
   );
 });
 
-test("what is not of its type is a mistake of ours", () => {
+test("a value that does not match its type is a bug of ours", () => {
   for (const [signature, value] of [
     ["s", 1],
     ["u", "1"],
@@ -139,7 +139,7 @@ for (const signature of [
   "a{svi",
   "i".repeat(300),
 ]) {
-  test(`${JSON.stringify(signature.slice(0, 12))} is no signature`, () => {
+  test(`${JSON.stringify(signature.slice(0, 12))} is not a signature`, () => {
     assert.throws(() => parseSignature(signature), { code: "protocol" });
   });
 }
@@ -155,7 +155,7 @@ for (const [what, signature, hex] of [
   ["a variant of two values", "v", "0269690001000000"],
   ["a variant of none", "v", "0000"],
 ] as const) {
-  test(`${what} are no value`, () => {
+  test(`${what} are not a value`, () => {
     const bytes = Buffer.from(hex, "hex");
     assert.throws(() => unmarshal(signature, { bytes, littleEndian: true }), { code: "protocol" });
   });
@@ -193,7 +193,7 @@ const ERROR: Message = {
   body: [],
 };
 
-test("messages come back as they went, however the bytes are cut", () => {
+test("messages read back unchanged, however the bytes are cut", () => {
   const bytes = Buffer.concat([CALL, SIGNAL, ERROR].map(encodeMessage));
   for (const size of [1, 3, 16, 17, bytes.length]) {
     const read = createMessageReader();
@@ -203,7 +203,7 @@ test("messages come back as they went, however the bytes are cut", () => {
   }
 });
 
-test("the other byte order is understood, too", () => {
+test("the other byte order is also understood", () => {
   // A signal /a i.f M with the body u 258, written big-endian by hand.
   const fields = Buffer.concat([
     Buffer.from(
@@ -228,7 +228,7 @@ test("the other byte order is understood, too", () => {
   );
 });
 
-test("what is no message, or too long to be one, is refused", () => {
+test("bytes that are not a message, or are too long for one, are refused", () => {
   for (const bytes of [
     Buffer.from("HTTP/1.1 200 OK\r\n\r\n"),
     Buffer.concat([Buffer.from([0x6c, 1, 0, 1, 255, 255, 255, 127]), Buffer.alloc(8)]),
@@ -243,7 +243,7 @@ test("a message of a type that is not known is left out, and the next one heard"
   assert.deepEqual(createMessageReader()(Buffer.concat([unknown, encodeMessage(CALL)])), [CALL]);
 });
 
-test("bytes that are in no byte order are no message", () => {
+test("bytes in no known byte order are not a message", () => {
   for (const mark of ["L", "b", "\0"]) {
     const bytes = encodeMessage(CALL);
     bytes.write(mark);
@@ -312,7 +312,7 @@ test("two clients of a real bus call each other; errors come with their name", n
   await eventually(() => client.signals.some(({ member, body }) => member === "Told" && body[0] === "it"));
 });
 
-test("whoever hangs is given up after its deadline, and nothing else waits", needsBus, async (t) => {
+test("a peer that hangs is given up after its deadline, and nothing else waits", needsBus, async (t) => {
   const bus = await startSessionBus(t);
   const stop = new AbortController();
   t.after(() => stop.abort());
@@ -333,7 +333,7 @@ test("whoever hangs is given up after its deadline, and nothing else waits", nee
   assert.equal(typeof id, "string");
 });
 
-test("a bus that refuses this user, speaks another protocol, or goes away, is told as that", async (t) => {
+test("a bus that refuses this user, speaks another protocol, or goes away, is reported as that", async (t) => {
   const refusing = await startOther(t, (socket) => socket.write("REJECTED DBUS_COOKIE_SHA1\r\n"));
   await assert.rejects(connectToBus(refusing, optionsOf()), { code: "permission_denied" });
   const foreign = await startOther(t, (socket) => socket.write("x".repeat(64 * 1024)));
@@ -368,7 +368,7 @@ function startBus(t: TestContext, answer: (message: Message, socket: Socket) => 
   });
 }
 
-test("a bus that sends nonsense is left, and calls under way are told", async (t) => {
+test("a bus that sends nonsense is left, and calls in flight are notified", async (t) => {
   const path = await startBus(t, (_message, socket) => socket.write("this is no message at all"));
   const clock = createManualClock();
   const { signal } = new AbortController();

@@ -33,7 +33,7 @@ function programsOf(folder: string) {
   });
 }
 
-test("F2 the dashboard is opened as mountaineer open does; why it is not is told", async (t) => {
+test("F2 the dashboard is opened as mountaineer open does; a failure is reported with its reason", async (t) => {
   const folder = await placeOf(t, { mountaineer: "exit 0" });
   await programsOf(folder).openDashboard(NEVER);
   assert.equal(await readFile(join(folder, "told"), "utf8"), "open\n");
@@ -45,7 +45,7 @@ test("F2 the dashboard is opened as mountaineer open does; why it is not is told
   });
 });
 
-test("a path is opened by a program that may run on, and one that refuses is told", async (t) => {
+test("a path is opened by a program that may keep running, and one that refuses is reported", async (t) => {
   const folder = await placeOf(t, { opener: "exit 0" });
   await programsOf(folder).openPath("/s/a b");
   assert.equal(await readFile(join(folder, "told"), "utf8"), "/s/a b\n");
@@ -59,7 +59,7 @@ test("a path is opened by a program that may run on, and one that refuses is tol
   await assert.rejects(programsOf(none).openPath("/s"), { code: "program_unavailable" });
 });
 
-test("a daemon that cannot be started at all is told", async (t) => {
+test("a daemon that cannot be started at all is reported", async (t) => {
   const folder = await placeOf(t, {});
   await assert.rejects(programsOf(folder).startDaemon(NEVER), { code: "program_unavailable" });
 });

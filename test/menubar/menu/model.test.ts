@@ -43,7 +43,7 @@ function assertHas(lines: readonly string[], ...wanted: readonly string[]): void
 
 const OUT = { active_interface: "none", mount_state: "unmounted", mount_alive: false } as const;
 
-test("A8 the icon tells how things are, all in all", () => {
+test("A8 the icon shows the overall state", () => {
   const share = sampleShare;
   const sharesOf = (...shares: ShareStatus[]): MenuWorld => sampleWorld(sampleReport(shares));
   const told = (title: "info" | "warning"): MenuWorld => sharesOf(share({ conditions: [condition(title)] }));
@@ -187,7 +187,7 @@ test("many holders are counted, not all listed", () => {
   assert.ok(lines.some((line) => line.includes("cut off 30 files of 30 programs")));
 });
 
-test("what a share suffers from is said: last error and conditions, facts left out", () => {
+test("a share's problems are listed: last error and conditions, without facts", () => {
   const share = sampleShare({
     ...OUT,
     last_error: "no route answers",
@@ -206,7 +206,7 @@ test("what a share suffers from is said: last error and conditions, facts left o
   assertHas(lines, "  Mount <do/mount/CORE>", "Mount all <do/mount>");
 });
 
-test("what is under way says so, and cannot be asked for twice", () => {
+test("an action in progress is shown as such, and cannot be requested twice", () => {
   const action = { kind: "do", id: ["switch", "CORE", "tb"], force: false } as const;
   const lines = linesOf([pending()], { running: [action] });
   assert.equal(lines[1], "! TB Ready – switch CORE … <off>");
@@ -238,7 +238,7 @@ test("a daemon that does not answer leaves what it told last", () => {
   assert.ok(lines.includes("CORE — mounted over Thunderbolt"));
 });
 
-test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
+test("C3 without shares a gateway mentions none, and shares without a gateway mention none", () => {
   const alone = linesOf(withGateway("Ready", []));
   assertHas(alone, "Backends — 1 of 1 ready", "  files — Ready", "    Restart <do/restart/files>");
   assert.doesNotMatch(alone.join("\n"), /[Ss]hares folder|Mount all|Thunderbolt|Restart all/);
@@ -286,7 +286,7 @@ const ROUTE = {
   last_error: null,
 } as const;
 
-test("C2 backends with routes: what is ready, and a click for each route", () => {
+test("C2 backends with routes: the pending failback, and a click for each route", () => {
   const backend = sampleBackend({
     routes: {
       in_use: "lan",
@@ -307,7 +307,7 @@ test("C2 backends with routes: what is ready, and a click for each route", () =>
   assert.doesNotMatch(text, /lan: ready|Switch to lan/, "it is in use");
 });
 
-test("B4 the configuration's mistake is shown with its place", () => {
+test("B4 the configuration's error is shown with its position", () => {
   const sync = sampleSync({
     watching: "stopped",
     last_error: { kind: "invalid", reason: "config.toml:3:1: unknown key", since: "" },
@@ -365,7 +365,7 @@ test("hostile names stay one harmless line of bearable length, and every key is 
   );
 });
 
-test("more shares than a screen holds go into a submenu, which tells how they are", () => {
+test("more shares than fit on a screen go into a submenu, which shows their state", () => {
   const shares = Array.from({ length: 30 }, (_, index) =>
     sampleShare({ name: `S${index}`, mount_alive: index !== 29 }),
   );
@@ -374,7 +374,7 @@ test("more shares than a screen holds go into a submenu, which tells how they ar
   assert.doesNotMatch(linesOf(shares.slice(0, 24)).join("\n"), /more shares/, "all of these fit");
 });
 
-test("E2 what waits for approval stands at the top, once each, with a way to see it", () => {
+test("E2 a pending entry is listed at the top, once each, with a way to see it", () => {
   const waiting = ["backend files would run evil", "backend helper would run sh"];
   const conditions = waiting.map((title) => ({
     ...condition("warning"),

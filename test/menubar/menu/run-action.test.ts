@@ -48,7 +48,7 @@ for (const [text, why] of [
   ["do/mount/a b", "a space"],
   ["dashboard/x", "more than the dashboard"],
 ] as const) {
-  test(`${JSON.stringify(text)} is no action: ${why}`, () => {
+  test(`${JSON.stringify(text)} is not an action: ${why}`, () => {
     assert.equal(parseAction(text), null);
   });
 }
@@ -121,7 +121,7 @@ test("A8 each action is one call of the management API, with what the item said"
   assert.equal(ports.starts(), 1);
 });
 
-test("a share that is busy is told with who holds it; one that failed, with why", async (t) => {
+test("a busy share is reported with the programs that use it; a failed one, with the reason", async (t) => {
   const holders = [{ pid: 7, command: "vim", path: "/s/CORE/a" }];
   const { ports } = await sceneOf(t, (share) =>
     share === "CORE"
@@ -138,7 +138,7 @@ test("a share that is busy is told with who holds it; one that failed, with why"
   ]);
 });
 
-test("an error of the daemon, a mistake in the file, a daemon that is not there: outcomes, not throws", async (t) => {
+test("an error of the daemon, an invalid file, a missing daemon: outcomes, not throws", async (t) => {
   const mistake = { file: "c.toml", line: 3, column: 1, path: "x", found: "y", expected: "z", hint: null };
   const reload = () => sampleReload({ errors: [mistake] });
   const { ports } = await sceneOf(t, undefined, { reload });

@@ -91,7 +91,7 @@ test("A8 the menu follows the daemon by its events, and asks nothing while none 
   assert.equal(looks(), 2, "a menu that polls keeps machines awake");
 });
 
-test("A8 10,000 events a second are twenty looks and redraws at most, and the menu answers meanwhile", async (t) => {
+test("A8 10,000 events a second cause at most twenty checks and redraws, and the menu still answers", async (t) => {
   const { share, config, clock, session, until, looks } = await countingScene(t);
   let redraws = 0;
   const unregister = session.onChange(() => {
@@ -123,7 +123,7 @@ test("A8 10,000 events a second are twenty looks and redraws at most, and the me
   assert.deepEqual([redraws, looks()], told, "the event says all of it");
 });
 
-test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes back with it", async (t) => {
+test("A8 with a daemon that hangs, the menu says so, stays clickable, and recovers with it", async (t) => {
   const gate = Promise.withResolvers<void>();
   let hangs = false;
   const control = scriptedControl(sampleReport(), async (share) => {
@@ -174,7 +174,7 @@ test("a refusal because of open files offers force for that share, until it lets
   assert.ok(control.calls.every(({ name }) => name === "unmount"));
 });
 
-test("what open files held back is offered no more once the share is unmounted by somebody else", async (t) => {
+test("an action that open files blocked is no longer offered once another program has unmounted the share", async (t) => {
   const { share, config, session, until } = await countingScene(t, {
     result: "busy",
     detail: "1 file is open",
@@ -206,7 +206,7 @@ test("a failure stays until it is dismissed, or made good", async (t) => {
   await eventually(() => !isTold());
 });
 
-test("a failure of one thing is made good by that thing alone", async (t) => {
+test("a failed action is cleared only by a success of the same action", async (t) => {
   const refused = new MountaineerError("program_unavailable", "no opener");
   let fails = true;
   const control = scriptedControl(sampleReport(), (share) =>
@@ -256,7 +256,7 @@ test("a failure of two shares is made good by both together", async (t) => {
   }
 });
 
-test("an action that the menu's end cuts off is told to nobody, and no timer is left", async (t) => {
+test("an action that the menu's end cuts off is reported to no listener, and no timer is left", async (t) => {
   const control = scriptedControl(sampleReport(), () => new Promise(() => {}));
   const { home } = await startRig(t, { control, config: scriptedConfig() });
   const outcomes: unknown[] = [];

@@ -53,7 +53,7 @@ test("a frame reads back as the menu: levels, labels, marks and clicks", () => {
   });
 });
 
-test("each state has a symbol of its own, and a sign where there are no symbols", () => {
+test("each state has its own symbol, and a sign where there are no symbols", () => {
   const worlds = [
     sampleWorld(),
     sampleWorld(sampleReport([sampleShare({ tb_recovery_pending: true })])),
@@ -182,7 +182,7 @@ test("what only the menu's own process can do is done by none other", async () =
   await assert.rejects(runMenuAction(PLACE, "format-disk", signal), { code: "usage" });
 });
 
-test("a menu that is not asked to starts no daemon, notes what failed alone, and ends with its pipe", async (t) => {
+test("a menu without that option starts no daemon, logs only failures, and ends with its pipe", async (t) => {
   const config = scriptedConfig();
   const { home } = await startRig(t, { control: scriptedControl(), config });
   for (const [at, isThere] of [
@@ -263,7 +263,7 @@ test("the script finds the Node that wrote it, first of all", async (t) => {
   assert.equal(stdout, "/opt/a node/bin:/usr/bin:/bin");
 });
 
-test("a newer program renews the plugin; a file of somebody else is left alone", async (t) => {
+test("a newer program renews the plugin; a foreign file is not touched", async (t) => {
   const places = await placesOf(t, null);
   const folder = join(places.userHome, "plugins");
   const { path } = await installPlugin(["/old"], folder, places);

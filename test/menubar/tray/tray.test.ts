@@ -44,7 +44,7 @@ function shape(state: MenuState, size: number): string[] {
   );
 }
 
-test("every state has an icon of its own in every size, told apart without colour", () => {
+test("every state has its own icon in every size, distinguishable without colour", () => {
   for (const size of ICON_SIZES) {
     const shapes = STATES.map((state) => {
       const icon = iconPixels(state, size);
@@ -94,7 +94,7 @@ test("ids of menus that come and go are forgotten", () => {
   assert.equal(builder.build([]).nodes.size, 1);
 });
 
-test("what differs is told as properties where the shape is the same, as a layout where it is not", () => {
+test("differences are reported as properties where the shape is the same, as a layout where it is not", () => {
   const builder = createLayoutBuilder();
   const before = builder.build([text("a", "A"), submenu("s", "S", [text("b", "B", "bad")]), separator("|")]);
   const same = builder.build([text("a", "A"), submenu("s", "S", [text("b", "B", "bad")]), separator("|")]);
@@ -128,7 +128,7 @@ test("items of other keys are other items, however alike the menus are", () => {
   assert.equal(layoutChange(before, builder.build([text("a", "One"), text("c", "Two")])), null);
 });
 
-test("a panel is told of what changed alone, and gets what it asks for, to the depth that it names", () => {
+test("a panel learns only of changes, and gets the items that it requests, to the requested depth", () => {
   const emitted: string[] = [];
   const seen: string[] = [];
   const menuFor = (label: string, state: MenuState = "healthy"): Menu => ({
@@ -429,7 +429,7 @@ test(
 );
 
 test(
-  "what changes is told: properties where the shape stays, the layout where it does not",
+  "changes are signalled: properties where the shape stays, the layout where it does not",
   needsBus,
   async (t) => {
     const { panel, client, control, config } = await rigOf(t, await startSessionBus(t));
@@ -455,7 +455,7 @@ test(
 );
 
 test(
-  "an icon is registered anew with the next panel, and after the bus was restarted",
+  "an icon is registered again with the next panel, and after a restart of the bus",
   needsBus,
   async (t) => {
     const bus = await startSessionBus(t);
@@ -517,7 +517,7 @@ test("quit ends the icon, and takes its name from the bus", needsBus, async (t) 
 const gdbusMissing =
   busMissing || (spawnSync("gdbus", ["help"]).error === undefined ? false : "gdbus is not installed");
 
-test("GLib, which panels are written with, reads icon and menu, too", { skip: gdbusMissing }, async (t) => {
+test("GLib, which panels are written with, also reads icon and menu", { skip: gdbusMissing }, async (t) => {
   const bus = await startSessionBus(t);
   const { tray } = await rigOf(t, bus);
   const { execFile } = await import("node:child_process");

@@ -40,7 +40,7 @@ function listening() {
   return { ears, add: heard.add, heard: () => heard.all().map(({ address, name }) => `${name} ${address}`) };
 }
 
-describe("F3 what was heard is a claim", () => {
+describe("F3 a heard message is a claim", () => {
   test("a server of the link is kept, once, with its names and the link", () => {
     const { ears, heard } = listening();
     const message = advertised("CORE", { address: "10.0.1.2" });
@@ -85,7 +85,7 @@ describe("F3 what was heard is a claim", () => {
     assert.equal(long.all()[0]?.name?.length, 64);
   });
 
-  test("what an address says of itself replaces what another said of it, whoever spoke first", () => {
+  test("an address's statement about itself replaces one by another, whichever came first", () => {
     const { ears, heard } = listening();
     const evil = advertised("EVIL", { address: "10.0.1.2" });
     ears.tb0.take(evil, "10.0.1.66");
@@ -212,7 +212,7 @@ test("one message that multiplies its records gives 64 claims at most, and the s
   assert.equal(dns.take(answer(more.flat()), "10.0.1.2").claims.length, 64);
 });
 
-test("WS-Discovery: an answer to our question from a computer is a claim of its sender; anything else is none", () => {
+test("WS-Discovery: an answer to our question from a computer is a claim of its sender; any other message is not", () => {
   const discovery = createWsDiscovery();
   const [id = assert.fail()] = /urn:uuid:[\da-f-]+/.exec(discovery.question().toString()) ?? [];
   const match = (to: string, types: string): Buffer =>

@@ -146,7 +146,7 @@ test("A3 a wall clock that is set, either way, is a jump once", async () => {
   assert.equal(watch.observe(), null);
 });
 
-test("A3 sleep where the monotonic clock stands still is told apart by the time since boot", async () => {
+test("A3 sleep where the monotonic clock pauses is recognized by the time since boot", async () => {
   const clock = createManualClock();
   let asleep = 0;
   const watch = createClockWatch({ clock, uptimeMs: () => clock.monotonicMs() + asleep });
@@ -174,7 +174,7 @@ test("A3 sleep where every clock runs on shows as a beat that came far too late"
   assert.equal(watch.observe(2_000), null, "a busy machine is late, too");
 });
 
-test("A3 a beat that is late because this process was at work is no sleep, and one that is later still is", async () => {
+test("A3 a beat that is late because this process was busy is not a sleep, and an even later one is", async () => {
   const clock = createManualClock();
   let busy = 0;
   const watch = createClockWatch({ clock, uptimeMs: () => clock.monotonicMs(), busyMs: () => busy });

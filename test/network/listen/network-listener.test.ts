@@ -72,7 +72,7 @@ test("A3 it polls until events flow, and again when they end, and says so", asyn
   await listener[Symbol.asyncDispose]();
 });
 
-test("A3 a link that no list shows, such as a bridge's port, is told beside what changed elsewhere", async () => {
+test("A3 a link that no list shows, such as a bridge's port, is reported next to other changes", async () => {
   const { source, hearers } = ledSource();
   let now = snapshot({ br0: ["10.0.0.1/24"] });
   const { heard, listener } = setUp(source, () => now);
@@ -95,7 +95,7 @@ test("A3 a list of interfaces that the system refused is asked for again, though
   await listener[Symbol.asyncDispose]();
 });
 
-test("A3 a source that goes on crashing is given up after a few times; polling stays", async () => {
+test("A3 a source that keeps crashing is given up after a few times; polling stays", async () => {
   const { source, hearers } = ledSource();
   const { clock, listener, logged } = setUp(source);
   hearers[0]?.onReady();
@@ -111,7 +111,7 @@ test("A3 a source that goes on crashing is given up after a few times; polling s
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("A3 a source that held for a minute starts its count anew", async () => {
+test("A3 a source that ran for a minute resets its count of crashes", async () => {
   const { source, hearers } = ledSource();
   const { clock, listener } = setUp(source);
   for (let count = 0; count < 12; count += 1) {
@@ -124,7 +124,7 @@ test("A3 a source that held for a minute starts its count anew", async () => {
   await listener[Symbol.asyncDispose]();
 });
 
-test("A3 what this system does not have is said once and not tried again", async () => {
+test("A3 a source that this system lacks is reported once and not tried again", async () => {
   const { source, hearers } = ledSource();
   const { clock, listener, logged } = setUp(source);
   hearers[0]?.onEnd({ kind: "unavailable", error: new Error("koffi cannot be loaded") });
@@ -157,7 +157,7 @@ test("nothing is heard and nothing starts after disposal", async () => {
   );
 });
 
-test("without any events there is polling alone", async () => {
+test("without any events there is only polling", async () => {
   const { listener, clock } = setUp(null);
   assert.equal(listener.source, "polling");
   await listener[Symbol.asyncDispose]();

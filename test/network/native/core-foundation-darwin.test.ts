@@ -52,7 +52,7 @@ describe("CoreFoundation over the double", { skip }, async () => {
     });
   });
 
-  it("what is no URL is null; a folder may have any name", () => {
+  it("an invalid URL is null; a folder may have any name", () => {
     cf.owning((own) => {
       assert.equal(own(cf.url("smb://h/a b")), null);
       assert.equal(own(cf.url("smb://h/a%2")), null);
@@ -62,7 +62,7 @@ describe("CoreFoundation over the double", { skip }, async () => {
     });
   });
 
-  it("what was owned is released when the work throws", () => {
+  it("owned objects are released when the work throws", () => {
     const before = alive();
     const failing = (): never =>
       cf.owning((own) => {

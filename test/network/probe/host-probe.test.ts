@@ -76,7 +76,7 @@ for (const [limit, line] of [
   });
 }
 
-test("A13 a kept connection that gets no answer, or has ended, shows nobody", async (t) => {
+test("A13 a kept connection that gets no answer, or has ended, proves no host", async (t) => {
   const peer = await startPeer(t, answerNegotiate);
   const endpoint = { address: "127.0.0.1", port: peer.port, localAddress: null };
   const clock = createManualClock();
@@ -89,7 +89,7 @@ test("A13 a kept connection that gets no answer, or has ended, shows nobody", as
   assert.equal(await kept.stillThere(1_000), false);
 });
 
-test("A13 a kept connection asks anew each time, and tells once when its server ends it", async (t) => {
+test("A13 a kept connection queries again each time, and reports once when its server ends it", async (t) => {
   const asked: Buffer[] = [];
   let ended = (): void => {};
   let reply = (socket: Socket, question: Buffer): void => void socket.write(question);
@@ -133,7 +133,7 @@ test("A13 a kept connection asks anew each time, and tells once when its server 
   assert.equal(gone, 1, "the end of its own is no loss");
 });
 
-test("A2 a real server that speaks SMB 1 only does not answer, and is told as one", {
+test("A2 a real server that speaks SMB 1 only does not answer, and is reported as one", {
   skip: noSmbd ?? false,
 }, async (t) => {
   const port = await startSmbServer(t, ["server min protocol = NT1", "server max protocol = NT1"]);
@@ -142,7 +142,7 @@ test("A2 a real server that speaks SMB 1 only does not answer, and is told as on
   assert.equal(finding.detail, "it does not speak SMB 2: it speaks SMB 1 only");
 });
 
-test("A2 a port where nobody listens is gone", async () => {
+test("A2 a port without a listener is gone", async () => {
   const finding = await probe(await freePort());
   assert.deepEqual(finding, {
     verdict: "gone",
@@ -235,7 +235,7 @@ test("A2 a full backlog, where the connect itself gets no answer, is silent", as
   );
 });
 
-test("A2 the probe leaves from the address it is told", { skip: NO_SECOND_ADDRESS }, async (t) => {
+test("A2 the probe leaves from the requested address", { skip: NO_SECOND_ADDRESS }, async (t) => {
   const peer = await startPeer(t, answerNegotiate, "127.0.0.2");
   const finding = await probe(peer.port, { address: "127.0.0.2", localAddress: "127.0.0.1" });
   assert.equal(finding.verdict, "answers");
@@ -292,7 +292,7 @@ test("an impossible address is a value, never a throw", async () => {
   assert.equal((await probe(70_000)).verdict, "silent");
 });
 
-test("A2 gone is said only where it is certain", () => {
+test("A2 gone is reported only where it is certain", () => {
   const systemError = (code: string, syscall = "connect"): Error =>
     Object.assign(new Error(code), { code, syscall });
   const table = {

@@ -29,7 +29,7 @@ function createProber(more: Partial<HostProberOptions> = {}) {
 /** For whom an end is expected long before. */
 const soon = (timeoutMs = 60_000) => ({ notBeforeMs: systemClock.monotonicMs(), timeoutMs });
 
-test("A2 ten shares on one host cost one probe, and the next cycle one more", async (t) => {
+test("A2 ten shares on one host need one probe, and the next cycle one more probe", async (t) => {
   const peer = await startPeer(t, answerNegotiate);
   const prober = createProber();
   const target = { host: "127.0.0.1", port: peer.port, interfaceName: null };
@@ -174,7 +174,7 @@ test("A2 two names of one address share its probe", async (t) => {
   assert.equal(peer.connections, resolving + 1);
 });
 
-test("A2 a resolver that never answers costs the timeout, not the cycle", async () => {
+test("A2 a resolver that never answers uses up the timeout, not the cycle", async () => {
   const clock = createManualClock();
   const prober = createProber({ clock, resolve: () => new Promise(() => {}) });
   const pending = prober.probe(
@@ -297,7 +297,7 @@ test("A2 a host that was on-link and is on no interface now is unreachable witho
   }
 });
 
-test("A2 nobody waits for an answer over a link that went down meanwhile", { skip }, async (t) => {
+test("A2 a probe does not wait for an answer over a link that has gone down", { skip }, async (t) => {
   const { near, ask, begun } = await createRig(t);
   assert.equal(await ask("10.99.1.1"), "answers negotiated tb0");
   await near.ip("neigh", "replace", "10.99.1.1", "lladdr", "02:00:00:00:00:99", "dev", "tb0");
@@ -415,7 +415,7 @@ describe("a witness of a server", () => {
     ["younger", 1, [[true, false], 0]],
     ["older", 0, [[false, false], 1]],
   ] as const) {
-    test(`A13 a younger connection does not take over if the ${which} one ends meanwhile`, async (t) => {
+    test(`A13 a younger connection does not take over if the ${which} one ends in between`, async (t) => {
       const { clock, lines, world, open } = await start(t);
       world.onAsked = () => lines[ended]?.end();
       await clock.advance(22_000);
@@ -426,7 +426,7 @@ describe("a witness of a server", () => {
     });
   }
 
-  test("A13 a server that nobody reaches has no witness, and one that is let go of is not renewed", async (t) => {
+  test("A13 an unreachable server has no sentinel connection, and a released one is not renewed", async (t) => {
     const { clock, witness, lines, open, world } = await start(t);
     witness?.[Symbol.dispose]();
     assert.equal(clock.pendingTimers, 0);

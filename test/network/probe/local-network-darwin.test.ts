@@ -107,7 +107,7 @@ const isBackBack = async ({ probe }: Awaited<ReturnType<typeof setUp>>): Promise
     return result.verdict === "gone" ? null : result;
   }, 30_000);
 
-test("A2 a host that nc speaks SMB with answers: the share is mounted, and the missing permission is told", async (t) => {
+test("A2 a host that nc speaks SMB with answers: the share is mounted, and the missing permission is reported", async (t) => {
   const missing = await smbdUnavailable();
   if (missing !== null) return t.skip(missing);
   const port = await startSmbServer(t);
@@ -127,7 +127,7 @@ test("A2 a host that nc speaks SMB with answers: the share is mounted, and the m
   assert.equal((await scene.asked()).length, before + 1);
 });
 
-test("A2 a host that nobody reaches is gone, known to be held back or not", async (t) => {
+test("A2 a host that is unreachable even for nc is gone, whether or not a missing permission is known", async (t) => {
   const scene = await setUp(t, "exit 1");
   await scene.probe();
   await eventually(async () => (await scene.asked()).length === 1, 30_000);
@@ -141,7 +141,7 @@ test("A2 a host that nobody reaches is gone, known to be held back or not", asyn
   await eventually(async () => (await scene.asked()).length === 2, 30_000);
 });
 
-test("A2 once held back, a host that goes off and comes back is told at the next probe, not later", async (t) => {
+test("A2 once a permission is known to be missing, a host that disappears and returns is reported at the next probe, not later", async (t) => {
   const missing = await smbdUnavailable();
   if (missing !== null) return t.skip(missing);
   const port = await startSmbServer(t);
@@ -199,7 +199,7 @@ test("a host on our link that we reach ourselves ends it; a change of the networ
   assert.deepEqual(counts(), [1, 1]);
 });
 
-test("an nc that hangs, or is not there, holds up nothing and makes nobody gone who may be there", async (t) => {
+test("an nc that hangs, or is missing, delays nothing and makes no host gone that may be there", async (t) => {
   const scene = await setUp(t, "exec sleep 600");
   await scene.probe();
   await eventually(async () => (await scene.asked()).length === 1, 30_000);
@@ -250,7 +250,7 @@ test("nc's ends", () => {
   assert.ok(mayBeDenied(NO_ROUTE));
 });
 
-test("where the system keeps nobody from it, the prober is the prober", {
+test("where the system restricts no program, the prober is used directly", {
   skip: NOT_ON_A_MAC,
 }, async (t) => {
   const { prober } = await setUp(t, "");

@@ -7,7 +7,7 @@ import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 
-test("A2 equal questions are one until somebody wants a newer answer", async () => {
+test("A2 equal queries are one until a caller wants a newer answer", async () => {
   const clock = createManualClock();
   const asks = createSingleFlight<number>(clock);
   let begun = 0;
@@ -25,7 +25,7 @@ test("A2 equal questions are one until somebody wants a newer answer", async () 
   assert.equal(await asks.ask("a", start, begin), 3, "a newer answer serves who would take an older one");
 });
 
-test("A2 a question that still queues is joined by whoever comes before it goes out", async () => {
+test("A2 a queued query is joined by every caller until it is sent", async () => {
   const clock = createManualClock();
   const asks = createSingleFlight<string>(clock);
   const queued = Promise.withResolvers<string>();
@@ -51,7 +51,7 @@ test("keys without end do not grow without end", async () => {
   assert.equal(await asks.ask("0", 0, async () => -1), -1);
 });
 
-test("so many run at once, the rest in order of coming, and a failure frees its slot", async () => {
+test("a limited number run at once, the rest in order of arrival, and a failure frees its slot", async () => {
   const semaphore = createSemaphore(2);
   const started: number[] = [];
   const finish: (() => void)[] = [];
@@ -97,7 +97,7 @@ function setUp(answers: (host: string, call: number) => Promise<readonly string[
   return { clock, asked, resolution };
 }
 
-test("A2 a literal address is its own and asks nobody", async () => {
+test("A2 a literal address resolves to itself without a query", async () => {
   const { resolution, asked } = setUp(async () => []);
   assert.deepEqual(resolution.addresses("10.0.0.1", 800), ["10.0.0.1"]);
   assert.deepEqual(resolution.known("FE80::0:1%tb0"), ["fe80::1%tb0"]);

@@ -104,7 +104,7 @@ test("one flipped byte in what the verdict rests on is never an exception, and c
   );
 });
 
-test("what is not an answer to NEGOTIATE says what it was", () => {
+test("a reply that is not an answer to NEGOTIATE is described", () => {
   const cases: [Uint8Array, RegExp][] = [
     [Buffer.from("SSH-2.0-OpenSSH_9.2\r\n"), /"SSH-2\.0-"/],
     [Buffer.from("HTTP/1.1 400 Bad Request\r\n"), /"HTTP\/1\.1"/],
@@ -127,7 +127,7 @@ test("what is not an answer to NEGOTIATE says what it was", () => {
   }
 });
 
-test("bytes that end before the command are no answer to an ECHO", () => {
+test("bytes that end before the command are not an answer to an ECHO", () => {
   for (const length of [0, 16, 17]) assert.equal(isEchoAnswer(Buffer.alloc(length, 13)), false);
 });
 
@@ -141,7 +141,7 @@ test("each dialect offered, and the wildcard of old servers, is an answer", () =
   }
 });
 
-test("A10 an answer that ends before the ServerGuid is one of a live server without it, and waits for no more", () => {
+test("A10 an answer that ends before the ServerGuid belongs to a live server without it, and is not waited for", () => {
   for (const bodyBytes of [8, 23]) {
     const packet = negotiateAnswer().subarray(0, 4 + 64 + bodyBytes);
     packet.writeUInt32BE(packet.length - 4, 0);

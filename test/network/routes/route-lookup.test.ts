@@ -27,7 +27,7 @@ test("the interface and the gateway are found, without the zone of the address",
   assert.deepEqual(await found(t, script), { kind: "found", interfaceName: "tb0", gateway: "10.0.0.1" });
 });
 
-test("no route, a failure, and a program that is missing are told apart; a stop rejects", {
+test("no route, a failure, and a missing program are distinguished; a stop rejects", {
   skip,
 }, async (t) => {
   assert.deepEqual(await found(t, "echo 'RTNETLINK answers: Network is unreachable' >&2; exit 2"), {

@@ -134,10 +134,10 @@ tellStories(
     facts: FACTS,
   },
   `
-A10 a route carries at first, and waits from its first loss on, which is told at once
+A10 a route carries at first, and waits from its first loss on, which is reported at once
   a route: carrying, not lost; 500 ms, it is lost: waiting, told waiting, lost at 1500
   1 s, it is lost: lost at 1500, told waiting
-A10 each loss has a number of its own, by which a proof from before it is known
+A10 each loss has its own number, which identifies a proof from before it
   a route: outage 7; look, its server answers, it is doubted: a later outage; look, 300 ms: the same outage
   it is doubted: a later outage; its server is gone, it is lost: a later outage
   it is lost, look, 2 s: the same outage; it is confirmed: the same outage
@@ -157,18 +157,18 @@ A10 a server that ends each idle connection after a while can be confirmed in th
   a route, its server answers as each, it is doubted, 20 times after 800 ms the server goes: asked 6 times
   look, 5 s: the same outage, unconfirmed, 6 answers told; it is confirmed: carrying
   it is doubted, 0 ms: asked 7 times
-A10 a loss begins anew to count the connections that a server ends
+A10 a loss restarts the count of the connections that a server ends
   a route, its server answers as each, it is doubted, 20 times after 800 ms the server goes: asked 6 times
   it is lost, 0 ms: asked 7 times
 A10 a server that ends its connections at once is doubted each time, whatever it is known to do with idle ones
   a route, its server answers as each, it is doubted, 5 times after 800 ms the server goes
   1 times after 300 ms the server goes, 300 ms: asked 7 times
-A10 each doubt is told, because it has another number, and nothing of one is left once it is confirmed
+A10 each doubt is reported, because it has a different number, and nothing of one is left once it is confirmed
   a route, it is doubted, it is doubted: told unconfirmed > unconfirmed
   its server answers, it is lost, 300 ms: loss at 1000, answered at 1200; it is confirmed: answered not, no loss
 A10 what a server answered before another doubt proves nothing of it
   a route, its server answers, it is doubted, 0 ms: answered at 1000; its server is gone, it is doubted: answered not
-A10 a server that ends every connection right after its answer is as good as away, until one stands; nobody is told to prove it
+A10 a server that ends every connection right after its answer counts as away, until one lasts; no proof of it is requested
   a route, its server answers as each, it is doubted, 20 times after 0 ms the server goes: asked 2 times
   100 times after 100 ms the server goes: asked 11 to 59 times, waiting, lost at 1000, 2 answers told
   look, 400 ms: waiting; 400 ms: unconfirmed, the same outage
@@ -176,19 +176,19 @@ A10 a server that ends every connection right after its answer is as good as awa
 A10 a server that is gone before its answer is read is asked again
   a route, its server answers, its servers go before their answers are read, it is doubted, 0 ms: asked 2 times
   1 s: waiting
-A10 nothing is kept of a server that answers when nobody asks any more
+A10 nothing is kept of a server that answers when it is no longer probed
   a route, its server answers as each, it is doubted, 20 times after 0 ms the server goes
   its server answers as last, 300 ms: asked 3 times; it ends, 0 ms: closed last
-A10 a server that has just come back is not kept waiting for what another did before
+A10 a server that has just returned is not kept waiting for an earlier one's behaviour
   a route, its server answers as each, it is doubted, 20 times after 100 ms the server goes: waiting
   its server is gone, 1 s, its server answers, 200 ms: unconfirmed
-A10 what is kept of a server ends with the next doubt, and with the share
+A10 the record of a server ends with the next doubt, and with the share
   a route, its server answers as first, it is doubted, 0 ms, its server answers as second, it is lost, 0 ms: closed first
   it ends: closed first > second
 A10 it refuses when the patience since the loss is over, until a connect works again
   a route, it is lost, 59999 ms: waiting; 1 ms: refusing, told waiting > impatient since 1000 > refusing
   100 s: refusing; its server answers, 1 s: unconfirmed, not lost
-A10 away by only_on it refuses at once and asks nobody, whatever is lost meanwhile, until it is home again
+A10 while off network by only_on it refuses at once and probes nothing, whatever is lost until then, until it is home again
   a route, it leaves home: refusing, lost at 1000, told impatient since Infinity > refusing, no timers
   its server answers, it is lost, it is doubted, 3600 s: refusing, asked 0 times, no timers
   it is home again, 1 ms: unconfirmed, asked 1 times; it is confirmed: carrying
@@ -202,12 +202,12 @@ A10 a change of the patience counts from the loss as well
 A10 a move ends whatever was
   a route, patience 100 ms, it is lost, 200 ms: refusing; it is confirmed: carrying, not lost
   1 s: carrying, no timers
-A10 the patience is counted from the first loss, however often it is lost again, and by nobody once the share ends
+A10 the patience is counted from the first loss, however often it is lost again, and not once the share ends
   a route, it is lost, 30 s, it is lost, 29999 ms: waiting; 1 ms: refusing; it ends: no timers
   a route, it is lost, it ends: no timers
-A10 away by only_on after a start anew it refuses, and asks nobody
+A10 off network by only_on after a restart it refuses, and probes nothing
   a route away after a start anew: refusing, asked 0 times; 3600 s: refusing, asked 0 times, no timers
-A10 after a start anew the server has to be proved, and there is none
+A10 after a restart the server has to be proved, and there is none
   a route after a start anew: unconfirmed; 0 ms: told waiting
 `,
 );

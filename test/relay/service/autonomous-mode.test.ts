@@ -198,9 +198,9 @@ const starts = {
 tellStories(
   { starts, acts: ACTS, facts: FACTS },
   `
-A10 alone, it stays where it is as long as the route is there
+A10 without the daemon it stays where it is as long as the route works
   mounted, 600 s: did nothing
-A10 it takes the other route two seconds after its own took no connections, writes it down, and never goes back by itself
+A10 it takes the other route two seconds after its own took no connections, records the move, and never returns automatically
   mounted, 10 s, its route takes nothing, 1900 ms: did nothing; 700 ms: did move fallback
   : wrote tb to fallback because the route takes no connections; its server answers, 600 s: did move fallback
 A10 it takes the other when a request has no answer for 2 s and its server, which may be slow, none for NEGOTIATE
@@ -208,36 +208,36 @@ A10 it takes the other when a request has no answer for 2 s and its server, whic
   mounted, 10 s, its server falls silent, a request waits, 1500 ms, another is answered, 1500 ms: did nothing
 A10 a move that is refused is not written down
   mounted, 10 s, moves are refused, its server falls silent, a request waits, 2100 ms: did move fallback, wrote nothing
-A13 alone, it waits when the other route is not certain: nothing was held there while it was proved
+A13 without the daemon it waits when the other route is not certain: it had no standby connection while it was proved
   mounted, 10 s, nothing is held of the other, its server falls silent, a request waits, 60 s: did hold CORE, epoch 1
   : wrote why it waits
-A13 alone, it waits when the other route is not certain: its server no longer answers over what is held
+A13 without the daemon it waits when the other route is not certain: its server no longer answers over the standby connection
   mounted, 10 s, what is held of the other is dead, its server falls silent, a request waits, 60 s: did hold CORE
   : epoch 1, wrote why it waits
-A13 alone, it goes on with a server that was away only if a connection from before goes on
+A13 without the daemon it continues with a server that was away only if a connection from before continues
   mounted, nothing is held of the other, 5 s, its route takes nothing, a server is back, 60 s: did nothing
   a connection from before goes on, 500 ms: did confirm CORE
-A13 it confirms nothing alone when a daemon is back just before it would
+A13 it confirms nothing autonomously when a daemon returns just before it would
   mounted, nothing is held of the other, a daemon comes, its route takes nothing, it changes: did nothing
   a server is back, a connection from before goes on, 2800 ms, a daemon is heard, daemons answer, 60 s: did nothing
-A13 alone, it leaves a server that may be another for the one that it holds
+A13 without the daemon it leaves a possibly different server for the one of its standby connection
   mounted, 5 s, its route takes nothing, a server is back, 3 s: did move fallback
 A10 it leaves all of that to a daemon that is there, and to one that restarts
   mounted, daemons answer, a daemon comes, its route takes nothing, it changes, its mount is gone, 120 s: did nothing
   its mount is there, a daemon goes, 2500 ms: did nothing; 1500 ms: did move fallback
-A15 a daemon that is there and gives no answer for 3 s counts as gone, until it answers; while all is well nobody is asked
+A15 a connected daemon that does not answer for 3 s counts as gone, until it answers; while all is well it is not asked
   mounted, a daemon comes, 60 s: asked 0 times; its route takes nothing, it changes: asked 1 time
   2900 ms: did nothing; 200 ms: did move fallback, alone
   a daemon is heard, its route takes nothing, daemons answer, it changes, 60 s: did move fallback
-A15 a daemon that is held up for less is waited for
+A15 a daemon that is delayed for less is waited for
   mounted, a daemon comes, its route takes nothing, it changes, 2800 ms, a daemon is heard, daemons answer, 60 s
   : did nothing
 A15 a daemon that gave no answer and then goes has been silent since it was asked
   mounted, a daemon comes, its route takes nothing, it changes, 2500 ms, a daemon goes, 600 ms: did move fallback
-A10 what is over before the carrier is alone, or before it may act, changes nothing
+A10 trouble that ends before the relay is autonomous, or before it may act, changes nothing
   mounted, its server falls silent, a request waits, 2600 ms, a request is answered, 5 s: did nothing
   mounted, its route takes nothing, 2600 ms, it ends, 5 s: did nothing
-A13 each time that it waits anew is written down
+A13 each further wait is recorded
   mounted, 10 s, nothing is held of the other, its server falls silent, a request waits, 60 s: did hold CORE
   a connection from before goes on, a request is answered, 5 s: did hold CORE > confirm CORE
   a request waits, 60 s: did hold CORE > confirm CORE > hold CORE
@@ -247,7 +247,7 @@ A10 it closes a share whose mount is gone, seen twice in a row
   2 s: did close CORE
 A10 it closes none while a daemon is back
   mounted, 10 s, its mount is gone, 2 s, a daemon is heard meanwhile, 60 s: did nothing
-A10 it closes a share that nothing was ever mounted through, after a minute alone, unless somebody uses it
+A10 it closes a share that was never mounted through it, after a minute without the daemon, unless a client uses it
   never mounted, a daemon comes, 300 s, a daemon goes, 1 connection, 300 s: did nothing
   0 connections, a daemon comes, a daemon goes, 59 s: did nothing; 2 s: did close CORE
   never mounted, 50 s, it is opened, 50 s: did nothing; 11 s: did close CORE

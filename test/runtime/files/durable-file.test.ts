@@ -52,7 +52,7 @@ describe("writeDurably", () => {
     assert.notEqual((await stat(path)).ino, before.ino);
   });
 
-  it("keeps the mode of an existing file, and takes the one it is told", async (t) => {
+  it("keeps the mode of an existing file, and applies the requested one", async (t) => {
     const path = join(await temporaryFolder(t), "file");
     await writeFile(path, "");
     await chmod(path, 0o644);
@@ -173,7 +173,7 @@ describe("removeLeftovers", () => {
     assert.deepEqual(left.sort(), others.sort());
   });
 
-  it("does not touch a write that goes on in this process", async (t) => {
+  it("does not touch a write in progress in this process", async (t) => {
     const folder = await temporaryFolder(t);
     const path = join(folder, "file");
     const writing = writeDurably(path, "x".repeat(8 * 1024 * 1024));
@@ -202,7 +202,7 @@ describe("readIfPresent", () => {
 });
 
 describe("entryExists", () => {
-  it("knows files, folders and links that lead nowhere, and tells a missing entry from one that cannot be looked at", async (t) => {
+  it("recognizes files, folders and dangling links, and distinguishes a missing entry from an inaccessible one", async (t) => {
     const folder = await temporaryFolder(t);
     const file = join(folder, "file");
     const link = join(folder, "link");
@@ -226,7 +226,7 @@ describe("ensurePrivateFolder", () => {
     assert.equal(await modeOf(deep), 0o755);
   });
 
-  it("says what stands in the way and what to do", async (t) => {
+  it("names the obstacle and the fix", async (t) => {
     const folder = await temporaryFolder(t);
     const file = join(folder, "file");
     await writeFile(file, "");
@@ -276,7 +276,7 @@ function valueAt(path: string, clock: Clock) {
   return { told, state, value };
 }
 
-test("A5 a write that fails is told once and tried again, with what is newest by then", async (t) => {
+test("A5 a failed write is reported once and retried, with the newest value by then", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "value");
   const clock = createManualClock();
@@ -307,7 +307,7 @@ test("A5 a write that fails is told once and tried again, with what is newest by
   assert.equal(await readFile(path, "utf8"), "another process's");
 });
 
-test("B11 a disk that hangs holds up nobody's end, and the late write replaces nothing", async (t) => {
+test("B11 a disk that hangs delays no shutdown, and the late write replaces nothing", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "value");
   const clock = createManualClock();
@@ -328,7 +328,7 @@ test("B11 a disk that hangs holds up nobody's end, and the late write replaces n
   assert.equal(told.length, 1);
 });
 
-test("A5 what is asked for during a write shares the next one, and a failed one fails nobody after it", async () => {
+test("A5 writes requested during a write share the next one, and a failed one fails no later one", async () => {
   const under: PromiseWithResolvers<number>[] = [];
   const writes = shareWrites(() => {
     const one = Promise.withResolvers<number>();

@@ -28,7 +28,7 @@ async function scene(t: TestContext): Promise<{ folder: string; file: string }> 
   return { folder, file };
 }
 
-test("E2 a private file in a folder that others only enter is written and read by nobody else", async (t) => {
+test("E2 a private file in a folder that others only enter is writable and readable by no other user", async (t) => {
   const { file } = await scene(t);
   assert.deepEqual(await exposureOf(file, ME), {
     path: file,
@@ -57,7 +57,7 @@ test("E2 bits of the group and of all others let them write, or read", async (t)
   }
 });
 
-test("E2 a group that is the user's own is nobody else", async (t) => {
+test("E2 a group with only the user in it does not count as another user", async (t) => {
   const { file } = await scene(t);
   await chmod(file, 0o660);
   const own = { ...ME, isPrivateGroup: () => true };
@@ -65,7 +65,7 @@ test("E2 a group that is the user's own is nobody else", async (t) => {
   assert.deepEqual([found.writable, found.readable], [null, null]);
 });
 
-test("E2 what is in a closed folder is read by nobody else, whatever its own mode", async (t) => {
+test("E2 a file in a closed folder is readable by no other user, whatever its mode", async (t) => {
   const { folder, file } = await scene(t);
   await chmod(file, 0o644);
   await chmod(folder, 0o700);
@@ -106,7 +106,7 @@ test("E2 a link counts by where it leads, and by the folders on both ways", asyn
   assert.match((await exposureOf(join(folder, "loop"), ME)).failure ?? "", /too many links/);
 });
 
-test("E2 what is not there is neither, and the folders above it count all the same", async (t) => {
+test("E2 a missing file is neither writable nor readable, and the folders above it count all the same", async (t) => {
   const { folder } = await scene(t);
   const missing = join(folder, "secrets.json");
   assert.deepEqual(await exposureOf(missing, ME), {

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { readRegularFile } from "../../../src/runtime/files/durable-file.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-test("a plain file of no more than is allowed is read, one that is gone is none, and anything else is refused", async (t) => {
+test("a plain file within the size limit is read, a missing one is null, and anything else is refused", async (t) => {
   const folder = await temporaryFolder(t);
   const at = (name: string): string => join(folder, name);
   await writeFile(at("file"), "12345");

@@ -29,7 +29,7 @@ test("E4 of one address ten wrong tokens a minute are refused at once, the other
   assert.equal(refuse("10.0.0.1", 11), 10, "a minute later it begins afresh");
 });
 
-test("E4 at most 256 refusals wait at a time, and those that were answered count no more", async () => {
+test("E4 at most 256 refusals wait at a time, and answered ones no longer count", async () => {
   const { clock, refuse } = rig();
   assert.equal(refuse(null, 10 + 256 + 5), 10 + 5);
   await clock.advance(500);

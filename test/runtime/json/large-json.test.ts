@@ -52,7 +52,7 @@ const spoiled = ([value, indent, at, sign]: [unknown, number, number, string]): 
   return text.slice(0, place) + sign + text.slice(place + (at % 2));
 };
 
-test("what is JSON is found out as the parser finds it out, in steps of any length", () => {
+test("validity is decided as the parser decides it, in steps of any length", () => {
   fc.assert(
     fc.property(texts, fc.integer({ min: 1, max: 9 }), (parts, step) => {
       const text = spoiled(parts);
@@ -103,7 +103,7 @@ test("values are counted, and parts are valid JSON that leave few of them", () =
 
 const MANY = `[${"{},".repeat(MOST_VALUES)}1e999]`;
 
-test("E4 a part with too many values stays bytes, cannot be looked into, and is written as it came", async () => {
+test("E4 a part with too many values stays bytes, is not parsed, and is written as received", async () => {
   const text = `{"id":12345678901234567890,"params":{"name":"x","arguments":{"m":${MANY},"n":[1,{ "a" :\n2}]}}}`;
   const large = await readLarge(Buffer.from(text));
   const read = large.parse() as { params: { name: string; arguments: { m: unknown[]; n: unknown } } };
@@ -133,7 +133,7 @@ test("E4 a part with too many values stays bytes, cannot be looked into, and is 
   );
 });
 
-test("E4 a huge text is a text to whoever looks, goes as it came else, and what is below the bounds is parsed whole", async () => {
+test("E4 a huge text is decoded only when read and otherwise written as received; anything below the bounds is parsed whole", async () => {
   const huge = "\\u00e9".repeat(1_000_000);
   const text = `{"params":{"a":{"t":"${huge}"},"u":"${huge}"}}`;
   const { a, u } = ((await parsed(text)) as { params: { a: { t: unknown }; u: unknown } }).params;
@@ -144,7 +144,7 @@ test("E4 a huge text is a text to whoever looks, goes as it came else, and what 
   assert.equal(JSON.stringify(await parsed(some)), some);
 });
 
-test("D5 a part that is left out for its bytes alone is parsed when somebody looks, and is then written as it was read", async () => {
+test("D5 a part left out only for its bytes is parsed when it is read, and is then written as parsed", async () => {
   const list = `[ ${`"${"\\u0061".repeat(10_000)}" ,`.repeat(90)}{"__proto__":1,"__proto__":1e999}]`;
   const text = `{"params":{"arguments":{"m":${list}}}}`;
   const value = await parsed(text);
@@ -158,12 +158,12 @@ test("D5 a part that is left out for its bytes alone is parsed when somebody loo
   assert.ok(!writeJson(value).includes('"__proto__":1,'));
 });
 
-test("what is nested deep stays bytes below 500 levels", async () => {
+test("deeply nested parts stay bytes below 500 levels", async () => {
   const text = `{"a":{"b":${"[".repeat(50_000)}${"]".repeat(50_000)}}}`;
   assert.equal(writeJson(await parsed(text)), text);
 });
 
-test("E4 too many members of the whole, or a large list, are refused by name; what is no JSON is a SyntaxError", async () => {
+test("E4 too many members of the whole, or a large list, are refused by name; invalid JSON is a SyntaxError", async () => {
   const members = Array.from({ length: MOST_VALUES + 1 }, (_, index) => `"${index}":0`).join();
   for (const text of [`{${members}}`, MANY])
     await assert.rejects(parsed(text), {
@@ -173,7 +173,7 @@ test("E4 too many members of the whole, or a large list, are refused by name; wh
   await assert.rejects(parsed(`{"a":{"b":${MANY}}`), SyntaxError);
 });
 
-test("E4 a number of millions of digits is refused by name, and goes as it came where nobody looks", async () => {
+test("E4 a number of millions of digits is refused by name, and is written as received where it is not read", async () => {
   const number = "1".repeat(20_000_000);
   await assert.rejects(parsed(`{"params":{"n":${number}}}`), { code: "too_many_values" });
   const text = `{"params":{"m":{"n":${number}}}}`;
@@ -212,12 +212,12 @@ test("E4 millions of small parts take no memory", () => {
   }
 });
 
-test("nothing that somebody sends is taken for a place that is filled in later", async () => {
+test("no input is mistaken for a placeholder that is filled in later", async () => {
   const value = await parsed(`{"params":{"m":${MANY},"s":"0","t":"\\u0000"}}`);
   assert.match(writeJson(value), /,"s":"0","t":"\\u0000"\}\}$/);
 });
 
-test("numbers keep their digits as a reviver would keep them, and numbers in texts cost nothing", () => {
+test("numbers keep the digits that a reviver would keep, and numbers in texts add no work", () => {
   const digits = fc.constantFrom(
     "1",
     "-0",

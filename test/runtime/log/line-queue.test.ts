@@ -65,7 +65,7 @@ describe("line queue", () => {
     assert.equal(paper.writes(), 1);
   });
 
-  it("goes on where a write stopped half-way", async () => {
+  it("continues where a write stopped half-way", async () => {
     const { paper, queue } = start();
     paper.bytesAtOnce = 2;
     queue.append("info", "abcdefg\n");
@@ -176,7 +176,7 @@ describe("line queue", () => {
     await queue[Symbol.asyncDispose]();
   });
 
-  it("tries once more when disposed while failing, and then gives up", async () => {
+  it("tries again when disposed while failing, and then gives up", async () => {
     const { clock, paper, queue } = start();
     paper.fails = true;
     queue.append("info", "a\n");
@@ -194,7 +194,7 @@ describe("line queue", () => {
     assert.deepEqual([paper.writes(), failures.length], [1, 1]);
   });
 
-  it("does not wait for ever for a target that stalls, and writes nothing when that goes on", async () => {
+  it("does not wait for ever for a stalled target, and writes nothing if that recovers", async () => {
     const { clock, paper, queue } = start();
     const stall = Promise.withResolvers<void>();
     paper.stall = stall.promise;

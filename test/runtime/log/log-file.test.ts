@@ -105,7 +105,7 @@ describe("log file", () => {
     assert.equal((await stat(join(path, ".."))).mode & 0o777, 0o700);
   });
 
-  it("keeps what it has and its mode, and only the levels it is told", async (t) => {
+  it("keeps its content and mode, and writes only the requested levels", async (t) => {
     const { path, log, logger } = await start(t);
     logger.debug("no");
     logger.info("yes");
@@ -119,7 +119,7 @@ describe("log file", () => {
     assert.equal((await stat(path)).mode & 0o777, 0o640);
   });
 
-  it("follows a rotation by rename, also one that makes the file anew, and a removal", async (t) => {
+  it("follows a rotation by rename, including one that re-creates the file, and a removal", async (t) => {
     const { path, clock, logger } = await start(t);
     logger.info("one");
     await untilLogged(path, ["one"]);
@@ -165,7 +165,7 @@ describe("log file", () => {
     assert.equal(await readlink(path), far);
   });
 
-  it("rotates neither what was emptied meanwhile nor what cannot be moved", async (t) => {
+  it("rotates neither a file that has since been emptied nor one that cannot be moved", async (t) => {
     const { path, logger, clock } = await start(t, { maxFileBytes: 500 });
     const long = "x".repeat(600);
     logger.info("one", { long });
@@ -185,7 +185,7 @@ describe("log file", () => {
     assert.deepEqual(await messages(`${path}.1`), ["two", "three", "four"]);
   });
 
-  it("looks for a rotation at most once a second; what came meanwhile is in the old file", async (t) => {
+  it("checks for a rotation at most once a second; lines until then go to the old file", async (t) => {
     const { path, clock, logger } = await start(t);
     logger.info("one");
     await untilLogged(path, ["one"]);
@@ -254,7 +254,7 @@ describe("log file", () => {
     assert.deepEqual(all, expected);
   });
 
-  it("is no reason to fail when its place cannot be written", async (t) => {
+  it("does not fail when its path cannot be written", async (t) => {
     const folder = await temporaryFolder(t);
     await mkdir(join(folder, "mountaineer.log"));
     const result = await runCommand(
@@ -276,7 +276,7 @@ describe("log file", () => {
 });
 
 describe("stderr", () => {
-  it("gets readable lines without colour when it is no terminal", async () => {
+  it("gets readable lines without colour when it is not a terminal", async () => {
     const result = await runCommand(
       process.execPath,
       [...loggingProgram(`logger.info("mounted", { share: "CO\\nRE" }); logger.debug("no");`)],
@@ -308,7 +308,7 @@ describe("stderr", () => {
     assert.ok(!plain.stdout.includes("\u001b[33m"));
   });
 
-  it("that nobody reads neither blocks the daemon nor keeps it from ending", {
+  it("without a reader neither blocks the daemon nor prevents its end", {
     timeout: 60_000,
   }, async (t) => {
     const script = `
@@ -328,7 +328,7 @@ describe("stderr", () => {
     child.stderr.destroy();
   });
 
-  it("whose reader comes back late gets the newest lines and the number of the lost", async (t) => {
+  it("whose reader returns late gets the newest lines and the number of lost ones", async (t) => {
     const script = `
       for (let i = 0; i < 5_000; i++) logger.info("line", { i, padding: "p".repeat(500) });
       logger.error("the end");

@@ -45,7 +45,7 @@ describe("JSON lines", () => {
     assert.deepEqual(parsed[HOSTILE], [HOSTILE]);
   });
 
-  it("let no field stand in for time, level or message", () => {
+  it("let no field override time, level or message", () => {
     const parsed = JSON.parse(jsonLine(recordOf("m", { time: "never", level: "debug", message: "other" })));
     assert.deepEqual(parsed, {
       time,
@@ -205,7 +205,7 @@ test("a line of megabytes is passed over, and what is around it is not", async (
   assert.deepEqual((await pages(path, 10, 1, 2 * 1024 * 1024)).flat(), ["last", "first"]);
 });
 
-test("a reading goes on in its file, wherever that was rotated to meanwhile", async (t) => {
+test("a reading continues in its file, wherever that has since been rotated to", async (t) => {
   const path = join(await temporaryFolder(t), "log");
   await writeFile(path, "1\n2\n3\n4\n");
   const first: string[] = [];
@@ -242,7 +242,7 @@ test("a file that is rotated while it is read is read once", async (t) => {
   assert.deepEqual(read, ["2", "1"]);
 });
 
-test("no file, a folder and a pipe that nobody writes to have no lines, and hold up nobody", async (t) => {
+test("a missing file, a folder and a pipe without a writer have no lines, and block nothing", async (t) => {
   const folder = await temporaryFolder(t);
   assert.deepEqual(await pages(join(folder, "none"), 10), [[]]);
   assert.deepEqual(await pages(folder, 10), [[]]);

@@ -80,7 +80,7 @@ describe("runCommand", () => {
     assert.deepEqual(JSON.parse(result.stdout), hostile);
   });
 
-  it("hands over stdin, and a child that never reads it is no failure", async () => {
+  it("passes stdin, and a child that never reads it is not a failure", async () => {
     const echoed = await run("cat", { stdin: "secret\nline" });
     assert.equal(echoed.stdout, "secret\nline");
     const big = "x".repeat(4 * 1024 * 1024);
@@ -137,7 +137,7 @@ describe("runCommand", () => {
     assert.equal((await run("printf 12345", { maxOutputBytes: 5 })).stdout, "12345");
   });
 
-  it("rejects when no file can be opened any more, and ends nothing else", async () => {
+  it("rejects when no further file can be opened, and ends nothing else", async () => {
     const module = new URL("../../../src/runtime/process/child-process.ts", import.meta.url).href;
     const clockModule = new URL("../../../src/runtime/time/clock.ts", import.meta.url).href;
     const told = await runOutOfFiles(
@@ -303,7 +303,7 @@ describe("runCommand", () => {
     assert.equal(registered, 0);
   });
 
-  it("goes on past a child that the kernel does not let die", async (t) => {
+  it("continues without a child that the kernel does not let die", async (t) => {
     const mount = await hungMount(t);
     if (mount === null) return;
     const time = createManualClock();
@@ -360,7 +360,7 @@ async function hungMount(t: TestContext): Promise<{ path: string; asked: () => b
 }
 
 describe("startDetached", () => {
-  it("starts a session of its own whose output goes to a private file, and tells of its end", {
+  it("starts a separate session whose output goes to a private file, and reports its end", {
     skip: LINUX_ALONE,
   }, async (t) => {
     const folder = await temporaryFolder(t);

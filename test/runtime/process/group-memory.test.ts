@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { groupMemory } from "../../../src/runtime/process/group-memory.ts";
 import { parsePs } from "../../../src/runtime/process/group-memory-darwin.ts";
 
-test("B2 the memory of a group is that of all its processes, and that of none is nothing", async (t) => {
+test("B2 the memory of a group is that of all its processes, and an absent group has none", async (t) => {
   const hold =
     "const held = Buffer.alloc(64 * 1024 * 1024, 1); console.log(held.length); setInterval(() => {}, 1e6);";
   const child = spawn(process.execPath, ["-e", hold], {

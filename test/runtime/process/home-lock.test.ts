@@ -66,7 +66,7 @@ async function acquireAtOnce(home: string) {
 }
 
 describe("home lock", () => {
-  it("is held by one, told to lookers, and free after its release", async (t) => {
+  it("has one holder, is visible to readers, and is free after its release", async (t) => {
     const home = await temporaryFolder(t);
     assert.equal(await readLockHolder(home), null);
     const lock = await acquire(home, "mount");
@@ -86,7 +86,7 @@ describe("home lock", () => {
     assert.deepEqual(await readdir(home), ["lock.db"]);
   });
 
-  it("is nobody's in a copy of the home, which does not keep the name of another's holder", async (t) => {
+  it("is free in a copy of the home, which does not keep the name of another's holder", async (t) => {
     const folder = await temporaryFolder(t);
     const [home, copy, moved] = [join(folder, "home"), join(folder, "copy"), join(folder, "moved")];
     await mkdir(home);
@@ -181,7 +181,7 @@ describe("home lock", () => {
     await lock[Symbol.asyncDispose]();
   });
 
-  it("is free at once after a kill -9, and its dead holder is nobody", async (t) => {
+  it("is free at once after a kill -9, and its dead holder is not reported", async (t) => {
     const home = await temporaryFolder(t);
     for (let round = 0; round < 2; round++) {
       const holder = await contend(t, home, "monitor", "0");
@@ -324,7 +324,9 @@ describe("home lock", () => {
     assert.match(other.answer.message, /^another process is changing/u);
   });
 
-  it("says that a home lets nobody in", { skip: process.getuid?.() !== 0 && "needs root" }, async (t) => {
+  it("reports a home that cannot be written", {
+    skip: process.getuid?.() !== 0 && "needs root",
+  }, async (t) => {
     const home = await temporaryFolder(t);
     await chmod(home, 0o555);
     const child = spawn(process.execPath, [program, home, "mount", "0"], { uid: 65_534, gid: 65_534 });

@@ -54,7 +54,7 @@ describe("identity", () => {
     assert.equal(await isRunning({ ...own, startTime: `${own.startTime}0` }), false);
   });
 
-  it("finds nothing under pids that are none", async () => {
+  it("finds nothing under invalid pids", async () => {
     for (const pid of [0, -1, 1.5, Number.NaN, 2 ** 31]) assert.equal(await processIdentity(pid), null);
   });
 
@@ -87,7 +87,7 @@ describe("identity", () => {
     assert.equal(parseStat(""), null);
   });
 
-  it("takes one for running whose first thread has ended and whose others go on", () => {
+  it("counts a process as running whose first thread has ended while others run", () => {
     const threads = (count: number): string =>
       `42 (node) Z 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 ${count} 0 987654 1000 2`;
     assert.equal(parseStat(threads(2)), "987654");
@@ -142,7 +142,7 @@ describe("endProcess", () => {
     assert.deepEqual(await exit, [null, "SIGKILL"]);
   });
 
-  it("leaves alone whoever has the pid now", async (t) => {
+  it("does not touch the process that has the pid now", async (t) => {
     const { identity } = await startChild(t);
     const earlier = { ...identity, startTime: "0:1" };
     assert.equal(await endProcess(earlier, { clock, graceMs: 0, deadlineMs: 60_000 }), true);
@@ -203,7 +203,7 @@ it("passes over folders, and files that may not be executed", async (t) => {
   }
 });
 
-it("passes over folders that are none, and never looks where the process happens to stand", async (t) => {
+it("skips invalid folders, and never searches the current folder", async (t) => {
   const { folder, a } = await twoFolders(t);
   await makeProgram(join(a, "tool"));
   assert.equal(await findProgram("tool", ["", join(folder, "none"), join(a, "tool")]), null);

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { GatheredBytes } from "../../../src/runtime/text/gathered-bytes.ts";
 import { leastGrowth } from "../../support/heap-growth.ts";
 
-test("what comes in tiny pieces is whole again, each time anew", () => {
+test("bytes that arrive in tiny pieces are whole again, and so is the next round", () => {
   const bytes = new GatheredBytes();
   const source = Buffer.from(Array.from({ length: 5_000 }, (_, index) => index % 251));
   for (let round = 0; round < 2; round++) {

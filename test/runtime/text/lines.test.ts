@@ -83,7 +83,7 @@ test("64 MiB in one line take linear time: to copy or search them at each of 65,
   assert.ok(performance.now() - startedAt < 30_000);
 });
 
-test("lines over the limit alone are left out, each told once, for whoever wants to go on", () => {
+test("only lines over the limit are left out, each reported once, so that a reader can continue", () => {
   const line = fc.string({ unit: "grapheme", maxLength: 12 }).map((text) => text.replaceAll(/[\r\n]/g, " "));
   fc.assert(
     fc.property(fc.array(line), fc.array(fc.nat(200)), fc.boolean(), (lines, cuts, isEnded) => {
@@ -114,7 +114,7 @@ test("lines over the limit alone are left out, each told once, for whoever wants
   );
 });
 
-test("bytes that are no UTF-8 can be had as they are, and text may be pushed", () => {
+test("bytes that are not UTF-8 are available unchanged, and text may be pushed", () => {
   const splitter = createLineSplitter(100);
   splitter.push(Buffer.from([0xff, 0x0d, 0x0a, 0xfe]));
   assert.deepEqual(splitter.nextBytes(), Buffer.from([0xff]));
@@ -153,7 +153,7 @@ test("fields are read as the standard says", () => {
   ]);
 });
 
-test("a long line is given as it came, too, unless more lines belong to it", () => {
+test("a long line is also given unchanged, unless further lines belong to it", () => {
   const long = "ü".repeat(100_000);
   const bytes = Buffer.from(`data: ${long}\n\ndata: ${long}\ndata: more\n\n`);
   const [alone, joined] = read(createSseParser(1e6), bytes.subarray(0, 65_535), bytes.subarray(65_535));
@@ -161,7 +161,7 @@ test("a long line is given as it came, too, unless more lines belong to it", () 
   assert.deepEqual(joined, { type: "message", data: `${long}\nmore` });
 });
 
-test("ids and retry are told, of an event without data too, and only once it is complete", () => {
+test("ids and retry are reported, even of an event without data, and only once it is complete", () => {
   const parser = createSseParser(1_000);
   assert.equal(parser.lastEventId, null);
   read(parser, "id: 7\nretry: 250\ndata:\n");
@@ -227,7 +227,7 @@ test("D3 what drives a terminal, turns text around or is not seen is spelled out
   assert.equal(safeLine("pay\u200bpal", 100), "pay\\u{200b}pal");
 });
 
-test("a joiner that shapes letters or a picture stays; one that stands alone, or between Latin letters, is spelled out", () => {
+test("a joiner that shapes letters or a picture stays; one without a function, or between Latin letters, is spelled out", () => {
   for (const text of ["👩\u200d💻", "👩🏽\u200d💻", "👁️\u200d🗨️", "می\u200cخواهم", "क्\u200dष"]) {
     assert.equal(printable(text), text);
     assert.equal(safeLine(text, 100), text);

@@ -185,7 +185,7 @@ describe("unseen characters", () => {
     );
   });
 
-  test("E3 what is left needs no second look, has all that is visible in order, and nothing more to tell of", () => {
+  test("E3 the result stays the same when stripped again, has all visible text in order, and has no further invisible text to report", () => {
     const shapes = (text: string): string =>
       text.replace(/[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/gu, "");
     fc.assert(
@@ -289,7 +289,7 @@ test("all else is what the plain parser gives", () => {
   }
 });
 
-test("ids and progress tokens of messages keep their digits, too", () => {
+test("ids and progress tokens of messages also keep their digits", () => {
   const message =
     '{"jsonrpc":"2.0","id":12345678901234567890,"params":{"_meta":{"progressToken":12345678901234567890}}}';
   for (const text of [message, `[1,${message}]`, "12345678901234567890"]) assert.equal(again(text), text);
@@ -298,7 +298,7 @@ test("ids and progress tokens of messages keep their digits, too", () => {
   assert.ok(!isRawNumber({ rawJSON: "1" }));
 });
 
-test("what is no JSON is a SyntaxError, with long numbers, too", () => {
+test("text that is not JSON is a SyntaxError, even with long numbers", () => {
   for (const text of ["", "{", "12345678901234567890x", '{"a":1234567890123456789012,}'])
     assert.throws(() => parseExactly(text), SyntaxError);
 });

@@ -118,7 +118,7 @@ describe("time as text", () => {
   });
 });
 
-test("a time is told in this machine's zone, each part with its zeros", () => {
+test("a time is shown in this machine's zone, each part with its zeros", () => {
   const at = new Date(2026, 0, 2, 3, 4, 5, 6);
   assert.equal(localDay(at), "2026-01-02");
   assert.equal(localClock(at), "03:04:05");

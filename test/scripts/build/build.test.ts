@@ -45,7 +45,7 @@ async function emptyPlace(
   };
 }
 
-test("B11 a build lies in a folder of its own, and dist/current names it", async (t) => {
+test("B11 each build has its own folder, and dist/current names it", async (t) => {
   const place = await emptyPlace(t);
   const first = await place.build("1");
   const second = await place.build("2");
@@ -148,7 +148,7 @@ test("B11 the pinned Node and koffi stay when node_modules go, and follow them w
   assert.deepEqual(await readdir(path.join(place.dist, second, "node_modules/koffi")), ["package.json"]);
 });
 
-test("the package that is published holds the current build alone, and neither Node nor node_modules", async (t) => {
+test("the published package holds only the current build, and neither Node nor node_modules", async (t) => {
   const place = await emptyPlace(t);
   const first = await place.build("1");
   const second = await place.build("2");
@@ -157,7 +157,7 @@ test("the package that is published holds the current build alone, and neither N
   assert.ok(!ignored.includes(second));
 });
 
-test("B11 a build is used by whoever names a file of it among its arguments", async () => {
+test("B11 a process with a file of a build among its arguments uses that build", async () => {
   const lines = [
     "/opt/m/dist/node\0--max-semi-space-size=2\0/opt/m/dist/0123456789abcdef/main.js\0monitor\0",
     "/usr/bin/node /opt/m/dist/aaaaaaaaaaaaaaaa/prober-child.js 5000",

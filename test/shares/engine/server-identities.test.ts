@@ -183,7 +183,7 @@ const starts = { unknown, proved: () => proved(), "proved over tb": () => proved
 tellStories(
   { starts, acts, facts },
   `
-A10 both routes are proved by one comparison, and its end is told
+A10 both routes are proved by one comparison, and its end is reported
   unknown, look at both: asking; look at both: asked compare
   same: no timers; look at both: same, not asking, says nothing, proved both, servers s1 s1, 1 question
 A10 a proof that failed counts as tried until its route is lost, and one that ends after disposal is not told
@@ -198,11 +198,11 @@ A13 routes that led to two servers may lead to one after they were away: neither
   same, look at both: last asked recognise fallback not s1
   same as s2, look at neither, look at both: last asked recognise tb
   same, look at both: last asked recognise fallback
-A10 a route that was away is not proved any more, and compared with the one that stayed
+A10 a route that was away is no longer proved, and is compared with the one that stayed
   proved, look at tb over tb: proved tb; look at both over tb: asked compare + compare
 A10 another GUID at the same address is a server that was away
   proved, look at both fallback is bb over tb: proved tb
-A10 what was begun before a doubt proves nothing after it
+A10 a proof begun before a doubt proves nothing after it
   unknown, look at both, doubt tb, same, look at both: proved fallback
 A10 after both were away the server is recognised first: two equal strangers are not the one known
   proved, look at neither lost tb, look at both lost tb: last asked recognise tb
@@ -212,7 +212,7 @@ A10 a server that was lost and is back within one look is recognised: the route 
   different "other files", look at both lost tb at 2: proved fallback
 A10 a server that was lost right after its share was mounted is recognised, whatever was proved before
   proved, look at both lost tb: proved fallback, last asked recognise tb
-A10 connections that were seen going on before a loss prove nothing after it
+A10 connections that were seen alive before a loss prove nothing after it
   proved over tb, look at both lost tb at 2, look at both over tb at 1, look at both lost tb at 2: proved fallback
 A10 a loss before a move takes the proof of the route that was left
   unknown, look at both over fallback, same, look at both over fallback: proved both; look at both lost tb at 2 left at 2: proved tb
@@ -220,27 +220,27 @@ A10 a loss after a move takes the proof of the route that was taken
   unknown, look at both over fallback, same, look at both over fallback: proved both; look at both lost tb at 2 left at 1: proved fallback
 A10 losses before and after a move take both proofs
   unknown, look at both over fallback, same, look at both over fallback: proved both; look at both lost tb at 3 left at 2: proved neither
-A10 a loss around a move takes both proofs when nobody knows when it was
+A10 a loss around a move takes both proofs when its time is unknown
   unknown, look at both over fallback, same, look at both over fallback: proved both; look at both lost tb at 2 left at unknown: proved neither
 A10 a comparison that a loss fell into remembers nothing, and ends
   unknown, look at both over tb: question 1 is steady; outage 2: question 1 is not steady
   look at both lost tb at 2: 1 is cut; same, look at both lost tb at 2: proved neither
 A10 after a loss of both, the other route is compared once the one in use is recognised
   unknown, look at neither lost tb, look at both lost tb, same, look at both lost tb: proved tb, asked recognise tb + compare
-A10 one route alone is looked at while it is certain, so that its server is known again later
+A10 a single route is checked while it is certain, so that its server is recognized later
   unknown, look at tb over tb: asked compare
-A13 one route alone is asked whose it is, whether something is mounted or not
+A13 a single route is recognized, whether a share is mounted or not
   unknown, look at fallback: asked recognise fallback; unknown, look at fallback lost tb: asked recognise fallback
 A10 when a route goes in the middle of a comparison, that ends, and the other is recognised without a pause
   proved, look at fallback over fallback, look at both over fallback, look at tb lost fallback: asking, 2 is cut
   unproved, look at tb lost fallback: asking, same, asked compare + compare + recognise tb
   same, look at tb lost fallback: proved tb
-A10 a look at one route that a loss of the other cut short is no verdict, and is begun anew at once
+A10 a check of one route that a loss of the other cut short is not a verdict, and is repeated at once
   proved, look at fallback over fallback, look at tb over fallback: asking; look at tb lost fallback at 2: 2 is cut
   unproved, look at tb lost fallback at 2: asking, same, asked compare + recognise tb + recognise tb
 A10 a comparison that a loss of the server in use fell into says nothing, and is made again at once
   proved over tb, look at tb over tb, look at both over tb, outage 2, unproved, look at both: same, asking, says nothing, asked compare + compare + compare
-A10 a proof that cannot be made is tried again with growing pauses, and at once after a change
+A10 a failed proof is retried at growing intervals, and at once after a change
   unknown, look at both, unproved, look at both: not asking; 1 s, look at both: asking
   unproved, 1 s, look at both: not asking; 1 s, look at both: asking
 A13 connections to the old address of an edited host prove nothing about the new one
@@ -254,7 +254,7 @@ A14 what could not be proved is asked again at once after a changed login, mount
   unknown, look at both over tb, unproved, look at both over tb: not asking; retry both, look at both over tb: asking
 A13 two routes that lead to two servers are each known by its own, and neither is asked about again
   unknown, look at both, different "only the first has a.txt", look at both, same, look at both, same as s2, look at both: servers s1 s2, different, not asking, says "only the first has a.txt"
-A13 a server that was mounted before it could be proved, and turns out to be a known one, is told, of that mount alone
+A13 a server that was mounted before it could be proved, and turns out to be a known one, is reported, for that mount only
   unknown, look at tb over tb of new, same, look at tb over tb of new: better is s1, proved tb, servers s1 none, 1 question
   look at tb over tb: better is none
 A10 one that is late is ended
@@ -264,21 +264,21 @@ A10 a proof ends with its share, and the end waits until nothing of it is left
 A10 routes that lead to two servers do so while one of them is away, and until both are known to be one
   unknown, look at both, different "other files", look at both, same, look at both, same as s2, look at fallback: different
   look at both, same as s2, look at both: same
-A13 connections that go on prove nothing of a route whose host does not answer
+A13 living connections prove nothing about a route whose host does not answer
   proved, look at fallback over tb: proved fallback
 A13 after a doubt about it, a route of two that led to two servers may lead to the other's
   unknown, look at both, different "two", doubt fallback, look at both, same, look at both: asked compare + recognise tb + recognise fallback
 A13 after it was away unproved, a route of two that led to two servers may lead to the other's
   unknown, look at both, different "two", look at tb, look at both, same, look at both: asked compare + recognise tb + recognise fallback
-A13 an edited address ends the proof under way, and both routes are compared anew
+A13 an edited address ends the proof in progress, and both routes are compared again
   unknown, look at both, different "two", look at both, retry tb: 2 is cut; unproved, look at both: asked compare + recognise tb + compare
 A14 a proof that is to be tried again counts as not tried
   unknown, look at both, unproved, retry, look at both: tb was not tried
 A13 a route that went away while it was recognised is not proved by that
   unknown, look at tb, look at neither, same, look at tb: proved neither
-A13 a mount of which nobody says whose it is counts as of the server that was proved there
+A13 a mount of unknown origin counts as of the server that was proved there
   proved, look at both over tb of nobody: servers s1 s1, proved both
-A13 what is proved of one former address is lost with it, or with its connections, and says nothing of the next
+A13 a proof of a former address is lost with it, or with its connections, and does not apply to the next
   unknown, look at neither over tb by detour: detour proved; look at neither lost tb at 2 by detour: detour not proved
   same, look at neither lost tb at 2 by detour: detour proved
   look at neither lost tb at 2, look at neither lost tb at 2 by detour: detour not proved
@@ -295,11 +295,11 @@ A13 a witness that lasted makes no proof wait
 A14 the login is asked about where the mounted server is certain, and only there
   proved, look at both over tb by detour for its login: 1 question; look at both over tb for its login: 2 questions
   proved, look at both lost tb, same, look at both lost tb for its login: asked compare + recognise tb
-A13 where the carrier counted no outages before, none makes a proof void
+A13 where the relay counted no outages before, none invalidates a proof
   unknown, no outages, look at both, outage 5: question 1 is steady
-A13 a comparison of which one route was lost meanwhile does not show two servers
+A13 a comparison in which one route was lost does not show two servers
   unknown, look at both, doubt tb, different "two", look at both: unasked
-A13 one route that leads elsewhere for a while is no pair of servers
+A13 one route that leads elsewhere for a while does not make two servers
   unknown, look at tb, different "other files", 1 s, look at tb, same, look at tb: same
 `,
 );

@@ -60,9 +60,9 @@ What to mount: over ${route}, a dead mount and one whose host is gone are cleane
     `
 Found mounts: a dead one that no route explains is cleaned up all the same
   a new share, theirs over no known route dead, the driver is gone, 2 s: 0 mounts
-Recovery: one that cannot unmount leaves the share as it is, and is no error
+Recovery: a failed unmount leaves the share unchanged, and is not an error
   about to recover, unmounts fail: not permitted, 20 s: on fallback, not told share.error, condition recovery_failed
-By hand: what is asked to be unmounted is unmounted
+By hand: an unmount request unmounts the share
   over tb, the driver is gone, unmount: result unmounted
 `,
   );
@@ -141,12 +141,12 @@ describe("a login that is refused", () => {
     `
 A14 where one route has refused it the other is not tried
   a new share, mounts over tb fail: wrong password, in the next step login refused, 60 s: steps mount tb
-A14 what is mounted is not given up to go back to Thunderbolt
+A14 an existing mount is not given up to return to Thunderbolt
   over fallback, login refused, 60 s: steps but checks none, on fallback
-A14 a carried share is not moved for a better route, and is when its own is gone
+A14 a relayed share is not moved for a better route, and is when its own is gone
   carried, login refused and same shut, tb refused, event, 5 s: steps but holds move fallback
   fresh, tb answers, 120 s: no steps
-A14 a look that is turned away, or waits, says nothing of what is open; without its process a mount is no use
+A14 a refused or waiting check reveals nothing about open files; without its process a mount is useless
   carried, login refused and same shut, the mount says EIO, 60 s, the mount lists, the mount hangs, 60 s: no steps, no error
   its process is gone, 10 s: steps check > unmount force
   login accepted, 60 s: steps check > unmount force > mount tb carried
@@ -240,7 +240,7 @@ describe("alive", () => {
       `
 A2 ${errno} is dead when seen twice, 250 ms apart, and two looks in one moment are one
   over tb, the mount says ${errno}, cycle: no steps; cycle: no steps; 249 ms: no steps; 260 ms: ${REMOUNT}
-A2 ${errno} seen again sooner than 250 ms proves nothing, however often it is looked at
+A2 ${errno} seen again sooner than 250 ms proves nothing, however often it is checked
   over tb, the mount says ${errno}, cycle, pass 100 ms, event: no steps; pass 100 ms, event: no steps
   pass 49 ms, event: no steps; pass 1 ms, event: ${REMOUNT}
 A2 ${errno} once, then an answer, is alive
@@ -279,7 +279,7 @@ A2 ENOTCONN and a mount process that is gone are dead at once
   over tb, event, its process is gone, cycle: ${REMOUNT}
 What to mount: an error ends with the mount that succeeds, before that has answered
   a new share, mounts over both fail: it is full, 3 s: some error; new mounts hang, mounts work, event: no error
-A2 a hang that ends in time costs nothing
+A2 a hang that ends in time has no effect
   over tb, the mount hangs, 9 s, the mount goes on, 10 s: no steps
 A2 EACCES and EPERM are alive, with a condition
   over tb, the mount says EACCES, 20 s: no steps, condition mount_denied
@@ -289,7 +289,7 @@ A2 EACCES and EPERM are alive, with a condition
 A2 a lack of this machine says nothing of the mount
   over tb, the mount says EMFILE, 30 s: no steps; over tb, the mount says ENFILE, 30 s: no steps
   over tb, the mount says ENOMEM, 30 s: no steps; tb silent, event, 5 s: no condition route_slow, no steps
-A2 a look answered late and failed twice is dead although the host answers
+A2 a mount whose check is answered late and fails twice is dead although the host answers
   over tb, the mount hangs, 3 s, the mount goes on, the mount says EIO, 3 s: ${REMOUNT}
 `,
   );
@@ -306,11 +306,11 @@ A2 once it has answered, silence counts as everywhere
   just mounted, 5 s, the mount hangs, 8 s: condition mount_slow; 6 s: ${REMOUNT}
 A2 one that we found is not unmounted for its silence, though it has answered
   over tb, permission may be asked, the mount hangs, 120 s: no steps, condition waiting_for_permission
-A2 an error is no silence: a mount that ends its wait with one is dead, answered or not
+A2 an error is not silence: a mount that ends its wait with one is dead, answered or not
   just mounted and hung, 20 s, the mount goes on, the mount says ETIMEDOUT, new mounts answer, 5 s: ${REMOUNT}
 A2 a host that is gone is failed over from, whatever the mount says
   just mounted and hung, 5 s, tb refused, new mounts answer, 5 s: steps check > unmount force > mount fallback
-A2 the next mount is another one: what its predecessor answered does not count for it
+A2 the next mount is a different one: its predecessor's answers do not count
   just mounted, 5 s, new mounts hang, the mount says ENOTCONN, 60 s: ${REMOUNT}, condition waiting_for_permission
 `,
   );
@@ -341,13 +341,13 @@ describe("a recovery", () => {
 C1 waits until our programs have made room, and says nothing of open files
   before a recovery, programs need 7000 ms to end, 6 s: on fallback, not pending, room made 1 time, room asked
   3 s: last steps check > unmount plain > mount tb, room free, room made 1 time, not told share.tb_ready
-C1 over a user's open files is pending as ever, and our programs go on
+C1 over a user's open files is pending as usual, and our programs keep running
   before a recovery, programs need 100 ms to end, open 7, 20 s: on fallback, pending, room made 0 times
   closed, 5 s: on tb, room made 1 time
-C1 that is not possible any more lets them go on
+C1 that is no longer possible lets them continue
   before a recovery, programs need 60000 ms to end, 4 s: room asked
   tb refused, event, 3 s: on fallback, room free, no step unmount plain
-C1 a file that is opened while they make room defers it, and they go on
+C1 a file that is opened while they stop defers it, and they continue
   before a recovery, programs need 5000 ms to end, 2 s, open 7, 6 s: on fallback, pending, room free
 `,
   );
@@ -379,11 +379,11 @@ describe("a person", () => {
 C1 who switches waits for our programs, however long their calls may take
   before a recovery, programs need 40000 ms to end, auto_failback off, lsof_recheck off, switch tb: no result
   : room made 1 time; 42 s: result switched, on tb
-C1 who switches over a user's open files is told so, and our programs go on
+C1 who switches over a user's open files learns of them, and our programs keep running
   before a recovery, open 7, switch tb: result busy, room made 0 times
 C1 who switches by force waits for nothing
   before a recovery, programs need 60000 ms to end, switch tb --force: result switched, on tb
-C1 who unmounts gets the room, too
+C1 who unmounts also has the programs stopped
   before a recovery, programs need 2000 ms to end, unmount: no result; 3 s: result unmounted, on none
 `,
   );
@@ -408,7 +408,7 @@ describe("a failover", () => {
   stories(
     ROOM_STARTS,
     `
-C1 what is carried asks nobody for room
+C1 of a relayed mount stops no program
   a carried share, programs need 60000 ms to end, 10 s: on tb; tb link_down, event, 5 s: on fallback
   tb answers, event, 60 s: on tb, room made 0 times
 `,

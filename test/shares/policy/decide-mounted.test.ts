@@ -49,7 +49,7 @@ What to mount: else it stays unmounted, last_error says why, and the first host 
   a new share, tb silent, fallback link_down, 10 s: no steps, error /neither host answers.*silent.*link_down/
   : told share.error once
   fallback answers, 4 s: steps mount fallback, no error, told share.error_cleared
-What to mount: a mount that vanished comes back
+What to mount: a mount that vanished is remounted
   over tb, it vanishes, 2 s: steps mount tb, told share.vanished
 What to mount: a host that connects and does not speak SMB does not answer
   a new share, tb wedged, 0 s: steps mount fallback, tb only connects
@@ -230,7 +230,7 @@ What to mount: over ${own}, mount ${mount}, own host ${ownHost}, the other ${oth
     stories(
       STARTS,
       `
-What to mount: both gone, and a server that starts is seen over the other host first: ${own} is asked once more
+What to mount: both gone, and a server that starts is seen over the other host first: ${own} is probed again
   ${bothGone}, ${own} answers, 10 s: no steps, no error
   ${bothGone}, ${CONFIRM_AFTER_MS} ms: steps check > unmount force > mount ${other}
 `,
@@ -243,7 +243,7 @@ What to mount: both gone, and a server that starts is seen over the other host f
 What to mount: both gone: last_error until own host and mount answer again
   over tb, both link_down, 10 s: error /both hosts are gone/, told share.error once
   tb answers, 4 s: no error, no steps
-What to mount: dead, own host answers, its mount fails: over the other; that fails, too: pauses
+What to mount: dead, own host answers, its mount fails: over the other; if that fails as well: pauses
   over tb, its process is gone, mounts over tb fail: refused, 2 s
   : steps check > unmount force > mount tb > mount fallback, on fallback
   over tb, its process is gone, mounts over both fail: refused, 2 s
@@ -276,7 +276,7 @@ describe("found mounts", () => {
   stories(
     STARTS,
     `
-Found mounts: a mount of the share by whomever is adopted, not doubled
+Found mounts: another program's mount of the share is adopted, not doubled
   a new share without recoveries, theirs over tb, 10 s: no steps, serves over tb, told share.adopted once
   a new share without recoveries, theirs over fallback, 10 s: no steps, serves over fallback
   : told share.adopted once

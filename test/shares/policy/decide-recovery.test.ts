@@ -88,7 +88,7 @@ Recovery: toggles changed live are read at once, in either direction
   the window is over with 7 open, closed, lsof_recheck on, event: on tb
   the window is over, auto_failback on, event: on tb
   it is pending, lsof_recheck off, event, closed, 10 s: pending, on fallback
-Recovery: a cycle that takes longer than three short intervals is no gap of its own making
+Recovery: a cycle that takes longer than three short intervals does not create a gap
   tb is back, interval 500 ms, checks fail, checks take 2000 ms, 60 s: pending, on fallback
   : told share.tb_ready once
 `,
@@ -148,7 +148,7 @@ Recovery: when tb drops
 Recovery: on an unmount by hand, with and without a hold
   it is pending, unmount --force: not pending, on none
   it is pending, unmount --force without hold: not pending, on none
-Recovery: when held
+Recovery: with an override
   it is pending, switch fallback: not pending, on fallback, held fallback
   closed, 60 s: not pending, on fallback
 Recovery: when someone else mounts it over tb
@@ -206,7 +206,7 @@ A7 EBUSY is open: back to pending, once a cycle, told once
   tb is back, 29.95 s, in the next step open 7, fresh, 60 ms: steps check > unmount plain, pending, on fallback
   fresh, ${refusals}: 4 to 4 times unmount plain, nothing told
   closed, 2500 ms: not pending, on tb
-A7 EBUSY is told anew after an unmount that worked
+A7 EBUSY is reported again after an unmount that worked
   tb is back, 29.95 s, in the next step open 7, fresh, 60 ms: told share.unmount_failed
   closed, 2500 ms: on tb
   tb silent, 60 s: on fallback

@@ -58,7 +58,7 @@ By hand: --to tb switches at once if tb answers now, without the window, and hol
   held to fallback, tb link_down, event, tb answers, switch tb: result switched, on tb, held nothing
 By hand: --to tb fails and changes nothing when tb does not answer now
   held to fallback, tb silent, switch tb --force, 5 s: result failed, on fallback, held fallback, no steps
-By hand: --to auto holds nothing and lets the rules go on
+By hand: --to auto sets no override and lets the rules decide
   held to fallback, 40 s, switch auto: held nothing, result mounted, on tb
   held to fallback, switch auto: result skipped, on fallback; 31 s: on tb
 By hand: --to auto says that files hold the way back
@@ -68,38 +68,38 @@ By hand: a mount that is kept while its hosts are gone is not reported as mounte
 By hand: a mount whose process is gone is unmounted by force, and waits for no program
   over tb, its process is gone, unmount --force: steps check > unmount force, result unmounted
   over tb, programs need 60000 ms to end, its process is gone, unmount: steps check > unmount force, result unmounted
-By hand: what is held unmounted has no error of earlier tries
+By hand: a share unmounted by a person has no error of earlier tries
   a new share, mounts over both fail: it is full, 3 s: some error; unmount, 3 s: held unmounted, no error
-By hand: what is unmounted has not vanished
+By hand: an unmounted share has not vanished
   over tb, unmount: not told share.vanished
-By hand: another mount of a share that is held unmounted is left alone
+By hand: another mount of a share that a person unmounted is not touched
   over tb, theirs over fallback at /twin, unmount: held unmounted, mounts at /twin
   fresh, fallback refused, event, 20 s: no steps
 By hand: switch mounts an unmounted share
   held unmounted, switch tb: result switched, on tb, held nothing
   held unmounted, switch fallback: result switched, on fallback, held fallback
   held unmounted, switch auto: result mounted, on tb, held nothing
-By hand: a switch whose mount fails rolls back, fails and holds what was held
+By hand: a switch whose mount fails rolls back, fails and keeps the override
   over tb, mounts over fallback fail: wrong password, switch fallback: result failed, on tb, held nothing
   : detail /wrong password. back over Thunderbolt/, not told share.switched, told a reason /rolled back: .*password/
   4 s: no error
-By hand: a switch of a share held unmounted that is rolled back to a mount of ours ends the hold
+By hand: a switch of a share that a person unmounted ends the override if it is rolled back to a mount of ours
   over tb, theirs over tb at /mnt/elsewhere, unmount: held unmounted
   mounts over fallback fail: wrong password, fresh, switch fallback: result failed, on tb, held nothing
 By hand: open files are busy, with their holders; nothing is changed
   over tb, open 7 7 8, switch fallback: result busy, detail /^busy: 3 files open in 2 programs$/, named 7 7 8, on tb, held nothing, steps check
-By hand: a file opened between the check and the unmount is busy, too
+By hand: a file opened between the check and the unmount also makes it busy
   over tb, in the next step open 7, switch fallback: result busy, on tb, held nothing
 By hand: a file opened before the unmount of a way back that was asked for leaves it pending
   held to fallback, 40 s, in the next step open 7, switch auto: result pending, on fallback, pending
-By hand: what someone else mounts where a switch was to go is held as if it were ours
+By hand: another program's mount at the target of a switch is overridden as if it were ours
   over tb, in the second step theirs over fallback, switch fallback: result switched, on fallback, held fallback
-By hand: --force goes on where the system says busy and no open file is to be seen
+By hand: --force proceeds where the system says busy and no open file is visible
   over tb, in the next step open 7, switch fallback --force: first steps check > unmount plain
   : step unmount force, result switched, on fallback
   over tb, in the next step open 7, unmount --force: first steps check > unmount plain
   : step unmount force, result unmounted, on none
-By hand: a switch to the route of a dead mount mounts it anew there, and tries that route once
+By hand: a switch to the route of a dead mount remounts it there, and tries that route once
   over tb, its process is gone, switch tb: result switched, on tb, steps check > unmount force > mount tb
   over tb, its process is gone, mounts over tb fail: refused, switch tb: result failed
   : steps check > unmount force > mount tb
@@ -143,7 +143,7 @@ By hand: unmount holds, across ticks, events and a restart
   held unmounted, 30 s, event, restart, 30 s: on none, held unmounted, no steps, no error
 By hand: unmount ends the error of a mount whose host is gone
   over tb, both link_down, event, 2 s: some error; unmount --force without hold: result unmounted, no error
-By hand: unmount of what is unmounted holds it, too
+By hand: unmount of an unmounted share also sets the override
   a new share, both link_down, 2 s, unmount: result skipped, held unmounted; tb answers, 10 s: on none
 By hand: --unmount-on-exit sets no hold, and mounts nothing on its way
   over tb, unmount without hold: result unmounted, on none, held nothing
@@ -159,16 +159,16 @@ By hand: mount of what cannot be mounted says why, and does not wait for a pause
 By hand: a mount by others while ours is being made ends the hold of an unmount; the switch to another route has failed
   held unmounted, mounts over tb fail: refused, in the next step theirs over fallback, switch tb: result failed
   : on fallback, held nothing, detail /[Ff]ound mounted over fallback/
-By hand: a mount by others without a process is no success of a mount
+By hand: a mount by others without a process is not a successful mount
   a new share, mounts over tb fail: refused, in the next step theirs over fallback dead, mount: result failed
   : detail /refused. found mounted/, error /refused/
-By hand: mount tells what stands now, not what an earlier try came to
+By hand: mount reports the present state, not an earlier try's result
   a new share, mounts over both fail: wrong password, 60 s, the variable CORE_PASSWORD is not set
   fresh, mount: result failed, no steps, detail /^the variable CORE_PASSWORD is not set$/
 By hand: unmount of open files is busy, --force cuts them off and names them
   over tb, open 7, unmount: result busy, detail /^busy: 1 file open in 1 program$/, on tb, held nothing
   fresh, unmount --force: result unmounted, on none, held unmounted, named 7, steps check > unmount force
-By hand: mount of what is mounted is no request for the way back
+By hand: mount of a mounted share is not a request to fail back
   over fallback, open 7, 40 s: pending; mount: result skipped, pending
 By hand: --force names unsent files where no file is open
   over tb, unsent a.txt, unmount --force: steps check > unmount force, unsent named a.txt
@@ -177,12 +177,12 @@ By hand: a mount whose look hangs and whose host is gone or unknown is cut off w
   : result unmounted
   a new share, theirs over no known route, open 7, the mount hangs, 6 s, fresh, unmount
   : last steps check > unmount force, result unmounted
-By hand: --force does not try a plain unmount where nobody knows what is open
+By hand: --force does not try a plain unmount where the open files are unknown
   over tb, checks fail, unmount --force: result unmounted, on none, steps check > unmount force
-By hand: --force goes on where a plain unmount does not end
+By hand: --force proceeds where a plain unmount does not end
   over tb, unmounts fail: umount did not end within 14989 ms, in the second step unmounts work
   unmount --force: result unmounted, on none, steps check > unmount plain > unmount force
-By hand: an unmount that fails is told, holds nothing, and the share stays
+By hand: a failed unmount is reported, sets no override, and the share stays
   over tb, unmounts fail: not permitted, unmount: result failed, on tb, held nothing; 10 s: no error
 By hand: an unmount that says ok has failed while the mount is still in the table
   over tb, unmounts do nothing, unmount: result failed, on tb, held nothing, steps check > unmount plain
@@ -212,7 +212,7 @@ describe("what keeps a share from being mounted", () => {
     stories(
       STARTS,
       `
-By hand: whoever asks for a mount is told of ${what}, whatever an earlier try came to
+By hand: a mount request reports ${what}, whatever an earlier try's result
   a new share, ${happens}, an earlier try failed, mount, 20 s: result failed, ${told}
 `,
     );
@@ -223,19 +223,19 @@ describe("a route override", () => {
   stories(
     STARTS,
     `
-By hand: held to fallback mounts over fallback first, else tb, which ends the hold
+By hand: an override to fallback mounts over fallback first, else tb, which ends the override
   held to fallback, it vanishes, 2500 ms: on fallback, held fallback
   it vanishes, mounts over fallback fail: refused, 12.5 s: on tb, held nothing
-By hand: held to fallback, both mounts failing keeps the hold
+By hand: an override to fallback stays when both mounts fail
   held to fallback, it vanishes, mounts over both fail: refused, 30 s: on none, held fallback
 By hand: a hold never holds back a failover, which ends it
   held to fallback, fallback link_down, 4 s: on tb, held nothing
-By hand: a dead mount held to fallback comes back over fallback
+By hand: a dead mount overridden to fallback is remounted over fallback
   held to fallback, 11 s, its process is gone, 2500 ms: on fallback, held fallback
-By hand: someone else's mount of a share held unmounted is adopted, and nothing is held
+By hand: another program's mount of a share that a person unmounted is adopted, and the override ends
   held unmounted, theirs over fallback, 2500 ms: on fallback, held nothing, no steps
   held unmounted, theirs over tb, restart, 0 s: held nothing
-By hand: what is held survives a restart
+By hand: an override survives a restart
   held to fallback, restart, 60 s: on fallback, held fallback, not pending
 `,
   );

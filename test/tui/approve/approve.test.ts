@@ -74,7 +74,7 @@ test("E2 an entry that changes under the question takes the question back", () =
   assert.equal(withApprovals(asked, report(entry("two"))).asked, null);
 });
 
-test("E2 nobody approves what was not shown to its end, however long a line is", () => {
+test("E2 no one approves an entry that was not shown to its end, however long a line is", () => {
   const args = Array.from({ length: 30 }, (_, index) => `"${index}"`).join("\n");
   const long = entry("long", { waiting: `command = "${"x".repeat(300)}-the-end"\n${args}\n` });
   let state = opened(report(long), 5, 40);
@@ -119,7 +119,7 @@ test("E2 the screen shows what would run, beside what serves, and nothing that a
   assert.match(textOf(approveLines(opened(report()), view)).join("\n"), /✓ nothing waits for approval/);
 });
 
-test("E2 how many lines of the difference are below what is shown is said, while there are some", () => {
+test("E2 the number of hidden lines of the difference is shown, while there are some", () => {
   const lines = report(entry("one", { waiting: "a = 1\nb = 2\nc = 3\n" }));
   const all = opened(lines).text.lines.length;
   const foot = (height: number) => textOf(approveLines(opened(lines, height), viewOf(80))).at(-1);
@@ -182,7 +182,7 @@ test("E2 a drawing at the same size leaves the difference where it was scrolled 
   assert.equal(session.state.get().text.top, 0);
 });
 
-test("E2 why something could not be approved is said, and may be tried again", async () => {
+test("E2 the reason of a failed approval is shown, and it may be tried again", async () => {
   const { session, shown, stop, isWatched, looks } = startedWith(() =>
     Promise.reject(new MountaineerError("daemon_unreachable", "the daemon does not answer\nat all")),
   );

@@ -133,7 +133,7 @@ describe("the dashboard", () => {
     }
   });
 
-  test("a choice stays with its row, stops at both ends, and gives way when its row is gone", () => {
+  test("a choice stays with its row, stops at both ends, and moves on when its row is gone", () => {
     const rows = dashboardRows({ status: FULL, approvals: null });
     assert.equal(chosenRow(rows, null)?.id, "share CORE");
     assert.equal(movedChoice(rows, "share CORE", -1)?.split(" ")[0], "condition");

@@ -70,7 +70,7 @@ test("F2 a hundred thousand events keep two thousand, the newest, and say how ma
   assert.equal(ring.at(98_000)?.about, "s98000");
 });
 
-test("an event is told in one line; what tells people nothing is not kept; the end unregisters", () => {
+test("an event is one line; events without information are dropped; the end unregisters", () => {
   const { ring, emit, transition, stop, listeners } = rig();
   transition("share.switched", { share: "CORE", from: "tb", to: "fallback" });
   emit(sampleSyncState());

@@ -34,7 +34,7 @@ function after(state: PanelState, ...presses: readonly (KeyName | " " | "9")[]):
   );
 }
 
-test("B9 the panel shows each setting on a line of its own", () => {
+test("B9 the panel shows each setting on a separate line", () => {
   assert.deepEqual(textOf(panelLines(FRESH, false, viewOf(60))), [
     "Settings [sync]",
     "  enabled          [✓]",
@@ -47,7 +47,7 @@ test("B9 the panel shows each setting on a line of its own", () => {
   assert.equal(panelLines(EMPTY_PANEL, false, viewOf(60)).length, 6);
 });
 
-test("B9 the focused field is marked, without colour too, and what is wrong stands beside it", () => {
+test("B9 the focused field is marked, even without colour, and its error is shown next to it", () => {
   const typed = after(FRESH, "tab", "tab", "9", "9", "9", "9");
   const lines = textOf(panelLines(typed, false, viewOf(60, { color: false })));
   assert.equal(lines[0], "Settings [sync]                                  ● not saved");
@@ -58,7 +58,7 @@ test("B9 the focused field is marked, without colour too, and what is wrong stan
   ]);
 });
 
-test("B9 without colour the caret has a place of its own", () => {
+test("B9 without colour the caret has its own column", () => {
   const view = viewOf(60, { color: false });
   const line = (state: PanelState): string | undefined => textOf(panelLines(state, false, view))[2];
   const half = withRunning(FRESH, { ...sampleStatus().settings, poll_interval: 2.5 }, "aaaa");
@@ -178,7 +178,7 @@ test("B9 a changed value is the line that went and the line that came", () => {
   ]);
 });
 
-test("B9 lines that came alone have the numbers they have now", () => {
+test("B9 added lines have their present numbers", () => {
   assert.deepEqual(shown("a = 1\n", "a = 1\n\n[sync]\ndebounce = 0.5\n"), [
     "2 + ",
     "3 + [sync]",
@@ -188,7 +188,7 @@ test("B9 lines that came alone have the numbers they have now", () => {
   assert.deepEqual(shown("a\nb\n", "b\n"), ["1 - a"]);
 });
 
-test("changes far apart, CRLF and a last line without its break are told rightly", () => {
+test("changes far apart, CRLF and a last line without its break are shown correctly", () => {
   const lines = Array.from({ length: 30 }, (_, index) => `k${index} = 1`);
   const before = lines.join("\r\n");
   const after = before.replace("k1 = 1", "k1 = 2").replace(/k29 = 1$/, "k29 = 3");

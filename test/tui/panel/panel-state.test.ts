@@ -93,7 +93,7 @@ describe("B9 the panel's keys", () => {
     assert.ok(!isDirty(after(off, " ")));
   });
 
-  test("B9 arrows choose, both ways round and round; Space goes on", () => {
+  test("B9 arrows choose, both ways round and round; Space selects the next", () => {
     const detection = after(FRESH, "<tab>", "<tab>", "<tab>", "<tab>");
     assert.equal(focusOf(detection), "detection");
     assert.equal(valueIn(after(detection, "<right>"), "detection"), "hash");
@@ -133,7 +133,7 @@ describe("B9 the panel's keys", () => {
     assert.equal(pressed(FRESH, "<backtab>", "s").used, false);
   });
 
-  test("B9 Ctrl-S saves only what changed and has no mistake", () => {
+  test("B9 Ctrl-S saves only fields that changed and are valid", () => {
     assert.equal(pressed(FRESH, "<save>").action, null);
     assert.deepEqual(pressed(FRESH, "<save>").state.note, { kind: "nothing" });
     const good = pressed(FRESH, "<tab>", " ", "<save>");
@@ -144,7 +144,7 @@ describe("B9 the panel's keys", () => {
     assert.deepEqual(bad.state.note, { kind: "invalid" });
   });
 
-  test("B4, B9 Ctrl-S on an unchanged panel applies a mended file when one waits to be applied", () => {
+  test("B4, B9 Ctrl-S on an unchanged panel applies a corrected file when one waits to be applied", () => {
     const [save] = keys("<save>");
     assert.ok(save !== undefined);
     assert.equal(pressKey(FRESH, save, true).action, "reload");
@@ -158,7 +158,7 @@ describe("B9 the panel's keys", () => {
     }
   });
 
-  test("B9 Esc drops what was changed and keeps the focus; once more leaves the field", () => {
+  test("B9 Esc drops the changes and keeps the focus; a second Esc leaves the field", () => {
     const step = pressed(FRESH, "<tab>", "<tab>", "9999", "<escape>");
     assert.equal(valueIn(step.state, "poll_interval"), "2");
     assert.equal(focusOf(step.state), "poll_interval");
@@ -216,7 +216,7 @@ describe("B9 the panel and the file", () => {
     assert.equal(withFile(read, FILE).fileChanged, false);
   });
 
-  test("B9 the same bytes again are no change of the file", () => {
+  test("B9 the same bytes again are not a change of the file", () => {
     const dirty = after(FRESH, "<tab>", " ");
     assert.equal(withFile(dirty, FILE).fileChanged, false);
     const changed = withFile(dirty, { sha256: "bbbb", text: "x" });
@@ -247,13 +247,13 @@ describe("B9 the panel and the file", () => {
     assert.equal(after(saved, " ").note, null, "until something is changed again");
   });
 
-  test("B9 what was written and does not run is still to be seen as such", () => {
+  test("B9 a saved value that does not run stays marked as such", () => {
     const saved = withSaved(after(FRESH, "<tab>", " ", "<save>"), FILE, [], "the file has a mistake");
     assert.ok(isDirty(saved));
     assert.equal(saved.settings?.["enabled"], true);
   });
 
-  test("B9 the daemon's mistakes stand beside their fields, others below, until the field is changed", () => {
+  test("B9 the daemon's errors are shown next to their fields, others below, until the field is changed", () => {
     const mistake = { file: "/c.toml", line: 3, column: 7, found: "number 2", hint: null };
     const saving = after(FRESH, "<tab>", "<tab>", "3", "<save>");
     const refused = withMistakes(saving, [

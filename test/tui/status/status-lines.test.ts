@@ -37,7 +37,7 @@ test("B8 while no daemon is there nothing is watched", () => {
   ]);
 });
 
-test("B8 a long path is cut at its start; where that says too little it has a line of its own", () => {
+test("B8 a long path is cut at its start; if too little of it remains it has its own line", () => {
   assert.deepEqual(textOf(statusLines(SYNCED, CONNECTED, viewOf(80))), [
     "Config …/me/.mountaineer/config.toml  Hash 01234567…  Last sync 14:32:05  ● live",
   ]);
@@ -52,7 +52,7 @@ test("B8 before the first sync there is no time, and before a daemon told there 
   assert.deepEqual(textOf(statusLines(null, { kind: "connecting" }, viewOf(100))), ["Config …"]);
 });
 
-test("B4, B8 a standing error is told with its place and since when; stopped, also what to do", () => {
+test("B4, B8 a standing error is shown with its position and time; while stopped, also with the fix", () => {
   const reason = '/c.toml:7:12: sync.debounce: found string "x", expected a number';
   const failed = sampleStatus({ last_error: { kind: "rejected", reason, since: localIso(9, 5, 0) } });
   assert.deepEqual(textOf(problemLines(failed, CONNECTED, viewOf(60), 4)), [
@@ -66,7 +66,7 @@ test("B4, B8 a standing error is told with its place and since when; stopped, al
   assert.match(stopped.join(" "), /Ctrl-S here or\s+mountaineer reload/);
 });
 
-test("E2 what waits for approval is told, and how it is approved", () => {
+test("E2 a pending entry is shown with the way to approve it", () => {
   const waiting = ["backend files would run evil instead", "backend other would run rm"];
   assert.deepEqual(textOf(problemLines(sampleStatus({ waiting }), CONNECTED, viewOf(100), 4)), [
     "▲ Waits for approval: backend files would run evil instead (and 1 more). Press a to look at it.",
@@ -81,7 +81,7 @@ test("B2 a detector that only polls says why", () => {
   assert.deepEqual(problemLines(sampleStatus(), CONNECTED, viewOf(60), 4), []);
 });
 
-test("B3, B8 a file that is not there is told in the status line, with what writes it again", () => {
+test("B3, B8 a missing file is shown in the status line, with the way to write it again", () => {
   const missing = sampleStatus({ file_missing: true });
   const [line] = textOf(statusLines(missing, CONNECTED, viewOf(100)));
   assert.ok(line?.endsWith("● live  ✗ file missing"), line ?? "no line");

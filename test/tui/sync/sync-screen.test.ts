@@ -5,7 +5,7 @@ import { CONFIG, openScene, row } from "../scene.ts";
 import { NO_TERMINAL } from "../terminal.ts";
 
 describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, () => {
-  test("B4, B8, B9 an edit's event has the words it was applied with; a broken one stands with its place until it is mended", async (t) => {
+  test("B4, B8, B9 an edit's event has the summary of its application; a broken one is listed with its position until it is corrected", async (t) => {
     await using scene = await openScene(t);
     const { home, terminal } = scene;
     await using _monitor = await home.startMonitor();
@@ -34,7 +34,7 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
     await terminal.until((now) => !now.join("\n").includes("not in effect"));
   });
 
-  test("B9 a save changes its own bytes alone, is in effect at once, and survives a restart", async (t) => {
+  test("B9 a save changes only its own bytes, is in effect at once, and survives a restart", async (t) => {
     await using scene = await openScene(t);
     const { home, terminal } = scene;
     const settings = {
@@ -79,7 +79,7 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
     });
   });
 
-  test("B4 when watching has stopped, Ctrl-S applies the mended file and it is watched again", async (t) => {
+  test("B4 when watching has stopped, Ctrl-S applies the corrected file and it is watched again", async (t) => {
     await using scene = await openScene(t, {
       config: CONFIG.replace("[sync]", '[sync]\non_failure = "stop"'),
     });

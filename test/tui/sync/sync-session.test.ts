@@ -144,7 +144,7 @@ for (const [code, message, told] of [
   ["config_changed", "another", "the file was changed meanwhile"],
   ["config_unwritable", "the disk is full", "the disk is full"],
 ] as const) {
-  test(`B9 who leaves while a save fails is told why: ${code}`, async () => {
+  test(`B9 a failed save is reported to a user who leaves: ${code}`, async () => {
     const answer = Promise.withResolvers<EditReport>();
     const { session, press, ready } = scripted({ edit: () => answer.promise });
     await ready();
@@ -170,7 +170,7 @@ test("B9 a save whose file has changed again shows no lines, which would be of b
   assert.deepEqual(note?.kind === "saved" && note.lines, []);
 });
 
-test("B8 a change of a share is no reason to read the file", async () => {
+test("B8 a change of a share does not cause a read of the file", async () => {
   let reads = 0;
   const { session, ready, notify } = scripted({
     config: () => {
@@ -187,7 +187,7 @@ test("B8 a change of a share is no reason to read the file", async () => {
   assert.ok(session.status.get() !== null);
 });
 
-test("B9 written but not in effect is told with the reason", async () => {
+test("B9 a change that is saved but not in effect is reported with the reason", async () => {
   const reload: ReloadReport = { ...RELOADED, reloaded: false, failure: "the port is taken" };
   const { session, press, ready } = scripted({ edit: async () => ({ ...EDITED, reload }) });
   await ready();
@@ -198,7 +198,7 @@ test("B9 written but not in effect is told with the reason", async () => {
   assert.equal(note.applied, "the port is taken");
 });
 
-test("B9 a conflict keeps what was set; other failures are told in one line", async () => {
+test("B9 a conflict keeps the typed settings; other failures are reported in one line", async () => {
   for (const [code, message] of [
     ["config_changed", "changed meanwhile"],
     ["config_unwritable", "read-only\nsecond line"],
@@ -222,7 +222,7 @@ test("B9 a conflict keeps what was set; other failures are told in one line", as
   }
 });
 
-test("B4 an unchanged panel's save reloads when the file is not what runs, and tells why it was rejected", async () => {
+test("B4 an unchanged panel's save reloads when the running configuration differs from the file, and reports a rejection", async () => {
   const mistake = { file: "/c.toml", line: 4, column: 2, path: "x", found: "a", expected: "b", hint: null };
   const { session, reports, press, ready } = scripted({
     reload: async () => ({ ...RELOADED, reloaded: false, errors: [mistake] }),
@@ -258,7 +258,7 @@ test("reads of the file do not pile up, and the last one counts", async () => {
   assert.ok(reads >= 2 && reads < 10, `${reads} reads`);
 });
 
-test("when it is ended, what is still under way changes nothing any more", async () => {
+test("when it is ended, work in progress no longer changes anything", async () => {
   const { session, press, ready, stop } = scripted({
     edit: (_request, signal) =>
       new Promise((_, reject) =>
@@ -337,7 +337,7 @@ test("B8 on the smallest terminal there are the panel, the error's place and two
   });
 });
 
-test("whatever wants room, no more is given than there is", () => {
+test("the given heights never exceed the available one", () => {
   const count = fc.integer({ min: 0, max: 40 });
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 80 }), count, count, count, (height, problem, rows, note) => {

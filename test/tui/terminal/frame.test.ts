@@ -100,7 +100,7 @@ test("q leaves; where something would be lost, when pressed again right after th
   assert.equal(state.warned, 2);
 });
 
-test("a paste and another screen are steps between, too: the next q warns again", () => {
+test("a paste and a change of screen also separate two keys: the next q warns again", () => {
   const state = script({ unsaved: true });
   const pasted = { ...screen("s", state), onPaste: () => true };
   for (const between of [(frame: Frame) => frame.paste("text"), (frame: Frame) => frame.show("b")]) {
@@ -203,7 +203,7 @@ test("keys pressed during a save are taken afterwards, each once and in order, t
   assert.deepEqual(other.seen, ["open", "z"]);
 });
 
-test("keys that wait for a screen are dropped when another one is shown meanwhile, but not those typed for that one", () => {
+test("keys that wait for a screen are dropped when another one is shown by then, but not those typed for that one", () => {
   const one = script({ takes: "x", holds: true });
   const two = script({ takes: "xz" });
   const [shown, other] = [screen("s", one), screen("b", two)];
@@ -236,7 +236,7 @@ test("no key overtakes those that wait, also when the screen has not told yet th
   assert.deepEqual(state.seen, ["open", "x", "y", "z"]);
 });
 
-test("a q held back by a save leaves once it is over, and Ctrl-C does not wait", () => {
+test("a q delayed by a save leaves once that is over, and Ctrl-C does not wait", () => {
   const state = script({ holds: true });
   const shown = screen("s", state);
   const { frame } = frameOf(shown);
@@ -270,7 +270,7 @@ test("a question takes the next key: y runs it once, anything else leaves it", (
   assert.deepEqual(state.seen, ["open", "y"], "the screen got the one key that was not for a question");
 });
 
-test("what runs is told, is not run twice at a time, and its end is noted", async () => {
+test("a running action is shown, does not run twice at a time, and its end is noted", async () => {
   const { prompt, text } = frameOf(screen("s", script()));
   const done = Promise.withResolvers<void>();
   let runs = 0;

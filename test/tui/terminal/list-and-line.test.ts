@@ -74,7 +74,7 @@ test("keys that came in one piece are taken one by one", () => {
   assert.deepEqual(names(keysOf("\x7f\r\x03", PLAIN)), ["backspace", "enter", "quit"]);
 });
 
-test("what has no meaning here is no key", () => {
+test("input without a meaning here is not a key", () => {
   assert.deepEqual(keysOf("x", { ...PLAIN, meta: true }), []);
   assert.deepEqual(keysOf("x", { ...PLAIN, ctrl: true }), []);
   assert.deepEqual(keysOf("\x00\u202e\u200b", PLAIN), []);
@@ -106,7 +106,7 @@ test("a line is cut where its room ends, and says so", () => {
   assert.equal(lineText(cutLine([span("abc"), span("   ")], 3, "…")), "abc");
 });
 
-test("left and right stand at the ends, and the left one gives way", () => {
+test("left and right are placed at the ends, and the left one is shortened", () => {
   assert.equal(lineText(spread([span("ab")], [span("yz")], 8, "…")), "ab    yz");
   assert.equal(lineText(spread([span("abcdefgh")], [span("yz")], 8, "…")), "abcd… yz");
   assert.equal(lineText(spread([span("ab")], [span("xyz")], 2, "…")), "x…");
@@ -181,7 +181,7 @@ test("a filter that is typed takes every key; Enter keeps it, Escape drops it", 
   assert.deepEqual(press(typing, IDS, named("tab"), named("up")), typing);
 });
 
-test("details scroll and are left; what has no meaning there is not taken", () => {
+test("details scroll and close; a key without a meaning there is not taken", () => {
   const open = press(EMPTY_LIST, IDS, named("down"), named("enter"), named("down"), "j");
   assert.deepEqual([open.chosen, open.details?.top], [8, 2]);
   assert.equal(pressListKey(open, { kind: "character", text: "q" }, IDS), null);

@@ -260,7 +260,7 @@ const WITHOUT_COLOURS: ReadonlySet<string> = new Set([
   "mountaineer fleet status",
 ]);
 
-test("F4 sixty states of shares and backends are told in the same words and tone by every face", () => {
+test("F4 sixty states of shares and backends have the same label and tone in every UI", () => {
   const states = [...SHARES, ...BACKENDS];
   assert.equal(states.length, 60);
   const expected = new Map(

@@ -302,7 +302,7 @@ const OUTCOMES: Readonly<Record<string, { outcome: string; duration_ms?: number 
   found: { outcome: "ok" },
 };
 
-test("F2 log and audit are one stream, newest first, as far back as both are known; each filter begins anew", async () => {
+test("F2 log and audit are one stream, newest first, as far back as both are known; each filter starts over", async () => {
   const audit = (target: string, minute: number, next: string | null) => ({
     ...{ enabled: true, path: "/a", more: next !== null, next },
     records: [{ time: `2026-01-05T12:0${minute}:00.000Z`, kind: "request", target, ...OUTCOMES[target] }],
@@ -333,7 +333,7 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
   await said("second", "found");
 });
 
-test("F2 a script is one line, which opens into its calls; a call whose script is not there is a line of its own", async () => {
+test("F2 a script is one line, which opens into its calls; a call whose script is missing is a separate line", async () => {
   const record = (target: string, second: number, script?: string) => ({
     ...{ time: `2026-01-05T12:00:0${second}.000Z`, kind: "request", target, outcome: "ok" },
     ...(script === undefined ? {} : { script }),
@@ -423,7 +423,7 @@ test("F2 a tool is switched off where it is shown, and on again where it is kept
   ]);
 });
 
-test("F2 a tool's arguments go as they were typed; what is wrong stands at its field and is not sent", async () => {
+test("F2 a tool's arguments are sent as typed; errors are shown at their fields and not sent", async () => {
   const tool = sampleTool({
     input_schema: {
       type: "object",
@@ -497,7 +497,7 @@ test("B9 the Sync form saves what differs, over the file it was drawn from, and 
   );
 });
 
-test("F2 what was done is taken back by one step: a save of settings, and a share that was unmounted", async () => {
+test("F2 actions are undone in one step: a save of settings, and a share that was unmounted", async () => {
   const app = scriptedApp({ unmount: { results: [done] } });
   {
     using view = viewOf("settings/sync", app);
@@ -522,7 +522,7 @@ test("F2 what was done is taken back by one step: a save of settings, and a shar
   assert.equal(app.log[3], 'mount {"shares":["CORE"]}');
 });
 
-test("E2 what is approved is what was shown: by its digest, only with leave, and not once it is another", async () => {
+test("E2 an approval covers the entry shown: by its digest, only with the right, and not once it differs", async () => {
   const [entry] = sampleApprovals().waiting;
   const digest = entry?.digest;
   const waiting = (changes: object[]): Partial<PageState> => ({
@@ -584,7 +584,7 @@ test("E2 what is approved is what was shown: by its digest, only with leave, and
   ]);
 });
 
-test("F2 going back to a content is asked first, and told with what came of it", async () => {
+test("F2 restoring an earlier content asks first, and reports the result", async () => {
   const rollback = [
     { ...sampleEdit(), errors: [sampleMistake()] },
     { ...sampleEdit(), errors: [], reload: null },
@@ -642,7 +642,7 @@ test("E2 a changed tool that is not shown whole cannot be approved, and says whe
   assert.deepEqual(await of({ members: null }), [true, false, true]);
 });
 
-test("F2 the editor saves over the text it began with; mistakes and another file keep what was typed", async () => {
+test("F2 the editor saves over the text it began with; on errors or a changed file it keeps the typed text", async () => {
   const mistake = sampleMistake();
   const another = new MountaineerError("config_changed", "another");
   const answer = Promise.withResolvers<unknown>();
@@ -687,7 +687,7 @@ test("F2 the editor saves over the text it began with; mistakes and another file
   assert.ok(app.log.includes("? Give up your changes?"));
 });
 
-test("F2 what was typed in the editor stays where the file is another, and is given up or saved only after a yes", async () => {
+test("F2 text typed in the editor stays if the file has changed, and is discarded or saved only after a yes", async () => {
   const other = { ...sampleConfig(), text: "# of another\n", sha256: "f".repeat(64) };
   const away = new MountaineerError("timed_out", "no answer");
   const app = scriptedApp({ config: [sampleConfig(), other, sampleConfig(), away, other] }, {}, false);
@@ -723,7 +723,7 @@ async function afterEffects(): Promise<void> {
   await ran.promise;
 }
 
-test("F4 what was typed outlives the view, but not where there is a secret in it", async () => {
+test("F4 typed text outlives the view, unless it contains a secret", async () => {
   const kept = async (typed: string): Promise<readonly [shown: string, warned: boolean]> => {
     const app = scriptedApp();
     const open = async () => {
@@ -744,7 +744,7 @@ test("F4 what was typed outlives the view, but not where there is a secret in it
   assert.deepEqual(await kept('password = "typed"\n'), ["# é\n", true]);
 });
 
-test("F2 mistakes are those of the text that is there: it is checked once typing pauses, and an answer that is late counts for nothing", async () => {
+test("F2 errors belong to the present text: it is checked once typing pauses, and a late answer is ignored", async () => {
   const wrong = { mistakes: [sampleMistake()], would_change: null, waits_for_approval: [] };
   const [first, second, saved] = Array.from({ length: 3 }, () => Promise.withResolvers<unknown>());
   assert.ok(first && second && saved);

@@ -7,7 +7,7 @@ describe("added and removed", () => {
   tellStories(
     POOL_WORDS,
     `
-B7 a backend is published when it is ready, and one that hangs delays nobody
+B7 a backend is published when it is ready, and one that hangs delays no other
   a pool, applied slow a: slow is Initializing, a is Initializing
   up one two: names one two, published one two, a is Ready, slow is Initializing, events ready
 a call to what is not ready yet fails at once, and one to an unknown name says so
@@ -49,12 +49,12 @@ describe("crashes and failures", () => {
 B7 after its first crash it is tried at once, its names stay, and calls wait
   a server, dies "it exited with code 3": names one, Degraded; call x, 250 ms: x waits, 2 starts
   up one, answers: x is from 2, Ready, 1 counted restart
-a call in the very turn of the crash waits, too
+a call in the very turn of the crash also waits
   a server, at once dies "it exited with code 3", call x, 250 ms, up one, answers: x is from 2
 when that try fails, the names leave, and calls say why and when it is tried next
   a server, at once dies "it exited with code 3", 250 ms, call x, dies "address in use": no names, Failed, condition not_running, next try in 1 s
   : x fails "backend a is unavailable: address in use; it is tried again in 1 s"
-a second crash within 30 s is no reason to hurry; one after 30 s is
+a second crash within 30 s does not hurry the restart; one after 30 s does
   a server, dies "1st", 250 ms, up one, 29 s, dies "2nd": no names; 1 s, up one, 30 s, dies "3rd": names one
 five failures in a row open the circuit: one try a minute, until a restart or a change
   a server that starts, dies "no such program", 999 ms: 1 start; 1 ms: 2 starts, condition not_running
@@ -112,7 +112,7 @@ D3 one that cannot read a list which the old one could takes no names away, and 
   : says /its change does not come up: tools.list was answered/; 1 s, up two: names two, no conditions
 D3 one that cannot read a list replaces one that could not either
   a server, prompts cannot be listed, applied changed, prompts cannot be listed, up two: names two, condition lists_stale
-B7 one that does not come up leaves the old one serving, with a condition, and is tried again
+B7 one that does not start leaves the old one serving, with a condition, and is retried
   a server, applied changed, dies "it exited with code 1": names one, Degraded, condition change_failed, log "line of 1 | --- the instance that did not come up: | line of 2"
   : says /goes on as it was: its change does not come up: it exited/; call x, 1 answers: x is from 1
   1 s: 3 starts; dies "it exited with code 1", 2 s: 4 starts, 1 times event change_failed
@@ -133,7 +133,7 @@ describe("stop-first", () => {
   tellStories(
     POOL_WORDS,
     `
-B7 the old one drains and is gone before the new one starts; calls wait meanwhile
+B7 the old one drains and is gone before the new one starts; calls wait until then
   a stop-first server, call x, applied first-changed, call y: names one, 1 start
   a close hangs, 1 answers: x is from 1, 1 is closed, 1 start; it is closed, 0 s: 2 starts
   up two: names two; 2 answers: y is from 2
@@ -143,7 +143,7 @@ B7 when the new one fails, its names leave and the queued calls fail
 B7 a queued call keeps its own deadline
   a brief server, applied brief-changed, call x, 2 s, call y, 3 s: x fails "…not ready within the call's 5 s…"
   up: 2 was given 2000 ms; answers: y is from 2
-changed back while the old one drains, it goes on
+changed back while the old one drains, it keeps running
   a stop-first server, call x, applied first-changed, call y, applied first: 1 start; 1 answers: x is from 1, y is from 1, Ready
 `,
   );
@@ -161,7 +161,7 @@ C1 hide: after unavailable_after_secs the names leave at once and return at once
 C1 error: the names stay, and calls get an error that names the share
   one that shows errors on CORE, share goes, 5 s, call x: names one, x fails "…share CORE is away: it is not mounted…"
   share comes, call y, answers: y is from 1
-C1 stop: the process ends when its calls have ended, and is started anew when the share is back
+C1 stop: the process ends when its calls have ended, and restarts when the share returns
   one that stops on CORE, call x, share goes, 5 s: no names, 1 is open; answers: x is from 1, 1 is closed; 600 s: 1 start, Pending
   share comes: 2 starts; up one: names one
 C4 one whose share is not there at the start waits, is not Failed, and starts when the share comes
@@ -172,7 +172,7 @@ C4 one that crashes while its share is away is not started before the share is b
 C1 one that was started on another mount is replaced: the new one is ready before the old one drains
   a server on CORE, share comes as 2: 2 starts, names one; call x: 1 has 1 call; up one, 1 answers: x is from 1, 1 is closed
   share comes as 2: 2 starts
-C1 a change of what is required, on the same mounts, starts nothing anew
+C1 a change of the required shares, on the same mounts, restarts nothing
   a server on CORE, applied core-dev: 1 start; at once applied a, share goes, 60 s: names one
 C1 a call that runs out of time while the share is away says so
   a server on CORE, call x, share goes "no route leads to it", fails with "no answer within 60 s"
@@ -191,7 +191,7 @@ C1 stop-first: disabled, enabled and restarted while its share is away, it is st
   at once applied core-first, restarted, 60 s: 1 start; share comes: 2 starts; up one, 1 s: names one, Ready, 2 starts
 C3 a pool that knows nothing of shares serves it all the same
   a pool, applied core, up one: names one
-C1 a backend that requires nothing is left alone
+C1 a backend that requires nothing is not touched
   a server on CORE, at once applied a, share moves, call x, answers: x is from 1, nothing runs on it
 `,
   );
@@ -211,14 +211,14 @@ C1 ${server} ends, its names stay, calls wait, and are sent once to the one on t
   tellStories(
     POOL_WORDS,
     `
-C1 what was sent goes on until drain_timeout, is never repeated, and says why it was ended
+C1 a sent call continues until drain_timeout, is never repeated, and its error gives the reason
   a server on CORE, call x, share moves: 1001 runs on it; 29 s: 1001 runs on it; 1 s: nothing runs on it
   : x fails "backend a made room, as a share that it requires is mounted anew; the call was ended after drain_timeout (30 s); share CORE is being mounted anew"; share comes as 2, up one: has 0 calls
-C1 what was sent is answered while it makes room
+C1 a sent call is answered while the backend stops for the share
   a server on CORE, call x, share moves, answers: x is from 1, nothing runs on it
-C1 room that is not needed after all: it goes on, and the calls that waited are sent to it
+C1 if the stop proves unnecessary it keeps running, and the waiting calls are sent to it
   a server on CORE, call x, share moves, call y, share comes as 1: 1 start; answers: x is from 1, y is from 1, Ready, 0 drains
-C1 the room was made and the old mount is back: it is started anew, with no word in the lists
+C1 if it stopped and the old mount is back, it restarts, and the lists do not change
   a server on CORE, share moves, call x, share comes as 1, up one, answers: x is from 2
 C1 a call that waits in vain ends within its deadline, and names the share
   a brief server on CORE, share moves, call x, 3 s: x fails "…within the call's 3 s; share CORE is being mounted anew"
@@ -229,9 +229,9 @@ C1 a mount that takes longer than unavailable_after_secs counts as an absence, a
   a server on CORE, share moves, 20 s, share is taken, call x, 4900 ms: names one, no conditions
   100 ms: x fails "backend a cannot work: share CORE is being mounted anew", no names, condition share_away, Degraded
   share comes as 2, up one: names one, no conditions, Ready
-C1 one that is being started makes room as well, and is started again
+C1 one that is starting also stops for the share, and is started again
   a server on CORE, restarted: 2 starts; share moves: nothing runs on it; share comes as 2, up one: 3 starts, Ready
-C1 per client: every instance makes room, and each client's calls are sent to its new one
+C1 per client: every instance stops for the share, and each client's calls are sent to its new one
   one for each client on CORE, call x by ann, up one, share moves, call y by ann: 1002 runs on it; 2 answers: x is from 2, nothing runs on it
   share comes as 2, up one, up one, answers: y is from 4
 C1 per client: one that becomes ready for its first call while the share moves is not called

@@ -42,7 +42,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     return { heard, ends, running, [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() };
   };
 
-  it("A3 each change rings, and what no list of interfaces shows is told by its key", async () => {
+  it("A3 each change is signalled, and one that no list of interfaces shows is reported by its key", async () => {
     await using listening = await started();
     const { heard, running } = listening;
     const hears = async (change: () => void, text: string): Promise<void> => {
@@ -69,7 +69,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     await running[Symbol.asyncDispose]();
   });
 
-  it("stopped in the middle of a storm, it tells nothing more and ends by itself", async () => {
+  it("stopped in the middle of a storm, it reports nothing further and ends", async () => {
     await using listening = await started();
     const { heard, ends, running } = listening;
     double.storm(link("tb0"), 10_000);
@@ -252,7 +252,7 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     ["SCDynamicStoreSetNotificationKeys", /the keys to watch: error 1002/],
     ["SCDynamicStoreCreateRunLoopSource", /a run loop source: error 1002/],
   ] as const) {
-    it(`when ${refusing} refuses, it is told and nothing is left`, () => {
+    it(`when ${refusing} refuses, it is reported and nothing is left`, () => {
       const before = settled();
       double.fail(refusing);
       try {

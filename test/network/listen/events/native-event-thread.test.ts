@@ -65,14 +65,14 @@ test("A3 a thread that says so is unavailable; one that throws or is not there i
   assert.match(missing.told[1] ?? "", /^crashed: .*nowhere/);
 });
 
-test("disposal asks the thread to end and waits for it; nothing is told from then on", async () => {
+test("disposal asks the thread to end and waits for it; nothing is reported from then on", async () => {
   const { told, running } = start(UNTIL_STOPPED);
   await eventually(() => told.length === 1);
   await running[Symbol.asyncDispose]();
   assert.deepEqual(told, ["ready", "gone"]);
 });
 
-test("a thread that does not end in time is left behind, and what it held is let go of when it is gone; it keeps no process alive", async () => {
+test("a thread that does not end in time is abandoned, and its resources are released when it is gone; it keeps no process alive", async () => {
   const flag = new Int32Array(new SharedArrayBuffer(4));
   const { told, running } = start(UNTIL_STOPPED, { workerData: flag.buffer, stop() {}, stopDeadlineMs: 50 });
   await eventually(() => told.length === 1);

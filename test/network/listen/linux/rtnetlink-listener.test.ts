@@ -62,7 +62,7 @@ describe("beside one listener", { skip }, () => {
     told = listener.lines.length;
   });
 
-  test("A3 each change is heard by the system's word; what is down, or without carrier, is not in the system's list", async () => {
+  test("A3 each change is reported by the system's event; an interface that is down, or has no link, is not in the system's list", async () => {
     const after = async (change: Promise<unknown>, text: string): Promise<void> => {
       const from = listener.lines.length;
       await change;
@@ -127,7 +127,7 @@ describe("beside one listener", { skip }, () => {
     await heard(listener, "tb0 went up", from);
   });
 
-  test("A3 an overflow is said, and changes after it are heard", async () => {
+  test("A3 an overflow is reported, and changes after it are received", async () => {
     // More than the socket's buffer holds while the thread that reads it is stopped.
     const routes = Array.from(
       { length: 6_000 },

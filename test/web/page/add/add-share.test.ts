@@ -70,7 +70,7 @@ function openAdding(app: Scripted) {
   };
 }
 
-test("F4 a server that answers late is added with the password that was typed for it, and no other's, for this network alone", async () => {
+test("F4 a server that answers late is added with the password typed for it, and no other's, for this network only", async () => {
   const late = Promise.withResolvers<unknown>();
   const app = scriptedApp({
     discover: { servers: [found("192.0.2.1"), found("192.0.2.2")] },
@@ -101,7 +101,7 @@ test("F4 a server that answers late is added with the password that was typed fo
   assert.match(kept ?? "", /"value":"of the first"/);
 });
 
-test("C5 a share that is to be used on this network alone is not added for all where the network cannot be told any more", async () => {
+test("C5 a share for this network only is not added for all networks once the network is unknown", async () => {
   const networks = [{ networks: [NETWORK] }, { networks: null }];
   const app = scriptedApp({ shareNames: LISTED, shareNetworks: networks });
   using adding = openAdding(app);

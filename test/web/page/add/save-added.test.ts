@@ -37,7 +37,7 @@ test("F4 secrets are forgotten again where the configuration is refused, and kep
   }
 });
 
-test("F4 what was added is shown at once, and its secret gets a name that no other has", async () => {
+test("F4 an addition is shown at once, and its secret gets a unique name", async () => {
   let refreshed = 0;
   const app = { ...scriptedApp(), refresh: () => void refreshed++ };
   await saveAdded(app, EDITS, [], SHA256);

@@ -69,7 +69,7 @@ const ROWS: readonly [schema: object, typed: string, optional: string, required:
   [{}, "", "{}", "required"],
 ];
 
-test("F2 what is typed into a field of the page is sent as it was typed, or its mistake is told", () => {
+test("F2 a value typed into a field is sent as typed, or its error is shown", () => {
   for (const [schema, value, optional, required] of ROWS) {
     assert.equal(sent(typed(formOf(schema), value)), optional, JSON.stringify([schema, value]));
     assert.equal(sent(typed(formOf(schema, ["a"]), value)), required, JSON.stringify([schema, value]));
@@ -85,7 +85,7 @@ test("F2 a browser that would round a number says so instead of sending another 
   assert.equal(sent(typed(formOf({ type: "integer" }), "12")), '{"a":12}');
 });
 
-test("D1 what was typed outlives a change of the schema wherever a field can hold it", () => {
+test("D1 typed values outlive a change of the schema wherever a field accepts them", () => {
   const schema = (properties: object, required: readonly string[] = []): CallArguments =>
     createArguments({ type: "object", properties, required });
   const before = withRaw(
@@ -119,7 +119,7 @@ test("D1 what was typed outlives a change of the schema wherever a field can hol
   assert.deepEqual(redrawn(before, before), before, "the same schema changes nothing");
 });
 
-test("D1 arguments typed as JSON come back into the fields that can hold them", () => {
+test("D1 arguments typed as JSON return to the fields that accept them", () => {
   const form = formOf({ type: "integer" });
   assert.equal(withRaw(form, " \n").raw, null, "nothing at all is no arguments");
   assert.equal(typedValue(nodeAt(withRaw(form, '{"a": 7}').root, [0]) ?? form.root), "7");

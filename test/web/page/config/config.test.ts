@@ -30,7 +30,7 @@ test("F2 a difference needs nothing of a browser that Safari 17 has not", async 
   globalThis.DisposableStack = known;
 });
 
-test("F2 what was typed is kept for its session, and known as not saved until it is", () => {
+test("F2 typed text is stored for its session, and marked as unsaved until it is saved", () => {
   const session = {};
   const editor = EDITORS.storeOf(session, "", () => ({ base: null, text: "" }));
   assert.equal(isEdited(EDITORS.find(session)), false, "nothing was read yet");
@@ -80,7 +80,7 @@ function at(text: string, mark: string, format: "toml" | "yaml"): string {
   return keyAt(text, text.indexOf(mark) + mark.length, format).join(" ");
 }
 
-test("F2 the key at the cursor is told in TOML, half-written lines included", () => {
+test("F2 the key at the cursor is shown in TOML, including half-written lines", () => {
   const places: readonly (readonly [string, string])[] = [
     ["# top", ""],
     ["check", "check"],
@@ -128,7 +128,7 @@ test("no text and no place makes it fail", () => {
   );
 });
 
-test("E3 characters that nobody sees are found in the editor's text, line by line", () => {
+test("E3 invisible characters are found in the editor's text, line by line", () => {
   assert.deepEqual(hiddenPlaces("plain\nurl = 1\n"), []);
   const [found] = hiddenPlaces("plain\nurl = \u202egpj\n");
   assert.deepEqual(found, { line: 2, column: 1, text: "1 unseen character (U+202E)", severity: "warning" });
@@ -148,14 +148,14 @@ test("F2 the hint for a key has its type, its default and its documentation", ()
   assert.equal(hintOf(SCHEMA, ["sync", "detection"])?.type, 'one of "mtime", "hash", "inotify"');
 });
 
-test("a list's items, and entries with names of their own, have theirs", () => {
+test("a list's items, and user-named entries, have hints", () => {
   assert.equal(hintOf(SCHEMA, ["shares", "[]", "name"])?.key, "shares[].name");
   assert.equal(hintOf(SCHEMA, ["backends", "anything", "args"])?.type, "list");
   assert.ok(hintOf(SCHEMA, ["sync"])?.keys.includes("debounce"));
   assert.ok(hintOf(SCHEMA, [])?.keys.includes("shares"));
 });
 
-test("what is no key has no hint", () => {
+test("an unknown key has no hint", () => {
   for (const none of [["nonsense"], ["sync", "nonsense"], ["sync", "toString"], ["sync", "enabled", "x"]])
     assert.equal(hintOf(SCHEMA, none), null, none.join("."));
   assert.equal(hintOf(null, ["x"]), null);

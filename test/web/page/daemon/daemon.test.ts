@@ -152,7 +152,7 @@ test("F4 counters of the edges ask for nothing, and need no id", async (t) => {
   assert.equal(await asks(), "");
 });
 
-test("F2 what is known is asked once at the opening, and then only what an event is about", async (t) => {
+test("F2 all state is requested once at the start, and then only the parts that an event is about", async (t) => {
   const { source, asks, store, pass, hidesFigures } = await openTab(t);
   store.set({ session: { ...OTHER_SESSION, mayRunCommands: true, ownerUntil: "2026-01-01T00:15:00.000Z" } });
   await source().opens();
@@ -225,7 +225,7 @@ test("F2 a reader that stops early lets the stream of events go", async () => {
   assert.ok(isLetGo);
 });
 
-test("F2 an event is told once, newest first, and five hundred are kept", async (t) => {
+test("F2 an event is listed once, newest first, and five hundred are kept", async (t) => {
   const { source, store, seen } = await openTab(t);
   await source().opens();
   await source().tell(5, ready("share.failover"));
@@ -277,7 +277,7 @@ test("F2 a stream that ended with the session is not opened again", async (t) =>
   assert.equal(Source.opened.length, 1);
 });
 
-test("F2 frames are read whole, however they come, and heartbeats are none", async () => {
+test("F2 frames are read whole, however they arrive, and heartbeats are not frames", async () => {
   const text =
     'retry: 1000\n: connected\n\nid: 3\ndata: {"a":"ü\u2028data: x"}\n\n:\n\nid: 4\ndata: {"b":1}\n\nid: 5\ndata: {';
   const bytes = new TextEncoder().encode(text);
@@ -302,7 +302,7 @@ test("F2 frames are read whole, however they come, and heartbeats are none", asy
   assert.deepEqual(await Array.fromAsync(framesOf(readable)), whole);
 });
 
-test("F2 a tab in the background gives its connection back, and goes on when it is seen", async (t) => {
+test("F2 a tab in the background releases its connection, and resumes when it is visible", async (t) => {
   const { source, store, show, pass, live, signsOut } = await openTab(t);
   await source().opens();
   await source().tell(7, ready("share.failover"));
@@ -429,7 +429,7 @@ test("F2 each request ends at its deadline, the longest for a tool's call, or wi
   }
 });
 
-test("F2 a session that ends is told by a stream of events and by the right that is given up, too", async (t) => {
+test("F2 both the event stream and the release of the right report a session that ends", async (t) => {
   Object.assign(globalThis, { document: { querySelector: () => ({ content: "/page/schema.json" }) } });
   const { requests, asked, outs } = scripted(
     t,
@@ -470,7 +470,7 @@ const FAILURES: readonly [answer: unknown, code: string, message: RegExp][] = [
   [new DOMException("gone", "AbortError"), "aborted", /cancelled/],
 ];
 
-test("F2 what fails is one of the project's errors, whoever it comes from; a session's end is told once", async (t) => {
+test("F2 each failure is one of the project's errors, whatever its source; a session's end is reported once", async (t) => {
   const { requests, outs, kept } = scripted(t, ...FAILURES.map(([answer]) => answer));
   for (const [, code, message] of FAILURES)
     await assert.rejects(requests.call("status"), (error) => {

@@ -26,7 +26,7 @@ function told(
   );
 }
 
-test("F4 a cable's loss is told once for all shares of a NAS, with what becomes of it", () => {
+test("F4 a cable's loss is reported once for all shares of a NAS, with the consequences", () => {
   assert.deepEqual(told([{ name: "CORE", ...carried }, { name: "MEDIA", ...carried }, { name: "OTHER" }]), [
     "CORE, MEDIA: mounted over Fallback, as Thunderbolt does not answer / Work goes on. It goes back once Thunderbolt has answered for 30 s. []",
   ]);
@@ -38,7 +38,7 @@ test("F4 a cable's loss is told once for all shares of a NAS, with what becomes 
   ]);
 });
 
-test("F4 a share over its second cable with more against it is told by that, and by its button", () => {
+test("F4 a share over its second cable with a further problem is listed by that problem, and with its button", () => {
   assert.deepEqual(
     told([
       { ...fallback, last_error: "no login" },

@@ -65,7 +65,7 @@ test("F2 an action whose question is answered with no is not performed", async (
   }
 });
 
-test("F2 sizes, times and texts of others are told in words that drive nothing", () => {
+test("F2 sizes, times and foreign texts are shown in words without control characters", () => {
   const now = new Date(2026, 0, 5, 14, 32, 5).getTime();
   const at = (ms: number): string => new Date(now - ms).toISOString();
   assert.deepEqual([0, 999, 1000, 12_345, 99_950, 123_456, 5e15].map(bytesText), [
@@ -95,12 +95,12 @@ test("F2 sizes, times and texts of others are told in words that drive nothing",
   assert.equal(printableLines("a\tb\r\n\u001b[2J"), "a\tb\n\\x1b[2J");
 });
 
-test("F2 lines with characters that nobody sees are named, the first twenty", () => {
+test("F2 lines with invisible characters are named, the first twenty", () => {
   assert.deepEqual(pluck(hiddenPlaces("plain\nb\u202ec"), "line"), [2]);
   assert.equal(hiddenPlaces("\u202e\n".repeat(50)).length, 20);
 });
 
-test("F2 what is told offers to take it back, once; news that cannot be taken back does not", async (t) => {
+test("F2 a notice offers an undo once; a notice without an undo does not", async (t) => {
   const store = createStore(NO_NOTICES);
   using view = mount(Notices, { store });
   store.set({ spoken: "drawn" });
@@ -118,7 +118,7 @@ test("F2 what is told offers to take it back, once; news that cannot be taken ba
   assert.match(view.text(), /MEDIA: failed/);
 });
 
-test("F2 four notices are shown at most; a good one goes by itself, later where it can be taken back, a bad one stays", (t) => {
+test("F2 four notices are shown at most; a good one disappears automatically, later if it offers an undo, a bad one stays", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const store = createStore(NO_NOTICES);
   const shownNow = () => pluck(store.get().notices, "text").join(" ");
@@ -133,7 +133,7 @@ test("F2 four notices are shown at most; a good one goes by itself, later where 
   assert.equal(shownNow(), "wrong");
 });
 
-test("F2 of two answers that of the later request counts; a failure is told until the next answer", async () => {
+test("F2 of two answers the one to the later request wins; a failure is shown until the next answer", async () => {
   const answers: PromiseWithResolvers<string>[] = [];
   const signals: AbortSignal[] = [];
   const turn = createStore({ version: 0 });
@@ -173,7 +173,7 @@ test("F2 of two answers that of the later request counts; a failure is told unti
   );
 });
 
-test("F2 what is to be typed elsewhere is copied as it is, where the browser lets a page do so", async (t) => {
+test("F2 text to be typed elsewhere is copied unchanged, where the browser lets a page do so", async (t) => {
   const copied: string[] = [];
   const writeText = async (text: string): Promise<void> => void copied.push(text);
   const before = Object.getOwnPropertyDescriptor(globalThis, "navigator") ?? {};
@@ -200,11 +200,11 @@ test("E2 a link's code is taken out of the address at once", () => {
   assert.deepEqual(taken("#abc-DEF_1.admin").code, { code: "abc-DEF_1", isForOwner: true });
 });
 
-test("a view's address is no code and stays", () => {
+test("a view's address is not a code and stays", () => {
   for (const hash of ["", "#", "#/", "#/sync"]) assert.deepEqual(taken(hash), { code: null, addresses: [] });
 });
 
-test("a broken address is a code that nobody knows", () => {
+test("a broken address is an unknown code", () => {
   assert.deepEqual(taken("#%zz"), { code: { code: "%zz", isForOwner: false }, addresses: ["/"] });
 });
 
@@ -232,7 +232,7 @@ test("F2 changes of the Sync form that were not saved are kept for their session
 const at = (hour: number): string => new Date(Date.UTC(2026, 0, 1, hour)).toISOString();
 const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
 
-test("F2 time without a daemon is a stretch of its own, in words, too", () => {
+test("F2 time without a daemon is a separate stretch, also in words", () => {
   const day = { ...span(0, 24), gaps: [span(1, 2), span(6, 12)] };
   const mounted = () => mountText("mounted", "tb");
   const stretches = stretchesOf([span(4, 6), span(12, 24)], day, mounted);

@@ -18,7 +18,7 @@ const condition = (
   ...{ code: "some_code", severity, title, hint, since: secondsAgo(5) },
 });
 
-test("F2 a server's failure is told once, with code in its hint; a note is folded, and nothing is folded with it", () => {
+test("F2 a server's failure is shown once, with code in its hint; a notice is folded, and nothing else is", () => {
   const reason = "cannot reach http://nas: nothing listens there";
   const backend = sampleBackend({
     ...{ name: "tickets", phase: "Failed" as const, reason, last_error: reason },
@@ -41,14 +41,14 @@ test("F2 a server's failure is told once, with code in its hint; a note is folde
   assert.doesNotMatch(plain.text(), /note/);
 });
 
-test("F2 what waits for approval leads to where it is approved", () => {
+test("F2 a pending entry links to the view that approves it", () => {
   const waits = { ...condition("warning", "Waits for approval"), code: "waiting_for_approval" };
   const backend = sampleBackend({ name: "files", conditions: [waits] });
   using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
   assert.match(view.text(), /Waits for approval.*Look at it and approve/);
 });
 
-test("F4 a card edits, disables, enables and removes its server; undo restores the text that stood before", async () => {
+test("F4 a card edits, disables, enables and removes its server; undo restores the earlier text", async () => {
   const backend = sampleBackend({ name: "files" });
   const edited = { ...sampleEdit(), changed: true, sha256: "after" };
   const before = sampleConfig();

@@ -79,7 +79,7 @@ test("F2 a browser with a session is in at once, goes from view to view, and sig
   assert.ok(browser.asked.includes("DELETE /page/v1/session"));
 });
 
-test("F2 a link signs in; one that was used is told, and a token is asked for", async (t) => {
+test("F2 a link signs in; a used one is reported, and a token is requested", async (t) => {
   openBrowser(t, false);
   {
     using page = mount(PageApp, { link: { code: "once", isForOwner: false } });
@@ -102,7 +102,7 @@ test("F2 a link signs in; one that was used is told, and a token is asked for", 
   await eventually(() => page.text().includes("live"));
 });
 
-test("F4 E2 a link of open --admin signs in and asks for the code that the terminal shows, which alone gives the right", async (t) => {
+test("F4 E2 a link of open --admin signs in and asks for the code that the terminal shows; only this code gives the right", async (t) => {
   const { asked } = openBrowser(t, false);
   using page = mount(PageApp, { link: { code: "once", isForOwner: true } });
   await eventually(() => page.text().includes("Code that your terminal shows"));
@@ -119,7 +119,7 @@ test("F4 E2 a link of open --admin signs in and asks for the code that the termi
   await eventually(() => !page.text().includes("Code that your terminal shows"));
 });
 
-test("F2 a session that the daemon ended first is told as what it was once the other tab says so", async (t) => {
+test("F2 a session that the daemon ended first is shown as ended with its cause once the other tab reports it", async (t) => {
   const browser = openBrowser(t, true);
   using one = mount(PageApp, { link: null });
   await eventually(() => one.text().includes("live"));
@@ -132,7 +132,7 @@ test("F2 a session that the daemon ended first is told as what it was once the o
   other.close();
 });
 
-test("F2 signed out in one tab is signed out in the other, at the daemon, too", async (t) => {
+test("F2 signing out in one tab signs out the other, and the session at the daemon", async (t) => {
   const browser = openBrowser(t, true);
   using one = mount(PageApp, { link: null });
   using two = mount(PageApp, { link: null });
