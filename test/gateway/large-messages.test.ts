@@ -227,7 +227,7 @@ const SEEN: Readonly<Record<string, readonly [tool: string, given: string, answe
 };
 
 for (const [what, [tool, given, answer]] of Object.entries(SEEN))
-  test(`E2 E4 whatever is checked is checked in a large message, too: ${what}`, async () => {
+  test(`E2 E4 every check also covers a large message: ${what}`, async () => {
     const found = await bodyOf(await (await openPosts())(callText(tool, given)));
     assert.match(found.slice(0, 2_000), answer);
   });

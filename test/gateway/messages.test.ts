@@ -95,7 +95,7 @@ test("a listener that throws holds up neither the others nor who aborts, and is 
   }
 });
 
-test("G1 a client is told apart by what says nothing of its session, and only by its own gateway", () => {
+test("G1 a client is distinguished by a mark that reveals nothing of its session, and only by its own gateway", () => {
   const [marks, others] = [createCallerMarks(), createCallerMarks()];
   const [ann, bob] = [{ sessionId: "session-of-ann" }, { sessionId: "session-of-bob" }];
   assert.equal(marks(ann), marks({ ...ann }));
@@ -115,7 +115,7 @@ test("G1 a client is told apart by what says nothing of its session, and only by
 const LONG = "12345678901234567890";
 const read = (text: string) => classifyMessage(parseExactly(text));
 
-test("a long number is no object, as a short one is none", () => {
+test("a long number is not an object, just like a short one", () => {
   for (const number of ["5", LONG]) {
     for (const text of [
       `{"jsonrpc":"2.0","id":1,"method":"ping","params":${number}}`,
@@ -128,7 +128,7 @@ test("a long number is no object, as a short one is none", () => {
   }
 });
 
-test("D1 D9 params that say nothing are none, and a cursor that is null is none", () => {
+test("D1 D9 empty params count as absent, and so does a null cursor", () => {
   const rows: readonly (readonly [params: string, read: object | null])[] = [
     ["null", { jsonrpc: "2.0", id: 1, method: "tools/list" }],
     ["[]", { jsonrpc: "2.0", id: 1, method: "tools/list" }],
@@ -151,7 +151,7 @@ test("a long number is an id", () => {
 
 // Outputs that are no objects, for clients that take nothing else.
 
-test("D2 an output that is no object is its `result`; an object stays as it is", () => {
+test("D2 an output that is not an object is its `result`; an object stays unchanged", () => {
   assert.equal(isWrapped({ type: "object" }), false);
   assert.equal(isWrapped(undefined), false);
   assert.equal(isWrapped({ type: "array" }), true);
@@ -166,7 +166,7 @@ test("D2 an output that is no object is its `result`; an object stays as it is",
   assert.deepEqual(legacyToolResult({ content: [] }, true), { content: [] });
 });
 
-test("D2 an output that is no object: its schema's references lead to the same places, and data stays data", () => {
+test("D2 an output that is not an object: its schema's references lead to the same places, and data stays data", () => {
   const schema = {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     type: "array",
@@ -216,7 +216,7 @@ test("the mark is known again, and nothing else is", () => {
     assert.ok(!isFromThisGateway(params));
 });
 
-test("a gateway is no backend of its own: its lists would grow without end, and it would call itself", async (t) => {
+test("a gateway cannot be its own backend: its lists would grow without end, and it would call itself", async (t) => {
   const gateway = realGateway(t);
   const port = await freePort();
   const connection = { type: "streamable-http", url: `http://127.0.0.1:${port}/mcp`, headers: {} } as const;

@@ -73,13 +73,13 @@ describe("a message of a server is read as JSON is, and a large answer keeps the
     "a result twice, once with an escape": `{"jsonrpc":"2.0","id":17,"result":${RESULT},"\\u0072esult":{"a":1}}`,
   };
   for (const [what, text] of Object.entries(anew))
-    test(`written anew: ${what}`, async () => {
+    test(`rewritten: ${what}`, async () => {
       const { message, kept } = await read(Buffer.from(text));
       assert.equal(written(message), written(parseExactly(withoutByteOrderMark(text))));
       assert.equal(kept, null);
     });
 
-  test("bytes that are no UTF-8 are read as such bytes are", async () => {
+  test("bytes that are not UTF-8 are read as these bytes are elsewhere", async () => {
     const text = `{"jsonrpc":"2.0","id":17,"result":{"a":"\u00ff","b":${RESULT}}}`;
     const bytes = Buffer.from(text.replace("\u00ff", "?"));
     bytes[bytes.indexOf("?")] = 0xff;
@@ -131,7 +131,7 @@ describe("a large result goes out as it came, under the client's id", () => {
     assert.ok(text.split("\n").includes(answer));
   });
 
-  test("whoever changes it has it written anew", async (t) => {
+  test("a caller that changes it has it written again", async (t) => {
     const changed = async () => ({ result: { ...(await largeResult()), n: 1 } });
     const { rig, headers } = await openSession(t, { large: changed });
     const { body } = await rig.post(callMessage(3, "large"), headers);

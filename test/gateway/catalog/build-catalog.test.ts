@@ -68,7 +68,7 @@ test("filters: an empty allow list publishes nothing", () => {
   assert.equal(catalog.tools.size + catalog.prompts.size, 0);
 });
 
-test("filters: the resources filter holds for templates by their text, too", () => {
+test("filters: the resources filter also applies to templates, by their text", () => {
   const catalog = catalogOf(
     source("a", {
       resources: ["file:///a", "db://b"],
@@ -137,7 +137,7 @@ test("overrides: a new name takes part in conflicts", () => {
   assert.equal(catalog.tools.get("b_x")?.originalName, "y");
 });
 
-test("G1 overrides: machines whose names meet at a separator that names may have: one keeps it, and it is told", () => {
+test("G1 overrides: if machines' names collide through a separator inside names, one keeps the name, and this is reported", () => {
   const sources = [source("f@a", { tools: ["b-x", "y"] }), source("g@a-b", { tools: ["x", "z"] })];
   const catalog = buildCatalog(sources, conflict({ separator: "-" }));
   assert.deepEqual(owners(catalog), ["f@a:a-b-x", "f@a:a-y", "g@a-b:a-b-z"]);
@@ -174,7 +174,7 @@ test("conflicts: prompts that meet get their backends' names as tools do", () =>
   assert.equal(catalog.prompts.get("b.p")?.definition["title"], "P");
 });
 
-test("conflicts: a name with its backend's before it that another one has gets that name once more", () => {
+test("conflicts: a prefixed name that another tool has gets the prefix again", () => {
   const catalog = catalogOf(source("a", { tools: ["x", "b_x"] }), source("b", { tools: ["x"] }));
   assert.deepEqual(owners(catalog), ["a:x", "a:b_x", "b:b_b_x"]);
 });
@@ -251,7 +251,7 @@ const a = source("a", { tools: ["x"] });
 const b = source("b", { tools: ["x"] });
 const used = (catalog: Catalog): KnownNames => ({ ...NO_NAMES, owners: catalog.freshNames });
 
-test("names that clients have used stay whose they are, wherever another backend stands in the file, and while theirs is away", () => {
+test("names that clients have used stay with their backend, wherever another backend is in the file, and while theirs is away", () => {
   const known = used(catalogOf(b));
   assert.deepEqual(owners(buildCatalog([a, b], FIRST_WINS, known)), ["a:a_x", "b:x"]);
   assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
@@ -400,7 +400,7 @@ test("whatever the world: the same sources give the same catalog, listed in the 
   );
 });
 
-test("B7 whatever the world: what is listed does not depend on what is away", () => {
+test("B7 in every world the listed entries do not depend on absent backends", () => {
   fc.assert(
     fc.property(world, strategies, fc.subarray(["a", "b", "c"]), (sources, rules, away) => {
       const there = sources.filter(({ backend }) => !away.includes(backend));
@@ -439,7 +439,7 @@ test("B7 whatever the world: prefix: no name changes because another backend com
   );
 });
 
-test("whatever the world: 100,000 tools are no matter of their square, which would be minutes", () => {
+test("in every world 100,000 tools avoid quadratic work, which would take minutes", () => {
   const many = Array.from({ length: 10 }, (_, place) =>
     source(`b${place}`, {
       tools: Array.from({ length: 10_000 }, (_each, index) => `tool_${place}_${index}`),

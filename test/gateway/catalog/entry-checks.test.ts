@@ -140,7 +140,7 @@ test("D2 a server of 2026-07-28 may declare any output", () => {
   assert.equal(checkEntry("tools", { ...tool, outputSchema: [] }, true).faults.length, 1);
 });
 
-test("D3 hints, output schemas and times that are malformed are left out alone", () => {
+test("D3 malformed hints, output schemas and times are left out without the rest", () => {
   const { entry, faults } = checked("tools", {
     annotations: { readOnlyHint: "yes", destructiveHint: true },
     outputSchema: { type: "array" },
@@ -161,7 +161,7 @@ test("D3 hints, output schemas and times that are malformed are left out alone",
   assert.equal(resource.faults.length, 3);
 });
 
-test("D3 what has a URI and no name is named by its title or URI", () => {
+test("D3 an entry with a URI and no name is named by its title or URI", () => {
   assert.equal(checked("resources", { name: undefined }).entry?.["name"], "T");
   assert.equal(checked("resources", { name: 5, title: "" }).entry?.["name"], "file:///a");
   assert.equal(checked("resourceTemplates", { name: null, title: null }).entry?.["name"], "file:///{path}");
@@ -187,7 +187,7 @@ test("D3 a number that clients read as infinite is left out; one with more digit
   assert.deepEqual(checked("resources", long).faults, []);
 });
 
-test("D3 thousands of faults in one entry are told in ten, and cost no more than reading it", () => {
+test("D3 thousands of faults in one entry are reported in ten, and add little to the time of reading it", () => {
   const properties = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`p${index}`, null]));
   const { entry, faults } = checked("tools", { inputSchema: { type: "object", properties } });
   assert.equal(faults.length, 10);
@@ -231,7 +231,7 @@ const HIDDEN = [..."obey me"]
   .map((one) => String.fromCodePoint(0xe0000 + (one.codePointAt(0) ?? 0)))
   .join("");
 
-test("E3 words lose what nobody sees, wherever they stand in a schema; keys and values stay, and are told", () => {
+test("E3 texts lose invisible characters, wherever they are in a schema; keys and values stay, and are reported", () => {
   const entry = {
     name: "find",
     title: `Fi${ZWSP}nd`,
@@ -268,14 +268,14 @@ test("E3 words lose what nobody sees, wherever they stand in a schema; keys and 
   assert.equal(cleanEntry({ name: "a", inputSchema: { enum: many } }, false).faults.length, 10);
 });
 
-test("E3 an entry without any is the server's own object, looked at once", () => {
+test("E3 an entry without any is the server's own object, checked once", () => {
   const entry = { name: "a", description: "می\u200cخواهم 👩\u200d💻", inputSchema: { type: "object" } };
   const first = cleanEntry(entry, false);
   assert.equal(first.entry, entry);
   assert.equal(cleanEntry(entry, false), first);
 });
 
-test("E3 an entry keeps its shape whatever its texts are, and has no more to tell when seen again", () => {
+test("E3 an entry keeps its shape whatever its texts are, and has nothing further to report when checked again", () => {
   const odd = fc.string({ unit: fc.constantFrom("a", ZWSP, "\u202e", "م", "\u200c", "\u{e0041}") });
   fc.assert(
     fc.property(odd, odd, (title, description) => {
@@ -292,7 +292,7 @@ test("E3 an entry keeps its shape whatever its texts are, and has no more to tel
   );
 });
 
-test("E3 a prompt's name is published without them and called by its own; a URI stays and is told", () => {
+test("E3 a prompt's name is published without them and called by its own; a URI stays and is reported", () => {
   const catalog = catalogOf(
     source("a", {
       prompts: [`re${ZWSP}view`],
@@ -315,7 +315,7 @@ test("E3 a prompt's name is published without them and called by its own; a URI 
   ]);
 });
 
-test("E3 a server whose every entry hides something is told of in 200", () => {
+test("E3 a server that hides something in every entry is reported with at most 200", () => {
   const tools = Array.from({ length: 1_000 }, (_, at) => `t${at}${ZWSP}`);
   assert.equal(catalogOf(source("a", { tools })).unseen.length, 200);
 });

@@ -134,14 +134,14 @@ for (const [text, fitting, others] of TEMPLATES)
     for (const uri of others) assert.ok(!template.fits(uri), uri);
   });
 
-test("URI templates: what is no template fits nothing", () => {
+test("URI templates: an invalid template matches nothing", () => {
   for (const template of ["a{", "a}b", "a{}", "{".repeat(2_000), `${"a".repeat(2_000)}{x}`])
     assert.equal(compileUriTemplate(template), null, template.slice(0, 20));
 });
 
 const anyUrl = fc.stringMatching(/^[a-z]{1,4}:\/\/[\w.*+?^$()[\]|\\%/#&=~-]{0,12}$/);
 
-test("URI templates: a template without expressions fits itself alone", () => {
+test("URI templates: a template without expressions matches only itself", () => {
   fc.assert(
     fc.property(anyUrl, anyUrl, (plain, other) => {
       const template = compileUriTemplate(plain);
@@ -151,7 +151,7 @@ test("URI templates: a template without expressions fits itself alone", () => {
   );
 });
 
-test("URI templates: simple values come back to their template", () => {
+test("URI templates: simple values match their template", () => {
   const value = fc.string({ minLength: 1, maxLength: 10 }).map(encodeURIComponent);
   fc.assert(
     fc.property(value, value, (first, second) => {
@@ -225,7 +225,7 @@ test("globs agrees with a plain recursive reading on any pattern and text", () =
   );
 });
 
-test("globs: text that is escaped matches itself alone", () => {
+test("globs: escaped text matches only itself", () => {
   fc.assert(
     fc.property(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme" }), (text, other) => {
       const matches = compileGlobs([text.replace(/[\\*?[]/g, "\\$&")]);

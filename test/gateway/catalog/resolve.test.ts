@@ -61,7 +61,7 @@ test("C1 what a server listed that is away is asked of no other one, whatever th
   assert.deepEqual(found(gone), ["a away", "a away", "a away", "a away"]);
 });
 
-test("C1 what is away takes no name from what is listed, and is no collision", () => {
+test("C1 an absent entry takes no name from a listed one, and is not a collision", () => {
   const kept = catalogOf(
     source("b", { tools: ["x"], resources: ["u://1"] }),
     away("a", { tools: ["x"], resources: ["u://1"] }),
@@ -84,7 +84,7 @@ test("E3 of two entries that are not listed the approved one has the name", () =
   assert.deepEqual([found?.backend, found?.status], ["a", "away"]);
 });
 
-test("E3 what waits for approval is reached through no other entry", () => {
+test("E3 an entry that waits for approval is reached through no other entry", () => {
   const open = source("a", { resources: ["u://1"], skills: ["open"] });
   const unapproved = [
     { kind: "resource", name: "w://1", change: "new" },
@@ -110,7 +110,7 @@ test("E3 of templates that wait for approval the first 200 are tried: a server m
   assert.deepEqual([told("w://199/1"), told("w://200/1")], ["a", undefined]);
 });
 
-test("D4 in a part of a catalog a URI of a backend outside of it is nobody's, also of one that is down", () => {
+test("D4 in a part of a catalog a URI of a backend outside of it is unowned, even of one that is down", () => {
   const whole = catalogOf(
     source("a", { templates: ["u://{+any}"] }),
     source("outside", { resources: ["u://outside"], templates: ["t://{x}"] }),
@@ -177,7 +177,7 @@ test("D5 a URI that filters deny has no backend, although its backend named it o
   assert.equal(resolveTarget(denying, { kind: "resource", name: "x://open" }, "a")?.backend, "a");
 });
 
-test("URIs else to nobody while two backends have resources", () => {
+test("other URIs are unowned while two backends have resources", () => {
   assert.equal(backendOf("v://x"), null);
 });
 
@@ -190,7 +190,7 @@ test("URIs else to the only backend that has any", () => {
   assert.equal(resolveTarget(none, { kind: "resource", name: "u:1" }), null);
 });
 
-test("URIs that filters deny are nobody's, although a template or a sole backend would fit", () => {
+test("URIs that filters deny are unowned, although a template or a sole backend would match", () => {
   const denying = catalogOf(
     source("a", {
       resources: ["u://a", "u://secret"],
@@ -253,7 +253,7 @@ test("URIs get around no filter by another spelling, and pass as they are where 
   }
 });
 
-test("URIs without end are not held against templates", () => {
+test("URIs of unbounded length are not matched against templates", () => {
   assert.equal(backendOf(`u://a/${"x".repeat(100_000)}`), null);
 });
 
@@ -330,7 +330,7 @@ test("D1 a page that only a tool names is its backend's, where several have reso
   assert.equal(resolveTarget(catalog, page("ui://none.html")), null);
 });
 
-test("D1 a page that a filter denies, or whose tool is withheld, is nobody's", () => {
+test("D1 a page that a filter denies, or whose tool is withheld, is unowned", () => {
   const denied = { resources: { allow: null, deny: ["ui://*"] } };
   const withheld = { tools: { allow: [], deny: [] } };
   const catalog = catalogOf(
@@ -372,7 +372,7 @@ const modern = (backend: string, freshness: ListFreshness): CatalogSource => ({
   freshness,
 });
 
-test("D2 a page says how long it holds; what is not valid counts as not at all", () => {
+test("D2 a page says how long it is valid; an invalid statement means not at all", () => {
   assert.deepEqual(freshnessOf({ ttlMs: 5, cacheScope: "public" }), holds(5));
   for (const ttlMs of [-1, 1.5, "5", null, undefined, Number.POSITIVE_INFINITY])
     assert.deepEqual(freshnessOf({ ttlMs, cacheScope: "shared" }), NOT_FRESH);

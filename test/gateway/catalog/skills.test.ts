@@ -122,7 +122,7 @@ test("D1 skills of several servers: the order is that of the file, whatever the 
   assert.deepEqual(listed(sources, conflict as never), [uriOf("a/git"), uriOf("x"), uriOf("git")]);
 });
 
-test("D1 skills of several servers: what the filters of resources deny is nobody's skill, however it is written", () => {
+test("D1 skills of several servers: a skill that the resources filter denies is unowned, however it is written", () => {
   const filters = { resources: { allow: null, deny: ["skill://secret/*"] } };
   const sources = [source("a", { skills: ["secret", "%73ecret", "open"], filters })];
   assert.deepEqual(listed(sources), [uriOf("open")]);
@@ -136,7 +136,7 @@ test("D1 skills of several servers: what the filters of resources deny is nobody
   }
 });
 
-test("D1 skills of several servers: a skill that is not listed is asked of the only server with skills, else of nobody", () => {
+test("D1 skills of several servers: an unlisted skill is requested from the only server with skills, or from none", () => {
   const plain = source("a", { resources: ["x://1"] });
   const one = source("b", { skills: [] });
   assert.deepEqual(gets([plain, one], uriOf("hidden")), {
@@ -149,7 +149,7 @@ test("D1 skills of several servers: a skill that is not listed is asked of the o
   assert.equal(gets([{ ...one, holdsSkills: true }], uriOf("hidden")), null, "what nobody approved");
 });
 
-test("E3 skills of several servers: what nobody sees in a skill's words is taken out and told", () => {
+test("E3 skills of several servers: invisible characters in a skill's text are removed and reported", () => {
   const made = source("a", { skills: [] });
   const bad = skill("git", "Works\u202e with git.");
   const catalog = catalogOf({ ...made, listings: { ...made.listings, skills: [bad] } });
@@ -171,7 +171,7 @@ test("D1 skills of several servers: the list holds as short as that of any serve
   assert.equal(catalogOf(...sources, older).freshness.skills.ttlMs, 0);
 });
 
-test("D1 skills of several servers: a backend's URIs of thousands of segments cost no more than a few each", (t) => {
+test("D1 skills of several servers: each backend's URIs of thousands of segments take up only a few", (t) => {
   const hostile = Array.from({ length: 20 }, (_, index) => `skill://${index}${"/a".repeat(4_000)}`);
   const long = Array.from({ length: 20 }, (_, index) => `skill://${index}/${"a/".repeat(9_000)}`);
   const sources = [source("a", { skills: ["git"] }), source("b", { skills: ["git"], resources: hostile })];
@@ -268,7 +268,7 @@ for (const [what, members, fault] of refused)
     assert.match(faults.join(), fault);
   });
 
-test("D3 checks of skills: what loses nothing is mended: capitals in a digest, a file listed twice, a wrong _meta", () => {
+test("D3 checks of skills: harmless faults are corrected: capitals in a digest, a file listed twice, a wrong _meta", () => {
   assert.deepEqual(checkSkill({ ...SOUND, _meta: 5 }).entry, SOUND);
   const capitals = { ...OTHER, digest: String(OTHER["digest"]).replaceAll("a", "A") };
   const { entry, faults } = checkSkill({ ...SOUND, resources: [OWN, capitals, OWN], _meta: 5 });

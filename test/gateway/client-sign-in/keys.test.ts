@@ -212,7 +212,7 @@ test("E1 keys that cannot be read are tried again ever later, and once they were
   }
 });
 
-test("E1 an edit goes on with the keys of before only if issuer and place of the keys are the same", async (t) => {
+test("E1 an edit keeps the previous keys only if issuer and location of the keys are the same", async (t) => {
   const folder = await temporaryFolder(t);
   const [path, elsewhere] = [join(folder, "keys"), join(folder, "others")];
   const own = await newKey("own");

@@ -115,7 +115,7 @@ for (const [version, made] of Object.entries(CLIENTS))
     }
   });
 
-test("E1 scopes decide what is listed and called, and what is missing is said", async (t) => {
+test("E1 scopes decide which entries are listed and callable, and a missing one is named", async (t) => {
   const { server, url, resource } = await rig(t);
   const without = await post(url, await server.token(resource, "files:read"));
   assert.equal(without.status, 403);

@@ -54,7 +54,7 @@ test("E1 a token of the issuer comes in, one of the file beside it too, and noth
   assert.equal((await post(`${url}?access_token=${await server.token(resource)}`, null)).status, 401);
 });
 
-test("E1 what is wrong with a token is told, in a few words that hold nothing of it", async (t) => {
+test("E1 a fault of a token is described in a few words that repeat nothing of it", async (t) => {
   const { server, url, resource } = await rig(t, { requiredClaims: { team: ["blue"] } });
   const good = { team: "blue" };
   assert.equal((await post(url, await server.forge(good))).status, 200);
@@ -93,7 +93,7 @@ test("E1 what is wrong with a token is told, in a few words that hold nothing of
   }
 });
 
-test("E1 clocks may be apart by the leeway, both ways, and no more", async (t) => {
+test("E1 clocks may differ by the leeway, both ways, and not by more", async (t) => {
   const { server, url } = await rig(t, { leewayMs: 60_000 });
   assert.equal((await post(url, await server.forge({ exp: seconds(-45) }))).status, 200);
   assert.equal((await post(url, await server.forge({ nbf: seconds(45) }))).status, 200);
@@ -101,7 +101,7 @@ test("E1 clocks may be apart by the leeway, both ways, and no more", async (t) =
   assert.equal((await post(url, await server.forge({ nbf: seconds(75) }))).status, 401);
 });
 
-test("E1 an issuer that is down at the start holds nothing up, is told of, and is found when it is there", async (t) => {
+test("E1 an issuer that is down at the start delays nothing, is reported, and is found when it is there", async (t) => {
   const { server, gateway, url, resource } = await rig(t, {}, false);
   const told = await eventually(() =>
     gateway.view().conditions.find(({ code }) => code === "auth_keys_unavailable"),
@@ -119,7 +119,7 @@ test("E1 an issuer that is down at the start holds nothing up, is told of, and i
   assert.deepEqual(gateway.view().conditions, []);
 });
 
-test("E1 five thousand different wrong tokens leave nothing behind, and make the issuer answer no more", async (t) => {
+test("E1 five thousand different wrong tokens leave nothing behind, and cause no further requests to the issuer", async (t) => {
   const resource = "http://127.0.0.1:9000/mcp";
   const { server, come } = await authenticatorOf(t, resource);
   const good = await server.token(resource);
@@ -142,7 +142,7 @@ test("E1 five thousand different wrong tokens leave nothing behind, and make the
   assert.equal(server.asked.get("/jwks"), asked);
 });
 
-test("E1 a key that is rotated away opens nothing any more, and the new one does", async (t) => {
+test("E1 a key that is rotated away no longer opens anything, and the new one does", async (t) => {
   const { server, clock, come } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
   const before = await server.forge({});
   await eventually(async () => (await come(before)).ok);
@@ -173,7 +173,7 @@ test("E1 tokens are checked with the last keys while the issuer is down, for as 
   }
 });
 
-test("E1 E4 more than 256 tokens at once are not checked: the next one is asked to come back", async (t) => {
+test("E1 E4 more than 256 tokens at once are not checked: the next caller is asked to retry", async (t) => {
   const { come } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
   const answers = await Promise.all(Array.from({ length: 257 }, (_, index) => come(`a.b.${index}`)));
   const statuses = answers.map((answer) => (answer.ok ? 200 : (answer.status ?? 401)));
@@ -223,7 +223,7 @@ test("E1 an edit of the configuration takes back the tokens that it would not le
   for (const other of others) assert.equal(other.isWithdrawn(principal), true);
 });
 
-test("E1 whoever has no signed token of this process keeps what its kind may keep", async (t) => {
+test("E1 a principal without a signed token of this process keeps the rights of its kind", async (t) => {
   const { server, authenticator } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
   const from = (issuer: string): Principal => ({
     kind: "user",
@@ -275,7 +275,7 @@ async function authenticatorOf(t: TestContext, resource: string, change: Partial
   return { server, clock, authenticator, come, next };
 }
 
-test("E1 a session belongs to issuer and subject: a fresh token of theirs goes on, nobody else's does", async (t) => {
+test("E1 a session belongs to issuer and subject: it accepts a fresh token of theirs, and no other", async (t) => {
   const { server, url } = await rig(t, { nameClaim: "email" });
   const ping = { jsonrpc: "2.0", id: 2, method: "ping" };
   const opened = await post(url, await server.forge({ sub: "ann", email: "ann@example.com" }));

@@ -179,7 +179,7 @@ test("E1 behind a proxy it has the name that the configuration gives it, whateve
   assert.ok(resource.paths.has("/.well-known/oauth-protected-resource/tools/mcp"));
 });
 
-test("E1 tokens are for the gateway, under each of its own names and under no other", () => {
+test("E1 tokens are for the gateway, under any of its names and no others", () => {
   const local = acceptedAudience(LOCAL, null);
   for (const name of ["127.0.0.1", "localhost", "[::1]"])
     assert.ok(local.includes(`http://${name}:9000/mcp`));
@@ -267,7 +267,7 @@ test("E1 the issuer says how long its keys are good for, within bounds", async (
   }
 });
 
-test("E1 keys are kept for a stated time while the issuer is down, and then for no more", async () => {
+test("E1 keys stay valid for a stated time while the issuer is down, and not for longer", async () => {
   const { clock, source, ring, kid } = ringOf(named("a"), 2 * HOUR);
   ring.start();
   await clock.advance(0);
@@ -352,7 +352,7 @@ test("E1 a read that takes long is one read, and holds up a request only if ther
   assert.equal(await ring.ready(), ring.current);
 });
 
-test("E1 an edit of the configuration goes on with the keys of before, as old as they are", async () => {
+test("E1 an edit of the configuration keeps the previous keys, with their age", async () => {
   const { clock, ring } = ringOf(named("a"));
   ring.start();
   await clock.advance(0);
@@ -373,7 +373,7 @@ test("E1 an edit of the configuration goes on with the keys of before, as old as
   next[Symbol.dispose]();
 });
 
-test("E1 what has ended reads no more", async () => {
+test("E1 a reader that has ended reads nothing further", async () => {
   const { clock, source, ring, kid } = ringOf(named("a"));
   ring.start();
   await clock.advance(0);

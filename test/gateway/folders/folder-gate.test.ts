@@ -107,7 +107,7 @@ function refusalIn(reply: Reply): string | null {
 }
 
 describe("the folders of a backend", () => {
-  test("E3 what leads out of them is not sent, alone, in a list, deep within and as a name", async (t) => {
+  test("E3 a path that leads out of them is not sent: as a value, in a list, deep within or as a name", async (t) => {
     const { at, sent, call } = await scene(t);
     for (const [index, spell] of OUTSIDE.entries()) {
       const text = spell(at);
@@ -179,7 +179,7 @@ describe("the folders of a backend", () => {
   });
 
   for (const wide of [{ cwd: "home" }, { root: "" }, { route: "home" }]) {
-    test(`E3 what is called a path is one, also where a server looks elsewhere, too: ${JSON.stringify(wide)}`, async (t) => {
+    test(`E3 an argument with a path's name is one, even where a server also searches elsewhere: ${JSON.stringify(wide)}`, async (t) => {
       const { ask } = await scene(t, wide);
       const refusalOf = async (given: JsonObject): Promise<string | null> =>
         refusalIn(await ask("tools/call", { name: "write", arguments: given }));
@@ -197,7 +197,7 @@ describe("the folders of a backend", () => {
     });
   }
 
-  test("E3 a file that the command names is no folder in which relative paths may lie", async (t) => {
+  test("E3 a file that the command names is not a folder for relative paths", async (t) => {
     const { call } = await scene(t, { root: "home/notes/c.txt" });
     assert.equal(refusalIn(await call("./new.txt")), null);
   });
@@ -208,7 +208,7 @@ describe("the folders of a backend", () => {
       assert.equal(refusalIn(await call(text)), null, text);
   });
 
-  test("E3 lists and objects that are sent as text are looked into, where the tool does not say that it takes text alone", async (t) => {
+  test("E3 lists and objects that are sent as text are checked, unless the tool declares that it takes only text", async (t) => {
     const { at, ask } = await scene(t);
     const refusalOf = async (given: JsonObject, name = "read"): Promise<string | null> =>
       refusalIn(await ask("tools/call", { name, arguments: given }));
@@ -239,7 +239,7 @@ describe("the folders of a backend", () => {
       assert.equal(await refusalOf(given), null, JSON.stringify(given));
   });
 
-  test("E3 prompts, completions and resources are held against them, too, and other backends are not", async (t) => {
+  test("E3 prompts, completions and resources are also checked against them, and other backends are not", async (t) => {
     const { at, ask, gated, client } = await scene(t);
     const secret = at("private/secret.txt");
     const asked: readonly (readonly [string, JsonObject])[] = [
@@ -276,7 +276,7 @@ describe("the folders of a backend", () => {
     );
   });
 
-  test("E3 huge arguments are looked at in linear time, and pass where they are the content of a file", async (t) => {
+  test("E3 huge arguments are checked in linear time, and pass where they are the content of a file", async (t) => {
     const { call } = await scene(t);
     for (const text of [
       '"'.repeat(1_000_000),

@@ -19,7 +19,7 @@ export interface ScriptedGateway extends FrontGateway {
   readonly heard: { readonly session: SessionPort; readonly method: string; readonly params: unknown }[];
   readonly requests: GatewayRequest[];
   readonly turnedAwayRequests: RefusedRequest[];
-  /** The lists that sessions of before a restart were told of last. */
+  /** The lists that sessions from before a restart were told of last. */
   readonly resumedWith: ListDigests[];
   lists: ListDigests;
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;

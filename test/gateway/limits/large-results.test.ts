@@ -147,7 +147,7 @@ test("E4 a result over the size of an image or an embedded file is read in piece
   }
 });
 
-test("E4 a result over the size stays within the size whatever stands beside the content, and whatever its type is called", async () => {
+test("E4 a result over the size stays within the size whatever is next to the content, and however its type is named", async () => {
   const huge = "m".repeat(50_000);
   const beside = limited({ content: [text("x".repeat(20_000))], _meta: { huge } });
   assert.ok(isError(await beside.call()), "its rest is too large by itself");
@@ -201,7 +201,7 @@ test("E4 a result over the size of 60 large parts is kept whole, each where it s
   assert.equal(refused.kept.size, 0);
 });
 
-test("E4 a result over the size is for the session that asked and its principal alone, whoever knows where it is", async () => {
+test("E4 a result over the size is only for the session that requested it and its principal, even if others know its address", async () => {
   const { call, read } = limited({ content: [text("x".repeat(20_000))] });
   const from = client(user("ann"), "one");
   const uri = linkOf(await call(from));

@@ -22,7 +22,7 @@ function limited(limits: Partial<LimitsConfig>, answer?: () => Promise<Reply>) {
 
 const refusalOf = (reply: Reply) => (isError(reply) ? reply.error : null);
 
-test("E4 calls in a second are refused beyond the burst with the key, the number and when to come back; then they pass again", async () => {
+test("E4 calls in a second are refused beyond the burst with the key, the limit and the time to retry; then they pass again", async () => {
   const { clock, call, services } = limited({ callsPerSecond: 4, burst: 2 });
   const ann = user("ann");
   assert.equal(refusalOf(await call(ann)), null);
@@ -43,7 +43,7 @@ test("E4 calls in a second are refused beyond the burst with the key, the number
     assert.equal(refusalOf(await call(ann)) !== null, isRefused, "a quiet minute earns the burst, not more");
 });
 
-test("E4 calls in a second that come back with a person's consent are counted once, and those that go on are counted", () => {
+test("E4 calls in a second that return with a person's consent are counted once, and resumed ones are counted", () => {
   const { limiter } = limited({ callsPerSecond: 1, burst: 1 });
   const ann = user("ann");
   assert.equal(limiter.count(ann), null);
@@ -64,7 +64,7 @@ test("E4 calls in a second are calls: lists and pings, which no backend is asked
   for (const isRefused of [false, false, false, true]) assert.equal(limiter.count(ann) !== null, isRefused);
 });
 
-test("E4 calls in a second of one principal cost no other any, and a principal is the same whatever object stands for it", async () => {
+test("E4 calls in a second of one principal use up no other's, and a principal is the same in whatever object", async () => {
   const { call } = limited({ callsPerSecond: 1, burst: 1 });
   for (const [principal, isRefused] of [
     [user("ann"), false],

@@ -63,7 +63,7 @@ async function started(
   return { path, file, targets };
 }
 
-test("E3 what a client calls does not command the terminal on which somebody reads the audit", async (t) => {
+test("E3 the name of a client's call cannot control the terminal of a person who reads the audit", async (t) => {
   const { file, path, targets } = await started(t);
   const target = "tool:\u009b31m\u202e\u200b\u{e0041}ä";
   file.write(record(target));
@@ -97,7 +97,7 @@ test("the audit's file takes more in all than may wait at once", async (t) => {
   }
 });
 
-test("the audit's file counts what waits, and what is written waits no more", async (t) => {
+test("the audit's file counts only waiting lines, not written ones", async (t) => {
   const { file, targets } = await started(t, { maxSizeBytes: 100_000_000 });
   const written: string[] = [];
   for (const round of [1, 2]) {
@@ -112,7 +112,7 @@ test("the audit's file counts what waits, and what is written waits no more", as
   await eventually(() => file.state.kind === "writing");
 });
 
-test("the audit's file goes on where an earlier one ended, even in the middle of a line", async (t) => {
+test("the audit's file continues where an earlier one ended, even in the middle of a line", async (t) => {
   const path = join(await temporaryFolder(t), "audit.jsonl");
   await writeFile(path, '{"target":"torn');
   const { file } = await started(t, { path });
@@ -152,7 +152,7 @@ test("rotation keeps every file within its size, the newest numbers first, and n
   assert.equal((await stat(path)).mode & 0o777, 0o600);
 });
 
-test("D2 B11 rotation is done by one of two daemons alone, so that keep = 1 loses no line in a handover", async (t) => {
+test("D2 B11 only one of two daemons rotates, so that keep = 1 loses no line in a handover", async (t) => {
   const size = { maxSizeBytes: 10 * LINE_BYTES, keep: 1 };
   let isInCharge = true;
   const old = await started(t, { ...size, rotates: () => isInCharge });
@@ -192,7 +192,7 @@ test("rotation regards what others append: at once where the file is nearly full
   assert.equal((await targets(`${path}.1`)).length, 10);
 });
 
-test("rotation counts each line once that waits no more", async (t) => {
+test("rotation counts each line once that no longer waits", async (t) => {
   const { file, path, targets } = await started(t, { maxSizeBytes: 1_000 * LINE_BYTES, keep: 4 });
   for (let index = 1_000; index < 4_500; index++) file.write(record(`tool:${index}`));
   await eventually(async () => (await targets()).at(-1) === "tool:4499");
@@ -201,7 +201,7 @@ test("rotation counts each line once that waits no more", async (t) => {
   assert.equal(failing(file)?.dropped, 5);
 });
 
-test("rotation with nothing to keep begins anew", async (t) => {
+test("rotation with keep = 0 empties the file", async (t) => {
   const { path, file, targets } = await started(t, { maxSizeBytes: 3 * LINE_BYTES, keep: 0 });
   for (let index = 1_000; index < 1_007; index++) file.write(record(`tool:${index}`));
   await file[Symbol.asyncDispose]();
@@ -209,7 +209,7 @@ test("rotation with nothing to keep begins anew", async (t) => {
   assert.deepEqual(await readdir(join(path, "..")), ["audit.jsonl"]);
 });
 
-test("rotation: a line longer than the file may be is written alone", async (t) => {
+test("rotation: a line longer than the file may be is written on its own", async (t) => {
   const { path, file, targets } = await started(t, { maxSizeBytes: 50, keep: 5 });
   for (const target of ["tool:1", "tool:2", "tool:3"]) file.write(record(target));
   await file[Symbol.asyncDispose]();
@@ -238,7 +238,7 @@ test("rotation that cannot be done loses none of the older files, however often 
   assert.match(await readFile(`${path}.1`, "utf8"), /^full/);
 });
 
-test("rotation by somebody else is followed: a file moved or removed is made anew", async (t) => {
+test("rotation by another program is followed: a file moved or removed is re-created", async (t) => {
   const clock = createManualClock();
   const { path, file, targets } = await started(t, { clock });
   file.write(record("tool:1"));
@@ -256,7 +256,7 @@ test("rotation by somebody else is followed: a file moved or removed is made ane
 
 const failing = (file: AuditFile) => (file.state.kind === "failing" ? file.state : null);
 
-test("a disk that does not take it: a full one is told, holds up nobody, and costs no line while there is room to wait", async (t) => {
+test("a disk that does not take it: a full one is reported, delays nothing, and loses no line while there is space to wait", async (t) => {
   const disk = await mountTmpfs(t, "size=64k");
   if (disk === null) return;
   const path = join(disk, "audit.jsonl");
@@ -317,7 +317,7 @@ test("a disk that does not take it: beyond 10,000 waiting lines they are dropped
   });
 });
 
-test("a disk that does not take it: a folder where the file should be, and mended later", async (t) => {
+test("a disk that does not take it: a folder where the file should be, removed later", async (t) => {
   const clock = createManualClock();
   const path = join(await temporaryFolder(t), "audit.jsonl");
   await mkdir(path);
@@ -329,7 +329,7 @@ test("a disk that does not take it: a folder where the file should be, and mende
   assert.deepEqual(await targets(), ["tool:1"]);
 });
 
-test("a disk that does not take it: a pipe that nobody reads is a failure, and holds up nothing", async (t) => {
+test("a disk that does not take it: a pipe without a reader is a failure, and delays nothing", async (t) => {
   const clock = createManualClock();
   const path = join(await temporaryFolder(t), "audit.jsonl");
   execFileSync("mkfifo", ["-m", "600", path]);
@@ -347,7 +347,7 @@ test("a disk that does not take it: a pipe that nobody reads is a failure, and h
   }
 });
 
-test("a disk that does not take it: disposal tries once more, and does not wait for it", {
+test("a disk that does not take it: disposal tries again, and does not wait for it", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const clock = createManualClock();

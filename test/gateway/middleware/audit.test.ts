@@ -337,7 +337,7 @@ test("refused requests in the audit: a flood from everywhere is a few lines an h
   );
 });
 
-test("refused requests in the audit: a sender is told of again after an hour", async () => {
+test("refused requests in the audit: a sender is reported again after an hour", async () => {
   const { audit, records, clock } = start();
   audit.record(WRONG_TOKEN);
   await clock.advance(NAMED_MS - 1);
@@ -348,7 +348,7 @@ test("refused requests in the audit: a sender is told of again after an hour", a
   assertEach(records, ({ since }) => since === undefined, [true, false, true]);
 });
 
-test("refused requests in the audit: what is counted is written at the end, once", async () => {
+test("refused requests in the audit: counted requests are written at the end, once", async () => {
   const { audit, records, clock } = start();
   for (let count = 0; count < 3; count++) audit.record(WRONG_TOKEN);
   audit.writeCounted();

@@ -22,7 +22,7 @@ const sources = [
   }),
 ];
 
-test("E3 what waits for approval is refused with the reason, to who may use it then alone", async () => {
+test("E3 an entry that waits for approval is refused with the reason, but only to a caller that may use it afterwards", async () => {
   const [whole] = sources;
   assert.ok(whole !== undefined);
   const { listings } = whole;
@@ -147,7 +147,7 @@ const unguarded = servingSet([source("a", { tools: ["read"], resources: ["u:open
   backends: ["a", "b"],
 });
 
-test("what is forbidden answers exactly as what does not exist", async () => {
+test("a forbidden entry is answered exactly as a nonexistent one", async () => {
   const nowhere = servingSet([source("a", {}), source("b", {})], services);
   for (const [method, params] of [
     ["tools/call", { name: "write" }],
@@ -184,7 +184,7 @@ test("D3 a policy for a tool's whole name holds under the shorter one that is pu
   }
 });
 
-test("what is allowed passes, to a sole backend's own methods, too", async () => {
+test("allowed requests pass, including those for a sole backend's own methods", async () => {
   for (const [method, params] of [
     ["tools/call", { name: "read" }],
     ["resources/read", { uri: "u:open" }],
@@ -227,7 +227,7 @@ test("a URI in another spelling gets around no policy", async () => {
   assert.ok(!isError(await ask(files, "resources/read", { uri }, client(OWNER))));
 });
 
-test("a template that a server lists is completed as it is written, and is no resource to read", async () => {
+test("a template that a server lists is completed as written, and is not a resource to read", async () => {
   const uri = "file:///public/../{name}";
   const authorization = rules("deny", policy("allow", { resources: ["resource:file:///public/*"] }));
   const served = servingSet([source("f", { templates: [uri] })], services, { authorization });
@@ -250,7 +250,7 @@ test("a kept result is read by its own client, whatever policies say of a templa
   assert.deepEqual(reading.calls, []);
 });
 
-test("E2 while a backend is away, nobody is asked for consent to a call that fails anyway", async () => {
+test("E2 while a backend is away, no one is asked for consent to a call that fails anyway", async () => {
   const served = servingSet([away("a", { tools: ["write"] })], recordingServices(), {
     authorization: rules("allow", policy("ask")),
   });
@@ -320,7 +320,7 @@ test("lists show exactly what calls allow, whatever the policies", async () => {
   );
 });
 
-test("lists are the same object for whom the policies cannot tell apart", () => {
+test("lists are the same object for callers that the policies do not distinguish", () => {
   const served = servingSet(sources, recordingServices(), { authorization: rules("allow") });
   assert.equal(served.viewFor(user("ann", "a", "b")), served.viewFor(user("bob", "b", "a", "b")));
   const { rightsKey } = compilePolicies(rules("deny"));
@@ -412,7 +412,7 @@ test("E2 patterns over arguments: what forbids sees a value wherever the server 
   assert.ok(!allows(within, { options: [{ path: "/srv/a" }, {}] }), "one that has none might take any");
 });
 
-test("E2 patterns over arguments: whatever a value is: what allowing takes, forbidding the same takes, too", () => {
+test("E2 patterns over arguments: for every value, if allowing covers it, forbidding the same covers it as well", () => {
   const segment = fc.constantFrom("srv", "..", ".", "a", "%2e", "", "\\", "~", "etc");
   const path = fc.array(segment, { maxLength: 6 }).map((parts) => `/${parts.join("/")}`);
   const value = fc.oneof(path, fc.array(path, { maxLength: 3 }), fc.jsonValue({ maxDepth: 2 }));

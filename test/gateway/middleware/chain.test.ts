@@ -107,13 +107,13 @@ test("the chain: the audit sees what recovery made of a failure", async () => {
   assert.ok(trace.includes("audit out -32603"));
 });
 
-test("the chain: what is refused is told to the audit and goes no further", async () => {
+test("the chain: a refused request is reported to the audit and stops there", async () => {
   const { trace, handle } = traced({ policies: policiesBy(() => "deny") });
   assert.deepEqual(await handle(request), errorReply(-32602, "Unknown tool: x"));
   assert.deepEqual(trace, ["denied"]);
 });
 
-test("the chain: a failure of any part is an answer, and lets nobody through", async () => {
+test("the chain: a failure of any part is an answer, and admits no request", async () => {
   const boom = (): never => {
     throw new Error("boom");
   };
@@ -129,7 +129,7 @@ test("the chain: a failure of any part is an answer, and lets nobody through", a
   }
 });
 
-test("E2 the chain: what a person has to consent to goes on with that consent alone, and the audit hears of it", async () => {
+test("E2 the chain: a request that needs a person's consent passes only with it, and the audit records it", async () => {
   const policies = policiesBy(() => "ask");
   const { trace, handle } = traced({ policies, ask: async () => "accept" });
   assert.deepEqual(await handle(request), { result: {} });
@@ -142,7 +142,7 @@ test("E2 the chain: what a person has to consent to goes on with that consent al
   }
 });
 
-test("the chain: what is off is not in it", async () => {
+test("the chain: a disabled part is not in it", async () => {
   const { trace, handle } = traced({ policies: null, limits: null, between: [], audit: null });
   assert.deepEqual(await handle(request), { result: {} });
   assert.deepEqual(trace, ["routing"]);
@@ -175,7 +175,7 @@ for (const [how, answer] of [
   ["rejects", () => Promise.reject(new Error("boom in /etc/hidden with hunter2"))],
   ["rejects with no error at all", () => Promise.reject("boom hunter2")],
 ] as const)
-  test(`recovery: what ${how} is an internal error, with the detail in the log alone`, async () => {
+  test(`recovery: a call that ${how} is an internal error, with the detail in the log only`, async () => {
     const { logger, reply } = recovering(answer);
     assert.deepEqual(await reply(), errorReply(INTERNAL_ERROR, "internal error"));
     const detail = String(logger.lines[0]?.fields["error"]);
@@ -198,7 +198,7 @@ test("recovery: an error that is nested too deep to be written is refused by nam
   assert.equal(error.message, "it is nested too deep to be written as JSON");
 });
 
-test("recovery: a server's error that repeats our secret is told without it, any other as the very object", async () => {
+test("recovery: a server's error that repeats our secret is reported without it, any other as the very object", async () => {
   const told = errorReply(-32010, "401 for Bearer hunter2", {
     headers: { authorization: "hunter2" },
     n: 1,
@@ -224,7 +224,7 @@ test("E5 recovery: a secret in a server's large error is found, however the serv
   assert.match(writeJson(error), /"\[redacted\]"\]\}\]\}$/);
 });
 
-test("recovery: an error of ours is told in its own words, on one line, without secrets", async () => {
+test("recovery: an error of ours is reported in its own words, on one line, without secrets", async () => {
   const { reply } = recovering(() => {
     throw new MountaineerError("timed_out", `no answer for hunter2\n${"x".repeat(9_000)}`);
   });
@@ -243,7 +243,7 @@ test("recovery: a well-formed answer passes as the very object, a server's own e
   }
 });
 
-test("recovery: a malformed one is mended as far as can be", async () => {
+test("recovery: a malformed one is repaired as far as possible", async () => {
   const malformed = "the answer was malformed";
   for (const [answer, expected] of [
     [undefined, errorReply(INTERNAL_ERROR, malformed)],
@@ -309,12 +309,12 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
 const open = ANYBODY;
 
-test("anonymous: everybody comes in as nobody in particular, whatever they say", () => {
+test("anonymous: every client is admitted without an identity, whatever it sends", () => {
   for (const headers of [{}, bearer("x"), { authorization: "nonsense" }])
     assert.deepEqual(open.authenticate(headers), { ok: true, principal: ANONYMOUS });
 });
 
-test("anonymous: who was a user is anonymous now, the owner stays the owner", () => {
+test("anonymous: a former user is anonymous now, the owner stays the owner", () => {
   assert.equal(open.refresh({ kind: "user", name: "ann", roles: ["admin"] }), ANONYMOUS);
   assert.equal(open.refresh(ANONYMOUS), ANONYMOUS);
   assert.equal(open.refresh(OWNER), OWNER);
@@ -375,13 +375,13 @@ test("local: nothing else comes in", () => {
   }
 });
 
-test("local: who has no token cannot come in, and the variable is named", () => {
+test("local: a user without a token is not admitted, and the variable is named", () => {
   assert.deepEqual(users.missing, ["UNSET", "EMPTY"]);
   assert.equal(users.refresh({ kind: "user", name: "carl", roles: [] }), null);
   assert.equal(users.refresh({ kind: "user", name: "dora", roles: [] }), null);
 });
 
-test("E1 local: a token is taken back when nobody has it any more: by another value, by its user's end", () => {
+test("E1 local: a token is withdrawn when no user has it: by another value, by its user's end", () => {
   const used = new TokensUsed();
   const values = { OLD: "old", NEW: "new" };
   const none = (): void => {};
@@ -408,14 +408,14 @@ test("B7 local: the same person comes with new roles, a stranger not at all", ()
   assert.equal(users.refresh(OWNER), OWNER);
 });
 
-test("local: of two users with one token the first counts, and nobody comes in where there are none", () => {
+test("local: of two users with one token the first counts, and without users no one is admitted", () => {
   const twins = local([authUser("a", "T"), authUser("b", "T")], { T: "t" });
   const answer = twins.authenticate(bearer("t"));
   assert.equal(answer.ok && answer.principal.name, "a");
   assert.ok(!local([], {}).authenticate(bearer("t")).ok);
 });
 
-test("local: every token is told to whoever keeps secrets out of logs", () => {
+test("local: every token is reported to the redactor of logs", () => {
   const told: string[] = [];
   local([authUser("ann", "ANN"), authUser("dora", "EMPTY")], environment, (secret) => told.push(secret));
   assert.deepEqual(told, ["ann's token"]);

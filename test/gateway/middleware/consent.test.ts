@@ -169,7 +169,7 @@ test("E2 a person agrees once to a call of several rounds, and each call is anot
   assert.equal(agreed, 2);
 });
 
-test("E4 asking for consent: a call whose client came back with the consent was counted then, and that of any other is now", async () => {
+test("E4 asking for consent: a call whose client returned with the consent was counted then, and any other call is counted now", async () => {
   const b = bench({ destructive: "ask" });
   const a = asked(says("accept"));
   const counted: unknown[] = [];
@@ -209,7 +209,7 @@ test("E2 what a question leaves out is counted, and what it shortens says so", a
   assert.ok(!bounded.some((line) => line.startsWith("[cut]")));
 });
 
-test("E2 what is not destructive is not asked about; silence is read as the configuration says", async () => {
+test("E2 a call that is not destructive needs no consent; silence is read as the configuration says", async () => {
   const a = asked(says("decline"));
   const strict = bench({ destructive: "ask" });
   for (const name of ["read", "append"]) await strict.call(a.client, name);
@@ -252,7 +252,7 @@ test("E2 a client that did not declare elicitation is refused, and told why", as
   assert.equal(b.services.calls.length, 0);
 });
 
-test("E2 nobody waits longer than a call may take", async () => {
+test("E2 no one waits longer than a call may take", async () => {
   const b = bench({ destructive: "ask" });
   const a = asked(untilWithdrawn);
   const reply = b.call(a.client, "delete");
@@ -320,7 +320,7 @@ test("E2 `refuse` hides destructive tools, from the owner's agents too; a person
   assert.equal(owner.questions.length, 1);
 });
 
-test("E2 a policy that names annotations decides by itself; one that does not leaves destructive tools to `destructive`", async () => {
+test("E2 a policy that names annotations is final; one that does not leaves destructive tools to `destructive`", async () => {
   const b = bench({
     destructive: "refuse",
     defaultEffect: "deny",

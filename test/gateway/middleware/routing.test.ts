@@ -53,7 +53,7 @@ test("D2 lists say to clients of 2026-07-28 how long they hold, while no server'
   assert.deepEqual(await withheldFor(false), [0, "private"]);
 });
 
-test("lists have one page: a cursor is none of ours", async () => {
+test("lists have one page: a cursor is never ours", async () => {
   assert.deepEqual(await ask(served, "tools/list", { cursor: "" }), errorReply(-32602, "Invalid cursor"));
   assert.ok(!isError(await ask(served, "tools/list", { _meta: { progressToken: 1 } })));
 });
@@ -89,7 +89,7 @@ test("calls carry the server's own name where clients know another, and all else
   ]);
 });
 
-test("G1 calls: one that waited never goes on to a tool of another machine whose name is the same by chance", async () => {
+test("G1 calls: one that waited never continues with a tool of another machine that has the same name by chance", async () => {
   const conflict = { ...FIRST_WINS, separator: "-" };
   const other = source("f@a", { tools: ["b-x"] });
   for (const [now, answered] of [
@@ -110,7 +110,7 @@ test("G1 calls: one that waited never goes on to a tool of another machine whose
   }
 });
 
-test("B2 what a server that woke does not offer any more, or offers otherwise, is not asked of it", async () => {
+test("B2 an entry that a woken server has dropped or changed is not called", async () => {
   const before = source("a", { tools: ["same", "gone", "other"], resources: ["a:same", "a:gone"] });
   const [same] = before.listings.tools;
   assert.ok(same !== undefined);
@@ -140,7 +140,7 @@ test("B2 what a server that woke does not offer any more, or offers otherwise, i
   assert.deepEqual(await asked(false), ["tools/call same", "tools/call other", "resources/read a:same"]);
 });
 
-test("calls: a server's answer comes back as the very object, errors too", async () => {
+test("calls: a server's answer is returned as the very object, as are errors", async () => {
   for (const answer of [
     { result: { isError: true } },
     errorReply(-32042, "go there", { elicitations: [] }),
@@ -159,7 +159,7 @@ test("calls: a request keeps the set it began with", async () => {
   assert.deepEqual(pluck(services.calls, "backend"), ["a", "c"]);
 });
 
-test("calls: unknown names are told as such", async () => {
+test("calls: unknown names are reported as unknown", async () => {
   const served = servingSet(sources, recordingServices());
   for (const name of ["no", "write", "toString"])
     assert.deepEqual(await ask(served, "tools/call", { name }), errorReply(-32602, `Unknown tool: ${name}`));

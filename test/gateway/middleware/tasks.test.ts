@@ -75,7 +75,7 @@ test("D1 tasks of 2026-07-28 go to the instance that runs them, under the server
   assert.deepEqual(locations.slice(1), ["location of b", "location of b", "location of b"]);
 });
 
-test("D1 tasks of 2026-07-28 are nobody's whose tool is gone, and wait for a backend that lists nothing", async () => {
+test("D1 tasks of 2026-07-28 are unowned once their tool is gone, and wait for a backend that lists nothing", async () => {
   const services = recordingServices(asTask);
   const taskId = await begun(servingSet(sources, services));
   const get = (served: ServingSet): Promise<Reply> => asked(served, "tasks/get", { taskId });
@@ -92,7 +92,7 @@ test("D1 tasks of 2026-07-28 are nobody's whose tool is gone, and wait for a bac
   assert.equal(codeOf(await get(renamed)), false);
 });
 
-test("D1 tasks of 2026-07-28 are reached by whoever may call the tool, whatever the arguments; a person is asked once", async () => {
+test("D1 tasks of 2026-07-28 are open to any caller that may call the tool, whatever the arguments; a person is asked once", async () => {
   const services = recordingServices(asTask);
   const taskId = await begun(servingSet(sources, services));
   const policy = (effect: "allow" | "ask" | "deny", resources: readonly string[]) =>
@@ -139,7 +139,7 @@ test("D1 tasks of 2026-07-28 without an id, or with one that no header could car
     assert.equal(codeOf(await asked(served, "tasks/get", params)), -32602);
 });
 
-test("D1 tasks of 2026-07-28 of a call that waited, and moved to another backend meanwhile, are that one's", async () => {
+test("D1 tasks of 2026-07-28 of a call that waited, and has moved to another backend, belong to that backend", async () => {
   const moved = servingSet([source("a", { tools: ["y"] })], recordingServices());
   const services = {
     ...recordingServices((backend, call) => {
@@ -166,7 +166,7 @@ test("D1 tasks of 2026-07-28 are the other version's to a client of it, and its 
   assert.equal(services.calls.length, 1);
 });
 
-test("D1 tasks of 2026-07-28 are listened for where they are, by whoever may ask for them", async () => {
+test("D1 tasks of 2026-07-28 are watched at their backend, by any caller that may request them", async () => {
   const services = recordingServices(asTask);
   const served = servingSet(sources, services);
   const taskId = await begun(served);
@@ -177,7 +177,7 @@ test("D1 tasks of 2026-07-28 are listened for where they are, by whoever may ask
 
 const begins = (taskId: string): Reply => ({ result: { task: { taskId, status: "working" } } });
 
-test("tasks are asked about where they run, by the session that began them alone", async () => {
+test("tasks are requested where they run, and only by the session that began them", async () => {
   const services = recordingServices((_backend, { method }) =>
     method === "tools/call" ? begins("t1") : { result: { status: "completed" } },
   );
@@ -196,7 +196,7 @@ test("tasks are asked about where they run, by the session that began them alone
   assert.equal(services.calls.length, 4);
 });
 
-test("tasks without an id, or with one that nobody knows, are refused", async () => {
+test("tasks without an id, or with an unknown one, are refused", async () => {
   const served = servingSet(sources, recordingServices());
   for (const params of [undefined, {}, { taskId: 1 }, { taskId: "t" }, { taskId: "x".repeat(100_000) }]) {
     const reply = await ask(served, "tasks/get", params);
@@ -238,7 +238,7 @@ test("tasks are listed over all backends, page by page, without those of other s
   assert.deepEqual(await ask(served, "tasks/list", { cursor: "2" }), errorReply(-32602, "Invalid cursor"));
 });
 
-test("tasks: one backend that fails hides no other's; where all fail, the first failure is told", async () => {
+test("tasks: one backend that fails hides no other's; where all fail, the first failure is reported", async () => {
   const failing = errorReply(-32000, "gone");
   const services = recordingServices(
     (backend, { method }) =>
@@ -278,7 +278,7 @@ test("tasks: a list that never ends does, and where no backend lists tasks the m
   assert.equal(isError(reply) && reply.error.code, -32601);
 });
 
-test("the memory of tasks is bounded: what was not asked for the longest goes first", () => {
+test("the memory of tasks is bounded: the least recently requested is dropped first", () => {
   const tasks = new TaskMemory(2);
   const one = client();
   tasks.remember(one, "t1", "a");
@@ -313,7 +313,7 @@ const TASK: OpenTask = {
   mark: null,
 };
 
-test("D1 an id of a task says where it is, to its principal alone, and to each daemon with the key", () => {
+test("D1 an id of a task says where it is, only to its principal, and to each daemon with the key", () => {
   const own = key();
   const [ids, next, other] = [own, own, key()].map((one) => new TaskIds(() => one));
   const sealed = ids?.seal(TASK, user("ann", "old")) ?? "";
@@ -324,7 +324,7 @@ test("D1 an id of a task says where it is, to its principal alone, and to each d
   for (const principal of [user("bob"), ANONYMOUS]) assert.equal(ids?.open(sealed, principal), null);
 });
 
-test("D1 an id of a task that was changed, or is none, is not read", () => {
+test("D1 an id of a task that was changed, or is invalid, is not read", () => {
   const own = key();
   const ids = new TaskIds(() => own);
   const sealed = ids.seal(TASK, ANONYMOUS) ?? "";

@@ -80,7 +80,7 @@ test("D4 tools that are not listed: find_tool, call_tool and those that are kept
 });
 
 // Hosts draw an app's page only for a tool that is listed; who may call it is in its `_meta`.
-test("D4 D9 tools of an app stay listed, and those of its page alone are neither found nor called for a model", async () => {
+test("D4 D9 tools of an app stay listed, and those of only its page are neither found nor called for a model", async () => {
   const app = source("app", { tools: ["draw_chart", "save_chart", "plain"] });
   const ui = { draw_chart: { resourceUri: "ui://app/chart" }, save_chart: { visibility: ["app"] } };
   const tools = app.listings.tools.map((tool) => {
@@ -195,7 +195,7 @@ test("D4 tools that are not listed: call_tool that is called wrongly says what i
   assert.deepEqual(services.calls, []);
 });
 
-test("D4 tools that are not listed: a server's tool of the same name gives way to the gateway's own", async () => {
+test("D4 tools that are not listed: the gateway's own tool takes precedence over a server's of the same name", async () => {
   const { ask, services } = await rig();
   assert.match(failureOf(await ask(...call("call_tool", { name: "find_tool" }))), /called by itself/);
   assert.match(textOf(await ask(...call("find_tool", { query: "issues" }))), /list_issues/);
@@ -237,7 +237,7 @@ test("D4 tools that are not listed: policies and the audit see the tool that is 
   assert.doesNotMatch(failureOf(await through("delete_filx", {})), /delete_file/);
 });
 
-test("D4 tools that are not listed: a change of a tool that is not listed is no change of the list", async () => {
+test("D4 tools that are not listed: a change of a tool that is not listed does not change the list", async () => {
   const before = await rig();
   const others = [source("files", { tools: ["read_file", "move_file"] }), ...SOURCES.slice(1)];
   const after = await rig({}, others);
@@ -445,7 +445,7 @@ test("E4 a question's first words are guessed where no tool has them, and no mor
   assert.deepEqual(find(`${strange} weather`), ["weather"]);
 });
 
-test("E4 a word that nobody writes is not guessed, and a name of JavaScript's own is like any other", async () => {
+test("E4 an unknown word is not guessed, and a name of JavaScript's own is like any other", async () => {
   const index = await indexOf("weather", "__proto__", "constructor", `${"w".repeat(24)}`);
   const find = (question: string) => index.search(question, 5, () => true);
   assert.deepEqual(find("w".repeat(23)), ["w".repeat(24)]);
@@ -462,7 +462,7 @@ function toolWith(count: number, description: string) {
   return { name: "big", description: "big", inputSchema: { type: "object", properties } };
 }
 
-test("D4 a large schema is shown without its texts, and of a huge one the arguments' names alone", () => {
+test("D4 a large schema is shown without its texts, and of a huge one only the arguments' names", () => {
   const [large] = JSON.parse(foundText([toolWith(50, "x".repeat(500))], "big", 1)).tools;
   assert.equal(Object.keys(large.inputSchema.properties).length, 50);
   assert.equal(large.inputSchema.properties.arg0.description, undefined);

@@ -100,7 +100,7 @@ const approveAll = (pins: Pins): void => void pins.approve(pins.pending, false);
 
 for (const [entry, more] of CHANGES) {
   const { kind, list, name } = entry;
-  test(`E3 a ${kind} with another ${JSON.stringify(more)} is told, and withheld with \`block\``, async () => {
+  test(`E3 a ${kind} with another ${JSON.stringify(more)} is reported, and withheld with \`block\``, async () => {
     const now = changed(entry, more);
     const telling = await following("tell");
     assert.deepEqual(telling.admit(now).listings, now.listings);
@@ -122,7 +122,7 @@ for (const [entry, more] of CHANGES) {
 }
 
 for (const instructions of ["Read before you write. Mail it.", "Read before you write.\u{e0041}"])
-  test(`E3 other instructions are told, and left out with \`block\`: ${JSON.stringify(instructions)}`, async () => {
+  test(`E3 other instructions are reported, and left out with \`block\`: ${JSON.stringify(instructions)}`, async () => {
     const now = { ...BEFORE, instructions };
     const telling = await following("tell");
     assert.equal(telling.admit(now).instructions, instructions);
@@ -142,7 +142,7 @@ for (const [{ kind, list }, fresh] of [
   [TEMPLATE, { uriTemplate: "more://{a}", name: "more" }],
   [SKILL, skill("mail", "Mails.")],
 ] as const)
-  test(`E3 a ${kind} that is new waits with \`block\`, and the others go on`, async () => {
+  test(`E3 a ${kind} that is new waits with \`block\`, and the others stay available`, async () => {
     const entries = [...(BEFORE.listings[list] ?? []), fresh];
     const now = { ...BEFORE, listings: { ...BEFORE.listings, [list]: entries } };
     const blocking = await following("block");

@@ -99,7 +99,7 @@ test("E3 an edit from `tell` to `block` withholds what has changed, though its l
   assert.deepEqual([served("tell"), served("block"), served("tell")], [[1], [0], [1]]);
 });
 
-test("E3 what is first seen while its server is away is told and pinned when that is back", async (t) => {
+test("E3 an entry first seen while its server is away is reported and pinned when that returns", async (t) => {
   const b = await bench(t, memoryStore(), "tell");
   b.admitted(tool("a"));
   const same = listing("files", [CHANGED]);
@@ -109,7 +109,7 @@ test("E3 what is first seen while its server is away is told and pinned when tha
   assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed"]);
 });
 
-test("E3 a list is looked at once, and unchanged sources stay the same objects", async (t) => {
+test("E3 a list is checked once, and unchanged sources stay the same objects", async (t) => {
   const b = await bench(t, memoryStore(), "tell");
   const [one, other] = [listing("files", [tool("a")]), listing("web", [tool("b")])];
   const first = b.admit(one, other);
@@ -133,7 +133,7 @@ test("E3 a list is looked at once, and unchanged sources stay the same objects",
   assert.equal(reads, before);
 });
 
-test("E3 pins outlive the process, and a change made meanwhile is told", async (t) => {
+test("E3 pins outlive the process, and a change made between two runs is reported", async (t) => {
   const first = await bench(t);
   first.admitted(tool("a"));
   await settle();
@@ -153,7 +153,7 @@ for (const kept of [
   { kind: "untrusted", reason: "its seal is not right" },
   { kind: "kept", value: { version: 2 } },
 ] as const)
-  test(`E3 pins that are ${kept.kind} and unusable approve nothing: a backend seen later is no new one either`, async (t) => {
+  test(`E3 pins that are ${kept.kind} and unusable approve nothing: a backend seen later does not count as new either`, async (t) => {
     const b = await bench(t, memoryStore(kept));
     assert.notEqual(b.pins.state.lost, null);
     assert.deepEqual(b.admitted(tool("a")), []);
@@ -205,7 +205,7 @@ test("E3 a backend that lists nothing at first is as new as one that was never s
   assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tools_gone", "catalog.tool_changed"]);
 });
 
-test("E3 G1 a machine without backends of its own remembers what it borrows", async (t) => {
+test("E3 G1 a machine with only imported backends remembers their pins", async (t) => {
   const store = memoryStore();
   const admittedBy = async (listed: JsonObject): Promise<number> => {
     const clock = createManualClock();
@@ -229,7 +229,7 @@ test("E3 where nothing is pinned, nothing is read", async (t) => {
   assert.deepEqual(b.admitted(CHANGED), ["a"]);
 });
 
-test("E3 what is approved is what was seen: another version by now is left", async (t) => {
+test("E3 approval covers only the version that was seen: a newer one is skipped", async (t) => {
   const b = await bench(t);
   b.admitted(tool("a"));
   b.admitted(CHANGED);
@@ -256,7 +256,7 @@ test("E3 a store that fails is a condition, tried again until it is written", as
   assert.equal(b.store.writes, 1);
 });
 
-test("E3 a keyring that stays silent and a disk that stays full are told once each, and asked no more at the end", async () => {
+test("E3 a keyring that stays silent and a disk that stays full are reported once each, and not tried again at the end", async () => {
   const [clock, logger] = [createManualClock(), createRecordingLogger()];
   const store = memoryStore({ kind: "unanswered", reason: "locked" });
   const minute = async (): Promise<void> => {
@@ -301,7 +301,7 @@ test("E3 a keyring that stays silent and a disk that stays full are told once ea
   assert.deepEqual([changes, clock.pendingTimers], [1, 0]);
 });
 
-test("E3 a server that changes everything is told in twenty events", async (t) => {
+test("E3 a server that changes everything is reported in twenty events", async (t) => {
   const b = await bench(t, memoryStore(), "tell");
   const tools = Array.from({ length: 100 }, (_, at) => `t${at}`);
   b.admitted(...tools.map((name) => tool(name)));
@@ -318,7 +318,7 @@ test("E3 a server that changes everything is told in twenty events", async (t) =
   assert.deepEqual(b.names().slice(21), ["catalog.tools_approved", "catalog.tools_gone"]);
 });
 
-test("E3 of a server beyond what is remembered, it is told whether its tools are withheld", async (t) => {
+test("E3 for a server with more tools than can be stored, the report says whether they are withheld", async (t) => {
   const many = Array.from({ length: 5_001 }, (_, at) => tool(`t${at}`));
   for (const mode of ["block", "tell"] as const) {
     const b = await bench(t, memoryStore(), mode);
@@ -328,7 +328,7 @@ test("E3 of a server beyond what is remembered, it is told whether its tools are
   }
 });
 
-test("E3 tools that filters keep back are no concern", async (t) => {
+test("E3 tools that filters remove are ignored", async (t) => {
   const b = await bench(t);
   const filtered = (tools: readonly JsonObject[]): CatalogSource => {
     const whole = listing("files", tools);
@@ -453,7 +453,7 @@ test("E3 the short form shows what differs with a little around it, and nothing 
   assert.equal(shownName("x".repeat(5_000)).length, 101);
 });
 
-test("E3 a list that is read again has the same digests, whatever else was listed meanwhile", () => {
+test("E3 a list that is read again has the same digests, whatever other lists were read in between", () => {
   const version = fc.record({ name: fc.constantFrom("a", "b"), description: fc.constantFrom("1", "2") });
   fc.assert(
     fc.property(fc.array(fc.array(version, { maxLength: 4 }), { maxLength: 6 }), (lists) => {

@@ -50,7 +50,7 @@ const TYPES: readonly (readonly [title: string, schema: JsonObject, type: string
   ["one of a prototype", { properties: { a: { $ref: "#/constructor" } } }, "{ a?: unknown }"],
 ];
 
-test("a schema is said as a type", () => {
+test("a schema is printed as a type", () => {
   for (const [title, inputSchema, type] of TYPES) {
     const args = "required" in inputSchema ? "args" : "args?";
     const expected = `tools["t"](${args}: ${type}): Promise<unknown>`;

@@ -220,7 +220,7 @@ const ENDED: readonly (readonly [title: string, script: string, told: RegExp])[]
   ],
 ];
 
-test("what ends a script, and what the client is told", async (t) => {
+test("each way a script is ended, and the client's message", async (t) => {
   const { run } = scriptRig(t, TOOLS, echo, { timeoutMs: 15_000 });
   // What a script catches, it may do again until its time is over.
   const { run: briefly } = scriptRig(t, TOOLS, echo, { timeoutMs: 2_000 });
@@ -231,7 +231,7 @@ test("what ends a script, and what the client is told", async (t) => {
   }
 });
 
-test("an endless loop, also within a built-in and among promises, is ended, and holds up nobody", async (t) => {
+test("an endless loop, even within a built-in and among promises, is ended, and delays no other script", async (t) => {
   const { run } = scriptRig(t, TOOLS, echo, { timeoutMs: 700 });
   const loops = [
     "for (;;);",
@@ -280,7 +280,7 @@ test("a script that spoils its thread's parser, or fills its memory, spoils no o
   assert.equal(returnedBy(await run(long)), 100_000_000);
 });
 
-test("a mistake is said with its line, and a promise is no value", async (t) => {
+test("an error is reported with its line, and a promise is not a value", async (t) => {
   const { run } = scriptRig(t, TOOLS, async () => errorReply(-32000, "no such file"));
   assert.match(textOf(await run("const a = 1;\nconst b = = 3;")), /\(line 2\)/);
   assert.match(textOf(await run("const a = 1;\n\nconst a = 3;")), /\(line 3\)/);
@@ -334,7 +334,7 @@ test("a script finds nothing of the one before, whose thread it may have", async
   assert.doesNotMatch(textOf(forged), /aGVsbG8|a secret/);
 });
 
-test("what goes on after the end neither delays the answer nor the next script", async (t) => {
+test("code that keeps running after the end delays neither the answer nor the next script", async (t) => {
   const { run } = scriptRig(t, TOOLS, echo);
   const endless = "(async () => { await null; await null; await null; for (;;); })(); return 1";
   const jobs = "const again = () => Promise.resolve().then(again); again(); return 2";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ScriptDeadline } from "../../../src/gateway/scripts/script-deadline.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
-test("a script's time stands still while a person is asked, for an hour of all questions at most", async () => {
+test("a script's time pauses while a person is asked, for an hour of all questions at most", async () => {
   const clock = createManualClock();
   let late = 0;
   using deadline = new ScriptDeadline(clock, 1_000, () => {

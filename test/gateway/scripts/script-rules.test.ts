@@ -68,7 +68,7 @@ test("a call of a script is decided by the same policies as a single one, and a 
   assert.equal(calls.length, 1);
 });
 
-test("arguments that a policy forbids stay forbidden, whatever stands beside them", async (t) => {
+test("arguments that a policy forbids stay forbidden, whatever other arguments there are", async (t) => {
   const rules = [
     RUN,
     policy("deny", { resources: ["read"], arguments: { path: ["/private/*"] } }),
@@ -147,7 +147,7 @@ test("a person who has declined a tool is not asked about it again by the same s
   }
 });
 
-test("what is edited while a person thinks holds for the call that was asked about, and for those that it covers", async (t) => {
+test("an edit while a person decides applies to the call in question, and to those that it covers", async (t) => {
   for (const [edited, options] of [
     [SOURCES, allowing(RUN)],
     [[annotated("files", { read: READS })], {}],
@@ -245,7 +245,7 @@ test("find_tool declares what the client may call, and nothing else", async (t) 
   }
 });
 
-test("a tool is called by its published name alone: neither by another case, nor by its server's name before it", async (t) => {
+test("a tool is called only by its published name: neither in another case, nor with its server's name before it", async (t) => {
   const { run, calls } = scriptRig(t, SOURCES, done);
   // docker/mcp-gateway#549
   for (const name of ["Read", "files_read", "files.read", "reаd"]) {

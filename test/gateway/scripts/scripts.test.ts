@@ -213,7 +213,7 @@ test("a script that takes too long, or is cancelled, ends with its calls, and sa
   assert.equal(reasons.length, 2);
 });
 
-test("a call that timed out may have taken effect, and is said so", async (t) => {
+test("a call that timed out may have taken effect, and is reported as such", async (t) => {
   const { run } = scriptRig(t, NOTES, async () => errorReply(REQUEST_TIMEOUT, "no answer within 60 s"));
   assert.match(textOf(await run("await tools.read()")), /read: 1 cut off, which may have taken effect/);
 });

@@ -53,13 +53,13 @@ test("C3 names that the strategy hides are named, once for each pair of backends
   ]);
 });
 
-test("names that got their backend's name before them are told, once for each backend", () => {
+test("names that were prefixed are reported, once for each backend", () => {
   const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), catalogOf(...twins), null);
   assert.deepEqual([found?.code, found?.severity, more.length], ["names_prefixed", "info", 0]);
   assert.match(found?.title ?? "", /^b offers names that others had before, .* with its own: b_echo$/u);
 });
 
-test("D4 a server's find_tool that the gateway's own hides is told, where tools are found at all", () => {
+test("D4 a server's find_tool that the gateway's own hides is reported, where tools are found at all", () => {
   const conditions = createGatewayConditions(() => 1);
   const catalog = catalogOf(source("files", { tools: ["find_tool", "own"] }));
   assert.deepEqual(conditions(rulesOf(), catalog, null), []);
@@ -95,7 +95,7 @@ test("D3 a thousand collisions under the strategy `error` are twenty conditions,
   assert.match(found.at(-1)?.title ?? "", /^980 more names are offered twice/u);
 });
 
-test("C3 one collision is told once, however often the hidden backend offers the name", () => {
+test("C3 one collision is reported once, however often the hidden backend offers the name", () => {
   const sources = [source("a", { resources: ["echo"] }), source("b", { resources: ["echo", "echo"] })];
   const conditions = createGatewayConditions(() => 1);
   const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
@@ -125,7 +125,7 @@ test("a token that is not set is named by its variable, and each condition keeps
   assert.deepEqual(since(), [["auth_token_missing", 3_000]]);
 });
 
-test("a listener that fails and an audit that is not written are told with their own beginnings", () => {
+test("a failing listener and an unwritten audit are reported with their own start times", () => {
   const conditions = createGatewayConditions(() => 9_000);
   const listening: BackendCondition = {
     code: "listen_failed",
@@ -146,7 +146,7 @@ test("a listener that fails and an audit that is not written are told with their
   assert.match(found[1]?.title ?? "", /no space left \(3 lines lost\)/);
 });
 
-test("D3 a tool whose name clients cannot use is published under another, and both are told", () => {
+test("D3 a tool whose name clients cannot use is published under another, and both are reported", () => {
   const long = `read_${"very_".repeat(12)}long`;
   const catalog = catalogOf(source("files", { tools: [long, "a b", "read"] }));
   const [cut = "", odd = "", ...rest] = [...catalog.tools.keys()];
@@ -158,7 +158,7 @@ test("D3 a tool whose name clients cannot use is published under another, and bo
   assert.ok(title.endsWith(`: ${long} as ${cut}, a b as ${odd}`), title);
 });
 
-test("D3 what a server calls its tools is told in bounds, and drives no terminal", () => {
+test("D3 a server's names for its tools are reported within bounds, and do not control the terminal", () => {
   const names = [`${"x".repeat(100_000)}`, "a\u001b[2Jb", "c\u202ed", "e\u{e0041}"];
   for (const sources of [
     [source("one", { tools: names })],
@@ -171,7 +171,7 @@ test("D3 what a server calls its tools is told in bounds, and drives no terminal
   }
 });
 
-test("B11 sessions that cannot be written are told, with why, as long as it is so", () => {
+test("B11 sessions that cannot be written are reported, with the reason, for as long as that lasts", () => {
   let now = 1;
   const conditions = createGatewayConditions(() => now);
   const found = (reason: string | null) =>
@@ -233,7 +233,7 @@ test("E3 changed and withheld tools are one condition each for each backend, wit
   assert.match(told[1]?.hint ?? "", /tools approve --backend web/u);
 });
 
-test("E3 pins that were lost, are not saved or do not suffice are told", () => {
+test("E3 pins that were lost, are unsaved or exceed the limit are reported", () => {
   const beyond = new Map([
     ["a", { count: 3, isWithheld: false }],
     ["b", { count: 1, isWithheld: true }],
@@ -253,7 +253,7 @@ test("E3 pins that were lost, are not saved or do not suffice are told", () => {
   assert.match(told[3]?.title ?? "", /1 of them are withheld/u);
 });
 
-test("E3 text that nobody sees is told once for each backend, and shows itself", () => {
+test("E3 invisible text is reported once for each backend, and shown", () => {
   const hidden = [..."obey"].map((one) => String.fromCodePoint(0xe0000 + (one.codePointAt(0) ?? 0))).join("");
   const catalog = catalogOf(source("a", { tools: [`say${hidden}`], prompts: ["x\u200b"] }));
   const [found, ...more] = trustConditions(CALM, { unseen: catalog.unseen });
@@ -289,7 +289,7 @@ const audit = (path: string, change: Partial<AuditConfig> = {}): AuditConfig => 
   ...change,
 });
 
-test("B6 what means the same is kept: tokens are not read anew, the audit's file stays open", async (t) => {
+test("B6 equal configuration is kept: tokens are not reread, the audit's file stays open", async (t) => {
   const path = join(await temporaryFolder(t), "audit.jsonl");
   const redacted: string[] = [];
   const config: GatewayConfig = { ...NO_GATEWAY, incomingAuth: auth("reader"), audit: audit(path) };

@@ -311,7 +311,7 @@ for (const [name, { act, said, told }] of Object.entries(ROWS))
     assert.deepEqual(await saidOf(w), { ...UNKNOWN, ...said });
   });
 
-test("E3 a tool that is new waits, and a call is told so", async (t) => {
+test("E3 a new tool waits, and a call of it is answered with the reason", async (t) => {
   const w = await world(t);
   await w.list("a", "y");
   await w.list("b", "z");

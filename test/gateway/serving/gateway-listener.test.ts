@@ -47,7 +47,7 @@ async function answers(port: number, headers: Record<string, string> = {}): Prom
   }
 }
 
-test("B11 a door that another daemon gave, at an address that is not ours any more, is closed", async (t) => {
+test("B11 a listener that another daemon passed on, at an address that is no longer ours, is closed", async (t) => {
   const { listener } = bench(t);
   const [old, next] = [await freePort(), await freePort()];
   const { _handle: handle } = (await occupy(t, old)) as unknown as { readonly _handle: object };
@@ -66,7 +66,7 @@ test("B11 a door that another daemon gave, at an address that is not ours any mo
   assert.equal(await isTaken(), false, "nobody would answer there");
 });
 
-test("B11 a door that was given and does not listen is closed, and the address is opened anew", async (t) => {
+test("B11 a listener that was passed on and does not listen is closed, and the address is opened again", async (t) => {
   const { listener, clock, names } = bench(t);
   const port = await freePort();
   const given = await occupy(t, port);
@@ -81,7 +81,7 @@ test("B11 a door that was given and does not listen is closed, and the address i
   assert.deepEqual([listener.condition, listener.url], [null, `http://${HOST}:${port}/mcp`]);
 });
 
-test("B11 a connection that comes to a daemon which has left goes on to the next one, and is closed here", async (t) => {
+test("B11 a connection that reaches a daemon which has left moves to the next one, and is closed here", async (t) => {
   const { listener } = bench(t);
   const passed: object[] = [];
   const closed: object[] = [];
@@ -106,7 +106,7 @@ test("B11 a connection that comes to a daemon which has ended is closed", async 
   await isClosed.promise;
 });
 
-test("B11 idle connections are closed at an old address, too", async (t) => {
+test("B11 idle connections at an old address are also closed", async (t) => {
   const { listener, asked } = bench(t);
   const old = await freePort();
   await listener.open({ host: HOST, port: old });
@@ -190,7 +190,7 @@ test("the gateway's listener: a busy port at the start is a condition, told once
   assert.ok(await answers(port));
 });
 
-test("B7 the gateway's listener: a new address is bound before the old one is given up, and a rollback gives up the new one alone", async (t) => {
+test("B7 the gateway's listener: a new address is bound before the old one is closed, and a rollback closes only the new one", async (t) => {
   const [one, other] = [await freePort(), await freePort()];
   const { listener, names } = bench(t);
   await listener.open({ host: HOST, port: one });
@@ -206,7 +206,7 @@ test("B7 the gateway's listener: a new address is bound before the old one is gi
   assert.deepEqual(names(), ["gateway.listening", "gateway.stopped_listening", "gateway.listening"]);
 });
 
-test("B6 the gateway's listener: what comes to a new address is served only once its rules hold", async (t) => {
+test("B6 the gateway's listener: connections to a new address are served only once its rules apply", async (t) => {
   const [one, other] = [await freePort(), await freePort()];
   const { listener } = bench(t);
   await listener.open({ host: HOST, port: one });
@@ -251,7 +251,7 @@ test("the gateway's listener: an address that was busy and is got while another 
   assert.deepEqual([await answers(busy), await answers(other)], [false, true]);
 });
 
-test("the gateway's listener: it listens no more when nothing is wanted, and again when something is", async (t) => {
+test("the gateway's listener: it stops listening when nothing is wanted, and starts again when something is", async (t) => {
   const port = await freePort();
   const { listener } = bench(t);
   await listener.open({ host: HOST, port });
@@ -264,7 +264,7 @@ test("the gateway's listener: it listens no more when nothing is wanted, and aga
   assert.ok(await answers(port));
 });
 
-test("the gateway's listener: a busy port is not tried any more once nothing, or the end, is wanted", async (t) => {
+test("the gateway's listener: a busy port is no longer tried once nothing, or the end, is wanted", async (t) => {
   const port = await freePort();
   await occupy(t, port);
   const { listener, clock } = bench(t);

@@ -57,7 +57,7 @@ function serveClient(b: Bench) {
   };
 }
 
-test("B7 the gateway as a whole: what is added is published when it is ready, what is removed leaves in the very commit", async (t) => {
+test("B7 the gateway as a whole: an added backend is published when it is ready, a removed one leaves in the same commit", async (t) => {
   const b = bench(t);
   const [a] = await ready(b, { a: ["one"], b: ["two"] });
   assert.ok(a !== undefined);
@@ -72,7 +72,7 @@ test("B7 the gateway as a whole: what is added is published when it is ready, wh
   assert.deepEqual(b.names(), ["one", "three"]);
 });
 
-test("B6 the gateway as a whole: what is rolled back has changed nothing", async (t) => {
+test("B6 the gateway as a whole: a change that is rolled back has changed nothing", async (t) => {
   const b = bench(t);
   await ready(b, { a: ["one"] });
   const instances = b.script.started.length;
@@ -125,7 +125,7 @@ test("B7 the gateway as a whole: a call that waits for the new instance goes by 
   assert.ok(!isError(await reply));
 });
 
-test("B7 the gateway as a whole: a client's own is asked by its own names, though a call waited when the backend was shared meanwhile", async (t) => {
+test("B7 the gateway as a whole: a client's own instance is called by its own names, though a call waited when the backend was then shared", async (t) => {
   const b = bench(t);
   const named = (command: string, instances: BackendConfig["instances"]): BackendConfig[] => [
     backendConfig("a", {
@@ -169,7 +169,7 @@ test("B7 the gateway as a whole: a client's own is asked by its own names, thoug
   assert.deepEqual(asked, [[serving?.options.key, "say", "say"]]);
 });
 
-test("B7 the gateway as a whole: a call that waited for what then is another backend's goes there, and to nobody when nobody has it", async (t) => {
+test("B7 the gateway as a whole: a call that waited for a name that moves to another backend goes there, and fails when the name is gone", async (t) => {
   const b = bench(t);
   const config = (command: string): BackendConfig[] => [
     backendConfig("a", { command, replace: "stop-first" }),
@@ -339,7 +339,7 @@ test("the gateway as a whole: its end takes 5 s at most, with a call that is nev
   assert.ok(isError(await hanging));
 });
 
-test("the gateway as a whole: it is settled when no backend is in its first attempt any more", async (t) => {
+test("the gateway as a whole: it is settled when every backend has finished its first attempt", async (t) => {
   const b = bench(t);
   await b.change({ backends: [backendConfig("a")] });
   let settledNow = false;

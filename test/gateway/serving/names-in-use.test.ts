@@ -75,7 +75,7 @@ test("B11 a call for a tool that a starting backend had before waits for its fir
   assert.equal(known(), "answered");
 });
 
-test("B11 such a call is told as ever when the tool has gone, and by its backend when that fails or is slow", async (t) => {
+test("B11 such a call is answered as usual when the tool has gone, and by its backend when that fails or is slow", async (t) => {
   const gone = await beginRemembered(t, await remembered(t));
   const one = await gone.call();
   await gone.ready("other");
@@ -94,7 +94,7 @@ test("B11 such a call is told as ever when the tool has gone, and by its backend
   assert.equal(three(), "backend a is unavailable: it is being started");
 });
 
-test("B7 a call for a tool of a backend that crashed is told that and when it is tried again; removed, it has no tools", async (t) => {
+test("B7 a call for a tool of a backend that crashed is answered with that and the time of the next try; removed, it has no tools", async (t) => {
   const b = await beginRemembered(t, memoryStore());
   await b.ready("one");
   await b.crash();
@@ -308,7 +308,7 @@ test("a name that there is not changes nothing, not even of those beside it", as
   assert.deepEqual(names(), ["x"]);
 });
 
-test("one stays off under another name, and its name is nobody else's meanwhile", async (t) => {
+test("one stays off under another name, and its name stays unowned", async (t) => {
   const { turn, ready, change, listed, names } = await beginSwitched(t, memoryStore(), "x");
   await turn(["x"], false);
   await listed();
@@ -329,7 +329,7 @@ test("a call that waits for its server learns it when that is back", async (t) =
   assert.match(await waiting, OFF);
 });
 
-test("what cannot be kept is told, and holds as long as this process", async (t) => {
+test("a change that cannot be saved is reported, and lasts as long as this process", async (t) => {
   const store = memoryStore();
   const { turn, names } = await beginSwitched(t, store, "x");
   store.fails = "no space left";
@@ -340,7 +340,7 @@ test("what cannot be kept is told, and holds as long as this process", async (t)
   assert.deepEqual(locked.names(), ["x"]);
 });
 
-test("that it is not known what is switched off is told, until it can be read", async (t) => {
+test("an unreadable list of switched-off entries is reported, until it can be read", async (t) => {
   const kept = { kind: "kept", value: { version: 1, names: [], off: ['["a","x"]'] } } as const;
   const store = memoryStore({ kind: "unanswered", reason: "it is locked" });
   const { gateway, clock, names } = await beginSwitched(t, store, "x");
@@ -354,7 +354,7 @@ test("that it is not known what is switched off is told, until it can be read", 
   assert.match(told(forged.gateway)[0] ?? "", /somebody else wrote it$/);
 });
 
-test("E2 what the file says is off stays off while it cannot be verified, whoever wrote it", async (t) => {
+test("E2 an entry that the file lists as off stays off while it cannot be verified, whatever wrote it", async (t) => {
   const claimed = { version: 1, names: [], off: ['["a","x"]'] };
   const store = memoryStore({ kind: "unanswered", reason: "it is locked", claimed });
   const locked = await beginSwitched(t, store, "x", "y");
@@ -375,7 +375,7 @@ test("E2 what the file says is off stays off while it cannot be verified, whoeve
   assert.deepEqual(forged.names(), ["x", "y"]);
 });
 
-test("E2 whoever may not call one learns nothing of it", async () => {
+test("E2 a caller without the right to one learns nothing of it", async () => {
   const sources = [source("a", { tools: ["x"] })];
   const known = { ...NO_NAMES, isOff: () => true };
   const catalog = buildCatalog(sources, FIRST_WINS, known);

@@ -106,7 +106,7 @@ test("B7 the owner's own calls are taken back one by one", async () => {
   assert.equal(b.blocking.started.length, 2);
 });
 
-test("B7 the owner's own calls finish when the gateway ends, within its grace; what comes then is refused", async () => {
+test("B7 the owner's own calls finish when the gateway ends, within its grace; later ones are refused", async () => {
   const b = bench();
   const [answered, late] = [b.call("held"), b.call("held")];
   let ended = false;
@@ -191,7 +191,7 @@ test("who tries tokens and sessions is in the audit, each kind in a line and a c
   assert.doesNotMatch(text, /wrong-|right-one|guessed/);
 });
 
-test("what is counted is in the file that was the audit's when it was counted, which is then turned off", async (t) => {
+test("requests are counted in the audit's file of their time, even when it is then turned off", async (t) => {
   const [first, second] = [await auditIn(t), await auditIn(t)];
   const { url, changeAudit } = await startGuarded(t, first);
   for (let count = 0; count < 5; count++) assert.equal(await post(url, "wrong"), 401);

@@ -1,4 +1,4 @@
-// What sessions of before a restart are told of lists, and what waits for backends that still start.
+// What sessions from before a restart are told of lists, and what waits for backends that still start.
 import assert from "node:assert/strict";
 import { getActiveResourcesInfo } from "node:process";
 import { test } from "node:test";
@@ -93,7 +93,7 @@ function watched(comes: Promise<void> | null) {
   return () => isThere;
 }
 
-test("B11 sessions of before a restart are told of no list while backends start, and of none that came back as it was", async () => {
+test("B11 sessions from before a restart get no list notices while backends start, and none for a list that is unchanged afterwards", async () => {
   const { roster, resumed, serves, settles } = startGateway();
   resumed.begin();
   const session = sessionOf();
@@ -107,7 +107,7 @@ test("B11 sessions of before a restart are told of no list while backends start,
   assert.deepEqual(roster.seen(session), listsOf(serving("one")));
 });
 
-test("B11 sessions of before a restart are told once of each list that is another one than they knew", async () => {
+test("B11 sessions from before a restart are notified once of each list that differs from the one they knew", async () => {
   const { resumed, serves, settles } = startGateway();
   resumed.begin();
   const session = sessionOf();
@@ -118,7 +118,7 @@ test("B11 sessions of before a restart are told once of each list that is anothe
   assert.deepEqual(session.changes, ["tools", "prompts"]);
 });
 
-test("B11 who comes back when all has started is told at once", async () => {
+test("B11 a client that returns after all has started is notified at once", async () => {
   const { resumed, serves, settles } = startGateway();
   resumed.begin();
   await serves(serving("one"));
@@ -197,7 +197,7 @@ test("B11 a tool that a starting backend is remembered to have is waited for, by
   assert.deepEqual([old(), young(), resumed.awaited(fresh, call("one"))], [true, true, null]);
 });
 
-test("B11 what is away, and of no backend that starts, is waited for by nobody", async () => {
+test("B11 an entry that is away, and belongs to no starting backend, is not waited for", async () => {
   const { resumed, serves } = startGateway();
   resumed.begin();
   const blocking = sessionOf();
@@ -309,7 +309,7 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
   return { clock, moved, listenedUntil, left, gone, over, hasEnded: () => ended };
 }
 
-test("B11 clients over lines go on one after the other, so that none waits for the others' change-over", async () => {
+test("B11 clients over lines move one after the other, so that none waits for the others' change-over", async () => {
   const { clock, moved, listenedUntil, left, gone, over, hasEnded } = leaving(3);
   await settle();
   assert.deepEqual(moved, [0]);
@@ -325,7 +325,7 @@ test("B11 clients over lines go on one after the other, so that none waits for t
   assert.ok(hasEnded());
 });
 
-test("B11 however many they are, all are told within a second, and whoever has gone is told nothing", async () => {
+test("B11 however many they are, all are notified within a second, and one that has gone is not notified", async () => {
   const { clock, moved, gone } = leaving(200);
   await settle();
   gone[199]?.();
@@ -390,7 +390,7 @@ test("B11 a rehearsal before a daemon takes over fails no takeover: whatever goe
   assert.deepEqual(await rehearse({ clock: broken, signal: NEVER }), { asked: 0, answered: 0 });
 });
 
-test("B11 a rehearsal before a daemon takes over ends early when it is told to, and after a while in any case", async () => {
+test("B11 a rehearsal before a daemon takes over ends early when it is asked to, and after a while in any case", async () => {
   const stopped = new AbortController();
   const stopping = rehearse({ clock: systemClock, signal: stopped.signal });
   stopped.abort();

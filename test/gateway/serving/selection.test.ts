@@ -58,7 +58,7 @@ test("D4 groups: a group has its tools, and the resources and prompts of the bac
   assert.deepEqual(names(set, from("gone")), [], "one that is not configured any more has nothing");
 });
 
-test("D4 groups: what is not in it is unknown there, as if it did not exist", async () => {
+test("D4 groups: an entry outside of it is unknown there, as if it did not exist", async () => {
   const set = served([HOME]);
   const who = from("home");
   const inGroup = set.forClient(who);
@@ -72,7 +72,7 @@ test("D4 groups: what is not in it is unknown there, as if it did not exist", as
   assertEach(["files", "notes"], (backend) => inGroup.viewFor(ANONYMOUS).sees(backend), [false, true]);
 });
 
-test("D4 groups: what is switched off, or waits for approval, outside of a group is not told there", () => {
+test("D4 groups: entries outside of a group that are switched off, or wait for approval, are not reported there", () => {
   const sources = ["files", "notes"].map((backend) => ({
     ...source(backend, { tools: [backend] }),
     unapproved: [{ kind: "resource", name: `u://${backend}`, change: "new" }] as const,
@@ -84,7 +84,7 @@ test("D4 groups: what is switched off, or waits for approval, outside of a group
   assert.deepEqual([...unlisted.keys()], ["tool:notes", "resource:u://notes"]);
 });
 
-test("D4 groups: tasks are listed by its backends alone", async () => {
+test("D4 groups: tasks of only its backends are listed", async () => {
   const services = recordingServices(() => ({ result: { tasks: [] } }), ["files", "notes"]);
   const selections = createSelections({ optimizer: OFF, groups: [HOME], profiles: [] });
   const who = from("home");
@@ -92,7 +92,7 @@ test("D4 groups: tasks are listed by its backends alone", async () => {
   assert.deepEqual(pluck(services.calls, "backend"), ["notes"]);
 });
 
-test("D4 E2 groups: a group of tools alone reads no resource, prompt or skill, whatever else its clients may", async () => {
+test("D4 E2 groups: a group of only tools reads no resource, prompt or skill, whatever else its clients may", async () => {
   const sources = [
     source("files", {
       tools: ["read_file"],
@@ -157,7 +157,7 @@ test("D4 D1 groups: the page of a tool belongs to its group, listed by its serve
   assert.deepEqual([await read("plain", "ui://one"), await read("plain", "ui://b/one")], [false, false]);
 });
 
-test("D4 E2 groups: a group is told of updates of what can be read in it alone, its tools' pages included", () => {
+test("D4 E2 groups: a group is notified only of updates that can be read in it, its tools' pages included", () => {
   const drawing = source("files", { tools: ["draw"], resources: ["file://a", "ui://one", "ui://two"] });
   const [draw = {}] = drawing.listings.tools;
   const shown = { ...draw, _meta: { ui: { resourceUri: "ui://one" } } };
@@ -178,7 +178,7 @@ test("D4 E2 groups: a group is told of updates of what can be read in it alone, 
   assert.deepEqual(told(from("gone")), []);
 });
 
-test("D4 groups: a change elsewhere is no change of its lists", () => {
+test("D4 groups: a change elsewhere does not change its lists", () => {
   const selections = createSelections({ optimizer: OFF, groups: [HOME], profiles: [] });
   const digests = (sources: typeof SOURCES) =>
     servingSet(sources, recordingServices(), { selections }).forClient(from("home")).viewFor(ANONYMOUS)

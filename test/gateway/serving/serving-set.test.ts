@@ -97,7 +97,7 @@ test("B11 the serving set tells where a tool that is in no list is only those wh
   assert.equal(guarded.backendAway(OWNER, "other"), "b");
 });
 
-test("the serving set tells nobody of a resource that filters took away", () => {
+test("the serving set does not report a resource that filters removed", () => {
   const resources = ["x://open", "x://secret"];
   const without = (...deny: string[]) => {
     const files = source("a", { resources, filters: { resources: { allow: null, deny } } });
@@ -123,7 +123,7 @@ test("B7 the serving set: digests differ exactly for whom an edit of the policie
   assert.deepEqual({ ...after.viewFor(OWNER).digests }, digests(before));
 });
 
-test("E1 a task is named by requests about tasks alone, and followed by those who may call its tool now", () => {
+test("E1 only requests about tasks name a task, and only those that may call its tool now may follow it", () => {
   const users = ["ann", "ben"].map((name) => ({
     name,
     token: { kind: "environment" as const, variable: name },
@@ -182,7 +182,7 @@ test("E1 a missing scope is named for what is listed or away, and not for what w
   assert.deepEqual(["write", "copy", "new", "none"].map(missing), ["write", "write", null, null]);
 });
 
-test("E1 E4 a call that goes on is stopped by a policy for good, by the rate limit for now", () => {
+test("E1 E4 a running call is stopped by a policy for good, by the rate limit for now", () => {
   const limited = errorReply(-32_000, "too many");
   let isLimited = false;
   const limiter = { count: () => (isLimited ? limited : null) } as unknown as PrincipalLimiter;
@@ -235,7 +235,7 @@ test("views without policies are one object for everybody, made of the servers' 
   });
 });
 
-test("B7 views: skills are told of as resources are, and change nothing where there are none", () => {
+test("B7 views: changes of skills are announced like those of resources, and change nothing where there are none", () => {
   const of = (skills: readonly string[] | undefined) =>
     createViews({
       catalog: catalogOf(source("a", { resources: ["u:1"], ...(skills && { skills }) })),
@@ -323,7 +323,7 @@ test("D1 views of tools for older clients have objects as outputs, and are made 
   assert.ok(Array.isArray(again) && again[1] === tools[1]);
 });
 
-test("D1 views of tools for those of 2026-07-28 are as the servers say it, without what runs as a task alone and what they would drop", () => {
+test("D1 views of tools for those of 2026-07-28 are as the servers list them, without those that run only as a task and those they would drop", () => {
   assert.equal(view.modern, view.modern);
   const { execution: _, ...object } = { execution: null, ...listings[2] };
   assert.deepEqual(view.modern.lists.tools["tools"], [listings[0], listings[1], object, listings[5]]);

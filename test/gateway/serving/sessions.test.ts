@@ -77,7 +77,7 @@ test("B7 the roster of sessions tells each session once of each list that it see
   assert.equal(session.changes.length, 2);
 });
 
-test("B7 the roster of sessions: a session that has ended is told nothing", () => {
+test("B7 the roster of sessions: a session that has ended is not notified", () => {
   const roster = new SessionRoster();
   const session = sessionOf(ANONYMOUS);
   roster.add(session, tools("one"));
@@ -87,7 +87,7 @@ test("B7 the roster of sessions: a session that has ended is told nothing", () =
   assert.deepEqual([session.changes, roster.size], [[], 0]);
 });
 
-test("E1 the roster of sessions: one whose token was taken back ends, and is not held any longer", () => {
+test("E1 the roster of sessions: one whose token was withdrawn ends, and is forgotten", () => {
   const roster = new SessionRoster();
   const session = sessionOf(user("ann"));
   session.withdraw = () => roster.remove(session);
@@ -96,7 +96,7 @@ test("E1 the roster of sessions: one whose token was taken back ends, and is not
   assert.deepEqual([session.changes, session.admitted, roster.size], [[], true, 0]);
 });
 
-test("B7 the roster of sessions: policies that are another for one role are told to that role alone", () => {
+test("B7 the roster of sessions: policies that differ for one role are announced only to that role", () => {
   const roster = new SessionRoster();
   const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];
   for (const session of [ann, ben]) roster.add(session, onlyFor("reader"));
@@ -106,7 +106,7 @@ test("B7 the roster of sessions: policies that are another for one role are told
   assert.deepEqual([ann.changes, ben.changes], [["tools"], ["tools"]]);
 });
 
-test("B7 the roster of sessions: who is locked out and let in again hears of what changed meanwhile, and of nothing else", () => {
+test("B7 the roster of sessions: a client that is locked out and admitted again is notified of the changes in between, and of nothing else", () => {
   const roster = new SessionRoster();
   const session = sessionOf(user("ann"));
   roster.add(session, tools("one"));
@@ -135,7 +135,7 @@ test("B7 the roster of sessions: who turns out to be another one hears that its 
   assert.deepEqual(session.changes, ["tools"]);
 });
 
-test("the roster of sessions: the lowest log level counts for the backends, each session's own for what it is told", () => {
+test("the roster of sessions: the lowest log level applies to the backends, each session's own to the messages it gets", () => {
   const roster = new SessionRoster();
   const [ann, ben, cyd] = [sessionOf(user("ann")), sessionOf(user("ben")), sessionOf(user("cyd"))];
   for (const session of [ann, ben, cyd]) roster.add(session, tools("one"));
@@ -150,7 +150,7 @@ test("the roster of sessions: the lowest log level counts for the backends, each
   assert.equal(roster.lowestLogLevel, "error");
 });
 
-test("D1 the roster of sessions: a request without a session asks for a level while it lasts, and is told of nothing", () => {
+test("D1 the roster of sessions: a request without a session requests a level while it lasts, and is notified of nothing", () => {
   const roster = new SessionRoster();
   const ann = sessionOf(user("ann"));
   roster.add(ann, tools("one"));
@@ -181,7 +181,7 @@ test("the roster of sessions: logs of a backend are for those who see anything o
   assert.deepEqual([ann.told.length, ben.told.length], [1, 0]);
 });
 
-test("E1 the roster of sessions: a session whose token was taken back ends, and is told nothing of the lists", () => {
+test("E1 the roster of sessions: a session whose token was withdrawn ends, and is not notified of the lists", () => {
   const roster = new SessionRoster();
   const [ann, cyd] = [sessionOf(user("ann", "reader")), sessionOf(ANONYMOUS)];
   for (const session of [ann, cyd]) roster.add(session, tools("one"));
@@ -190,7 +190,7 @@ test("E1 the roster of sessions: a session whose token was taken back ends, and 
   assert.deepEqual([cyd.told, cyd.changes], [[], ["tools"]]);
 });
 
-test("the roster of sessions: who is not let in any more is so until the rules let it in again", () => {
+test("the roster of sessions: a client that is no longer admitted stays out until the rules admit it again", () => {
   const roster = new SessionRoster();
   const [ann, cyd] = [sessionOf(user("ann", "reader")), sessionOf(ANONYMOUS)];
   for (const session of [ann, cyd]) roster.add(session, onlyFor("reader"));
@@ -279,7 +279,7 @@ test("clients that call themselves ever otherwise are bounded", () => {
   assert.equal(clients.list.length, 500);
 });
 
-test("the way that it came is told", () => {
+test("the transport of each client is reported", () => {
   const { clients, clock } = rig();
   const came = (change: Partial<ClientHandle>) => {
     clients.opened(named("x", change));
@@ -295,7 +295,7 @@ test("the way that it came is told", () => {
   );
 });
 
-test("F2 whoever comes over HTTP is listed as it introduced itself, until it goes", async (t) => {
+test("F2 a client over HTTP is listed as it introduced itself, until it leaves", async (t) => {
   const gateway = realGateway(t);
   await gateway.start({ ...NO_GATEWAY, server: serverOn(0) });
   const light = await connectLight(gateway.view().url ?? "");

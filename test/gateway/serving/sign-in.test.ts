@@ -44,7 +44,7 @@ function assertAnswered(reply: Reply): void {
   assert.match(JSON.stringify(reply), /hello/);
 }
 
-test("E1 a server that wants a login fails with the command to run, asks for nothing by itself, and serves after it", async (t) => {
+test("E1 a server that wants a login fails with the command to run, requests nothing automatically, and serves after it", async (t) => {
   const { rig, gateway, phase, condition, call } = await scene(t);
   await eventually(() => phase() === "Failed");
   assert.equal(condition()?.code, "login_needed");
@@ -81,7 +81,7 @@ test("E1 fifty calls that meet an ended token: one renewal, each call done once,
     assert.ok(secret && !told.includes(secret));
 });
 
-test("E1 a call that wants more scopes says which, and the backend goes on; after a login with them it works", async (t) => {
+test("E1 a call that wants more scopes names them, and the backend keeps running; after a login with them it works", async (t) => {
   const { rig, gateway, phase, condition, call } = await scene(t);
   await rig.signIn();
   await eventually(() => phase() === "Ready");
@@ -99,7 +99,7 @@ test("E1 a call that wants more scopes says which, and the backend goes on; afte
   await eventually(() => phase() === "Ready");
 });
 
-test("E1 a login that the server ended takes this backend down alone, with one condition", async (t) => {
+test("E1 a login that the server ended stops only this backend, with one condition", async (t) => {
   const { rig, phase, condition, call } = await scene(t);
   const grant = await rig.signIn();
   await eventually(() => phase() === "Ready");

@@ -89,7 +89,7 @@ async function listening(address: string, token: string, headers: Readonly<Recor
   return state;
 }
 
-test("E1 calls under way, streams and sessions end with the token that they came by, and nobody else's do", async (t) => {
+test("E1 calls in flight, streams and sessions end with the token that they used, and no others do", async (t) => {
   const rig = await startRig(t);
   const [anns, bens] = [await sessionOf(rig, TOKENS.ANN_OLD), await sessionOf(rig, TOKENS.BEN)];
   const stream = await listening(rig.url, TOKENS.ANN_OLD, anns);
@@ -156,7 +156,7 @@ test("E1 the older door's streams end with their token, with a session and witho
   assert.equal(bens.isOver, false);
 });
 
-test("E1 a token that goes on letting in cuts nothing: a second one beside it, other roles, another name", async (t) => {
+test("E1 a token that stays valid interrupts nothing: a second one next to it, other roles, another name", async (t) => {
   const rig = await startRig(t);
   const anns = await sessionOf(rig, TOKENS.ANN_OLD);
   const stream = await listening(rig.url, TOKENS.ANN_OLD, anns);

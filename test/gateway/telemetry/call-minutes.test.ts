@@ -51,7 +51,7 @@ function bench() {
   };
 }
 
-test("F2 calls, errors and latency are counted by backend; what a client cancelled is no error and has no latency", async () => {
+test("F2 calls, errors and latency are counted by backend; a call that a client cancelled is not an error and has no latency", async () => {
   const { minutes, took } = bench();
   assert.deepEqual(minutes.of("files"), {
     ...{ calls: 0, errors: 0, latencyMs: null },
@@ -91,7 +91,7 @@ test("the slowest of a hundred calls is seen in p99, and not in p50", async () =
   assert.ok(latencyMs !== null && latencyMs.p50 < 1.2 && latencyMs.p99 > 850, JSON.stringify(latencyMs));
 });
 
-test("each minute keeps its numbers for a day, and the last five minutes alone are the latency of now", async () => {
+test("each minute keeps its numbers for a day, and only the last five minutes are the present latency", async () => {
   const { clock, minutes, took } = bench();
   const startMs = Math.floor(clock.wallMs() / MINUTE_MS) * MINUTE_MS;
   await took("files", 100);

@@ -93,7 +93,7 @@ test("E5 metrics: durations fall into buckets, the last of which has no bound", 
   assert.match(text, /_count\{method="m"\} 3\n/);
 });
 
-test("E5 metrics: names of servers cannot write lines of their own", () => {
+test("E5 metrics: names of servers cannot write their own lines", () => {
   const metrics = new CallMetrics();
   metrics.record({ method: "m", backend: "b", target: 'a"\n\\evil 1' }, "ok", 1);
   const text = prometheusText(families([...metrics.kinds], []));
@@ -345,7 +345,7 @@ test("E5 a receiver that is busy is asked after 1, 2 and 4 s, however much waits
   assert.equal(clock.pendingTimers, 0, "nothing is measured any more");
 });
 
-test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
+test("E5 batches queued at the end are sent, if there is a receiver", async (t) => {
   const receiver = await startReceiver(t);
   const document = () =>
     ({ message: "ExportMetricsServiceRequest", fields: { resourceMetrics: [] } }) as const;
@@ -360,7 +360,7 @@ test("E5 what is queued at the end is sent, if anybody is there", async (t) => {
   await nobody[Symbol.asyncDispose]();
 });
 
-test("E5 what is queued at the end is sent once, even while an earlier batch is on its way", async (t) => {
+test("E5 batches queued at the end are sent once, even while an earlier batch is on its way", async (t) => {
   const receiver = await startReceiver(t);
   const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock: systemClock });
   for (let index = 0; index < 1_800; index++) exporter.add(span(index));
@@ -456,7 +456,7 @@ test("E5 where no traces are sent, calls and their pool are as they came", async
   assert.deepEqual(receiver.texts, []);
 });
 
-test("E5 /metrics without a token is for this machine alone, and is not there unless it is configured", () => {
+test("E5 /metrics without a token is only for this machine, and is absent unless it is configured", () => {
   const { telemetry } = measuring({ prometheus: true });
   assert.deepEqual(telemetry.metrics("Bearer any", false), { kind: "foreign" });
   assert.equal(telemetry.metrics(undefined, true)?.kind, "text");

@@ -74,7 +74,7 @@ async function rig(t: TestContext, wanted: TelemetryConfig | null) {
 const callOf = (seen: readonly { readonly body: string; readonly headers: object }[]) =>
   seen.findLast(({ body }) => body.includes("tools/call"));
 
-test("E5 a trace goes on from the client through the gateway to the backend, by header and by _meta", async (t) => {
+test("E5 a trace continues from the client through the gateway to the backend, by header and by _meta", async (t) => {
   const receiver = await startReceiver(t);
   const { gateway, tools, call } = await rig(t, telemetry({ endpoint: receiver.endpoint }));
   const traceparent = `00-${TRACE}-${PARENT}-01`;
@@ -123,7 +123,7 @@ test("E5 the calls of a script are steps of its trace", async (t) => {
   }
 });
 
-test("E5 who has not decided is sampled by share, and who decided against it is not traced", async (t) => {
+test("E5 a client without a decision is sampled by share, and one that decided against it is not traced", async (t) => {
   const receiver = await startReceiver(t);
   const { gateway, tools, call } = await rig(t, telemetry({ endpoint: receiver.endpoint, sample: 0 }));
   await call("read_file");
@@ -149,7 +149,7 @@ test("E5 who has not decided is sampled by share, and who decided against it is 
   );
 });
 
-test("B6 E5 telemetry that is configured anew goes where that says, and stays the same where nothing changed", async (t) => {
+test("B6 E5 reconfigured telemetry goes to its new receiver, and stays the same where nothing changed", async (t) => {
   const [before, after] = [await startReceiver(t), await startReceiver(t)];
   const { gateway, call, config } = await rig(t, telemetry({ endpoint: before.endpoint }));
   for (const { endpoint } of [after, after]) {
@@ -202,7 +202,7 @@ test("E5 metrics say what was called, how long it took and how everything stands
   assert.ok(!receiver.texts.join().includes(SECRET));
 });
 
-test("E5 a receiver that hangs or is down holds up no call and no end, and is told of", async (t) => {
+test("E5 a receiver that hangs or is down delays no call and no end, and is reported", async (t) => {
   const receiver = await startReceiver(t);
   receiver.status = 503;
   const { gateway, call } = await rig(t, telemetry({ endpoint: receiver.endpoint }));
@@ -216,7 +216,7 @@ test("E5 a receiver that hangs or is down holds up no call and no end, and is to
   await gateway[Symbol.asyncDispose]();
 });
 
-test("E5 Prometheus reads /metrics on this machine, and elsewhere by a token alone", async (t) => {
+test("E5 Prometheus reads /metrics on this machine, and elsewhere only with a token", async (t) => {
   const open = await rig(t, telemetry({ prometheus: true }));
   await open.call("read_file");
   const read = (url: string, headers: Readonly<Record<string, string>> = {}) =>

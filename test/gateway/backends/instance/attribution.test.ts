@@ -60,7 +60,7 @@ describe("attribution", () => {
       { numRuns: 2_000 },
     );
   });
-  test("G1 calls of one client of another machine are one client's, whatever they came as; nobody else can say so", () => {
+  test("G1 calls of one client of another machine belong to one client, whatever they arrived as; no other machine can claim that", () => {
     const of = (name: string, machine: string, caller: string | null) => ({
       ...createTestClient(name),
       principal: machinePrincipal(machine),
@@ -82,7 +82,7 @@ describe("attribution", () => {
       assert.equal(found(of("b", "nas", "one"), lingers), "nobody");
     }
   });
-  test("in random traffic of three clients nothing reaches one who was not alone or not named", async () => {
+  test("in random traffic of three clients nothing reaches a client that was neither the only one nor named", async () => {
     const { call, link, clock } = await startReady();
     // What lingers for a short time leaves more to be told.
     const method = "completion/complete";

@@ -54,7 +54,7 @@ describe("reading a list", () => {
     assert.equal(await failure(endless(large)), "overloaded: tools/list gives more than 64 MiB");
     assert.equal(next, 8, "the first page counts, too");
   });
-  test("D3 entries that are withheld or skipped count, too, before anything is made of them", async () => {
+  test("D3 withheld and skipped entries also count towards the limit, before they are processed", async () => {
     const withheld = { name: "x", inputSchema: 1 };
     const outcome = await read(() => page({ tools: Array.from({ length: 100_001 }, () => withheld) }));
     assert.equal(outcome.failure?.message, "tools/list gives more than 100000 entries");
@@ -164,7 +164,7 @@ describe("reading a list", () => {
 });
 
 describe("lists that change", () => {
-  test("B7 a notice reads its kind again, and only another list is told", async () => {
+  test("B7 a notice rereads its kind, and only a changed list is reported", async () => {
     const { link, instance, counts } = await startReady();
     const before = instance.listings;
     link.notify(LIST_CHANGED.tools);
@@ -190,7 +190,7 @@ describe("lists that change", () => {
     await clock.advance(10_000);
     assert.deepEqual([instance.readDueLists(), link.requests("tools/list").length], [null, before + 1]);
   });
-  test("B7 skills are listed where they are declared, with resources, and anew when their time is over", async () => {
+  test("B7 skills are listed where they are declared, with resources, and again when their time is over", async () => {
     let ttlMs: number | undefined;
     let version = 1;
     const skillsNow = () => [skill("git", `Version ${version}.`)];
@@ -265,7 +265,7 @@ describe("lists that change", () => {
     for (let at = 0; at < 1_000; at++) await clock.advance(20);
     assert.ok(reads >= 5 && reads <= 12, `${reads}`);
   });
-  test("B7 D3 a list that fails again for the same reason, though with a count in it, is told of once", async () => {
+  test("B7 D3 a list that fails again for the same reason, though with a different count in it, is reported once", async () => {
     const { link, instance, logger, clock } = await startReady();
     let count = 0;
     link.answers.set("tools/list", () => ({ error: { code: -32603, message: `request ${++count} failed` } }));
@@ -283,7 +283,7 @@ describe("lists that change", () => {
     await settle();
     assert.equal(logger.lines.filter(({ level }) => level === "warn").length, 2);
   });
-  test("D3 a list that is declared and not there, and one whose session is lost, are told of once or not at all", async () => {
+  test("D3 a list that is declared and missing is reported once, and one whose session is lost is not reported", async () => {
     const { link, logger, clock } = await startReady({}, ({ answers }) => answers.delete("prompts/list"));
     let isLost = true;
     link.answers.set("tools/list", () =>
@@ -298,7 +298,7 @@ describe("lists that change", () => {
     const warnings = logger.lines.filter(({ level }) => level === "warn");
     assert.deepEqual(pluck(warnings, "message"), ["a backend declares a list that it does not have"]);
   });
-  test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, and it is said why", async () => {
+  test("D2 a tool that clients of 2026-07-28 would drop is listed for the others, with the reason", async () => {
     const inputSchema = { type: "object", items: { type: "string", "x-mcp-header": "Region" } };
     const { instance } = await startReady({}, { "tools/list": { tools: [{ name: "odd", inputSchema }] } });
     assert.deepEqual(instance.listings?.tools, [{ name: "odd", inputSchema }]);
@@ -337,7 +337,7 @@ describe("lists that change", () => {
     );
     assert.deepEqual(instance.freshness, {});
   });
-  test("B7 after a gap in what the server says, the lists that it tells of are read again", async () => {
+  test("B7 after a gap in a server's messages, the lists that it announces are read again", async () => {
     const { link, instance, counts, clock } = await startReady({}, (link) =>
       link.answers.set("initialize", () => ({
         result: {
@@ -476,7 +476,7 @@ describe("lists that change", () => {
     await settle();
     assert.equal(instance.listings?.skills, null);
   });
-  test("D3 what was withheld of a list stays reported while that list cannot be read", async () => {
+  test("D3 withheld entries of a list stay reported while that list cannot be read", async () => {
     const broken = { uriTemplate: "f:///{x}", name: "x", annotations: 1 };
     const { link, instance, clock } = await startReady({}, (scripted) =>
       scripted.gives("resources/templates/list", {
@@ -491,7 +491,7 @@ describe("lists that change", () => {
     assert.match(String(instance.observed.listsStaleBecause), /no disk/);
     assert.deepEqual(instance.observed.withheldEntries, before);
   });
-  test("a tool that the link cannot carry reaches nobody", async () => {
+  test("a tool that the transport cannot call is not published", async () => {
     const open: InstanceOptions["open"] = (events) => ({
       ...scripted.open(events),
       toolFault: ({ name }) => (name === "one" ? "it cannot be called here" : null),

@@ -12,7 +12,7 @@ const MESSAGE = "notifications/message";
 const OK = { result: { content: [] } };
 
 describe("log messages", () => {
-  test("without a call they go to whoever asked for logs; in one client's calls to that client alone", async () => {
+  test("without a call they go to the listeners for logs; during one client's calls, only to that client", async () => {
     const { call, link, logs } = await startReady();
     const params = { level: "info", data: "x" };
     link.notify(MESSAGE, params);
@@ -23,7 +23,7 @@ describe("log messages", () => {
     assert.deepEqual(port.told, [{ method: MESSAGE, params }]);
     assert.equal(logs.length, 1);
   });
-  test("with several clients in flight nobody sees them, but the backend's own lines", async () => {
+  test("with several clients in flight only the backend's own log gets them", async () => {
     const { call, link, logs, instance } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
     const [ofA] = [call(a), call(b)];
@@ -47,7 +47,7 @@ describe("log messages", () => {
     link.notify(MESSAGE, { level: "info", data: "x" });
     assert.equal(port.told.length, 1);
   });
-  test("what is kept of them, and errors that become conditions, show no secret", async () => {
+  test("stored messages, and errors that become conditions, show no secret", async () => {
     const secret = "s3cret-value";
     const { call, link, instance } = await startReady({ secrets: [secret] });
     for (const name of ["a", "b"]) call(createTestClient(name).call(1));
@@ -79,7 +79,7 @@ describe("log messages", () => {
     instance.setLogLevel("debug");
     assert.deepEqual([passes("debug"), passes("info")], [false, true]);
   });
-  test("the level is told where it differs, and only to servers that log", async () => {
+  test("the level is sent when it differs, and only to servers that log", async () => {
     const { link, instance } = await startReady();
     for (const level of ["info", "info", "debug", null, "debug"] as const) instance.setLogLevel(level);
     assertEach(link.requests("logging/setLevel"), ({ params }) => params?.["level"], ["info", "debug"]);
@@ -93,7 +93,7 @@ describe("log messages", () => {
 });
 
 describe("what the gateway does not know", () => {
-  test("it passes to the one client, to its HTTP stream, to the owner, or to nobody", async () => {
+  test("it passes to the one client, to its HTTP stream or to the owner, or is dropped", async () => {
     const { call, link } = await startReady();
     const [a, b] = [createTestClient("a"), createTestClient("b")];
     const [portA, portB] = [a.call(1), b.call(1)];
@@ -110,7 +110,7 @@ describe("what the gateway does not know", () => {
     owned.link.notify("notifications/new");
     assert.deepEqual(owner.told, [{ method: "notifications/new", params: undefined }]);
   });
-  test("E2 what Mountaineer alone says to its bridge, no server says in its place", async () => {
+  test("E2 no server can send the messages that only Mountaineer sends to its bridge", async () => {
     const { call, link } = await startReady();
     const port = createTestClient("a").call(1);
     const { id } = call(port);
@@ -133,7 +133,7 @@ test("D5 progress with its token as a text reaches the client, with the client's
 });
 
 describe("a client that does not read", () => {
-  test("alone it holds its source up, until it reads or somebody else comes", async () => {
+  test("as the only client it slows its source down, until it reads or another client appears", async () => {
     const { call, link } = await startReady();
     const port = createTestClient("a").call(1);
     const { id } = call(port, { _meta: { progressToken: 1 } });
@@ -202,7 +202,7 @@ describe("what a task tells after the call that began it", () => {
   const TASK = { result: { task: { taskId: "t", status: "working" } } };
   const PROGRESS = "notifications/progress";
   const STATUS = "notifications/tasks/status";
-  test("goes to its client alone: progress under the client's token, and its status", async () => {
+  test("goes only to its client: progress under the client's token, and its status", async () => {
     const { call, link, instance } = await startReady();
     const [ann, ben] = [createTestClient("ann"), createTestClient("ben")];
     const begun = call(ann.call(1), { name: "one", _meta: { progressToken: "hers" } });
@@ -322,7 +322,7 @@ describe("D2 over HTTP a call does not overtake the log level that it wants", ()
     await settle();
     assert.equal(link.requests("tools/call").length, 1);
   });
-  test("a renewed session is told the level again before the calls that waited", async () => {
+  test("a renewed session gets the level again before the calls that waited", async () => {
     const { client, link, call, sent } = await wanting((scripted) => {
       scripted.pid = null;
     });

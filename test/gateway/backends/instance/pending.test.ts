@@ -15,7 +15,7 @@ describe("requests that wait", () => {
     assert.equal(pending.calls, 0);
     assert.deepEqual([...pending], [two]);
   });
-  test("C3 calls that wait long are told, but not the gateway's own, nor those that go on or wait for a person", async () => {
+  test("C3 calls that wait long are reported, except the gateway's own and those that progress or wait for a person", async () => {
     const { pending, clock, add } = startPending();
     const long = { timeoutMs: 600_000 };
     assert.equal(pending.longWaits(), null);
@@ -50,7 +50,7 @@ describe("requests that wait", () => {
     assert.deepEqual(order, ["withdrawn", "settled"]);
     assert.equal(pending.calls, 0);
   });
-  test("none is overdue while something is attached; then its time begins anew at the latest", async () => {
+  test("none is overdue while a question is attached; then its time starts over at the latest", async () => {
     const { add, clock, overdue } = startPending();
     const request = add({ timeoutMs: 1_000 });
     const question = { ended() {} };
@@ -89,7 +89,7 @@ describe("requests that wait", () => {
     await clock.advance(10);
     assert.equal(fired, 1);
   });
-  test("a signal that aborts is told until the request is settled", () => {
+  test("a signal that aborts is reported until the request is settled", () => {
     const { add, aborted, pending } = startPending();
     const [first, second] = [new AbortController(), new AbortController()];
     const one = add({ signal: first.signal });
@@ -99,7 +99,7 @@ describe("requests that wait", () => {
     second.abort("late");
     assert.deepEqual(aborted, [[one, "why"]]);
   });
-  test("disposed, it sets no timer any more", () => {
+  test("disposed, it sets no further timer", () => {
     const { add, clock, pending } = startPending();
     add();
     pending[Symbol.dispose]();

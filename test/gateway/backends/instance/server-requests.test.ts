@@ -100,7 +100,7 @@ describe("whose question it is", () => {
     await instance.close({ code: -32_000, message: "over" });
     assert.equal(owner.asked[0]?.signal.aborted, true);
   });
-  test("with several clients in flight, or none, it is refused and nobody is asked", async () => {
+  test("with several clients in flight, or none, it is refused and no client is asked", async () => {
     const { call, link } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
     link.ask(0, "roots/list");
@@ -113,7 +113,7 @@ describe("whose question it is", () => {
     link.ask(2, "roots/list");
     assert.deepEqual([a.asked.length, b.asked.length], [0, 1]);
   });
-  test("where only a client that seems to have left stands in the way, its call ends, and the next question has an owner", async () => {
+  test("where only an absent client makes the owner ambiguous, its call ends, and the next question has an owner", async () => {
     const { call, link, clock } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
     const abort = new AbortController();
@@ -132,7 +132,7 @@ describe("whose question it is", () => {
     link.ask(4, "roots/list");
     assert.deepEqual([a.asked.length, b.asked.length], [1, 1]);
   });
-  test("an HTTP stream names the call, whoever else is there; of a call that ended it is nobody's", async () => {
+  test("an HTTP stream identifies the call, whatever other clients are there; for a call that ended, the question has no owner", async () => {
     const { call, link } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
     const [ofA] = [call(a), call(b)];
@@ -299,7 +299,7 @@ describe("a question's life", () => {
       error: { code: -32603, message: "the call that this belongs to has ended" },
     });
   });
-  test("a client that goes takes its calls, questions and subscriptions along, and nobody else's", async () => {
+  test("a client that leaves ends its own calls, questions and subscriptions, and no others", async () => {
     const { call, link, instance } = await startReady();
     const [a, b] = [createTestClient("a"), createTestClient("b")];
     await instance.subscribe("a://1", a);
@@ -318,7 +318,7 @@ describe("a question's life", () => {
     link.answer(ofB.id, OK);
     assert.deepEqual(await ofB.reply, OK);
   });
-  test("while a person is asked, and from the answer on, the call's time starts anew", async () => {
+  test("while a person is asked, and again at the answer, the call's time restarts", async () => {
     const { call, link, clock } = await startReady();
     const port = createTestClient("a").call(1);
     const { id, reply } = call(port, {}, { timeoutMs: 60_000 });
@@ -350,7 +350,7 @@ describe("a question's life", () => {
     first?.onProgress?.({ progressToken: token(first), progress: 4 });
     assert.equal(link.told("notifications/progress").length, 1);
   });
-  test("ids and tokens that a double cannot hold keep their digits, and are told apart", async () => {
+  test("ids and tokens that a double cannot represent keep their digits, and stay distinct", async () => {
     const { call, link } = await startReady();
     const port = createTestClient("a").call(1);
     call(port);

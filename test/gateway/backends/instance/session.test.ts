@@ -97,7 +97,7 @@ describe("a session that is lost", () => {
     await settle();
     assert.deepEqual([instance.observed.state.kind, link.requests("initialize").length], ["ended", 1]);
   });
-  test("what the new session does not declare any more is no longer listed", async () => {
+  test("a list that the new session no longer declares is no longer listed", async () => {
     const { link, call, instance, counts, clock } = await startReady();
     await clock.advance(1_000);
     link.answers.set("initialize", () => ({
@@ -269,7 +269,7 @@ describe("B7 a client's own instance", () => {
     assert.deepEqual(await reply, { result: { content: [] } });
   });
 
-  test("waits for ten seconds and a look at most, and not at all for a server that asks nothing", async () => {
+  test("waits for ten seconds and a check at most, and not at all for a server that asks nothing", async () => {
     const { instance, clock } = startAsking();
     await settle();
     await clock.advance(9_999);

@@ -24,7 +24,7 @@ describe("what a client tells the server", () => {
   const told = ({ link }: UnderTest): unknown[] =>
     link.received.filter((message) => "method" in message && message.method === ROOTS_CHANGED);
 
-  test("reaches it in a session, as it is, and is nobody's before one", async () => {
+  test("reaches it unchanged during a session, and is dropped before one", async () => {
     const starting = startUnderTest({}, { initialize: null });
     starting.instance.notify(ROOTS_CHANGED, undefined);
     await settle();
@@ -165,7 +165,7 @@ describe("starting", () => {
     assert.equal(instance.observed.listsStaleBecause, "no answer to prompts/list within 10 s");
     assert.equal(instance.listings?.tools.length, 1);
   });
-  test("D3 a server of which no list can be read does not come up", async () => {
+  test("D3 a server of which no list can be read does not start", async () => {
     const { instance } = startUnderTest({}, (link) => {
       for (const method of ["tools/list", "resources/list", "resources/templates/list", "prompts/list"])
         link.refuses(method, "x");
@@ -175,7 +175,7 @@ describe("starting", () => {
     assert.ok(state.kind === "ended" && !state.wasReady, JSON.stringify(state));
     assert.equal(state.failure.message, "tools/list was answered with error -32603: x");
   });
-  test("D3 what is wrong in a list is told, though the list beside it fails", async () => {
+  test("D3 a fault in a list is reported even if the next list fails", async () => {
     const { instance, logger } = startUnderTest({}, (link) => {
       const resources = [{ uri: "a://1", size: "1" }];
       link.gives("resources/list", { resources });
@@ -189,7 +189,7 @@ describe("starting", () => {
       [['resource "a://1": name is missing, size is "1", not a number']],
     );
   });
-  test("D3 malformed entries are mended or withheld; what is withheld is told once, and no longer once it is sound", async () => {
+  test("D3 malformed entries are repaired or withheld; a withheld one is reported once, until it is sound", async () => {
     const broken = { name: "broken", inputSchema: { type: "string" } };
     const { instance, link, clock, logger, counts } = startUnderTest(
       {},
@@ -302,7 +302,7 @@ describe("starting", () => {
     );
     assert.equal(link.requests("resources/subscribe").length, 1);
   });
-  test("while it starts a ping is answered, and who cannot be told is refused", async () => {
+  test("while it starts a ping is answered, and a question without a known client is refused", async () => {
     const { link, instance } = startUnderTest({}, { initialize: null });
     await settle();
     instance.check();
@@ -376,7 +376,7 @@ describe("calls", () => {
     link.notify("notifications/progress", { progressToken: second.id, progress: 2 });
     assert.equal(b.told.length, 1);
   });
-  test("a call times out unless progress comes, and the server is told", async () => {
+  test("a call times out unless progress arrives, and the server is notified", async () => {
     const { call, link, clock } = await startReady();
     const port = createTestClient("a").call(1);
     const { id, reply } = call(port, { _meta: { progressToken: 0 } }, { timeoutMs: 60_000 });
@@ -496,7 +496,7 @@ describe("calls", () => {
     link.die(FAILURE("closed"));
     assert.equal(instance.observed.state.kind, "closing");
   });
-  test("that nothing is in flight any more is told at once, then at most ten times a second", async () => {
+  test("the end of the last call in flight is reported at once, then at most ten times a second", async () => {
     const { call, link, counts, clock } = await startReady();
     const before = counts.seen;
     for (let turn = 0; turn < 50; turn++) {
@@ -513,7 +513,7 @@ describe("calls", () => {
 });
 
 describe("garbage", () => {
-  test("what is no JSON-RPC is counted and logged now and then, and breaks nothing", async () => {
+  test("lines that are not JSON-RPC are counted and logged at intervals, and break nothing", async () => {
     const { call, link, logger, clock } = await startReady();
     const port = createTestClient("a").call(1);
     const { id, reply } = call(port);

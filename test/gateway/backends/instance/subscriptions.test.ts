@@ -76,7 +76,7 @@ describe("subscriptions", () => {
     assert.deepEqual([await left, await came], [NO, NO]);
     assert.equal(instance.subscriptions.size, 0);
   });
-  test("after a gap in what the server says, subscribers are told that all of it may have changed, every 30 s at most", async () => {
+  test("after a gap in a server's messages, subscribers learn that anything may have changed, every 30 s at most", async () => {
     const { instance, link, clock } = await startReady({}, (link) =>
       link.answers.set("resources/subscribe", ({ params }) => (params?.["uri"] === "f://late" ? null : OK)),
     );
@@ -221,7 +221,7 @@ test("D1 each client hears of its task under its own name for it, until it is ov
   ]);
 });
 
-test("D1 what the server refuses is watched by nobody, and asked for anew by the next", async () => {
+test("D1 a watch that the server refuses has no watchers, and the next one requests it again", async () => {
   const { instance, link, asked } = await watched();
   const refusal = { error: { code: -32603, message: "no" } };
   link.answers.set("tasks/watch", () => refusal);
@@ -234,7 +234,7 @@ test("D1 what the server refuses is watched by nobody, and asked for anew by the
   assert.equal(asked().length, 2);
 });
 
-test("D1 a client that left meanwhile is not kept, and one whose server has gone or was silent is told to listen anew", async () => {
+test("D1 a client that has since left is dropped, and one whose server is gone or silent is asked to listen again", async () => {
   const { instance, link, asked, clock, call } = await watched();
   const early = createTestClient("early");
   const watching = instance.watchTask({ id: "t", name: "n" }, early);

@@ -119,7 +119,7 @@ describe("decideBackend of what may sleep, in random worlds", () => {
     arbitrary: events(["overlap", "stop-first"]),
   });
 
-  it("B2 it sleeps only while nobody needs it, no call in flight is cut for it, and once calm it wakes and sleeps again", () => {
+  it("B2 it sleeps only while it is not needed, no call in flight is cut for it, and once calm it starts and sleeps again", () => {
     fc.assert(
       fc.property(fc.boolean(), fc.array(event, { maxLength: 60, size: "max" }), (onDemand, happenings) => {
         const world = new SleepWorld(onDemand);
@@ -158,7 +158,7 @@ describe("decideBackend", () => {
     assert.equal(world.decision?.phase, "Failed");
   });
 
-  it("waits for its turn to start, and keeps what serves meanwhile", () => {
+  it("waits for its turn to start, and keeps the running instance until then", () => {
     const world = new BackendWorld();
     world.mayStart = false;
     world.edit({});
@@ -198,7 +198,7 @@ describe("decideBackend", () => {
     assert.deepEqual(world.events, []);
   });
 
-  it("C3 a program whose share is mounted anew ends its calls within drain_timeout, however long that takes", () => {
+  it("C3 a program whose share remounts ends its calls within drain_timeout, however long the remount takes", () => {
     const world = new BackendWorld();
     world.look();
     world.advance(5_000);

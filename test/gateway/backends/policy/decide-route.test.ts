@@ -38,7 +38,7 @@ describe("C2 failover", () => {
   });
 
   for (const how of ["ends", "unreachable"] as const) {
-    it(`C2 each is cut in turn (${how}): the next that works serves, and calls wait meanwhile`, () => {
+    it(`C2 each is cut in turn (${how}): the next working one serves, and calls wait until then`, () => {
       const world = running();
       for (const [key, next] of [
         ["a", "b"],
@@ -101,7 +101,7 @@ describe("C2 failover", () => {
     assert.equal(world.used, "c");
   });
 
-  it("C2 what does not start gives way to the next at the very start", () => {
+  it("C2 a route that does not start is replaced by the next at the very start", () => {
     const world = new RouteWorld();
     world.fates.set("a", "fails");
     world.fates.set("b", "fails");
@@ -119,7 +119,7 @@ describe("C2 recovery", () => {
     { byItself: false, calls: true, outcome: "waits" },
   ];
   for (const { byItself: isAutomatic, calls, outcome } of table) {
-    it(`C2 ${isAutomatic ? "by itself" : "by hand"}, ${calls ? "a call" : "no call"} in flight: it ${outcome}`, () => {
+    it(`C2 ${isAutomatic ? "automatically" : "by hand"}, ${calls ? "a call" : "no call"} in flight: it ${outcome}`, () => {
       const world = nearlyBack({ ...AUTO, isAutomatic });
       if (calls) world.call(20_000);
       world.advance(2_400);
@@ -134,7 +134,7 @@ describe("C2 recovery", () => {
     });
   }
 
-  it("C2 what waited for a person goes by itself once it may, and waits for the calls from then on", () => {
+  it("C2 a failback that waited for a person happens automatically once it may, and waits for the calls from then on", () => {
     const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(2 * DRAIN_MS);
     assert.equal(world.pending, "a");
@@ -159,7 +159,7 @@ describe("C2 recovery", () => {
     assert.equal(world.memory.draining.length, 0);
   });
 
-  it("C2 each drop begins the window anew, and ends what is pending", () => {
+  it("C2 each drop restarts the window, and ends a pending failback", () => {
     const world = nearlyBack();
     world.cut("a", "ends");
     world.mend("a");
@@ -193,7 +193,7 @@ describe("C2 recovery", () => {
     assert.deepEqual(world.told.slice(-3), ["ready b", "cleared b", "ready a"]);
   });
 
-  it("C2 pending ends with a backend that is not wanted any more", () => {
+  it("C2 a pending failback ends with a backend that is no longer wanted", () => {
     const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(5_000);
     world.edit({ wanted: { kind: "nothing", because: "disabled" } });
@@ -201,7 +201,7 @@ describe("C2 recovery", () => {
     assert.deepEqual(world.told.slice(-2), ["ready a", "cleared a"]);
   });
 
-  it("C2 a better route that leaves one check without an answer is pending no more, and begins its window anew", () => {
+  it("C2 a better route that leaves one check without an answer is no longer pending, and restarts its window", () => {
     const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(2_400);
     assert.equal(world.pending, "a");
@@ -225,7 +225,7 @@ describe("C2 recovery", () => {
     assert.deepEqual([world.used, world.told], ["b", ["failover a b"]]);
   });
 
-  it("C2 a route that stays away is asked with growing pauses", () => {
+  it("C2 a route that stays unreachable is probed at increasing intervals", () => {
     const world = running();
     world.cut("a", "ends");
     world.advance(1_000);
@@ -262,7 +262,7 @@ describe("C2 by hand", () => {
     assert.deepEqual(world.told.toSorted(), events.toSorted());
   });
 
-  it("C2 what would go back by itself stays where a person holds it", () => {
+  it("C2 an override keeps a backend from failing back automatically", () => {
     const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(2_400);
     assert.equal(world.pending, "a");
@@ -270,7 +270,7 @@ describe("C2 by hand", () => {
     assert.deepEqual([world.used, world.pending, world.memory.routes.override], ["b", null, "b"]);
   });
 
-  it("C2 what cannot be reached changes nothing", () => {
+  it("C2 a switch to an unreachable route changes nothing", () => {
     const world = running();
     world.fates.set("c", "fails");
     world.switchTo("c");
@@ -306,7 +306,7 @@ describe("C2 by hand", () => {
     assert.deepEqual(world.told, ["asked_failed d"]);
   });
 
-  it("C2 whoever asked for a route of a backend that is then disabled is told", () => {
+  it("C2 a request for a route of a backend that is then disabled is answered", () => {
     const world = running();
     world.switchTo("b");
     assert.deepEqual(world.told, []);
@@ -315,7 +315,7 @@ describe("C2 by hand", () => {
     assert.deepEqual(world.told, ["asked_failed b"]);
   });
 
-  it("C2 the route in use is held, too", () => {
+  it("C2 the route in use can also be overridden", () => {
     const world = nearlyBack();
     world.switchTo("b");
     assert.deepEqual(world.told, ["failover a b", "asked_done b"]);

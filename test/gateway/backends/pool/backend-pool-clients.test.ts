@@ -58,7 +58,7 @@ describe("one instance for each client", () => {
     assertEach(b.script.started, ({ notified }) => notified.length, [0, 1, 0]);
   });
 
-  it("C3 calls that have waited long are told of all its instances together", async () => {
+  it("C3 long-waiting calls are reported for all its instances together", async () => {
     const b = await ready(own);
     assert.equal(b.view().longWaits, null);
     const ann = createClient("ann");
@@ -74,7 +74,7 @@ describe("one instance for each client", () => {
     assert.equal(b.view().phase, "Ready");
   });
 
-  it("while the shared one is tried again after a crash, a client's own goes on", async () => {
+  it("while the shared one is retried after a crash, a client's own keeps running", async () => {
     const { b, ann } = await perClient();
     const { call: first, mine } = await begin(b, ann);
     b.script.started[0]?.endWith("it crashed");
@@ -131,7 +131,7 @@ describe("one instance for each client", () => {
     assert.equal(mine.isClosed, true);
   });
 
-  it("B7 a changed connection drains it; the next call starts anew, of the new configuration", async () => {
+  it("B7 a changed connection drains it; the next call starts one with the new configuration", async () => {
     const { b, ann } = await perClient();
     const { call: running, mine } = await begin(b, ann);
     await moveShared(b);
@@ -224,7 +224,7 @@ describe("one instance for each client", () => {
     return all;
   };
 
-  it("B7 beyond 64 that of the idle client gives way which was used longest ago; its next call begins anew", async () => {
+  it("B7 beyond 64 the least recently used one of an idle client is stopped; its next call starts another", async () => {
     const b = await ready(own);
     const [first, second, third, ...others] = await begin64(b);
     assert.ok(first !== undefined && second !== undefined && third !== undefined);
@@ -246,7 +246,7 @@ describe("one instance for each client", () => {
     assert.equal(b.view().instances, 65);
   });
 
-  it("B7 none gives way whose client listens or has a call in flight", async () => {
+  it("B7 none is stopped whose client listens or has a call in flight", async () => {
     const b = await ready(own);
     const all = await begin64(b);
     const [waits, ...listen] = all;
@@ -296,7 +296,7 @@ describe("one instance for each client", () => {
     assert.equal(owner(b, ann).length, starts, "nothing is subscribed");
   });
 
-  it("a client's own that cannot be reached once or twice is kept; what it does for others goes on", async () => {
+  it("a client's own that misses one or two checks is kept, and still serves other calls", async () => {
     const { b, ann } = await perClient();
     const { call, mine } = await begin(b, ann);
     const other = b.pool.call("a", callOf(ann));

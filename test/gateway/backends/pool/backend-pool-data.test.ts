@@ -7,7 +7,7 @@ import { bench, CORE, readyOn } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("a backend that requires a share", () => {
-  it("C1 other mounts after an edit start nothing anew, and an answer that looks cut off has the share looked at", async () => {
+  it("C1 other mounts after an edit restart nothing, and an answer that suggests an outage makes the share be checked", async () => {
     let looks = 0;
     const data: DataSource = {
       status: ({ length }) => ({ kind: "there", mounts: String(length) }),
@@ -29,7 +29,7 @@ describe("a backend that requires a share", () => {
     }
   });
 
-  it("C1 a share that comes and goes each second makes no noise: nothing leaves the lists, nothing is started anew", async () => {
+  it("C1 a share that comes and goes each second causes no noise: nothing leaves the lists, nothing is restarted", async () => {
     const b = await readyOn();
     let published = 0;
     b.pool.onPublished(() => published++);

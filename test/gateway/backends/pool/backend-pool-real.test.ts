@@ -95,7 +95,7 @@ test("B7 real processes: edits while calls run lose none of them, and leave one 
   assert.deepEqual(real.pool.logLines("a"), ["hello from the pool's server"]);
 });
 
-test("B7 B6 real processes: after a kill -9 a new one serves, and goes on when its next program is not there, which is said", async (t) => {
+test("B7 B6 real processes: after a kill -9 a new one serves, and keeps running when its next program is missing, which is reported", async (t) => {
   const real = await runningPool(t, "t");
   const { pid } = real.view();
   assert.ok(pid !== null);
@@ -113,7 +113,7 @@ test("B7 B6 real processes: after a kill -9 a new one serves, and goes on when i
   await eventually(() => real.view().phase === "Ready");
 });
 
-test("B6 real processes: a program that sends back what it is sent is said to be no MCP server", async (t) => {
+test("B6 real processes: a program that echoes its input is reported as not an MCP server", async (t) => {
   const real = realPool(t);
   const connection = { type: "stdio", command: "cat", args: [], env: {}, cwd: "/" } as const;
   real.apply(serverConfig("t", { connection }));

@@ -8,7 +8,7 @@ import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText } from "./scripted-instance.ts";
 
 describe("a changed connection", () => {
-  it("B11 what may run only once does not start beside the daemon before, and starts at once when that has ended", async () => {
+  it("B11 a backend that may run only once does not start alongside the previous daemon's, and starts at once when that has ended", async () => {
     let isElsewhere = true;
     const b = bench({}, { runsElsewhere: () => isElsewhere });
     await b.applied(backendConfig("a", { replace: "stop-first" }));
@@ -28,7 +28,7 @@ describe("a changed connection", () => {
     assert.deepEqual(b.pool.runOnce, []);
   });
 
-  it("B7 filters edited with it change with the swap, edited alone at once", async () => {
+  it("B7 filters edited with it change with the swap, filters edited without it at once", async () => {
     const b = await ready();
     const filters = { ...CHANGED.filters, tools: { allow: ["x"], deny: [] } };
     await b.applied({ ...CHANGED, filters });
@@ -43,7 +43,7 @@ describe("a changed connection", () => {
     assert.equal(b.starts(), 2);
   });
 
-  it("B7 group and timeouts alone change nothing that is published and connect nothing", async () => {
+  it("B7 a change of only group and timeouts changes nothing that is published and connects nothing", async () => {
     const b = await ready();
     const before = b.pool.published;
     await b.applied(backendConfig("a", { group: "g", timeouts: { initMs: 1, listMs: 1, callMs: 7_000 } }));
@@ -63,7 +63,7 @@ describe("a changed connection", () => {
     assert.deepEqual(pluck(b.script.last.calls, "timeoutMs"), [300_000, 60_000]);
   });
 
-  it("subscriptions move to the new instance, and the old one tells nobody", async () => {
+  it("subscriptions move to the new instance, and the old one notifies no client", async () => {
     const b = await ready();
     const client = createClient("s");
     for (const uri of ["file:///x", "file:///y"]) await b.pool.subscribe("a", uri, client);

@@ -219,7 +219,7 @@ test("C2 edits and cuts of three real routes under load: no call is lost that wa
   t.diagnostic(`${calls.replies.size} calls, ${cut} of them cut by six changes of the route`);
 });
 
-test("C2 an instance for each client: its calls, too, go on over the next route when an address is gone", {
+test("C2 an instance for each client: its calls also continue over the next route when an address is gone", {
   skip: NO_SECOND_ADDRESS,
 }, async (t) => {
   const scene = await createScene(t);
@@ -303,7 +303,7 @@ test("C2 with every route gone calls end with an error, and are served by the fi
   );
 });
 
-test("C2 going back waits for a person, who is told everywhere, and makes it before it breaks", async () => {
+test("C2 a failback waits for a person, is shown in every UI, and connects before it disconnects", async () => {
   const kept: (string | null)[] = [];
   let onDisk = 0;
   const pinnedRoutes: RouteOverrides = {
@@ -349,7 +349,7 @@ test("C2 going back waits for a person, who is told everywhere, and makes it bef
   assert.deepEqual(await switched("moon"), { ok: false, reason: "it has the routes here, lan, far" });
 });
 
-test("C2 whoever asked for a route that the configuration then takes away is told", async () => {
+test("C2 a request for a route that the configuration then removes is answered", async () => {
   const b = await scripted(["here", "lan"]);
   const asked = b.pool.switchRoute("a", "lan", signal);
   b.apply({ ...b.config, routes: null });
@@ -412,7 +412,7 @@ test("C2 a call that was lost before it was sent is sent again for the rest of i
   assert.equal(last.calls.length, 2, "its time is over");
 });
 
-test("C2 it goes back as soon as the calls that held it up have ended", async () => {
+test("C2 it fails back as soon as the calls that delayed it have ended", async () => {
   const b = await scripted(["here", "lan"]);
   await b.cut("here");
   b.down.delete("here");
@@ -435,7 +435,7 @@ test("C2 of two routes with one connection the second is no other way", async ()
   assert.equal(b.starts(), 2, "one quick try");
 });
 
-test("C2 what is held over a restart stays there, and goes on failing over", async () => {
+test("C2 an override stays over a restart, and still fails over", async () => {
   const kept: (string | null)[] = ["lan"];
   const pinnedRoutes = {
     get: () => kept.at(-1) ?? null,
@@ -451,7 +451,7 @@ test("C2 what is held over a restart stays there, and goes on failing over", asy
   assert.equal(kept.at(-1), null);
 });
 
-test("C2 a route that is left by hand shows no failure of before, and none is said to be tried that is not", async () => {
+test("C2 a route that is left by hand shows no earlier failure, and none is reported as tried that is not", async () => {
   const b = await scripted(["here", "lan", "far"]);
   await b.cut("here");
   assert.equal(b.view().inUse, "lan");

@@ -53,7 +53,7 @@ describe("remembered lists", () => {
     assert.deepEqual([b.names(), changes], [["one", "two"], 1]);
   });
 
-  it("B2 a server that does not start any more is hidden, as one that has failed", async () => {
+  it("B2 a server that no longer starts is hidden, as one that has failed", async () => {
     const b = await begun({}, "one");
     await settle();
     const call = b.call();
@@ -86,7 +86,7 @@ describe("on demand", () => {
     b.is({ starts: 1, instances: 1, phase: "Ready" });
   });
 
-  it("B2 whoever waits for a start hears of it, and looks up the tool again before the call goes on", async () => {
+  it("B2 a caller that waits for a start is notified of it, and looks up the tool again before the call continues", async () => {
     const b = await begun(NEEDED, "one");
     await settle();
     const heard: unknown[] = [];
@@ -118,7 +118,7 @@ describe("on demand", () => {
     assert.deepEqual([heard.length, renewed.length], [2, 1]);
   });
 
-  it("B2 a call for what does not come up ends within its own time, or with the reason", async () => {
+  it("B2 a call for a server that does not start ends within its own time, or with the reason", async () => {
     const b = await begun(NEEDED, "one");
     await settle();
     const call = b.call();
@@ -131,7 +131,7 @@ describe("on demand", () => {
     b.is({ phase: "Failed", names: [] });
   });
 
-  it("B2 a server that never listed is started once to be asked, and stops when nobody uses it", async () => {
+  it("B2 a server that never listed is started once to be listed, and stops when it is unused", async () => {
     const remembered = new ListCache({ clock: createManualClock(), logger: noopLogger });
     const b = bench({}, { remembered });
     await b.applied(backendConfig("a", NEEDED));
@@ -149,7 +149,7 @@ describe("on demand", () => {
     b.is({ phase: "Asleep" });
   });
 
-  it("B2 one that was asked and used meanwhile goes on", async () => {
+  it("B2 one that was listed and has since been used keeps running", async () => {
     const b = bench();
     await b.applied(backendConfig("a", NEEDED));
     await b.comesUp("one");
@@ -158,7 +158,7 @@ describe("on demand", () => {
     b.is({ phase: "Ready", starts: 1 });
   });
 
-  it("B2 a person's restart starts it, and it goes on", async () => {
+  it("B2 a person's restart starts it, and it keeps running", async () => {
     const b = await begun(NEEDED, "one");
     await settle();
     b.pool.restart("a");
@@ -219,7 +219,7 @@ describe("on demand", () => {
     assert.equal(await b.answered(call), 1);
   });
 
-  it("B2 what cannot sleep says why", async () => {
+  it("B2 a server that cannot sleep reports the reason", async () => {
     const remembered = new ListCache({ clock: createManualClock(), logger: noopLogger });
     const long = bench({}, { remembered });
     await long.applied(backendConfig("a", NEEDED));
@@ -266,7 +266,7 @@ describe("stopped when idle", () => {
     assert.equal(await b.answered(next), 2);
   });
 
-  it("B2 an orderly end while idle is no failure; in a call, or with an error, it is one", async () => {
+  it("B2 an orderly exit while idle is not a failure; during a call, or with an error, it is one", async () => {
     const orderly = { ...transportFailure("closed", "ended with exit code 0"), isOrderly: true as const };
     const b = await running();
     const { last } = b.script;
@@ -280,7 +280,7 @@ describe("stopped when idle", () => {
     other.is({ starts: 2 });
   });
 
-  it("B2 a server that starts with the gateway sleeps, too", async () => {
+  it("B2 a server that starts with the gateway also sleeps", async () => {
     const b = bench();
     await b.applied(backendConfig("a", { stopWhenIdleMs: IDLE_MS }));
     await b.comesUp("one");

@@ -197,7 +197,7 @@ C1 a backend that requires nothing is not touched
   );
 });
 
-describe("a server whose share is mounted anew", () => {
+describe("a server whose share remounts", () => {
   for (const server of ["a server", "a stop-first server"]) {
     tellStories(
       POOL_WORDS,

@@ -35,7 +35,7 @@ const at = (url: string, headers = {}): Partial<BackendConfig> => ({
   connection: { type: "streamable-http", url, headers },
 });
 
-describe("D1 what is about a task", () => {
+describe("D1 requests about a task", () => {
   it("goes to its process, to a drained one too, and is an error when that has ended", async () => {
     const b = await ready();
     const taskLocation = await locationOf(b);
@@ -62,7 +62,7 @@ describe("D1 what is about a task", () => {
     assert.equal(b.starts(), 2);
   });
 
-  it("goes to the own process of the client that began it, whoever asks, and starts none", async () => {
+  it("go to the process of the client that began it, whichever client asks, and start none", async () => {
     const b = await ready(backendConfig("a", { instances: "per-client" }));
     const [ann, other] = [createClient("ann"), createClient("other")];
     const taskLocation = await locationOf(b, ann);

@@ -8,7 +8,7 @@ import { bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
 import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("added", () => {
-  it("B7 twenty that are added at once are started one by one, and calls go on between", async () => {
+  it("B7 twenty that are added at once are started one by one, and calls continue in between", async () => {
     const b = await ready();
     b.apply(backendConfig("a"), ...Array.from({ length: 20 }, (_, at) => backendConfig(`b${at}`)));
     const before: number[] = [];
@@ -23,7 +23,7 @@ describe("added", () => {
     assert.equal(b.starts(), 21);
   });
 
-  it("B6 settled waits for first attempts alone: ready and failed ones are settled", async () => {
+  it("B6 settled waits only for first attempts: ready and failed ones are settled", async () => {
     const b = bench();
     let isSettled = false;
     b.apply(backendConfig("a"), backendConfig("b"));
@@ -93,7 +93,7 @@ describe("all together", () => {
     assert.equal(b.pool.logLines("nobody"), null);
   });
 
-  it("ending probes no address any more", async () => {
+  it("ending stops every address probe", async () => {
     const connection = { type: "streamable-http", url: "http://127.0.0.1:9/mcp", headers: {} } as const;
     const b = await starting(backendConfig("a", { connection }));
     b.script.last.failWith({ kind: "unreachable", message: "refused", hint: null, isAway: true });
@@ -102,7 +102,7 @@ describe("all together", () => {
     assert.equal(b.clock.pendingTimers, 0);
   });
 
-  it("ending waits with a backend for its own calls alone", async () => {
+  it("ending waits for a backend's own calls only", async () => {
     const b = bench();
     await b.applied(backendConfig("a"), backendConfig("b"));
     const [one, other] = b.script.started;

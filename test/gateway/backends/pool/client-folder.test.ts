@@ -90,7 +90,7 @@ test("a client that does not list its roots is waited for 3 s", async () => {
   assert.deepEqual(started, [null, "/work/told"]);
 });
 
-test("D7 the call of a client that has told no folder fails and says so; its next one looks again", async () => {
+test("D7 the call of a client without a reported folder fails with that reason; its next one checks again", async () => {
   const { b, started } = await startPool();
   const client = createClient("ann");
   for (let round = 0; round < 2; round++) {
@@ -122,7 +122,7 @@ test("D7 a folder that is refused holds up no other client", async () => {
   assert.equal(started.at(-1), "/work/good");
 });
 
-test("other allowed folders end the instances that stand in those of before", async () => {
+test("a change of the allowed folders ends the instances in former ones", async () => {
   const { b } = await startPool();
   void b.pool.call("a", callOf(inFolder("ann", "/work/ann")));
   await settle();

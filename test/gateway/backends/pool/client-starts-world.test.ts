@@ -146,7 +146,7 @@ async function play(all: readonly Happening[]): Promise<void> {
   assert.equal(b.clock.pendingTimers, 0);
 }
 
-it("B7 whichever clients' instances come up: one start per wait, none without its share, and in the end each is served", async () => {
+it("B7 whichever clients' instances start: one start per wait, none without its share, and in the end each is served", async () => {
   await fc.assert(fc.asyncProperty(fc.array(event, { maxLength: 30, size: "max" }), play), {
     numRuns: runsOf(80),
   });

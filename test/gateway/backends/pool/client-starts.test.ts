@@ -56,7 +56,7 @@ async function callFor10s(b: Bench, clientOf: (at: number) => ReturnType<typeof 
   return replies;
 }
 
-describe("B7 a client's own instance that does not come up", () => {
+describe("B7 a client's own instance that does not start", () => {
   it("B7 is started after 1, 2, 4 s however often it is called; status, page and log say why", async () => {
     const b = await ready(OWN);
     const ann = createClient("ann");
@@ -86,7 +86,7 @@ describe("B7 a client's own instance that does not come up", () => {
     assert.match(phases.at(-1) ?? "", /^Degraded backend a: .*another copy is running/);
   });
 
-  it("B7 counts for all clients until one was ready: a session for each call starts no process each", async () => {
+  it("B7 delays all clients until one was ready: a session for each call does not start a process each", async () => {
     const b = await ready(OWN);
     const clients = Array.from({ length: 30 }, (_, at) => createClient(String(at)));
     const replies = await callFor10s(b, (at) => clients[at] ?? assert.fail());
@@ -120,7 +120,7 @@ describe("B7 a client's own instance that does not come up", () => {
     b.is({ phase: "Ready", codes: [], instances: 11 });
   });
 
-  it("B7 is tried again by itself, and its client's next call is served", async () => {
+  it("B7 is retried automatically, and its client's next call is served", async () => {
     const b = await ready(OWN);
     const ann = createClient("ann");
     const first = b.pool.call("a", callOf(ann));
@@ -154,7 +154,7 @@ describe("B7 a client's own instance that does not come up", () => {
     b.is({ phase: "Ready", codes: [] });
   });
 
-  it("B7 before one was ready, too, a client that never comes up does not keep others from their turn", async () => {
+  it("B7 does not keep other clients from their turn, even before one was ready", async () => {
     const b = await ready(OWN);
     const [bob, ann] = ["bob", "ann"].map(createClient);
     assert.ok(ann !== undefined && bob !== undefined);
@@ -171,7 +171,7 @@ describe("B7 a client's own instance that does not come up", () => {
     assert.ok(!isError(await third));
   });
 
-  it("B7 of sessions for each call, three in a row count for all again, though one was ready before", async () => {
+  it("B7 delays all clients again after three failures in a row in sessions for each call, though one was ready before", async () => {
     const b = await ready(OWN);
     const ann = createClient("ann");
     void b.pool.call("a", callOf(ann));
@@ -205,7 +205,7 @@ describe("B7 a client's own instance that does not come up", () => {
     assert.ok(!isError(await next));
   });
 
-  it("C1 a new client's is not started on a share that is being mounted anew; its call waits", async () => {
+  it("C1 a new client's is not started on a share that is remounting; its call waits", async () => {
     const b = dataBench({ instances: "per-client" });
     await settle();
     await b.comesUp("one");
@@ -219,7 +219,7 @@ describe("B7 a client's own instance that does not come up", () => {
     assert.ok(!isError(await call));
   });
 
-  it("B7 starts anew at once after an edit or a restart, whatever failed before", async () => {
+  it("B7 starts again at once after an edit or a restart, whatever failed before", async () => {
     const b = await ready(OWN);
     const ann = createClient("ann");
     const call = b.pool.call("a", callOf(ann));

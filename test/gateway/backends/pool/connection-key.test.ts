@@ -97,7 +97,7 @@ describe("the key of a connection", () => {
 
 const variable = (name: string): SecretReference => ({ kind: "environment", variable: name });
 
-test("references become their values, which are told apart as secrets", () => {
+test("references become their values, which are marked as secrets", () => {
   const resolved = (...text: (string | SecretReference)[]) =>
     resolveSecrets({ text }, { TOKEN: "s3cret", EMPTY: "" });
   assert.deepEqual(

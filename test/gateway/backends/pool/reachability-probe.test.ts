@@ -146,7 +146,7 @@ test("D5 an answer about the address before tells nothing of the one that is wat
   assert.equal(await last, false);
 });
 
-test("D5 a call during whose look the address is edited is told how it is now", async (t) => {
+test("D5 a call during whose check the address is edited reports the new state", async (t) => {
   const { origin } = await closedPort(t);
   const b = await poolAt(t, origin);
   await b.refuse(7);

@@ -37,7 +37,7 @@ async function crashInRotation(rig: SignInRig): Promise<void> {
   release();
 }
 
-test("E1 a crash in a rotation, at a server with a grace: the next process renews, and nobody has to sign in", async (t) => {
+test("E1 a crash in a rotation, at a server with a grace period: the next process renews, and no one has to sign in", async (t) => {
   const rig = await startSignInRig(t, { hasGrace: true });
   await rig.signIn();
   await crashInRotation(rig);

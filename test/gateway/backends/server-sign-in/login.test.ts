@@ -12,7 +12,7 @@ import { personAt, resolvedAuth, startSignInRig } from "./sign-in-rig.ts";
 
 const signal = new AbortController().signal;
 
-test("E1 a person signs in by the browser: registered, with PKCE, for this server alone, and kept sealed", async (t) => {
+test("E1 a person signs in with the browser: registered, with PKCE, for this server only, and stored sealed", async (t) => {
   const { home, authorization, server, grants, signIn } = await startSignInRig(t);
   const grant = await signIn();
   assert.equal(grant.issuer, authorization.issuer);

@@ -68,7 +68,7 @@ test("E1 a challenge of any length ends, and keeps little", () => {
   assert.doesNotThrow(() => bearerChallenge("x ".repeat(50_000)));
 });
 
-test("E1 a person is sent to a page over https, or of this machine, alone", async () => {
+test("E1 a person is sent only to a page over https, or of this machine", async () => {
   const oauth = await loadOAuth();
   const addressAt = (endpoint: string): Promise<string> => {
     const server = { issuer: "https://a.example", code_challenge_methods_supported: ["S256"] };
@@ -93,7 +93,7 @@ test("E1 a person is sent to a page over https, or of this machine, alone", asyn
     await assert.rejects(addressAt(wrong), { code: "sign_in_failed", message: /not https/ }, wrong);
 });
 
-test("E1 a server leads to https addresses alone, and to this machine only from this machine", () => {
+test("E1 a server leads only to https addresses, and to this machine only from this machine", () => {
   const remote = new URL("https://mcp.example/mcp");
   const local = new URL("http://127.0.0.1:3000/mcp");
   for (const [address, ofRemote, ofLocal] of [
@@ -191,7 +191,7 @@ test("E1 a gateway signs in with a key that can sign, in lines or in one word", 
   }
 });
 
-test("E1 a key that cannot sign here, or is none, is refused without a word of it", async () => {
+test("E1 an invalid key, or one that cannot sign here, is refused without repeating it", async () => {
   const other = [
     generateKeyPairSync("x25519"),
     generateKeyPairSync("ed448"),
@@ -212,7 +212,7 @@ test("E1 a key that cannot sign here, or is none, is refused without a word of i
 
 const SERVER = "https://one.example/mcp";
 
-test("E1 whoever writes to the home leads no sign-in to a server of their own", async (t) => {
+test("E1 write access to the home cannot lead a sign-in to another server", async (t) => {
   const home = await temporaryFolder(t);
   const grants = openGrantStore({ home, clock, openStore: openTestStore(home) });
   const own = "https://one.example/.well-known/oauth-protected-resource";

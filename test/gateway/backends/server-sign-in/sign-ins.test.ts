@@ -43,7 +43,7 @@ async function asMachine(t: TestContext, given: Partial<ResolvedAuth>) {
   return { rig, clock, ...opened, refused: () => opened.refused({ header: null }, challenge) };
 }
 
-test("E1 fifty callers whose token is refused make one renewal, and all go on with the new one", async (t) => {
+test("E1 fifty callers whose token is refused cause one renewal, and all continue with the new one", async (t) => {
   const { rig, carried, refused } = await signedIn(t);
   const first = await carried();
   rig.authorization.endAccessTokens();
@@ -114,7 +114,7 @@ test("E1 a token that holds for longer than a timer can is renewed when its end 
   await eventually(() => rig.authorization.count("/token refresh_token") === 1);
 });
 
-test("E1 a grant that the server ended is one notice, and no more requests: a new sign-in mends it", async (t) => {
+test("E1 a grant that the server ended causes one notice and no further requests; a new sign-in restores it", async (t) => {
   const { rig, clock, grant, authorization, notice, log, carried, refused } = await signedIn(t);
   const token = await carried();
   // Somebody else used the refresh token, so that the server ends all that came of it.
@@ -221,7 +221,7 @@ test("E1 tokens go to the address that was signed in to, and to no other", async
   assert.equal(signIns.authorize(BACKEND, { url: rig.server.url, headers }), null);
 });
 
-test("E1 what is asked for beyond the login is one notice that names the scopes, and a new login keeps the old ones", async (t) => {
+test("E1 scopes requested beyond the login are one notice that names them, and a new login keeps the old ones", async (t) => {
   const { rig, authorization, notice, notices, signIns, carried, refused } = await signedIn(t);
   const token = await carried();
   const challenge = 'Bearer error="insufficient_scope", scope="mcp:write"';
@@ -242,7 +242,7 @@ test("E1 what is asked for beyond the login is one notice that names the scopes,
   assert.equal(notice(), null);
 });
 
-test("E1 a login of another client, or one that cannot be read any more, asks for a new one", async (t) => {
+test("E1 a login of another client, or one that can no longer be read, requires a new one", async (t) => {
   const { rig, clock, grant } = await signedIn(t);
   const client = { ...grant.client, source: "configured" } as const;
   const { signal } = new AbortController();
@@ -278,7 +278,7 @@ test("E1 the gateway signs in as itself with client credentials, once for all, w
   await eventually(() => rig.authorization.count("/token client_credentials") === 2);
 });
 
-test("E1 a stop waits for a renewal that is under way, as half of one may cost the login, but not for ever", async (t) => {
+test("E1 a stop waits for a renewal in progress, as half of one may lose the login, but not for ever", async (t) => {
   for (const situation of ["in use", "without a link", "of the configuration before", "held up"]) {
     const { rig, clock, grant: before, signIns, authorization, carried, refused } = await signedIn(t);
     const token = await carried();
@@ -328,7 +328,7 @@ test("E1 a renewal that another process holds up is given up in time, and said s
   await renewing;
 });
 
-test("E1 a renewal whose lock cannot be taken is told and tried again, and ends nobody", async (t) => {
+test("E1 a renewal whose lock cannot be taken is reported and retried, and crashes nothing", async (t) => {
   const { rig, clock, signIns, notice, carried, refused } = await signedIn(t);
   const token = await carried();
   const folder = join(rig.home, "sign-in");
@@ -347,7 +347,7 @@ test("E1 a renewal whose lock cannot be taken is told and tried again, and ends 
   assert.ok(await isGood(rig, headerOf(mended)));
 });
 
-test("E1 what the gateway signs in with may be nonsense: that is told, and ends nobody", async (t) => {
+test("E1 invalid credentials of the gateway are reported, and crash nothing", async (t) => {
   const { notice, refused } = await asMachine(t, { clientId: "", clientSecret: "", scopes: [] });
   failureOf(await refused());
   assert.equal(notice()?.code, "token_not_renewed");

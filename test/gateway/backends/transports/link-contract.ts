@@ -37,7 +37,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     assert.equal(recorded.failed.size, 0);
   });
 
-  test(`${name}: what is told within a request comes before its answer, in order`, async (t) => {
+  test(`${name}: messages within a request arrive before its answer, in order`, async (t) => {
     const recorded = await opened(t);
     const before = recorded.received.length;
     await recorded.ask("test/notices", { count: 500 });
@@ -76,7 +76,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     assert.equal(text, "ü".repeat(4_000_000));
   });
 
-  test(`${name}: what is nested too deep to be written fails alone, and never throws`, async (t) => {
+  test(`${name}: a message nested too deep to be written fails on its own, and never throws`, async (t) => {
     const recorded = await opened(t);
     const deep = JSON.parse(`${'{"0":1,"a":'.repeat(50_000)}1${"}".repeat(50_000)}`);
     const failure = await recorded.askInVain("echo", { deep });
@@ -94,7 +94,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     assert.deepEqual(recorded.closed, []);
   });
 
-  test(`${name}: a held message is followed by none until it is let go`, async (t) => {
+  test(`${name}: a paused message is followed by none until its release`, async (t) => {
     const recorded = await opened(t);
     const before = recorded.received.length;
     const gate = Promise.withResolvers<void>();

@@ -15,7 +15,7 @@ import { begin, callMessage, initializeMessage, openFront, startRig } from "./ht
 
 const user = (name: string) => ({ ok: true, principal: { kind: "user", name, roles: [] } }) as const;
 
-test("the HTTP front's admission tells of a foreign Host and a foreign Origin, wherever they lead", async (t) => {
+test("the HTTP front's admission reports a foreign Host and a foreign Origin, whatever they address", async (t) => {
   const { gateway, rig } = await openFront(t);
   await rig.send("GET", "/manage/v1/health", { host: "evil.example" });
   await rig.post(callMessage(1, "x"), { origin: "https://evil.example" });
@@ -42,7 +42,7 @@ test("E1 a batch of which one request lacks a scope is refused, and none of it i
   assert.deepEqual([status, gateway.requests.length], [403, 0]);
 });
 
-test("the HTTP front's admission tells of a token that is missing or wrong, and not which it was", async (t) => {
+test("the HTTP front's admission reports a missing or wrong token, without distinguishing them", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => ({ ok: false, reason: "a token is needed" });
   const headers = { authorization: "Bearer guessed" };
@@ -52,14 +52,14 @@ test("the HTTP front's admission tells of a token that is missing or wrong, and 
   ]);
 });
 
-test("the HTTP front's admission says when to come back where tokens cannot be checked now, and asks for no other one", async (t) => {
+test("the HTTP front's admission says when to retry where tokens cannot be checked now, and does not ask for a different one", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => ({ ok: false, status: 503, reason: "the issuer is away" });
   const { status, headers } = await rig.post(callMessage(1, "x"));
   assert.deepEqual([status, headers["retry-after"], headers["www-authenticate"]], [503, "5", undefined]);
 });
 
-test("the HTTP front's admission tells of a session that is not there, and of one that is another's, which the sender does not learn", async (t) => {
+test("the HTTP front's admission reports an unknown session and a foreign one, without a difference for the sender", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => user("ann");
   const id = await rig.initialize();
@@ -102,7 +102,7 @@ test("the HTTP front's admission: a session is one of the group at whose address
   assert.deepEqual([await at("/mcp/work"), await at("/mcp")], [404, 200]);
 });
 
-test("the HTTP front's admission tells of nothing that comes in, even if it is refused for what it says", async (t) => {
+test("the HTTP front's admission reports no admitted request, even if it is refused for its content", async (t) => {
   const { gateway, rig, headers } = await begin(t);
   const plain = { ...headers, "content-encoding": "identity" };
   assert.equal((await rig.post(callMessage(1, "x"), plain)).status, 200);
@@ -206,7 +206,7 @@ test("E4 a full listener drops the kept connection whose last request is longest
   assert.deepEqual([hasEnded(blocking), hasEnded(second)], [false, false]);
 });
 
-test("E4 a full listener: as many idle connections as there may be keep nobody out", async () => {
+test("E4 a full listener: the greatest allowed number of idle connections keeps no request out", async () => {
   await using full = await startListener(64);
   await Promise.all(Array.from({ length: 76 }, () => full.open()));
   for (let count = 0; count < 20; count++) assert.match(await answered(full.listener), /200 OK/);
@@ -289,7 +289,7 @@ test("E5 metrics are asked for with where the request came from, and refused to 
   assert.equal(gateway.turnedAwayRequests[0]?.remote, "192.0.2.7");
 });
 
-test("E4 metrics that are given turn nobody away", async () => {
+test("E4 served metrics are not reported as refused requests", async () => {
   const gateway = Object.assign(createScriptedGateway(), {
     metrics: () => ({ kind: "text", text: "up 1\n" }) as const,
   });

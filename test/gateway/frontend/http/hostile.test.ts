@@ -19,7 +19,7 @@ import { type Answer, BOTH_TYPES, callMessage, initializeMessage, openFront, sta
 
 const HEADERS = { "content-type": "application/json", accept: BOTH_TYPES };
 
-test("bound to loopback, a Host other than loopback's or the configured one is refused", () => {
+test("bound to loopback, a Host is refused unless it is loopback's or the configured one", () => {
   const guard = createHostGuard(() => "127.0.0.1");
   for (const host of ["localhost", "LocalHost:9000", "127.0.0.1:9000", "127.9.9.9", "[::1]:80", "[::1]"])
     assert.equal(guard(host, undefined), null, host);

@@ -56,7 +56,7 @@ test("the HTTP front's batches are answered with an array where the version has 
   }
 });
 
-test("the HTTP front's batches answer each member that is no message with an error of its own, and take the others", async (t) => {
+test("the HTTP front's batches answer each invalid member with a separate error, and take the others", async (t) => {
   const { gateway, rig, headers } = await begin(t, {}, { version: "2025-03-26" });
   const answersTo = async (batch: readonly unknown[], status: number): Promise<unknown[]> => {
     const answer = await rig.post(batch, headers);
@@ -95,7 +95,7 @@ test("the HTTP front's batches answer each member that is no message with an err
   assert.deepEqual(await answersTo(two, 200), limited, "a batch has no status of one of its answers");
 });
 
-test("the HTTP front's batches settle a question with an error by an answer in them that is none", async (t) => {
+test("the HTTP front's batches settle a question with an error when its answer in them is invalid", async (t) => {
   const { gateway, rig, headers } = await begin(t, {}, { version: "2025-03-26" });
   const stream = await rig.listen(headers);
   const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
@@ -159,7 +159,7 @@ test("past its grace the HTTP front answers what is in flight with an error", as
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("a result of 6 MB arrives whole, as JSON and as an event, and nobody looks after it any longer", async (t) => {
+test("a result of 6 MB arrives whole, as JSON and as an event, and is then no longer watched", async (t) => {
   const clock = createManualClock();
   const large = "ä".repeat(3 * 1024 * 1024);
   const { rig, headers } = await begin(
@@ -233,7 +233,7 @@ test("a reader that takes nothing of a large result for 60 s is cut", async (t) 
   assert.equal(response.complete, false);
 });
 
-test("the HTTP front answers 413 with the limit and its key, though the sender goes on sending", async () => {
+test("the HTTP front answers 413 with the limit and its key, though the sender keeps sending", async () => {
   await using rig = await startRig(createScriptedGateway(), {
     bodyLimitBytes: 1024 * 1024,
     clock: createManualClock(),
@@ -358,7 +358,7 @@ test("D5 a client that refuses large events gets JSON, and notices where it list
   response.destroy();
 });
 
-test("D5 a client of 2026-07-28 that refuses large events gets a large result as JSON, and is told of others within the call", async () => {
+test("D5 a client of 2026-07-28 that refuses large events gets a large result as JSON, and learns of others within the call", async () => {
   const clock = createManualClock();
   const blocking = createBlockingTool();
   const told =

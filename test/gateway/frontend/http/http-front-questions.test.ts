@@ -38,7 +38,7 @@ test("a question travels on its call's stream, and the client's POST settles it"
   assert.match(JSON.stringify(stream.messages[1]), /role.*user/);
 });
 
-test("an answer that is no response settles its question with an error", async (t) => {
+test("an answer that is not a response settles its question with an error", async (t) => {
   const { rig, headers } = await begin(t, ASKING);
   const stream = collect((await rig.open("POST", headers, callMessage(1, "ask"))).response);
   await eventually(() => stream.messages.length === 1);
@@ -48,7 +48,7 @@ test("an answer that is no response settles its question with an error", async (
   assert.match(JSON.stringify(stream.messages[1]), /-32600.*not a JSON-RPC response/);
 });
 
-test("E1 who is not let in any more hears and is asked nothing outside of calls, until it shows who it is", async (t) => {
+test("E1 a client that is no longer admitted gets no messages and questions outside of calls, until it identifies itself", async (t) => {
   const { gateway, rig, headers } = await begin(t);
   const stream = await rig.listen(headers);
   const session = onlySession(gateway);
@@ -63,7 +63,7 @@ test("E1 who is not let in any more hears and is asked nothing outside of calls,
   assert.doesNotMatch(JSON.stringify(stream.messages), /secret/);
 });
 
-test("a resource's changes are told as the rules of that moment allow", async (t) => {
+test("a resource's changes are reported as the present rules allow", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.mayBeNotified = (_, uri) => uri === "x://open";
   const headers = { "mcp-session-id": await rig.initialize() };
@@ -185,7 +185,7 @@ test("a client that goes away cancels nothing, yet its questions are over, and t
   await eventually(() => rig.front.inFlight === 0);
 });
 
-test("the HTTP front hands a change notice to the newest stream alone, and keeps it, once per kind, while there is none", async (t) => {
+test("the HTTP front sends a change notice only to the newest stream, and stores it, once per kind, while there is none", async (t) => {
   const { gateway, rig, headers } = await begin(t);
   const session = onlySession(gateway);
   session.listChanged("tools");
@@ -256,7 +256,7 @@ const NEIGHBOUR = "9007199254740992";
 const call = (id: string, name: string): string =>
   `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"${name}"}}`;
 
-test("an id that a double cannot hold comes back with its digits, wherever a request ends", async () => {
+test("an id that a double cannot represent returns with its digits, wherever a request ends", async () => {
   await using rig = await startRig(createScriptedGateway());
   const initialize = `{"jsonrpc":"2.0","id":${LONG},"method":"initialize","params":{"protocolVersion":"2025-03-26",
       "capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`;
@@ -272,7 +272,7 @@ test("an id that a double cannot hold comes back with its digits, wherever a req
   for (const { body } of answers) assert.match(body, new RegExp(`"id":${LONG}\\b`));
 });
 
-test("an id that a double cannot hold is another one than its neighbour's: each is in flight once, and cancelled alone", async (t) => {
+test("an id that a double cannot represent differs from its neighbour's: each is in flight once, and cancelled separately", async (t) => {
   const { rig, headers, blocking } = await begin(t);
   const neighbour = rig.post(call(NEIGHBOUR, "held"), headers);
   await eventually(() => blocking.started.length === 1);

@@ -79,7 +79,7 @@ test("any supported version header is accepted, another is 400", async () => {
   }
 });
 
-test("who has gone before it was known who it is listens to nothing", async (t) => {
+test("a client that left before it was identified listens to nothing", async (t) => {
   const { gateway, rig, headers } = await begin(t);
   const checked = Promise.withResolvers<Authentication>();
   let asked = 0;
@@ -113,7 +113,7 @@ test("B11 a front that leaves ends each stream that is opened then; one that sto
   await stopped;
 });
 
-test("D2 a client that names a session which has ended, or is another's, begins a new one by initialize alone", async (t) => {
+test("D2 a client that names an ended or foreign session begins a new one only with initialize", async (t) => {
   const { gateway, rig } = await openFront(t);
   const id = await rig.initialize();
   gateway.authenticate = () => user("ann");
@@ -152,7 +152,7 @@ test("B11 a request whose session comes to this daemon while its body is on the 
   response.resume();
 });
 
-test("a session belongs to its principal, whose roles follow, and anonymous ones become somebody", async (t) => {
+test("a session belongs to its principal, whose roles are updated, and an anonymous one adopts a user", async (t) => {
   const { gateway, rig } = await openFront(t);
   const id = await rig.initialize();
   const headers = { "mcp-session-id": id };
@@ -336,7 +336,7 @@ test("DELETE ends the session and answers what is in flight", async (t) => {
   await eventually(stream.ended);
 });
 
-test("an answer that nobody could write, or a chain that rejects, becomes an error", async (t) => {
+test("an answer that cannot be serialized, or a chain that rejects, becomes an error", async (t) => {
   let deep: unknown = 1;
   for (let depth = 0; depth < 200_000; depth++) deep = { deep };
   const loop: { self?: unknown } = {};
@@ -355,7 +355,7 @@ test("an answer that nobody could write, or a chain that rejects, becomes an err
   assert.doesNotMatch(broken.body, /secret/);
 });
 
-test("a mistake inside costs its request alone", async (t) => {
+test("an internal error fails only its request", async (t) => {
   const { gateway, rig, headers } = await begin(t);
   const broken = { ...gateway };
   gateway.authenticate = () => {

@@ -160,7 +160,7 @@ test("D2 many calls at once are answered on one stream, each once", async (t) =>
   });
 });
 
-test("D2 a client whose stream ended goes on after it comes back, and is told to read the lists again", async (t) => {
+test("D2 a client whose stream ended continues after it reconnects, and is asked to read the lists again", async (t) => {
   const gateway = askingGateway();
   await using rig = await startRig(gateway);
   const { client } = await connectSdk(t, rig);
@@ -214,7 +214,7 @@ test("D2 B11 a call on a stream without initialize begins a session that inherit
   assert.ok([...gateway.sessions].some(({ protocolVersion }) => protocolVersion === "2025-06-18"));
 });
 
-test("a mistake inside costs its message alone", async () => {
+test("an internal error fails only its message", async () => {
   const gateway = askingGateway();
   await using rig = await startRig(gateway);
   const stream = await openStream(rig);
@@ -245,7 +245,7 @@ test("D2 who says it knows the version may initialize all the same", async () =>
   assert.equal(stream.told.ended(), false);
 });
 
-test("D2 what cannot be taken is refused where it is posted, in words", async () => {
+test("D2 an unacceptable message is refused where it is posted, in words", async () => {
   const gateway = askingGateway();
   await using rig = await startRig(gateway, { bodyLimitBytes: 2_000 });
   const stream = await openStream(rig);
@@ -292,7 +292,7 @@ test("D2 E4 a principal's sessions are counted with those over streamable HTTP",
   await third.answer(0);
 });
 
-test("D2 E1 tokens are asked for, and a stream is its principal's alone", async () => {
+test("D2 E1 tokens are required, and a stream belongs only to its principal", async () => {
   const gateway = askingGateway();
   const user = (name: string): Principal => ({ kind: "user", name, roles: [] });
   gateway.authenticate = (headers) => {
@@ -319,7 +319,7 @@ test("D2 E1 tokens are asked for, and a stream is its principal's alone", async 
   assert.equal(ann.told.ended(), false, "a session ends by itself");
 });
 
-test("D2 what is posted while the stream ends is refused as what comes later", async () => {
+test("D2 a message posted while the stream ends is refused like a later one", async () => {
   const gateway = askingGateway();
   await using rig = await startRig(gateway);
   const stream = await initialized(rig);
@@ -335,7 +335,7 @@ test("D2 what is posted while the stream ends is refused as what comes later", a
   assert.equal(response.resume().statusCode, 404);
 });
 
-test("D2 streams that nobody uses are bounded: the oldest gives way", async () => {
+test("D2 unused streams are bounded: the oldest is closed", async () => {
   const gateway = askingGateway();
   await using rig = await startRig(gateway);
   const used = await initialized(rig);
@@ -373,7 +373,7 @@ test("D2 E4 a client that reads nothing is not read either, and loses its stream
   for (const { status } of await Promise.all(posts)) assert.ok(status === 202 || status === 404);
 });
 
-test("D2 what is in flight is finished when the gateway stops, and then the stream ends", async () => {
+test("D2 requests in flight are finished when the gateway stops, and then the stream ends", async () => {
   const blocking = createBlockingTool();
   const gateway = askingGateway(blocking);
   await using rig = await startRig(gateway);

@@ -483,7 +483,7 @@ async function client(t: TestContext, { port }: Listener) {
 
 const GET = "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
 
-test("B11 what waits goes there with what was sent meanwhile; what is in the midst of a request is answered here", async (t) => {
+test("B11 a waiting connection goes there with the bytes sent until then; one in the middle of a request is answered here", async (t) => {
   const { listener, blocking } = await setUp(t);
   const [used, silent, midway, busy] = await Promise.all([1, 2, 3, 4].map(() => client(t, listener)));
   assert.ok(used && silent && midway && busy);
@@ -520,7 +520,7 @@ test("B11 what waits goes there with what was sent meanwhile; what is in the mid
   assert.equal(asked, 3);
 });
 
-test("B11 what was not sent is served on here, to its next answer", async (t) => {
+test("B11 a connection that was not sent is still served here, to its next answer", async (t) => {
   const { listener } = await setUp(t);
   const waiting = await client(t, listener);
   waiting.write(GET);
@@ -546,7 +546,7 @@ test("B11 a hundred that wait go there, and nothing of them is left here", async
   for (const each of clients) await each.answers("there");
 });
 
-test("B11 where nothing comes of what was sent, the rest is not sent once the time is over", async (t) => {
+test("B11 if nothing arrives of the sent connections, the others are not sent after the deadline", async (t) => {
   const { listener } = await setUp(t);
   await Promise.all(Array.from({ length: 200 }, () => client(t, listener)));
   await eventually(() => listener.connections === 200);
@@ -596,7 +596,7 @@ test("B11 F2 who came to another address than the one listened at now is not tak
   }
 });
 
-test("a descriptor that cannot be read, as it was closed meanwhile, hides none of the others", async (t) => {
+test("a descriptor that cannot be read, as it has since been closed, hides none of the others", async (t) => {
   const folder = await temporaryFolder(t);
   const sockets = new Set(["socket:[42]"]);
   // No link: it cannot be read as one.

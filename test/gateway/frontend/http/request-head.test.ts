@@ -50,7 +50,7 @@ test("D2 a slash at the end of an address is the same place", async () => {
     assert.equal((await rig.send("POST", path, headers, INITIALIZE)).status, 404, path);
 });
 
-test("D2 what may be said once, and is said twice, is refused, whatever stands in it", async (t) => {
+test("D2 a header that may be given once and is given twice is refused, whatever its values", async (t) => {
   const { gateway, rig } = await openFront(t);
   const { host } = new URL(rig.url);
   const cases: [name: string, first: string, second: string][] = [
@@ -111,7 +111,7 @@ test("D2 conflicting lengths are refused before anything is read, and the connec
   assert.equal(gateway.sessions.size, 0);
 });
 
-test("D2 a request without a Host is no request to us", async () => {
+test("D2 a request without a Host is not a request to us", async () => {
   await using rig = await startRig(createScriptedGateway());
   assert.equal((await said(rig, post("/mcp", [LENGTH], INITIALIZE))).status, 400);
   const old = `GET /sse HTTP/1.0\r\nAccept: text/event-stream\r\n\r\n`;
@@ -171,7 +171,7 @@ test("a machine's answer is the client's", async () => {
 });
 
 for (const status of ["000", "099", "101", "600"])
-  test(`a machine that answers with status ${status} costs that request alone`, async () => {
+  test(`a machine that answers with status ${status} fails only that request`, async () => {
     const head = status === "101" ? "Connection: upgrade\r\nUpgrade: x\r\n" : "";
     const { status: told, text } = await passed(`HTTP/1.1 ${status} No\r\n${head}Content-Length: 0\r\n\r\n`);
     assert.equal(told, 502);
@@ -235,7 +235,7 @@ test("no more than a bound waits for other machines: requests and bytes of one c
   }
 });
 
-test("one body alone may be larger than what may wait of one client", () => {
+test("a single body may be larger than the limit of waiting bytes per client", () => {
   const { refused, pass } = forwarder();
   pass("ann", Buffer.alloc(65 * 1024 * 1024));
   assert.deepEqual(refused, []);
@@ -287,7 +287,7 @@ test("a session that the other machine does not know is one that is not there", 
   assert.equal(await statusOf("ann"), 429);
 });
 
-test("how often clients asked for sessions that are not there is remembered of the last 1,024 clients alone", async () => {
+test("the rate of requests for unknown sessions is recorded only for the last 1,024 clients", async () => {
   const { peer, statusOf, pass } = forwarder();
   peer.reach = async () => null;
   for (let count = 0; count < 30; count++) pass("ann");
@@ -298,7 +298,7 @@ test("how often clients asked for sessions that are not there is remembered of t
   assert.equal(await statusOf("ann"), 404);
 });
 
-test("a stream that another machine opens too late is closed, and what it breaks off is told by the message's id", async () => {
+test("a stream that another machine opens too late is closed, and the interrupted message is reported by its id", async () => {
   const { peer, refused, pass } = forwarder();
   const late = Promise.withResolvers<Duplex>();
   const [ours] = duplexPair();
@@ -358,7 +358,7 @@ test("a daemon that leaves ends the listening streams that other machines answer
   await eventually(() => later.writableEnded);
 });
 
-test("at the end, requests at other machines are waited for, and those that go on then are cut off", async () => {
+test("at the end, requests at other machines are waited for, and those still running then are cut off", async () => {
   for (const isAnswered of [true, false]) {
     const { clock, forwarding, pass } = forwarder();
     const response = pass("ann");
@@ -401,7 +401,7 @@ test("a session that began under this machine's earlier name is still this machi
   assert.equal(status, 200);
 });
 
-test("what waits for another machine is in flight, beside what is answered here", async () => {
+test("requests that wait for another machine are in flight, next to those answered here", async () => {
   const peers = { machine: "laptop", shares: () => true, reach: async () => duplexPair()[0] };
   const blocking = createBlockingTool();
   const gateway = createScriptedGateway({ held: blocking.tool });
@@ -446,7 +446,7 @@ test("a stream of another machine that brings no HTTP ends without an answer, wh
   assert.equal(said, "");
 });
 
-test("a stream of another machine is for a session's request alone, and is waited for until it closes", async (t) => {
+test("a stream of another machine serves only a session's request, and is waited for until it closes", async (t) => {
   const clock = createManualClock();
   const rig = await startRig(createScriptedGateway(), { clock });
   t.after(() => rig[Symbol.asyncDispose]());
@@ -543,7 +543,7 @@ test("D2 a stream is kept alive while nothing is unread, and until it ends", () 
   assert.equal(reader.text, ": \n\n: \n\n");
 });
 
-test("D2 nothing is written to a stream that has ended or whose client has gone, and that is told once", () => {
+test("D2 nothing is written to a stream that has ended or whose client has gone, and this is reported once", () => {
   for (const over of ["end", "destroy"] as const) {
     const { reader, stream, kept, closed } = opened();
     assert.ok(stream.send('{"a":1}'));

@@ -116,7 +116,7 @@ test("D2 a call whose connection breaks is taken up again: nothing is lost, noth
   assert.match(after.body, /complete/);
 });
 
-test("D2 an answer that came while nobody read it waits; a broken stream may be resumed again and again", async (t) => {
+test("D2 an answer that arrived without a reader waits; a broken stream may be resumed again and again", async (t) => {
   const { rig, blocking } = await openFront(t);
   const headers = await begin(rig);
   const opening = rig.open("POST", headers, callMessage(1, "held"));
@@ -170,7 +170,7 @@ test("D2 what a server asks on a broken stream is asked there when it is resumed
   assert.deepEqual(answers, [{ result: { action: "decline" } }]);
 });
 
-test("D2 a question waits for a quarter of a minute, an answer for two; who comes later is told that it is lost", async (t) => {
+test("D2 a question waits for a quarter of a minute, an answer for two; a later client learns that it is lost", async (t) => {
   const clock = createManualClock();
   const { rig } = await openFront(
     t,
@@ -208,7 +208,7 @@ for (const [awayMs, thenMs] of [
   [20_000, 0],
   [10_000, 10_000],
 ] as const)
-  test(`D2 who comes back after ${awayMs / 1_000} s gets what is told from then on, also ${thenMs / 1_000} s later`, async (t) => {
+  test(`D2 a client that returns after ${awayMs / 1_000} s gets the messages from then on, also ${thenMs / 1_000} s later`, async (t) => {
     const clock = createManualClock();
     const front = await openFront(t, {}, { clock });
     const { rig, blocking } = front;
@@ -254,7 +254,7 @@ test("D2 of answers that were written whole the newest are kept for a while, in 
   assert.match(await after(259), /no longer kept/);
 });
 
-test("D2 what is too large to be kept is sent all the same to a client that is connected, and its answer after it", async (t) => {
+test("D2 a message too large to store is still sent to a connected client, and so is its answer after it", async (t) => {
   const { rig, blocking } = await openFront(t);
   const headers = await begin(rig);
   const opening = rig.open("POST", headers, callMessage(1, "held"));
@@ -291,7 +291,7 @@ for (const [size, what, expected] of [
     assert.match(again.told.events.at(-1)?.data ?? "", expected);
   });
 
-test("D2 a long request id is no part of the ids of events, which clients send in a header", async (t) => {
+test("D2 a long request id is not part of the ids of events, which clients send in a header", async (t) => {
   const { rig, blocking } = await openFront(t);
   const opening = rig.open("POST", await begin(rig), callMessage("x".repeat(300), "held"));
   (await eventually(() => blocking.started[0])).handle.notify(...progress(1));
@@ -302,7 +302,7 @@ test("D2 a long request id is no part of the ids of events, which clients send i
   blocking.release(text("done"));
 });
 
-test("E4 what is kept for one principal takes no other's place", async (t) => {
+test("E4 messages stored for one principal displace no other's", async (t) => {
   const front = await openFront(t);
   const { gateway, rig, blocking } = front;
   let name = "ann";
@@ -335,7 +335,7 @@ test("E4 what is kept for one principal takes no other's place", async (t) => {
   assert.match(again.told.events.at(-1)?.data ?? "", /ann's/);
 });
 
-test("D2 an answer of another session, of before a restart, or of nobody is not given", async (t) => {
+test("D2 an answer of another session, of an earlier process, or of no session is not given", async (t) => {
   const { rig, blocking } = await openFront(t);
   const [own, other] = [await begin(rig), await begin(rig)];
   const opening = rig.open("POST", own, callMessage(1, "held"));
@@ -469,7 +469,7 @@ test("D2 the official client gets the answer of a call whose connection is cut",
   assert.match(JSON.stringify((await client.callTool({ name: "asks" })).content), /accept/);
 });
 
-test("D2 an answer that is an error makes the official client look once more, and no more than that", async (t) => {
+test("D2 an answer that is an error makes the official client ask again once, and not more often", async (t) => {
   const blocking = createBlockingTool();
   const gateway = officialGateway(blocking);
   await using rig = await startRig(gateway);

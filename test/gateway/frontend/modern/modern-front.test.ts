@@ -50,7 +50,7 @@ test("G1 a request of 2026-07-28 over HTTP marks no caller: only machines of the
   );
 });
 
-test("D1 a request of 2026-07-28: server/discover says what the gateway serves; lists and reads say that nobody may keep them", async () => {
+test("D1 a request of 2026-07-28: server/discover says what the gateway serves; lists and reads forbid caching", async () => {
   await using rig = await startRig(createScriptedGateway());
   const discovered = await postModern(rig, "server/discover");
   assert.deepEqual(discovered.json()["result"], {
@@ -99,7 +99,7 @@ test("D1 a request of 2026-07-28: an unknown resource is -32602, an unknown meth
   assert.equal((await postModern(rig, "tools/call", { name: "x" })).status, 200);
 });
 
-test("D1 a request of 2026-07-28: a method that this version has no more is 404, initialize among them", async (t) => {
+test("D1 a request of 2026-07-28: a method that this version has dropped is 404, initialize among them", async (t) => {
   const { gateway, rig } = await openFront(t);
   const ofSessions = ["initialize", "ping", "logging/setLevel", "resources/subscribe"];
   const ofTasks = ["tasks/result", "tasks/list", "tasks/watch", "tasks/unwatch"];
@@ -111,7 +111,7 @@ test("D1 a request of 2026-07-28: a method that this version has no more is 404,
   assert.equal(gateway.requests.length, 0);
 });
 
-test("D1 a request of 2026-07-28: a task is the answer to a call alone, and to a client alone that declares the extension", async (t) => {
+test("D1 a request of 2026-07-28: a task answers only a call, and only a client that declares the extension", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.handle = async () => ({ result: { resultType: "task", taskId: "t" } });
   const declared = { extensions: { "io.modelcontextprotocol/tasks": {} } };
@@ -243,7 +243,7 @@ for (const [what, body, headers, code] of cases)
     }
   });
 
-test("D1 a request of 2026-07-28 that is not as it must be cannot come through an older session, in a batch or alone", async (t) => {
+test("D1 a request of 2026-07-28 that is invalid cannot pass through an older session, in a batch or on its own", async (t) => {
   const { gateway, rig } = await openFront(t);
   const session = { "mcp-session-id": await rig.initialize("2025-03-26") };
   const alone = await rig.post(modernMessage("tools/call", { name: "x" }), session);

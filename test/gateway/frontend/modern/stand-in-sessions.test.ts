@@ -51,7 +51,7 @@ function start() {
   return { clock, closed, identities, borrow };
 }
 
-test("D2 identities of requests without a session are reused by the same principal alone, whatever its roles are by now, the newest first", () => {
+test("D2 identities of requests without a session are reused only by the same principal, whatever its roles are by now, the newest first", () => {
   const { identities, borrow } = start();
   const [first, second] = [borrow(user("ann")), borrow(user("ann"))];
   assert.notEqual(first, second);
@@ -85,7 +85,7 @@ test("D2 identities of requests without a session are left for a while to a call
   identities[Symbol.dispose]();
 });
 
-test("D2 identities of requests without a session end when nobody has borrowed them for some time", async () => {
+test("D2 identities of requests without a session end when unused for some time", async () => {
   const { clock, closed, identities, borrow } = start();
   const [kept, left] = [borrow(user("ann")), borrow(user("bob"))];
   identities.giveBack(left, true);
@@ -115,7 +115,7 @@ test("D2 identities of requests without a session end at once where a backend ma
   assert.equal(identities.idle, 0);
 });
 
-test("D2 identities of requests without a session are left to the tasks of theirs, as long as these live or are asked for, and so many of each principal", async () => {
+test("D2 identities of requests without a session are reserved for their tasks, as long as these live or are requested, up to a limit for each principal", async () => {
   const { clock, closed, identities, borrow } = start();
   const [short, long] = [borrow(user("ann")), borrow(user("ann"))];
   identities.retain(short, 60_000);
@@ -174,7 +174,7 @@ async function listen(rig: Rig, notifications: object, id: string | number = "l"
 const subscription = (message: Record<string, unknown> | undefined): unknown =>
   objectOf(objectOf(message?.["params"] ?? {})["_meta"])[META.subscriptionId];
 
-test("D1 subscriptions/listen acknowledges first, with what it honours, and tells of nothing else", async () => {
+test("D1 subscriptions/listen acknowledges first, with the honoured kinds, and sends nothing else", async () => {
   const gateway = createListening();
   await using rig = await startRig(gateway);
   const wanted = {
@@ -219,7 +219,7 @@ test("D1 subscriptions/listen acknowledges first, with what it honours, and tell
   assert.equal(rig.modern.listening, 0);
 });
 
-test("D1 subscriptions/listen: what changes before the acknowledgement is told after it", async () => {
+test("D1 subscriptions/listen: changes before the acknowledgement are sent after it", async () => {
   const gateway = createListening();
   const { promise, resolve } = Promise.withResolvers<void>();
   const answer = gateway.handle;
@@ -240,7 +240,7 @@ test("D1 subscriptions/listen: what changes before the acknowledgement is told a
   response.destroy();
 });
 
-test("D1 subscriptions/listen: of a task's many changes before the acknowledgement, the last is told after it", async () => {
+test("D1 subscriptions/listen: of a task's many changes before the acknowledgement, the last is sent after it", async () => {
   const gateway = createListening();
   gateway.taskOf = () => ({
     backend: "b",
@@ -352,7 +352,7 @@ test("D1 subscriptions/listen ends with a result when the gateway hands over, an
   assert.equal(gateway.sessions.size, 0);
 });
 
-test("D1 subscriptions/listen ends with a result when nothing is honoured, and when its principal is not let in any more", async () => {
+test("D1 subscriptions/listen ends with a result when nothing is honoured, and when its principal is no longer admitted", async () => {
   const gateway = createListening();
   await using rig = await startRig(gateway);
   const nothing = await listen(rig, { resourceSubscriptions: ["bad:b"] });
@@ -393,7 +393,7 @@ test("D1 subscriptions/listen: a wrong filter is -32602, one stream too many 429
   response.destroy();
 });
 
-test("D1 subscriptions/listen tells what becomes of tasks, to a client that declares them, as long as it may know", async () => {
+test("D1 subscriptions/listen sends the changes of tasks, to a client that declares them, as long as it has the right", async () => {
   const gateway = createListening();
   const task = { backend: "b", tool: "x", originalTool: "x", id: "t", taskLocation: "h", mark: null };
   gateway.taskOf = (_, method, params) =>

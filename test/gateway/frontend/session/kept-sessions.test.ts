@@ -1,4 +1,4 @@
-// Sessions of before a restart, with a real file between two stores.
+// Sessions from before a restart, with a real file between two stores.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -123,7 +123,7 @@ async function between(t: TestContext) {
   };
 }
 
-test("B11 sessions between two daemons: one that its client has ended here is not taken up again as the daemon before tells of it", async (t) => {
+test("B11 sessions between two daemons: one that its client has ended here is not resumed when the previous daemon hands it over", async (t) => {
   const { store } = await between(t);
   await store.adopt(sha256Of("one"), recordOf(1, { principal: principalKey(ANN) }));
   store.remove(found(store.find("one", ANN)));
@@ -143,7 +143,7 @@ test("B11 sessions between two daemons: one that is used here is not taken up ag
   assert.equal(store.size, 2, "the oldest is forgotten");
 });
 
-test("B11 sessions between two daemons: one that its client has ended with the daemon before ends with the next one, too", async (t) => {
+test("B11 sessions between two daemons: one that its client has ended with the previous daemon also ends with the next one", async (t) => {
   const { store, file, toNext, next } = await between(t);
   await store.adopt(hashOf(1), recordOf(1));
   await store.adopt(sha256Of("used"), recordOf(2, { principal: principalKey(ANN) }));
@@ -155,7 +155,7 @@ test("B11 sessions between two daemons: one that its client has ended with the d
   assert.deepEqual([used.ended.aborted, store.find("used", ANN)], [true, null]);
 });
 
-test("B11 sessions between two daemons: what its client says of a call in another daemon goes on the way it came, also where the session was never here", async (t) => {
+test("B11 sessions between two daemons: a client's message about a call in another daemon is forwarded in its direction, even where the session was never here", async (t) => {
   const { store, back, forth } = await between(t);
   await store.adopt(hashOf(1), recordOf(1));
   store.deliver({ hash: hashOf(1), text: "{}" }, "next");
@@ -191,7 +191,7 @@ test("B11 D2 sessions between two daemons: an answer and a cancellation that bel
   }
 });
 
-test("B11 sessions between two daemons: what is passed on of a session here is no request", async (t) => {
+test("B11 sessions between two daemons: a message passed on for a session here is not a request", async (t) => {
   const { store, gateway } = await between(t);
   const session = store.open({ id: "one", principal: ANN, ...CLIENT });
   const notified: string[] = [];
@@ -202,7 +202,7 @@ test("B11 sessions between two daemons: what is passed on of a session here is n
 });
 
 for (const way of ["dies", "stops"] as const)
-  test(`B11 sessions of before a restart go on when the daemon ${way}, with what their clients said of themselves`, async (t) => {
+  test(`B11 sessions from before a restart continue when the daemon ${way}, with their clients' own statements`, async (t) => {
     const home = await startHome(t);
     const first = await home.daemon();
     await first.begins("one");
@@ -219,7 +219,7 @@ for (const way of ["dies", "stops"] as const)
     assert.equal(next.store.size, 1);
   });
 
-test("B11 sessions of before a restart belong to their principal alone, who loses nothing by another's try", async (t) => {
+test("B11 sessions from before a restart belong only to their principal, who loses nothing by another's attempt", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   await first.begins("anns");
@@ -233,7 +233,7 @@ test("B11 sessions of before a restart belong to their principal alone, who lose
   assert.equal(found(store.find("nobodys", BOB)).principal, BOB, "as without a restart");
 });
 
-test("B11 sessions of before a restart: one that was nobody's is saved as of who has it now", async (t) => {
+test("B11 sessions from before a restart: an unowned one is saved under its present owner", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   await first.begins("nobodys", ANONYMOUS);
@@ -243,7 +243,7 @@ test("B11 sessions of before a restart: one that was nobody's is saved as of who
   assert.equal(store.find("nobodys", ANN), "foreign");
 });
 
-test("B11 sessions of before a restart: what clients ended, and what gave way, does not come back", async (t) => {
+test("B11 sessions from before a restart: ended and evicted ones do not return", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   first.gateway.sessionsAllowed = () => 2;
@@ -265,7 +265,7 @@ test("B11 sessions of before a restart: what clients ended, and what gave way, d
   found(store.find("newest", ANN));
 });
 
-test("B11 sessions of before a restart end a day after they were used last, also while no daemon runs, and not sooner", async (t) => {
+test("B11 sessions from before a restart end a day after they were used last, also while no daemon runs, and not sooner", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   await first.begins("unused");
@@ -283,7 +283,7 @@ test("B11 sessions of before a restart end a day after they were used last, also
   assert.equal((await home.daemon()).store.size, 0);
 });
 
-test("B11 sessions of before a restart: one that its client began with the daemon before ends a day later, too", async (t) => {
+test("B11 sessions from before a restart: one that its client began with the previous daemon also ends a day later", async (t) => {
   const home = await startHome(t);
   const { store, clock } = await home.daemon();
   assert.equal(await store.adopt(hashOf(1), recordOf(1)), "saved");
@@ -292,7 +292,7 @@ test("B11 sessions of before a restart: one that its client began with the daemo
   assert.equal(store.size, 0);
 });
 
-test("B11 sessions of before a restart: one that is too old is not taken up between two looks at all of them", async (t) => {
+test("B11 sessions from before a restart: one that is too old is not resumed between two sweeps", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   const shared = newSessionId("desktop");
@@ -304,7 +304,7 @@ test("B11 sessions of before a restart: one that is too old is not taken up betw
   assert.deepEqual([store.find("one", ANN), store.findShared(proofOf(shared), ANN)], [null, null]);
 });
 
-test("B11 sessions of before a restart: one whose client listens is in use to the last, also where the daemon dies", async (t) => {
+test("B11 sessions from before a restart: one whose client listens is in use to the last, also where the daemon dies", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   listensOn(await first.begins("listening"));
@@ -314,7 +314,7 @@ test("B11 sessions of before a restart: one whose client listens is in use to th
   assert.equal((await home.daemon(IDLE_LIMIT_MS - HOUR_MS)).store.size, 1);
 });
 
-test("B11 sessions of before a restart: one that ends with its stream is never saved", async (t) => {
+test("B11 sessions from before a restart: one that ends with its stream is never saved", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   const session = first.store.open({ id: "passing", principal: ANN, isPassing: true, ...CLIENT });
@@ -326,7 +326,7 @@ test("B11 sessions of before a restart: one that ends with its stream is never s
   assert.equal((await home.daemon()).store.size, 0);
 });
 
-test("B11 sessions of before a restart: a wall clock that was set back makes none of them last longer than a day from now", async (t) => {
+test("B11 sessions from before a restart: a wall clock that was set back makes none of them last longer than a day from now", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   await first.begins("one");
@@ -338,7 +338,7 @@ test("B11 sessions of before a restart: a wall clock that was set back makes non
   assert.equal(next.store.size, 0);
 });
 
-test("E4 B11 sessions of before a restart count towards the limits before their clients are back, and give way to newer ones", async (t) => {
+test("E4 B11 sessions from before a restart count towards the limits before their clients return, and are evicted for newer ones", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   for (const id of ["a", "b", "c"]) {
@@ -361,7 +361,7 @@ test("E4 B11 sessions of before a restart count towards the limits before their 
   found(next.store.find("bobs", BOB));
 });
 
-test("B11 sessions of before a restart keep what a client asked for that lasts: its log level and its subscriptions, of which it hears once that they may have changed", async (t) => {
+test("B11 sessions from before a restart keep what a client asked for that lasts: its log level and its subscriptions, of which it hears once that they may have changed", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   const session = await first.begins("one");
@@ -397,7 +397,7 @@ test("B11 sessions of before a restart keep what a client asked for that lasts: 
   assert.deepEqual(listensOn(again), [], "it has ended the subscription");
 });
 
-test("B11 sessions of before a restart: a list that a client was told of is seen, one that it is owed is not", async (t) => {
+test("B11 sessions from before a restart: a list counts as known once its client was notified, and not while the notice is due", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   const session = await first.begins("one");

@@ -48,7 +48,7 @@ async function found(path: string) {
 const linesOf = async (path: string): Promise<string[]> =>
   (await readFile(path, "utf8")).trimEnd().split("\n");
 
-test("B11 the file of sessions has exactly this form, for the owner alone, and no id in it", async (t) => {
+test("B11 the file of sessions has exactly this form, is readable only by the owner, and has no id in it", async (t) => {
   const path = await pathIn(t);
   const { file, sessions } = await start(path);
   assert.equal(sessions.size, 0);
@@ -117,7 +117,7 @@ test("B11 the file of sessions: a session whose client sent too much at initiali
   assert.deepEqual([...(await found(path))], [[hashOf(3), recordOf(3)]]);
 });
 
-test("B11 the file of sessions: kill -9 in the middle of writing: what was durable is there, what was dropped is not, nothing is set aside", async (t) => {
+test("B11 the file of sessions: after a kill -9 in the middle of a write the durable entries exist, the dropped ones do not, and nothing is set aside", async (t) => {
   const path = await pathIn(t);
   const program = join(import.meta.dirname, "../../../support/write-sessions.ts");
   let durable = -1;
@@ -145,7 +145,7 @@ test("B11 the file of sessions: kill -9 in the middle of writing: what was durab
   }
 });
 
-test("B11 the file of sessions: half a line at the end costs that line alone, and the next ones are whole", async (t) => {
+test("B11 the file of sessions: half a line at the end loses only that line, and the next ones are whole", async (t) => {
   const path = await pathIn(t);
   const first = await start(path);
   await first.file.keep(hashOf(1), recordOf(1));
@@ -157,7 +157,7 @@ test("B11 the file of sessions: half a line at the end costs that line alone, an
   assert.deepEqual([...(await found(path)).keys()], [hashOf(1), hashOf(2)]);
 });
 
-test("B11 the file of sessions: lines that are not ours cost themselves alone: the file is set aside, and written anew", async (t) => {
+test("B11 the file of sessions: foreign lines lose only themselves: the file is set aside and rewritten", async (t) => {
   const path = await pathIn(t);
   const { file } = await start(path);
   await file.keep(hashOf(1), recordOf(1));
@@ -173,7 +173,7 @@ test("B11 the file of sessions: lines that are not ours cost themselves alone: t
   assert.deepEqual(await linesOf(path), [header, line]);
 });
 
-test("B11 the file of sessions: a file of another version, another kind of file, or one that is too large costs all sessions and no start", async (t) => {
+test("B11 the file of sessions: a file of another version, another kind of file, or one that is too large loses all sessions and no start", async (t) => {
   const newer = `{"mountaineer":"sessions","version":2}\n`;
   const cases: readonly ((path: string) => Promise<unknown>)[] = [
     (path) => writeFile(path, newer),
@@ -194,7 +194,7 @@ test("B11 the file of sessions: a file of another version, another kind of file,
   }
 });
 
-test("B11 the file of sessions: sessions of a protocol version that is not spoken any more are gone, and nothing else", async (t) => {
+test("B11 the file of sessions: sessions of a retired protocol version are dropped, and nothing else", async (t) => {
   const path = await pathIn(t);
   const { file } = await start(path);
   await file.keep(hashOf(1), recordOf(1));
@@ -206,7 +206,7 @@ test("B11 the file of sessions: sessions of a protocol version that is not spoke
   assert.deepEqual([[...sessions.keys()], told()], [[hashOf(2)], []]);
 });
 
-test("B11 the file of sessions: a full disk makes nobody wait, is told once, and all is saved when there is room", async (t) => {
+test("B11 the file of sessions: a full disk delays no client, is reported once, and all is saved when there is space", async (t) => {
   t.after(closeAll);
   const disk = await mountTmpfs(t, "size=64k");
   if (disk === null) return;
@@ -253,7 +253,7 @@ test("B11 the file of sessions: a read-only home is tried again after 1, 2, 4 â€
   assert.deepEqual([...(await found(path)).keys()], [hashOf(1)]);
 });
 
-test("B11 the file of sessions: a disk that gives no answer holds nobody up for more than 2 s, and all is saved when it does", async (t) => {
+test("B11 the file of sessions: a disk that does not answer delays no client for more than 2 s, and all is saved when it does", async (t) => {
   const path = await pathIn(t);
   const { clock, file, told } = await start(path);
   const saving = file.keep(hashOf(1), recordOf(1));
@@ -268,7 +268,7 @@ test("B11 the file of sessions: a disk that gives no answer holds nobody up for 
   assert.deepEqual([told()[0], clock.pendingTimers], ["the sessions cannot be saved", 0]);
 });
 
-test("B11 the file of sessions: whoever removes the file removes no session", async (t) => {
+test("B11 the file of sessions: removing the file removes no session", async (t) => {
   const path = await pathIn(t);
   const { file } = await start(path);
   await file.keep(hashOf(1), recordOf(1));

@@ -69,7 +69,7 @@ test("the store of sessions ends what is idle for a day, and looks for that only
   assert.deepEqual([store.size, clock.pendingTimers], [0, 0]);
 });
 
-test("E4 the store of sessions: whoever has as many sessions as allowed gives up its own idle ones, and nobody else's", async () => {
+test("E4 the store of sessions: a principal at its limit loses its own idle sessions, and no others", async () => {
   const clock = createManualClock();
   const gateway = createScriptedGateway();
   gateway.sessionsAllowed = () => 3;
@@ -127,7 +127,7 @@ test("E4 the store of sessions: a full table takes from the principal that has m
   await full.end(0, "over");
 });
 
-test("the store of sessions makes room by ending the idle one that was used longest ago, and has none when all are busy", async () => {
+test("the store of sessions ends the least recently used idle session for a new one, and has no place when all are busy", async () => {
   const clock = createManualClock();
   const store = openStore(createScriptedGateway(), clock);
   for (let count = 2; count < SESSION_LIMIT; count++) addSession(store, `busy-${count}`, true);
@@ -191,7 +191,7 @@ test("a session that has ended begins no call, and tells the gateway nothing of 
   assert.deepEqual([gateway.requests, gateway.heard], [[], []]);
 });
 
-test("an answer that is no response ends its question, a request with that id does not", async () => {
+test("an answer that is not a response ends its question, a request with that id does not", async () => {
   const store = openStore();
   const session = addSession(store, "one", false);
   const told = listenOn(session);
@@ -272,7 +272,7 @@ test("G1 an id says who holds its session, and nothing else is taken for one tha
   assert.equal(new Set([id, proof, checkOf(proof), checkOf(id)]).size, 4);
 });
 
-test("G1 a client of another machine acts as the same one alone, with no role that it lacks on either", () => {
+test("G1 a client of another machine acts only as the same one, with no role that it lacks on either", () => {
   const users = [
     { name: "ann", token: { kind: "environment", variable: "ANN" }, roles: ["dev", "ops"] },
   ] as const;
@@ -333,7 +333,7 @@ test("G1 after a restart a session is found by its proof, then by its id, and th
   await file[Symbol.asyncDispose]();
 });
 
-test("G1 what one machine says less of a client is no less of what the next one says, and hides no withdrawal", () => {
+test("G1 a machine's incomplete statement about a client does not shorten the next machine's, and hides no withdrawal", () => {
   const clock = createManualClock();
   const own: Principal = { ...SIGNED, roles: ["dev", "ops"] };
   let isTakenBack = false;

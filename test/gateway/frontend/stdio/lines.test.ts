@@ -53,7 +53,7 @@ test("a stream of lines asks and cancels on it, and a cancelled call gets no ans
   assert.equal((await line.expect(4))[3]?.["id"], 3);
 });
 
-test("a stream of lines answers garbage, long lines and early requests, and goes on", async (t) => {
+test("a stream of lines answers garbage, long lines and early requests, and continues", async (t) => {
   const { line } = openLine(t, {}, 2_000);
   line.client.write(Buffer.from([0xff, 0xfe, 0x0a]));
   line.client.write("{\n\n\r\n");
@@ -111,7 +111,7 @@ test("a stream of lines has batches in the version that had them", async (t) => 
   assert.deepEqual(objectOf(objectOf(refused)["error"])["code"], -32600);
 });
 
-test("a stream of lines settles a question with an error by an answer in a batch that is none", async (t) => {
+test("a stream of lines settles a question with an error when its answer in a batch is invalid", async (t) => {
   const { gateway, line } = openLine(t);
   line.send(initializeMessage("2025-03-26"));
   await line.expect(1);
@@ -121,7 +121,7 @@ test("a stream of lines settles a question with an error by an answer in a batch
   assert.match(JSON.stringify(await asked), /is not a JSON-RPC response/);
 });
 
-test("a stream of lines answers what is in flight to a client that says no more, then ends", async (t) => {
+test("a stream of lines answers the requests in flight of a client that has closed its input, then ends", async (t) => {
   const { gateway, line, blocking } = openLine(t);
   line.send(initializeMessage(), callMessage(1, "held"));
   line.client.end();
@@ -141,7 +141,7 @@ test("a stream of lines answers a last request that lacks its line's end", async
   await line.front.closed;
 });
 
-test("a stream of lines asks nothing of a client that says no more", async (t) => {
+test("a stream of lines asks a client nothing after its input is closed", async (t) => {
   const { line } = openLine(t, {
     async ask({ handle, signal }) {
       const first = await handle.request("roots/list", undefined, signal);
@@ -338,7 +338,7 @@ test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session"
   assert.deepEqual([line.front.sessions, gateway.sessions.size], [0, 0]);
 });
 
-test("D1 D2 what a request lacks or has too much is said in the codes of 2026-07-28", async (t) => {
+test("D1 D2 missing and surplus members of a request are reported with the codes of 2026-07-28", async (t) => {
   const { line } = openLine(t);
   const incomplete = { [META.protocolVersion]: MODERN_VERSION };
   line.send(
@@ -379,7 +379,7 @@ test("D1 D2 a request is taken back by its client's notice, and gets no answer",
   assert.ok("result" in (await line.answer(1)));
 });
 
-test("D1 D2 an id in flight is not begun again, and so many requests are in flight at most", async (t) => {
+test("D1 D2 an id in flight is not begun again, and the number of requests in flight is limited", async (t) => {
   const { line, blocking } = openLine(t);
   for (let id = 1; id <= 513; id++) line.send(modernCall(id, "held"));
   assert.equal(objectOf((await line.answer(513))["error"])["code"], -32029);
@@ -434,7 +434,7 @@ test("D1 D2 several listen on one stream, each told under its own id, until it t
   await eventually(() => gateway.sessions.size === 0);
 });
 
-test("D1 D2 who says no more still gets its answers, and a stop waits for them", async (t) => {
+test("D1 D2 a client that has closed its input still gets its answers, and a stop waits for them", async (t) => {
   const { line, blocking } = openLine(t);
   line.send(
     modernCall(1, "held"),
@@ -455,7 +455,7 @@ test("D1 D2 who says no more still gets its answers, and a stop waits for them",
   await stopped;
 });
 
-test("D7 the owner's client may tell its folder before it begins; nobody else's may", async (t) => {
+test("D7 the owner's client may report its folder before it begins; no other may", async (t) => {
   const tell = (id: number, path: unknown) => ({
     jsonrpc: "2.0",
     id,

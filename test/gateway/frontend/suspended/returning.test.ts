@@ -84,7 +84,7 @@ for (const [what, reply] of [
     assert.equal(await askedAnew(rig, late), true, "an hour has passed, whatever the wall clock says");
   });
 
-test("E2 consents that are not used are bounded, and nobody's many cost another one his", async () => {
+test("E2 unused consents are bounded, and one person's many displace no one else's", async () => {
   const rig = createSuspendedRig();
   const bens = await agreed(rig, NEEDED, BEN);
   const states: string[] = [];
@@ -98,7 +98,7 @@ test("E2 consents that are not used are bounded, and nobody's many cost another 
   assert.equal(await askedAnew(rig, bens, BEN), false);
 });
 
-test("E2 consents of all together are bounded: the oldest serves no more", async () => {
+test("E2 all consents together are bounded: the oldest becomes invalid", async () => {
   const rig = createSuspendedRig();
   const first = await agreed(rig, NEEDED, BEN);
   const second = await agreed(rig, NEEDED, BEN);
@@ -112,7 +112,7 @@ test("E2 consents of all together are bounded: the oldest serves no more", async
   assert.deepEqual([await askedAnew(rig, first, BEN), await askedAnew(rig, second, BEN)], [true, false]);
 });
 
-test("D2 between two daemons each call goes on in its own, and what is no key is none", async () => {
+test("D2 between two daemons each call continues in its own, and an invalid key selects none", async () => {
   const clock = createManualClock();
   const passed: string[] = [];
   const daemon = (name: string): OtherDaemon => ({
@@ -209,7 +209,7 @@ test("E4 a retry over the limit is refused, and its call still waits for it", as
   assert.equal(textOf(sent), "done");
 });
 
-test("E2 a retry of who may not make the call any more ends it, and is recorded", async () => {
+test("E2 a retry by a caller that has lost the right to the call ends it, and is recorded", async () => {
   const rig = createSuspendedRig();
   const { call, retry, question } = await parked(rig);
   rig.gateway.stopped = ({ method, params, handle }) => {
@@ -249,7 +249,7 @@ test("E2 rights that a reload takes away hold for the retry of a call that waits
   assert.deepEqual([codeOf(rig.send({ params: retry })), call.request.signal.aborted], [-32602, true]);
 });
 
-test("D2 a client that is away may give way after a while, and later where it has come back before", async () => {
+test("D2 an absent client may be evicted after a while, and later if it has returned before", async () => {
   const rig = createSuspendedRig();
   const { call, state } = await parked(rig);
   const mayGiveWay = (): boolean | undefined => call.request.handle.mayBeEvicted;
@@ -305,7 +305,7 @@ const required: Reply = {
   result: { resultType: "input_required", inputRequests: ASKED, requestState: STATE, _meta: { kept: 1 } },
 };
 
-test("D2 a modern backend's state goes out in ours, and comes back to it byte for byte, in any process with the key", async () => {
+test("D2 a modern backend's state is sent inside ours, and returns to it byte for byte, in any process with the key", async () => {
   const clock = createManualClock();
   const rig = createSuspendedRig({ clock });
   const sent = await replied(rig, required);
@@ -339,7 +339,7 @@ test("D2 it is bound to who called and to the call, and good for an hour", async
   assert.equal(codeOf(rig.send({ params: retryParams(state, {}) })), -32602);
 });
 
-test("D2 without a state, the answers go on as they are; with a person's consent, that is kept", async () => {
+test("D2 without a state, the answers pass unchanged; with a person's consent, the consent is stored", async () => {
   const rig = createSuspendedRig();
   const stateless: Reply = { result: { resultType: "input_required", inputRequests: ASKED } };
   const [plain] = (await replied(rig, stateless)).answers;
@@ -408,7 +408,7 @@ test("D2 where a person does not visit one, the call is not made again", async (
   assert.equal(rig.ran.length, began);
 });
 
-test("D2 a client that visits no addresses is told so, and what names none is a plain error", async () => {
+test("D2 a client that does not visit addresses learns that it should, and an error without an address is a plain one", async () => {
   const rig = createSuspendedRig();
   const declared: JsonObject = { elicitation: {} };
   assert.equal(codeOf(await replied(rig, visit, { declared })), -32021);

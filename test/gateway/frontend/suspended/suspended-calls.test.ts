@@ -87,7 +87,7 @@ test("D2 a round that was answered never answers twice, before and after the nex
   assert.equal(codeOf(rig.send({ params: retryParams(fresh, {}) })), -32602);
 });
 
-test("D2 what is forged, too late, another's or for another request is refused, and the right one still goes on", async () => {
+test("D2 a retry that is forged, late, another's or for another request is refused, and the right one still continues", async () => {
   const rig = createSuspendedRig();
   const { call, state, keys, question } = await parked(rig);
   const answers = { [keys[0] ?? ""]: accept() };
@@ -118,7 +118,7 @@ test("D2 what is forged, too late, another's or for another request is refused, 
   assert.equal(textOf(retry), "done");
 });
 
-test("D2 what is missing, or no answer, is asked again under its key; keys that nobody asked for are ignored", async () => {
+test("D2 a missing or invalid answer is requested again under its key; answers to unknown keys are ignored", async () => {
   const rig = createSuspendedRig();
   const { sent, call } = await rig.begin();
   const [first, second, third] = [ask(call), ask(call), ask(call, {}, "roots/list")];
@@ -158,7 +158,7 @@ test("D2 what a call comes to while its client is away is kept for the retry, an
   assert.deepEqual(more.got, []);
 });
 
-test("D2 a call whose backend goes while its client is away is told to be made again", async () => {
+test("D2 a call whose backend goes while its client is away is answered with a request to repeat it", async () => {
   const rig = createSuspendedRig();
   const away = await parked(rig);
   away.call.reply({ error: { code: -32000, message: "backend b: it has ended" } });
@@ -194,7 +194,7 @@ test("D2 what a backend takes back is not asked, and where nothing is left the c
   assert.equal(textOf(last), "done");
 });
 
-test("D2 a client that does not come back: its call is cancelled, what was asked gets an error, and it is too late", async () => {
+test("D2 if a client does not return, its call is cancelled, its questions get an error, and it is too late", async () => {
   const rig = createSuspendedRig();
   const { call, state, question } = await parked(rig);
   await rig.clock.advance(SUSPENDED_MS - 1);
@@ -208,7 +208,7 @@ test("D2 a client that does not come back: its call is cancelled, what was asked
   await rig.suspended.none();
 });
 
-test("D2 a client that comes back in time has time again, also for what it could not be asked before", async () => {
+test("D2 a client that returns in time has its time again, even for a question that it could not be asked before", async () => {
   const rig = createSuspendedRig();
   const { sent, call } = await rig.begin({ declared: { elicitation: {} } });
   ask(call);
@@ -251,7 +251,7 @@ test("D2 closing the connection cancels the call, but not after input_required; 
   assert.deepEqual([call.request.signal.aborted, codeOf(rig.send({ params }))], [true, -32602]);
 });
 
-test("D2 what the client does not support ends the call with -32021, and the backend is told", async () => {
+test("D2 a question that the client does not support ends the call with -32021, and the backend is notified", async () => {
   for (const [method, params, declared, needed] of UNDECLARED) {
     const rig = createSuspendedRig();
     const { sent, call } = await rig.begin({ declared });
@@ -300,7 +300,7 @@ test("D2 progress goes to the request that is open, under that one's token", asy
   );
 });
 
-test("D2 other requests, and other questions, are refused to the backend, and the call goes on", async () => {
+test("D2 other requests, and other questions, are refused to the backend, and the call continues", async () => {
   const rig = createSuspendedRig();
   const completing = await rig.begin({ method: "completion/complete" });
   assert.ok(isErrorReply(await ask(completing.call).reply));
@@ -310,7 +310,7 @@ test("D2 other requests, and other questions, are refused to the backend, and th
   assert.equal(textOf(sent), "done");
 });
 
-test("D2 the oldest call of who has too many gives way, and nobody else's does", async () => {
+test("D2 the oldest call of a client with too many is evicted, and no other client's", async () => {
   const rig = createSuspendedRig();
   const bens = await parked(rig, BEN);
   const anns: Awaited<ReturnType<typeof parked>>[] = [];
@@ -330,7 +330,7 @@ test("D2 the oldest call of who has too many gives way, and nobody else's does",
   assert.equal(bens.call.request.signal.aborted, false);
 });
 
-test("D2 what one call asks is bounded, and what all keep gives way by size", async () => {
+test("D2 the questions of one call are bounded, and the stored calls of all are evicted by size", async () => {
   const rig = createSuspendedRig();
   const { call } = await rig.begin();
   assert.ok(isErrorReply(await ask(call, { message: "x".repeat(1024 * 1024) }).reply));

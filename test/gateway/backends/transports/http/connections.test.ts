@@ -156,7 +156,7 @@ test("256 requests are under way at once; others wait for a connection, unless t
   assert.equal(unanswered.length, length + 256, "nothing that waited is sent after the end");
 });
 
-test("what comes beyond an answer is no answer to the next request", async (t) => {
+test("bytes beyond an answer are not an answer to the next request", async (t) => {
   const answer = (text: string): string => `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
   let connections = 0;
   const url = await startRaw(t, (socket) => {
@@ -172,7 +172,7 @@ test("what comes beyond an answer is no answer to the next request", async (t) =
 });
 
 for (const how of ["ends", "breaks"])
-  test(`what came before the connection ${how} is handed over, also when it was held meanwhile`, async (t) => {
+  test(`data that arrived before the connection ${how} is delivered, even after a pause`, async (t) => {
     const sockets: Socket[] = [];
     const chunks = ["one", "two", "six"].map((text) => `3\r\n${text}\r\n`).join("");
     const url = await startRaw(t, (socket) => {
@@ -205,7 +205,7 @@ for (const how of ["ends", "breaks"])
     assert.equal(sockets.length, 2);
   });
 
-test("a response that is held and given up ends as broken, also when its connection is closed", async (t) => {
+test("a response that is abandoned while paused ends as broken, even when its connection is closed", async (t) => {
   const sockets: Socket[] = [];
   const url = await startRaw(t, (socket) => {
     sockets.push(socket);
@@ -247,7 +247,7 @@ test("a connection whose server answers before it has read the request is ended"
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("a refused stream keeps its connection, unless the refusal goes on", async (t) => {
+test("a refused stream keeps its connection, unless the refusal does not end", async (t) => {
   const sockets: Socket[] = [];
   const url = await startRaw(t, (socket) => {
     sockets.push(socket);
@@ -301,7 +301,7 @@ test("a header that HTTP forbids throws, whatever went out before", async (t) =>
       );
 });
 
-test("a head is made anew for what differs, and one header never goes out twice", async (t) => {
+test("a head is rebuilt when it differs, and no header is sent twice", async (t) => {
   const { url } = await start(t, ({ rawHeaders, url, method }, response) =>
     response.end(JSON.stringify([method, url, rawHeaders.join(" ")])),
   );

@@ -100,7 +100,7 @@ test("D9 redirects within one origin are followed for messages, three at most, a
   }
 });
 
-test("an address without a path that takes no messages is told where most servers take them", async (t) => {
+test("an address without a path that takes no messages is reported with the path that most servers use", async (t) => {
   const hintOf = async (path: string, status: number): Promise<string> => {
     const take: Take = (_, response) => Boolean(response.writeHead(status).end());
     const { url } = await startHttpServer(t, echoing("json", take));
@@ -116,7 +116,7 @@ test("an address without a path that takes no messages is told where most server
   assert.match(await hintOf("", 401), /credentials/);
 });
 
-test("what is no MCP is told as such", async (t) => {
+test("an answer that is not MCP is reported as such", async (t) => {
   const answers: [type: string, body: string, status: number][] = [
     ["text/html", "<html>", 200],
     ["application/json", "{", 200],
@@ -134,7 +134,7 @@ test("what is no MCP is told as such", async (t) => {
   }
 });
 
-test("an error that names no request is said in the words of the server", async (t) => {
+test("an error without a request id is reported in the server's words", async (t) => {
   const error = JSON.stringify({ jsonrpc: "2.0", id: null, error: { code: -32603, message: "no s3cret" } });
   for (const [type, body] of [
     ["application/json", error],
@@ -146,7 +146,7 @@ test("an error that names no request is said in the words of the server", async 
   }
 });
 
-test("packed answers are not asked for, and told as such; a byte order mark is no part of one", async (t) => {
+test("compressed answers are not requested, and are reported as such; a byte order mark is skipped", async (t) => {
   const { echo, recorded } = await withEcho(t, {
     take(message, response) {
       if (message.method === "packed") {
@@ -180,7 +180,7 @@ test("a server that speaks no HTTP, ends connections, or breaks off within the a
   }
 });
 
-test("an https address where something else than TLS listens is told as that", async (t) => {
+test("an https address without TLS is reported as that", async (t) => {
   const url = await startRaw(t, (socket) => socket.once("data", () => socket.end("HTTP/1.1 400 no\r\n\r\n")));
   const failure = await connect(t, url.replace("http:", "https:")).askInVain("initialize");
   assert.equal(failure.kind, "unreachable");
@@ -265,7 +265,7 @@ test("a server that takes nothing is overloaded, request for request", async (t)
 const failed = (code: string, message = "as the library says it"): Error =>
   Object.assign(new Error(message), { code });
 
-test("what TLS refuses is said without the library's words, each with what helps", () => {
+test("a refusal by TLS is described without the library's words, with the fix for each", () => {
   for (const [code, text, hint] of [
     ["EPROTO", /speaks no TLS/, /http:/],
     ["ERR_SSL_WRONG_VERSION_NUMBER", /speaks no TLS/, /http:/],
@@ -283,7 +283,7 @@ test("what TLS refuses is said without the library's words, each with what helps
   }
 });
 
-test("what has no words of its own keeps the system's", () => {
+test("an error without a description here keeps the system's", () => {
   assert.deepEqual(connectReason(failed("EWHATEVER", "odd")), { text: "odd" });
   assert.deepEqual(connectReason(failed("ECONNREFUSED")), { text: "nothing listens there", isAway: true });
 });

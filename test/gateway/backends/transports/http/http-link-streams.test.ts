@@ -155,7 +155,7 @@ test("the server's own stream is opened after initialized, read, and opened agai
   );
 });
 
-test("a server without a stream of its own is asked for it once", async (t) => {
+test("a server without a GET stream is asked for it once", async (t) => {
   const manual = createManualClock();
   const { echo, recorded } = await withEcho(t, { clock: manual });
   await recorded.initialize();
@@ -191,7 +191,7 @@ test("a stream that was open and is refused from then on raises suspicion; one t
   await Promise.all(asked);
 });
 
-test("a server that has not noticed the end of the last stream, and grants one alone, is asked again", async (t) => {
+test("a server that allows one stream, and has not noticed the end of the last, is asked again", async (t) => {
   let gets = 0;
   const manual = createManualClock();
   const { recorded } = await withEcho(t, {
@@ -211,7 +211,7 @@ test("a server that has not noticed the end of the last stream, and grants one a
   );
 });
 
-test("a stream that is open again tells of the gap, unless it is taken up from its last event", async (t) => {
+test("a reopened stream reports the gap, unless it resumes after its last event", async (t) => {
   for (const [id, gaps] of [
     ["", 2],
     ["id: 7\n", 0],
@@ -274,7 +274,7 @@ const granted = (text: string) => (response: ServerResponse) => openEvents(respo
 const refusedWith = (status: number) => (response: ServerResponse) => response.writeHead(status).end();
 const openFor = (response: ServerResponse) => openEvents(response).flushHeaders();
 
-test("an event id that the server does not know any more is not sent again, nor is that before an event too long", async (t) => {
+test("an event id that the server no longer knows is not sent again, nor is one before an event that is too long", async (t) => {
   const unknown = await looking(t, [granted("id: 7\n\n"), refusedWith(400), openFor]);
   await passTimeUntil(unknown.manual, () => unknown.ids.length === 3, 500);
   assert.deepEqual([unknown.ids, unknown.recorded.suspects], [[undefined, "7", undefined], 0]);
@@ -352,7 +352,7 @@ test("a new session closes the old one's stream", async (t) => {
   assert.equal(echo.headers[echo.seen.lastIndexOf("GET")]?.["mcp-session-id"], "session-2");
 });
 
-test("a session without an id ends with the first message that is of none, and its stream with it", async (t) => {
+test("a session without an id ends with the first message outside any session, and so does its stream", async (t) => {
   let closed = 0;
   const { echo, recorded } = await withEcho(t, {
     take(message, response) {

@@ -65,7 +65,7 @@ test("100 calls are under way at once", async (t) => {
   await Promise.all(answers);
 });
 
-test("a lost session is told as such; a new initialize begins another on the same link", async (t) => {
+test("a lost session is reported as such; a new initialize begins another on the same transport", async (t) => {
   let forgotten = false;
   const take: Take = (message, response) => {
     if (!forgotten || !isEcho(message)) return false;
@@ -216,7 +216,7 @@ test("a cancelled request gives up its connection in the end", async (t) => {
   assert.equal(recorded.failed.size, 0);
 });
 
-test("a kept connection that the server just ended is no failure, but tools are never called twice", async (t) => {
+test("a kept connection that the server just ended is not a failure, but tools are never called twice", async (t) => {
   // It answers once on each connection, and resets it when the next request comes.
   const asked: string[] = [];
   const url = await startRaw(t, (socket) => {

@@ -98,7 +98,7 @@ test("D9 an https server is asked through one tunnel, which is kept for it and p
   }
 });
 
-test("D9 what a proxy does wrong is said of the proxy, with what helps", async (t) => {
+test("D9 a proxy's faults are reported as the proxy's, with the fix", async (t) => {
   const { leads } = await startEcho(t);
   const through = (name: string): string => `http://ann:s3cret@${name}`;
   const answering = async (text: string) => {
@@ -250,7 +250,7 @@ test("D9 a proxy that is silent, or leads to what is silent, is waited for 5 s a
   }
 });
 
-test("D9 a stream that is cut with its proxy goes on through a new tunnel", async (t) => {
+test("D9 a stream that is cut with its proxy continues through a new tunnel", async (t) => {
   let lastId: unknown;
   const { leads } = await startEcho(t, {
     take: takeEcho((response, { id }) => {

@@ -127,7 +127,7 @@ test("a server that sends lines without end is refused", () => {
   assert.equal(one(`${OK}Transfer-Encoding: chunked\r\n\r\n0\r\n${trailers}`), null);
 });
 
-test("what nobody asked for is refused: before a question, and after its answer", () => {
+test("unsolicited data is refused: before a question, and after its answer", () => {
   const answer = Buffer.from(`${OK}Content-Length: 1\r\n\r\nx`);
   const unasked = new ResponseReader({ onHead() {}, onData() {}, onEnd() {} });
   assert.equal(unasked.push(answer), false);
@@ -150,7 +150,7 @@ test("a connection is kept as its version and its head say", () => {
   assert.equal(isKept(`HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n${chunks}`), false);
 });
 
-test("what is held is handed over when it is let go, and not before", () => {
+test("buffered data is delivered only on release", () => {
   const bodies: string[] = [];
   let isOver = false;
   const reader = new ResponseReader({

@@ -22,7 +22,7 @@ async function withSseEcho(
   return { echo, recorded: connect(t, echo.url, more) };
 }
 
-test("D2 it is found by itself where messages are refused, as the specification says", async (t) => {
+test("D2 it is detected where messages are refused, as the specification says", async (t) => {
   for (const refuse of [400, 404, 405]) {
     const { echo, recorded } = await withSseEcho(t, { refuse });
     await recorded.initialize();
@@ -87,7 +87,7 @@ test("D2 an endpoint of the same origin is understood however it is written", as
   }
 });
 
-test("D2 what names no endpoint is told as the refusal of messages that came first", async (t) => {
+test("D2 a stream that names no endpoint is reported as the earlier refusal of messages", async (t) => {
   const cases: [what: string, onStream: SseEchoOptions["onStream"]][] = [
     ["another event", (_, response) => Boolean(openEvents(response).write("event: news\ndata: 1\n\n"))],
     ["a message", (_, response) => Boolean(openEvents(response).write("data: {}\n\n"))],
@@ -120,7 +120,7 @@ test("D2 a stream that says nothing is not waited for longer than 5 s", async (t
   await eventually(() => clock.pendingTimers === 0);
 });
 
-test("D2 credentials that the stream refuses are told as that", async (t) => {
+test("D2 credentials that the stream refuses are reported as that", async (t) => {
   const onStream = (_: unknown, response: ServerResponse): boolean => Boolean(response.writeHead(401).end());
   const { recorded } = await withSseEcho(t, { onStream });
   const failure = await recorded.askInVain("initialize");
@@ -207,7 +207,7 @@ test("D2 a session that the server has forgotten is lost, in the words of the of
   await eventually(() => echo.streams.length === 1);
 });
 
-test("D2 a server that no longer names an endpoint is told as that", async (t) => {
+test("D2 a server that no longer names an endpoint is reported as that", async (t) => {
   let streams = 0;
   const { echo, recorded } = await withSseEcho(t, {
     onStream(_, response) {
@@ -224,7 +224,7 @@ test("D2 a server that no longer names an endpoint is told as that", async (t) =
   assert.match(failure.message, /no longer says where it takes messages/);
 });
 
-test("D2 an endpoint that refuses initialize as the address did is not looked for once more", async (t) => {
+test("D2 an endpoint that refuses initialize as the address did is not searched for again", async (t) => {
   const { echo, recorded } = await withSseEcho(t, {
     take: ({ method }, response) => method === "initialize" && Boolean(response.writeHead(405).end()),
   });
@@ -232,7 +232,7 @@ test("D2 an endpoint that refuses initialize as the address did is not looked fo
   assert.deepEqual(echo.seen, ["POST /sse", "GET /sse", "POST initialize"]);
 });
 
-test("D2 a refused message fails alone; an answer that overtook the refusal stands", async (t) => {
+test("D2 a refused message fails without affecting others; an answer that overtook the refusal is kept", async (t) => {
   const { echo, recorded } = await withSseEcho(t, {
     take(message, response) {
       if (message.method === "refused") {
@@ -260,7 +260,7 @@ test("D2 an event beyond the limit ends the session: overloaded", async (t) => {
   assert.match(failure.message, /more than 100000 bytes/);
 });
 
-test("D2 noise on the stream is kept as log lines, and a held message holds those after it", async (t) => {
+test("D2 noise on the stream is kept as log lines, and a paused message delays those after it", async (t) => {
   const { echo, recorded } = await withSseEcho(t, {}, { secrets: ["s3cret"] });
   await recorded.initialize();
   echo.streams[0]?.write("data: not JSON s3cret\n\nevent: ping\ndata: 1\n\n");

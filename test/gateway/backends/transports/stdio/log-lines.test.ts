@@ -64,7 +64,7 @@ function reasonOf(...lines: readonly string[]): string | null {
   return reason.text;
 }
 
-test("the last line tells why a program ended", () => {
+test("the last line gives the reason why a program ended", () => {
   assert.equal(reasonOf(), null);
   assert.equal(reasonOf("ValueError: old", "ValueError: bad key"), "ValueError: bad key");
   assert.equal(reasonOf("Error: an error of a request", "cannot open the index"), "cannot open the index");
@@ -108,7 +108,7 @@ test("of npx it is what went wrong, not where the log is", () => {
   assert.equal(reasonOf(end), end);
 });
 
-test("lines that are no JSON are tolerated up to a number and a size within ten seconds", async () => {
+test("lines that are not JSON are tolerated up to a number and a size within ten seconds", async () => {
   for (const [line, count, betweenMs, fails] of [
     ["x", 1_000, 0, false],
     ["x", 1_002, 0, true],
@@ -160,7 +160,7 @@ async function readPieces(
   return told;
 }
 
-test("D9 what stands around messages is read the same however it is cut, and each message once", async () => {
+test("D9 text around messages is read the same however it is cut, and each message once", async () => {
   const answer = (id: number) => ({ jsonrpc: "2.0", id, result: { text: 'ä } " {' } });
   const notice = { jsonrpc: "2.0", method: "x" };
   const line = (message: unknown): string => JSON.stringify(message);

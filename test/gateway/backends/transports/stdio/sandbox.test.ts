@@ -75,7 +75,7 @@ async function scene(t: TestContext) {
 }
 
 test(
-  "E2 a program in a sandbox sees nothing of the home, and what is named of it alone",
+  "E2 a sandboxed program sees only the listed paths, and nothing of the home",
   withBubblewrap,
   async (t) => {
     const { userHome, home, say } = await scene(t);
@@ -121,7 +121,7 @@ test("E2 a home and a configuration among the system's folders are hidden all th
   assert.match(text, /--ro-bind \/dev\/null \/etc\/mountaineer\.toml/);
 });
 
-test("E2 a sandbox has a /proc of its own, also where the system's is named", withBubblewrap, async (t) => {
+test("E2 a sandbox has its own /proc, even where the system's is listed", withBubblewrap, async (t) => {
   const { say } = await scene(t);
   const outside = `test -e /proc/${process.pid}/status && echo seen || echo hidden; test -e /proc/self/status && echo own`;
   for (const change of [{ read: ["/proc"] }, { write: ["/proc", `/proc/${process.pid}`] }, { read: ["/"] }])
@@ -225,34 +225,38 @@ test("E2 a real server speaks through it", withBubblewrap, async (t) => {
   await recorded.link.close();
 });
 
-test("E2 what keeps it from starting is said, and it is never started without", withBubblewrap, async (t) => {
-  const { start, sandbox, userHome } = await scene(t);
-  const gone = await start("no-such-program", []).untilClosed();
-  assert.match(gone.message, /no-such-program is not installed, or its sandbox does not show it/);
-  const unshown = await start("sh", [], { read: [join(userHome, "nothing")] }).untilClosed();
-  assert.match(unshown.message, /nothing, which its sandbox is to show, does not exist/);
-  const option = await start("--version", []).untilClosed();
-  assert.match(option.message, /cannot start --version/);
+test(
+  "E2 an obstacle to its start is reported, and it is never started without a sandbox",
+  withBubblewrap,
+  async (t) => {
+    const { start, sandbox, userHome } = await scene(t);
+    const gone = await start("no-such-program", []).untilClosed();
+    assert.match(gone.message, /no-such-program is not installed, or its sandbox does not show it/);
+    const unshown = await start("sh", [], { read: [join(userHome, "nothing")] }).untilClosed();
+    assert.match(unshown.message, /nothing, which its sandbox is to show, does not exist/);
+    const option = await start("--version", []).untilClosed();
+    assert.match(option.message, /cannot start --version/);
 
-  const { PATH } = process.env;
-  process.env["PATH"] = "/nonexistent";
-  t.after(() => {
+    const { PATH } = process.env;
+    process.env["PATH"] = "/nonexistent";
+    t.after(() => {
+      process.env["PATH"] = PATH;
+    });
+    const without = await start("/bin/sh", ["-c", "echo started >&2"]).untilClosed();
+    assert.match(without.message, /bubblewrap, which its sandbox needs, is not installed/);
     process.env["PATH"] = PATH;
-  });
-  const without = await start("/bin/sh", ["-c", "echo started >&2"]).untilClosed();
-  assert.match(without.message, /bubblewrap, which its sandbox needs, is not installed/);
-  process.env["PATH"] = PATH;
 
-  const elsewhere = { ...sandbox({ read: ["/srv"] }) };
-  const wrapped = sandboxArguments(
-    { ...elsewhere, guarded: { ...elsewhere.guarded, configs: ["/srv/mountaineer/config.toml"] } },
-    "/",
-  );
-  assert.ok("kind" in wrapped);
-  assert.match(wrapped.message, /would show Mountaineer's configuration, through \/srv/);
-});
+    const elsewhere = { ...sandbox({ read: ["/srv"] }) };
+    const wrapped = sandboxArguments(
+      { ...elsewhere, guarded: { ...elsewhere.guarded, configs: ["/srv/mountaineer/config.toml"] } },
+      "/",
+    );
+    assert.ok("kind" in wrapped);
+    assert.match(wrapped.message, /would show Mountaineer's configuration, through \/srv/);
+  },
+);
 
-test("E2 what bubblewrap would take for an option of its own is no program", async (t) => {
+test("E2 a command that bubblewrap would read as an option is not a program", async (t) => {
   const { start } = await scene(t);
   for (const command of ["--bind", ""])
     assert.match((await start(command, []).untilClosed()).message, /^cannot start .*: it is not installed$/u);

@@ -93,7 +93,7 @@ test("each reason for which a program does not start has its own words", async (
   }
 });
 
-test("a command line in the program's place is told where its arguments belong", async (t) => {
+test("a command line in the program's place is reported with the key for its arguments", async (t) => {
   for (const [command, hint] of [
     ["no-such-program -y files", /`args`/],
     ["no-such-program", /absolute path/],
@@ -102,7 +102,7 @@ test("a command line in the program's place is told where its arguments belong",
   }
 });
 
-test("without a descriptor to spare a program does not start, is told so, and nothing else ends", async () => {
+test("without a free descriptor a program does not start, which is reported, and nothing else ends", async () => {
   const of = (file: string): string => new URL(`../../../../../src/${file}`, import.meta.url).href;
   const told = await runOutOfFiles(
     `import { openStdioTransport } from "${of("gateway/backends/transports/stdio/stdio-transport.ts")}";
@@ -124,7 +124,7 @@ test("without a descriptor to spare a program does not start, is told so, and no
   assert.equal(end, "lives");
 });
 
-test("a program's own exit with 127 is no failure to start", async (t) => {
+test("a program's own exit with 127 is not a failure to start", async (t) => {
   const failure = await script(t, "echo mine >&2; exit 127").untilClosed();
   assert.deepEqual([failure.kind, failure.message], ["closed", "ended with exit code 127: mine"]);
 });
@@ -177,7 +177,7 @@ test("a variable that no shell could pass on is refused, not lost", async (t) =>
   assert.match(failure.message, /"A\.B" is no name for an environment variable/);
 });
 
-test("all that a program wrote is read before its end is told, an unfinished line too", async (t) => {
+test("all of a program's output is read before its end is reported, including an unfinished line", async (t) => {
   const recorded = program(
     t,
     `process.stdout.write(JSON.stringify({ n: 1, pad: "x".repeat(300_000) }) + "\\n" + JSON.stringify({ n: 2 }));
@@ -189,7 +189,7 @@ test("all that a program wrote is read before its end is told, an unfinished lin
   assert.deepEqual(recorded.logLines, ["one", "two"]);
 });
 
-test("what a program left behind still writes is read before its end is told, with standard error long closed", {
+test("output of a process that a program left behind is read before its end is reported, with standard error long closed", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const child = "setsid sh -c 'echo up; sleep 0.3; echo late' &";
@@ -206,7 +206,7 @@ test("an end by a signal says which", async (t) => {
   assert.deepEqual(failure, { kind: "closed", message: "was ended by SIGSEGV", hint: null });
 });
 
-test("a flood of lines that are no JSON ends the link, and the program with it", async (t) => {
+test("a flood of lines that are not JSON closes the transport, and the program with it", async (t) => {
   const { recorded } = runStill(t, "yes garbage");
   const failure = await recorded.untilClosed();
   assert.equal(failure.kind, "protocol");
@@ -263,7 +263,7 @@ test("log lines carry no control characters, no secrets, and are cut at 4 KiB", 
   assert.equal(recorded.logLines[1], `${"x".repeat(4_096)}…`);
 });
 
-test("the failure's last line is redacted, too", async (t) => {
+test("the failure's last line is also redacted", async (t) => {
   const failure = await script(t, "echo bad token s3cret >&2; exit 1", { secrets: ["s3cret"] }).untilClosed();
   assert.equal(failure.message, "ended with exit code 1: bad token [redacted]");
 });
@@ -325,7 +325,7 @@ test("a program that closes its input and lives on is a closed link", async (t) 
   assert.match(failure.message, /takes no more input/);
 });
 
-test("sending to a program that just ended is no error", async (t) => {
+test("sending to a program that just ended is not an error", async (t) => {
   const { recorded } = runStill(t, "exit 0");
   for (let count = 0; count < 100; count++) {
     recorded.link.send({ jsonrpc: "2.0", id: count, method: "echo", params: { pad: "x".repeat(10_000) } });
@@ -334,7 +334,7 @@ test("sending to a program that just ended is no error", async (t) => {
   assert.equal((await recorded.untilClosed()).message, "ended with exit code 0");
 });
 
-test("a held reader still gets all that was written before the end", async (t) => {
+test("a paused reader still gets all output from before the end", async (t) => {
   const recorded = program(
     t,
     `for (let n = 0; n < 3000; n++) process.stdout.write(JSON.stringify({ n, pad: "x".repeat(1000) }) + "\\n");`,
@@ -344,7 +344,7 @@ test("a held reader still gets all that was written before the end", async (t) =
   assert.equal(recorded.received.length, 3_000);
 });
 
-test("what a program left behind writes is read however long the reader is held", {
+test("output of a process that a program left behind is read however long the reader is paused", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const go = join(await temporaryFolder(t), "go");
@@ -365,7 +365,7 @@ test("what a program left behind writes is read however long the reader is held"
   assertEach(recorded.received, ({ message }) => Reflect.get(Object(message), "n"), [1, 2, 3]);
 });
 
-test("a program that closes its output is not ended while the reader is held", async (t) => {
+test("a program that closes its output is not ended while the reader is paused", async (t) => {
   const { recorded, manual } = runStill(t, `printf '{"n":1}\\n{"n":2}\\n'; exec >&-; sleep 600`);
   const { promise: isFree, resolve: letGo } = Promise.withResolvers<void>();
   recorded.hold = () => (recorded.received.length === 1 ? isFree : null);
@@ -377,7 +377,7 @@ test("a program that closes its output is not ended while the reader is held", a
   assert.match((await recorded.untilClosed()).message, /closed its standard output/);
 });
 
-test("a program that closes its output and then ends is told to have ended, while a child of it holds a pipe", {
+test("a program that closes its output and then exits is reported as ended, although a child of it keeps a pipe open", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const child = "setsid sh -c 'echo $$ >&2; exec sleep 600' >&- &";
@@ -408,7 +408,7 @@ test("close sends first what was sent in the same turn", async (t) => {
   assert.match(await readFile(file, "utf8"), /one.*\n.*two.*\n.*three.*\n$/);
 });
 
-test("close reads on for a server that would wait at a full pipe, though the reader was held", async (t) => {
+test("close keeps reading for a server that would wait at a full pipe, though the reader was paused", async (t) => {
   const { recorded } = runStill(
     t,
     `echo '{"n":1}'; head -c 2000000 /dev/zero; head -c 2000000 /dev/zero >&2; cat`,
@@ -435,7 +435,7 @@ test("close waits a second for a program that was killed, and then leaves it to 
   assert.ok(process.kill(recorded.link.pid ?? 0, 0));
 });
 
-test("nothing is told after close, not even why the link ended in the same turn", async (t) => {
+test("nothing is reported after close, not even why the transport closed in the same turn", async (t) => {
   const { recorded } = runStill(t, `printf '{"n":1}\\n%02000d' 1; exec cat`, { limitBytes: 1_000 });
   recorded.hold = () => {
     queueMicrotask(() => void recorded.link.close());

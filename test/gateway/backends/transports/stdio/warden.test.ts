@@ -195,7 +195,7 @@ test("the warden that ends again and again is started later each time, and soon 
   }
 });
 
-test("a warden that is not wanted any more is not started again", async () => {
+test("a warden that is no longer wanted is not restarted", async () => {
   const manual = createManualClock();
   const recorded = createRecordingLogger();
   const warden = new Warden({ clock: manual, logger: recorded });

@@ -126,7 +126,7 @@ test("D2 results lose what older clients do not know", () => {
   });
 });
 
-test("D2 a capability that is missing is told by its name", () => {
+test("D2 a missing capability is reported by its name", () => {
   const error = { code: -32021, message: "No.", data: { requiredCapabilities: { sampling: {} } } };
   const text = "No. (the client does not declare sampling, which the server needs for this)";
   const content = [{ type: "text", text }];
@@ -136,7 +136,7 @@ test("D2 a capability that is missing is told by its name", () => {
   assert.equal(legacyReply("tools/call", other, false), other);
 });
 
-test("D1 the answer to initialize comes of that to server/discover", () => {
+test("D1 the answer to initialize is made from the one to server/discover", () => {
   assert.deepEqual(initializeResult({ capabilities: { tools: {} }, instructions: "Do." }), {
     protocolVersion: "2026-07-28",
     capabilities: { tools: {} },
@@ -238,7 +238,7 @@ test("D2 the retry has what was asked for, by its keys, and the server's state",
   assert.equal(rounds.take(101, { result: {} }), false);
 });
 
-test("D2 state alone is sent back later, without a question", () => {
+test("D2 state without a question is sent back later", () => {
   const { asked, retried, ask } = roundsOf();
   ask(undefined, "state");
   assert.deepEqual(asked, []);
@@ -269,7 +269,7 @@ test("D2 an error of the client ends the call, and other answers come too late",
   }
 });
 
-test("D2 what nobody can be asked fails the call, and nothing is asked of a call that is gone", () => {
+test("D2 an input request that no client can answer fails the call, and a call that is gone is asked nothing", () => {
   const odd = roundsOf();
   odd.ask({ fine: QUESTION, odd: { method: "tools/call" } });
   assert.deepEqual([odd.asked.length, odd.failed.length], [0, 1]);
@@ -315,7 +315,7 @@ function started(capabilities: JsonObject = TELLS_CHANGES) {
 
 const answerOf = (reply: Reply): string => (isError(reply) ? reply.error.message : "done");
 
-test("D2 a server that tells of nothing is not listened to", () => {
+test("D2 a server that announces no changes is not listened to", () => {
   assert.deepEqual(started({ tools: {} }).asked, []);
 });
 
@@ -340,7 +340,7 @@ test("D2 changes while a stream is opened make one more of them, and the old end
   assert.equal(answerOf(await again), "the subscription was cancelled meanwhile");
 });
 
-test("D2 what the server does not honour is an error of that subscription alone", async () => {
+test("D2 a subscription that the server does not honour fails without affecting others", async () => {
   const { listening, asked, acknowledge } = started();
   acknowledge(1);
   const replies = [listening.subscribe(resourceTopic("a:1"))];
@@ -352,7 +352,7 @@ test("D2 what the server does not honour is an error of that subscription alone"
   assert.equal(answerOf(await next), "done");
 });
 
-test("D2 a stream that nobody acknowledges is given up, and the old one stays", async () => {
+test("D2 a stream that is not acknowledged is given up, and the old one stays", async () => {
   const { listening, clock, abandoned, acknowledge } = started();
   acknowledge(1);
   const reply = listening.subscribe(resourceTopic("a:1"));
@@ -388,7 +388,7 @@ test("D2 a broken stream is opened again, later each time, and what was missed i
   assert.deepEqual([asked.length, clock.pendingTimers], [5, 0]);
 });
 
-test("D2 a server without such streams is asked once, and subscriptions are refused", async () => {
+test("D2 a server without streams is asked once, and subscriptions are refused", async () => {
   const { listening, clock, asked } = started();
   listening.ended(1, { error: { code: -32601, message: "Method not found" } });
   await clock.advance(120_000);
@@ -399,7 +399,7 @@ test("D2 a server without such streams is asked once, and subscriptions are refu
   );
 });
 
-test("D2 a stream that ended is opened once more, though a subscription comes before its time", async () => {
+test("D2 a stream that ended is reopened once, though a subscription arrives before its time", async () => {
   const { listening, clock, asked, acknowledge } = started();
   acknowledge(1);
   listening.ended(1, BROKEN);

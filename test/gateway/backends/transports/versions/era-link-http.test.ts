@@ -85,7 +85,7 @@ test("D2 each request says in its headers what it is, and what its tool wants th
   );
 });
 
-test("D2 a tool whose headers have changed is listed again, and called once more", async (t) => {
+test("D2 a tool whose headers have changed is listed again, and called again", async (t) => {
   let header = "Old";
   const { raw, recorded } = await opened(
     t,
@@ -134,7 +134,7 @@ test("D2 a tool that wants headers in a way that is not valid cannot be called",
   assert.match(fault(TOOL("not fine")) ?? "", /x-mcp-header of place\.code is not a valid header name/);
 });
 
-test("D2 to cancel is to close the stream, and nothing is told", async (t) => {
+test("D2 closing the stream cancels the call, and no message is sent", async (t) => {
   const { raw, recorded } = await opened(
     t,
     modern(({ method }) => method === "tools/call"),
@@ -147,7 +147,7 @@ test("D2 to cancel is to close the stream, and nothing is told", async (t) => {
   assert.equal(recorded.failed.size, 0);
 });
 
-test("D2 a call whose server wants state alone back is sent once more, unless it is cancelled meanwhile", async (t) => {
+test("D2 a call whose server wants only its state back is sent again, unless it is cancelled before then", async (t) => {
   const { raw, recorded } = await opened(
     t,
     modern((posted) => {
@@ -240,7 +240,7 @@ test("D1 a server over HTTP that leaves it without an answer gets initialize soo
   assert.deepEqual(probes, [1, 1, 1, 2]);
 });
 
-test("D1 a server that was not asked, and knows no initialize any more, is asked", async (t) => {
+test("D1 a server that was not probed, and no longer knows initialize, is probed", async (t) => {
   const raw = await startHttpServer(
     t,
     modern((posted) => {
@@ -260,7 +260,7 @@ for (const [status, asked] of [
   [401, ["server/discover"]],
   [403, ["server/discover", "initialize"]],
 ] as const) {
-  test(`D1 HTTP ${status} is told as it is${asked.length > 1 ? ", after initialize" : ""}`, async (t) => {
+  test(`D1 HTTP ${status} is reported as received${asked.length > 1 ? ", after initialize" : ""}`, async (t) => {
     const { raw, recorded } = await linked(t, (posted) => json(posted, { message: "no" }, status));
     const failure = await recorded.askInVain("initialize");
     assert.match(failure.message, new RegExp(`HTTP ${status}`));
@@ -269,7 +269,7 @@ for (const [status, asked] of [
   });
 }
 
-test("D1 what neither side speaks is said, with what to do", async (t) => {
+test("D1 a version that only one side speaks is reported, with the fix", async (t) => {
   const supported = ["2027-01-01"];
   const { recorded } = await linked(t, (posted) =>
     json(
@@ -283,7 +283,7 @@ test("D1 what neither side speaks is said, with what to do", async (t) => {
   assert.match(failure.hint ?? "", /use a version of the server/);
 });
 
-test("D1 a server over HTTP that is replaced by an older or a newer one loses its session, and is found out anew", async (t) => {
+test("D1 a server over HTTP that is replaced by an older or a newer one loses its session, and is detected again", async (t) => {
   const older: Answer = (posted) => {
     if (posted.method === "initialize") json(posted, INITIALIZED);
     else if (posted.method === "server/discover" || "mcp-method" in posted.headers)
@@ -370,7 +370,7 @@ test("D1 a server that now refuses the older version has lost that session, and 
   await callTool(recorded, "where").reply;
 });
 
-test("D1 a lost session that cannot be begun anew while the server is away is no sign of another version", async (t) => {
+test("D1 a lost session that cannot be restarted while the server is away does not indicate another version", async (t) => {
   const { raw, recorded } = await opened(t, both());
   raw.answer = both((posted) => {
     if (posted.method !== "initialize") return false;
@@ -384,7 +384,7 @@ test("D1 a lost session that cannot be begun anew while the server is away is no
   assert.equal(raw.of("tools/call").filter(isOlder).length, 1);
 });
 
-test("D2 requests in flight fail at once when the server is found to speak no older version any more", async (t) => {
+test("D2 requests in flight fail at once when the server no longer speaks an older version", async (t) => {
   const { raw, recorded } = await opened(
     t,
     both(({ method }) => method === "tools/call"),

@@ -59,7 +59,7 @@ test("D5 http: a server that speaks both gets each client's own version, side by
   assert.ok(Array.isArray(tools) && tools.length > 0);
 });
 
-test("D1 stdio: what a server speaks is looked for at each start, and a change is told", async (t) => {
+test("D1 stdio: a server's version is detected at each start, and a change is reported", async (t) => {
   const rig = createEraRig(t);
   const file = await temporaryFile(t, "speaks", "older");
   const open = rig.stdio("era-modern-server", [], { SPEAKS_FILE: file });

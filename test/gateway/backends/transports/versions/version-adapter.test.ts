@@ -79,7 +79,7 @@ test("D2 a question to a client whose call was cancelled is answered in vain", a
   assert.equal(idsOf("tools/call").length, 1);
 });
 
-test("D2 a page that a client was asked to visit is told as visited when the server goes on", async () => {
+test("D2 a page that a client was asked to visit counts as visited when the server continues", async () => {
   const { request, answer, received, link } = await startModern();
   request(1, "tools/call", { name: "a" });
   const params = { mode: "url", url: "https://a.example", message: "?" };
@@ -275,7 +275,7 @@ test("D1 a server whose older version cannot be had at the start is spoken with 
   }
 });
 
-test("D1 an older session that cannot be begun anew is waited for where the server is away, else given up", async () => {
+test("D1 an older session that cannot be restarted is waited for where the server is away, else given up", async () => {
   for (const [reason, isAway] of [
     [failure("closed"), true],
     [failure("refused", 500), true],
@@ -299,7 +299,7 @@ test("D1 an older session that cannot be begun anew is waited for where the serv
   }
 });
 
-test("D1 what was being begun is not answered once the link is closed, or the server found anew", async () => {
+test("D1 an unfinished session is not answered once the transport is closed, or the server detected again", async () => {
   const closed = startUnder();
   await closed.found();
   await closed.link.close();
@@ -319,7 +319,7 @@ test("D1 what was being begun is not answered once the link is closed, or the se
   assert.ok(anew.replyTo(9) !== undefined);
 });
 
-test("D2 subscriptions go to the older session where it alone has them, and log levels to both", async () => {
+test("D2 subscriptions go to the older session where only that has them, and log levels to both", async () => {
   const subscribes = { resources: { subscribe: true } };
   for (const [newer, older, index] of [
     [{ tools: {} }, subscribes, 1],
@@ -384,7 +384,7 @@ test("D1 a program that refuses initialize is asked once which version it speaks
   assert.equal(rig.idsOf(0, "server/discover").length, 1);
 });
 
-test("D1 a program of 2026-07-28 alone may send no request, which it is told", async () => {
+test("D1 a program that speaks only 2026-07-28 may send no request, which it learns", async () => {
   const rig = startUnder("process");
   rig.initialize(0);
   rig.answer(0, "initialize", { error: { code: -32601, message: "no" } });
