@@ -3,6 +3,8 @@
 import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/state-store.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
 import type { ShareView } from "../../src/shares/engine/share-cycle.ts";
+import { mountFact } from "../../src/shares/policy/facts/mount-fact.ts";
+import { INITIAL_STATE } from "../../src/shares/policy/reconcile-state.ts";
 import type { RouteProbe, ShareObservation } from "../../src/shares/policy/share-observation.ts";
 import type { MountCheck } from "../../src/shares/prober/prober.ts";
 import type { SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
@@ -96,11 +98,13 @@ export function viewOf(changes: Partial<ShareView> = {}, spec: ShareSpec = specO
     outagePatienceMs: 60_000,
     relay: "off",
   };
+  const { observed = null } = changes;
   return {
     subject: { spec, policy, driver: UNASKED_DRIVER },
     memory: EMPTY_SHARE_MEMORY,
-    observed: null,
+    observed,
     conditions: [],
+    mount: observed?.mount ? mountFact({ observed, policy, state: INITIAL_STATE }, observed.mount) : null,
     ...changes,
   };
 }

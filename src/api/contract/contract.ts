@@ -87,6 +87,7 @@ export const shareStatusShape = object({
   fb_host: nullable(text),
   tb_reachable: flag,
   fb_reachable: flag,
+  /** Whether programs can use the mount now. `mount_state` is `error` if the mount is proved to be dead. */
   mount_alive: flag,
   tb_recovery_pending: flag,
   override: nullable(choice("fallback", "unmounted")),

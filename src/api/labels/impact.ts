@@ -16,7 +16,7 @@ export const FELT: Readonly<Record<Impact, { readonly text: string; readonly ton
 };
 
 export function shareImpact(share: ShareStatus): Impact {
-  const { mount_state: state, mount_alive: isAlive, relay, override, tb_reachable, fb_reachable } = share;
+  const { mount_state: state, mount_alive: isAlive, relay, override } = share;
   if (state !== "mounted") {
     if (override === "unmounted" || isAway(share)) return "unused";
     // Without a reason the share has not been tried yet, as at a start.
@@ -25,8 +25,7 @@ export function shareImpact(share: ShareStatus): Impact {
   }
   if (relay !== undefined && relay.phase !== "carrying")
     return relay.phase === "refusing" ? "failed" : "waited";
-  if (!isAlive) return "failed";
-  return relay === undefined && !tb_reachable && !fb_reachable ? "waited" : "fine";
+  return isAlive ? "fine" : "failed";
 }
 
 export function backendImpact(backend: BackendStatus): Impact {

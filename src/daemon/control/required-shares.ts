@@ -6,6 +6,7 @@ import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { ProgramAccess } from "../../shares/policy/decide.ts";
+import { UNUSABLE } from "../../shares/policy/facts/mount-fact.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { shareStatus, unmountedReason } from "./share-status.ts";
 
@@ -275,16 +276,9 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
   return all?.names.includes(share) === true ? all.view(share) : null;
 }
 
-/** The mount, if programs can work on it now; else null. */
+/** The mount, if programs can use it now; else null. */
 function usableMount(view: ShareView | null): { readonly id: string; readonly path: string } | null {
-  const observed = view?.observed ?? null;
-  const mount = observed?.mount ?? null;
-  if (view === null || observed === null || mount === null || !shareStatus(view).mount_alive) return null;
-  const { found, relayed = null } = mount;
-  // Calls on a mount whose route is gone may hang for long before they fail.
-  const isCut =
-    relayed === null && found.route !== null && observed.routes[found.route].probe.verdict === "gone";
-  return isCut ? null : found;
+  return view?.mount?.use.state === "usable" ? (view.observed?.mount?.found ?? null) : null;
 }
 
 /**
@@ -301,16 +295,16 @@ function wasLookedAt(before: RequiredData): boolean {
 }
 
 function reasonOf(view: ShareView): string {
-  const { memory, observed } = view;
+  const { memory, observed, mount } = view;
   if (observed === null) return NOT_LOOKED_AT;
   const status = shareStatus(view);
-  if (observed.mount === null) {
+  if (mount === null) {
     if (memory.override === "unmounted") return "it was unmounted by hand";
     const because = unmountedReason(status)?.title ?? memory.lastError;
     return because === null ? "it is not mounted" : `it is not mounted: ${because}`;
   }
   if (!status.tb_reachable && !status.fb_reachable) return "no route leads to it";
-  return status.mount_alive ? "the route in use is gone" : "its mount does not answer";
+  return mount.use.state === "unusable" ? UNUSABLE[mount.use.why] : NOT_LOOKED_AT;
 }
 
 async function missingFolder(

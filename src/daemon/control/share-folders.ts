@@ -51,7 +51,7 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
     const mount = view.observed?.mount ?? null;
     if (mount === null) throw notMounted(share, view);
     const { id, path: mountedAt } = mount.found;
-    if (!shareStatus(view).mount_alive || isSilent(id)) throw noAnswer(share);
+    if (view.mount?.use.state !== "usable" || isSilent(id)) throw noAnswer(share);
     const askedAtMs = clock.monotonicMs();
     // The stable link is not used, because it may have been pointed at a folder outside the share.
     const listing = await prober.folders(mountedAt, subpath, LIST_MS);

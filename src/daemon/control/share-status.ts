@@ -4,8 +4,6 @@ import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareCondition } from "../../shares/policy/decide.ts";
-import { isDeadErrno, SILENT_CHECK_MS } from "../../shares/policy/decide-routes.ts";
-import type { MountObservation } from "../../shares/policy/share-observation.ts";
 import type { OpenFile } from "../../shares/prober/prober.ts";
 import type { RouteSpec } from "../../shares/share-spec.ts";
 
@@ -14,6 +12,7 @@ export function shareStatus({
   memory,
   observed,
   conditions,
+  mount: judged,
   relayed = null,
 }: ShareView): ShareStatus {
   const { spec } = subject;
@@ -21,14 +20,14 @@ export function shareStatus({
   return {
     name: spec.name,
     active_interface: memory.activeInterface,
-    mount_state: mountState(mount),
+    mount_state: mount === null ? "unmounted" : judged?.verdict.state === "dead" ? "error" : "mounted",
     mount_path: mount?.found.path ?? spec.mountPath,
     stable_path: spec.stablePath,
     tb_host: hostText(spec.routes.tb),
     fb_host: hostText(spec.routes.fallback),
     tb_reachable: observed?.routes.tb.probe.verdict === "answers",
     fb_reachable: observed?.routes.fallback.probe.verdict === "answers",
-    mount_alive: observed !== null && mount !== null && isAlive(mount, observed.atMs),
+    mount_alive: judged?.use.state === "usable",
     tb_recovery_pending: memory.tbRecoveryPending,
     override: memory.override,
     last_error: memory.lastError,
@@ -55,26 +54,6 @@ function carriedStatus(carried: RelayedState): RelayStatus {
     longest_wait_ms: Math.round(carried.longestWaitMs),
     moves: carried.moves,
   };
-}
-
-/** True if the mount uses no route now: a check would show nothing about its state. */
-function isWaiting({ relayed = null, guarded = null }: MountObservation): boolean {
-  return (relayed !== null && relayed.phase !== "carrying") || guarded?.phase === "unconfirmed";
-}
-
-function mountState(mount: MountObservation | null): ShareStatus["mount_state"] {
-  if (mount === null) return "unmounted";
-  const { check, found } = mount;
-  const dead =
-    found.processGone || (!isWaiting(mount) && check.state === "answered" && isDeadErrno(check.errno));
-  return dead ? "error" : "mounted";
-}
-
-function isAlive(mount: MountObservation, atMs: number): boolean {
-  const { found, check } = mount;
-  if (found.processGone || isWaiting(mount)) return false;
-  if (check.state === "answered") return !isDeadErrno(check.errno);
-  return check.state === "pending" && atMs - check.startedAtMs < SILENT_CHECK_MS;
 }
 
 function conditionStatus({ code, severity, title, hint, since, holders }: ShareCondition): Condition {

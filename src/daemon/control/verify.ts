@@ -138,7 +138,11 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   const isSilent = silent.length === routes.length;
   const hostsRemedy = isSilent ? remedyOf(silent) : null;
   const isWanted = status.mount_state === "unmounted" && status.override !== "unmounted";
-  const isDead = status.mount_state !== "unmounted" && !status.mount_alive;
+  const { verdict, use } = view.mount ?? {};
+  // A mount whose own route is gone is kept; the last error says so.
+  const isDead = use?.state === "unusable" && use.why !== "route_gone";
+  // The engine waits for a second failed check; without a daemon there is none.
+  const isFailing = verdict?.state === "unproven" && verdict.why === "failed";
   const cause = isWanted ? unmountedReason(status) : null;
   // A separate condition of each host reports that.
   const isAllSmb1 = isSilent && silent.every(({ code }) => code === "smb1_only");
@@ -157,6 +161,9 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
     const why = isSilent && last_error !== null ? `: ${last_error}` : "";
     const remedy = hostsRemedy ?? shellCommand`mountaineer reconcile --share ${share}`;
     add("error", "mount_dead", `the mount at ${status.mount_path} does not answer${why}`, remedy);
+  } else if (isFailing) {
+    const remedy = shellCommand`mountaineer reconcile --share ${share}`;
+    add("error", "mount_failing", `a check of the mount at ${status.mount_path} failed`, remedy);
   } else if (!isWanted && last_error !== null) {
     add("error", "last_error", last_error, hostsRemedy);
   }

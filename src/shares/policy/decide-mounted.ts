@@ -3,7 +3,7 @@
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
-import { judgeMount, settleBackoff, updateShortLife } from "./decide-mount-alive.ts";
+import { settleBackoff, takeVerdict, updateShortLife } from "./decide-mount-alive.ts";
 import { checkedOpenFiles, mountObstacle, routesFrom, startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
@@ -31,7 +31,7 @@ export function decideMounted(
   route: RouteName,
 ): Step | null {
   const own = judgeOwnRoute(builder, route, mount);
-  const verdict = judgeMount(builder, mount);
+  const verdict = takeVerdict(builder);
   // A person has unmounted the share (`override`), so someone else made this mount.
   if (own === "waiting" || builder.memory.override === "unmounted") return null;
   if (own === "gone") return decideHostGone(builder, mount, route);
@@ -197,7 +197,7 @@ export function decideDead(
  * a living one as soon as no file is open, whatever `auto_failback` and `lsof_recheck` say.
  */
 export function decideMismatched(builder: DecisionBuilder, mount: MountObservation): Step | null {
-  const verdict = judgeMount(builder, mount);
+  const verdict = takeVerdict(builder);
   const reason =
     mount.found.route === null
       ? `no configured route explains ${mount.found.source}`

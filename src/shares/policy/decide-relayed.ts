@@ -1,8 +1,7 @@
 // The rules for a relayed share: its mount stays whatever happens to the routes, and moves between them.
-import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
 import { isOwnProved } from "./decide-eligibility.ts";
-import { judgeMount, type MountVerdict, settleBackoff } from "./decide-mount-alive.ts";
+import { settleBackoff, takeVerdict } from "./decide-mount-alive.ts";
 import {
   deadWithoutHost,
   decideDead,
@@ -16,7 +15,7 @@ import {
 import { mayFailOver } from "./decide-move.ts";
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
-import { isDeadErrno, judgeByCheck, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
+import { judgeByCheck, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
 import { allHostsGone } from "./decide-unmounted.ts";
 import {
   answers,
@@ -52,7 +51,7 @@ export function decideRelayed(
   carried: RelayObservation,
 ): Step | null {
   const own = judgeOwnCarried(builder, route, mount, carried);
-  const verdict = judgeCarried(builder, mount, route, carried);
+  const verdict = takeVerdict(builder);
   noteDoubt(builder, carried, own === "answers");
   if (carried.rerouted) pushRerouted(builder, route);
   if (builder.memory.override === "unmounted") return null;
@@ -87,12 +86,6 @@ export function decideRelayed(
     (route === "fallback" ? decideRecovery(builder, mount) : null)
   );
 }
-
-/**
- * How long rclone may take to reconnect after a move, ms. rclone connects one by one, pauses for up to 2 s after
- * failures, and needs a dozen connections for many programs.
- */
-const RECONNECTS_MS = 20_000;
 
 /** How long programs may wait until the server of a pinned mount is proved, ms. */
 const PINNED_DOUBT_MS = 10_000;
@@ -143,44 +136,6 @@ function judgeOwnCarried(
   }
   if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
   return judgeByCheck(builder, check, sinceMs);
-}
-
-/**
- * Whether a relayed mount is dead. Waiting for a route does not make a mount dead: only an ended process counts, or a
- * failed look that began after the route answered.
- */
-function judgeCarried(
-  builder: DecisionBuilder,
-  mount: MountObservation,
-  route: RouteName,
-  { phase, lastAnswerAtMs }: RelayObservation,
-): MountVerdict {
-  const { found, check } = mount;
-  if (found.processGone) return judgeMount(builder, mount);
-  const healthySince = builder.state.health[route].healthySince?.monotonicMs ?? null;
-  if (phase !== "carrying" || healthySince === null) {
-    if (builder.state.firstFailedCheck !== null) setState(builder, { firstFailedCheck: null });
-    return { state: "unproven" };
-  }
-  const sinceMs = Math.max(healthySince, builder.state.movedAtMs ?? healthySince);
-  const reconnectedAtMs = (builder.state.movedAtMs ?? Number.NEGATIVE_INFINITY) + RECONNECTS_MS;
-  if (check.state === "pending") {
-    if (lastAnswerAtMs !== null && lastAnswerAtMs >= check.startedAtMs) return { state: "alive" };
-    return judgeMount(builder, {
-      ...mount,
-      check: { state: "pending", startedAtMs: Math.max(check.startedAtMs, sinceMs, reconnectedAtMs) },
-    });
-  }
-  const hasFailed = check.state === "answered" && isDeadErrno(check.errno);
-  if (hasFailed && check.startedAtMs < sinceMs) return { state: "unproven" };
-  const verdict = judgeMount(builder, mount);
-  // rclone keeps dead connections beside working ones, so one look may fail while the server answers other
-  // requests.
-  const answersOthers = lastAnswerAtMs !== null && hasFailed && lastAnswerAtMs >= check.startedAtMs;
-  const deadAtMs = (builder.state.firstFailedCheck?.startedAtMs ?? 0) + builder.policy.mountHangMs;
-  if (verdict.state !== "dead" || !answersOthers || builder.observed.atMs >= deadAtMs) return verdict;
-  recheckAt(builder, builder.observed.atMs + CONFIRM_AFTER_MS);
-  return { state: "unproven" };
 }
 
 /** Notes the time since which programs wait for a proof although the server answers. */

@@ -22,6 +22,7 @@ import {
   setOverride,
   setState,
 } from "./decision-builder.ts";
+import { type MountFact, mountFact } from "./facts/mount-fact.ts";
 import { managedBy, observedConditions } from "./observed-conditions.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import type { StepObservation } from "./share-observation.ts";
@@ -34,6 +35,8 @@ export interface Decision {
   readonly state: ReconcileState;
   readonly transitions: readonly NewTransition[];
   readonly conditions: readonly ShareCondition[];
+  /** null: no mount was observed. */
+  readonly mount: MountJudgement | null;
   /** The answer to the person's request; null: the request still waits, or there is none. */
   readonly outcome: RequestOutcome | null;
   readonly step: Step | null;
@@ -48,6 +51,9 @@ export interface Decision {
  */
 export type ProgramAccess = "free" | "asked" | "taken";
 
+/** Whether the engine may replace the mount, and whether programs can use it now. */
+export type MountJudgement = Pick<MountFact, "verdict" | "use">;
+
 export interface ShareCondition extends ConditionDraft {
   /** Wall ms. */
   readonly since: number;
@@ -58,7 +64,14 @@ export interface ShareCondition extends ConditionDraft {
  * transition.
  */
 export function decide(input: DecideInput): Decision {
-  const nothing = { outcome: null, stopPrograms: false, transitions: [], conditions: [], nextRuns: [] };
+  const nothing = {
+    outcome: null,
+    mountFact: null,
+    stopPrograms: false,
+    transitions: [],
+    conditions: [],
+    nextRuns: [],
+  };
   const builder: DecisionBuilder = { ...input, ...nothing };
   updateRoutes(builder);
   updateLastStep(builder);
@@ -67,6 +80,8 @@ export function decide(input: DecideInput): Decision {
   updateWakeAddresses(builder);
   updateNetworks(builder);
   updateWake(builder);
+  const { mount } = builder.observed;
+  builder.mountFact = mount && mountFact(builder, mount);
   const step = chooseStep(builder) ?? wakeStep(builder);
   if (step === null) answerRequest(builder);
   observedConditions(builder);
@@ -79,6 +94,7 @@ export function decide(input: DecideInput): Decision {
     state: builder.state,
     transitions: builder.transitions,
     conditions,
+    mount: builder.mountFact,
     outcome: builder.outcome,
     step,
     nextRun: earliest(builder.nextRuns),

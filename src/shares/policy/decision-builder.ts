@@ -4,6 +4,7 @@ import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import type { OpenFile } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
+import type { MountFact } from "./facts/mount-fact.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import type { ShareObservation } from "./share-observation.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
@@ -36,6 +37,8 @@ export interface DecisionBuilder extends DecideInput {
   memory: ShareMemory;
   state: ReconcileState;
   outcome: RequestOutcome | null;
+  /** The fact about the observed mount; null: there is none. */
+  mountFact: MountFact | null;
   /** Whether this daemon's programs on the share have to end. */
   stopPrograms: boolean;
   readonly transitions: NewTransition[];

@@ -48,7 +48,7 @@ const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
   ["a missing share", { ...none, last_error: "the server has no share CORE" }, "failed"],
   ["an error", { ...none, mount_state: "error" }, "failed"],
   ["a dead mount", { ...on, mount_alive: false }, "failed"],
-  ["no route, not carried", { ...on, tb_reachable: false }, "waited"],
+  ["no route, not relayed", { ...on, tb_reachable: false, mount_alive: false }, "failed"],
   ["carried, waiting", { ...on, relay: { ...carried, phase: "waiting" } }, "waited"],
   ["carried, refusing", { ...on, relay: { ...carried, phase: "refusing" } }, "failed"],
   ["carried", { ...on, relay: { ...carried, phase: "carrying" } }, "fine"],

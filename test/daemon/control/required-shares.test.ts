@@ -284,6 +284,17 @@ test("C1 a share that a starting daemon's engine does not know yet has not been 
   assert.equal(look(), "it was not looked at yet");
 });
 
+test("C1 a share stays available while one check of its mount failed, and while its login is refused", () => {
+  const { look, set } = startScene();
+  set(["CORE"], mounted({ mount: { found: foundMount(), check: answered("EIO") } }));
+  assert.equal(look(), "there");
+  const login = { refusedAs: "same", may: false, accepted: false, refusal: null, refusedAt: [] } as const;
+  set(["CORE"], mounted({ mount: { found: foundMount(), check: answered("EIO") }, login }));
+  assert.equal(look(), "there");
+  set(["CORE"], mounted({ mount: { found: foundMount(), check: answered("ENOTCONN") } }));
+  assert.equal(look(), "its mount does not answer");
+});
+
 test("C1 a share that existed and was removed is no longer in the configuration", () => {
   const { look, set } = startScene();
   look();

@@ -65,7 +65,7 @@ function shareOf(name: string, words: ReadonlyMap<string, string>): ShareView {
     tb: route("10.0.0.2", words.get("tb")),
     fallback: route("nas", words.get("fallback")?.replace("-", "negotiated")),
   };
-  const check = answered(words.has("dead") ? "EIO" : null);
+  const check = answered(words.has("dead") ? "ENOTCONN" : null);
   const isMounted = words.has("mounted") || words.has("dead");
   const spec = specOf();
   const fallback =

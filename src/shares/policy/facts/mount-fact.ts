@@ -1,0 +1,231 @@
+// The fact about a mount: whether the engine may replace it, and whether programs can use it now. Pure: equal
+// input gives an equal fact, however often it is asked for.
+import { CONFIRM_AFTER_MS } from "../../../reconcile/route-health.ts";
+import type { FoundMount } from "../../drivers/mount-driver.ts";
+import type { RouteName } from "../../share-spec.ts";
+import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "../decide-routes.ts";
+import type { ConditionDraft, DecideInput } from "../decision-builder.ts";
+import type { ReconcileState } from "../reconcile-state.ts";
+import type { MountObservation, RelayObservation } from "../share-observation.ts";
+
+/**
+ * How long rclone may take to reconnect after a move, ms. rclone connects one by one, pauses for up to 2 s after
+ * failures, and needs a dozen connections for many programs.
+ */
+const RECONNECTS_MS = 20_000;
+
+/** Whether the engine may replace the mount: only two failed checks prove that it is dead, because its open files are lost. */
+export type MountVerdict =
+  | { readonly state: "alive" }
+  /** It is not known yet whether the mount is alive. */
+  | { readonly state: "unproven"; readonly why: Unproven }
+  | { readonly state: "dead"; readonly reason: string };
+
+/** `failed`: the first failed check. `delayed`: the server limits connections or refuses the login, so a check proves nothing. */
+export type Unproven = "unchecked" | "pending" | "delayed" | "no_route" | "shortage" | "failed";
+
+/** What a program that uses the mount now would experience. */
+export type MountUse =
+  | { readonly state: "usable" }
+  | { readonly state: "unusable"; readonly why: keyof typeof UNUSABLE };
+
+/** Why programs cannot use a mount now, in words. */
+export const UNUSABLE = {
+  unchecked: "it was not checked yet",
+  no_answer: "its mount does not answer",
+  waiting: "programs wait for a route",
+  route_gone: "the route in use is gone",
+} as const;
+
+export interface MountFact {
+  readonly verdict: MountVerdict;
+  readonly use: MountUse;
+  /** What the next decision needs to know about these checks. */
+  readonly learned: Partial<Learned>;
+  /** When the next check is due, monotonic ms; null: at the regular time. */
+  readonly recheckAtMs: number | null;
+  readonly condition: ConditionDraft | null;
+}
+
+type Learned = Pick<ReconcileState, "firstFailedCheck" | "pendingCheck" | "answeredMount">;
+type Input = Pick<DecideInput, "observed" | "policy" | "mayWaitForPermission" | "state">;
+type Judgement = Omit<MountFact, "use">;
+
+const USABLE: MountUse = { state: "usable" };
+
+export function mountFact(input: Input, mount: MountObservation): MountFact {
+  const judgement = judge(input, mount);
+  return { ...judgement, use: assessUse(input, mount, judgement.verdict) };
+}
+
+function judgement(verdict: MountVerdict, more: Partial<Judgement> = {}): Judgement {
+  return { verdict, learned: {}, recheckAtMs: null, condition: null, ...more };
+}
+
+function unproven(why: Unproven, more: Partial<Judgement> = {}): Judgement {
+  return judgement({ state: "unproven", why }, more);
+}
+
+const dead = (reason: string): Judgement => judgement({ state: "dead", reason });
+
+function judge(input: Input, mount: MountObservation): Judgement {
+  const { found, relayed = null } = mount;
+  if (found.processGone) return dead("the mount's process is gone");
+  return relayed === null || found.route === null
+    ? judgeCheck(input, mount)
+    : judgeRelayed(input, mount, relayed, found.route);
+}
+
+/**
+ * Waiting for a route does not make a relayed mount dead: only an ended process counts, or a failed check that began
+ * after the route answered.
+ */
+function judgeRelayed(
+  input: Input,
+  mount: MountObservation,
+  { phase, lastAnswerAtMs }: RelayObservation,
+  route: RouteName,
+): Judgement {
+  const { state, observed, policy } = input;
+  const { check } = mount;
+  const healthySince = state.health[route].healthySince?.monotonicMs ?? null;
+  if (phase !== "carrying" || healthySince === null)
+    return unproven("no_route", { learned: { firstFailedCheck: null } });
+  const { movedAtMs } = state;
+  const sinceMs = Math.max(healthySince, movedAtMs ?? healthySince);
+  if (check.state === "pending") {
+    if (hasAnsweredSince(lastAnswerAtMs, check.startedAtMs)) return judgement({ state: "alive" });
+    const reconnectedAtMs = (movedAtMs ?? Number.NEGATIVE_INFINITY) + RECONNECTS_MS;
+    const startedAtMs = Math.max(check.startedAtMs, sinceMs, reconnectedAtMs);
+    return judgeCheck(input, { ...mount, check: { state: "pending", startedAtMs } });
+  }
+  const hasFailed = check.state === "answered" && isDeadErrno(check.errno);
+  if (hasFailed && check.startedAtMs < sinceMs) return unproven("no_route");
+  const judged = judgeCheck(input, mount);
+  // rclone keeps dead connections beside working ones, so one check may fail while the server answers other requests.
+  const answersOthers = hasFailed && hasAnsweredSince(lastAnswerAtMs, check.startedAtMs);
+  const deadAtMs = (state.firstFailedCheck?.startedAtMs ?? 0) + policy.mountHangMs;
+  if (judged.verdict.state !== "dead" || !answersOthers || observed.atMs >= deadAtMs) return judged;
+  return unproven("failed", { recheckAtMs: observed.atMs + CONFIRM_AFTER_MS });
+}
+
+function hasAnsweredSince(lastAnswerAtMs: number | null, sinceMs: number): boolean {
+  return lastAnswerAtMs !== null && lastAnswerAtMs >= sinceMs;
+}
+
+function judgeCheck(input: Input, mount: MountObservation): Judgement {
+  const { found, check } = mount;
+  switch (check.state) {
+    case "never":
+      return unproven("unchecked");
+    case "pending":
+      return isDelayed(input, mount) ? unproven("delayed") : judgePending(input, found, check.startedAtMs);
+    case "answered": {
+      const { errno, startedAtMs } = check;
+      if (errno === "ENOTCONN") return dead(errno);
+      // A check that needs a new connection fails, although open connections work.
+      if (isDeadErrno(errno) && (isRefused(input) || limitOf(mount) !== null)) return unproven("delayed");
+      if (isDeadErrno(errno)) return judgeFailed(input, errno ?? "", startedAtMs);
+      if (isLocalErrno(errno)) return unproven("shortage");
+      const learned = { firstFailedCheck: null, answeredMount: found.id };
+      return judgement(
+        { state: "alive" },
+        { learned, condition: errno === null ? null : denied(found, errno) },
+      );
+    }
+  }
+}
+
+/** Whether the relay delays the check's login or connection, although open connections work. */
+function isDelayed(input: Input, mount: MountObservation): boolean {
+  return isRefused(input) || (limitOf(mount)?.waiting ?? 0) > 0;
+}
+
+function isRefused({ observed: { login } }: Input): boolean {
+  return (login?.refusedAs ?? null) !== null;
+}
+
+function limitOf({ relayed, guarded }: MountObservation): RelayObservation["limit"] | null {
+  return (relayed ?? guarded)?.limit ?? null;
+}
+
+function judgePending(input: Input, found: FoundMount, startedAtMs: number): Judgement {
+  const { atMs } = input.observed;
+  const { mountHangMs } = input.policy;
+  const before = input.state.pendingCheck;
+  const seenAtMs = before?.startedAtMs === startedAtMs ? before.seenAtMs : atMs;
+  const learned = { pendingCheck: { startedAtMs, seenAtMs } };
+  const isSlow = atMs - startedAtMs >= SILENT_CHECK_MS;
+  if (mayWaitForPermission(input, found.id))
+    return unproven("pending", { learned, condition: isSlow ? waitingForPermission(found) : null });
+  const deadAtMs = Math.max(startedAtMs + mountHangMs, seenAtMs + CONFIRM_AFTER_MS);
+  if (atMs >= deadAtMs) return { ...dead(`no answer for ${mountHangMs / 1000} s`), learned };
+  const condition = isSlow ? slow(mountHangMs) : null;
+  return unproven("pending", { learned, recheckAtMs: deadAtMs, condition });
+}
+
+/** A mount that this process made and that has answered once has the permission. */
+function mayWaitForPermission({ mayWaitForPermission = false, state }: Input, mountId: string): boolean {
+  return mayWaitForPermission && !(state.madeMount === mountId && state.answeredMount === mountId);
+}
+
+function judgeFailed({ observed, state }: Input, errno: string, startedAtMs: number): Judgement {
+  const first = state.firstFailedCheck;
+  if (first === null) {
+    const learned = { firstFailedCheck: { startedAtMs } };
+    return unproven("failed", { learned, recheckAtMs: startedAtMs + CONFIRM_AFTER_MS });
+  }
+  const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
+  if (startedAtMs >= confirmAtMs) return dead(errno);
+  // The newest check is still the first failed one. An immediate cycle would see the same check again, so the next
+  // cycle is planned for later.
+  const { atMs } = observed;
+  return unproven("failed", { recheckAtMs: confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS });
+}
+
+/** A single failed check does not count: programs continue, and the next check may succeed. */
+function assessUse(input: Input, mount: MountObservation, verdict: MountVerdict): MountUse {
+  const { found, check, relayed = null, guarded = null } = mount;
+  const { observed } = input;
+  if (verdict.state === "dead") return unusable("no_answer");
+  const waits = relayed !== null && relayed.phase !== "carrying";
+  if (waits || guarded?.phase === "unconfirmed") return unusable("waiting");
+  // Calls on a mount whose route is gone may hang for long before they fail.
+  if (relayed === null && found.route !== null && observed.routes[found.route].probe.verdict === "gone")
+    return unusable("route_gone");
+  if (check.state === "never") return unusable("unchecked");
+  if (check.state === "answered" || isDelayed(input, mount)) return USABLE;
+  const isSilent = observed.atMs - check.startedAtMs >= SILENT_CHECK_MS;
+  return isSilent && !hasAnsweredSince(relayed?.lastAnswerAtMs ?? null, check.startedAtMs)
+    ? unusable("no_answer")
+    : USABLE;
+}
+
+const unusable = (why: keyof typeof UNUSABLE): MountUse => ({ state: "unusable", why });
+
+function denied({ path }: FoundMount, errno: string): ConditionDraft {
+  return {
+    code: "mount_denied",
+    severity: "warning",
+    title: `The mount at ${path} answers ${errno}: reading it is not permitted`,
+    hint: "Check the rights of this user on the share; on macOS allow access to network volumes in Privacy & Security.",
+  };
+}
+
+function waitingForPermission({ path }: FoundMount): ConditionDraft {
+  return {
+    code: "waiting_for_permission",
+    severity: "warning",
+    title: `The mount at ${path} does not answer: macOS may be waiting for your permission`,
+    hint: "Answer the dialog that asks for access to network volumes. If there is none: `mountaineer unmount --force`, then `mountaineer mount`.",
+  };
+}
+
+function slow(mountHangMs: number): ConditionDraft {
+  return {
+    code: "mount_slow",
+    severity: "warning",
+    title: "The mount does not answer",
+    hint: `It is taken for dead after ${mountHangMs / 1000} s (mount_hang_secs).`,
+  };
+}
