@@ -10,6 +10,9 @@ import (
 // nothing. Of an upload without an answer, only the remote knows.
 func (f *File) _objectAt(path string) (fs.Object, error) {
 	cache := f.d.vfs.cache
+	if cache != nil && cache.IsReserved(path) {
+		return nil, nil
+	}
 	if f.o != nil || cache == nil || !cache.MayBeOnRemote(path) {
 		return f.o, nil
 	}
@@ -21,8 +24,12 @@ func (f *File) _objectAt(path string) (fs.Object, error) {
 }
 
 // _onRemote returns what the remote has at the path of the file; nil: nothing.
-// Before a file that took another's place is sent, that is the other.
+// Before a file that took another's place is sent, that is the other; before
+// one is sent whose name is reserved, what holds the name.
 func (f *File) _onRemote() (fs.Object, error) {
+	if f.d.vfs.cache != nil && f.d.vfs.cache.IsReserved(f._cachePath()) {
+		return f._reservation(f._cachePath())
+	}
 	o, err := f._objectAt(f._cachePath())
 	if o == nil && err == nil && f.replaced != nil {
 		return f.replaced, nil
@@ -30,17 +37,35 @@ func (f *File) _onRemote() (fs.Object, error) {
 	return o, err
 }
 
+// _reservation returns what holds the name of a file that is not sent yet
+func (f *File) _reservation(path string) (fs.Object, error) {
+	o, err := f.d.f.NewObject(f.ctx, path)
+	if isMissing(err) {
+		return nil, nil
+	}
+	return o, err
+}
+
 // takePlace is called when a file that is not sent yet gets another path. The
 // old path would show on the remote what the file had replaced there.
-func (f *File) takePlace(ctx context.Context, target Node) (err error) {
+func (f *File) takePlace(ctx context.Context, path string, target Node) (err error) {
 	f.mu.RLock()
 	replaced := f.replaced
+	if f.d.vfs.cache != nil && f.d.vfs.cache.IsReserved(path) {
+		replaced, err = f._reservation(path)
+	}
 	f.mu.RUnlock()
+	if err != nil {
+		return err
+	}
 	if replaced != nil {
 		if err := replaced.Remove(ctx); err != nil && !isMissing(err) {
 			return err
 		}
 		replaced = nil
+	}
+	if f.d.vfs.cache != nil {
+		f.d.vfs.cache.EndReserved(path)
 	}
 	if other := f.otherThan(target); other != nil {
 		other.mu.RLock()
