@@ -119,7 +119,7 @@ function refusalOf(name: OperationName, expected: Expected): string | null {
   return expected.runsCommands ? null : "commands_refused";
 }
 
-test("F4 E2 each operation is served to whom its row says, over the socket and at the address, with these rights", async (t) => {
+test("F4 E2 each operation is served to the callers in its row, over the socket and at the address, with these rights", async (t) => {
   const { clock, visitors, performed } = await setUp(t);
   let served = 0;
   for (const name of OPERATION_NAMES) {
@@ -180,7 +180,7 @@ test("E2 a visitor's right is checked when the request is complete: one signed o
   assert.deepEqual(config.calls, []);
 });
 
-test("E4 as many visitors as may be served at once keep the owner waiting for nothing", async (t) => {
+test("E4 the greatest allowed number of visitors at once does not delay the owner", async (t) => {
   const clock = createManualClock();
   const release = Promise.withResolvers<void>();
   const control = scriptedControl(sampleReport(), async (share) => {

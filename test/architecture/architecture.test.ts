@@ -23,11 +23,11 @@ function broken(files: Record<string, string>): string[] {
 }
 
 describe("the sources", () => {
-  test("keep to every rule", async () => {
+  test("obey every rule", async () => {
     assert.deepEqual(violations(await sources()), []);
   });
 
-  test("import no HTTP of Node's: its ESM face loads fetch, which costs each start of a process", async () => {
+  test("import no Node HTTP: its ESM wrapper loads fetch, which slows each start of a process", async () => {
     const importing = [...(await sources())]
       .filter(([, text]) => /^import (?!type\b)[^;]*from "node:https?";$/m.test(text))
       .map(([file]) => file);
@@ -38,7 +38,7 @@ describe("the sources", () => {
     assert.ok((await sources()).size > 30);
   });
 
-  test("hold the files that the tables name", async () => {
+  test("include the files that the tables name", async () => {
     const tree = await sources();
     const absent = Object.keys(PLATFORM_READERS).filter((file) => !tree.has(file));
     assert.deepEqual(absent, [], "an exception for a file that is gone is a trap for the next of that name");
@@ -173,7 +173,7 @@ describe("the rules find", () => {
     });
   }
 
-  test("nothing in a tree that keeps to them", () => {
+  test("nothing in a tree that obeys them", () => {
     const files = {
       "src/runtime/time/clock.ts": "export const x = 1;\n".repeat(500),
       "src/shares/a.ts":

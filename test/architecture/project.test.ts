@@ -94,7 +94,7 @@ test("CONTRIBUTING.md names the packages that .ci/run installs", async () => {
   assert.deepEqual(list.split(/\s+/).sort(), [...new Set([...installed, "python3-venv"])].sort());
 });
 
-test("each page that names a Node names the package's", async () => {
+test("each page that mentions a Node version has the package's", async () => {
   const { engines } = JSON.parse(await text("package.json"));
   const oldest = engines.node.replace(">=", "");
   for (const page of ["README.md", "CONTRIBUTING.md", "docs/get-started.md", "docs/dependencies.md"])
@@ -168,7 +168,7 @@ test("JSON from elsewhere is read in one place", async () => {
 /** Node 24 has these globals and Node 22, on which the program runs too, has not. The compiler adds none. */
 const NOT_IN_NODE_22 = /\b(?:Async)?DisposableStack\b|\bRegExp\.escape\b|\bError\.isError\b|\bPromise\.try\b/;
 
-test("the program uses nothing that Node 22.18 lacks", async () => {
+test("the program uses only features of Node 22.18", async () => {
   const using: string[] = [];
   for await (const file of glob("src/**/*.ts", { cwd: ROOT, exclude: ["src/web/page/**"] })) {
     if (NOT_IN_NODE_22.test(await readFile(path.join(ROOT, file), "utf8"))) using.push(file);
@@ -217,7 +217,7 @@ async function jobsOf(workflow: string): Promise<Readonly<Record<string, Job>>> 
 const runsOf = (job: Job | undefined): string[] => (job?.steps ?? []).flatMap(({ run }) => run ?? []);
 
 describe("workflows", () => {
-  test("Linux runs what .ci/run does everywhere, its parts side by side", async () => {
+  test("Linux runs every step of .ci/run, with its parts in parallel", async () => {
     const { check } = await jobsOf("linux.yml");
     assert.ok(runsOf(check).includes(".ci/run ${{ matrix.part }}"));
     const [, parts = ""] = /^PARTS=\((.*)\)$/m.exec(await readFile(join(ROOT, ".ci/run"), "utf8")) ?? [];
@@ -225,7 +225,7 @@ describe("workflows", () => {
     await access(join(ROOT, ".ci/run"), constants.X_OK);
   });
 
-  test("a Mac installs, proves its parts before the tests, and hands out what it found, whatever failed", async () => {
+  test("a Mac installs, proves its parts before the tests, and publishes its findings, whatever failed", async () => {
     const { check } = await jobsOf("macos.yml");
     assert.ok(check?.strategy?.matrix.os?.every((os) => os.startsWith("macos-")));
     const runs = runsOf(check).join("\n");
@@ -279,7 +279,7 @@ describe("release notes", () => {
     assert.equal(releaseNotes(changelog, "1.0.0"), "- one\n");
   });
 
-  test("a tag that is not the version, or a version without a word or a date, is refused", async () => {
+  test("a tag that differs from the version, or a version without an entry or a date, is refused", async () => {
     await assert.rejects(run("v9.9.9"), /the tag is v9\.9\.9, and package\.json says/);
     assert.throws(() => releaseNotes("## [1.0.0] - 2026-01-01\n\n", "1.0.0"), /says nothing of 1\.0\.0/);
     const section = "## [1.0.0] - not released yet\n\n- one\n";

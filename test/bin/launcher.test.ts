@@ -92,7 +92,7 @@ printf '%s\\n' "ran ${version}" "$@"
 const strayNode = ["/opt/homebrew/bin/node", "/usr/local/bin/node"].find((file) => existsSync(file));
 const skipWithStray = strayNode === undefined ? false : `this machine has ${strayNode}`;
 
-test("the checkout's pinned Node comes before the machine's", async (t) => {
+test("the checkout's pinned Node takes precedence over the machine's", async (t) => {
   const { root, tools, addNode } = await fakePackage(t);
   await addNode(path.join(root, "node_modules", pinned, "bin"), "v26.10.0");
   await addNode(tools, "v30.1.0");
@@ -105,7 +105,7 @@ test("the checkout's pinned Node comes before the machine's", async (t) => {
   ]);
 });
 
-test('the pinned Node that a build keeps comes before that of node_modules, which "npm ci" takes away', async (t) => {
+test('the pinned Node that a build keeps takes precedence over the one in node_modules, which "npm ci" removes', async (t) => {
   const { root, tools, addNode } = await fakePackage(t);
   await addNode(path.join(root, "dist"), "v26.10.0");
   await addNode(path.join(root, "node_modules", pinned, "bin"), "v26.11.0");
@@ -170,7 +170,7 @@ test("a pinned Node that does not run here (another libc) is replaced by the mac
   assert.match((await run(path.join(root, "bin/mountaineer"), [], { path: tools })).stdout, /^ran v24\.1\.0/);
 });
 
-test("without any Node it says so, and what to do", { skip: skipWithStray }, async (t) => {
+test("without any Node it says so, with the fix", { skip: skipWithStray }, async (t) => {
   const { root, tools } = await fakePackage(t);
   const installed = await run(path.join(root, "bin/mountaineer"), [], { path: tools });
   assert.equal(installed.code, 127);
@@ -184,7 +184,7 @@ test("without any Node it says so, and what to do", { skip: skipWithStray }, asy
   assert.match(checkout.stderr, /there is none here; run 'npm ci' in /);
 });
 
-test("a package that is not built says which command builds it", async (t) => {
+test("a package that is not built names the command that builds it", async (t) => {
   const { root, tools, addNode } = await fakePackage(t, { built: false });
   await addNode(tools, "v24.0.0");
   const bare = await run(path.join(root, "bin/mountaineer"), [], { path: tools });
@@ -239,7 +239,7 @@ test("the heap's limit is an argument of only this Node, and its children do not
   assert.deepEqual(JSON.parse(stdout), [["--max-semi-space-size=8"], null]);
 });
 
-test("no launcher process stays: the process that was started is Node", async (t) => {
+test("no launcher process stays: the started process is Node", async (t) => {
   const { root } = await fakePackage(t);
   await mkdir(path.join(root, "node_modules", pinned, "bin"), { recursive: true });
   await symlink(process.execPath, path.join(root, "node_modules", pinned, "bin/node"));

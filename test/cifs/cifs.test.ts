@@ -124,25 +124,22 @@ describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }
     );
   }
 
-  test("A2 as root the kernel's client mounts over tb, and status says so", says("root.mounted"));
-  test(
-    "A9 a wrong password, a wrong share and a server that is gone are each told apart",
-    says("root.wrong"),
-  );
+  test("A2 as root the kernel's client mounts over tb, and status shows it", says("root.mounted"));
+  test("A9 a wrong password, a wrong share and a missing server are distinguished", says("root.wrong"));
   test("What to mount: its own link goes down, and the share fails over", says("root.link"));
   test(
-    "A7 an open file is TB Ready and holds `unmount` back; closed, the share goes back",
+    "A7 an open file is TB Ready and blocks `unmount`; once closed, the share fails back",
     says("root.busy"),
   );
-  test("What to mount: the server dies, the mount is kept, and answers when it is back", says("root.server"));
+  test("What to mount: the server dies, the mount is kept, and answers when it returns", says("root.server"));
   test(
-    "A11 silence in the middle of work: all that fsync acknowledged is on the server",
+    "A11 silence in the middle of work: all data that fsync acknowledged is on the server",
     says("root.fsynced"),
   );
-  test("Recovery: the route is back, nothing is open, and the share goes back", says("root.recovery"));
-  if (all) test("By hand: with both routes silent a forced unmount lets go", says("root.both-silent"));
+  test("Recovery: the route is back, nothing is open, and the share fails back", says("root.recovery"));
+  if (all) test("By hand: with both routes silent a forced unmount succeeds", says("root.both-silent"));
 
-  test("the guest says nothing that no test here asks for", async () => {
+  test("the guest prints nothing that no test here asks for", async () => {
     const rest = await running().rest();
     assert.deepEqual(pluck(rest, "id"), []);
   });

@@ -19,7 +19,7 @@ fallback_host = "127.0.0.1:2"
 password = "\${NAS_PASSWORD}"
 `;
 
-test("monitor says at once which variable is not set, and what to do, and again when that changes", async (t) => {
+test("monitor names at once an unset variable, with the fix, and again when that changes", async (t) => {
   const home = await temporaryFolder(t);
   const sync = '[sync]\ndetection = "hash"\npoll_interval = 0.1\ndebounce = 0.1\n';
   const backend = '[backends.files]\ncommand = "sh"\nenv = { T = "${FILES_TOKEN}" }\n';
@@ -102,7 +102,7 @@ test("a named configuration that is missing is reported, and none is written in 
   await assert.rejects(access(path), { code: "ENOENT" });
 });
 
-test("words that people try are answered with what to type, wherever they stand", async (t) => {
+test("commands that people try are answered with the one to type, wherever they appear", async (t) => {
   const home = await temporaryFolder(t);
   const cases: readonly (readonly [string, RegExp])[] = [
     ["start", /^mountaineer up$/],
@@ -158,7 +158,7 @@ test("the version is also printed as JSON", async (t) => {
   }
 });
 
-test("help in a narrow terminal puts what a command does below its name", async () => {
+test("help in a narrow terminal puts a command's description below its name", async () => {
   const lines: string[] = [];
   const program = createProgram({ print: (text) => void lines.push(text), complain() {} }, async () => {});
   program.configureOutput({ getOutHelpWidth: () => 44 });
@@ -169,7 +169,7 @@ test("help in a narrow terminal puts what a command does below its name", async 
   for (const line of list.split("\n")) assert.ok(line.length <= 44, line);
 });
 
-test("shares list tells its shares under their own name, and under the older one", async (t) => {
+test("shares list prints its shares under their own name, and under the older one", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), SHARE);
   const { stdout } = await runCommand(["shares", "list", "--json"], { home });

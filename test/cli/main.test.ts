@@ -66,7 +66,7 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.deepEqual(await readdir(home), []);
   });
 
-  test("without a command it says how to begin; where something is configured, how things are", async (t) => {
+  test("without a command it explains how to start; once something is configured, it shows the status", async (t) => {
     const home = await temporaryFolder(t);
     const bare = await runCommand([], { home });
     assert.deepEqual([bare.code, bare.stderr], [0, ""]);
@@ -84,7 +84,7 @@ describe("the command line", { concurrency: 3 }, () => {
     );
   });
 
-  test("what people try first is answered with what to type", async (t) => {
+  test("words that people try first are answered with the command to type", async (t) => {
     const home = await temporaryFolder(t);
     const cases: [string, RegExp][] = [
       ["install", /hint: mountaineer up$/],
@@ -137,7 +137,7 @@ describe("the command line", { concurrency: 3 }, () => {
     );
   });
 
-  test("status asks the daemon; --json is its report as it is", async (t) => {
+  test("status asks the daemon; --json is its report unchanged", async (t) => {
     const { home } = await startRig(t, { control: scriptedControl(two) });
     const json = await runCommand(["status", "--json"], { home });
     assert.deepEqual([json.code, json.stderr], [0, ""]);
@@ -149,7 +149,7 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.ok(!human.stdout.includes(ESCAPE));
   });
 
-  test("status is 0 however things are, verify 1 when something is wrong", async (t) => {
+  test("status is 0 in any state, verify 1 when there is a problem", async (t) => {
     const report = sampleReport([
       sampleShare({ mount_state: "error", active_interface: "none", last_error: "no host" }),
     ]);
@@ -175,7 +175,7 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.equal((await runCommand(["verify"], { home: well })).code, 0);
   });
 
-  test("each changing command asks for what its options say", async (t) => {
+  test("each changing command sends the request that its options describe", async (t) => {
     const control = scriptedControl(two);
     const { home } = await startRig(t, { control });
     const commands = [
@@ -214,7 +214,7 @@ describe("the command line", { concurrency: 3 }, () => {
     );
   });
 
-  test("an unknown share ends with exit code 2, the known names, and what was probably meant", async (t) => {
+  test("an unknown share ends with exit code 2, the known names, and the name probably meant", async (t) => {
     const { home } = await startRig(t, { control: scriptedControl(two) });
     const { code, stdout, stderr } = await runCommand(["mount", "--share", "CORR"], { home });
     assert.deepEqual([code, stdout], [2, ""]);
@@ -224,14 +224,14 @@ describe("the command line", { concurrency: 3 }, () => {
     );
   });
 
-  test("with no share configured a changing command says so on stderr, and nothing failed", async (t) => {
+  test("with no share configured a changing command says so on stderr, and does not fail", async (t) => {
     const { home } = await startRig(t, { control: scriptedControl(sampleReport([])) });
     const { code, stdout, stderr } = await runCommand(["mount", "--json"], { home });
     assert.deepEqual([code, stdout], [0, "[]\n"]);
     assert.match(stderr, /no share is configured/);
   });
 
-  test("another configuration than the daemon's is refused, another name for the same is not", async (t) => {
+  test("a configuration that is not the daemon's is refused, another path to the same one is not", async (t) => {
     const home = await temporaryFolder(t);
     const config = join(home, "config.toml");
     await writeFile(config, "");
@@ -254,7 +254,7 @@ describe("the command line", { concurrency: 3 }, () => {
     }
   });
 
-  test("a daemon that hangs ends a command with exit code 8 and says which process it is", async (t) => {
+  test("a daemon that hangs ends a command with exit code 8 and the process id", async (t) => {
     const home = await temporaryFolder(t);
     const socket = join(home, "mountaineer.sock");
     const sockets = new Set<Socket>();
@@ -297,7 +297,7 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.equal((await runCommand(["mount"], { home })).code, 1);
   });
 
-  test("Ctrl-C ends a waiting switch with 130, SIGTERM with 143, and the daemon hears of it", async (t) => {
+  test("Ctrl-C ends a waiting switch with 130, SIGTERM with 143, and the daemon is notified of it", async (t) => {
     const control = scriptedControl(sampleReport(), async (share, { signal }) => {
       await once(signal, "abort");
       return sampleResult({ share });
@@ -332,7 +332,7 @@ describe("the command line", { concurrency: 3 }, () => {
     }
   });
 
-  test("stdout that cannot be written, as on a full disk, is a failure that says so", async (t) => {
+  test("stdout that cannot be written, as on a full disk, is a reported failure", async (t) => {
     const { home } = await startRig(t);
     try {
       await access("/dev/full");
@@ -353,7 +353,7 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.match(stderr, /^mountaineer: stdout cannot be written: .*ENOSPC.*\n$/);
   });
 
-  test("on a terminal status is in colour and as wide as it; NO_COLOR and another locale are obeyed", {
+  test("on a terminal status is in colour and as wide as it; NO_COLOR and other locales are respected", {
     skip: LINUX_ALONE,
   }, async (t) => {
     const ready = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
@@ -457,7 +457,7 @@ test("commands that run at once in this process have separate environments and s
   assert.deepEqual({ ...process.env }, before);
 });
 
-test("a command ends in this process as in its own: its code, what it prints, and what it reads", async (t) => {
+test("a command ends in this process as in its own: with its code, its output and its input", async (t) => {
   const home = await temporaryFolder(t);
   const lines: readonly (readonly [args: readonly string[], input?: string])[] = [
     [["config", "path"]],

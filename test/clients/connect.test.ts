@@ -50,7 +50,7 @@ describe("F1 writing into a client's file", () => {
   for (const { title, options, input } of goldenInputs(FILES)) {
     const [file = ""] = options;
     const text = input.startsWith('{"') ? JSON.stringify(JSON.parse(input), null, 2) : input;
-    it(`${title}: one server more, and the rest as it was`, async () => {
+    it(`${title}: one server more, and the rest unchanged`, async () => {
       const client = await clientOf(file, text);
       const entry = client.entry(PROGRAM);
       const after = await editedClientText(client, text, [{ name: OWN_NAME, entry }]);
@@ -167,7 +167,7 @@ it("F1 a byte order mark and lines that end as on Windows", async (t) => {
 });
 
 describe("F1 taking over", () => {
-  it("F1 takes no name of a secret that is kept already", async (t) => {
+  it("F1 uses no name of an existing secret", async (t) => {
     const text = JSON.stringify({
       mcpServers: { a: { command: "a", env: { API_KEY: "0123456789abcdef0123" } } },
     });
@@ -199,7 +199,7 @@ describe("F1 taking over", () => {
     assert.deepEqual(github?.wanted, ["github-token-2"]);
   });
 
-  it("F1 another account at the same place, under a name that begins alike, is another server", async (t) => {
+  it("F1 another account at the same address, under a name with the same beginning, is another server", async (t) => {
     const path = join(await temporaryFolder(t), "mcp.json");
     const server = { command: "gh", env: { GITHUB_TOKEN: "ghp_0123456789abcdefghijABCDEFGHIJ012345" } };
     await writeFile(path, JSON.stringify({ mcpServers: { github: server } }));
@@ -219,7 +219,7 @@ describe("F1 taking over", () => {
     assert.deepEqual(pluck(added, "name"), ["here", "there"]);
   });
 
-  it("F1 a file of a folder says so, and one that is nested without end is refused", async (t) => {
+  it("F1 a file of a folder is marked as such, and one with unbounded nesting is refused", async (t) => {
     const folder = await temporaryFolder(t);
     await writeFile(join(folder, ".mcp.json"), '{"mcpServers": {"a": {"command": "x"}}}');
     const here = { ...OPTIONS, userHome: join(folder, "nobody"), environment: {}, folder };
@@ -275,7 +275,7 @@ describe("F1 taking over", () => {
     assert.equal((await readRecord(home, "cursor"))?.path, file, "an undo elsewhere keeps the way back");
   });
 
-  it("F1 an undo restores the file that it is given, and of one that was never connected it changes nothing", async (t) => {
+  it("F1 an undo restores the given file, and changes nothing of one that was never connected", async (t) => {
     const folder = await temporaryFolder(t);
     const [file, home] = [join(folder, "a.json"), join(folder, "home")];
     await mkdir(home);
@@ -315,7 +315,7 @@ describe("F1 taking over", () => {
     });
   }
 
-  it("F1 a server is taken out if one of the backends that are the same serves, also one with a secret in its arguments", async (t) => {
+  it("F1 a server is removed if one of the identical backends serves, even one with a secret in its arguments", async (t) => {
     const folder = await temporaryFolder(t);
     const [file, home] = [join(folder, "a.json"), join(folder, "home")];
     const server = { command: "a", args: ["--token", "ghp_0123456789abcdefghijABCDEFGHIJ012345"] };
@@ -396,7 +396,7 @@ describe("F1 taking over", () => {
     }
   });
 
-  it("F1 a plan shows the names of variables, and no secret beside them", async (t) => {
+  it("F1 a plan shows the names of variables, and no secret next to them", async (t) => {
     const folder = await temporaryFolder(t);
     const [path, home] = [join(folder, "config.toml"), join(folder, "home")];
     const text = `[mcp_servers.a]
@@ -423,7 +423,7 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     await assert.rejects(plan("a.json"), { code: "client_unreadable", message: /is not as it was written/ });
   });
 
-  it("E1 what an interrupted write left beside a client's file goes with the next one", async (t) => {
+  it("E1 the remains of an interrupted write next to a client's file are removed with the next one", async (t) => {
     const folder = await temporaryFolder(t);
     const [file, home] = [join(folder, "a.json"), join(folder, "home")];
     await mkdir(home);
@@ -466,7 +466,7 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     assert.deepEqual(plan.unsure, [], "they have no secrets");
   });
 
-  it("F1 a variable that every backend has already makes no other server, and is not written again", async (t) => {
+  it("F1 a variable that every backend already has does not make a different server, and is not written again", async (t) => {
     const path = join(await temporaryFolder(t), "mcp.json");
     const env = { SSL_CERT_FILE: "/ours.pem", MODE: "fast" };
     const mcpServers = {
@@ -491,12 +491,12 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     ["half a JSON", "mcp.json", '{"mcpServers": {"a": ', /mcp\.json .* JSON .*: at 1:22, value expected$/],
     ["broken TOML", "config.toml", "[mcp_servers.a\n", /config\.toml .* TOML that can be read: /],
   ] as const) {
-    it(`F1 ${what} is named with its place, and nothing is taken over`, async (t) => {
+    it(`F1 ${what} is named with its position, and nothing is imported`, async (t) => {
       await assert.rejects(read(await temporaryFolder(t), name, text), expected);
     });
   }
 
-  it("F1 a comment cannot end: what a file says stays on its line", async (t) => {
+  it("F1 a comment cannot end: text from a file stays on its line", async (t) => {
     const text = JSON.stringify({
       mcpServers: { a: { command: "a", note: "x\n[backends.evil]\ncommand = 'rm'" } },
     });

@@ -14,14 +14,14 @@ const imported = (name: string, entry: Record<string, unknown>) =>
     kept: new Set(),
   });
 
-test("F1 a name becomes one that a backend may have, and ends in a letter or a digit however long it was", () => {
+test("F1 any name becomes a valid backend name, and ends in a letter or a digit however long it was", () => {
   const nameOf = (name: string): string | undefined => imported(name, { command: "x" })?.name;
   assert.equal(nameOf("my server!"), "my-server");
   assert.equal(nameOf("1st"), "mcp-1st");
   assert.equal(nameOf(`${"a".repeat(63)}-rest`), "a".repeat(63));
 });
 
-test("F1 mcp-remote is left out where its arguments are an address and what is known of it, and stays otherwise", () => {
+test("F1 mcp-remote is left out where its arguments are an address and known options, and stays otherwise", () => {
   const tableOf = (...args: readonly string[]) =>
     imported("a", { command: "npx", args: ["-y", ...args] })?.table;
   const url = "https://a.example/mcp";
@@ -45,7 +45,7 @@ test("F1 mcp-remote is left out where its arguments are an address and what is k
     assert.deepEqual(tableOf(...args), { command: "npx", args: ["-y", ...args] });
 });
 
-test("F1 cmd /c is left out, and no other program's /c", () => {
+test("F1 cmd /c is left out, and another program's /c is not", () => {
   const tableOf = (command: string) => imported("a", { command, args: ["/c", "serve", "x"] })?.table;
   assert.deepEqual(tableOf("CMD.EXE"), { command: "serve", args: ["x"] });
   assert.deepEqual(tableOf("tar"), { command: "tar", args: ["/c", "serve", "x"] });
@@ -56,7 +56,7 @@ test("F1 cmd /c is left out, and no other program's /c", () => {
   );
 });
 
-test("F1 a client's limits become the nearest ones that a backend may have", () => {
+test("F1 a client's limits become the nearest values allowed for a backend", () => {
   const limitsOf = (entry: Record<string, unknown>) =>
     imported("a", { command: "x", ...entry })?.table["timeouts"];
   assert.deepEqual(limitsOf({ startup_timeout_sec: 601, tool_timeout_sec: 86_401 }), {
@@ -67,13 +67,13 @@ test("F1 a client's limits become the nearest ones that a backend may have", () 
   assert.equal(limitsOf({ startup_timeout_sec: 0, tool_timeout_sec: "9" }), undefined);
 });
 
-test("F1 text beside a placeholder that means nothing here is hidden, since it may be a secret", () => {
+test("F1 text next to a placeholder that is unknown here is hidden, since it may be a secret", () => {
   const env = { A: "sk-live-0123${workspaceFolder}", B: "${workspaceFolder}" };
   const table = imported("a", { command: "x", env })?.table;
   assert.deepEqual(table?.["env"], { A: "(hidden)", B: "$${workspaceFolder}" });
 });
 
-test("F1 two secrets whose names become one are kept apart", () => {
+test("F1 two secrets whose names become the same are kept separate", () => {
   const headers = { "X-Api-Key": "sk-live-one-0123456789", X_Api_Key: "sk-live-two-0123456789" };
   const { secrets } = imported("a", { url: "https://a.example/mcp", headers }) ?? {};
   assert.deepEqual([...(secrets?.values() ?? [])], Object.values(headers));
@@ -81,7 +81,7 @@ test("F1 two secrets whose names become one are kept apart", () => {
   assert.deepEqual(imported("a", { command: "x", env })?.wanted, ["a-k-1", "a-k-1-2"]);
 });
 
-test("F1 a setting that is left over shows no value of a secret's name", () => {
+test("F1 a remaining setting shows no value of a secret's name", () => {
   const login = { clientSecret: "plainword", scope: "read" };
   const entry = { command: "x", login, note: "ghp_0123456789abcdef0123456789abcdef0123" };
   assert.deepEqual(imported("a", entry)?.leftOver, [
@@ -99,7 +99,7 @@ test("F1 a setting that is left over shows no value of a secret's name", () => {
   assert.ok(long !== "" && long.length < 220, long);
 });
 
-test("F1 a project's servers are those of its folder and of the folders in it, whatever begins alike", () => {
+test("F1 a project's servers are those of its folder and its subfolders, not of folders with the same beginning", () => {
   const file = { projects: { "/a/b": { mcpServers: { x: { command: "x" } } } } };
   for (const [folder, count] of [
     ["/a/b", 1],

@@ -57,7 +57,7 @@ function envOf({ connection }: Pick<BackendConfig, "connection">): Readonly<Reco
 }
 type BackendText = Extract<BackendConfig["connection"], { type: "stdio" }>["env"][string][number];
 
-test("a backend gets what it does not have itself, variables by name", async () => {
+test("a backend gets the defaults that it lacks, variables by name", async () => {
   const [plain, own, web, two] = (await config(DEFAULTS + SERVERS)).backends;
   assert.ok(plain && own && web && two);
   assert.equal(settingsOf(plain), "per-client on-demand 60000 90000/10000/5000");
@@ -83,7 +83,7 @@ test("without the section every backend is as it was", async () => {
   }
 });
 
-test("what a backend has itself is known again under any defaults", async () => {
+test("a backend's own values are recognized under any defaults", async () => {
   const bare = await config(SERVERS);
   const { backendDefaults } = await config(DEFAULTS);
   const { backends } = await config(DEFAULTS + SERVERS);
@@ -99,7 +99,7 @@ test("what a backend has itself is known again under any defaults", async () => 
   );
 });
 
-test("a changed default touches the backends that run otherwise by it, and no other", async () => {
+test("a changed default affects the backends that run differently because of it, and no other", async () => {
   const before = await config(DEFAULTS + SERVERS);
   for (const [from, to, changed, settings] of [
     ["/etc/ours.pem", "/etc/theirs.pem", ["plain", "own"], ["backend_defaults.env"]],
@@ -162,7 +162,7 @@ test("E2 a default that leads to the home affects each program, and is reported 
   assert.equal(applyApprovals({ file, running: null, approvals: null, ...GROUND }).mode, "commands");
 });
 
-test("what the defaults refer to is missed where it is used", async () => {
+test("references of the defaults are missing where they are used", async () => {
   const uses = secretUses(await config(DEFAULTS + SERVERS)).map(({ usedBy }) => usedBy);
   assert.deepEqual([...new Set(uses)], ["backend plain (env PATH)", "backend two (env PATH)"]);
 });

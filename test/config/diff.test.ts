@@ -60,7 +60,7 @@ test("a variable's name changing is a change of the password", async () => {
   assert.deepEqual(diff.shares.changed, ["CORE"]);
 });
 
-test("B5 a server section that comes or goes shows with all its keys", async () => {
+test("B5 a server section that is added or removed shows with all its keys", async () => {
   const [before, after] = [await config(""), await config("[server]\n")];
   const all = [
     ...["host", "port", "public_url", "allowed_origins", "body_limit_mb", "drain_timeout", "management"],
@@ -88,7 +88,7 @@ test("B6 added, removed and changed backends are listed by name", async () => {
   });
 });
 
-test("B6 the order of backends counts, and nothing else of how they are written does", async () => {
+test("B6 the order of backends matters, and nothing else of their notation does", async () => {
   const env = '[backends.files.env]\nA = "1"\nB = "2"\n';
   const swapped = '[backends.files.env]\nB = "2"\nA = "1"\n';
   const same = diffConfigs(await config(FILES + env + WEB), await config(FILES + swapped + WEB));

@@ -76,7 +76,7 @@ test("the file is config.toml, else config.yaml or config.yml", async (t) => {
   }
 });
 
-test("a home that is not there yet has no configuration", async (t) => {
+test("a home that does not exist yet has no configuration", async (t) => {
   const folder = await temporaryFolder(t);
   const homeContext = findHomeContext({ HOME: folder, MOUNTAINEER_HOME: join(folder, "none", "yet") });
   assert.equal((await locateConfig(homeContext, null)).exists, false);

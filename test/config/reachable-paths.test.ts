@@ -149,7 +149,7 @@ test("E2 whatever path is at, above or below the home is found, and no other", (
   );
 });
 
-test("E2 a backend that reaches something is warned about once, with the key and what to do", async () => {
+test("E2 a backend that reaches something gets one warning, with the key and the fix", async () => {
   const { warnings } = await accepted(
     '[backends.files]\ncommand = "npx"\nargs = ["-y", "@modelcontextprotocol/server-filesystem", "/home/ann", "/"]\n',
     "/home/ann/.mountaineer/config.toml",

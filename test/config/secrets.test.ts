@@ -163,17 +163,17 @@ const REPORTED: readonly (readonly [command: string, args: Args, shown: Args])[]
   ],
 ];
 
-test("E5 a log shows a command, and nothing in it that may be a secret", () => {
+test("E5 a log shows a command without any possible secret in it", () => {
   for (const [command, args, shown] of LOGGED) assert.deepEqual(shownArguments(command, args, "log"), shown);
 });
 
-test("E5 a report shows of arguments what is known to be harmless", () => {
+test("E5 a report shows only arguments that are known to be harmless", () => {
   for (const [command, args, shown] of REPORTED) {
     assert.deepEqual(shownArguments(command, args, "report"), shown);
   }
 });
 
-test("E5 a reference is shown as it is written, and a value that is written out is not", () => {
+test("E5 a reference is shown as written, and a plain value is not", () => {
   const shown = (name: string, text: string, audience: "log" | "report" = "log"): string => {
     const reading = parseSecretText(text);
     assert.ok(reading.ok);
@@ -253,7 +253,7 @@ test("E5 the value of an option with a secret's name is never shown", () => {
   );
 });
 
-test("E5 a long argument is looked through soon", () => {
+test("E5 a long argument is scanned quickly", () => {
   const path = "/0123456789abcdef";
   for (const text of [path.repeat(1_900), `${path}.js `.repeat(1_600)])
     assert.ok(shownText(text, "log").length > 0);
@@ -307,14 +307,14 @@ env = { ENTRY = "/srv/app/dist/35010a7b583850f6/main.js" }
   assert.deepEqual(await found(text), []);
 });
 
-test("a share's name, or a server's and a variable's, becomes one that a secret may have", () => {
+test("the name of a share, of a server or of a variable becomes a valid name of a secret", () => {
   assert.equal(freeSecretName("CORE"), "core");
   assert.equal(freeSecretName("Müller's Dateien"), "mu-ller-s-dateien");
   assert.equal(freeSecretName("github-GITHUB_TOKEN"), "github-github-token");
   assert.equal(freeSecretName("日本"), "secret");
 });
 
-test("whatever the text, the name is one that a secret may have, and is not taken", () => {
+test("any text becomes a valid name of a secret, which is not taken", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 100 }), fc.nat(3), (text, others) => {
       const taken = new Set<string>();

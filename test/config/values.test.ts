@@ -118,7 +118,7 @@ test("two spellings of one host and port are equal", () => {
   for (const [one, other] of different) assert.notEqual(hostKey(address(one)), hostKey(address(other)));
 });
 
-test("a host reads back as it is written, the port only where it is not 445", () => {
+test("a host reads back as written, the port only if it is not 445", () => {
   for (const text of ["nas", "nas:4450", "::1", "[::1]:4450"]) assert.equal(hostText(address(text)), text);
   assert.equal(hostText(address("[::1]:445")), "::1");
 });
@@ -162,7 +162,7 @@ test("a share's name is one path component", () => {
   for (const name of bad) assert.equal(parseShareName(name).ok, false, JSON.stringify(name));
 });
 
-test("an argument of a program has no half characters, which no process gets as they are", () => {
+test("an argument of a program has no lone surrogates, which no process receives unchanged", () => {
   assert.deepEqual(parseArgument("\u{1f600}"), { ok: true, value: "\u{1f600}" });
   for (const bad of ["\ud800", "a\0", "x".repeat(1_000_000)])
     assert.equal(parseArgument(bad).ok, false, bad.slice(0, 9));
@@ -172,7 +172,7 @@ test("names are kept in Unicode form NFC", () => {
   assert.deepEqual(parseShareName("Bu\u0308ro"), { ok: true, value: "Büro" });
 });
 
-test("names that a case-insensitive file system takes for one have one key", () => {
+test("names that a case-insensitive file system treats as one have one key", () => {
   for (const [one, other] of [
     ["Core", "cORE"],
     ["Büro", "BU\u0308RO"],
@@ -190,7 +190,7 @@ test("a share's name on the server has no separators", () => {
     assert.ok(!parseServerShareName(name).ok);
 });
 
-test("user names may carry a domain, and no reference", () => {
+test("user names may have a domain, and no reference", () => {
   for (const name of ["ann", "OFFICE\\ann", "ann@office.example"]) assert.ok(parseUserName(name).ok);
   for (const name of ["", "a\nb", "x".repeat(257), "${USER}"]) assert.ok(!parseUserName(name).ok);
 });
@@ -202,7 +202,7 @@ test("interface names are the system's", () => {
     assert.ok(!parseInterfaceName(name).ok);
 });
 
-test("a way into a share has no slash around it, and leads nowhere else", () => {
+test("a folder of a route has no slash around it, and leads nowhere else", () => {
   const read = (text: string): string | null => {
     const reading = parseSubpath(text);
     return reading.ok ? reading.value : null;
@@ -263,7 +263,7 @@ test("paths become absolute and normal", () => {
   assert.equal(expandPath("/a/~/b", "/home/ann"), "/a/~/b");
 });
 
-test("a path lies within itself and its ancestors, not within its neighbours", () => {
+test("a path is within itself and its ancestors, not within its neighbours", () => {
   assert.ok(isWithin("/a", "/a"));
   assert.ok(isWithin("/a/b", "/a"));
   assert.ok(isWithin("/a/..b", "/a"));
@@ -319,7 +319,7 @@ test("C1 a backend may require shares, and folders in them", async () => {
   ]);
 });
 
-test("B6 a share that the file does not have is refused by name, with what was meant", async () => {
+test("B6 a share that the file does not have is refused by name, with the name probably meant", async () => {
   const [mistake, ...others] = await refused(backend('requires = ["CORF:/dev"]'));
   assert.deepEqual(others, []);
   assert.equal(mistake?.path, "backends.files.requires[0]");
@@ -362,7 +362,7 @@ const HERE = route('command = "serve"', 'args = ["a"]');
 const LAN = route('name = "lan"', 'url = "http://192.168.1.20/mcp"');
 const FAR = route('url = "https://far.example/mcp"', "[backends.files.routes.headers]", 'X-Key = "${KEY}"');
 
-test("C2 routes are named, or called by their place, in the order of the file", async () => {
+test("C2 routes are named, or numbered, in the order of the file", async () => {
   const { config } = await accepted(HERE + LAN + FAR);
   const [files] = config.backends;
   assert.deepEqual(
@@ -376,7 +376,7 @@ test("C2 routes are named, or called by their place, in the order of the file", 
   assert.deepEqual(files?.connection, files?.routes?.[0]?.connection);
 });
 
-test("C2 a backend without routes is what it was", async () => {
+test("C2 a backend without routes is unchanged", async () => {
   const [files] = (await accepted('[backends.files]\ncommand = "serve"\n')).config.backends;
   assert.ok(files !== undefined && !("routes" in files));
 });
@@ -406,7 +406,7 @@ test("B6 a change of a route is a change of its backend", async () => {
   assert.deepEqual(diffConfigs(before, after).backends.changed, ["files"]);
 });
 
-test("E2 what a route would run waits, with all routes of its backend, and is shown as the file has it", async () => {
+test("E2 a changed route of a backend waits with all its routes, and is shown as the file has it", async () => {
   const { config: first } = await accepted(`[trust]\napprove = "commands"\n${HERE}${LAN}`);
   const evil = route('command = "evil"', "[backends.files.routes.env]", 'TOKEN = "${KEY}"');
   const { config: second } = await accepted(`[trust]\napprove = "commands"\n${HERE}${evil}`);
@@ -421,7 +421,7 @@ test("E2 what a route would run waits, with all routes of its backend, and is sh
   assert.match(text, /routes\[1\]\.env\.TOKEN = "\$\{KEY\}"/);
 });
 
-test("E2 a backend that becomes one with routes waits, and runs as it was", async () => {
+test("E2 a backend that gets routes waits, and runs as before", async () => {
   const { config: first } = await accepted(
     '[trust]\napprove = "commands"\n[backends.files]\nurl = "http://one.example/mcp"\n',
   );
@@ -451,7 +451,7 @@ test("a value that is shown as written has references, and nothing secret or unc
   for (const text of ["hunter2", "hunter2${TOKEN}", "hunter2${"]) assert.ok(!isShowable(text), text);
 });
 
-test("an address with a user or a query is not told, since either may be a secret", () => {
+test("an address with a user or a query is not repeated, since either may be a secret", () => {
   for (const address of ["https://ann:hunter2@a.example/", "https://a.example/?key=hunter2"])
     assert.equal(describeAddress(address), "a string");
   assert.match(describeAddress("https://a.example/mcp"), /a\.example\/mcp/);

@@ -66,7 +66,7 @@ async function serving(t: TestContext, names: readonly string[] = ["CORE"]) {
   };
 }
 
-test("A1 a service that starts mounts what is configured and says that it runs; a stop leaves mounts as they are, and with unmountOnExit none is left", async (t) => {
+test("A1 a service that starts mounts the configured shares and reports that it runs; a stop leaves mounts as they are, and with unmountOnExit none is left", async (t) => {
   const { rig, logger, control, at, folder, state, stop } = await serving(t, ["CORE", "MEDIA"]);
   assert.ok(logger.lines.some(({ message }) => message === "running"));
   assert.equal(await at("Shares", "CORE"), folder("volumes/CORE"));
@@ -88,7 +88,7 @@ test("A1 a service that starts mounts what is configured and says that it runs; 
   assert.deepEqual([CORE?.["held"], CORE?.["active_interface"]], [null, "none"], "and nothing is held");
 });
 
-test("an edit that comes while shares are unmounted at exit mounts nothing again", async (t) => {
+test("an edit during the unmounts at exit mounts nothing again", async (t) => {
   const rig = await createServiceRig(t);
   await rig.write(await rig.config(["CORE"]));
   const { until, stop, logger } = await rig.start({ unmountOnExit: true });
@@ -108,27 +108,24 @@ test("A6 one service, whose shares are edited one way after the other", async (t
   const { rig, service, control, at, folder, until, share, state, stop, ...s } = await serving(t);
   const both = await rig.config(["CORE", "MEDIA"]);
 
-  await t.test(
-    "A6 a share that is added is mounted, and the others keep their mount and all that is known of them",
-    async () => {
-      const before = share("CORE");
-      await rig.write(await rig.config(["MEDIA", "CORE"]));
-      await until("MEDIA", overTb);
-      const after = share("CORE");
-      assert.equal(after.last_switch_at, before.last_switch_at);
-      assert.equal(after.tb_reachable_since, before.tb_reachable_since);
-      assert.equal(after.tb_healthy_since, before.tb_healthy_since);
-      assert.deepEqual(
-        s.transitions.flatMap((each) => (each.name === "config.applied" ? [each.summary] : [])),
-        ["1 share reloaded"],
-      );
-      assert.ok(!s.transitions.some((each) => each.name === "share.unmounted"), "nothing was unmounted");
-      assertEach(control.status().shares, ({ name }) => name, ["MEDIA", "CORE"], "in the file's order");
-    },
-  );
+  await t.test("A6 an added share is mounted, and the others keep their mount and state", async () => {
+    const before = share("CORE");
+    await rig.write(await rig.config(["MEDIA", "CORE"]));
+    await until("MEDIA", overTb);
+    const after = share("CORE");
+    assert.equal(after.last_switch_at, before.last_switch_at);
+    assert.equal(after.tb_reachable_since, before.tb_reachable_since);
+    assert.equal(after.tb_healthy_since, before.tb_healthy_since);
+    assert.deepEqual(
+      s.transitions.flatMap((each) => (each.name === "config.applied" ? [each.summary] : [])),
+      ["1 share reloaded"],
+    );
+    assert.ok(!s.transitions.some((each) => each.name === "share.unmounted"), "nothing was unmounted");
+    assertEach(control.status().shares, ({ name }) => name, ["MEDIA", "CORE"], "in the file's order");
+  });
 
   await t.test(
-    "A6 removing and adding a share over and over leaves one lane for it and its newest state",
+    "A6 removing and adding a share repeatedly leaves one loop for it and its newest state",
     async () => {
       const from = s.transitions.length;
       for (const text of [s.text, both, s.text, both, s.text, both]) await s.replace(text);
@@ -145,7 +142,7 @@ test("A6 one service, whose shares are edited one way after the other", async (t
   );
 
   await t.test(
-    "A6 a route's other folder is mounted once nothing is open on the old one, and not before",
+    "A6 a route's other folder is mounted once nothing is open on the old one, and not earlier",
     async () => {
       const untouched = share("MEDIA");
       await writeFile(folder("CORE-tb/file"), "text");
@@ -214,7 +211,7 @@ test("A6 one service, whose shares are edited one way after the other", async (t
   );
 
   await t.test(
-    "A6 the interval and the toggles hold at once, and the flag of the command line beats the file",
+    "A6 the interval and the toggles apply at once, and the flag of the command line overrides the file",
     async () => {
       const interval = (): number => control.status().global.check_interval_secs;
       await rig.write(await rig.config(["CORE"], { global: ["check_interval_secs = 3600"] }));
@@ -242,7 +239,7 @@ test("A6 one service, whose shares are edited one way after the other", async (t
   );
 });
 
-test("B4 B6 one service, whose file goes wrong one way after the other", async (t) => {
+test("B4 B6 one service, whose file is broken in one way after the other", async (t) => {
   const { rig, service, control, global, text, logger } = await serving(t);
   /** Another meaning. */
   const every = (secs: number, of = text): string => of.replace(/(check_interval_secs =) .*/, `$1 ${secs}`);
@@ -287,7 +284,7 @@ test("B4 B6 one service, whose file goes wrong one way after the other", async (
     },
   );
 
-  await t.test("a deleted file is written again by a rollback to what runs", async () => {
+  await t.test("a rollback rewrites a deleted file with the running configuration", async () => {
     const before = (await control.history()).entries.length;
     await rm(configFile);
     const report = await control.rollback({ n: 0 }, NEVER, OWNER_RIGHTS);
@@ -484,7 +481,7 @@ const tellsOf =
   ({ conditions }: ShareStatus): boolean =>
     conditions.some((condition) => condition.code === code);
 
-test("What to mount: with rclone gone, no switch and no edit unmounts what serves; both are done when it is back", {
+test("What to mount: with rclone gone, no switch and no edit unmounts a working mount; both happen when it is back", {
   skip: missing ?? false,
 }, async (t) => {
   const smb = await startPlainRig({ shares: [SHARE] });
@@ -562,14 +559,14 @@ async function bornWith(settings: string): Promise<string> {
   return (await promisify(execFile)(process.execPath, args, { timeout: 60_000 })).stdout;
 }
 
-test("what a call makes is born in the young heap, whatever V8 took from the calls before", async () => {
+test("objects made by a call are allocated in the young heap, whatever V8 concluded from earlier calls", async () => {
   const settings = `import { settleHeap } from ${JSON.stringify(SETTINGS)}; settleHeap();`;
   assert.equal(await bornWith(settings), "young");
   // Otherwise this would show nothing.
   assert.equal(await bornWith(""), "old");
 });
 
-test("what only the start needed is collected once, two seconds after it", async () => {
+test("memory needed only by the start is collected once, two seconds after it", async () => {
   const clock = createManualClock();
   const needed = new WeakRef({ by: "the start" });
   // A weak reference holds what it was made of until the turn ends.
@@ -609,7 +606,7 @@ async function listen(t: Parameters<typeof temporaryFolder>[0]) {
   };
 }
 
-test("the page's own address closes when its last session has ended, by its time or by its person", async (t) => {
+test("the page's own address closes when its last session has ended, by timeout or by its person", async (t) => {
   for (const ending of ["link", "session", "sign-out"] as const) {
     const { clock, access, url, secret, isServed } = await listen(t);
     assert.equal(await (await fetch(url)).text(), "page");
@@ -639,7 +636,7 @@ test("a port that another program has since taken is not waited for", async (t) 
   assert.equal((await fetch(url)).status, 404);
 });
 
-test("a page whose address could not be opened is opened when it is asked for again", async (t) => {
+test("a page whose address could not be opened is opened at its next request", async (t) => {
   const clock = createManualClock();
   const access = await Access.open({ home: await temporaryFolder(t), clock, logger: noopLogger });
   await using page = new PageListener({ take: () => false, access, clock, logger: noopLogger });

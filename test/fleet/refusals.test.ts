@@ -265,7 +265,7 @@ const WRONG: readonly [what: string, text: string][] = [
 ];
 
 for (const [what, text] of WRONG) {
-  test(`G1 ${what} are not credentials`, () => {
+  test(`G1 no credentials are read from ${what}`, () => {
     assert.equal(readCredentials(text), null);
   });
 }

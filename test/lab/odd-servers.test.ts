@@ -167,5 +167,5 @@ describe("odd servers", { skip: missingForPlainRig() ?? false, timeout: 200_000 
   ] as const)
     test(`Paths an alias leads to a folder whose name has another Unicode form there: ${escape(there)}`, (t) =>
       playAlias(t, there, asked));
-  for (const [title, odd] of CASES) test(`${title} is reported as such a server`, (t) => play(t, odd));
+  for (const [title, odd] of CASES) test(`${title} is reported as such`, (t) => play(t, odd));
 });

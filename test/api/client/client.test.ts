@@ -53,7 +53,7 @@ async function failureAt(
   assert.fail("it did not reject");
 }
 
-test("a daemon of before an upgrade, asked for what it does not know, is named as the older one", async (t) => {
+test("a daemon from before an upgrade that lacks a requested method is named as the older one", async (t) => {
   const body = JSON.stringify({
     error: { code: "protocol", message: "GET /manage/v1/config/approvals is not served", hint: null },
   });
@@ -92,7 +92,7 @@ test("each call crosses the socket and returns unchanged", async (t) => {
   ]);
 });
 
-test("a status of 1,000 shares with conditions comes whole", async (t) => {
+test("a status of 1,000 shares with conditions arrives whole", async (t) => {
   const shares = Array.from({ length: 1_000 }, (_, index) => sampleShare({ name: `SHARE-${index}` }));
   const client = await clientOf(t, scriptedControl(sampleReport(shares)));
   assert.equal((await client.call("status", null, never)).shares.length, 1_000);
@@ -122,7 +122,7 @@ test("without a home, a socket, or a listener behind it there is no daemon", asy
   assert.equal(await connectToDaemon(home), null);
 });
 
-test("a note that is stale, torn or of something else does not hide the daemon at the usual path", async (t) => {
+test("a record that is stale, torn or about something else does not hide the daemon at the usual path", async (t) => {
   const { home } = await startRig(t);
   for (const note of [
     `{"pid":1,"socket":"${home}/gone","version":"","started_at":"","home":"${home}"}`,
@@ -137,7 +137,7 @@ test("a note that is stale, torn or of something else does not hide the daemon a
   }
 });
 
-test("a daemon at a short path is found by its note", async (t) => {
+test("a daemon at a short path is found by its record", async (t) => {
   const home = join(await temporaryFolder(t), "x".repeat(100));
   await mkdir(home);
   const { server } = await startRig(t, { home });
@@ -227,7 +227,7 @@ test("a long answer is waited for as long as the daemon shows signs of life", as
   assert.deepEqual((await asked)?.results, [sampleResult()]);
 });
 
-test("an answer that breaks the contract is a protocol error that says where, and never a crash", async (t) => {
+test("an answer that breaks the contract is a protocol error with its position, and never a crash", async (t) => {
   const ask = (client: DaemonClient) => client.call("status", null, never);
   const cases: [number, string, RegExp][] = [
     [200, "not json", /not JSON/],
@@ -258,18 +258,18 @@ test("an answer of more than 64 MiB is not read to its end", async (t) => {
   }
 });
 
-test("a daemon that knows another method at the path is of another version", async (t) => {
+test("a daemon with a different method at the path has a different version", async (t) => {
   const home = await answering(t, 405, '{"error":{"code":"protocol","message":"x"}}');
   const { message } = await failureAt(home, (client) => client.call("status", null, never));
   assert.match(message, /is of another version/);
 });
 
-test("something that speaks no HTTP is a protocol error", async (t) => {
+test("a server that does not speak HTTP is a protocol error", async (t) => {
   const home = await startImposter(t, (socket) => socket.write("SSH-2.0-OpenSSH\r\n"));
   assert.equal((await failureAt(home, (client) => client.call("status", null, never))).code, "protocol");
 });
 
-test("a daemon that ends while it is asked is unreachable, and may be asked later", async (t) => {
+test("a daemon that ends during a request is unreachable, and may be tried again later", async (t) => {
   const home = await startImposter(t, (socket) => socket.once("data", () => socket.destroy()));
   const error = await failureAt(home, (client) => client.call("mount", { shares: null }, never));
   assert.equal(error.code, "daemon_unreachable");
@@ -282,7 +282,7 @@ test("a daemon that ends while it is asked is unreachable, and may be asked late
   assert.equal(getEventListeners(never, "abort").length, 0);
 });
 
-test("a cancelled call rejects at once, and the daemon hears of it", async (t) => {
+test("a cancelled call rejects at once, and the daemon is notified of it", async (t) => {
   const control = scriptedControl(sampleReport(), async (share, { signal }) => {
     await once(signal, "abort");
     return sampleResult({ share });
@@ -331,7 +331,7 @@ function follow(t: TestContext, home: string, options = {}): Following {
 const NONE = "lost: no daemon runs for this home";
 const ENDED = "lost: the daemon ended the connection";
 
-test("it waits for a daemon, hears it, and finds the next one", async (t) => {
+test("it waits for a daemon, receives its events, and finds the next one", async (t) => {
   const home = await temporaryFolder(t);
   // It looks when the daemon is wholly up: earlier it would find one that has not said yet who it is.
   const clock = createManualClock();
@@ -417,7 +417,7 @@ test("a daemon that serves no events is waited for like one that is absent", asy
   assert.match(following.told()[0] ?? "", /^lost: .*not served/);
 });
 
-test("a signal that aborted before ends it before it began", async (t) => {
+test("a signal that aborted earlier ends it before it began", async (t) => {
   const home = await temporaryFolder(t);
   const notices = await Array.fromAsync(followDaemon(home, { signal: AbortSignal.abort() }));
   assert.deepEqual(notices, []);

@@ -104,7 +104,7 @@ test("F2 HTTP answers the same requests with the management token, including eve
   await following;
 });
 
-test("a wrong token is refused with the daemon's words, which do not repeat it", async (t) => {
+test("a wrong token is refused with the daemon's message, which does not repeat it", async (t) => {
   const { home } = await startRig(t, {});
   const endpoint = await openEndpoint(t, await socketOf(home));
   const wrong = "wrong-token-wrong-token";
@@ -118,7 +118,7 @@ test("a wrong token is refused with the daemon's words, which do not repeat it",
   );
 });
 
-test("the token goes to no address where others can read it", async () => {
+test("the token is sent to no address where others can read it", async () => {
   for (const url of [
     "https://nas.local",
     "http://127.0.0.1:9000",
@@ -171,7 +171,7 @@ async function all(events: AsyncIterable<StreamedEvent>): Promise<StreamedEvent[
   return Array.fromAsync(events);
 }
 
-test("what the daemon tells comes through as it was, until it ends", async (t) => {
+test("the daemon's events pass unchanged, until it ends", async (t) => {
   const config = scriptedConfig();
   const { home, server } = await startRig(t, { config });
   const client = await clientAt(home);
@@ -193,7 +193,7 @@ test("what the daemon tells comes through as it was, until it ends", async (t) =
   );
 });
 
-test("afterId begins after an event that is kept", async (t) => {
+test("afterId begins after a stored event", async (t) => {
   const config = scriptedConfig();
   const { home } = await startRig(t, { config });
   for (let id = 1; id <= 4; id++) config.emit({ kind: "sync", event: sampleSyncEvent({ id }) });
@@ -221,7 +221,7 @@ test("cancelling ends the stream at once with `aborted`, before and while it is 
   await assert.rejects(client.openEvents(AbortSignal.abort()), { code: "aborted" });
 });
 
-test("a stream that says nothing for three heartbeats is a hang; each heartbeat is a sign of life", async (t) => {
+test("a stream that is silent for three heartbeats is a hang; each heartbeat is a sign of life", async (t) => {
   const { home, sockets } = await imposter(t, HEAD + chunk(": connected\n\n"));
   const clock = createManualClock();
   const client = await clientAt(home, { clock });
@@ -263,7 +263,7 @@ test("a connection that breaks is `daemon_unreachable`", async (t) => {
   assert.equal((await failureOf(reading)).code, "daemon_unreachable");
 });
 
-test("kinds that this version does not know are left out, and what breaks the contract is a protocol error", async (t) => {
+test("kinds that this version does not know are left out, and a breach of the contract is a protocol error", async (t) => {
   const gap = 'id: 7\ndata: {"kind":"gap"}\n\n';
   const newer = await imposter(t, HEAD + chunk(`id: 6\ndata: {"kind":"fleet"}\n\n${gap}`));
   for await (const each of eventsOf(await clientAt(newer.home), never)) {
@@ -284,7 +284,7 @@ test("kinds that this version does not know are left out, and what breaks the co
   }
 });
 
-test("what the daemon refuses is its error; a daemon without events is a protocol error", async (t) => {
+test("a refusal by the daemon is its error; a daemon without events is a protocol error", async (t) => {
   const { home: without } = await startRig(t);
   assert.equal((await failureOf((await clientAt(without)).openEvents(never))).code, "protocol");
   const { home } = await startRig(t, { config: scriptedConfig() });

@@ -51,7 +51,7 @@ async function read(client: DaemonClient, signal: AbortSignal): Promise<StreamEv
   return kinds;
 }
 
-test("a stream that breaks the contract is a protocol error that says where, and nothing of it stays open", async (t) => {
+test("a stream that breaks the contract is a protocol error with its position, and nothing of it stays open", async (t) => {
   const refusal = (status: number, body: string) =>
     `HTTP/1.1 ${status} X\r\nConnection: close\r\n\r\n${body}`;
   const error = JSON.stringify({ error: { code: "owner_only", message: "not you", hint: null } });
@@ -100,7 +100,7 @@ test("a stream lives as long as data arrives within 45 s, and ends when no liste
   assert.deepEqual([requests.length, clock.pendingTimers], [2, 0]);
 });
 
-test("a daemon that does not say which one it is, is never resumed", async (t) => {
+test("a daemon that does not identify itself is never resumed", async (t) => {
   const { home, requests } = await streaming(t, `${HEAD}${GAP}`);
   const stop = new AbortController();
   const notices: FollowNotice["kind"][] = [];

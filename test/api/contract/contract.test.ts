@@ -97,7 +97,7 @@ test("pin: the fields of each report, in the order in which they are printed", (
   }
 });
 
-test("what the contract allows passes, also with fields that a newer daemon adds; anything else does not", () => {
+test("data that the contract allows passes, even with fields that a newer daemon adds; anything else does not", () => {
   const condition = { code: "slow", severity: "warning", title: "slow", hint: null, since: secondsAgo(1) };
   const shares = (...changes: object[]): object => ({
     ...sampleReport([]),
@@ -191,7 +191,7 @@ test("E3 a pending entry is called by its own name, after its kind unless it is 
   assert.ok(!isCalled(prompt, "web:review"));
 });
 
-test("the phases of a status are those of its enabled backends; without a gateway there are none to have", () => {
+test("the phases of a status are those of its enabled backends; without a gateway there are none", () => {
   const backends = [
     sampleBackend(),
     sampleBackend({ phase: "Initializing" }),
@@ -201,7 +201,7 @@ test("the phases of a status are those of its enabled backends; without a gatewa
   assert.equal(backendPhases(sampleReport()), null);
 });
 
-test("a status of another version is understood as far as that goes", () => {
+test("a status of another version is understood as far as possible", () => {
   assert.deepEqual(
     backendPhases({ gateway: {}, backends: [{ enabled: true, phase: "Dreaming" }, 3, null] }),
     ["Dreaming"],

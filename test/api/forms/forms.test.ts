@@ -141,7 +141,7 @@ const KINDS: readonly [schema: object, words: string][] = [
   [{ enum: Array.from({ length: 201 }, (_, index) => index) }, "a: json"],
 ];
 
-test("D1 a field's kind follows from its schema; what a form cannot say is JSON", () => {
+test("D1 a field's kind follows from its schema; anything that a form cannot express is JSON", () => {
   const $defs = {
     color: { enum: ["red", "green"] },
     node: { type: "object", properties: { value: { type: "string" }, next: { $ref: "#/$defs/node" } } },
@@ -185,7 +185,7 @@ test("D1 huge, deep and hostile schemas are bounded", () => {
   assert.deepEqual(fieldsOf(JSON.parse('{"__proto__": {"type": "string"}}')), ["__proto__: text"]);
 });
 
-test("D1 bounds, defaults and descriptions come with the field, the nearer ones first", () => {
+test("D1 bounds, defaults and descriptions appear with the field, the nearer ones first", () => {
   const { of } = argumentsField({
     type: "object",
     properties: {

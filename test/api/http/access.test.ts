@@ -60,7 +60,7 @@ test("E2 an unreadable file lets no one in, and does not prevent a daemon from s
   }
 });
 
-test("E2 without a token nothing counts as one", async (t) => {
+test("E2 without a token no request counts as having one", async (t) => {
   const { access } = await setUp(t);
   assert.equal(access.isToken("0".repeat(64)), false);
   const { token } = await access.makeToken();
@@ -84,7 +84,7 @@ test("links are on disk once reported as saved, and nothing is written without n
   assert.equal(logger.lines.length, 1);
 });
 
-test("F4 E2 only what comes from this machine, to a name of it and through no proxy, is on loopback", () => {
+test("F4 E2 only a request from this machine, to one of its names and through no proxy, is on loopback", () => {
   for (const [remoteAddress, headers, isThere] of [
     ["127.0.0.1", { host: "127.0.0.1:9000" }, true],
     ["::1", { host: "localhost" }, true],

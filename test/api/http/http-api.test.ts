@@ -30,7 +30,7 @@ function sessionIn(body: string): string {
   return JSON.parse(body).session;
 }
 
-test("with the token everything of the table is served as on the socket", async (t) => {
+test("with the token every operation of the table is served as on the socket", async (t) => {
   const rig = await startHttpApi(t);
   const status = await rig.ask("/manage/v1/status");
   assert.equal(status.status, 200);
@@ -95,7 +95,7 @@ test("E4 guesses are answered with a delay", async (t) => {
   assert.equal(await late, 401);
 });
 
-test("a name that is not this daemon's is refused, whatever else the request has (DNS rebinding)", async (t) => {
+test("a name that is not this daemon's is refused, whatever else the request contains (DNS rebinding)", async (t) => {
   const rig = await startHttpApi(t, { settings: { host: "NAS.local", allowed: ["nas.example.com"] } });
   for (const path of ["/", "/manage/v1/status", "/page/v1/session"]) {
     for (const host of [
@@ -172,7 +172,7 @@ test("a page of another origin is refused, even one on another port of this mach
     );
 });
 
-test("a link signs one tab in, once, within its minute, and no cookie is set or counts", async (t) => {
+test("a link signs one tab in, once, within its minute, and cookies are neither set nor read", async (t) => {
   const clock = createManualClock();
   const rig = await startHttpApi(t, { clock });
   const { secret } = await rig.access.makeLink();
@@ -202,7 +202,7 @@ test("a link signs one tab in, once, within its minute, and no cookie is set or 
   assert.equal((await rig.raw("GET /manage/v1/status", [own])).status, 401);
 });
 
-test("a session ends after twelve hours, at the token's end, and when 64 newer ones have come", async (t) => {
+test("a session ends after twelve hours, at the token's end, and when 64 newer ones exist", async (t) => {
   const clock = createManualClock();
   const rig = await startHttpApi(t, { clock });
   const { secret: code } = await rig.access.makeLink();
@@ -224,7 +224,7 @@ test("a session ends after twelve hours, at the token's end, and when 64 newer o
   assert.notEqual(rig.access.session(secrets[1] ?? ""), null);
 });
 
-test("B11 sessions and links are known to the daemon that follows", async (t) => {
+test("B11 sessions and links are known to the next daemon", async (t) => {
   const rig = await startHttpApi(t);
   const used = await rig.access.makeLink();
   const session = (await rig.access.redeem(used.secret))?.secret ?? "";
@@ -264,7 +264,7 @@ test("B11 a request on an old connection after a handover is redirected to the n
   );
 });
 
-test("B11 a call that was begun when the daemon ends is not said to be undone, nor to be asked again", async (t) => {
+test("B11 a call that had begun when the daemon ends is reported neither as undone nor as repeatable", async (t) => {
   const gateway = scriptedGateway(async (_request, signal) => {
     await once(signal, "abort");
     throw signal.reason;
@@ -339,7 +339,7 @@ test("B11 a request without a next daemon is asked after 10 s to retry, and stre
   assert.ok(clock.monotonicMs() - beganMs >= 10_000);
 });
 
-test("an operation whose client goes away is cancelled", async (t) => {
+test("an operation whose client leaves is cancelled", async (t) => {
   const gateway = scriptedGateway(async (_request, signal) => {
     await once(signal, "abort");
     throw signal.reason;
@@ -353,7 +353,7 @@ test("an operation whose client goes away is cancelled", async (t) => {
   await rig.opened?.settled();
 });
 
-test("a request that comes before the daemon serves is kept until then", async (t) => {
+test("a request that arrives before the daemon serves is kept until then", async (t) => {
   const rig = await startHttpApi(t, { opens: false });
   const answer = rig.raw("GET /manage/v1/status", [bearer(rig.token)]);
   const served = rig.open();
@@ -361,7 +361,7 @@ test("a request that comes before the daemon serves is kept until then", async (
   await served[Symbol.asyncDispose]();
 });
 
-test("who left before anything was served takes no listener's place", async (t) => {
+test("a client that left before anything was served takes no listener's place", async (t) => {
   const rig = await startHttpApi(t, { opens: false });
   const gone: Promise<unknown>[] = [];
   const server = createServer((request, response) => {
@@ -385,7 +385,7 @@ test("who left before anything was served takes no listener's place", async (t) 
   await served[Symbol.asyncDispose]();
 });
 
-test("with a session, nothing but the page itself asks for anything (CSRF)", async (t) => {
+test("with a session, only the page itself may send requests (CSRF)", async (t) => {
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { config });
   const own = bearer((await rig.access.signIn(rig.token))?.secret ?? "");
@@ -496,7 +496,7 @@ test("F4 E2 a tab with a terminal's code may change what runs; one with only its
   assert.throws(() => rig.httpApi.owners.grant(shown), { code: "permission_denied" }, "no page shows it");
 });
 
-test("F4 E2 only a page on this machine, asked for by a name of it, gets the right", async (t) => {
+test("F4 E2 only a page on this machine, requested by one of its names, gets the right", async (t) => {
   const { rig, own, claim, approves } = await openOwner(t, { settings: { allowed: ["nas.example.com"] } });
   assert.equal((await claim("Host: nas.example.com")).status, 403);
   const { right, code } = await claim();
@@ -520,7 +520,7 @@ test("F4 E2 only a page on this machine, asked for by a name of it, gets the rig
   assert.equal((await rig.raw("GET /manage/v1/status", [own, right, right])).status, 400, "said twice");
 });
 
-test("paths that could be read in two ways are refused", async (t) => {
+test("ambiguous paths are refused", async (t) => {
   const rig = await startHttpApi(t);
   for (const path of [
     "/manage/v1/../v1/status",
@@ -537,7 +537,7 @@ test("paths that could be read in two ways are refused", async (t) => {
   assert.equal((await rig.raw("GET /page/none.js")).status, 404);
 });
 
-test("a body that is too large, of another kind, or too slow is refused, and its sender reads why", async (t) => {
+test("a body that is too large, of another kind, or too slow is refused, and its sender gets the reason", async (t) => {
   const clock = createManualClock();
   const rig = await startHttpApi(t, { clock });
   const head = [bearer(rig.token), JSON_TYPE];
@@ -600,7 +600,7 @@ test("other methods are refused, with the allowed ones listed", async (t) => {
   }
 });
 
-test("E2 what makes ways in is never served over HTTP, and approving needs allow_commands", async (t) => {
+test("E2 links and codes are never created over HTTP, and approving needs allow_commands", async (t) => {
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { config });
   const more = await startHttpApi(t, { config, settings: { runsCommands: true } });
@@ -665,7 +665,7 @@ test("events arrive as they happen, and resume after the last one received", asy
   await eventually(() => config.listenerCount === 0);
 });
 
-test("the shell is for everybody on this machine, with a strict policy, and says nothing", async (t) => {
+test("the shell is served to anyone on this machine, with a strict policy, and reveals nothing", async (t) => {
   const rig = await startHttpApi(t);
   const { status, headers } = await rig.raw("GET /");
   assert.equal(status, 200);
@@ -690,7 +690,7 @@ test("switched off, nothing is served; health and MCP are never taken", async (t
   }
 });
 
-test("E2 an event stream ends with what let its reader in, and tells nothing more", async (t) => {
+test("E2 an event stream ends with the right that admitted its reader, and sends nothing afterwards", async (t) => {
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { config });
   const secret = (await rig.access.signIn(rig.token))?.secret ?? "";
@@ -716,7 +716,7 @@ test("E2 an event stream ends with what let its reader in, and tells nothing mor
   assert.equal(config.listenerCount, 0);
 });
 
-test("E2 an event stream ends when management is switched off, or the name it was asked by is taken out", async (t) => {
+test("E2 an event stream ends when management is switched off, or the name in its address is removed", async (t) => {
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { config, settings: { allowed: ["nas.example.com"] } });
   const listen = (host: string) =>
@@ -736,7 +736,7 @@ test("E2 an event stream ends when management is switched off, or the name it wa
   assert.equal(config.listenerCount, 0);
 });
 
-test("F2 the page's files are read when the API opens; what fails then is tried again for a browser", async (t) => {
+test("F2 the page's files are read when the API opens; a failed read is repeated for a browser", async (t) => {
   const asked: string[] = [];
   const find = async (path: string) => {
     asked.push(path);

@@ -54,11 +54,11 @@ const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
   ["carried", { ...on, relay: { ...carried, phase: "carrying" } }, "fine"],
 ];
 
-test("F4 a share's state is what programs felt of it", () => {
+test("F4 a share's state is its impact on programs", () => {
   for (const [title, share, felt] of SHARES) assert.equal(shareImpact(sampleShare(share)), felt, title);
 });
 
-test("F4 a server's state is what its callers felt", () => {
+test("F4 a server's state is its impact on callers", () => {
   assert.equal(backendImpact(sampleBackend({ phase: "Ready" })), "fine");
   assert.equal(backendImpact(sampleBackend({ enabled: false, conditions: [] })), "unused");
   assert.equal(

@@ -29,7 +29,7 @@ import { NOT_MOUNTED, OVER_TB, sampleFleet, sampleMachine, sampleMachineState } 
 import { sampleBackend } from "../sample-gateway.ts";
 import { sampleShare } from "../sample-report.ts";
 
-test("people read one word for a backend that is being started, and else the phase's own name", () => {
+test("the label of a starting backend is one word, and of others the phase's own name", () => {
   assert.deepEqual(
     ["Initializing", "Ready", "Failed"].map((phase) => phaseLabel(phase).text),
     ["Starting", "Ready", "Failed"],
@@ -72,7 +72,7 @@ test("C3 calls that have waited long are reported in words", () => {
   assert.equal(text(3, 125_000), "3 calls have waited up to 2 min");
 });
 
-test("C3 a route of a backend says whether it is in use, how long it is steady, or why it is not", () => {
+test("C3 a route of a backend shows whether it is in use, how long it is steady, or why it is not", () => {
   const route = {
     ...({ name: "lan", type: "streamable-http", target: "http://nas/mcp", in_use: false } as const),
     ...{ healthy_since: null, stable_at: null, retry_at: null, last_error: null },
@@ -160,7 +160,7 @@ test("an unknown transition is still shown; the one for each check is not", () =
   assert.equal(transitionLabel({ name: "share.open_files_checked", share: "CORE" }), null);
 });
 
-test("of two backends with one name, the event says whose entry is published", () => {
+test("for two backends with one name, the event names the one whose entry is published", () => {
   const words = { name: "catalog.collision", kind: "tool", entry: "read", kept: "files", hidden: "web" };
   assert.equal(transitionLabel(words)?.text, "files and web both offer tool read; the first is published");
 });
@@ -176,7 +176,7 @@ test("sync events are shown, states are not", () => {
   assert.equal(eventLabel({ kind: "gap" }), null);
 });
 
-test("G1 how a machine is, in words that need no colour", () => {
+test("G1 a machine's state has a label that needs no colour", () => {
   const words = [
     [{ own: true, heard_secs_ago: 0 }, "here"],
     [{}, "here, last heard from 4 s ago"],
@@ -189,7 +189,7 @@ test("G1 how a machine is, in words that need no colour", () => {
   for (const [changes, text] of words) assert.equal(presenceLabel(sampleMachine(changes)).text, text);
 });
 
-test("G1 what a machine tells, line by line: what is wrong first, then shares with their routes, then backends", () => {
+test("G1 a machine's report, line by line: problems first, then shares with their routes, then backends", () => {
   const state = sampleMachineState({
     shares: [
       { name: "CORE", phase: "mounted", route: "tb", reason: null, words: OVER_TB },
@@ -279,7 +279,7 @@ test("B8 consecutive events without a change are one row with their count and th
   ]);
 });
 
-test("B8 errors and changes are never folded, and the last twenty rows are kept", () => {
+test("B8 errors and changes are never merged, and the last twenty rows are kept", () => {
   const rows = rowsOf(Array.from({ length: 50 }, (_, id) => event(id, id % 2 === 0 ? "changed" : "error")));
   assert.equal(rows.length, ROWS_KEPT);
   assert.equal(ROWS_KEPT, 20);
@@ -287,7 +287,7 @@ test("B8 errors and changes are never folded, and the last twenty rows are kept"
   assert.ok(rows.every(({ count }) => count === 1));
 });
 
-test("B8 whatever comes, no two neighbours are without a change, and each event is counted once", () => {
+test("B8 for any events, no two neighbouring rows lack a change, and each event is counted once", () => {
   const types = fc.array(fc.constantFrom<SyncEvent["type"]>("changed", "no-change", "error"), {
     maxLength: 60,
   });
@@ -304,7 +304,7 @@ test("B8 whatever comes, no two neighbours are without a change, and each event 
   );
 });
 
-test("F4 a server whose calls all fail is not green; one answer, or a few failures, say nothing", () => {
+test("F4 a server whose calls all fail is not green; one answer, or a few failures, change nothing", () => {
   const of = (calls: number, errors: number, phase: BackendStatus["phase"] = "Ready") => {
     const { tone, why } = backendLabel(sampleBackend({ phase, conditions: [], recent: { calls, errors } }));
     return [tone, why];

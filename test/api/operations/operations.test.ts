@@ -24,7 +24,7 @@ const never = new AbortController().signal;
 const fail = () => assert.fail();
 const SHA256 = "ab".repeat(32);
 
-test("every operation is found at its path, with its method, and only when something performs it", () => {
+test("every operation is found at its path, with its method, and only if a handler exists", () => {
   for (const name of OPERATION_NAMES) {
     const { method, path } = OPERATIONS[name];
     const asked = `/manage/v1/${path.endsWith("/") ? `${path}3` : path}`;
@@ -63,7 +63,7 @@ test("each call about the configuration crosses the socket and returns unchanged
   ]);
 });
 
-test("a text that begins as JSON comes as it is, and so does an empty one", async (t) => {
+test("a text that begins as JSON arrives unchanged, and so does an empty one", async (t) => {
   const config = scriptedConfig();
   config.texts.splice(0, 2, '{"a":1}', "");
   const { client } = await connectedRig(t, { config });
@@ -96,7 +96,7 @@ test("an invalid request about the configuration is refused and never reaches it
   assert.deepEqual(config.calls, []);
 });
 
-test("a text of half a megabyte is taken, also where JSON makes it six times as long; more is refused", async (t) => {
+test("a text of half a megabyte is accepted, even where JSON makes it six times as long; a longer one is refused", async (t) => {
   const config = scriptedConfig();
   const { server } = await startRig(t, { config });
   const put = (text: string) =>
@@ -176,7 +176,7 @@ test("A8 each request of a client reaches the daemon and returns unchanged", asy
   assert.deepEqual(places.calls.slice(0, 3), ["aliases", "reconcile", { share: "CORE", subpath: "ü" }]);
 });
 
-test("a server without places serves none", async (t) => {
+test("a server without aliases serves none", async (t) => {
   const { client } = await connectedRig(t);
   await assert.rejects(client.call("aliases", null, NEVER), { code: "protocol" });
 });

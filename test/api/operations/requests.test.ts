@@ -120,7 +120,7 @@ test("bodies about the configuration are read as a schema would", () => {
   ]);
 });
 
-test("at most a thousand edits are taken at once", () => {
+test("at most a thousand edits are accepted at once", () => {
   const body = (edits: number) =>
     JSON.stringify({ edits: Array(edits).fill({ key: "a", value: null }), source: "api" });
   assert.equal(readRequest(body(1_000), OPERATIONS.edit.input).edits.length, 1_000);
@@ -151,7 +151,7 @@ test("bodies about the gateway are read as a schema would", () => {
   ]);
 });
 
-test("a backend is added by no edit, which may remove one", () => {
+test("no edit adds a backend, but one may remove it", () => {
   const body = (edit: object) => JSON.stringify({ edits: [edit], source: "cli" });
   assert.throws(
     () => readRequest(body({ add: "backends", entry: { name: "a" } }), OPERATIONS.edit.input),
@@ -160,19 +160,19 @@ test("a backend is added by no edit, which may remove one", () => {
   assert.equal(readRequest(body({ remove: "backends", name: "a" }), OPERATIONS.edit.input).edits.length, 1);
 });
 
-test("a call's arguments come as they are, whatever their keys", () => {
+test("a call's arguments arrive unchanged, whatever their keys", () => {
   const body = '{"tool":"t","arguments":{"__proto__":{"x":1},"constructor":null,"":[]}}';
   assert.equal(JSON.stringify(readRequest(body, OPERATIONS.call.input)), body);
 });
 
-test("a body may be empty, and nothing else that is not a JSON object", () => {
+test("a body may be empty, but must otherwise be a JSON object", () => {
   assert.deepEqual(readRequest(" \n", OPERATIONS.mount.input), {});
   for (const body of ["[]", "null", "7", '"x"', "{", '{"shares":["A"]']) {
     assert.throws(() => readRequest(body, OPERATIONS.mount.input), { code: "protocol" });
   }
 });
 
-test("what is wrong in a body is named", () => {
+test("the faults of a body are named", () => {
   const cases: readonly [string, RequestShape<unknown> | null, string][] = [
     ["{}", OPERATIONS.switchRoute.input, "the body lacks to: tb, fallback or auto"],
     ['{"to":"x"}', OPERATIONS.switchRoute.input, "to is not tb, fallback or auto"],
@@ -224,13 +224,13 @@ test("each request to the gateway crosses the socket and returns unchanged", asy
   );
 });
 
-test("a status with a gateway and backends comes as it is", async (t) => {
+test("a status with a gateway and backends arrives unchanged", async (t) => {
   const report = gatewayReport();
   const { home } = await startRig(t, { control: scriptedControl(report) });
   assert.deepEqual(await (await connectToDaemon(home))?.call("status", null, never), report);
 });
 
-test("a tool's error, and a call's, are answers and no failures of the API", async (t) => {
+test("a tool's error, and a call's, are answers and not failures of the API", async (t) => {
   const errors = [
     { result: { content: [], isError: true }, error: null },
     { result: null, error: { code: -32602, message: "no", data: { why: ["x"] } } },
@@ -244,7 +244,7 @@ test("a tool's error, and a call's, are answers and no failures of the API", asy
   }
 });
 
-test("where no gateway runs what is asked of it is refused with gateway_off, and what to do", async (t) => {
+test("without a gateway its requests are refused with gateway_off and the fix", async (t) => {
   const { client, server } = await connectedRig(t, { gateway: noGateway() });
   await assert.rejects(client.call("tools", null, never), (error) => {
     assert.ok(error instanceof MountaineerError);
@@ -255,7 +255,7 @@ test("where no gateway runs what is asked of it is refused with gateway_off, and
   assert.equal((await talk(server.socketPath, get("tools"))).status, 409);
 });
 
-test("unknown backends and tools say what was probably meant", async (t) => {
+test("unknown backends and tools are answered with the name probably meant", async (t) => {
   const { client, server } = await connectedRig(t, { gateway: scriptedGateway() });
   await assert.rejects(client.call("restart", { backends: ["files", "wbe"] }, never), {
     code: "backend_unknown",
@@ -309,7 +309,7 @@ test("a call may carry megabytes both ways", async (t) => {
   assert.equal((await talk(server.socketPath, tooBig)).status, 413);
 });
 
-test("calls that hang hold up no step, no reload, no restart and no other question", async (t) => {
+test("calls that hang delay no step, no reload, no restart and no other query", async (t) => {
   const gateway = scriptedGateway(FOREVER);
   const { client, server } = await connectedRig(t, { gateway, config: scriptedConfig() });
   const cancel = new AbortController();

@@ -108,7 +108,7 @@ test("E2 a reader who is no longer signed in gets no heartbeat, event or counter
   }
 });
 
-test("a slow reader gets no heartbeats and counters, all events, and room again once it has read", async () => {
+test("a slow reader gets all events without heartbeats and counters, and has space again once it has read", async () => {
   const rig = setUp();
   rig.reader.isSlow = true;
   rig.serve();
@@ -131,7 +131,7 @@ test("a slow reader gets no heartbeats and counters, all events, and room again 
   assert.equal(rig.drops(), 0);
 });
 
-test("a reader that is far too slow is dropped with a gap at the newest event, also while it catches up", async () => {
+test("a reader that is far too slow is dropped with a gap at the newest event, even while it catches up", async () => {
   for (const replay of [[], Array.from({ length: 8 }, () => LARGE)]) {
     const rig = setUp(replay);
     rig.reader.isSlow = true;
@@ -154,7 +154,7 @@ test("a reader that leaves is no longer a listener, and leaves no timer", async 
   assert.deepEqual([rig.isHeard(), rig.isCounted(), rig.clock.pendingTimers], [false, false, 0]);
 });
 
-test("a stream that the daemon ends gets nothing more, and takes no time of its reader's", async () => {
+test("a stream that the daemon ends gets nothing further, and uses none of its reader's time", async () => {
   const rig = setUp();
   rig.serve();
   rig.streams.end();
@@ -177,7 +177,7 @@ function operationOf(call: (signal: AbortSignal) => unknown): MatchedOperation {
   return { method: "POST", counts: "calls", bodyLimitBytes: 1, prepare: () => call };
 }
 
-test("an operation gives a sign of life every 2 s while it runs, unless its client is patient or has gone", async () => {
+test("an operation sends a sign of life every 2 s while it runs, unless its client is patient or has left", async () => {
   for (const what of ["answers", "patient", "gone"] as const) {
     const clock = createManualClock();
     const performer = createPerformer({ clock, stopping: new AbortController().signal });

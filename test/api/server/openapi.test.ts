@@ -94,7 +94,7 @@ function firstOf(faults: readonly (string | null)[]): string | null {
   return faults.find((fault) => fault !== null) ?? null;
 }
 
-test("the document has every operation that HTTP serves, and none that it does not", () => {
+test("the document has every operation that HTTP serves, and no others", () => {
   const ids = documented().map(({ operation }) => operation["operationId"]);
   const served = Object.entries(OPERATIONS).filter(([, { reach }]) => reach !== "socket");
   assert.deepEqual(new Set(ids), new Set([...served.map(([name]) => name), "events"]));
@@ -102,7 +102,7 @@ test("the document has every operation that HTTP serves, and none that it does n
   for (const { operation } of documented()) assert.match(String(operation["summary"]), /^\p{Lu}[^.]+$/u);
 });
 
-test("pin: which operations need leave, and which never leave the machine", () => {
+test("pin: the operations that need permission, and those that never leave the machine", () => {
   const of = (wanted: string) =>
     Object.entries(OPERATIONS).flatMap(([name, { reach }]) => (reach === wanted ? [name] : []));
   assert.deepEqual(of("with_commands"), [

@@ -30,14 +30,14 @@ function assertError(answer: RawAnswer, status: number, message: RegExp, code = 
   assert.ok("hint" in error);
 }
 
-test("status is answered from what the control knows", async (t) => {
+test("status is answered from the control's knowledge", async (t) => {
   const { server } = await startRig(t);
   const answer = await talk(server.socketPath, get("status"));
   assert.equal(answer.status, 200);
   assert.deepEqual(JSON.parse(answer.body), sampleReport());
 });
 
-test("every operation reaches its control with what was asked", async (t) => {
+test("every operation reaches its control with the request's parameters", async (t) => {
   const control = scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]));
   const { server } = await startRig(t, { control });
   const requests: [string, string][] = [
@@ -94,7 +94,7 @@ test("an invalid request is refused in JSON, and never reaches the control", asy
   assert.deepEqual(control.calls, []);
 });
 
-test("a query string, a body to come and a body in chunks are understood", async (t) => {
+test("a query string, a body sent later and a body in chunks are understood", async (t) => {
   const { server } = await startRig(t);
   assert.equal((await talk(server.socketPath, get("status?pretty"))).status, 200);
   const expecting = await talk(
@@ -116,7 +116,7 @@ test("a request without Host is answered as any other", async (t) => {
   assertError(await talk(server.socketPath, "GET / HTTP/1.1\r\n\r\n"), 404, /not served/);
 });
 
-test("a client that says it sends nothing more still gets its answer", async (t) => {
+test("a client that has closed its sending side still gets its answer", async (t) => {
   const { server } = await startRig(t);
   for (const request of [get("status"), post("mount", "{}")]) {
     const socket = connect({ path: server.socketPath, allowHalfOpen: true }, () => socket.end(request));
@@ -144,7 +144,7 @@ test("a half-closed client still gets a slow answer", async (t) => {
   assert.match(await text(socket), /HTTP\/1\.1 200 OK\r\n/);
 });
 
-test("of more connections than 128 the last is closed, and the others are served", async (t) => {
+test("beyond 128 connections the last is closed, and the others are served", async (t) => {
   const logger = createRecordingLogger();
   const clock = createManualClock();
   const { server } = await startRig(t, { clock, logger });
@@ -160,7 +160,7 @@ test("of more connections than 128 the last is closed, and the others are served
   assert.equal((await talk(server.socketPath, get("status"))).status, 200);
 });
 
-test("a client that says so while a long answer is on its way gets the whole of it", async (t) => {
+test("a client that closes its sending side during a long answer gets all of it", async (t) => {
   const logger = createRecordingLogger();
   const shares = Array.from({ length: 5_000 }, (_, index) => sampleShare({ name: `S${index}` }));
   const { server } = await startRig(t, { logger, control: scriptedControl(sampleReport(shares)) });
@@ -174,7 +174,7 @@ test("a client that says so while a long answer is on its way gets the whole of 
   assert.equal(JSON.parse(body).shares.length, 5_000);
 });
 
-test("a connection leaves no timer, and one without a request keeps no server from stopping", async (t) => {
+test("a connection leaves no timer, and one without a request does not prevent a server from stopping", async (t) => {
   // Time stands still: no deadline of the server's ends it.
   const clock = createManualClock();
   const { server } = await startRig(t, { clock });
@@ -202,7 +202,7 @@ test("requests that arrive while the server stops are not begun", async (t) => {
   assert.deepEqual(config.calls, []);
 });
 
-test("a client that says so before its request is whole is not waited for", async (t) => {
+test("a client that closes its sending side within its request is not waited for", async (t) => {
   // Time stands still: no deadline of the server's ends it.
   const { server } = await startRig(t, { clock: createManualClock() });
   for (const part of ["", "GET /manage", post("mount", "{}").slice(0, -1)]) {
@@ -217,7 +217,7 @@ test("a body just under the limit is read", async (t) => {
   assert.equal((await talk(server.socketPath, post("mount", `{}${" ".repeat(65_534)}`))).status, 200);
 });
 
-test("of requests that one connection sends in a row only the first is begun", async (t) => {
+test("of several requests that one connection sends in a row only the first is begun", async (t) => {
   const control = scriptedControl();
   const { server } = await startRig(t, { control });
   const answer = await talk(server.socketPath, post("mount", "{}") + post("unmount", "{}"));
@@ -272,7 +272,7 @@ test("every error code becomes an HTTP status of its kind", async (t) => {
   }
 });
 
-test("a client that goes away aborts its request, and no other", async (t) => {
+test("a client that leaves aborts its request, and no other", async (t) => {
   const control = scriptedControl(sampleReport(), async (share, { signal }) => {
     await once(signal, "abort");
     return sampleResult({ share });
@@ -289,7 +289,7 @@ test("a client that goes away aborts its request, and no other", async (t) => {
   assert.equal(control.calls.find(({ name }) => name === "mount")?.signal.aborted, false);
 });
 
-test("a client that goes away leaves no timer, and no error in the log", async (t) => {
+test("a client that leaves leaves no timer, and no error in the log", async (t) => {
   for (const request of [post("mount", "{}").slice(0, -1), post("mount", "{}")]) {
     const clock = createManualClock();
     const logger = createRecordingLogger();
@@ -309,7 +309,7 @@ test("a client that goes away leaves no timer, and no error in the log", async (
   }
 });
 
-test("a body without end is refused, and its sender reads why", async (t) => {
+test("a body without end is refused, and its sender gets the reason", async (t) => {
   const clock = createManualClock();
   const { server } = await startRig(t, { clock });
   const head = "POST /manage/v1/mount HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n";
@@ -371,7 +371,7 @@ test("a client that does not read its answer is cut", async (t) => {
   assert.ok(bytes < 1_000_000, `${bytes} bytes came`);
 });
 
-test("of more changing requests than 32 at once the rest is refused, and status still answered", async (t) => {
+test("beyond 32 changing requests at once the rest is refused, and status is still answered", async (t) => {
   const release = new AbortController();
   const control = scriptedControl(sampleReport(), async (share) => {
     if (!release.signal.aborted) await once(release.signal, "abort");
@@ -406,7 +406,7 @@ test("the socket and the record are readable by their owner only, and identify t
   assert.deepEqual((await readdir(home)).sort(), ["daemon.json", "mountaineer.sock"]);
 });
 
-test("a wide-open umask changes nothing of that", async (t) => {
+test("a wide-open umask does not change these modes", async (t) => {
   const before = process.umask(0);
   t.after(() => process.umask(before));
   const { home, server } = await startRig(t);
@@ -414,7 +414,7 @@ test("a wide-open umask changes nothing of that", async (t) => {
   assert.equal((await stat(join(home, "daemon.json"))).mode & 0o777, 0o600);
 });
 
-test("a socket that a dead daemon left is replaced, and so is a half-made one", async (t) => {
+test("a socket left by a dead daemon is replaced, and so is a half-made one", async (t) => {
   const home = await temporaryFolder(t);
   const dead = createServer().listen(join(home, "mountaineer.sock.tmp"));
   await once(dead, "listening");
@@ -436,7 +436,7 @@ test("a file at the socket's path that is not a socket is not touched", async (t
   assert.deepEqual(await readdir(home), ["mountaineer.sock"]);
 });
 
-test("in a home whose path is too long for a socket it is a short one in a private folder, noted", async (t) => {
+test("in a home whose path is too long for a socket it is a short one in a private folder, with a record", async (t) => {
   const home = join(await temporaryFolder(t), "x".repeat(100));
   await mkdir(home);
   const { server } = await startRig(t, { home });
@@ -451,7 +451,7 @@ test("in a home whose path is too long for a socket it is a short one in a priva
   assert.deepEqual(await readdir(home), []);
 });
 
-test("the short folder that a killed daemon left is removed by the next one", async (t) => {
+test("the short folder left by a killed daemon is removed by the next one", async (t) => {
   const home = join(await temporaryFolder(t), "x".repeat(100));
   await mkdir(home);
   const { server: killed } = await startRig(t, { home });
@@ -460,7 +460,7 @@ test("the short folder that a killed daemon left is removed by the next one", as
   await assert.rejects(access(dirname(killed.socketPath)), { code: "ENOENT" });
 });
 
-test("a note that names some other folder's socket does not get that removed", async (t) => {
+test("a record that names a foreign folder's socket does not cause its removal", async (t) => {
   const other = join(await temporaryFolder(t), "other");
   await mkdir(other);
   await writeFile(join(other, "sock"), "");
@@ -472,7 +472,7 @@ test("a note that names some other folder's socket does not get that removed", a
   await access(join(other, "sock"));
 });
 
-test("a note that names another file in a short folder does not get that removed", async (t) => {
+test("a record that names another file in a short folder does not cause its removal", async (t) => {
   const { server: killed } = await startRig(t, { home: join(await temporaryFolder(t), "x".repeat(100)) });
   const other = join(dirname(killed.socketPath), "other");
   await writeFile(other, "");
@@ -484,7 +484,7 @@ test("a note that names another file in a short folder does not get that removed
   await rm(other);
 });
 
-test("ending removes socket and note, cuts idle connections and aborts requests under way", async (t) => {
+test("ending removes socket and record, cuts idle connections and aborts requests in progress", async (t) => {
   const control = scriptedControl(sampleReport(), async (_share, { signal }) => {
     await once(signal, "abort");
     throw signal.reason;
@@ -500,7 +500,7 @@ test("ending removes socket and note, cuts idle connections and aborts requests 
   assert.deepEqual(await readdir(home), []);
 });
 
-test("what fails because of the end says so, and what fails otherwise keeps its own words", async (t) => {
+test("a failure caused by the end is reported as that, and other failures keep their own message", async (t) => {
   for (const [failure, code] of [
     [new MountaineerError("aborted", "cancelled"), "daemon_unreachable"],
     [new TypeError("x is undefined"), "daemon_unreachable"],
@@ -637,7 +637,7 @@ test("an invalid Last-Event-ID, another method, and a server without configurati
   assert.equal((await talk(without.socketPath, get("sync"))).status, 404);
 });
 
-test("a reader that sends more than its request is cut, and no error stands among its events", async (t) => {
+test("a reader that sends more than its request is cut, and no error appears among its events", async (t) => {
   const { server } = await startRig(t, { config: scriptedConfig() });
   const listening = listenTo(t, server.socketPath);
   await eventually(() => listening.text().includes(": connected"));
@@ -646,7 +646,7 @@ test("a reader that sends more than its request is cut, and no error stands amon
   assert.doesNotMatch(listening.text(), /HTTP\/1\.1 400/);
 });
 
-test("a stream without events shows every 15 s that it lives", async (t) => {
+test("a stream without events sends a sign of life every 15 s", async (t) => {
   const clock = createManualClock();
   const config = scriptedConfig();
   const { server } = await startRig(t, { config, clock });
@@ -698,7 +698,7 @@ test("a reader that is too slow is dropped with a gap, whose id is where to resu
   assert.ok(logger.lines.some(({ message }) => /too slowly/.test(message)));
 });
 
-test("a replay that is too much for one reader ends in a gap after all of it", async (t) => {
+test("a replay that is too long for one reader ends in a gap after all of it", async (t) => {
   const config = scriptedConfig();
   const { server } = await startRig(t, { config });
   const details = "x".repeat(50_000);
@@ -724,7 +724,7 @@ test("a dropped reader that never reads is cut", async (t) => {
   await passTimeUntil(clock, () => clock.pendingTimers === 0, 5_000);
 });
 
-test("of too many listeners the last is refused, and everything else is still answered", async (t) => {
+test("beyond the limit of listeners the last is refused, and everything else is still answered", async (t) => {
   const config = scriptedConfig();
   const { server } = await startRig(t, { config });
   for (let count = 0; count < LISTENER_LIMIT; count++) listenTo(t, server.socketPath);

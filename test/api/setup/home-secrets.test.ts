@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { keepWhile } from "../../../src/api/setup/home-secrets.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 
-test("secrets that the refused file would have named are removed again, and stay where it is or may be written", async (t) => {
+test("secrets of a refused file are removed again, and stay where it exists or may be written", async (t) => {
   const kept = new Map<string, string>();
   const change = (name: string) => Promise.resolve({ name, kept: "file" } as const);
   const keeper = {

@@ -48,7 +48,7 @@ test("it listens in the home, for its owner only, and is gone when it ends", asy
   assert.deepEqual(await readdir(home), []);
 });
 
-test("a client that ends its side still gets the answers", async (t) => {
+test("a client that ends its sending side still gets the answers", async (t) => {
   const server = await startSocket(t, await temporaryFolder(t), (stream) => {
     let text = "";
     stream.on("data", (chunk: Buffer) => {
@@ -71,7 +71,7 @@ test("both sockets of a home coexist, and the record names both", async (t) => {
   assert.equal((await connectToDaemon(home))?.mcpSocket.path, server.socketPath);
 });
 
-test("without one the note says nothing of it", async (t) => {
+test("without one the record does not mention it", async (t) => {
   const { home } = await startRig(t);
   assert.equal("mcp_socket" in ((await readDaemonInfo(home)) ?? {}), false);
 });
@@ -92,7 +92,7 @@ test("a dead daemon's socket is replaced; a file that is not a socket stays, and
   await requireSocketPlace(other);
 });
 
-test("where the home's path is too long it is a short one, and a killed daemon's is cleaned up", async (t) => {
+test("where the home's path is too long it is a short one, and a killed daemon's is removed", async (t) => {
   const home = join(await temporaryFolder(t), "x".repeat(100));
   await mkdir(home);
   const first = await startMcpSocket({ home, serve: echo, logger: noopLogger });
@@ -131,7 +131,7 @@ test("it serves clients up to its limit, and again when one leaves", async (t) =
   });
 });
 
-test("ending it ends every client, also one that reads nothing, and never takes long", async (t) => {
+test("ending it ends every client, even one that reads nothing, and never takes long", async (t) => {
   const server = await startSocket(t, await temporaryFolder(t), (stream) => {
     stream.on("error", () => {});
     stream.write(Buffer.alloc(8 * 1024 * 1024));
@@ -143,7 +143,7 @@ test("ending it ends every client, also one that reads nothing, and never takes 
   await once(deaf, "close");
 });
 
-test("a client that is cut off, or one that cannot be served, harms no other", async (t) => {
+test("a client that is cut off, or cannot be served, harms no other", async (t) => {
   const streams: Duplex[] = [];
   const server = await startSocket(t, await temporaryFolder(t), (stream) => {
     streams.push(stream);

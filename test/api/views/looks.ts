@@ -28,7 +28,7 @@ export function testLooks(
   narrow: readonly string[],
 ): void {
   for (const [name, report] of Object.entries(states)) {
-    test(`C3 a ${kind} "${name}" looks as agreed, and says the same at every width`, (t) => {
+    test(`C3 a ${kind} "${name}" looks as agreed, and has the same text at every width`, (t) => {
       const at = (width: number): string => renderStatus(report, { ...PLAIN, width });
       const words = (text: string): string => text.replaceAll(/[\s▶]+/g, "");
       for (const width of [60, 80, 120]) {

@@ -129,7 +129,7 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
   assert.equal((await stat(file)).mode & 0o777, 0o640);
 });
 
-test("F1 E1 a token is kept as a secret, and stands neither in the file nor on the screen", async (t) => {
+test("F1 E1 a token is stored as a secret, and appears neither in the file nor on the screen", async (t) => {
   const server = { command: process.execPath, args: [LIGHT_SERVER], env: { GITHUB_TOKEN: TOKEN } };
   const { env, config, run, runInFolder } = await setUp(t, { github: server });
   const { stdout, stderr, code } = await run("import", "claude", "--yes");
@@ -145,7 +145,7 @@ test("F1 E1 a token is kept as a secret, and stands neither in the file nor on t
   assert.match(again.stderr, /nothing new in 1 file/);
 });
 
-test("F1 E2 the question of import shows all that would run, and hides only the secret in it", async (t) => {
+test("F1 E2 the question of import shows everything that would run, and hides only the secret in it", async (t) => {
   const { run } = await setUp(t, {
     docs: { command: "sh", args: ["-c", "DOCS_API_KEY=abcd1234efgh touch PWNED; exec npx -y docs-mcp"] },
     tool: { command: "npx", args: ["-y", "x7kq92lmzp4rtw"] },
@@ -156,7 +156,7 @@ test("F1 E2 the question of import shows all that would run, and hides only the 
   assert.doesNotMatch(stdout, /abcd1234efgh/);
 });
 
-test("F1 E1 a project's server starts in its folder with its secret argument, which is shown nowhere", async (t) => {
+test("F1 E1 a project's server starts in its folder with its secret argument, which is never shown", async (t) => {
   const { env, config, run, runInFolder } = await setUp(t, {});
   const [project, home] = [join(env.HOME, "project"), env.MOUNTAINEER_HOME];
   await mkdir(join(project, "bin"), { recursive: true });
@@ -189,7 +189,7 @@ test("F1 E1 a project's server starts in its folder with its secret argument, wh
   for (const secret of [TOKEN, "another-secret"]) assert.ok(!texts.includes(secret));
 });
 
-test("F1 a client's broken file keeps no other client's servers out, unless it is named", async (t) => {
+test("F1 a client's broken file does not exclude other clients' servers, unless it is named", async (t) => {
   const { env, run, config } = await setUp(t, { good: light("a_") });
   await mkdir(join(env.HOME, ".cursor"));
   await writeFile(join(env.HOME, ".cursor/mcp.json"), '{"mcpServers": ');
@@ -207,7 +207,7 @@ test("F1 an unknown client is answered with the command to start, with its home"
   assert.match(stderr, new RegExp(`others start: env MOUNTAINEER_HOME=${env.MOUNTAINEER_HOME} /\\S+ mcp`));
 });
 
-test("F1 nothing is written without a yes, nor over what cannot be read", async (t) => {
+test("F1 nothing is written without a yes, nor over an unreadable file", async (t) => {
   const { file, text, env, run } = await setUp(t, { a: light("a_") });
   const asked = await run("import", "claude");
   assert.equal(asked.code, 1);
@@ -310,7 +310,7 @@ test("F1 another file of a client does not prevent the undo of the first, nor do
   await assert.rejects(stat(join(env.MOUNTAINEER_HOME, "connections/claude.json")));
 });
 
-test("F1 a server whose variable is not set is imported disabled, with the commands that have it run, and stays with its client", async (t) => {
+test("F1 a server whose variable is not set is imported disabled, with the commands that enable it, and stays with its client", async (t) => {
   const { file, config, run, env } = await setUp(t, {
     gh: { ...light("gh_"), env: { GH_TOKEN: "${GH_TOKEN}" } },
   });
@@ -351,7 +351,7 @@ test("F1 two accounts of one server are two servers", async (t) => {
   assert.match(await config(), /\[backends\.work\][\s\S]*\[backends\.home\]/);
 });
 
-test("F1 with a daemon import returns when what it brought serves: who lists tools then gets them", async (t) => {
+test("F1 with a daemon import returns when its servers are running: listing tools then includes them", async (t) => {
   const { env, run } = await setUp(t, { one: light("a_"), broken: { command: "/nowhere/server" } });
   const home = env.MOUNTAINEER_HOME;
   await mkdir(home, { recursive: true });
@@ -388,7 +388,7 @@ test("E1 connect hides the secrets that are next to the servers in a client's fi
   assert.equal(await readFile(file, "utf8"), text);
 });
 
-test("F1 E2 import without a name and without a question leaves out what came with the folder, and says so", async (t) => {
+test("F1 E2 import without a name and without a question skips servers from the folder, and says so", async (t) => {
   const { file, env, config, runInFolder } = await setUp(t, { mine: light("mine_") });
   const own = join(env.HOME, ".mcp.json");
   await writeFile(own, JSON.stringify({ mcpServers: { cloned: light("cloned_") } }));
@@ -403,7 +403,7 @@ test("F1 E2 import without a name and without a question leaves out what came wi
   assert.match(await config(), /\[backends\.cloned\]/);
 });
 
-test("F1 connect leaves a server in the client's file that does not serve here, as its secret is not kept yet", async (t) => {
+test("F1 connect leaves a server in the client's file that does not run here, as its secret is not stored yet", async (t) => {
   const { file, run, config, env } = await setUp(t, {});
   await mkdir(env.MOUNTAINEER_HOME, { recursive: true });
   const server = { command: process.execPath, args: [LIGHT_SERVER] };
@@ -429,7 +429,7 @@ test("F1 connect leaves a server in the client's file that does not serve here, 
   assert.doesNotMatch(await readFile(file, "utf8"), /"github"/);
 });
 
-test("F1 connect waits for a server that is being started, and then takes it out of the client's file", async (t) => {
+test("F1 connect waits for a starting server, and then removes it from the client's file", async (t) => {
   const { file, env, run } = await setUp(t, {});
   const home = env.MOUNTAINEER_HOME;
   const gate = join(home, "gate");
@@ -454,7 +454,7 @@ test("F1 connect waits for a server that is being started, and then takes it out
   assert.match(notes.join("\n"), /taken out of Claude Desktop, .*: slow$/m);
 });
 
-test("F1 a client's file that has its servers twice is refused, as clients differ in which they read", async (t) => {
+test("F1 a client's file that lists its servers twice is refused, as clients differ in which list they read", async (t) => {
   const { file, run } = await setUp(t, {});
   const text = '{ "mcpServers": {}, "mcpServers": { "x": { "command": "y" } } }\n';
   await writeFile(file, text);

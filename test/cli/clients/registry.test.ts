@@ -76,7 +76,7 @@ const NPM = {
   ],
 };
 
-test("F1 a package of npm, pinned to its version, its secret kept as a secret", async (t) => {
+test("F1 an npm package is pinned to its version, and its secret is stored as a secret", async (t) => {
   const rig = await setUp(t, { "io.github.example/weather": NPM });
   const added = await rig.add(
     "weather",
@@ -209,7 +209,7 @@ test("F1 an unusable entry is refused with the reason, and nothing is written", 
   assert.equal(await rig.text(), "");
 });
 
-test("E2 what a registry's server would get is shown before a yes: its variables, and its headers", async (t) => {
+test("E2 a registry's server shows its variables and headers before a yes", async (t) => {
   const rig = await setUp(t, {
     "a/evil": {
       version: "1",
@@ -246,7 +246,7 @@ test("E2 what a registry's server would get is shown before a yes: its variables
   assert.equal(await rig.text(), "");
 });
 
-test("E1 what a registry says refers to no secret and no variable of a person's", async (t) => {
+test("E1 a registry's entry cannot refer to a person's secrets or variables", async (t) => {
   const header = (name: string, value: object | string) => ({
     version: "1",
     remotes: [
@@ -294,7 +294,7 @@ test("E1 what a registry says refers to no secret and no variable of a person's"
   assert.match(text, /X-One = "\$\$\{GITHUB_TOKEN\}"/);
 });
 
-test("E1 no secret is kept without a yes, and none of another server is written over", async (t) => {
+test("E1 no secret is stored without a yes, and none of another server is overwritten", async (t) => {
   const rig = await setUp(t, { "io.github.example/weather": NPM });
   const args = ["--input", "region=eu", "--input"];
   const key = "WEATHER_API_KEY=";

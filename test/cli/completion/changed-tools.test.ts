@@ -5,7 +5,7 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleToolChange, scriptedGateway } from "../../api/sample-gateway.ts";
 
-test("E3 the names that wait are completed, with their backend where two have one of that name", async (t) => {
+test("E3 the names of waiting tools are completed, with their backend where two have the same name", async (t) => {
   const changes = [
     sampleToolChange(),
     sampleToolChange({ backend: "web", kind: "new" }),

@@ -53,7 +53,7 @@ async function found(
   return printed.split("\n").flatMap((line) => (line === "" ? [] : [line.split("\t")[0] ?? ""]));
 }
 
-test("the share whose folders are wanted is the one that the line names, however", () => {
+test("the share whose folders are listed is the one that the line names, in any form", () => {
   const program = createProgram({ print: () => {}, complain: () => {} }, async () => {});
   const shareOf = (...words: readonly string[]): string | null | undefined => {
     const request = completionRequest(program, COMMANDS, words);

@@ -95,7 +95,7 @@ async function found(
 
 const values = (lines: readonly string[]): string[] => lines.map((line) => line.split("\t")[0] ?? "");
 
-test("commands, options and choices come from the definitions; what takes a file is left to the shell", () => {
+test("commands, options and choices are taken from the definitions; file arguments are left to the shell", () => {
   const program = createProgram({ print: () => {}, complain: () => {} }, async () => {});
   const words = (...typed: readonly string[]): readonly string[] => {
     const request = completionRequest(program, COMMANDS, typed);
@@ -129,7 +129,7 @@ test("commands, options and choices come from the definitions; what takes a file
   for (const command of ["login", "logout"]) assert.deepEqual(words("backends", command, ""), [":live"]);
 });
 
-test("the line that bash gives is parted as bash parts it, open quotes and all", () => {
+test("the line that bash passes is split as bash splits it, open quotes and all", () => {
   assert.deepEqual(lineWords("mountaineer "), [""]);
   assert.deepEqual(lineWords("mountaineer"), [""]);
   assert.deepEqual(lineWords("mountaineer  mount --share my\\ sh"), ["mount", "--share", "my sh"]);
@@ -137,7 +137,7 @@ test("the line that bash gives is parted as bash parts it, open quotes and all",
   assert.deepEqual(lineWords("mountaineer mount --share 'my s' "), ["mount", "--share", "my s", ""]);
 });
 
-test("names are live, with what they are; values of secrets are never read", async (t) => {
+test("names are live, with a description; values of secrets are never read", async (t) => {
   const { home } = await scene(t);
   assert.deepEqual(values(await found(home, ["mount", "--share", ""])), ["CORE", 'my $hare: "one"']);
   assert.deepEqual(values(await found(home, ["mount", "--share", "C"])), ["CORE"]);
@@ -158,7 +158,7 @@ test("names are live, with what they are; values of secrets are never read", asy
   assert.doesNotMatch(secrets.join(), /hidden/);
 });
 
-test("whatever the home is like, it is quick and quiet", async (t) => {
+test("with any home, it is quick and quiet", async (t) => {
   const { home } = await scene(t);
   await writeFile(join(home, "config.toml"), 'shares = "no"\n[[[');
   assert.deepEqual(await asked(home, "mount", "--share", ""), []);
@@ -169,7 +169,7 @@ test("whatever the home is like, it is quick and quiet", async (t) => {
   assert.deepEqual([strange.code, strange.stderr], [0, ""]);
 });
 
-test("a daemon that is stopped holds up no press of Tab, and one that runs tells its tools", async (t) => {
+test("a stopped daemon delays no press of Tab, and a running one lists its tools", async (t) => {
   const { folder } = await scene(t);
   const server = `require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
   const { id, method } = JSON.parse(line);
@@ -259,7 +259,7 @@ test("at a terminal, Tab in bash completes", { skip: NO_TERMINAL }, async (t) =>
   await terminal.until('mountaineer mount --share my\\ \\$hare:\\ \\"one\\"');
 });
 
-test("zsh completes, with what each is", { skip: NO_TERMINAL }, async (t) => {
+test("zsh completes, with a description of each", { skip: NO_TERMINAL }, async (t) => {
   const missing = await programMissing("zsh");
   if (missing !== null) return t.skip(missing);
   const place = await scene(t);
@@ -289,7 +289,7 @@ test("zsh completes, with what each is", { skip: NO_TERMINAL }, async (t) => {
   );
 });
 
-test("fish completes, with what each is", async (t) => {
+test("fish completes, with a description of each", async (t) => {
   const missing = await programMissing("fish");
   if (missing !== null) return t.skip(missing);
   const place = await scene(t);
@@ -312,7 +312,7 @@ test("fish completes, with what each is", async (t) => {
   );
 });
 
-test("a shell that is not known is refused with those that are", async (t) => {
+test("an unknown shell is refused with the list of known ones", async (t) => {
   const { code, stderr } = await runCommand(["completions", "tcsh"], { home: await temporaryFolder(t) });
   assert.deepEqual([code, /bash, zsh, fish/.test(stderr)], [2, true]);
 });

@@ -79,7 +79,7 @@ test("E2 backends add writes the typed options, keeps everything else, and repor
   assert.match(await text(), /^# mine\n\[server\]\nport = \d+ # here\n/);
 });
 
-test("F1 a value that import left out is named, and nothing is enabled, until it is given", async (t) => {
+test("F1 a value that import left out is named, and nothing is enabled until it is given", async (t) => {
   const backends = `[backends.git]
 command = "server"
 args = ["--token=(hidden)", "plain"]
@@ -118,7 +118,7 @@ test("E2 a backend that does not start is saved, and the reason is reported", as
   assert.deepEqual([soon.code, soon.stdout], [0, "✓ slow  is added\n"]);
 });
 
-test("E2 a value that looks like a secret is refused without a terminal, with what to type", async (t) => {
+test("E2 a value that looks like a secret is refused without a terminal, with the text to type", async (t) => {
   const { run, text } = await startRig(t, { monitor: false });
   const before = await text();
   const variable = await run("backends add git --env GITHUB_TOKEN=ghp_hunter2hunter2 -- server");

@@ -54,7 +54,7 @@ async function homeWith(t: TestContext, config: string | null = CONFIG, name = "
 }
 
 describe("config without a daemon", { concurrency: 3 }, () => {
-  test("get prints what holds for a key: the file's value, else the default", async (t) => {
+  test("get prints the effective value of a key: the file's, else the default", async (t) => {
     const { ok, run, json } = await homeWith(t);
     assert.equal(await ok("config", "get", "global.check_interval_secs"), "2\n");
     assert.equal(await ok("config", "get", "lsof-recheck"), "true\n");
@@ -97,7 +97,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.ok(!(await readdir(home)).includes("history"));
   });
 
-  test("set changes its bytes and no others, says what was before, and can be undone and redone", async (t) => {
+  test("set changes only its own bytes, prints the former value, and can be undone and redone", async (t) => {
     const { ok, text, json } = await homeWith(t);
     assert.match(
       await ok("config", "set", "global.check_interval_secs", "0.5"),
@@ -176,14 +176,14 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.deepEqual([report.changed, report.reload, report.errors.length > 0], [false, null, true]);
   });
 
-  test("set makes a private file where there is none", async (t) => {
+  test("set creates a private file where there is none", async (t) => {
     const { ok, text, file } = await homeWith(t, null);
     await ok("config", "set", "lsof-recheck", "off");
     assert.equal(await text(), "[global]\nlsof_recheck = false\n");
     assert.equal((await stat(file)).mode & 0o777, 0o600);
   });
 
-  test("what --config names is not made by a change: a file that is not there is an error, and init is the hint", async (t) => {
+  test("the file of --config is not created by a change: a missing file is an error, and init is the hint", async (t) => {
     const { home } = await homeWith(t, null);
     const missing = join(home, "elsewhere.toml");
     for (const args of [
@@ -210,7 +210,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.equal(await text(), "# mine\nglobal:\n  lsof_recheck: false # yes\n");
   });
 
-  test("show prints the file as it is, byte for byte; --effective all that holds", async (t) => {
+  test("show prints the file byte for byte; --effective prints all effective values", async (t) => {
     const { ok, json, run } = await homeWith(t, `\ufeff${CONFIG}# \u202e\r\n`);
     assert.equal(await ok("config", "show"), `\ufeff${CONFIG}# \u202e\r\n`);
     const effective = await ok("config", "show", "--effective");
@@ -257,7 +257,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.equal((await run("config", "validate", "a.toml", "b.toml")).code, 2);
   });
 
-  test("path says where the file is or would be; --config is another one", async (t) => {
+  test("path prints where the file is or would be; --config is another one", async (t) => {
     const { home, ok } = await homeWith(t, null);
     assert.equal(await ok("config", "path"), `${join(home, "config.toml")}\n`);
     assert.equal(await ok("config", "path", "--config", "/x/y.yaml"), "/x/y.yaml\n");
@@ -273,7 +273,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.equal(JSON.parse(stdout).$schema, "https://json-schema.org/draft/2020-12/schema");
   });
 
-  test("those that only show take no lock and write nothing", async (t) => {
+  test("commands that only show take no lock and write nothing", async (t) => {
     const { home, ok } = await homeWith(t);
     const lock = await acquireHomeLock(home, { command: "mount", waitMs: 0, clock: systemClock });
     t.after(() => lock[Symbol.asyncDispose]());
@@ -284,7 +284,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.deepEqual(await readdir(home), before);
   });
 
-  test("those that change wait for another command's lock", async (t) => {
+  test("commands that change wait for another command's lock", async (t) => {
     const { home, ok, text } = await homeWith(t);
     const lock = await acquireHomeLock(home, { command: "mount", waitMs: 0, clock: systemClock });
     const setting = ok("config", "set", "lsof-recheck", "off");
@@ -316,7 +316,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.equal((await stat(real)).mode & 0o777, 0o640);
   });
 
-  test("a broken file can be shown, diffed and rolled back over, and an edit says what is wrong with it", async (t) => {
+  test("a broken file can be shown, diffed and rolled back over, and an edit names its errors", async (t) => {
     const { ok, run, file, text } = await homeWith(t);
     await ok("config", "set", "lsof-recheck", "off");
     const good = await text();
@@ -342,7 +342,7 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     assert.match(await ok("config", "diff", "0"), /^@@ -1,\d+ \+0,0 @@/m);
   });
 
-  test("reload without a daemon ends with 8; --dry-run says what one would begin with", async (t) => {
+  test("reload without a daemon ends with 8; --dry-run shows what one would start with", async (t) => {
     const { run, ok, json, file } = await homeWith(t);
     const reload = await run("reload");
     assert.deepEqual([reload.code, reload.stdout], [8, ""]);
@@ -434,7 +434,7 @@ password = "\${NO_SUCH_PASSWORD}"
   assert.match(plain.stdout, /is valid: 1 share, 5 backends\n[\s\S]*▲ backends\.gone: its program/);
 });
 
-test("F1 backends add takes an address without a path as it is where a server answers there, and says nothing", async (t) => {
+test("F1 backends add keeps an address without a path if a server answers there, and prints no remark", async (t) => {
   const home = await temporaryFolder(t);
   const { url } = await serveAt(t, "/", "application/json");
   const { code, stderr } = await runCommand(["backends", "add", "x", "--url", url, "--wait", "0"], { home });
@@ -446,7 +446,7 @@ for (const [path, type] of [
   ["/mcp", "application/json"],
   ["/sse", "text/event-stream"],
 ] as const)
-  test(`F1 backends add takes ${path} for an address without a path where a server answers there, and shows it no header`, async (t) => {
+  test(`F1 backends add completes an address without a path with ${path} if a server answers there, and sends it no header`, async (t) => {
     const home = await temporaryFolder(t);
     const { url, asked, headers } = await serveAt(t, path, type);
     const added = await runCommand(

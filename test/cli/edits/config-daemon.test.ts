@@ -44,7 +44,7 @@ function requests({ config }: Daemon): unknown[] {
 }
 
 describe("config with a daemon", { concurrency: 3 }, () => {
-  test("set, unset and rollback go through it, and say what its reload did", async (t) => {
+  test("set, unset and rollback go through it, and print the result of its reload", async (t) => {
     const daemon = await daemonWith(t);
     const set = await daemon.run("config", "set", "lsof-recheck", "off");
     assert.deepEqual([set.code, set.stderr], [0, ""]);
@@ -70,7 +70,7 @@ describe("config with a daemon", { concurrency: 3 }, () => {
     assert.match(shown.running_sha256, /^0123456789abcdef/);
   });
 
-  test("another file by --config is refused, by lookers and changers alike", async (t) => {
+  test("another file by --config is refused, by reading and changing commands alike", async (t) => {
     const daemon = await daemonWith(t);
     const other = join(daemon.home, "other.toml");
     await writeFile(other, "");

@@ -58,7 +58,7 @@ async function editing(t: TestContext, config: string | null = CONFIG): Promise<
 }
 
 describe("config edit", { concurrency: 3 }, () => {
-  test("what the editor leaves lands when it is valid, and the copy goes", async (t) => {
+  test("the editor's result is saved when it is valid, and the copy is removed", async (t) => {
     const { edit, text, copies } = await editing(t);
     const { code, stdout, stderr } = await edit(`perl -pi -e 's/= 2/= 3/' "$1"`);
     assert.deepEqual([code, stderr], [0, ""]);
@@ -75,7 +75,9 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await readFile(join(home, "config.yaml"), "utf8"), "# mine\n");
   });
 
-  test("the copy is private, and named so that editors know its kind", { skip: LINUX_ALONE }, async (t) => {
+  test("the copy is private, and named so that editors recognize its type", {
+    skip: LINUX_ALONE,
+  }, async (t) => {
     const { edit, scratch } = await editing(t);
     await edit(`stat -c '%a %n' "$(dirname "$1")" "$1" > ${scratch}/seen`);
     const seen = await readFile(join(scratch, "seen"), "utf8");
@@ -106,7 +108,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await text(), CONFIG.replace("= 2", "= 4"));
   });
 
-  test("nothing changed is nothing written, also when the editor rewrote the same", async (t) => {
+  test("no change writes nothing, even when the editor rewrote the same", async (t) => {
     const { edit, file, copies } = await editing(t);
     const before = await stat(file);
     const { code, stdout } = await edit(`cp "$1" "$1.new"; mv "$1.new" "$1"`);
@@ -126,7 +128,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await text(), CONFIG);
   });
 
-  test("a file that changed underneath is not overwritten: exit 9, and the copy is left and named", async (t) => {
+  test("a file that has changed underneath is not overwritten: exit 9, and the copy is kept and named", async (t) => {
     const { edit, file, text, copies } = await editing(t);
     const { code, stderr } = await edit(`echo '# theirs' >> ${file}; echo '# ours' >> "$1"`);
     assert.equal(code, 9);
@@ -166,7 +168,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await text(), CONFIG);
   });
 
-  test("no shell sees the editor's words", async (t) => {
+  test("no shell interprets the editor's arguments", async (t) => {
     const { home, scratch } = await editing(t);
     const env = { EDITOR: `touch ${scratch}/a;touch ${scratch}/b`, TMPDIR: scratch };
     await runHere(["config", "edit"], { home, env });
@@ -174,7 +176,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.deepEqual(made, ["a;touch", "b"]);
   });
 
-  test("where there is no file it begins with the starter, which is not written unless it is changed", async (t) => {
+  test("a missing file begins with the starter, which is not written unless it is changed", async (t) => {
     const { edit, home, text } = await editing(t, null);
     assert.equal((await edit("true")).code, 0);
     assert.deepEqual(await readdir(home), []);
@@ -184,7 +186,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.ok((await readdir(home)).includes("config.schema.json"), "what its first line names is there");
   });
 
-  test("YAML that is not there yet begins empty", async (t) => {
+  test("a missing YAML file begins empty", async (t) => {
     const { edit, home } = await editing(t, null);
     const yaml = join(home, "config.yaml");
     const script = `[ -s "$1" ] && exit 9; echo 'global: {check_interval_secs: 2}' > "$1"`;
@@ -201,7 +203,7 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await text(), "# well\n");
   });
 
-  test("with a daemon it lands through it, with the hash of what was opened", async (t) => {
+  test("with a daemon the result is saved through it, with the hash of the opened content", async (t) => {
     const { home, file, edit } = await editing(t);
     const config = scriptedConfig({ edit: () => sampleEdit({ path: file }) });
     await startRig(t, { home, control: scriptedControl(sampleReport([], { config_path: file })), config });
@@ -219,7 +221,7 @@ describe("config edit", { concurrency: 3 }, () => {
     ]);
   });
 
-  test("on a terminal it asks, and opens the same copy again until it is right", async (t) => {
+  test("on a terminal it asks, and reopens the same copy until it is right", async (t) => {
     const { env, home, scratch, edit, text, copies } = await editing(t);
     await edit("true");
     const script = `#!/bin/sh\nshift\nif [ -e ${scratch}/again ]; then perl -pi -e 's/nonsense = 1/lsof_recheck = false/' "$1"; else touch ${scratch}/again; printf '[global]\\nnonsense = 1\\n' > "$1"; fi\n`;
@@ -323,7 +325,7 @@ async function onTerminal(
   });
 }
 
-test("the editor is $VISUAL, else $EDITOR, else vi; a path with spaces is one, and words are parted as in a shell", async (t) => {
+test("the editor is $VISUAL, else $EDITOR, else vi; a path with spaces is one, and words are split as in a shell", async (t) => {
   const spaced = join(await temporaryFolder(t), "my editor");
   await writeFile(spaced, "#!/bin/sh\n", { mode: 0o755 });
   for (const [environment, command] of [

@@ -80,7 +80,7 @@ test("B6 an edit by command takes effect at once, and can be undone", async (t) 
   assert.equal((await client.call("sync", null, never)).events.at(-1)?.type, "changed");
 });
 
-test("A6 B10 reload applies what a person wrote, without a watch; --dry-run only says it", async (t) => {
+test("A6 B10 reload applies a person's edit, without a watch; --dry-run only describes it", async (t) => {
   const { run, file, text, home, client } = await startRig(t);
   await writeFile(file, (await text()) + shareText(home, "NEW"));
   const dry = await run("reload", "--dry-run");

@@ -26,14 +26,14 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { contextOf } from "../command-context.ts";
 import { runCommand } from "../command-line.ts";
 
-test("texts are bare, everything else is as TOML writes it", () => {
+test("texts are bare, other values are written as in TOML", () => {
   assert.equal(valueText('a "b"'), 'a "b"');
   assert.equal(valueText(0.5), "0.5");
   assert.equal(valueText(true), "true");
   assert.equal(valueText([1, "b"]), '[1, "b"]');
 });
 
-test("JSON keeps whole numbers that it can, and spells out those that readers would round", () => {
+test("JSON keeps the whole numbers that it can represent, and spells out those that readers would round", () => {
   assert.equal(jsonText({ a: 5n, b: 2n ** 60n }), '{\n  "a": 5,\n  "b": "1152921504606846976"\n}\n');
 });
 
@@ -87,7 +87,7 @@ test("E2 a handover during a wait for a backend is an interruption; a daemon tha
   await rejected;
 });
 
-test("E2 a backend that failed, or that runs on as before, is waited for no longer; one that changes is", async () => {
+test("E2 a backend that failed, or that keeps running as before, is no longer waited for; one that changes is", async () => {
   const failed = {
     code: "change_failed",
     severity: "error",
@@ -121,7 +121,7 @@ test("E2 a backend that failed, or that runs on as before, is waited for no long
   }
 });
 
-test("E2 a daemon that refuses to say how a backend is is not asked again", async () => {
+test("E2 a daemon that refuses to report a backend's state is not asked again", async () => {
   const refusal = new MountaineerError("owner_only", "no");
   const clock = createManualClock();
   let looks = 0;
@@ -192,7 +192,7 @@ test("E2 pending entries are shown next to the running ones, and nothing is appr
   assert.deepEqual(config.calls, []);
 });
 
-test("E2 a yes goes to the daemon with the digest of what was shown", async (t) => {
+test("E2 a yes is sent to the daemon with the digest of the shown entry", async (t) => {
   const { config, run } = await daemonWith(t);
   const done = await run("files", "--yes");
   assert.deepEqual([done.code, done.stdout], [0, "✓ approved: backends.files\n"]);
@@ -200,7 +200,7 @@ test("E2 a yes goes to the daemon with the digest of what was shown", async (t) 
   assert.deepEqual(asked, [["approve", { entries: [{ id: "backends.files", digest: SHA256 }] }]]);
 });
 
-test("E2 at a terminal each entry is shown before its question, and only what gets a yes is approved", async (t) => {
+test("E2 at a terminal each entry is shown before its question, and only confirmed entries are approved", async (t) => {
   const { home, config } = await daemonWith(t);
   const [files] = config.waiting;
   assert.ok(files !== undefined);
@@ -240,7 +240,7 @@ test("E2 the list explains why nothing counts as approved, and is limited to the
   assert.equal((await run("--list", "shares.A")).code, 2);
 });
 
-test("E2 a mode that the file does not take is not approved; the default one goes out of the file", async (t) => {
+test("E2 a mode that the file does not accept is not approved; the default one is removed from the file", async (t) => {
   const refused = { changed: false, errors: [sampleMistake()], reload: null };
   const { config, run } = await daemonWith(t, { edit: () => sampleEdit(refused) });
   assert.equal((await run("--mode", "default", "--yes")).code, 3);
@@ -250,7 +250,7 @@ test("E2 a mode that the file does not take is not approved; the default one goe
   );
 });
 
-test("E2 a mode is put into the file, and then approved", async (t) => {
+test("E2 a mode is written into the file, and then approved", async (t) => {
   const { config, run } = await daemonWith(t);
   assert.equal((await run("--mode", "none", "--yes")).code, 0);
   const asked = config.calls.map(({ name, request }) => [name, request]);
@@ -261,7 +261,7 @@ test("E2 a mode is put into the file, and then approved", async (t) => {
   assert.equal((await run("--mode", "none")).code, 2, "nobody is there to say yes");
 });
 
-test("a rollback at a terminal puts back what was shown, over what was shown, or nothing", async (t) => {
+test("a rollback at a terminal restores the shown content over the shown one, or nothing", async (t) => {
   const home = await temporaryFolder(t);
   const file = join(home, "config.toml");
   const one = "[global]\ncheck_interval_secs = 2\n";

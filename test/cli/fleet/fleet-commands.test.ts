@@ -52,7 +52,7 @@ async function members({ home }: TestHome): Promise<readonly string[]> {
 }
 
 test(
-  "G1 two daemons: one begins a fleet, the other joins, and each sees the other; its server is kept running",
+  "G1 two daemons: one starts a fleet, the other joins, and each sees the other; its server is kept running",
   REAL,
   async (t) => {
     const [nas, laptop] = await homes(t);
@@ -117,7 +117,7 @@ test(
 );
 
 test(
-  "G1 a join that is killed at any instant leaves a member or none, and is done again",
+  "G1 a join that is killed at any instant leaves a member or none, and can be repeated",
   REAL,
   async (t) => {
     const [nas, laptop] = await homes(t);
@@ -171,7 +171,7 @@ test("G1 at a terminal a code is asked for and not shown", { skip: NO_TERMINAL }
   assert.doesNotMatch(lines.join("\n"), /mf1_|wrong/);
 });
 
-test("G1 an init that is killed at any instant is done again", REAL, async (t) => {
+test("G1 an init that is killed at any instant can be repeated", REAL, async (t) => {
   const [nas] = await homes(t);
   const args = ["fleet", "init", "--no-invite", "--name", "nas", "--listen", `127.0.0.1:${await freePort()}`];
   const text = (path: string): Promise<string> => readFile(join(nas.home, path), "utf8").catch(() => "");
@@ -198,7 +198,7 @@ test("G1 an init that is killed at any instant is done again", REAL, async (t) =
   assert.deepEqual((await readFleet(nas.home))?.invitations, []);
 });
 
-test("G1 an invitation that is killed is worth nothing, and the next one sweeps it away", REAL, async (t) => {
+test("G1 an invitation that is killed is worthless, and the next one removes it", REAL, async (t) => {
   const [nas, laptop] = await homes(t);
   const first = await began(t, nas);
   first.running.child.kill("SIGKILL");
@@ -211,7 +211,7 @@ test("G1 an invitation that is killed is worth nothing, and the next one sweeps 
 });
 
 test(
-  "G1 an init whose port is taken is done at another one, and a second one points to the invitation",
+  "G1 an init whose port is taken uses another one, and a second init points to the invitation",
   REAL,
   async (t) => {
     const [nas] = await homes(t);

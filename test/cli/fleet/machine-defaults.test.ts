@@ -19,7 +19,7 @@ for (const [given, address] of [
   });
 }
 
-test("G1 --listen refuses what the configuration or a code could not say", () => {
+test("G1 --listen refuses an address that the configuration or a code could not contain", () => {
   const wrong = [
     "",
     "-",

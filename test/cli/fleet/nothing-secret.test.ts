@@ -33,7 +33,7 @@ async function filesUnder(folder: string): Promise<readonly string[]> {
   return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
 }
 
-test("G1 nothing secret is in what a fleet keeps, or in any message of its life", {
+test("G1 the files of a fleet, and all messages of its life, contain no secret", {
   skip: LACKS_SERVER,
 }, async (t) => {
   let folder = "";

@@ -12,7 +12,7 @@ import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, startCommand } from "../command-line.ts";
 
-test("monitor serves until SIGTERM or Ctrl-C, and then leaves neither socket nor note", async (t) => {
+test("monitor serves until SIGTERM or Ctrl-C, and then leaves neither socket nor record", async (t) => {
   const home = await temporaryFolder(t);
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const { child, ended } = startCommand(["monitor", "--interval", "0.5"], { home });
@@ -58,7 +58,7 @@ test("a monitor whose stderr is no longer read keeps running", async (t) => {
   assert.equal((await ended).code, 0);
 });
 
-test("a home that cannot be made ends monitor with exit code 6; looking needs none", async (t) => {
+test("a home that cannot be created ends monitor with exit code 6; reading commands need none", async (t) => {
   const blocked = await runCommand(["monitor"], { home: "/dev/null/home" });
   assert.equal(blocked.code, 6);
   assert.match(blocked.stderr, /^mountaineer: .*\/dev\/null\/home.*\n/);
@@ -142,7 +142,7 @@ test("a listener that has left by then hears nothing", async () => {
   await Promise.resolve();
 });
 
-test("what a build's daemon imports is kept compiled beside it; sources keep nothing", async (t) => {
+test("the modules of a build's daemon are cached compiled next to it; sources cache nothing", async (t) => {
   const folder = await temporaryFolder(t);
   const runMonitor = new URL("../../../src/cli/in-process/run-monitor.ts", import.meta.url).href;
   await writeFile(join(folder, "part.mjs"), "export const answer = 42;\n");

@@ -11,7 +11,7 @@ import { WITHOUT_SHARES } from "../../support/without-shares.ts";
 import { NO_TERMINAL, openTerminal } from "../../tui/terminal.ts";
 import { COMMAND, environmentOf } from "../command-line.ts";
 
-test("with a daemon what is added runs at once", async (t) => {
+test("with a daemon an added share runs at once", async (t) => {
   const folder = await temporaryFolder(t);
   const home = await createTestHome({ home: join(folder, "home"), env: { HOME: folder } });
   await using _monitor = await home.startMonitor();
@@ -32,7 +32,7 @@ test("with a daemon what is added runs at once", async (t) => {
 const ALONE = ["unshare", "--net", ...WITHOUT_SHARES];
 const NO_ASKING = NO_TERMINAL === false && process.getuid?.() !== 0 ? "needs root" : NO_TERMINAL;
 
-test("at a terminal it asks, says what is wrong with an answer, and adds only when told so", {
+test("at a terminal it asks, explains an invalid answer, and adds only after a yes", {
   skip: NO_ASKING,
 }, async (t) => {
   const home = join(await temporaryFolder(t), "home");

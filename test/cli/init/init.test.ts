@@ -76,7 +76,7 @@ test("found shares of one server and user become one NAS, which is valid once un
   assert.equal(text.match(/fallback_host = "nas\.local"/g)?.length, 1);
 });
 
-test("a NAS is called as it calls itself, or by its address, and never like another one", () => {
+test("a NAS is called by its own name, or by its address, and never like another one", () => {
   const named = (text: string, ...taken: string[]) => freeNasName(text, (name) => taken.includes(name));
   assert.deepEqual(
     ["CORE", "nas.local", "10.0.0.5", "fe80::1", "Ann's NAS", "café", "", "x".repeat(80)].map((text) =>
@@ -87,7 +87,7 @@ test("a NAS is called as it calls itself, or by its address, and never like anot
   assert.equal(named("nas.local", "nas", "nas-2"), "nas-3");
 });
 
-test("a command line is parted as a shell would, and nothing in it is run or replaced", () => {
+test("a command line is split as a shell would, and nothing in it is run or replaced", () => {
   assert.deepEqual(splitWords("npx -y pkg /tmp"), ["npx", "-y", "pkg", "/tmp"]);
   assert.deepEqual(splitWords(`a 'b c' "d \\"e\\" \\n" f\\ g '' $HOME ~ "x"'y'`), [
     "a",
@@ -111,7 +111,7 @@ test("the unedited examples are valid once uncommented", async () => {
   assert.deepEqual([loaded.snapshot.config.shares.length, loaded.snapshot.config.backends.length], [1, 1]);
 });
 
-test("the file is what was asked for, and says where every option is; the end says what to type", async (t) => {
+test("the file has the requested settings, and shows where every option belongs; the end names the next commands", async (t) => {
   const folder = await temporaryFolder(t);
   const home = join(folder, "home");
   const path = join(folder, "my own.toml");
@@ -153,7 +153,7 @@ test("the file is what was asked for, and says where every option is; the end sa
   assert.equal(list.code, 0, list.stderr);
 });
 
-test("without a terminal: it says what to give, writes what is given, and nothing over it", async (t) => {
+test("without a terminal it names the missing options, writes the given ones, and overwrites nothing", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const first = await run(["init"], { home });
   assert.deepEqual([first.code, first.stdout], [2, ""]);
@@ -196,7 +196,7 @@ test("without a terminal: it says what to give, writes what is given, and nothin
   assert.equal(await readFile(path, "utf8"), before);
 });
 
-test("what makes no valid configuration, or is not whole, writes nothing", async (t) => {
+test("input that makes no valid configuration, or is incomplete, writes nothing", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [["--share", "Links", "--tb-host", "a", "--fallback-host", "b"], 3, /Links/],
@@ -221,7 +221,7 @@ test("what makes no valid configuration, or is not whole, writes nothing", async
   assert.deepEqual([yaml.code, /in TOML[\s\S]*ends in \.toml/.test(yaml.stderr)], [2, true]);
 });
 
-test("C3 to a configuration in YAML it adds as to one in TOML, and every byte of it stays", async (t) => {
+test("C3 it adds to a configuration in YAML as to one in TOML, and every byte of it stays", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home, { mode: 0o700 });
   const path = join(home, "config.yaml");
@@ -272,7 +272,7 @@ test("F3 one address is enough; an error names the given option, and no line of 
   );
 });
 
-test("where the configuration is a link that leads nowhere, everybody says so", async (t) => {
+test("where the configuration is a dangling link, every command says so", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home, { mode: 0o700 });
   await symlink(join(home, "moved.toml"), join(home, "config.toml"));
@@ -285,7 +285,7 @@ test("where the configuration is a link that leads nowhere, everybody says so", 
 });
 
 // The parts of `init`: what a daemon begins with, more shares of a NAS, names, the token.
-test("what a daemon would begin with names shares, backends, middleware, and the settings that are not defaults", async (t) => {
+test("the plan of a daemon names shares, backends, middleware, and the settings that are not defaults", async (t) => {
   const home = await temporaryFolder(t);
   const text = [
     "[sync]",
@@ -315,7 +315,7 @@ test("what a daemon would begin with names shares, backends, middleware, and the
   );
 });
 
-test("a name that another NAS's share has is asked for again, and so is that of a share chosen just now", async () => {
+test("a name that another NAS's share has is asked for again, and so is that of a share just chosen", async () => {
   const taken = ["photos"];
   const answers = ["media", "photos-2"];
   const told: string[] = [];
@@ -350,7 +350,7 @@ test("without root a new share replaces no kernel client's mount: no line in fst
 
 type Found = Parameters<typeof shareNameOf>[0];
 
-test("G1 a found share is called as it is, where a folder may be called that", () => {
+test("G1 a found share keeps its name, where a folder may have it", () => {
   // Nothing else of it counts.
   const named = (share: string): string => shareNameOf({ share } as Found);
   assert.deepEqual(["CORE", " Photos ", "a/b", "cafe\u0301"].map(named), ["CORE", "Photos", "a-b", "café"]);
@@ -372,7 +372,7 @@ async function keptTokens(home: string): Promise<readonly string[]> {
   return secrets.map(({ name, kept }: { readonly name: string; readonly kept: string }) => `${name} ${kept}`);
 }
 
-test("E1 the first server comes with a token that is kept, named, and in no output of a script", async (t) => {
+test("E1 the first server gets a token that is stored, named, and in no output of a script", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const made = await runIn(home, ["init", ...BACKEND, "--json"]);
   assert.equal(made.code, 0, made.stderr);
@@ -391,7 +391,7 @@ test("E1 the first server comes with a token that is kept, named, and in no outp
   assert.equal(await readFile(join(home, "secrets.json"), "utf8"), kept);
 });
 
-test("E1 no client of a gateway without a token is shut out by the way", async (t) => {
+test("E1 no client of a gateway without a token is locked out as a side effect", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const open = await runIn(home, ["init", ...BACKEND, "--no-token"]);
   assert.equal(open.code, 0, open.stderr);

@@ -102,7 +102,7 @@ function inTurn(...answers: readonly string[]): () => string {
 }
 
 describe("F3 a NAS at a terminal", () => {
-  test("one of one cable: number, name, password, share, and nothing more about it", async () => {
+  test("a NAS with one cable: number, name, password, share, and nothing more about it", async () => {
     const net = new Net();
     const { choices, told } = await talk(net, [CORE, VAULT], inTurn("1", "ann", "right", "2", ""));
     assert.deepEqual(choices, {
@@ -119,7 +119,7 @@ describe("F3 a NAS at a terminal", () => {
     assert.equal(told[0], "  1  CORE  10.0.1.2  Thunderbolt bridge, 40 Gbit/s  advertises SMB");
   });
 
-  test("its networks are offered, its second cable asked for before, kept with one key, and left out with a no", async () => {
+  test("its networks are offered, its second cable asked for before, confirmed with one key, and skipped with a no", async () => {
     const net = new Net();
     net.networks = ["subnet:10.0.1.0/24", "gateway:aa:bb:cc:dd:ee:ff"];
     const kept = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", "", ""));
@@ -139,7 +139,7 @@ describe("F3 a NAS at a terminal", () => {
     assert.ok(everywhere.told.some((line) => line.includes("rclone: no root")));
   });
 
-  test("one that does not answer is woken if the person wants it; else, and where it stays silent, another is asked for", async () => {
+  test("one that does not answer is woken if the person wants it; otherwise, or if it stays silent, another is asked for", async () => {
     const net = new Net();
     net.asleep = [CORE.address, VAULT.address];
     const answers = inTurn("1", "n", "2", "y", "1", "", "ann", "right", "1", "");
@@ -155,7 +155,7 @@ describe("F3 a NAS at a terminal", () => {
     assert.deepEqual([choices.shares, net.logins], [[], []]);
   });
 
-  test("another address of that name gets the login only when the person says so, and not if it is another server", async () => {
+  test("another address of that name gets the login only with the person's consent, and not if it is another server", async () => {
     const net = new Net();
     const unasked = await talk(net, [CORE, ROGUE], inTurn("1", "ann", "right", "1", "", ""));
     assert.deepEqual([net.logins, net.paired], [["10.0.1.2"], []]);
@@ -206,13 +206,13 @@ describe("F3 a NAS at a terminal", () => {
     assert.ok(told.includes("  10.0.1.2 lists no shares"));
   });
 
-  test("what servers call themselves drives no terminal", async () => {
+  test("names that servers give themselves do not control the terminal", async () => {
     const { told } = await talk(new Net(), [server("x\u001b[2J", "10.0.1.3")], inTurn("", ""));
     assert.equal(told.join("").includes("\u001b"), false);
   });
 
   for (const seed of [1, 2, 3]) {
-    test(`30 wrong answers, drawn by seed ${seed} over all questions: each is asked again in its place, and nothing typed is lost`, async () => {
+    test(`30 wrong answers, drawn by seed ${seed} over all questions: each is asked again in its place, and no input is lost`, async () => {
       const random = randomFrom(seed);
       const net = new Net();
       const right: readonly (readonly [RegExp, string, readonly string[]])[] = [

@@ -61,7 +61,7 @@ const COMMANDS: readonly {
 
 const OWNERS = [NOBODY, UNKNOWN];
 
-test("root acts as the user whose home it is, and the user's daemon starts afterwards", async (t) => {
+test("root acts as the user who owns the home, and the user's daemon starts afterwards", async (t) => {
   for (const uid of OWNERS) {
     const home = await homeOf(t, uid);
     if (home === null) return;

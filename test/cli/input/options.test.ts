@@ -28,7 +28,7 @@ function given<const Declared extends Parameters>(
   return givenOf(takes, command.opts(), command.processedArgs);
 }
 
-test("shares are those that are named, each of them, or all", () => {
+test("the selected shares are the named ones, each of them, or all", () => {
   const shares = (...words: string[]) => chosenShares(given(SHARE_OPTIONS, ...words).share);
   assert.deepEqual(shares("--share", "A", "--share", "B"), ["A", "B"]);
   assert.equal(shares(), null);
@@ -103,7 +103,7 @@ test("an option that is not given is empty, null, false, or its declared default
   assert.deepEqual(given(open, "a", "else"), { what: ["a", "else"] });
 });
 
-test("a result is JSON when that is asked for, else what people read", () => {
+test("a result is JSON on request, else text for people", () => {
   const printed: string[] = [];
   const print = (text: string) => void printed.push(text);
   showResult(
@@ -123,7 +123,7 @@ test("a result is JSON when that is asked for, else what people read", () => {
 const never = new AbortController().signal;
 const nothing = Readable.from([]);
 
-test("arguments are an object, of the command line or of stdin; none is an empty one", async () => {
+test("arguments are an object, from the command line or stdin; without any it is empty", async () => {
   assert.deepEqual(await readToolArguments(null, nothing, never), {});
   assert.deepEqual(await readToolArguments('{"a":[1]}', nothing, never), { a: [1] });
   const bytes = Buffer.from('{"ü":"🎬"}');
@@ -143,7 +143,7 @@ test("text that is not a JSON object is a usage error, with an example", async (
   }
 });
 
-test("more than the daemon takes is not read to its end", async () => {
+test("input longer than the daemon accepts is not read to its end", async () => {
   const endless = Readable.from(
     (function* () {
       for (;;) yield Buffer.alloc(1024 * 1024, "x");
@@ -172,7 +172,7 @@ test("a plain monitor is read with its options in any order", () => {
   });
 });
 
-test("whatever is not a plain monitor is left to the whole command line", () => {
+test("any other call is left to the full parser", () => {
   const others = [
     [],
     ["status"],
@@ -188,7 +188,7 @@ test("whatever is not a plain monitor is left to the whole command line", () => 
   for (const args of others) assert.equal(readMonitorArguments(args), null, args.join(" "));
 });
 
-test("what it reads, the whole command line reads alike", async () => {
+test("the full parser reads a plain monitor's options the same", async () => {
   const word = fc.constantFrom(
     "monitor",
     "status",
@@ -223,7 +223,7 @@ test("what it reads, the whole command line reads alike", async () => {
   );
 });
 
-test("an interval is a positive number of seconds within reason", () => {
+test("an interval is a positive number of seconds within a sensible range", () => {
   assert.equal(intervalMs("2"), 2_000);
   assert.equal(intervalMs(".25"), 250);
   assert.equal(intervalMs("0.0515"), 52);
@@ -232,7 +232,7 @@ test("an interval is a positive number of seconds within reason", () => {
   }
 });
 
-test("the daemon's way in loads no commander", () => {
+test("the daemon's entry point does not load commander", () => {
   const probe = `
     import { registerHooks } from "node:module";
     const resolved = [];
@@ -245,7 +245,7 @@ test("the daemon's way in loads no commander", () => {
   assert.equal(ran.stdout, "true false\n", ran.stderr);
 });
 
-test("a usage error keeps what commander found", async () => {
+test("a usage error keeps commander's text", async () => {
   const options = { makeContext: () => assert.fail(), print() {}, complain() {} };
   await assert.rejects(parseAndRun(["monitor", "--interval", "soon"], options), {
     code: "usage",

@@ -19,7 +19,7 @@ function terminal(t: TestContext) {
   return { stdin, input, abort, shown, echoes };
 }
 
-test("E5 a typed value is not echoed, and the terminal echoes again after it, whatever ends it", async (t) => {
+test("E5 a typed value is not echoed, and the terminal echoes again after it, however it ends", async (t) => {
   const { stdin, input, abort, shown, echoes } = terminal(t);
   const typed = readSecretValue("nas", input);
   assert.deepEqual(echoes, [false]);
@@ -41,7 +41,7 @@ test("E5 Ctrl-D after a value ends it, as Enter does", async (t) => {
   assert.equal(await typed, "abc");
 });
 
-test("E5 a piped value may be as long as a typed one, whatever ends its line, and without the mark that begins its file", async (t) => {
+test("E5 a piped value may be as long as a typed one, with any line end, and without a leading byte order mark", async (t) => {
   for (const [length, end, fits, mark = ""] of [
     [8_000, "\r\n", true],
     [8_001, "\n", false],
@@ -59,7 +59,7 @@ test("E5 a piped value may be as long as a typed one, whatever ends its line, an
   }
 });
 
-test("F3 a value that cannot be one is refused, or asked for again while nothing else is lost", async (t) => {
+test("F3 an invalid value is refused, or asked for again without losing anything else", async (t) => {
   const { stdin, input } = terminal(t);
   const long = readSecretValue("nas", input);
   stdin.write(`${"x".repeat(8_001)}\r`);

@@ -77,7 +77,7 @@ async function refusal(words: readonly string[]): Promise<string | null> {
   }
 }
 
-test("F6 each command that is printed is one when it is pasted, whatever names it has", async () => {
+test("F6 each printed command works when it is pasted, whatever names it contains", async () => {
   const found = (await textsOf()).filter(({ tag }) => tag === "shellCommand");
   assert.ok(found.length > 50);
   for (const value of [PLAIN, ...ODD]) {
@@ -112,7 +112,7 @@ test("F6 each command that is printed is one when it is pasted, whatever names i
   }
 });
 
-test("F6 no command with a name in it is written by hand", async () => {
+test("F6 no command with a name in it is written without quoting", async () => {
   const names = [...COMMANDS, ...COMMAND_GROUPS].map(({ name }) => name);
   const typed = new RegExp(`\\bmountaineer (?:${names.join("|")})(?: --?[a-z][a-z-]*| [A-Z]+)*[ =]["']?$`);
   const others = /(?:^|[\s`:(])(?:chmod|chown|ls|rm|rmdir|ssh|mv|cp)(?: [\w+-]+)* ["']?$/;
@@ -125,7 +125,7 @@ test("F6 no command with a name in it is written by hand", async () => {
   );
 });
 
-test("F6 each command that is printed exists, and has the options that it is printed with", async () => {
+test("F6 each printed command exists, and has the options that it is printed with", async () => {
   const wrong: string[] = [];
   for (const { parts, where } of await textsOf()) {
     for (const { 1: written = "", index } of parts

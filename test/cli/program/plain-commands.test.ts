@@ -40,7 +40,7 @@ test("a command that runs without the parser is one of the program's, without ar
   }
 });
 
-test("whatever is not a plain call is left to the parser, and nothing is done", async () => {
+test("any other call is left to the parser, and nothing is done", async () => {
   const makeContext = () => assert.fail("nothing may be begun");
   for (const args of [
     [],
@@ -62,7 +62,7 @@ async function rig(t: TestContext) {
   return { gateway, ...(await startRig(t, { control, gateway })) };
 }
 
-test("C2 switch --backend names the route, and exits by what became of it", async (t) => {
+test("C2 switch --backend names the route, and exits by its result", async (t) => {
   const { home, gateway } = await rig(t);
   const done = await runCommand(["switch", "--backend", "files", "--to", "lan"], { home });
   assert.deepEqual([done.code, done.stdout], [0, "✓ files  over route lan\n"]);
@@ -135,7 +135,7 @@ const ROUTES: BackendRoutesStatus = {
   ],
 };
 
-test("C2 status shows each route, which one is in use, and what is ready to go back to", () => {
+test("C2 status shows each route, the one in use, and the one ready for a failback", () => {
   const text = renderBackends([sampleBackend({ routes: ROUTES })], {
     now: NOW,
     width: 100,
@@ -216,7 +216,7 @@ async function configured(rig: SignInRig, more = ""): Promise<void> {
   await writeFile(join(rig.home, "config.toml"), text);
 }
 
-test("E1 `backends login` signs in, says at whom and with what, and `logout` ends it", async (t) => {
+test("E1 `backends login` signs in, shows the server and the scopes, and `logout` ends it", async (t) => {
   const rig = await startSignInRig(t);
   await configured(rig);
   const { issuer } = rig.authorization;
@@ -239,7 +239,7 @@ test("E1 `backends login` signs in, says at whom and with what, and `logout` end
   }
 });
 
-test("E1 `backends login --no-browser` reads the address that was pasted, and --scope asks for more", async (t) => {
+test("E1 `backends login --no-browser` reads the pasted address, and --scope requests more", async (t) => {
   const rig = await startSignInRig(t);
   await configured(rig);
   const { issuer } = rig.authorization;
@@ -249,7 +249,7 @@ test("E1 `backends login --no-browser` reads the address that was pasted, and --
   assert.match(login.stdout, /is signed in at .*with the scopes mcp:read mcp:write offline_access/);
 });
 
-test("E1 `backends login` says why it cannot be: unknown, a program, a header, a machine's own", async (t) => {
+test("E1 `backends login` gives the reason why it is impossible: unknown, a program, a header, a machine's own", async (t) => {
   const rig = await startSignInRig(t);
   await configured(rig, 'headers = { Authorization = "Bearer ${HOME}" }');
   for (const [name, code, words] of [

@@ -242,7 +242,7 @@ for (const [title, row] of Object.entries(ROWS)) {
   });
 }
 
-test("F6 purge: a home that is a mount point is emptied, and what is mounted in it is not looked into", {
+test("F6 purge: a home that is a mount point is emptied, and mounts in it are not entered", {
   skip: ROOT ? false : "needs root on Linux",
 }, async (t) => {
   const user = await temporaryFolder(t);

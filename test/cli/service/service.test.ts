@@ -38,7 +38,7 @@ function definitionOf(userHome: string, more: Partial<ServiceDefinition> = {}): 
   };
 }
 
-test("F3 the service gets what a folder of one shell links to, and no folder that is gone after the shell", async (t) => {
+test("F3 the service gets the targets of a shell's temporary folder of links, and no folder that disappears with the shell", async (t) => {
   const home = await temporaryFolder(t);
   const [runtime, lasting] = [join(home, "run"), join(home, ".local/share/fnm/v24/bin")];
   await mkdir(join(runtime, "fnm_multishells"), { recursive: true });
@@ -56,7 +56,7 @@ test("F3 the service gets what a folder of one shell links to, and no folder tha
   assert.deepEqual(servicePath(path, environment), { path: `${lasting}:/usr/bin`, left: passing });
 });
 
-test("the service has the shell's PATH without what is the project's own, its proxies without passwords, and the home where it is not the usual one", () => {
+test("the service has the shell's PATH without the project's own folders, its proxies without passwords, and the home if it is not the usual one", () => {
   assert.equal(
     servicePath("/usr/bin:./x::bin:/a/node_modules/.bin:/usr/bin:/opt/my tools").path,
     "/usr/bin:/opt/my tools",
@@ -100,7 +100,7 @@ test("the service has the shell's PATH without what is the project's own, its pr
   assert.deepEqual(other.environment, { PATH: "/bin", MOUNTAINEER_HOME: "/srv/m" });
 });
 
-test("systemd takes the unit, whatever the paths in it", async (t) => {
+test("systemd accepts the unit, whatever paths are in it", async (t) => {
   const missing = await programMissing("systemd-analyze");
   if (missing !== null) return t.skip(missing);
   const folder = await temporaryFolder(t);
@@ -134,7 +134,7 @@ test("systemd takes the unit, whatever the paths in it", async (t) => {
   }
 });
 
-test("the unit lets mounts outlive it, hands over when it is reloaded, and takes specifiers and quotes from their meaning", () => {
+test("the unit lets mounts outlive it, hands over when it is reloaded, and escapes specifiers and quotes", () => {
   const text = unitText(
     definitionOf("/home/ann", {
       program: `/o p%t/"x"/mountaineer`,
@@ -154,7 +154,7 @@ test("the unit lets mounts outlive it, hands over when it is reloaded, and takes
     assert.ok(text.split("\n").includes(line), line);
 });
 
-test("a property-list parser reads the agent as it is meant, whatever the paths in it", async (t) => {
+test("a property-list parser reads the agent as intended, whatever paths are in it", async (t) => {
   const missing = await programMissing("python3");
   if (missing !== null) return t.skip(missing);
   const definition = definitionOf("/Users/ann", {
@@ -320,7 +320,7 @@ for (const platform of ["linux", "darwin"] as const) {
   });
 }
 
-test("linux: a stop ends also what systemd is about to start again, as it ended with an error", async (t) => {
+test("linux: a stop also ends a service that systemd is about to restart, as it ended with an error", async (t) => {
   const { manager, mark, calls } = await scene(t, "linux");
   await mark("waiting");
   const stopped = await manager().stop(NEVER);
@@ -328,7 +328,7 @@ test("linux: a stop ends also what systemd is about to start again, as it ended 
   assert.ok((await calls()).includes("--user stop mountaineer.service"));
 });
 
-test("linux: a service that cannot be ended keeps its file; one that has ended all the same does not", async (t) => {
+test("linux: a service that cannot be ended keeps its file; one that has ended anyway does not", async (t) => {
   const { manager, mark } = await scene(t, "linux");
   const { filePath } = manager();
   await manager().start(NEVER);
@@ -348,14 +348,14 @@ test("linux: a service that cannot be ended keeps its file; one that has ended a
   }
 });
 
-test("darwin: a bootstrap while the old agent is still going is tried again", async (t) => {
+test("darwin: a bootstrap while the old agent is still ending is tried again", async (t) => {
   const { manager, mark, calls } = await scene(t, "darwin");
   await mark("progress");
   assert.equal((await manager().start(NEVER)).running, true);
   assert.equal((await calls()).filter((call) => call.startsWith("bootstrap")).length, 2);
 });
 
-test("darwin: a refused bootstrap points at the login items, by the name that they show, which is a program that runs", async (t) => {
+test("darwin: a refused bootstrap points to the login items, by the displayed name, which is a program that runs", async (t) => {
   const { manager, mark } = await scene(t, "darwin");
   const shown = /Login Items.*service-keeper\.sh|service-keeper\.sh.*Login Items/;
   assert.match((await manager().start(NEVER)).notes.join("\n"), shown);
@@ -367,7 +367,7 @@ test("darwin: a refused bootstrap points at the login items, by the name that th
   assert.match(await readFile(keeper, "utf8"), /^#!\/bin\/sh\n/);
 });
 
-test("up prints the service's file, which uninstall removes where no manager is asked", async (t) => {
+test("up prints the service's file, which uninstall removes where there is no manager", async (t) => {
   if (process.platform !== "linux") return t.skip("the paths are Linux's");
   const folder = await temporaryFolder(t);
   const home = join(folder, ".mountaineer");

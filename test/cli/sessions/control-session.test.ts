@@ -42,7 +42,7 @@ function withControl<T>(
   return withOperations(context, intent, use, clock);
 }
 
-test("a changing command that meets a daemon still starting waits for its socket", async (t) => {
+test("a changing command that finds a daemon still starting waits for its socket", async (t) => {
   const home = await startingHome(t);
   const clock = createManualClock();
   const asking = withControl(contextOf(home), "change", statusOf, clock);
@@ -87,14 +87,14 @@ test("waiting for a daemon ends at once when it is cancelled", async (t) => {
   await assert.rejects(asking, { code: "aborted" });
 });
 
-test("a looking command waits for no lock", async (t) => {
+test("a reading command waits for no lock", async (t) => {
   const home = await startingHome(t);
   const before = await readdir(home);
   assert.equal((await withControl(contextOf(home), "look", statusOf)).global.pid, null);
   assert.deepEqual(await readdir(home), before);
 });
 
-test("the engine in process is ended whatever the command does with it", async (t) => {
+test("the engine in process is ended in every case", async (t) => {
   const home = await temporaryFolder(t);
   await assert.rejects(
     withControl(contextOf(home), "change", () => Promise.reject(new MountaineerError("timed_out", "late"))),
@@ -118,7 +118,7 @@ test("an invalid configuration is reported with all its errors", async (t) => {
   }
 });
 
-test("a command that a monitor is ahead of by a moment looks for it again, for 10 s and no longer", async (t) => {
+test("a command that started just before a monitor searches for it again, for 10 s and no longer", async (t) => {
   const home = await temporaryFolder(t);
   const clock = createManualClock();
   const error = new MountaineerError("already_running", "a monitor has the home");
@@ -139,7 +139,7 @@ test("a command that a monitor is ahead of by a moment looks for it again, for 1
   );
 });
 
-test("a daemon that went is waited for where its note or its successor's lock is, for 10 s and no longer", async (t) => {
+test("a daemon that has gone is waited for while its record or its successor's lock exists, for 10 s and no longer", async (t) => {
   const clock = createManualClock();
   const nothing = await temporaryFolder(t);
   assert.equal(await returningDaemon(contextOf(nothing), clock), null, "at once");

@@ -16,7 +16,7 @@ async function homeWithDaemon(folder: string, name: string): Promise<TestHome> {
   return home;
 }
 
-test("a daemon that runs, one that is stopped, and what one leaves that was killed", async (t) => {
+test("a running daemon, a stopped one, and the remains of a killed one are each reported", async (t) => {
   const folder = await temporaryFolder(t);
   const home = await homeWithDaemon(folder, "home");
   await using monitor = await home.startMonitor();
@@ -51,7 +51,7 @@ test("a daemon that runs, one that is stopped, and what one leaves that was kill
   assert.equal(causeOf(left, "daemon_off").severity, "info");
 });
 
-test("a second daemon that keeps the same shares, and one of another home that does not", async (t) => {
+test("a second daemon with the same shares is reported, and one of another home without them is not", async (t) => {
   const folder = await temporaryFolder(t);
   const [one, other] = [await homeWithDaemon(folder, "one"), await homeWithDaemon(folder, "other")];
   await using _first = await one.startMonitor();
@@ -67,7 +67,7 @@ test("a second daemon that keeps the same shares, and one of another home that d
 });
 
 // `mountaineer logs` with a daemon, and after one.
-test("A9 what a daemon does is in its log while it runs, and after", async (t) => {
+test("A9 a daemon's actions are in its log while it runs, and after", async (t) => {
   const home = await liveHome(t);
   await home.writeConfig(await home.text(["CORE"]));
   const monitor = await home.start();

@@ -21,7 +21,7 @@ import { CHEAP_PATH, causeOf, examined } from "./doctor-reports.ts";
 
 const run = promisify(execFile);
 
-test("a home without anything is well, in words and as JSON, and nothing is made in it", async (t) => {
+test("an empty home is healthy, in words and as JSON, and nothing is created in it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home, { mode: 0o700 });
   const { code, stdout, stderr } = await runCommand(["doctor"], { home });
@@ -68,7 +68,7 @@ test("two hosts of one address, and a host without a listener", async (t) => {
 
 const OF_THE_RIG = missingForPlainRig() ?? false;
 
-test("a wrong password, no such share, and what lets one in, asked of a real server", {
+test("a wrong password, an unknown share, and the right login, tested at a real server", {
   skip: OF_THE_RIG,
 }, async (t) => {
   const rig = await startPlainRig({ shares: ["RIGHT", "PASSWORD", "NONE", "EMPTY", "KERNEL", "FSTAB"] });
@@ -137,7 +137,7 @@ ${more}
   });
 });
 
-test("a host that is off, a route over the wrong interface, and an interface that is not there", async (t) => {
+test("a host that is off, a route over the wrong interface, and a missing interface", async (t) => {
   const unavailable = (await namespacesUnavailable()) ?? (await programMissing("ip", "nsenter"));
   if (unavailable !== null) return t.skip(unavailable);
   const namespace = await createNetworkNamespace(t);
@@ -281,7 +281,7 @@ test("a full disk", async (t) => {
   assert.equal((await readdir(disk)).includes("report.md"), false);
 });
 
-test("the gateway: a program that is not there, a folder that is not, a variable, and a port that is taken", async (t) => {
+test("the gateway: a missing program, a missing folder, a variable, and a port that is taken", async (t) => {
   const home = await temporaryFolder(t);
   const server = createServer();
   server.listen(0, "127.0.0.1");
@@ -340,7 +340,7 @@ test("the self-test passes here, mounts nothing and leaves nothing", async (t) =
   assert.deepEqual(await readdir(temporary), []);
 });
 
-test("a daemon that starts is given 15 s, and a command that holds the home is named", async (t) => {
+test("a starting daemon is given 15 s, and a command that locks the home is named", async (t) => {
   const home = await temporaryFolder(t);
   const own = await processIdentity(process.pid);
   const codeOf = async (command: string, heldForMs: number): Promise<string | undefined> => {
@@ -353,7 +353,7 @@ test("a daemon that starts is given 15 s, and a command that holds the home is n
   assert.equal(await codeOf("mount", 60_000), "lock_held");
 });
 
-test("a report holds no secret, no name and no address, and is written over nothing", async (t) => {
+test("a report has no secret, no name and no address, and overwrites nothing", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(
     join(home, "config.toml"),

@@ -9,7 +9,7 @@ import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { runCommand, startCommand } from "../command-line.ts";
 
-test("F2 by --url status, config, call, tools, logs and the audit are those of the other machine", async (t) => {
+test("F2 with --url status, config, call, tools, logs and the audit are those of the other machine", async (t) => {
   const port = await freePort();
   const server = join(import.meta.dirname, "../programs/mcp-server.mjs");
   const config = `[server]\nport = ${port}\n[audit]\n[backends.demo]\ncommand = "${process.execPath}"\nargs = ["${server}"]\n`;
@@ -93,7 +93,7 @@ test("F2 by --url status, config, call, tools, logs and the audit are those of t
   assert.match(both.stderr, /--config is for this machine/);
 });
 
-test("F2 E1 by --url a secret is kept and forgotten there, where that machine allows it, and never here", async (t) => {
+test("F2 E1 with --url a secret is stored and forgotten there, where that machine allows it, and never here", async (t) => {
   const port = await freePort();
   const config = `[server]\nport = ${port}\n[server.management]\nallow_commands = true\n`;
   const far = await createTestHome({ home: await temporaryFolder(t), config, kept: true });

@@ -9,7 +9,7 @@ import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-rep
 import { eventually } from "../../support/eventually.ts";
 import { startCommand } from "../command-line.ts";
 
-test("F2 status --follow says each change once, in a line, over the daemon's end, and draws nothing", async (t) => {
+test("F2 status --follow prints each change once, in a line, beyond the daemon's end, and redraws nothing", async (t) => {
   let report: StatusReport = sampleReport();
   const config = scriptedConfig();
   const control = { ...scriptedControl(), status: () => report };

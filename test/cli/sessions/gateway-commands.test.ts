@@ -38,7 +38,7 @@ async function startGatewayRig(t: TestContext, gateway: ScriptedGateway = script
 }
 
 describe("the commands about the gateway, with a daemon", { concurrency: 2 }, () => {
-  test("backends list shows each one; --json is the daemon's report of them", async (t) => {
+  test("backends list prints each one; --json is the daemon's report of them", async (t) => {
     const { home, report } = await startGatewayRig(t);
     const human = await runCommand(["backends", "list"], { home });
     assert.deepEqual([human.code, human.stderr], [0, ""]);
@@ -47,7 +47,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.equal(json.stdout, `${JSON.stringify({ backends: report.backends }, null, 2)}\n`);
   });
 
-  test("tools list prints each tool with its backend, and names on stderr who publishes nothing", async (t) => {
+  test("tools list prints each tool with its backend, and names on stderr the backends that publish nothing", async (t) => {
     const { home } = await startGatewayRig(t);
     const human = await runCommand(["tools", "list"], { home });
     assert.equal(human.code, 0);
@@ -94,7 +94,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.equal((await runCommand(["tools", "list"], other)).stdout, "gone  files  (switched off)\n");
   });
 
-  test("call passes its arguments on, of the command line or of stdin, and prints what the tool says", async (t) => {
+  test("call passes its arguments on, from the command line or stdin, and prints the tool's answer", async (t) => {
     const result = { content: [{ type: "text", text: "a\tb\nc" }], structuredContent: { x: 1 } };
     const { home, gateway } = await startGatewayRig(
       t,
@@ -112,7 +112,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     ]);
   });
 
-  test("a tool's error is on stderr with exit code 1; with --json its answer is on stdout all the same", async (t) => {
+  test("a tool's error is on stderr with exit code 1; with --json its answer is still on stdout", async (t) => {
     const result = { content: [{ type: "text", text: "no such file\nat all" }], isError: true };
     const { home } = await startGatewayRig(
       t,
@@ -133,7 +133,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.match(timedOut.stderr, /no answer within 60 s \(error -32001\)/);
   });
 
-  test("G1 B7 a call that was under way when its backend went says so, though its tool is gone by then", async (t) => {
+  test("G1 B7 a call that was in flight when its backend went reports it, though its tool is gone by then", async (t) => {
     const error = { code: -32000, message: "the call was sent, and may have been done" };
     const { home } = await startGatewayRig(t, {
       ...scriptedGateway(() => ({ result: null, error })),
@@ -144,7 +144,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.match(lost.stderr, /may have been done/);
   });
 
-  test("an unknown tool or backend is exit code 2 with what was probably meant", async (t) => {
+  test("an unknown tool or backend is exit code 2 with the name probably meant", async (t) => {
     const { home } = await startGatewayRig(t);
     const tool = await runCommand(["call", "raed_file"], { home });
     assert.deepEqual([tool.code, tool.stdout], [2, ""]);
@@ -162,7 +162,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.match(bad.stderr, /the arguments are not JSON/);
   });
 
-  test("restart wants names or --all, and says what it began", async (t) => {
+  test("restart requires names or --all, and reports what it has begun", async (t) => {
     const { home, gateway } = await startGatewayRig(t);
     const bare = await runCommand(["backends", "restart"], { home });
     assert.equal(bare.code, 2);
@@ -176,13 +176,13 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.deepEqual(pluck(gateway.calls, "request"), [["web"], null]);
   });
 
-  test("logs prints the lines as they are", async (t) => {
+  test("logs prints the lines unchanged", async (t) => {
     const { home } = await startGatewayRig(t);
     const { code, stdout } = await runCommand(["backends", "logs", "web"], { home });
     assert.deepEqual([code, stdout], [0, "web started\nlistening\n"]);
   });
 
-  test("Ctrl-C cancels a call, and the daemon hears of it", async (t) => {
+  test("Ctrl-C cancels a call, and the daemon is notified of it", async (t) => {
     const { home, gateway } = await startGatewayRig(
       t,
       scriptedGateway(() => new Promise(() => {})),
@@ -195,7 +195,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     await eventually(() => call.signal.aborted);
   });
 
-  test("without a gateway each says so, and what to do", async (t) => {
+  test("without a gateway each says so, with the fix", async (t) => {
     const { home } = await startRig(t, { gateway: noGateway() });
     for (const [what, empty] of [
       ["tools", { tools: [] }],
@@ -316,7 +316,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
   });
 
-  test("Ctrl-C ends the wait for a backend that never answers, with no list of what is not there", async (t) => {
+  test("Ctrl-C ends the wait for a backend that never answers, without a list of missing tools", async (t) => {
     for (const command of [
       ["tools", "list"],
       ["call", "x"],
@@ -360,7 +360,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     assert.deepEqual(answers.find(({ id }) => id === 2)?.result, {});
   });
 
-  test("what needs the daemon says so with exit code 8", async (t) => {
+  test("commands that need the daemon say so with exit code 8", async (t) => {
     const home = await gatewayHome(t);
     for (const args of [
       ["restart", "fixture"],
@@ -382,7 +382,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
   });
 });
 
-describe("tools that are not as they were approved", { concurrency: 2 }, () => {
+describe("tools that differ from their approved version", { concurrency: 2 }, () => {
   const changes = {
     changes: [
       sampleToolChange(),
@@ -438,7 +438,7 @@ describe("tools that are not as they were approved", { concurrency: 2 }, () => {
     assert.match(own.stderr, /2 tools approved/u);
   });
 
-  test("E3 tools approve asks which tool is meant where that is not clear", async (t) => {
+  test("E3 tools approve asks for the backend where the tool's name is ambiguous", async (t) => {
     const { home, gateway } = await rig(t);
     for (const [args, says] of [
       [[], /nothing was named/u],

@@ -44,7 +44,7 @@ function following(t: TestContext, log: Awaited<ReturnType<typeof openLogFile>>)
   };
 }
 
-test("the last lines come, oldest first, however large the file and long its lines", async (t) => {
+test("the last lines are printed, oldest first, however large the file and long its lines", async (t) => {
   const { path, last } = await scene(t);
   assert.deepEqual(await last(3), []);
   await writeFile(path, "a\nb\n");
@@ -59,7 +59,7 @@ test("the last lines come, oldest first, however large the file and long its lin
   assert.deepEqual(await last(1, (line) => line === "line 7"), ["line 7"]);
 });
 
-test("a line that is not ended yet comes once it is, whole", async (t) => {
+test("an unfinished line is printed once it is whole", async (t) => {
   const { path, open, last } = await scene(t);
   await writeFile(path, "a\nhal");
   assert.deepEqual(await last(5), ["a"]);
@@ -70,7 +70,7 @@ test("a line that is not ended yet comes once it is, whole", async (t) => {
   await followed.until(["half", "next", "undone"]);
 });
 
-test("what the rotated file has comes first where this one has too few", async (t) => {
+test("the rotated file's lines are printed first where this one has too few", async (t) => {
   const { path, last } = await scene(t);
   await writeFile(`${path}.1`, "1\n2\n3\n");
   await writeFile(path, "4\n");
@@ -134,7 +134,7 @@ test("lines written into a moved file until its writer notices are read, even wh
   assert.deepEqual(lines, ["2", "3", "4"]);
 });
 
-test("a file that is not there yet, is removed, or is emptied in place is waited for", async (t) => {
+test("a missing, removed or emptied file is waited for", async (t) => {
   const { path, open } = await scene(t);
   const log = await open(5);
   assert.equal(log.exists, false);
@@ -153,7 +153,7 @@ test("a file that is not there yet, is removed, or is emptied in place is waited
   assert.deepEqual(followed.lines.slice(0, 2), ["1", "2"]);
 });
 
-test("a line that was cut off by an emptied file is not joined to the next; one that a rotation ends comes", async (t) => {
+test("a line that was cut off by an emptied file is not joined to the next; one that a rotation ends is printed", async (t) => {
   const { path } = await scene(t);
   await writeFile(path, "");
   const clock = createManualClock();

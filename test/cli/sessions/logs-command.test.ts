@@ -54,7 +54,7 @@ describe("logs", { concurrency: 2 }, () => {
     assert.equal((await run("--json")).stdout, line(1, { share: "CORE" }) + line(2));
   });
 
-  test("E3 --json of any command gives a terminal no control and no invisible character, and says the same", async (t) => {
+  test("E3 --json of any command sends a terminal no control and no invisible character, with the same content", async (t) => {
     const { home, path, run } = await scene(t);
     const odd = "\u009b31m\u007f\u202e\u200b\u{e0041}\u2028ä";
     await writeFile(path, `${line(1, { tool: odd })}${odd}\n`);
@@ -72,7 +72,7 @@ describe("logs", { concurrency: 2 }, () => {
     }
   });
 
-  test("--share keeps to one share, whatever its letter case, and knows those that are gone", async (t) => {
+  test("--share selects one share, whatever its letter case, and knows removed ones", async (t) => {
     const { path, run } = await scene(t);
     await writeFile(path, line(1, { share: "CORE" }) + line(2, { share: "OLD" }) + line(3));
     assert.match((await run("--share", "core")).stdout, /^\S+ \S+ info {2}event 1 share=CORE\n$/);

@@ -93,7 +93,7 @@ async function inBothStates(
 const ADD: Words = ["alias add --name docs --share CORE --target-subpath Docs/2026"];
 
 describe("alias", { concurrency: 2 }, () => {
-  test("Paths add returns when the link is there, remove when it is gone, and the file says so", async (t) => {
+  test("Paths add returns when the link exists, remove when it is gone, and the file agrees", async (t) => {
     await inBothStates(t, async ({ home, ok, json, shares, config, fails }) => {
       assert.equal("aliases" in (await home.status()), false, "nothing is shown of what nobody has");
       const before = await config();
@@ -191,7 +191,7 @@ describe("alias", { concurrency: 2 }, () => {
     });
   });
 
-  test("several at once are all there in the end, each with its link", async (t) => {
+  test("several at once all exist in the end, each with its link", async (t) => {
     const { home, shares, json } = await scene(t);
     await using _monitor = await home.startMonitor();
     const names = ["a", "b", "c", "d", "e"];
@@ -207,7 +207,7 @@ describe("alias", { concurrency: 2 }, () => {
       assert.equal(await target(shares(`Links/${name}`)), shares(`CORE/Docs/${name}`));
   });
 
-  test("A6 an alias written into the file by hand is linked, and its link goes with it", async (t) => {
+  test("A6 an alias written into the file by hand is linked, and removing it removes its link", async (t) => {
     const { home, config, shares, folder } = await scene(
       t,
       "\n[sync]\npoll_interval = 0.1\ndebounce = 0.05\n",
@@ -289,7 +289,7 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("remove names the aliases that lead into the share, and takes them along only when told to", async (t) => {
+  test("remove names the aliases that lead into the share, and removes them only on request", async (t) => {
     await inBothStates(t, async ({ ok, fails, json, shares, config }) => {
       await ok(...ADD);
       const before = await config();
@@ -327,7 +327,7 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("A6 remove leaves what is open mounted, says how it ends, and unmount ends it", async (t) => {
+  test("A6 remove leaves an open share mounted, explains how to unmount it, and unmount does", async (t) => {
     await inBothStates(t, async ({ folder, home, ok, fails, config, shares }) => {
       await mounted(home);
       const { open } = await import("node:fs/promises");
@@ -353,7 +353,7 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("A6 a share that the file lost while no daemon ran is named, and purged with its link", async (t) => {
+  test("A6 a share that was removed from the file while no daemon ran is named, and purged with its link", async (t) => {
     const { folder, home, ok, fails, shares } = await scene(t);
     await mounted(home);
     await home.writeConfig((await readFile(home.configFile, "utf8")).replace(/\[\[shares\]\][\s\S]*/, ""));
@@ -365,7 +365,7 @@ describe("shares", { concurrency: 2 }, () => {
     );
   });
 
-  test("Paths the link of a share that left the file stays while it is not mounted, until a purge", async (t) => {
+  test("Paths the link of a share that was removed from the file stays while it is not mounted, until a purge", async (t) => {
     await inBothStates(t, async ({ home, ok, fails, config, shares }) => {
       await mounted(home);
       await ok("unmount");
@@ -378,7 +378,7 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("A11 remove takes the link of a share that is not mounted, and names what is unsent", async (t) => {
+  test("A11 remove deletes the link of an unmounted share, and names the unsent files", async (t) => {
     await inBothStates(t, async ({ home, ok, shares }) => {
       await mounted(home);
       await ok("unmount");
@@ -395,7 +395,7 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("A7 a command that is given inside of the share does not hold it", async (t) => {
+  test("A7 a command that is run inside of the share does not keep it busy", async (t) => {
     await inBothStates(t, async ({ folder, home, ok }) => {
       await ok("mount");
       const inside = { home: home.home, cwd: join(folder, "tb") };
@@ -406,7 +406,7 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("a share whose hosts do not answer is saved, and said not to be mounted", async (t) => {
+  test("a share whose hosts do not answer is saved, and reported as not mounted", async (t) => {
     await inBothStates(t, async ({ home, config }) => {
       const end = await home.cli([
         ...["shares", "add", "--share", "NAS", "--tb-host", "127.0.0.1:1", "--fallback-host", "127.0.0.2:1"],
@@ -422,7 +422,7 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("a share on a NAS of the file needs no more than its name, and which NAS where there are several", async (t) => {
+  test("a share on a NAS of the file needs only its name, and the NAS's where there are several", async (t) => {
     await inBothStates(t, async ({ home, config, fails, ok }) => {
       const add = async (...words: string[]) => (await home.cli(["shares", "add", "--share", ...words])).code;
       const begun = await config();
@@ -446,7 +446,7 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
-  test("a password itself is refused, and never shown", async (t) => {
+  test("a plain password is refused, and never shown", async (t) => {
     const { fails, config } = await scene(t);
     const before = await config();
     const args = ["--tb-host", "a", "--fallback-host", "b", "--password", "hunter2"];
@@ -485,7 +485,7 @@ describe("folders", { concurrency: 2 }, () => {
     });
   });
 
-  test("A2 a share that hangs answers with an error within its deadline, and so does everything else", {
+  test("A2 a share that hangs is answered with an error within its deadline, and so is everything else", {
     skip: missingForFuse() ?? false,
   }, async (t) => {
     const folder = await temporaryFolder(t);

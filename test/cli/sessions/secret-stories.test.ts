@@ -58,7 +58,7 @@ async function freeHome(t: TestContext) {
   return { folder, config };
 }
 
-test("B6 a running daemon has a missing secret as the backend's condition, and takes it, and each change, with a reload", async (t) => {
+test("B6 a running daemon reports a missing secret as the backend's condition, and takes it, and each change, with a reload", async (t) => {
   const { folder, config } = await freeHome(t);
   const home = await createTestHome({
     home: join(folder, "home"),

@@ -18,7 +18,7 @@ test("a line is about the share that it names, whatever the name's characters", 
   assert.equal(isAboutShare('"CORE" crashed', "CORE"), false);
 });
 
-test("what another program wrote, or a crash cut off, is shown as it is, without its control characters", () => {
+test("lines of other programs, or cut off by a crash, are shown unchanged, without their control characters", () => {
   for (const given of [
     "boom",
     line({}).slice(0, -1),

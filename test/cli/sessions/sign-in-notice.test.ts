@@ -5,7 +5,7 @@ import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-test("E1 a daemon restarts the backend that was signed in to; where it does not, a note says how", async (t) => {
+test("E1 a daemon restarts the backend after its sign-in; where it does not, a message explains how", async (t) => {
   const asked: unknown[] = [];
   const notes: string[] = [];
   const signedIn = async (home: string, name: string) =>

@@ -8,7 +8,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const LINK = "http://127.0.0.1:9000/#c0de";
 
-test("E2 a browser's arguments hold no secret: a file of the owner leads to the link", async (t) => {
+test("E2 a browser's arguments contain no secret: a file of the owner leads to the link", async (t) => {
   const home = await temporaryFolder(t);
   for (const link of ["http://127.0.0.1:9000/#0ld", LINK]) {
     const address = await withoutSecret(link, home, [join(home, "no-such-browser")]);
@@ -24,7 +24,7 @@ test("E2 a browser that could not read the file gets the link itself", async (t)
   assert.equal(await withoutSecret(LINK, home, [home]), LINK);
 });
 
-test("E2 without a screen the way from another machine is the very command to type", () => {
+test("E2 without a screen the hint for another machine is the exact command to type", () => {
   const [, overSsh] = waysFromAfar(LINK, { SSH_CONNECTION: "10.0.0.9 50022 10.0.0.2 22" }, "ann", "nas");
   assert.match(overSsh ?? "", /: ssh -L 9000:127\.0\.0\.1:9000 ann@10\.0\.0\.2$/);
   const said = waysFromAfar(LINK, {}, "ann", "nas");

@@ -70,7 +70,7 @@ mkdir -p "$new" && echo "$new"
     return { base, file, content, own, served, run, refusal };
   }
 
-  it("F3 refuses a signed file that does not unpack itself, with what it said", async (t) => {
+  it("F3 refuses a signed file that does not unpack itself, with its message", async (t) => {
     const { file, refusal } = await scene(await temporaryFolder(t));
     const full = "#!/bin/sh\necho 'no space left' >&2\nexit 3\n";
     await writeFile(file, full);
@@ -78,7 +78,7 @@ mkdir -p "$new" && echo "$new"
     assert.match(await refusal(), /cannot be unpacked: no space left/);
   });
 
-  it("F3 says that the file or its signature cannot be read, and leaves no copy", async (t) => {
+  it("F3 reports that the file or its signature cannot be read, and leaves no copy", async (t) => {
     const { file, refusal } = await scene(await temporaryFolder(t));
     await rm(file);
     assert.match(await refusal(), /next\.run cannot be copied: ENOENT/);
@@ -95,7 +95,7 @@ mkdir -p "$new" && echo "$new"
     assert.deepEqual(await readdir(base), ["0.1.0-0123456789ab", "current"]);
   });
 
-  it("F3 makes the newer version current before the daemon hands over to it, and leaves both there", async (t) => {
+  it("F3 makes the newer version current before the daemon hands over to it, and keeps both", async (t) => {
     const { base, run, served } = await scene(await temporaryFolder(t));
     assert.deepEqual(await run(), { from: "0.1.0", to: "0.2.0", folder: join(base, "0.2.0-ba9876543210") });
     assert.deepEqual(served, ["0.2.0-ba9876543210"]);
@@ -132,7 +132,7 @@ mkdir -p "$new" && echo "$new"
     assert.equal((await run({ bundle: newer, older: true })).to, "0.2.0");
   });
 
-  it("F3 leaves what dpkg, rpm, brew, npm or a person installed to them, and says how", async (t) => {
+  it("F3 leaves versions installed by dpkg, rpm, brew, npm or a person to them, and explains how", async (t) => {
     const { own, refusal } = await scene(await temporaryFolder(t));
     for (const [tool, command] of [
       ["dpkg", "sudo apt update && sudo apt install mountaineer "],
@@ -163,7 +163,7 @@ mkdir -p "$new" && echo "$new"
     assert.equal(readBundle(root)?.current, null);
   });
 
-  it("F3 writes down the path that leads to whichever version is current", async (t) => {
+  it("F3 records the path that leads to the current version", async (t) => {
     const { base, own } = await scene(await temporaryFolder(t));
     assert.equal(own.current, join(base, "current"));
     const told = JSON.parse(await readFile(join(own.root, "bundle.json"), "utf8")) as object;
@@ -183,7 +183,7 @@ describe("versions", () => {
         assert.equal(Math.sign(compareVersions(one, two)), Math.sign(index - other), `${one}, ${two}`);
   });
 
-  it("are read from a signature as they were signed", () => {
+  it("are read from a signature as signed", () => {
     assert.deepEqual(verifiedRelease(signature(NEXT, "x"), KEY), {
       ...NEXT,
       sha256: createHash("sha256").update("x").digest("hex"),

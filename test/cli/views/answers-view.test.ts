@@ -14,7 +14,7 @@ const piped = { isTerminal: false };
 const of = (result: Record<string, unknown> | null) => ({ result, error: null });
 const content = (...blocks: unknown[]) => of({ content: blocks });
 
-test("text is printed as it is, with a line break at its end", () => {
+test("text is printed unchanged, with a line break at its end", () => {
   assert.equal(
     answerText(content({ type: "text", text: "one\r\n\ttwo\x1b[1m" }), piped),
     "one\r\n\ttwo\x1b[1m\n",
@@ -36,7 +36,7 @@ test("E3 invisible characters are spelled out wherever they are printed, and unc
   assert.deepEqual(JSON.parse(json), sly.result);
 });
 
-test("on a terminal what it could obey is spelled out, tabs and lines kept", () => {
+test("on a terminal control characters are spelled out, tabs and lines kept", () => {
   assert.equal(
     answerText(content({ type: "text", text: "a\tb\n\x1b]0;x\x07" }), { isTerminal: true }),
     "a\tb\n\\x1b]0;x\\x07\n",
@@ -70,7 +70,7 @@ test("structured content is printed as JSON only without text; otherwise it is l
   assert.equal(answerText(of({ content: [{ type: "text", text: "3" }], structuredContent }), piped), "3\n");
 });
 
-test("a failure is the tool's own words, or the error's", () => {
+test("a failure is the tool's own text, or the error's", () => {
   assert.equal(callFailure(content({ type: "text", text: "fine" })), null);
   assert.equal(callFailure(of({ isError: false })), null);
   assert.equal(
@@ -90,7 +90,7 @@ test("a failure is the tool's own words, or the error's", () => {
   assert.equal(callFailure({ result: null, error }), "the deadline of 60 s passed (error -32001)");
 });
 
-test("whatever a server answers is printed without a failure of ours", () => {
+test("any answer of a server is printed without a failure of ours", () => {
   fc.assert(
     fc.property(
       fc.dictionary(fc.constantFrom("content", "structuredContent", "isError"), fc.jsonValue()),
@@ -134,7 +134,7 @@ test("a line for each share, with holders, unsent files and a hint below", () =>
   assert.equal(renderResults([], PLAIN), "");
 });
 
-test("of many holders the first are named and the rest counted", () => {
+test("the first of many holders are named and the rest counted", () => {
   const holders = Array.from({ length: 20 }, (_, index) => ({
     pid: index,
     command: "cat",
@@ -165,7 +165,7 @@ test("pin: the worst share decides the exit code: failed 1, busy 7, else 0", () 
   assert.equal(exitCodeOf(of("pending", "busy"), "reconcile"), 7);
 });
 
-test("verify names what is wrong, or says that nothing is", () => {
+test("verify lists the problems, or says that there are none", () => {
   const looked = (shares: number, backends: number): string =>
     renderVerify({ ok: true, findings: [], checked: { shares, backends } }, PLAIN);
   assert.equal(looked(1, 12), "✓ 1 share, 12 backends: everything is as it should be\n");
@@ -208,7 +208,7 @@ function favorite(changes: Partial<Favorite> = {}): Favorite {
   return { name: "CORE", ...hosts, stable_path: "/S/CORE", aliases: [], ...changes };
 }
 
-test("an alias is a line, and what is wrong with it another", () => {
+test("an alias is a line, and its fault another", () => {
   const aliases = [
     alias(),
     alias({ name: "a film", link: "missing" }),
@@ -230,7 +230,7 @@ test("an alias is a line, and what is wrong with it another", () => {
   assert.equal(renderAliases([], PLAIN), "");
 });
 
-test("a favorite says how it is, over which route, and where its link is", () => {
+test("a favorite shows its state, its route, and where its link is", () => {
   const favorites = [
     favorite({ aliases: ["docs", "film"] }),
     favorite({ name: "B" }),
@@ -248,7 +248,7 @@ C     no daemon runs  nas.local:4450  /S/CORE
   );
 });
 
-test("names of others move no cursor", () => {
+test("a cursor ignores other backends' names", () => {
   const evil = "a\u001b[2J\nb";
   const folders = { share: "CORE", subpath: "", path: "/S/CORE", folders: [evil, "plain"], truncated: false };
   for (const text of [
@@ -272,7 +272,7 @@ test("names of others move no cursor", () => {
   );
 });
 
-test("a self-test is a line for each adapter: what passed, what this machine has none of, and what failed", () => {
+test("a self-test is a line for each adapter: passed, missing on this machine, or failed", () => {
   const result = (adapter: string, passed: boolean | null, detail: string) =>
     ({ adapter, passed, detail, took_ms: 3 }) as const;
   const results = [

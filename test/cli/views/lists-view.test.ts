@@ -22,11 +22,11 @@ import { fc } from "../../support/properties.ts";
 const colour = { width: 80, color: true, unicode: true };
 const ESCAPE = "\u001b";
 
-test("a text for a terminal keeps tabs and line breaks, and nothing that drives it", () => {
+test("a text for a terminal keeps tabs and line breaks, and no control characters", () => {
   assert.equal(printableLines(`a\tb\r\n${ESCAPE}[31mc\u202e\n`), "a\tb\n\\x1b[31mc\\u{202e}\n");
 });
 
-test("in colour, lines that went are red, lines that came green", () => {
+test("in colour, removed lines are red, added lines green", () => {
   const diff = diffText("a\nb\n", "a\nc\n", { before: "history 1", after: "config.toml" });
   assert.equal(
     renderDiff(diff, colour),
@@ -71,7 +71,7 @@ function line(fields: Record<string, string | number | readonly string[]>): stri
   }).trimEnd();
 }
 
-test("a line reads as on the daemon's terminal, with its day", () => {
+test("a line looks as on the daemon's terminal, with its day", () => {
   const text = renderLogLine(line({ share: "CORE", reasons: ["a b", "c"], n: 3 }), false);
   assert.match(
     text,
@@ -90,7 +90,7 @@ test("a line that is not a record is shown unchanged, and moves no cursor", () =
   assert.match(odd, /^\?{4}/);
 });
 
-test("lines belong to a share by their field, not by what else they say", () => {
+test("lines belong to a share by their field, not by their text", () => {
   assert.ok(isAboutShare(line({ share: "CORE" }), "CORE"));
   assert.ok(isAboutShare(line({ share: 'a"b\\c' }), 'a"b\\c'));
   for (const name of ["ab\u200ecd", "a\u202eb", "Größe 2", "\ufeffa", "a\\u0062"])
@@ -141,7 +141,7 @@ test("a reload that touches nothing is one line, done or only tried", () => {
   assert.equal(renderReload(first, PLAIN), "✓ a daemon would begin with defaults, and no shares\n");
 });
 
-test("long lists keep within the width, and hostile names are harmless", () => {
+test("long lists keep within the width, and hostile names are neutralized", () => {
   const added = Array.from({ length: 60 }, (_, index) => `SHARE-${index}`);
   const text = renderReload(sampleReload({ shares: { ...none, added } }), { ...PLAIN, width: 60 });
   for (const line of text.split("\n")) assert.ok(columns(line) <= 60, line);
@@ -169,7 +169,7 @@ const drawn = (changes: Parameters<typeof sampleToolChange>[0], color = false): 
     false,
   );
 
-test("each member of a changed tool stands old beside new, hidden text spelled out, in colours", () => {
+test("each member of a changed tool is shown old next to new, with hidden text spelled out, in colours", () => {
   const members = [
     { member: "title", before: null, after: "Read" },
     { member: "description", before: "Reads a file.", after: "Reads a\u202e file." },
@@ -227,7 +227,7 @@ test("a narrow terminal has no room for descriptions", () => {
   assert.equal(renderTools([], look), "");
 });
 
-test("five thousand tools, hostile ones too, stay within the width unless their names do not", () => {
+test("five thousand tools, even hostile ones, stay within the width unless their names do not", () => {
   const text = fc.oneof(
     fc.string({ unit: "binary", maxLength: 60 }),
     fc.constantFrom("日本語".repeat(9), "a b c"),
@@ -253,7 +253,7 @@ test("five thousand tools, hostile ones too, stay within the width unless their 
 
 const utf8 = { LANG: "de_DE.UTF-8" };
 
-test("colour is for terminals, unless told otherwise", () => {
+test("colour is for terminals, unless requested otherwise", () => {
   const tty = { isTTY: true, columns: 100 };
   assert.equal(terminalStyle(tty, {}).color, true);
   assert.equal(terminalStyle({}, {}).color, false);
@@ -272,7 +272,7 @@ test("the width is the terminal's, else COLUMNS, else 80", () => {
     assert.equal(terminalStyle({}, { COLUMNS }).width, 80);
 });
 
-test("symbols beyond ASCII need a UTF-8 locale; LC_ALL beats LC_CTYPE beats LANG", () => {
+test("symbols beyond ASCII need a UTF-8 locale; LC_ALL overrides LC_CTYPE overrides LANG", () => {
   assert.equal(terminalStyle({}, utf8).unicode, true);
   assert.equal(terminalStyle({}, { LANG: "C.utf8" }).unicode, true);
   assert.equal(terminalStyle({}, {}).unicode, false);
@@ -287,7 +287,7 @@ test("without UTF-8 every symbol is ASCII, and without colour no style adds a by
   assert.equal(paintFor({ color: true, unicode: true }).red("x"), "\x1b[31mx\x1b[39m");
 });
 
-test("G1 the fleet as text: the link, and each machine with what it tells", () => {
+test("G1 the fleet as text: the connection, and each machine with its report", () => {
   assert.equal(
     renderFleet(sampleFleet(), PLAIN),
     `Fleet, as laptop  ● connected (for 3 min)
@@ -314,7 +314,7 @@ desktop  ● here, last heard from 4 s ago  Mountaineer 0.1.0
   );
 });
 
-test("G1 a fleet that is away says why, and what can be done", () => {
+test("G1 a disconnected fleet gives the reason and the fix", () => {
   const link = {
     state: "away" as const,
     server: "tls://nas.example:4222",
@@ -343,7 +343,7 @@ test("G1 a fleet that is away says why, and what can be done", () => {
   assert.match(first, /○ connecting/);
 });
 
-test("G1 of a thousand machines each is a line, those with trouble first, and a name shows all of one", () => {
+test("G1 each of a thousand machines is a line, those with problems first, and a name shows all of one", () => {
   const machines = Array.from({ length: 1_000 }, (_, index) => {
     const name = `m${String(index).padStart(3, "0")}`;
     if (index === 700) return sampleMachine({ name, presence: "silent", heard_secs_ago: 95 });
@@ -367,7 +367,7 @@ test("G1 of a thousand machines each is a line, those with trouble first, and a 
   );
 });
 
-test("G1 what other machines write drives no terminal, whatever a daemon lets through", () => {
+test("G1 texts of other machines do not control the terminal, whatever a daemon lets through", () => {
   const state = sampleMachineState({
     version: HOSTILE,
     shares: [

@@ -60,7 +60,7 @@ const FILES = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n';
 const OTHER = '[backends.other]\ncommand = "rm"\ncwd = "/srv"\n';
 const OFF = OTHER.replace("]\n", "]\nenabled = false\n");
 
-test("E2 of what was removed the newest two hundred are remembered", async () => {
+test("E2 the newest two hundred removed entries are remembered", async () => {
   const file = (await accepted(FILES)).config;
   const gone = Array.from(
     { length: 300 },

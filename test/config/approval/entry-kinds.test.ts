@@ -176,7 +176,7 @@ for (const section of SECTIONS) {
     if (name === "trust.approve") continue;
     // The whole section is one entry, and some of its keys fit other types alone: those that are changed here stand for it.
     if (section.pattern[0] === "incoming_auth" && CHANGES[name] === undefined) continue;
-    test(`E2 a change of ${name} waits where it says so, and nowhere else`, async () => {
+    test(`E2 a change of ${name} waits where the table says so, and nowhere else`, async () => {
       const { example, type, approval: kind } = section.keyDoc(key);
       const isNumber = type === "number" || type === "whole number";
       const after = changed(name, section.header, example, type === "true or false", isNumber);

@@ -31,7 +31,7 @@ effect = "allow"
 roles = ["x"]
 `;
 
-test("E2 a waiting entry is shown by its keys, secrets as references, and no literal of a secret's name", async () => {
+test("E2 a waiting entry is shown by its keys, secrets as references, and no literal with a secret's name", async () => {
   const first = applyApprovals({
     file: (await accepted(FIRST)).config,
     running: null,
@@ -95,7 +95,7 @@ test("E2 a new order of backends is shown as the order that it would become", ()
   assert.equal(waitingText(moved), 'order = ["c","a","b"]\n');
 });
 
-test("E2 one that its person has switched off says so", () => {
+test("E2 one that its person has switched off is marked as such", () => {
   const connection = { type: "stdio", command: "rm", args: [] };
   const off = { id: "backends.x", group: "backends", name: "x", kind: "runs", wasOff: true } as const;
   assert.equal(
@@ -104,7 +104,7 @@ test("E2 one that its person has switched off says so", () => {
   );
 });
 
-test("E2 the summary of what runs the same with other settings names these", () => {
+test("E2 the summary of entries that run the same with other settings names these", () => {
   const summary = (approved: object, waiting: object): string =>
     entrySummary({
       id: "backends.files",
@@ -155,7 +155,7 @@ test("E2 a hidden change is shown as one, so that no one approves an empty diffe
   );
 });
 
-test("E2 a variable that becomes empty is seen", () => {
+test("E2 a variable that becomes empty is shown", () => {
   const connection = { type: "stdio", command: "x", args: [], env: { SAFE_MODE: [] }, cwd: "/" };
   assert.match(entryText({ connection }), /^env\.SAFE_MODE = ""$/m);
 });
@@ -178,7 +178,7 @@ async function textOf(id: string, text: string): Promise<string> {
   return entryText(Object.fromEntries(Object.entries(entry.parts).map(([name, { value }]) => [name, value])));
 }
 
-test("E2 every key that a person approves is one of the file's, whatever Mountaineer calls it", async () => {
+test("E2 every key that a person approves is one of the file's, whatever its internal name", async () => {
   const text = `${EVERYTHING.replace("MODE", "all")}${MORE}`;
   for (const { id, group, name } of entriesOf((await accepted(text)).config).values()) {
     const section = group === "sections" ? name : `${group}.${name}`;

@@ -56,7 +56,7 @@ function choose(ledger: Map<string, Server>, name: string, was: Server | undefin
   if (!isBySomebodyElse || !is.on) ledger.set(name, is);
 }
 
-test("E2 only what a person chose last runs, and not if they switched it off", async () => {
+test("E2 only a person's latest choice runs, and not if they switched it off", async () => {
   const { config: base } = await accepted(
     '[trust]\napprove = "commands"\n[backends.a]\ncommand = "p"\ncwd = "/srv"\n',
   );

@@ -145,7 +145,7 @@ function touchedLines(before: string, after: string): number {
 }
 
 for (const format of ["toml", "yaml"] as const) {
-  test(`B9 any edit of any ${format} file means what was asked for and keeps every other byte`, async (t) => {
+  test(`B9 any edit of any ${format} file has the requested meaning and keeps every other byte`, async (t) => {
     let changed = 0;
     let refused = 0;
     await fc.assert(
@@ -267,7 +267,7 @@ const ODD: readonly (readonly [format: ConfigFormat, text: string])[] = [
   ["toml", "[sync]\r\nenabled = true\nserver.port = 1\r\n# mixed\n"],
 ];
 
-test("B9 odd files are changed rightly or refused, never spoilt", async (t) => {
+test("B9 odd files are changed correctly or refused, never spoilt", async (t) => {
   let changed = 0;
   const refused = new Map<string, number>();
   await fc.assert(

@@ -46,7 +46,7 @@ test("a password in the file is not shown", async () => {
   });
 });
 
-test("all that holds is a configuration of the same meaning, with its defaults marked", async () => {
+test("the effective configuration has the same meaning, with its defaults marked", async () => {
   for (const text of ["", TEXT, `${TEXT}[server]\nport = 1\n`, `${TEXT}[sync]\ndetection = 'hash'\n`]) {
     const shown = await effectiveText(source(text));
     const { config } = await accepted(shown);
@@ -90,7 +90,7 @@ effect = "allow"
 [audit]
 `;
 
-test("what holds of a backend: the file's values, else defaults, and those that follow from others", async () => {
+test("a backend's effective values: the file's, else defaults, and those that follow from others", async () => {
   const rows: [string, unknown][] = [
     ["backends.files.command", { source: "file", value: "npx" }],
     ["backends.files.type", { source: "default", value: "stdio" }],
@@ -117,7 +117,7 @@ test("what holds of a backend: the file's values, else defaults, and those that 
   for (const [key, value] of rows) assert.deepEqual(await get(key, GATEWAY), value, key);
 });
 
-test("a text of env, headers and tokens is shown when its references are all that it says", async () => {
+test("a text of env, headers and tokens is shown if it consists only of references", async () => {
   const rows: [string, string][] = [
     ["backends.files.env.LITERAL", "(hidden)"],
     ["backends.files.env.WHOLE", "${X}"],
@@ -175,7 +175,7 @@ function unmarked(config: MountaineerConfig) {
   return { ...config, backends: config.backends.map(({ given: _, ...backend }) => backend) };
 }
 
-test("what a backend has from [backend_defaults] is shown as that, where it applies", async () => {
+test("a backend's values from [backend_defaults] are marked as that, where they apply", async () => {
   const text = `[backend_defaults]
 env = { A = "\${HOME}", B = "\${HOME}" }
 start = "on-demand"
@@ -253,7 +253,7 @@ test("E5 no key that takes a reference shows the value in its place", async () =
   assert.ok(keys >= 6, `${keys} keys`);
 });
 
-test("what a share has from its NAS is shown as that, and what is shown is a configuration", async () => {
+test("a share's values from its NAS are marked as that, and the output is a configuration", async () => {
   const text = `[nas.home]
 thunderbolt_host = "10.10.10.1"
 password = "secret:home"

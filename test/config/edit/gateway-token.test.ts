@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { newToken, wantsToken } from "../../../src/config/edit/gateway-token.ts";
 
-test("E1 a token is made where none can be missed", () => {
+test("E1 a token is made where none can be lost", () => {
   const wish = (change: Partial<Parameters<typeof wantsToken>[0]>) =>
     wantsToken({ asked: null, text: "", hasBackend: false, addsBackend: true, ...change });
   assert.equal(wish({}), true);
@@ -23,7 +23,7 @@ test("E1 a token is made where none can be missed", () => {
   assert.equal(wish({ text: "# [incoming_auth]\n" }), true);
 });
 
-test("E1 a token has 256 bits, and each is another", () => {
+test("E1 a token has 256 bits, and no two are equal", () => {
   assert.match(newToken(), /^[\w-]{43}$/);
   assert.notEqual(newToken(), newToken());
 });

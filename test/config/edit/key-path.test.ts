@@ -53,7 +53,7 @@ test("every key of the schema is known by its path", () => {
   }
 });
 
-test("an unknown key says which one may have been meant", () => {
+test("an unknown key is answered with the one probably meant", () => {
   const rows: [string, RegExp][] = [
     ["global.check_intervall_secs", /did you mean `check_interval_secs`\?/],
     ["globl.check_interval_secs", /did you mean `global`\?/],
@@ -99,7 +99,7 @@ test("a value is TOML, else text", () => {
   assert.equal(valueFor("shares.A.password", "${PW}"), "${PW}");
 });
 
-test("the two toggles have short names, and take on and off", () => {
+test("the two toggles have short names, and accept on and off", () => {
   assert.deepEqual(parseConfigKey("lsof-recheck").path, ["global", "lsof_recheck"]);
   assert.deepEqual(parseConfigKey("auto-failback").path, ["global", "auto_failback"]);
   assert.equal(valueFor("lsof-recheck", "on"), true);
@@ -114,7 +114,7 @@ test("F2 a number is a text where only a text can be, as a shell takes quotes aw
   assert.equal(valueFor("server.port", "8080"), 8080);
 });
 
-test("a value that the key does not take says what is expected", () => {
+test("a value that the key does not accept is answered with the expected one", () => {
   const rows: [string, string, RegExp, RegExp][] = [
     [
       "sync.poll_interval",
@@ -143,7 +143,7 @@ test("a value that the key does not take says what is expected", () => {
   }
 });
 
-test("a password that is typed in is not repeated", () => {
+test("a typed password is not repeated", () => {
   const typed: [string, string][] = [
     ["shares.A.password", "hunter2"],
     ["shares.A.password", "'hunter2'"],

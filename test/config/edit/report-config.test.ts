@@ -33,7 +33,7 @@ const VALID = TEXT.replace(/\[\[incoming_auth[\s\S]*?roles.*\n/, "").replace(
   'type = "local"\ntoken = "${ANN}"\n',
 );
 
-test("E5 a report tells each key, references as they are, and nothing that may be a secret", async () => {
+test("E5 a report contains each key, references unchanged, and no possible secret", async () => {
   const shown = await reportedConfig(bytes(VALID), "toml");
   assert.equal(
     shown,
@@ -74,7 +74,7 @@ incoming_auth.jwks = "https://login.example/keys?(hidden)"`,
   );
 });
 
-test("E5 of a route a report tells as little as of a backend with one way", async () => {
+test("E5 of a route a report contains as little as of a backend without routes", async () => {
   const text = `[[backends.far.routes]]
 command = "sh -c TOKEN=9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c serve"
 args = ["--key", "LITERAL"]
@@ -91,7 +91,7 @@ backends.far.routes[1].url = "https://far.example/mcp?(hidden)"`,
   for (const value of ["LITERAL", "SECOND"]) assert.ok(unreported.includes(value), `${unreported}`);
 });
 
-test("E5 whom claims are to name, and what tools may be asked with, is in no report", async () => {
+test("E5 required claims, and allowed arguments of tools, are in no report", async () => {
   const text = `[incoming_auth]
 type = "oidc"
 issuer = "https://login.example"
@@ -105,7 +105,7 @@ arguments = { path = ["/home/ann/drafts/*"] }
   assert.doesNotMatch(await reportedConfig(bytes(text), "toml"), /ann/);
 });
 
-test("E5 a secret that stands plain under the key of a secret is hidden", async () => {
+test("E5 a plain secret under the key of a secret is hidden", async () => {
   const text = `[[shares]]
 name = "CORE"
 fallback_host = "nas"
@@ -163,7 +163,7 @@ const WRITTEN: readonly ((word: string) => string)[] = [
   (word) => `# ${word}\n[global]\ncheck_interval_secs = 1 # ${word}\n`,
 ];
 
-test("E5 whatever is written as an argument, a variable, a header or in a query is in no report", async () => {
+test("E5 the text of an argument, a variable, a header or a query is in no report", async () => {
   await fc.assert(
     fc.asyncProperty(secret, fc.constantFrom(...WRITTEN), async (word, write) => {
       const text = write(word);

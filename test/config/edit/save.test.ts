@@ -68,7 +68,7 @@ test("B9 a save changes its bytes only, through links, and keeps the mode", asyn
   assert.deepEqual(await readdir(join(folder, "dotfiles")), ["mountaineer.toml"]);
 });
 
-test("B9 a save is refused when the file is not the one that was seen", async (t) => {
+test("B9 a save is refused when the file is not the one that was read", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   const target = { path, homeContext: PLACE, seenSha256: sha256("other") };
@@ -79,7 +79,7 @@ test("B9 a save is refused when the file is not the one that was seen", async (t
   await assert.rejects(saveEdit(gone), hasCode("config_changed"));
 });
 
-test("B9 a save is refused when the file changes, comes or goes while its edit is made", async (t) => {
+test("B9 a save is refused when the file changes, appears or disappears during its edit", async (t) => {
   const folder = await temporaryFolder(t);
   const changes: readonly (readonly [string | null, string | null])[] = [
     [TEXT, TEXT.replace("mine", "theirs")],
@@ -121,7 +121,7 @@ test("E2 a person who may change no entry cannot move backends either, and chang
   }
 });
 
-test("B9 a save that fails does not fail the next one, and a hash counts in either letter case", async (t) => {
+test("B9 a failed save does not fail the next one, and a hash is accepted in either letter case", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   const target = { path, homeContext: PLACE, edits: interval(5) };
@@ -132,7 +132,7 @@ test("B9 a save that fails does not fail the next one, and a hash counts in eith
   assert.deepEqual([first.status, second.status], ["rejected", "fulfilled"]);
 });
 
-test("B9 of two saves that saw the same file, one is refused", async (t) => {
+test("B9 of two saves based on the same file, one is refused", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   const seen = { path, homeContext: PLACE, seenSha256: sha256(TEXT) };
@@ -172,7 +172,7 @@ test("B6 an edit that would make an invalid configuration is not written, and ev
   assert.ok((await saveEdit({ ...target, edits: interval(1) })).ok);
 });
 
-test("nothing is written when the file says so already", async (t) => {
+test("nothing is written when the file has the value already", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   const before = await stat(path);
@@ -182,7 +182,7 @@ test("nothing is written when the file says so already", async (t) => {
   assert.equal((await stat(path)).ino, before.ino);
 });
 
-test("a file that is not there is made, private", async (t) => {
+test("a missing file is created, private", async (t) => {
   const path = join(await temporaryFolder(t), "home", "config.yaml");
   const share = { name: "A", thunderbolt_host: "10.0.0.1", fallback_host: "nas" };
   const edits: ConfigEdit[] = [{ kind: "add", list: "shares", entry: share }];
@@ -207,7 +207,7 @@ test("a file that cannot be written stays, and the reason is reported", async (t
   await assert.rejects(saveEdit({ ...target, path: disk, edits: [] }), { code: "config_unreadable" });
 });
 
-test("kill -9 at any instant leaves the old file or the new one: a save puts another in its place", async (t) => {
+test("kill -9 at any instant leaves the old file or the new one: a save replaces the file", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   await assertReplacedWhole(path, async () => {
@@ -216,7 +216,7 @@ test("kill -9 at any instant leaves the old file or the new one: a save puts ano
   assert.ok((await lstat(path)).isFile());
 });
 
-test("a file that another is just writing in place is waited for, and its keys are kept", async (t) => {
+test("a file that another program is writing in place is waited for, and its keys are kept", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   for (const known of [null, { sha256: sha256(TEXT), runs: true }]) {
@@ -284,7 +284,7 @@ test("a file that another program keeps writing is given up after 3 s, and one d
   }
 });
 
-test("B3 what a service runs is not replaced by one key where the file is empty or gone", async (t) => {
+test("B3 a running configuration is not replaced by one key where the file is empty or gone", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   const target = { path, homeContext: PLACE, seenSha256: null, known: { sha256: sha256(TEXT), runs: true } };
   await assert.rejects(saveEdit({ ...target, edits: interval(5) }), hasCode("config_unreadable"));

@@ -9,7 +9,7 @@ import { assertEach } from "../../support/assert-each.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { accepted } from "../support.ts";
 
-test("the starter is valid as it is, and every beginning of it too", async () => {
+test("the starter is valid, and every beginning of it too", async () => {
   const text = starterText();
   const empty = await accepted("");
   assert.deepEqual((await accepted(text)).config, empty.config);
@@ -33,7 +33,7 @@ test("the starter explains every option, and nothing in it is too wide", () => {
   for (const line of lines) assert.ok(line.length <= 110, line);
 });
 
-test("the starter says of an option that it is required, or what holds without it", () => {
+test("the starter marks an option as required, or gives its default", () => {
   const lines = starterText().split("\n");
   const saidOf = (key: string): string =>
     lines[lines.findIndex((line) => line.startsWith(`#${key} = `)) - 1] ?? "";
@@ -90,11 +90,11 @@ test("a block of the starter works without the others, with the blocks it belong
   }
 });
 
-test("the starter says what the two recovery toggles do together", () => {
+test("the starter explains the two recovery toggles together", () => {
   assert.match(starterText(), /Both off = only when you say so/);
 });
 
-test("the starter is written private, and never over what is there", async (t) => {
+test("the starter is written private, and never over an existing file", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "home", "config.toml");
   assert.deepEqual(await writeStarter(path), { existed: false });
@@ -106,7 +106,7 @@ test("the starter is written private, and never over what is there", async (t) =
   assert.equal(await readFile(path, "utf8"), "# mine\n");
 });
 
-test("the starter's first line names the schema that is written beside it, never over another", async (t) => {
+test("the starter's first line names the schema that is written next to it, never over another", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "config.toml");
   await writeStarter(path);
@@ -121,7 +121,7 @@ test("the starter's first line names the schema that is written beside it, never
   assert.equal(await readFile(join(other, name), "utf8"), "mine");
 });
 
-test("a link that leads nowhere counts as something there", async (t) => {
+test("a dangling link counts as an existing file", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "config.toml");
   await symlink(join(folder, "nowhere"), path);

@@ -56,7 +56,7 @@ async function forgetRealPaths(home: string): Promise<void> {
 
 const SPELLINGS = ["real/a.toml", "linked/a.toml", "link.toml"];
 
-test("a file has one history, however its path is spelled", async (t) => {
+test("a file has one history, however its path is written", async (t) => {
   const { record, told } = await scene(t);
   await record("linked/a.toml", "one");
   await record("real/a.toml", "two");
@@ -89,7 +89,7 @@ test("entries recorded under another spelling, before the real file was recorded
   }
 });
 
-test("a symlink that is switched keeps its history, and brings in its new target's", async (t) => {
+test("a symlink that is switched keeps its history, and adds its new target's", async (t) => {
   const { folder, record, told } = await scene(t);
   await record("link.toml", "of a");
   await record("real/b.toml", "of b");

@@ -75,7 +75,7 @@ test("recording the newest content again adds nothing; an older one becomes a se
   assert.equal(entries[0]?.summary.length, 500);
 });
 
-test("the newest 50 are kept, private, also when all come at once", async (t) => {
+test("the newest 50 are kept, private, even when all arrive at once", async (t) => {
   const home = await temporaryFolder(t);
   const history = openHistory(home);
   await Promise.all(Array.from({ length: 60 }, (_, index) => history.record(content(String(index)))));
@@ -89,7 +89,7 @@ test("the newest 50 are kept, private, also when all come at once", async (t) =>
   assert.equal((await stat(join(home, "history", files[0] ?? ""))).mode & 0o777, 0o600);
 });
 
-test("a home keeps 500 entries of all its files together, and the oldest go first", async (t) => {
+test("a home keeps 500 entries of all its files together, and the oldest are dropped first", async (t) => {
   const home = await temporaryFolder(t);
   const folder = join(home, "history");
   await openHistory(home, "/elsewhere/config.toml").record(content("a"));
@@ -103,7 +103,7 @@ test("a home keeps 500 entries of all its files together, and the oldest go firs
   assert.deepEqual([orders.length, orders[0], orders.at(-1)], [500, 7, 506]);
 });
 
-test("an entry that cannot be used is left out, and set aside with the next record", async (t) => {
+test("an unusable entry is left out, and set aside with the next record", async (t) => {
   const home = await temporaryFolder(t);
   const folder = join(home, "history");
   const history = openHistory(home);
@@ -175,7 +175,7 @@ test("each file has its own history", async (t) => {
   assert.equal((await told(other)).length, KEPT_ENTRIES);
 });
 
-test("an entry in the other format, or not the one seen, is not put back", async (t) => {
+test("an entry in the other format, or not the one shown, is not restored", async (t) => {
   const history = openHistory(await temporaryFolder(t), "config.yaml");
   await history.record(content("a"));
   const entry = await history.entry(0);
@@ -196,7 +196,7 @@ test("an entry that disappears while the history is read is left out, and is not
   assert.deepEqual(await history.corrupt(), []);
 });
 
-test("a folder in an entry's place is one that cannot be used, and is set aside", async (t) => {
+test("a folder in an entry's place is unusable, and is set aside", async (t) => {
   const home = await temporaryFolder(t);
   const history = openHistory(home);
   await history.record(content("a"));
@@ -215,7 +215,7 @@ test("equal texts have no difference", () => {
   assert.equal(diffText("", "", NAMES), "");
 });
 
-test("changes come with three lines around them, near ones together", () => {
+test("changes are shown with three lines around them, near ones together", () => {
   const old = Array.from({ length: 20 }, (_, index) => `${index}\n`).join("");
   const fresh = old.replace("3\n", "three\n").replace("7\n", "").replace("18\n", "18\nnew\n");
   assert.equal(
@@ -256,7 +256,7 @@ test("a missing line break at the end is reported", () => {
 
 const hasPatch = spawnSync("patch", ["--version"]).status === 0;
 
-test("patch makes the new text from the old one by it", { skip: hasPatch ? false : "needs patch" }, (t) => {
+test("patch makes the new text from the old one with it", { skip: hasPatch ? false : "needs patch" }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), "mountaineer-test-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const line = fc.constantFrom("a\n", "b\n", "c\n", "\n", "d\r\n");

@@ -48,13 +48,13 @@ aliases:
   assert.equal(rooted?.path, "/S/Links/docs");
 });
 
-test("a share's name is the same however its letters are composed", async () => {
+test("a share's name is the same in every Unicode composition", async () => {
   const share = SHARE.replace("CORE", "Bu\u0308ro");
   const [found] = await aliasesOf(share + alias({ share: "B\u00fcro" }));
   assert.equal(found?.share, "B\u00fcro");
 });
 
-describe("refused, with the place and what is expected", () => {
+describe("refused, with the position and the expected value", () => {
   const rows: readonly [title: string, text: string, at: string, says: RegExp][] = [
     ["`..`", to("a/../../b"), "[0].target_subpath", /could lead out of the share/],
     ["`..` alone", to(".."), "[0].target_subpath", /lead out/],
@@ -110,19 +110,19 @@ describe("refused, with the place and what is expected", () => {
     });
   }
 
-  it("a path in the mount of a share that the server calls otherwise", async () => {
+  it("a path in the mount of a share that the server names differently", async () => {
     const [mistake] = await refused(
       `[global]\nmount_root = "/Volumes"\n${SHARE}share_name = "core"\n${alias({ path: "/Volumes/core/x" })}`,
     );
     assert.match(mistake?.found ?? "", /inside the mount of share "core"/);
   });
 
-  it("a share called Links, whose place aliases have", async () => {
+  it("a share named Links, where aliases are", async () => {
     const [mistake] = await refused(SHARE.replace("CORE", "links"));
     assert.equal(mistake?.path, "shares[0].name");
   });
 
-  it("a share that an alias still leads to cannot go", async () => {
+  it("a share that an alias still leads to cannot be removed", async () => {
     const [mistake] = await refused(ALIAS);
     assert.equal(mistake?.hint, "the file has no shares");
   });
@@ -139,7 +139,7 @@ describe("edited in place", () => {
     return new TextDecoder().decode(result.bytes);
   }
 
-  it("the first one comes at the end, the next beside it, with every comment kept", async () => {
+  it("the first one is added at the end, the next one after it, with every comment kept", async () => {
     const before = `# mine\n${SHARE}# of the share\n`;
     const first = await edited("toml", before, add);
     assert.equal(first, `${before}\n[[aliases]]\nname = "b"\nshare = "CORE"\ntarget_subpath = "y"\n`);
@@ -160,7 +160,7 @@ describe("edited in place", () => {
     assert.ok(!gone.includes("target_subpath"), gone);
   });
 
-  it("one goes by its name, whatever its letter case, and nothing else does", async () => {
+  it("one is removed by its name, in any letter case, and nothing else is", async () => {
     const other = alias({ name: "b", path: "/x" });
     const text = `${SHARE}\n${ALIAS}# mine\n\n${other}`;
     const after = await edited("toml", text, { kind: "remove", list: "aliases", name: "DOCS" });
@@ -178,7 +178,7 @@ describe("edited in place", () => {
     });
   });
 
-  it("a key of one is set by its name, and got", async () => {
+  it("a key of one is set by its name, and read", async () => {
     const text = SHARE + ALIAS;
     const after = await edited("toml", text, configEdit("aliases.docs.target_subpath", "Other place"));
     assert.equal(after, text.replace("Projects/2026", "Other place"));
@@ -196,7 +196,7 @@ describe("edited in place", () => {
     assert.throws(() => configEdit("aliases.docs.target", "x"), { code: "config_key_unknown" });
   });
 
-  it("all that holds is shown, and means the same when read again", async () => {
+  it("all effective values are shown, and mean the same when read again", async () => {
     const shown = await effectiveText({ bytes: bytes(SHARE + ALIAS), format: "toml", homeContext: PLACE });
     assert.match(shown, /\[\[aliases\]\]\nname = "docs"/);
     assert.deepEqual(await aliasesOf(shown), await aliasesOf(SHARE + ALIAS));

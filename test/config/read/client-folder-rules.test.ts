@@ -110,7 +110,7 @@ test("D7 common servers may run in the client's folder", () => {
   for (const line of SERVERS) assert.deepEqual(said(line), [], line);
 });
 
-test("D7 a link to a program that runs others is one", async (t) => {
+test("D7 a link to a program that runs others counts as one", async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "npm"), "");
   await symlink(join(folder, "npm"), join(folder, "server"));

@@ -106,7 +106,7 @@ for (const [file, text] of [
   ["config.toml", TOML],
   ["config.yaml", YAML],
 ] as const) {
-  test(`any mutation of ${file} is accepted, or refused with places`, async () => {
+  test(`any mutation of ${file} is accepted, or refused with positions`, async () => {
     const mutations = fc.array(mutation, { minLength: 1, maxLength: 6 });
     await fc.assert(
       fc.asyncProperty(mutations, async (steps) => {
@@ -126,7 +126,7 @@ for (const [file, text] of [
     );
   });
 
-  test(`any bytes as ${file} are accepted, or refused with places`, async () => {
+  test(`any bytes as ${file} are accepted, or refused with positions`, async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 200 }),
@@ -142,7 +142,7 @@ for (const [file, text] of [
   });
 }
 
-test("ten megabytes are refused without being read, right as they would be", async () => {
+test("ten megabytes are refused without being read, even if they are valid", async () => {
   const content = new Uint8Array(10 * 1024 * 1024).fill("#".charCodeAt(0));
   for (const format of ["toml", "yaml"] as const) {
     const mistakes = await refused(content, `config.${format}`);

@@ -34,7 +34,7 @@ test("a file without settings is valid and means the defaults", async () => {
   }
 });
 
-test("a snapshot says which bytes it came from and cannot be changed", async () => {
+test("a snapshot names the bytes that it was made from and cannot be changed", async () => {
   const snapshot = await accepted(SHARE);
   assert.equal(snapshot.sha256, createHash("sha256").update(SHARE).digest("hex"));
   assert.equal(snapshot.path, "config.toml");
@@ -80,7 +80,7 @@ test("a file is read whole; an unreadable one rejects with config_unreadable", a
   await assert.rejects(loadConfig(join(folder, "config.json"), PLACE), unreadable);
 });
 
-test("a password never shows, wherever it stands", async () => {
+test("a password is never shown, wherever it is", async () => {
   const texts = [
     'password = "hunter2"',
     'password = ["hunter2"]',
@@ -143,20 +143,20 @@ test("bytes that are not text are refused with their position", async () => {
   }
 });
 
-test("a byte order mark, CRLF and astral characters do not move places", async () => {
+test("a byte order mark, CRLF and astral characters do not shift positions", async () => {
   const mistakes = await refused('\ufeff# 🎬\r\n[global]\r\n"🎬" = 1 # x\r\nx = "🎬"\r\n');
   assert.deepEqual(mistakes.map(where), ['3:1 global."🎬"', "4:1 global.x"]);
   const yaml = await refused('\ufeff# 🎬\r\nglobal:\r\n  "🎬": 1\r\n  x: "🎬"\r\n', "config.yaml");
   assert.deepEqual(yaml.map(where), ['3:3 global."🎬"', "4:3 global.x"]);
 });
 
-test("keys and values cannot steer a terminal", async () => {
+test("keys and values cannot control a terminal", async () => {
   const text = '[global]\n"\\u001b[2J\\u202e" = 1\nshares_root = "\\u001b[31m\\u009b"\n';
   const mistakes = await refused(text);
   assert.doesNotMatch(describeMistakes(mistakes).replaceAll("\n", ""), /[\p{Cc}\p{Cf}]/u);
 });
 
-test("YAML anchors and merge keys work, the mapping's own keys winning", async () => {
+test("YAML anchors and merge keys work, with the mapping's own keys taking precedence", async () => {
   const { config } = await accepted(
     `global: &unused {check_interval_secs: 1}
 shares:
@@ -220,7 +220,7 @@ test("an alias bomb is refused, quickly", async () => {
   assert.ok(mistakes.some(({ found }) => /unfold/.test(found)));
 });
 
-test("a password in front of a share's name is not told", async () => {
+test("a password in front of a share's name is not repeated", async () => {
   const share = (lines: string) =>
     `[[shares]]\nname = "A"\nthunderbolt_host = "tb"\nfallback_host = "nas"\n${lines}\n`;
   for (const name of ["joe:hunter2@nas/x", "smb://joe:hunter2@nas/x", "joe:hunter2\\\\x"]) {

@@ -21,7 +21,7 @@ test("E2 a sandboxed server reaches no guarded path", async () => {
   assert.deepEqual(warnings, []);
 });
 
-test("E2 macOS refuses it, and says why", async () => {
+test("E2 macOS refuses it, with the reason", async () => {
   const homeContext = findHomeContext({ HOME: "/Users/ann" }, "darwin");
   const loaded = await parseConfig(bytes(KIND), "config.toml", homeContext);
   assert.ok(!loaded.ok);
@@ -127,7 +127,7 @@ test("variables and headers named like a reference's members are not references"
   assert.deepEqual(withRevisions(snapshot, () => 3).config.backends[0], snapshot.config.backends[0]);
 });
 
-test("another revision of a secret is a change of what refers to it, and of nothing else", async () => {
+test("a new revision of a secret changes only the entries that refer to it", async () => {
   const snapshot = await accepted(TEXT);
   const revisions = new Map([["nas", 1]]);
   const revisionOf = (name: string): number => revisions.get(name) ?? 1;
@@ -150,7 +150,7 @@ test("another revision of a secret is a change of what refers to it, and of noth
   ]);
 });
 
-test("a configuration without stored secrets stays the very same", async () => {
+test("a configuration without stored secrets is returned unchanged", async () => {
   const snapshot = await accepted('[backends.a]\ncommand = "a"\nenv = { X = "${HOME}" }\n');
   assert.equal(
     withRevisions(snapshot, () => 1),

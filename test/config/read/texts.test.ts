@@ -97,7 +97,7 @@ function wrapped(lead: string, parts: readonly string[]): string[] {
 for (const file of ["sections", "gateway", "mistakes"])
   goldenTests(new URL(`./${file}.golden`, import.meta.url), say);
 
-test("no text has changed what every object has", () => {
+test("no text has changed the prototype of every object", () => {
   assert.equal(Reflect.get({}, "command"), undefined);
   assert.equal(Object.hasOwn(Object.prototype, "a"), false);
 });

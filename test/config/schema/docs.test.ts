@@ -32,7 +32,7 @@ test("every configuration shown in the docs is a valid one", async () => {
   assert.ok(blocks >= 4);
 });
 
-test("the generated documents are what the code says now", async () => {
+test("the generated documents match the code", async () => {
   await promisify(execFile)(process.execPath, [join(CHECKOUT, "scripts/docs.ts"), "--check"]);
 });
 
@@ -60,7 +60,7 @@ test("the description of a key is its own, even where others take the same value
   assert.equal(token?.absent, null, "it is required");
 });
 
-test("the JSON Schema knows the required key, the choices and no other keys", () => {
+test("the JSON Schema has the required key, the choices and no other keys", () => {
   const schema = configJsonSchema();
   const text = JSON.stringify(schema);
   assert.match(text, /"required":\["name"\]/);
@@ -83,7 +83,7 @@ const UNTAGGED = [
   () => table("x", { port: toggle }),
 ];
 
-test("E2 a key that does not say what it decides, or what of it may be shown, does not compile", () => {
+test("E2 a key that does not declare what it decides, or what of it may be shown, does not compile", () => {
   assert.ok(UNTAGGED.every((make) => typeof make === "function"));
   for (const { keys, isOpen, keyDoc } of SECTIONS) {
     for (const key of isOpen ? ["any"] : keys) {

@@ -72,7 +72,7 @@ const SAFE = 'url = "http://good.example/mcp"\n';
 /** As TOML is written without any escape: the column must be right, too. */
 const COLUMN = 7;
 
-test("E2 an address is refused where its parser finds another host than is written, and else shown and used as one", async () => {
+test("E2 an address is refused where its parser finds a different host than is written, and otherwise shown and used as one", async () => {
   for (const [address, host, port] of ADDRESSES) {
     if (host instanceof RegExp) {
       const [mistake, ...more] = await refused(withUrl(address));
@@ -114,7 +114,7 @@ test("E2 an address is refused where its parser finds another host than is writt
   }
 });
 
-test("E2 what a program gets as an address is shown by the host that a parser finds, and never without host and port", () => {
+test("E2 an address that a program gets is shown by the host that a parser finds, and never without host and port", () => {
   const rows: readonly (readonly [address: string, shown: string])[] = [
     ["http://evil:9\\@good:8/mcp", "http://evil:9/@good:8/mcp"],
     ["http://ann:hunter2@evil:9\\@good:8/mcp", "http://(hidden)@evil:9/@good:8/mcp"],

@@ -52,7 +52,7 @@ test("B6 content that was not announced is read alike", { skip }, async () => {
   await eventually(noReaders);
 });
 
-test("B10 a reader that no content comes for ends, and never more than one was there", { skip }, async () => {
+test("B10 a reader that gets no content ends, and there is never more than one", { skip }, async () => {
   const clock = createManualClock();
   using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock });
   for (let sign = 0; sign < 5; sign++) reader.expect();
@@ -65,7 +65,7 @@ test("B10 a reader that no content comes for ends, and never more than one was t
   await eventually(noReaders);
 });
 
-test("B10 disposal ends a reader that waits, and further signs start none", { skip }, async () => {
+test("B10 disposal ends a waiting reader, and further signs start none", { skip }, async () => {
   const reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   reader.expect();
   await eventually(async () => (await readers()).length === 1);
@@ -74,7 +74,7 @@ test("B10 disposal ends a reader that waits, and further signs start none", { sk
   await eventually(noReaders);
 });
 
-test("B6 a reader that dies before the content comes is replaced", { skip }, async () => {
+test("B6 a reader that dies before the content arrives is replaced", { skip }, async () => {
   using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   reader.expect();
   const pid = await eventually(async () => (await readers())[0]);
@@ -96,7 +96,7 @@ test("B4 a reader that is killed as the content arrives is also replaced, and th
   await eventually(noReaders);
 });
 
-test("B6 a reader that gives no answer for 10 s is ended, and the file counts as unreadable", {
+test("B6 a reader that does not answer for 10 s is ended, and the file counts as unreadable", {
   skip,
 }, async () => {
   const clock = createManualClock();
@@ -113,7 +113,7 @@ test("B6 a reader that gives no answer for 10 s is ended, and the file counts as
   assert.ok(await noReaders(), "it is gone before that is said, and no other was asked");
 });
 
-test("a load whose asker leaves is cancelled", { skip }, async () => {
+test("a load whose caller leaves is cancelled", { skip }, async () => {
   using reader = createConfigReader({ path: PATH, homeContext: PLACE, clock: createManualClock() });
   const asker = new AbortController();
   reader.expect();

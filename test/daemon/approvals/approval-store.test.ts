@@ -97,7 +97,7 @@ test("E2 a store that only reads writes nothing until it owns the home", async (
   assert.deepEqual(self.written, [["commands better", true]]);
 });
 
-test("E2 a daemon that takes over judges again what another one approved, or cannot be read now", async () => {
+test("E2 a daemon that takes over re-evaluates entries that the other one approved, or that are unreadable now", async () => {
   const { self, keeper } = await start(NOTHING);
   const { disk } = self;
   assert.equal(await keeper.takeHome(), false, "as it was read");
@@ -112,7 +112,7 @@ test("E2 a daemon that takes over judges again what another one approved, or can
   }
 });
 
-test("E2 approvals that cannot be read now are not written over, and are read again when they can be", async () => {
+test("E2 approvals that cannot be read now are not overwritten, and are read again when possible", async () => {
   const { self, keeper, run } = await start(lost(true));
   assert.deepEqual([keeper.mayPass, keeper.lostBecause], [true, "gone"]);
   await run(await running("serve"));
@@ -135,7 +135,7 @@ test("E2 lost approvals are reported while something waits, until a person appro
   assert.deepEqual([keeper.conditions(), keeper.lostBecause], [[], null]);
 });
 
-test("E2 another order of backends waits, and is announced when a person approved it", async () => {
+test("E2 a new order of backends waits, and is announced when a person approved it", async () => {
   const two = (one: string, other: string) =>
     read(
       `[trust]\napprove = "all"\n${[one, other].map((name) => `[backends.${name}]\ncommand = "x"\n`).join("")}`,

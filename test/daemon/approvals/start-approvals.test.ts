@@ -8,7 +8,7 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { openSealedFile, type SealedFile } from "../../../src/secrets/sealed-file.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-test("E2 approvals that another version sealed are lost, whatever of them is strange, and no start fails", async (t) => {
+test("E2 approvals that another version sealed are lost, however strange they are, and no start fails", async (t) => {
   const entry = { state: "off", whole: {} };
   const whole = { form: "whole entries", mode: "none", entries: { "backends.a": entry }, order: ["a"] };
   const strange = [

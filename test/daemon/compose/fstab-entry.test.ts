@@ -58,14 +58,14 @@ test("a share's line is added, without a password, and every other byte, mode an
   assert.equal((await line(false)).save, null, "it is gone, and would be removed again");
 });
 
-test("a port that another line has is not taken", async (t) => {
+test("a port in another line is not used", async (t) => {
   const first = await (await machine(t, "")).line();
   const port = parseFstab(first.line)[0]?.carriedPort ?? 0;
   const { line } = await machine(t, `//127.0.0.1/x /mnt/x cifs users,port=${port} 0 0\n`);
   assert.equal(parseFstab((await line()).line)[0]?.carriedPort, port + 1);
 });
 
-test("a missing fstab is made, and readable for all", async (t) => {
+test("a missing fstab is created, readable by all", async (t) => {
   const { line, fstab, text } = await machine(t, null);
   const planned = await line();
   await planned.save?.();
@@ -112,7 +112,7 @@ test("a line that the command has not written is not touched, and is reported by
   }
 });
 
-test("a person's own line for the share does for mounting, and is never removed", async (t) => {
+test("a person's own line for the share suffices for mounting, and is never removed", async (t) => {
   const { line, fstab, text, path } = await machine(t, null);
   const ours = (await line()).line;
   const [, username] = /(username=\w+)/.exec(ours) ?? [];
@@ -174,7 +174,7 @@ for (const [wanted, level] of [
   });
 }
 
-test("C3 a gateway is wanted with a backend or `[server]`, and with neither not, whatever else is there", async () => {
+test("C3 a gateway is wanted with a backend or `[server]`, and not without both, whatever else is configured", async () => {
   const wants = async (text: string): Promise<boolean> => wantsGateway(await configOf(text));
   assert.equal(await wants(""), false);
   assert.equal(await wants('[conflict_resolution]\nstrategy = "prefix"\n[audit]\n'), false);
@@ -205,7 +205,7 @@ test("C2 backends fail back automatically unless both of its settings are off", 
   );
 });
 
-test("B6 the gateway's part of a configuration is all of its sections, and nothing of the shares'", async () => {
+test("B6 the gateway's part of a configuration is all of its sections, and none of the shares' ones", async () => {
   const config = await configOf('[server]\nport = 9100\n[backends.a]\ncommand = "server"\n[audit]\n');
   const { server, backends, audit, authorization, ...rest } = gatewayConfig(config);
   assert.deepEqual([server?.port, backends.length, authorization], [9100, 1, null]);
@@ -226,7 +226,7 @@ test("B6 the gateway's part of a configuration is all of its sections, and nothi
 
 const isOwn = (error: unknown): boolean => error instanceof MountaineerError && error.code === "gateway_off";
 
-test("a gateway below its own is refused, however far; one of another configuration is not", () => {
+test("a gateway below its own is refused, however far below; one of another configuration is not", () => {
   requireNoOwnBackend("/a", {});
   const first = loopGuard("/a", { HOME: "/h" });
   assert.throws(() => requireNoOwnBackend("/a", first), isOwn);

@@ -69,7 +69,7 @@ async function daemonOn(t: TestContext, home: string) {
   };
 }
 
-test("B11 E3 what either daemon learns of tools while one takes over from the other is remembered", async (t) => {
+test("B11 E3 facts that either daemon learns of tools during a takeover are remembered", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const old = await daemonOn(t, home);
   old.writes.begin();
@@ -100,7 +100,7 @@ test("B11 E3 what either daemon learns of tools while one takes over from the ot
   await last.pins.kept.flush();
 });
 
-test("B11 what a slow disk still had to write when the home was given away replaces nothing of the next daemon's", async (t) => {
+test("B11 the unfinished writes of a slow disk when the home was handed over replace nothing of the next daemon's", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const clock = createManualClock();
   let isSlow = false;
@@ -127,7 +127,7 @@ test("B11 what a slow disk still had to write when the home was given away repla
   for (const path of paths) assert.equal(await readFile(path, "utf8"), "the next daemon's\n", path);
 });
 
-test("B11 only the daemon in charge writes, and it ends with what it has begun to write", async (t) => {
+test("B11 only the daemon in charge writes, and it ends with the writes it has begun", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const writes = openHomeWrites({ home, clock: systemClock, environment: {}, logger: noopLogger });
   await writes.pinStore.write({ version: 1 });
@@ -146,7 +146,7 @@ for (const [what, text, known] of [
   ["a list", '["files"]', null],
   ["a file with something else beside a route", '{"files": "lan", "web": {"route": 1}}', "lan"],
 ] as const) {
-  test(`A5 C2 ${what} is set aside and named, and never written over`, async (t) => {
+  test(`A5 C2 ${what} is set aside and named, and never overwritten`, async (t) => {
     const home = await temporaryFolder(t);
     const path = join(home, FILE);
     await writeFile(path, text);
@@ -171,7 +171,7 @@ for (const [what, text, known] of [
   });
 }
 
-test("A5 C2 a file that cannot be used makes way also when nothing is to be written", async (t) => {
+test("A5 C2 an unusable file is replaced even when nothing is to be written", async (t) => {
   const home = await temporaryFolder(t);
   await mkdir(join(home, FILE));
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
@@ -183,7 +183,7 @@ test("A5 C2 a file that cannot be used makes way also when nothing is to be writ
   assert.match(names[0] ?? "", /^route-overrides\.json\.corrupt-/);
 });
 
-test("A5 C2 a route that could not be written is written with the next flush, without what a crash left beside it", async (t) => {
+test("A5 C2 a route that could not be written is written with the next flush, without the remains of a crash", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
   const routes = openRouteOverrides(options);
@@ -255,7 +255,7 @@ test("E2 home, configuration, secrets and sockets are checked", () => {
   ]);
 });
 
-test("E2 what others may write is refused, with path, mode, owner and the chmod to run", async () => {
+test("E2 a file that others may write is refused, with path, mode, owner and the chmod to run", async () => {
   const open = { ...closed(CONFIG), writable: entry(CONFIG, "0666") };
   const refusal = refusalOf(pathFaults([closed(HOME), open], await snapshot()));
   assert.equal(refusal?.code, "open_to_others");
@@ -263,7 +263,7 @@ test("E2 what others may write is refused, with path, mode, owner and the chmod 
   assert.equal(refusal?.hint, `chmod go-w ${CONFIG}`);
 });
 
-test("E2 a folder above is named once, for all that is in it; another owner gets another hint", async () => {
+test("E2 a parent folder is named once, for everything in it; another owner gets a different hint", async () => {
   const above = { ...entry("/srv/my folder", "0777"), isFolder: true };
   const all = [HOME, CONFIG].map((path) => ({ ...closed(path), writable: above }));
   const [fault, ...others] = pathFaults(all, await snapshot());
@@ -309,7 +309,7 @@ test("E2 files that others may only read are reported, and refused if they conta
   assert.deepEqual(pathFaults([socket], await snapshot()), []);
 });
 
-test("E2 a warning stands since it was first seen; a check that fails, or is late, is logged", async () => {
+test("E2 a warning dates from when it was first seen; a check that fails, or is late, is logged", async () => {
   const clock = createManualClock();
   const logger = createRecordingLogger();
   let seen: readonly Exposure[] | null = [
@@ -364,7 +364,7 @@ test("E2 a reload of one is refused, the running configuration stays, and a chmo
   });
 });
 
-test("E2 a secret that is written out where others read it is refused; without one it is a condition", async (t) => {
+test("E2 a plain secret in a file that others can read is refused; without a secret it is a condition", async (t) => {
   const rig = await createServiceRig(t);
   const text = await rig.config([]);
   await rig.write(text);
@@ -441,7 +441,7 @@ test("without a stored secret no store is opened", async () => {
   assert.equal(opened(), 0);
 });
 
-test("a keyring that cannot be read leaves the value that was, and says so without it", async () => {
+test("an unreadable keyring leaves the earlier value, and without one reports it", async () => {
   let failing = false;
   const { secrets, logger } = rig(() =>
     failing
@@ -462,7 +462,7 @@ test("a keyring that cannot be read leaves the value that was, and says so witho
   assert.deepEqual(secrets.unreadOf(snapshot), [], "it is read again");
 });
 
-test("a keyring that never answers holds up a start for its deadline at most", async () => {
+test("a keyring that never answers delays a start by its deadline at most", async () => {
   const { secrets, clock } = rig(() => new Promise(() => {}));
   const snapshot = await snapshotOf("secret:nas");
   const binding = secrets.bind(snapshot);
@@ -476,7 +476,7 @@ test("a keyring that never answers holds up a start for its deadline at most", a
   await assert.rejects(cancelled, { code: "aborted" });
 });
 
-test("a dry run of a configuration without it does not make an unread secret forgotten, which runs on", async () => {
+test("a dry run of a configuration without it does not drop an unread secret, which stays in use", async () => {
   const { secrets } = rig(() => Promise.reject(new MountaineerError("secret_unavailable", "it is locked")));
   const running = await secrets.bind(await snapshotOf("secret:nas"));
   const other = await secrets.bind(await snapshotOf("${PASSWORD}"));

@@ -45,7 +45,7 @@ function scene() {
 
 const ENDPOINT = { address: "10.0.0.1", port: 445, localAddress: null };
 
-test("A11 endpoints are sent when they differ, after a failure and a close, and while the other route has no witness", async () => {
+test("A11 endpoints are sent when they change, after a failure and a close, and while the other route has no standby connection", async () => {
   const { self, asked, share, carriage } = scene();
   const keep = async (endpoints: object): Promise<number> => {
     carriage.keepEndpoints("CORE", { endpoints, patienceMs: 60_000, epoch: null });

@@ -45,7 +45,7 @@ test("a share is mounted below mount_root and linked below shares_root, by its n
   assert.equal(subject?.driver, rclone);
 });
 
-test("each share has its driver, and all the policy of the file", async () => {
+test("each share has its driver, and the file's whole policy", async () => {
   const folders = 'thunderbolt_path = "/a"\nfallback_path = "/b"\n';
   const config = await configOf(
     [
@@ -81,7 +81,7 @@ test("each share has its driver, and all the policy of the file", async () => {
   }
 });
 
-test("what the command line says of the interval beats the file", async () => {
+test("the interval of the command line overrides the file's", async () => {
   const config = await configOf(`[global]\ncheck_interval_secs = 3\n${smbShare("CORE")}`);
   const [subject] = shareSubjects(config, context({ intervalMs: 250 }).context);
   assert.equal(subject?.policy.checkIntervalMs, 250);
@@ -170,7 +170,7 @@ test("a link that was right counts as right for a minute while checks are late; 
   assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be looked at/);
 });
 
-test("a link that is missing is made, with its folder", async (t) => {
+test("a missing link is made, with its folder", async (t) => {
   const { spec, ensure, link } = await scene(t);
   assert.equal(await ensure(spec, spec.mountPath), null);
   assert.equal(await link(), spec.mountPath);
@@ -197,7 +197,7 @@ test("a changed target is applied at once: the link follows an adopted mount, an
   assert.equal(await link(), spec.mountPath);
 });
 
-test("A6 after the mount path was changed the old link is still ours", async (t) => {
+test("A6 after a change of the mount path the old link is still ours", async (t) => {
   const { folder, spec, ensure, link } = await scene(t);
   await ensure(spec, spec.mountPath);
   const moved = { ...spec, mountPath: join(folder, "elsewhere", "CORE") };
@@ -205,7 +205,7 @@ test("A6 after the mount path was changed the old link is still ours", async (t)
   assert.equal(await link(), moved.mountPath);
 });
 
-test("A6 after the link's own path was changed there is a new one, and the old one is left", async (t) => {
+test("A6 after a change of the link's own path there is a new one, and the old one stays", async (t) => {
   const { folder, spec, ensure, link } = await scene(t);
   await ensure(spec, spec.mountPath);
   const moved = { ...spec, stablePath: join(folder, "Other", "CORE") };

@@ -51,7 +51,7 @@ async function openConnections(t: Scope) {
   };
 }
 
-test("F1 F4 a client's file gets what was shown and agreed to, and is put back to the byte", async (t) => {
+test("F1 F4 a client's file gets the shown and confirmed content, and is restored to the byte", async (t) => {
   const { file, text, known, ask } = await openConnections(t);
   const program = { name: "cursor", title: "Cursor", path: file, problem: null };
   assert.deepEqual(await known(), [{ ...program, connected: false }]);
@@ -92,7 +92,7 @@ test("F4 nothing is written if the file has changed since the agreement, nor und
   assert.deepEqual([program?.connected, program?.problem?.includes("is not JSON")], [null, true]);
 });
 
-test("F4 of two that write at once the later writes nothing, and what takes the earlier's back is kept", async (t) => {
+test("F4 of two simultaneous writes the later writes nothing, and the undo of the earlier is kept", async (t) => {
   const { file, text, ask, plan, home } = await openConnections(t);
   const [one, other] = [await plan("files"), await plan("slow")];
   await writePlan(home, one);
@@ -109,7 +109,7 @@ test("F4 a client whose folder cannot be read does not hide the others from the 
   assert.deepEqual(pluck(await known(), "name"), ["cursor", "gemini", "antigravity"]);
 });
 
-test("F4 of a file that is one long line the change is shown, and no part of a secret", async (t) => {
+test("F4 the change of a file that is one long line is shown, and no part of a secret", async (t) => {
   const { file, plan } = await openConnections(t);
   const [short, long] = [TOKEN.slice(0, 30), TOKEN];
   const servers = {
@@ -125,7 +125,7 @@ test("F4 of a file that is one long line the change is shown, and no part of a s
   assert.doesNotMatch(diff, new RegExp(long.slice(-8)));
 });
 
-test("F4 a client's file that cannot be written is named, and what a crashed write left beside it is removed", async (t) => {
+test("F4 a client's file that cannot be written is named, and the remains of a crashed write are removed", async (t) => {
   const { file, userHome, ask } = await openConnections(t);
   // No process has so high a number.
   await writeFile(join(userHome, ".cursor/.mcp.json.4194999-0123456789ab.tmp"), TOKEN);

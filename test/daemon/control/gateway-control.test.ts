@@ -114,7 +114,7 @@ function reportOf(...sources: CatalogSource[]) {
   );
 }
 
-test("F2 the catalog has each kind with all that a form and a person need, and fits the contract", () => {
+test("F2 the catalog has each kind with everything that a form and a person need, and fits the contract", () => {
   const report = reportOf(
     listing("files", {
       tools: [
@@ -224,7 +224,7 @@ test("F2 entries that clients do not get are listed with the reason: filters, ap
   );
 });
 
-test("a definition that is too large is cut and says so; the others stay whole", () => {
+test("a definition that is too large is cut and marked; the others stay whole", () => {
   const big = "x".repeat(MOST_OF_ENTRY);
   const report = reportOf(
     listing("files", {
@@ -244,7 +244,7 @@ test("a definition that is too large is cut and says so; the others stay whole",
   assert.equal(catalogReportShape.faultIn(report), null);
 });
 
-test("a catalog without bounds gives an answer of at most 8 MiB that counts what it lacks", () => {
+test("a catalog without bounds gives an answer of at most 8 MiB that counts the missing entries", () => {
   const tools: JsonObject[] = Array.from({ length: 9_000 }, (_, index) => ({
     name: `tool_${index}`,
     description: "d".repeat(2_000),

@@ -71,12 +71,12 @@ async function world() {
   return { clock, now, conditions };
 }
 
-test("where all is well there are none", async () => {
+test("without problems there are none", async () => {
   const { conditions } = await world();
   assert.deepEqual(conditions(), []);
 });
 
-test("A5 B4 each standing problem is one, with a code and what to do", async () => {
+test("A5 B4 each standing problem is one, with a code and the fix", async () => {
   const { now, conditions } = await world();
   now.unsavedBecause = new Error("no space left");
   now.source = "polling";
@@ -155,7 +155,7 @@ test("A11 the drawbacks of the running rclone are reported where it mounts a sha
   ]);
 });
 
-test("each stands since it was first met, and one that comes again stands since then", async () => {
+test("each dates from when it first occurred, and one that returns from its return", async () => {
   const { clock, now, conditions } = await world();
   now.running = await snapshotOf(smbShare("CORE"));
   const since = (): string | undefined => conditions().find(({ code }) => code === "network_polling")?.since;

@@ -44,7 +44,7 @@ async function auditOf(t: Scope, lines: readonly (object | string)[]) {
   };
 }
 
-test("F2 the audit comes newest first, each kind of record by its name, and torn or foreign lines are passed over", async (t) => {
+test("F2 the audit is listed newest first, each kind of record by its name, and torn or foreign lines are skipped", async (t) => {
   const ask = await auditOf(t, [
     { time: at(1), event: "config.entry_waits", entry: "backends.files", summary: "npx files" },
     "{\n",
@@ -99,7 +99,7 @@ test("F2 the audit comes newest first, each kind of record by its name, and torn
   });
 });
 
-test("F2 the audit is asked by backend, tool, principal, outcome, text and time, and by pages", async (t) => {
+test("F2 the audit is filtered by backend, tool, principal, outcome, text and time, and paged", async (t) => {
   const ask = await auditOf(t, [
     request(1),
     request(2, { backend: "web", target: "tool:fetch", principal: "bob" }),
@@ -134,7 +134,7 @@ test("F2 the audit is asked by backend, tool, principal, outcome, text and time,
   assert.deepEqual([second.records.map(({ time }) => time), second.more], [[at(3), at(1)], false]);
 });
 
-test("without an audit nothing is read, and it says so", async () => {
+test("without an audit nothing is read, and the answer says so", async () => {
   assert.deepEqual(await auditReport(null, {}, () => assert.fail("nothing is read"), never), {
     enabled: false,
     path: null,
@@ -163,7 +163,7 @@ test("an answer stays small where records are large, and the next page continues
   );
 });
 
-test("F2 the daemon's log comes newest first, by level and text, with what was rotated away", async (t) => {
+test("F2 the daemon's log is listed newest first, by level and text, including rotated files", async (t) => {
   const path = join(await temporaryFolder(t), "mountaineer.log");
   const clock = createManualClock();
   const log = startLog({ filePath: path, stderr: false, level: "debug", clock, maxFileBytes: 400 });
@@ -205,7 +205,7 @@ test("a cancelled read ends at once, and does not delay the next", async () => {
   assert.deepEqual(await asked(never), { records: [], more: false, next: null });
 });
 
-test("a disk that does not answer ends each reading after 5 s, and only one of them ever asks it", async () => {
+test("a disk that does not answer ends each reading after 5 s, and only one reading ever asks it", async () => {
   const clock = createManualClock();
   let asked = 0;
   const disk = Promise.withResolvers<null>();

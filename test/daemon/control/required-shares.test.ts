@@ -70,7 +70,7 @@ function stage() {
 }
 
 describe("a folder of a share", () => {
-  test("C1 that is away half of each second is never away for long, whatever the rhythm of the looks", async () => {
+  test("C1 that is away half of each second is never away for long, whatever the rhythm of the checks", async () => {
     const s = stage();
     s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
@@ -86,7 +86,7 @@ describe("a folder of a share", () => {
     assert.ok(longestMs < 3_000, `away for ${longestMs} ms`);
   });
 
-  test("C1 that is gone is looked for in close order at first, then seldom, and is seen when it returns", async () => {
+  test("C1 that is gone is checked often at first, then rarely, and is noticed when it returns", async () => {
     const s = stage();
     s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
@@ -100,7 +100,7 @@ describe("a folder of a share", () => {
     assert.deepEqual(s.required.status([WORK]), { kind: "there", mounts: foundMount().id });
   });
 
-  test("C1 that was missed once is looked for again before the next cycle of its share", async () => {
+  test("C1 that was missed once is checked again before the next cycle of its share", async () => {
     const s = stage();
     s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
@@ -123,7 +123,7 @@ describe("a folder of a share", () => {
     assert.equal(s.required.status([CORE]).kind, "there");
   });
 
-  test("B11 is not looked for while the service only serves on, and the look under way is not heard", async () => {
+  test("B11 is not checked while the service only hands over, and a check in progress is ignored", async () => {
     const s = stage();
     s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
@@ -162,7 +162,7 @@ describe("a folder of a share", () => {
     assert.equal(s.looks.length, 1);
   });
 
-  test("C1 is not looked for once the service has ended", async () => {
+  test("C1 is not checked once the service has ended", async () => {
     const s = stage();
     s.required.status([WORK]);
     s.folderIs(() => false);
@@ -222,7 +222,7 @@ describe("a share", () => {
     assert.equal(told, 4);
   });
 
-  test("C1 its programs are those of backends that require it, and their end wakes it once", () => {
+  test("C1 its programs are those of backends that require it, and their end starts its cycle once", () => {
     const s = stage();
     let pids = [7];
     const changed = s.required.watchPrograms(() => [

@@ -42,7 +42,7 @@ test("F4 a secret is stored, used at once, listed only by its name and forgotten
   await assert.rejects(remove("sign-in.key"), { code: "usage" });
 });
 
-test("F4 each secret is listed with all that use it, also one that is not kept, and the key of the sign-ins", async (t) => {
+test("F4 each secret is listed with all its uses, even one that is not stored, and the key of the sign-ins", async (t) => {
   const { home, control } = await openControl(t);
   const backend = (name: string): string =>
     `[backends.${name}]\nurl = "https://${name}.example/mcp"\nheaders = { Authorization = "secret:api" }\n`;
@@ -61,7 +61,7 @@ test("F4 each secret is listed with all that use it, also one that is not kept, 
   ]);
 });
 
-test("F4 an address without a path gets the one that an MCP server answers at", async (t) => {
+test("F4 an address without a path gets the path at which an MCP server answers", async (t) => {
   const { control } = await openControl(t);
   const asked: string[] = [];
   const server = createServer(({ url = "", headers }, response) => {

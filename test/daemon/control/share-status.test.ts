@@ -282,7 +282,7 @@ function request(subpath: string | undefined) {
   return subpath === undefined ? { share: "CORE" } : { share: "CORE", subpath };
 }
 
-test("folders come sorted as people count, with the path below the stable link", async () => {
+test("folders are sorted as people count, with the path below the stable link", async () => {
   const { ask, asked } = scene();
   assert.deepEqual(await ask("Film/2026/"), {
     share: "CORE",
@@ -300,7 +300,7 @@ test("folders come sorted as people count, with the path below the stable link",
   ]);
 });
 
-test("what leads out is refused before anything is asked", async () => {
+test("a path that leads out is refused before any query", async () => {
   const { ask, asked } = scene();
   for (const subpath of ["..", "a/../..", "/etc", "~/x", "a//b", "a\0b", "./a"]) {
     await assert.rejects(ask(subpath), { code: "usage" }, subpath);
@@ -363,7 +363,7 @@ test("an object in the stable link's place is not taken for the share", async ()
   }
 });
 
-test("each way to fail has its code and says what to do", async () => {
+test("each way to fail has its code and the fix", async () => {
   const rows: [FolderListing, string, RegExp][] = [
     [{ state: "outside" }, "path_unknown", /CORE\/x leads out of the share/],
     [{ state: "failed", errno: "ENOENT" }, "path_unknown", /CORE\/x is not there/],

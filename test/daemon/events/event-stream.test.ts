@@ -25,7 +25,7 @@ function nameOf(event: StreamEvent): string {
   return event.kind === "transition" ? event.transition.name : event.kind;
 }
 
-test("B8 ids begin with 1 and grow by one; a listener hears what comes after it", () => {
+test("B8 ids begin with 1 and grow by one; a listener gets the events after it registers", () => {
   const { events, heard, listener } = stream();
   events.publish(transition("before"));
   events.listen(null, listener);
@@ -34,7 +34,7 @@ test("B8 ids begin with 1 and grow by one; a listener hears what comes after it"
   assert.deepEqual(heard, ["2 one", "3 two"]);
 });
 
-test("B8 who says what was heard last hears what came since, then what comes, without a gap or a double", () => {
+test("B8 a listener that names its last event gets the events since then, then the new ones, without a gap or a duplicate", () => {
   const { events, heard, listener } = stream();
   for (const name of ["a", "b", "c"]) events.publish(transition(name));
   events.listen(1, listener);
@@ -60,7 +60,7 @@ test("B8 discarded events are reported as a gap, with the id to continue from; t
   assert.deepEqual([heard[0], heard.at(-1)], ["2 e2", "1001 e1001"]);
 });
 
-test("B8 an id from an earlier daemon's life is a gap, and what comes is heard", () => {
+test("B8 an id from an earlier daemon's life is a gap, and new events are delivered", () => {
   const { events, heard, listener } = stream();
   events.publish(transition("a"));
   events.listen(500, listener);
@@ -68,7 +68,7 @@ test("B8 an id from an earlier daemon's life is a gap, and what comes is heard",
   assert.deepEqual(heard, ["1 gap", "2 b"]);
 });
 
-test("B8 an id of a life before ours is a gap, also before our first event", () => {
+test("B8 an id from an earlier life is a gap, even before our first event", () => {
   const events = createEventStream({ idsAfter: 1_000_000, onListenerError: assert.ifError });
   const heard: string[] = [];
   const listener = (id: number, event: StreamEvent): void => void heard.push(`${id} ${nameOf(event)}`);
@@ -101,7 +101,7 @@ test("the same function twice is two listeners", () => {
   assert.deepEqual(heard, ["1 a", "1 a", "2 b"]);
 });
 
-test("a listener that throws keeps no other from hearing", () => {
+test("a listener that throws does not prevent others from hearing", () => {
   const { events, heard, listener, failures } = stream();
   const failure = new Error("broken pipe");
   events.listen(null, () => {
@@ -113,7 +113,7 @@ test("a listener that throws keeps no other from hearing", () => {
   assert.deepEqual(failures, [failure]);
 });
 
-test("what a listener publishes itself has its own id, after the first", () => {
+test("an event that a listener publishes has its own id, after the first", () => {
   const { events, heard, listener } = stream();
   events.listen(null, (_, event) => {
     if (nameOf(event) === "a") events.publish(transition("b"));

@@ -65,7 +65,7 @@ test("F4 a share's bytes and waits are stored in steps of 10 s for the last ten 
   assert.equal(traffic.of("CORE").traffic, undefined);
 });
 
-test("F4 free space is asked of a mount that answers, once a minute, and is unknown while no answer comes", async (t) => {
+test("F4 free space is queried of a mount that answers, once a minute, and is unknown without an answer", async (t) => {
   const { clock, world, asked, traffic } = bench(t);
   world.isAlive = false;
   await clock.advance(20_000);

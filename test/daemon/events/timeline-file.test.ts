@@ -138,7 +138,7 @@ test("F2 the next daemon reports everything that this one knew, up to its stop, 
   await next[Symbol.asyncDispose]();
 });
 
-test("what changes is on disk within a minute; nothing is written while nothing changes", async (t) => {
+test("changes are on disk within a minute; nothing is written while nothing changes", async (t) => {
   const b = await start(t);
   const timeline = await b.start();
   t.after(() => timeline[Symbol.asyncDispose]());
@@ -319,7 +319,7 @@ test("a full disk is reported once, and the timeline is saved when there is spac
   await timeline[Symbol.asyncDispose]();
 });
 
-test("a file that others were let into is private again after the next write", async (t) => {
+test("a file that was opened to others is private again after the next write", async (t) => {
   const b = await start(t);
   await writeFile(b.path, await written(t));
   await chmod(b.path, 0o644);
@@ -328,7 +328,7 @@ test("a file that others were let into is private again after the next write", a
   assert.equal((await stat(b.path)).mode & 0o777, 0o600);
 });
 
-test("the largest timeline there can be fits into its bounds, and keeps the newest calls", async (t) => {
+test("the largest possible timeline fits into its bounds, and keeps the newest calls", async (t) => {
   const b = await start(t);
   const names = Array.from({ length: 500 }, (_, nth) => `${"n".repeat(200)}-${nth}`);
   b.now.shares = names.map((name) => sampleShare({ name }));
@@ -359,7 +359,7 @@ test("the largest timeline there can be fits into its bounds, and keeps the newe
   await next[Symbol.asyncDispose]();
 });
 
-test("a day without a daemon leaves nothing of before", async (t) => {
+test("a day without a daemon erases everything from before", async (t) => {
   const b = await start(t);
   const one = await b.start();
   await b.clock.advance(60_000);

@@ -155,7 +155,7 @@ for (const [what, signature, hex] of [
   ["a variant of two values", "v", "0269690001000000"],
   ["a variant of none", "v", "0000"],
 ] as const) {
-  test(`${what} are not a value`, () => {
+  test(`no value is read from ${what}`, () => {
     const bytes = Buffer.from(hex, "hex");
     assert.throws(() => unmarshal(signature, { bytes, littleEndian: true }), { code: "protocol" });
   });
