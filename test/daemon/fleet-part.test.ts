@@ -94,7 +94,7 @@ test("G1 a fleet is joined, changed and left by an edit, without a restart", nee
 });
 
 test(
-  "G1 a service lends its tools and borrows others', by an edit, and shows where they are",
+  "G1 a service exports its tools and imports others', by an edit, and shows where they are",
   needsNats,
   async (t) => {
     const nats = await startNats(t);
@@ -172,7 +172,7 @@ test(
   },
 );
 
-test("G1 a fleet that cannot be reached holds up nothing", async (t) => {
+test("G1 an unreachable fleet delays nothing", async (t) => {
   const rig = await createServiceRig(t, { FLEET_KEY: "SU" });
   await rig.write((await rig.config(["CORE"])) + fleetLines("laptop", "nats://127.0.0.1:9"));
   const { service, until, stop } = await rig.start();

@@ -48,7 +48,7 @@ async function reload(part: GatewayPart, before: string, after: string): Promise
 
 const isOff = (error: unknown): boolean => error instanceof MountaineerError && error.code === "gateway_off";
 
-test("C3 with nothing of a gateway configured there is none: nothing is shown, and what is asked of it says so", async (t) => {
+test("C3 without a gateway configured there is none: nothing is shown, and requests to it say so", async (t) => {
   const { part, told } = start(t);
   await part.start(await configOf(NOTHING));
   assert.deepEqual(part.status(), {});
@@ -94,7 +94,7 @@ cwd = "/"
   for (const secret of ["written-out", "of-the-environment"]) assert.ok(!all.includes(secret), secret);
 });
 
-test("B6 C3 the first backend in the file brings the gateway, the last one's removal ends it, and it comes again", async (t) => {
+test("B6 C3 the first backend in the file starts the gateway, the last one's removal ends it, and it can start again", async (t) => {
   const { part } = start(t);
   const server = `[server]\nport = ${await freePort()}\n`;
   await part.start(await configOf(NOTHING));
@@ -156,7 +156,7 @@ test("tools, calls, restarts and logs are requested by name, and an unknown name
   assert.deepEqual(await part.control.logs({ backend: "files" }), { lines: [] });
 });
 
-test("who asks for the status within 3 s shares one measurement of memory, while the same programs run", async (t) => {
+test("requests for the status within 3 s share one measurement of memory, while the same programs run", async (t) => {
   let nowMs = 0;
   const measured: number[] = [];
   const { part } = start(t, { ...systemClock, monotonicMs: () => nowMs }, async (groups) => {

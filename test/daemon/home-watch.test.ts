@@ -67,7 +67,7 @@ const LOSSES: Readonly<
 };
 
 for (const [how, { lose, left }] of Object.entries(LOSSES)) {
-  test(`a home that is ${how} ends its daemon, which leaves what is mounted and makes nothing there`, async (t) => {
+  test(`a home that is ${how} ends its daemon, which leaves the mounts and makes nothing there`, async (t) => {
     const { folder, home, disk, link } = await scene(t);
     const { child, ended } = await start(t, home);
     await eventually(async () => (await link()) === disk);
@@ -95,7 +95,7 @@ for (const [how, { lose, left }] of Object.entries(LOSSES)) {
   });
 }
 
-test("where a moved home is now, no second daemon starts while the first one lives", async (t) => {
+test("at the new place of a moved home no second daemon starts while the first one lives", async (t) => {
   const { folder, home } = await scene(t);
   const { child, ended } = await start(t, home);
   await stopProcess(child.pid ?? assert.fail());
@@ -121,7 +121,7 @@ test("a home that is moved away and returns keeps its daemon", async (t) => {
   assert.equal((await ended).code, 0);
 });
 
-test("a service does not make its home again, and runs once it is back", async (t) => {
+test("a service does not re-create its home, and runs once it is back", async (t) => {
   const { folder, home } = await scene(t);
   await rename(home, join(folder, "away"));
   const { code, stderr } = await runProcess(["monitor"], { home, within: ["/bin/sh", KEEPER] });

@@ -113,7 +113,7 @@ test("B6 commands, homes without a history and other files still fail on invalid
   await assert.rejects(open(null, true), { ...rejection, hint: null });
 });
 
-test("E2 a history that others may write, or that does not load, is not used, and the message says why", async (t) => {
+test("E2 a history that others may write, or that does not load, is not used, and the message gives the reason", async (t) => {
   const { rig, good } = await mistaken(t);
   const open = () =>
     openHome({
@@ -171,7 +171,7 @@ test("B6 a start tries the ten newest contents, and none where the reader itself
   await assert.rejects(open(), { code: "config_invalid" });
 });
 
-test("B6 a start with a file that cannot be read runs what was accepted last, tells it, and the file applies when it can", async (t) => {
+test("B6 a start with an unreadable file runs the last accepted one, reports it, and the file applies as soon as it can", async (t) => {
   const { rig, good } = await mistaken(t, ["poll_interval = 0.05", "debounce = 0.05"]);
   await rm(rig.configFile);
   await mkdir(rig.configFile);

@@ -36,7 +36,7 @@ test("A6 fails over when the fast folder is unmounted, and nothing is written to
   assert.equal(await readFile(join(slow, "after"), "utf8"), "on the other route");
 });
 
-test("A6 unmounts a share whose two folders are unmounted, says where to mount, and is back when one is", async (t) => {
+test("A6 unmounts a share whose two folders are unmounted, names where to mount, and recovers when one is mounted", async (t) => {
   const rig = await createServiceRig(t);
   const disk = await mountTmpfs(t, "size=64k");
   if (disk === null) return;

@@ -120,7 +120,7 @@ test("C1 a recovery happens although our own server sits on the share: calls wai
   );
 });
 
-test("C1 switch by hand waits for the call in flight, which is answered once", async (t) => {
+test("C1 a manual switch waits for the call in flight, which is answered once", async (t) => {
   const s = await stage(t, [], ["auto_failback = false", "lsof_recheck = false"]);
   await s.until("CORE", overTb);
   await s.untilPhase("Ready");
@@ -151,7 +151,7 @@ for (const mode of ["hide", "stop", "error"] as const) {
   });
 }
 
-describe("a folder of the share that is away", { concurrency: true }, () => {
+describe("a folder of an unavailable share", { concurrency: true }, () => {
   for (const mode of ["hide", "stop", "error"] as const) {
     test(`C1 ${mode}: calls name it, and the process ${mode === "stop" ? "ends" : "keeps running"}`, async (t) => {
       const s = await stage(

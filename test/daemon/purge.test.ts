@@ -42,7 +42,7 @@ describe("a purge", () => {
     assert.deepEqual(await removeHome(join(folder, "gone"), USUAL, tableOf()), []);
   });
 
-  it("F3 takes a local share's mount path for none of a person's files", async (t) => {
+  it("F3 does not take a local share's mount path for one of a person's files", async (t) => {
     const home = await temporaryFolder(t);
     await mkdir(join(home, "volumes"));
     await symlink("/srv", join(home, "volumes/LOCAL"));
@@ -59,7 +59,7 @@ describe("a purge", () => {
     );
   });
 
-  it("A11 F6 keeps what is written between its look and the removal, and names it; a home of no user goes", async (t) => {
+  it("A11 F6 keeps files written between its check and the removal, and names them; a home without a user is removed", async (t) => {
     const home = join(await temporaryFolder(t), "home");
     const late = ["volumes/CORE/saved late", "mounts/CORE/set-aside/film\n.mov", "volumes/bare"];
     for (const path of ["volumes/CORE", "mounts/CORE/set-aside/empty", "history"])
@@ -78,7 +78,7 @@ describe("a purge", () => {
     await assert.rejects(readdir(home), { code: "ENOENT" });
   });
 
-  it("F3 finds nothing in a keyring that gives no answer", async (t) => {
+  it("F3 finds nothing in a keyring that does not answer", async (t) => {
     const { DBUS_SESSION_BUS_ADDRESS: bus = "" } = process.env;
     t.after(() => {
       process.env["DBUS_SESSION_BUS_ADDRESS"] = bus;
@@ -87,7 +87,7 @@ describe("a purge", () => {
     await clearKeyring(await temporaryFolder(t), AbortSignal.any([]));
   });
 
-  it("F6 begins with nothing in the usual home while something is mounted in a folder of ours; elsewhere in it, it may", async (t) => {
+  it("F6 removes nothing in the usual home while one of our folders has a mount; elsewhere in it, it may", async (t) => {
     const home = await temporaryFolder(t);
     const rows = [
       ["volumes/CORE", true],
@@ -118,7 +118,7 @@ describe("a purge", () => {
     }
   });
 
-  it("F3 knows the files that the NAS does not have, looks into no mount, and leaves a folder that others use", async (t) => {
+  it("F3 recognizes files that the NAS does not have, enters no mount, and leaves a folder that others use", async (t) => {
     const folder = await temporaryFolder(t);
     const aside = join(folder, "rclone/CORE/set-aside/sub");
     const mounted = join(folder, "volumes/CORE");

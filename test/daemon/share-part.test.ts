@@ -191,7 +191,7 @@ test("A6 preparing touches nothing; committing applies shares, interval and wind
   assert.deepEqual(done, ["mount CORE"]);
 });
 
-test("network events are heard from the first share on", async (t) => {
+test("network events are received from the first share on", async (t) => {
   const { told, reload } = await world(t);
   await reload("[global]\ncheck_interval_secs = 3\n");
   assert.equal(told.listens, 0);
@@ -231,7 +231,7 @@ test("A6 a share that is removed and added while it is being mounted has one ste
   );
 });
 
-test("A6 what the start recalled of a share holds for the first time it is configured, and no second", async (t) => {
+test("A6 a share's state recalled by the start applies the first time it is configured, and not the second", async (t) => {
   const { engine, reload, done } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
   assert.equal(engine.view("CORE").memory.override, "unmounted");
@@ -268,7 +268,7 @@ test("a command that waits for a share which is then removed is answered", async
   assert.deepEqual((await asked).result, "failed");
 });
 
-test("a command is withdrawn when its asker leaves or the engine ends, before and while it waits", async (t) => {
+test("a command is withdrawn when its caller leaves or the engine ends, before and during its wait", async (t) => {
   const { engine, reload, waiting, done } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
   await eventually(() => engine.view("CORE").observed !== null);
@@ -288,7 +288,7 @@ test("a command is withdrawn when its asker leaves or the engine ends, before an
   await ended;
 });
 
-test("A8 an engine that rests does what people ask, and nothing else", async (t) => {
+test("A8 an idle engine carries out people's requests, and nothing else", async (t) => {
   const { engine, reload, waiting, done } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
   await engine.settle("CORE", NEVER);

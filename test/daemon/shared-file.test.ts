@@ -111,7 +111,7 @@ test(
   },
 );
 
-test("`config set` says that it changed a file in a git work tree", needsGit, async (t) => {
+test("`config set` reports that it changed a file in a git work tree", needsGit, async (t) => {
   const { origin } = await repository(t, "[global]\ncheck_interval_secs = 2\n");
   const folder = await temporaryFolder(t);
   const [home, clone] = [join(folder, "home"), join(folder, "clone")];

@@ -113,7 +113,7 @@ async function usePrograms(
 }
 
 describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
-  test("F3 verify logs in only when asked to, and says that a login is refused", async (t) => {
+  test("F3 verify logs in only on request, and reports a refused login", async (t) => {
     const { home } = await smbHome(t);
     const codes = async (login: boolean): Promise<readonly string[]> => {
       await using engine = await open(home, "look");
@@ -142,7 +142,7 @@ describe("on a real server", { skip: missingForPlainRig() ?? false }, () => {
     assert.deepEqual([...new Set((await readFile(asked, "utf8")).trim().split("\n"))], ["version"]);
   });
 
-  test("A10 a command that ends in the midst of a proof leaves no login behind", async (t) => {
+  test("A10 a command that ends in the middle of a proof leaves no login behind", async (t) => {
     const { home, folder } = await smbHome(t);
     // Both routes are listed, and then it hangs.
     await usePrograms(t, folder, { smbclient: "exec sleep 600" });
@@ -230,7 +230,7 @@ test("E2 no one signs in at an address that waits for approval, and no secret is
   await assert.rejects(login, { code: "sign_in_failed", message: "backend web waits for approval" });
 });
 
-test("C3 a call without a daemon is refused while a share that its backend requires is away, and goes through once it is mounted", async (t) => {
+test("C3 a call without a daemon is refused while a share that its backend requires is unavailable, and succeeds once it is mounted", async (t) => {
   const folder = await temporaryFolder(t);
   const home = join(folder, "home");
   for (const name of ["home", "tb", "fallback", "tb/data"]) await mkdir(join(folder, name), { mode: 0o700 });

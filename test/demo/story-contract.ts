@@ -17,7 +17,7 @@ function ticks(demo: RunningDemo): number {
 export function testStory(driver: "local" | "smb", skip: string | false): void {
   // Concurrent, because each test waits most of its time.
   describe(`the demo's script, driver ${driver}`, { skip, concurrency: 2 }, () => {
-    test("A7, A10, B7, B11, C1 plays every step, says which driver it is, and leaves nothing behind", async (t) => {
+    test("A7, A10, B7, B11, C1 plays every step, names its driver, and leaves nothing behind", async (t) => {
       const demo = await startDemo(t, ["--script", "--driver", driver]);
       const end = await demo.ended;
       assert.deepEqual(end, { code: 0, signal: null }, demo.stdout() + demo.stderr());
@@ -45,7 +45,7 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
       { signal: "SIGTERM", afterSteps: 5, code: 143 },
     ] as const;
     for (const { signal, afterSteps, code } of cuts) {
-      test(`clears everything when ${signal} comes after ${afterSteps} steps`, async (t) => {
+      test(`clears everything when ${signal} arrives after ${afterSteps} steps`, async (t) => {
         const demo = await startDemo(t, ["--script", "--driver", driver]);
         await eventually(() => ticks(demo) >= afterSteps && /everything is in/.test(demo.stdout()), 60_000);
         demo.child.kill(signal);
@@ -66,7 +66,7 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
       });
     }
 
-    test("clears everything although a second Ctrl-C lets it no time", async (t) => {
+    test("clears everything although a second Ctrl-C leaves it no time", async (t) => {
       const demo = await startDemo(t, ["--script", "--driver", driver]);
       await eventually(() => ticks(demo) >= 2, 60_000);
       demo.child.kill("SIGINT");

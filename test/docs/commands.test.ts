@@ -400,7 +400,7 @@ async function documents(): Promise<string[]> {
   return files.sort();
 }
 
-test("each command line in the README, in docs/ and in the commands' examples is known here, and no other", async () => {
+test("each command line in the README, in docs/ and in the commands' examples is listed here, and no other", async () => {
   const examples = COMMANDS.flatMap((command) => Object.keys(command.examples));
   const shown = new Map(examples.map((command) => [command, "docs/cli.md"]));
   for (const file of await documents()) {
@@ -510,7 +510,7 @@ async function untilMounted(home: TestHome): Promise<void> {
   }
 }
 
-test("each of them does what it says, in a home with a daemon, in one without, or as the daemon", async (t) => {
+test("each of them works as described, in a home with a daemon, in one without, or as the daemon", async (t) => {
   const ends: Monitor[] = [];
   // Registered before the folder's removal, so that it runs before it.
   t.after(async () => {

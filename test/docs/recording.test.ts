@@ -38,7 +38,7 @@ test("every code of a condition that status shows is in the table of conditions"
   );
 });
 
-test("every code that the doctor finds something wrong with is in its table", async () => {
+test("every code of a doctor's finding is in its table", async () => {
   const text = await readFile(join(ROOT, "docs/troubleshooting.md"), "utf8");
   const [table = ""] = text.split("## Conditions");
   const codes = new Set<string>();

@@ -40,7 +40,7 @@ async function look(
   return findings.map(({ severity, code, text }) => ({ severity, code, text }));
 }
 
-test("G1 the doctor says nothing of a fleet that is not configured", async () => {
+test("G1 the doctor does not mention a fleet that is not configured", async () => {
   const snapshot = await accepted("");
   assert.deepEqual(
     await examineFleet({ snapshot, values: {}, daemon: null, signal, clock: systemClock }),
@@ -48,7 +48,7 @@ test("G1 the doctor says nothing of a fleet that is not configured", async () =>
   );
 });
 
-test("G1 the doctor says that the fleet is reached, and which machines cannot be read", async () => {
+test("G1 the doctor reports that the fleet is reached, and the unreadable machines", async () => {
   assert.deepEqual(await look({}), [
     {
       severity: "ok",
@@ -64,7 +64,7 @@ test("G1 the doctor says that the fleet is reached, and which machines cannot be
   ]);
 });
 
-test("G1 the doctor says what keeps the fleet away", async () => {
+test("G1 the doctor reports the cause of a missing fleet", async () => {
   const link = { state: "away" as const, server: null, since: "2026-01-02T11:00:00.000Z", hint: null };
   const condition = {
     code: "fleet_unreachable",
@@ -87,7 +87,7 @@ test("G1 without a daemon the doctor checks only the credentials", async () => {
   assert.deepEqual([missing?.severity, missing?.code], ["error", "fleet_credentials"]);
 });
 
-test("G1 the doctor says what the server does not permit, what it permits too much, and what runs out", async () => {
+test("G1 the doctor reports missing and excessive permissions of the server, and expiring credentials", async () => {
   const lies = "write under the names of others";
   const found = await look({}, VALUES, {
     lacks: [
@@ -112,7 +112,7 @@ test("G1 the doctor says what the server does not permit, what it permits too mu
   );
 });
 
-test("G1 the doctor does not report credentials that the daemon has", async () => {
+test("G1 the doctor does not report the daemon's own credentials", async () => {
   const found = await look({}, {});
   assert.deepEqual(pluck(found, "code"), ["fleet", "fleet_machine", "fleet_permissions"]);
 });

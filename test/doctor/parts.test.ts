@@ -75,7 +75,7 @@ function look(
 const SHARES = [{ name: "CORE" }] as unknown as readonly ShareConfig[];
 const examined = (...looks: HostLook[]): string[] => codes(examineHosts(looks, SHARES));
 
-test("hosts that answer over the interfaces that are meant are well", () => {
+test("hosts that answer over the intended interfaces are healthy", () => {
   assert.deepEqual(examined(look("tb", {}), look("fallback", {})), []);
 });
 
@@ -88,7 +88,7 @@ test("a route that the system does not know, or does not have, is reported only 
   assert.deepEqual(examined(look("tb", { way: unknown }), look("fallback", { way: unknown })), []);
 });
 
-test("a route over another interface than is meant is named, however it is meant", () => {
+test("a route over an unintended interface is named, however the intended one is written", () => {
   const vpn = { kind: "found", interfaceName: "utun3", gateway: "10.8.0.1" } as const;
   const found = examineHosts([look("tb", { way: vpn }), look("fallback", {})], SHARES);
   assert.deepEqual(codes(found), ["route_wrong_interface"]);
@@ -117,7 +117,7 @@ test("two hosts that are reached over one interface are reported", () => {
   assert.deepEqual(examined(look("tb", {}), shared), ["routes_share_interface"]);
 });
 
-test("a server on this machine itself is on no wrong interface", () => {
+test("a server on this machine itself is never on a wrong interface", () => {
   const lo = { kind: "found", interfaceName: "lo", gateway: null } as const;
   const own = (route: "tb" | "fallback", address: string) =>
     look(route, { address, way: lo, probe: { interfaceName: "lo", address } });
@@ -158,7 +158,7 @@ destination: default
   assert.equal(parseRouteGet("route: writing to routing socket: not in table").kind, "unknown");
 });
 
-test("a monitor is known by its arguments, and nothing else is one", () => {
+test("a monitor is recognized by its arguments, and nothing else is one", () => {
   const main = "/opt/m/dist/0123456789abcdef/main.js";
   assert.ok(isMonitor(["/usr/bin/node", main, "monitor"]));
   assert.ok(
@@ -231,7 +231,7 @@ test("a disk with little space is reported, one without space for a further file
   }
 });
 
-test("secrets that cannot be understood are the cause to name, not secrets that are missing", async (t) => {
+test("unreadable secrets are the cause to name, not missing secrets", async (t) => {
   const home = await temporaryFolder(t);
   await chmod(home, 0o700);
   await writeFile(join(home, "secrets.json"), "{broken hidden word", { mode: 0o600 });
@@ -311,20 +311,20 @@ const share = (driver: "netfs" | "rclone", shareName: string) => ({ driver, shar
 const told = (...args: Parameters<typeof examineMountRoot>): readonly string[] =>
   examineMountRoot(...args).map(({ severity, code }) => `${severity} ${code}`);
 
-test("on a Mac a mount_root outside /Volumes is warned of, as the system may ask about each mount", () => {
+test("on a Mac a mount_root outside /Volumes causes a warning, as the system may ask about each mount", () => {
   const [found] = examineMountRoot("/Users/ann/mounts", [share("netfs", "core"), share("netfs", "media")]);
   assert.deepEqual([found?.severity, found?.code], ["warning", "mount_root_outside_volumes"]);
   assert.match(found?.text ?? "", /\/Users\/ann\/mounts.*macOS 15/);
   assert.match(found?.hint ?? "", /leave mount_root out/);
 });
 
-test("where two shares have one name on their servers it is needed, and only told", () => {
+test("where two shares have one name on their servers it is needed, and only mentioned", () => {
   assert.deepEqual(told("/Users/ann/mounts", [share("netfs", "core"), share("netfs", "core")]), [
     "info mount_root_outside_volumes",
   ]);
 });
 
-test("in /Volumes, without a configuration, and where the system does not mount, there is nothing to say", () => {
+test("in /Volumes, without a configuration, and where the system does not mount, there is no warning", () => {
   assert.deepEqual(told("/Volumes", [share("netfs", "core")]), []);
   assert.deepEqual([...told(null, []), ...told("/mnt", [])], []);
   assert.deepEqual(told("/home/ann/mounts", [share("rclone", "core"), share("rclone", "core")]), []);
@@ -420,7 +420,7 @@ test("without settings multichannel is on, and the fix is reported", async (t) =
   assert.match(found?.hint ?? "", /smbutil multichannel -m .*mc_prefer_wired=yes.*mc_on=no/);
 });
 
-test("what [default] says counts, however it is spelled, and no other section", async (t) => {
+test("only the [default] section counts, in any spelling", async (t) => {
   assert.deepEqual(allCodes(await examinedSettings(t, { global: "[default]\nmc_on=no\n" })), [
     "multichannel_off",
   ]);
@@ -436,7 +436,7 @@ test("what [default] says counts, however it is spelled, and no other section", 
   );
 });
 
-test("where the files disagree the system's is right", async (t) => {
+test("where the files disagree the system's wins", async (t) => {
   const files = { global: "[default]\nmc_on=no\n", user: "[default]\nmc_on=yes\nmc_prefer_wired=yes\n" };
   assert.deepEqual(allCodes(await examinedSettings(t, files)), ["multichannel_off"]);
   const other = { global: "[default]\nmc_on=yes\n", user: "[default]\nmc_on=no\nmc_prefer_wired=yes\n" };
@@ -521,7 +521,7 @@ async function setUp(t: TestContext) {
 const NOTHING = { onServer: [], mounts: [], open: [] };
 
 describe("a move under an open file", { skip: missingForPlainRig() ?? false, timeout: 180_000 }, () => {
-  it("A10 is read and written on over the other route, and nothing is left behind", async (t) => {
+  it("A10 continues over the other route, and nothing is left behind", async (t) => {
     const { rig, moves, run, left } = await setUp(t);
     assert.deepEqual(await run(), {
       carried: true,

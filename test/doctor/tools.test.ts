@@ -45,7 +45,7 @@ test("an examination that is cancelled has no report", async (t) => {
   await assert.rejects(report, { name: "AbortError" });
 });
 
-test("what verify says of the configuration and of the fleet is left to the doctor's own checks", async (t) => {
+test("verify's findings about the configuration and the fleet are left to the doctor's own checks", async (t) => {
   const finding = (code: string, severity: "warning" | "error") =>
     ({ share: "CORE", severity, code, text: `text of ${code}`, hint: null }) as const;
   const findings = [
@@ -73,7 +73,7 @@ test("A12 the kernel's client is mentioned only where the kernel has it, with it
   assert.match(lacking?.text ?? "", /mount\.cifs is not installed/);
 });
 
-test("a kernel has a client that is built in, loaded, or a module to load", async (t) => {
+test("a kernel has a client that is built in, loaded, or available as a module", async (t) => {
   const folder = await temporaryFolder(t);
   const places = { filesystems: join(folder, "filesystems"), modules: join(folder, "modules") };
   assert.equal(await hasCifs(places), false, "neither list is there");

@@ -70,7 +70,7 @@ test("G1 a machine that does not answer a presence check is silent", () => {
   assert.deepEqual(machines.others(null, 3_000), []);
 });
 
-test("G1 who left while this machine did not listen is gone when all has been read again", () => {
+test("G1 a machine that left while this one did not listen is gone when all has been read again", () => {
   const machines = laptop();
   for (const name of ["nas", "desktop"]) machines.read(name, told({ name }), true, 0);
   machines.startReading(1_000);
@@ -157,7 +157,7 @@ const HOSTILE: readonly [what: string, text: string | Uint8Array, problem: RegEx
 ];
 
 for (const [what, text, problem] of HOSTILE) {
-  test(`G1 a summary that is wrong (${what}) is shown as that, and harms nothing`, () => {
+  test(`G1 a summary that is wrong (${what}) is shown as wrong, and harms nothing`, () => {
     const machines = laptop();
     machines.read("nas", typeof text === "string" ? bytes(text) : text, true, 0);
     machines.read("desktop", told({ name: "desktop" }), true, 0);
@@ -206,7 +206,7 @@ test("G1 a key that is not a machine's name is shown as unreadable", () => {
   assert.equal(machines.others(0, 0)[1]?.name.length, 64);
 });
 
-test("G1 more machines than can be kept are counted", () => {
+test("G1 machines beyond the limit are counted", () => {
   const machines = laptop();
   for (let n = 0; n < 1_003; n += 1) machines.read(`m${n}`, told({ name: `m${n}` }), false, 0);
   machines.read("m5", told({ name: "m5", instance: "two" }), false, 0);
@@ -251,7 +251,7 @@ test("G1 a status of any size makes a summary within its bounds, cut with a coun
   assert.deepEqual(read.ok && read.summary.state, state);
 });
 
-test("G1 a summary says of shares no more than their names, routes and reasons", () => {
+test("G1 a summary contains only the names, routes and reasons of shares", () => {
   const text = JSON.stringify(stateOf({ global: sampleGlobal(), shares: [sampleShare()] }));
   for (const kept of ["10.0.0.2", "192.168.1.20", "/home/ada"]) assert.ok(!text.includes(kept), kept);
 });

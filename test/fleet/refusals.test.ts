@@ -77,7 +77,7 @@ function permissionsOf(name: string, { making = false } = {}): string {
 }
 
 test(
-  "G1 the permissions that the docs list are enough, and each machine writes what is its own",
+  "G1 the permissions that the docs list are enough, and each machine writes only its own entries",
   needsNats,
   async (t) => {
     const rig = await startNats(t, {
@@ -178,7 +178,7 @@ for (const [host, names, wrongHost] of [
   ["127.0.0.1", "IP:127.0.0.1", "localhost"],
   ["localhost", "DNS:localhost", "127.0.0.1"],
 ] as const) {
-  test(`G1 over TLS a machine takes only ${host} itself, as the CA has signed it`, needsNats, async (t) => {
+  test(`G1 over TLS a machine accepts only ${host} itself, as the CA has signed it`, needsNats, async (t) => {
     const { ca, cert, key } = await certificates(t, names);
     const rig = await startNats(t, { tls: { cert, key } });
     const servers = [`tls://${host}:${rig.port}`];
@@ -195,7 +195,7 @@ for (const [host, names, wrongHost] of [
   });
 }
 
-test("G1 a server that offers no TLS where it was asked for learns nothing", needsNats, async (t) => {
+test("G1 a server that offers no TLS where it was required learns nothing", needsNats, async (t) => {
   const heard: string[] = [];
   const server = createServer((socket) => {
     socket.on("error", () => {});
@@ -236,7 +236,7 @@ test("G1 a machine signs in with the seed of an nkey, or with the text of a .cre
 });
 
 test(
-  "G1 a server in operator mode takes the .creds file of its account, in one line too, and no other",
+  "G1 a server in operator mode accepts the .creds file of its account, even in one line, and no other",
   needsNats,
   async (t) => {
     const operator = makeOperator();
@@ -389,7 +389,7 @@ test("G1 no socket stays open to a server that never greets", async (t) => {
   await Promise.all(closed);
 });
 
-test("G1 a server that says one letter at a time does not hold up who joins", async (t) => {
+test("G1 a server that sends one letter at a time does not delay a joining machine", async (t) => {
   const server = createServer((socket) => {
     socket.on("error", () => {});
     socket.write("INFO ");

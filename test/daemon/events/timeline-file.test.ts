@@ -371,7 +371,7 @@ test("a day without a daemon erases everything from before", async (t) => {
   await next[Symbol.asyncDispose]();
 });
 
-test("B11 kill -9 at any instant leaves a whole file: each is another in the place of the one before", async (t) => {
+test("B11 kill -9 at any instant leaves a whole file: each save replaces the file", async (t) => {
   const b = await start(t);
   const one = await b.start();
   await b.clock.advance(MINUTE_MS);

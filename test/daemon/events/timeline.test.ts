@@ -51,7 +51,7 @@ const phase = (backend: string, to: string): ServiceTransition => ({
   took_ms: 1,
 });
 
-test("F2 the timeline merges what stays the same into spans, from when it began to know until now", async () => {
+test("F2 the timeline merges unchanged states into spans, from when it began to now", async () => {
   const b = bench();
   b.now.shares = [sampleShare({ name: "CORE", mount_state: "mounted", active_interface: "tb" })];
   b.now.backends = [sampleBackend({ name: "files", phase: "Ready" })];
@@ -112,7 +112,7 @@ test("F2 the timeline merges what stays the same into spans, from when it began 
   );
 });
 
-test("a thousand transitions at once are one look, and none is made after the end", async () => {
+test("a thousand transitions at once cause one check, and none happens after the end", async () => {
   const b = bench();
   const timeline = b.begin();
   const before = b.looks();
@@ -147,7 +147,7 @@ function sameAsBefore(b: ReturnType<typeof bench>): void {
 
 const HOUR_MS = 3_600_000;
 
-test("time without a daemon is a gap, though all is afterwards as it was before", async () => {
+test("time without a daemon is a gap, though everything is afterwards as it was before", async () => {
   const b = bench();
   sameAsBefore(b);
   using timeline = b.begin(knownOf(b.startMs - 3 * HOUR_MS, b.startMs - HOUR_MS));
@@ -250,7 +250,7 @@ test("a clock that was set back before the start, or while it runs, makes nothin
   }
 });
 
-test("the time that a machine slept, or that its clock was set forward by, is a gap", async () => {
+test("the time that a machine slept, or that its clock was moved forward by, is a gap", async () => {
   const b = bench();
   sameAsBefore(b);
   using timeline = b.begin();
@@ -290,7 +290,7 @@ test("a clock that jumps back and forth while nothing reads leaves no gap twice"
   ]);
 });
 
-test("calls of a minute in which one daemon followed another are added up", async () => {
+test("calls of a minute in which one daemon followed another are summed", async () => {
   const b = bench();
   sameAsBefore(b);
   const one = (atMs: number, calls: number, p50: number | null): CallMinute => ({
@@ -316,7 +316,7 @@ test("calls of a minute in which one daemon followed another are added up", asyn
   ]);
 });
 
-test("of a day full of restarts the newest gaps are known, and nothing before them", async () => {
+test("after a day full of restarts the newest gaps are known, and nothing before them", async () => {
   const b = bench();
   const gaps = Array.from({ length: MOST_GAPS }, (_, nth) => ({
     from: b.startMs - HOUR_MS + nth * 1_000,

@@ -107,7 +107,7 @@ function assertGone(pid: number): void {
 
 const NEVER = new AbortController().signal;
 
-test("B11 a session that began between two daemons is known to the one that takes over in the end", async (t) => {
+test("B11 a session that began between two daemons is known to the one that finally takes over", async (t) => {
   const { folder, handover, pidOf, steps, heard, linked } = await setUp(t);
   const beginning = handover.begin(NEVER);
   await assert.rejects(handover.begin(NEVER), /under way already/);
@@ -140,7 +140,7 @@ test("B11 a next daemon that ends before it is ready is reported with how it end
   }
 });
 
-test("B11 what a person says while the next daemon starts is known to the one that takes over", async (t) => {
+test("B11 a person's changes while the next daemon starts are known to the one that takes over", async (t) => {
   const { handover, pidOf, isStarted } = await setUp(t, { changes: () => (isStarted("first") ? 1 : 0) });
   const { to } = await handover.begin(NEVER);
   assert.notEqual(to, await pidOf("first"), "it started before that was said");
@@ -148,7 +148,7 @@ test("B11 what a person says while the next daemon starts is known to the one th
   assert.equal((await handover.done)?.pid, to);
 });
 
-test("B11 where that does not end, the old daemon stays in charge", async (t) => {
+test("B11 if this does not end, the old daemon stays in charge", async (t) => {
   let said = 0;
   const { handover, isStarted } = await setUp(t, { changes: () => said++ });
   await assert.rejects(handover.begin(NEVER), { code: "handover_failed" });
@@ -156,7 +156,7 @@ test("B11 where that does not end, the old daemon stays in charge", async (t) =>
   assert.deepEqual(["first", "1", "2", "3"].map(isStarted), [true, true, true, false]);
 });
 
-test("B11 A5 what the next daemon could not know of the shares keeps the old one in charge", async (t) => {
+test("B11 A5 a state of the shares that the next daemon could not know keeps the old one in charge", async (t) => {
   const { handover } = await setUp(t, { unsavedBecause: () => "ENOSPC: no space left on device" });
   await assert.rejects(handover.begin(NEVER), /cannot be saved for it: ENOSPC/);
   assert.equal(handover.successor, null);
@@ -183,7 +183,7 @@ test("B11 a next daemon that is not ready in time, or no longer wanted, ends", a
   assertGone(third);
 });
 
-test("B11 a next daemon that does not take over in 30 s is ended, and followed by another", async (t) => {
+test("B11 a next daemon that does not take over in 30 s is ended, and replaced by another", async (t) => {
   const clock = createManualClock();
   const { handover, pidOf, isStarted } = await setUp(t, { ends: "deaf once", clock });
   await handover.begin(NEVER);
@@ -193,7 +193,7 @@ test("B11 a next daemon that does not take over in 30 s is ended, and followed b
   assertGone(await pidOf("first"));
 });
 
-test("B11 B6 a next daemon that has read the file of before an edit is followed by one that has read the new one", async (t) => {
+test("B11 B6 a next daemon that has read the file from before an edit is replaced by one that has read the new file", async (t) => {
   let edits = 0;
   const { handover, pidOf } = await setUp(t, {
     ends: "older",
@@ -206,7 +206,7 @@ test("B11 B6 a next daemon that has read the file of before an edit is followed 
   assert.equal((await handover.done)?.pid, to);
 });
 
-test("B11 B6 a file that is edited again and again ends no handover's attempts but its own", async (t) => {
+test("B11 B6 a file that is edited again and again uses up only its own attempts of a handover", async (t) => {
   const { handover, isStarted } = await setUp(t, {
     ends: "failing",
     mustServe: () => ["b1"],
@@ -216,7 +216,7 @@ test("B11 B6 a file that is edited again and again ends no handover's attempts b
   assert.deepEqual(["2", "3"].map(isStarted), [true, false]);
 });
 
-test("B11 without an edit a backend that would not serve there is a reason not to hand over", async (t) => {
+test("B11 without an edit, a backend that would not serve in the next daemon prevents a handover", async (t) => {
   const { handover, pidOf } = await setUp(t, { ends: "older", mustServe: () => ["b1"] });
   await assert.rejects(handover.begin(NEVER), /b1 would not serve there/);
   assert.equal(handover.successor, null);
@@ -225,7 +225,7 @@ test("B11 without an edit a backend that would not serve there is a reason not t
   await handover.done;
 });
 
-test("B11 what a command changes that is under way at the line is known to the one that takes over", async (t) => {
+test("B11 changes by a command in progress at the line are known to the one that takes over", async (t) => {
   let changes = 0;
   const { handover, pidOf } = await setUp(t, {
     ends: "0",
@@ -247,7 +247,7 @@ test("B11 B6 parts that start after the line is crossed know that no other daemo
   assert.equal(await readFile(join(folder, "needed"), "utf8"), "undefined\n1\n1\n");
 });
 
-test("B11 once the line is crossed the next one is started until one has taken over, however often that fails", async (t) => {
+test("B11 once the line is crossed next daemons are started until one has taken over, however often that fails", async (t) => {
   const { folder, handover } = await setUp(t, { ends: "5" });
   await handover.begin(NEVER);
   const next = await handover.done;
@@ -274,7 +274,7 @@ test("B11 the second next daemon is started at once, and the third after a pause
   assert.equal(await passTimeUntilSettled(clock, handover.done, 10), handover.successor);
 });
 
-test("B11 a daemon that nothing keeps in its place does not hand over, and says how to start it again", async () => {
+test("B11 a daemon without a supervisor does not hand over, and explains how to restart it", async () => {
   const program = { command: process.execPath, args: [] };
   const { logger, charge } = { logger: noopLogger, charge: {} as Charge };
   const handover = new Handover({ program, keeper: null, charge, clock: systemClock, logger });
@@ -359,7 +359,7 @@ test("B11 G1 a daemon hands over while the server of its fleet hangs", async (t)
   await handing.giveUp(() => next);
 });
 
-test("B11 a daemon that gives up its home ends its steps and saves everything first, the state of the shares last", async (t) => {
+test("B11 a daemon that hands over its home ends its steps and saves everything first, the state of the shares last", async (t) => {
   const steps: string[] = [];
   const ends = (name: string) => ({ [Symbol.asyncDispose]: async () => void steps.push(name) });
   const running = { snapshot: { config: { server: null, backends: [] } }, sha256: "", generation: 1 };
@@ -391,7 +391,7 @@ test("B11 a daemon that gives up its home ends its steps and saves everything fi
   assert.equal(given.force.signal.aborted, false);
 });
 
-test("B11 a step of the shares that does not end is aborted after 15 s", async (t) => {
+test("B11 a step of the shares that does not finish is aborted after 15 s", async (t) => {
   const force = new AbortController();
   const parts = { [Symbol.asyncDispose]: () => whenAborted(force.signal) };
   const { clock, handing, next } = await setUpHanding(t, { parts: { force, parts } });
@@ -431,7 +431,7 @@ test("B11 only backends that serve here, and can run twice, must serve in the ne
 });
 
 for (const last of ["here", "in the daemon before"]) {
-  test(`B11 the next daemon hears when what cannot run twice has ended here and in the daemon before, ${last} last, and gets idle connections only if it takes them`, async (t) => {
+  test(`B11 the next daemon is notified when parts that cannot run twice have ended here and in the daemon before, ${last} last, and gets idle connections only if it takes them`, async (t) => {
     const left = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
     t.after(() => left.kill("SIGKILL"));
     const before = Promise.withResolvers<void>();
@@ -482,7 +482,7 @@ function gateway(parts: Partial<HandingGateway>): HandingGateway {
   return { save: async () => {}, pool: { runOnce: [] }, ...parts } as HandingGateway;
 }
 
-test("B11 a client that begins a session waits 2 s at most for a next daemon that is long in coming", async (t) => {
+test("B11 a client that begins a session waits 2 s at most for a next daemon that is slow", async (t) => {
   const { clock, sessions, handing, next } = await setUpHanding(t);
   await handing.giveUp(() => next);
   let isKept = false;
@@ -496,7 +496,7 @@ test("B11 a client that begins a session waits 2 s at most for a next daemon tha
   assertEach(sessions.late, ({ hash }) => hash, [hashOf(1)], "the one that takes its place is told again");
 });
 
-test("B11 a session that only a next daemon knew that has ended is lost, unless another one follows", async (t) => {
+test("B11 a session known only to a next daemon that has ended is lost, unless another one follows", async (t) => {
   const onSession = (does: string): string =>
     `process.on("message", ({ say }) => say === "session" && ${does}); process.send({ say: "ready" });`;
   const taken = 'process.send({ say: "taken", connections: false });';
@@ -525,7 +525,7 @@ test("B11 a session is lost if a next daemon that has taken over does not answer
   assert.equal(await kept, "lost");
 });
 
-test("B11 a daemon between two others stays until the one before it has ended, or its own time is over", async (t) => {
+test("B11 a daemon between two others stays until the one before it has ended, or its time is over", async (t) => {
   for (const ends of [true, false]) {
     const before = Promise.withResolvers<void>();
     const { clock, handing, next } = await setUpHanding(t, { before: before.promise });
@@ -541,7 +541,7 @@ test("B11 a daemon between two others stays until the one before it has ended, o
   }
 });
 
-test("B11 whether a connection got there is unknown where the next daemon does not say so in 15 s", async (t) => {
+test("B11 a connection's arrival is unknown if the next daemon does not confirm it in 15 s", async (t) => {
   const { clock, next } = await setUpHanding(t);
   const server = createServer().listen(0, "127.0.0.1");
   t.after(() => server.close());

@@ -98,7 +98,7 @@ test("B11 D2 a retry at the next daemon continues where its call runs, through s
   assert.deepEqual([middle.ran.length, newest.ran.length], [0, 0]);
 });
 
-test("B11 D2 a connection that stayed with an old daemon brings what belongs to the next ones", async () => {
+test("B11 D2 a connection that stayed with an old daemon forwards messages for the next ones", async () => {
   const old = createSuspendedRig();
   const { rig: middle } = follow(old);
   const { rig: newest } = follow(middle);
@@ -130,7 +130,7 @@ test("B11 D2 a client that leaves at the next daemon cancels its call, and no nu
   assert.equal(call.request.signal.aborted, true);
 });
 
-test("B11 D2 when the old daemon has gone, so has what waited there", async () => {
+test("B11 D2 when the old daemon has gone, its waiting calls have too", async () => {
   const old = createSuspendedRig();
   const first = await parked(old);
   const second = await parked(old);
@@ -144,7 +144,7 @@ test("B11 D2 when the old daemon has gone, so has what waited there", async () =
   assert.equal(codeOf(rig.send({ params: retryParams(second.state, {}) })), -32602);
 });
 
-test("B11 D2 when the next daemon has gone, what its clients had taken up is cancelled", async () => {
+test("B11 D2 when the next daemon has gone, calls that its clients had resumed are cancelled", async () => {
   const old = createSuspendedRig();
   const { call, state } = await parked(old);
   const { rig, back } = follow(old);
@@ -155,7 +155,7 @@ test("B11 D2 when the next daemon has gone, what its clients had taken up is can
   assert.equal(call.request.signal.aborted, true);
 });
 
-test("B11 D2 what a client says to any of three daemons gets once to each of the others, and back to none", async () => {
+test("B11 D2 a client's message to any of three daemons reaches each of the others once, and returns to none", async () => {
   for (const from of [0, 1, 2]) {
     const heard: string[] = [];
     const daemons = [0, 1, 2].map((number) => {
@@ -187,7 +187,7 @@ test("B11 D2 what a client says to any of three daemons gets once to each of the
   }
 });
 
-test("B11 what another version says that is not understood ends nothing", () => {
+test("B11 an unknown message of another version ends nothing", () => {
   const said: PassedMessage[] = [];
   const own = { suspended: createSuspendedRig().suspended, deliver() {} };
   const passed = new PeerDaemon(own, (message) => said.push(message) > 0);
@@ -253,7 +253,7 @@ test("B11 D2 a passed request is answered once, and its client's departure is re
   assertEach(said, ({ say }) => say, ["request"]);
 });
 
-test("B11 D2 a passed request that lacks what this version needs is answered with an error, and not taken up", () => {
+test("B11 D2 a passed request without a member that this version needs is answered with an error, and not resumed", () => {
   const { end, said, outlets, request } = oneEnd();
   for (const member of ["params", "principal", "declared"])
     end.hear({ say: "request", n: 1, request: JSON.stringify({ ...JSON.parse(request), [member]: 1 }) });

@@ -43,7 +43,7 @@ function setUp() {
   return { clock, self, old, said, arrive };
 }
 
-test("B11 only a daemon whose parent hands over has a predecessor, and its children learn nothing of that", () => {
+test("B11 only a daemon whose parent hands over has a predecessor, and its children inherit nothing of that", () => {
   const send = (): boolean => true;
   const marked = { [SUCCESSOR_MARK]: "1", [NEEDED_MARK]: "1" };
   const found = (self: object) =>
@@ -65,7 +65,7 @@ test("B11 only a daemon whose parent hands over has a predecessor, and its child
   assert.equal(found({ env: { [SUCCESSOR_MARK]: "1" }, connected: true, send })?.isNeeded, false);
 });
 
-test("B11 the turn comes with the listening socket where there is one, and when the old daemon has gone", async () => {
+test("B11 the turn arrives with the listening socket where there is one, and when the old daemon has gone", async () => {
   const door = { host: "127.0.0.1", port: 9000 };
   const handle = {};
   const states = { key: "k", generation: 1 };
@@ -88,7 +88,7 @@ test("B11 the turn comes with the listening socket where there is one, and when 
   }
 });
 
-test("B11 every session and connection that the old daemon passes is acknowledged, also one that is of no use", async () => {
+test("B11 every session and connection that the old daemon passes is acknowledged, even a useless one", async () => {
   const { self, old, said } = setUp();
   const kept: string[] = [];
   const taken: object[] = [];
@@ -146,7 +146,7 @@ test("B11 a daemon that fails to take over reports why, and does not wait for a 
   assert.equal(said.length, 2);
 });
 
-test("B11 a daemon in charge does not live on for the old one's sake", () => {
+test("B11 a daemon in charge does not stay alive for the old one's sake", () => {
   const { self, old, said } = setUp();
   old.taken(true);
   assert.deepEqual([said, self.isReferenced], [[{ say: "taken", connections: true }], false]);

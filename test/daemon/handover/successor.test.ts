@@ -32,7 +32,7 @@ async function ended(next: Successor): Promise<void> {
   await assert.rejects(next.ready(systemClock, WAIT.deadlineMs, NEVER), /it ended with/);
 }
 
-test("B11 when the next daemon ends the service ends, unless that one's own follower is in charge", async (t) => {
+test("B11 when the next daemon ends the service ends, unless that one's successor is in charge", async (t) => {
   const say = (...words: string[]) => words.map((say) => `process.send({ say: "${say}" });`).join(" ");
   const end = "process.send({ say: 'x' }, () => process.exit(0));";
   const stop = "process.send({ say: 'x' }, () => process.kill(process.pid, 'SIGTERM'));";
@@ -53,7 +53,7 @@ test("B11 when the next daemon ends the service ends, unless that one's own foll
   }
 });
 
-test("B11 only a next daemon that says so takes idle connections", async (t) => {
+test("B11 only a next daemon that requests them gets idle connections", async (t) => {
   for (const [connections, takes] of [
     ["true", true],
     ["false", false],
@@ -81,7 +81,7 @@ test("B11 a caller that waits for a next daemon stops waiting when that one ends
   await next.keep({ hash: hashOf(2), record: recordOf(2) });
 });
 
-test("B11 a next daemon finds the service's keeper, and whether it is needed", async (t) => {
+test("B11 a next daemon finds the service's supervisor, and whether it is needed", async (t) => {
   const { KEPT, MOUNTAINEER_SUCCESSOR: one, MOUNTAINEER_SUCCESSOR_NEEDED: needed } = process.env;
   assert.deepEqual([KEPT, one, needed], [undefined, undefined, undefined]);
   const names = '["KEPT", "MOUNTAINEER_SUCCESSOR", "MOUNTAINEER_SUCCESSOR_NEEDED"]';
@@ -95,7 +95,7 @@ test("B11 a next daemon finds the service's keeper, and whether it is needed", a
   }
 });
 
-test("B11 a next daemon that cannot be started, or refuses, says why and what to do", async (t) => {
+test("B11 a next daemon that cannot be started, or refuses, reports the reason and the fix", async (t) => {
   const none = new Successor({ command: "/nowhere/node", args: [] }, KEEPER, false);
   await assert.rejects(none.ready(systemClock, WAIT.deadlineMs, NEVER), {
     code: "handover_failed",

@@ -203,7 +203,7 @@ test("a missing program is reported once, and is a condition until there is one"
   ]);
 });
 
-test("a program that fails says why in the condition, bounded and harmless", async (t) => {
+test("a failing program's reason is in the condition, bounded and neutralized", async (t) => {
   const each = await desk(t, { last: "printf 'no \\033[2Jsession %0400d' 0 >&2; exit 3" });
   each.notifications.handle(failover("A"));
   const condition = await eventually(() => each.notifications.conditions()[0]);
@@ -251,7 +251,7 @@ test("a program that hangs is ended after three seconds, and only then the next 
   assert.deepEqual(await titles(each), ["A failed over to the fallback", "A: Thunderbolt is ready"]);
 });
 
-test("a stop does not wait for what hangs, and nothing is shown after it", async (t) => {
+test("a stop does not wait for a hanging program, and nothing is shown after it", async (t) => {
   const clock = createManualClock();
   const each = await desk(t, { clock, last: "while :; do /bin/sleep 60; done" });
   each.notifications.handle(failover("A"));
@@ -335,7 +335,7 @@ test("a service shows what it announces, from the edit on that turns notificatio
 const notifySendMissing =
   spawnSync("notify-send", ["--version"]).error === undefined ? false : "notify-send is not installed";
 
-test("the real notify-send hands both texts to the desktop's service as they are", {
+test("the real notify-send passes both texts to the desktop's service unchanged", {
   skip: busMissing || notifySendMissing,
 }, async (t) => {
   const { address, socketPath } = await startSessionBus(t);
@@ -373,7 +373,7 @@ test("the real notify-send hands both texts to the desktop's service as they are
   assert.deepEqual([notifications.conditions(), logger.lines], [[], []]);
 });
 
-test("where no bus answers, the real notify-send's refusal is the condition", {
+test("without a bus, the real notify-send's refusal is the condition", {
   skip: notifySendMissing,
 }, async (t) => {
   const folder = await temporaryFolder(t);
@@ -398,7 +398,7 @@ function queuedTitles(queue: NotificationQueue): string[] {
   return told;
 }
 
-test("each kind has its words", () => {
+test("each kind has its text", () => {
   const queue = queueOf(
     failover("CORE"),
     failover("BACK", "tb"),
@@ -502,7 +502,7 @@ test("more than two of a kind are one notification that names three", () => {
   });
 });
 
-test("a flood is bounded: the oldest go", () => {
+test("a flood is bounded: the oldest are dropped", () => {
   const queue = queueOf(...Array.from({ length: 10_000 }, (_, index) => failover(`S${index}`)));
   assert.equal(queue.size, 64);
   assert.deepEqual(queue.take(), {
@@ -511,7 +511,7 @@ test("a flood is bounded: the oldest go", () => {
   });
 });
 
-test("a hostile name is shortened, and drives nothing", () => {
+test("a hostile name is shortened, without control characters", () => {
   const hostile = `\u001b]0;x\u0007\u202e\u0000\n${"ü".repeat(5_000)}`;
   for (const queue of [
     queueOf(failover(hostile)),
@@ -529,7 +529,7 @@ test("a hostile name is shortened, and drives nothing", () => {
 
 const HOSTILE = { title: "--help $(id) `id`", body: '-e "do shell script" \\n <b>&amp;</b>' };
 
-test("on Linux texts are arguments behind the options, and the body shows as it is written", () => {
+test("on Linux texts are arguments behind the options, and the body is shown as written", () => {
   assert.deepEqual(linuxNotifier.input(HOSTILE), {
     args: [
       "--app-name=Mountaineer",
@@ -552,6 +552,6 @@ test("on macOS the script is always the same, and texts are its arguments", () =
   );
 });
 
-test("the system's own way is taken", () => {
+test("the operating system's own program is used", () => {
   assert.equal(desktopNotifier, process.platform === "darwin" ? macosNotifier : linuxNotifier);
 });

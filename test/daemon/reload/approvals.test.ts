@@ -38,7 +38,7 @@ async function approve({ service }: Scene, ...ids: string[]) {
   return service.control.approve({ entries });
 }
 
-test("E2 B8 an edit from outside applies at once, but for the entry that waits, and is one event with the file's hash", async (t) => {
+test("E2 B8 an edit from outside applies at once, except for the waiting entry, and is one event with the file's hash", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
   assert.deepEqual(runs(daemon), ["serve"]);
@@ -80,7 +80,7 @@ test("E2 B8 an edit from outside applies at once, but for the entry that waits, 
   assert.equal(daemon.transitions.filter(({ name }) => name === "config.entry_waits").length, 2, "told once");
 });
 
-test("E2 an edit of which nothing but what waits is new is a change that says so", async (t) => {
+test("E2 an edit that changes only waiting entries is a change that says so", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
   await writeFile(home.path, SYNC + files("evil"));
@@ -92,7 +92,7 @@ test("E2 an edit of which nothing but what waits is new is a change that says so
   assert.deepEqual(daemon.conditions(), []);
 });
 
-test("E2 what a person approves runs at once and after a restart, and no other entry with it", async (t) => {
+test("E2 an approved entry runs at once and after a restart, and no other entry with it", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
   await writeFile(home.path, SYNC + files("serve2") + other("rm"));
@@ -112,7 +112,7 @@ test("E2 what a person approves runs at once and after a restart, and no other e
   assertEach(next.service.control.approvals().waiting, ({ id }) => id, ["backends.other"]);
 });
 
-test("E2 a yes is to what was shown, and to nothing that came after it", async (t) => {
+test("E2 an approval covers the shown version, and nothing later", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
   await writeFile(home.path, SYNC + files("good"));
@@ -131,7 +131,7 @@ test("E2 a yes is to what was shown, and to nothing that came after it", async (
   assert.deepEqual(runs(daemon), ["serve"]);
 });
 
-test("E2 over HTTP what is switched off or removed without leave for commands stays so, and nothing is approved by it", async (t) => {
+test("E2 over HTTP an entry that is switched off or removed without the right to commands stays so, and nothing is approved by it", async (t) => {
   for (const isWhole of [false, true]) {
     const both = SYNC + files("serve") + other("rm");
     const home = await homeOf(t, both);
@@ -165,7 +165,7 @@ test("E2 over HTTP what is switched off or removed without leave for commands st
   }
 });
 
-test("E2 over HTTP what is switched off and changed at once is not approved when it is switched on", async (t) => {
+test("E2 over HTTP an entry that is switched off and changed in one edit is not approved when it is switched on", async (t) => {
   const home = await homeOf(t, SYNC + files("serve") + other("rm"));
   const daemon = await home.start();
   const edits = [
@@ -178,7 +178,7 @@ test("E2 over HTTP what is switched off and changed at once is not approved when
   assert.deepEqual(runs(daemon), ["serve"]);
 });
 
-test("E2 a dry run says what would wait, and remembers nothing", async (t) => {
+test("E2 a dry run shows the entries that would wait, and remembers nothing", async (t) => {
   const home = await homeOf(t, `${SYNC}enabled = false\n${files("serve")}`);
   const daemon = await home.start();
   await writeFile(home.path, `${SYNC}enabled = false\n${files("serve")}${other("rm")}`);
@@ -217,7 +217,7 @@ test("E2 the mode is loosened only by a person, whichever program edits", async 
   assert.deepEqual([runs(next), next.service.control.approvals().mode], [["other"], "none"]);
 });
 
-test("E2 without what would hold anything back, nothing is remembered, and edits apply as ever", async (t) => {
+test("E2 without a mode that requires approval, nothing is remembered, and edits apply as usual", async (t) => {
   const home = await homeOf(t, SYNC + other("calm"));
   const daemon = await home.start();
   await writeFile(home.path, SYNC + other("calmer"));
@@ -272,7 +272,7 @@ for (const [how, spoil] of [
   });
 }
 
-test("E2 a kill between what is approved and what is applied leaves it approved", async (t) => {
+test("E2 a kill between the approval and its application leaves it approved", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
   await writeFile(home.path, SYNC + files("better"));
@@ -287,7 +287,7 @@ test("E2 a kill between what is approved and what is applied leaves it approved"
   assert.deepEqual(runs(await home.start()), ["better"]);
 });
 
-test("E2 an approval that cannot be kept is refused, and what it would let through does not run", async (t) => {
+test("E2 an approval that cannot be saved is refused, and its entry does not run", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
   await writeFile(home.path, SYNC + files("better"));
@@ -299,7 +299,7 @@ test("E2 an approval that cannot be kept is refused, and what it would let throu
   assert.deepEqual(runs(daemon), ["serve"]);
 });
 
-test("E2 of an approval that cannot be applied nothing is left: not later, and not after a restart", async (t) => {
+test("E2 an approval that cannot be applied leaves nothing: not later, and not after a restart", async (t) => {
   const home = await homeOf(t, SYNC + files("serve"));
   const daemon = await home.start();
   await writeFile(home.path, SYNC + files("better"));

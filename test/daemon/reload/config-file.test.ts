@@ -74,7 +74,7 @@ test("B3 a missing file, or one whose folder is a file, reads as absent", async 
   assert.deepEqual([await file.stat(NEVER), await file.read(NEVER)], [null, null]);
 });
 
-test("B4 a folder in its place cannot be read, and may pass", async (t) => {
+test("B4 a folder in its place cannot be read, which may be temporary", async (t) => {
   const { path, file } = await opened(t);
   await mkdir(path);
   await assert.rejects(file.read(NEVER), { code: "config_unreadable", retry: "later" });
@@ -111,7 +111,7 @@ for (const [types, isHere] of [
   [ELSEWHERE, false],
 ] as const) {
   for (const type of types) {
-    test(`B2 a file on ${type} is ${isHere ? "" : "not "}to be touched by the daemon itself`, async (t) => {
+    test(`B2 a file on ${type} is ${isHere ? "" : "not "}accessed by the daemon itself`, async (t) => {
       const { file } = await opened(t, tableOf([mountOn("/", "ext4"), mountOn("/mnt/nas", type)]));
       assert.equal(file.isHere("/mnt/nas/etc"), isHere);
       assert.equal(file.isHere("/mnt/nas"), isHere);

@@ -33,7 +33,7 @@ async function kept({ service }: Scene): Promise<string[]> {
     .map(({ source, summary, sha256: hash }) => `${source} ${summary} ${hash.slice(0, 8)}`);
 }
 
-test("B6 an accepted content runs, is announced and kept, and its report says what it touched", async (t) => {
+test("B6 accepted content runs, is announced and stored, and its report lists its effects", async (t) => {
   const world = await scene(t, FIRST);
   const content = `${text(803)}${smbShare("CORE")}${smbShare("MEDIA")}`;
   assert.deepEqual(await offer(world, content), {
@@ -73,7 +73,7 @@ test("B8 other bytes with the same meaning run from now on, and nothing else cha
   assert.deepEqual(await kept(world), [`file no changes ${sha256(content).slice(0, 8)}`]);
 });
 
-test("B6 the very bytes that run are kept no second time", async (t) => {
+test("B6 the very bytes that run are not stored twice", async (t) => {
   const world = await scene(t, FIRST);
   assert.equal((await offer(world, FIRST)).summary, "no changes");
   assert.deepEqual(await kept(world), []);
@@ -98,7 +98,7 @@ test("B6 rejected content leaves the running configuration untouched, and report
   assertEach(world.transitions, ({ name }) => name, ["config.rejected"]);
 });
 
-test("B6 what a section cannot prepare fails the reload whole; the next content is free of it", async (t) => {
+test("B6 a section that cannot be prepared fails the whole reload; the next content is unaffected", async (t) => {
   const world = await scene(t, FIRST);
   const { watcher } = world.service;
   const before = watcher.running;

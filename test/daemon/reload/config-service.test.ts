@@ -9,7 +9,7 @@ import { eventually } from "../../support/eventually.ts";
 import { sha256 } from "../samples.ts";
 import { NEVER, scene, text } from "./config-scene.ts";
 
-test("B6 reloads asked for at once are each answered with what theirs did", async (t) => {
+test("B6 simultaneous reloads are each answered with their own result", async (t) => {
   const { path, service } = await scene(t, text(801));
   const { control } = service;
   for (let round = 2; round <= 6; round += 1) {
@@ -28,7 +28,7 @@ test("B6 reloads asked for at once are each answered with what theirs did", asyn
   }
 });
 
-test("B6 a reload of what runs already says so, and is one event", async (t) => {
+test("B6 a reload of the running content says so, and is one event", async (t) => {
   const { service } = await scene(t, text(801));
   const report = await service.control.reload({}, NEVER);
   assert.deepEqual([report.reloaded, report.summary, report.failure], [false, "no changes", null]);
@@ -77,7 +77,7 @@ test("B3 an edit does not re-create a deleted file with only this one key and so
   assert.equal(service.control.sync().generation, 1);
 });
 
-test("B6 an edit of what another has changed is refused, and nothing is written", async (t) => {
+test("B6 an edit of a value that another edit has changed is refused, and nothing is written", async (t) => {
   const { service, path } = await scene(t, text(801));
   const { sha256: seen } = await service.control.config(null, NEVER);
   await writeFile(path, text(802));
@@ -148,7 +148,7 @@ test("a valid content that was saved by hand and not applied yet is in the histo
   assert.deepEqual(await told(), before);
 });
 
-test("a rollback of an entry or over a file that is not the one seen is refused, and nothing is written", async (t) => {
+test("a rollback of an entry or over a file that differs from the one read is refused, and nothing is written", async (t) => {
   const { service, path, edit } = await scene(t, text(801));
   const { control } = service;
   await edit("global.connect_timeout_ms", "802");
@@ -171,7 +171,7 @@ test("a rollback of an entry or over a file that is not the one seen is refused,
   assert.equal(await readFile(path, "utf8"), text(801));
 });
 
-test("a file that others may write, or whose secret cannot be read, is not applied, and a reload says why", async (t) => {
+test("a file that others may write, or whose secret cannot be read, is not applied, and a reload gives the reason", async (t) => {
   let wrong: string | null = null;
   const check = async (): Promise<void> => {
     if (wrong !== null) throw new Error(wrong);
@@ -195,7 +195,7 @@ test("a file that others may write, or whose secret cannot be read, is not appli
   assert.equal(config().global.connectTimeoutMs, 801, "only secrets are read again");
 });
 
-test("a file that has changed since it was loaded is not in the history as what runs", async (t) => {
+test("a file that has changed since it was loaded is not in the history as the running one", async (t) => {
   const { service } = await scene(t, text(801), {
     wrap: (file) => ({ ...file, read: async () => ({ bytes: Buffer.from(text(900)), inode: "2" }) }),
   });
@@ -244,7 +244,7 @@ test("B10 nothing is applied after its end, and an edit is refused before it wri
   assert.deepEqual(committed, before);
 });
 
-test("an edit whose asker is gone before its turn is not made", async (t) => {
+test("an edit whose caller is gone before its turn is not made", async (t) => {
   const { service, edit, path } = await scene(t, text(801));
   const gone = new AbortController();
   const first = edit("global.connect_timeout_ms", "802");
@@ -280,13 +280,13 @@ test("an edit whose caller leaves while it is saved is completed: the file's con
   }
 });
 
-test("B3 a dry run of a file that is not there says so", async (t) => {
+test("B3 a dry run of a missing file says so", async (t) => {
   const { service, path } = await scene(t, text(801));
   await rm(path);
   await assert.rejects(service.control.reload({ dry_run: true }, NEVER), { code: "config_unreadable" });
 });
 
-test("B8 faces that follow hear each event with its number, and the state after each change of it", async (t) => {
+test("B8 listening UIs get each event with its number, and the state after each change of it", async (t) => {
   const { service, edit, streamed } = await scene(t, text(801));
   await edit("sync.poll_interval", "0.5");
   const events = streamed.flatMap(({ event }) => (event.kind === "sync" ? [event.event] : []));

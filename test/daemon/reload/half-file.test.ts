@@ -163,7 +163,7 @@ for (const detection of [
   "inotify",
 ] as const satisfies readonly SyncSettings["detection"][]) {
   // Most of the time they wait.
-  describe(`saves, looked for by ${detection}`, { concurrency: 4 }, () => {
+  describe(`saves, detected by ${detection}`, { concurrency: 4 }, () => {
     for (const [program, content, comes] of SAVES) {
       const skip = MISSING.get(program.replace(/ .*/, "")) ?? false;
       it(`B12 (${detection}) ${program}: ${content} ${comes}`, { skip }, async (t) => {
@@ -188,7 +188,7 @@ for (const detection of [
   });
 }
 
-test("B12 a disk that is full while the file is saved opens nothing", {
+test("B12 a disk that fills up while the file is saved grants no access", {
   skip: process.getuid?.() !== 0 && "needs root",
 }, async (t) => {
   const home = join(await temporaryFolder(t), "home");

@@ -107,7 +107,7 @@ const CASES: readonly [before: string, after: string, summary: string][] = [
 ];
 
 for (const [before, after, summary] of CASES) {
-  test(`B8 details count what was touched: ${JSON.stringify([before, after])} is "${summary}"`, async () => {
+  test(`B8 details count the changed items: ${JSON.stringify([before, after])} is "${summary}"`, async () => {
     assert.equal(describeDiff(await diffOf(before, after)).summary, summary);
   });
 }
@@ -146,7 +146,7 @@ test("B6 aliases are reported among the settings, and count as one: nothing is m
   assert.equal(summary, "settings reloaded");
 });
 
-test("a report shares no list with the diff it is made of", async () => {
+test("a report shares no list with the diff it is made from", async () => {
   const diff: ConfigDiff = await diffOf("", smbShare("CORE"));
   describeDiff(diff).shares.added.push("MORE");
   assert.deepEqual(diff.shares.added, ["CORE"]);
@@ -183,7 +183,7 @@ test("B6 a section that refuses a configuration, without a position in the file,
   assert.deepEqual([placed.failure, placed.errors], [null, mistakes]);
 });
 
-test("B6 what a reload only would do is not told as done", () => {
+test("B6 the effects of a dry run are not reported as done", () => {
   const would = { kind: "applied", changed: true, details: "1 share reloaded", diff: null } as const;
   const told = (dryRun: boolean) => reportOf(would as never, { generation: 1, sha256: "" }, dryRun);
   assert.deepEqual([told(true).reloaded, told(false).reloaded], [false, true]);
@@ -215,7 +215,7 @@ test("E2 over HTTP a broken file cannot be corrected with anything that a person
   assert.equal(await readFile(path, "utf8"), "[sync");
 });
 
-test("E2 over HTTP a command is refused before anything is written, and changed with leave", async (t) => {
+test("E2 over HTTP a command is refused before anything is written, and changed with the right to commands", async (t) => {
   const { path, service } = await scene(t, LOCAL);
   const edit = { edits: [{ key: "backends.files.command", value: '"other"' }], source: "web" };
   await assert.rejects(service.control.edit(edit, NEVER, VISITOR), { code: "commands_refused" });
@@ -373,7 +373,7 @@ test("a retirement is not waited for", async () => {
   await eventually(() => retired);
 });
 
-test("each section is given the change and the signal as they are", async () => {
+test("each section gets the change and the signal unchanged", async () => {
   const given: unknown[] = [];
   const applier: ConfigApplier = {
     name: "noting",

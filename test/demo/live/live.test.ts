@@ -149,7 +149,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     await isRestored(terminal, 0);
   });
 
-  test("Ctrl-C gives the terminal back and leaves nothing behind", async (t) => {
+  test("Ctrl-C restores the terminal and leaves nothing behind", async (t) => {
     const terminal = await open(t, LOCAL);
     await terminal.shows(/mounted over Thunderbolt/);
     await terminal.press("C-c");
@@ -157,7 +157,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     assert.deepEqual(await leftBehind(terminal.temporary), []);
   });
 
-  test("SIGTERM gives the terminal back and leaves nothing behind", async (t) => {
+  test("SIGTERM restores the terminal and leaves nothing behind", async (t) => {
     const terminal = await open(t, LOCAL);
     await terminal.shows(/mounted over Thunderbolt/);
     await terminal.press("3");
@@ -174,7 +174,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     await eventually(async () => (await leftBehind(terminal.temporary)).length === 0);
   });
 
-  test("with --script, and on a terminal that can do nothing, it is the story and no view", async (t) => {
+  test("with --script, and on a terminal without capabilities, it plays the story without a view", async (t) => {
     for (const argv of [
       [...COMMAND, "demo", "--driver", "local", "--script"],
       ["env", "TERM=dumb", ...COMMAND, "demo", "--driver", "local"],

@@ -114,7 +114,7 @@ function options(started: ProcessIdentity[] = []): Parameters<typeof holdFile>[1
   return { environment: childEnvironment(), onStart: (identity) => started.push(identity) };
 }
 
-test("A7 a real process holds the file until it is closed, and is known before it has it open", async (t) => {
+test("A7 a real process keeps the file open until it is closed, and is recorded before it opens it", async (t) => {
   const path = join(await temporaryFolder(t), "report.txt");
   await writeFile(path, "a report\n");
   const started: ProcessIdentity[] = [];
@@ -131,7 +131,7 @@ test("A7 a real process holds the file until it is closed, and is known before i
   await holder.close();
 });
 
-test("a file that is not there says so, and no process stays", async (t) => {
+test("a missing file is reported, and no process stays", async (t) => {
   const path = join(await temporaryFolder(t), "nothing");
   const started: ProcessIdentity[] = [];
   await assert.rejects(holdFile(path, options(started)), /tail could not open it: .*nothing.*No such file/);
@@ -176,7 +176,7 @@ test("the agent keeps calling, knows its tools, and ends with its session", asyn
   await eventually(async () => !(await isRunning(identity)));
 });
 
-test("a call that the tool cannot do is a complaint with the tool's words, and the next ones go well again", async (t) => {
+test("a call that the tool cannot handle is a complaint with the tool's message, and the next ones succeed again", async (t) => {
   const { agent, folder } = await begin(t);
   await eventually(() => agent.answered > 0);
   await rm(join(folder, "hello.txt"));
@@ -187,7 +187,7 @@ test("a call that the tool cannot do is a complaint with the tool's words, and t
   await eventually(() => agent.answered > answered);
 });
 
-test("a session that is lost is seen: its calls end as complaints", async (t) => {
+test("a lost session is detected: its calls end as complaints", async (t) => {
   const { agent, started } = await begin(t);
   await eventually(() => agent.answered > 0);
   process.kill(started[0]?.pid ?? 0, "SIGKILL");
@@ -248,7 +248,7 @@ test("a whole cable passes both ways, and its port stays when it is pulled and p
   await eventually(() => second.received() === "two");
 });
 
-test("told to pass when it does, it carries each byte once", async (t) => {
+test("set to pass while passing, it relays each byte once", async (t) => {
   const relay = await startEcho(t);
   const caller = call(t, relay);
   caller.socket.write("one");
@@ -261,7 +261,7 @@ test("told to pass when it does, it carries each byte once", async (t) => {
   assert.equal(caller.received(), "onetwoend");
 });
 
-test("pulled, it resets what is connected and refuses what comes", async (t) => {
+test("pulled, it resets existing connections and refuses new ones", async (t) => {
   const relay = await startEcho(t);
   const before = call(t, relay);
   before.socket.write("one");
@@ -297,7 +297,7 @@ test("dropping, it does not even answer; plugged again, it does", async (t) => {
   await eventually(() => again.received() === "here");
 });
 
-test("modes asked for at once take effect one after the other", async (t) => {
+test("modes requested at once take effect one after the other", async (t) => {
   const relay = await startEcho(t);
   await Promise.all([
     relay.setMode("refuse"),
@@ -316,7 +316,7 @@ function readOptions(
   return { environment: {}, deadlineMs: 10_000, signal: new AbortController().signal, ...changes };
 }
 
-test("a file's text comes with the time it took", async (t) => {
+test("a file's text is read with the time it took", async (t) => {
   const path = join(await temporaryFolder(t), "-a file");
   await writeFile(path, "text\n");
   const reading = await readShareFile(path, readOptions());
@@ -396,7 +396,7 @@ test("A10 both programs work until they are asked to finish, and their data is c
   assert.equal(copy.length, FILM_MIB * 1024 * 1024);
 });
 
-test("A10 a copy that is not whole, and lines that are too few or too many, are noticed", async (t) => {
+test("A10 a copy that is incomplete, and lines that are too few or too many, are noticed", async (t) => {
   const { work, server } = await beginWork(t);
   await isAtWork(work);
   await work.finish();
@@ -416,7 +416,7 @@ test("A10 a program that ends, by an error or by a signal, is a complaint", asyn
   await eventually(() => /^(copy|append): it ended with SIGKILL$/.test(work.complaint() ?? ""));
 });
 
-test("A10 a file that cannot be opened is a complaint in the system's words", async (t) => {
+test("A10 a file that cannot be opened is a complaint with the system's message", async (t) => {
   const folder = await temporaryFolder(t);
   const started: ProcessIdentity[] = [];
   const work = await startWork({

@@ -6,7 +6,7 @@ import { testStory } from "../story-contract.ts";
 
 testStory("local", false);
 
-test("a story that does not go as told ends with 1, says where, and leaves nothing behind", async (t) => {
+test("a story that fails ends with 1, names the step, and leaves nothing behind", async (t) => {
   const demo = await startDemo(t, ["--script", "--driver", "local"], { PATH: "/nowhere" });
   const end = await demo.ended;
   assert.equal(end.code, 1, demo.stdout() + demo.stderr());
@@ -15,7 +15,7 @@ test("a story that does not go as told ends with 1, says where, and leaves nothi
   assert.deepEqual(await leftBehind(demo.temporary), []);
 });
 
-test("real SMB where it is not available is a clear refusal that names what to install", async (t) => {
+test("real SMB where it is unavailable is a clear refusal that names the packages to install", async (t) => {
   const demo = await startDemo(t, ["--driver", "smb"], { PATH: "/nowhere" });
   assert.equal((await demo.ended).code, 1);
   assert.match(

@@ -311,7 +311,7 @@ const INFO = {
   auth_required: true,
 };
 
-test("G1 of a server that is of no use no connection stays", async (t) => {
+test("G1 no connection to a useless server stays open", async (t) => {
   const server = createServer((socket) => {
     socket.write(`INFO ${JSON.stringify(INFO)}\r\n`);
     socket.on("data", (bytes) => {

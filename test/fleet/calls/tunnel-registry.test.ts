@@ -103,7 +103,7 @@ const ofMallory = (more: Partial<Frame>): Buffer =>
     ...more,
   });
 
-test("G1 a machine that lies spoils nothing but its own tunnels", async (t) => {
+test("G1 a machine that lies harms only its own tunnels", async (t) => {
   const { laptop, desktop, open, sent, served, lost } = two(t);
   const honest = open();
   honest.stream.write("one");
@@ -205,7 +205,7 @@ test("G1 a caller that waits for the last tunnel learns of its end, on either si
   await idle;
 });
 
-test("G1 a tunnel is opened once; how many, and how often, has a limit for each machine and for all", async (t) => {
+test("G1 a tunnel is opened once; the number and the rate are limited for each machine and for all", async (t) => {
   const { clock, desktop, sent, served } = two(t);
   const refusals = () => sent.filter(({ frame }) => frame.kind === "abort").length;
   let count = 0;
@@ -278,7 +278,7 @@ test("G1 no machine can make a tunnel buffer more than its window, in either dir
   await eventually(() => read === whole.length);
 });
 
-test("G1 no machine can have another one keep more than a bound of what it half sends, in whatever parts", async (t) => {
+test("G1 no machine can make another one buffer more than a bound of unfinished messages, in whatever parts", async (t) => {
   const { desktop, sent, served, open } = two(t);
   const honest = open();
   const opening = openingBytes({ instance: MALLORY, backend: "files" });
@@ -331,7 +331,7 @@ test("G1 data read as it arrives may be of any size, without a line's end: none 
   assert.ok(!sent.some(({ frame }) => frame.kind === "abort"));
 });
 
-test("G1 words of machines are read strictly", () => {
+test("G1 messages of machines are read strictly", () => {
   const offer = { instance: LAPTOP, backends: ["files", "mail"] };
   assert.deepEqual(readOffer(Buffer.from(offerText(offer))), offer);
   const opening = { instance: LAPTOP, backend: "files" };

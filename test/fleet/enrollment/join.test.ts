@@ -101,7 +101,7 @@ test("G1 a code is good once: replayed, it is refused, and nothing is changed", 
   assert.equal(memberOf(await fleetOf(nas), "thief"), undefined);
 });
 
-test("G1 a code typed on two machines at once lets one in", REAL, async (t) => {
+test("G1 a code typed on two machines at once admits one", REAL, async (t) => {
   const { nas } = await fleet();
   const others = await machines(t, 2);
   const before = (await fleetOf(nas)).members.length;
@@ -118,7 +118,7 @@ test("G1 a code typed on two machines at once lets one in", REAL, async (t) => {
   assert.equal((await fleetOf(nas)).members.length, before + 1);
 });
 
-test("G1 an expired code is refused: by its own word, and by who made it", REAL, async (t) => {
+test("G1 an expired code is refused: by its own expiry, and by the machine that made it", REAL, async (t) => {
   const { nas } = await fleet();
   const [laptop] = present(await machines(t, 1));
   const open = await invited(nas, 3_000);
@@ -132,7 +132,7 @@ test("G1 an expired code is refused: by its own word, and by who made it", REAL,
 });
 
 test(
-  "G1 a code that ended while the machine that made it slept, so that its timer has not fired, is refused",
+  "G1 a code that expired while the machine that made it slept, so that its timer has not fired, is refused",
   REAL,
   async (t) => {
     const { nas } = await fleet();
@@ -148,7 +148,7 @@ test(
   },
 );
 
-test("G1 a code that was tampered with is refused, and the true one still lets in", REAL, async (t) => {
+test("G1 a code that was tampered with is refused, and the true one still works", REAL, async (t) => {
   const { nas, laptop, open } = await opening(t);
   const before = (await fleetOf(nas)).members;
   const code = readJoinCode(open.code);
@@ -189,7 +189,7 @@ test("G1 a name in use is refused, whatever its letter case; another name passes
   assert.equal(await open.guest, "another");
 });
 
-test("G1 a code that was withdrawn is worth nothing", REAL, async (t) => {
+test("G1 a withdrawn code is worthless", REAL, async (t) => {
   const { nas, laptop, open } = await opening(t);
   await open.withdraw();
   assert.deepEqual((await fleetOf(nas)).invitations, []);
@@ -222,7 +222,7 @@ test("G1 a machine that joins again under another name, by another code, is one 
   assert.deepEqual(pluck((await fleetOf(nas)).members, "name"), [...before, "renamed"]);
 });
 
-test("G1 a server whose store was removed under it is started again, with a new one", REAL, async () => {
+test("G1 a server whose store was removed under it is restarted, with a new one", REAL, async () => {
   const { nas } = await fleet();
   const before = await runningServer(nas.home);
   assert.equal(await ensureServer(nas, nas.signal), "ran");
@@ -233,7 +233,7 @@ test("G1 a server whose store was removed under it is started again, with a new 
   await eventually(() => entryExists(folderPaths(nas.home).store));
 });
 
-test("G1 a machine that is taken out is cut off, and its key opens nothing", REAL, async (t) => {
+test("G1 a machine that is removed is cut off, and its key opens nothing", REAL, async (t) => {
   const { nas, first, laptop, open } = await opening(t);
   const second = await joined(laptop, open.code, { name: "phone" });
   await open.guest;

@@ -43,7 +43,7 @@ import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { endServer } from "./homes.ts";
 
-test("G1 keys are written as the library of NATS writes them, and back", () => {
+test("G1 keys are written as the NATS library writes them, and read back", () => {
   for (let count = 0; count < 50; count++) {
     const raw = randomBytes(32);
     const seed = userSeed(raw);
@@ -94,7 +94,7 @@ test("the server's certificate is the authority's, for its hosts and no others",
   assert.equal(leaf.checkIP("192.0.2.9"), undefined);
 });
 
-test("it holds for ten years, and began before a clock that is a day behind", () => {
+test("it is valid for ten years, and began before a clock that is a day behind", () => {
   const nowMs = Date.UTC(2026, 10, 22);
   const leaf = new X509Certificate(makeCertificates(["localhost"], nowMs).server.certificate);
   assert.equal(Date.parse(leaf.validFrom) < nowMs - 86_400_000, true);
@@ -105,7 +105,7 @@ test("it holds for ten years, and began before a clock that is a day behind", ()
   assert.equal(new Date(authority.validTo).getUTCFullYear(), 2076, "nothing renews it");
 });
 
-test("openssl takes the chain, strictly", async (t) => {
+test("openssl accepts the chain, strictly", async (t) => {
   if ((await findProgram("openssl", (process.env["PATH"] ?? "").split(":"))) === null) {
     t.skip("openssl is not installed");
     return;
@@ -142,7 +142,7 @@ test("G1 a code has the server's address, its fingerprint, a secret, and its exp
   }
 });
 
-test("a code is one word that no shell takes apart, and no option", () => {
+test("a code is one word that no shell splits, and is not an option", () => {
   assert.match(writeJoinCode(someCode()), /^mf1_[A-Za-z0-9_-]+$/);
 });
 
@@ -201,7 +201,7 @@ test("addresses", () => {
 
 const [OLD, OTHER, PROOF] = [randomBytes(32), randomBytes(32), randomBytes(32)];
 
-test("G1 a machine is let in only with the code's proof and its own key's signature, both of what it asks", () => {
+test("G1 a machine is admitted only with the code's proof and its own key's signature, both of its request", () => {
   const context = { id: "0011223344556677", authority: "ab" };
   const request = newRequest("laptop", OLD);
   const text = writeRequest(request, context, PROOF, OLD);
@@ -223,7 +223,7 @@ test("G1 a machine is let in only with the code's proof and its own key's signat
   assert.equal(readRequest(text.padEnd(4_097), context, PROOF), null);
 });
 
-test("G1 an answer is believed only with the proof of the code's secret, for this request", () => {
+test("G1 an answer is accepted only with the proof of the code's secret, for this request", () => {
   const context = { id: "0011223344556677", authority: "ab" };
   const request = newRequest("laptop", OLD);
   const joined = writeOutcome({ joined: true }, request, context, PROOF);
@@ -240,7 +240,7 @@ test("G1 an answer is believed only with the proof of the code's secret, for thi
   for (const [said, of] of forged) assert.equal(readOutcome(said, of, context, PROOF), null, said);
 });
 
-test("G1 a home that is in no fleet has nothing to forget, and says nothing of it", async (t) => {
+test("G1 a home that is in no fleet has nothing to forget, and does not mention it", async (t) => {
   const home = await temporaryFolder(t);
   await forgetMembership({ home, clock, environment: {}, signal: new AbortController().signal });
   assert.equal(await readMembership(home), null);
@@ -307,7 +307,7 @@ async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false,
   };
 }
 
-test("the server's word that it has reloaded is found under all that it writes behind it", async (t) => {
+test("the server's message that it has reloaded is found under all its later output", async (t) => {
   const server = await serverOf(t, { chatty: 200_000 });
   await server.reload();
   assert.deepEqual(await server.heardBy(), [server.pid]);

@@ -71,21 +71,25 @@ async function refusals(connection: NatsConnection, act: () => void): Promise<st
   return seen;
 }
 
-test("G1 a machine writes its own key and reads all; another's the server refuses", REAL, async (t) => {
-  const [nas, laptop] = await fleetOfTwo(t);
-  const [ofNas, ofLaptop] = [await new Kvm(nas).open(BUCKET), await new Kvm(laptop).open(BUCKET)];
-  await ofNas.put("nas", "a NAS");
-  await ofLaptop.put("laptop", "a laptop");
-  assert.equal((await ofLaptop.get("nas"))?.string(), "a NAS");
-  assert.equal((await ofNas.get("laptop"))?.string(), "a laptop");
-  const lies = [
-    () => ofLaptop.put("nas", "a lie"),
-    () => ofLaptop.delete("nas"),
-    () => ofNas.put("laptop", "a lie"),
-  ];
-  for (const lie of lies) await assert.rejects(lie(), /permissions? violation/i);
-  assert.equal((await ofLaptop.get("nas"))?.string(), "a NAS");
-});
+test(
+  "G1 a machine writes its own key and reads all; the server refuses writes to another's",
+  REAL,
+  async (t) => {
+    const [nas, laptop] = await fleetOfTwo(t);
+    const [ofNas, ofLaptop] = [await new Kvm(nas).open(BUCKET), await new Kvm(laptop).open(BUCKET)];
+    await ofNas.put("nas", "a NAS");
+    await ofLaptop.put("laptop", "a laptop");
+    assert.equal((await ofLaptop.get("nas"))?.string(), "a NAS");
+    assert.equal((await ofNas.get("laptop"))?.string(), "a laptop");
+    const lies = [
+      () => ofLaptop.put("nas", "a lie"),
+      () => ofLaptop.delete("nas"),
+      () => ofNas.put("laptop", "a lie"),
+    ];
+    for (const lie of lies) await assert.rejects(lie(), /permissions? violation/i);
+    assert.equal((await ofLaptop.get("nas"))?.string(), "a NAS");
+  },
+);
 
 test("G1 a machine publishes only its own beats, and receives no answers to others", REAL, async (t) => {
   const [nas, laptop] = await fleetOfTwo(t);
@@ -127,7 +131,7 @@ test("G1 a machine calls only under its name, and receives only messages for it"
 });
 
 test(
-  "G1 machines that joined call each other, over TLS and with the permissions that they were given",
+  "G1 machines that joined call each other, over TLS and with their granted permissions",
   REAL,
   async (t) => {
     const { nas, laptop, first, second } = await fleet();
@@ -175,7 +179,7 @@ test(
   },
 );
 
-test("G1 only the machine with the server makes, changes or empties what is kept there", REAL, async (t) => {
+test("G1 only the machine with the server makes, changes or empties its stores", REAL, async (t) => {
   const [, laptop] = await fleetOfTwo(t);
   const manager = await jetstreamManager(laptop, { checkAPI: false, timeout: 2_000 });
   const stream = `KV_${BUCKET}`;
@@ -189,7 +193,7 @@ test("G1 only the machine with the server makes, changes or empties what is kept
   for (const attempt of attempts) await assert.rejects(attempt(), /permissions? violation/i);
 });
 
-test("G1 no machine sweeps away what the others told", REAL, async (t) => {
+test("G1 no machine deletes others' entries", REAL, async (t) => {
   const [nas, laptop] = await fleetOfTwo(t);
   const [ofNas, ofLaptop] = [await new Kvm(nas).create(BUCKET), await new Kvm(laptop).create(BUCKET)];
   await ofNas.put("nas", "a NAS");

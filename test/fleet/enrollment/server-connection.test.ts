@@ -35,7 +35,7 @@ function greet(socket: Socket): void {
   });
 }
 
-test("G1 the authority of a server is taken by its fingerprint, and no connection stays open", async (t) => {
+test("G1 the authority of a server is accepted by its fingerprint, and no connection stays open", async (t) => {
   const { address, closed } = await listening(t, greet);
   assert.equal(await fetchAuthority(address, FINGERPRINT, NEVER), authority.certificate);
   const message = /another server answers at 127\.0\.0\.1/;

@@ -55,7 +55,7 @@ function machines(t: TestContext) {
   return { clock, start, answers };
 }
 
-test("G1 a machine that is not named gets no word of sessions, whatever it sends", async (t) => {
+test("G1 an unnamed machine gets no message of sessions, whatever it sends", async (t) => {
   const { clock, start, answers } = machines(t);
   const desktop = start("desktop", idOf("2"), ["laptop"]);
   const laptop = start("laptop", idOf("1"), ["*"]);

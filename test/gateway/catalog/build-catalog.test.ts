@@ -38,7 +38,7 @@ test("one backend of two tools with one name the first stays", () => {
   assert.deepEqual(collisionsIn(catalog), [{ kind: "tool", name: "x", kept: "a", hidden: "a" }]);
 });
 
-test("one backend names that every object inherits are names like others", () => {
+test("one backend: names that every object inherits are names like any other", () => {
   const catalog = catalogOf(source("a", { tools: ["constructor", "__proto__"] }));
   assert.deepEqual(owners(catalog), ["a:constructor", "a:__proto__"]);
   assert.equal(catalog.tools.get("toString"), undefined);

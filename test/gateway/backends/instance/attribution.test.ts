@@ -17,7 +17,7 @@ const someone = constantFrom<(TestClient | null)[]>(...CLIENTS, null);
 const request = record({ client: someone, own: constantFrom(true, false), sent: constantFrom(true, false) });
 
 describe("attribution", () => {
-  test("whatever is in flight, a message goes to the client of its stream, to the owner, or to the only one", () => {
+  test("whatever is in flight, a message goes to the client of its stream, to the owner, or to the only client", () => {
     check(
       property(
         array(request, { maxLength: 6 }),
@@ -150,7 +150,7 @@ function giveUp(givenUp: GivenUpCalls, name: string): WeakRef<object> {
   return new WeakRef(client);
 }
 
-test("a client that has left is not kept for its calls that were given up, though no message is ever attributed", async () => {
+test("a client that has left is not kept for its abandoned calls, though no message is ever attributed", async () => {
   const clock = createManualClock();
   const givenUp = new GivenUpCalls(clock);
   const left = giveUp(givenUp, "a");

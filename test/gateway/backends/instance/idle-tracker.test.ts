@@ -17,7 +17,7 @@ test("B2 an instance is idle from its start, and again from the end of its last 
   assert.deepEqual([instance.idleSinceMs, instance.isUsed], [readyMs + 5_000, true]);
 });
 
-test("B2 a task keeps its server for as long as the server keeps the task; one without an end, always", async () => {
+test("B2 a task keeps its server running for as long as the server keeps the task; one without an end, always", async () => {
   const { instance, link, clock, call } = await startReady();
   const answered = async (result: object): Promise<void> => {
     const { id, reply } = call(null);
@@ -38,7 +38,7 @@ test("B2 a task keeps its server for as long as the server keeps the task; one w
   assert.equal(instance.idleSinceMs, null);
 });
 
-test("B2 a subscription keeps its server until the last client leaves", async () => {
+test("B2 a subscription keeps its server running until the last client leaves", async () => {
   const { instance } = await startReady();
   const [ann, ben] = [createTestClient("ann"), createTestClient("ben")];
   for (const client of [ann, ben]) void instance.subscribe("a://1", client);

@@ -65,7 +65,7 @@ describe("reading a list", () => {
     const outcome = await read(() => page({ tools }));
     assert.equal(outcome.faulty.tools?.length, 100);
   });
-  test("D3 if a later page fails, what came before it is read, and the reason names the missing pages", async () => {
+  test("D3 if a later page fails, the earlier ones are read, and the reason names the missing pages", async () => {
     const unknown: RequestResult = { kind: "answered", reply: { error: { code: -32601, message: "no" } } };
     const message = await failure((cursor) =>
       cursor === null ? page({ tools: [], nextCursor: "a" }) : unknown,
@@ -75,7 +75,7 @@ describe("reading a list", () => {
       /^protocol: tools\/list was answered with error -32601: no; its pages from 2 on are missing.*timeouts\.cap_fetch/,
     );
   });
-  test("one deadline holds for all pages", async () => {
+  test("one deadline applies to all pages", async () => {
     const clock = createManualClock();
     const asked: number[] = [];
     const toolFault = (): null => null;
@@ -104,7 +104,7 @@ describe("reading a list", () => {
       /^no answer to tools\/list within 10 s; its pages from 2 on are missing/,
     );
   });
-  test("resources and their templates are read together; a list that is not there is empty and odd", async () => {
+  test("resources and their templates are read together; a missing list is empty and odd", async () => {
     const oddities: string[] = [];
     const outcome = await read(
       (_cursor, method) =>
@@ -135,7 +135,7 @@ describe("reading a list", () => {
     );
     assert.equal(oddities.length, 2, "templates are often missing");
   });
-  test("entries nested too deep to be told to clients are skipped, and odd; the rest of all pages is read", async () => {
+  test("entries nested too deep for clients are skipped, and odd; the rest of all pages is read", async () => {
     const oddities: string[] = [];
     for (const deep of [
       JSON.parse(`${"[".repeat(100_000)}${"]".repeat(100_000)}`),
@@ -178,7 +178,7 @@ describe("lists that change", () => {
     assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
     link.notify(LIST_CHANGED.tools);
   });
-  test("B7 a list that is due is read at once when it is needed, and its wait is over then", async () => {
+  test("B7 a due list is read at once when it is needed, and its wait is then over", async () => {
     const { link, instance, counts, clock } = await startReady();
     assert.equal(instance.readDueLists(), null);
     link.notify(LIST_CHANGED.tools);
@@ -236,7 +236,7 @@ describe("lists that change", () => {
       "and when the server says that resources changed",
     );
   });
-  test("D3 skills that cannot be listed leave the other lists in use, and are asked for again", async () => {
+  test("D3 skills that cannot be listed leave the other lists in use, and are requested again", async () => {
     const { link, instance, clock } = await startReady({}, (scripted) => {
       const capabilities = { tools: {}, extensions: { "io.modelcontextprotocol/skills": {} } };
       const serverInfo = { name: "scripted", version: "1.2.3" };
@@ -306,7 +306,7 @@ describe("lists that change", () => {
       'tool "odd" is withheld from clients of 2026-07-28: x-mcp-header of items is not on a plain property',
     ]);
   });
-  test("D2 how long the lists of a server of 2026-07-28 hold is kept, over all pages, and told when it changes", async () => {
+  test("D2 the validity of the lists of a server of 2026-07-28 is stored, over all pages, and reported when it changes", async () => {
     const page = (cursor: unknown, ttlMs: number) => ({
       result: { tools: [toolOf(`t${cursor}`)], ttlMs, cacheScope: "public" },
     });
@@ -330,7 +330,7 @@ describe("lists that change", () => {
     assert.equal(instance.listings, listings);
     assert.equal(counts.listings, 1);
   });
-  test("D2 what a server of an older version says of its lists is not heard", async () => {
+  test("D2 a validity from a server of an older version is ignored", async () => {
     const { instance } = await startReady(
       {},
       { "tools/list": { tools: [], ttlMs: 30, cacheScope: "public" } },
@@ -369,7 +369,7 @@ describe("lists that change", () => {
     assert.deepEqual(instance.listings?.tools, [toolOf("three")]);
     assert.equal(link.requests("tools/list").length, before + 1);
   });
-  test("B7 of many notices one reading follows the one under way", async () => {
+  test("B7 many notices cause one reading after the one in progress", async () => {
     const { link, instance, counts, clock } = await startReady();
     await clock.advance(1_000);
     link.hangs("tools/list");
@@ -384,7 +384,7 @@ describe("lists that change", () => {
     assert.deepEqual([link.requests("tools/list").length, link.requests("prompts/list").length], [3, 1]);
     assert.equal(counts.listings, 2);
   });
-  test("a reading that fails leaves the old list, says so, and is tried again by refresh", async () => {
+  test("a failed reading leaves the old list, reports it, and is repeated by refresh", async () => {
     const { link, instance, clock, counts } = await startReady();
     await clock.advance(1_000);
     const before = instance.listings;
@@ -413,7 +413,7 @@ describe("lists that change", () => {
     await settle();
     assert.equal(counts.listings, 0);
   });
-  test("a notice while it starts is not lost, whichever list was read already", async () => {
+  test("a notice during the start is not lost, whichever list was read already", async () => {
     const waiting = startUnderTest({}, { "prompts/list": null });
     await settle();
     waiting.link.gives("tools/list", { tools: [toolOf("late")] });
@@ -502,7 +502,7 @@ describe("lists that change", () => {
     assert.deepEqual(instance.listings?.tools, []);
     assert.deepEqual(instance.observed.withheldEntries, ['tool "one" is withheld: it cannot be called here']);
   });
-  test("a notice about a kind that the server does not have reads nothing", async () => {
+  test("a notice about a kind that the server does not have causes no reading", async () => {
     const { link } = await startReady(
       {},
       { initialize: { protocolVersion: "2025-06-18", capabilities: { tools: {} } } },

@@ -36,7 +36,7 @@ describe("log messages", () => {
     link.notify(MESSAGE, { level: "error", data: 2 }, ofA.id);
     assert.equal(b.told.length, 0);
   });
-  test("a list of the gateway's own that ran out of time makes nothing unclear", async () => {
+  test("a time-out of the gateway's own list makes nothing ambiguous", async () => {
     const { call, link, instance, clock } = await startReady();
     link.hangs("tools/list");
     await clock.advance(1_000);
@@ -61,7 +61,7 @@ describe("log messages", () => {
     assert.ok(state.kind === "ended");
     assert.equal(state.failure.message, "initialize was answered with error -1: no such key: [redacted]");
   });
-  test("each client gets its own level; who set none gets what the server sends, or info", async () => {
+  test("each client gets its own level; one without a level gets all that the server sends, or info", async () => {
     const { call, link, instance } = await startReady();
     const client = createTestClient("a");
     const port = client.call(1);
@@ -92,7 +92,7 @@ describe("log messages", () => {
   });
 });
 
-describe("what the gateway does not know", () => {
+describe("unknown notifications", () => {
   test("it passes to the one client, to its HTTP stream or to the owner, or is dropped", async () => {
     const { call, link } = await startReady();
     const [a, b] = [createTestClient("a"), createTestClient("b")];
@@ -158,7 +158,7 @@ describe("a client that does not read", () => {
       "its own stream waits",
     );
   });
-  test("however often it holds its source up in one call, nothing is left of that", async () => {
+  test("however often it slows its source in one call, no trace of that is left", async () => {
     const { call, link } = await startReady();
     const port = createTestClient("a").call(1);
     const { id } = call(port, { _meta: { progressToken: 1 } });
@@ -174,7 +174,7 @@ describe("a client that does not read", () => {
     });
     assert.ok(grown < 300_000, `${grown} bytes`);
   });
-  test("its cancelled call reads on", async () => {
+  test("its cancelled call keeps reading", async () => {
     const { call, link } = await startReady();
     const port = createTestClient("a").call(1);
     const abort = new AbortController();
@@ -185,7 +185,7 @@ describe("a client that does not read", () => {
     abort.abort();
     await paused;
   });
-  test("a health check reads on", async () => {
+  test("a health check keeps reading", async () => {
     const { call, link, instance } = await startReady();
     const port = createTestClient("a").call(1);
     const { id } = call(port, { _meta: { progressToken: 1 } });
@@ -198,7 +198,7 @@ describe("a client that does not read", () => {
   });
 });
 
-describe("what a task tells after the call that began it", () => {
+describe("notifications of a task after the call that began it", () => {
   const TASK = { result: { task: { taskId: "t", status: "working" } } };
   const PROGRESS = "notifications/progress";
   const STATUS = "notifications/tasks/status";
@@ -226,7 +226,7 @@ describe("what a task tells after the call that began it", () => {
     link.notify("notifications/elicitation/complete", { elicitationId: "e" });
     assert.equal(ann.told.length, 2);
   });
-  test("is nothing where the call asked for no progress, or began no task", async () => {
+  test("are dropped where the call asked for no progress, or began no task", async () => {
     const { call, link } = await startReady();
     const ann = createTestClient("ann");
     const silent = call(ann.call(1));
@@ -263,8 +263,8 @@ function answerNewest(link: ScriptedLink): void {
   link.answerTo("logging/setLevel", { result: {} });
 }
 
-describe("D2 over HTTP a call does not overtake the log level that it wants", () => {
-  test("it waits for the answer; calls of clients that want no messages do not", async () => {
+describe("D2 over HTTP a call does not overtake the log level that it needs", () => {
+  test("it waits for the answer; calls of clients without a log level do not", async () => {
     const { client, link, call, sent } = await wanting();
     assert.equal(call(client.call(1)).id, -1);
     assert.notEqual(call(createTestClient("plain").call(1)).id, -1);
@@ -274,7 +274,7 @@ describe("D2 over HTTP a call does not overtake the log level that it wants", ()
     // The level is set from now on.
     assert.notEqual(call(client.call(2)).id, -1);
   });
-  test("a level that is not below the one that is set is not waited for", async () => {
+  test("a level that is not below the present one is not waited for", async () => {
     const { instance, link, call } = await startReady({}, overHttp);
     const client = createTestClient("wants");
     client.logLevel = "warning";
@@ -347,7 +347,7 @@ for (const [version, heard] of [
   ["2025-11-25", []],
   ["2026-07-28", ["debug"]],
 ] as const)
-  test(`D2 who set no level hears of a server of ${version} what others asked for: ${heard.join() || "nothing"}`, async () => {
+  test(`D2 a client without a level gets from a server of ${version} what others requested: ${heard.join() || "nothing"}`, async () => {
     const { instance, link, call } = await startReady({}, ({ answers }) => {
       answers.set("initialize", () => ({
         result: { ...("result" in INITIALIZED && INITIALIZED.result), protocolVersion: version },

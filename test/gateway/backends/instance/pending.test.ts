@@ -40,7 +40,7 @@ describe("requests that wait", () => {
     pending.settle(hung, OK, null);
     assert.equal(pending.longWaits(), null);
   });
-  test("each is settled once, and what is attached ends before its reply is out", () => {
+  test("each is settled once, and its attachments end before its reply is sent", () => {
     const { pending, add } = startPending();
     const order: string[] = [];
     const request = add({ settled: () => void order.push("settled") });
@@ -61,7 +61,7 @@ describe("requests that wait", () => {
     await clock.advance(1_000);
     assert.deepEqual(overdue, [request]);
   });
-  test("one timer serves all deadlines; one that moved on is not overdue", async () => {
+  test("one timer serves all deadlines; a postponed one is not overdue", async () => {
     const { add, clock, pending, overdue } = startPending();
     const late = add({ timeoutMs: 1_000 });
     const early = add({ timeoutMs: 200 });
@@ -79,7 +79,7 @@ describe("requests that wait", () => {
     await clock.advance(5_000);
     assert.deepEqual([overdue.length, clock.pendingTimers], [102, 0]);
   });
-  test("those that are overdue at once may end each other", async () => {
+  test("those that are overdue at the same time may end each other", async () => {
     let fired = 0;
     const { add, clock } = startPending((pending) => {
       fired++;

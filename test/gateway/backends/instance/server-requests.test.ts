@@ -22,8 +22,8 @@ const LINGERS = (left: string) => ({
   },
 });
 
-describe("whose question it is", () => {
-  test("of the one client with calls in flight it is asked in its newest call, and the answer goes back", async () => {
+describe("the owner of a question", () => {
+  test("the one client with calls in flight is asked in its newest call, and the answer is returned", async () => {
     const { call, link } = await startReady();
     const client = createTestClient("a");
     const [older, newer] = [client.call(1), client.call(2)];
@@ -38,7 +38,7 @@ describe("whose question it is", () => {
     await settle();
     assert.deepEqual(link.replyTo("q"), { result });
   });
-  test("of several calls of one client, that one which ends leaves it open for the others", async () => {
+  test("of several calls of one client, one that ends leaves it open for the others", async () => {
     const { call, link } = await startReady();
     const client = createTestClient("a");
     const [older, newer] = [client.call(1), client.call(2)];
@@ -57,7 +57,7 @@ describe("whose question it is", () => {
     assert.equal(newer.asked[1]?.signal.aborted, true);
     assert.ok(later.id > second.id);
   });
-  test("of several calls of one client, one whose stream is broken off hands it to the next that may own it", async () => {
+  test("of several calls of one client, one whose stream is broken off passes it to the next possible owner", async () => {
     const { call, link } = await startReady();
     const client = createTestClient("a");
     const [oldest, older, newer, later] = [client.call(1), client.call(2), client.call(3), client.call(4)];
@@ -78,7 +78,7 @@ describe("whose question it is", () => {
     await settle();
     assert.deepEqual(link.replyTo("q"), { result: { action: "accept" } });
   });
-  test("a client that breaks off every call it may belong to is not asked anywhere else", async () => {
+  test("a client that breaks off every call it may belong to is not asked elsewhere", async () => {
     const client = createTestClient("a");
     const { call, link } = await startReady({ owner: client });
     const [older, newer] = [client.call(1), client.call(2)];
@@ -144,7 +144,7 @@ describe("whose question it is", () => {
     assert.deepEqual([link.replyTo(2), link.replyTo(3)], [UNCLEAR, UNCLEAR]);
     assert.equal(b.asked.length, 0);
   });
-  test("B7 a call that was cancelled keeps its questions from another client until it is answered, or all is silent", async () => {
+  test("B7 a call that was cancelled keeps its questions from another client until it is answered, or everything is silent", async () => {
     const { call, link, clock } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
     const abort = new AbortController();
@@ -180,7 +180,7 @@ describe("whose question it is", () => {
     assert.deepEqual([b.asked.length, a.asked.length], [2, 0]);
     assert.ok(ofA.id > 0);
   });
-  test("how long it may be asked in is bounded, whatever its deadline", async () => {
+  test("the time for its questions is bounded, whatever its deadline", async () => {
     for (const [timeoutMs, lingersMs] of [
       [100, 60_000],
       [300_000, 60_000],
@@ -203,7 +203,7 @@ describe("whose question it is", () => {
       assert.equal(b.asked.length, 1);
     }
   });
-  test("a call that no work hides behind keeps no question for long", async () => {
+  test("a call without work behind it keeps no question for long", async () => {
     const { call, link, clock } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
     const abort = new AbortController();
@@ -272,8 +272,8 @@ describe("what a client does not support", () => {
   }
 });
 
-describe("a question's life", () => {
-  test("the server taking it back withdraws it, without an answer", async () => {
+describe("the life of a question", () => {
+  test("the server's withdrawal withdraws it, without an answer", async () => {
     const { call, link } = await startReady();
     const port = createTestClient("a").call(1);
     call(port);
@@ -285,7 +285,7 @@ describe("a question's life", () => {
     await settle();
     assert.equal(link.replyTo("q"), null);
   });
-  test("the end of the call that carries it withdraws it, and the server gets one error", async () => {
+  test("the end of its call withdraws it, and the server gets one error", async () => {
     const { call, link } = await startReady();
     const port = createTestClient("a").call(1);
     const { id } = call(port);
@@ -389,7 +389,7 @@ describe("a question's life", () => {
 });
 
 describe("elicitation by URL", () => {
-  test("that it is complete reaches the client that was sent there, and no other", async () => {
+  test("its completion reaches the client that was sent there, and no other", async () => {
     const { call, link } = await startReady();
     const [a, b] = [createTestClient("a"), createTestClient("b")];
     const port = a.call(1);

@@ -66,7 +66,7 @@ describe("a session that is lost", () => {
     assert.ok("error" in (await other.reply));
     assert.equal(link.requests("initialize").length, 2);
   });
-  test("a renewal that fails ends the instance, and what waited for it", async () => {
+  test("a failed renewal ends the instance, and the calls that waited for it", async () => {
     const { link, call, instance } = await startReady();
     link.answers.set("initialize", () => FAILURE("unreachable", "nobody listens"));
     link.failRequest(call(null).id, FAILURE("session_lost"));
@@ -139,7 +139,7 @@ describe("a session that is lost", () => {
     assert.deepEqual([owner.asked[0]?.signal.aborted, port.asked[0]?.signal.aborted], [true, false]);
     assert.equal(link.replyTo("outside"), null);
   });
-  test("a suspect link is checked: before a call meets the lost session, there is another", async () => {
+  test("a suspect transport is checked: before a call meets the lost session, there is a new one", async () => {
     const { link, call, instance } = await startReady();
     link.answers.set("ping", () => FAILURE("session_lost"));
     link.gives("tools/call", { content: [] });
@@ -154,7 +154,7 @@ describe("a session that is lost", () => {
     call(null);
     assert.equal(link.requests("tools/call").length, 1);
   });
-  test("an error that names a session has a ping decide: of a tool's own session nothing is renewed", async () => {
+  test("an error that names a session is decided by a ping: a tool's own session is not renewed", async () => {
     const { link, call } = await startReady({}, (one) => {
       one.pid = null;
     });
@@ -244,7 +244,7 @@ function startAsking(owner = createTestClient("a")) {
 }
 
 describe("B7 a client's own instance", () => {
-  test("takes the first call once the server's own first question is answered, and had its effect", async () => {
+  test("takes the first call once the server's own first question is answered, and has taken effect", async () => {
     const { instance, link, clock, owner, call } = startAsking();
     await settle();
     assert.equal(instance.observed.state.kind, "starting");

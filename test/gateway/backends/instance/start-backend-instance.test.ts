@@ -19,7 +19,7 @@ function hintOf({ instance }: UnderTest): string | null {
   return state.kind === "ended" ? state.failure.hint : null;
 }
 
-describe("what a client tells the server", () => {
+describe("a client's notifications to the server", () => {
   const ROOTS_CHANGED = "notifications/roots/list_changed";
   const told = ({ link }: UnderTest): unknown[] =>
     link.received.filter((message) => "method" in message && message.method === ROOTS_CHANGED);
@@ -62,7 +62,7 @@ describe("starting", () => {
     );
     assert.deepEqual([counts.seen, counts.listings], [1, 0]);
   });
-  test("a shared instance declares all that any client may have, one with an owner exactly the owner's", async () => {
+  test("a shared instance declares everything that any client may have, one with an owner exactly the owner's", async () => {
     const shared = await startReady();
     const { _meta, ...said } = shared.link.requests("initialize")[0]?.params ?? {};
     assert.deepEqual(_meta, loopGuard());
@@ -83,7 +83,7 @@ describe("starting", () => {
     const owned = await startReady({ owner });
     assert.deepEqual(owned.link.requests("initialize")[0]?.params?.["capabilities"], owner.capabilities);
   });
-  test("lists that the server does not declare are not asked for", async () => {
+  test("lists that the server does not declare are not requested", async () => {
     const { instance, link } = await startReady(
       {},
       { initialize: { protocolVersion: "2024-11-05", capabilities: { logging: {} } } },
@@ -92,7 +92,7 @@ describe("starting", () => {
     assert.deepEqual(instance.initializeResult?.serverInfo, { name: "files", version: "" });
     assert.deepEqual(instance.listings?.tools, []);
   });
-  test("a version that the gateway does not speak ends it, naming both sides", async () => {
+  test("a version that the gateway does not speak ends it, with both versions named", async () => {
     const { instance, link } = startUnderTest(
       {},
       { initialize: { protocolVersion: "1999-01-01", capabilities: {} } },
@@ -277,7 +277,7 @@ describe("starting", () => {
     assert.equal(link.requests("tools/list")[0]?.params, undefined);
     assert.equal(logger.lines.filter(({ message }) => /without a name/.test(message)).length, 1);
   });
-  test("a log level that is wanted is set before it is ready; templates that are not there are none", async () => {
+  test("a requested log level is set before it is ready; missing templates are an empty list", async () => {
     const { instance, link } = startUnderTest({ logLevel: "debug" }, (link) => {
       link.answers.delete("resources/templates/list");
       link.hangs("logging/setLevel");
@@ -288,7 +288,7 @@ describe("starting", () => {
     await settle();
     assert.equal(instance.observed.state.kind, "ready");
   });
-  test("a level and a subscription that come while it starts reach the server as soon as it is ready", async () => {
+  test("a level and a subscription that arrive during the start reach the server as soon as it is ready", async () => {
     const { instance, link } = startUnderTest({ logLevel: "info" }, { "prompts/list": null });
     await settle();
     instance.setLogLevel("debug");
@@ -317,7 +317,7 @@ describe("starting", () => {
       },
     });
   });
-  test("the process dying while it starts ends it", async () => {
+  test("a process that dies during the start ends it", async () => {
     const { instance, link, counts } = startUnderTest({}, { initialize: null });
     link.die(FAILURE("closed", "exited with 1"));
     assert.deepEqual(instance.observed.state, {
@@ -331,7 +331,7 @@ describe("starting", () => {
 });
 
 describe("calls", () => {
-  test("results and errors pass as the same objects, ids are the instance's own", async () => {
+  test("results and errors pass as the same objects, and the ids are the instance's own", async () => {
     const { call, link, instance } = await startReady();
     const a = createTestClient("a").call("its-own-id");
     const params = { name: "one", arguments: { deep: [1] }, _meta: { traceparent: "t" } };
@@ -393,7 +393,7 @@ describe("calls", () => {
     link.answer(id, OK);
     assert.equal(clock.pendingTimers, 0);
   });
-  test("a cancelled call is cancelled at the server with its reason; a late answer goes nowhere", async () => {
+  test("a cancelled call is cancelled at the server with its reason; a late answer is dropped", async () => {
     const { call, link } = await startReady();
     const abort = new AbortController();
     const { id, reply } = call(createTestClient("a").call(1), {}, { signal: abort.signal });
@@ -430,7 +430,7 @@ describe("calls", () => {
       error: { code: -32000, message: "backend files: exited with 1" },
     });
   });
-  test("a request that the link fails is an error that names the backend; unreachable ones count", async () => {
+  test("a request that the transport fails is an error that names the backend; unreachable ones count", async () => {
     const { call, link, instance } = await startReady();
     const one = call(null);
     link.failRequest(one.id, FAILURE("refused", "HTTP 500"));
@@ -449,7 +449,7 @@ describe("calls", () => {
     link.notify("notifications/x");
     assert.equal(instance.observed.missedChecks, 0);
   });
-  test("whether a call that is lost was sent is known to its sender", async () => {
+  test("the sender of a lost call knows whether it was sent", async () => {
     const { link, instance } = await startReady();
     for (const [kind, wasSent] of [
       ["unreachable", false],
@@ -553,7 +553,7 @@ describe("garbage", () => {
     link.say({ jsonrpc: "2.0", id: String(id), ...OK });
     assert.deepEqual(await reply, OK);
   });
-  test("the last 200 lines beside the protocol are kept", async () => {
+  test("the last 200 lines outside the protocol are kept", async () => {
     const { link, instance } = await startReady();
     for (let line = 0; line < 1_000; line++) link.log(`line ${line}`);
     assert.deepEqual([instance.logLines.length, instance.logLines[199]], [200, "line 999"]);

@@ -12,7 +12,7 @@ const OK = { result: {} };
 const NO = { error: { code: -32002, message: "no such resource" } };
 
 describe("subscriptions", () => {
-  test("the server hears of the first client and of the last", async () => {
+  test("the server learns of the first client and of the last", async () => {
     const { instance, link } = await startReady();
     const [a, b] = [createTestClient("a"), createTestClient("b")];
     assert.deepEqual(await instance.subscribe("f://1", a), OK);
@@ -30,7 +30,7 @@ describe("subscriptions", () => {
     assert.deepEqual([link.requests("resources/unsubscribe").length, instance.subscriptions.size], [1, 0]);
     assert.deepEqual(await instance.unsubscribe("f://2", b), OK);
   });
-  test("those who come at the same time share one request, and its refusal", async () => {
+  test("simultaneous subscribers share one request, and its refusal", async () => {
     const { instance, link } = await startReady({}, { "resources/subscribe": null });
     const clients = ["a", "b", "c"].map((name) => createTestClient(name));
     const replies = clients.map((client) => instance.subscribe("f://1", client));
@@ -44,7 +44,7 @@ describe("subscriptions", () => {
       [],
     );
   });
-  test("the last word counts, however fast it changes", async () => {
+  test("the last change wins, however fast they follow", async () => {
     const { instance, link } = await startReady();
     const a = createTestClient("a");
     await Promise.all([
@@ -65,7 +65,7 @@ describe("subscriptions", () => {
     );
     assert.equal(asked.at(-1), "resources/unsubscribe");
   });
-  test("a client that comes while the last one leaves gets the server's new answer", async () => {
+  test("a client that subscribes while the last one leaves gets the server's new answer", async () => {
     const { instance, link } = await startReady({}, { "resources/unsubscribe": null });
     const [a, b] = [createTestClient("a"), createTestClient("b")];
     await instance.subscribe("f://1", a);
@@ -112,7 +112,7 @@ describe("subscriptions", () => {
     await clock.advance(30_000);
     assert.deepEqual(told(), [[], []]);
   });
-  test("an update reaches those who subscribed, of the whole or of a part, in their call's stream or outside", async () => {
+  test("an update reaches its subscribers, of the whole or of a part, in their call's stream or outside", async () => {
     const { instance, link, call } = await startReady();
     const [a, b, c] = [createTestClient("a"), createTestClient("b"), createTestClient("c")];
     await instance.subscribe("file:///d/x", a);
@@ -127,7 +127,7 @@ describe("subscriptions", () => {
     link.notify(UPDATED, { uri: "file:///d/x" });
     assert.deepEqual([a.told.length, b.told.length, c.told.length, portA.told.length], [1, 2, 0, 1]);
   });
-  test("B7 an instance that takes another's place adopts what clients are subscribed to", async () => {
+  test("B7 an instance that replaces another adopts its clients' subscriptions", async () => {
     const one = await startReady();
     const [a, b] = [createTestClient("a"), createTestClient("b")];
     await one.instance.subscribe("f://1", a);
@@ -193,7 +193,7 @@ async function watched() {
   return { ...started, asked };
 }
 
-test("D1 each client hears of its task under its own name for it, until it is over", async () => {
+test("D1 each client gets notices of its task under its own name for it, until it is over", async () => {
   const { instance, link, asked } = await watched();
   const [a, b, c] = [createTestClient("a"), createTestClient("b"), createTestClient("c")];
   assert.deepEqual(await instance.watchTask({ id: "t", name: "of a" }, a), OK);

@@ -51,7 +51,7 @@ async function kept(): Promise<{ kept: StoredPins; secret: string | null }> {
   return stored;
 }
 
-test("B2 the next start finds what a server listed, to the last digit, and stores no connection key", async () => {
+test("B2 the next start finds a server's last lists, to the last digit, and stores no connection key", async () => {
   const stored = { kept: { kind: "none" } as StoredPins, secret: "s1" };
   const first = startRemembering(stored);
   await first.remembered.load();
@@ -84,7 +84,7 @@ test("B2 without the key, or with a file that another program wrote, nothing is 
   }
 });
 
-test("B2 a list beyond the bounds is not kept, and leaves no older one in its place", async () => {
+test("B2 a list beyond the bounds is not stored, and leaves no older one in its place", async () => {
   const stored = await kept();
   const { remembered } = startRemembering(stored);
   await remembered.load();

@@ -100,20 +100,20 @@ describe("decideBackend in random worlds", () => {
     );
   };
 
-  it("B7 overlap: an old one that could serve is never withdrawn, no call in flight is cut before its time, and once calm what serves is what is wanted", () => {
+  it("B7 overlap: an old one that could serve is never withdrawn, no call in flight is cut before its time, and once calm the wanted one serves", () => {
     keepsPromises(["overlap"]);
   });
 
-  it("B7 stop-first: no two beside one another, and the same promises to calls", () => {
+  it("B7 stop-first: no two run at the same time, and calls have the same guarantees", () => {
     keepsPromises(["stop-first"]);
   });
 
-  it("B7 the way to replace may itself be edited at any time", () => {
+  it("B7 the mode of replacement may itself be edited at any time", () => {
     keepsPromises(["overlap", "stop-first"]);
   });
 });
 
-describe("decideBackend of what may sleep, in random worlds", () => {
+describe("decideBackend of backends that may sleep, in random worlds", () => {
   const event = fc.oneof(happening(3, "need", { isNeeded: fc.boolean() }), {
     weight: 9,
     arbitrary: events(["overlap", "stop-first"]),
@@ -146,7 +146,7 @@ describe("decideBackend of what may sleep, in random worlds", () => {
 });
 
 describe("decideBackend", () => {
-  it("tries a start that fails again after 1, 2, 4 and 8 s, then once a minute", () => {
+  it("retries a failing start after 1, 2, 4 and 8 s, then once a minute", () => {
     const world = new BackendWorld();
     world.fates.set("k1", "fails");
     world.edit({});
@@ -174,7 +174,7 @@ describe("decideBackend", () => {
     assert.equal(world.serving?.observed.key, "k1");
   });
 
-  it("draws out or shortens a wait by half, never beyond a minute", () => {
+  it("lengthens or shortens a wait by half, never beyond a minute", () => {
     for (const [jitter, waitMs] of [
       [0, 500],
       [1, 1_500],
@@ -188,7 +188,7 @@ describe("decideBackend", () => {
     }
   });
 
-  it("says of a condition since when it stands, and of a settled world nothing", () => {
+  it("dates a condition from its start, and reports nothing about a settled world", () => {
     const world = new BackendWorld();
     world.edit({ wanted: { kind: "secret_missing", variables: ["A", "B"] } });
     const since = world.nowMs;
@@ -239,7 +239,7 @@ test("C1 calls wait for a remount only if the backend served, or was about to", 
   }
 });
 
-test("C3 lists that could not be read are asked for again, until they are read", () => {
+test("C3 lists that could not be read are requested again, until they are read", () => {
   const world = new BackendWorld();
   world.look();
   world.advance(1_000);

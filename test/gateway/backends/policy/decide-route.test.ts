@@ -58,7 +58,7 @@ describe("C2 failover", () => {
     });
   }
 
-  it("C2 what answers the second look stays in use", () => {
+  it("C2 a route that answers the second check stays in use", () => {
     const world = running();
     world.cut("a", "unreachable");
     assert.equal(world.decision?.gate.kind, "wait");
@@ -146,7 +146,7 @@ describe("C2 recovery", () => {
     assert.deepEqual([world.used, world.pending], ["a", null]);
   });
 
-  it("C2 a call that does not end holds it up for drain_timeout, and is then left to end there", () => {
+  it("C2 a call that does not end delays it by drain_timeout, and is then left to end there", () => {
     const world = nearlyBack();
     world.call(1_000_000);
     world.advance(DRAIN_MS);
@@ -169,7 +169,7 @@ describe("C2 recovery", () => {
     assert.equal(world.used, "a");
   });
 
-  it("C2 pending ends with the route that it is about", () => {
+  it("C2 a pending failback ends with its route", () => {
     const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(5_000);
     assert.equal(world.pending, "a");
@@ -178,7 +178,7 @@ describe("C2 recovery", () => {
     assert.deepEqual(world.told.slice(-2), ["ready a", "cleared a"]);
   });
 
-  it("C2 a better route that becomes ready is pending instead of the one before", () => {
+  it("C2 a better route that becomes ready replaces the pending one", () => {
     const world = running({ ...AUTO, isAutomatic: false });
     world.cut("a", "ends");
     world.cut("b", "ends");
@@ -218,7 +218,7 @@ describe("C2 recovery", () => {
     assert.equal(world.attempt("a"), null);
   });
 
-  it("C2 it goes back only to what answers at the end of the window", () => {
+  it("C2 it fails back only to a route that answers at the end of the window", () => {
     const world = nearlyBack();
     world.fates.set("a", "hangs");
     world.advance(3_000);
@@ -245,7 +245,7 @@ describe("C2 recovery", () => {
 });
 
 describe("C2 by hand", () => {
-  it("C2 a switch needs no window, and holds where it is not the first", () => {
+  it("C2 a switch needs no window, and overrides unless it is to the first route", () => {
     const world = running();
     world.switchTo("b");
     world.advance(1_000);
@@ -289,7 +289,7 @@ describe("C2 by hand", () => {
     assert.deepEqual(world.told, ["asked_failed b"]);
   });
 
-  it("C2 a switch elsewhere ends what is pending", () => {
+  it("C2 a switch elsewhere ends a pending failback", () => {
     const world = nearlyBack({ ...AUTO, isAutomatic: false });
     world.advance(2_400);
     world.switchTo("c");
@@ -326,7 +326,7 @@ describe("C2 by hand", () => {
     assert.equal(world.used, "a");
   });
 
-  it("C2 holding never holds back a failover, which ends it", () => {
+  it("C2 an override never prevents a failover, which ends it", () => {
     const world = running();
     world.switchTo("b");
     world.advance(1_000);
@@ -359,7 +359,7 @@ describe("C2 edits", () => {
     assert.deepEqual(world.memory.serving, serving);
   });
 
-  it("C2 a better one that is added is gone over to after its window", () => {
+  it("C2 a better one that is added is switched to after its window", () => {
     const world = running();
     world.offer("new", "a", "b");
     world.advance(STABLE_MS - 1_000);
@@ -368,7 +368,7 @@ describe("C2 edits", () => {
     assert.equal(world.used, "new");
   });
 
-  it("C2 without routes from now on, nothing of them is left", () => {
+  it("C2 once it has no routes, nothing of them is left", () => {
     const world = nearlyBack();
     world.edit(runs("b"));
     world.advance(1_000);
@@ -411,7 +411,7 @@ function happen(world: RouteWorld, one: Happening): void {
   else world.release();
 }
 
-it("C2 whatever happens, in the end the best route that works serves, and nothing else is left", () => {
+it("C2 in every world the best working route serves in the end, and nothing else is left", () => {
   fc.assert(
     fc.property(fc.array(happenings, { maxLength: 40 }), fc.subarray(["a", "b", "c"]), (all, down) => {
       const world = new RouteWorld();

@@ -41,7 +41,7 @@ describe("one instance for each client", () => {
     await b.comesUp("two");
   };
 
-  it("B7 a client's calls go to its own, started at its first call; nothing of it reaches another's", async () => {
+  it("B7 a client's calls go to its own, started at its first call, and never reach another's", async () => {
     const { b, ann, bob } = await perClient();
     const first = b.pool.call("a", callOf(ann));
     const second = b.pool.call("a", callOf(ann));
@@ -91,7 +91,7 @@ describe("one instance for each client", () => {
     assert.equal(mine.isClosed, false);
   });
 
-  it("B7 disabled, it lets clients' own instances finish their calls, also those that wait for a start", async () => {
+  it("B7 disabled, it lets clients' own instances finish their calls, including those that wait for a start", async () => {
     const { b, ann, bob } = await perClient();
     const { call: running, mine } = await begin(b, ann);
     const waiting = b.pool.call("a", callOf(bob));
@@ -121,7 +121,7 @@ describe("one instance for each client", () => {
     assert.equal(owner(b, ann).length, 1);
   });
 
-  it("its calls end with its session also at an instance that drains", async () => {
+  it("its calls also end with its session at an instance that drains", async () => {
     const { b, ann } = await perClient();
     const { call, mine } = await begin(b, ann);
     await moveShared(b);
@@ -159,7 +159,7 @@ describe("one instance for each client", () => {
     assert.equal(await b.answered(waiting), b.script.last.id);
   });
 
-  it("B7 shared again, a call that waits for its own instance goes to the shared one, and nothing more is started", async () => {
+  it("B7 shared again, a call that waits for its own instance goes to the shared one, and nothing further is started", async () => {
     const { b, ann } = await perClient();
     const waiting = b.pool.call("a", callOf(ann));
     await settle();
@@ -319,7 +319,7 @@ describe("one instance for each client", () => {
     assert.equal(mine.isClosed, true);
   });
 
-  it("calls in a row without an answer, and then three checks without one, replace it", async () => {
+  it("consecutive calls without an answer, and then three checks without one, replace it", async () => {
     const { b, ann } = await perClient();
     const { call: first, mine } = await begin(b, ann);
     mine.answer(errorReply(REQUEST_TIMEOUT, "too slow"));

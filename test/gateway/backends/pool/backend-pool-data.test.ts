@@ -44,7 +44,7 @@ describe("a backend that requires a share", () => {
     assert.deepEqual([published, b.starts(), b.view().restarts], [0, 1, 0]);
   });
 
-  it("C1 of the calls that wait for a share the thousand-and-first is refused at once, and the others are served in order", async () => {
+  it("C1 beyond a thousand calls that wait for a share the next is refused at once, and the others are served in order", async () => {
     const b = await readyOn();
     await b.leave();
     const timers = b.clock.pendingTimers;
@@ -60,7 +60,7 @@ describe("a backend that requires a share", () => {
     for (const reply of await Promise.all(waiting)) assert.equal(fromInstance(reply), 1);
   });
 
-  it("C1 a tool's own error that met an absence says so, and its words stay; another's stays as it was", async () => {
+  it("C1 a tool's own error during an absence mentions it, and keeps its text; another one stays unchanged", async () => {
     const b = await readyOn();
     const broken = { result: { isError: true, content: [{ type: "text", text: "EIO" }] } };
     const named = {

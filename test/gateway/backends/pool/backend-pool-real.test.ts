@@ -120,7 +120,7 @@ test("B6 real processes: a program that echoes its input is reported as not an M
   await eventually(() => /not an MCP server: correct `command`/.test(JSON.stringify(real.view())));
 });
 
-test("ending leaves no process, whatever was under way", async (t) => {
+test("ending leaves no process, whatever was in progress", async (t) => {
   const clock = createManualClock();
   const real = realPool(t, clock);
   real.apply(serverConfig("t"));

@@ -53,7 +53,7 @@ describe("a changed connection", () => {
     assert.deepEqual([b.script.last.calls[0]?.timeoutMs, b.starts()], [7_000, 1]);
   });
 
-  it("D5 a tool call gets the time of its key, and other requests the shorter one", async () => {
+  it("D5 a tool call gets the time-out of its key, and other requests the shorter one", async () => {
     const b = await ready();
     await b.applied(
       backendConfig("a", { timeouts: { initMs: 1, listMs: 1, callMs: 300_000, otherMs: 60_000 } }),
@@ -76,7 +76,7 @@ describe("a changed connection", () => {
     assert.equal(b.script.last.subscribed.get("file:///x")?.size, 0);
   });
 
-  it("subscriptions of a backend that is switched off end, also for when it is switched on again", async () => {
+  it("subscriptions of a backend that is switched off end, even if it is switched on again", async () => {
     const b = await ready();
     await b.pool.subscribe("a", "file:///x", createClient("s"));
     await b.applied(backendConfig("a", { enabled: false }));
@@ -84,7 +84,7 @@ describe("a changed connection", () => {
     assert.deepEqual([b.starts(), b.script.last.subscribed.size], [2, 0]);
   });
 
-  it("a client that is forgotten is subscribed nowhere, and a subscription during a change follows it", async () => {
+  it("a client that is forgotten is subscribed nowhere, and a subscription during a change moves with it", async () => {
     const b = await ready();
     const [gone, left] = [createClient("gone"), createClient("left")];
     await b.pool.subscribe("a", "file:///x", gone);
@@ -118,7 +118,7 @@ describe("stop-first", () => {
   const changed = backendConfig("a", { replace: "stop-first", command: "other" });
 
   for (const answers of [true, false]) {
-    it(`B11 before another daemon serves it ends, ${answers ? "after its last call" : "at the latest after the grace"}; others serve on`, async () => {
+    it(`B11 before another daemon serves it ends, ${answers ? "after its last call" : "at the latest after the grace"}; others keep serving`, async () => {
       const b = await ready(first);
       const once = b.script.last;
       await b.applied(first, backendConfig("other"));

@@ -167,7 +167,7 @@ async function assertKept(scene: Scene, replies: ReadonlyMap<string, Reply>): Pr
   return cut;
 }
 
-test("C2 edits and cuts of three real routes under load: no call is lost that was not sent, none is repeated", {
+test("C2 edits and cuts of three real routes under load: no unsent call is lost, none is repeated", {
   skip: NO_SECOND_ADDRESS,
 }, async (t) => {
   const scene = await createScene(t);
@@ -282,7 +282,7 @@ async function scripted(names: readonly string[], routeOverrides?: RouteOverride
 
 const { signal } = new AbortController();
 
-test("C2 with every route gone calls end with an error, and are served by the first that is back", async () => {
+test("C2 with every route gone calls end with an error, and are served by the first that returns", async () => {
   const b = await scripted(["here", "lan", "far"]);
   for (const name of ["here", "lan", "far"]) {
     assert.equal(b.view().inUse, name);
@@ -356,7 +356,7 @@ test("C2 a request for a route that the configuration then removes is answered",
   assert.deepEqual(await asked, { ok: false, reason: "it has one route alone" });
 });
 
-test("C2 a switch that another one, its asker or the end of the gateway overtakes ends with the reason", async () => {
+test("C2 a switch that another one, its caller or the end of the gateway overtakes ends with the reason", async () => {
   const kept: (string | null)[] = [];
   const keep = (_: string, at: string | null) => void kept.push(at);
   const b = await scripted(["here", "lan", "far"], { get: () => null, keep, settled: async () => {} });
@@ -377,7 +377,7 @@ test("C2 a switch that another one, its asker or the end of the gateway overtake
   assert.deepEqual(await second, { ok: false, reason: "the gateway is stopping" });
 });
 
-test("C2 only a call that a broken connection lost after it was sent says so, and has the server checked", async () => {
+test("C2 only a call that a broken connection lost after it was sent reports it, and has the server checked", async () => {
   for (const [kind, text, checks] of [
     ["unreachable", /^too slow$/, 0],
     ["closed", /^too slow; the call had been sent and was not repeated/, 1],
@@ -425,7 +425,7 @@ test("C2 it fails back as soon as the calls that delayed it have ended", async (
   assert.equal(b.view().inUse, "here");
 });
 
-test("C2 of two routes with one connection the second is no other way", async () => {
+test("C2 of two routes with one connection the second is not an alternative", async () => {
   const b = await scripted(["here"]);
   const [route] = b.config.routes ?? [];
   assert.ok(route !== undefined);

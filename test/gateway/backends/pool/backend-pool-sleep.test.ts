@@ -32,7 +32,7 @@ async function begun(change: Parameters<typeof backendConfig>[1], ...tools: stri
 }
 
 describe("remembered lists", () => {
-  it("B2 a start publishes what a server listed last before anything runs, and calls wait for it", async () => {
+  it("B2 a start publishes a server's last lists before anything runs, and calls wait for it", async () => {
     const b = await begun({}, "one");
     b.is({ names: ["one"], starts: 0 });
     await settle();
@@ -44,7 +44,7 @@ describe("remembered lists", () => {
     assert.deepEqual([await b.answered(call), changes], [1, 0]);
   });
 
-  it("B2 what the server lists otherwise is one change", async () => {
+  it("B2 different lists of the server are one change", async () => {
     const b = await begun({}, "one");
     await settle();
     let changes = 0;
@@ -62,7 +62,7 @@ describe("remembered lists", () => {
     assert.match(errorText(await call), /no such program/);
   });
 
-  it("B2 another connection has no part in them", async () => {
+  it("B2 another connection does not share them", async () => {
     const b = await begun({ command: "other" }, "one");
     await settle();
     b.is({ names: [], phase: "Initializing" });
@@ -70,7 +70,7 @@ describe("remembered lists", () => {
 });
 
 describe("on demand", () => {
-  it("B2 it is asleep until a call needs it: 200 at once start one process, and each is answered once", async () => {
+  it("B2 it sleeps until a call needs it: 200 at once start one process, and each is answered once", async () => {
     const b = await begun(NEEDED, "one");
     await settle();
     b.is({ names: ["one"], starts: 0, instances: 0, phase: "Asleep", codes: [] });
@@ -169,7 +169,7 @@ describe("on demand", () => {
     b.is({ phase: "Ready", names: ["two"] });
   });
 
-  it("B2 a subscription wakes it", async () => {
+  it("B2 a subscription starts it", async () => {
     const b = await begun(STOPPED, "one");
     await settle();
     const client = createClient("0");
@@ -184,7 +184,7 @@ describe("on demand", () => {
     b.is({ phase: "Asleep", instances: 0 });
   });
 
-  it("B2 a client's own instance is started by its call, beside the shared one, and both stop", async () => {
+  it("B2 a client's own instance is started by its call, next to the shared one, and both stop", async () => {
     const b = await begun({ ...STOPPED, instances: "per-client" }, "one");
     await settle();
     b.is({ phase: "Asleep" });
@@ -204,7 +204,7 @@ describe("on demand", () => {
     assert.equal(await b.answered(again), 4);
   });
 
-  it("B2 an edit of what is published leaves it asleep, another program is asked", async () => {
+  it("B2 an edit of the published entries leaves it asleep, a different program is listed again", async () => {
     const b = await begun(NEEDED, "one", "two");
     await settle();
     const none = { allow: null, deny: [] };

@@ -36,7 +36,7 @@ const at = (url: string, headers = {}): Partial<BackendConfig> => ({
 });
 
 describe("D1 requests about a task", () => {
-  it("goes to its process, to a drained one too, and is an error when that has ended", async () => {
+  it("goes to its process, even to a drained one, and is an error when that has ended", async () => {
     const b = await ready();
     const taskLocation = await locationOf(b);
     const [first] = b.script.started;
@@ -75,7 +75,7 @@ describe("D1 requests about a task", () => {
     assert.equal(b.starts(), 2);
   });
 
-  it("waits while a share that its process requires is away", async () => {
+  it("waits while a share that its process requires is unavailable", async () => {
     const b = await readyOn();
     const taskLocation = await locationOf(b);
     await b.leave();
@@ -95,7 +95,7 @@ describe("D1 requests about a task", () => {
     await Promise.all([call, disposed]);
   });
 
-  it("goes to whatever is at its address now, and waits for it; at another address it is not", async () => {
+  it("goes to the server at its address now, and waits for it; at another address it does not", async () => {
     const b = await ready(backendConfig("a", at("http://one/mcp")));
     const taskLocation = await locationOf(b);
     await b.replaced(backendConfig("a", at("http://one/mcp", { "x-more": ["1"] })), "one");

@@ -139,7 +139,7 @@ async function play(all: readonly Happening[]): Promise<void> {
   assert.deepEqual([script.alive.length, clock.pendingTimers], [0, 0]);
 }
 
-it("B7 whatever is edited and whatever befalls the backends, what is published equals what the last config and the world allow", async () => {
+it("B7 whatever is edited and happens to the backends, the published entries equal those that the last config and the world allow", async () => {
   await fc.assert(fc.asyncProperty(fc.array(event, { maxLength: 25, size: "max" }), play), {
     numRuns: runsOf(150),
   });

@@ -41,7 +41,7 @@ describe("added", () => {
     assert.equal(getEventListeners(signal, "abort").length, 0);
   });
 
-  it("a listener that throws holds back no step", async () => {
+  it("a listener that throws delays no step", async () => {
     const b = await ready();
     b.pool.onPublished(() => assert.fail("a mistake"));
     await b.replaced(CHANGED, "two");
@@ -119,7 +119,7 @@ describe("all together", () => {
     assert.equal(b.clock.pendingTimers, 0);
   });
 
-  it("ending waits no longer than the last call takes, and is bounded when a close hangs", async () => {
+  it("ending waits as long as the last call takes, and is bounded when a close hangs", async () => {
     const b = await ready();
     const call = b.call();
     const disposed = b.pool[Symbol.asyncDispose]();

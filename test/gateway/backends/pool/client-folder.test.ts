@@ -60,7 +60,7 @@ test("D7 each client's instance starts in its folder, and the shared one in none
   assert.ok("result" in (await call));
 });
 
-test("D7 a client's own roots win; without one that is a folder it is where the client was started", async () => {
+test("D7 a client's own roots take precedence; without one that is a folder, it is the folder where the client was started", async () => {
   const rows: [answer: () => Promise<object>, folder: string][] = [
     [
       async () => ({ roots: [{ uri: "file:///work/two%20words" }, { uri: "file:///work/b" }] }),
@@ -100,7 +100,7 @@ test("D7 the call of a client without a reported folder fails with that reason; 
   assert.deepEqual(started, [null]);
 });
 
-test("D7 a client that is not the owner's own names no folder, whatever its roots", async () => {
+test("D7 a client that is not the owner's own cannot name a folder, whatever its roots", async () => {
   const { b, started } = await startPool();
   const roots = withRoots(null, async () => ({ roots: [{ uri: "file:///work/private" }] }));
   const user = { ...roots, principal: createClient("bob").principal };
@@ -109,7 +109,7 @@ test("D7 a client that is not the owner's own names no folder, whatever its root
   assert.deepEqual(started, [null]);
 });
 
-test("D7 a folder that is refused holds up no other client", async () => {
+test("D7 a refused folder delays no other client", async () => {
   const { b, started } = await startPool();
   for (const name of ["a", "b", "c", "d"]) {
     const call = b.pool.call("a", callOf(inFolder(name, "/elsewhere")));

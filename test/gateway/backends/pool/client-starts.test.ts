@@ -105,7 +105,7 @@ describe("B7 a client's own instance that does not start", () => {
     b.is({ phase: "Ready", codes: [] });
   });
 
-  it("B7 many clients at once are one failure, and then one start per wait", async () => {
+  it("B7 many clients at once are one failure, and then cause one start per wait", async () => {
     const b = await ready(OWN);
     const clients = Array.from({ length: 10 }, (_, at) => createClient(String(at)));
     const calls = clients.map((client) => b.pool.call("a", callOf(client)));
@@ -134,7 +134,7 @@ describe("B7 a client's own instance that does not start", () => {
     assert.equal(clientStarts(b), 2);
   });
 
-  it("B7 of one client is no other's affair once one was ready", async () => {
+  it("B7 of one client does not affect others once one was ready", async () => {
     const b = await ready(OWN);
     const [ann, bob, eve] = ["ann", "bob", "eve"].map(createClient);
     assert.ok(ann !== undefined && bob !== undefined && eve !== undefined);
@@ -186,7 +186,7 @@ describe("B7 a client's own instance that does not start", () => {
     assert.ok(!isError(await mine), "ann's own goes on");
   });
 
-  it("C1 is not started while the share is away, and at once when it is back", async () => {
+  it("C1 starts as soon as its share returns, and not before", async () => {
     const b = dataBench({ instances: "per-client" });
     await settle();
     await b.comesUp("one");
@@ -259,7 +259,7 @@ describe("B7 a client's own instance that does not start", () => {
     assert.deepEqual(refused, []);
   });
 
-  it("B7 is not started while the shared one is tried again", async () => {
+  it("B7 is not started while the shared one is retried", async () => {
     const b = await ready(OWN);
     const ann = createClient("ann");
     const call = b.pool.call("a", callOf(ann));
@@ -273,7 +273,7 @@ describe("B7 a client's own instance that does not start", () => {
     b.is({ phase: "Ready", codes: [], instances: 2 });
   });
 
-  it("B7 one whose address refuses connections is tried again when it accepts them, as the shared one is", async () => {
+  it("B7 whose address refuses connections is tried again when it accepts them, like the shared one", async () => {
     const b = await ready(OWN);
     const ann = createClient("ann");
     const call = b.pool.call("a", callOf(ann));

@@ -21,7 +21,7 @@ function keyOf(
 const token: SecretText = ["Bearer ", { kind: "environment", variable: "TOKEN" }];
 
 describe("the key of a connection", () => {
-  it("B7 differs with whatever needs a new connection", () => {
+  it("B7 differs for every change that needs a new connection", () => {
     const all = [
       STDIO,
       { ...STDIO, command: "y" },
@@ -38,7 +38,7 @@ describe("the key of a connection", () => {
     assert.equal(new Set(all.map((connection) => keyOf(connection))).size, all.length);
   });
 
-  it("B7 is the same for what is the same to a server", () => {
+  it("B7 is the same for settings that are the same to a server", () => {
     const one = keyOf({ ...STDIO, env: { A: ["1"], B: ["2"] } });
     assert.equal(one, keyOf({ ...STDIO, env: { B: ["2"], A: ["1"] } }));
     assert.equal(
@@ -47,7 +47,7 @@ describe("the key of a connection", () => {
     );
   });
 
-  it("changes with the value of a secret, and tells nothing of it", () => {
+  it("changes with the value of a secret, and reveals nothing of it", () => {
     const connection = { ...HTTP, headers: { authorization: token } };
     const outcome = resolveConnection(connection, { TOKEN: "s3cret" });
     assert.ok(outcome.ok && outcome.connection.type === "streamable-http");
@@ -77,7 +77,7 @@ describe("the key of a connection", () => {
     assert.deepEqual(resolveConnection(http, { "secret:q": "k" }), { ok: false, missing: ["secret:t"] });
   });
 
-  it("E5 a secret that is written out is kept out of messages like one that is referred to", () => {
+  it("E5 a plain secret is kept out of messages like a referenced one", () => {
     const args = ["--api-key", "first-secret", "https://example.org/?token=second-secret"];
     const env = { PASSWORD: ["third-secret"], LEVEL: ["debug"] };
     const program = resolveConnection({ ...STDIO, args, env }, {});
@@ -89,7 +89,7 @@ describe("the key of a connection", () => {
     assert.deepEqual(address.secrets, ["fifth-secret", "fourth-secret"]);
   });
 
-  it("B6 names every variable that is missing, once", () => {
+  it("B6 names every missing variable, once", () => {
     const env = { A: token, B: token, C: [{ kind: "environment", variable: "OTHER" }] } as const;
     assert.deepEqual(resolveConnection({ ...STDIO, env }, {}), { ok: false, missing: ["TOKEN", "OTHER"] });
   });
@@ -112,7 +112,7 @@ test("references become their values, which are marked as secrets", () => {
   );
 });
 
-test("every variable that is missing is named once", () => {
+test("every missing variable is named once", () => {
   const texts = {
     A: [variable("ONE"), "-", variable("TWO")],
     B: [variable("TWO")],

@@ -47,7 +47,7 @@ async function poolAt(t: TestContext, origin: string) {
   return { ...b, at, refuse };
 }
 
-test("D9 where a proxy leads to the address, the proxy is asked", async (t) => {
+test("D9 where a proxy leads to the address, the proxy is probed", async (t) => {
   const { origin, open } = await closedPort(t);
   nameProxies(t, { HTTPS_PROXY: origin });
   let reached = 0;
@@ -60,7 +60,7 @@ test("D9 where a proxy leads to the address, the proxy is asked", async (t) => {
   assert.equal(reached, 1);
 });
 
-test("D5 an address that refused is asked at a beat of 2 s, after ten minutes of 30 s, until it takes a connection", async (t) => {
+test("D5 an address that refused is probed every 2 s, after ten minutes every 30 s, until it accepts a connection", async (t) => {
   const { origin, open } = await closedPort(t);
   const clock = createManualClock();
   let reached = 0;
@@ -90,7 +90,7 @@ test("D5 an address that refused is asked at a beat of 2 s, after ten minutes of
   await eventually(() => reached === 2);
 });
 
-test("D5 a server that was away is started as soon as its address takes connections, not when its pause is over", async (t) => {
+test("D5 a server that was away is started as soon as its address accepts connections, not when its pause is over", async (t) => {
   const { origin, open } = await closedPort(t);
   const b = await poolAt(t, origin);
   await b.refuse(3);
@@ -114,7 +114,7 @@ test("D5 a server that was away is started as soon as its address takes connecti
   assert.equal(b.script.started.length, length + 2, "it was reached long ago: the pause holds");
 });
 
-test("D5 a failure of another kind keeps its pause: the address is not asked", async (t) => {
+test("D5 a failure of another kind keeps its pause: the address is not probed", async (t) => {
   const { origin, open } = await closedPort(t);
   const server = await open();
   let connections = 0;
@@ -126,7 +126,7 @@ test("D5 a failure of another kind keeps its pause: the address is not asked", a
   assert.equal(connections, 0);
 });
 
-test("D5 an answer about the address before tells nothing of the one that is watched now", async (t) => {
+test("D5 an answer about the previous address does not apply to the one that is watched now", async (t) => {
   const [before, now] = [await closedPort(t), await closedPort(t)];
   await before.open();
   const clock = createManualClock();
@@ -155,7 +155,7 @@ test("D5 a call during whose check the address is edited reports the new state",
   assert.match(errorText(await call), /it is not running yet$/);
 });
 
-test("D5 nothing is asked after the end", async (t) => {
+test("D5 nothing is probed after the end", async (t) => {
   const { origin } = await closedPort(t);
   const b = await poolAt(t, origin);
   await b.refuse(3);

@@ -47,7 +47,7 @@ test("E1 a crash in a rotation, at a server with a grace period: the next proces
   assert.equal((await rig.grants.read(BACKEND, signal))?.renewingSinceMs, null);
 });
 
-test("E1 a crash in a rotation, at a server without a grace: one notice, and not one request more", async (t) => {
+test("E1 a crash in a rotation, at a server without a grace period: one notice, and not one further request", async (t) => {
   const rig = await startSignInRig(t);
   await rig.signIn();
   await crashInRotation(rig);

@@ -44,7 +44,7 @@ test("E1 a second sign-in uses the first one's registration, and its port", asyn
   assert.notEqual(second.accessToken, first.accessToken);
 });
 
-test("E1 a client id that was given is used, and proves itself with its secret", async (t) => {
+test("E1 a configured client id is used, and authenticates with its secret", async (t) => {
   const { authorization, server, signIn } = await startSignInRig(t, { registers: false });
   const auth = resolvedAuth({
     clientId: GIVEN_CLIENT.id,
@@ -58,7 +58,7 @@ test("E1 a client id that was given is used, and proves itself with its secret",
   assert.deepEqual(await authorization.scopesOf(grant.accessToken, server.url), ["mcp:read", "mcp:write"]);
 });
 
-test("E1 without a browser the address at which it ended is pasted", async (t) => {
+test("E1 without a browser the final address is pasted", async (t) => {
   const { authorization, server, signIn } = await startSignInRig(t);
   const addresses: string[] = [];
   const person: SignInPerson = {
@@ -77,7 +77,7 @@ test("E1 a person signs in with a device code", async (t) => {
   assert.ok(grant.refreshToken !== null);
 });
 
-test("E1 signing out tells the server, so that the tokens are of no use to anybody", async (t) => {
+test("E1 signing out notifies the server, so that the tokens become useless", async (t) => {
   const { authorization, server, grants, signIn } = await startSignInRig(t);
   const grant = await signIn();
   const out = await signOut(
@@ -89,7 +89,7 @@ test("E1 signing out tells the server, so that the tokens are of no use to anybo
   assert.equal(await authorization.scopesOf(grant.accessToken, server.url), null);
 });
 
-test("E1 a person who refuses, and a server that is not the configured one, come to nothing that is kept", async (t) => {
+test("E1 a person who refuses, and a server that is not the configured one, leave nothing stored", async (t) => {
   const { authorization, grants, signIn } = await startSignInRig(t);
   const person: SignInPerson = {
     ...personAt(authorization),
@@ -108,7 +108,7 @@ test("E1 a person who refuses, and a server that is not the configured one, come
   assert.equal(await grants.read("tickets", signal), null);
 });
 
-test("E1 an answer of another sign-in, or another issuer, is not taken", async (t) => {
+test("E1 an answer of another sign-in, or another issuer, is not accepted", async (t) => {
   const { authorization, signIn } = await startSignInRig(t);
   const statuses: unknown[] = [];
   const ask = (address: string, options: RequestOptions): Promise<unknown> =>

@@ -61,7 +61,7 @@ test("E1 a challenge is read as servers write it, among others and badly quoted"
     assert.deepEqual(bearerChallenge(header), expected, header ?? "none");
 });
 
-test("E1 a challenge of any length ends, and keeps little", () => {
+test("E1 a challenge of any length ends, within bounded memory", () => {
   const many = `Bearer scope="${Array.from({ length: 5_000 }, (_, at) => `s${at}`).join(" ")}"`;
   assert.ok((bearerChallenge(many)?.scopes?.length ?? 0) <= 64);
   assert.doesNotThrow(() => bearerChallenge(`Bearer ${'a="'.repeat(50_000)}`));
@@ -152,7 +152,7 @@ test("E1 metadata is about a server of its origin, at its path or above", () => 
   assert.equal(resourceOf(new URL("https://mcp.example/mcp?tenant=1")), "https://mcp.example/mcp?tenant=1");
 });
 
-test("E1 metadata is looked for where MCP says, in its order", () => {
+test("E1 metadata is requested where MCP says, in its order", () => {
   assert.deepEqual(resourceMetadataAddresses(new URL("https://mcp.example/public/mcp")), [
     "https://mcp.example/.well-known/oauth-protected-resource/public/mcp",
     "https://mcp.example/.well-known/oauth-protected-resource",
@@ -239,7 +239,7 @@ test("E1 write access to the home cannot lead a sign-in to another server", asyn
   assert.equal(await grants.readChallenge("tickets", "https://two.example/mcp"), null);
 });
 
-test("E1 a renewed token that cannot be kept is used all the same, and kept as soon as there is room", async (t) => {
+test("E1 a renewed token that cannot be saved is used all the same, and saved as soon as there is space", async (t) => {
   const rig = await startSignInRig(t);
   const { accessToken: old } = await rig.signIn();
   const { signal } = new AbortController();
@@ -277,7 +277,7 @@ test("E1 a renewed token that cannot be kept is used all the same, and kept as s
   assert.equal(found.kind === "token" && found.token.value, newest);
 });
 
-test("E1 a login that was kept at last is not put in the place of a later one with the same access token", async (t) => {
+test("E1 a login that is finally saved does not replace a later one with the same access token", async (t) => {
   const rig = await startSignInRig(t);
   const grant = await rig.signIn();
   const { signal } = new AbortController();
@@ -324,7 +324,7 @@ async function startAnswering(t: TestContext, status: number, answer: object, kn
   return issuer;
 }
 
-test("E1 a renewal without a new refresh token keeps the old one, and what a server repeats of one is hidden", async (t) => {
+test("E1 a renewal without a new refresh token keeps the old one, and a server's repetition of one is hidden", async (t) => {
   const home = await temporaryFolder(t);
   const grants = openGrantStore({ home, clock, openStore: openTestStore(home) });
   const { signal } = new AbortController();
@@ -381,7 +381,7 @@ test("E1 a renewal without a new refresh token keeps the old one, and what a ser
   assert.ok(still.outcome.kind === "token" && !still.outcome.token.isRenewable, "nobody renews it");
 });
 
-test("E1 client credentials go only to a server that says who takes them, and its answer does not repeat them", async (t) => {
+test("E1 client credentials go only to a server that declares who accepts them, and its answer does not repeat them", async (t) => {
   const answer = { error: "invalid_client", error_description: "ma$chine is wrong" };
   for (const [knows, said] of [
     [true, /invalid_client/],

@@ -60,7 +60,7 @@ test("E1 fifty callers whose token is refused cause one renewal, and all continu
   assert.equal(rig.authorization.count("/token refresh_token"), 1);
 });
 
-test("E1 two processes of one home make one renewal: the second finds what the first kept", async (t) => {
+test("E1 two processes of one home make one renewal: the second finds the result of the first", async (t) => {
   const { rig, clock, ...one } = await signedIn(t);
   const other = openSignIns(t, rig, { clock });
   const token = await one.carried();
@@ -101,7 +101,7 @@ test(`E1 ${DAYS} days of hourly tokens, unattended: always a good one, each rene
   assert.equal(clock.pendingTimers, 0, "without a link nothing is renewed");
 });
 
-test("E1 a token that holds for longer than a timer can is renewed when its end is near", async (t) => {
+test("E1 a token that is valid for longer than a timer can run is renewed near its end", async (t) => {
   const day = 24 * HOUR_MS;
   const clock = createManualClock(Date.now());
   const rig = await startSignInRig(t, { accessTokenSecs: (40 * day) / 1000 }, clock);
@@ -181,7 +181,7 @@ test("E1 an unreachable authorization server is retried with backoff and recover
   assert.equal(notice(), null);
 });
 
-test("E1 a server that refuses each new token is not given ever newer ones", async (t) => {
+test("E1 a server that refuses each new token is not sent ever newer ones", async (t) => {
   const { rig, clock, notice, carried, refused } = await signedIn(t);
   let token = await carried();
   const refuse = async (): Promise<void> => {
@@ -312,7 +312,7 @@ test("E1 a stop waits for a renewal in progress, as half of one may lose the log
   }
 });
 
-test("E1 a renewal that another process holds up is given up in time, and said so", async (t) => {
+test("E1 a renewal that another process blocks is given up in time, and reported", async (t) => {
   const { rig, carried, refused } = await signedIn(t);
   const clock = createManualClock();
   const other = openSignIns(t, rig, { clock });

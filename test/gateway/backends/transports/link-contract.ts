@@ -50,7 +50,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     });
   });
 
-  test(`${name}: notifications/initialized is taken before what is sent after it`, async (t) => {
+  test(`${name}: notifications/initialized is received before any later message`, async (t) => {
     const recorded = await opened(t);
     const { heard } = await recorded.ask("test/heard");
     assert.deepEqual(heard, [{ jsonrpc: "2.0", method: "notifications/initialized" }]);
@@ -70,7 +70,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     });
   });
 
-  test(`${name}: an answer of 8 MB comes whole`, async (t) => {
+  test(`${name}: an answer of 8 MB arrives whole`, async (t) => {
     const recorded = await opened(t);
     const { text } = await recorded.ask("test/large", { length: 4_000_000 });
     assert.equal(text, "ü".repeat(4_000_000));
@@ -111,7 +111,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     assert.equal(recorded.received.length, before + 5_001);
   });
 
-  test(`${name}: nothing comes after close, which may be called twice`, async (t) => {
+  test(`${name}: nothing arrives after close, which may be called twice`, async (t) => {
     const recorded = openRecorded(await echo(t));
     await recorded.initialize();
     recorded.link.send({ jsonrpc: "2.0", id: "late", method: "echo" });
@@ -124,7 +124,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     assert.equal(recorded.failed.size, 0);
   });
 
-  test(`${name}: a server that is not there is a failure, never a throw`, async (t) => {
+  test(`${name}: a missing server is a failure, never a throw`, async (t) => {
     const recorded = openRecorded(await nothing(t));
     recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
     const failure = await eventually(() => recorded.failed.get(1) ?? recorded.closed[0]);

@@ -65,7 +65,7 @@ async function start(
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("the connection that was used last is used again; one that is idle for 4 s is ended", async (t) => {
+test("the last used connection is used again; one that is idle for 4 s is ended", async (t) => {
   const clock = createManualClock();
   const unanswered: ServerResponse[] = [];
   const { url, sockets } = await start(t, (_, response, connection) => {
@@ -98,7 +98,7 @@ test("the connection that was used last is used again; one that is idle for 4 s 
   assert.equal(sockets.length, 3);
 });
 
-test("a server that keeps a connection for less time is believed", async (t) => {
+test("a server that declares a shorter idle time is believed", async (t) => {
   const clock = createManualClock();
   const { url, sockets } = await start(t, (request, response) =>
     response.writeHead(200, { "keep-alive": String(request.headers["x-keep"]) }).end(),
@@ -124,7 +124,7 @@ test("a server that keeps a connection for less time is believed", async (t) => 
   assert.equal(sockets.length, 5);
 });
 
-test("256 requests are under way at once; others wait for a connection, unless they are taken back", async (t) => {
+test("256 requests are in progress at once; others wait for a connection, unless they are withdrawn", async (t) => {
   const unanswered: ServerResponse[] = [];
   const paths: string[] = [];
   const { url, sockets } = await start(t, (request, response) => {
@@ -284,7 +284,7 @@ test("a user in the address signs the request, unless a header does", async (t) 
   );
 });
 
-test("a header that HTTP forbids throws, whatever went out before", async (t) => {
+test("a header that HTTP forbids throws, whatever was sent before", async (t) => {
   const { url } = await start(t, (_, response) => response.end());
   const target = targetOf(t, url);
   const events = { onResponse() {}, onLost() {} };
@@ -315,7 +315,7 @@ test("a head is rebuilt when it differs, and no header is sent twice", async (t)
   assert.doesNotMatch(again, /x-own 2|Bearer/);
 });
 
-test("over TLS the server proves to be the one that is asked for, and a session is taken up again", async (t) => {
+test("over TLS the server proves to be the requested one, and a session is resumed", async (t) => {
   const tls = process.getBuiltinModule("node:tls");
   const { authority, server: pair } = makeCertificates(["127.0.0.1", "named.example"], Date.now());
   const before = tls.getCACertificates("default");

@@ -165,7 +165,7 @@ test("compressed answers are not requested, and are reported as such; a byte ord
   assert.deepEqual(await recorded.ask("echo"), { late: true });
 });
 
-test("a server that speaks no HTTP, ends connections, or breaks off within the answer", async (t) => {
+test("a server that does not speak HTTP, ends connections, or breaks off within the answer", async (t) => {
   const cases: [answer: string, kind: string][] = [
     ["SSH-2.0-OpenSSH_9.2\r\n", "protocol"],
     ["", "closed"],
@@ -188,7 +188,7 @@ test("an https address without TLS is reported as that", async (t) => {
   assert.match(failure.hint ?? "", /http:\/\//);
 });
 
-test("a connection that does not come about ends after its deadline", async (t) => {
+test("a connection that is not established ends after its deadline", async (t) => {
   const url = await startRaw(t, () => {});
   // An address for documentation: no answer, or no route at once.
   const blackhole = "http://192.0.2.1:9/mcp";
@@ -224,7 +224,7 @@ test("a connection that does not come about ends after its deadline", async (t) 
   assert.equal(silent.failed.size, 0);
 });
 
-test("an address or header that cannot be used closes the link", async (t) => {
+test("an unusable address or header closes the transport", async (t) => {
   for (const [url, headers] of [
     ["nonsense", {}],
     ["ftp://x/", {}],
@@ -249,7 +249,7 @@ test("an answer beyond the limit is overloaded: JSON, one event, and not many sm
   await recorded.ask("test/notices", { count: 100 });
 });
 
-test("a server that takes nothing is overloaded, request for request", async (t) => {
+test("a server that reads nothing is overloaded, request for request", async (t) => {
   const url = await startRaw(t, (socket) => socket.pause());
   const recorded = connect(t, url, { limitBytes: 8_000_000 });
   const pad = "x".repeat(6_000_000);

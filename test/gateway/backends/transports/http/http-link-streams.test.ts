@@ -13,7 +13,7 @@ import { pluck } from "../../../../support/pluck.ts";
 import { openEvents } from "../../programs/http-server.ts";
 import { result, takeEcho, withEcho } from "./bench.ts";
 
-test("a broken stream is taken up again from its last event, after the time the server asks for", async (t) => {
+test("a broken stream is resumed from its last event, after the server's retry time", async (t) => {
   let gets = 0;
   let lastId: unknown;
   const { recorded } = await withEcho(t, {
@@ -35,7 +35,7 @@ test("a broken stream is taken up again from its last event, after the time the 
   assert.deepEqual(pluck(recorded.received, "streamOf"), [1, 2, 2]);
 });
 
-test("a large result in an event keeps the bytes it came in", async (t) => {
+test("a large result in an event keeps its original bytes", async (t) => {
   const large = `{ "late": true, "text": "${"x".repeat(300_000)}" }`;
   const { recorded } = await withEcho(t, {
     take: takeEcho((response, { id }) => {
@@ -46,7 +46,7 @@ test("a large result in an event keeps the bytes it came in", async (t) => {
   assert.equal(writtenResult(await recorded.ask("echo"))?.toString(), large);
 });
 
-test("a server that wishes for no wait, and ends each stream after one event, is not asked without pause", async (t) => {
+test("a server that sets no retry time, and ends each stream after one event, is not queried without pause", async (t) => {
   const manual = createManualClock();
   const notice = 'id: 1\nretry: 0\ndata: {"jsonrpc":"2.0","method":"notifications/x"}\n\n';
   const answeredAt: number[] = [];
@@ -72,7 +72,7 @@ test("a server that wishes for no wait, and ends each stream after one event, is
   }
 });
 
-test("a stream that cannot be taken up fails the request, after a bounded number of tries", async (t) => {
+test("a stream that cannot be resumed fails the request, after a bounded number of tries", async (t) => {
   const refusals = [
     (response: ServerResponse) => response.writeHead(405).end(),
     (response: ServerResponse) => response.writeHead(503).end(),
@@ -96,7 +96,7 @@ test("a stream that cannot be taken up fails the request, after a bounded number
   await Promise.all(tried);
 });
 
-test("a stream of a request without a session is not taken up again, whatever ids its events have", async (t) => {
+test("a stream of a request without a session is not resumed, whatever ids its events have", async (t) => {
   const { echo, recorded } = await withEcho(t, {
     take: takeEcho((response) => openEvents(response).end("id: 1\nretry: 1\ndata:\n\n")),
   });
@@ -132,7 +132,7 @@ test("a server that leaves a stream open after the answer keeps no connection bu
   assert.equal(recorded.failed.size, 0);
 });
 
-test("the server's own stream is opened after initialized, read, and opened again from its last event", async (t) => {
+test("the server's own stream is opened after initialized, read, and reopened from its last event", async (t) => {
   const opened: (string | undefined)[] = [];
   let order: string[] = [];
   const { echo, recorded } = await withEcho(t, {
@@ -165,7 +165,7 @@ test("a server without a GET stream is asked for it once", async (t) => {
   assert.equal(echo.seen.filter((each) => each === "GET").length, 1);
 });
 
-test("a stream that was open and is refused from then on raises suspicion; one that never was raises none", async (t) => {
+test("a stream that was open and is then refused makes the session suspect; one that never opened does not", async (t) => {
   const cases = [
     [404, 1, 1],
     [400, 1, 1],
@@ -233,7 +233,7 @@ test("a reopened stream reports the gap, unless it resumes after its last event"
   }
 });
 
-test("a server whose stream fails is asked ever less often", async (t) => {
+test("a server whose stream fails is tried at increasing intervals", async (t) => {
   const manual = createManualClock();
   const { echo, recorded } = await withEcho(t, {
     onGet: (_, response) => response.writeHead(503).end(),
@@ -284,7 +284,7 @@ test("an event id that the server no longer knows is not sent again, nor is one 
   assert.deepEqual(overlong.ids, [undefined, undefined]);
 });
 
-test("a server's wish for a long wait is followed for half a minute, and for none once the link is closed", async (t) => {
+test("a server's long retry time is followed for half a minute, and not once the transport is closed", async (t) => {
   const { manual, ids, recorded } = await looking(t, [granted("retry: 3600000\nid: 1\n\n")]);
   await eventually(() => ids.length === 1 && manual.pendingTimers === 2);
   await manual.advance(29_999);
@@ -295,7 +295,7 @@ test("a server's wish for a long wait is followed for half a minute, and for non
   assert.equal(manual.pendingTimers, 0);
 });
 
-test("a stream that wants another token is asked for again with one, and not without", async (t) => {
+test("a stream that needs another token is requested again with one, and not without", async (t) => {
   for (const [renewed, looks] of [
     [{ header: "Bearer new" }, 2],
     [null, 1],
@@ -310,7 +310,7 @@ test("a stream that wants another token is asked for again with one, and not wit
   }
 });
 
-test("a stream that lasted ten seconds makes the next look soon again", async (t) => {
+test("a stream that lasted ten seconds shortens the next interval again", async (t) => {
   const manual = createManualClock();
   const opened: ServerResponse[] = [];
   const { recorded } = await withEcho(t, {

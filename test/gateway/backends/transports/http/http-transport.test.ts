@@ -28,7 +28,7 @@ test("headers: the configured ones, ours over them, session and version once the
   assert.equal(second["mcp-protocol-version"], "2025-11-25");
 });
 
-test("nothing overtakes notifications/initialized, which is not waited for beyond 5 s", async (t) => {
+test("nothing overtakes notifications/initialized, which is waited for up to 5 s", async (t) => {
   const manual = createManualClock();
   let slow: ServerResponse | null = null;
   const take: Take = (message, response) => {
@@ -47,7 +47,7 @@ test("nothing overtakes notifications/initialized, which is not waited for beyon
   assert.equal(recorded.failed.size, 0);
 });
 
-test("100 calls are under way at once", async (t) => {
+test("100 calls are in progress at once", async (t) => {
   const waiting: ServerResponse[] = [];
   const ids: unknown[] = [];
   const take = takeEcho((response, message) => {
@@ -104,7 +104,7 @@ test("servers that answer 400 to an unknown session are understood; without a se
   assert.match(failure.hint ?? "", /url/);
 });
 
-test("holding one answer holds no other", async (t) => {
+test("pausing one answer pauses no other", async (t) => {
   const { recorded } = await withEcho(t, { answers: "events" });
   await recorded.initialize();
   const gate = Promise.withResolvers<void>();
@@ -117,7 +117,7 @@ test("holding one answer holds no other", async (t) => {
   await unanswered;
 });
 
-test("close deletes the session, ends what is under way, and waits for neither longer than a second", async (t) => {
+test("close deletes the session, ends requests in progress, and waits for neither longer than a second", async (t) => {
   const manual = createManualClock();
   let disposed = 0;
   const authorize = () => ({ ...UNSIGNED, [Symbol.dispose]: () => void disposed++ });
@@ -157,7 +157,7 @@ test("close deletes the session, ends what is under way, and waits for neither l
   assert.equal(disposed, 2);
 });
 
-test("a server that ends each new connection without an answer is not asked again, though it might be", async (t) => {
+test("a server that ends each new connection without an answer is not tried again, though it might recover", async (t) => {
   let connections = 0;
   const url = await startRaw(t, (socket) => {
     connections += 1;
@@ -167,7 +167,7 @@ test("a server that ends each new connection without an answer is not asked agai
   assert.equal(connections, 1);
 });
 
-test("a request repeats the trace that it is part of in its headers, where it is one", async (t) => {
+test("a request repeats its trace in its headers, where it has one", async (t) => {
   const { echo, recorded } = await withEcho(t);
   const parent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
   for (const [_meta, sent] of [

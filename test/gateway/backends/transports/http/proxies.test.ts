@@ -57,7 +57,7 @@ async function failureOf(recorded: RecordedLink, pass: () => unknown = () => {})
   return failure;
 }
 
-test("D9 an http server is asked through its proxy in absolute form, and never sees what is the proxy's", async (t) => {
+test("D9 an http server is reached through its proxy in absolute form, and never sees the proxy's headers", async (t) => {
   const { echo, leads, certificate } = await startEcho(t);
   for (const isSecure of [false, true]) {
     const user = "ann:s3 cret";
@@ -76,7 +76,7 @@ test("D9 an http server is asked through its proxy in absolute form, and never s
   );
 });
 
-test("D9 an https server is asked through one tunnel, which is kept for it and proves whom it leads to", async (t) => {
+test("D9 an https server is reached through one tunnel, which is kept for it and verifies its target", async (t) => {
   const { leads, certificate } = await startEcho(t);
   for (const isSecure of [false, true]) {
     const proxy = await startWebProxy(t, { leads, user: "ann:s3cret", ...(isSecure && { certificate }) });
@@ -214,7 +214,7 @@ test("D9 a proxy's faults are reported as the proxy's, with the fix", async (t) 
   }
 });
 
-test("D9 a proxy that is silent, or leads to what is silent, is waited for 5 s and named", async (t) => {
+test("D9 a proxy that is silent, or leads to a silent server, is waited for 5 s and named", async (t) => {
   const silent: Socket[] = [];
   const hole = createTcpServer((socket) => void silent.push(socket.on("error", () => {})));
   const port = await onLoopback(t, hole);
@@ -274,7 +274,7 @@ test("D9 a stream that is cut with its proxy continues through a new tunnel", as
   assert.ok(proxy.asked.length > tunnels);
 });
 
-test("D9 tinyproxy carries calls and streams both ways, and says whom it refuses", async (t) => {
+test("D9 tinyproxy relays calls and streams both ways, and names refused targets", async (t) => {
   const missing = await programMissing("tinyproxy");
   if (missing !== null) return t.skip(missing);
   const { leads } = await startEcho(t, {

@@ -12,7 +12,7 @@ function wayTo(address: string, environment: Record<string, string>): string {
   return "unusable" in proxy ? `unusable: ${proxy.unusable}` : proxy.name;
 }
 
-test("D9 a scheme has its own proxy, and no variable stands for another scheme", () => {
+test("D9 a scheme has its own proxy, and no variable applies to another scheme", () => {
   for (const [address, environment, way] of [
     ["https://mcp.example/mcp", PROXIES, "proxy.example:8080"],
     ["http://mcp.example/mcp", PROXIES, "plain.example:3128"],

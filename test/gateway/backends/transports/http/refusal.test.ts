@@ -109,7 +109,7 @@ test("a session is lost by a 404, or a 400 that names it, and only where there w
     assert.equal(refused(status, text, { hadSession }).kind, kind, `${status} ${text} ${hadSession}`);
 });
 
-test("a web page is not told as a server's reason", () => {
+test("a web page is not reported as a server's reason", () => {
   assert.match(refused(502, " <html>Bad gateway</html>").message, /answered HTTP 502$/);
   assert.match(refused(502, "no upstream").message, /answered HTTP 502: no upstream$/);
 });

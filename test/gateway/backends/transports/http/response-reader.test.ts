@@ -102,7 +102,7 @@ for (const [name, text] of Object.entries(ALIKE))
     else assert.deepEqual({ ...ours, isKept: false }, byNode);
   });
 
-test("what could be read in two ways is refused", () => {
+test("ambiguous responses are refused", () => {
   for (const head of [
     "Content-Length: 3\r\nContent-Length: 3\r\n",
     "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
@@ -135,7 +135,7 @@ test("unsolicited data is refused: before a question, and after its answer", () 
   assert.equal(read([Buffer.concat([answer, answer])]), null);
 });
 
-test("a connection is kept as its version and its head say", () => {
+test("a connection is kept according to its version and its head", () => {
   const isKept = (text: string): boolean | undefined => one(text)?.isKept;
   const rest = "Content-Length: 0\r\n\r\n";
   assert.equal(isKept(`${OK}${rest}`), true);
@@ -177,7 +177,7 @@ test("buffered data is delivered only on release", () => {
   assert.equal(isOver, true);
 });
 
-test("responses come the same however the bytes are cut", () => {
+test("responses are read the same however the bytes are cut", () => {
   const body = fc.string({ unit: "binary-ascii", maxLength: 300 });
   const response = fc.record({ body, chunks: fc.array(fc.nat(40)), interim: fc.boolean() });
   fc.assert(

@@ -75,7 +75,7 @@ test("D2 an endpoint on another origin is refused, and nothing is sent there", a
   assert.equal(reached, 0);
 });
 
-test("D2 an endpoint of the same origin is understood however it is written", async (t) => {
+test("D2 an endpoint of the same origin is understood in any notation", async (t) => {
   for (const endpoint of [
     (session: number) => `messages?sessionId=${session}`,
     (session: number, origin: string) => `${origin}/messages?sessionId=${session}#x`,
@@ -107,7 +107,7 @@ test("D2 a stream that names no endpoint is reported as the earlier refusal of m
   }
 });
 
-test("D2 a stream that says nothing is not waited for longer than 5 s", async (t) => {
+test("D2 a silent stream is not waited for longer than 5 s", async (t) => {
   const clock = createManualClock();
   const onStream = (_: unknown, response: ServerResponse): boolean =>
     Boolean(openEvents(response).write(": \n\n"));
@@ -128,7 +128,7 @@ test("D2 credentials that the stream refuses are reported as that", async (t) =>
   assert.match(failure.hint ?? "", /credentials/);
 });
 
-test("D2 E1 a stream that refuses a token is asked for with the next one, and so are messages", async (t) => {
+test("D2 E1 a stream that refuses a token is requested with the next one, and so are messages", async (t) => {
   let token = "old";
   const renewed: (string | null)[] = [];
   const isFresh = (authorization: string | undefined): boolean => authorization === "Bearer new";
@@ -163,7 +163,7 @@ test("D2 E1 a stream that refuses a token is asked for with the next one, and so
   assert.equal(echo.headers.at(-1)?.authorization, "Bearer new");
 });
 
-test("D2 a stream that ends fails what waits, raises suspicion, and the next session is another stream", async (t) => {
+test("D2 a stream that ends fails the waiting requests, makes the session suspect, and the next session is another stream", async (t) => {
   const { echo, recorded } = await withSseEcho(t, {
     take(message, response) {
       if (message.method !== "held" && message.id !== "theirs") return false;
@@ -193,7 +193,7 @@ test("D2 a stream that ends fails what waits, raises suspicion, and the next ses
   assert.equal(echo.streams.length, 1);
 });
 
-test("D2 a session that the server has forgotten is lost, in the words of the official server's examples", async (t) => {
+test("D2 a session that the server has forgotten is lost, by the text of the official server's examples", async (t) => {
   const { echo, recorded } = await withSseEcho(t, {
     take(message, response) {
       if (message.method !== "echo") return false;
@@ -275,7 +275,7 @@ test("D2 noise on the stream is kept as log lines, and a paused message delays t
   await answer;
 });
 
-test("D2 closing ends the stream, and asks for nothing more", async (t) => {
+test("D2 closing ends the stream, and requests nothing further", async (t) => {
   const { echo, recorded } = await withSseEcho(t);
   await recorded.initialize();
   await recorded.link.close();
@@ -291,7 +291,7 @@ test("D2 closing ends the stream, and asks for nothing more", async (t) => {
   assert.equal(closing.failed.size, 0);
 });
 
-test("D2 the official server of the older transport is usable, and again after it was restarted", async (t) => {
+test("D2 the official server of the older transport is usable, even after a restart", async (t) => {
   const transports = new Map<string, SSEServerTransport>();
   const http = createServer(async (request, response) => {
     const url = new URL(request.url ?? "", "http://x");

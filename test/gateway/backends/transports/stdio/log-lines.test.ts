@@ -9,13 +9,13 @@ import { createMessageReader } from "../../../../../src/gateway/backends/transpo
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock, settle } from "../../../../support/manual-clock.ts";
 
-test("colours go, other control characters are spelled out, secrets are replaced in every spelling", () => {
+test("colours are removed, other control characters are spelled out, secrets are replaced in every spelling", () => {
   const clean = createLineCleaner(['a"b/c']);
   assert.equal(clean("\u001b[1;31mred\u001b[0m \u0007 \u202e"), "red \\x07 \\u{202e}");
   assert.equal(clean('x a"b/c y {"k":"a\\"b/c"} a%22b%2Fc'), 'x [redacted] y {"k":"[redacted]"} [redacted]');
 });
 
-test("a long text is cut, at little cost, and no half secret is left", () => {
+test("a long text is cut, cheaply, and no half secret is left", () => {
   const clean = createLineCleaner(["s3cret-01"]);
   assert.equal(clean("x".repeat(5_000)), `${"x".repeat(4_096)}…`);
   assert.doesNotMatch(clean(`${"x".repeat(4_090)}s3cret-01${"y".repeat(100)}`), /s3c/);
@@ -32,7 +32,7 @@ function readingLog() {
   return { clock, stream, lines, end };
 }
 
-test("of a flood the excess is dropped, and the line that it began in is not joined with what comes after", async () => {
+test("the excess of a flood is dropped, and the line that it began in is not joined with the next text", async () => {
   const { clock, stream, lines, end } = readingLog();
   stream.write("first\nhalf");
   stream.write("x".repeat(600_000));
@@ -49,7 +49,7 @@ test("of a flood the excess is dropped, and the line that it began in is not joi
   ]);
 });
 
-test("a reading that ends in the middle of a flood waits for nothing more", async () => {
+test("a reading that ends in the middle of a flood waits for nothing further", async () => {
   const { clock, stream, end } = readingLog();
   stream.write("x".repeat(600_000));
   await eventually(() => clock.pendingTimers === 1);
@@ -70,7 +70,7 @@ test("the last line gives the reason why a program ended", () => {
   assert.equal(reasonOf("Error: an error of a request", "cannot open the index"), "cannot open the index");
 });
 
-test("of a Node program it is the error, not the version", () => {
+test("for a Node program it is the error, not the version", () => {
   const end = "Node.js v22.18.0";
   assert.equal(
     reasonOf("TypeError: earlier", "file:///a.mjs:1", "  ^", "Error: no key", "    at a.mjs:1 {", "}", end),
@@ -83,7 +83,7 @@ test("of a Node program it is the error, not the version", () => {
   assert.equal(reasonOf("str", end), "str");
 });
 
-test("of npx it is what went wrong, not where the log is", () => {
+test("for npx it is the error, not the location of the log", () => {
   const end = "npm error A complete log of this run can be found in: /home/anna/.npm/_logs/a.log";
   assert.equal(
     reasonOf(

@@ -69,7 +69,7 @@ const script = (t: TestContext, text: string, more: Partial<StdioTransportOption
 const program = (t: TestContext, text: string, more: Partial<StdioTransportOptions> = {}): RecordedLink =>
   run(t, process.execPath, ["--input-type=module", "-e", text], more);
 
-test("each reason for which a program does not start has its own words", async (t) => {
+test("each reason why a program does not start has its own message", async (t) => {
   const folder = await temporaryFolder(t);
   const at = (name: string): string => join(folder, name);
   await writeFile(at("plain"), "#!/bin/sh\n");
@@ -129,7 +129,7 @@ test("a program's own exit with 127 is not a failure to start", async (t) => {
   assert.deepEqual([failure.kind, failure.message], ["closed", "ended with exit code 127: mine"]);
 });
 
-test("the program gets its arguments as they are, its folder, its variables, and none of the daemon's", async (t) => {
+test("the program gets its arguments unchanged, its folder, its variables, and none of the daemon's", async (t) => {
   const folder = join(await temporaryFolder(t), "a folder $(x)");
   await mkdir(folder);
   process.env["MOUNTAINEER_TEST_SECRET"] = "leak";
@@ -150,7 +150,7 @@ test("the program gets its arguments as they are, its folder, its variables, and
   assert.equal(told.env.OLDPWD, undefined);
 });
 
-test("the program holds no descriptor of ours beside its three", {
+test("the program has no descriptor of ours except its three", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const recorded = script(t, "cat; :");
@@ -164,7 +164,7 @@ test("the program holds no descriptor of ours beside its three", {
   );
 });
 
-test("the program ignores no signal that it did not ask to", {
+test("the program ignores only signals that it chose to", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const recorded = script(t, "grep SigIgn /proc/self/status >&2");
@@ -201,7 +201,7 @@ test("output of a process that a program left behind is read before its end is r
   assert.deepEqual(recorded.logLines, ["up", "late"]);
 });
 
-test("an end by a signal says which", async (t) => {
+test("an end by a signal names it", async (t) => {
   const failure = await script(t, "kill -SEGV $$").untilClosed();
   assert.deepEqual(failure, { kind: "closed", message: "was ended by SIGSEGV", hint: null });
 });
@@ -215,7 +215,7 @@ test("a flood of lines that are not JSON closes the transport, and the program w
   assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
 });
 
-test("one message at a time goes out at once, several in a turn go together, and all come in order", async (t) => {
+test("one message at a time is sent at once, several in a turn are sent together, and all arrive in order", async (t) => {
   const { link, received } = program(
     t,
     `import { createInterface } from "node:readline";
@@ -246,13 +246,13 @@ test("one message at a time goes out at once, several in a turn go together, and
   );
 });
 
-test("an endless line ends the link as overloaded", async (t) => {
+test("an endless line closes the transport as overloaded", async (t) => {
   const recorded = script(t, "tr '\\0' x </dev/zero", { limitBytes: 1_000_000 });
   const failure = await recorded.untilClosed();
   assert.equal(failure.kind, "overloaded");
 });
 
-test("log lines carry no control characters, no secrets, and are cut at 4 KiB", async (t) => {
+test("log lines contain no control characters, no secrets, and are cut at 4 KiB", async (t) => {
   const recorded = program(
     t,
     `console.error("\\u001b[31mred\\u001b[0m\\u0007 key=s3cret/1"); console.error("x".repeat(10_000)); process.exit(1)`,
@@ -268,7 +268,7 @@ test("the failure's last line is also redacted", async (t) => {
   assert.equal(failure.message, "ended with exit code 1: bad token [redacted]");
 });
 
-test("of a flood on stderr a piece is read now and then, and requests are answered all the while", async (t) => {
+test("of a flood on stderr parts are read at intervals, and requests are answered throughout", async (t) => {
   const { recorded, manual } = runStill(t, "yes flood >&2 & exec cat");
   const isPaused = () => manual.pendingTimers === 1;
   await eventually(isPaused);
@@ -308,14 +308,14 @@ test("a program that never reads its input is overloaded, request for request, a
   assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
 });
 
-test("a program that closes its output and lives on is a closed link, whose last words are heard", async (t) => {
+test("a program that closes its output and keeps running closes the transport, and its last lines are read", async (t) => {
   const recorded = script(t, `echo '{"n":1}'; exec >&-; sleep 600`);
   const failure = await recorded.untilClosed();
   assert.deepEqual(failure, { kind: "closed", message: "it has closed its standard output", hint: null });
   assert.deepEqual(pluck(recorded.received, "message"), [{ n: 1 }]);
 });
 
-test("a program that closes its input and lives on is a closed link", async (t) => {
+test("a program that closes its input and keeps running closes the transport", async (t) => {
   const recorded = script(t, "exec <&-; echo up >&2; sleep 600");
   await eventually(() => recorded.logLines.length === 1);
   recorded.link.send({ jsonrpc: "2.0", id: 1, method: "echo" });
@@ -392,7 +392,7 @@ test("a program that closes its output and then exits is reported as ended, alth
   assert.match((await recorded.untilClosed()).message, /exit code 4/);
 });
 
-test("close asks first: a server that ends with its input is not signalled", async (t) => {
+test("close first closes the input: a server that ends with it gets no signal", async (t) => {
   const { recorded } = runStill(t, "trap 'echo signalled >&2' TERM; echo up >&2; cat; exit 0");
   await eventually(() => recorded.logLines.includes("up"));
   // The clock stands still: the second after which it would be signalled never ends.
@@ -400,7 +400,7 @@ test("close asks first: a server that ends with its input is not signalled", asy
   assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
 });
 
-test("close sends first what was sent in the same turn", async (t) => {
+test("close first sends the messages of the same turn", async (t) => {
   const file = join(await temporaryFolder(t), "sent");
   const { recorded } = runStill(t, `cat >${file}`);
   for (const method of ["one", "two", "three"]) recorded.link.send({ jsonrpc: "2.0", method });
@@ -446,7 +446,7 @@ test("nothing is reported after close, not even why the transport closed in the 
   assert.deepEqual(recorded.closed, []);
 });
 
-test("close ends a server that minds neither its input nor SIGTERM, with all it started, after 3 s", async (t) => {
+test("close ends a server that ignores both its input and SIGTERM, with all its children, after 3 s", async (t) => {
   const { recorded, manual } = runStill(
     t,
     "trap '' TERM; (trap '' TERM; sleep 600; sleep 600) & echo up >&2; sleep 600; sleep 600",

@@ -112,11 +112,11 @@ async function proveNoneSurvives(t: TestContext, program: string): Promise<void>
   await eventually(async () => (await living([...groups, warden])).length === 0);
 }
 
-test("when the daemon is killed, nothing of its backends is left, stubborn grandchildren neither", async (t) => {
+test("when the daemon is killed, nothing of its backends is left, not even stubborn grandchildren", async (t) => {
   await proveNoneSurvives(t, PARENT);
 });
 
-test("so it is with the bundled program", async (t) => {
+test("the same is true of the bundled program", async (t) => {
   const folder = await temporaryFolder(t);
   const esbuild = join(ROOT, "node_modules/.bin/esbuild");
   const outdir = join(folder, "dist/build");
@@ -133,7 +133,7 @@ test("so it is with the bundled program", async (t) => {
   await proveNoneSurvives(t, join(outdir, "link-parent.js"));
 });
 
-test("a backend that is stopped is ended all the same", async (t) => {
+test("a stopped backend is also ended", async (t) => {
   const warden = openWarden(t);
   const manual = createManualClock();
   const link = openStdioTransport({
@@ -154,7 +154,7 @@ test("a backend that is stopped is ended all the same", async (t) => {
   assert.deepEqual(await living([pid]), []);
 });
 
-test("the warden minds no signal but SIGKILL, and after that it is started again and knows all groups", async (t) => {
+test("the warden ignores every signal but SIGKILL, and after that it is restarted and knows all groups", async (t) => {
   const warden = openWarden(t);
   assert.equal(warden.pid, null);
   const group = startGroup(t, "sleep 600; :");
@@ -172,7 +172,7 @@ test("the warden minds no signal but SIGKILL, and after that it is started again
   await eventually(async () => (await living([group.pid])).length === 0);
 });
 
-test("the warden that ends again and again is started later each time, and soon again after a calm", async (t) => {
+test("a warden that keeps ending is restarted later each time, and soon again after a calm", async (t) => {
   const manual = createManualClock();
   const recorded = createRecordingLogger();
   const warden = new Warden({ clock: manual, logger: recorded });
@@ -216,7 +216,7 @@ test("a backend starts while there is no warden", async (t) => {
   await recorded.link.close();
 });
 
-test("a released group is forgotten, so that its number may be another's", async (t) => {
+test("a released group is forgotten, so that its number may be reused", async (t) => {
   const warden = openWarden(t);
   const writer = warden.channel();
   assert.ok(writer !== "ignore");
@@ -237,7 +237,7 @@ test("a released group is forgotten, so that its number may be another's", async
   assert.equal((await living([stranger.pid])).length > 0, true);
 });
 
-test("a group is empty when the system knows none of it, not when it is another user's", (t) => {
+test("a group is empty when the system knows none of it, not when it belongs to another user", (t) => {
   for (const [code, isThere] of [
     ["EPERM", true],
     ["ESRCH", false],
@@ -250,7 +250,7 @@ test("a group is empty when the system knows none of it, not when it is another 
   }
 });
 
-test("release ends what the leader left behind", async (t) => {
+test("release ends the leader's remaining processes", async (t) => {
   const warden = openWarden(t);
   const leader = startGroup(t, "trap '' TERM; sleep 600 & exit 0");
   await once(leader, "exit");
@@ -259,7 +259,7 @@ test("release ends what the leader left behind", async (t) => {
   await eventually(async () => (await living([leader.pid])).length === 0);
 });
 
-test("both programs are understood by other shells", async (t) => {
+test("both programs run under other shells", async (t) => {
   const inShell = async (shell: string): Promise<void> => {
     try {
       await execute(shell, ["-c", ":"]);

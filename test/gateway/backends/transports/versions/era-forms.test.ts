@@ -31,7 +31,7 @@ import {
 import { parseExactly } from "../../../../../src/runtime/text/exact-json.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 
-test("D1 what an answer to server/discover says about the server", () => {
+test("D1 an answer to server/discover shows the server's version", () => {
   const supports = (...supportedVersions: readonly string[]) => ({ result: { supportedVersions } });
   const cases = [
     [supports("2026-07-28"), "modern"],
@@ -53,7 +53,7 @@ test("D1 what an answer to server/discover says about the server", () => {
   }
 });
 
-test("D1 no sign-in, no connection and no redirect say anything about the version", () => {
+test("D1 no sign-in, connection failure or redirect shows the version", () => {
   const refused = (status: number) => ({ ...transportFailure("refused", "no"), status });
   for (const status of [301, 401]) assert.equal(judgeFailure(refused(status)).kind, "failed");
   for (const status of [400, 403, 404, 405, 406, 500, 503])
@@ -74,7 +74,7 @@ const request = (params?: JsonObject): RpcRequest => ({
   ...(params !== undefined && { params }),
 });
 
-test("D2 what an older client sent reaches an older server untouched", () => {
+test("D2 an older client's message reaches an older server untouched", () => {
   for (const message of [
     request(),
     request({ name: "a", _meta: { progressToken: 1 }, requestState: "own" }),
@@ -83,14 +83,14 @@ test("D2 what an older client sent reaches an older server untouched", () => {
   }
 });
 
-test("D2 of a newer client's request an older server gets what it knows", () => {
+test("D2 a newer client's request reaches an older server with the members that it knows", () => {
   const modern = { [`${PREFIX}protocolVersion`]: "2026-07-28", [`${PREFIX}logLevel`]: "info" };
   const params = { name: "a", requestState: "s", inputResponses: {}, _meta: { ...modern, traceparent: "t" } };
   assert.deepEqual(legacyRequest(request(params)), request({ name: "a", _meta: { traceparent: "t" } }));
   assert.deepEqual(legacyRequest(request({ name: "a", _meta: modern })), request({ name: "a" }));
 });
 
-test("D2 a request to a newer server says who asks, what it can do, and which logs it wants", () => {
+test("D2 a request to a newer server names the client, its capabilities, and the wanted logs", () => {
   const introduction = { clientInfo: { name: "x" }, capabilities: { roots: {} }, logLevel: "info" } as const;
   assert.deepEqual(modernParams({ name: "a", task: { ttl: 1 }, _meta: { progressToken: 1 } }, introduction), {
     name: "a",
@@ -104,7 +104,7 @@ test("D2 a request to a newer server says who asks, what it can do, and which lo
   });
 });
 
-test("D2 capabilities in the words of 2026-07-28", () => {
+test("D2 capabilities in the terms of 2026-07-28", () => {
   const older = { elicitation: {}, roots: { listChanged: true }, tasks: {}, sampling: { tools: {} } };
   assert.deepEqual(modernCapabilities(older), {
     elicitation: { form: {} },
@@ -118,7 +118,7 @@ test("D2 capabilities in the words of 2026-07-28", () => {
   assert.deepEqual(modernCapabilities({ extensions }), { extensions: { "io.modelcontextprotocol/ui": {} } });
 });
 
-test("D2 results lose what older clients do not know", () => {
+test("D2 results lose members that older clients do not know", () => {
   const _meta = { [`${PREFIX}serverInfo`]: { name: "s" }, own: 1 };
   const result = { resultType: "complete", ttlMs: 1, cacheScope: "public", contents: [], _meta };
   assert.deepEqual(legacyReply("resources/read", { result }, false), {
@@ -145,7 +145,7 @@ test("D1 the answer to initialize is made from the one to server/discover", () =
   });
 });
 
-test("D2 what names the stream is left out of a notice", () => {
+test("D2 the stream's id is left out of a notice", () => {
   const _meta = { [`${PREFIX}subscriptionId`]: 7 };
   assert.deepEqual(withoutSubscription({ uri: "a", _meta }), { uri: "a" });
   assert.deepEqual(withoutSubscription({ uri: "a", _meta: { ..._meta, own: 1 } }), {
@@ -176,7 +176,7 @@ test("D2 the headers of a request name its method and its target", () => {
     assert.equal(requestHeaders(method, { taskId: "t1" }, [])["mcp-name"], "t1");
 });
 
-test("D2 arguments are headers where they are text, numbers or yes and no, as servers check them", () => {
+test("D2 arguments are headers where they are text, numbers or booleans, as servers check them", () => {
   const wanted = ["text", "count", "yes", "list", "none", "gone", "part", "long"].map((name) => ({
     header: `Mcp-Param-${name}`,
     path: [name],
@@ -218,7 +218,7 @@ function roundsOf(method = "tools/call") {
   return { rounds, asker, asked, retried, failed, ask };
 }
 
-test("D2 the retry has what was asked for, by its keys, and the server's state", () => {
+test("D2 the retry has the requested inputs, by their keys, and the server's state", () => {
   const { rounds, asked, retried, ask } = roundsOf();
   ask({ a: QUESTION, b: { method: "roots/list" } }, "state");
   assert.deepEqual(
@@ -256,7 +256,7 @@ test("D2 after ten rounds the call fails", () => {
   assert.match(JSON.stringify(failed), /more than 10 times.*"isError":true/);
 });
 
-test("D2 an error of the client ends the call, and other answers come too late", () => {
+test("D2 an error of the client ends the call, and other answers are too late", () => {
   const error = { code: -32601, message: "not here" };
   for (const method of ["tools/call", "prompts/get"]) {
     const { rounds, retried, failed, ask } = roundsOf(method);
@@ -284,7 +284,7 @@ test("D2 an input request that no client can answer fails the call, and a call t
   assert.equal(gone.rounds.take(101, { result: {} }), false);
 });
 
-test("D2 a page gets an id, for older clients know none without", () => {
+test("D2 a page gets an id, as older clients require one", () => {
   const { asker, asked, ask } = roundsOf();
   ask({ a: { method: "elicitation/create", params: { mode: "url", url: "https://a.example" } } });
   const id = asked[0]?.params?.["elicitationId"];
@@ -319,7 +319,7 @@ test("D2 a server that announces no changes is not listened to", () => {
   assert.deepEqual(started({ tools: {} }).asked, []);
 });
 
-test("D2 changes while a stream is opened make one more of them, and the old ends after the new one is there", async () => {
+test("D2 changes during the opening of a stream cause one further opening, and the old one ends after the new one exists", async () => {
   const { listening, asked, abandoned, counts, acknowledge } = started();
   assert.deepEqual(asked, [{ toolsListChanged: true }]);
   const replies = [listening.subscribe(resourceTopic("a:1")), listening.subscribe(resourceTopic("a:2"))];
@@ -361,7 +361,7 @@ test("D2 a stream that is not acknowledged is given up, and the old one stays", 
   assert.deepEqual(abandoned, [2]);
 });
 
-test("D2 a broken stream is opened again, later each time, and what was missed is asked for", async () => {
+test("D2 a broken stream is reopened, later each time, and missed changes are requested", async () => {
   const { listening, clock, asked, counts, acknowledge } = started();
   acknowledge(1);
   listening.ended(1, BROKEN);
@@ -410,7 +410,7 @@ test("D2 a stream that ended is reopened once, though a subscription arrives bef
   assert.equal(asked.length, 2);
 });
 
-test("D1 tasks are listened for beside resources, on the same stream", async () => {
+test("D1 tasks are listened for next to resources, on the same stream", async () => {
   const { listening, asked, acknowledge } = started({});
   const replies = [listening.subscribe(resourceTopic("a:1")), listening.subscribe(taskTopic("t"))];
   acknowledge(1);

@@ -58,7 +58,7 @@ const INITIALIZED = {
   result: { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: { name: "older", version: "1" } },
 };
 
-test("D2 each request says in its headers what it is, and what its tool wants there", async (t) => {
+test("D2 each request states in its headers its method, and the headers that its tool wants", async (t) => {
   const { raw, recorded } = await opened(t, modern());
   await recorded.ask("tools/list");
   await callTool(recorded, "where", { place: { code: 42 } }).reply;
@@ -112,7 +112,7 @@ test("D2 a tool whose headers have changed is listed again, and called again", a
   assert.equal(raw.of("tools/call").length, 4);
 });
 
-test("D2 how long a list holds is kept for the gateway; of a resource it is not for older clients", async (t) => {
+test("D2 the validity of a list is kept for the gateway; of a resource it is not for older clients", async (t) => {
   const holds = { ttlMs: 60_000, cacheScope: "public" };
   const { recorded } = await opened(
     t,
@@ -127,7 +127,7 @@ test("D2 how long a list holds is kept for the gateway; of a resource it is not 
   assert.deepEqual(await recorded.ask("resources/read", { uri: "a://b" }), { contents: [] });
 });
 
-test("D2 a tool that wants headers in a way that is not valid cannot be called", async (t) => {
+test("D2 a tool with invalid header requirements cannot be called", async (t) => {
   const { recorded } = await opened(t, modern());
   const fault = (tool: JsonObject): string | null => recorded.link.toolFault?.(tool) ?? null;
   assert.equal(fault(TOOL("Fine")), null);
@@ -193,7 +193,7 @@ test("D2 a new subscription is acknowledged before the old stream ends", async (
   });
 });
 
-test("D2 a stream that breaks is opened again, and what it may have missed is asked for", async (t) => {
+test("D2 a stream that breaks is reopened, and possibly missed changes are requested", async (t) => {
   const { raw, recorded } = await opened(t, modern());
   await recorded.ask("resources/subscribe", { uri: "a://1" });
   raw.of("subscriptions/listen").at(-1)?.response.destroy();
@@ -221,7 +221,7 @@ for (const [what, status, reply] of [
   });
 }
 
-test("D1 a server over HTTP that leaves it without an answer gets initialize soon, and next time at once", async (t) => {
+test("D1 a server over HTTP that does not answer gets initialize soon, and next time at once", async (t) => {
   let version = "1";
   const raw = await startHttpServer(t, (posted) => {
     const serverInfo = { name: "older", version };
@@ -305,7 +305,7 @@ test("D1 a server over HTTP that is replaced by an older or a newer one loses it
   assert.equal((await initialize(recorded))["protocolVersion"], "2026-07-28");
 });
 
-test("D2 what only 2026-07-28 knows does not reach an older server", async (t) => {
+test("D2 features of only 2026-07-28 do not reach an older server", async (t) => {
   const { raw, recorded } = await linked(t, (posted) => {
     if (posted.method === "initialize") json(posted, INITIALIZED);
     else if (posted.method === "server/discover") json(posted, { error: { code: -32601, message: "no" } });
@@ -354,7 +354,7 @@ const isOlder = ({ headers }: Posted): boolean => headers["mcp-method"] === unde
 const failureOf = (recorded: Awaited<ReturnType<typeof opened>>["recorded"], id: unknown) =>
   eventually(() => recorded.failed.get(id as number));
 
-test("D1 a server that now refuses the older version has lost that session, and is spoken with in the newer one", async (t) => {
+test("D1 a server that now refuses the older version has lost that session, and gets the newer one", async (t) => {
   const { raw, recorded } = await opened(t, both());
   await callTool(recorded, "where").reply;
   assert.equal(raw.of("tools/call").filter(isOlder).length, 1);
@@ -403,7 +403,7 @@ test("D2 requests in flight fail at once when the server no longer speaks an old
   assert.equal(recorded.failed.has(newer.id), false);
 });
 
-test("D2 when the stream of the older session is refused, a ping asks whether that session is still known", async (t) => {
+test("D2 when the stream of the older session is refused, a ping checks whether that session is still known", async (t) => {
   const streams: ServerResponse[] = [];
   const { raw, recorded } = await opened(t, both(), (_, response) => {
     streams.push(response);

@@ -17,7 +17,7 @@ async function temporaryFile(t: TestContext, name: string, text: string): Promis
   return file;
 }
 
-test("D5 stdio: a server that speaks both is spoken with in 2025-11-25, and its tools can ask", async (t) => {
+test("D5 stdio: a server that speaks both is used in 2025-11-25, and its tools can ask", async (t) => {
   const rig = createEraRig(t);
   const recorded = rig.open(rig.stdio("era-modern-server", ["both"]));
   assert.equal((await initialize(recorded))["protocolVersion"], "2025-11-25");
@@ -32,7 +32,7 @@ test("D5 stdio: a server that speaks both is spoken with in 2025-11-25, and its 
   assert.deepEqual(textOf(await call.reply), accept("Ada"));
 });
 
-test("D5 stdio: a server that speaks both is spoken with in 2026-07-28 where its section says so", async (t) => {
+test("D5 stdio: a server that speaks both is used in 2026-07-28 where its section says so", async (t) => {
   const rig = createEraRig(t, { isPinned: true });
   const recorded = rig.open(rig.stdio("era-modern-server", ["both"]));
   assert.equal((await initialize(recorded))["protocolVersion"], "2026-07-28");
@@ -93,7 +93,7 @@ for (const how of ["ends", "silent", "hangs", "garbage"]) {
   });
 }
 
-test("D1 stdio: a program that cannot start at all says why", async (t) => {
+test("D1 stdio: a program that cannot start at all reports the reason", async (t) => {
   const rig = createEraRig(t);
   const recorded = rig.open(rig.stdio("link-echo", ["crashes"]));
   recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize", params: {} });

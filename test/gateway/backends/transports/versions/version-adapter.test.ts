@@ -54,7 +54,7 @@ test("D2 a server that does not answer the probe is not waited for at its stream
   assert.deepEqual([abandoned, idsOf("initialize")], [[lastOf("server/discover")], [0]]);
 });
 
-test("D2 another machine's server hears by a mark which older client calls; a client of 2026-07-28 has no session to mark", async () => {
+test("D2 another machine's server gets a mark of the older client that calls; a client of 2026-07-28 has no session to mark", async () => {
   const rig = startUnder("http", DISCOVERED, true, ({ sessionId }) => `mark of ${sessionId}`);
   await rig.found();
   rig.request(1, "tools/call", { name: "a" }, SENDER);
@@ -67,7 +67,7 @@ test("D2 another machine's server hears by a mark which older client calls; a cl
   );
 });
 
-test("D2 a question to a client whose call was cancelled is answered in vain", async () => {
+test("D2 a question to a client whose call was cancelled gets no answer", async () => {
   const { request, answer, received, link, idsOf } = await startModern();
   request(1, "tools/call", { name: "a" });
   const inputRequests = { a: { method: "elicitation/create", params: { mode: "form", message: "?" } } };
@@ -98,7 +98,7 @@ test("D2 a page that a client was asked to visit counts as visited when the serv
   ]);
 });
 
-test("D2 of a server whose tools have changed no more than a hundred pages are read", async () => {
+test("D2 of a server whose tools have changed at most a hundred pages are read", async () => {
   const { request, answer, idsOf } = await startModern();
   request(1, "tools/call", { name: "a" });
   answer("tools/call", { error: { code: -32_020, message: "headers" } });
@@ -109,7 +109,7 @@ test("D2 of a server whose tools have changed no more than a hundred pages are r
   assert.deepEqual([idsOf("tools/list").length, idsOf("tools/call").length], [100, 2]);
 });
 
-test("D2 refusals that a server of another version would give have it asked once; without an answer they stand", async () => {
+test("D2 refusals that suggest a server of another version cause one probe; without an answer they stand", async () => {
   const { request, refuse, failed, clock, idsOf, lastOf, abandoned } = await startModern();
   for (const id of [1, 2]) request(id, "tools/call", { name: "a" });
   for (const id of idsOf("tools/call")) refuse(id);
@@ -121,14 +121,14 @@ test("D2 refusals that a server of another version would give have it asked once
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("D2 a server that does not know how to be listened to leaves no timer", async () => {
+test("D2 a server without streams leaves no timer", async () => {
   const { link, answer, clock } = await startModern();
   link.established("2026-07-28");
   answer(LISTEN, { error: { code: -32_601, message: "no such method" } });
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("D2 a stream that the server takes back is asked for again", async () => {
+test("D2 a stream that the server withdraws is requested again", async () => {
   const { link, say, lastOf, idsOf, clock } = await startModern();
   link.established("2026-07-28");
   say({ method: "notifications/cancelled", params: { requestId: lastOf(LISTEN) } });
@@ -252,7 +252,7 @@ const failure = (kind: TransportFailure["kind"], status?: number): TransportFail
   ...(status !== undefined && { status }),
 });
 
-test("D1 a server whose older version cannot be had at the start is spoken with in the newer one, whatever the reason", async () => {
+test("D1 a server whose older version is unavailable at the start is used in the newer one, whatever the reason", async () => {
   type Rig = ReturnType<typeof startUnder>;
   const reasons: readonly (readonly [string, (rig: Rig) => unknown])[] = [
     ["away", (rig) => rig.fail(1, "initialize", failure("refused", 503))],
@@ -362,7 +362,7 @@ test("D2 a question of the older session is answered there, once", async () => {
   assert.equal(rig.at(1).sent.filter((one) => "id" in one && one.id === "q").length, 1);
 });
 
-test("D2 only what the older session still owes fails when it is given up", async () => {
+test("D2 only unanswered requests of the older session fail when it is given up", async () => {
   const rig = startUnder();
   await rig.both();
   for (const id of [1, 2, 3]) rig.request(id, "tools/call", { name: "a" }, SENDER);
@@ -374,7 +374,7 @@ test("D2 only what the older session still owes fails when it is given up", asyn
   assert.deepEqual([...rig.failed.keys()], [3]);
 });
 
-test("D1 a program that refuses initialize is asked once which version it speaks, and its refusal stands", async () => {
+test("D1 a program that refuses initialize is asked once for its version, and its refusal stands", async () => {
   const rig = startUnder("process");
   rig.initialize(0);
   const refusal = { error: { code: -32601, message: "no" } };
@@ -395,7 +395,7 @@ test("D1 a program that speaks only 2026-07-28 may send no request, which it lea
   assert.deepEqual(rig.at(0).sent.at(-1), { jsonrpc: "2.0", id: "q", error });
 });
 
-test("D1 a program of an older version may answer with any error, and a link that ends leaves no timer", async () => {
+test("D1 a program of an older version may answer with any error, and a transport that closes leaves no timer", async () => {
   const rig = startUnder("process");
   rig.initialize(0);
   rig.answer(0, "initialize", { result: OLDER });
