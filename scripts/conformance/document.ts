@@ -5,13 +5,13 @@ import type { ClientRun, Revision, ServerRun } from "./runs.ts";
 const INTRODUCTION = `# Conformance
 
 The official suites ([@modelcontextprotocol/conformance](https://github.com/modelcontextprotocol/conformance)) on the
-gateway, as server and as client, in every combination of revisions and transports, beside what our fixtures do alone.
+gateway, as server and as client, in every combination of revisions and transports, compared with our fixtures without the gateway.
 \`npm run conformance\` runs all of it and writes this page; \`npm test\` runs a part each time, and \`.ci/nightly
 conformance\` the whole.
 
-The fixtures are servers of our own on the official SDK:
+The fixtures are our servers on the official SDK:
 \`test/mcp/fixtures/conformance-server.ts\` (@modelcontextprotocol/sdk, for 2025-11-25) and
-\`test/mcp/fixtures/conformance-modern-server.ts\` (@modelcontextprotocol/server, for 2026-07-28 alone). Both ask the same
+\`test/mcp/fixtures/conformance-modern-server.ts\` (@modelcontextprotocol/server, only for 2026-07-28). Both ask the same
 questions: one by requests to its client, the other by \`input_required\`.
 `;
 
@@ -26,7 +26,7 @@ messages only in 2025-11-25. With a Go server over HTTP, which serves nothing ne
 are played in each CI run (\`test/mcp/matrix\`).
 
 A client gets less than directly in two cases more. A server that offers tools only to clients which answer questions (elicitation,
-sampling, roots) lists them to such clients alone where each client has an instance of its own (\`instances = "per-client"\`);
+sampling, roots) lists them only to those clients if each client has its own instance (\`instances = "per-client"\`);
 a shared instance declares all three, so its list is one for all. And over HTTP+SSE a client on Python's SDK ends its connection
 at an event of more than 1 MiB: it gets a link to a larger result, which it reads in pieces; its lists must be smaller than that.
 
@@ -42,7 +42,7 @@ restart, a \`kill -9\` and an edit; \`.ci/run\` plays five. Each does through th
 own, with any server:
 
 - Codex and Qwen Code do not list again in a session when a list has changed: they see a new server in the next one. Codex does not speak SSE.
-- Over SSE a stream ends with a daemon that is killed. Claude Code, opencode and others connect anew, and the calls until then fail; the
+- Over SSE a stream ends with a daemon that is killed. Claude Code, opencode and others reconnect, and the calls until then fail; the
   Python and Go SDKs do not, and need a new session.
 - Pydantic AI keeps its list in 2026-07-28, which the gateway speaks with it, as it asks for no word of changes there.
 - Semantic Kernel lists inside its message handler, and hangs when a list has changed.
@@ -83,7 +83,9 @@ export function conformanceDocument({ servers, clients, date, versions }: Findin
 function serverTable(runs: readonly ServerRun[]): string {
   const rows = runs.map(({ suite, behind, outcome }) => {
     const where =
-      behind === null ? "the fixture alone, over HTTP" : `behind it ${behind.revision}, ${behind.transport}`;
+      behind === null
+        ? "the fixture directly, over HTTP"
+        : `behind it ${behind.revision}, ${behind.transport}`;
     const [passed, of] = outcome.scenarios;
     const front = `${suite.version}, ${suite.revision}`;
     return `| ${front} | ${where} | ${passed} of ${of} | ${outcome.passed} / ${outcome.failed} |`;
@@ -110,7 +112,7 @@ function notReached(runs: readonly ServerRun[]): string {
   });
   return [
     "In front of 2025-11-25 the gateway passes one check less than the fixture, and fails none: its lists come as JSON, and\n`server-sse-streams-functional` says then that streams are optional.\n",
-    "What is not reached, and why:\n",
+    "Scenarios that do not pass, and why:\n",
     "| scenario | where | counts | reason |",
     "| --- | --- | --- | --- |",
     ...lines,
@@ -119,7 +121,7 @@ function notReached(runs: readonly ServerRun[]): string {
 }
 
 function whereOf(front: Revision, back: Revision | null): string {
-  return back === null ? "alone" : `${front} → ${back}`;
+  return back === null ? "directly" : `${front} → ${back}`;
 }
 
 function clientTables(runs: readonly ClientRun[]): string {

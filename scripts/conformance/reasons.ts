@@ -67,7 +67,7 @@ const REASONS: readonly Reason[] = [
   {
     holds: (situation) =>
       bridgedUp(situation) && !situation.shared && /Mutated the /u.test(situation.message),
-    text: "a process for each call in flight: the fixture changes its lists in that process alone",
+    text: "a process for each call in flight: the fixture changes its lists only in that process",
   },
   {
     holds: (situation) =>
@@ -86,7 +86,7 @@ export function reasonFor(situation: Situation): string | null {
 }
 
 const ASKED_TWICE =
-  "a server of 2026-07-28 is asked once by `initialize` whether it speaks 2025-11-25, too: servers of today's SDKs do, and their `server/discover` does not say so";
+  "a server of 2026-07-28 is asked once by `initialize` whether it also speaks 2025-11-25: servers of today's SDKs do, and their `server/discover` does not say so";
 
 /** Why the gateway fails checks of a scenario in which it is the client. */
 export const CLIENT_REASONS: Readonly<Record<string, string>> = {

@@ -107,7 +107,7 @@ function exitCodeSection(): string {
   return [
     "## Exit codes",
     "Every error has a code that stays the same from version to version; its message may change. A command that ends " +
-      "with an error ends with the exit code beside it. Where a command is about several shares, the worst decides: " +
+      "with an error ends with the exit code next to it. Where a command is about several shares, the worst decides: " +
       "failed (1), then busy (7), then fine (0). A share that waits for files to close (`pending`) counts as busy, " +
       "except for `reconcile`, which only asks for the rules to be applied.",
     table(["Exit code", "Error code", "Meaning"], rows),

@@ -80,7 +80,7 @@ command = "npx"
 args = ["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]
 \`\`\`
 
-Shares and backends may stand in one file, and either alone is enough. A file without both is valid, and so is an empty
+A file may have shares, backends or both. A file with neither is valid, and so is an empty
 one. Changes apply when you save the file: [hot reload](hot-reload.md).
 
 ## Sections
@@ -107,8 +107,8 @@ ${SECTIONS.filter(({ keys, isOpen }) => isOpen || keys.length > 0)
 
 ## Backends
 
-A backend is a program that is started here (\`command\`) or an address (\`url\`). Its tables may be blocks of their own or
-stand in one line:
+A backend is a program that is started here (\`command\`) or an address (\`url\`). Its tables may be separate blocks or
+written in one line:
 
 \`\`\`toml
 [server]
@@ -135,12 +135,12 @@ strategy = "prefix"
 \`\`\`
 
 Filters and overrides use the server's own names; \`deny\` wins. With strategy \`prefix\` clients see
-\`files_read_file\` and \`search_search_web\`. Who may come in, and who may use what: [access](gateway-access.md).
+\`files_read_file\` and \`search_search_web\`. Tokens, and the rights of users: [access](gateway-access.md).
 
 ## Changing the file from the command line
 
 \`mountaineer config set\` changes one value and keeps every other byte of the file: comments, order, indentation,
-quotes. The result is checked before it is written, and a file that changed meanwhile is left alone. Keys are written
+quotes. The result is checked before it is written, and a file that has changed since it was read stays as it is. Keys are written
 with dots, and a share, backend or user by its name:
 
 \`\`\`sh
@@ -155,9 +155,9 @@ mountaineer config unset sync.detection
 \`\`\`
 
 The value is read as TOML writes values, else as text. A backend that does not exist yet is made. \`config get\` and
-\`config show --effective\` show a text of \`env\` or \`headers\` only when it is made of references alone, else
-\`(hidden)\`. Where YAML uses one value in several places (anchors and aliases, \`<<\`), a change of one place alone may be
-impossible; it is refused then, with the other place that would change.
+\`config show --effective\` show a text of \`env\` or \`headers\` only when it consists of references, else
+\`(hidden)\`. Where YAML uses one value in several places (anchors and aliases, \`<<\`), it may be impossible to change only one
+of them; the change is refused then, and the message names the other place.
 
 ## Shares without SMB
 
@@ -175,14 +175,14 @@ thunderbolt_path = "~/nas-thunderbolt"
 fallback_path = "~/nas-ethernet"
 \`\`\`
 
-## Mistakes
+## Errors
 
-A file is accepted whole or not at all. Every mistake is reported at once, with its line and column, what was found, what is
-expected, and a hint (\`did you mean "shares_root"?\`). After a mistake of syntax (an unfinished string or table), the unreadable part and what depends on it are checked only
+A file is accepted whole or not at all. Every error is reported at once, with its line and column, what was found, what is
+expected, and a hint (\`did you mean "shares_root"?\`). After a syntax error (an unfinished string or table), the unreadable part and what depends on it are checked only
 once that is corrected. Columns count UTF-16 units, as editors do. A file has at most ${LARGEST_FILE_BYTES / 1024} KiB, is UTF-8, and is one
 document if it is YAML.
 
-**Help while typing**: [config.schema.json](config.schema.json) is a JSON Schema of the file, written beside the starter
+**Help while typing**: [config.schema.json](config.schema.json) is a JSON Schema of the file, written next to the starter
 configuration, which names it in its first line: \`#:schema ./config.schema.json\`, in YAML
 \`# yaml-language-server: $schema=./config.schema.json\`.
 `,

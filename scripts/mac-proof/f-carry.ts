@@ -29,7 +29,7 @@ await prove("f-carry", async (report) => {
     verdict?.passed === true,
     "a mount is carried to another route under an open file",
     verdict?.detail ?? "no such adapter",
-    "shares stay mounted anew for each route until this holds; what broke is in the text, smbd's log below",
+    "shares are remounted on each route change until this holds; what broke is in the text, smbd's log below",
   );
   report.note((await rig.log()).slice(-2_000));
 });

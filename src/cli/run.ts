@@ -252,7 +252,7 @@ export function failureText(
     ...more.map((line) => `  ${printable(line.trimEnd())}`),
   ];
   let hint = error instanceof MountaineerError ? error.hint : null;
-  if (!isExpected) hint = "this is a mistake in Mountaineer; please report it, with MOUNTAINEER_DEBUG=1 set";
+  if (!isExpected) hint = "this is a bug in Mountaineer; please report it, with MOUNTAINEER_DEBUG=1 set";
   if (hint !== null)
     lines.push(
       ...hint.split("\n").map((line, index) => `  ${index === 0 ? "hint: " : ""}${printable(line)}`),

@@ -340,10 +340,14 @@ async function write(plan: ConnectionPlan): Promise<void> {
 }
 
 function changed({ client, path }: ConnectionPlan): MountaineerError {
-  return new MountaineerError("client_unreadable", `${path} changed meanwhile; nothing was written`, {
-    hint: `quit ${client.title} and run this again`,
-    retry: "now",
-  });
+  return new MountaineerError(
+    "client_unreadable",
+    `${path} has changed since it was read; nothing was written`,
+    {
+      hint: `quit ${client.title} and run this again`,
+      retry: "now",
+    },
+  );
 }
 
 function hashOf(text: string | null): string {

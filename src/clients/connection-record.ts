@@ -56,7 +56,7 @@ export async function readRecord(home: string, name: ClientName): Promise<Connec
   const found = recordOf(jsonObject(content));
   if (found === null) {
     throw unreadable(`${recordPath(home, name)} is not as it was written`, {
-      hint: "it holds what the client's file was before; move it away to go on without",
+      hint: "it records the client's original file; move it away to continue without it",
     });
   }
   const { after_sha256: afterSha256, ...record } = found;

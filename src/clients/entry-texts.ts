@@ -158,5 +158,5 @@ function plainly(text: string): TextMeaning {
 
 function onlyThere({ written }: Exclude<Part, { readonly kind: "text" }>): string {
   const isCommand = written.startsWith("$(");
-  return `${written} ${isCommand ? "is a command, which is never run" : "means something to the client alone"}`;
+  return `${written} ${isCommand ? "is a command, which is never run" : "has a meaning only in the client"}`;
 }

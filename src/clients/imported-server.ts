@@ -200,7 +200,7 @@ class ServerReading {
     if (around.length === 1 || !values.some(isSecretValue)) return text;
     const isWhole = text === texts.map((part, index) => part + (values[index] ?? "")).join("");
     if (!isWhole || text.includes(HIDDEN) || values.some((value) => storedParts(value).length !== 1)) {
-      this.problems.push("a secret stands beside a placeholder, and is left out");
+      this.problems.push("a value mixes a secret with a placeholder; it is left out");
       return shown;
     }
     const kept = values.map((value) =>

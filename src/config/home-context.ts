@@ -90,7 +90,7 @@ export async function requireFileAt(path: string): Promise<void> {
 function exists(path: string): Promise<boolean> {
   return entryExists(path).catch((error: unknown) => {
     if (systemErrorCode(error) === "ENOTDIR") return false;
-    throw new MountaineerError("config_unreadable", `${path} cannot be looked at: ${errorText(error)}`, {
+    throw new MountaineerError("config_unreadable", `${path} cannot be checked: ${errorText(error)}`, {
       cause: error,
     });
   });

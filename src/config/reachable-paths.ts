@@ -128,7 +128,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
   return {
     path: pathText(key),
     text: `${via}${isDefault ? "every program" : "the backend"} can reach Mountaineer's ${what}`,
-    hint: `give it the folders it needs and no more, or a [backends.${backend}.sandbox]; see docs/security.md`,
+    hint: `give it only the folders it needs, or a [backends.${backend}.sandbox]; see docs/security.md`,
   };
 }
 

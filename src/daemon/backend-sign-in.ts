@@ -80,7 +80,7 @@ function requireApproved(name: string, waiting: ReadonlySet<string>): void {
   if (!waiting.has(id)) return;
   throw unusable(
     `backend ${name} waits for approval`,
-    `look at it first: ${shellCommand`mountaineer approve ${id}`}`,
+    `review it first: ${shellCommand`mountaineer approve ${id}`}`,
   );
 }
 
@@ -95,7 +95,10 @@ function serverOrNull(backend: BackendConfig, values: Values): Server | null {
 function serverOf(backend: BackendConfig, values: Values): Server {
   const { name, connection } = backend;
   if (connection.type !== "streamable-http") {
-    throw unusable(`backend ${name} is a program`, "it signs in by itself; give it what it needs in `env`");
+    throw unusable(
+      `backend ${name} is a program`,
+      "a program signs in on its own; give it what it needs in `env`",
+    );
   }
   const outcome = resolveConnection(connection, values);
   if (!outcome.ok) {

@@ -60,7 +60,7 @@ const NOT_LOOKED_AT: VerifyFinding = {
   share: null,
   severity: "warning",
   code: "gateway_not_running",
-  text: "no daemon runs, so the gateway and its backends were not looked at",
+  text: "no daemon runs, so the gateway and its backends were not checked",
   hint: "mountaineer up",
 };
 

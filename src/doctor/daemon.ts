@@ -64,7 +64,7 @@ export async function examineDaemon(context: DoctorContext): Promise<DoctorFindi
   }
   if (context.snapshot !== null && context.snapshot.path !== config_path) {
     const text = `it runs with ${config_path}, not with ${context.snapshot.path}`;
-    found.push(finding("warning", "other_config", text, { hint: "leave --config away, or restart it" }));
+    found.push(finding("warning", "other_config", text, { hint: "leave out --config, or restart it" }));
   }
   return [...found, ...(await otherMonitors(context, pid))];
 }
@@ -100,8 +100,8 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
   const note = await readDaemonInfo(home).catch(() => null);
   for (const path of new Set([...(note === null ? [] : [note.socket]), defaultSocketPath(home)])) {
     if (!(await isOwnSocket({ path, home }))) continue;
-    const text = `nobody listens at ${path}: a stale socket, left by a daemon that was killed`;
-    const hint = "you need to do nothing: the next start replaces it";
+    const text = `no daemon listens at ${path}: a stale socket, left by a daemon that was killed`;
+    const hint = "no action needed: the next start replaces it";
     found.push(finding("warning", "stale_socket", text, { hint }));
   }
   found.push(
@@ -131,7 +131,7 @@ async function otherMonitors(context: DoctorContext, own: number | null): Promis
     if (monitor.pid === own) continue;
     const theirs = monitor.home === null ? null : await real(monitor.home);
     if (theirs === home && predecessors.has(monitor.pid)) {
-      const text = `the daemon before it (pid ${monitor.pid}) finishes its calls, and then ends by itself`;
+      const text = `the daemon before it (pid ${monitor.pid}) finishes its calls, then exits`;
       found.push(finding("info", "daemon_before", text));
     } else if (theirs === home) {
       const text = `a second daemon for this home is being run (pid ${monitor.pid}); only one can hold it`;

@@ -324,7 +324,7 @@ export function examineApprovals(
   const what = keeper.mode === "all" ? "changes of what is trusted wait" : "changes of what runs wait";
   const summary = finding("ok", "approvals", `${what} for \`mountaineer approve\``);
   if (keyPlace !== "file") return [summary];
-  const text = "the key of the approvals stands in the home, as no keyring answers here";
-  const hint = "whatever can write to all files of the home can forge approvals: docs/security.md";
+  const text = "the key of the approvals is in the home, as no keyring answers here";
+  const hint = "any program that can write all files of the home can forge approvals: docs/security.md";
   return [summary, finding("info", "approvals_key_in_home", text, { hint })];
 }

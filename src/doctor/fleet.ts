@@ -34,7 +34,7 @@ export async function examineFleet(
     );
   }
   if (daemon === null) {
-    const text = "the fleet was not looked at: no daemon runs";
+    const text = "the fleet was not checked: no daemon runs";
     return [...found, finding("info", "fleet_not_looked_at", text)];
   }
   try {

@@ -138,7 +138,7 @@ function managementFindings(server: ServerConfig | null): DoctorFinding[] {
   const text = `the management API listens at ${server.host} without TLS: its token can be read on the network`;
   const hint =
     "set [server].host to 127.0.0.1 and reach it through a proxy with TLS or ssh -L; or unset [server.management].enabled";
-  const lets = server.management.allowCommands ? "; whoever reads it may run commands here" : "";
+  const lets = server.management.allowCommands ? "; anyone who reads it may run commands here" : "";
   return [finding("warning", "management_open", `${text}${lets}`, { hint })];
 }
 
@@ -147,7 +147,7 @@ function userFindings({ snapshot, values }: GatewayContext, hasDaemon: boolean):
   const auth = snapshot?.config.incomingAuth;
   if (auth === undefined) return [];
   if (auth.type === "anonymous") {
-    const text = "no token is needed: whoever is on this machine may use everything that is served";
+    const text = "no token is needed: anyone on this machine may use everything that is served";
     return [finding("info", "auth_open", text, { hint: "mountaineer init --add --token makes one" })];
   }
   if (hasDaemon) return [];

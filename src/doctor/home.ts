@@ -81,7 +81,7 @@ export async function examineHome(home: string): Promise<DoctorFinding[]> {
 
 function deniedHint(code: string): string {
   if (code === "EROFS") return "its disk is mounted read-only: set MOUNTAINEER_HOME to a folder elsewhere";
-  if (code === "ENOTDIR") return "something that is no folder stands in its way: move it";
+  if (code === "ENOTDIR") return "a part of its path is not a folder: move that away";
   return "run this as its owner, or make it yours: chown, chmod u+rwx";
 }
 
@@ -105,7 +105,7 @@ async function examinePrivate(path: string): Promise<DoctorFinding[]> {
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return [];
     if (systemErrorCode(error) === null) throw error;
-    return [finding("error", "home_denied", `${path} cannot be looked at: ${errorText(error)}`)];
+    return [finding("error", "home_denied", `${path} cannot be checked: ${errorText(error)}`)];
   }
 }
 
@@ -143,7 +143,7 @@ async function examineDisk(home: string): Promise<DoctorFinding> {
   }
   if (free < LOW_BYTES) {
     return finding("warning", "disk_low", `the disk of ${home} is nearly full: ${sizeText(free)} are free`, {
-      hint: "free some space: what is written to shares waits here until the server has it",
+      hint: "free some space: files written to shares wait here until the server has them",
     });
   }
   return finding("ok", "disk", `${sizeText(free)} are free on its disk`);

@@ -112,8 +112,9 @@ function pairOf(tb: HostLook, fallback: HostLook): DoctorFinding[] {
   const details = { subject: tb.share };
   if (tb.way?.kind !== "found" || fallback.way?.kind !== "found") return [];
   if (tb.way.interfaceName !== fallback.way.interfaceName || isOwn(tb.probe.address ?? "")) return [];
-  const text = `both hosts of ${tb.share} are reached over ${tb.way.interfaceName}: Thunderbolt is no faster then`;
-  const hint = "see that the Thunderbolt cable is in, and that thunderbolt_host is an address on its network";
+  const text = `both hosts of ${tb.share} are reached over ${tb.way.interfaceName}: Thunderbolt brings no speed then`;
+  const hint =
+    "check that the Thunderbolt cable is plugged in, and that thunderbolt_host is an address on its network";
   return [finding("warning", "routes_share_interface", text, { ...details, hint })];
 }
 

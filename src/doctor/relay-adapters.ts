@@ -80,8 +80,8 @@ async function keepVerdict(
   outcome: CarryOutcome,
 ): Promise<string | { readonly without: string }> {
   await writeRelayTestResult(home, { ...outcome, atMs: systemClock.wallMs() });
-  if (outcome.carried) return `${outcome.text}; netfs may be carried here`;
-  return { without: `netfs may not be carried here: ${outcome.text}` };
+  if (outcome.carried) return `${outcome.text}; netfs mounts can be relayed here`;
+  return { without: `netfs mounts cannot be relayed here: ${outcome.text}` };
 }
 
 /**

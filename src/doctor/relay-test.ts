@@ -51,7 +51,7 @@ export interface CarryOutcome {
  */
 export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> {
   const { carrier, driver, share, endpoints, clock, folder, signal } = test;
-  if (driver.name === "local") throw new Error("folders are not carried");
+  if (driver.name === "local") throw new Error("folders are not relayed");
   const kind: Kind = driver.name;
   const id = randomUUID();
   const name = `self-test-${id.slice(0, 8)}`;
@@ -110,7 +110,9 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
     const after = await carried(carrier, name, signal);
     const cameDown = after.bytesDown - before.bytesDown;
     if (after.connectionsInAll === before.connectionsInAll || cameDown < CARRY_BLOCK_BYTES)
-      throw new Error("what was read after the move did not come over a new connection: it proves nothing");
+      throw new Error(
+        "the data read after the move did not come over a new connection: the test proves nothing",
+      );
     await second.sent();
     await stack[Symbol.asyncDispose]();
     const untidy = lost.length === 0 ? "" : `; left behind: ${lost.join("; ")}`;
@@ -134,7 +136,7 @@ function mountedPart({ driver, clock, signal }: CarryTest, spec: ShareSpec, moun
     async sent(): Promise<void> {
       const untilMs = clock.monotonicMs() + FILE_MS;
       while ((await driver.unsent(spec)).length > 0) {
-        if (clock.monotonicMs() >= untilMs) throw new Error("what was written does not get to the server");
+        if (clock.monotonicMs() >= untilMs) throw new Error("the written data does not reach the server");
         await clock.sleep(SENT_POLL_MS);
         signal.throwIfAborted();
       }
@@ -158,7 +160,7 @@ function loopbackSpec(share: ShareSpec, name: string, port: number, folder: stri
 
 async function carried(carrier: RelayControl, name: string, signal: AbortSignal): Promise<RelayedShare> {
   const share = (await carrier.refresh(signal)).get(name);
-  if (share === undefined) throw new Error("the carrier no longer has the share");
+  if (share === undefined) throw new Error("the relay no longer has the share");
   return share;
 }
 

@@ -70,7 +70,7 @@ export async function reportText({
     // A file with errors is left out, because a password could be anywhere in it.
     configuration:
       known === null
-        ? "not shown: it cannot be read, or has mistakes"
+        ? "not shown: it cannot be read, or has errors"
         : await reportedConfig(Buffer.from(config ?? ""), known.format),
     "state.json": (await readEnd(join(home, "state.json"), LOG_END_BYTES)) ?? "there is none",
     "the end of the log": (await readEnd(logPath, LOG_END_BYTES)) ?? "there is none",

@@ -124,7 +124,7 @@ function processAdapters(): Adapters {
       const holder = await readLockHolder(folder);
       expect(holder?.pid === process.pid, "its holder is not known");
       await lock[Symbol.asyncDispose]();
-      expect((await readLockHolder(folder)) === null, "it is held after its release");
+      expect((await readLockHolder(folder)) === null, "it is still locked after its release");
       return "taken, read, freed";
     },
     async "process identity"() {
@@ -257,7 +257,7 @@ function keyringAndClock(): Adapters {
       expect(passed >= 45 && passed < 5_000, `50 ms took ${Math.round(passed)} ms`);
       const apart = Math.abs(systemClock.wallMs() - wallMs - passed);
       expect(apart < 1_000, `the wall clock moved ${Math.round(apart)} ms apart from it`);
-      return `up for ${Math.round(uptime())} s; what passes on it passes on the wall clock, too`;
+      return `up for ${Math.round(uptime())} s; it advances with the wall clock`;
     },
   };
 }

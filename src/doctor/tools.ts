@@ -53,7 +53,7 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
   const found: DoctorFinding[] = [];
   if (!look.hasSmbclient) {
     const text =
-      "without smbclient a clone of your NAS, with its name and files, cannot be told from the NAS";
+      "without smbclient, Mountaineer cannot distinguish your NAS from a clone with its name and files";
     const hint = "install smbclient (apt install smbclient, brew install samba)";
     found.push(finding("warning", "clones_look_alike", text, { hint }));
   }

@@ -37,7 +37,7 @@ export const BUCKET_STREAM = {
   ...BUCKET_DEFAULTS,
   name: STREAM,
   subjects: [`$KV.${BUCKET}.>`],
-  description: "what the machines of a Mountaineer fleet tell of themselves",
+  description: "the records of a Mountaineer fleet's machines",
   max_consumers: MOST_READERS,
   max_msgs_per_subject: 1,
   max_bytes: 64 * 1024 * 1024,
@@ -145,7 +145,7 @@ async function begin(
       isCaughtUp = true;
       events.caughtUp();
     }
-    if (!stopped.aborted) throw new FleetConnectionError("the server sends nothing of the bucket any more");
+    if (!stopped.aborted) throw new FleetConnectionError("the server no longer sends the bucket");
   };
 
   let revision = 0;
@@ -162,7 +162,7 @@ async function begin(
       const stopping = new AbortController();
       const beats = subscribeToBeats("*");
       readBucket(stopping.signal).catch((error: unknown) => endBy(error, "reading what others tell"));
-      publish("asking who is there", rollCallSubject(name));
+      publish("asking for the machines that are there", rollCallSubject(name));
       return () => {
         stopping.abort();
         beats.unsubscribe();

@@ -135,8 +135,8 @@ export class Fleet {
       conditions.push({
         code: "fleet_name_taken",
         severity: "error",
-        title: `Another machine of the fleet is called ${config.name}, too`,
-        hint: "give one of them another [fleet].name, and credentials of its own",
+        title: `Another machine of the fleet is also called ${config.name}`,
+        hint: "give one of them another [fleet].name, and its own credentials",
         since: this.#takenSince,
       });
     }

@@ -71,7 +71,7 @@ export class Machines {
     }
     const known = this.#entry(key, bytes.length, nowMs);
     if (known === null) return false;
-    if (!isMachineName(key)) known.problem = "its key is no machine's name";
+    if (!isMachineName(key)) known.problem = "its key is not a machine's name";
     else known.problem = reading.ok ? null : reading.problem;
     known.summary = known.problem === null ? summary : null;
     if (!isNew) return false;

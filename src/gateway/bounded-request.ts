@@ -48,7 +48,7 @@ export function boundedRequest(request: BoundedRequest): Promise<BoundedAnswer> 
     const named = isNamed ? headers : { ...headers, "user-agent": userAgent() };
     const how = { agent: false, signal, method, headers: named };
     sent = http.request(url, how, (response) => read(response, mostBytes, settle));
-    sent.on("error", (error) => fail(signal.aborted ? "is asked no more" : reachText(error)));
+    sent.on("error", (error) => fail(signal.aborted ? "is no longer needed" : reachText(error)));
     sent.end(body);
   } catch (error) {
     settle({ kind: "invalid", reason: `cannot be asked: ${errorText(error)}` });

@@ -121,7 +121,7 @@ class Bridge implements Disposable {
       const isHandover = this.#moving?.moved === true;
       if (!isHandover) {
         this.#means.note(
-          `the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`,
+          `the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to return`,
         );
       }
       // Waits until the client reads again: the gateway may have cut off a client that does not read, and
@@ -260,7 +260,7 @@ class Bridge implements Disposable {
       if (awayMs >= AWAY_MS) throw noneCame(this.#refusal);
       if (!this.#isAway && awayMs >= PATIENCE_MS) {
         isNoted = false;
-        note("none came back yet: calls are refused until one does");
+        note("no daemon has returned yet: calls are refused until one does");
         this.#refuseAll();
       }
       const retryMs = this.#isAway ? AWAY_RETRY_MS : backoffMs(RETRY_MS, tries + 1);
@@ -324,13 +324,13 @@ async function whyRefused(daemon: BridgedDaemon, signal: AbortSignal): Promise<M
 function noneCame(refusal: string | null): MountaineerError {
   if (refusal !== null) {
     return unreachable(
-      `the daemon did not go on with this session within an hour: ${refusal}`,
-      "its log has more; the MCP client has to begin a new session: start it again",
+      `the daemon did not resume this session within an hour: ${refusal}`,
+      "its log has more; restart the MCP client to begin a new session",
     );
   }
   return unreachable(
-    "the daemon ended the connection, and none came back within an hour",
-    "start it, say by mountaineer up, and then the MCP client again",
+    "the daemon ended the connection, and no daemon returned within an hour",
+    "start it, for example with mountaineer up, then restart the MCP client",
   );
 }
 

@@ -332,8 +332,8 @@ function createLasting(askGateway: AskGateway, sendToClient: (json: string) => v
         return known === undefined ? notices : [];
       }
       const why = `it speaks MCP ${String(spoken)}, but the client began with ${String(protocolVersion)}`;
-      const message = `the daemon does not go on with this session: ${why}`;
-      const hint = "the MCP client has to begin a new one: start it again";
+      const message = `the daemon does not resume this session: ${why}`;
+      const hint = "restart the MCP client to begin a new one";
       throw new MountaineerError("daemon_unreachable", message, { hint });
     },
     restore(): void {

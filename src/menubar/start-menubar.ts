@@ -105,7 +105,7 @@ export async function runMenuAction(
   const action = parseAction(text);
   if (action === null) {
     throw new MountaineerError("usage", `${JSON.stringify(text)} is nothing that the menu can do`, {
-      hint: "the menu spells what it does by itself; mountaineer --help shows commands for people",
+      hint: "only the menu passes these words; mountaineer --help shows commands for people",
     });
   }
   const clock = systemClock;

@@ -130,7 +130,7 @@ function endOfDirectory(zip: Buffer): number {
   for (let at = zip.length - END_BYTES; at >= first; at--) {
     if (zip.readUInt32LE(at) === END_SIGNATURE) return at;
   }
-  throw new Error("it is no zip archive, or its end is missing");
+  throw new Error("it is not a zip archive, or its end is missing");
 }
 
 async function content(zip: Buffer, entry: number, atMostBytes: number): Promise<Buffer> {

@@ -54,7 +54,7 @@ function kindOf(found: Stats): string {
 
 function unusable(path: string, reason: string, cause?: unknown): MountaineerError {
   return new MountaineerError("home_unwritable", `cannot read ${path}: ${reason}`, {
-    hint: "It must be a file that you may read and write; move away what stands there if it is not.",
+    hint: "It must be a file that you may read and write; otherwise move it away.",
     cause,
   });
 }
@@ -82,7 +82,7 @@ async function recollect(options: MemoryOptions): Promise<RestoredState> {
       "state_newer",
       `${path} was written by a newer version (format ${state.version})`,
       {
-        hint: "Run the newer version, or move the file away to start afresh. It was left untouched.",
+        hint: "Run the newer version, or move the file away to start with empty state. The file was not changed.",
       },
     );
   }

@@ -103,7 +103,7 @@ export function decodeState(content: string): DecodedState {
     return corrupt(content.trim() === "" ? "it is empty" : errorText(error));
   }
   const file = fieldsOf(value);
-  if (file === null) return corrupt("it is no JSON object");
+  if (file === null) return corrupt("it is not a JSON object");
   const version = file.get("version");
   if (typeof version === "number" && version > VERSION) return { kind: "newer", version };
 

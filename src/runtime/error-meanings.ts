@@ -4,13 +4,13 @@ import type { ErrorCode } from "./errors.ts";
 
 export const ERROR_MEANINGS = {
   usage: "the command line is not understood",
-  config_invalid: "the configuration has mistakes; every one is listed",
+  config_invalid: "the configuration has errors; each one is listed",
   config_unreadable: "the configuration file cannot be read",
   config_ambiguous: "two configuration files exist in one home",
   config_cut_short:
     "the configuration file was written in place and looks like half a file; it waits for a person",
   config_key_unknown: "the configuration has no key of that name",
-  config_changed: "the configuration file changed meanwhile; nothing was written",
+  config_changed: "the configuration file has changed since it was read; nothing was written",
   config_uneditable: "the file's layout does not allow this change; nothing was written",
   config_unwritable: "the configuration file cannot be written",
   entry_unknown: "no entry of that name waits for approval",
@@ -27,8 +27,8 @@ export const ERROR_MEANINGS = {
   share_unavailable: "the share is not mounted, or its mount does not answer",
   path_unknown: "the share has no such folder",
   share_busy: "files are open or unsent; nothing was changed",
-  mount_failed: "a mount did not come up",
-  unmount_failed: "a mount did not go away",
+  mount_failed: "a mount did not start",
+  unmount_failed: "a mount could not be removed",
   path_taken: "something else is at the path",
   driver_unavailable: "the machine lacks what the driver needs",
   program_unavailable: "a required program cannot be started",

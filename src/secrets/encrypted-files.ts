@@ -43,7 +43,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     const text = await store.get(ENCRYPTION_KEY, { deadlineMs: KEY_DEADLINE_MS, signal });
     const key = text === null ? null : Buffer.from(text, "base64");
     if (key !== null && key.length !== KEY_BYTES)
-      throw unavailable("never", `the secret ${ENCRYPTION_KEY} is no key`);
+      throw unavailable("never", `the secret ${ENCRYPTION_KEY} is not a key of ${KEY_BYTES} bytes`);
     known = key;
     return key;
   };

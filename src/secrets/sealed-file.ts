@@ -71,7 +71,7 @@ export function openSealedFile(options: SealedFileOptions) {
     if (found.kind === "none" && !found.asked && (await isKeyElsewhere(await readIfPresent(path)))) {
       throw unanswered(
         ELSEWHERE,
-        `run the command in the session that has the keyring; if there is none any more, remove ${path} and ${keyPath}, and a new file is made`,
+        `run the command in the session that has the keyring; if that session is gone, remove ${path} and ${keyPath}, and a new file is created`,
       );
     }
     return found.kind === "found" ? { key: found.key, place: found.place } : null;
@@ -233,7 +233,7 @@ function openSeal(
     const found = Buffer.from(mac);
     const { timingSafeEqual } = process.getBuiltinModule("node:crypto");
     if (expected.length !== found.length || !timingSafeEqual(expected, found)) {
-      return "somebody else wrote it, or changed it";
+      return "another program wrote or changed it";
     }
     return { value: parseJson(body), serial, note };
   } catch {

@@ -88,8 +88,8 @@ async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
   const saved = frame.saved();
   const clock = systemClock;
   if (!(await settlesWithin(clock, SAVE_WAIT_MS, saved))) {
-    throw new MountaineerError("timed_out", "left before the daemon answered whether it saved", {
-      hint: "mountaineer config show tells what the file says",
+    throw new MountaineerError("timed_out", "you left before the daemon answered whether it saved", {
+      hint: "mountaineer config show prints the file",
     });
   }
   const failure = await saved;

@@ -263,12 +263,12 @@ describe("F1 taking over", () => {
       planConnection(CLIENTS.cursor, PROGRAM, null, { ...OPTIONS, home, file: path });
     const [first, second, again] = [await plan(file), await plan(other), await plan(file)];
     await writeFile(file, "{}");
-    await assert.rejects(writePlan(home, first), /changed meanwhile; nothing was written/);
+    await assert.rejects(writePlan(home, first), /has changed since it was read; nothing was written/);
     assert.equal(await readRecord(home, "cursor"), null, "an undo would remove the file");
     await rm(file);
     await writePlan(home, again);
     for (const late of [second, first])
-      await assert.rejects(writePlan(home, late), /changed meanwhile; nothing was written/);
+      await assert.rejects(writePlan(home, late), /has changed since it was read; nothing was written/);
     assert.equal((await readRecord(home, "cursor"))?.path, file);
     assert.equal((await plan(file)).record?.before, null, "as it was before Mountaineer");
     await writePlan(home, await planUndo(CLIENTS.cursor, { ...OPTIONS, home, file: other }));

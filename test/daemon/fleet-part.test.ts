@@ -157,7 +157,7 @@ test(
     const other = 'import = ["desktop"]';
     await write(other);
     await eventually(() => found.length === 0);
-    assert.deepEqual(await eventually(() => ends.length > 0 && ends), ["laptop: it is not offered any more"]);
+    assert.deepEqual(await eventually(() => ends.length > 0 && ends), ["laptop: it is no longer offered"]);
     await write(other, 'export = ["*"]');
     await eventually(() => found.length === 1);
     assert.equal((await linesOf(written)).at(-1), "slow goes on");

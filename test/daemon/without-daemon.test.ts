@@ -58,10 +58,10 @@ test("without a daemon verify and status see a link that is missing or replaced,
   }
   assert.deepEqual(await seen(), []);
   await rm(link);
-  assert.deepEqual(await seen(), [`The link to the mount is not right: ${link} is missing`]);
+  assert.deepEqual(await seen(), [`The stable link does not point to the mount: ${link} is missing`]);
   assert.deepEqual(await readdir(join(folder, "Shares")), []);
   await writeFile(link, "mine");
-  assert.deepEqual(await seen(), [`The link to the mount is not right: ${link} is a file`]);
+  assert.deepEqual(await seen(), [`The stable link does not point to the mount: ${link} is a file`]);
   assert.equal(await readFile(link, "utf8"), "mine");
   await rm(link);
   await using engine = await open(home, "change");

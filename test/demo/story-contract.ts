@@ -29,9 +29,9 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
         demo.stdout(),
         driver === "smb"
           ? /\d+ MB\/s, (mounted by the engine|by an rclone that is not its own; .*npm run engine)[\s\S]*the copy is whole, and all \d+ lines are there; moves: [2-9]/
-          : /folders are not carried, and the share says so/,
+          : /folders are not relayed, and the share says so/,
       );
-      assert.match(demo.stdout(), /the agent is told of the new tool, and no call failed/);
+      assert.match(demo.stdout(), /the agent learns of the new tool, and no call failed/);
       assert.match(demo.stdout(), /another daemon is in charge/);
       assert.match(demo.stdout(), /\d+ calls were answered, (none|one call|\d+ calls) failed/);
       assert.match(demo.stdout(), new RegExp(`^all ${STEPS[driver]} steps went as told, in [\\d.]+ s$`, "m"));

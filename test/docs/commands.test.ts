@@ -336,8 +336,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   // With an fstab: test/daemon/compose/fstab-entry.test.ts.
-  "mountaineer shares kernel CORE": running(/CORE is no SMB share/, 2),
-  "mountaineer shares kernel CORE --undo": running(/CORE is no SMB share/, 2),
+  "mountaineer shares kernel CORE": running(/CORE is not an SMB share/, 2),
+  "mountaineer shares kernel CORE --undo": running(/CORE is not an SMB share/, 2),
   "mountaineer shares remove --share MEDIA": running(/MEDIA is removed/),
   "mv ~/Shares/CORE/Music/RP85G1~P ~/Shares/CORE/Music/renaming && mv ~/Shares/CORE/Music/renaming ~/Shares/CORE/Music/R.E.M.":
     { elsewhere: "test/shares/drivers/rclone/names.test.ts" },
@@ -351,7 +351,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer fleet invite": alone(/does not have the fleet's server/, 2),
   "mountaineer fleet invite --json": alone(/does not have the fleet's server/, 2),
-  "mountaineer fleet join mf1_…": alone(/no code of a fleet/, 2),
+  "mountaineer fleet join mf1_…": alone(/not a fleet's code/, 2),
   "mountaineer fleet join": alone(/standard input has no code/, 2),
   "mountaineer fleet join --name laptop < code.txt": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
   "mountaineer fleet keys rotate certificate": running(/does not have the fleet's server/, 2),

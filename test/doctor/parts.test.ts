@@ -206,7 +206,7 @@ test("a home that others can enter, and a file in it that they can read, are rep
   await writeFile(join(folder, "file"), "");
   const [denied, ...more] = await examineHome(join(folder, "file", "home"));
   assert.deepEqual([denied?.code, more], ["home_denied", []]);
-  assert.match(denied?.hint ?? "", /is no folder/);
+  assert.match(denied?.hint ?? "", /is not a folder/);
   await symlink("loop", join(folder, "loop"));
   assert.deepEqual(codes(await examineHome(join(folder, "loop"))), ["home_denied"]);
 });

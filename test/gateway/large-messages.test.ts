@@ -206,7 +206,7 @@ const SEEN: Readonly<Record<string, readonly [tool: string, given: string, answe
   "a path of a megabyte": [
     "fenced",
     `{"path":"/tmp/${"a/../".repeat(250_000)}../../etc/passwd","pad":"${"x".repeat(4_000_000)}"}`,
-    /Not run: arguments.path .* is too long to be looked at/,
+    /Not run: arguments.path .* is too long to be checked/,
   ],
   "a path in a long object": ["fenced", `{"m":{"path":"/etc/passwd",${LONG}}}`, /Not run: arguments.m.path/],
   "a path beside very many values": ["fenced", `{"path":"/etc/passwd","m":${MANY}}`, REFUSAL],

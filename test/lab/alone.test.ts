@@ -53,7 +53,7 @@ async function play(
     await writeKnownFile(scene.exported("CLONE", "large.bin"), BLOCKS, "wrong");
     const monitor = await scene.start();
     await scene.until("carried", (share) => isCarried(share) && share.active_interface === "tb");
-    await eventually(() => carrierSaid(scene, "the other route may be taken alone"), 40_000, 50);
+    await eventually(() => carrierSaid(scene, "may fail over without the daemon"), 40_000, 50);
     const file = join(scene.mounted, "large.bin");
     await using reader = await startProgram(`${scene.home.folder}/logs`, "reader", "read-large-file.ts", [
       file,

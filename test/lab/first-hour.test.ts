@@ -92,7 +92,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.type("Password for", rig.password);
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
         await at.answer("Is it the same NAS?", (lines) => numberOf(lines, "CORE  10.99.2.2"));
-        await at.answer("Use it on this network alone", () => "");
+        await at.answer("Use it only on this network", () => "");
         await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");
         const took = performance.now() - startedAt;
@@ -129,7 +129,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.type("Password for", rig.password);
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
         await at.answer("Its address over a second cable", () => "");
-        await at.answer("Use it on this network alone", () => "n");
+        await at.answer("Use it only on this network", () => "n");
         await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");
         assert.equal(await readFile(path.join(home, "Shares", core, "hello.txt"), "utf8"), `of ${core}`);

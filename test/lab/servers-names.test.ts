@@ -189,7 +189,7 @@ describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }
     assert.deepEqual([shown.code, shown.stdout.includes(FILE)], [0, true], shown.stderr);
     const decided = await scene.home.cli(["unsent", "--share", "CORE", "--set-aside"]);
     assert.deepEqual([decided.code === 0, decided.stderr.includes(waiting?.folder ?? "?")], [false, true]);
-    assert.match(decided.stderr, /CORE is not configured any more/);
+    assert.match(decided.stderr, /CORE is no longer configured/);
   });
 
   test("A13 A15 a share that is renamed and renamed back is mounted from its own cache, and sends what waited there", async (t) => {

@@ -17,10 +17,10 @@ test("A13 of two homes with one mount path the first looks after it; the second 
     ({ conditions }) => conditions.some(({ code }) => code === "other_home"),
     SETTLES_MS,
   );
-  assert.match(JSON.stringify(told.conditions), new RegExp(`looked after by the daemon of ${first.home}"`));
+  assert.match(JSON.stringify(told.conditions), new RegExp(`managed by the daemon of ${first.home}"`));
   const unmounted = await second.cli(["unmount", "--share", "CORE", "--force"]);
   assert.notEqual(unmounted.code, 0);
-  assert.match(unmounted.stdout + unmounted.stderr, /looked after by the daemon of/);
+  assert.match(unmounted.stdout + unmounted.stderr, /managed by the daemon of/);
   assert.equal((await first.shareStatus("CORE")).mount_state, "mounted");
 
   await monitor.kill9();

@@ -135,8 +135,8 @@ test("B11 without a daemon calls wait 30 s, are refused after that, and the sess
     assert.match(message.error.message, /no Mountaineer daemon runs .*the call took no effect/u);
   }
   assert.deepEqual(scene.notes, [
-    "the daemon ended the connection; waiting 30 s for it to come back",
-    "none came back yet: calls are refused until one does",
+    "the daemon ended the connection; waiting 30 s for it to return",
+    "no daemon has returned yet: calls are refused until one does",
   ]);
   const heard = await scene.comes();
   await scene.until(() => scene.notes.length === 3);
@@ -252,7 +252,7 @@ test("B11 after a handover the next daemon is searched for at once, and only a l
   await late.until(() => late.notes.length === 1);
   await late.comes();
   await late.until(() => late.notes.length === 2);
-  assert.deepEqual(late.notes, ["none came back yet: calls are refused until one does", BACK]);
+  assert.deepEqual(late.notes, ["no daemon has returned yet: calls are refused until one does", BACK]);
 });
 
 test("B11 a daemon that ends while it hands over holds back no call to the next one", async (t) => {
@@ -317,7 +317,7 @@ test("none that comes within an hour ends it, and it says how long it tried", as
   const sinceMs = scene.clock.monotonicMs();
   await assert.rejects(passTimeUntilSettled(scene.clock, scene.bridging, 60_000), {
     code: "daemon_unreachable",
-    message: "the daemon ended the connection, and none came back within an hour",
+    message: "the daemon ended the connection, and no daemon returned within an hour",
   });
   assert.ok(scene.clock.monotonicMs() - sinceMs >= 3_600_000);
   // Every quarter of a second for half a minute, and every two seconds after that.
@@ -417,7 +417,7 @@ test("B11 when the session is refused for an hour it ends, and says why", async 
   await assert.rejects(passTimeUntilSettled(scene.clock, scene.bridging, 100), {
     code: "daemon_unreachable",
     message:
-      /did not go on with this session within an hour: it answers initialize with .*the gateway is stopping/u,
+      /did not resume this session within an hour: it answers initialize with .*the gateway is stopping/u,
   });
 });
 
@@ -497,7 +497,7 @@ test("a daemon that is gone before the first word is looked for again", async (t
   const gone = { ...scene.daemon, backendPhases: away };
   const bridging = bridge(gone, ends, { clock, find: away, note() {} });
   await assert.rejects(passTimeUntilSettled(clock, bridging, 60_000), {
-    message: /none came back within an hour/u,
+    message: /no daemon returned within an hour/u,
   });
 });
 

@@ -221,7 +221,7 @@ test(
     // Somebody else gains nothing by the id, nor does a word of another protocol version.
     const foreign = await ask(rigs[other].url, "POST", session, callOf(91, "echo", {}), "bob");
     assert.equal(foreign.status, 404);
-    assert.match(await foreign.text(), /initialize anew/u);
+    assert.match(await foreign.text(), /initialize again/u);
     const old = await ask(
       rigs[other].url,
       "POST",
@@ -323,10 +323,7 @@ test(
     }
     const told = await ask(rigs.laptop.url, "POST", session, callOf(3, "echo", {}));
     assert.equal(told.status, 404);
-    assert.match(
-      await told.text(),
-      /the gateway that held this session \(desktop\) is away; initialize anew/u,
-    );
+    assert.match(await told.text(), /the gateway with this session \(desktop\) is away; initialize again/u);
     const { conditions = [] } = (await rigs.laptop.status()).global;
     assert.ok(conditions.some(({ code }) => code === "fleet_sessions_away"));
     const anew = await initialize(rigs.laptop.url);

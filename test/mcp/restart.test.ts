@@ -77,7 +77,7 @@ describe("a daemon that ends, and the next one", () => {
       headers: { accept: "text/event-stream", "mcp-session-id": String(goneId) },
     });
     assert.equal(ended.status, 404, "what its client ended does not come back");
-    assert.match(await ended.text(), /initialize anew/u);
+    assert.match(await ended.text(), /initialize again/u);
   });
 
   test("B7 a session through the stdio bridge outlives a restart of the daemon, with all that the client asked for, and ends with its client", async () => {

@@ -208,7 +208,7 @@ test("a daemon that cannot start is reported with its reason", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "nonsense = \n");
   const running = stream(t, [], home);
-  await eventually(() => titles(running.menu()).some((title) => /configuration has mistakes/.test(title)));
+  await eventually(() => titles(running.menu()).some((title) => /configuration has errors/.test(title)));
   assert.ok(titles(running.menu()).includes("see what it says in a terminal: mountaineer monitor"));
 });
 

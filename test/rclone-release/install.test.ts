@@ -220,7 +220,7 @@ describe("an archive that is here", () => {
     const { home, refusal } = await world(t);
     const name = entryOf("1.76.0");
     const broken: readonly (readonly [Buffer, RegExp])[] = [
-      [Buffer.from("no archive"), /no zip archive/],
+      [Buffer.from("no archive"), /not a zip archive/],
       [
         zipOf([{ name, content: saying("1.76.0"), saidBytes: 5 }]),
         /cannot be unpacked: .*larger than 6 bytes/,

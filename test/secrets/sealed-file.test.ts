@@ -180,7 +180,7 @@ test("E2 where the keyring with the key cannot be asked, nothing is verified, an
     assert.equal((await file.read(LIMITS)).state, "unverifiable");
     await assert.rejects(file.write({ n: 2 }, LIMITS), {
       code: "secret_unavailable",
-      hint: /a new file is made/,
+      hint: /a new file is created/,
     });
   }
   const missing = {

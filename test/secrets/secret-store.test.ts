@@ -276,7 +276,7 @@ test("an invalid key is reported to every reader and writer, and nothing takes i
   const { store, open } = await opened(t);
   await open().write("one", "first", signal);
   await store.set(ENCRYPTION_KEY, "c2hvcnQ=", null, signal);
-  const noKey = { code: "secret_unavailable", retry: "never", message: /is no key/ };
+  const noKey = { code: "secret_unavailable", retry: "never", message: /is not a key/ };
   await assert.rejects(open().read("one", signal), noKey);
   await assert.rejects(open().write("one", "second", signal), noKey);
   assert.equal(await store.get(ENCRYPTION_KEY, { deadlineMs: 10_000 }), "c2hvcnQ=");

@@ -85,7 +85,7 @@ export class World {
   taken: FoundMount | null = null;
   linkBlocked: ShareObservation["linkBlocked"] = null;
   driverProblem: ShareObservation["driverProblem"] = null;
-  /** Why it cannot be carried now. */
+  /** Why it cannot be relayed now. */
   unable: string | null = null;
   /** What is known of the login; undefined: nothing is asked of it. */
   logon: ShareObservation["login"] = undefined;

@@ -132,7 +132,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     await card.getByRole("button", { name: "Unmount: CORE" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Unmount" }).click();
     await card.getByText("Not mounted").waitFor();
-    await card.getByText("not mounted, held by hand").waitFor();
+    await card.getByText("not mounted, set by hand").waitFor();
     await card.getByRole("button", { name: "Mount: CORE" }).click();
     await card.getByText("Mounted over Thunderbolt").waitFor();
     await card.getByRole("button", { name: "Check now: CORE" }).click();
@@ -187,7 +187,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
       };
       await save("nonsense");
       // The mistakes are there before the refusal is; until then the button is busy.
-      await page.getByText("Nothing was saved: the text has mistakes.").waitFor();
+      await page.getByText("Nothing was saved: the text has errors.").waitFor();
       await page.locator(".cm-lintRange-error").first().waitFor();
       await page.getByRole("button", { name: /^2:/ }).first().click();
       await page.locator(".cm-focused").waitFor();

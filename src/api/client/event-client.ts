@@ -151,7 +151,7 @@ async function* eventsOf(
       parser.push(chunk);
       for (let frame = parser.next(); frame !== null; frame = parser.next()) {
         const id = Number(parser.lastEventId ?? startId);
-        if (!Number.isSafeInteger(id)) throw strange("an event's id is no number");
+        if (!Number.isSafeInteger(id)) throw strange("an event's id is not a number");
         const event = eventOf(frame);
         if (event !== null) yield { id, event };
       }

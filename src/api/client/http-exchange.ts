@@ -159,7 +159,7 @@ export function lost(cause: Error): MountaineerError {
     "the connection to the daemon was lost before it answered",
     {
       cause,
-      hint: "it was stopped or has crashed; mountaineer status tells how things are",
+      hint: "it stopped or crashed; run mountaineer status",
       retry: "later",
     },
   );

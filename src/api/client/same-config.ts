@@ -7,7 +7,7 @@ import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts"
 export async function requireSameConfig(running: string, asked: string): Promise<void> {
   if (await isSameFile(running, asked)) return;
   throw new MountaineerError("usage", `the running daemon uses ${running}, not ${asked}`, {
-    hint: "leave --config away, or stop the daemon first",
+    hint: "leave out --config, or stop the daemon first",
   });
 }
 

@@ -72,7 +72,7 @@ export function argumentsField(inputSchema: unknown): SchemaField {
   const field = fieldOf("", root, true, { building, depth: 0, open: new Set() });
   if (building.left < 0) return asJson(field, `it has more than ${FIELD_LIMIT} fields`);
   if (field.of.kind === "group" || field.of.kind === "json") return field;
-  return asJson(field, "its arguments are no object");
+  return asJson(field, "its arguments are not an object");
 }
 
 interface Place {

@@ -236,9 +236,9 @@ async function readWaysIn(home: string, logger: Logger): Promise<WaysIn> {
     const value: unknown = parseJson(text);
     const fault = waysInShape.faultIn(value);
     if (fault === null) return value as WaysIn;
-    logger.warn("management.json is not understood; nobody is signed in", { at: fault.path });
+    logger.warn("management.json is not understood; all sessions are signed out", { at: fault.path });
   } catch (error) {
-    logger.warn("management.json cannot be read; nobody is signed in", { reason: errorText(error) });
+    logger.warn("management.json cannot be read; all sessions are signed out", { reason: errorText(error) });
   }
   return NO_WAYS_IN;
 }

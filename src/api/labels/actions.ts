@@ -87,7 +87,7 @@ export function busyQuestion({ name }: Action, { results }: Outcome): Question |
   const where = shown.length === 0 ? "" : ` in ${shown.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
   return {
     title: `${sentence(name)} anyway?`,
-    text: `Files are open${where}. What is not saved there is lost.`,
+    text: `Files are open${where}. Unsaved changes in them are lost.`,
   };
 }
 

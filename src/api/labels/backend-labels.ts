@@ -13,7 +13,7 @@ import {
   worseTone,
 } from "./label.ts";
 
-/** The label for a backend's state, the same in every user interface: `Ready over lan, held by hand`. */
+/** The label for a backend's state, the same in every user interface: `Ready over lan, set by hand`. */
 export function backendLabel(backend: BackendStatus): StateLabel {
   const { enabled, phase, routes } = backend;
   const [first] = troublesOf(backend.conditions);
@@ -30,7 +30,7 @@ export function backendLabel(backend: BackendStatus): StateLabel {
   return {
     text: [
       used === null ? text : `${text} over ${used}`,
-      ...(override === null ? [] : ["held by hand"]),
+      ...(override === null ? [] : ["set by hand"]),
       ...(pending === null ? [] : [`${pending.route} is ready`]),
     ].join(", "),
     tone: trouble !== null || pending !== null || isSecondBest ? worseTone(tone, "warning") : tone,

@@ -102,7 +102,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.error_cleared": said("good", "Error is over"),
   "share.condition": said("bad", "Problem"),
   "share.condition_over": said("good", "Solved"),
-  "share.unmanaged": said("plain", "No longer managed; what is mounted stays"),
+  "share.unmanaged": said("plain", "No longer managed; its mount stays"),
   "backend.started": (fields) => ["plain", `Process ${numberOf(fields["pid"])} started`],
   "backend.phase": (fields) => [
     fields["to"] === "Failed" ? "bad" : fields["to"] === "Degraded" ? "warning" : "plain",
@@ -117,7 +117,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
     "good",
     `A new instance serves; ${pluralize(numberOf(fields["draining"]), "call")} left with the old one`,
   ],
-  "backend.change_failed": said("bad", "The changed configuration does not come up; the old one serves on"),
+  "backend.change_failed": said("bad", "The changed configuration does not start; the old one stays in use"),
   "backend.failover": moved("warning", "Failed over"),
   "backend.recovered": moved("good", "Went back"),
   "backend.switched": moved("good", "Switched"),
@@ -158,8 +158,8 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
 };
 
 function overrideText(to: unknown): string {
-  if (to === "fallback") return "Held on Fallback by hand";
-  return to === "unmounted" ? "Held unmounted by hand" : "Back to automatic";
+  if (to === "fallback") return "Kept on Fallback by hand";
+  return to === "unmounted" ? "Kept unmounted by hand" : "Back to automatic";
 }
 
 /**

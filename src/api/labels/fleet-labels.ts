@@ -105,7 +105,7 @@ export function machineCounts({ state }: FleetMachine): string | null {
 
 /** How many lines were cut off; null: none. */
 export function cutText({ state }: FleetMachine): string | null {
-  return state === null || state.cut === 0 ? null : `and ${state.cut} more, too many to tell`;
+  return state === null || state.cut === 0 ? null : `and ${state.cut} more`;
 }
 
 /** The worst problem of a machine in one line; null: no problem, or it stopped in order. */

@@ -12,7 +12,7 @@ export function shareLabel(share: ShareStatus): StateLabel {
   if (isAway(share)) return { text, tone, why: null };
   const why = share.last_error ?? troublesOf(share.conditions)[0]?.title ?? null;
   return {
-    text: [text, ...(override === null ? [] : ["held by hand"]), ...(isReady ? ["TB Ready"] : [])].join(", "),
+    text: [text, ...(override === null ? [] : ["set by hand"]), ...(isReady ? ["TB Ready"] : [])].join(", "),
     tone: why !== null || isReady ? worseTone(tone, "warning") : tone,
     why,
   };
@@ -25,7 +25,7 @@ export function isAway({ conditions }: ShareStatus): boolean {
 function stateWords(share: ShareStatus): Label {
   const { mount_state: state, active_interface: route, relay, override } = share;
   const { text, tone } = mountText(state, route, onlyHost(share));
-  if (isAway(share)) return { text: "away from home", tone: "plain" };
+  if (isAway(share)) return { text: "off network", tone: "plain" };
   // A share that a person unmounted is neither good nor bad.
   if (state === "unmounted") return { text, tone: override === "unmounted" ? "plain" : "bad" };
   if (state !== "mounted") return { text, tone };
@@ -34,7 +34,7 @@ function stateWords(share: ShareStatus): Label {
     return { text: "mounted, programs wait for a route", tone: "warning" };
   if (!share.mount_alive) return { text: `${text}, not answering`, tone: "bad" };
   return {
-    text: relay === undefined ? text : `${text}, carried`,
+    text: relay === undefined ? text : `${text}, relayed`,
     tone: isSecondBest(share) && override === "fallback" ? "plain" : tone,
   };
 }
@@ -131,9 +131,9 @@ export function secondBestHint(
   const { tone, why } = shareLabel(share);
   const isWell = why === null && tone === "warning" && override === null && !isReady;
   if (!isWell || route !== "fallback" || (relay?.phase ?? "carrying") !== "carrying") return null;
-  if (!goesBack && !looks) return "Work goes on. It goes back when you say so.";
+  if (!goesBack && !looks) return "Work continues. It returns to Thunderbolt when you switch it.";
   const closed = relay === undefined ? " and no file is open" : "";
-  return `Work goes on. It goes back once Thunderbolt has answered for ${secs} s${closed}.`;
+  return `Work continues. It returns once Thunderbolt has answered for ${secs} s${closed}.`;
 }
 
 /**

@@ -13,7 +13,7 @@ const TOOLS: NameKind = {
   code: "tool_unknown",
   noun: "tool",
   known: "published",
-  none: "no tool is published; mountaineer backends list tells how the backends are",
+  none: "no tool is published; run mountaineer backends list to see why",
 };
 
 /** The selected names in the order of `known`, each once; null selects all. Throws `backend_unknown`. */

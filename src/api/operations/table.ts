@@ -138,7 +138,7 @@ export const OPERATIONS = {
    * keeps serving.
    */
   handOver: operation("POST restart", {
-    summary: "Start the installed version beside the running one, and hand over to it",
+    summary: "Start the installed version next to the running one, and hand over to it",
     output: handOverReportShape,
     counts: "config",
   }),

@@ -139,6 +139,6 @@ function hasOwnReason(error: unknown, stopping: AbortSignal): boolean {
 function cutShort(): MountaineerError {
   const message = "the daemon ended before it was done; it is not known whether it took effect";
   return new MountaineerError("daemon_unreachable", message, {
-    hint: "look at what is there before asking again",
+    hint: "check the current state before trying again",
   });
 }

@@ -13,13 +13,13 @@ const MEANINGS: Readonly<Record<number, string>> = {
   304: "As If-None-Match has it",
   400: "The request is not understood",
   401: "No token, no session, or a wrong one",
-  403: "It is not done for whoever asks, or a page of another origin has sent it",
+  403: "The caller may not do this, or a page of another origin sent the request",
   404: "There is nothing of that name, or it is not served here",
   408: "The body came too slowly",
   409: "Something else is the case than was expected",
   413: "The body is too large",
   415: "The body is not JSON",
-  422: "The configuration would have mistakes",
+  422: "The configuration would have errors",
   500: "It was tried and failed: the code says why",
   502: "The tool failed",
   503: "Not now; nothing was begun",
@@ -100,7 +100,7 @@ function eventsOperation(): JsonSchema {
     operationId: "events",
     summary: "What happens from now on, as server-sent events",
     description:
-      "Last-Event-ID goes on after an event that was received. A `gap` says that events were lost: look afresh.",
+      "Last-Event-ID continues after the last received event. A `gap` means that events were lost: read everything again.",
     parameters: [
       {
         name: "flow",

@@ -84,7 +84,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
   }
   for (const { path, title } of files.filter(({ isOfFolder }) => isOfFolder)) {
     if (draft.added.some((one) => one.title === title))
-      context.note(`${path} came with this folder: look at what it would start`);
+      context.note(`${path} came with this folder: check which programs it would start`);
   }
   if (
     !options.yes &&
@@ -207,7 +207,7 @@ function whyNot(
   mistake: { readonly path: string; readonly found: string; readonly expected: string } | undefined,
 ): string {
   return mistake === undefined
-    ? "it is no backend"
+    ? "it is not a backend"
     : `${mistake.path}: found ${mistake.found}, expected ${mistake.expected}`;
 }
 

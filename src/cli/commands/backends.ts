@@ -60,8 +60,8 @@ const backendsAddCommand = command("backends add", {
     const backend = readBackendName(name);
     // Without `--`, the -y of `backends add NAME npx -y PACKAGE` is read as Mountaineer's own --yes.
     if (server === null && given.yes) {
-      throw new MountaineerError("usage", "--yes is for what --registry says", {
-        hint: `a program's own options stand behind --: ${shellCommand`mountaineer backends add ${backend} -- PROGRAM -y …`}`,
+      throw new MountaineerError("usage", "--yes only goes with --registry", {
+        hint: `a program's own options come after --: ${shellCommand`mountaineer backends add ${backend} -- PROGRAM -y …`}`,
       });
     }
     let whole: BackendInput | null = typed;
@@ -188,7 +188,7 @@ const backendsRestartCommand = command("backends restart", {
     });
     const left = names.filter((name) => !report.restarted.includes(name)).map(printable);
     showResult(context, report, (paint) => [
-      ...report.restarted.map((name) => doneLine(paint, `${paint.bold(printable(name))}  is started anew`)),
+      ...report.restarted.map((name) => doneLine(paint, `${paint.bold(printable(name))}  is restarted`)),
       ...left.map(
         (name) =>
           `${paint.dim(paint.symbols.skip)} ${paint.bold(name)}  is disabled or ending: left as it is`,
@@ -215,7 +215,7 @@ const backendsLogsCommand = command("backends logs", {
   asksElsewhere: true,
   summary: "print a backend's stderr output",
   description:
-    "The newest 200 lines, oldest first, across restarts. They are in the daemon's log, too. A server over HTTP " +
+    "The newest 200 lines, oldest first, across restarts. The daemon's log also has them. A server over HTTP " +
     "has none.",
   examples: {
     "mountaineer backends logs files": "see why it fails",
@@ -314,7 +314,7 @@ const backendsLogoutCommand = command("backends logout", {
     showResult(context, report, (paint) => {
       const shown = paint.bold(printable(name));
       if (!report.was_signed_in) return [`${paint.dim(paint.symbols.skip)} ${shown}  was not signed in`];
-      return [doneLine(paint, `${shown}  is signed out${report.revoked ? ", and its server was told" : ""}`)];
+      return [doneLine(paint, `${shown}  is signed out${report.revoked ? ", and its server notified" : ""}`)];
     });
     if (report.was_signed_in) await restartBackend(context, name);
   },

@@ -148,7 +148,7 @@ export const mcpCommand = command("mcp", {
     1: "no gateway is configured",
     2: "no group of that name is configured",
     8:
-      "the daemon closed the connection, and none came back within an hour or the next one did not resume the " +
+      "the daemon closed the connection, and no daemon returned within an hour or the next one did not resume the " +
       "session",
   },
   isText: true,
@@ -191,7 +191,7 @@ function workingFolder(): string | null {
 }
 
 function groupNeedsDaemon(): MountaineerError {
-  return new MountaineerError("daemon_unreachable", "no daemon runs, and a group is served by one alone", {
+  return new MountaineerError("daemon_unreachable", "no daemon runs, and only a daemon serves a group", {
     hint: "mountaineer up starts one",
   });
 }

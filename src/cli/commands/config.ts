@@ -7,8 +7,8 @@ const EDIT_EXITS: CommandDefinition["exits"] = {
   0: "saved, and applied if a daemon runs; or the file has that value already",
   1: "saved, but the daemon could not apply it",
   2: "there is no such key, or it does not allow that value; nothing was written",
-  3: "the result would have mistakes; nothing was written",
-  9: "the file was changed by someone else meanwhile; nothing was written",
+  3: "the result would have errors; nothing was written",
+  9: "someone else has changed the file since it was read; nothing was written",
 };
 
 const ENTRY_ARGUMENT = {
@@ -80,7 +80,7 @@ const configSetCommand = command("config set", {
 const configUnsetCommand = command("config unset", {
   asksElsewhere: true,
   summary: "remove one key from the configuration file, so that its default applies",
-  description: "Works as `config set`. A key that is not in the file is no error.",
+  description: "Works as `config set`. A key that is not in the file is not an error.",
   examples: {
     "mountaineer config unset global.check_interval_secs": "back to the default",
     "mountaineer config unset shares.CORE.fallback_interface": "of one share",
@@ -136,7 +136,7 @@ const configShowCommand = command("config show", {
 });
 
 const configValidateCommand = command("config validate", {
-  summary: "check a configuration file, and list every mistake in it",
+  summary: "check a configuration file, and list every error in it",
   description:
     "Checks FILE, else the file in use. Also warns about problems that a start would meet, without using the " +
     "network: a missing program, a variable or secret without a value, a taken port, an address without a path. " +
@@ -145,7 +145,7 @@ const configValidateCommand = command("config validate", {
     "mountaineer config validate": "check the file in use",
     "mountaineer config validate draft.toml": "check another file before you use it",
   },
-  exits: { 0: "the configuration is valid", 3: "it has mistakes; every one is listed with its place" },
+  exits: { 0: "the configuration is valid", 3: "it has errors; each one is listed with its position" },
   takes: {
     "[file]": "TOML or YAML by its extension",
   },
@@ -171,9 +171,9 @@ const configEditCommand = command("config edit", {
   summary: "edit the configuration file in your editor, and check it before saving",
   description:
     "Opens a private copy in $VISUAL, else $EDITOR, else vi; an editor with a window needs its wait option " +
-    '(VISUAL="code --wait"). When the editor exits, the copy is checked, and not saved if it has mistakes. At a ' +
+    '(VISUAL="code --wait"). When the editor exits, the copy is checked, and not saved if it has errors. At a ' +
     "terminal you can then edit it again; elsewhere the copy is kept and its path printed. An empty copy changes " +
-    "nothing. A file that somebody else changed meanwhile is not overwritten.",
+    "nothing. A file that someone else has changed since then is not overwritten.",
   examples: {
     "mountaineer config edit": "edit the file",
     "EDITOR=nano mountaineer config edit": "in another editor",
@@ -192,7 +192,7 @@ const configSchemaCommand = command("config schema", {
   summary: "print the JSON Schema of the configuration file",
   description:
     "For editors that complete and check while you type; the starter configuration already refers to it.",
-  examples: { "mountaineer config schema > config.schema.json": "keep it beside a configuration" },
+  examples: { "mountaineer config schema > config.schema.json": "keep it next to a configuration" },
   isText: true,
   takes: {},
   async run(context) {
@@ -307,8 +307,8 @@ export const approveCommand = command("approve", {
   summary: "review and approve waiting changes of the configuration",
   description:
     "A change of the file waits for approval if it decides which programs run and was not made by Mountaineer " +
-    "itself ([trust] approve can add other kinds). The approved version stays in use meanwhile. Shows each " +
-    "change beside the version in use, asks, and applies it at once; without a daemon the approval is stored for " +
+    "itself ([trust] approve can add other kinds). Until then the approved version stays in use. Shows each " +
+    "change next to the version in use, asks, and applies it at once; without a daemon the approval is stored for " +
     "the next one. --mode sets which changes wait from now on, and is the only way to loosen that.",
   examples: {
     "mountaineer approve": "answer yes or no to each waiting change",

@@ -27,7 +27,7 @@ const fleetStatusCommand = command("fleet status", {
     "[names...]": "machines, as the list shows them; default: all",
   },
   async run(context, { names }) {
-    const purpose = { intent: "look", so: "and nobody else knows of the other machines" } as const;
+    const purpose = { intent: "look", so: "and only a daemon knows the other machines" } as const;
     const whole = await callDaemon(context, purpose, "fleet", null);
     const isChosen = names.length > 0;
     const report = isChosen ? { ...whole, machines: machinesOf(whole, names) } : whole;

@@ -15,7 +15,7 @@ export const logsCommand = command("logs", {
   description:
     "The newest lines of its log file, and of the previous one if the current file has too few. Needs no daemon. " +
     "-f then follows the log, across rotations, until Ctrl-C. --audit asks the daemon for the records of who asked " +
-    "for what, and what came of it.",
+    "for what, and of the results.",
   examples: {
     "mountaineer logs": "see the newest lines",
     "mountaineer logs -f --share CORE": "watch one share",

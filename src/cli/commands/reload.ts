@@ -9,8 +9,8 @@ export const reloadCommand = command("reload", {
   asksElsewhere: true,
   summary: "make the daemon read its configuration again now",
   description:
-    'For a daemon that does not watch its file, or that stopped watching after a mistake (`on_failure = "stop"`) ' +
-    "and then watches again. A SIGHUP to the daemon does the same. A file with mistakes changes nothing. " +
+    'For a daemon that does not watch its file, or that stopped watching after an error (`on_failure = "stop"`) ' +
+    "and then watches again. A SIGHUP to the daemon does the same. A file with errors changes nothing. " +
     "--dry-run only shows what a reload would change; without a daemon, what a daemon would start.",
   examples: {
     "mountaineer reload": "apply what the file says now",
@@ -18,7 +18,7 @@ export const reloadCommand = command("reload", {
   },
   exits: {
     1: "the file could not be applied; the previous configuration stays in use",
-    3: "the file has mistakes; each one is listed, and the previous configuration stays in use",
+    3: "the file has errors; each one is listed, and the previous configuration stays in use",
     8: "no daemon runs (except with --dry-run)",
   },
   takes: {

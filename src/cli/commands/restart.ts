@@ -15,7 +15,7 @@ export const restartCommand = command("restart", {
   asksElsewhere: true,
   summary: "replace the daemon with a new one, without an outage",
   description:
-    "Starts the installed program beside the running daemon, with the current configuration. When its backends " +
+    "Starts the installed program next to the running daemon, with the current configuration. When its backends " +
     "are ready, it takes over: mounts stay, MCP sessions continue, no call is lost, and the old daemon finishes " +
     "the calls in flight. If anything fails before that, the old daemon stays in charge. Use it after an " +
     "upgrade. Works for the service that `mountaineer up` starts.",

@@ -77,7 +77,7 @@ async function applySecret({ home, note, signal }: CommandContext, applied: stri
 const secretListCommand = command("secret list", {
   summary: "list the stored secrets, where they are, and what uses them",
   description:
-    "Names only; no value is read. Secrets that the configuration names but that are not stored are listed, too.",
+    "Names only; no value is read. Also lists secrets that the configuration names but that are not stored.",
   examples: {
     "mountaineer secret list": "see them",
     "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'":
@@ -151,9 +151,9 @@ export const serverTokenCommand = command("server-token", {
     const report = await callDaemon(context, purpose, operation, null);
     showResult(context, report, () => {
       if ("token" in report) return [report.token];
-      return [report.forgotten ? "the token opens nothing any more" : "there was no token"];
+      return [report.forgotten ? "the token is no longer valid" : "there was no token"];
     });
     if (!context.json && "token" in report && report.replaced)
-      context.note("the token before it opens nothing any more");
+      context.note("the previous token is no longer valid");
   },
 });

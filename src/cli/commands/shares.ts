@@ -25,7 +25,7 @@ const sharesDiscoverCommand = command("shares discover", {
     const servers = await findServers(context.signal);
     showResult(context, { servers }, () => renderServers(servers, context.stdoutStyle));
     if (servers.length === 0)
-      context.note("nobody answered; mountaineer init takes an address that you type");
+      context.note("no server answered; mountaineer init takes an address that you type");
   },
 });
 
@@ -200,8 +200,8 @@ const rcloneInstallCommand = command("rclone install", {
   description:
     "Downloads the release that this version of Mountaineer pins, for this machine, or takes a file: the archive " +
     "of that release, whose SHA-256 must be the pinned one, or Mountaineer's own rclone, as a program or in a zip " +
-    "archive. Each share uses it instead of the system's from its next mount on, unless this Mountaineer brings a " +
-    "newer one of its own. Versions are kept side by side in the home's folder rclone. Nothing is ever " +
+    "archive. Each share uses it instead of the system's from its next mount on, unless this Mountaineer brings " +
+    "a newer one itself. Versions are kept side by side in the home's folder rclone. Nothing is ever " +
     "downloaded without this command.",
   examples: {
     "mountaineer rclone install": "download the pinned release",

@@ -8,7 +8,7 @@ import { show } from "../sessions/control-session.ts";
 export const statusCommand = command("status", {
   summary: "show every share and backend, and what is wrong",
   description:
-    "Changes nothing. Asks the running daemon; without one, it checks by itself. Shows shares and gateway if " +
+    "Changes nothing. Asks the running daemon; without one, checks directly. Shows shares and gateway if " +
     "they are configured. --follow prints each change once, in a sentence with the command for it, until Ctrl-C, also " +
     "over restarts of the daemon; it draws nothing, so a screen reader can follow it.",
   examples: {
@@ -20,7 +20,7 @@ export const statusCommand = command("status", {
   exits: { 0: "the status is shown, good or bad" },
   asksElsewhere: true,
   takes: {
-    "-f, --follow": { about: "go on, and print each change", conflicts: ["json"] },
+    "-f, --follow": { about: "keep running, and print each change", conflicts: ["json"] },
   },
   async run(context, { follow }) {
     if (follow) {

@@ -27,7 +27,7 @@ export const switchCommand = command("switch", {
     "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches " +
     "and holds the share there, even after a restart. auto ends the hold. A share with open files is busy; " +
     "--wait waits for them, --force switches anyway. For a backend, name the route: the backend moves as soon as " +
-    "that route is ready, and calls in flight finish on the old one. Any route but the first is held until auto.",
+    "that route is ready, and calls in flight finish on the old one. Any route but the first stays until auto.",
   examples: {
     "mountaineer switch --share CORE --to tb": "back to Thunderbolt now",
     "mountaineer switch --share CORE --to tb --wait": "as soon as open files are closed",

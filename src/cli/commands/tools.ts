@@ -88,7 +88,7 @@ const toolsDiffCommand = command("tools diff", {
   asksElsewhere: true,
   summary: "show how servers' tools and texts differ from the approved ones",
   description:
-    "Old beside new, with invisible characters spelled out. Models decide by a server's descriptions of its " +
+    "Old next to new, with invisible characters spelled out. Models decide by a server's descriptions of its " +
     "tools, prompts, resources and itself, so the gateway remembers them and reports changes. Asks the running " +
     "daemon; without one, starts once the backends whose tools are not known yet.",
   examples: {
@@ -122,7 +122,7 @@ const toolsApproveCommand = command("tools approve", {
   summary: "approve servers' tools and texts as they are now",
   description:
     "Approves tools, prompts, resources, and servers' instructions, and shows each one. Withheld ones are " +
-    "published at once; one that changes again while you look keeps waiting. An approved version that comes back " +
+    "published at once; one that changes again while you look keeps waiting. An approved version that returns " +
     "later needs no new approval.",
   examples: {
     "mountaineer tools approve read_file": "approve one",
@@ -131,7 +131,7 @@ const toolsApproveCommand = command("tools approve", {
     "mountaineer tools approve --all": "approve everything that waits",
   },
   exits: {
-    1: "something changed meanwhile, and was not approved",
+    1: "something has changed since it was shown, and was not approved",
     2: "nothing of that name waits, or several do",
     8: "no daemon runs",
   },
@@ -161,7 +161,7 @@ const toolsApproveCommand = command("tools approve", {
     }
     for (const { backend, tool } of report.skipped) {
       context.note(
-        `${printable(tool)} of backend ${printable(backend)} changed again meanwhile: look at it once more`,
+        `${printable(tool)} of backend ${printable(backend)} has changed since it was shown: review it again`,
       );
     }
     return report.skipped.length === 0 ? 0 : 1;

@@ -69,7 +69,7 @@ export const openCommand = command("open", {
     "signed in for twelve hours. The link's code follows the #, so it appears in no request and no log; the " +
     "browser opens it from a file in the home, so no other user sees it. Without MCP servers the page is served " +
     "on this machine only, until the last session ends. --admin shows a code here, for which the page asks: the tab in " +
-    "which you type it may change what runs for 15 minutes. The link alone gives no such right.",
+    "which you type it may change what runs for 15 minutes. The link itself gives no such right.",
   examples: {
     "mountaineer open": "see the dashboard",
     "mountaineer open --admin": "the same, and add or change servers there",
@@ -106,7 +106,7 @@ export const openCommand = command("open", {
 export const menubarCommand = command("menubar", {
   summary: "show and switch the shares in the panel or menu bar",
   description:
-    "An icon that shows the status, with a menu that mounts, unmounts and switches, tells what waits, and opens the dashboard. " +
+    "An icon that shows the status, with a menu that mounts, unmounts and switches, shows pending approvals, and opens the dashboard. " +
     "On Linux it is a tray icon (StatusNotifierItem) of the desktop session; on macOS SwiftBar or xbar draws the " +
     "menu, and --install-swiftbar installs the plugin. Starts the daemon if none runs. One per home and session; " +
     "quitting it leaves daemon and shares running.",
@@ -226,7 +226,7 @@ async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, te
 export const adminCommand = command("admin", {
   summary: "let one tab of the page change what runs, for 15 minutes",
   description:
-    "Type the code that the page shows. Then that tab alone may change which programs run and where credentials " +
+    "Type the code that the page shows. Then only that tab may change which programs run and where credentials " +
     "go, until 15 minutes have passed, the tab is reloaded or signs out, or the daemon restarts. Type only a " +
     "code that you see in a page you opened yourself.",
   examples: { "mountaineer admin K7QM-2RWX": "for the page that shows this code" },

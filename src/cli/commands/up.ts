@@ -36,7 +36,7 @@ export const upCommand = command("up", {
 export const downCommand = command("down", {
   summary: "stop the daemon, however it was started",
   description:
-    "Shares stay mounted, and work as long as their server does; meanwhile none moves to another route. A " +
+    "Shares stay mounted, and work as long as their server does, but none moves to another route. A " +
     "service stays installed, and starts again at the next login. Without a daemon it changes nothing.",
   examples: { "mountaineer down": "stop it; mountaineer up starts it again" },
   exits: { 1: "the daemon could not be stopped" },
@@ -72,7 +72,7 @@ export const uninstallCommand = command("uninstall", {
     const code = await uninstallService(context);
     if (code === 0)
       context.note(
-        "the configuration, secrets and log stay: mountaineer uninstall --purge removes them, too",
+        "the configuration, secrets and log stay: mountaineer uninstall --purge also removes them",
       );
     return code;
   },
@@ -107,7 +107,7 @@ export const monitorCommand = command("monitor", {
 export const upgradeCommand = command("upgrade", {
   summary: "upgrade to a newer version, without an outage",
   description:
-    "Takes a release's single file, with its signature beside it (FILE.sig). Keeps both versions; the daemon " +
+    "Takes a release's single file, with its signature next to it (FILE.sig). Keeps both versions; the daemon " +
     "hands over to the new one as `mountaineer restart` does, and no session ends. Downloads nothing. If dpkg, " +
     "rpm, Homebrew or npm installed Mountaineer, it shows how to upgrade with that.",
   examples: {

@@ -112,7 +112,7 @@ async function chosenBy(
 async function isYes({ prompt }: CommandContext, question: string): Promise<boolean> {
   if (prompt === null) {
     throw new MountaineerError("usage", "there is no terminal to ask at; nothing was approved", {
-      hint: "look at it with: mountaineer approve --list; then add --yes",
+      hint: "review it with: mountaineer approve --list; then add --yes",
     });
   }
   return /^y(es)?$/i.test(await prompt(question));

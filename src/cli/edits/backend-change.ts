@@ -272,7 +272,8 @@ async function refuseInArguments(
   const where = url === null ? "an argument" : "the address";
   const message = `${where} seems to hold a secret (${found.key})`;
   if (prompt !== null) {
-    const why = url === null ? "everybody on this machine can read arguments" : "it would stand in the file";
+    const why =
+      url === null ? "everybody on this machine can read arguments" : "it would be readable in the file";
     if (/^y/i.test(await prompt(`${message}, and ${why}. Write it anyway? [y/N] `))) return;
   }
   const other = url === null ? "--env KEY=secret:NAME" : "--header 'Authorization: Bearer secret:NAME'";

@@ -69,9 +69,9 @@ function printSudo(
   // Without these variables, a command under sudo would use the home of root.
   const places = [`HOME=${process.env["HOME"] ?? ""}`, `MOUNTAINEER_HOME=${home}`];
   print(
-    `${undo ? "Its line of /etc/fstab is not needed any more" : "/etc/fstab needs this line"}:\n` +
+    `${undo ? "Its line in /etc/fstab is no longer needed" : "/etc/fstab needs this line"}:\n` +
       `  ${printable(line)}\n` +
-      `As root, this shows it once more and ${undo ? "removes" : "writes"} it after a yes:\n` +
+      `As root, this shows it again and ${undo ? "removes" : "writes"} it after a yes:\n` +
       `  sudo env ${[...places, ...words].map(shellWord).join(" ")}\n`,
   );
 }

@@ -156,7 +156,7 @@ async function noteUnused(context: CommandContext, names: readonly string[]): Pr
   for (const { name, kept, used_by: users } of secrets) {
     if (names.includes(name) && kept !== null && users.length === 0)
       context.note(
-        `nothing uses the secret ${name} any more; ${shellCommand`mountaineer secret remove ${name}`} removes it`,
+        `the secret ${name} is no longer used; ${shellCommand`mountaineer secret remove ${name}`} removes it`,
       );
   }
 }

@@ -84,7 +84,7 @@ export async function inviteMachine(context: CommandContext): Promise<number> {
   if (context.json) context.print(`${JSON.stringify({ joined })}\n`);
   else if (joined !== null)
     showText(context, (paint) => [doneLine(paint, printable(`${joined} has joined`))]);
-  if (joined === null) context.note("nobody joined in time: mountaineer fleet invite makes another code");
+  if (joined === null) context.note("no machine joined in time: mountaineer fleet invite makes another code");
   return joined === null ? FAILED_EXIT : 0;
 }
 
@@ -147,7 +147,7 @@ export async function remove(context: CommandContext, machine: string): Promise<
   const { removeMember } = await import("../../fleet/enrollment/leave.ts");
   const { home, signal } = context;
   const removed = await removeMember({ home, clock: systemClock }, machine, signal);
-  showDone(context, { removed }, `${removed} is out of the fleet: its key opens nothing any more`);
+  showDone(context, { removed }, `${removed} is out of the fleet: its key is no longer valid`);
   return 0;
 }
 

@@ -37,7 +37,7 @@ export async function firstStart({ path, homeContext, format, read }: ConfigView
   };
   if (!loaded.ok) {
     const errors = loaded.mistakes.map((mistake) => ({ ...mistake }));
-    return { ...report, errors, summary: "the file has mistakes" };
+    return { ...report, errors, summary: "the file has errors" };
   }
   const settings = await settingsOf({ bytes, format, homeContext });
   const defaults = await settingsOf({ bytes: DEFAULTS, format: "toml", homeContext });

@@ -340,7 +340,7 @@ function showOutcome(context: CommandContext, outcome: Outcome): void {
   const done = created ? "is written" : changed ? "is changed" : "is as it was";
   context.print(`${green(symbols.good)} ${printable(path)} ${done}${what === "" ? "" : `: ${what}`}\n`);
   if (found > 0 && created && shares.length === 0) {
-    context.print(dim(`  shares that are mounted here already stand at its end, commented out\n`));
+    context.print(dim(`  shares that are already mounted here are at its end, commented out\n`));
   }
   const wanted = choices.shares.flatMap(({ password }) =>
     password?.startsWith("secret:") === true ? [password.slice("secret:".length)] : [],

@@ -22,7 +22,7 @@ export interface WantedBackend {
  * system.
  */
 export const SYNC_BLOCK = [
-  "# The system tells of a save, which then applies in a fifth of a second instead of two.",
+  "# The system reports each save: it applies within 0.2 s, instead of 2.",
   "[sync]",
   ...tomlLines({ detection: "inotify", debounce: 0.1 }),
 ].join("\n");
@@ -31,7 +31,7 @@ export const SYNC_BLOCK = [
 export function openingText(reference: string): string {
   return [
     "#:schema ./config.schema.json",
-    "# Mountaineer's configuration. What you save here applies at once; a mistake changes nothing and is reported.",
+    "# Mountaineer's configuration. What you save here applies at once; an error changes nothing and is reported.",
     `# Every option, with its default: ${reference}`,
     "",
     SYNC_BLOCK,

@@ -96,7 +96,7 @@ async function chooseServer(
   );
   const question =
     servers.length === 0
-      ? "Nobody was heard. The address of your NAS (empty: no share): "
+      ? "No NAS was found. The address of yours (empty: no share): "
       : "Which one? Its number, or an address that you type (empty: no share): ";
   return retry(async () => {
     const answer = (await person.ask(question)).trim();
@@ -129,7 +129,7 @@ async function askNetworks(
   if (marks === null) return [];
   person.print(`This network: ${marks.join(", ")}`);
   const question =
-    "Use it on this network alone, and send nothing elsewhere? n if it has a cable in another one. [Y/n]: ";
+    "Use it only on this network, and send nothing on others? n if it is also connected to another one. [Y/n]: ";
   return (await isYes(person, question)) ? marks : [];
 }
 
@@ -148,7 +148,7 @@ function serverAt(answer: string, servers: readonly FoundServer[]): Chosen | Wro
   }
   const reading = parseHost(answer);
   if (!reading.ok)
-    return { wrong: `${reading.found} is no address${reading.hint === null ? "" : `: ${reading.hint}`}` };
+    return { wrong: `${reading.found} is not an address${reading.hint === null ? "" : `: ${reading.hint}`}` };
   const { host, port } = reading.address;
   return { host, port, found: servers.find((one) => one.address === host && one.port === port) ?? null };
 }
@@ -196,7 +196,7 @@ export async function chooseShares(
     const chosen = words.map((word) => (/^\d{1,3}$/.test(word) ? names[Number(word) - 1] : undefined));
     const known = chosen.filter((name) => name !== undefined);
     if (known.length === words.length && known.length > 0) return { right: [...new Set(known)] };
-    return { wrong: words.length === 0 ? "type a number" : `${printable(answer)} is none of them` };
+    return { wrong: words.length === 0 ? "type a number" : `${printable(answer)} is not in the list` };
   }, person);
 }
 
@@ -227,7 +227,7 @@ async function chooseSecond(
   // Only who may keep the share to its networks must know all of them.
   if (others.length === 0 && (await meeting.networksOf([first.host], signal)) === null) return null;
   if (others.length > 0) {
-    person.print(`Somebody is called ${printable(first.found?.name ?? "")} on another link, too:`);
+    person.print(`A server on another link is also called ${printable(first.found?.name ?? "")}:`);
     list(
       person,
       others.map((server) => serverCells(server).join("  ")),
@@ -235,8 +235,8 @@ async function chooseSecond(
   }
   const question =
     others.length > 0
-      ? "Is it the same NAS? Its number gives it this login, too (empty: no): "
-      : "Its address over a second cable, which gets this login, too (empty: none): ";
+      ? "Is it the same NAS? Its number also gives it this login (empty: no): "
+      : "Its address over a second cable, which also gets this login (empty: none): ";
   return retry(async () => {
     const answer = (await person.ask(question)).trim();
     if (answer === "") return { right: null };

@@ -9,7 +9,7 @@ export const BACKEND_OPTIONS = {
   "--url <address>": "the address of a remote server, instead of a program",
   "-t, --transport <kind>": "stdio, or http for an address; default: from the command or address given",
   "-e, --env <KEY=value>": {
-    about: "an environment variable: text, ${VARIABLE} or secret:NAME; KEY alone means ${KEY}; repeatable",
+    about: "an environment variable: text, ${VARIABLE} or secret:NAME; only KEY means ${KEY}; repeatable",
     isList: true,
   },
   "-H, --header <'Name: value'>": {
@@ -67,7 +67,7 @@ export function readBackendName(text: string): string {
   const reading = parseBackendName(text);
   if (reading.ok) return reading.value;
   const { expected, hint } = reading;
-  throw usage(`${JSON.stringify(text)} is no name for a backend: expected ${expected}`, hint);
+  throw usage(`${JSON.stringify(text)} cannot name a backend: expected ${expected}`, hint);
 }
 
 function variableOf(text: string): readonly [string, string] {

@@ -21,6 +21,6 @@ export function howToUpgrade(bundle: Bundle | null = readBundle(), root = packag
   const by = bundle === null ? (root.includes("/node_modules/") ? "npm" : "git") : bundle.tool;
   if (by !== null) return { by, command: OF_TOOLS[by] ?? `use ${by}, then mountaineer restart` };
   if (bundle?.current === null)
-    return { by, command: "unpack the newer one beside this folder, and run that" };
+    return { by, command: "unpack the newer one next to this folder, and run that" };
   return { by, command: "mountaineer upgrade FILE, with the newer version's .run file" };
 }

@@ -57,7 +57,7 @@ async function readTokenFile(path: string): Promise<string> {
   const { readFile, stat } = await import("node:fs/promises");
   try {
     const { size, mode } = await stat(path);
-    if (size > 8_192) throw new MountaineerError("usage", `${path} is no token: it is too large`);
+    if (size > 8_192) throw new MountaineerError("usage", `${path} is not a token: it is too large`);
     if ((mode & 0o077) !== 0) {
       throw new MountaineerError("usage", `others on this machine can read ${path}`, {
         hint: shellCommand`chmod 600 ${path}`,

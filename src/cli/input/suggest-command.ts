@@ -20,7 +20,7 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "mountaineer config history": "history",
     "mountaineer config rollback": "rollback",
     "mountaineer config diff": "diff",
-    "mountaineer verify looks at the shares, mountaineer doctor at everything": "check",
+    "mountaineer verify checks the shares, mountaineer doctor everything": "check",
     "mountaineer backends list": "server servers",
     "mountaineer init": "setup",
     "mountaineer backends login NAME signs in to an MCP server that wants it": "login signin",

@@ -215,7 +215,7 @@ function optionHint(
   if (code === "commander.excessArguments" && takes[SHARES] === SHARE_OPTIONS[SHARES])
     return "a share is named with --share NAME";
   if (code === "commander.unknownOption" && /^backends (?:add|edit)$/.test(named))
-    return `the program and its arguments stand behind --: mountaineer ${named} NAME -- PROGRAM ARGUMENTS`;
+    return `the program and its arguments come after --: mountaineer ${named} NAME -- PROGRAM ARGUMENTS`;
   return null;
 }
 

@@ -25,7 +25,7 @@ import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
 
 const FLEET_SERVER_STAYS =
-  "the fleet's server goes on running, and nothing starts it again when it ends: mountaineer fleet leave ends it";
+  "the fleet's server keeps running, and nothing restarts it when it exits: mountaineer fleet leave stops it";
 /**
  * How long to wait for a started daemon, ms: it serves within 2 s, but a service manager waits 5 s before a
  * retry.
@@ -114,7 +114,7 @@ async function startService(
   );
   const outcome = { ...started, notes: [...secret, ...left, ...started.notes] };
   if (found === null || !outcome.changed || outcome.failure !== null) return outcome;
-  const note = `a monitor ran for this home already (pid ${found.pid}): if that is no service, this one takes over when it ends`;
+  const note = `a monitor already ran for this home (pid ${found.pid}): unless it is a service, this one takes over when it exits`;
   return { ...outcome, notes: [note, ...outcome.notes] };
 }
 
@@ -258,7 +258,7 @@ export async function uninstallService(context: CommandContext, unmounted = fals
   else {
     const gone = `${printable(manager.filePath)} ${outcome.changed ? "is removed" : "was not there"}`;
     const stopped = found === null ? [] : ["Mountaineer is stopped"];
-    const stays = !unmounted && (outcome.changed || found !== null) ? ["what is mounted stays mounted"] : [];
+    const stays = !unmounted && (outcome.changed || found !== null) ? ["shares stay mounted"] : [];
     showOutcome(context, [gone, ...stopped, ...stays], done);
   }
   return failure === null ? 0 : FAILED_EXIT;

@@ -70,7 +70,7 @@ export function createOwnEditor(
       const waiting = await approveEdit(home, before, snapshot, signal);
       if (waiting > 0) note(`${waiting} of the file's entries wait for approval: mountaineer approve`);
     } catch (error) {
-      note(`what was changed may wait for \`mountaineer approve\`: ${errorText(error)}`);
+      note(`the change may wait for \`mountaineer approve\`: ${errorText(error)}`);
     }
   };
 

@@ -95,7 +95,7 @@ export function renderDoctor({ findings }: Pick<DoctorReport, "findings">, style
     wrong > 0
       ? `${pluralize(count("error"), "error")}, ${pluralize(count("warning"), "warning")}`
       : findings.some(({ code }) => code === "config_absent" || code === "config_empty")
-        ? "nothing is configured yet; what was looked at is well"
+        ? "nothing is configured yet; all checks passed"
         : paint.green("all is well"),
   );
   return lines.map((line) => `${line}\n`).join("");

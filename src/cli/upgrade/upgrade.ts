@@ -68,7 +68,8 @@ async function releaseOf(file: string, { key }: { readonly key: string }): Promi
   const text = await readIfPresent(`${file}.sig`).catch((error: unknown) => {
     throw refused(`${file}.sig cannot be read: ${errorText(error)}`);
   });
-  if (text === null) throw refused(`there is no signature at ${file}.sig`, "it is published beside the file");
+  if (text === null)
+    throw refused(`there is no signature at ${file}.sig`, "it is published next to the file");
   return verifiedRelease(text, key);
 }
 

@@ -45,7 +45,7 @@ function wrongText({ link, detail }: AliasStatus): string | null {
     case "missing":
       return `${detail === null ? "its link is not there" : printable(detail)}; a daemon makes it, or: mountaineer alias reconcile`;
     case "taken":
-      return `${printable(detail ?? "something else stands there")}; it is left as it is`;
+      return `${printable(detail ?? "something else is there")}; it is left as it is`;
     case "blocked":
       return printable(detail ?? "its link cannot be made");
   }

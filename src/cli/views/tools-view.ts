@@ -67,7 +67,7 @@ export function renderToolChanges(
   const paint = paintFor(style);
   const hidden = withUnseen
     ? unseen.map(({ backend, kind, entry, faults }) => {
-        const head = `${paint.yellow(paint.symbols.warning)} ${kind} ${paint.bold(printable(entry))} of ${printable(backend)}  has text that nobody sees`;
+        const head = `${paint.yellow(paint.symbols.warning)} ${kind} ${paint.bold(printable(entry))} of ${printable(backend)}  has invisible text`;
         return `${[head, ...faults.map((fault) => `    ${printable(fault)}`)].join("\n")}\n`;
       })
     : [];
@@ -143,7 +143,7 @@ function partsOf(result: CallReport["result"]): string[] {
 }
 
 function blockText(block: unknown): string {
-  if (!isObject(block)) return "[something that is no content]";
+  if (!isObject(block)) return "[not valid content]";
   const type = textOf(block, "type") ?? "content";
   switch (type) {
     case "text":

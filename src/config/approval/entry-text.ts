@@ -37,9 +37,9 @@ export function waitingText(entry: Pick<WaitingEntry, "approved" | "waiting">): 
   if (approved === null || !text.includes(HIDDEN)) return text;
   const isAllHidden = entryText(approved) === text;
   const what = isAllHidden
-    ? `a value that is ${HIDDEN} is another one`
-    : `what is ${HIDDEN} may be another value`;
-  return `${text}# ${what}: look into the file\n`;
+    ? `a value shown as ${HIDDEN} has changed`
+    : `a value shown as ${HIDDEN} may have changed`;
+  return `${text}# ${what}: check the file\n`;
 }
 
 /** Whether a part lacks its own key in the file: its members are keys of the section. */

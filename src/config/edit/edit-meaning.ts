@@ -142,7 +142,7 @@ export function editStep(file: unknown, edit: ConfigEdit): EditStep {
 }
 
 function notATable(path: KeyPath): MountaineerError {
-  return new MountaineerError("config_uneditable", `${keyName(path)} is no table, so it has no keys`);
+  return new MountaineerError("config_uneditable", `${keyName(path)} is not a table, so it has no keys`);
 }
 
 function changed(value: unknown, step: EditStep, depth: number): unknown {
@@ -152,7 +152,7 @@ function changed(value: unknown, step: EditStep, depth: number): unknown {
     if (step.kind === "append") {
       const list = value ?? [];
       if (!Array.isArray(list))
-        throw new MountaineerError("config_uneditable", `${keyName(step.path)} is no list`);
+        throw new MountaineerError("config_uneditable", `${keyName(step.path)} is not a list`);
       return [...list, step.value];
     }
     return undefined;

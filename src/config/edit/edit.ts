@@ -31,7 +31,7 @@ async function problemOf(
   step: EditStep,
 ): Promise<string | null> {
   const { value, syntax } = await parseText(after, format);
-  if (syntax.length > 0) return "the file could not be read any more";
+  if (syntax.length > 0) return "the result is not a readable file";
   const at = difference(value, meant, step);
   if (at === null) return null;
   return at.length === 0 ? "the file would not mean that" : `${keyName(at)} would not be as it should`;

@@ -25,7 +25,7 @@ const SEGMENT =
   /^(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^."'[\]\s](?:[^."'[\]]*[^."'[\]\s])?))((?:\[\d{1,6}\])*)(\.(?=.)|$)/su;
 
 function wrongKey(text: string, hint: string): MountaineerError {
-  return new MountaineerError("usage", `${quoted(text)} is no key`, { hint });
+  return new MountaineerError("usage", `${quoted(text)} is not a key`, { hint });
 }
 
 function unescaped(text: string, whole: string): string {

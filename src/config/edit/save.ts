@@ -118,10 +118,14 @@ async function oneAtATime<T>(path: string, save: () => Promise<T>): Promise<T> {
 }
 
 function changedMeanwhile(path: string): MountaineerError {
-  return new MountaineerError("config_changed", `${path} changed meanwhile; nothing was written`, {
-    hint: "look at what is there now, and try again",
-    retry: "now",
-  });
+  return new MountaineerError(
+    "config_changed",
+    `${path} has changed since it was read; nothing was written`,
+    {
+      hint: "check its current content, and try again",
+      retry: "now",
+    },
+  );
 }
 
 /**
@@ -249,7 +253,7 @@ function writeHint(code: string): string {
     case "EROFS":
       return "the disk is mounted read-only";
     case "EBUSY":
-      return "the file is a mount of its own: mount its folder instead, or change it where it comes from";
+      return "the file itself is a mount: mount its folder instead, or change the original";
     default:
       return "make the file and its folder yours and writable (chown, chmod u+w)";
   }

@@ -23,8 +23,8 @@ const SCHEMA_LINE = `#:schema ./${SCHEMA_FILE}\n`;
 const INTRODUCTION = `${SCHEMA_LINE}# Mountaineer's configuration.
 #
 # Everything here is commented out, and a file without settings is a valid one. To set an option, remove
-# the "#" before it. Lines that begin with "# " only explain. Changes are checked as a whole: a mistake
-# is reported with its line, and what was running goes on.
+# the "#" before it. Lines that begin with "# " only explain. Changes are checked as a whole: an error
+# is reported with its line, and the previous configuration stays in use.
 `;
 
 const RECOVERY = `When a share runs over the fallback and Thunderbolt is back, these two decide what happens:
@@ -33,7 +33,7 @@ const RECOVERY = `When a share runs over the fallback and Thunderbolt is back, t
   true           false          goes back                "TB Ready"; you switch
   false          true           goes back                "TB Ready"; goes back once they are closed
   false          false          "TB Ready"; you switch   "TB Ready"; you switch
-Both off = only when you say so (\`mountaineer switch\`). Nothing ever goes back by itself over open files.`;
+Both off = only when you say so (\`mountaineer switch\`). Open files always wait, unless you switch.`;
 
 const BACKENDS = `A program that is started here, or the address of a server. Secrets stay out of this file: what
 \`mountaineer secret set NAME\` keeps is \`\${secret:NAME}\` here, an environment variable is

@@ -119,7 +119,7 @@ function insertion(text: string, layout: TomlLayout, path: KeyPath, value: Confi
   }
   const [name] = path.slice(-1);
   if (path.length < 2 || name === undefined) {
-    throw new MountaineerError("config_uneditable", `${keyName(path)} is no key of a section`);
+    throw new MountaineerError("config_uneditable", `${keyName(path)} is not a key of a section`);
   }
   const lines = [`[${tomlDottedKey(path.slice(0, -1))}]`, `${tomlDottedKey([name])} = ${tomlValue(value)}`];
   return [newBlock(text, layout, path.slice(0, -1), lines)];

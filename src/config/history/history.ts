@@ -117,8 +117,8 @@ async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: Cor
 export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null, path: string): void {
   const { n, sha256, format } = entry;
   if (seenSha256 !== null && sha256 !== seenSha256) {
-    throw new MountaineerError("config_changed", `entry ${n} is not the one that was seen any more`, {
-      hint: "look at the history again",
+    throw new MountaineerError("config_changed", `entry ${n} has changed since it was shown`, {
+      hint: "check the history again",
     });
   }
   const own = configFormat(path);

@@ -31,7 +31,7 @@ function shareFinding(alias: Table, at: KeyPath, names: readonly string[]): Find
   const reading = typeof share === "string" ? parseShareName(share) : null;
   if (reading?.ok !== true || names.includes(reading.value)) return [];
   const hint = namesHint(reading.value, names, NO_SHARES);
-  const found = `${describeValue(share)}, which is no share of this file`;
+  const found = `${describeValue(share)}, which is not a share of this file`;
   const expected = "the name of a share of this file";
   return [unmatched([...at, "share"], found, expected, hint)];
 }
@@ -99,11 +99,11 @@ function createTwinRule() {
     const key = typeof name === "string" ? nameKey(name) : null;
     const twin = key === null ? undefined : names.get(key);
     if (key !== null && twin === undefined) names.set(key, index);
-    const expected = "a path of its own";
+    const expected = "a path that no other alias uses";
     const findings: Finding[] = [];
     if (twin !== undefined) {
       const found = `the name of ${pathText(["aliases", twin])} (letter case does not count)`;
-      findings.push(invalidValue([...at, "name"], found, "a name of its own"));
+      findings.push(invalidValue([...at, "name"], found, "a unique name"));
     }
     if (path === null) return findings;
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
@@ -133,8 +133,8 @@ export function aliasFindings(file: Table, context: RuleContext): Finding[] {
     const findings = [...shareFinding(alias, at, names), ...findTwins(alias, index, path)];
     const found = path === null ? null : standsIn(path, roots, names, mounts);
     if (found === null) return findings;
-    const hint = "the link needs a place that Mountaineer does not use itself";
-    const expected = "a path beside those of shares";
+    const hint = "the link needs a path that Mountaineer does not use itself";
+    const expected = "a path outside those of shares";
     return [...findings, invalidValue([...at, pathKeyOf(alias)], found, expected, hint)];
   });
 }

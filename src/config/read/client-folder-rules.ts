@@ -100,16 +100,16 @@ export function clientFolderFindings(
   const cwd = [...at, "cwd"];
   const findings: Finding[] = [];
   if ((backend["instances"] ?? common?.["instances"]) !== "per-client") {
-    const hint = "clients work in different folders, so each needs an instance of its own";
+    const hint = "clients work in different folders, so each needs a separate instance";
     findings.push(
-      invalidValue(cwd, "`client` in a shared server", '`instances = "per-client"` beside it', hint),
+      invalidValue(cwd, "`client` in a shared server", '`instances = "per-client"` with it', hint),
     );
   }
   const hint =
     "the folder is not known beforehand; use `${client:cwd}` in `args` where the server takes its folders there";
   if (has(server, "sandbox"))
-    findings.push(unexpectedKey([...at, "sandbox"], '`sandbox` beside `cwd = "client"`', hint));
-  if (has(backend, "folders")) findings.push(unexpectedKey(cwd, '`cwd = "client"` beside `folders`', hint));
+    findings.push(unexpectedKey([...at, "sandbox"], '`sandbox` with `cwd = "client"`', hint));
+  if (has(backend, "folders")) findings.push(unexpectedKey(cwd, '`cwd = "client"` with `folders`', hint));
   const { command } = server;
   if (typeof command === "string") findings.push(...programFindings(command, args, at));
   return [...findings, ...variableFindings(server, at, common)];
@@ -147,7 +147,7 @@ function isRelativePath(text: string): boolean {
 function programFindings(command: string, args: readonly string[], at: KeyPath): Finding[] {
   const program = basename(command);
   if (command.includes(CLIENT_CWD) || (command.includes("/") && !command.startsWith("/"))) {
-    const hint = "whoever opens the folder must not choose what runs";
+    const hint = "a client that opens the folder must not choose which program runs";
     return [
       invalidValue(
         [...at, "command"],
@@ -174,7 +174,7 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
   }
   const { index, isServer } = shape === undefined ? { index: -1, isServer: true } : serverIn(shape, args);
   if (!isServer) {
-    const found = "what may run code of the client's folder";
+    const found = "a command line that may run code from the client's folder";
     const expected =
       "a package, `-m` or an absolute path, with nothing before it but options that look for no code";
     return [invalidValue(index < args.length ? [...at, "args", index] : [...at, "command"], found, expected)];
@@ -219,8 +219,8 @@ function variableFindings(server: Table, at: KeyPath, common: Table | null): Fin
     if (typeof value !== "string") return [];
     if (isHarmless(name, value)) return [];
     const path = name in own ? [...at, "env", name] : [...at, "cwd"];
-    const found = `\`${name}\` with what may load code of the client's folder`;
-    return [invalidValue(path, found, "absolute paths alone, and options that load nothing else")];
+    const found = `\`${name}\` with a value that may load code from the client's folder`;
+    return [invalidValue(path, found, "only absolute paths, and options that load nothing else")];
   });
 }
 

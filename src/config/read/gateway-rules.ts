@@ -120,8 +120,8 @@ function foldersFindings(backend: Table, at: KeyPath): Finding[] {
   const servers = [backend, ...listIn(backend, "routes").map(asTable)];
   if (!servers.some(isElsewhere)) return [];
   const hint =
-    "a server that is elsewhere has files of its own: say what it may be asked with [[authorization.policies]]";
-  return [unexpectedKey([...at, "folders"], "`folders` beside `url`", hint)];
+    "a server on another machine has its own files: limit what it may be asked with [[authorization.policies]]";
+  return [unexpectedKey([...at, "folders"], "`folders` with `url`", hint)];
 }
 
 /** Errors in the connection of a backend, or of one of its routes. */
@@ -148,7 +148,7 @@ function routesFindings(backend: Table, at: KeyPath, context: RuleContext): Find
   }
   if (backend["replace"] === "stop-first") {
     const found = "`stop-first` with `routes`";
-    const hint = "a better route is made ready beside the one in use";
+    const hint = "a better route is started while the current one still runs";
     findings.push(invalidValue([...at, "replace"], found, "`overlap`", hint));
   }
   if (routes.length > MOST_ROUTES) {
@@ -225,7 +225,7 @@ function telemetryFindings(file: Table): Finding[] {
   const isReachable = (typeof host === "string" && !isLoopback(host)) || typeof publicUrl === "string";
   if (!isReachable) return [];
   const hint =
-    'others than this machine reach `/metrics`: mountaineer secret set metrics, then `metrics_token = "secret:metrics"`';
+    'other machines can reach `/metrics`: mountaineer secret set metrics, then `metrics_token = "secret:metrics"`';
   return [missingKey(["telemetry", "metrics_token"], "a token, by reference", hint)];
 }
 

@@ -72,7 +72,7 @@ function userFindings(auth: Table): Finding[] {
     hasToken ? [ofToken, ...named] : named,
     ({ name }) => name,
     ({ name, path }, { text }) =>
-      invalidValue([...path, "name"], `${quoted(String(name))}, the name of ${text}`, "a name of its own"),
+      invalidValue([...path, "name"], `${quoted(String(name))}, the name of ${text}`, "a unique name"),
   );
   return [...findings, ...repeated];
 }

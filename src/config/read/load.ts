@@ -109,9 +109,9 @@ async function placeMistakes({ path, text, parsed, findings }: FoundInText): Pro
   const place = { file: path, line: last?.line ?? 1, column: last?.column ?? 1, path: "" };
   listed.push({
     ...place,
-    found: "more mistakes than are listed",
+    found: "more errors than are listed",
     expected: "a configuration",
-    hint: "correct these mistakes first",
+    hint: "correct these errors first",
   });
   return listed;
 }

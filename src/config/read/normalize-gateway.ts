@@ -157,7 +157,7 @@ function secretWarnings({ env, headers, url }: RouteFile, at: KeyPath): ConfigWa
     const hint = "`mountaineer secret set NAME` keeps it, and `${secret:NAME}` stands for it here";
     warnings.push({
       path: pathText(path),
-      text: `${what} seems to be a secret, and stands in the file`,
+      text: `${what} seems to be a secret, written in the file`,
       hint,
     });
   };
@@ -169,7 +169,7 @@ function secretWarnings({ env, headers, url }: RouteFile, at: KeyPath): ConfigWa
       warn([...at, "headers", name], "the value");
   }
   if (url !== undefined && hasSecretQuery(url)) {
-    const text = "the address seems to carry a secret, and stands in the file";
+    const text = "the address seems to contain a secret, written in the file";
     warnings.push({ path: pathText([...at, "url"]), text, hint: "pass it in `headers`, by reference" });
   }
   return warnings;

@@ -76,7 +76,7 @@ function routeFindings(share: Table, at: KeyPath, context: RuleContext): Finding
   const fallback = readHost(share["fallback_host"]);
   if (tb !== null && fallback !== null && hostKey(tb) === hostKey(fallback)) {
     const found = `the same host and port as \`thunderbolt_host\` (${hostText(tb)})`;
-    const hint = "each route has an address of its own on the server";
+    const hint = "each route has its own address on the server";
     findings.push(invalidValue([...at, "fallback_host"], found, "another host or port", hint));
   }
   const tbPath = pathOf(share["thunderbolt_path"], context);
@@ -105,7 +105,7 @@ function nameFindings(shares: Shares): Finding[] {
     ([, { name }]) => (typeof name === "string" ? nameKey(name) : null),
     ([index], [first]) => {
       const found = `the name of ${pathText(["shares", first])} (letter case does not count)`;
-      return invalidValue(["shares", index, "name"], found, "a name of its own");
+      return invalidValue(["shares", index, "name"], found, "a unique name");
     },
   );
 }
@@ -145,7 +145,7 @@ function rootFindings(file: Table, shares: Shares, context: RuleContext): Findin
     const key = asTable(file["global"])?.["mount_root"] === undefined ? "shares_root" : "mount_root";
     const found = `the folder of \`${key === "mount_root" ? "shares_root" : "mount_root"}\``;
     const hint = "one holds the mounts, the other the links to them";
-    return [invalidValue(["global", key], found, "a folder of its own", hint)];
+    return [invalidValue(["global", key], found, "a separate folder", hint)];
   }
   const findings: Finding[] = [];
   for (const [index, { name }] of shares) {

@@ -64,7 +64,7 @@ const MESSAGES: readonly (readonly [start: string, found: string, expected: stri
   ],
   ["unfinished table", "a table without its end", "`}`"],
   ["unfinished array", "an array without its end", "`]`"],
-  ["expected comma", "something else than the next element", "`,` or the end of the array or table"],
+  ["expected comma", "unexpected text instead of the next element", "`,` or the end of the array or table"],
 ];
 
 const ENTRY_KEY = /^[ \t]*([A-Za-z0-9_-]+)[ \t]*(=|$)/;
@@ -270,7 +270,7 @@ function slipAt(text: string, offset: number, found: string): IssueDetail | null
     const hint = "or put a path in single quotes, which need none: 'C:\\Users\\ann'";
     return { found: "a single backslash in a path", expected: "`\\\\` for each backslash", hint };
   }
-  if (found.startsWith("something else than the next") && BEGINS_ANEW.test(text.slice(offset)))
+  if (found.startsWith("unexpected text instead of the next") && BEGINS_ANEW.test(text.slice(offset)))
     return { found: "an array or table without its end", expected: "`]` or `}` before this", hint: null };
   if (found === "a second definition of it") return secondDefinition(text, offset, line);
   return null;

@@ -83,7 +83,7 @@ const YES_AND_NO: Readonly<Record<string, string>> = {
   "0": "false",
 };
 
-const ADDRESS_HERE = 'write "streamable-http", or leave it out beside a `url`';
+const ADDRESS_HERE = 'write "streamable-http", or leave it out if there is a `url`';
 /** Hints for the transport types of MCP clients. */
 const OTHERS_TYPES: ReadonlyMap<string, string> = new Map([
   ["http", ADDRESS_HERE],

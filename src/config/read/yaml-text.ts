@@ -17,7 +17,7 @@ type YamlLibrary = typeof import("yaml");
 
 /** The meaning of the parser's codes. Its messages are not used: they quote the text, which may hold a secret. */
 const CODES: Readonly<Record<string, readonly [found: string, expected: string]>> = {
-  ALIAS_PROPS: ["an alias with a tag or anchor of its own", "the alias alone"],
+  ALIAS_PROPS: ["an alias with its own tag or anchor", "only the alias"],
   BAD_ALIAS: ["an alias without a name, or one ending in `:`", "`*name`"],
   BAD_DIRECTIVE: ["a directive that YAML does not have", "no `%` directive"],
   BAD_DQ_ESCAPE: [
@@ -27,7 +27,7 @@ const CODES: Readonly<Record<string, readonly [found: string, expected: string]>
   BAD_INDENT: ["a line indented like none above it", "the indentation of its neighbours"],
   BAD_PROP_ORDER: ["a tag or anchor in the wrong place", "tag and anchor before the value"],
   BAD_SCALAR_START: ["a value that begins with a reserved character", "the value in quotes"],
-  BLOCK_AS_IMPLICIT_KEY: ["a mapping inside a one-line key", "each key on a line of its own"],
+  BLOCK_AS_IMPLICIT_KEY: ["a mapping inside a one-line key", "each key on its own line"],
   BLOCK_IN_FLOW: ["an indented block inside brackets", "`[…]` or `{…}` throughout"],
   DUPLICATE_KEY: ["a second definition of it", "each key once"],
   MISSING_CHAR: ["something unfinished before this", "the closing quote, bracket, comma or colon"],
@@ -142,7 +142,7 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
       const keyOffset = offsetOf(pair.key, offset);
       const key = keyText(yaml, pair.key);
       if (key === null) {
-        wrong(keyOffset, path, "a key that is no text", "`key: value`");
+        wrong(keyOffset, path, "a key that is not a text", "`key: value`");
         continue;
       }
       if (key === "<<" && yaml.isScalar(pair.key) && pair.key.type === "PLAIN") {
@@ -165,7 +165,7 @@ function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFindi
       const reading = read(pair.value, offset, depth + 1, path);
       for (const source of mergeSources(reading)) {
         if (mergeInto(value, tree, source)) continue;
-        wrong(offsetOf(pair.value, offset), path, "`<<` with something else than a mapping", "`<<: *name`");
+        wrong(offsetOf(pair.value, offset), path, "`<<` with a value that is not a mapping", "`<<: *name`");
       }
     }
     return { value, tree };

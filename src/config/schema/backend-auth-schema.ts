@@ -29,7 +29,7 @@ export const backendAuthKeys = {
     absent: "none",
     meaning:
       "The https address of a client id metadata document that you publish for Mountaineer. Authorization servers " +
-      "that support such documents use it as the client id.",
+      "that support these documents use it as the client id.",
     example: '"https://example.com/mountaineer.json"',
   }),
   client_name: defaulted("sends", label, "Mountaineer", {

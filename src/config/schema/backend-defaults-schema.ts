@@ -110,7 +110,7 @@ const commonVariableKey = required(
   secretText(isVariableText, `a text, in which \`${REFERENCE_FORM}\` names an environment variable`),
   {
     absent: "none",
-    meaning: `An environment variable of every program, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`$\${\` stands for \`\${\` itself. Secrets stand in the \`env\` of the backends that need them.`,
+    meaning: `An environment variable of every program, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`$\${\` stands for \`\${\` itself. Put secrets into the \`env\` of the backends that need them.`,
     example: '"/etc/ssl/ours.pem"',
   },
 );

@@ -86,7 +86,7 @@ const requiresKeys = {
     absent: 5,
     unit: "seconds",
     meaning:
-      "How long a required share may be unavailable before `when_unavailable` applies; calls wait meanwhile.",
+      "How long a required share may be unavailable before `when_unavailable` applies; until then calls wait.",
   }),
   when_unavailable: choiceKey("free", UNAVAILABLE_CHOICES, "hide", {
     meaning:
@@ -97,7 +97,7 @@ const requiresKeys = {
 
 export const managementKeys = {
   enabled: optional("runs", toggle, {
-    absent: "true where `host` is this machine alone",
+    absent: "true where `host` is only this machine",
     meaning:
       "Serve the management API and the page at the same address. Both require a token or a link of `mountaineer " +
       "open`.",
@@ -123,7 +123,7 @@ export const serverKeys = {
     expected: LISTEN_ADDRESS_EXPECTED,
     absent: '"127.0.0.1"',
     meaning:
-      "The address to listen on. One beyond this machine needs `[incoming_auth]` with a type other than `anonymous`.",
+      "The address to listen on. One beyond this machine needs `[incoming_auth]` whose type is not `anonymous`.",
     example: '"127.0.0.1"',
   }),
   port: numberKey("access", {
@@ -281,14 +281,14 @@ export const backendKeys = {
     meaning:
       "The only folders that paths in calls may lead to, with links followed. For a program on this machine, which " +
       "then starts in the first of them unless `cwd` is set. Not a sandbox: it does not limit what the program " +
-      "does by itself.",
+      "does on its own.",
     example: '["/srv/pub"]',
   }),
   pin: pinKey,
   ...requiresKeys,
   replace: choiceKey("free", ["overlap", "stop-first"], "overlap", {
     meaning:
-      "How to replace a running instance: `overlap` starts the new one beside the old one, `stop-first` is for " +
+      "How to replace a running instance: `overlap` starts the new one while the old one still runs, `stop-first` is for " +
       "servers that cannot run twice.",
   }),
   protocol: choiceKey("free", ["auto", "2026-07-28"], "auto", {
@@ -372,7 +372,7 @@ export const auditKeys = {
   enabled: toggleKey("guards", true, "When false, nothing is written."),
   path: optional("guards", path, {
     absent: "`audit.jsonl` in Mountaineer's home",
-    meaning: "The file; rotated files are beside it. It cannot be on a share, where writing could hang.",
+    meaning: "The file; rotated files are next to it. It cannot be on a share, where writing could hang.",
     example: '"~/.mountaineer/audit.jsonl"',
   }),
   max_size_mb: numberKey("guards", {

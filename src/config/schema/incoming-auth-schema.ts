@@ -71,7 +71,7 @@ const claimKey = required("access", list(text("plain", parseClaimValue), { fewes
 export const incomingAuthKeys = {
   type: choiceKey("access", ["anonymous", "local", "jwt", "oidc"], "anonymous", {
     meaning:
-      "Who may connect: `anonymous`: everybody on this machine; `local`: users with a token of this file; `jwt` " +
+      "How clients prove who they are: `anonymous`: everybody on this machine; `local`: users with a token of this file; `jwt` " +
       "and `oidc`: also users with a token signed by an authorization server. `oidc` finds the signing keys " +
       "through `issuer`, `jwt` through `jwks`.",
   }),

@@ -54,7 +54,7 @@ export const policyKeys = {
     absent: "whatever",
     meaning:
       "Annotations of the tool, all required; matches only tools. A policy with this key decides about destructive " +
-      "tools by itself: `destructive` of `[authorization]` does not apply to it.",
+      "tools on its own: `destructive` of `[authorization]` does not apply to it.",
     example: '["read_only"]',
   }),
   arguments: orAbsent(

@@ -75,7 +75,7 @@ export const notifyKeys = {
   config_rejected: toggleKey(
     "free",
     true,
-    "When this file has a mistake and the previous configuration stays in use.",
+    "When this file has an error and the previous configuration stays in use.",
   ),
 };
 
@@ -158,10 +158,10 @@ export const configFile = table("", {
     "profiles",
     table("One block per kind of client with its own list; the first match counts.", profileKeys),
   ),
-  incoming_auth: optionalTable("Who may connect.", incomingAuthKeys),
+  incoming_auth: optionalTable("How clients prove who they are.", incomingAuthKeys),
   authorization: orAbsent(
     table(
-      "Who may use what. Without this section everybody who may connect may use everything.",
+      "Access to tools and other entries. Without this section everybody who may connect may use everything.",
       authorizationKeys,
     ),
   ),

@@ -20,7 +20,7 @@ import { choice, host, list, networkInterface, path, reference, text, toggle } f
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
 const HOST_ABSENT =
-  "the other host alone is used; one of both or `nas` is required, unless driver `local` has both paths";
+  "only the other host is used; one of both or `nas` is required, unless driver `local` has both paths";
 const INTERFACE_ABSENT = "the interface whose subnet holds the host";
 
 /** The settings of `relay`: whether a share stays mounted while its route changes. */
@@ -71,9 +71,9 @@ export const globalKeys = {
   }),
   relay: choiceKey("free", RELAY_CHOICES, "auto", {
     meaning:
-      "Whether shares are carried: mounted once, while the route changes underneath, so open files stay open. " +
-      "`auto` carries if the driver supports it and the routes are proved to lead to one server; `off` mounts " +
-      "again for each change of route. A share's own `relay` takes precedence.",
+      "Whether shares are relayed: mounted once, while the route changes underneath, so open files stay open. " +
+      "`auto` relays if the driver supports it and both routes are verified to lead to one server; `off` " +
+      "remounts on each route change. A share's own `relay` takes precedence.",
   }),
   outage_patience_secs: numberKey("free", {
     min: 1,
@@ -81,7 +81,7 @@ export const globalKeys = {
     absent: 60,
     unit: "seconds",
     meaning:
-      "How long programs that use a carried share wait while no route answers, before they get an error.",
+      "How long programs that use a relayed share wait while no route answers, before they get an error.",
   }),
   auto_failback: toggleKey(
     "free",
@@ -146,7 +146,7 @@ export const nasKeys = {
   }),
   only_on: defaulted("sends", list(text("plain", parseNetworkMark), { type: "list of networks" }), [], {
     absent: "any network",
-    meaning: `The networks on which its hosts may be contacted, each as ${NETWORK_MARK_EXPECTED}. On other networks nothing is sent to them, and programs get errors at once. \`proved\` beside them stands for each network on which a route of the share is proved while this machine is on one of the others. \`init\` and the page offer the networks where they found the NAS, and \`proved\`.`,
+    meaning: `The networks on which its hosts may be contacted, each as ${NETWORK_MARK_EXPECTED}. On other networks nothing is sent to them, and programs get errors at once. \`proved\` next to them stands for each network on which a route of the share is proved while this machine is on one of the others. \`init\` and the page offer the networks where they found the NAS, and \`proved\`.`,
     example: '["gateway:aa:bb:cc:dd:ee:ff", "proved"]',
   }),
 };
@@ -161,7 +161,7 @@ export const shareKeys = {
     absent: "the share has its own hosts and login",
     meaning:
       "The NAS that the share is on, by its name in `[nas.NAME]`, which then has the hosts, the login and the networks. " +
-      "Beside it the share has none of these keys.",
+      "With it, the share has none of these keys.",
     example: '"home"',
   }),
   thunderbolt_host: nasKeys.thunderbolt_host,
@@ -182,8 +182,8 @@ export const shareKeys = {
   relay: optional("free", choice(RELAY_CHOICES), {
     absent: "`relay` of `[global]`",
     meaning:
-      "Whether this share is carried, as in `[global]`. `on` shows a problem in `status` if that is not possible; " +
-      "`off` mounts it again for each change of route.",
+      "Whether this share is relayed, as in `[global]`. `on` shows a problem in `status` if that is not possible; " +
+      "`off` remounts it on each route change.",
     example: '"auto"',
   }),
   allow_other: optional("access", toggle, {
@@ -202,7 +202,7 @@ export const shareKeys = {
   wake: choiceKey("free", ["auto", "off"], "auto", {
     meaning:
       "Whether to wake the NAS (Wake-on-LAN) when it does not answer and the share is needed: by a person's " +
-      "command, a program on a carried share, or a call to a server that requires it. Checks and network changes " +
+      "command, a program on a relayed share, or a call to a server that requires it. Checks and network changes " +
       "never wake it.",
   }),
   only_on: nasKeys.only_on,

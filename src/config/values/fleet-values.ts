@@ -67,7 +67,7 @@ export function parseFleetServer(text: string): TextReading {
   const [, scheme = "", place = ""] = /^(tls|nats):\/\/([^/]*)\/?$/.exec(text) ?? [];
   if (scheme === "") return wrong(FLEET_SERVER_EXPECTED);
   if (place.includes("@")) {
-    return wrong(FLEET_SERVER_EXPECTED, "who signs in is said by `credentials`, never by an address");
+    return wrong(FLEET_SERVER_EXPECTED, "the login comes from `credentials`, never from an address");
   }
   const reading = parseHost(place);
   // If the text has no port, `parseHost` returns the port of SMB.

@@ -41,10 +41,10 @@ function isHostName(text: string): boolean {
 }
 
 function badHostHint(text: string): string | null {
-  if (text.includes("://")) return "write the host alone, without `smb://`";
+  if (text.includes("://")) return "write only the host, without `smb://`";
   if (text.includes("/") || text.includes("\\"))
-    return "write the host alone; the share goes into `share_name`";
-  if (text.includes("@")) return "write the host alone; the user goes into `username`";
+    return "write only the host; the share goes into `share_name`";
+  if (text.includes("@")) return "write only the host; the user goes into `username`";
   if (text.trim() !== text) return "remove the spaces around it";
   if (/^[0-9.]+$/.test(text)) return "an IPv4 address has four numbers from 0 to 255";
   if (/[^\0-\x7f]/.test(text)) return "write the name in ASCII, or the address instead";
@@ -119,7 +119,7 @@ export function parseListenAddress(text: string): TextReading {
   const reading = parseHost(text);
   if (!reading.ok) return wrongAddress(reading.hint);
   const { host } = reading.address;
-  return wrongAddress(text === `[${host}]` ? "write it without brackets" : "the port has a key of its own");
+  return wrongAddress(text === `[${host}]` ? "write it without brackets" : "the port has its own key");
 }
 
 /** Reads a name or address that requests may have as their host; the value is in lower case. */

@@ -53,10 +53,7 @@ export function nameKey(name: string): string {
 export function parseShareName(text: string): TextReading {
   const reading = parseAliasName(text);
   if (!reading.ok || nameKey(reading.value) !== nameKey(RESERVED_SHARE_NAME)) return reading;
-  return wrong(
-    `a name other than ${RESERVED_SHARE_NAME}`,
-    "links to folders inside shares live under that name",
-  );
+  return wrong(`any name but ${RESERVED_SHARE_NAME}`, "links to folders inside shares live under that name");
 }
 
 /**
@@ -95,7 +92,7 @@ export function parseSubpath(text: string): TextReading {
 export function parseServerShareName(text: string): TextReading {
   const expected = `the share's name on the server: 1 to ${LONGEST_SERVER_NAME} characters without \`/\`, \`\\\` and control characters`;
   if (text.trim() === "") return wrong(expected);
-  if (/[/\\]/.test(text)) return wrong(expected, "write the share's name alone, without host and folders");
+  if (/[/\\]/.test(text)) return wrong(expected, "write only the share's name, without host and folders");
   if (CONTROL_CHARACTER.test(text) || text.length > LONGEST_SERVER_NAME) return wrong(expected);
   return { ok: true, value: text };
 }

@@ -40,7 +40,7 @@ export function parseSecretText(text: string): SecretTextReading {
     const reference = parseReference(mark);
     if (reference === null) {
       const expected = `text in which \`${REFERENCE_FORM}\` names an environment variable, or \`\${${STORED_FORM}}\` a secret`;
-      return { ok: false, expected, hint: "a `${` that is no reference is written as `$${`" };
+      return { ok: false, expected, hint: "a `${` that is not a reference is written as `$${`" };
     }
     if (plain !== "") parts.push(plain);
     plain = "";

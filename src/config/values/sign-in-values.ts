@@ -34,7 +34,7 @@ export function parseIssuer(text: string): TextReading {
   if (!reading.ok) return reading;
   if (text.includes("?")) return wrong(ISSUER_EXPECTED);
   if (isSafe(reading.url)) return { ok: true, value: text };
-  return wrong(ISSUER_EXPECTED, "anyone on the way could answer with keys of their own");
+  return wrong(ISSUER_EXPECTED, "anyone between here and there could answer with their own keys");
 }
 
 export const KEYS_PLACE_EXPECTED =
@@ -54,7 +54,7 @@ export function parseKeysPlace(text: string): TextReading {
   const address = readAddress(text, KEYS_PLACE_EXPECTED);
   if (!address.ok) return address;
   if (isSafe(address.url)) return { ok: true, value: text };
-  return wrong(KEYS_PLACE_EXPECTED, "anyone on the way could answer with keys of their own");
+  return wrong(KEYS_PLACE_EXPECTED, "anyone between here and there could answer with their own keys");
 }
 
 export const PUBLIC_URL_EXPECTED = "an address such as `https://mcp.example.com/mcp`, without query and `#`";
@@ -105,7 +105,7 @@ const ALGORITHMS: ReadonlySet<string> = new Set(SIGNING_ALGORITHMS);
 export function parseAlgorithm(text: string): TextReading {
   if (ALGORITHMS.has(text)) return { ok: true, value: text };
   const hint = /^(HS|none)/i.test(text)
-    ? "a shared secret would let every program that checks tokens make them, and `none` is no signature"
+    ? "a shared secret would let every program that checks tokens make them, and `none` is not a signature"
     : null;
   return wrong(`one of ${SIGNING_ALGORITHMS.map((name) => `"${name}"`).join(", ")}`, hint);
 }

@@ -49,7 +49,7 @@ export async function saveConfigInChild(
 }
 
 function unexpected(path: string): MountaineerError {
-  return new MountaineerError("internal", `${path}: the reader answered something else than was asked`);
+  return new MountaineerError("internal", `${path}: the reader's answer does not match the request`);
 }
 
 function ask(request: WorkerRequest, options: ApartOptions): Promise<WorkerReply> {

@@ -273,8 +273,8 @@ function approvalConditions({ waiting, since, lost, unsavedBecause, now }: Appro
     conditions.unshift({ code: "approvals_lost", severity: "warning", title, hint, since: now });
   }
   if (unsavedBecause !== null) {
-    const title = `What is approved cannot be written: ${unsavedBecause}`;
-    const hint = "until it can, the next start asks again";
+    const title = `The approvals cannot be saved: ${unsavedBecause}`;
+    const hint = "until they can, the next start asks again";
     conditions.push({ code: "approvals_not_saved", severity: "warning", title, hint, since: now });
   }
   return conditions;

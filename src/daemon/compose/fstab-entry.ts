@@ -74,7 +74,7 @@ export async function fstabEntry(
   const unfit = unspeakable(share);
   const why =
     driver === "local"
-      ? `${name} is no SMB share`
+      ? `${name} is not an SMB share`
       : relay === "off"
         ? `${name} has relay = "off", and a line for each route does not work`
         : isRoot && (await stat(home)).uid === 0
@@ -102,7 +102,10 @@ export async function fstabEntry(
           hint: `First, as its own user: ${shellCommand`mountaineer shares kernel --undo -- ${name}`}`,
         });
       if ((await readFile(tools.fstab, "latin1").catch(recoverFrom("ENOENT", null))) !== before)
-        throw new MountaineerError("usage", `${tools.fstab} was changed meanwhile; nothing was written`);
+        throw new MountaineerError(
+          "usage",
+          `${tools.fstab} has changed since it was read; nothing was written`,
+        );
       const mode = before === null ? { mode: NEW_FILE_MODE } : {};
       await writeDurably(tools.fstab, Buffer.from(content, "latin1"), mode);
     },

@@ -111,12 +111,11 @@ export function createPrivatePaths({ home, look, clock, logger }: PrivatePlacesO
     async require(snapshot: ConfigSnapshot): Promise<void> {
       const exposures = await look(privatePaths(home, snapshot.path));
       if (exposures === null) {
-        logger.warn("who may write the home and the configuration could not be looked at in time", { home });
+        logger.warn("write access to the home and the configuration could not be checked in time", { home });
         return;
       }
       for (const { path, failure } of exposures) {
-        if (failure !== null)
-          logger.warn("who may write it could not be looked at", { path, reason: failure });
+        if (failure !== null) logger.warn("write access could not be checked", { path, reason: failure });
       }
       const faults = pathFaults(exposures, snapshot);
       const since = isoTime(clock.wallMs());

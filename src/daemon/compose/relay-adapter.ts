@@ -32,7 +32,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
     try {
       await work;
     } catch (error) {
-      logger.warn(`the carrier could not be asked to ${what}`, { share, reason: errorText(error) });
+      logger.warn(`the relay could not be asked to ${what}`, { share, reason: errorText(error) });
     }
   };
 
@@ -55,7 +55,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
       await carrier.refresh(within(FIRST_ANSWER_MS));
       await readJournal();
     } catch (error) {
-      logger.debug("no carrier answers", { reason: errorText(error) });
+      logger.debug("no relay answers", { reason: errorText(error) });
     }
   };
 
@@ -72,7 +72,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
       try {
         await carrier.recount(within(RECOUNT_MS));
       } catch (error) {
-        logger.debug("the carrier did not send its counters", { reason: errorText(error) });
+        logger.debug("the relay did not send its counters", { reason: errorText(error) });
       }
     },
     ready() {
@@ -80,14 +80,14 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
       return first;
     },
     async open({ driver, ...asked }, signal) {
-      if (driver === "local") return { ok: false, text: "a folder is not carried" };
+      if (driver === "local") return { ok: false, text: "a folder is not relayed" };
       try {
         const request = { ...asked, kind: driver, login: asked.login ?? null };
         const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
         return { ok: true, port };
       } catch (error) {
-        logger.warn("a share has no carrier", { share: asked.share, reason: errorText(error) });
-        return { ok: false, text: `the carrier does not open a port: ${errorText(error)}` };
+        logger.warn("a share has no relay", { share: asked.share, reason: errorText(error) });
+        return { ok: false, text: `the relay does not open a port: ${errorText(error)}` };
       }
     },
     async bind(share, { id, path, repeats }, pids) {
@@ -115,7 +115,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
       const asked = carrier.configure(share, change, within(ASK_MS));
       void asked.catch((error: unknown) => {
         sent.delete(share);
-        logger.debug("the carrier did not take endpoints", { share, reason: errorText(error) });
+        logger.debug("the relay did not accept endpoints", { share, reason: errorText(error) });
       });
     },
     hold: (share, epoch) => quietly("hold", share, carrier.hold(share, epoch, within(ASK_MS))),

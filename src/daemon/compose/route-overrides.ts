@@ -38,10 +38,10 @@ export function openRouteOverrides({
   let isStale = false;
   if (corrupt !== null) {
     const known = [...pinned.keys()];
-    logger.warn("which routes backends are held on is not all known", { path, reason: corrupt, known });
+    logger.warn("the route overrides of backends are not all known", { path, reason: corrupt, known });
   }
   const makeWay = async (): Promise<void> => {
-    logger.warn("the file of held routes was set aside", {
+    logger.warn("the file of route overrides was set aside", {
       set_aside: await moveAside(path, clock.wallMs()),
     });
     isInTheWay = false;
@@ -56,7 +56,7 @@ export function openRouteOverrides({
       await writeDurably(path, `${JSON.stringify(Object.fromEntries(pinned), null, 2)}\n`, { signal });
     } catch (error) {
       isStale = true;
-      logger.warn("the route that a backend is held on is not kept over a restart", {
+      logger.warn("the route overrides of backends cannot be saved", {
         reason: errorText(error),
       });
     }
@@ -91,6 +91,6 @@ function readPinned(path: string): { readonly pinned: Map<string, string>; reado
   const pinned = entries.flatMap(([name, route]) =>
     typeof route === "string" ? [[name, route] as const] : [],
   );
-  const corrupt = pinned.length === entries.length ? null : "it has something else than names of routes";
+  const corrupt = pinned.length === entries.length ? null : "it has values that are not names of routes";
   return { pinned: new Map(pinned), corrupt };
 }

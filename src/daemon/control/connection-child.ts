@@ -83,9 +83,13 @@ async function connect(
   const digest = digestOf(plan);
   const written = digest === agreed;
   if (agreed !== null && !written)
-    throw new MountaineerError("config_changed", `${plan.path} is to change otherwise by now`, {
-      hint: "look again at what it gets; nothing was written",
-    });
+    throw new MountaineerError(
+      "config_changed",
+      `the planned change to ${plan.path} differs from the one that was shown`,
+      {
+        hint: "check the change again; nothing was written",
+      },
+    );
   if (written) await writePlan(home, plan);
   const { title, afterwards } = client;
   const { path, notes } = plan;

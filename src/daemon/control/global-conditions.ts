@@ -130,7 +130,7 @@ function standing(sources: ConditionSources): Standing[] {
   if (watching === "stopped") {
     warn(
       "sync_stopped",
-      "The configuration file is not watched any more, because a reload failed",
+      "The configuration file is no longer watched, because a reload failed",
       "Correct the file, then: mountaineer reload",
     );
   }

@@ -22,7 +22,7 @@ export function createLoginControl({ signIn, restart }: LoginParts) {
     const person = {
       visit: shown.resolve,
       showCode: () => {},
-      paste: () => Promise.reject(failed("nobody pastes an address here")),
+      paste: () => Promise.reject(failed("an address cannot be pasted here")),
     };
     const follow = async (): Promise<LoginReport> => {
       const order = { backend, way: "browser", moreScopes: [] } as const;

@@ -24,7 +24,7 @@ const FOLDER_MISSING_MS = 1_900;
 const FOLDER_GONE_MS = 10_000;
 const FOLDER_PAUSES_MS = [230, 410, 310, 530, 370];
 const HANDED_OVER = "another daemon is still in charge of it";
-const NOT_LOOKED_AT = "it was not looked at yet";
+const NOT_LOOKED_AT = "it has not been checked yet";
 
 interface Tools {
   readonly clock: Clock;
@@ -215,7 +215,7 @@ class Watched implements Disposable {
     const view = viewOf(this.#tools, share);
     // After a start, the engine may not know the share yet.
     if (view === null)
-      return away(wasLookedAt(before) ? "it is not in the configuration any more" : NOT_LOOKED_AT);
+      return away(wasLookedAt(before) ? "it is no longer in the configuration" : NOT_LOOKED_AT);
     const room = roomOf(share);
     if (room !== "free") {
       const sinceMs = began ?? (room === "taken" ? clock.monotonicMs() : null);
@@ -224,7 +224,7 @@ class Watched implements Disposable {
     const mount = usableMount(view);
     if (mount === null) return away(reasonOf(view));
     const isKnown = folder === null || this.#folder?.mount === mount.id;
-    const missing = isKnown ? (this.#folder?.missing ?? null) : "the folder was not looked for yet";
+    const missing = isKnown ? (this.#folder?.missing ?? null) : "the folder has not been checked yet";
     return missing === null ? { kind: "there", mounts: mount.id } : away(missing);
   }
 }

@@ -120,5 +120,5 @@ function loginOf({ host, username, password }: Record<"host" | "username" | "pas
 function addressOf(typed: string): { readonly host: string; readonly port: number } {
   const reading = parseHost(typed);
   if (reading.ok) return reading.address;
-  throw new MountaineerError("usage", `${reading.found} is no address`, { hint: reading.hint });
+  throw new MountaineerError("usage", `${reading.found} is not an address`, { hint: reading.hint });
 }

@@ -166,7 +166,7 @@ export function createShareControl(
 
 function notConfigured(share: string, former: readonly FormerUnsent[]): MountaineerError {
   const folders = former.map(({ waiting: { folder } }) => folder).join(", ");
-  const text = `${share} is not configured any more, so nothing can be decided about it`;
+  const text = `${share} is no longer configured, so nothing can be decided about it`;
   return new MountaineerError("usage", text, {
     hint: `Configure it again under its old \`name\` and \`share_name\`, or copy the files yourself from ${folders}`,
   });

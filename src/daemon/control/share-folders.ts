@@ -97,7 +97,7 @@ function listed(
       });
     case "ENOTDIR":
     case "ELOOP":
-      throw new MountaineerError("path_unknown", `${folder} is no folder`);
+      throw new MountaineerError("path_unknown", `${folder} is not a folder`);
     case "EACCES":
     case "EPERM":
       throw new MountaineerError("permission_denied", `${folder} may not be read (${listing.errno})`, {

@@ -101,7 +101,7 @@ function gatewayFindings(
       text: ofBackend(name, finding.text),
     }));
     if (phase === "Failed" && own.every(({ severity }) => severity !== "error")) {
-      const text = `${name}: ${reason ?? last_error ?? "it does not come up"}`;
+      const text = `${name}: ${reason ?? last_error ?? "it does not start"}`;
       const hint = shellCommand`mountaineer backends logs ${name}`;
       findings.push({ share: null, severity: "error", code: "backend_failed", text, hint });
     }
@@ -152,7 +152,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   if (away !== null) {
     // Nothing is asked of its hosts here: how they answer says nothing.
     const hint = status.conditions.find(({ code }) => code === "off_network")?.hint ?? null;
-    if (status.override !== "unmounted") add("error", "off_network", `away from home: ${away}`, hint);
+    if (status.override !== "unmounted") add("error", "off_network", `off network: ${away}`, hint);
   } else if (isWanted && !status.conditions.some(isCause)) {
     const why = last_error ?? (isSilent ? silent.map(({ probe }) => probe.text).join("; ") : null);
     const text = `not mounted${why === null ? "" : `: ${why}`}`;

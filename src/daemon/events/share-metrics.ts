@@ -79,7 +79,7 @@ export function createShareMetrics(
         },
         {
           name: "mountaineer.share.bytes",
-          help: "Bytes that each carried share has moved since it was mounted, by direction.",
+          help: "Bytes that each relayed share has transferred since it was mounted, by direction.",
           kind: "counter",
           values: views.flatMap(({ share, relayed = null }) =>
             relayed === null

@@ -133,7 +133,7 @@ export class Handover implements AsyncDisposable {
       if (unsaved === null && charge.changes() === changes) return started;
       await next.kill();
       if (unsaved !== null) throw refused(`the state cannot be saved for it: ${unsaved}`, null);
-      if (tries === TRIES) throw refused("approvals and held routes change here meanwhile", null);
+      if (tries === TRIES) throw refused("approvals and route overrides keep changing here", null);
     }
   }
 
@@ -187,7 +187,7 @@ export class Handover implements AsyncDisposable {
     }
     if (!next.wasStopped) await next.kill();
     else {
-      logger.info("the new daemon was told to stop", { pid: next.pid });
+      logger.info("the new daemon was asked to stop", { pid: next.pid });
       this.#done.resolve(null);
     }
     return next.wasStopped;

@@ -61,7 +61,7 @@ export function summaryOf({ outcome, changes }: EvaluatedFile, touched: string |
   if (!changed) return { changed, details: NO_CHANGES, waiting };
   const entries = waiting.length === 1 ? "entry waits" : "entries wait";
   const parts = [touched, waiting.length === 0 ? null : `${waiting.length} ${entries} for approval`];
-  const details = parts.filter((text) => text !== null).join(", ") || "nothing waits for approval any more";
+  const details = parts.filter((text) => text !== null).join(", ") || "nothing waits for approval now";
   return { changed, details, waiting };
 }
 

@@ -63,9 +63,9 @@ export function requireWaiting(
     if (waitingDigest(entry) === digest) continue;
     throw new MountaineerError(
       "config_changed",
-      `${id} is not what was shown any more; nothing was approved`,
+      `${id} has changed since it was shown; nothing was approved`,
       {
-        hint: "look at it again: mountaineer approve",
+        hint: "review it again: mountaineer approve",
         retry: "now",
       },
     );

@@ -178,9 +178,9 @@ function createPlay(
       if ((await stage.share())?.relay?.phase === "carrying") copy = await stage.startCopy();
     },
     async toggleCarry(): Promise<void> {
-      if (nas.driver !== "smb") return say("folders are not carried");
+      if (nas.driver !== "smb") return say("folders are not relayed");
       const to = share()?.relay === undefined ? "auto" : "off";
-      say(`you set relay = "${to}"; it is mounted anew`);
+      say(`you set relay = "${to}"; it is remounted`);
       await copy?.stop();
       await setRelay(stage, to, ending);
       copy = null;

@@ -94,8 +94,8 @@ function noticeLine({ notice, copy, plugged }: StripState, { symbols }: View): L
     copy === null || !plugged.fallback
       ? null
       : plugged.tb
-        ? "press 1 to pull the Thunderbolt cable: the copy goes on"
-        : "the copy goes on over Fallback; 1 plugs it in again";
+        ? "press 1 to pull the Thunderbolt cable: the copy continues"
+        : "the copy continues over Fallback; 1 plugs it in again";
   return [
     ...(notice === null ? [] : [span(` ${notice.text} `, notice.tone === "plain" ? "accent" : notice.tone)]),
     ...(next === null ? [] : [span(` ${symbols.focus} ${next}`, "strong")]),

@@ -102,7 +102,7 @@ export async function openStage({ program, keeper, driver, relay, signal }: Stag
 
 async function furnish(layout: StageLayout, nas: Nas, relay: StageOptions["relay"]): Promise<void> {
   await writeFile(join(nas.serverFolder, SIGN_FILE), signText(0));
-  await writeFile(join(nas.serverFolder, OPEN_FILE), "A report that somebody is reading.\n");
+  await writeFile(join(nas.serverFolder, OPEN_FILE), "A report that a person is reading.\n");
   await mkdir(layout.home, { mode: 0o700 });
   await writeFile(layout.configFile, configText(layout, nas, relay), { mode: 0o600 });
 }

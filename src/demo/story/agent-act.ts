@@ -43,7 +43,7 @@ function createWatchedAgent(checks: Checks) {
     /** Resolves after some more successful calls. Rejects if a call fails unexpectedly. */
     async worksOn(): Promise<void> {
       const before = agent().answered;
-      await checks.eventually("the agent's calls go on", async () => {
+      await checks.eventually("the agent's calls continue", async () => {
         const more = agent().answered - before;
         return more >= CALLS_AFTER ? null : `${more} more answers`;
       });
@@ -91,13 +91,13 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
       await appendFile(stage.layout.configFile, "\n# A person was here.\n");
       await checks.command(["config", "set", "global.check_interval_secs", "0.4"]);
       await add("more", SECOND_TOOL);
-      await checks.eventually("the agent is told of the new tool", async () => {
+      await checks.eventually("the agent learns of the new tool", async () => {
         const tools = await agent().tools();
         if (agent().notices > notices && tools.includes(SECOND_TOOL)) return null;
         return `${agent().notices - notices} notices, tools ${tools.join(", ")}`;
       });
       await worksOn();
-      return "the agent is told of the new tool, and no call failed";
+      return "the agent learns of the new tool, and no call failed";
     }),
     step("kill the daemon under the agent, start it again", async () => {
       const before = watched.failed;
@@ -107,7 +107,7 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
       watched.forgive(/the daemon ended before it answered/);
       await worksOn();
       const failed = watched.failed - before;
-      return `the same session goes on; ${failed === 0 ? "no call" : counted(failed)} was in flight, and none is repeated`;
+      return `the same session continues; ${failed === 0 ? "no call" : counted(failed)} was in flight, and none is repeated`;
     }),
     step("mountaineer restart under the agent", async () => {
       const keptMount = await stage.mountId();

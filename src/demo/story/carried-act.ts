@@ -15,10 +15,10 @@ export function carriedSteps(stage: Stage, checks: Checks, signal: AbortSignal):
 function notCarried(checks: Checks): Step {
   return step("mountaineer config set global.relay on", async () => {
     await checks.command(["config", "set", "global.relay", "on"]);
-    await checks.until("status says that the share cannot be carried", ({ relay, conditions }) => {
+    await checks.until("status says that the share cannot be relayed", ({ relay, conditions }) => {
       return relay === undefined && conditions.some(({ code }) => code === "carry_unavailable");
     });
-    return "folders are not carried, and the share says so; the copy over a pulled cable needs real SMB";
+    return "folders are not relayed, and the share says so; the copy over a pulled cable needs real SMB";
   });
 }
 
@@ -35,13 +35,13 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
     return work;
   };
   const carriedOver = (route: RouteName): Promise<number> =>
-    checks.until(`carried over ${route}`, (share) => {
+    checks.until(`relayed over ${route}`, (share) => {
       return mounted(share, route) && share.relay?.phase === "carrying";
     });
   /** Checks that both programs make progress, and that the mount is still the same. */
   const worksOn = async (): Promise<void> => {
     const before = atWork().progress();
-    await checks.eventually("the copy and the log go on", async () => {
+    await checks.eventually("the copy and the log continue", async () => {
       const { pieces, lines } = atWork().progress();
       if (pieces > before.pieces && lines > before.lines) return null;
       return `${pieces - before.pieces} more pieces, ${lines - before.lines} more lines`;
@@ -50,7 +50,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
   };
 
   return [
-    step('relay = "auto", and mount it anew', async () => {
+    step('relay = "auto", and remount it', async () => {
       await tb.plug();
       await checks.until("Thunderbolt answers", (share) => share.tb_reachable);
       material = await makeMaterial(stage.nas.serverFolder);
@@ -59,7 +59,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
       await checks.readable();
       keptMount = await stage.mountId();
       const { relay } = await checks.share();
-      return `carried over port ${relay?.port}: both cables are proved to lead to one server`;
+      return `relayed over port ${relay?.port}: both cables are verified to lead to one server`;
     }),
     step(`read ${FILM_MIB} MiB at full speed`, async () => {
       const readMs = await stage.readAtFullSpeed(signal);
@@ -81,7 +81,7 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
       await carriedOver("fallback");
       const movedMs = systemClock.monotonicMs() - cutAtMs;
       await worksOn();
-      return `moved to Fallback ${seconds(movedMs)} after the cut: the same mount, and both go on`;
+      return `moved to Fallback ${seconds(movedMs)} after the cut: the same mount, and both continue`;
     }),
     step("plug it in again, with both files open", async () => {
       await tb.plug();
@@ -115,5 +115,5 @@ async function movesIn(stage: Stage): Promise<number> {
   const { shares } = jsonObject(stdout) ?? {};
   const { moves } = objectOf(objectOf(Array.isArray(shares) ? shares[0] : null)["relay"]);
   if (typeof moves === "number" && moves >= 1) return moves;
-  throw new StoryFailure(`status --json does not tell of a carried share's moves: ${stdout.slice(0, 500)}`);
+  throw new StoryFailure(`status --json does not report a relayed share's moves: ${stdout.slice(0, 500)}`);
 }

@@ -122,17 +122,17 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
   return [
     step("mountaineer switch --to fallback", async () => {
       await checks.command(["switch", "--share", SHARE, "--to", "fallback"]);
-      await checks.staysSo("held on Fallback", UNCHANGED_FOR_MS, (share) => {
+      await checks.staysSo("kept on Fallback", UNCHANGED_FOR_MS, (share) => {
         return isOver(share, "fallback") && share.override === "fallback" && !share.tb_recovery_pending;
       });
       await checks.readable();
-      return "held over Fallback by hand, although Thunderbolt answers";
+      return "kept on Fallback by hand, although Thunderbolt answers";
     }),
     step("mountaineer switch --to auto", async () => {
       const askedAtMs = systemClock.monotonicMs();
       await checks.command(["switch", "--share", SHARE, "--to", "auto"]);
       const detail = await backOverThunderbolt(checks, askedAtMs);
-      await checks.until("held no more", (share) => share.override === null);
+      await checks.until("no override", (share) => share.override === null);
       return `back to automatic: ${detail}`;
     }),
     step("write a file, and pull Thunderbolt at once", async () => {
@@ -155,7 +155,7 @@ function handSteps(stage: Stage, checks: Checks): readonly Step[] {
       await checks.until("the daemon has taken over", (share) => mounted(share, "fallback"));
       await checks.readable();
       await checks.sameMount(keptMount);
-      return "readable without a daemon, too; the new one takes over the same mount";
+      return "also readable without a daemon; the new one takes over the same mount";
     }),
   ];
 }

@@ -176,11 +176,11 @@ export class Calls {
     const exported = config.export ?? [];
     this.#switchboard.endServed(
       (_, backend) => backend !== null && !exported.includes("*") && !exported.includes(backend),
-      "it is not offered any more",
+      "it is no longer offered",
     );
     this.#switchboard.endServed(
       (machine, backend) => backend === null && !this.sessions.shares(machine),
-      "sessions are not shared any more",
+      "sessions are no longer shared",
     );
     for (const machine of [...this.#offers.keys(), ...this.#missed.keys()]) {
       if (this.#isWanted(machine)) continue;

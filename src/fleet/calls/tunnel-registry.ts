@@ -177,7 +177,7 @@ export class TunnelRegistry {
   nobodyThere(machine: string): void {
     this.#options.sessions.nobodyThere(machine);
     for (const peer of [...this.#peers.values()]) {
-      if (peer.machine === machine) this.#lose(peer, "it is not there any more");
+      if (peer.machine === machine) this.#lose(peer, "it is gone");
     }
   }
 
@@ -301,7 +301,7 @@ export class TunnelRegistry {
   #look(peer: Peer): void {
     const nowMs = this.#options.clock.monotonicMs();
     if (peer.unansweredSinceMs !== null && nowMs - peer.unansweredSinceMs > LOST_MS) {
-      this.#lose(peer, "it does not answer any more");
+      this.#lose(peer, "it no longer answers");
       return;
     }
     const mayWait = peer.sentAtMs > peer.answeredAtMs && nowMs - peer.sentAtMs < LONGEST_WAIT_MS;

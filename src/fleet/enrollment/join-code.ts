@@ -75,7 +75,7 @@ function sumOf(bytes: Uint8Array): Buffer {
 }
 
 function noCode(): MountaineerError {
-  return new MountaineerError("usage", "this is no code of a fleet, or not the whole of it", {
-    hint: "copy all of what `mountaineer fleet invite` printed",
+  return new MountaineerError("usage", "this is not a fleet's code, or not all of it", {
+    hint: "copy everything that `mountaineer fleet invite` printed",
   });
 }

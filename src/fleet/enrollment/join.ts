@@ -54,8 +54,8 @@ export async function joinFleet(options: JoinOptions): Promise<Membership> {
   const { home, signal, writeSection } = options;
   return withFolder(options, signal, async () => {
     if ((await readFleet(home)) !== null) {
-      throw new MountaineerError("usage", "this machine has a fleet's server of its own", {
-        hint: "mountaineer fleet leave gives that up",
+      throw new MountaineerError("usage", "this machine runs a fleet's server itself", {
+        hint: "mountaineer fleet leave removes that server",
       });
     }
     const membership = (await resumed(options)) ?? (await asked(options));
@@ -100,8 +100,8 @@ async function asked(options: JoinOptions): Promise<Membership> {
   const outcome = await ask(options, membership, pem, seed);
   if (!outcome.joined) {
     if (outcome.why === "failed") {
-      throw new MountaineerError("timed_out", "the other machine could not finish: see what it says", {
-        hint: "then type the same here once more",
+      throw new MountaineerError("timed_out", "the other machine could not finish: check its terminal", {
+        hint: "then run the same command here again",
         retry: "later",
       });
     }
@@ -137,8 +137,8 @@ function refusal(why: Exclude<RefusedBecause, "failed">, name: string): Mountain
   const askAgain = "ask for a new one: mountaineer fleet invite";
   const reasons: Record<typeof why, readonly [message: string, hint: string | null]> = {
     name_taken: [`the fleet has a machine called ${name} already`, "choose another name: --name NAME"],
-    not_proved: ["the code and the fleet do not fit together: it was changed on its way", null],
-    expired: ["nobody waits for this code any more", askAgain],
+    not_proved: ["the code does not match the fleet: it was changed on its way", null],
+    expired: ["no machine waits for this code now", askAgain],
     used: ["the code was used already, or withdrawn", askAgain],
   };
   return refused(...reasons[why]);

@@ -42,20 +42,20 @@ type Row = readonly [
 function rowsOf({ name, calls, sessions }: MachineUse): readonly Row[] {
   const lending = "export and import";
   const streams = calls ? (sessions ? `${lending}, and sessions` : lending) : "sessions";
-  const reading = "reading what others tell";
+  const reading = "reading the records of others";
   const api = "$JS.API";
   return [
     ["publish", "telling what it is", true, `$KV.${BUCKET}.${name}`],
     ["publish", "showing that it is there", true, beatSubject(name)],
-    ["publish", "asking who is there", true, rollCallSubject(name)],
+    ["publish", "asking for the machines that are there", true, rollCallSubject(name)],
     ["publish", lending, calls, offerSubject(name), askSubject(name)],
     ["publish", streams, calls || sessions, callSubject(name, "*")],
     ["publish", "finding the bucket", true, `${api}.INFO`, `${api}.STREAM.INFO.${STREAM}`],
     ["publish", reading, true, `${api}.CONSUMER.CREATE.${STREAM}.>`, `${api}.CONSUMER.INFO.${STREAM}.>`],
     ["publish", reading, true, `${api}.CONSUMER.DELETE.${STREAM}.>`, `$JS.FC.${STREAM}.>`],
     ["subscribe", "answers", true, `${inboxOf(name)}.>`],
-    ["subscribe", "who is there", true, beatSubject("*")],
-    ["subscribe", "who asks for that", true, rollCallSubject("*")],
+    ["subscribe", "the machines that are there", true, beatSubject("*")],
+    ["subscribe", "requests for that list", true, rollCallSubject("*")],
     ["subscribe", lending, calls, offerSubject("*"), askSubject("*")],
     ["subscribe", streams, calls || sessions, callSubject("*", name)],
   ];

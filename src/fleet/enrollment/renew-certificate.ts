@@ -25,7 +25,7 @@ export function renewCertificate(place: FleetContext, signal: AbortSignal): Prom
     ]);
     if (authority === null || authorityKey === null) {
       throw new MountaineerError("usage", "the key of the fleet's authority is not kept here", {
-        hint: "an earlier version began this fleet: mountaineer fleet leave, then fleet init, begin it anew",
+        hint: "an earlier version began this fleet: recreate it with mountaineer fleet leave, then fleet init",
       });
     }
     const count = certificates + 1;

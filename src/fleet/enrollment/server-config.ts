@@ -35,7 +35,7 @@ export function serverConfig(record: FleetRecord, paths: ServerPaths): string {
       userText(answerer, { publish: [`${guestInbox(id)}.>`], subscribe: [joinSubject(id)] }),
     ]),
   ];
-  return `# Written by \`mountaineer fleet\` from fleet.json; what is changed here is lost.
+  return `# Written by \`mountaineer fleet\` from fleet.json; changes here are lost.
 host: ${quoted(isIP(host) === 0 ? "0.0.0.0" : host)}
 port: ${port}
 server_name: "mountaineer-fleet"

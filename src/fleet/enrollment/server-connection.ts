@@ -123,7 +123,7 @@ export async function fetchAuthority(
   }
   const message = `another server answers at ${address}: its certificate is not the one that the code names`;
   throw new MountaineerError("join_refused", message, {
-    hint: "nothing was sent to it. Is the code of this fleet, and does nobody stand in between?",
+    hint: "nothing was sent to it. Is the code of this fleet, and is the network between the machines trusted?",
   });
 }
 

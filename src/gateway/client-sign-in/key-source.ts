@@ -100,7 +100,7 @@ async function keyOfPem(text: string): Promise<JsonMembers> {
 
 function keySetOf(document: JsonMembers, from: string, maxAgeMs: number | null): LoadedKeys {
   const { keys } = document;
-  if (!Array.isArray(keys) || !keys.every(isObject)) return { ok: false, reason: `${from} is no JWKS` };
+  if (!Array.isArray(keys) || !keys.every(isObject)) return { ok: false, reason: `${from} is not a JWKS` };
   // Symmetric and private keys are ignored: anyone who can check tokens with them could also sign tokens.
   const usable = keys.filter(({ kty, d }) => kty !== "oct" && d === undefined);
   if (usable.length === 0) return { ok: false, reason: `${from} has no public key` };
@@ -127,7 +127,7 @@ export async function fetchDocument(address: string, { clock, signal }: FetchOpt
     return failed(`redirects elsewhere (${status}), and that is not followed`);
   if (status !== 200) return failed(`answers ${status}`);
   const document = jsonObject(answer.text);
-  if (document === null) return failed("answers something other than a JSON object");
+  if (document === null) return failed("answers, but not with a JSON object");
   return { ok: true, document, maxAgeMs: maxAgeOf(answer.headers["cache-control"]) } as const;
 }
 

@@ -205,7 +205,7 @@ async function faultOf(
   bases: PathBases,
   places: LookAtPlaces,
 ): Promise<string | null> {
-  if (texts === null) return `it has more than ${MOST_TEXTS} texts, and not all of them can be looked at`;
+  if (texts === null) return `it has more than ${MOST_TEXTS} texts, and not all of them can be checked`;
   const read: { readonly checked: CheckedText; readonly reading: Reading }[] = [];
   const paths = new Set(folders);
   let parts = 0;
@@ -220,12 +220,12 @@ async function faultOf(
         parts += path.split("/").length;
       }
     }
-    if (parts > MOST_PARTS) return "it may hold more paths than can be looked at";
+    if (parts > MOST_PARTS) return "it may have more paths than can be checked";
   }
   if (read.length === 0) return null;
   const asked = [...paths];
   const found = await places(asked, LOOK_MS);
-  if (found === null) return "where its paths lead could not be looked at in time; try again";
+  if (found === null) return "its paths could not be resolved in time; try again";
   const byPath = new Map(asked.map((path, at) => [path, found[at] ?? { unclear: "no answer" }]));
   const tops = folders.flatMap((folder) => {
     const place = byPath.get(folder);
@@ -235,7 +235,7 @@ async function faultOf(
     const condition = reading.onlyIf === null ? null : byPath.get(reading.onlyIf);
     if (condition && "exists" in condition && !condition.exists) continue;
     const place = byPath.get(reading.at) ?? { unclear: "no answer" };
-    if ("unclear" in place) return `${shown(checked)}: where it leads cannot be told (${place.unclear})`;
+    if ("unclear" in place) return `${shown(checked)} cannot be resolved (${place.unclear})`;
     if (!tops.some((top) => isIn(place.at, top))) return `${shown(checked)} leads out of its folders`;
   }
   return null;

@@ -31,9 +31,9 @@ export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean
   // Servers remove edge characters, quotes and redundant slashes, so a path can be padded with these to any length.
   const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(LEFT_OUT, "/") : given;
   if (text.length > LONGEST_TEXT) {
-    if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be looked at, and has `..` in it" };
+    if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be checked, and has `..` in it" };
     const isFileUri = /^file:\S/i.test(fileUriIn(headOf(text)) ?? "");
-    return isFileUri ? { unclear: "it is too long to be looked at, and is a file URI" } : [];
+    return isFileUri ? { unclear: "it is too long to be checked, and is a file URI" } : [];
   }
   const readings = new Map<string, Reading>();
   for (const form of formsOf(text)) {
@@ -127,7 +127,7 @@ function fileUriIn(text: string): string | null {
 }
 
 function ofFileUri(uri: string, bases: PathBases): Readings {
-  if (!URL.canParse(uri)) return { unclear: "it is no valid file URI" };
+  if (!URL.canParse(uri)) return { unclear: "it is not a valid file URI" };
   const { hostname, pathname } = new URL(uri);
   // `URL` leaves out `localhost`.
   if (hostname !== "") return { unclear: "its file URI names a host" };

@@ -248,10 +248,10 @@ function readInstead(large: Large, kept: StoredResults): Reply {
 
 /** Without session and token, everyone who knows the address can read the result. */
 function forWhom({ protocolVersion, principal }: ClientHandle): string {
-  if (protocolVersion !== MODERN_VERSION) return "for this session alone";
+  if (protocolVersion !== MODERN_VERSION) return "only for this session";
   return principal.kind === "anonymous"
-    ? "for whoever comes without a token and knows its address"
-    : `for ${named(principal)} alone`;
+    ? "for any client without a token that knows its address"
+    : `only for ${named(principal)}`;
 }
 
 function note(

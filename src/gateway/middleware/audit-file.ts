@@ -161,7 +161,7 @@ function reasonOf(error: unknown): string {
     case "ENOSPC":
       return "no space left on the disk";
     case "EAGAIN":
-      return "the pipe is full, and nobody reads it";
+      return "the pipe is full, and no program reads it";
     default:
       return errorText(error);
   }

@@ -67,7 +67,7 @@ export function createConsentPrompt({ clock, clean, callMs }: AskingOptions) {
     let isLate = false;
     const timer = clock.setTimer(limitMs, () => {
       isLate = true;
-      limit.abort("nobody answered in time");
+      limit.abort("no one answered in time");
     });
     const takenBack = (): void => limit.abort(request.signal.reason);
     request.signal.addEventListener("abort", takenBack, { once: true });
@@ -113,7 +113,7 @@ const COVERING: JsonObject = {
   calls: {
     type: "integer",
     title: "Calls of this tool that the script may make",
-    description: "1: this call alone. More: also further ones, with any arguments.",
+    description: "1: only this call. More: also further ones, with any arguments.",
     minimum: 1,
     maximum: MOST_COVERED,
     default: 1,

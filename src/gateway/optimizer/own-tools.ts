@@ -128,7 +128,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
       if (request.through === undefined || typeof name !== "string" || !isError(reply)) return reply;
       const unknown = unknownTarget({ kind: "tool", name });
       if (!isError(unknown) || reply.error.message !== unknown.error.message) return reply;
-      if (isOwn(name)) return failed(`${name} is called by itself. ${CALL_SHAPE}.`);
+      if (isOwn(name)) return failed(`Call ${name} directly. ${CALL_SHAPE}.`);
       const tools = findable(request);
       // The client may use the tool, so a policy refused these arguments.
       if (tools.has(name))
@@ -174,7 +174,7 @@ const ofModel = memoized(
 /** If the arguments are wrong, returns a text that says what is wrong. */
 function queryOf(given: unknown): { readonly query: string; readonly limit: number } | string {
   const { query, limit = LIMIT.usual, ...stray } = isJsonObject(given) ? given : {};
-  if (typeof query !== "string" || query.trim() === "") return "`query` is missing, or is no text";
+  if (typeof query !== "string" || query.trim() === "") return "`query` is missing, or is not a text";
   const [other] = Object.keys(stray);
   if (other !== undefined) return `\`${sanitise(other)}\` is not known`;
   if (query.length > LONGEST_QUERY) {
@@ -189,10 +189,10 @@ function queryOf(given: unknown): { readonly query: string; readonly limit: numb
 /** Returns the given arguments as `params` of tools/call, or a text that says what is wrong with them. */
 function callOf(given: unknown): { readonly name: string; readonly arguments?: JsonObject } | string {
   const { name, arguments: inner, ...stray } = isJsonObject(given) ? given : {};
-  if (typeof name !== "string" || name === "") return "`name` is missing, or is no text";
+  if (typeof name !== "string" || name === "") return "`name` is missing, or is not a text";
   const [other] = Object.keys(stray);
   if (other !== undefined) {
-    return `\`${sanitise(other)}\` does not belong beside \`name\`: what the tool takes stands in \`arguments\``;
+    return `\`${sanitise(other)}\` does not belong next to \`name\`: the tool's parameters go into \`arguments\``;
   }
   if (inner === undefined) return { name };
   return isJsonObject(inner) ? { name, arguments: inner } : "`arguments` must be an object";
@@ -261,7 +261,7 @@ function fullerForms(tool: JsonObject, declare?: Declare): readonly Shown[] {
     const declaration = declare(tool);
     return [{ ...described(tool, LONG_DESCRIPTION), declaration }, { ...brief, declaration }, named];
   }
-  const note = "the schema's texts are left out: ask for this name alone to see more";
+  const note = "the schema's texts are left out: ask for only this name to see more";
   return [
     { ...described(tool, LONG_DESCRIPTION), inputSchema },
     { ...brief, inputSchema },
@@ -271,7 +271,7 @@ function fullerForms(tool: JsonObject, declare?: Declare): readonly Shown[] {
 }
 
 function short(tool: JsonObject): Shown {
-  return { ...described(tool, SHORT_DESCRIPTION), note: "no room for its schema: ask for this name alone" };
+  return { ...described(tool, SHORT_DESCRIPTION), note: "no room for its schema: ask for only this name" };
 }
 
 function described({ name, description }: JsonObject, most: number): Shown {

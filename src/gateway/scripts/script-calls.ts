@@ -125,7 +125,7 @@ export class ScriptCalls {
       return errorReply(BACKEND_UNAVAILABLE, "the script has ended");
     }
     if (!isJsonObject(given) || !isWritable(given)) {
-      return errorReply(INVALID_PARAMS, "the arguments are no object, or nested too deeply");
+      return errorReply(INVALID_PARAMS, "the arguments are not an object, or nested too deeply");
     }
     const served = this.#options.served().forClient(client);
     const call = this.#requestOf(served, { name, arguments: given });

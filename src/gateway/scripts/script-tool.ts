@@ -82,7 +82,7 @@ function newScript(): RunningScript {
 function sourceOf(given: unknown): { readonly text: string } | { readonly fault: string } {
   const { script, ...stray } = isJsonObject(given) ? given : {};
   if (typeof script !== "string" || script.trim() === "")
-    return { fault: "`script` is missing, or is no text" };
+    return { fault: "`script` is missing, or is not a text" };
   const [other] = Object.keys(stray);
   if (other !== undefined) return { fault: `\`${sanitise(other)}\` is not known` };
   const most = BOUNDS.sourceCharacters;

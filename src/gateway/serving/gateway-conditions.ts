@@ -87,13 +87,13 @@ function keyOf({ code, title }: FoundCondition): string {
 
 function addRules({ authentication: { missing }, auditFile }: GatewayRules, add: Add): void {
   if (missing.length > 0) {
-    const title = `Nobody can come in with these tokens: ${missingText(missing)}`;
+    const title = `These tokens are unusable: ${missingText(missing)}`;
     add("error", "auth_token_missing", title, missingHint(missing));
   }
   if (auditFile === null || auditFile.state.kind !== "failing") return;
   const { reason, sinceMs, dropped } = auditFile.state;
   const title = `The audit cannot be written: ${reason}${dropped === 0 ? "" : ` (${dropped} lines lost)`}`;
-  const hint = "Requests are served without it; make room, or set another [audit].path.";
+  const hint = "Requests are served without it; free some space, or set another [audit].path.";
   add("error", "audit_not_written", title, hint, sinceMs);
 }
 
@@ -139,13 +139,13 @@ function addCollisions(catalog: Catalog, add: Add): void {
 function addKept({ sessionsUnsavedBecause: unsaved, namesLost }: KeptState, add: Add): void {
   if (unsaved !== null) {
     const hint =
-      "Sessions are kept in memory until the daemon ends, and written again within a minute. Make room, or make the home writable.";
+      "Sessions are kept in memory until the daemon ends, and written again within a minute. Free some space, or make the home writable.";
     add("warning", "sessions_not_saved", `The sessions of clients cannot be written: ${unsaved}`, hint);
   }
   if (namesLost === null) return;
-  const title = `Which tools you have switched off, and whose each name was, is not known: ${namesLost}`;
+  const title = `The tools that you have switched off, and the owner of each name, are not known: ${namesLost}`;
   const hint =
-    "What `names.sealed` says is off stays off, whoever wrote it. Unlock the keyring: it is asked again every minute. Else switch them off anew; names are given by the file's order.";
+    "Tools that `names.sealed` lists as off stay off. Unlock the keyring: it is asked again every minute. Otherwise switch them off again; names are assigned in the file's order.";
   add("warning", "names_lost", title, hint);
 }
 
@@ -187,7 +187,7 @@ function addHidden(catalog: Catalog, add: Add): void {
       kept === hidden
         ? `${kept} offers names twice, and the second ones are not published: ${names}`
         : `${kept} and ${hidden} offer the same names, and those of ${hidden} are not published: ${names}`;
-    const hint = `Keep back those that nobody needs, with [backends.${hidden}.filters].`;
+    const hint = `Hide those that you do not need, with [backends.${hidden}.filters].`;
     add("info", "catalog_hidden", title, hint);
   }
 }
@@ -195,8 +195,8 @@ function addHidden(catalog: Catalog, add: Add): void {
 function addTrust(pins: PinsState, { unseen }: Pick<Catalog, "unseen">, add: Add): void {
   addPins(pins, add);
   for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {
-    const title = `backend ${backend} has text that nobody sees, and clients get its entries without it: ${firstOf(of, unseenText)}`;
-    const hint = "It may be meant for models alone. `mountaineer tools diff` shows all of it.";
+    const title = `backend ${backend} has invisible text, and clients get its entries without it: ${firstOf(of, unseenText)}`;
+    const hint = "It may be meant only for models. `mountaineer tools diff` shows all of it.";
     add("warning", "unseen_characters", title, hint);
   }
 }
@@ -222,7 +222,7 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
     const changed = of.filter(({ isWithheld }) => !isWithheld);
     const hint = `\`mountaineer tools diff\` shows how; \`${shellCommand`mountaineer tools approve --backend ${backend}`}\` accepts it.`;
     if (changed.length > 0) {
-      const title = `backend ${backend} describes ${whatOf(changed)} otherwise than when they were approved: ${firstOf(changed, entryText)}`;
+      const title = `backend ${backend} has changed ${whatOf(changed)} since they were approved: ${firstOf(changed, entryText)}`;
       add("warning", "tools_changed", title, hint);
     }
     if (withheld.length > 0) {
@@ -257,7 +257,7 @@ function addSignIn({ authentication: { signed }, config }: GatewayRules, url: st
   if (signed !== null) addKeys(signed.keys, add);
   if (url === null || config.incomingAuth.type !== "anonymous") return;
   // Not a warning: by default each program on this machine has access, and often that is fine.
-  const title = "No token is needed: whoever is on this machine may use everything that is served";
+  const title = "No token is needed: anyone on this machine may use everything that is served";
   const hint = "mountaineer init --add --token makes one; the command mountaineer mcp needs none.";
   add("info", "auth_open", title, hint);
 }
@@ -265,11 +265,11 @@ function addSignIn({ authentication: { signed }, config }: GatewayRules, url: st
 function addKeys(keys: KeyState, add: Add): void {
   if (keys.kind === "none") {
     const hint =
-      "It is tried again by itself; check [incoming_auth].issuer, and that this machine reaches it.";
-    const title = `Nobody can come in with a signed token: ${keys.reason}`;
+      "It is retried automatically; check [incoming_auth].issuer, and that this machine reaches it.";
+    const title = `Signed tokens cannot be checked: ${keys.reason}`;
     add("error", "auth_keys_unavailable", title, hint, keys.sinceMs);
   } else if (keys.kind === "aging") {
-    const hint = "The last ones are used for [incoming_auth].keys_max_age; it is tried again by itself.";
+    const hint = "The last ones are used for [incoming_auth].keys_max_age; it is retried automatically.";
     const title = `The keys that tokens are checked with cannot be read again: ${keys.reason}`;
     add("warning", "auth_keys_aging", title, hint, keys.sinceMs);
   }
@@ -281,6 +281,6 @@ function addTelemetry({ telemetry }: GatewayRules, add: Add): void {
   const lost = telemetry.dropped === 0 ? "" : ` (${telemetry.dropped} spans lost)`;
   const title = `Traces and metrics do not arrive: ${failure.reason}${lost}`;
   const hint =
-    "Requests are served without them; check [telemetry].endpoint. The gateway tries again by itself.";
+    "Requests are served without them; check [telemetry].endpoint. The gateway retries automatically.";
   add("warning", "telemetry_not_sent", title, hint, failure.sinceMs);
 }

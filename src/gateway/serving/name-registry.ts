@@ -13,7 +13,7 @@ const MOST_OF_BACKEND = 5_000;
 const MOST_NAMES = 20_000;
 const MESSAGES = {
   unread: "the names of tools cannot be read yet",
-  untrusted: "the names of tools cannot be trusted, and are given anew",
+  untrusted: "the names of tools cannot be trusted, and are assigned again",
   unwritten: "the names of tools are not kept over a restart",
 };
 
@@ -60,7 +60,7 @@ export class NameRegistry {
   /** Resolves when the change is on disk. Rejects with `secret_unavailable`. */
   async switchTools(tools: readonly Resolved[], on: boolean): Promise<void> {
     const failed = (why: string): MountaineerError =>
-      new MountaineerError("secret_unavailable", `what is switched off cannot be kept: ${why}`, {
+      new MountaineerError("secret_unavailable", `switched-off tools cannot be saved: ${why}`, {
         retry: "later",
       });
     if (this.kept.isUnread) throw failed("the keyring gives no answer; unlock it");

@@ -84,5 +84,5 @@ function isBasic(code: string | undefined): code is BasicCode {
 }
 
 function wrong(signature: string): MountaineerError {
-  return new MountaineerError("protocol", `${JSON.stringify(signature)} is no D-Bus signature`);
+  return new MountaineerError("protocol", `${JSON.stringify(signature)} is not a D-Bus signature`);
 }

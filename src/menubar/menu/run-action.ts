@@ -93,7 +93,7 @@ async function doAction(
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
   const known = actionWith(actionsFor(await daemon.call("status", null, signal)), ...action.id);
-  if (known === null) throw new MountaineerError("usage", "it is not configured any more");
+  if (known === null) throw new MountaineerError("usage", "it is no longer configured");
   const { tone, text, hint, results } = await known.perform(daemon.call, signal, action.force);
   const failed = results.some(({ result }) => result === "busy");
   return { action, ok: tone !== "bad" && !failed, text: `${sentence(known.name)}: ${text}`, hint, results };

@@ -130,7 +130,7 @@ function reply(signature: string, body: readonly unknown[]): BusReply {
 }
 
 function noItem(id: number): BusReply {
-  return { errorName: NO_ITEM, text: `the menu has no item ${id} (any more)` };
+  return { errorName: NO_ITEM, text: `the menu has no item ${id}, or no longer` };
 }
 
 function structOf(node: LayoutNode, depth: number, names: readonly string[]): unknown[] {

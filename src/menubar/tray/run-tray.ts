@@ -56,7 +56,7 @@ export async function runTray(options: TrayOptions): Promise<void> {
   while (!signal.aborted) {
     try {
       const reason = await showOnBus(options, note, events);
-      if (!signal.aborted) note(`${reason}; the icon comes back with it`);
+      if (!signal.aborted) note(`${reason}; the icon returns with it`);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError) || !wasOnBus) throw error;

@@ -153,15 +153,15 @@ export function offNetworkText(
 ): string | null {
   if (onlyOn.some((mark) => marks.has(mark))) return null;
   if (gateways.length > 0) {
-    const shown = gateways.map(({ address, mac }) => `${address} (${mac ?? "its address is not known"})`);
-    return `the gateway here is ${shown.join(", ")}, which is none of its networks`;
+    const shown = gateways.map(({ address, mac }) => `${address} (${mac ?? "address unknown"})`);
+    return `this network's gateway, ${shown.join(", ")}, is not in its only_on list`;
   }
   const isOnLink = interfaces.addresses.some(({ text, bytes }) => text !== "::1" && bytes[0] !== 127);
   // Any machine on this link could answer to the name and would get a login.
   if (isOnLink && !hosts.some((host) => parseIp(host) !== null))
-    return "its host is known by name alone, and this is none of its networks";
+    return "its host is only known by name, and this network is not in its only_on list";
   const isHere = hosts.some((host) => linksOf(interfaces, host).length > 0);
-  return isHere ? "this network has its address, but is none of its networks" : null;
+  return isHere ? "this network has its address, but is not in its only_on list" : null;
 }
 
 /** The addresses of this machine whose subnets hold `host`; none for a name. */

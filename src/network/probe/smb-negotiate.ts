@@ -151,7 +151,7 @@ function judge(bytes: Buffer): NegotiateAnswer {
   const header = bytes.subarray(TRANSPORT_HEADER_BYTES);
   const isAnswer = (header.readUInt32LE(16) & 0x1) === 1;
   if (header.readUInt16LE(4) !== SMB2_HEADER_BYTES || header.readUInt16LE(12) !== 0 || !isAnswer) {
-    return notSmb("its message is no answer to NEGOTIATE");
+    return notSmb("its message is not an answer to NEGOTIATE");
   }
   const status = header.readUInt32LE(8);
   if (status !== 0) {

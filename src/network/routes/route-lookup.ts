@@ -74,7 +74,7 @@ export function parseIpRoute(stdout: string): RouteLookup {
       return { kind: "found", interfaceName: first.dev, gateway };
     }
   } catch {}
-  return { kind: "unknown", why: "ip printed something else than a route" };
+  return { kind: "unknown", why: "the output of ip is not a route" };
 }
 
 /** Parses macOS's `route -n get ADDRESS`. */

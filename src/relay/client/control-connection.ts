@@ -53,20 +53,20 @@ export async function connectControl(
     else if (error.code === "protocol") greeted.reject(error);
     else greeted.resolve(null);
   };
-  const endOtherwise = (): void => end(unreachable("the carrier closed the connection"));
+  const endOtherwise = (): void => end(unreachable("the relay closed the connection"));
   const deadline = clock.setTimer(CONNECT_WITHIN_MS, () => {
-    if (!isGreeted) end(unreachable("the carrier does not answer"));
+    if (!isGreeted) end(unreachable("the relay does not answer"));
   });
   const onLine = (line: string): void => {
     const message = parseLine(line);
     if (message === null) {
-      end(new MountaineerError("protocol", "what listens at the carrier's socket is something else"));
+      end(new MountaineerError("protocol", "another program answers at the relay's socket"));
       return;
     }
     const { hello, id, push } = message;
     if (isObject(hello) && !isGreeted) {
       if (!speaksWith(hello["protocol"])) {
-        end(new MountaineerError("protocol", `the carrier speaks protocol ${String(hello["protocol"])}`));
+        end(new MountaineerError("protocol", `the relay speaks protocol ${String(hello["protocol"])}`));
         return;
       }
       isGreeted = true;
@@ -83,7 +83,7 @@ export async function connectControl(
     } else if (typeof push === "string" && isGreeted) {
       listener.onPush(message);
     } else if (message["refused"] !== undefined) {
-      end(new MountaineerError("protocol", `the carrier refuses: ${String(message["refused"])}`));
+      end(new MountaineerError("protocol", `the relay refused: ${String(message["refused"])}`));
     }
   };
   const connection = (program: string): ControlConnection => ({
@@ -94,7 +94,7 @@ export async function connectControl(
     ask(operation, members, deadlineMs, signal) {
       signal.throwIfAborted();
       if (ended || waiting.size >= REQUESTS_AT_MOST || socket.writableLength > LINE_BYTES_AT_MOST)
-        return Promise.reject(unreachable("the carrier has ended, or is too busy to answer"));
+        return Promise.reject(unreachable("the relay has exited, or is too busy to answer"));
       const id = nextId;
       nextId += 1;
       const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -105,7 +105,7 @@ export async function connectControl(
       };
       const timer = clock.setTimer(deadlineMs, () =>
         giveUp(
-          new MountaineerError("timed_out", `the carrier gave no answer to "${operation}"`, {
+          new MountaineerError("timed_out", `the relay did not answer "${operation}"`, {
             retry: "later",
           }),
         ),
@@ -132,7 +132,7 @@ export async function connectControl(
 
 /** The error for a relay that cannot be reached now. */
 export function unreachable(text: string): MountaineerError {
-  return new MountaineerError("program_unavailable", `the carrier cannot be asked: ${text}`, {
+  return new MountaineerError("program_unavailable", `the relay cannot be reached: ${text}`, {
     retry: "later",
   });
 }

@@ -142,8 +142,7 @@ class KnownShares {
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock;
     this.notices = createBus({
-      onListenerError: (error) =>
-        logger.error("a listener to the carrier failed", { error: errorText(error) }),
+      onListenerError: (error) => logger.error("a relay event listener failed", { error: errorText(error) }),
     });
   }
 
@@ -294,7 +293,7 @@ class CarrierLink implements AsyncDisposable {
       this.goneSinceMs = null;
       return false;
     } catch (error) {
-      if (!saidSo) this.#options.logger.warn("the carrier cannot be asked", { error: errorText(error) });
+      if (!saidSo) this.#options.logger.warn("the relay cannot be reached", { error: errorText(error) });
       return true;
     }
   }
@@ -306,5 +305,5 @@ function aheadMs(clock: Clock, { nowMs }: Members): number {
 }
 
 function notUnderstood(): MountaineerError {
-  return new MountaineerError("protocol", "the carrier's answer is not understood");
+  return new MountaineerError("protocol", "the relay's answer is not understood");
 }

@@ -43,7 +43,7 @@ async function installProgram(home: string, programPath: string, nodePath: strin
   const program = await readFile(programPath).catch((error: unknown) => {
     throw new MountaineerError(
       "program_unavailable",
-      `the carrier's program cannot be read: ${errorText(error)}`,
+      `the relay's program cannot be read: ${errorText(error)}`,
       {
         hint: "reinstall Mountaineer, or run 'npm run build' in a checkout",
         cause: error,
@@ -61,7 +61,7 @@ async function installProgram(home: string, programPath: string, nodePath: strin
     await placeProgram(folder, { program, runScript });
   } catch (error) {
     if (systemErrorCode(error) === null) throw error;
-    throw new MountaineerError("home_unwritable", `the carrier cannot be put into ${carrier}`, {
+    throw new MountaineerError("home_unwritable", `the relay's program cannot be written to ${carrier}`, {
       cause: error,
     });
   }
@@ -120,7 +120,7 @@ const NODE_OPTIONS = "--max-semi-space-size=1 --max-old-space-size=128";
 function runScriptFor(nodePath: string): string {
   const quoted = `'${nodePath.replaceAll("'", `'\\''`)}'`;
   return `#!/bin/sh
-# Runs the carrier: "run.sh HOME [SOCKETS]". Written by Mountaineer.
+# Runs the relay: "run.sh HOME [SOCKETS]". Written by Mountaineer.
 self=$(CDPATH='' cd -P -- "\${0%/*}" && pwd -P) || exit 127
 
 is_new_enough() {

@@ -66,7 +66,7 @@ export function createConnectionLimit(share: ShareContext, joinWaiting: () => vo
       const pauseMs = isLess ? Math.min(TRY_SOON_MS, settings.patienceMs) : settings.patienceMs;
       limit = { most, tryAtMs: clock.monotonicMs() + pauseMs };
       timer ??= clock.setTimer(LOOK_MS, look);
-      logger.info("the server takes no more connections", { share: settings.share, connections: most });
+      logger.info("the server accepts no further connections", { share: settings.share, connections: most });
       events.notice("phase");
     },
     [Symbol.dispose]: () => timer?.[Symbol.dispose](),

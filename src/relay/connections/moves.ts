@@ -23,7 +23,7 @@ const QUIET_LOOK_MS = 2;
 const CLOSED_MEANWHILE: MoveOutcome = {
   ok: false,
   reason: "unknown_share",
-  text: "the share was closed meanwhile",
+  text: "the share has since been closed",
 };
 
 export interface Move {

@@ -265,7 +265,7 @@ export class ShareRelay implements AsyncDisposable {
     clock.setTimer(STUCK_AT_MOST_MS, () => {
       const stuck = [...connections].filter((each) => !isRetiring(each) && each.isStuckSince(lossAtMs));
       if (stuck.length === 0) return;
-      this.#share.logger.info("connections did not go on with their route", {
+      this.#share.logger.info("connections did not resume with their route", {
         share: this.settings.share,
         connections: stuck.length,
       });

@@ -57,7 +57,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
     lastId += 1;
     current = { ...asked, id: lastId, witness };
     cutOff.endAt(asked.endpoint);
-    logger.info("the other route may be taken alone", { share, route: asked.route });
+    logger.info("may fail over without the daemon", { share, route: asked.route });
     events.settingsChanged();
   };
 

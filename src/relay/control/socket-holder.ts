@@ -23,7 +23,7 @@ export const FIRST_INHERITED = 3;
  * means that the relay died.
  */
 export const SOCKET_HOLDER_SCRIPT = `#!/bin/sh
-# Holds the carrier's ports, and starts the carrier again when it dies without a farewell.
+# Keeps the relay's ports open, and restarts the relay if it dies without a farewell.
 trap '' HUP INT QUIT PIPE
 while IFS= read -r line; do
   if [ "$line" = bye ]; then exit 0; fi
@@ -31,7 +31,7 @@ done
 exec </dev/null
 tries=0
 while [ "$tries" -lt 100 ]; do
-  # The program ends this shell once another shell holds the ports, and exits with 0 when it has nothing to carry.
+  # The program ends this shell once another shell holds the ports, and exits with 0 when it has nothing to relay.
   MOUNTAINEER_KEEPER=$$ /bin/sh "$1" "$2" "$3"
   if [ $? -eq 0 ]; then exit 0; fi
   tries=$((tries + 1))

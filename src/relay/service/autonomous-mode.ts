@@ -139,7 +139,7 @@ export class AutonomousMode implements Disposable {
       const { share } = carrier.settings;
       this.#look(watch)
         .catch((error: unknown) =>
-          logger.warn("a carried share cannot be looked after", { share, error: errorText(error) }),
+          logger.warn("a relayed share cannot be checked", { share, error: errorText(error) }),
         )
         .finally(() => {
           watch.busy = false;

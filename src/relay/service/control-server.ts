@@ -195,12 +195,12 @@ async function answerTo(options: ControlServerOptions, members: Members): Promis
     const operation =
       typeof name === "string" && Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
     if (operation === undefined)
-      throw new MountaineerError("protocol", `the carrier has no operation ${JSON.stringify(name)}`);
+      throw new MountaineerError("protocol", `the relay has no operation ${JSON.stringify(name)}`);
     return { ok: true, result: (await operation(options, members)) ?? null };
   } catch (error) {
     const code = error instanceof MountaineerError ? error.code : "internal";
     if (code === "internal")
-      options.logger.error("a request to the carrier failed", { error: errorText(error) });
+      options.logger.error("a request to the relay failed", { error: errorText(error) });
     return { ok: false, code, message: errorText(error) };
   }
 }

@@ -125,7 +125,7 @@ async function main(): Promise<void> {
   endFormerKeeper();
   const removeSocket = await listenForControl(control.server, home);
   if (inheritedCount > 0) {
-    logger.warn("the carrier died and goes on", { shares: [...service.served.keys()] });
+    logger.warn("the relay died and was restarted", { shares: [...service.served.keys()] });
     endIfEmpty();
   }
   await ending.promise;
@@ -150,7 +150,7 @@ function endFormerKeeper(): void {
 function surviveMistakes(logger: Logger): void {
   const log = (error: unknown): void => {
     const stack = error instanceof Error ? (error.stack ?? "") : "";
-    logger.error("a mistake in the carrier", { error: errorText(error), stack: stack.slice(0, 2_000) });
+    logger.error("an internal error in the relay", { error: errorText(error), stack: stack.slice(0, 2_000) });
   };
   process.on("uncaughtException", log);
   process.on("unhandledRejection", log);

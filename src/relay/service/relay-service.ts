@@ -95,7 +95,7 @@ export class RelayService implements AsyncDisposable {
    */
   find(share: string, epoch: number | null = null): ShareRelay {
     const carrier = this.served.get(share);
-    if (carrier === undefined) throw new MountaineerError("share_unknown", `${share} is not carried`);
+    if (carrier === undefined) throw new MountaineerError("share_unknown", `${share} is not relayed`);
     if (isOutdated(carrier, epoch)) throw new MountaineerError("aborted", OUTDATED, { retry: "later" });
     return carrier;
   }
@@ -113,7 +113,7 @@ export class RelayService implements AsyncDisposable {
   async move({ share, epoch = null, ...wanted }: MoveRequest, untilMs: number): Promise<MoveOutcome> {
     const { to, planned } = wanted;
     const carrier = this.served.get(share);
-    if (carrier === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not carried` };
+    if (carrier === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not relayed` };
     if (isOutdated(carrier, epoch)) return { ok: false, reason: "refused", text: OUTDATED };
     const from = carrier.settings.route;
     const outcome = await carrier.move({ ...wanted, untilMs });
@@ -168,7 +168,7 @@ export class RelayService implements AsyncDisposable {
       await known?.[Symbol.asyncDispose]();
       if (known !== undefined) await this.#holdPorts();
       if (this.served.size >= SHARES_AT_MOST)
-        throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
+        throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be relayed`);
       const server = listenerFor();
       // With port 0 the system picks one.
       await listen(server, { host: "127.0.0.1", port: wantedPort ?? 0, backlog: BACKLOG });
@@ -181,7 +181,7 @@ export class RelayService implements AsyncDisposable {
     await this.#holdPorts();
     await this.#save();
     const { share, port, route } = carrier.settings;
-    this.#options.logger.info("a share is carried", { share, port, route });
+    this.#options.logger.info("a share is relayed", { share, port, route });
     this.#options.onChanged(true);
     return carrier.state();
   }
@@ -197,7 +197,7 @@ export class RelayService implements AsyncDisposable {
     if (carrier === undefined) return;
     await this.#holdPorts();
     await this.#save();
-    logger.info("a share is no longer carried", { share, port: carrier.settings.port });
+    logger.info("a share is no longer relayed", { share, port: carrier.settings.port });
     onChanged(true);
     onNotice({ share, what: "gone" });
   }
@@ -274,7 +274,7 @@ export class RelayService implements AsyncDisposable {
   }
 }
 
-const OUTDATED = "the carrier has acted alone since this was decided";
+const OUTDATED = "the relay has acted without the daemon since this was decided";
 
 function isOutdated({ settings }: ShareRelay, epoch: number | null): boolean {
   return epoch !== null && epoch !== settings.epoch;

@@ -42,7 +42,7 @@ export function createRelayStateFile(folder: string, clock: Clock, logger: Logge
     path,
     clock,
     content: () => serialize(newest),
-    onUnsaved: ({ message }) => logger.error("the carrier's state cannot be saved", { path, error: message }),
+    onUnsaved: ({ message }) => logger.error("the relay's state cannot be saved", { path, error: message }),
     onSavedAgain: () => {},
   });
   return {

@@ -158,7 +158,7 @@ function folderHint(code: string | null): string {
   switch (code) {
     case "EEXIST":
     case "ENOTDIR":
-      return "Something that is no folder stands there: move it away, or set MOUNTAINEER_HOME to another folder.";
+      return "It is not a folder: move it away, or set MOUNTAINEER_HOME to another folder.";
     case "EROFS":
       return "The disk is mounted read-only: set MOUNTAINEER_HOME to a folder on one that can be written.";
     case "ENOSPC":

@@ -43,7 +43,7 @@ async function writeCopy(name: string, begun: Uint8Array): Promise<string> {
     return path;
   } catch (cause) {
     const message = `no copy can be made for the editor: ${errorText(cause)}`;
-    const hint = "make room there, or name another folder in TMPDIR";
+    const hint = "free some space there, or set TMPDIR to another folder";
     throw new MountaineerError("program_unavailable", message, { cause, hint });
   }
 }

@@ -63,7 +63,7 @@ export function createUnmount({ clock, mountTable, commands, explain = (output) 
         if ((await find(id)) === undefined) return { ok: true };
       }
       if (mode === "plain" && isBusy(output)) return { ok: false, reason: "busy", text: output };
-      return unmountFailed(explain(output === "" ? "it stands in the mount table still" : output, mode));
+      return unmountFailed(explain(output === "" ? "it is still in the mount table" : output, mode));
     } catch (error) {
       return unmountFailed(errorText(error));
     }

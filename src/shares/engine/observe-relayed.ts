@@ -138,7 +138,7 @@ async function abilityOf(
 ): Promise<{ unable: string | null; account: NonNullable<MountDriver["relaying"]>["account"] }> {
   if (relay === "off") return { unable: "relay is off", account: undefined };
   if (relaying === undefined)
-    return { unable: `driver ${name} mounts anew for each route`, account: undefined };
+    return { unable: `driver ${name} remounts on each route change`, account: undefined };
   // The system still mounts from a host from which it keeps our own connections.
   if (ROUTE_NAMES.some((name) => configured[name].probe.blocked === true))
     return { unable: LOCAL_NETWORK_LINE, account: undefined };

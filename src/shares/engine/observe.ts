@@ -341,7 +341,7 @@ const NO_ROUTE: RouteProbe = {
   tcpAnswered: false,
   address: null,
   interfaceName: null,
-  text: "it is configured no more",
+  text: "it is no longer configured",
 };
 
 /** The address and port that both routes lead to; null: they differ, or are not known. */

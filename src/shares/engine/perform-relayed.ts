@@ -43,7 +43,7 @@ export async function moveRelayed(
   { route, planned }: Extract<Step, { kind: "move" }>,
 ): Promise<MoveOutcome> {
   const endpoint = endpointsOf(spec, observed.configured)[route];
-  if (relay === undefined || endpoint === undefined) return { ok: false, text: "its address is not known" };
+  if (relay === undefined || endpoint === undefined) return { ok: false, text: "address unknown" };
   const signal = AbortSignal.any([forceStop, AbortSignal.timeout(MOVE_DEADLINE_MS)]);
   const witness =
     route === observed.mount?.relayed?.route ? null : (observed.mount?.relayed?.witness ?? null);
@@ -252,8 +252,8 @@ function createGate(
       return;
     }
     onDoubt?.(route);
-    const why = verdict.kind === "same" ? "it is another that is known" : verdict.text;
-    shut.abort(`the server may be another than the one that was proved: ${why}`);
+    const why = verdict.kind === "same" ? "it is a different known server" : verdict.text;
+    shut.abort(`the server may not be the one that was verified: ${why}`);
   };
   let proving: Promise<void> = Promise.resolve();
   // After a `doubt` notice, the server has to be proved again.

@@ -86,13 +86,13 @@ async function placeFault(
   const folder = above[index];
   const reading = looks[index];
   if (folder === undefined || reading === undefined || reading.state === "unknown")
-    return `${folder ?? dirname(path)} cannot be looked at`;
+    return `${folder ?? dirname(path)} cannot be checked`;
   if (reading.state === "other" && reading.kind !== "folder") return `${folder} is a ${reading.kind}`;
   const real = await prober.realPath(folder, waitMs);
   if (real === null) {
     return reading.state === "link"
       ? `${folder} is a link that leads nowhere`
-      : `${folder} cannot be looked at: no answer`;
+      : `${folder} cannot be checked: no answer`;
   }
   const mount = mountPaths().find((mountPath) => real === mountPath || real.startsWith(join(mountPath, "/")));
   return mount === undefined ? null : `${dirname(path)} lies on the share that is mounted at ${mount}`;

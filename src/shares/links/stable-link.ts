@@ -55,7 +55,7 @@ export function judgeLink(
 ): "right" | "missing" | "ours" | LinkBlocked {
   if (reading === undefined || reading.state === "unknown") {
     const { text, isLate = false } = reading ?? NO_LINK_ANSWER;
-    return blocked(`${path} cannot be looked at: ${text}`, isLate ? "late" : "unseen");
+    return blocked(`${path} cannot be checked: ${text}`, isLate ? "late" : "unseen");
   }
   if (reading.state === "missing") return "missing";
   if (reading.state === "other") return blocked(`${path} is a ${reading.kind}`, "taken");

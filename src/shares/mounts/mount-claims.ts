@@ -96,6 +96,6 @@ export async function ownRuntimeFolder(path?: string): Promise<string> {
   await mkdir(folder, { mode: 0o700 }).catch(() => {});
   const found = await lstat(folder);
   const isOwn = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
-  if (!isOwn) throw new Error(`${folder} is not this user's alone`);
+  if (!isOwn) throw new Error(`${folder} must belong to this user, with mode 0700`);
   return folder;
 }

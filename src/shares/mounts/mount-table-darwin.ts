@@ -19,8 +19,8 @@ export function createMountTableDarwin({ clock, load = loadGetfsstat }: MountTab
   const recognize = createMountRecognition({ keyOf, entryOf });
   return shareReadings(clock, async () => {
     source ??= load().catch((cause: unknown) => {
-      throw new MountaineerError("driver_unavailable", "the table of mounts cannot be read without koffi", {
-        hint: "install mountaineer anew, with its optional dependencies",
+      throw new MountaineerError("driver_unavailable", "the mount table cannot be read without koffi", {
+        hint: "reinstall Mountaineer with its optional dependencies",
         cause,
       });
     });

@@ -121,8 +121,8 @@ export function relayConditions({ policy, observed, spec, conditions }: Decision
       conditions.push({
         code: "carry_unavailable",
         severity: "warning",
-        title: `${spec.name} cannot be carried: ${relayEligibility.obstacle}`,
-        hint: 'It is mounted anew for each change of route; relay = "auto" says nothing about it.',
+        title: `${spec.name} cannot be relayed: ${relayEligibility.obstacle}`,
+        hint: 'It is remounted on each route change. Set relay = "auto" to hide this.',
       });
     }
     return;
@@ -159,8 +159,8 @@ export function relayConditions({ policy, observed, spec, conditions }: Decision
           ? "No route for longer than outage_patience_secs: programs get errors until one is back"
           : phase === "waiting"
             ? "No route answers: programs that use the share wait"
-            : "The server was away: programs wait until it is proved to be the same one",
-      hint: "What is open stays open; nothing has to be done.",
+            : "The server was away: programs wait until it is verified to be the same one",
+      hint: "Open files stay open; no action needed.",
     });
   }
 }

@@ -25,18 +25,18 @@ export function loginConditions({ observed: { login, mount }, spec, conditions }
     conditions.push({
       code: "login_refused",
       severity: "warning",
-      title: `The server does not take the login any more that ${name} is mounted with`,
-      hint: "It is mounted anew with the one that is configured now, as soon as nothing on it is open.",
+      title: `The server no longer accepts the login that ${name} is mounted with`,
+      hint: "It remounts with the configured login once all files are closed.",
     });
     return;
   }
   const remedy = passwordFrom === null ? "give it a username and a password" : changeHint(passwordFrom);
-  const goesOn = mount === null ? "" : " What is open goes on as long as its connections last.";
+  const goesOn = mount === null ? "" : " Open files keep working as long as their connections last.";
   conditions.push({
     code: "login_refused",
     severity: "error",
     title: refusedText(username, login.refusal),
-    hint: `See whether the user name is right, or give the right password: ${remedy}. Right as it is: ${shellCommand`mountaineer mount --share ${name}`}. By itself it is tried once an hour.${goesOn}`,
+    hint: `Check the user name, or give the right password: ${remedy}. If the login is right: ${shellCommand`mountaineer mount --share ${name}`}. Otherwise it is retried hourly.${goesOn}`,
   });
 }
 

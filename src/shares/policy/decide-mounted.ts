@@ -75,8 +75,9 @@ export function remountOutdated(
   builder.conditions.push({
     code: "mount_outdated",
     severity: "warning",
-    title: "Mounted otherwise than now: its settings, its server, rclone or Mountaineer changed since",
-    hint: "It is mounted anew as soon as nothing on it is open or unsent.",
+    title:
+      "Mounted with outdated settings: its configuration, its server, rclone or Mountaineer has changed since",
+    hint: "It remounts once all files are closed and sent.",
   });
   if (isBackingOff(builder) || mountObstacle(builder) !== null) return null;
   const plan = routesFrom(builder, route);
@@ -206,7 +207,7 @@ export function decideMismatched(builder: DecisionBuilder, mount: MountObservati
     code: mount.found.route === null ? "unknown_route" : "path_changed",
     severity: "warning",
     title: `Mounted at ${mount.found.path} from ${mount.found.source}, but ${reason}`,
-    hint: "It is mounted anew over the best route as soon as nothing on it is open.",
+    hint: "It remounts over the best route once all files are closed.",
   });
   if (verdict.state === "unproven" || builder.memory.override === "unmounted") return null;
   // A working mount is kept while no new one could be made; conditions say what is missing.

@@ -14,7 +14,7 @@ export function continueMove(builder: DecisionBuilder, operation: Operation): St
   const { mount, lastStep } = builder.observed;
   const [route] = operation.plan;
   if (route === undefined || !mount?.relayed || mount.found.id !== operation.mountId) {
-    return endMove(builder, operation, "what was to be moved is no longer there");
+    return endMove(builder, operation, "the mount to be moved is gone");
   }
   if (lastStep?.kind !== "move") return { kind: "move", route, planned: operation.kind !== "failover" };
   if (!lastStep.outcome.ok) return endMove(builder, operation, lastStep.outcome.text);

@@ -24,7 +24,7 @@ export function updateNetworks(builder: DecisionBuilder): void {
   setMemory(builder, { provedNetworks: networks });
   builder.transitions.push({
     name: "share.networks",
-    reason: networks.join(", ") || "those of only_on alone",
+    reason: networks.join(", ") || "only those in only_on",
   });
 }
 

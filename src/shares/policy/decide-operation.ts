@@ -148,7 +148,7 @@ function stopReason(
   { found, check, relayed = null, guarded = null }: MountObservation,
 ): string | null {
   if ((kind !== "failover" && kind !== "remount") || found.lost !== undefined) return null;
-  if (!plan.some((route) => configuredAnswers(builder, route))) return "no other host answers any more";
+  if (!plan.some((route) => configuredAnswers(builder, route))) return "no other host answers";
   if (kind === "failover") {
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;

@@ -290,14 +290,14 @@ function pushRerouted({ observed, spec, conditions }: DecisionBuilder, route: Ro
   const { probe } = observed.configured[route];
   if (proved[route] || probe.address === null) return;
   const isOther = (servers?.[route].id ?? null) !== null;
-  const why = probe.verdict === "answers" ? (text ?? "it is being asked") : probe.text;
-  const now = `What is open goes on over ${observed.routes[route].probe.address ?? "the old address"} as long as that answers.`;
+  const why = probe.verdict === "answers" ? (text ?? "it is being checked") : probe.text;
+  const now = `Open files keep using ${observed.routes[route].probe.address ?? "the old address"} as long as it answers.`;
   conditions.push({
     code: "host_unproved",
     severity: "warning",
     title: isOther
-      ? `Another server answers at ${host}:${port} than the one that is mounted: ${why}`
-      : `${host}:${port} is not proved to be the server that is mounted: ${why}`,
-    hint: `${now} Close it, and the share is mounted from there; or set the host back.`,
+      ? `${host}:${port} is not the server that is mounted: ${why}`
+      : `${host}:${port} is not verified to be the server that is mounted: ${why}`,
+    hint: `${now} Close them to mount the share from the new host, or set the host back.`,
   });
 }

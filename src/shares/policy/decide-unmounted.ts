@@ -57,7 +57,7 @@ export function allHostsGone(builder: DecisionBuilder): string {
 
 function hostsText(builder: DecisionBuilder, one: string, both: string): string {
   const { offNetwork, routes } = builder.observed;
-  if (offNetwork !== null) return `away from home: ${offNetwork}`;
+  if (offNetwork !== null) return `off network: ${offNetwork}`;
   const texts = routesOf(builder.spec).map((route) => {
     const [host, { text }] = [hostOf(builder, route), routes[route].probe];
     return text.startsWith(host) ? text : `${host} (${text})`;

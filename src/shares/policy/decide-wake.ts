@@ -82,8 +82,8 @@ export function wakeConditions({ state: { waking }, conditions }: DecisionBuilde
       : {
           code: "waking",
           severity: "info",
-          title: "The NAS is being woken, as somebody wants the share",
-          hint: "Programs that want the share wait meanwhile.",
+          title: "The NAS is being woken, as a program or a person needs the share",
+          hint: "Programs that use the share wait until it answers.",
         },
   );
 }
@@ -96,7 +96,7 @@ export function wakeObstacle({ observed, memory }: DecisionBuilder): string | nu
     ({ verdict, tcpAnswered, reason }) => verdict === "answers" || tcpAnswered || reason === "refused",
   );
   if (awake !== undefined) return `it is awake: ${awake.text}`;
-  if (offNetwork !== null) return `away from home: ${offNetwork}`;
+  if (offNetwork !== null) return `off network: ${offNetwork}`;
   if ((memory.wakeAddresses ?? []).length === 0)
     return "its hardware address is not known: it is learnt while the NAS answers on a link that it shares with this machine";
   const isOnLink = probes.some(

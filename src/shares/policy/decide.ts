@@ -180,7 +180,7 @@ function updateMountIdentity(builder: DecisionBuilder): void {
     setMemory(builder, { activeInterface, relayPort });
   }
   if (activeInterface !== "fallback" && builder.state.operation === null)
-    clearPending(builder, mount === null ? "unmounted" : "not mounted over fallback any more");
+    clearPending(builder, mount === null ? "unmounted" : "no longer mounted over fallback");
 }
 
 function isOurDoing(last: StepObservation | null, id: string | null): boolean {

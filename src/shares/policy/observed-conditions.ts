@@ -28,8 +28,8 @@ function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
     conditions.push({
       code: "off_network",
       severity: "info",
-      title: `Away from home: ${observed.offNetwork}`,
-      hint: "Nothing is sent to its hosts, and programs get errors at once, until this machine is back; `only_on` says where that is.",
+      title: `Paused: ${observed.offNetwork}`,
+      hint: "Nothing is sent to its hosts, and programs get errors at once, until this machine is on a network in `only_on`.",
     });
   }
   if (missingVariable !== null) {
@@ -51,7 +51,7 @@ function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
       code: "driver_unavailable",
       severity: observed.mount === null ? "error" : "warning",
       title: text,
-      hint: observed.mount === null ? hint : `${hint}; until then what is mounted stays while it serves`,
+      hint: observed.mount === null ? hint : `${hint}; until then the current mount stays while it responds`,
     });
   }
   if ((observed.otherHome ?? null) !== null) {
@@ -75,18 +75,18 @@ function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
     conditions.push({
       code: "link_blocked",
       severity: "error",
-      title: `The link to the mount is not right: ${by}`,
+      title: `The stable link does not point to the mount: ${by}`,
       hint:
         why === "unseen" || why === "late"
-          ? "It is looked at again by itself. See whether the disk with `shares_root` answers, and whether you may read it."
-          : "`mountaineer reconcile` makes it, once nothing else stands in its place.",
+          ? "It is rechecked automatically. Check that the disk with `shares_root` answers and that you may read it."
+          : "Correct that, then run `mountaineer reconcile`.",
     });
   }
   return conditions;
 }
 
 export function managedBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: string): string {
-  return `${mountPath} is looked after by the daemon of ${home}`;
+  return `${mountPath} is managed by the daemon of ${home}`;
 }
 
 /** Second mounts of the share, and routes with the same address. */
@@ -96,7 +96,7 @@ function sideBySide({ observed }: DecisionBuilder): ConditionDraft[] {
       code: `duplicate_mount:${path}`,
       severity: "warning",
       title: `The same share is also mounted at ${path} from ${source}`,
-      hint: "It is left alone; unmount it so that programs use one path.",
+      hint: "Mountaineer does not touch it; unmount it so that programs use one path.",
     }),
   );
   if (observed.sharedAddress === null) return twins;
@@ -172,8 +172,8 @@ function readiness({ observed, spec, memory, state }: DecisionBuilder): Conditio
     conditions.push({
       code: "recovery_failed",
       severity: "warning",
-      title: `Thunderbolt answers, but going back to it failed${why}`,
-      hint: "It is tried again with growing pauses; `mountaineer switch --to tb` tries now.",
+      title: `Thunderbolt answers, but the move back to it failed${why}`,
+      hint: "It is retried at increasing intervals; `mountaineer switch --to tb` tries now.",
     });
   }
   if (memory.tbRecoveryPending) {

@@ -39,7 +39,7 @@ export async function loadLibproc(path: string = LIBPROC) {
     async holders(volume: string): Promise<readonly number[]> {
       const buffer = Buffer.alloc(PIDS_AT_MOST * PID_BYTES);
       const bytes = await list(PROC_ALL_PIDS, 0, volume, PATH_IS_VOLUME_NO_EVENTS, buffer, buffer.length);
-      if (bytes < 0) throw new Error("libproc could not look at the volume");
+      if (bytes < 0) throw new Error("libproc could not list the volume's open files");
       return pidsIn(buffer.subarray(0, bytes));
     },
     /** The name of a process; "?" if the process has ended or belongs to another user. */

@@ -156,7 +156,7 @@ export function createServerVerifier(options: ServerProofOptions) {
         if ("kind" in compared) return compared;
         const areStill = (await Promise.all([endpoints.tb, endpoints.fallback].map(isStill))).every(Boolean);
         if (!areStill || !isSteady())
-          return unproved(`the server of ${bothSources(share)} was lost meanwhile`);
+          return unproved(`the server of ${bothSources(share)} was lost during the check`);
         const root = { serverGuid, ...compared };
         const source = sourceAt(share, endpoints.tb);
         const more = async (): Promise<null> => null;
@@ -202,7 +202,7 @@ export function createServerVerifier(options: ServerProofOptions) {
         if (read.kind === "failed")
           return other ?? unproved(`${source} cannot be listed: ${printable(read.text)}`);
         if (!(await isStill(endpoint)) || expected.isSteady?.() === false)
-          return unproved(`the server of ${source} was lost meanwhile`);
+          return unproved(`the server of ${source} was lost during the check`);
         const root = { serverGuid, listing: read.listing, births: read.births };
         const more = async (): Promise<CreationTimes | null> => {
           if (!programs.includes("smbclient")) return null;

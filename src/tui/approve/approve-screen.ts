@@ -26,7 +26,7 @@ export function createApproveScreen(session: ApproveSession): Screen {
     key: "a",
     view: "Settings",
     title: "Approve",
-    about: "what waits for your approval",
+    about: "changes that wait for your approval",
     keys: KEYS,
     changes: state,
     resize: ({ width, height }) => session.sized(width, Math.max(1, height - HEAD_LINES - FOOT_LINES)),

@@ -40,7 +40,7 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "o", does: "back to automatic" },
   { keys: "!", does: "after files were found open: do it anyway; asks" },
   { keys: "r", does: "restart the server" },
-  { keys: "Enter", does: "all that is known of it; Esc goes back; what waits: approve it" },
+  { keys: "Enter", does: "show details; Esc goes back; on a pending change: approve it" },
   { keys: "c, l", does: "tools of the server, to switch off and on; its logs" },
   { keys: "R", does: "reload the configuration" },
   { keys: "X", does: "restart the daemon; mounts stay" },

@@ -29,7 +29,7 @@ export interface KeptEvent extends EventLabel {
 const GAP: EventLabel = {
   name: "gap",
   about: null,
-  text: "some events did not reach this view; everything was read afresh",
+  text: "some events did not reach this view; everything was read again",
   tone: "warning",
 };
 

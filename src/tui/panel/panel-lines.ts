@@ -51,7 +51,8 @@ function titleLine(state: PanelState, hasProblem: boolean, { width, symbols }: V
 /** The result of a save, or that the file has changed; at most `limit` lines. */
 export function panelNoteLines(state: PanelState, view: View, limit: number): readonly Line[] {
   if (state.fileChanged) {
-    const text = "the file has changed meanwhile: not saved; Esc reads it again and drops these changes";
+    const text =
+      "the file has changed since it was read: not saved; Esc reads it again and drops these changes";
     return markedLines(view.symbols.warning, text, "warning", view, limit);
   }
   return state.note === null ? [] : noteLines(state.note, view, limit);

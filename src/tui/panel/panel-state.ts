@@ -146,7 +146,7 @@ export function withMistakes(state: PanelState, mistakes: readonly ConfigMistake
   const note: PanelNote =
     text === null
       ? { kind: "invalid" }
-      : { kind: "failed", reason: `nothing saved, the file has mistakes: ${text}` };
+      : { kind: "failed", reason: `nothing saved, the file has errors: ${text}` };
   return { ...state, saving: false, refused, note };
 }
 

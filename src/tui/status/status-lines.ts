@@ -87,7 +87,7 @@ export function problemLines(
   const lines: Line[] = [];
   if (status.last_error !== null) {
     const { reason, since } = status.last_error;
-    const after = status.watching === "stopped" ? " Mend it, then Ctrl-S here or mountaineer reload." : "";
+    const after = status.watching === "stopped" ? " Correct it, then Ctrl-S here or mountaineer reload." : "";
     const text = `${reason} (since ${clockText(since)})${after}`;
     lines.push(...markedLines(symbols.bad, text, "bad", view, limit));
   }
@@ -98,7 +98,7 @@ export function problemLines(
   const [first, ...others] = status.waiting ?? [];
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
-    const text = `Waits for approval: ${first}${more}. Press a to look at it.`;
+    const text = `Waits for approval: ${first}${more}. Press a to review it.`;
     lines.push(...markedLines(symbols.warning, text, "warning", view, limit - lines.length));
   }
   if (status.degraded !== null) {

@@ -17,7 +17,7 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "Space", does: "toggles the checkbox" },
   { keys: "arrows", does: "choose; in a number, move in it" },
   { keys: "Ctrl-S", does: "saves what you changed; applies a corrected file" },
-  { keys: "Esc", does: "drops what you changed; once more leaves the setting" },
+  { keys: "Esc", does: "drops what you changed; again leaves the setting" },
 ];
 
 const SHELLS: readonly ShellLine[] = [

@@ -148,7 +148,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
       const { note, refused } = panel.get();
       if (note?.kind === "failed") return note.reason;
       const [refusal] = Object.values(refused);
-      return refusal ?? (panel.get().fileChanged ? "the file was changed meanwhile" : null);
+      return refusal ?? (panel.get().fileChanged ? "the file has changed since it was read" : null);
     },
     warnUnsaved(): void {
       panel.put({ note: { kind: "unsaved" } });

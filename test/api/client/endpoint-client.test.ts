@@ -274,7 +274,7 @@ test("kinds that this version does not know are left out, and a breach of the co
     [chunk("data: nonsense\n\n"), /not JSON/],
     [chunk("data: 7\n\n"), /no kind/],
     [chunk('data: {"kind":"sync","event":{"id":"x"}}\n\n'), /wrong at event\.id/],
-    [chunk('id: x\ndata: {"kind":"gap"}\n\n'), /id is no number/],
+    [chunk('id: x\ndata: {"kind":"gap"}\n\n'), /id is not a number/],
   ];
   for (const [body, message] of cases) {
     const { home } = await imposter(t, HEAD + body);

@@ -56,7 +56,7 @@ test("a stream that breaks the contract is a protocol error with its position, a
     `HTTP/1.1 ${status} X\r\nConnection: close\r\n\r\n${body}`;
   const error = JSON.stringify({ error: { code: "owner_only", message: "not you", hint: null } });
   for (const [text, expected] of [
-    [`${HEAD}id: x\ndata: {"kind":"gap"}\n\n`, /an event's id is no number/],
+    [`${HEAD}id: x\ndata: {"kind":"gap"}\n\n`, /an event's id is not a number/],
     [`${HEAD}data: no JSON\n\n`, /an event is not JSON/],
     [`${HEAD}data: []\n\n`, /an event has no kind/],
     [`${HEAD}data: {"kind":"sync","event":1}\n\n`, /an event is wrong at event/],
@@ -157,7 +157,7 @@ test("a failed start is reported with its reason, and a daemon that another prog
       signal: given,
     });
   const { exit } = ERROR_CODES.config_invalid;
-  await assert.rejects(start(`exit ${exit}`), /the configuration has mistakes/);
+  await assert.rejects(start(`exit ${exit}`), /the configuration has errors/);
   await assert.rejects(start("exit 99"), /exit code 99/);
   const unwanted = join(home, "unwanted");
   await assert.rejects(start(`touch ${unwanted}`, AbortSignal.abort()), { name: "AbortError" });

@@ -36,7 +36,7 @@ const SHARES: readonly (readonly [string, Partial<ShareStatus>, Impact])[] = [
   ["not looked at yet", none, "unused"],
   ["unmounted by hand", { ...none, override: "unmounted", last_error: "no answer" }, "unused"],
   [
-    "away from home",
+    "off network",
     { ...none, last_error: "no answer", conditions: [sampleCondition({ code: "off_network" })] },
     "unused",
   ],

@@ -148,7 +148,7 @@ const STATES: Readonly<Record<string, StatusReport>> = {
       condition({
         code: "sync_stopped",
         severity: "warning",
-        title: "The configuration file is not watched any more, because a reload failed",
+        title: "The configuration file is no longer watched, because a reload failed",
         hint: "Correct the file, then: mountaineer reload",
       }),
     ],

@@ -116,7 +116,7 @@ async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
   try {
     await scene.untilOver(SHARE, "tb", PATIENT_MS);
     const [line = ""] = await nas.cifsMounts();
-    assert.match(line, /addr=127\.0\.0\.1/, "it is not carried");
+    assert.match(line, /addr=127\.0\.0\.1/, "it is not relayed");
     const cli = async (...args: readonly string[]): Promise<void> => {
       const { code, stdout, stderr } = await scene.home.cli(args, PATIENT_MS);
       assert.equal(code, 0, `${stdout}${stderr}`);

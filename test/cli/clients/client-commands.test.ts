@@ -29,7 +29,7 @@ test("F1 a new file is not removed if its client has since written to it", async
       return "y";
     },
   });
-  await assert.rejects(disconnectClient(busy, manner), /changed meanwhile; nothing was written/);
+  await assert.rejects(disconnectClient(busy, manner), /has changed since it was read; nothing was written/);
   assert.equal(await readFile(file, "utf8"), written);
   // Nor is what an undo knows.
   await writeFile(file, connected);

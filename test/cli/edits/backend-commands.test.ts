@@ -245,13 +245,13 @@ test("E2 a typing error is reported, and nothing is written", async (t) => {
   const { run, text } = await startRig(t, { monitor: false, backends: '[backends.files]\ncommand = "x"\n' });
   const before = await text();
   const cases: readonly (readonly [args: readonly string[], words: RegExp])[] = [
-    [["add", "1st", "--", "x"], /no name for a backend/],
+    [["add", "1st", "--", "x"], /cannot name a backend/],
     [["add", "a"], /neither was given/],
     [["add", "a", "--url", "http://x/", "--", "y"], /both were given/],
     [["add", "a", "--transport", "sse", "--url", "http://x/"], /--transport sse is not known/],
     [["add", "a", "-H", "nothing", "--url", "http://x/"], /--header 'Name: value'/],
     [["add", "a", "--set", "timeouts.call=never", "--", "x"], /timeouts\.call/],
-    [["add", "a", "npx", "-y", "x"], /behind --/],
+    [["add", "a", "npx", "-y", "x"], /come after --/],
     [["edit", "file", "--group", "g"], /no backend named "file"[\s\S]*did you mean files/],
     [["edit", "files"], /nothing to change was given/],
     [["remove", "other"], /no backend named "other"/],

@@ -286,7 +286,7 @@ test("a rollback at a terminal restores the shown content over the shown one, or
     assert.equal((await set(4)).code, 0);
     await writeFile(file, one.replace("2", "3"));
   };
-  await assert.rejects(roll(1, moved), { code: "config_changed", message: /entry 1 is not the one/ });
+  await assert.rejects(roll(1, moved), { code: "config_changed", message: /entry 1 has changed/ });
   assert.equal(await roll(2, async () => {}), 0);
   assert.equal(await readFile(file, "utf8"), one);
   assert.equal(await roll(0, null), 0, "nothing is asked where nothing differs");

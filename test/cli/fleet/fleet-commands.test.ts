@@ -167,7 +167,7 @@ test("G1 at a terminal a code is asked for and not shown", { skip: NO_TERMINAL }
   });
   await terminal.until("Code (not shown):");
   await terminal.press("mf1_", "wrong", "Enter");
-  const lines = await terminal.until("no code of a fleet");
+  const lines = await terminal.until("not a fleet's code");
   assert.doesNotMatch(lines.join("\n"), /mf1_|wrong/);
 });
 
@@ -205,7 +205,7 @@ test("G1 an invitation that is killed is worthless, and the next one removes it"
   await first.running.ended;
   const refused = await laptop.cli(["fleet", "join", "--name", "laptop", first.code]);
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /nobody waits for this code any more; nothing was changed/);
+  assert.match(refused.stderr, /no machine waits for this code now; nothing was changed/);
   assert.doesNotMatch(refused.stderr, /mf1_/);
   assert.equal(await readFile(laptop.configFile, "utf8"), "# mine\n[global]\nlsof_recheck = true\n");
 });
@@ -241,7 +241,7 @@ test("G1 where there is no fleet, each command says so and changes nothing", REA
   for (const [args, code, says] of [
     [["invite"], 2, /does not have the fleet's server/],
     [["remove", "laptop"], 2, /does not have the fleet's server/],
-    [["join", "mf1_AAAA"], 2, /no code of a fleet/],
+    [["join", "mf1_AAAA"], 2, /not a fleet's code/],
     [["init", "--listen", "0.0.0.0:4222"], 2, /--listen takes HOST:PORT/],
     [["init", "--name", "a b"], 2, /letters, digits/],
     [["leave"], 0, /^$/],

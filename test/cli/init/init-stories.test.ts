@@ -44,7 +44,7 @@ test("at a terminal it asks, explains an invalid answer, and adds only after a y
       await terminal.until(question);
       await terminal.press(...(text === "" ? [] : [text]), "Enter");
     };
-    await answer("Nobody was heard. The address of your NAS", "smb://nas");
+    await answer("No NAS was found. The address of yours", "smb://nas");
     await terminal.until("without `smb://`");
     await terminal.press("Enter");
     await answer("An MCP server", "files");
@@ -76,7 +76,7 @@ test("the end of input is not an answer: nothing is written, and the command say
     command,
     env: environmentOf({ home }),
   });
-  await terminal.until("The address of your NAS");
+  await terminal.until("The address of yours");
   await terminal.press("Enter");
   await terminal.until("An MCP server");
   await terminal.press("C-d");

@@ -124,8 +124,8 @@ describe("F3 a NAS at a terminal", () => {
     net.networks = ["subnet:10.0.1.0/24", "gateway:aa:bb:cc:dd:ee:ff"];
     const kept = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", "", ""));
     assert.deepEqual(kept.asked.slice(4, 6), [
-      "Its address over a second cable, which gets this login, too (empty: none): ",
-      "Use it on this network alone, and send nothing elsewhere? n if it has a cable in another one. [Y/n]: ",
+      "Its address over a second cable, which also gets this login (empty: none): ",
+      "Use it only on this network, and send nothing on others? n if it is also connected to another one. [Y/n]: ",
     ]);
     assert.deepEqual(kept.choices.shares[0]?.onlyOn, ["subnet:10.0.1.0/24"]);
     const both = await talk(net, [CORE, SAME], inTurn("1", "ann", "right", "1", "1", "what?", "y", ""));

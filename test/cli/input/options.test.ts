@@ -276,7 +276,7 @@ test("F2 a token file that others can read, that has no token or does not exist 
     ["word\n", 0o604, /others on this machine can read/],
     ["two words\n", 0o600, /one word of letters, digits and signs/],
     ["", 0o600, /one word of letters, digits and signs/],
-    ["w".repeat(8_193), 0o600, /is no token: it is too large/],
+    ["w".repeat(8_193), 0o600, /is not a token: it is too large/],
   ];
   for (const [text, mode, why] of refused) {
     const { code, stderr } = await withFile(t, text, mode);

@@ -163,7 +163,7 @@ test("C2 status shows each route, the one in use, and the one ready for a failba
     color: false,
     unicode: true,
   });
-  assert.match(other, /Ready over lan, held by hand/);
+  assert.match(other, /Ready over lan, set by hand/);
   assert.match(other, /mountaineer switch --backend files --to auto/);
 });
 
@@ -230,7 +230,7 @@ test("E1 `backends login` signs in, shows the server and the scopes, and `logout
   assert.ok(grant !== null);
   assert.ok((await rig.authorization.scopesOf(grant.accessToken, rig.server.url)) !== null);
   const logout = await runAlone(rig, ["logout", BACKEND]);
-  assert.match(logout.stdout, /tickets {2}is signed out, and its server was told/);
+  assert.match(logout.stdout, /tickets {2}is signed out, and its server notified/);
   assert.equal(await rig.grants.read(BACKEND, signal), null);
   const again = await runAlone(rig, ["logout", BACKEND]);
   assert.match(again.stdout, /was not signed in/);

@@ -387,10 +387,10 @@ test("up prints the service's file, which uninstall removes where there is no ma
   const removed = await runCommand(["uninstall"], options);
   assert.match(removed.stdout, /is removed/);
   assert.doesNotMatch(removed.stderr, /fleet/);
-  assert.match(removed.stderr, /stay: mountaineer uninstall --purge removes them/);
+  assert.match(removed.stderr, /stay: mountaineer uninstall --purge also removes them/);
   // G1: where a fleet began, its server outlives the service.
   await mkdir(join(options.home, "fleet-server"), { recursive: true });
-  assert.match((await runCommand(["uninstall"], options)).stderr, /fleet's server goes on running/);
+  assert.match((await runCommand(["uninstall"], options)).stderr, /fleet's server keeps running/);
   assert.match((await runCommand(["uninstall"], options)).stdout, /was not there/);
   const other = await runCommand(["up", "--print"], {
     home: join(folder, "other"),
@@ -433,10 +433,7 @@ test("without a service manager up starts its own daemon, which can hand over, a
   assert.deepEqual([twice.code, twice.stdout], [0, "✓ no daemon ran for this home\n"]);
   assert.equal((await runCommand(["up"], options)).code, 0);
   const removed = await runCommand(["uninstall"], options);
-  assert.match(
-    removed.stdout,
-    /service was not there\n✓ Mountaineer is stopped\n✓ what is mounted stays mounted\n$/,
-  );
+  assert.match(removed.stdout, /service was not there\n✓ Mountaineer is stopped\n✓ shares stay mounted\n$/);
   assert.match((await runCommand(["status"], options)).stdout, /no daemon runs/);
   // What a client's folder has become keeps nothing from going.
   await mkdir(join(folder, ".cursor"));

@@ -170,7 +170,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     assert.equal((await runCommand(["backends", "restart", "web", "--all"], { home })).code, 2);
     assert.deepEqual(gateway.calls, []);
     const named = await runCommand(["backends", "restart", "web", "web"], { home });
-    assert.deepEqual([named.code, named.stdout], [0, "✓ web  is started anew\n"]);
+    assert.deepEqual([named.code, named.stdout], [0, "✓ web  is restarted\n"]);
     const all = await runCommand(["backends", "restart", "--all", "--json"], { home });
     assert.deepEqual(JSON.parse(all.stdout), { restarted: ["files", "web"] });
     assert.deepEqual(pluck(gateway.calls, "request"), [["web"], null]);
@@ -410,7 +410,7 @@ describe("tools that differ from their approved version", { concurrency: 2 }, ()
     assert.match(human.stdout, /^read_file of files {2}changed, published\n/u);
     assert.match(human.stdout, /\n-Reads a file\.\n\+Reads a\\u\{202e\} file\.\n/u);
     assert.match(human.stdout, /\nstat of files {2}new, withheld until it is approved\n/u);
-    assert.match(human.stdout, /prompt p of web {2}has text that nobody sees\n {4}description: 1 unseen/u);
+    assert.match(human.stdout, /prompt p of web {2}has invisible text\n {4}description: 1 unseen/u);
     const one = await runCommand(["tools", "diff", "stat"], { home });
     assert.doesNotMatch(one.stdout, /read_file/u);
     const json = await runCommand(["tools", "diff", "--json"], { home });
@@ -433,7 +433,7 @@ describe("tools that differ from their approved version", { concurrency: 2 }, ()
       JSON.parse(all.stdout).skipped.map(({ backend }: { backend: string }) => backend),
       ["web"],
     );
-    assert.match(all.stderr, /read_file of backend web changed again meanwhile/u);
+    assert.match(all.stderr, /read_file of backend web has changed since it was shown/u);
     const own = await runCommand(["tools", "approve", "--backend", "files"], { home });
     assert.match(own.stderr, /2 tools approved/u);
   });

@@ -452,7 +452,7 @@ describe("shares", { concurrency: 2 }, () => {
     const args = ["--tb-host", "a", "--fallback-host", "b", "--password", "hunter2"];
     const said = await fails(3, "shares add --share NAS", ...args);
     assert.ok(!said.includes("hunter2") && /password/.test(said), said);
-    assert.match(await fails(3, "shares add --share Links", ...args), /a name other than Links/);
+    assert.match(await fails(3, "shares add --share Links", ...args), /any name but Links/);
     assert.match(await fails(3, "shares add --share X --username ann"), /fallback_host/);
     assert.match(await fails(2, "shares add"), /--share names the share/);
     assert.equal(await config(), before);

@@ -75,7 +75,7 @@ test("shares remove names a secret that has become unused, and not one that is i
   const last = await runCommand(["shares", "remove", "--share", "MEDIA"], { home });
   assert.deepEqual(
     [last.code, last.stderr],
-    [0, "mountaineer: nothing uses the secret nas any more; mountaineer secret remove nas removes it\n"],
+    [0, "mountaineer: the secret nas is no longer used; mountaineer secret remove nas removes it\n"],
   );
 });
 

@@ -58,7 +58,7 @@ test("content that is not text is described in a line", () => {
     ],
     [{ type: "resource" }, "[resource]\n"],
     [{ type: "hologram", depth: 3 }, "[hologram]\n"],
-    [7, "[something that is no content]\n"],
+    [7, "[not valid content]\n"],
   ];
   for (const [block, expected] of cases) assert.equal(answerText(content(block), piped), expected);
 });
@@ -170,10 +170,7 @@ test("verify lists the problems, or says that there are none", () => {
     renderVerify({ ok: true, findings: [], checked: { shares, backends } }, PLAIN);
   assert.equal(looked(1, 12), "✓ 1 share, 12 backends: everything is as it should be\n");
   assert.equal(looked(0, 2), "✓ 2 backends: everything is as it should be\n");
-  assert.equal(
-    looked(0, 0),
-    "i there is no share and no backend that is enabled, so nothing was looked at\n",
-  );
+  assert.equal(looked(0, 0), "i no share and no backend is enabled, so nothing was checked\n");
   const checked = { shares: 1, backends: 0 };
   const findings = [
     { share: "CORE", severity: "error", code: "mount_dead", text: "the mount does not answer", hint: null },

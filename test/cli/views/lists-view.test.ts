@@ -302,7 +302,7 @@ nas  ✗ silent, last heard from 1 min ago  Mountaineer 0.1.0
   ▲ state.json cannot be written
   share     CORE not mounted: no host answers
   backend   files Ready, 12 tools
-    and 2 more, too many to tell
+    and 2 more
 
 phone  ▲ unreadable
   ▲ it is not a JSON object

@@ -143,11 +143,11 @@ test("E2 a hidden change is shown as one, so that no one approves an empty diffe
   });
   assert.match(
     waitingText({ approved: parts("one"), waiting: parts("two") }),
-    /^# a value that is \(hidden\) is another one: look into the file$/m,
+    /^# a value shown as \(hidden\) has changed: check the file$/m,
   );
   assert.match(
     waitingText({ approved: parts("one"), waiting: parts("two", "other") }),
-    /^# what is \(hidden\) may be another value/m,
+    /^# a value shown as \(hidden\) may have changed/m,
   );
   assert.equal(
     waitingText({ approved: null, waiting: parts("one") }),

@@ -12,7 +12,7 @@ import { EDITS, edit, load } from "./hostile-text.ts";
 test("the list of errors is bounded", async () => {
   const mistakes = await refused(Array.from({ length: 30_000 }, (_, index) => `k${index} = 1\n`).join(""));
   assert.equal(mistakes.length, MISTAKE_LIMIT);
-  assert.match(mistakes.at(-1)?.found ?? "", /more mistakes/);
+  assert.match(mistakes.at(-1)?.found ?? "", /more errors/);
   const shares = await refused("[[shares]]\n".repeat(40_000));
   assert.equal(shares.length, MISTAKE_LIMIT);
 });

@@ -195,7 +195,7 @@ test("YAML that is not a single mapping is refused", async () => {
     ["text\n", /single value/],
     ["a: *x\n", /alias to nothing/],
     ["a: &a [*a]\n", /part of/],
-    ["? {a: 1}\n: 2\n", /no text/],
+    ["? {a: 1}\n: 2\n", /not a text/],
     ["global:\n\tx: 1\n", /tab/],
     ["global: !!js/function x\n", /tag/],
     ["<<: 1\n", /<</],

@@ -134,7 +134,7 @@ test("a change of fstab in between is not overwritten, and a share that is not r
   const { line, fstab, text, off } = await machine(t, "");
   const planned = await line();
   await writeFile(fstab, "# another's\n");
-  await assert.rejects(async () => planned.save?.(), /was changed meanwhile/);
+  await assert.rejects(async () => planned.save?.(), /has changed since it was read/);
   assert.equal(await text(), "# another's\n");
   await assert.rejects(line(true, off), /relay = "off"/);
 });

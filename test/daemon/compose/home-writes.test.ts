@@ -164,7 +164,9 @@ for (const [what, text, known] of [
     const aside = (await readdir(home)).filter((name) => name.startsWith(`${FILE}.corrupt-`));
     assert.equal(aside.length, 1);
     assert.equal(await readFile(join(home, aside[0] ?? ""), "utf8"), text);
-    const told = logger.lines.filter(({ message }) => message === "the file of held routes was set aside");
+    const told = logger.lines.filter(
+      ({ message }) => message === "the file of route overrides was set aside",
+    );
     assert.equal(told.length, 1);
     const expected = known === null ? { mail: "remote" } : { files: known, mail: "remote" };
     assert.deepEqual(JSON.parse(await readFile(path, "utf8")), expected);
@@ -325,11 +327,11 @@ test("E2 a warning dates from when it was first seen; a check that fails, or is 
   seen = null;
   await places.require(file);
   assert.deepEqual(places.conditions(), [first]);
-  const looked = "could not be looked at";
+  const looked = "could not be checked";
   assertEach(logger.lines, ({ message }) => message, [
-    `who may write it ${looked}`,
-    `who may write it ${looked}`,
-    `who may write the home and the configuration ${looked} in time`,
+    `write access ${looked}`,
+    `write access ${looked}`,
+    `write access to the home and the configuration ${looked} in time`,
   ]);
 });
 

@@ -160,14 +160,14 @@ async function scene(t: TestContext) {
 test("a link that was right counts as right for a minute while checks are late; one never checked does not", async (t) => {
   const { spec, ensure, late, clock } = await scene(t);
   late.is = true;
-  assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be looked at: no answer in time$/);
+  assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be checked: no answer in time$/);
   late.is = false;
   await ensure(spec, spec.mountPath);
   late.is = true;
   await clock.advance(30_000);
   assert.equal(await ensure(spec, spec.mountPath), null);
   await clock.advance(30_000);
-  assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be looked at/);
+  assert.match((await ensure(spec, spec.mountPath))?.by ?? "", /cannot be checked/);
 });
 
 test("a missing link is made, with its folder", async (t) => {

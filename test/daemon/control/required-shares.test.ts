@@ -277,11 +277,11 @@ function startScene() {
 
 test("C1 a share that a starting daemon's engine does not know yet has not been checked; it is not removed", () => {
   const { look, set } = startScene();
-  assert.equal(look(), "it was not looked at yet");
+  assert.equal(look(), "it has not been checked yet");
   set([]);
-  assert.equal(look(), "it was not looked at yet");
+  assert.equal(look(), "it has not been checked yet");
   set(["CORE"]);
-  assert.equal(look(), "it was not looked at yet");
+  assert.equal(look(), "it has not been checked yet");
 });
 
 test("C1 a share stays available while one check of its mount failed, and while its login is refused", () => {
@@ -301,7 +301,7 @@ test("C1 a share that existed and was removed is no longer in the configuration"
   set(["CORE"], viewOf({ observed: seenOf({ mount: null }) }));
   assert.equal(look(), "it is not mounted");
   set([]);
-  assert.equal(look(), "it is not in the configuration any more");
+  assert.equal(look(), "it is no longer in the configuration");
   set(["CORE"]);
   assert.equal(look(), "it is not mounted");
 });

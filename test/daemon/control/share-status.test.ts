@@ -367,7 +367,7 @@ test("each way to fail has its code and the fix", async () => {
   const rows: [FolderListing, string, RegExp][] = [
     [{ state: "outside" }, "path_unknown", /CORE\/x leads out of the share/],
     [{ state: "failed", errno: "ENOENT" }, "path_unknown", /CORE\/x is not there/],
-    [{ state: "failed", errno: "ENOTDIR" }, "path_unknown", /is no folder/],
+    [{ state: "failed", errno: "ENOTDIR" }, "path_unknown", /is not a folder/],
     [{ state: "failed", errno: "EACCES" }, "permission_denied", /may not be read \(EACCES\)/],
     [{ state: "failed", errno: "EIO" }, "share_unavailable", /cannot be read: EIO/],
   ];

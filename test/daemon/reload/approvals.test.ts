@@ -88,7 +88,7 @@ test("E2 an edit that changes only waiting entries is a change that says so", as
   assert.equal(daemon.service.control.sync().events.at(-1)?.details, "1 entry waits for approval");
   await writeFile(home.path, SYNC + files("serve"));
   await synced(daemon, 3);
-  assert.equal(daemon.service.control.sync().events.at(-1)?.details, "nothing waits for approval any more");
+  assert.equal(daemon.service.control.sync().events.at(-1)?.details, "nothing waits for approval now");
   assert.deepEqual(daemon.conditions(), []);
 });
 

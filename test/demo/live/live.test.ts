@@ -107,17 +107,17 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
       const before = await percent();
       await eventually(async () => (await percent()) > before);
     };
-    await terminal.shows(/press 1 to pull the Thunderbolt cable: [\s\S]*mounted over Thunderbolt, carried/);
+    await terminal.shows(/press 1 to pull the Thunderbolt cable: [\s\S]*mounted over Thunderbolt, relayed/);
     await goesOn();
     await terminal.press("3");
     await terminal.shows(/close report\.txt \(tail \d+\)/);
     await terminal.press("1");
     await terminal.shows(
-      /CORE +mounted over Fallback, carried[\s\S]*Failed over from Thunderbolt to Fallback/,
+      /CORE +mounted over Fallback, relayed[\s\S]*Failed over from Thunderbolt to Fallback/,
     );
     await goesOn();
     await terminal.press("1");
-    const back = await terminal.shows(/CORE +mounted over Thunderbolt, carried/);
+    const back = await terminal.shows(/CORE +mounted over Thunderbolt, relayed/);
     assert.match(back, /close report\.txt \(tail \d+\)/);
     await goesOn();
     await terminal.press("q");
@@ -132,7 +132,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     // The demo's own reader has the file open for some milliseconds at each look.
     await eventually(async () => {
       await terminal.press("f");
-      return /mounted over Fallback, held by hand/.test(await terminal.screen());
+      return /mounted over Fallback, set by hand/.test(await terminal.screen());
     });
     await terminal.press("o");
     await terminal.shows(/CORE +mounted over Thunderbolt(?!,)/);

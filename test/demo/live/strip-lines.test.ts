@@ -45,11 +45,11 @@ test("A10 the copy is shown as it proceeds, waits or fails, with the next step",
   const copy = { progress: 0.42, waitingMs: null, complaint: null };
   const going = shown({ ...healthy, copy });
   assert.match(going, /a copy {5}█{6}░{10} 42 %, no error, goes on$/m);
-  assert.match(going, /press 1 to pull the Thunderbolt cable: the copy goes on$/m);
+  assert.match(going, /press 1 to pull the Thunderbolt cable: the copy continues$/m);
   assert.match(shown({ ...healthy, copy: { ...copy, waitingMs: 1240 } }), /no error, waits 1\.2 s$/m);
   const pulled = shown({ ...healthy, copy, plugged: { tb: false, fallback: true } });
   assert.match(pulled, /Thunderbolt {2}●━{4}╸ {2}╺━{4}● {2}PULLED/);
-  assert.match(pulled, /the copy goes on over Fallback; 1 plugs it in again$/m);
+  assert.match(pulled, /the copy continues over Fallback; 1 plugs it in again$/m);
   assert.match(
     shown({ ...healthy, copy: { ...copy, complaint: "dd: I/O error" } }),
     /a copy {5}✗ dd: I\/O error$/m,

@@ -29,5 +29,5 @@ test("real SMB where it is unavailable is a clear refusal that names the package
 test("a configuration of the user's is refused, not ignored", async (t) => {
   const demo = await startDemo(t, ["--config", "/etc/other.toml"]);
   assert.equal((await demo.ended).code, 2);
-  assert.match(demo.stderr(), /the demo has a configuration of its own/);
+  assert.match(demo.stderr(), /the demo has its own configuration/);
 });

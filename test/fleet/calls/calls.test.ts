@@ -171,10 +171,7 @@ natsTest(
     const startedMs = performance.now();
     await desktop.kill();
     for (const id of inFlight)
-      assert.match(
-        textOf(await client.answered(id)),
-        /error: backend files@desktop: desktop: it is not there any more/,
-      );
+      assert.match(textOf(await client.answered(id)), /error: backend files@desktop: desktop: it is gone/);
     await eventually(() => laptop.names().length === TOOLS.length);
     assert.ok(performance.now() - startedMs < 10_000);
     assert.equal(notices(), before + 1);

@@ -256,7 +256,7 @@ test("G1 a machine that no longer answers is lost, and its tunnels end with a re
   stream.write("two");
   await clock.advance(12_000);
   assert.ok(probes("desktop") - before <= 12, "and every second while a call may wait");
-  assert.deepEqual(pluck(ends, "message", "wasReached"), [["desktop: it does not answer any more", true]]);
+  assert.deepEqual(pluck(ends, "message", "wasReached"), [["desktop: it no longer answers", true]]);
   assert.ok(lost.includes("desktop"));
 });
 

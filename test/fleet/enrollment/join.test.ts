@@ -142,7 +142,7 @@ test(
     const open = await invited({ ...nas, clock });
     sleptMs = 600_000;
     const before = (await fleetOf(nas)).members;
-    await assertRefused(laptop, open.code, { name: "late" }, /nobody waits for this code any more/);
+    await assertRefused(laptop, open.code, { name: "late" }, /no machine waits for this code now/);
     assert.deepEqual((await fleetOf(nas)).members, before);
     await open.withdraw();
   },

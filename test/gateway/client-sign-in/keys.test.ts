@@ -57,7 +57,7 @@ test("E1 a document is JSON of a bounded size, and nothing leads elsewhere", asy
   for (const [path, reason] of [
     ["/moved", /redirects elsewhere \(302\)/],
     ["/missing", /answers 404/],
-    ["/list", /other than a JSON object/],
+    ["/list", /not with a JSON object/],
     ["/large", /more than 256 KiB/],
     ["/torn", /broke off|cannot be reached/],
   ] as const) {
@@ -135,7 +135,7 @@ test("E1 keys of a file are a JWKS or a public key, and never a secret", async (
     ["private.pem", await exportPKCS8(privateKey), /private key/],
     ["private.json", JSON.stringify({ keys: [await exportJWK(privateKey)] }), /no public key/],
     ["empty.json", '{"keys":[]}', /no public key/],
-    ["other.json", '{"key":1}', /no JWKS/],
+    ["other.json", '{"key":1}', /not a JWKS/],
     ["many.json", JSON.stringify({ keys: Array.from({ length: 101 }, () => jwk) }), /more than 100 keys/],
     ["large.json", " ".repeat(300_000), /larger than any key set/],
     ["text.pem", "hello", /no usable keys/],

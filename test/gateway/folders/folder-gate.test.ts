@@ -264,7 +264,7 @@ describe("the folders of a backend", () => {
 
   test("E3 what hangs refuses the call, by name, and a refusal names what it is about", async (t) => {
     const hanging = await scene(t, { places: async () => null });
-    assert.match(refusalIn(await hanging.call("a.txt")) ?? "", /could not be looked at in time/u);
+    assert.match(refusalIn(await hanging.call("a.txt")) ?? "", /could not be resolved in time/u);
     const { at, ask } = await scene(t);
     const given = { files: [{ path: at("pub/a.txt") }, { path: "out/x\u202e" }] };
     const reply = await ask("tools/call", { name: "read", arguments: given });
@@ -290,7 +290,7 @@ describe("the folders of a backend", () => {
     const again = Array.from({ length: 100 }, () => `${"a/".repeat(1_000)}x`);
     assert.equal(refusalIn(await call(again)), null, "a path that is said again is one path");
     const deep = Array.from({ length: 100 }, (_, at) => "a/".repeat(1_000) + at);
-    assert.match(refusalIn(await call(deep)) ?? "", /more paths than can be looked at/u);
+    assert.match(refusalIn(await call(deep)) ?? "", /more paths than can be checked/u);
   });
 
   test("where no backend has folders, nothing comes between", async (t) => {

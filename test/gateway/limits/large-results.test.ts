@@ -116,7 +116,7 @@ test("E4 a result over the size comes with a note and a link, and its pieces are
   assert.deepEqual(short, text("in short"));
   assert.match(
     String(note?.["text"]),
-    /tools\/call x has 0\.04?.* MiB.*\[limits\]\.result_mb.* for this session alone; .*in 5 pieces: mountaineer:/,
+    /tools\/call x has 0\.04?.* MiB.*\[limits\]\.result_mb.* only for this session; .*in 5 pieces: mountaineer:/,
   );
   assert.deepEqual([link?.["type"], link?.["size"]], ["resource_link", Buffer.byteLength(whole)]);
   const pieces = await readAll(linkOf(reply), (uri) => read(uri, from));

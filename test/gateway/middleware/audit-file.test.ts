@@ -338,7 +338,7 @@ test("a disk that does not take it: a pipe without a reader is a failure, and de
   // More than a pipe keeps.
   for (let index = 1_000; index < 1_000 + 100_000 / LINE_BYTES; index++) file.write(record(`tool:${index}`));
   try {
-    assert.match((await eventually(() => failing(file))).reason, /nobody reads/);
+    assert.match((await eventually(() => failing(file))).reason, /no program reads/);
     await reader.read(Buffer.alloc(1_000_000));
     await passTimeUntil(clock, () => file.state.kind === "writing", 1_000);
   } finally {

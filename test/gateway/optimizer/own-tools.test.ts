@@ -152,7 +152,7 @@ test("D4 tools that are not listed: what call_tool means is read once, and a dir
 test("D4 tools that are not listed: find_tool that is asked wrongly says what it takes", async () => {
   const { ask } = await rig();
   const told = async (given: JsonObject) => failureOf(await ask(...call("find_tool", given)));
-  assert.match(await told({}), /`query` is missing, or is no text\. find_tool takes \{"query"/);
+  assert.match(await told({}), /`query` is missing, or is not a text\. find_tool takes \{"query"/);
   assert.match(await told({ query: "x", top: 3 }), /`top` is not known/);
   for (const limit of [0, 21])
     assert.match(await told({ query: "x", limit }), /`limit` must be a whole number from 1 to 20/);
@@ -185,19 +185,19 @@ test("D4 tools that are not listed: call_tool that is called wrongly says what i
   assert.match(await told({}), /`name` is missing.*call_tool takes \{"name": "a tool's name", "arguments"/);
   assert.match(
     await told({ name: "create_issue", title: "x" }),
-    /`title` does not belong beside `name`: what the tool takes stands in `arguments`/,
+    /`title` does not belong next to `name`: the tool's parameters go into `arguments`/,
   );
   assert.match(await told({ name: "create_issue", arguments: "x" }), /`arguments` must be an object/);
   assert.match(await told({ name: "make_issues" }), /no tool make_issues\. Similar names: create_issue/);
   // No real name is so long, and a search costs by its length.
   assert.doesNotMatch(await told({ name: `make_issues ${"x".repeat(1_000)}` }), /Similar names/);
-  assert.match(await told({ name: "call_tool" }), /call_tool is called by itself/);
+  assert.match(await told({ name: "call_tool" }), /Call call_tool directly/);
   assert.deepEqual(services.calls, []);
 });
 
 test("D4 tools that are not listed: the gateway's own tool takes precedence over a server's of the same name", async () => {
   const { ask, services } = await rig();
-  assert.match(failureOf(await ask(...call("call_tool", { name: "find_tool" }))), /called by itself/);
+  assert.match(failureOf(await ask(...call("call_tool", { name: "find_tool" }))), /directly/);
   assert.match(textOf(await ask(...call("find_tool", { query: "issues" }))), /list_issues/);
   assert.deepEqual(services.calls, []);
 });
@@ -323,7 +323,7 @@ test("D4 arguments in headers of tools that are not listed: a direct call repeat
 test("D4 arguments in headers of tools that are not listed: a call through call_tool need not repeat them, and may not say something else", () => {
   assert.equal(faultOf(within("eu")), null);
   assert.equal(faultOf(within("eu"), "eu"), null);
-  assert.match(String(faultOf(within("eu"), "us")), /Mcp-Param-Region.*is another than the argument region/);
+  assert.match(String(faultOf(within("eu"), "us")), /Mcp-Param-Region.*does not match the argument region/);
 });
 
 function said(name: string, description = "") {

@@ -222,7 +222,7 @@ test("E3 changed and withheld tools are one condition each for each backend, wit
     [
       "tools_changed",
       "warning",
-      "backend files describes tools otherwise than when they were approved: t0, t1, t2, t3, t4 and 3 more",
+      "backend files has changed tools since they were approved: t0, t1, t2, t3, t4 and 3 more",
     ],
     [
       "tools_withheld",

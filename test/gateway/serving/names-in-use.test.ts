@@ -333,7 +333,7 @@ test("a change that cannot be saved is reported, and lasts as long as this proce
   const store = memoryStore();
   const { turn, names } = await beginSwitched(t, store, "x");
   store.fails = "no space left";
-  await assert.rejects(turn(["x"], false), /cannot be kept: no space left/);
+  await assert.rejects(turn(["x"], false), /cannot be saved: no space left/);
   assert.deepEqual(names(), []);
   const locked = await beginSwitched(t, memoryStore({ kind: "unanswered", reason: "it is locked" }), "x");
   await assert.rejects(locked.turn(["x"], false), /the keyring gives no answer/);

@@ -98,7 +98,7 @@ test("E1 calls in flight, streams and sessions end with the token that they used
   await eventually(() => rig.server.waiting.size === 2);
   await rig.reload(userWith("ann", "ANN_NEW"), BEN);
   const answered = await cut;
-  assert.match(answered.body, /"id":2,"error":\{.*the token of this request is not accepted any more/);
+  assert.match(answered.body, /"id":2,"error":\{.*the token of this request is no longer accepted/);
   await eventually(() => stream.isOver && rig.server.cancelled.length === 1);
   assert.equal((await post(rig.url, TOKENS.ANN_OLD, call(4), anns)).status, 401);
   assert.equal((await post(rig.url, TOKENS.ANN_NEW, call(4), anns)).status, 404);
@@ -130,7 +130,7 @@ test("E1 a client of 2026-07-28 has its calls ended with its token, those that w
   const kept = post(plain.url, TOKENS.BEN, call(2, modernMeta()), named);
   await eventually(() => plain.server.waiting.size === 2);
   await plain.reload(BEN);
-  assert.match((await cut).body, /"id":1,"error":\{.*the token of this request is not accepted any more/);
+  assert.match((await cut).body, /"id":1,"error":\{.*the token of this request is no longer accepted/);
   assert.match((await told).body, /acknowledged[\s\S]*"id":9,"result"/);
   await eventually(() => plain.server.cancelled.length === 1);
   plain.server.finish();
@@ -152,7 +152,7 @@ test("E1 the older door's streams end with their token, with a session and witho
   await eventually(() => rig.server.waiting.size === 1);
   await rig.reload(BEN);
   await eventually(() => silent.isOver && used.isOver && rig.server.cancelled.length === 1);
-  assert.match(used.text, /"id":2,"error":\{.*not accepted any more/);
+  assert.match(used.text, /"id":2,"error":\{.*no longer accepted/);
   assert.equal(bens.isOver, false);
 });
 

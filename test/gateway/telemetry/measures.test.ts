@@ -379,7 +379,7 @@ test("E5 nothing is sent once its sender has ended", async (t) => {
   const address = `${receiver.endpoint}/v1/traces`;
   const ended = { clock: createManualClock(), signal: AbortSignal.abort(), mostBytes: 0 };
   const sent = await boundedRequest({ address, method: "POST", ...ended });
-  assert.deepEqual(sent, { kind: "failed", reason: "is asked no more" });
+  assert.deepEqual(sent, { kind: "failed", reason: "is no longer needed" });
   assert.deepEqual(receiver.texts, []);
 });
 

@@ -144,7 +144,7 @@ test("an error of the daemon, an invalid file, a missing daemon: outcomes, not t
   const { ports } = await sceneOf(t, undefined, { reload });
   const unknown = await runAction(doing("mount", "NOPE"), ports, NEVER);
   assert.equal(unknown.ok, false);
-  assert.equal(unknown.text, "Mount NOPE: it is not configured any more");
+  assert.equal(unknown.text, "Mount NOPE: it is no longer configured");
 
   const rejected = await runAction(doing("reload"), ports, NEVER);
   assert.equal(rejected.text, "Reload the configuration: c.toml:3:1: x: found y, expected z");

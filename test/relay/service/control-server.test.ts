@@ -287,7 +287,7 @@ describe("the control socket", () => {
     const { path } = await start(t, {
       find(share) {
         if (share === "BROKEN") throw new Error("broken");
-        throw new MountaineerError("share_unknown", `${share} is not carried`);
+        throw new MountaineerError("share_unknown", `${share} is not relayed`);
       },
     });
     const connection = await connectControl(path, systemClock, { onPush() {}, onEnd() {} });
@@ -297,7 +297,7 @@ describe("the control socket", () => {
       connection.ask(operation, { ...members }, 10_000, signal);
     await assert.rejects(ask("confirm", { share: "X" }), {
       code: "share_unknown",
-      message: "X is not carried",
+      message: "X is not relayed",
     });
     await assert.rejects(ask("confirm", { share: "" }), { code: "protocol" });
     await assert.rejects(ask("open", { share: "X", kind: "ftp" }), { code: "protocol" });

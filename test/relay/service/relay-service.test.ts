@@ -94,7 +94,7 @@ describe("the relay's shares", () => {
     await using _service = service;
     const open = (name: number) => service.open(openRequest(`S${name}`, nas));
     await Promise.all(Array.from({ length: 200 }, (_, name) => open(name)));
-    await assert.rejects(open(200), /more than 200 shares cannot be carried/);
+    await assert.rejects(open(200), /more than 200 shares cannot be relayed/);
     await open(0);
     assert.equal(service.states().length, 200);
   });

@@ -234,7 +234,7 @@ describe("ensurePrivateFolder", () => {
       await assert.rejects(ensurePrivateFolder(path), (error: MountaineerError) => {
         assert.equal(error.code, "home_unwritable");
         assert.match(error.message, new RegExp(`^cannot use the folder ${path}: `, "u"));
-        assert.match(error.hint ?? "", /no folder stands there/u);
+        assert.match(error.hint ?? "", /It is not a folder/u);
         return true;
       });
     }

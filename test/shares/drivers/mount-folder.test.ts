@@ -425,7 +425,7 @@ async function textAfter(command: string, script = "", deadlineMs = 20_000): Pro
 
 describe("the output of a command that unmounts", () => {
   for (const [what, script, expected] of [
-    ["of a success is ignored", "echo 'umount: unmounted' >&2", "it stands in the mount table still"],
+    ["of a success is ignored", "echo 'umount: unmounted' >&2", "it is still in the mount table"],
     ["is one line", "echo out; printf ' a \\n\\n  b\\n' >&2; exit 1", "a b"],
     ["is stdout's if there is none on stderr", "echo out; exit 1", "out"],
     ["is in English", "echo $LC_ALL; exit 1", "C"],

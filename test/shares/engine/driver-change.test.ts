@@ -53,7 +53,7 @@ test("A6 a share that goes from a folder to a server is mounted over SMB once", 
   daemon.apply(OVER_SMB);
   await clock.advance(SETTLES_MS);
   assert.equal(machine.link, null);
-  assert.equal(machine.mountedFrom.length, 1, "it is mounted anew at once");
+  assert.equal(machine.mountedFrom.length, 1, "it is remounted at once");
 });
 
 for (const relay of ["auto", "off"] as const) {

@@ -89,13 +89,13 @@ test("A10 a route proved at home brings its network: without the first cable the
 test("A10 a person's own list stays unchanged: only the second network is off network, and nothing is sent", async () => {
   const { said, probed, go, saved } = await start(ONE);
   assert.deepEqual([saved(), said], [undefined, []]);
-  assert.match((await go("second")) ?? "", /none of its networks/);
+  assert.match((await go("second")) ?? "", /not in its only_on list/);
   assert.deepEqual(probed, []);
 });
 
 test("A10 while off network nothing is sent or learnt, whatever host answers there", async () => {
   const { probed, go, saved } = await start([...ONE, "proved"]);
-  assert.match((await go("stranger")) ?? "", /none of its networks/);
+  assert.match((await go("stranger")) ?? "", /not in its only_on list/);
   assert.deepEqual([saved(), probed], [LEARNT, []]);
   assert.equal(await go("both"), null);
   const fresh = await start([...ONE, "proved"], "second");
@@ -108,7 +108,7 @@ test("A10 a new host is off network on the old one's network until it is proved 
   daemon.apply({ ...SPEC, routes: { ...routes, fallback: routeTo("10.0.2.3") } });
   await clock.advance(60_000);
   assert.deepEqual([saved(), said.at(-1)], [LEARNT.slice(0, 1), LEARNT[0]]);
-  assert.match((await go("second")) ?? "", /none of its networks/);
+  assert.match((await go("second")) ?? "", /not in its only_on list/);
   network.put("10.0.2.3", network.at(SECOND));
   assert.equal(await go("both"), null);
   await clock.advance(60_000);

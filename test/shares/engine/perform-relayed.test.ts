@@ -284,7 +284,7 @@ for (const [who, verdict] of [
   test(`A13 a server swapped between its proof and the mount gets nothing, and is proved again: ${who}`, async () => {
     const { mount, told } = mountThroughGate([verdict]);
     const outcome = await mount("s1");
-    assert.match(outcome.ok ? "" : outcome.text, /^the server may be another than the one that was proved: /);
+    assert.match(outcome.ok ? "" : outcome.text, /^the server may not be the one that was verified: /);
     assert.deepEqual(told, ["open shut", "doubt tb", "no more notices", "close"]);
   });
 }
@@ -490,7 +490,7 @@ test("A10 a move has the address that answers now, drops the other route's witne
       route,
       planned: true,
     });
-  assert.deepEqual(await move("fallback", observed), { ok: false, text: "its address is not known" });
+  assert.deepEqual(await move("fallback", observed), { ok: false, text: "address unknown" });
   await move("tb", observed);
   const other = { ...observed, mount: { relayed: { route: "fallback", witness: 9, epoch: 3 } } };
   await move("tb", other as unknown as ShareObservation);

@@ -544,7 +544,7 @@ export class SimMachine {
     const carried = this.#carried;
     const one = (share: string): SimCarried => {
       const known = carried.get(share);
-      if (known === undefined) throw new MountaineerError("share_unknown", `${share} is not carried`);
+      if (known === undefined) throw new MountaineerError("share_unknown", `${share} is not relayed`);
       return known;
     };
     const states = (): ReadonlyMap<string, RelayedShare> =>

@@ -259,7 +259,7 @@ test("Paths nothing is made in a folder that cannot be read", async (t) => {
   const prober = { readLinks: async (paths: readonly string[]) => paths.map(() => NO_LINK_ANSWER) };
   const { spec, made, ensure } = await scene(t, { prober: { ...prober, realPath: async () => "/" } });
   const outcome = await ensure();
-  assert.ok(outcome.result === "blocked" && /cannot be looked at$/.test(outcome.by), JSON.stringify(outcome));
+  assert.ok(outcome.result === "blocked" && /cannot be checked$/.test(outcome.by), JSON.stringify(outcome));
   assert.deepEqual([await stat(dirname(spec.path)).catch(() => "nothing"), made.size], ["nothing", 0]);
 });
 

@@ -142,14 +142,14 @@ describe("a mount path", () => {
     const folder = path.join(await temporaryFolder(t), "runtime");
     assert.equal(await ownRuntimeFolder(folder), folder);
     await chmod(folder, 0o710);
-    await assert.rejects(ownRuntimeFolder(folder), /is not this user's alone/);
+    await assert.rejects(ownRuntimeFolder(folder), /must belong to this user, with mode 0700/);
     const file = `${folder}.file`;
     await writeFile(file, "", { mode: 0o600 });
-    await assert.rejects(ownRuntimeFolder(file), /is not this user's alone/);
+    await assert.rejects(ownRuntimeFolder(file), /must belong to this user, with mode 0700/);
     if (process.getuid?.() !== 0) return t.skip("needs root, for a folder of another owner");
     await mkdir(`${folder}.other`, { mode: 0o700 });
     await chown(`${folder}.other`, 4711, 4711);
-    await assert.rejects(ownRuntimeFolder(`${folder}.other`), /is not this user's alone/);
+    await assert.rejects(ownRuntimeFolder(`${folder}.other`), /must belong to this user, with mode 0700/);
   });
 
   test("A13 a runtime folder below one of another user's is not wanted: it cannot be made there", async (t) => {
@@ -164,7 +164,9 @@ describe("a mount path", () => {
     });
     process.getuid = () => uid;
     // It is made there by root, whom the check refuses.
-    await assert.rejects(ownRuntimeFolder(), { message: `${instead} is not this user's alone` });
+    await assert.rejects(ownRuntimeFolder(), {
+      message: `${instead} must belong to this user, with mode 0700`,
+    });
   });
 
   test("A13 that cannot be locked is used all the same, and this is reported once", async (t) => {

@@ -416,18 +416,18 @@ C1 of a relayed mount stops no program
 });
 
 test("the hint about the stable link goes by why it is not right, whatever its path is called", () => {
-  const by = "/Shares/cannot be looked at is a folder";
+  const by = "/Shares/cannot be checked is a folder";
   for (const [why, hint] of [
-    ["taken", /^`mountaineer reconcile` makes it/],
-    ["failed", /^`mountaineer reconcile` makes it/],
-    ["unseen", /^It is looked at again by itself/],
-    ["late", /^It is looked at again by itself/],
+    ["taken", /^Correct that, then run `mountaineer reconcile`/],
+    ["failed", /^Correct that, then run `mountaineer reconcile`/],
+    ["unseen", /^It is rechecked automatically/],
+    ["late", /^It is rechecked automatically/],
   ] as const) {
     const world = new World();
     world.linkBlocked = { result: "blocked", by, why };
     world.advance(5_000);
     const told = world.last?.conditions.find(({ code }) => code === "link_blocked");
-    assert.equal(told?.title, `The link to the mount is not right: ${by}`);
+    assert.equal(told?.title, `The stable link does not point to the mount: ${by}`);
     assert.match(told?.hint ?? "", hint, why);
   }
 });

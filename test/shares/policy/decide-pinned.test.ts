@@ -227,10 +227,10 @@ test("A10 another server at the new address gets no open file: the mount stays u
     stays.conditions.map(({ code }) => code),
     ["host_unproved", "waiting_for_close"],
   );
-  assert.match(stays.conditions[0]?.title ?? "", /^Another server answers at 10.0.1.2:445.*different files$/);
+  assert.match(stays.conditions[0]?.title ?? "", /^10.0.1.2:445 is not the server.*different files$/);
   const unknown = { tb: { id: null, isAttempted: true }, fallback: JUDGED };
   const [unproved] = edited("carrying", { servers: unknown }).conditions;
-  assert.match(unproved?.title ?? "", /^10.0.1.2:445 is not proved to be the server.*it is being asked$/);
+  assert.match(unproved?.title ?? "", /^10.0.1.2:445 is not verified to be the server.*it is being checked$/);
   assert.deepEqual(
     [edited("carrying").step, edited("carrying").operation],
     ["unmount", "remount plain tb,fallback"],

@@ -220,7 +220,7 @@ A10 its process ended while both routes were gone: when they return its new moun
 By hand: a switch whose mount vanishes during it fails, and is not an error
   carried, in the next step it vanishes, switch fallback: result failed, not told share.error
 By hand: a switch whose mount is replaced by another one during it fails, and says that it is gone
-  carried, in the next step another is in its place, switch fallback: result failed, detail /no longer there/
+  carried, in the next step another is in its place, switch fallback: result failed, detail /is gone/
 A10 its process and its route are gone: it is remounted over the other one
   carried, its process is gone, tb refused, event, 3 s: on fallback, last steps mount fallback carried
 A10 a switch while its new mount waits for the proof is taken when that is mounted

@@ -103,9 +103,9 @@ describe("a NAS that sleeps", () => {
       /awake/,
     ],
     [
-      "this machine is away from home",
+      "this machine is off network",
       (world) => Object.assign(world, { away: "another gateway" }),
-      /away from home/,
+      /off network/,
     ],
     ["no link leads to it", (world) => Object.assign(world, { interfaceName: null }), /no link/],
     [

@@ -286,17 +286,17 @@ const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])
   [
     "A10 what was read before a route was lost counts for nothing",
     { isSteady: () => false },
-    ["unproved", /was lost meanwhile$/],
+    ["unproved", /was lost during the check$/],
   ],
   [
     "A10 nor does it when another server answers afterwards",
     { options: { hostProber: answering(OTHER_GUID) } },
-    ["unproved", /was lost meanwhile$/],
+    ["unproved", /was lost during the check$/],
   ],
   [
     "A10 nor when another one answers over one of the two routes",
     { options: { hostProber: answering(OTHER_GUID, "fallback.test") } },
-    ["unproved", /was lost meanwhile$/],
+    ["unproved", /was lost during the check$/],
   ],
   ["A10 it counts when the same one does", { options: { hostProber: answering(GUID) } }, "same"],
 ];
@@ -488,13 +488,13 @@ const recognitions: readonly (readonly [
   [
     "A10 what was read before the server was lost counts for nothing",
     {},
-    ["unproved", /was lost meanwhile$/],
+    ["unproved", /was lost during the check$/],
     (server) => ({ server, isSteady: () => false }),
   ],
   [
     "A10 nor does it when another server answers afterwards",
     { options: { hostProber: answering(OTHER_GUID) } },
-    ["unproved", /was lost meanwhile$/],
+    ["unproved", /was lost during the check$/],
   ],
   [
     "A10 a server that was never met is none to recognise",
@@ -576,7 +576,7 @@ test("A13 of three servers of one ServerGuid each has its id, and a clone by its
   const original = await idOf(first);
   bench.at.tb = second;
   const unsteady = { server: null, isSteady: () => false };
-  assertTold(await bench.recognise("tb", unsteady), ["unproved", /was lost meanwhile$/]);
+  assertTold(await bench.recognise("tb", unsteady), ["unproved", /was lost during the check$/]);
   assert.equal((await bench.known()).length, 1, "what may be read of two servers makes none known");
   const copy = await idOf(second);
   const third = await idOf(nas(["other.txt"]));

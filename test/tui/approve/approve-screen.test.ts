@@ -15,7 +15,7 @@ describe("the Approve screen in a terminal", { skip: NO_TERMINAL, concurrency: 2
     await using _monitor = await home.startMonitor();
     await terminal.until("● live");
     await scene.save(config("602"));
-    await terminal.until("Press a to look at it");
+    await terminal.until("Press a to review it");
     await terminal.press("a");
     await terminal.until('+args = ["602"]');
     await terminal.until("y approve");
@@ -37,6 +37,6 @@ describe("the Approve screen in a terminal", { skip: NO_TERMINAL, concurrency: 2
     await scene.save(config("603"));
     await terminal.until('-args = ["602"]');
     await terminal.press("s");
-    await terminal.until("Press a to look at it");
+    await terminal.until("Press a to review it");
   });
 });

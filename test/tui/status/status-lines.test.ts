@@ -69,7 +69,7 @@ test("B4, B8 a standing error is shown with its position and time; while stopped
 test("E2 a pending entry is shown with the way to approve it", () => {
   const waiting = ["backend files would run evil instead", "backend other would run rm"];
   assert.deepEqual(textOf(problemLines(sampleStatus({ waiting }), CONNECTED, viewOf(100), 4)), [
-    "▲ Waits for approval: backend files would run evil instead (and 1 more). Press a to look at it.",
+    "▲ Waits for approval: backend files would run evil instead (and 1 more). Press a to review it.",
   ]);
 });
 

@@ -141,7 +141,7 @@ test("B9 who leaves while a save is under way learns what became of it", async (
 });
 
 for (const [code, message, told] of [
-  ["config_changed", "another", "the file was changed meanwhile"],
+  ["config_changed", "another", "the file has changed since it was read"],
   ["config_unwritable", "the disk is full", "the disk is full"],
 ] as const) {
   test(`B9 a failed save is reported to a user who leaves: ${code}`, async () => {

@@ -365,8 +365,8 @@ test("F2 a script is one line, which opens into its calls; a call whose script i
 test("F2 the clients that may run scripts are listed, if there are any", async () => {
   const clients = [sampleClient({ runs_scripts: true }), sampleClient({ name: "other", user: "bob" })];
   using view = viewOf("settings/clients", scriptedApp({ clients: { clients } }));
-  await eventually(() => /Who may run scripts/.test(view.text()));
-  assert.match(view.text(), /Who may run scripts\s*claude-code 2\.1\.0, ann\s*Connect a client/);
+  await eventually(() => /Users who may run scripts/.test(view.text()));
+  assert.match(view.text(), /Users who may run scripts\s*claude-code 2\.1\.0, ann\s*Connect a client/);
   using none = viewOf("settings/clients", scriptedApp({ clients: { clients: [sampleClient()] } }));
   await eventually(() => /claude-code/.test(none.text()));
   assert.doesNotMatch(none.text(), /run scripts/);
@@ -664,9 +664,9 @@ test("F2 the editor saves over the text it began with; on errors or a changed fi
     await eventually(() => view.text().includes(said) || app.log.at(-1)?.includes(said));
     assert.equal(text.value, "# mine\u202e\n");
   };
-  await save("Nothing was saved: the text has mistakes.");
+  await save("Nothing was saved: the text has errors.");
   assert.match(view.text(), /3:1global\.share_root: found an unknown key.*did you mean `shares_root`/);
-  await save("Nothing was saved: the file has changed meanwhile.");
+  await save("Nothing was saved: the file has changed since it was read.");
   assert.match(view.text(), /discard your changes, and make them again in the new text/);
   await save("editText");
   text.fire("input", { value: "# mine\u202e\n# meanwhile\n" });
@@ -769,7 +769,7 @@ test("F2 errors belong to the present text: it is checked once typing pauses, an
   await eventually(() => checks().length === 2);
   first.resolve(wrong);
   saved.resolve(sampleEdit({ errors: [sampleMistake()] }));
-  await eventually(() => view.text().includes("the text has mistakes"));
+  await eventually(() => view.text().includes("the text has errors"));
   assert.doesNotMatch(view.text(), /share_root/);
   second.resolve(wrong);
   await eventually(() => view.text().includes("share_root"));

@@ -459,7 +459,7 @@ export class InstanceLists implements Disposable {
     if (withheld.length > 0)
       logger.warn("malformed entries of a backend's list withheld", { backend, entries: withheld });
     if (mended.length > 0)
-      logger.info("malformed entries of a backend's list mended", { backend, entries: mended });
+      logger.info("malformed entries of a backend's list repaired", { backend, entries: mended });
   }
 
   #readAgain(kind: ListKind): void {

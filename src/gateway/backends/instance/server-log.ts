@@ -30,7 +30,7 @@ export function createServerLog({ backend, clock, logger, secrets = [] }: Instan
       count++;
       const nowMs = clock.monotonicMs();
       if (nowMs - warnedAtMs < BETWEEN_WARNINGS_MS) return;
-      logger.warn("a backend sends what is no MCP message", { backend, reason, count });
+      logger.warn("a backend sends text that is not an MCP message", { backend, reason, count });
       warnedAtMs = nowMs;
       count = 0;
     },

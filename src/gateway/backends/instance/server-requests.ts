@@ -156,11 +156,11 @@ export class ServerRequests {
   #unclear(streamOf: RpcId | null): string {
     const hint = `set instances = "per-client" for backend ${this.#options.backend}`;
     const lingering = this.#calls.lingering(streamOf);
-    if (lingering === null) return `cannot tell which client this belongs to; ${hint}`;
+    if (lingering === null) return `the client that this belongs to is unknown; ${hint}`;
     const { leftMs, isCancelled } = lingering;
     const what = isCancelled ? "a call that was cancelled" : "a call that timed out";
     const orSilent = isCancelled ? " or this server says nothing for a second" : "";
-    return `cannot tell which client this belongs to: ${what} may still be at work, until it is answered${orSilent}, for ${seconds(leftMs)} at most; ${hint}`;
+    return `the client that this belongs to is unknown: ${what} may still be running, until it is answered${orSilent}, for ${seconds(leftMs)} at most; ${hint}`;
   }
 
   #add(id: RpcId, client: ClientHandle, calls: readonly ClientCall[]): Question {

@@ -466,7 +466,7 @@ class RunningInstance {
     if (id === null || !isJsonObject(value) || value["method"] !== undefined) return;
     const request = this.#calls.pending.get(id);
     if (request === undefined) return;
-    const failure = transportFailure("protocol", "its answer is no JSON-RPC response");
+    const failure = transportFailure("protocol", "its answer is not a JSON-RPC response");
     this.#calls.settle(request, unavailable(this.#options.backend, failure), failure);
   }
 

@@ -74,7 +74,7 @@ export class Subscriptions {
     if (isError(reply)) return reply;
     return topic.clients.has(client)
       ? reply
-      : errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile");
+      : errorReply(INTERNAL_ERROR, "the subscription was cancelled before the answer came");
   }
 
   async unsubscribe(uri: string, client: ClientHandle): Promise<Reply> {
@@ -219,7 +219,7 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
         if (tasks.get(id) === watched) tasks.delete(id);
       } else if (client.ended.aborted || tasks.get(id)?.names.has(client) !== true) {
         forget(client);
-        return errorReply(INTERNAL_ERROR, "nobody listens any more");
+        return errorReply(INTERNAL_ERROR, "no client is subscribed now");
       }
       return reply;
     },

@@ -103,15 +103,15 @@ function whileServing(builder: BackendDecisionBuilder, serving: Serving): readon
   const warn = (code: string, title: string, hint: string | null): void => {
     found.push({ code, severity: "warning", title, hint });
   };
-  const goesOn = `backend ${name} goes on as it was`;
+  const goesOn = `backend ${name} keeps its old configuration`;
   if (wanted.kind === "secret_missing") {
-    const title = `${goesOn}: its new configuration needs what is ${missingText(wanted.variables)}`;
+    const title = `${goesOn}: the new one needs a value that is ${missingText(wanted.variables)}`;
     warn("change_failed", title, missingHint(wanted.variables));
   } else if (failures > 0 && !builder.isCurrent(serving)) {
     const isSame = builder.routeOf(serving.key) !== null;
-    const what = isSame ? "a fresh instance" : "its change";
-    const title = `${goesOn}: ${what} does not come up: ${failure?.message ?? "no reason given"}`;
-    const hint = `Mend its configuration or take the change back. ${lookFurther(spec)}`;
+    const what = isSame ? "a fresh instance" : "the new one";
+    const title = `${goesOn}: ${what} does not start: ${failure?.message ?? "no reason given"}`;
+    const hint = `Correct its configuration or undo the change. ${lookFurther(spec)}`;
     warn("change_failed", title, failure?.hint ?? hint);
   }
   if (spec.signIn !== null) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
@@ -123,7 +123,7 @@ function whileServing(builder: BackendDecisionBuilder, serving: Serving): readon
     const other =
       failure === null
         ? "Another instance is being started and takes its place when it is ready."
-        : `Another instance does not come up either: ${failure.message}`;
+        : `Another instance does not start either: ${failure.message}`;
     const title = `backend ${name} left ${observed.missedChecks} checks without an answer`;
     warn("not_answering", title, serving.isUnhealthy ? other : null);
   }
@@ -141,7 +141,7 @@ function whileServing(builder: BackendDecisionBuilder, serving: Serving): readon
   }
   if (observed.asksForRoots && spec.instances === "shared") {
     const title = `backend ${name} asks each client for its folders (roots), and one process serves all clients`;
-    const hint = `This server shares one folder list between all your agents. Set instances = "per-client" for backend ${name}, and each client has a process of its own.`;
+    const hint = `This server shares one folder list between all your agents. Set instances = "per-client" for backend ${name}, and each client gets a separate process.`;
     found.push({ code: "roots_shared", severity: "info", title, hint });
   }
   for (const oddity of observed.oddities) {
@@ -155,7 +155,7 @@ function clientsNotRunning(spec: BackendSpec, { clients, failures, failure }: Cl
   const many = clients === 0 ? "the instances of clients" : `the instances of ${clients} clients`;
   const what = clients === 1 ? "the instance of 1 client" : many;
   const often = failures === 1 ? "" : ` ${failures} times in a row`;
-  const title = `backend ${spec.name}: ${what} did not come up${often}: ${failure.message}`;
+  const title = `backend ${spec.name}: ${what} did not start${often}: ${failure.message}`;
   const advice = failure.hint ?? lookFurther(spec);
   const hint = `${advice.replace(/\.?$/, ".")} It is tried again. A server of which only one copy can run needs instances = "shared".`;
   return { code: "clients_not_running", severity: "warning", title, hint };

@@ -27,7 +27,7 @@ interface Reason {
 export function updatePreference(builder: BackendDecisionBuilder): void {
   if (builder.spec.wanted.kind !== "connection") {
     clearPending(builder, "the backend is not wanted");
-    failAsked(builder, "the backend is not wanted any more");
+    failAsked(builder, "the backend is no longer wanted");
     return;
   }
   noteUsed(builder, updateAsked(builder) ?? updateRecovery(builder));
@@ -134,7 +134,7 @@ function noteUsed(builder: BackendDecisionBuilder, switched: Reason | null): voi
 function lossOf(builder: BackendDecisionBuilder, name: string): Reason {
   return builder.routeList.some((route) => route.name === name)
     ? { change: "failover", reason: builder.route(name).tries.failure?.message ?? "it failed" }
-    : { change: "switched", reason: "the configuration does not have it any more" };
+    : { change: "switched", reason: "the configuration no longer has it" };
 }
 
 /** Starts an instance over a better route, or over the one that a person asks for. Null: none is due. */

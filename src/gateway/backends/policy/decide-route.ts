@@ -355,7 +355,7 @@ export function updateLost(builder: BackendDecisionBuilder): void {
   const { serving, routes, crashes } = builder.memory;
   const tries = lastRetries(routes);
   if (serving === null || !serving.isUnhealthy || tries.failures < GIVE_UP_FAILURES) return;
-  const reason = `it does not answer, and no other instance comes up: ${tries.failure?.message ?? "no reason given"}`;
+  const reason = `it does not answer, and no other instance starts: ${tries.failure?.message ?? "no reason given"}`;
   builder.drainServing("not_answering");
   builder.remember({ crashes: crashes + 1, lastError: reason, waitReason: null });
   builder.events.push({

@@ -31,9 +31,9 @@ const CAUSES: Readonly<Record<DrainReason, string>> = {
   removed: "was removed from the configuration",
   disabled: "was disabled in the configuration",
   route: "goes over another route now",
-  idle: "was stopped, as nobody used it",
+  idle: "was stopped, as no client used it",
   data_away: "was stopped, as a share that it requires is away",
-  data_moves: "made room, as a share that it requires is mounted anew",
+  data_moves: "was stopped, as a share that it requires is being remounted",
 };
 
 export function drainMessage(backend: string, why: DrainReason, drainTimeoutMs: number): string {

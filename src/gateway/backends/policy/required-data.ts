@@ -68,7 +68,7 @@ export type Needs = {
 /** Returns for example `share CORE is away: it is not mounted`. */
 export function unavailableText(data: Absence): string {
   const share = `share ${data.requirement}`;
-  return data.kind === "moving" ? `${share} is being mounted anew` : `${share} is away: ${data.reason}`;
+  return data.kind === "moving" ? `${share} is being remounted` : `${share} is away: ${data.reason}`;
 }
 
 export function isMissing({ needs }: { readonly needs: Needs }): boolean {

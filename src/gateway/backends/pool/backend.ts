@@ -339,7 +339,7 @@ export class Backend {
   logLines(): readonly string[] {
     const lines = this.#shared.logLines();
     if (this.#clients.seen.down === null || this.#clients.failedLog.length === 0) return lines;
-    return [...lines, "--- a client's own instance that did not come up:", ...this.#clients.failedLog];
+    return [...lines, "--- a client's own instance that did not start:", ...this.#clients.failedLog];
   }
 
   /** Calls in flight continue. */

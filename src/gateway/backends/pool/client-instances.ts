@@ -237,8 +237,8 @@ export class ClientInstances {
     const first = idle.toSorted((one, other) => one.usedMs - other.usedMs)[0];
     if (first === undefined) return;
     const { name: backend, tools } = this.parts.state;
-    tools.logger.info("the instance of an idle client gives way to a newer client's", { backend });
-    this.#end(first, `backend ${backend}: the instance of this client gave way to a newer one`);
+    tools.logger.info("the instance of an idle client was stopped for a newer client's", { backend });
+    this.#end(first, `backend ${backend}: the instance of this client was stopped for a newer one`);
   }
 }
 

@@ -137,7 +137,7 @@ export class InstanceReconciler {
     const lines = [...before, ...(newest?.instance.logLines ?? this.#lastLog)];
     const isChangeFailed = serving !== null && decision.memory.changeFailure !== null;
     if (!isChangeFailed || this.failedLog.length === 0) return lines;
-    return [...lines, "--- the instance that did not come up:", ...this.failedLog];
+    return [...lines, "--- the instance that did not start:", ...this.failedLog];
   }
 
   async #cycle(): Promise<NextRun | null> {

@@ -19,7 +19,7 @@ import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import type { PoolSubscriptions } from "./pool-subscriptions.ts";
 import type { Published } from "./published.ts";
 
-export const ONE_ROUTE = "it has one route alone";
+export const ONE_ROUTE = "it has only one route";
 const GIVEN_UP = "it was given up";
 
 interface AllClientsParts {

@@ -35,7 +35,7 @@ export function createBoundedFetch({ server, clock, signal }: FetchBounds): Boun
   return async (address, { method, headers = {}, body, isBodyLeft = false }) => {
     const url = allowedAddress(address, server);
     if (url === null) {
-      throw failed("never", `${shownAddress(address)} is no address to sign in at: it must be https`);
+      throw failed("never", `${shownAddress(address)} is not a sign-in address: it must be https`);
     }
     const target = createHttpTarget({ url: url.href, headers: {}, clock, authorization: UNSIGNED });
     if ("kind" in target) throw asFailed(target);

@@ -64,7 +64,7 @@ export async function registerClient(
   { name, redirectUri, wantsDevice }: Registration,
 ): Promise<ClientIdentity> {
   if (server.registration_endpoint === undefined) {
-    throw failed("never", `${server.issuer} registers no clients by itself`, BY_HAND);
+    throw failed("never", `${server.issuer} does not register clients automatically`, BY_HAND);
   }
   const supported = server.token_endpoint_auth_methods_supported;
   const asked = supported === undefined || supported.includes("none") ? "none" : secretMethod(server);
@@ -135,7 +135,7 @@ export function clientAuth(
 ): ClientAuth {
   if (client.method === "none") return oauth.None();
   const secret = client.source === "configured" ? (auth?.clientSecret ?? null) : client.secret;
-  if (secret === null) throw failed("never", "the client's secret is not configured any more");
+  if (secret === null) throw failed("never", "the client's secret is no longer configured");
   return client.method === "client_secret_post" ? oauth.ClientSecretPost(secret) : basic(secret);
 }
 

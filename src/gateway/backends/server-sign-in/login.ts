@@ -59,7 +59,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
     throw failed("never", "tokens are sent over https only", "give the server's https address as `url`");
   }
   const limit = new AbortController();
-  const late = `nobody signed in within ${PATIENCE_MS / 60_000} minutes`;
+  const late = `no one signed in within ${PATIENCE_MS / 60_000} minutes`;
   using _ = clock.setTimer(PATIENCE_MS, () => limit.abort(failed("later", late)));
   const signal = AbortSignal.any([tools.signal, limit.signal]);
   const library = await openOAuth({ server: url, clock, signal });

@@ -209,7 +209,7 @@ export async function beginDeviceRequest(
           else if (code !== "authorization_pending") throw asSignInFailure(oauth, error, server.issuer);
         }
       }
-      throw failed("never", "nobody agreed in time", "run the command again for a new code");
+      throw failed("never", "no one confirmed in time", "run the command again for a new code");
     },
   };
 }

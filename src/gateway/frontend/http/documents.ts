@@ -23,7 +23,7 @@ export function answerDocument(tools: FrontTools, exchange: Exchange, path: stri
   else if (metrics !== null) {
     const [status, reason] =
       metrics.kind === "foreign"
-        ? ([403, "metrics are for this machine alone"] as const)
+        ? ([403, "metrics are only for this machine"] as const)
         : ([401, "metrics take a token"] as const);
     const headers = status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
     admission.turnAway(exchange, { status, reason, principal: null }, { headers });

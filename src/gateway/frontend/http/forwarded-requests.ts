@@ -74,7 +74,7 @@ export class ForwardedRequests {
     const isOfSession = path === MCP_PATH || path === MESSAGES_PATH || groupOf(path) !== null;
     const refusal = refusalOf(path, request.method);
     if (forwarded === null || !isOfSession || refusal !== null) {
-      refuse(exchange, refusal ?? { status: 400, message: "it is no request for a session" });
+      refuse(exchange, refusal ?? { status: 400, message: "it is not a request for a session" });
       return;
     }
     await sessions.restore();

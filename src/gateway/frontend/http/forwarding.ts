@@ -301,7 +301,7 @@ function isTooMuch(unsent: number, bytes: number, most: number): boolean {
 function awayRefusal(machine: string): Refusal {
   return {
     status: 404,
-    message: `the gateway that held this session (${machine}) is away; initialize anew`,
+    message: `the gateway with this session (${machine}) is away; initialize again`,
   };
 }
 
@@ -310,7 +310,7 @@ function lostRefusal(machine: string, id: RpcId | null): Refusal {
     status: 502,
     code: BACKEND_UNAVAILABLE,
     id,
-    message: `the gateway that holds this session (${machine}) broke off; it is not known whether the message took effect. If it is still away, the next request is asked to initialize anew`,
+    message: `the gateway with this session (${machine}) broke off; it is not known whether the message took effect. If it is still away, the next request is asked to initialize again`,
   };
 }
 

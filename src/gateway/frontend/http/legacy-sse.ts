@@ -313,7 +313,7 @@ export class LegacySse {
       this.#initialize(authenticated, channel, request);
     else if (method === DISCOVER) {
       // Clients that try 2026-07-28 first then initialize.
-      const reply = errorReply(METHOD_NOT_FOUND, `${DISCOVER} is no method of this transport`);
+      const reply = errorReply(METHOD_NOT_FOUND, `${DISCOVER} is not a method of this transport`);
       this.#reply(authenticated, channel, id, reply);
     } else if (method === "ping" && channel.session === null)
       this.#reply(authenticated, channel, id, { result: {} });

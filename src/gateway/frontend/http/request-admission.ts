@@ -59,7 +59,7 @@ export interface AdmissionOptions {
   readonly pages?: () => PageRules;
 }
 
-const UNKNOWN_SESSION = "the session is not known, or has ended; initialize anew";
+const UNKNOWN_SESSION = "the session is not known, or has ended; initialize again";
 /** The session may have begun with the next daemon, to which the client's next connection goes. */
 const HANDED_OVER: Omit<Refusal, "status"> = {
   message: "the daemon of this connection has handed over to the next one; send this again",
@@ -189,7 +189,7 @@ export class RequestAdmission {
     const message =
       machine === null
         ? UNKNOWN_SESSION
-        : `the session, which began on ${machine}, is not known here, or has ended; initialize anew`;
+        : `the session, which began on ${machine}, is not known here, or has ended; initialize again`;
     this.turnAway(authenticated, { status: 404, reason, principal }, { message });
   }
 

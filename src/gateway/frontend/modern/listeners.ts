@@ -226,7 +226,7 @@ class Listener implements SessionPort {
   /** `reply` null: the client has closed the connection. */
   close(reply: Reply | null): void {
     if (this.ended.aborted) return;
-    this.#ended.abort(new MountaineerError("aborted", "nobody listens any more"));
+    this.#ended.abort(new MountaineerError("aborted", "no client listens now"));
     this.#onClosed();
     this.#gateway.closed(this);
     if (reply !== null) this.#outlet.answer(this.#id, reply);

@@ -151,7 +151,7 @@ export function checkParamHeaders(
     if (typeof found !== "string") return mismatch(declared.header, `is missing; the body has the ${what}`);
     const said = decodeHeader(found);
     if (said === null) return mismatch(declared.header, "is not valid base64");
-    if (!saysSame(said, text, declared)) return mismatch(declared.header, `is another than the ${what}`);
+    if (!saysSame(said, text, declared)) return mismatch(declared.header, `does not match the ${what}`);
   }
   return null;
 }
@@ -196,7 +196,7 @@ function faultOfHeaders(method: string, params: JsonObject, headers: Headers): E
   if (typeof header !== "string") return mismatch("Mcp-Name", `is missing; the body has \`params.${part}\``);
   const said = decodeHeader(header);
   if (said === null) return mismatch("Mcp-Name", "is not valid base64");
-  return said === target ? null : mismatch("Mcp-Name", `names another than \`params.${part}\``);
+  return said === target ? null : mismatch("Mcp-Name", `does not match \`params.${part}\``);
 }
 
 function isShort(id: RpcId): boolean {

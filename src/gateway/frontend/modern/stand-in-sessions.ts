@@ -83,7 +83,9 @@ export class StandInSession implements SessionPort {
   withdraw(): void {}
 
   request(): Promise<Reply> {
-    return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "the client is asked within its requests alone"));
+    return Promise.resolve(
+      errorReply(BACKEND_UNAVAILABLE, "the client can only be asked within its own requests"),
+    );
   }
 
   end(): void {

@@ -114,7 +114,7 @@ function takeReadable(large: LargeJson, session: Session | null, take: (incoming
 
 function readBatch(values: readonly unknown[], session: Session | null): Incoming {
   if (session === null || session.protocolVersion !== "2025-03-26") {
-    return refused("batches are no part of this protocol version");
+    return refused("this protocol version has no batches");
   }
   if (values.length === 0 || values.length > BATCH_LIMIT) {
     return refused(`a batch has 1 to ${BATCH_LIMIT} messages`);

@@ -455,6 +455,6 @@ function endOldest(entries: Entry[]): boolean {
     .sort((a, b) => Number(a.isUsed) - Number(b.isUsed) || a.usedMs - b.usedMs);
   if (oldest === undefined) return false;
   entries.splice(entries.indexOf(oldest), 1);
-  oldest.end("the session gave way to newer ones");
+  oldest.end("evicted: too many newer sessions");
   return true;
 }

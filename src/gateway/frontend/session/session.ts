@@ -52,7 +52,7 @@ import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
 
 /** A subscription to a longer URI is not saved for a restart. */
 const LONGEST_SAVED_URI = 1_024;
-export const WITHDRAWN = "the token of this request is not accepted any more";
+export const WITHDRAWN = "the token of this request is no longer accepted";
 /** Maximum number of listening streams; beyond it the oldest is closed. */
 const LISTENING_LIMIT = 4;
 
@@ -302,7 +302,7 @@ export class Session implements SessionPort {
 
   /** The client has ended its sending side: it may still read, but answers no question. */
   fallSilent(): void {
-    this.#questions.end("the client says no more");
+    this.#questions.end("the client's input has ended");
   }
 
   /** Ends the listening streams; calls continue. */

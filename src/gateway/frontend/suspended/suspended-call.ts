@@ -204,7 +204,7 @@ export class SuspendedCall {
     this.#round += 1;
     this.#sentMs = clock.monotonicMs();
     this.isSuspended = true;
-    const late = "the client did not come back with its answers in time";
+    const late = "the client did not return its answers in time";
     this.#deadline = clock.setTimer(SUSPENDED_MS, () => this.end(late));
     onSuspended();
   }

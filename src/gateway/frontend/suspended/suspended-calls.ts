@@ -234,7 +234,7 @@ export class SuspendedCalls implements CallSuspension {
   ): Resumed {
     const stopped = stopping();
     if (stopped !== null) {
-      if (stopped.isOver) this.#byId.get(id)?.end("its client may not make this call any more");
+      if (stopped.isOver) this.#byId.get(id)?.end("its client may no longer make this call");
       return { kind: "refused", reply: stopped.reply };
     }
     if (generation !== this.#generation) {
@@ -302,7 +302,7 @@ function bytesOf(suspended: readonly SuspendedCall[]): number {
 }
 
 function giveWay(call: SuspendedCall): void {
-  call.end("the call gave way to others that wait for their clients");
+  call.end("evicted: too many calls are waiting for their clients");
 }
 
 function withState(params: JsonObject, state: string | null): JsonObject {

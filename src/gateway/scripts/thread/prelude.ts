@@ -10,7 +10,7 @@ export const PRELUDE = `(send) => {
   const Fault = Error, Wrong = TypeError, Later = Promise, text = String;
   const waiting = create(null);
   const waited = (_, value) => {
-    if (value instanceof Later) throw new Wrong("a promise is no value: write await before it");
+    if (value instanceof Later) throw new Wrong("a promise is not a value: write await before it");
     return value;
   };
   const call = (name, given) => new Later((resolve, reject) => {

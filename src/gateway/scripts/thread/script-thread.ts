@@ -118,7 +118,7 @@ class Sandbox {
       if (this.#waiting.size === 0) {
         this.#end({
           outcome: "failed",
-          text: "the script waits for a promise that nothing can settle any more",
+          text: "the script waits for a promise that nothing can settle",
         });
       }
     } catch (error) {

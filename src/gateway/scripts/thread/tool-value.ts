@@ -38,11 +38,11 @@ export class KeptBlocks {
 
   /** Its structured content, else its text, else a list of its parts. */
   #valueOf(result: unknown): ToolValue {
-    if (!isTable(result)) return { kind: "error", text: "the server's result is no object" };
+    if (!isTable(result)) return { kind: "error", text: "the server's result is not an object" };
     const content: readonly unknown[] = Array.isArray(result["content"]) ? result["content"] : [];
     if (result["isError"] === true) {
       const text = content.map((block) => textOf(block) ?? "").join("\n");
-      return { kind: "error", text: text === "" ? "the tool failed, and said no more" : text };
+      return { kind: "error", text: text === "" ? "the tool failed without a message" : text };
     }
     const { structuredContent } = result;
     if (structuredContent !== undefined && structuredContent !== null) return value(structuredContent);

@@ -59,8 +59,8 @@ const BY_WORDS: readonly (readonly [words: RegExp, row: FailureRow])[] = [
     /only root can|must be superuser|no match for|can't find in|not in (the )?fstab/i,
     [
       "driver_unavailable",
-      "/etc/fstab lets no user mount this",
-      "it takes the first line for a path alone: keep one, with the option `users`, or run the service as root",
+      "/etc/fstab does not let users mount this",
+      "only the first line for a path is used: keep one, with the option `users`, or run the service as root",
     ],
   ],
   [/already mounted|mount point busy|is busy/i, ["path_taken", "something is mounted there already"]],

@@ -175,11 +175,11 @@ function noLine(
   [first]: readonly FstabEntry[],
 ): string {
   if (through !== null && first?.options.some((one) => /^(ip|addr)=127\./.test(one)))
-    return `the line of /etc/fstab for ${share.mountPath} has its own address beside its server's name, which the kernel looks up again at each reconnect`;
+    return `the line of /etc/fstab for ${share.mountPath} sets an address next to the server's name, which the kernel looks up again at each reconnect`;
   if (through !== null)
-    return `no line of /etc/fstab lets a user mount this share, carried, at ${share.mountPath}`;
+    return `no line of /etc/fstab lets a user mount this share through the relay at ${share.mountPath}`;
   return first?.carriedPort != null
-    ? `the line of /etc/fstab for ${share.mountPath} is one for a carried mount, not for one over ${routeName}`
+    ? `the line of /etc/fstab for ${share.mountPath} is for a relayed mount, not for one over ${routeName}`
     : `no line of /etc/fstab lets a user mount this share over ${routeName} at ${share.mountPath}`;
 }
 

@@ -10,7 +10,7 @@ const wrongCredentials = (text: string): FailureRow => ["wrong_credentials", tex
 const noSuchShare = (text = "the server has no such share"): FailureRow => [
   "no_such_share",
   text,
-  "look at share_name: what the server calls it",
+  "check share_name: it is the server's name for the share",
 ];
 
 const NETFS: Readonly<Record<number, FailureRow>> = {
@@ -19,7 +19,7 @@ const NETFS: Readonly<Record<number, FailureRow>> = {
   13: [
     "permission_denied",
     "the server does not let this user into the share",
-    "look at the share's permissions on the server, and at username",
+    "check the share's permissions on the server, and username",
   ],
   16: ["path_taken", "the mount point is in use"],
   [ALREADY_MOUNTED]: [

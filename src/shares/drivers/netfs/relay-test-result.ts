@@ -81,5 +81,5 @@ function unproved(reason: string): RelayTestResult {
 
 /** Why mounts may not be relayed, given this proof; null: they may. */
 export function relayTestObstacle({ proved, reason }: RelayTestResult): MissingRequirement | null {
-  return proved ? null : { text: reason, hint: "until then it is mounted anew for each route" };
+  return proved ? null : { text: reason, hint: "until then it is remounted on each route change" };
 }

@@ -105,7 +105,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
 }
 
 const HOLES = {
-  incomplete: "what was not changed is still missing",
-  changed: "what was not changed is missing: the server has another file by now",
-  gone: "what was not changed is missing: the server has no such file any more",
+  incomplete: "the unchanged parts are still missing",
+  changed: "the unchanged parts are missing: the server now has a different file",
+  gone: "the unchanged parts are missing: the server no longer has this file",
 } as const;

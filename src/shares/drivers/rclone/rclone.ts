@@ -169,8 +169,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     async decideWaiting(share, server, what) {
       const inUse = await serverServed(share);
       if (server === inUse) {
-        throw new MountaineerError("usage", "that server is mounted now: what is unsent is being sent", {
-          hint: "`mountaineer status` says so if the server refuses it.",
+        throw new MountaineerError("usage", "that server is mounted: its unsent files are being sent", {
+          hint: "`mountaineer status` shows it if the server refuses them.",
         });
       }
       if (what === "set_aside") await caches.setAside(share, server);

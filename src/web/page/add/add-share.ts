@@ -38,7 +38,7 @@ const PASSWORD = { name: "Password", about: "It is tried at once, and never as a
 const NONE = "none";
 const SHARE_FIELD = neededText("As the server calls it.");
 const NAME_FIELD = optionalText("The folder that it is mounted as; left out: as on the server.");
-const HERE = "this network alone";
+const HERE = "only this network";
 const EVERYWHERE = "every network";
 
 /** A server that has accepted a login. The password is kept apart, and only while the view is open. */
@@ -86,7 +86,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
           fields: {
             NAS: {
               enum: nas,
-              description: "Its addresses, login and networks are those of this share, too.",
+              description: "This share also uses its addresses, login and networks.",
             },
             Share: SHARE_FIELD,
             "Name here": NAME_FIELD,
@@ -229,14 +229,14 @@ async function add(
         h("p", {}, "The configuration gets this, and the share is mounted:"),
         textBlock(
           [`[nas.${nas}]`, ...tomlLines(table), "", "[[shares]]", ...tomlLines(entry)].join("\n"),
-          "What is added",
+          "New lines",
         ),
         h(
           "p",
           {},
           "The password is kept as ",
           code(`secret:${secret}`),
-          ` and goes to ${shown(where)} alone. The driver is auto: netfs on a Mac, else rclone, which needs no root.`,
+          ` and goes only to ${shown(where)}. The driver is auto: netfs on a Mac, else rclone, which needs no root.`,
         ),
         line("hint", pairing && `Not proved yet to be one server: ${pairing}`),
       ],
@@ -263,7 +263,7 @@ async function addOn(app: App, values: Readonly<Record<string, unknown>>): Promi
       title: `Add ${shown(name)}?`,
       body: [
         h("p", {}, "The configuration gets this, and the share is mounted:"),
-        textBlock(["[[shares]]", ...tomlLines(entry)].join("\n"), "What is added"),
+        textBlock(["[[shares]]", ...tomlLines(entry)].join("\n"), "New lines"),
       ],
       action: "Add it",
     });

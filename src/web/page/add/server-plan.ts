@@ -114,7 +114,7 @@ function whatRuns(name: string, typed: BackendInput, secrets: readonly SecretToK
       : h(
           "p",
           { class: "problem" },
-          `${shown(openly.key)} seems to hold a secret. It would stand in the configuration and its history, and `,
+          `${shown(openly.key)} seems to be a secret. It would be readable in the configuration and its history, and `,
           isSent ? "in logs elsewhere." : "every program of this machine could read it.",
         ),
   ];

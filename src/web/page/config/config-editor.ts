@@ -113,7 +113,7 @@ function useEditor(app: App) {
       // If other text has been typed since, these errors do not apply to it, and it gets a separate check.
       if (store.get().text === text) setMistakes(saved.errors);
       if (saved.errors.length > 0) {
-        setRefused("Nothing was saved: the text has mistakes.");
+        setRefused("Nothing was saved: the text has errors.");
         return;
       }
       rebase({ ...base, text, sha256: saved.sha256 });
@@ -124,7 +124,9 @@ function useEditor(app: App) {
       if (!(error instanceof MountaineerError)) throw error;
       const isChanged = error.code === "config_changed";
       setOutdated(isChanged);
-      setRefused(`Nothing was saved: ${isChanged ? "the file has changed meanwhile." : error.message}`);
+      setRefused(
+        `Nothing was saved: ${isChanged ? "the file has changed since it was read." : error.message}`,
+      );
     }
   };
   const discard = async (): Promise<void> => {

@@ -75,7 +75,7 @@ export function conditionList(conditions: readonly Condition[], now: number): Co
         since === null ? null : h("span", { class: "dim" }, ` (${since})`),
         condition.hint === null ? null : h("p", { class: "hint" }, withCode(condition.hint)),
         condition.code === WAITING_CODE
-          ? h("a", { href: "#/settings/approvals" }, "Look at it and approve")
+          ? h("a", { href: "#/settings/approvals" }, "Review and approve")
           : null,
         (condition.holders ?? []).length === 0
           ? null

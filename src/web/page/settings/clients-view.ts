@@ -38,7 +38,7 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
     scripting.length === 0
       ? null
       : section(
-          "Who may run scripts",
+          "Users who may run scripts",
           plainList(
             "Clients that may run scripts",
             scripting.map(([client, user], nth) => h("li", { key: nth }, `${client}, ${user}`)),

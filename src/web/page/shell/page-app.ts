@@ -347,7 +347,7 @@ function GoneBanner({ app }: ViewProps): ComponentChild {
     h("strong", {}, "The daemon does not answer."),
     " What you see is as it was ",
     h("span", { "aria-live": "off" }, durationText(Math.max(0, now - link.sinceMs))),
-    " ago. This page tries again by itself. To start the daemon, run ",
+    " ago. This page retries automatically. To start the daemon, run ",
     h(Copyable, { text: "mountaineer up" }),
     " in a terminal.",
   );

@@ -208,7 +208,7 @@ function SyncConfigPanel({ app, sync, schema }: PanelProps): ComponentChild {
           disabled: !isDirty && refused === null,
           onClick: () => void look().then((found) => redraw(found?.sha256 ?? null)),
         },
-        isOutdated || refused !== null ? "Draw it anew" : "Undo",
+        isOutdated || refused !== null ? "Reload" : "Undo",
       ),
     ),
   );

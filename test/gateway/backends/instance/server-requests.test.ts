@@ -11,14 +11,14 @@ const OK = { result: { content: [] } };
 const UNCLEAR = {
   error: {
     code: -32600,
-    message: 'cannot tell which client this belongs to; set instances = "per-client" for backend files',
+    message: 'the client that this belongs to is unknown; set instances = "per-client" for backend files',
   },
 };
 
 const LINGERS = (left: string) => ({
   error: {
     code: -32600,
-    message: `cannot tell which client this belongs to: a call that was cancelled may still be at work, until it is answered or this server says nothing for a second, for ${left} at most; set instances = "per-client" for backend files`,
+    message: `the client that this belongs to is unknown: a call that was cancelled may still be running, until it is answered or this server says nothing for a second, for ${left} at most; set instances = "per-client" for backend files`,
   },
 });
 
@@ -196,7 +196,7 @@ describe("the owner of a question", () => {
       link.ask(1, "roots/list");
       assert.match(
         JSON.stringify(link.replyTo(1)),
-        /a call that timed out may still be at work, .* 0 s at most/,
+        /a call that timed out may still be running, .* 0 s at most/,
       );
       await clock.advance(1);
       link.ask(2, "roots/list");

@@ -313,7 +313,7 @@ describe("starting", () => {
     assert.deepEqual(link.replyTo("r"), {
       error: {
         code: -32600,
-        message: 'cannot tell which client this belongs to; set instances = "per-client" for backend files',
+        message: 'the client that this belongs to is unknown; set instances = "per-client" for backend files',
       },
     });
   });
@@ -527,14 +527,15 @@ describe("garbage", () => {
       link.notify(`notifications/${method}`);
       link.notify(`notifications/${method}`, { uri: 1, requestId: {}, progressToken: [], level: {} });
     }
-    const logged = (): number => logger.lines.filter(({ message }) => /no MCP message/.test(message)).length;
+    const logged = (): number =>
+      logger.lines.filter(({ message }) => /not an MCP message/.test(message)).length;
     assert.equal(logged(), 1);
     await clock.advance(59_000);
     link.say(1);
     assert.deepEqual([logged(), port.asked.length], [1, 0]);
     link.say({ jsonrpc: "2.0", id, result: null });
     assert.deepEqual(await reply, {
-      error: { code: -32000, message: "backend files: its answer is no JSON-RPC response" },
+      error: { code: -32000, message: "backend files: its answer is not a JSON-RPC response" },
     });
   });
   test("gathered messages are taken one by one", async () => {

@@ -353,7 +353,7 @@ test("C2 a request for a route that the configuration then removes is answered",
   const b = await scripted(["here", "lan"]);
   const asked = b.pool.switchRoute("a", "lan", signal);
   b.apply({ ...b.config, routes: null });
-  assert.deepEqual(await asked, { ok: false, reason: "it has one route alone" });
+  assert.deepEqual(await asked, { ok: false, reason: "it has only one route" });
 });
 
 test("C2 a switch that another one, its caller or the end of the gateway overtakes ends with the reason", async () => {

@@ -66,8 +66,8 @@ five failures in a row open the circuit: one try a minute, until a restart or a 
 a program's log is pointed at, and of a server elsewhere its address and its own log
   a pool, applied remote, dies "no answer": hints "Check that \`url\` is its MCP endpoint, and see what the server at https://far.example:1 logs."
   a pool, applied changed, dies "no answer": hints "\`mountaineer backends logs a\` shows what it wrote."
-  a pool, applied changed, up one, applied remote, dies "no answer": hints "Mend its configuration or take the change back. Check that \`url\` is its MCP endpoint, and see what the server at https://far.example:1 logs."
-  a pool, applied remote, up one, applied changed, dies "no answer": hints "Mend its configuration or take the change back. \`mountaineer backends logs a\` shows what it wrote."
+  a pool, applied changed, up one, applied remote, dies "no answer": hints "Correct its configuration or undo the change. Check that \`url\` is its MCP endpoint, and see what the server at https://far.example:1 logs."
+  a pool, applied remote, up one, applied changed, dies "no answer": hints "Correct its configuration or undo the change. \`mountaineer backends logs a\` shows what it wrote."
 an instance is checked every 30 s; after two misses it is Degraded, after three replaced
   a server, 30 s: 1 check; missed 1, 10 s: 2 checks, Ready; missed 2: Degraded, condition not_answering
   10 s, missed 3: 2 starts, names one; up one: 1 is closed, Ready
@@ -109,12 +109,12 @@ B7 what the old one lists while it drains is not published
   a server, call x, applied changed, up two, 1 lists old: names two
 D3 one that cannot read a list which the old one could takes no names away, and is tried again
   a server, applied changed, tools cannot be listed, up: names one, condition change_failed, 1 is open, 2 is closed
-  : says /its change does not come up: tools.list was answered/; 1 s, up two: names two, no conditions
+  : says /the new one does not start: tools.list was answered/; 1 s, up two: names two, no conditions
 D3 one that cannot read a list replaces one that could not either
   a server, prompts cannot be listed, applied changed, prompts cannot be listed, up two: names two, condition lists_stale
 B7 one that does not start leaves the old one serving, with a condition, and is retried
-  a server, applied changed, dies "it exited with code 1": names one, Degraded, condition change_failed, log "line of 1 | --- the instance that did not come up: | line of 2"
-  : says /goes on as it was: its change does not come up: it exited/; call x, 1 answers: x is from 1
+  a server, applied changed, dies "it exited with code 1": names one, Degraded, condition change_failed, log "line of 1 | --- the instance that did not start: | line of 2"
+  : says /keeps its old configuration: the new one does not start: it exited/; call x, 1 answers: x is from 1
   1 s: 3 starts; dies "it exited with code 1", 2 s: 4 starts, 1 times event change_failed
   dies "its program is not there", 4 s: 2 times event change_failed; up two: names two, Ready, no conditions
 B6 changed back while the new one starts, that one is abandoned and nothing is left of it
@@ -203,7 +203,7 @@ describe("a server whose share remounts", () => {
       POOL_WORDS,
       `
 C1 ${server} ends, its names stay, calls wait, and are sent once to the one on the new mount
-  ${server} on CORE: 1001 runs on it; share moves, call x, call y: nothing runs on it, reason "share CORE is being mounted anew; calls wait"
+  ${server} on CORE: 1001 runs on it; share moves, call x, call y: nothing runs on it, reason "share CORE is being remounted; calls wait"
   20 s: 1 start; share comes as 2, up one: 1 has 0 calls, 2 has 2 calls, names one; answers: x is from 2, y is from 2, Ready, 0 counted restarts, no list changed
 `,
     );
@@ -213,7 +213,7 @@ C1 ${server} ends, its names stay, calls wait, and are sent once to the one on t
     `
 C1 a sent call continues until drain_timeout, is never repeated, and its error gives the reason
   a server on CORE, call x, share moves: 1001 runs on it; 29 s: 1001 runs on it; 1 s: nothing runs on it
-  : x fails "backend a made room, as a share that it requires is mounted anew; the call was ended after drain_timeout (30 s); share CORE is being mounted anew"; share comes as 2, up one: has 0 calls
+  : x fails "backend a was stopped, as a share that it requires is being remounted; the call was ended after drain_timeout (30 s); share CORE is being remounted"; share comes as 2, up one: has 0 calls
 C1 a sent call is answered while the backend stops for the share
   a server on CORE, call x, share moves, answers: x is from 1, nothing runs on it
 C1 if the stop proves unnecessary it keeps running, and the waiting calls are sent to it
@@ -221,13 +221,13 @@ C1 if the stop proves unnecessary it keeps running, and the waiting calls are se
 C1 if it stopped and the old mount is back, it restarts, and the lists do not change
   a server on CORE, share moves, call x, share comes as 1, up one, answers: x is from 2
 C1 a call that waits in vain ends within its deadline, and names the share
-  a brief server on CORE, share moves, call x, 3 s: x fails "…within the call's 3 s; share CORE is being mounted anew"
+  a brief server on CORE, share moves, call x, 3 s: x fails "…within the call's 3 s; share CORE is being remounted"
 C1 a mount that fails leaves the share away: after unavailable_after_secs the names leave
   a server on CORE, share moves, share goes "it is not mounted: refused", call x, 5 s: no names, x fails "…share CORE is away: it is not mounted: refused…"
   share comes as 2, up one: names one, Ready
 C1 a mount that takes longer than unavailable_after_secs counts as an absence, and its end ends it
   a server on CORE, share moves, 20 s, share is taken, call x, 4900 ms: names one, no conditions
-  100 ms: x fails "backend a cannot work: share CORE is being mounted anew", no names, condition share_away, Degraded
+  100 ms: x fails "backend a cannot work: share CORE is being remounted", no names, condition share_away, Degraded
   share comes as 2, up one: names one, no conditions, Ready
 C1 one that is starting also stops for the share, and is started again
   a server on CORE, restarted: 2 starts; share moves: nothing runs on it; share comes as 2, up one: 3 starts, Ready

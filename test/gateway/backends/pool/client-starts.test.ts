@@ -78,7 +78,7 @@ describe("B7 a client's own instance that does not start", () => {
     assert.match(errorText(replies[1] ?? assert.fail()), /it is tried again in 1 s$/);
     assert.match(
       b.pool.logLines("a")?.join("\n") ?? "",
-      /--- a client's own instance that did not come up:\nline of \d+/,
+      /--- a client's own instance that did not start:\nline of \d+/,
     );
     const ended = b.told.filter(({ name }) => name === "backend.ended");
     assert.equal(ended.length, 4);

@@ -255,7 +255,7 @@ test("D2 an unacceptable message is refused where it is posted, in words", async
     assert.match(answer.body, words);
   };
   await refused("{", 400, /not JSON/);
-  await refused("[]", 400, /batches are no part/);
+  await refused("[]", 400, /has no batches/);
   await refused("{}", 415, /Content-Type/, { "content-type": "text/plain" });
   await refused("{}", 415, /compressed/, { "content-encoding": "gzip" });
   await refused(initializeMessage("2024-11-05", { text: "x".repeat(3_000) }), 413, /body_limit_mb/);

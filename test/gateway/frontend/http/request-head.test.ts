@@ -460,7 +460,7 @@ test("a stream of another machine serves only a session's request, and is waited
   ours.on("data", (chunk: Buffer) => {
     said += String(chunk);
   });
-  await eventually(() => /^HTTP\/1.1 400[\s\S]*no request for a session/u.test(said));
+  await eventually(() => /^HTTP\/1.1 400[\s\S]*not a request for a session/u.test(said));
   theirs.destroy();
   await answered;
   const timers = clock.pendingTimers;

@@ -154,7 +154,7 @@ test("a stream of lines asks a client nothing after its input is closed", async 
   line.client.end();
   const [, question, answer] = await line.expect(3);
   assert.equal(question?.["method"], "roots/list");
-  assert.match(JSON.stringify(answer), /says no more.*says no more/);
+  assert.match(JSON.stringify(answer), /input has ended.*input has ended/);
   await line.front.closed;
 });
 

@@ -152,7 +152,7 @@ describe("driver cifs as a user, relayed", { skip: skip ?? false }, () => {
     assert.deepEqual([call?.args, call?.password], [["--", share.mountPath], "s3cret, too"]);
     assert.deepEqual(await driver.unmount(share, outcome.mount, "plain", limits()), { ok: true });
     const perRoute = failure(await driver.mount(share, "tb", limits()));
-    assert.match(perRoute.text, /is one for a carried mount/);
+    assert.match(perRoute.text, /is for a relayed mount/);
     const elsewhere = failure(await driver.mount(share, "tb", limits(), { ...through, port: port + 1 }));
     assert.equal(elsewhere.reason, "driver_unavailable");
   });

@@ -362,7 +362,7 @@ test("an umount that hangs leaves time for diskutil", async (t) => {
 test("done is what the table shows, not what a command says", async (t) => {
   const lying = await ladder(t, "exit 0", "exit 0");
   const outcome = await lying.run("plain");
-  assert.deepEqual(outcome, { ok: false, reason: "failed", text: "it stands in the mount table still" });
+  assert.deepEqual(outcome, { ok: false, reason: "failed", text: "it is still in the mount table" });
   const wedged = await lying.run("force");
   assert.ok(!wedged.ok && wedged.reason === "failed");
   assert.match(wedged.text, /wedged until the machine is restarted/);
@@ -398,7 +398,7 @@ test("A10 netfs is relayed only where the self-test of this very system passed",
   assert.match(updated.reason, /darwin 24\.1\.0.*darwin 24\.2\.0/);
   assert.deepEqual(relayTestObstacle(updated), {
     text: updated.reason,
-    hint: "until then it is mounted anew for each route",
+    hint: "until then it is remounted on each route change",
   });
 });
 

@@ -365,11 +365,7 @@ describe("spellings", noSkip, () => {
       assert.equal(mount?.outdated, undefined);
       assert.equal((await bench.prove()).folding?.case, false);
       const [now] = await found(bench.driver, bench.share);
-      assert.deepEqual(
-        [now?.id, now?.outdated],
-        [mount?.id, true],
-        "it is mounted anew once nothing is open",
-      );
+      assert.deepEqual([now?.id, now?.outdated], [mount?.id, true], "it is remounted once nothing is open");
       await bench.unmount();
       const anew = await bench.mount(server);
       assert.equal(anew.outdated, undefined);

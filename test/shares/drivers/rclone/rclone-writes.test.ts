@@ -298,7 +298,7 @@ describe("files that are being changed when rclone is killed", noSkip, () => {
       const [folder, ...more] = (await bench.driver.setAside?.(share)) ?? [];
       assert.deepEqual([folder?.folder, more], [files.setAside, []]);
       const names = folder?.files ?? [];
-      return names.some((name) => /^replaced.*another file by now/.test(name)) ? names : null;
+      return names.some((name) => /^replaced.*now has a different file/.test(name)) ? names : null;
     });
     assert.deepEqual(named.map((name) => name.split(" ")[0]).sort(), ["holes", "replaced", "shorter"]);
     assert.ok(named.includes("holes"), "nothing is missing of it");

@@ -45,7 +45,7 @@ test("F2 a pending entry links to the view that approves it", () => {
   const waits = { ...condition("warning", "Waits for approval"), code: "waiting_for_approval" };
   const backend = sampleBackend({ name: "files", conditions: [waits] });
   using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
-  assert.match(view.text(), /Waits for approval.*Look at it and approve/);
+  assert.match(view.text(), /Waits for approval.*Review and approve/);
 });
 
 test("F4 a card edits, disables, enables and removes its server; undo restores the earlier text", async () => {

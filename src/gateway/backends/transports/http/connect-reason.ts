@@ -13,7 +13,7 @@ export interface ConnectReason {
 const UNRESOLVED: ConnectReason = { text: "its name cannot be resolved" };
 const NO_ROUTE: ConnectReason = { text: "there is no route to it", isAway: true };
 const UNTRUSTED: ConnectReason = {
-  text: "its certificate is signed by nobody who is trusted here",
+  text: "its certificate is not signed by an authority that is trusted here",
   hint: "if you trust it, name the file of its authority's certificate in NODE_EXTRA_CA_CERTS, in the daemon's environment",
 };
 
@@ -33,7 +33,7 @@ const REASONS: Readonly<Record<string, ConnectReason>> = {
   ECONNRESET: { text: "it ended the connection at once" },
   EPROTO: NO_TLS,
   ERR_SSL: NO_TLS,
-  HPE: { text: "it answers something that is no HTTP" },
+  HPE: { text: "it answers, but not with HTTP" },
   DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
   SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
   UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,

@@ -226,7 +226,7 @@ export class Exchange {
   #noMcp(status: number, type: string): TransportFailure {
     const { target, clean } = this.#context;
     const what = status === 202 || type === "" ? `HTTP ${status} without an answer` : clean(type);
-    const message = `${target.origin} answered a request with ${what}, which is no MCP`;
+    const message = `${target.origin} answered a request with ${what}, which is not MCP`;
     return transportFailure("protocol", message, "check `url`: it must be the server's MCP endpoint");
   }
 
@@ -255,7 +255,7 @@ export class Exchange {
       }
     }
     if (this.#answered) this.#finish();
-    else this.#fail(this.#unanswered(`${this.#context.target.origin} answered something else than asked`));
+    else this.#fail(this.#unanswered(`${this.#context.target.origin} did not answer the request`));
   }
 
   #readEvents(response: Response): void {
@@ -404,7 +404,7 @@ export class Exchange {
     if (this.#isUnreadable) return UNREADABLE;
     if (other !== undefined) return transportFailure("protocol", other);
     return this.#garbled
-      ? transportFailure("protocol", `${origin} answered something that is no JSON`)
+      ? transportFailure("protocol", `${origin} answered, but not with JSON`)
       : transportFailure("closed", `${origin} ended the stream without an answer`);
   }
 

@@ -45,12 +45,12 @@ const RESERVED = new Set(["content-length", "transfer-encoding", "connection", "
 export function createHttpTarget(options: TargetOptions) {
   const url = URL.parse(options.url);
   if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
-    return unusable("its `url` is no http or https address");
+    return unusable("its `url` is not an http or https address");
   }
   const proxy = proxyFor(url, process.env);
   if (proxy !== null && "unusable" in proxy) {
     const hint = "give it as http://HOST:PORT, or name the server's host in NO_PROXY";
-    const message = `the proxy in ${proxy.unusable} is no http:// or https:// address`;
+    const message = `the proxy in ${proxy.unusable} is not an http:// or https:// address`;
     return transportFailure("unreachable", message, hint);
   }
   const http = process.getBuiltinModule("node:http");
@@ -137,7 +137,7 @@ export function createHttpTarget(options: TargetOptions) {
 function failureOf(url: URL, proxy: HttpProxy | null, name: string, lost: Lost): TransportFailure {
   if (!("at" in lost)) {
     return lost.how === "not http"
-      ? transportFailure("protocol", `${name} answers something that is no HTTP`)
+      ? transportFailure("protocol", `${name} answers, but not with HTTP`)
       : transportFailure("closed", `the connection to ${name} broke before the answer came`);
   }
   const reason = reasonOf(lost);

@@ -161,7 +161,7 @@ export function createMessageReader(
       onNoise(line);
       return;
     }
-    const message = "its standard output is no MCP: too many lines that are no JSON";
+    const message = "its standard output is not MCP: too many lines are not JSON";
     const hint = "a server over stdio must write nothing but MCP to stdout, and its log to stderr";
     onFailure(transportFailure("protocol", message, hint));
   };

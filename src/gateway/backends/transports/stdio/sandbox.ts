@@ -36,7 +36,7 @@ export function sandboxArguments(
   const isInHome = guarded.configs.every((file) => guarded.homes.some((home) => isWithin(file, home)));
   if (shown !== undefined && !isInHome) {
     const message = `its sandbox would show Mountaineer's configuration, through ${shown}`;
-    return transportFailure("unreachable", message, "name folders beside the configuration in `sandbox`");
+    return transportFailure("unreachable", message, "name folders outside the configuration's in `sandbox`");
   }
   const isSwappable = foldersInWritable(config).length > 0;
   // Mounts inside a home come last: they show the named folders in a home that is hidden.
@@ -179,12 +179,12 @@ export function sandboxFailure(
   if (said.endsWith(" leads to what is hidden")) {
     return [
       `${said} from it: Mountaineer's own folder or configuration`,
-      "a link stands in its place; name the folder that is meant in `sandbox`",
+      "a link is in its place; name the intended folder in `sandbox`",
     ];
   }
   if (REFUSED.test(said)) {
     return [
-      `this system lets nobody but root make the sandbox's namespaces (${said})`,
+      `this system lets only root create the sandbox's namespaces (${said})`,
       "allow unprivileged user namespaces, see docs/security.md; it is never started without its sandbox",
     ];
   }

@@ -105,7 +105,7 @@ class StdioLink implements BackendTransport {
       onFailure: (failure) => this.#kill(failure),
       onSettled: () => this.#finishWhenRead(),
     });
-    stdin.on("error", (error) => this.#onPipeClosed(`it takes no more input: ${errorText(error)}`));
+    stdin.on("error", (error) => this.#onPipeClosed(`it accepts no further input: ${errorText(error)}`));
     child.once("exit", (code, signal) => this.#onExit(code, signal));
     child.on("error", (error) => this.#onError(error));
     stdout.once("close", () => {
@@ -325,7 +325,7 @@ const LAUNCHER_LINE = /^mountaineer-backend-launch: ([a-z-]+)$/;
 function startProgram(options: ProgramOptions): BackendProcess | TransportFailure {
   const invalid = Object.keys(options.env).find((name) => !isVariableName(name));
   if (invalid !== undefined) {
-    const reason = `${JSON.stringify(invalid)} is no name for an environment variable`;
+    const reason = `${JSON.stringify(invalid)} cannot name an environment variable`;
     return cannotStart(options, reason, "use letters, digits and underscores only");
   }
   const { warden, command, args } = options;
@@ -403,7 +403,7 @@ function launcherFailures({ cwd, command }: ProgramOptions): Record<string, read
   const isLine = /\s/.test(command);
   return {
     "folder-missing": [`its folder ${cwd} does not exist`, "create the folder, or change `cwd`"],
-    "folder-is-file": [`${cwd} is no folder`, "change `cwd`"],
+    "folder-is-file": [`${cwd} is not a folder`, "change `cwd`"],
     "folder-closed": [`its folder ${cwd} may not be entered`, "check the folder's permissions"],
     "folder-not-allowed": [
       `the client's folder ${cwd} is not in or below one of \`[trust].client_folders\``,
@@ -424,7 +424,7 @@ function launcherFailures({ cwd, command }: ProgramOptions): Record<string, read
     "program-missing": [
       "it is not installed, or not on PATH",
       isLine
-        ? "`command` is the program alone; give its arguments in `args`"
+        ? "`command` is only the program; give its arguments in `args`"
         : "install it, or give its absolute path as `command`",
     ],
     "program-closed": ["it may not be executed", `make it executable: ${shellCommand`chmod +x ${command}`}`],

@@ -70,7 +70,7 @@ export class ElicitationRounds<T extends Asker> {
       return;
     }
     if (bad !== undefined) {
-      this.#fail(asker, `the server asks for input that nobody can give: ${safeLine(bad[0], LONGEST)}`);
+      this.#fail(asker, `the server asks for input that no client can give: ${safeLine(bad[0], LONGEST)}`);
       return;
     }
     const round: Round<T> = { asker, open: new Set(), responses: {}, requestState };

@@ -96,7 +96,10 @@ export class Listening implements Disposable {
 
   unsubscribe(topic: Topic): void {
     if (!this.#topics.delete(topic)) return;
-    this.#settle([topic], errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile"));
+    this.#settle(
+      [topic],
+      errorReply(INTERNAL_ERROR, "the subscription was cancelled before the answer came"),
+    );
     this.#renew();
   }
 
@@ -112,7 +115,7 @@ export class Listening implements Disposable {
     const granted = topicsOf(params?.["notifications"]);
     const refused = [...opening.topics].filter((topic) => !granted.has(topic));
     for (const topic of refused) this.#topics.delete(topic);
-    this.#settle(refused, errorReply(INTERNAL_ERROR, "the server does not tell of changes of it"));
+    this.#settle(refused, errorReply(INTERNAL_ERROR, "the server does not report its changes"));
     this.#settle([...opening.topics], DONE);
     if (old === null && this.#wasOpen) this.#options.onGap();
     this.#wasOpen = true;

@@ -40,14 +40,14 @@ import { type Judged, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./
 const FIRST_OWN_ID = 1_000_000_000;
 
 const STATE_GONE =
-  "this requestState is of a server that spoke another version of MCP before it was started anew; make the call again without it";
+  "this requestState belongs to a server that spoke another version of MCP before it restarted; make the call again without it";
 
 const NOT_MODERN = transportFailure(
   "protocol",
   `the server does not speak ${MODERN_VERSION}`,
   'remove `protocol = "2026-07-28"` from its section',
 );
-const INITIALIZED_ANEW = transportFailure("closed", "the server was initialized anew");
+const INITIALIZED_ANEW = transportFailure("closed", "the server was initialized again");
 const SUBSCRIPTION_METHODS: ReadonlySet<string> = new Set(["resources/subscribe", "resources/unsubscribe"]);
 
 interface VersionAdapterOptions extends GatewayTools {

@@ -153,7 +153,7 @@ test("close deletes the session, ends requests in progress, and waits for neithe
   await closing;
 
   const unusable = connect(t, "file:///a", { clock: manual, authorize });
-  assert.match((await unusable.untilClosed()).message, /no http or https address/u);
+  assert.match((await unusable.untilClosed()).message, /not an http or https address/u);
   assert.equal(disposed, 2);
 });
 

@@ -160,7 +160,7 @@ test("D9 a proxy's faults are reported as the proxy's, with the fix", async (t) 
       SECURE,
       await answering("SSH-2.0-OpenSSH_9.2\r\n"),
       "",
-      /^the proxy X does not connect to https:..mcp.example.test: it answers something that is no HTTP$/,
+      /^the proxy X does not connect to https:..mcp.example.test: it answers, but not with HTTP$/,
       names,
     ],
     [
@@ -174,7 +174,7 @@ test("D9 a proxy's faults are reported as the proxy's, with the fix", async (t) 
       SECURE,
       "socks5://ann:s3cret@127.0.0.1:1080",
       "",
-      /^the proxy in HTTPS_PROXY is no http:.. or https:.. address$/,
+      /^the proxy in HTTPS_PROXY is not an http:.. or https:.. address$/,
       /NO_PROXY/,
     ],
     [

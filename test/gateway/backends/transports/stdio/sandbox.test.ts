@@ -266,7 +266,7 @@ test("E2 bubblewrap's message on a system that refuses it has a hint", () => {
     "loopback: Failed RTM_NEWADDR: Operation not permitted",
   ]) {
     const [reason = "", hint = ""] = sandboxFailure(`bwrap: ${said}`, "server") ?? [];
-    assert.match(reason, /nobody but root/);
+    assert.match(reason, /lets only root/);
     assert.match(hint, /docs\/security\.md/);
   }
   assert.equal(sandboxFailure("Error: of the server itself", "server"), null);

@@ -83,7 +83,7 @@ test("each reason why a program does not start has its own message", async (t) =
     [folder, "/", /it is a folder$/],
     [at("no-interpreter"), "/", /the system cannot run it$/],
     ["sh", at("nowhere"), /its folder .*\/nowhere does not exist$/],
-    ["sh", at("plain"), /\/plain is no folder$/],
+    ["sh", at("plain"), /\/plain is not a folder$/],
   ];
   for (const [command, cwd, words] of cases) {
     const failure = await run(t, command, [], { cwd }).untilClosed();
@@ -174,7 +174,7 @@ test("the program ignores only signals that it chose to", {
 
 test("a variable that no shell could pass on is refused, not lost", async (t) => {
   const failure = await script(t, ":", { env: { "A.B": "x" } }).untilClosed();
-  assert.match(failure.message, /"A\.B" is no name for an environment variable/);
+  assert.match(failure.message, /"A\.B" cannot name an environment variable/);
 });
 
 test("all of a program's output is read before its end is reported, including an unfinished line", async (t) => {
@@ -210,7 +210,7 @@ test("a flood of lines that are not JSON closes the transport, and the program w
   const { recorded } = runStill(t, "yes garbage");
   const failure = await recorded.untilClosed();
   assert.equal(failure.kind, "protocol");
-  assert.match(failure.message, /no MCP/);
+  assert.match(failure.message, /is not MCP/);
   await recorded.link.close();
   assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
 });
@@ -322,7 +322,7 @@ test("a program that closes its input and keeps running closes the transport", a
   recorded.link.send({ jsonrpc: "2.0", id: 2, method: "echo" });
   const failure = await recorded.untilClosed();
   assert.equal(failure.kind, "closed");
-  assert.match(failure.message, /takes no more input/);
+  assert.match(failure.message, /accepts no further input/);
 });
 
 test("sending to a program that just ended is not an error", async (t) => {

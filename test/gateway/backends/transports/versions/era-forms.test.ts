@@ -273,7 +273,7 @@ test("D2 an input request that no client can answer fails the call, and a call t
   const odd = roundsOf();
   odd.ask({ fine: QUESTION, odd: { method: "tools/call" } });
   assert.deepEqual([odd.asked.length, odd.failed.length], [0, 1]);
-  assert.match(JSON.stringify(odd.failed), /input that nobody can give: odd/);
+  assert.match(JSON.stringify(odd.failed), /input that no client can give: odd/);
   const many = roundsOf();
   many.ask(Object.fromEntries(Array.from({ length: 101 }, (_, index) => [`q${index}`, QUESTION])));
   assert.deepEqual([many.asked.length, many.failed.length], [0, 1]);
@@ -337,7 +337,7 @@ test("D2 changes during the opening of a stream cause one further opening, and t
   acknowledge(3);
   assert.deepEqual(asked[3], { toolsListChanged: true, resourceSubscriptions: ["a:2", "a:1"] });
   listening.unsubscribe(resourceTopic("a:1"));
-  assert.equal(answerOf(await again), "the subscription was cancelled meanwhile");
+  assert.equal(answerOf(await again), "the subscription was cancelled before the answer came");
 });
 
 test("D2 a subscription that the server does not honour fails without affecting others", async () => {
@@ -345,7 +345,7 @@ test("D2 a subscription that the server does not honour fails without affecting 
   acknowledge(1);
   const replies = [listening.subscribe(resourceTopic("a:1"))];
   acknowledge(2, {});
-  assert.deepEqual((await Promise.all(replies)).map(answerOf), ["the server does not tell of changes of it"]);
+  assert.deepEqual((await Promise.all(replies)).map(answerOf), ["the server does not report its changes"]);
   const next = listening.subscribe(resourceTopic("a:2"));
   assert.deepEqual(asked[2], { toolsListChanged: true, resourceSubscriptions: ["a:2"] });
   acknowledge(3);
@@ -422,5 +422,5 @@ test("D1 tasks are listened for next to resources, on the same stream", async ()
   const refused = listening.subscribe(taskTopic("gone"));
   acknowledge(3);
   acknowledge(4, { taskIds: ["t"] });
-  assert.equal(answerOf(await refused), "the server does not tell of changes of it");
+  assert.equal(answerOf(await refused), "the server does not report its changes");
 });
