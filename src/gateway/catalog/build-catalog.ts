@@ -184,7 +184,9 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     const { entry: seen, faults } = cleanEntry(entry, kind === "resource" || kind === "template");
     if (faults.length > 0) unseen.push({ backend, kind, name: originalName, faults });
     const override = kind === "tool" ? ownMember(toolOverrides, originalName) : undefined;
-    const sound = kind === "tool" ? withSoundSchemas(seen).tool : seen;
+    // No client is shown the schemas of a tool that is away.
+    const isShown = kind === "tool" && isUnavailable !== true;
+    const sound = isShown ? withSoundSchemas(seen, entry).tool : seen;
     const page = kind === "tool" ? pageOfTool(sound) : null;
     const paged = page === null ? sound : withPage(sound, appPages.publishedUri(backend, page));
     const isOff = kind === "tool" && known.isOff(backend, originalName);

@@ -4,6 +4,7 @@
 import { memoized } from "../../runtime/memo.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
+import { isSoundPattern, LONGEST_PATTERN, type PatternVerdicts, verdictsOf } from "./schema-patterns.ts";
 
 export interface SchemaFault {
   /** Where the subschema is, as members from the root. */
@@ -12,7 +13,7 @@ export interface SchemaFault {
   readonly reason: string;
 }
 
-type IsSound = (value: unknown, schema: JsonObject) => boolean;
+type IsSound = (value: unknown, schema: JsonObject, patterns: PatternVerdicts) => boolean;
 
 const JSON_TYPES: ReadonlySet<unknown> = new Set([
   ...["string", "number", "integer", "boolean", "null"],
@@ -21,21 +22,14 @@ const JSON_TYPES: ReadonlySet<unknown> = new Set([
 const isText: IsSound = (value) => typeof value === "string";
 const isNumber: IsSound = (value) => typeof value === "number" || isRawNumber(value);
 const isList: IsSound = (value) => Array.isArray(value);
-const isSubschema: IsSound = (value) => typeof value === "boolean" || isJsonObject(value);
-const isSchemaMap: IsSound = (value) => isJsonObject(value) && !Object.values(value).includes(null);
-const isDependencyMap: IsSound = (value, schema) =>
-  isSchemaMap(value, schema) &&
+const isSubschema = (value: unknown): boolean => typeof value === "boolean" || isJsonObject(value);
+const isSchemaMap = (value: unknown): boolean => isJsonObject(value) && !Object.values(value).includes(null);
+const isDependencyMap: IsSound = (value) =>
+  isSchemaMap(value) &&
   Object.values(Object(value)).every(
     (one) => !Array.isArray(one) || one.every((name) => typeof name !== "object"),
   );
-const isSchemaList: IsSound = (value) => Array.isArray(value) && !value.includes(null);
-const isPattern = (value: unknown): boolean => {
-  try {
-    return typeof value === "string" && new RegExp(value, "u") instanceof RegExp;
-  } catch {
-    return false;
-  }
-};
+const isSchemaList = (value: unknown): boolean => Array.isArray(value) && !value.includes(null);
 const isAnchor: IsSound = (value) => typeof value !== "string" || /^[a-z_][a-z0-9._-]*$/i.test(value);
 const isFormatLimit: IsSound = (value, { format }) => typeof value === "string" && typeof format === "string";
 
@@ -52,7 +46,7 @@ const RULES: ReadonlyMap<string, IsSound> = new Map<string, IsSound>([
     name,
     isNumber,
   ]),
-  ["pattern", isPattern],
+  ["pattern", (value, _, patterns) => isSoundPattern(value, patterns)],
   ["format", isText],
   ...["Minimum", "Maximum", "ExclusiveMinimum", "ExclusiveMaximum"].map((name): [string, IsSound] => [
     `format${name}`,
@@ -67,21 +61,23 @@ const RULES: ReadonlyMap<string, IsSound> = new Map<string, IsSound>([
   ["id", () => false],
 ]);
 
+const BAD_PATTERN = `is not valid, longer than ${LONGEST_PATTERN} characters, or takes too long to check`;
+
 /** Keywords with subschemas, by what they hold. */
 const HOLDERS: ReadonlyMap<string, IsSound> = new Map([
   ["properties", isSchemaMap],
   ["dependencies", isDependencyMap],
   [
     "patternProperties",
-    (value: unknown, schema: JsonObject) =>
-      isSchemaMap(value, schema) && Object.keys(Object(value)).every(isPattern),
+    (value: unknown, _: JsonObject, patterns: PatternVerdicts) =>
+      isSchemaMap(value) && Object.keys(Object(value)).every((key) => isSoundPattern(key, patterns)),
   ],
   ...["anyOf", "allOf", "oneOf"].map((name): [string, IsSound] => [name, isSchemaList]),
   ...["not", "contains", "propertyNames", "additionalProperties", "additionalItems"].map(
     (name): [string, IsSound] => [name, isSubschema],
   ),
   ...["if", "then", "else"].map((name): [string, IsSound] => [name, isSubschema]),
-  ["items", (value, schema) => isSubschema(value, schema) || isSchemaList(value, schema)],
+  ["items", (value) => isSubschema(value) || isSchemaList(value)],
 ]);
 
 /** Holders of several schemas, by name. */
@@ -95,7 +91,10 @@ interface Place {
 }
 
 /** Of very many faults not all are found. */
-export function faultsOf(root: JsonObject, { isOutput = true } = {}): readonly SchemaFault[] {
+export function faultsOf(
+  root: JsonObject,
+  { isOutput = true, patterns = verdictsOf(root) } = {},
+): readonly SchemaFault[] {
   const faults: SchemaFault[] = [];
   const visited = new Set<JsonObject>();
   const { targetOf, isTaken } = createLookup(root);
@@ -111,7 +110,11 @@ export function faultsOf(root: JsonObject, { isOutput = true } = {}): readonly S
       void inner.push({ schema: within, path: () => [...path(), ...keys], depth: depth + 1 });
     for (const [keyword, value] of Object.entries(schema)) {
       const isSound = RULES.get(keyword) ?? HOLDERS.get(keyword);
-      if (isSound?.(value, schema) === false) report(keyword, `${keyword} is not valid`);
+      if (isSound?.(value, schema, patterns) === false)
+        report(
+          keyword,
+          keyword.startsWith("pattern") ? `${keyword} ${BAD_PATTERN}` : `${keyword} is not valid`,
+        );
       else if (!HOLDERS.has(keyword)) continue;
       else if (depth >= DEEPEST) report(keyword, `${keyword} is nested too deeply`);
       else if (isJsonObject(value) && !MAPS.has(keyword)) add(value, keyword);
@@ -214,7 +217,7 @@ function targetAt(named: ReadonlyMap<string, Target>, url: URL): Target | null {
   if (part === undefined) return null;
   const inner = fragment === "" ? [] : fragment.slice(1).split("/").map(unescaped);
   const schema = inner.reduce<unknown>(memberOf, part.schema);
-  return isSubschema(schema, {}) ? { schema, path: [...part.path, ...inner] } : null;
+  return isSubschema(schema) ? { schema, path: [...part.path, ...inner] } : null;
 }
 
 function unescaped(part: string): string {
@@ -247,14 +250,18 @@ const LONGEST_CHAIN = 100;
 /** Compiling a schema that is nested more deeply overflows the stack of a client. */
 const DEEPEST = 200;
 
-/** The tool as clients get it, and what was left out of its schemas. */
-export const withSoundSchemas = memoized(
-  (tool: JsonObject): { tool: JsonObject; faults: readonly string[] } => {
+/** The tool as clients get it, and what was left out of its schemas. `listed`: as its server lists it. */
+export function withSoundSchemas(tool: JsonObject, listed = tool) {
+  return soundSchemas(verdictsOf(listed))(tool);
+}
+
+const soundSchemas = memoized((patterns: PatternVerdicts) =>
+  memoized((tool: JsonObject): { tool: JsonObject; faults: readonly string[] } => {
     const { inputSchema, outputSchema } = tool;
     const faults: string[] = [];
     let sound = tool;
     if (isJsonObject(outputSchema)) {
-      const [fault] = faultsOf(outputSchema);
+      const [fault] = faultsOf(outputSchema, { patterns });
       if (fault !== undefined) {
         const { outputSchema: _, ...rest } = sound;
         sound = rest;
@@ -263,14 +270,14 @@ export const withSoundSchemas = memoized(
     }
     let input = inputSchema;
     for (let round = 0; isJsonObject(input); round++) {
-      const found = faultsOf(input, { isOutput: false });
+      const found = faultsOf(input, { isOutput: false, patterns });
       if (found.length === 0) break;
       const named = found.slice(0, MOST_LEFT_OUT);
       faults.push(...named.map((fault) => `left out of inputSchema: ${fault.reason}${placeOf(fault)}`));
       input = round < MOST_ROUNDS && named.length === found.length ? found.reduce(without, input) : NO_SCHEMA;
     }
     return { tool: input === inputSchema ? sound : { ...sound, inputSchema: input }, faults };
-  },
+  }),
 );
 
 function placeOf({ path }: SchemaFault): string {

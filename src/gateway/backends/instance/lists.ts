@@ -1,5 +1,4 @@
 // Reads the lists of a server, within limits of time, pages, entries and characters.
-
 import { isDeepStrictEqual } from "node:util";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import {
@@ -13,6 +12,7 @@ import {
 } from "../../catalog/catalog.ts";
 import { checkEntry } from "../../catalog/entry-checks.ts";
 import { withSoundSchemas } from "../../catalog/schema-faults.ts";
+import { createPatternCheck } from "../../catalog/schema-patterns.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
@@ -120,6 +120,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     const named = `${listed.kind === "template" ? "resource template" : listed.kind} ${name}`;
     faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), withheldFrom });
   };
+  const checkPatterns = createPatternCheck(clock);
   const cursors = new Set<string | number>();
   const ofEarlierPages = new Set<unknown>();
   let given = 0;
@@ -162,12 +163,16 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
         if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
         if (checked.entry === null) continue;
         kept.push(checked.entry);
-        // The catalog publishes the tool without them; pins remember it as the server gave it.
-        const unsound = list === "tools" ? withSoundSchemas(checked.entry).faults : [];
-        if (unsound.length > 0) report(entry, unsound, "none");
         const headers = list === "tools" ? paramHeadersOf(checked.entry["inputSchema"]) : [];
         if ("fault" in headers) report(entry, [headers.fault], "modern");
       }
+    }
+    const checking = list === "tools" ? checkPatterns(kept) : null;
+    if (checking !== null) await checking;
+    // The catalog publishes the tool without them; pins remember it as the server gave it.
+    for (const tool of list === "tools" ? kept : []) {
+      const { faults } = withSoundSchemas(tool);
+      if (faults.length > 0) report(tool, faults, "none");
     }
     // Pages shift while entries come and go, and some servers give the first page for every cursor.
     for (const entry of kept) if (!ofEarlierPages.has(entry[key])) entries.push(entry);

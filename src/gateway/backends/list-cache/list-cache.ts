@@ -4,6 +4,7 @@ import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import { ENTRY_LISTS, type ListFreshness, type Listings } from "../../catalog/catalog.ts";
+import { verdictsOf } from "../../catalog/schema-patterns.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import { isJsonObject, type JsonObject, jsonOf } from "../../json-rpc.ts";
 import { NO_PIN_STORE, type PinStore } from "../../pins/pin-store.ts";
@@ -108,10 +109,11 @@ export class ListCache {
     return record === undefined ? null : readRecord(record);
   }
 
-  /** Returns false if the lists are too long to be remembered. */
+  /** Returns false if the lists are too long to be remembered, or their patterns take too long to be checked again. */
   note(backend: string, connectionKey: string, { askedAtMs, ...lists }: ServerLists): boolean {
     const json = jsonOf(lists);
-    const isKept = json !== null && json.length <= LONGEST_RECORD;
+    const isLate = lists.listings.tools.some((tool) => verdictsOf(tool).isLate);
+    const isKept = json !== null && json.length <= LONGEST_RECORD && !isLate;
     // A list that cannot be kept must not leave an older one in its place.
     const text = isKept ? json : "";
     const records = this.#fresh.get(backend) ?? new Map<string, KeptRecord>();

@@ -4,15 +4,24 @@ import { describe, test } from "node:test";
 import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import { type ReadKind, readKind } from "../../../../src/gateway/backends/instance/lists.ts";
 import type { RequestResult } from "../../../../src/gateway/backends/instance/pending.ts";
+import { ListCache } from "../../../../src/gateway/backends/list-cache/list-cache.ts";
+import { NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
+import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
-import { skill } from "../../catalog/sources.ts";
+import { catalogOf, skill, source } from "../../catalog/sources.ts";
 import { createScriptedLink, FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
 type Page = (cursor: string | number | null, method: string) => RequestResult;
+const INITIALIZED = {
+  protocolVersion: "2025-11-25",
+  capabilities: {},
+  serverInfo: { name: "s", version: "1" },
+  instructions: null,
+} as const;
 const page = (result: JsonObject): RequestResult => ({ kind: "answered", reply: { result } });
 
 function read(
@@ -64,6 +73,53 @@ describe("reading a list", () => {
     const tools = Array.from({ length: 150 }, (_, index) => ({ name: `t${index}`, inputSchema: 1 }));
     const outcome = await read(() => page({ tools }));
     assert.equal(outcome.faulty.tools?.length, 100);
+  });
+  test("E4 a pattern that is wrong or long is a fault, and so are those that take more than 0.1 s of another thread", async () => {
+    const withPattern = (name: string, pattern: string) => ({
+      name,
+      inputSchema: {
+        type: "object",
+        properties: { a: { pattern }, b: { patternProperties: { [pattern]: {} } } },
+      },
+    });
+    const of = (name: string) => `tool "${name}": left out of inputSchema: pattern is not valid`;
+    const faultsAmong = async (tools: readonly JsonObject[]) => {
+      const { faulty, part } = await read(() => page({ tools }));
+      const faults = (faulty.tools ?? []).map(({ entry, faults: texts }) => `${entry}: ${texts}`);
+      return { faults, tools: part.tools ?? [] };
+    };
+    const { faults } = await faultsAmong([
+      withPattern("sound", "^\\p{Lu}[\\p{L}_]+$"),
+      withPattern("wrong", "^\\p{Nothing}$"),
+      withPattern("long", "[\\p{L}\\p{N}]".repeat(60_000)),
+    ]);
+    assert.equal(faults.length, 2);
+    assert.ok(faults[0]?.startsWith(of("wrong")) && faults[1]?.startsWith(of("long")), faults.join());
+    // Each takes V8 some milliseconds.
+    const slow = Array.from({ length: 2_000 }, (_, at) =>
+      withPattern(`t${at}`, `${"\\p{L}".repeat(190)}${at}`),
+    );
+    let turns = 0;
+    const counting = setInterval(() => {
+      turns += 1;
+    }, 5);
+    const outcome = await faultsAmong(slow);
+    clearInterval(counting);
+    assert.ok(turns > 2, "the daemon's thread is free");
+    assert.equal(outcome.tools.length, 2_000);
+    const [first = ""] = outcome.faults;
+    assert.ok(first.startsWith("tool") && !first.startsWith(of("t0")), first);
+    const { tools } = catalogOf({ ...source("a", {}), listings: { ...NO_LISTINGS, tools: outcome.tools } });
+    const published = (name: string) => JSON.stringify(tools.get(name)?.definition["inputSchema"]);
+    assert.match(published("t0"), /"pattern":/);
+    assert.doesNotMatch(published("t1999"), /"pattern":/);
+    const remembered = new ListCache({ clock: createManualClock(), logger: noopLogger });
+    const server = { initialized: INITIALIZED, freshness: {}, askedAtMs: 0 };
+    assert.equal(
+      remembered.note("a", "key", { ...server, listings: { ...NO_LISTINGS, tools: outcome.tools } }),
+      false,
+    );
+    assert.equal(remembered.note("a", "key", { ...server, listings: NO_LISTINGS }), true);
   });
   test("D3 if a later page fails, the earlier ones are read, and the reason names the missing pages", async () => {
     const unknown: RequestResult = { kind: "answered", reply: { error: { code: -32601, message: "no" } } };
