@@ -9,7 +9,6 @@ import { closeHandle, type HandleOther } from "../gateway/serving/gateway-contra
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
-import { homeSeed } from "./compose/hash-seed.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
@@ -83,7 +82,6 @@ export function gatewayHome(options: GatewayHomeOptions) {
     logger,
     redact,
     programEnvironment: loopGuard(snapshot.path, environment),
-    hashSeed: homeSeed(home),
     signIn: signInHome({ home, clock, environment }),
     guarded: { homes: [home], configs: [snapshot.path], userHome: homeContext.userHome },
     version: packageVersion(),

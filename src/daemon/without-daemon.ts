@@ -26,7 +26,6 @@ import { startProber } from "../shares/prober/prober-process.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
-import { homeSeed } from "./compose/hash-seed.ts";
 import { openHome } from "./compose/home.ts";
 import { startCommandLog } from "./compose/log-settings.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
@@ -273,7 +272,6 @@ async function openGateway(
       logger,
       environment: values,
       programEnvironment: loopGuard(loaded.path, environment),
-      hashSeed: homeSeed(home),
       signIn: signInHome(sealed),
       guarded: { homes: [home], configs: [loaded.path], userHome: homeContext.userHome },
       redact,

@@ -142,7 +142,7 @@ async function startSaid(t: Parameters<typeof startGatewayRig>[0], more: Section
   return { rig, say, client: await rig.connect() };
 }
 
-test("B2 what changed or vanished while its server slept is not called, until it was listed again", async (t) => {
+test("B2 a tool that vanished while its server slept is not called, and one with other words is", async (t) => {
   const tools = [
     ["one", "First"],
     ["two", "Second"],
@@ -161,9 +161,8 @@ test("B2 what changed or vanished while its server slept is not called, until it
   );
   assert.equal(one?.status === "fulfilled" ? one.value : "", "called one");
   assert.notEqual(two?.status === "fulfilled" ? two.value : "", "called two");
-  assert.notEqual(three?.status === "fulfilled" ? three.value : "", "called three");
+  assert.equal(three?.status === "fulfilled" ? three.value : "", "called three");
   assert.deepEqual((await client.tools()).toSorted(), ["one", "three"]);
-  assert.equal(await client.call("three", {}), "called three");
   await rig.untilBackend("said", ({ phase }) => phase === "Ready");
 });
 

@@ -2,6 +2,7 @@
 // under the names that clients use.
 import { dropOldest } from "../../runtime/bounded-map.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { pageOfTool, withPage } from "../catalog/app-pages.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { type Principal, principalKey } from "../client-handle.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -86,6 +87,8 @@ export function publishedResult(
   };
   try {
     const { content, contents, messages } = result;
+    const page = pageOfTool(result);
+    const paged = page === null ? result : withPage(result, publishedUri(backend, page));
     const prompts = Array.isArray(messages) ? messages.map(message) : messages;
     const isSame =
       Array.isArray(prompts) && prompts.every((value, index) => value === Object(messages)[index]);
@@ -95,7 +98,7 @@ export function publishedResult(
       ...(messages !== undefined && { messages: isSame ? messages : prompts }),
     };
     const isChanged = Object.entries(members).some(([key, value]) => value !== result[key]);
-    return { result: isChanged ? { ...result, ...members } : result, uris };
+    return { result: isChanged ? { ...paged, ...members } : paged, uris };
   } catch (error) {
     // A list that stays bytes is passed on as it came.
     if (tooManyValues(error) === null) throw error;

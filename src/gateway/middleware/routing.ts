@@ -5,6 +5,7 @@ import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { type Catalog, NOT_FRESH, type Resolved } from "../catalog/catalog.ts";
 import { entryOf, resolveTarget } from "../catalog/resolve.ts";
+import { withoutTexts } from "../catalog/without-texts.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -50,6 +51,9 @@ const NAME = "a string `name`";
 const URI = "a string `uri`";
 const REFERENCE = "a `ref` of type ref/prompt with `name` or ref/resource with `uri`";
 
+/** Of schemas that are compared. */
+const MOST_LEVELS = 200;
+
 const OF_SKILLS: ReadonlySet<string> = new Set(["skills/list", "skills/get", READ_DIRECTORY]);
 
 /** `sole`: the only backend; it gets the unknown methods. null: they fail. */
@@ -79,19 +83,14 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     ["resources/read", readingKept(services, routed(services, URI, publishing(services, reading(pass))))],
     [
       "resources/subscribe",
-      routed(services, URI, async ({ handle }, { name }, { backend, originalName }) =>
-        name === originalName
-          ? pool.subscribe(backend, name, handle.client)
-          : errorReply(
-              INVALID_PARAMS,
-              "A resource that has another URI at its server cannot be subscribed to",
-            ),
+      routed(services, URI, ({ handle }, _, { backend, originalName }) =>
+        pool.subscribe(backend, originalName, handle.client),
       ),
     ],
     [
       "resources/unsubscribe",
-      routed(services, URI, ({ handle }, { name }, { backend }) =>
-        pool.unsubscribe(backend, name, handle.client),
+      routed(services, URI, ({ handle }, _, { backend, originalName }) =>
+        pool.unsubscribe(backend, originalName, handle.client),
       ),
     ],
     [
@@ -282,10 +281,10 @@ function withServerName(params: JsonObject | undefined, { originalName }: Resolv
 
 /**
  * The answer to a call of a tool that has changed while its server was not running: the caller has not seen the tool's
- * present definition. Null: the call continues.
+ * present definition. Null: the call continues, also if only prose has changed and no change of it needs approval.
  */
 function changedMeanwhile(
-  { catalog }: RoutingServices,
+  { catalog, blocksChanges }: RoutingServices,
   { params, served }: GatewayRequest,
   target: RequestTarget,
   hasStarted: boolean,
@@ -293,9 +292,18 @@ function changedMeanwhile(
   const before = hasStarted && target.kind === "tool" ? entryOf(served.catalog, target) : null;
   const now = before === null ? null : entryOf(catalog(), target);
   if (before?.status !== "listed" || now?.status !== "listed") return null;
-  if (isDeepStrictEqual(before.definition, now.definition)) return null;
+  const [old, fresh] = [before, now].map(({ definition }) =>
+    blocksChanges(now.backend) ? definition : withoutProse(definition),
+  );
+  if (isDeepStrictEqual(old, fresh)) return null;
   const text = `The tool ${sanitise(target.name)} has changed since it was listed, and was not called. List the tools again.`;
   return { answer: Promise.resolve(refusedTool(text, params)) };
+}
+
+/** What decides whether a call means the same as before: no text that only describes. */
+function withoutProse({ name, inputSchema, outputSchema, annotations }: JsonObject): JsonObject {
+  const [input, output] = [inputSchema, outputSchema].map((schema) => withoutTexts(schema, MOST_LEVELS));
+  return { name, input, output, annotations };
 }
 
 /**
@@ -334,12 +342,13 @@ function isOtherMachines(found: Resolved, before: Resolved): boolean {
   return machineOf(found.backend) !== machineOf(before.backend) && found.originalName !== before.originalName;
 }
 
-/** Replaces the published name of a prompt in the params with the name that the prompt has at its server. */
+/** Replaces the published name or URI in the params with the one that the server uses. */
 function completion(request: GatewayRequest, { originalName }: Resolved): GatewayRequest {
   const { params } = request;
   const reference = params?.["ref"];
-  if (!isJsonObject(reference) || reference["type"] !== "ref/prompt") return request;
-  return { ...request, params: { ...params, ref: { ...reference, name: originalName } } };
+  if (!isJsonObject(reference)) return request;
+  const own = reference["type"] === "ref/prompt" ? { name: originalName } : { uri: originalName };
+  return { ...request, params: { ...params, ref: { ...reference, ...own } } };
 }
 
 async function setLevel(services: RoutingServices, { params, handle }: GatewayRequest): Promise<Reply> {

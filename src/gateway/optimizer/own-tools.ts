@@ -4,6 +4,7 @@ import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
+import { withoutTexts } from "../catalog/without-texts.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { CALL_TOOL, FIND_TOOL, type GatewayRequest } from "../middleware/middleware.ts";
@@ -213,7 +214,6 @@ const MOST_BYTES = 12_000;
 const SHORT_DESCRIPTION = 200;
 const LONG_DESCRIPTION = 1_500;
 const LONGEST_NAME = 256;
-const MOST_LEVELS = 20;
 /** In characters. A larger schema would be too long even without its descriptions. */
 const LARGEST_SCHEMA = 64 * 1024;
 
@@ -265,7 +265,7 @@ function fullerForms(tool: JsonObject, declare?: Declare): readonly Shown[] {
   return [
     { ...described(tool, LONG_DESCRIPTION), inputSchema },
     { ...brief, inputSchema },
-    { ...brief, inputSchema: withoutTexts(inputSchema, MOST_LEVELS), note },
+    { ...brief, inputSchema: withoutTexts(inputSchema), note },
     named,
   ];
 }
@@ -287,20 +287,6 @@ function argumentNames(schema: unknown): string {
   const properties = isJsonObject(schema) ? schema["properties"] : undefined;
   const names = isJsonObject(properties) ? Object.keys(properties) : [];
   return names.length === 0 ? "no arguments" : names.slice(0, 40).join(", ");
-}
-
-function withoutTexts(schema: unknown, levels: number): unknown {
-  if (levels === 0) return {};
-  if (Array.isArray(schema)) return schema.map((part) => withoutTexts(part, levels - 1));
-  if (!isJsonObject(schema)) return schema;
-  const kept = Object.entries(schema).flatMap(([key, part]) => {
-    const isText =
-      typeof part === "string" && (key === "description" || key === "title" || key === "$comment");
-    return isText || (key === "examples" && Array.isArray(part))
-      ? []
-      : [[key, withoutTexts(part, levels - 1)] as const];
-  });
-  return Object.fromEntries(kept);
 }
 
 const lengthOf = memoized((schema: JsonObject) => JSON.stringify(schema).length);

@@ -16,6 +16,8 @@ export interface PendingEntry extends Shown {
   readonly digest: string;
   /** The content as approved; null: it is unknown, or was too long to keep. */
   readonly before: string | null;
+  /** The text that waited before this one: the entry changes again and again. Absent: no other text has waited. */
+  readonly earlier?: string;
 }
 
 export interface PinCheck {

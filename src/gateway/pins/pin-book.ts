@@ -10,7 +10,7 @@ import { isSkillPin } from "./pinned-entry.ts";
 /** Maximum number of pinned entries of one backend. */
 export const MOST_PINNED = 5_000;
 /** Maximum number of approved versions kept for an entry. A return to a kept version needs no second approval. */
-const MOST_APPROVED = 8;
+const MOST_APPROVED = 4;
 /** In characters. A longer text is kept only as a digest, so no diff can show it. */
 const LONGEST_TEXT = 64 * 1024;
 /** All kept texts together, in characters. */

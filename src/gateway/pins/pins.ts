@@ -94,6 +94,8 @@ export class Pins {
   #approvals = 0;
   /** The digests of each backend's last list; see `listDigests`. */
   readonly #digests = new Map<string, ReadonlyMap<string, string>>();
+  /** The last two different texts of each entry that waits, by backend and pin key. */
+  readonly #waiting = new Map<string, ReadonlyMap<string, readonly string[]>>();
 
   constructor(options: PinsOptions) {
     this.#options = options;
@@ -138,9 +140,13 @@ export class Pins {
    * while nothing changes. The lists of a source that is away change no pins.
    */
   admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
-    const modeOf = modesOf(rules);
+    const modeOf = pinModes(rules);
     this.#configured = new Set(rules.backends.map(({ name }) => name));
-    for (const name of this.#digests.keys()) if (!this.#configured.has(name)) this.#digests.delete(name);
+    for (const name of this.#digests.keys())
+      if (!this.#configured.has(name)) {
+        this.#digests.delete(name);
+        this.#waiting.delete(name);
+      }
     this.#looked = new Map(
       sources.map((source) => [source.backend, this.#look(source, modeOf(source.backend))]),
     );
@@ -234,7 +240,11 @@ export class Pins {
     const { seen, digestOf } = listDigests(this.#digests.get(backend) ?? new Map());
     this.#digests.set(backend, seen);
     const checked = checkPins(listed, known, mode, digestOf);
-    const { pins, pending, unannounced, first, added, gone, beyond } = checked;
+    const { pins, first, added, gone, beyond } = checked;
+    const pending = this.#withEarlier(backend, checked.pending);
+    const isSteady = ({ kind, name }: PendingEntry): boolean =>
+      !pending.some((one) => one.earlier !== undefined && one.kind === kind && one.name === name);
+    const unannounced = checked.unannounced.filter(isSteady);
     if (pins !== known.pins) {
       const { backends, lost } = this.#book;
       this.#book = { backends: new Map(backends).set(backend, pins), lost };
@@ -260,6 +270,20 @@ export class Pins {
     return { pending, beyond };
   }
 
+  #withEarlier(backend: string, pending: readonly PendingEntry[]): readonly PendingEntry[] {
+    const before = this.#waiting.get(backend);
+    const waiting = new Map<string, readonly string[]>();
+    this.#waiting.set(backend, waiting);
+    return pending.map((one) => {
+      const key = pinKey(one.kind, one.name);
+      const { text } = entryPin(one.definition);
+      const texts = [...(before?.get(key) ?? []).filter((other) => other !== text), text].slice(-2);
+      waiting.set(key, texts);
+      const [earlier] = texts;
+      return texts.length === 1 || earlier === undefined ? one : { ...one, earlier };
+    });
+  }
+
   #known(backend: string) {
     const { backends, lost } = this.#book;
     return { pins: backends.get(backend) ?? new Map<string, never>(), isLost: lost !== null };
@@ -267,7 +291,7 @@ export class Pins {
 }
 
 /** Unconfigured backends belong to other machines. */
-function modesOf({ trust, backends }: PinRules): (backend: string) => PinMode {
+export function pinModes({ trust, backends }: PinRules): (backend: string) => PinMode {
   const modes = new Map(backends.map(({ name, pin }) => [name, pin ?? trust.pin]));
   return (backend) => modes.get(backend) ?? trust.pin;
 }

@@ -1,7 +1,6 @@
 // Opens links to backends: over HTTP, as a program, or through another machine.
 import { homedir } from "node:os";
 import { duplexPair } from "node:stream";
-import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { PoolOptions } from "../backends/pool/backend-pool.ts";
 import type { SignIns } from "../backends/server-sign-in/sign-ins.ts";
 import type { OpenTransport } from "../backends/transports/backend-transport.ts";
@@ -16,17 +15,16 @@ import type { GatewayOptions } from "./gateway-contract.ts";
 import type { OpenMachine } from "./imported-backends.ts";
 
 interface BackendLinksOptions
-  extends Pick<
-    GatewayOptions,
-    "clock" | "logger" | "announce" | "programEnvironment" | "hashSeed" | "guarded"
-  > {
+  extends Pick<GatewayOptions, "clock" | "logger" | "announce" | "programEnvironment" | "guarded"> {
+  /** The seed of a backend's Python programs; null: it is unknown. */
+  readonly hashSeed: (backend: string) => number | null;
   readonly warden: Warden;
   readonly openMachine?: GatewayOptions["openMachine"];
   readonly signIns: () => SignIns | null;
 }
 
 export function backendTransports(options: BackendLinksOptions): PoolOptions["openLink"] {
-  const { clock, logger, warden, signIns, announce, programEnvironment, hashSeed = "" } = options;
+  const { clock, logger, warden, signIns, announce, programEnvironment, hashSeed } = options;
   const { openMachine = unreached } = options;
   const { guarded = { homes: [], configs: [], userHome: homedir() } } = options;
   const memory = new VersionCache();
@@ -49,7 +47,9 @@ export function backendTransports(options: BackendLinksOptions): PoolOptions["op
     const { shown, sandbox, protocol: _protocol, clientFolders, clientFolder, ...program } = connection;
     const cwd = clientFolder ?? connection.cwd;
     const allowed = clientFolder === undefined ? null : (clientFolders ?? []);
-    const env = { PYTHONHASHSEED: hashSeedOf(hashSeed, backend), ...programEnvironment, ...connection.env };
+    const seed = hashSeed(backend);
+    const python = seed === null ? {} : { PYTHONHASHSEED: String(seed) };
+    const env = { ...python, ...programEnvironment, ...connection.env };
     const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
     const inFolder = clientFolders === undefined ? {} : { inClientFolder: { allowed, guarded } };
     const open = openStdioTransport({ ...program, ...apart, ...inFolder, cwd, env, warden, clock, secrets });
@@ -62,14 +62,6 @@ export function backendTransports(options: BackendLinksOptions): PoolOptions["op
     };
     return openVersionAdapter({ ...common, over: "process", isFixed, open: announced });
   };
-}
-
-/**
- * Python orders a set differently in each process. Servers that write one into a description would seem to change at every
- * start.
- */
-function hashSeedOf(seed: string, backend: string): string {
-  return String(Number.parseInt(sha256Of(`${seed}\n${backend}`).slice(0, 8), 16));
 }
 
 /** Used without a fleet. The stream ends at once, because no other machine can be reached. */

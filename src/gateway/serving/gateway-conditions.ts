@@ -8,7 +8,8 @@ import type { Catalog, InvisibleTextEntry } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
 import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../middleware/middleware.ts";
-import { type PendingChange, type PinsState, shownName } from "../pins/pins.ts";
+import { memberChanges } from "../pins/pinned-entry.ts";
+import { type PendingChange, type PinsState, shortDiff, shownName } from "../pins/pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 import { mayOptimize, mayRunScripts } from "./selection.ts";
 
@@ -218,8 +219,10 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
     );
   }
   for (const [backend, of] of Map.groupBy(pending, (one) => one.backend)) {
-    const withheld = of.filter(({ isWithheld }) => isWithheld);
-    const changed = of.filter(({ isWithheld }) => !isWithheld);
+    const steady = of.filter(({ earlier }) => earlier === undefined);
+    addUnsteady(backend, of, add);
+    const withheld = steady.filter(({ isWithheld }) => isWithheld);
+    const changed = steady.filter(({ isWithheld }) => !isWithheld);
     const hint = `\`mountaineer tools diff\` shows how; \`${shellCommand`mountaineer tools approve --backend ${backend}`}\` accepts it.`;
     if (changed.length > 0) {
       const title = `backend ${backend} has changed ${whatOf(changed)} since they were approved: ${firstOf(changed, entryText)}`;
@@ -237,6 +240,19 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
     const hint = `Publish fewer of them with [backends.${backend}.filters].`;
     add("warning", "tools_not_pinned", title, hint);
   }
+}
+
+/** Entries that changed again before a person could approve them: the next start would undo an approval. */
+function addUnsteady(backend: string, pending: readonly PendingChange[], add: Add): void {
+  const unsteady = pending.filter(({ earlier }) => earlier !== undefined);
+  const [first] = unsteady;
+  if (first?.earlier === undefined) return;
+  const [before = "", after = ""] = shortDiff(memberChanges(first.earlier, first.definition));
+  const names = firstOf(unsteady, entryText);
+  const effect = first.isWithheld ? ", and they are withheld" : "";
+  const title = `backend ${backend} describes ${whatOf(unsteady)} differently again and again${effect}: ${names} (${shown(before)} | ${shown(after)})`;
+  const hint = `Its program writes them in another order, or with a time in them: ask its author to keep them the same. If you trust it, ${shellCommand`mountaineer config set ${`backends.${backend}.pin`} off`} ends the comparison.`;
+  add("warning", "tools_unsteady", title, hint);
 }
 
 function whatOf(pending: readonly PendingChange[]): string {

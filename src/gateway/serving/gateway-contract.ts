@@ -48,8 +48,6 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
 export type HandleOther = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions extends BackendTools {
-  /** Differs from home to home, and stays the same. */
-  readonly hashSeed?: string;
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Absent: no backend has a sign-in. */
   readonly signIn?: SignInHome;

@@ -399,8 +399,14 @@ export class Gateway implements AsyncDisposable {
       startInstance: startBackendInstance,
       remembered: this.#lists,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
-      openLink: backendTransports({ ...options, warden: this.#warden, signIns: () => this.#signIns }),
+      openLink: backendTransports({
+        ...options,
+        warden: this.#warden,
+        signIns: () => this.#signIns,
+        hashSeed: (backend) => this.#lists.hashSeed(backend),
+      }),
       random: Math.random,
+      publishedUri: (backend, uri) => this.serving.catalog.publishedUri(backend, uri),
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.serving.served),
       ...means,
     });

@@ -19,7 +19,7 @@ import type { RoutingServices } from "../middleware/routing-services.ts";
 import { TaskIds, TaskMemory } from "../middleware/task-ids.ts";
 import { createOwnTools, type OwnTools } from "../optimizer/own-tools.ts";
 import { ToolIndex } from "../optimizer/tool-index.ts";
-import type { Pins } from "../pins/pins.ts";
+import { type Pins, pinModes } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import type { Scripts } from "../scripts/scripts.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
@@ -90,6 +90,7 @@ export class Serving {
       taskIds: new TaskIds(options.stateKey),
       kept: this.kept,
       named: new NamedUris(tools.clock),
+      blocksChanges: (backend) => pinModes(this.rules.config)(backend) === "block",
       setLogLevel: (client, level) => {
         roster.setLogLevel(client, level);
         this.followLogLevel();

@@ -10,7 +10,7 @@ import {
 import { catalogTransitions, collisionsIn } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { partOfCatalog } from "../../../src/gateway/catalog/part-of-catalog.ts";
 import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
-import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { pluck } from "../../support/pluck.ts";
 import { ask, recordingServices, servingSet } from "../middleware/requests.ts";
 import { away, catalogOf, type SourceParts, source } from "./sources.ts";
@@ -356,7 +356,10 @@ test("D1 a page under another URI is asked for and answered under each one's own
     { backend: "b", what: "resources/read", params: { uri: PAGE, _meta: { progressToken: 1 } } },
   ]);
   assert.deepEqual(reply, { result: { contents: [{ ...text, uri }, { uri: "u:2" }], _meta: { k: 1 } } });
-  assert.ok(isError(await ask(served, "resources/subscribe", { uri })));
+  for (const what of ["subscribe", "unsubscribe"]) {
+    await ask(served, `resources/${what}`, { uri });
+    assert.deepEqual(services.calls.at(-1), { backend: "b", what, params: { uri: PAGE } });
+  }
   await ask(served, "resources/read", { uri: PAGE });
   assert.equal(services.calls.at(-1)?.backend, "a");
 });

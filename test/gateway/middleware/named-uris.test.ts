@@ -47,6 +47,13 @@ const RESULTS: readonly (readonly [before: JsonObject, after: JsonObject])[] = [
       ],
     },
   ],
+  [
+    { content: [embedded], _meta: { ui: { resourceUri: "ui://page" } } },
+    {
+      content: [{ type: "resource", resource: { uri: "ui://b/page", text: "x" } }],
+      _meta: { ui: { resourceUri: "ui://b/page" } },
+    },
+  ],
   [{ contents: [{ uri: "ui://page", text: "x" }] }, { contents: [{ uri: "ui://b/page", text: "x" }] }],
 ];
 

@@ -98,6 +98,7 @@ export function recordingServices(
     tasks: new TaskMemory(),
     named: new NamedUris(createManualClock()),
     taskIds: new TaskIds(() => "a2V5"),
+    blocksChanges: () => false,
     kept: { read: ({ uri }) => errorReply(-32002, "nothing is kept", { uri }) },
     readsDirectories: (backend) => backend !== "no-folders",
     taskBackends: () => taskBackends,

@@ -119,6 +119,7 @@ test("B2 an entry that a woken server has dropped or changed is not called", asy
     unapproved: [{ kind: "resource", name: "a:gone", change: "changed" }],
   };
   const tools = [same, { ...same, name: "other", description: "Another one" }];
+  let isBlocking = true;
   const next = { ...after, listings: { ...after.listings, tools } };
   const asked = async (hasStarted: boolean): Promise<readonly string[]> => {
     const reached: string[] = [];
@@ -130,6 +131,7 @@ test("B2 an entry that a woken server has dropped or changed is not called", asy
         return { result: {} };
       }),
       catalog: () => servingSet([next], recordingServices()).catalog,
+      blocksChanges: () => isBlocking,
     };
     const meant = servingSet([before], services);
     for (const name of ["same", "gone", "other"]) await ask(meant, "tools/call", { name });
@@ -137,7 +139,13 @@ test("B2 an entry that a woken server has dropped or changed is not called", asy
     return reached;
   };
   assert.deepEqual(await asked(true), ["tools/call same", "resources/read a:same"]);
-  assert.deepEqual(await asked(false), ["tools/call same", "tools/call other", "resources/read a:same"]);
+  const inProse = ["tools/call same", "tools/call other", "resources/read a:same"];
+  assert.deepEqual(await asked(false), inProse);
+  // Without `block`, other words for the same arguments refuse no call.
+  isBlocking = false;
+  assert.deepEqual(await asked(true), inProse);
+  tools[1] = { ...same, name: "other", annotations: { destructiveHint: true } };
+  assert.deepEqual(await asked(true), ["tools/call same", "resources/read a:same"]);
 });
 
 test("calls: a server's answer is returned as the very object, as are errors", async () => {

@@ -77,6 +77,30 @@ test("E3 `block` withholds a changed and a new tool until they are approved", as
   assert.deepEqual(b.admitted(tool("a")), ["a"], "what was approved earlier is known");
 });
 
+test("E3 of the texts that were approved the last four are known when they return", async (t) => {
+  const b = await bench(t);
+  const texts = ["A", "B", "C", "D", "E"].map((description) => tool("a", { description }));
+  const [first, second] = texts;
+  for (const one of texts) {
+    b.admitted(one);
+    b.approveAll();
+  }
+  assert.deepEqual(b.admitted(second ?? {}), ["a"]);
+  assert.deepEqual(b.admitted(first ?? {}), []);
+});
+
+test("E3 an entry that changes again and again keeps both texts, and is announced once", async (t) => {
+  const b = await bench(t, memoryStore(), "tell");
+  const ordered = (description: string) => b.admitted(tool("a", { description }));
+  for (const text of ["cat, ls", "ls, cat", "cat, wc", "ls, cat", "wc, ls"]) ordered(text);
+  const [one] = b.pins.pending;
+  assert.match(one?.earlier ?? "", /"ls, cat"/);
+  assert.equal(one?.definition["description"], "wc, ls");
+  assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed"]);
+  ordered("cat, ls");
+  assert.deepEqual(b.pins.pending, []);
+});
+
 test("E3 `tell` withholds nothing, `off` remembers nothing", async (t) => {
   const b = await bench(t, memoryStore(), "tell");
   b.admitted(tool("a"));

@@ -6,6 +6,7 @@ import type { AuditConfig, IncomingAuthConfig } from "../../../src/config/snapsh
 import type { BackendCondition } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { AuditFile, type AuditFileState } from "../../../src/gateway/middleware/audit-file.ts";
+import { entryPin } from "../../../src/gateway/pins/pinned-entry.ts";
 import type { PendingChange, PinsState } from "../../../src/gateway/pins/pins.ts";
 import { createGatewayConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
 import type { GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
@@ -231,6 +232,22 @@ test("E3 changed and withheld tools are one condition each for each backend, wit
     ],
   ]);
   assert.match(told[1]?.hint ?? "", /tools approve --backend web/u);
+});
+
+test("E3 a tool whose text changes again and again is one condition, with both texts and the remedy", () => {
+  const change = { definition: tool("run", { description: "cat, ls" }) };
+  const earlier = entryPin(tool("run", { description: "ls, cat" })).text;
+  const [one, ...others] = trustConditions(
+    { ...CALM, pending: [pending("my shell", "run", { ...change, earlier })] },
+    NO_CATALOG,
+  );
+  assert.deepEqual(others, []);
+  const both = "run (- description: ls, cat | + description: cat, ls)";
+  assert.deepEqual(
+    [one?.code, one?.title],
+    ["tools_unsteady", `backend my shell describes tools differently again and again: ${both}`],
+  );
+  assert.match(one?.hint ?? "", /config set 'backends\.my shell\.pin' off/);
 });
 
 test("E3 pins that were lost, are unsaved or exceed the limit are reported", () => {

@@ -91,6 +91,8 @@ export interface InstanceOptions extends GatewayTools {
   /** The only client of the instance; null: all clients share it. */
   readonly owner: ClientHandle | null;
   readonly logLevel: McpLogLevel | null;
+  /** The URI that clients use for one of the server's. */
+  readonly publishedUri: (uri: string) => string;
   /** `seen` has changed. */
   readonly onObserved: () => void;
   /** `listings` or `freshness` has changed. */

@@ -122,7 +122,8 @@ export function createNotifications(parts: NotificationParts) {
   const takeUpdate = (message: RpcNotification, streamOf: RpcId | null): void => {
     const uri = message.params?.["uri"];
     if (typeof uri !== "string") return;
-    for (const client of subscriptions.subscribers(uri)) forward(client, [streamOf], message);
+    const params = { ...message.params, uri: options.publishedUri(uri) };
+    for (const client of subscriptions.subscribers(uri)) forward(client, [streamOf], { ...message, params });
   };
 
   const takeElicitationComplete = (message: RpcNotification, streamOf: RpcId | null): void => {

@@ -104,7 +104,8 @@ export class Subscriptions {
 
   /** Notifies all subscribers, because any of the resources may have changed. */
   notifyAll(): void {
-    for (const { uri, isConfirmed, clients } of this.#topics.values()) {
+    for (const { uri: own, isConfirmed, clients } of this.#topics.values()) {
+      const uri = this.#options.publishedUri(own);
       if (isConfirmed) for (const client of clients) client.notify(RESOURCE_UPDATED, { uri });
     }
   }

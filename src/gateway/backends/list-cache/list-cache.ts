@@ -126,6 +126,15 @@ export class ListCache {
     return isKept;
   }
 
+  /**
+   * Python orders a set differently in each process, so a server that writes one into a description would seem to change at
+   * each start: this seed stays the same. null: the home has no key yet, or the key cannot be read.
+   */
+  hashSeed(backend: string): number | null {
+    if (this.#secret === null) return null;
+    return createHmac("sha256", this.#secret).update(`PYTHONHASHSEED ${backend}`).digest().readUInt32BE();
+  }
+
   save(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;

@@ -58,6 +58,8 @@ export interface PoolTools extends BackendTools {
   readonly signIn?: (backend: string) => SignInNotice | null;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** The URI that clients use for one of the backend's. */
+  readonly publishedUri: (backend: string, uri: string) => string;
   /** A log message that belongs to no call. */
   readonly onLog: (params: JsonObject, backend: string) => void;
   readonly logLevel: () => McpLogLevel | null;

@@ -102,6 +102,7 @@ export class BackendState {
       owner,
       logLevel: tools.logLevel(),
       onLog: (params: JsonObject) => tools.onLog(params, name),
+      publishedUri: (uri: string) => tools.publishedUri(name, uri),
     };
     return new PoolInstance(tools.startInstance, base, options, events);
   }

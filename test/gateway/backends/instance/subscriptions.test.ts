@@ -30,6 +30,14 @@ describe("subscriptions", () => {
     assert.deepEqual([link.requests("resources/unsubscribe").length, instance.subscriptions.size], [1, 0]);
     assert.deepEqual(await instance.unsubscribe("f://2", b), OK);
   });
+  test("D1 a client gets notices under the URI that it uses", async () => {
+    const publishedUri = (uri: string): string => uri.replace("ui://", "ui://b/");
+    const { instance, link } = await startReady({ publishedUri });
+    const a = createTestClient("a");
+    await instance.subscribe("ui://page", a);
+    link.notify(UPDATED, { uri: "ui://page", title: "P" });
+    assert.deepEqual(a.told, [{ method: UPDATED, params: { uri: "ui://b/page", title: "P" } }]);
+  });
   test("simultaneous subscribers share one request, and its refusal", async () => {
     const { instance, link } = await startReady({}, { "resources/subscribe": null });
     const clients = ["a", "b", "c"].map((name) => createTestClient(name));

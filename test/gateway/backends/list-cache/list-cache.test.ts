@@ -109,3 +109,17 @@ test("B2 removed backends are forgotten, and of one backend the last eight conne
     [false, true, true],
   );
 });
+
+test("E3 Python's hash seed follows from the home's key and the backend, and from no path", async () => {
+  const seeds = async (secret: string | null, ...backends: string[]) => {
+    const { remembered } = startRemembering({ kept: { kind: "none" }, secret });
+    await remembered.load();
+    return backends.map((backend) => remembered.hashSeed(backend));
+  };
+  const [a, b] = await seeds("s1", "a", "b");
+  assert.deepEqual(await seeds("s1", "a", "b"), [a, b]);
+  assert.notEqual(a, b);
+  assert.notDeepEqual(await seeds("s2", "a"), [a]);
+  assert.deepEqual(await seeds(null, "a"), [null]);
+  assert.ok(typeof a === "number" && a >= 0 && a < 2 ** 32);
+});

@@ -53,6 +53,7 @@ export function bench(
     },
     random: () => 0.5,
     onLog() {},
+    publishedUri: (_, uri) => uri,
     ...more,
   });
   const view = (name = "a"): BackendView => {

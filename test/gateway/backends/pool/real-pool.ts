@@ -41,6 +41,7 @@ export function startRealPool(
     },
     random: Math.random,
     onLog() {},
+    publishedUri: (_, uri) => uri,
     ...(routeOverrides !== undefined && { routeOverrides }),
   });
   t.after(async () => {

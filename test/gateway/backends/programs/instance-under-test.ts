@@ -50,6 +50,7 @@ export function startUnderTest(options: Partial<InstanceOptions> = {}, prepare: 
     onObserved: () => void counts.seen++,
     onListings: () => void counts.listings++,
     onLog: (params) => void logs.push(params),
+    publishedUri: (uri) => uri,
     ...options,
   });
   return {
