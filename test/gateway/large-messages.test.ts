@@ -183,12 +183,12 @@ const ENTRANCES: Readonly<Record<string, Call>> = {
 
 for (const [shape, text] of Object.entries(SHAPES)) {
   for (const [entrance, call] of Object.entries(ENTRANCES))
-    test(`E4 D5 ${shape} pass as they came, both ways: ${entrance}`, async () => {
+    test(`E4 D5 ${shape} pass unchanged, both ways: ${entrance}`, async () => {
       const answer = await call("program", `{"m":${text}}`);
       assert.ok(answer.includes(`"structuredContent":{"m":${text}}`), answer.slice(0, 500));
     });
   for (const backend of ["json", "stream"])
-    test(`E4 D5 ${shape} pass as they came, both ways: a server's answer over HTTP, ${backend}`, async () => {
+    test(`E4 D5 ${shape} pass unchanged, both ways: a server's answer over HTTP, ${backend}`, async () => {
       const answer = await bodyOf(await (await openPosts())(callText(backend, `{"m":${text}}`)));
       assert.ok(answer.includes(`"structuredContent":{"m":${text}}`), answer.slice(0, 500));
     });
@@ -245,7 +245,7 @@ for (const [tool, given] of [
   ["batch", `{"m":${MANY}}`],
   ["message", `{${MEMBERS}}`],
 ] as const)
-  test(`E4 a call whose answer has to be read, and cannot, is refused by name at once: ${tool}, ${given.length} bytes`, async () => {
+  test(`E4 a call whose answer must be read, and cannot, is refused by name at once: ${tool}, ${given.length} bytes`, async () => {
     assert.match(await bodyOf(await (await openPosts())(callText(tool, given))), REFUSAL);
   });
 
@@ -259,7 +259,7 @@ const REFUSED: Readonly<Record<string, readonly [text: string, id: number | null
 };
 
 for (const [what, [text, id]] of Object.entries(REFUSED))
-  test(`E4 what must be read and has too many values is refused by name: ${what}`, async () => {
+  test(`E4 a part that must be read and has too many values is refused by name: ${what}`, async () => {
     const answer = await (await openPosts("2025-03-26"))(text);
     const { error, id: said } = JSON.parse(await bodyOf(answer));
     assert.equal(said, id);

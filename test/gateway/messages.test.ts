@@ -45,7 +45,7 @@ function told(signal: CallSignal, abort: (reason: unknown) => void): readonly st
   return seen;
 }
 
-test("a call's signal tells as an AbortSignal does: each listener once, in order, and why", () => {
+test("a call's signal behaves as an AbortSignal does: each listener once, in order, with the reason", () => {
   const own = new CallAbort();
   const controller = new AbortController();
   const ours = told(own, (reason) => own.abort(reason));
@@ -56,7 +56,7 @@ test("a call's signal tells as an AbortSignal does: each listener once, in order
   );
 });
 
-test("listeners that come and go keep their order, whichever goes first", () => {
+test("listeners that are added and removed keep their order, whichever is removed first", () => {
   const seen: string[] = [];
   const listeners = ["a", "b", "c", "d"].map((name) => () => void seen.push(name));
   const [a, b, c, d] = listeners as [() => void, () => void, () => void, () => void];
@@ -75,7 +75,7 @@ test("listeners that come and go keep their order, whichever goes first", () => 
   assert.deepEqual(seen, ["b", "c", "a"]);
 });
 
-test("a listener that throws holds up neither the others nor who aborts, and is not swallowed", async () => {
+test("a listener that throws delays neither the others nor the aborting caller, and is not swallowed", async () => {
   const signal = new CallAbort();
   let isTold = false;
   signal.addEventListener("abort", () => {
@@ -204,7 +204,7 @@ test("D2 an output that is not an object: its schema's references lead to the sa
 
 // A gateway that is told to be its own backend.
 
-test("the mark is known again, and nothing else is", () => {
+test("the mark is recognized, and nothing else is", () => {
   assert.ok(isFromThisGateway({ _meta: loopGuard() }));
   for (const params of [
     undefined,
@@ -245,7 +245,7 @@ test("D2 arguments in headers are found at any depth of properties", () => {
   assert.deepEqual(paramHeadersOf(schema({ "x-mcp-header": { type: "string" } })), []);
 });
 
-test("D2 a schema that wants headers in a way that is not valid says why", () => {
+test("D2 a schema with invalid header requirements gives the reason", () => {
   const faults: readonly (readonly [object, RegExp])[] = [
     [schema({ a: marked("") }), /of a is not a valid header name/],
     [schema({ a: marked("x y") }), /not a valid header name/],
@@ -279,7 +279,7 @@ test("D1 arguments in headers: numbers are compared as numbers, all else as text
   assert.equal(saysSame("0x2a", "42", of("integer")), false);
 });
 
-test("D1 arguments in headers: any text comes through a header as it was", () => {
+test("D1 arguments in headers: any text passes through a header unchanged", () => {
   const texts = ["", "plain", " spaces ", "tab\tin", "ü", "=?base64?eA==?=", "line\nbreak", "\u0007", "😀"];
   for (const text of texts) {
     const value = encodeHeader(text);

@@ -100,7 +100,7 @@ describe("a message of a server is read as JSON is, and a large answer keeps the
     test(`no JSON: ${what}`, () => assert.rejects(messageOf(Buffer.from(text)), SyntaxError));
 });
 
-describe("a large result goes out as it came, under the client's id", () => {
+describe("a large result is sent unchanged, under the client's id", () => {
   const huge = "98765432109876543210";
   const call = JSON.stringify(callMessage(1, "large")).replace('"id":1', `"id":${huge}`);
   const answer = `{"jsonrpc":"2.0","id":${huge},"result":${RESULT}}`;

@@ -106,7 +106,7 @@ describe("the relay without the daemon", { skip: missing ?? false, timeout: 600_
         await assertNothingFailed(reader);
       }));
 
-    test(`A13 the daemon ${what}, another NAS takes the other route, then the cable: it gets nothing, and the daemon tells it`, (t) =>
+    test(`A13 the daemon ${what}, another NAS takes the other route, then the cable: it gets nothing, and the daemon reports it`, (t) =>
       play(t, daemonOf, async ({ scene, daemon, reader }) => {
         await daemon.rest();
         scene.lead("fallback", "CLONE");

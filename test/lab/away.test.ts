@@ -70,10 +70,10 @@ async function gatewayMark({ rig }: Scene): Promise<string> {
   return `gateway:${mac}`;
 }
 
-describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () => {
+describe("off network", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () => {
   const lab = useRig(["AWAY"], { oneServer: true });
 
-  test("A10 away by only_on: nothing is sent to the NAS, programs get errors at once, every face says it, and all is back with the network", (t) =>
+  test("A10 off network by only_on: nothing is sent to the NAS, programs get errors at once, every UI shows it, and all returns with the network", (t) =>
     playScene(lab.rig, { shares: ["AWAY"], relay: "auto" }, async (scene) => {
       await writeFile(scene.exported("AWAY", "kept.txt"), "kept");
       const cafe = await joinCafe(scene);
@@ -118,7 +118,7 @@ describe("away", { skip: missingForRootRig() ?? false, timeout: 300_000 }, () =>
       assert.deepEqual(await scene.mounts(), mounted, "the mount did not stay");
     }));
 
-  test("F3 a NAS that is silent is woken by a program or a person who wants the share, and by nothing else", (t) =>
+  test("F3 a silent NAS is woken by a program or a person who wants the share, and by nothing else", (t) =>
     playScene(
       lab.rig,
       { shares: ["AWAY"], relay: "auto", settings: { outage_patience_secs: 5 } },

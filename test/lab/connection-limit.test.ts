@@ -176,6 +176,6 @@ describe("a server that limits connections", {
     ["not carried", { settings: [`max connections = ${MOST}`], lines: ['relay = "off"'], mayFail: true }],
   ];
   for (const [how, limited] of cases)
-    test(`A17 forty readers of a server that takes ten connections wait for their turn, and status says why: ${how}`, (t) =>
+    test(`A17 forty readers of a server that accepts ten connections wait for their turn, and status gives the reason: ${how}`, (t) =>
       play(t, limited));
 });

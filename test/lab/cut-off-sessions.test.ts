@@ -15,7 +15,7 @@ const run = promisify(execFile);
 describe("cut-off sessions", { skip: missingForRootRig() ?? false, timeout: 240_000 }, () => {
   const rigs = useRig([SHARE], { oneServer: true });
 
-  test("A10, A11 the reset that was lost with the cable is made up for: the server holds no session of before", async () => {
+  test("A10, A11 the reset that was lost with the cable is repeated: the server keeps no earlier session", async () => {
     const { rig } = rigs;
     await playScene(rig, { shares: [SHARE], relay: "auto" }, async (scene) => {
       const [enter = "", ...args] = rig.enterServer;

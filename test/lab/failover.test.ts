@@ -49,7 +49,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
   const play = (options: SceneOptions, story: Parameters<typeof playScene>[2]): Promise<void> =>
     playScene(lab.rig, options, story);
 
-  test("What to mount: whatever a route is lost by", (t) =>
+  test("What to mount: every way to lose a route", (t) =>
     play({}, async (scene) => {
       for (const index of CUTS.keys()) {
         await mkdir(scene.exported("CORE", `cut${index}`));
@@ -60,7 +60,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await scene.start("tb");
       for (const [index, each] of CUTS.entries())
         await t.test(
-          `What to mount: ${each.name}: readable at the same path over the other host, what was just written arrives, status and state.json say so`,
+          `What to mount: ${each.name}: readable at the same path over the other host, the last writes arrive, status and state.json show it`,
           () => failOver(scene, `cut${index}`, each),
         );
     }));
@@ -116,7 +116,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await scene.untilOver("CORE", "fallback");
     }));
 
-  test("A2 a hung mount ends readable over its own route, which lives", () =>
+  test("A2 a hung mount becomes readable over its own live route", () =>
     play({ settings: { mount_hang_secs: 2 } }, async (scene) => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");
@@ -132,7 +132,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       });
     }));
 
-  test("A2 a mount that hangs and loses its host ends readable over the other", () =>
+  test("A2 a mount that hangs and loses its host becomes readable over the other", () =>
     play({ settings: { mount_hang_secs: 2 } }, async (scene) => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");
@@ -142,7 +142,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
     }));
 
-  test("A8 a hung mount holds up no command: unmount says what it can, --force frees those who are stuck, mount brings it back", () =>
+  test("A8 a hung mount delays no command: unmount does its best, --force frees stuck programs, mount restores it", () =>
     play({ settings: FOREVER }, async (scene) => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");
@@ -167,7 +167,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
     }));
 
-  test("What to mount: the other host goes away in the middle of a failover: unmounted at worst, and the first to answer mounts", () =>
+  test("What to mount: the other host disappears in the middle of a failover: unmounted at worst, and the first to answer mounts", () =>
     play({}, async (scene) => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");

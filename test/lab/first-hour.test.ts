@@ -75,7 +75,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
     }
   }
 
-  test("F3 from `init` to a readable file in 60 s and 12 keystrokes beside name and password, a wrong password first; a further share in two", () =>
+  test("F3 from `init` to a readable file in 60 s and 12 keystrokes apart from name and password, a wrong password first; a further share in two", () =>
     play("two-links", async (open, home) => {
       const { rig } = lab;
       {
@@ -118,7 +118,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       assert.equal(both.match(/^nas = "CORE"$/gm)?.length, 2);
     }));
 
-  test("F3 one cable: one address is all that is asked, and the file is readable", () =>
+  test("F3 one cable: only one address is asked for, and the file is readable", () =>
     play("one-link", async (open, home) => {
       const { rig } = lab;
       const restore = await rig.cut.ownLinkDown("fallback");

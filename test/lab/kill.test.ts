@@ -17,7 +17,7 @@ const FAILOVER_MS = 600;
 describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 60_000 + KILLS * 60_000 }, () => {
   const lab = useRig(["CORE", "MEDIA"]);
 
-  test(`A5 kill -9 at ${KILLS} random moments of a failover: state whole, one right mount, no process left over`, (t) =>
+  test(`A5 kill -9 at ${KILLS} random moments of a failover: state whole, one correct mount, no process left over`, (t) =>
     playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
       for (const share of ["CORE", "MEDIA"]) await writeFile(scene.exported(share, "kept.txt"), share);
       let monitor = await scene.start("tb");

@@ -32,7 +32,7 @@ describe("left mounts", { skip: missing ?? false, timeout: 300_000 }, () => {
       return global.conditions.some(({ code }) => code === "left_mounted:CORE");
     }, 60_000);
 
-  test("A6 removed in the file it stays mounted; named and unmounted also by the next daemon", () =>
+  test("A6 after removal from the file it stays mounted, and is named and unmounted even by the next daemon", () =>
     play(async (scene) => {
       await without(scene);
       await untilNamed(scene);
@@ -49,14 +49,14 @@ describe("left mounts", { skip: missing ?? false, timeout: 300_000 }, () => {
       assert.equal((await scene.home.cli(["down"])).code, 0);
     }));
 
-  test("A6 removed by command it is unmounted, its rclone ended, its link gone", () =>
+  test("A6 after removal by command it is unmounted, its rclone ended, its link gone", () =>
     play(async (scene) => {
       const end = await scene.home.cli(["shares", "remove", "--share", "CORE"]);
       assert.equal(end.code, 0, end.stdout + end.stderr);
       await isGone(scene);
     }));
 
-  test("F3 F6 a purge ends what left the configuration, and leaves nothing of a home elsewhere but others' files", () =>
+  test("F3 F6 a purge removes everything that left the configuration, and leaves nothing of a home elsewhere but others' files", () =>
     play(async (scene) => {
       await without(scene);
       await untilNamed(scene);

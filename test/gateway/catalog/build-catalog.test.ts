@@ -89,7 +89,7 @@ test("overrides change only the name and the description, in a copy", () => {
   assert.equal(entry?.originalName, "x");
 });
 
-test("overrides: the same copy comes again for the same object, another for another name", () => {
+test("overrides: the same object gives the same copy, a different name another copy", () => {
   const one = source("a", { tools: ["x"], toolOverrides: { x: { name: "y", description: null } } });
   const first = catalogOf(one).tools.get("y")?.definition;
   assert.equal(catalogOf(one).tools.get("y")?.definition, first);
@@ -97,7 +97,7 @@ test("overrides: the same copy comes again for the same object, another for anot
   assert.equal(catalogOf(other).tools.get("z")?.definition["name"], "z");
 });
 
-test("overrides: an edited description is published, and a taken back one is the server's own again", () => {
+test("overrides: an edited description is published, and a removed one restores the server's own", () => {
   const described = (description: string | null, name: string | null = null): CatalogSource => ({
     ...one,
     toolOverrides: { x: { name, description } },
@@ -113,7 +113,7 @@ test("overrides: an edited description is published, and a taken back one is the
   assert.equal(published(described(null)), "x of a");
 });
 
-test("overrides are of tools: a prompt, a resource or a template of that name keeps its own", () => {
+test("overrides apply to tools: a prompt, a resource or a template of that name keeps its own", () => {
   const named = source("a", {
     tools: ["x"],
     resources: ["x"],
@@ -156,7 +156,7 @@ const three = [
   source("c", { tools: ["x"], resources: ["u:1"] }),
 ];
 
-test("conflicts: first-wins: the file's order decides, and the others' get their backends' names; URIs stay", () => {
+test("conflicts: first-wins: the file's order decides, and the others get their backends' names; URIs stay", () => {
   const catalog = catalogOf(...three);
   assert.deepEqual(owners(catalog), ["a:x", "a:only_a", "b:b_x", "b:only_b", "c:c_x"]);
   assert.equal(catalog.tools.get("b_x")?.definition["name"], "b_x");
@@ -165,7 +165,7 @@ test("conflicts: first-wins: the file's order decides, and the others' get their
   assert.deepEqual(owners(catalog, "resources"), ["a:u:1"]);
 });
 
-test("conflicts: prompts that meet get their backends' names as tools do", () => {
+test("conflicts: prompts with the same name get their backends' names as tools do", () => {
   const catalog = buildCatalog(
     [source("a", { prompts: ["p"] }), source("b", { prompts: ["p", "q"] })],
     conflict({ separator: "." }),
@@ -179,7 +179,7 @@ test("conflicts: a prefixed name that another tool has gets the prefix again", (
   assert.deepEqual(owners(catalog), ["a:x", "a:b_x", "b:b_b_x"]);
 });
 
-test("conflicts: priority: the order that is given decides, then the file's; lists stay in the file's order", () => {
+test("conflicts: priority: the given order decides, then the file's; lists stay in the file's order", () => {
   const catalog = buildCatalog(three, conflict({ strategy: "priority", order: ["c", "gone", "b"] }));
   assert.deepEqual(owners(catalog), ["a:a_x", "a:only_a", "b:b_x", "b:only_b", "c:x"]);
   assert.deepEqual(
@@ -190,7 +190,7 @@ test("conflicts: priority: the order that is given decides, then the file's; lis
   );
 });
 
-test("conflicts: priority: of two that the order does not list, the first in the file wins, after all that it lists", () => {
+test("conflicts: priority: of two unlisted backends, the first in the file wins, after all listed ones", () => {
   const [a, b, c] = three;
   assert.ok(a !== undefined && b !== undefined && c !== undefined);
   const winner = (sources: readonly CatalogSource[], order: readonly string[]): string | undefined =>
@@ -213,7 +213,7 @@ test("conflicts: error: the later in order is not published, and both are named"
   assert.deepEqual(collisionsIn(catalog)[0], { kind: "tool", name: "x", kept: "a", hidden: "b" });
 });
 
-test("conflicts: prefix: tools and prompts carry their backend's name, URIs and templates never", () => {
+test("conflicts: prefix: tools and prompts get their backend's name, URIs and templates never", () => {
   const catalog = buildCatalog(
     [
       source("a", { tools: ["x"], prompts: ["p"], resources: ["u:1"], templates: ["u:{t}"] }),
@@ -257,21 +257,21 @@ test("names that clients have used stay with their backend, wherever another bac
   assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
 });
 
-test("names that clients have used stay prefixed when the one that had the name is removed, which is then free for a newcomer", () => {
+test("names that clients have used stay prefixed when the owner of the plain name is removed, which is then free for a newcomer", () => {
   const known = { ...used(catalogOf(b, a)), isConfigured: (name: string) => name !== "b" };
   assert.deepEqual(owners(buildCatalog([a], FIRST_WINS, known)), ["a:a_x"]);
   const catalog = buildCatalog([a, source("c", { tools: ["x"] })], FIRST_WINS, known);
   assert.deepEqual(owners(catalog), ["a:a_x", "c:x"]);
 });
 
-test("names that clients have used stay as they are under another separator", () => {
+test("names that clients have used stay unchanged under another separator", () => {
   const known = used(catalogOf(b, a));
   const catalog = buildCatalog([b, a], conflict({ separator: "." }), known);
   assert.deepEqual(owners(catalog), ["b:x", "a:a_x"]);
   assert.equal(catalog.freshNames.size, 0);
 });
 
-test("names that clients have used: priority: a person's order takes a name from the one that had it", () => {
+test("names that clients have used: priority: a person's order takes a name from its owner", () => {
   const known = used(catalogOf(a, b));
   const rules = conflict({ strategy: "priority", order: ["b"] });
   assert.deepEqual(owners(buildCatalog([a, b], rules, known)), ["a:a_x", "b:x"]);
@@ -318,7 +318,7 @@ const LISTS = [
   ["prompts", "prompts", "prompts", "name"],
 ] as const;
 
-test("whatever the world: each offer that the filters permit is published once or is a collision; denied ones are neither", () => {
+test("in every world each offer that the filters permit is published once or is a collision; denied ones are neither", () => {
   fc.assert(
     fc.property(world, strategies, (sources, rules) => {
       const catalog = buildCatalog(sources, rules);
@@ -351,7 +351,7 @@ test("whatever the world: each offer that the filters permit is published once o
   );
 });
 
-test("whatever the world: no tool is hidden by another backend's, and no name that was used becomes another tool's", () => {
+test("in every world no tool is hidden by another backend's, and no used name becomes another tool's", () => {
   const worlds = fc.array(world, { minLength: 2, maxLength: 4 });
   fc.assert(
     fc.property(worlds, (all) => {
@@ -380,7 +380,7 @@ test("whatever the world: no tool is hidden by another backend's, and no name th
   );
 });
 
-test("whatever the world: the same sources give the same catalog, listed in the file's order", () => {
+test("in every world the same sources give the same catalog, listed in the file's order", () => {
   fc.assert(
     fc.property(world, strategies, (sources, rules) => {
       const catalog = buildCatalog(sources, rules);
@@ -424,7 +424,7 @@ test("B7 in every world the listed entries do not depend on absent backends", ()
   );
 });
 
-test("B7 whatever the world: prefix: no name changes because another backend comes or goes", () => {
+test("B7 in every world prefix: no name changes because another backend is added or removed", () => {
   fc.assert(
     fc.property(world, (sources) => {
       // A separator that no name holds: what a backend publishes then depends on itself alone.

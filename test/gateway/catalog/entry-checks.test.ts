@@ -55,14 +55,14 @@ const SOUND: Readonly<Record<Kind, JsonObject>> = {
 const checked = (list: Kind, members: JsonObject) => checkEntry(list, { ...SOUND[list], ...members });
 
 for (const list of KINDS) {
-  test(`D3 sound ${list} pass as they are`, () => {
+  test(`D3 sound ${list} pass unchanged`, () => {
     const { entry, faults } = checkEntry(list, SOUND[list]);
     assert.equal(entry, SOUND[list]);
     assert.deepEqual(faults, []);
     assert.equal(SCHEMAS[list].safeParse(entry).success, true);
   });
 
-  test(`D3 whatever is in ${list}, what passes the checks passes the official SDK`, () => {
+  test(`D3 whatever is in ${list}, every entry that passes the checks passes the official SDK`, () => {
     const anything = fc.jsonValue({ maxDepth: 3 });
     const paths = fc.constantFrom(...pathsOf(SOUND[list]));
     const changes = fc.array(fc.tuple(paths, fc.option(anything, { nil: undefined })), {
@@ -92,7 +92,7 @@ for (const list of KINDS) {
     );
   });
 
-  test(`D3 checks of listed entries of ${list}, null for what may be missing is left out, and each fault is named`, () => {
+  test(`D3 checks of listed entries of ${list}: null for an optional member is left out, and each fault is named`, () => {
     const { entry, faults } = checked(list, { title: null, description: 7, _meta: [], icons: {} });
     assert.deepEqual(faults, [
       "title is null",
@@ -167,7 +167,7 @@ test("D3 an entry with a URI and no name is named by its title or URI", () => {
   assert.equal(checked("resourceTemplates", { name: null, title: null }).entry?.["name"], "file:///{path}");
 });
 
-test("D3 a prompt whose arguments cannot be named is withheld", () => {
+test("D3 a prompt with unnamed arguments is withheld", () => {
   assert.equal(checked("prompts", { arguments: null }).entry?.["name"], "ask");
   for (const bad of [{}, "who", [{ description: "x" }], [null], [{ name: 1 }]]) {
     const { entry, faults } = checked("prompts", { arguments: bad });
@@ -176,7 +176,7 @@ test("D3 a prompt whose arguments cannot be named is withheld", () => {
   }
 });
 
-test("D3 a number that clients read as infinite is left out; one with more digits than a double has stays", () => {
+test("D3 a number that clients read as infinite is left out; one with more digits than a double holds stays", () => {
   const members = parseExactly('{"size":1e999}');
   assert.ok(isJsonObject(members));
   const { entry, faults } = checked("resources", members);

@@ -12,7 +12,7 @@ import { fc, runsOf } from "../../support/properties.ts";
 
 const NAMES = { longestName: 46, dotsInNames: false };
 
-test("D3 a name that every client can use stays as it is", () => {
+test("D3 a name that every client can use stays unchanged", () => {
   for (const name of ["read", "fs_read-file_2", "x".repeat(46)]) assert.equal(usableName(name, NAMES), name);
   assert.equal(usableName("fs.read-file_2", { ...NAMES, dotsInNames: true }), "fs.read-file_2");
 });
@@ -27,7 +27,7 @@ test("D3 D9 another is cut, or loses its dots, and ends in a hash of the whole n
   assert.match(usableName("文件", NAMES), /^___[0-9a-f]{8}$/u);
 });
 
-test("D3 whatever the name, what is published has a length and characters that clients allow, and is usable itself", () => {
+test("D3 for any name, the published one has a length and characters that clients allow, and is itself usable", () => {
   fc.assert(
     fc.property(
       fc.string({ unit: "binary", maxLength: 200 }),
@@ -43,7 +43,7 @@ test("D3 whatever the name, what is published has a length and characters that c
   );
 });
 
-test("spellings of a URI: steps up or in place are seen, plain or escaped", () => {
+test("spellings of a URI: steps up or in place are detected, plain or escaped", () => {
   for (const uri of [
     "file:///a/../b",
     "file:///a/..",
@@ -78,7 +78,7 @@ test("spellings of a URI: steps up or in place are seen, plain or escaped", () =
     assert.ok(!isUnclear(uri), uri);
 });
 
-test("spellings of a URI: others are without escapes, as the URL standard writes it, and without empty segments", () => {
+test("spellings of a URI: others are without escapes, as the URL standard writes them, and without empty segments", () => {
   assert.deepEqual(otherSpellings("file:///a/b.txt"), []);
   assert.deepEqual(otherSpellings("test://Host/x"), []);
   assert.deepEqual(otherSpellings("u:100%"), []);
@@ -127,7 +127,7 @@ const TEMPLATES: readonly (readonly [
 ];
 
 for (const [text, fitting, others] of TEMPLATES)
-  test(`URI templates: ${text} fits what it can stand for`, () => {
+  test(`URI templates: ${text} matches its expansions`, () => {
     const template = compileUriTemplate(text);
     assert.ok(template !== null);
     for (const uri of fitting) assert.ok(template.fits(uri), uri);
@@ -199,7 +199,7 @@ const GLOBS: readonly (readonly [glob: string, matching: readonly string[], othe
 ];
 
 for (const [glob, matching, others] of GLOBS)
-  test(`globs: ${JSON.stringify(glob)} matches what it says and nothing else`, () => {
+  test(`globs: ${JSON.stringify(glob)} matches exactly its meaning`, () => {
     const matches = compileGlobs([glob]);
     for (const text of matching) assert.ok(matches(text), text);
     for (const text of others) assert.ok(!matches(text), text);

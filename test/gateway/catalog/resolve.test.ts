@@ -23,13 +23,13 @@ const catalog = catalogOf(
 const backendOf = (uri: string): string | null =>
   resolveTarget(catalog, { kind: "resource", name: uri })?.backend ?? null;
 
-test("names are found by what is published", () => {
+test("published names are found", () => {
   assert.equal(resolveTarget(catalog, { kind: "tool", name: "x" })?.backend, "tools");
   assert.equal(resolveTarget(catalog, { kind: "tool", name: "p" }), null);
   assert.equal(resolveTarget(catalog, { kind: "prompt", name: "p" })?.backend, "tools");
 });
 
-test("G1 while an own server is down, another machine's entry of the same name takes nothing of it", () => {
+test("G1 while an own server is down, another machine's entry of the same name takes nothing from it", () => {
   const entries = { tools: ["github_x"], prompts: ["github_p"], resources: ["u://a"] };
   const borrowed = { tools: ["x", "y"], prompts: ["p"], resources: ["u://a", "u://b"] };
   const own = away("own", { ...entries, templates: ["u://{any}"] });
@@ -48,7 +48,7 @@ test("G1 while an own server is down, another machine's entry of the same name t
   assert.equal(resolveTarget(others, { kind: "tool", name: "github_x" })?.backend, "all@github");
 });
 
-test("C1 what a server listed that is away is asked of no other one, whatever the other would answer", () => {
+test("C1 an entry of a backend that is away is requested from no other, whatever the other would answer", () => {
   const other = source("b", { resources: ["b://1"], templates: ["u://{+any}"] });
   const gone = away("a", { resources: ["u://1"], templates: ["u://{+any}", "t://{x}"] });
   const found = (...sources: readonly CatalogSource[]) =>
@@ -74,7 +74,7 @@ test("C1 an absent entry takes no name from a listed one, and is not a collision
   assert.deepEqual([...kept.freshNames.keys()], ["tool x"]);
 });
 
-test("E3 of two entries that are not listed the approved one has the name", () => {
+test("E3 of two unlisted entries the approved one has the name", () => {
   const unapproved = [{ kind: "resource", name: "u://1", change: "new" }] as const;
   const waiting = { ...source("b", {}), unapproved };
   const found = resolveTarget(catalogOf(waiting, away("a", { resources: ["u://1"] })), {
@@ -100,7 +100,7 @@ test("E3 an entry that waits for approval is reached through no other entry", ()
   assert.equal(found("w://2"), "listed");
 });
 
-test("E3 of templates that wait for approval the first 200 are tried: a server may list any number", () => {
+test("E3 the first 200 templates that wait for approval are tried: a server may list any number", () => {
   const unapproved = Array.from(
     { length: 201 },
     (_, at) => ({ kind: "template", name: `w://${at}/{x}`, change: "new" }) as const,
@@ -127,12 +127,12 @@ test("D4 in a part of a catalog a URI of a backend outside of it is unowned, eve
   );
 });
 
-test("URIs belong to who listed them, before any template", () => {
+test("URIs belong to the backend that listed them, before any template", () => {
   assert.equal(backendOf("u://a/listed"), "a");
   assert.equal(backendOf("u://a/b-has-it"), "b");
 });
 
-test("D5 URIs else belong to the template with the longest literal beginning, and to the first in order of equal ones", () => {
+test("D5 other URIs belong to the template with the longest literal beginning, and to the first in order of equal ones", () => {
   assert.equal(backendOf("u://a/1"), "a");
   assert.equal(backendOf("u://b/1"), "b");
   assert.equal(backendOf("u://c/1"), "a");
@@ -181,7 +181,7 @@ test("other URIs are unowned while two backends have resources", () => {
   assert.equal(backendOf("v://x"), null);
 });
 
-test("URIs else to the only backend that has any", () => {
+test("other URIs belong to the only backend that has any", () => {
   const one = catalogOf(source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] }));
   assert.equal(resolveTarget(one, { kind: "resource", name: "unlisted:2" })?.backend, "a");
   assert.equal(resolveTarget(one, { kind: "resource", name: "skill://x/y" })?.backend, "a");
@@ -203,7 +203,7 @@ test("URIs that filters deny are unowned, although a template or a sole backend 
   assert.equal(resolveTarget(denying, { kind: "resource", name: "u://open" })?.backend, "a");
 });
 
-test("URIs that are not allowed are reached only by a template that is", () => {
+test("URIs that are not allowed are reached only by an allowed template", () => {
   const allowing = catalogOf(
     source("a", {
       templates: ["pub://{id}", "own://{id}"],
@@ -214,7 +214,7 @@ test("URIs that are not allowed are reached only by a template that is", () => {
   assert.equal(resolveTarget(allowing, { kind: "resource", name: "own://1" }), null);
 });
 
-test("URIs get around no filter by another spelling, and pass as they are where there is none", () => {
+test("URIs cannot evade a filter by another spelling, and pass unchanged where there is none", () => {
   const listed = { resources: ["file:///public/a"], templates: ["file:///{+path}"] };
   const filtered = (filter: { allow: string[] | null; deny: string[] }) =>
     catalogOf(source("a", { ...listed, filters: { resources: filter } }));
@@ -305,7 +305,7 @@ test("D1 two backends with a page of the same URI: each tool names its own, and 
   assert.equal(again.resources.get(theirs)?.definition, catalog.resources.get(theirs)?.definition);
 });
 
-test("D1 a page's other URI is a free one, and a tool names it in the form that it used itself", () => {
+test("D1 a page's other URI is an unused one, and a tool names it in the form that it used itself", () => {
   const catalog = catalogOf(
     withApp("a", "show", newer, { resources: [PAGE, "ui://b/app/main.html"] }),
     withApp("b", "draw", newer, { resources: [PAGE] }),
@@ -319,7 +319,7 @@ test("D1 a page's other URI is a free one, and a tool names it in the form that 
   assert.deepEqual(metaOf("plot"), { "ui/resourceUri": "ui://c/app/main.html" });
 });
 
-test("D1 a page that only a tool names is its backend's, where several have resources", () => {
+test("D1 a page that only a tool names belongs to its backend, where several have resources", () => {
   const sources = [
     withApp("a", "show", older, { resources: ["u:1"] }),
     withApp("b", "draw", { ui: { resourceUri: "ui://b.html" } }, { resources: ["v:1"] }),
@@ -340,7 +340,7 @@ test("D1 a page that a filter denies, or whose tool is withheld, is unowned", ()
   assert.equal(resolveTarget(catalog, page(PAGE)), null);
 });
 
-test("D1 a page under another URI is asked for and answered under each one's own", async () => {
+test("D1 a page under another URI is requested and answered under each one's own", async () => {
   const sources = [
     withApp("a", "show", newer, { resources: [PAGE] }),
     withApp("b", "draw", newer, { resources: [PAGE] }),
@@ -381,7 +381,7 @@ test("D2 a page says how long it is valid; an invalid statement means not at all
     assert.deepEqual(freshnessOf({ ttlMs, cacheScope: "shared" }), NOT_FRESH);
 });
 
-test("D2 a list of several servers holds as long as the shortest, and is private if one is", () => {
+test("D2 a list of several servers is valid as long as the shortest, and is private if one is", () => {
   const tables: readonly (readonly [readonly CatalogSource[], Freshness])[] = [
     [[], NOT_FRESH],
     [[modern("a", { tools: holds(9) })], holds(9)],
@@ -402,7 +402,7 @@ const after = catalogOf(
   source("b", { tools: ["z"], resources: ["u:1"] }),
 );
 
-test("what became different names that came and went, and collisions that are new", () => {
+test("differences: names that were added and removed, and new collisions", () => {
   assert.deepEqual(catalogTransitions(before, after), [
     {
       name: "catalog.changed",
@@ -417,7 +417,7 @@ test("what became different names that came and went, and collisions that are ne
   ]);
 });
 
-test("D3 what became different: a description, a schema or a backend that is another is a change, though every name stays", () => {
+test("D3 differences: a changed description, schema or backend is a change, though every name stays", () => {
   const listing = (description: string, inputSchema: object, backend = "a") => {
     const { listings, ...rest } = source(backend, { tools: ["same"] });
     return { ...rest, listings: { ...listings, tools: [{ name: "x", description, inputSchema }] } };
@@ -432,11 +432,11 @@ test("D3 what became different: a description, a schema or a backend that is ano
   assert.deepEqual(changedBy(built(listing("reads", { type: "object" }, "b"))), [["tool:x"]]);
 });
 
-test("what became different: a collision that stands is not told again", () => {
+test("differences: a continuing collision is not reported again", () => {
   assert.deepEqual(catalogTransitions(after, after), []);
 });
 
-test("what became different: a name that one backend offers more often is one collision, and told once", () => {
+test("differences: a name that one backend offers repeatedly is one collision, and reported once", () => {
   const sources = [source("a", { resources: ["x"] }), source("b", { resources: ["x", "x", "x"] })];
   const doubled = catalogOf(...sources);
   const told = catalogTransitions(catalogOf(), doubled).filter(({ name }) => name === "catalog.collision");
@@ -447,7 +447,7 @@ test("what became different: a name that one backend offers more often is one co
   assert.deepEqual(pluck(catalogTransitions(doubled, more), "name"), ["catalog.changed"]);
 });
 
-test("what became different is announced with counts, and at most 20 names of each", () => {
+test("differences are announced with counts, and at most 20 names of each", () => {
   const many = catalogOf(source("a", { tools: Array.from({ length: 50 }, (_, index) => `t${index}`) }));
   const [changed, ...others] = catalogTransitions(catalogOf(), many);
   assert.deepEqual(others, []);
@@ -456,7 +456,7 @@ test("what became different is announced with counts, and at most 20 names of ea
   assert.equal(changed.added.length, 20);
 });
 
-test("D3 what became different: a thousand collisions are twenty events, the last of which counts the rest", () => {
+test("D3 differences: a thousand collisions are twenty events, the last of which counts the rest", () => {
   const resources = Array.from({ length: 1_000 }, (_, index) => `t${index}`);
   const both = catalogOf(source("a", { resources }), source("b", { resources }));
   const told = catalogTransitions(catalogOf(source("a", { resources })), both);

@@ -81,7 +81,7 @@ test("D3 D9 a schema that no client can compile is found, and no other", () => {
   }
 });
 
-test("D3 D9 a tool keeps its name and its sound keywords: a bad output schema goes, of an input only what is bad", () => {
+test("D3 D9 a tool keeps its name and its sound keywords: a bad output schema is dropped, of an input only the bad parts", () => {
   const inputSchema = {
     type: "object",
     properties: { n: { type: "int", description: "a number" }, p: { type: "string", pattern: "(?i)x" } },
@@ -106,7 +106,7 @@ test("D3 D9 a tool keeps its name and its sound keywords: a bad output schema go
   assert.equal(withSoundSchemas(sound).tool, sound);
 });
 
-test("D3 D9 what a client on the official SDK lists compiles together, whatever each server means by an $id", () => {
+test("D3 D9 all entries that a client on the official SDK lists compile together, whatever each server means by an $id", () => {
   const backends = ["a", "b", "c"].map((backend, index) => {
     const given = source(backend, { tools: [`${backend}_tool`, `${backend}_bad`] });
     const schema = { $id: "https://example.com/result", type: "object", maxProperties: Math.min(index, 1) };
@@ -181,7 +181,7 @@ const { schema } = fc.letrec<{ schema: JsonObject; part: unknown }>((tie) => ({
     .map((parts) => Object.assign({}, ...parts)),
 }));
 
-test("D3 D9 what is called sound compiles, and so does what is left of any other input schema", () => {
+test("D3 D9 a schema called sound compiles, and so does the remainder of any other input schema", () => {
   fc.assert(
     fc.property(schema, (given) => {
       const found = faultsOf(given);

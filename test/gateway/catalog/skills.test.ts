@@ -27,7 +27,7 @@ test("D1 skills of several servers: one backend's skills pass untouched", () => 
   assert.equal(catalog.resources.get(uriOf("git"))?.definition, one.listings.resources[0]);
 });
 
-test("D1 skills of several servers: two servers with one URI: both are published, and all of the later one's files with it", () => {
+test("D1 skills of several servers: two servers with one URI: both are published, with all of the later one's files", () => {
   const parts = { skills: ["acme/git"], resources: [uriOf("acme/git"), "skill://acme/git/a.md"] };
   const sources = [source("a", parts), source("b", parts)];
   const catalog = catalogOf(...sources);
@@ -50,7 +50,7 @@ test("D1 skills of several servers: two servers with one URI: both are published
   assert.equal(again.skills.get(uriOf("b/acme/git"))?.definition, theirs, "the same object again");
 });
 
-test("D1 skills of several servers: a file that no list names is read from the server whose skill it lies in", () => {
+test("D1 skills of several servers: a file that no list names is read from the server whose skill contains it", () => {
   const sources = [source("a", { skills: ["git"] }), source("b", { skills: ["git", "sql"] })];
   const found = (uri: string) => {
     const one = reads(sources, uri);
@@ -64,7 +64,7 @@ test("D1 skills of several servers: a file that no list names is read from the s
   assert.equal(found(`skill://git${"/a".repeat(5_000)}`), null);
 });
 
-test("D1 skills of several servers: what another server lists within a skill is not taken for a file of it", () => {
+test("D1 skills of several servers: an entry that another server lists within a skill is not taken for a file of it", () => {
   const first = source("a", { skills: ["git"] });
   const liar = source("b", { resources: [uriOf("git"), "skill://git/evil.md", "skill://git"] });
   const own = { backend: "a", originalName: uriOf("git"), status: "listed" };
@@ -95,7 +95,7 @@ test("D1 skills within skills: those of one server stay together, those of two n
   ]);
 });
 
-test("D1 skills of several servers: a name that another skill has already is not given to a second one", () => {
+test("D1 skills of several servers: a name that another skill already has is not given to a second one", () => {
   const sources = [
     source("a", { skills: ["git", "b/git"], resources: ["skill://b/b/git/x.md"] }),
     source("b", { skills: ["git"] }),
@@ -105,7 +105,7 @@ test("D1 skills of several servers: a name that another skill has already is not
   assert.equal(reads(sources, uriOf("b/b/b/git"))?.backend, "b");
 });
 
-test("D1 skills of several servers with `prefix` a skill's URI names its server, whatever others have", () => {
+test("D1 skills of several servers with `prefix`: a skill's URI names its server, whatever others have", () => {
   const resources = ["skill://git/a.md", "x://1"];
   const one = source("a", { skills: ["git"], resources, templates: ["skill://git/{file}"] });
   const catalog = buildCatalog([one], PREFIX);
@@ -160,7 +160,7 @@ test("E3 skills of several servers: invisible characters in a skill's text are r
   assert.match(told?.faults.join() ?? "", /frontmatter\.description: .*U\+202E/u);
 });
 
-test("D1 skills of several servers: the list holds as short as that of any server with skills; others have no say", () => {
+test("D1 skills of several servers: the list is valid as short as that of any server with skills; others do not matter", () => {
   const fresh = { skills: { ttlMs: 9_000, cacheScope: "public" } } as const;
   const sources = [
     source("old", { resources: ["x://1"] }),
@@ -195,7 +195,7 @@ test("D1 skills of several servers: each backend's URIs of thousands of segments
   );
 });
 
-test("D1 skills of several servers: a skill as deep as they may be is read, and so is the later one's under its own name", () => {
+test("D1 skills of several servers: a skill of the greatest allowed depth is read, and so is the later one's under its own name", () => {
   const deep = `${"a/".repeat(31)}git`;
   const sources = [source("a", { skills: [deep] }), source("b", { skills: [deep] })];
   assert.equal(reads(sources, `skill://${deep}/x/y.md`)?.backend, "a");
@@ -206,7 +206,7 @@ const SOUND = skill("acme/refunds", "Refunds a customer.");
 const [OWN = {}, OTHER = {}] = SOUND["resources"] as readonly JsonObject[];
 const FRONTMATTER = SOUND["frontmatter"] as JsonObject;
 
-test("D3 checks of skills: a sound skill passes as it is, and so does one whose files are made when they are read", () => {
+test("D3 checks of skills: a sound skill passes unchanged, and so does one whose files are generated when read", () => {
   assert.deepEqual(checkSkill(SOUND), { entry: SOUND, faults: [] });
   assert.equal(checkSkill(SOUND).entry, SOUND);
   const dynamic = { ...SOUND, resources: "dynamic" };

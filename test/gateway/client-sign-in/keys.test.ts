@@ -76,7 +76,7 @@ test("E1 a document is JSON of a bounded size, and nothing leads elsewhere", asy
   assert.ok(!offline.ok && /unknown host name/.test(offline.reason));
 });
 
-test("E1 a server that does not answer is waited for so long and no longer", async (t) => {
+test("E1 a server that does not answer is waited for until the deadline", async (t) => {
   const at = await served(t, () => {});
   const clock = createManualClock();
   const late = fetchDocument(at, { clock, signal });
@@ -192,7 +192,7 @@ const signed = ({ privateKey }: SigningKey, alg: string, kid?: string): Promise<
     .setExpirationTime("5m")
     .sign(privateKey);
 
-test("E1 keys that cannot be read are tried again ever later, and once they were read, soon again", async (t) => {
+test("E1 unreadable keys are retried at increasing intervals, and once they were read, soon again", async (t) => {
   const path = join(await temporaryFolder(t), "keys");
   const clock = createManualClock();
   const pem = await exportSPKI((await newKey("own")).publicKey);
@@ -230,7 +230,7 @@ test("E1 an edit keeps the previous keys only if issuer and location of the keys
   }
 });
 
-test("E1 one public key in PEM is for tokens of whatever key name, and for no other key's", async (t) => {
+test("E1 one public key in PEM is for tokens with any key name, and for no other key's", async (t) => {
   const [own, other] = await Promise.all([newKey("own"), newKey("other")]);
   const come = await comeWith(t, await exportSPKI(own.publicKey));
   assert.equal(await come(await signed(own, "RS256")), "ok");
@@ -269,7 +269,7 @@ test("E1 of several keys without names, each is tried", async (t) => {
   assert.equal(await come(await signed(first, "RS256", "named")), REFUSED.key);
 });
 
-test("E1 a key is used for its own kind of signature, and only where that is wanted", async (t) => {
+test("E1 a key is used for its own kind of signature, and only where that is allowed", async (t) => {
   const [rsa, curve, edwards] = await Promise.all([newKey("r"), newKey("c", "ES256"), newKey("e", "EdDSA")]);
   const keys = await Promise.all(
     [rsa, curve, edwards].map(async ({ publicKey, kid }) => ({ ...(await exportJWK(publicKey)), kid })),

@@ -147,7 +147,7 @@ test("E1 scopes decide which entries are listed and callable, and a missing one 
   assert.match(unknown.body, /Unknown tool/);
 });
 
-test("E1 the metadata is there for everybody, at both of its addresses, and says where to sign in", async (t) => {
+test("E1 the metadata is public, at both of its addresses, and names where to sign in", async (t) => {
   const { server, url } = await rig(t);
   const { origin } = new URL(url);
   for (const path of ["", "/mcp"]) {

@@ -42,7 +42,7 @@ async function rig(t: TestContext, change: Partial<SignedTokensConfig> = {}, isU
 const seconds = (fromNow: number): number => Math.floor(Date.now() / 1000) + fromNow;
 const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-test("E1 a token of the issuer comes in, one of the file beside it too, and nothing else does", async (t) => {
+test("E1 a token of the issuer is accepted, and one of the file next to it, and nothing else", async (t) => {
   const { server, url, resource } = await rig(t);
   assert.equal((await post(url, await server.token(resource))).status, 200);
   assert.equal((await post(url, "annas-own-token")).status, 200);
@@ -156,7 +156,7 @@ test("E1 a key that is rotated away no longer opens anything, and the new one do
   assert.equal((await come(before)).ok, false, "though it was remembered");
 });
 
-test("E1 tokens are checked with the last keys while the issuer is down, for as long as is configured", async (t) => {
+test("E1 tokens are checked with the last keys while the issuer is down, for as long as configured", async (t) => {
   const { server, clock, come } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp", {
     keysMaxAgeMs: 120_000,
   });
@@ -181,7 +181,7 @@ test("E1 E4 more than 256 tokens at once are not checked: the next caller is ask
   assert.equal((await come("a.b.257")).ok, false);
 });
 
-test("E1 what a token gave ends with it, though it is remembered", async (t) => {
+test("E1 rights of a token end with it, though it is remembered", async (t) => {
   const { server, clock, come, authenticator } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
   const token = await server.forge({});
   const answer = await eventually(async () => {
@@ -196,7 +196,7 @@ test("E1 what a token gave ends with it, though it is remembered", async (t) => 
   assert.ok(!late.ok && late.reason === REFUSED.expired);
 });
 
-test("E1 an edit of the configuration takes back the tokens that it would not let in, and no others", async (t) => {
+test("E1 an edit of the configuration withdraws the tokens that it would not accept, and no others", async (t) => {
   const { server, clock, come, authenticator, next } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
   const token = await server.forge({ scope: "files:read" });
   const { principal } = await eventually(async () => {

@@ -55,7 +55,7 @@ test("E1 a token is three parts, of which two are JSON objects", () => {
   assert.equal(unnamed?.keyId, null);
 });
 
-test("E1 a token is refused for what it says, before any key is looked for", () => {
+test("E1 a token is refused for its claims, before any key is searched", () => {
   assert.equal(refusal({}), null);
   assert.equal(refusal({ aud: ["https://other.example", EXPECTED.audience[0]] }), null);
   assert.equal(refusal({ iss: `${EXPECTED.issuer}/` }), REFUSED.issuer);
@@ -74,7 +74,7 @@ test("E1 a token is refused for what it says, before any key is looked for", () 
   assert.equal(refusal({ sub: undefined, client_id: "", azp: "program" }), null);
 });
 
-test("E1 a token has the claims that are required, with one of their values", () => {
+test("E1 a token needs the required claims, with one of their values", () => {
   assert.equal(refusal({}, { hd: ["a.example"] }), REFUSED.claim);
   assert.equal(refusal({ hd: "a.example" }, { hd: ["b.example", "a.example"] }), null);
   assert.equal(refusal({ hd: ["x", "a.example"] }, { hd: ["a.example"] }), null);
@@ -97,7 +97,7 @@ test("E1 a token has the claims that are required, with one of their values", ()
 
 const SETTINGS = { rolesClaim: "realm.roles", nameClaim: "email", scopes: { "files:read": ["reader"] } };
 
-test("E1 a principal is who issuer and subject say, whatever it is called", () => {
+test("E1 a principal is identified by issuer and subject, whatever its name", () => {
   const ann = principalOf({ ...GOOD, email: "ann@x.example" }, SETTINGS);
   assert.equal(ann.name, "ann@x.example");
   assert.equal(ann.id, principalOf(GOOD, SETTINGS).id);
@@ -111,7 +111,7 @@ test("E1 a principal is who issuer and subject say, whatever it is called", () =
   assert.equal(principalOf({ ...GOOD, email: "a".repeat(201) }, SETTINGS).name.length, 200);
 });
 
-test("E1 a principal has a role for each scope, those that scopes give, and those of the claim", () => {
+test("E1 a principal has a role for each scope, the roles that scopes give, and those of the claim", () => {
   const claims = {
     ...GOOD,
     scope: "files:read mcp",
@@ -142,7 +142,7 @@ const ISSUER = {
 const LOCAL = { host: "127.0.0.1", port: 9000, publicUrl: null };
 const PUBLIC = { ...LOCAL, publicUrl: "https://mcp.example.com/tools/mcp" };
 
-test("E1 the metadata names the gateway as the client called it, and where to sign in", () => {
+test("E1 the metadata names the gateway as the client addressed it, and where to sign in", () => {
   const resource = createProtectedResource(LOCAL, ISSUER);
   assert.deepEqual(resource.metadata("localhost:9000", "/.well-known/oauth-protected-resource"), {
     resource: "http://localhost:9000/mcp",
@@ -156,7 +156,7 @@ test("E1 the metadata names the gateway as the client called it, and where to si
   assert.equal(resource.metadataUrl("[::1]:9000", false), `http://[::1]:9000${path}/mcp`);
 });
 
-test("D2 E1 a client of the older transport finds metadata that name the address that it has", () => {
+test("D2 E1 a client of the older transport finds metadata that name its own address", () => {
   const path = "/.well-known/oauth-protected-resource";
   const local = createProtectedResource(LOCAL, ISSUER);
   assert.equal(local.metadataUrl("localhost:9000", true), `http://localhost:9000${path}/sse`);
@@ -170,7 +170,7 @@ test("D2 E1 a client of the older transport finds metadata that name the address
   assert.ok(acceptedAudience(PUBLIC, null).includes("https://mcp.example.com/tools/sse"));
 });
 
-test("E1 behind a proxy it has the name that the configuration gives it, whatever a request says", () => {
+test("E1 behind a proxy it has its configured name, whatever a request contains", () => {
   const resource = createProtectedResource(PUBLIC, ISSUER);
   const named = resource.metadata("localhost:9000", "/.well-known/oauth-protected-resource");
   assert.equal(named["resource"], "https://mcp.example.com/tools/mcp");
@@ -199,7 +199,7 @@ test("E1 tokens are for the gateway, under any of its names and no others", () =
   assert.deepEqual(acceptedAudience(PUBLIC, ["api"]), ["api"]);
 });
 
-test("E1 the 4,096 tokens that were used last are remembered, each until it expires", () => {
+test("E1 the last 4,096 used tokens are remembered, each until it expires", () => {
   const memory = new TokenMemory();
   const answer = { ok: false, reason: REFUSED.scope } as const;
   memory.remember("kept", answer, NOW + 1);
@@ -239,7 +239,7 @@ function ringOf(first: LoadedKeys, maxAgeMs = 24 * HOUR) {
   return { clock, source, ring, kid, logger };
 }
 
-test("E1 keys are read before anybody needs them, and again before they are old", async () => {
+test("E1 keys are read before they are needed, and again before they are old", async () => {
   const { clock, source, ring, kid } = ringOf(named("a"));
   assert.equal(ring.current, null);
   ring.start();
@@ -254,7 +254,7 @@ test("E1 keys are read before anybody needs them, and again before they are old"
   assert.equal(kid(), "b");
 });
 
-test("E1 the issuer says how long its keys are good for, within bounds", async () => {
+test("E1 the issuer decides how long its keys are valid, within bounds", async () => {
   for (const [saidMs, readsInAnHour] of [
     [1, 60],
     [5 * MINUTE, 12],
@@ -287,7 +287,7 @@ test("E1 keys stay valid for a stated time while the issuer is down, and not for
   assert.equal(ring.state.kind, "good");
 });
 
-test("E1 an issuer that is down is asked ever less often, at least once a minute", async () => {
+test("E1 an issuer that is down is queried at increasing intervals, at least once a minute", async () => {
   const { clock, source, ring, logger } = ringOf(DOWN);
   const sinceMs = clock.wallMs();
   ring.start();
@@ -302,7 +302,7 @@ test("E1 an issuer that is down is asked ever less often, at least once a minute
   );
 });
 
-test("E1 an unknown key has the issuer asked once in a while, and all who wait share the answer", async () => {
+test("E1 an unknown key causes a query of the issuer only at intervals, and all waiting callers share the answer", async () => {
   const { clock, source, ring, kid } = ringOf(named("a"));
   ring.start();
   await clock.advance(0);
@@ -329,7 +329,7 @@ test("E1 an unknown key has the issuer asked once in a while, and all who wait s
   assert.equal(clock.pendingTimers, 1, "the next read is planned once");
 });
 
-test("E1 a read that takes long is one read, and holds up a request only if there are no keys, for 5 s", async () => {
+test("E1 a slow read is one read, and delays a request only if there are no keys, for 5 s", async () => {
   const { clock, source, ring } = ringOf(named("a"));
   const slow = Promise.withResolvers<void>();
   source.until = slow.promise;

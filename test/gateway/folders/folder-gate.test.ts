@@ -125,7 +125,7 @@ describe("the folders of a backend", () => {
     }
   });
 
-  test("E3 paths within pass in every spelling: through links, relative, as a file URI, of files still to be made", async (t) => {
+  test("E3 paths within pass in every notation: through links, relative, as a file URI, of files still to be made", async (t) => {
     const { at, sent, call } = await scene(t);
     const inside = [
       at("pub"),
@@ -168,7 +168,7 @@ describe("the folders of a backend", () => {
       assert.equal(refusalIn(await call([1, true, null, { limit: 10, name: "a", content: "b" }])), null);
     });
 
-  test("E3 a server that is started elsewhere: what exists there is a path, what does not is a word", async (t) => {
+  test("E3 a server that is started elsewhere: an existing name there is a path, any other is a word", async (t) => {
     const { at, call } = await scene(t, { cwd: "home" });
     for (const text of ["notes", "notes/c.txt", "notes/new.txt", ".", "", "./new.txt", "gone/../new.txt"])
       assert.match(refusalIn(await call(text)) ?? "", /leads out of its folders/u, text);
@@ -262,7 +262,7 @@ describe("the folders of a backend", () => {
     assert.equal(refusalIn(await ask("tools/call", { name: "now" })), null);
   });
 
-  test("E3 what hangs refuses the call, by name, and a refusal names what it is about", async (t) => {
+  test("E3 a hanging check refuses the call, by name, and a refusal names its path", async (t) => {
     const hanging = await scene(t, { places: async () => null });
     assert.match(refusalIn(await hanging.call("a.txt")) ?? "", /could not be resolved in time/u);
     const { at, ask } = await scene(t);
@@ -293,7 +293,7 @@ describe("the folders of a backend", () => {
     assert.match(refusalIn(await call(deep)) ?? "", /more paths than can be checked/u);
   });
 
-  test("where no backend has folders, nothing comes between", async (t) => {
+  test("where no backend has folders, nothing is inserted", async (t) => {
     const { pool } = await scene(t);
     const catalog = (): never => assert.fail("nothing is looked up");
     const options = { backends: [backendConfig("free")], userHome: "/", places: resolvePaths, catalog };

@@ -107,7 +107,7 @@ test("D5 D9 a client that ends its connection at a large message gets a link ins
   for (const piece of pieces) assert.ok(Buffer.byteLength(JSON.stringify(piece)) < 9_000);
 });
 
-test("E4 a result over the size comes with a note and a link, and its pieces are the whole of it", async () => {
+test("E4 a result over the size is replaced by a note and a link, and its pieces are the whole of it", async () => {
   const whole = "a🙂".repeat(8_000);
   const { call, read, limiter } = limited({ content: [text("in short"), text(whole)], isError: false });
   const from = client(user("ann"));
@@ -157,7 +157,7 @@ test("E4 a result over the size stays within the size whatever is next to the co
   assert.ok(jsonSize(reply.result) <= LIMIT_BYTES, String(jsonSize(reply.result)));
 });
 
-test("E4 a result over the size in many small texts is kept as one", async () => {
+test("E4 a result over the size in many small texts is stored as one", async () => {
   const lines = Array.from({ length: 3_000 }, (_, at) => `line ${at}`);
   const { call, read } = limited({ content: lines.map(text) });
   const from = client(user("ann"));
@@ -165,7 +165,7 @@ test("E4 a result over the size in many small texts is kept as one", async () =>
   assert.equal(pieces.map((piece) => piece["text"]).join(""), lines.join("\n"));
 });
 
-test("E4 a result over the size of 60 large parts is kept whole, each where it stood, and a refused one leaves nothing", async () => {
+test("E4 a result over the size of 60 large parts is stored whole, each in its position, and a refused one leaves nothing", async () => {
   const image = (index: number) => ({
     type: "image",
     mimeType: "image/png",
@@ -219,7 +219,7 @@ test("E4 a result over the size is only for the session that requested it and it
   assert.ok(!isError(await read(uri, from)));
 });
 
-test("E4 a result over the size is not for who the session turns out to be later, nor kept for one that has ended", async () => {
+test("E4 a result over the size is not for a principal that the session adopts later, nor stored for one that has ended", async () => {
   const { clock, kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
   let principal = user("ann");
   const from: ClientHandle = Object.defineProperty(client(), "principal", { get: () => principal });
@@ -247,7 +247,7 @@ test("E4 a result over the size is gone with its session, and after an hour", as
   assert.deepEqual([kept.size, clock.pendingTimers], [0, 0]);
 });
 
-test("E4 results over the size go one by one, each an hour after it was kept", async () => {
+test("E4 results over the size expire one by one, each an hour after it was stored", async () => {
   const { clock, kept, call } = limited({ content: [text("x".repeat(20_000))] });
   for (const _round of [1, 2]) {
     await call();
@@ -284,7 +284,7 @@ test("E4 a result over the size with nothing in it that can be cut is refused, a
     assert.ok(isError(await limited({ content, other: big }).call()));
 });
 
-test("E4 D1 a result over the size is kept for a principal that has no session, whichever of its requests asks", async () => {
+test("E4 D1 a result over the size is stored for a principal that has no session, whichever of its requests asks", async () => {
   const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
   const of = (name: string, id: string): ClientHandle => ({
     ...client(user(name), id),
@@ -298,7 +298,7 @@ test("E4 D1 a result over the size is kept for a principal that has no session, 
   kept[Symbol.dispose]();
 });
 
-test("E4 a result over the size is kept within bounds: a session's oldest goes first, then that of the session that holds most", async () => {
+test("E4 a result over the size is stored within bounds: a session's oldest is dropped first, then that of the session with the most", async () => {
   const bounds = {
     sessionResults: 2,
     sessionBytes: 50_000,
@@ -352,14 +352,14 @@ test("E4 a result over the size that is structured is refused, never cut, with t
   assert.equal(kept.size, 0);
 });
 
-test("E4 G1 a result over the size goes whole to another machine, whose gateway keeps it for the client that asked", async () => {
+test("E4 G1 a result over the size goes whole to another machine, whose gateway stores it for the requesting client", async () => {
   const result = { content: [text("x".repeat(20_000))] };
   const { call, kept } = limited(result);
   assert.deepEqual(await call(client(machinePrincipal("laptop"))), { result });
   assert.equal(kept.size, 0);
 });
 
-test("E4 a result over the size of a resource is an error that says where its pieces are", async () => {
+test("E4 a result over the size of a resource is an error that gives the address of its pieces", async () => {
   const whole = "y".repeat(20_000);
   const { read } = limited({ contents: [{ uri: "file:///big", mimeType: "text/csv", text: whole }] });
   const from = client(user("ann"));
@@ -380,7 +380,7 @@ test("E4 a result over the size of a resource is an error that says where its pi
   assert.deepEqual([isError(refused), two.kept.size], [true, 0], "pieces would be of one of them alone");
 });
 
-test("E4 a result over the size goes to a client of an older protocol without the link that it does not know", async () => {
+test("E4 a result over the size is sent to a client of an older protocol without the link that it does not know", async () => {
   const { call } = limited({ content: [text("x".repeat(20_000))] });
   const content = contentOf(await call({ ...client(user("ann")), protocolVersion: "2025-03-26" }));
   assert.deepEqual(pluck(content, "type"), ["text"]);
@@ -416,7 +416,7 @@ test("the size of a result is about that of its JSON, and no nesting is too deep
   assert.ok(jsonSize(deep) > 0);
 });
 
-test("D1 the size of a result: what a tool answered within its task is kept like a tool's own answer", async () => {
+test("D1 the size of a result: a tool's answer within its task is treated like its direct answer", async () => {
   const older = limited({ content: [text("x".repeat(30_000))] });
   assert.match(linkOf(await older.resultOfTask(client(user("ann")))), /^mountaineer:/);
   const result = { content: [{ type: "text", text: "x".repeat(30_000) }] };

@@ -52,7 +52,7 @@ test("E4 calls in a second that return with a person's consent are counted once,
   assert.equal(limiter.count(ann)?.error.code, LIMIT_REACHED);
 });
 
-test("E4 calls in a second are calls: lists and pings, which no backend is asked for, are counted apart, ten times as many", async () => {
+test("E4 calls in a second are calls: lists and pings, which no backend is asked for, are counted separately, ten times as many", async () => {
   const { limiter, served } = limited({ callsPerSecond: 1, burst: 3 });
   const ann = user("ann");
   const list = (): Promise<Reply> => ask(served, "tools/list", {}, client(ann));
@@ -78,7 +78,7 @@ test("E4 calls in a second of one principal use up no other's, and a principal i
     assert.equal(refusalOf(await call(principal)) !== null, isRefused, principal.name);
 });
 
-test("E4 calls in a second change with the configuration, and what was used stays used", async () => {
+test("E4 calls in a second change with the configuration, and used ones stay used", async () => {
   const { clock, call, limiter } = limited({ callsPerSecond: 1, burst: 1 });
   const ann = user("ann");
   await call(ann);
@@ -90,7 +90,7 @@ test("E4 calls in a second change with the configuration, and what was used stay
   for (let count = 0; count < 100; count++) assert.equal(refusalOf(await call(ann)), null);
 });
 
-test("E4 calls in a second may be others for some: the first block that fits counts", async () => {
+test("E4 calls in a second may differ for some: the first matching block counts", async () => {
   const { call } = limited({
     overrides: [
       { users: ["ci-*"], roles: null, limits: { ...DEFAULT_LIMITS, callsPerSecond: 1, burst: 1 } },
@@ -110,7 +110,7 @@ test("E4 calls in a second may be others for some: the first block that fits cou
   assert.equal(await refusedAt(signed("ann", "ci-7")), 0);
 });
 
-test("E4 calls in a second: of ten thousand principals those are forgotten that have no call in flight", () => {
+test("E4 calls in a second: beyond ten thousand principals those without a call in flight are forgotten", () => {
   const { limiter } = limited({ callsPerSecond: 1, burst: 1, callsInFlight: 1 });
   const refused = (name: string): boolean => "error" in limiter.admit(user(name), "already");
   const ann = user("ann");

@@ -87,7 +87,7 @@ test("the audit's file takes whole lines in order, and only its owner may read i
   assert.deepEqual(file.state, { kind: "writing" });
 });
 
-test("the audit's file takes more in all than may wait at once", async (t) => {
+test("the audit's file accepts more in total than may wait at once", async (t) => {
   const { file, path } = await started(t, { maxSizeBytes: 100_000_000 });
   const large = record(`tool:${"x".repeat(3 * 1024 * 1024)}`);
   for (const count of [1, 2, 3, 4]) {
@@ -124,7 +124,7 @@ test("the audit's file continues where an earlier one ended, even in the middle 
   assert.match(text, /^\{"target":"torn\n\{.*tool:next.*\}\n$/);
 });
 
-test("the audit's file: disposal writes what waits, and nothing is taken after it", async (t) => {
+test("the audit's file: disposal writes waiting lines, and nothing is accepted after it", async (t) => {
   const { file, targets } = await started(t);
   for (let index = 0; index < 5_000; index++) file.write(record(`tool:${index}`));
   await file[Symbol.asyncDispose]();
@@ -135,7 +135,7 @@ test("the audit's file: disposal writes what waits, and nothing is taken after i
   assert.deepEqual(file.state, { kind: "writing" });
 });
 
-test("rotation keeps every file within its size, the newest numbers first, and no more than is wanted", async (t) => {
+test("rotation keeps every file within its size, the newest numbers first, and no more than configured", async (t) => {
   const { path, file, targets } = await started(t, { maxSizeBytes: 10 * LINE_BYTES, keep: 2 });
   for (let index = 1_000; index < 1_035; index++) file.write(record(`tool:${index}`));
   await file[Symbol.asyncDispose]();
@@ -174,7 +174,7 @@ test("D2 B11 only one of two daemons rotates, so that keep = 1 loses no line in 
   assert.deepEqual((await readdir(join(old.path, ".."))).toSorted(), ["audit.jsonl", "audit.jsonl.1"]);
 });
 
-test("rotation regards what others append: at once where the file is nearly full, else within a second", async (t) => {
+test("rotation takes others' appended lines into account: at once where the file is nearly full, else within a second", async (t) => {
   const clock = createManualClock();
   const { path, file, targets } = await started(t, { clock, maxSizeBytes: 10 * LINE_BYTES });
   const appendOthers = (count: number) =>
@@ -219,7 +219,7 @@ test("rotation: a line longer than the file may be is written on its own", async
   );
 });
 
-test("rotation that cannot be done loses none of the older files, however often it is tried", async (t) => {
+test("rotation that fails loses none of the older files, however often it is tried", async (t) => {
   const clock = createManualClock();
   const path = join(await temporaryFolder(t), "audit.jsonl");
   await writeFile(path, "full\n".repeat(100));
@@ -280,7 +280,7 @@ test("a disk that does not take it: a full one is reported, delays nothing, and 
   assert.equal(logger.lines.at(-1)?.message, "the audit is written again");
 });
 
-test("a disk that does not take it: a line of which it took a part ends in the same file", async (t) => {
+test("a disk that does not take it: a partly written line ends in the same file", async (t) => {
   const disk = await mountTmpfs(t, "size=64k");
   if (disk === null) return;
   const path = join(disk, "audit.jsonl");
@@ -294,7 +294,7 @@ test("a disk that does not take it: a line of which it took a part ends in the s
   await holds(targets, [long]);
 });
 
-test("a disk that does not take it: beyond 10,000 waiting lines they are dropped and counted, and the file says so in the end", {
+test("a disk that does not take it: beyond 10,000 waiting lines they are dropped and counted, and the file reports it in the end", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const clock = createManualClock();

@@ -48,7 +48,7 @@ const sources = [
   source("b", { tools: ["z"] }),
 ];
 
-test("the audit says who, what, on which target, where, how it ended and how long it took", async () => {
+test("the audit records who did what, on which target, where, with which outcome and duration", async () => {
   const { records, audit } = audited();
   const clock = createManualClock(Date.UTC(2026, 10, 20));
   const services = recordingServices(async () => {
@@ -71,7 +71,7 @@ test("the audit says who, what, on which target, where, how it ended and how lon
   ]);
 });
 
-test("E1 the audit says of a signed token whose it is, whatever it is called", async () => {
+test("E1 the audit names the owner of a signed token, whatever its name", async () => {
   const { records, audit } = audited();
   const served = servingSet(sources, recordingServices(), { audit });
   const claims = { iss: "https://login.example", sub: "u-17", preferred_username: "ann" };
@@ -84,7 +84,7 @@ test("E1 the audit says of a signed token whose it is, whatever it is called", a
   );
 });
 
-test("the audit tells sessions apart and gives none away", async () => {
+test("the audit distinguishes sessions and reveals none", async () => {
   const { records, audit } = audited();
   const served = servingSet(sources, recordingServices(), { audit });
   const sessionId = "3f1c5a52-unguessable";
@@ -126,7 +126,7 @@ test("the audit knows every outcome", async () => {
   ]);
 });
 
-test("the audit records what the policies refuse, although that never comes to it, and only once", async () => {
+test("the audit records refusals by the policies, although these never reach it, and only once", async () => {
   const { records, audit } = audited();
   const authorization = {
     defaultEffect: "deny",
@@ -147,7 +147,7 @@ test("the audit records what the policies refuse, although that never comes to i
   assert.equal(services.calls.length, 2);
 });
 
-test("the audit holds arguments only where they are asked for, never what is redacted, no registered secret", async () => {
+test("the audit contains arguments only on request, never redacted ones, no registered secret", async () => {
   const params = {
     name: "z",
     arguments: { path: "/x", Password: "p", nested: [{ db_password: 1 }], note: "my hunter2" },
@@ -179,7 +179,7 @@ test("the audit holds arguments only where they are asked for, never what is red
   assert.equal(records.at(-1)?.target, "tool:[redacted]");
 });
 
-test("the audit is bounded, whatever is asked for", async () => {
+test("the audit is bounded, whatever a request contains", async () => {
   const { records, audit } = audited({ includeArguments: true });
   const served = servingSet(sources, recordingServices(), { audit });
   const huge = "x".repeat(1_000_000);
@@ -194,7 +194,7 @@ test("the audit is bounded, whatever is asked for", async () => {
 const same = (text: string): string => text;
 const never = (): boolean => false;
 
-test("arguments for the file: small ones are written as they are", () => {
+test("arguments for the file: small ones are written unchanged", () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => {
       const plain: unknown = JSON.parse(JSON.stringify(value));
@@ -204,7 +204,7 @@ test("arguments for the file: small ones are written as they are", () => {
   );
 });
 
-test("arguments for the file: a redacted name hides all that is below it, at any depth, by its key or its path", () => {
+test("arguments for the file: a redacted name hides everything below it, at any depth, by its key or its path", () => {
   const isRedacted = compileGlobs(["*token*", "auth.user"]);
   assert.deepEqual(
     auditedArguments(
@@ -231,7 +231,7 @@ test("arguments for the file: a key that every object inherits is written like o
   assert.equal(JSON.stringify(auditedArguments(given, never, same)), '{"__proto__":{"a":1},"constructor":2}');
 });
 
-test("arguments for the file: whatever its size and depth, what is written is bounded", () => {
+test("arguments for the file: for any size and depth, the written text is bounded", () => {
   let deep: unknown = "end";
   for (let level = 0; level < 10_000; level++) deep = [deep];
   const wide = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`k${index}`, index]));
@@ -250,7 +250,7 @@ test("arguments for the file: whatever its size and depth, what is written is bo
   }
 });
 
-test("arguments for the file: no secret is halved into view at a cut", () => {
+test("arguments for the file: no half secret appears at a cut", () => {
   const secret = "0123456789".repeat(10);
   const clean = (text: string): string => text.replaceAll(secret, "[redacted]");
   const text = JSON.stringify(auditedArguments(`${"x".repeat(4_050)}${secret}`, never, clean));

@@ -55,7 +55,7 @@ test("E3 an entry that waits for approval is refused with the reason, but only t
   }
 });
 
-test("policies: the first that matches decides, else the default", () => {
+test("policies: the first match decides, else the default", () => {
   const { isAllowed } = compilePolicies(
     rules(
       "deny",
@@ -74,7 +74,7 @@ test("policies: the first that matches decides, else the default", () => {
   assert.equal(may(OWNER, "tool", "write"), true);
 });
 
-test("policies: roles are patterns, methods are patterns, and what is about nothing meets no resources", () => {
+test("policies: roles are patterns, methods are patterns, and a request without a resource matches none", () => {
   const { isAllowed } = compilePolicies(
     rules("deny", policy("allow", { roles: ["team-*"], methods: ["tools/*"], resources: ["*"] })),
   );
@@ -102,7 +102,7 @@ test("policies: bare names match any kind; one that names a kind is not taken fo
   assert.ok(!allowed("template:*", "template", "u:{x}"));
 });
 
-test("E2 policies: a decision about one method is not taken for another", () => {
+test("E2 policies: a decision about one method does not apply to another", () => {
   const { decide } = compilePolicies(
     rules("deny", policy("allow", { methods: ["prompts/get"], resources: ["p"] })),
   );
@@ -114,13 +114,13 @@ test("E2 policies: a decision about one method is not taken for another", () => 
   }
 });
 
-test("E2 policies: a name of before holds where a tool has a new one beside it", () => {
+test("E2 policies: a former name still applies where a tool has a new one next to it", () => {
   const { isAllowed } = compilePolicies(rules("allow", policy("deny", { resources: ["tool:read"] })));
   const target = { kind: "tool", name: "b_read", plainName: "read" } as const;
   assert.equal(isAllowed(ANONYMOUS, target, "tools/call"), false);
 });
 
-test("E2 policies: of a URI's spellings the strictest effect of a policy counts, and no default", () => {
+test("E2 policies: among a URI's spellings the strictest effect of a policy counts, and no default", () => {
   const effect = (uri: string, ...policies: PolicyConfig[]) =>
     compilePolicies(rules("deny", ...policies)).effectUnlisted(
       ANONYMOUS,
@@ -167,7 +167,7 @@ test("a forbidden entry is answered exactly as a nonexistent one", async () => {
   }
 });
 
-test("D3 a policy for a tool's whole name holds under the shorter one that is published", async () => {
+test("D3 a policy for a tool's whole name applies under the shorter published one", async () => {
   const whole = `delete_${"every_".repeat(10)}thing`;
   const sources = [source("files", { tools: [whole, "read"] })];
   for (const glob of [whole, `tool:${whole}`, "*_thing"]) {
@@ -197,7 +197,7 @@ test("allowed requests pass, including those for a sole backend's own methods", 
     assert.ok(!isError(await ask(guarded, method, params)), method);
 });
 
-test("a URI in another spelling gets around no policy", async () => {
+test("a URI in another spelling evades no policy", async () => {
   const files = servingSet(
     [source("f", { resources: ["file:///public/../listed"], templates: ["file:///{+path}"] })],
     services,
@@ -236,7 +236,7 @@ test("a template that a server lists is completed as written, and is not a resou
   assert.ok(isError(await ask(served, "resources/read", { uri })));
 });
 
-test("a kept result is read by its own client, whatever policies say of a template that its URI fits", async () => {
+test("a stored result is read by its own client, whatever policies apply to a template that matches its URI", async () => {
   const greedy = [source("a", { templates: ["mountaineer://results/{id}"] })];
   const authorization = rules("deny");
   const reading = recordingServices();
@@ -258,17 +258,17 @@ test("E2 while a backend is away, no one is asked for consent to a call that fai
   assert.doesNotMatch(JSON.stringify(reply), /consent|ask|agree/i);
 });
 
-test("the owner passes whatever the policies say", async () => {
+test("the owner passes regardless of the policies", async () => {
   const owner = client(OWNER);
   assert.ok(!isError(await ask(guarded, "tools/call", { name: "write" }, owner)));
   assert.deepEqual(guarded.viewFor(OWNER).lists, servingSet(sources, services).viewFor(OWNER).lists);
 });
 
-test("without policies nothing is asked", async () => {
+test("without policies no one is asked", async () => {
   assert.ok(!isError(await ask(unguarded, "tools/call", { name: "read" })));
 });
 
-test("lists show exactly what calls allow, whatever the policies", async () => {
+test("lists show exactly the entries that calls allow, under any policies", async () => {
   const name = fc.constantFrom("read", "write", "p", "u:open", "u:secret");
   const glob = fc.oneof(
     name,
@@ -357,13 +357,13 @@ const VALUES: readonly (readonly [value: unknown, allowed: boolean, forbidden: b
 ];
 for (const [value, allowed, forbidden] of VALUES) {
   const shown = JSON.stringify(value)?.slice(0, 40) ?? "nothing";
-  test(`E2 patterns over arguments: ${shown}: what allows fits ${allowed}, what forbids fits ${forbidden}`, () => {
+  test(`E2 patterns over arguments: ${shown}: allowing matches ${allowed}, forbidding matches ${forbidden}`, () => {
     assert.equal(allows(inSrv, { path: value }), allowed);
     assert.equal(forbids(inSrv, { path: value }), forbidden);
   });
 }
 
-test("E2 patterns over arguments: without a slash a pattern is over the text as it is: dots and lines mean nothing", () => {
+test("E2 patterns over arguments: without a slash a pattern matches the text itself: dots and lines mean nothing", () => {
   assert.ok(allows({ query: ["SELECT *"] }, { query: "SELECT a\nFROM t" }));
   assert.ok(allows({ branch: ["main", "fix-*"] }, { branch: "fix-1" }));
   assert.ok(!allows({ branch: ["main", "fix-*"] }, { branch: "other" }));
@@ -371,7 +371,7 @@ test("E2 patterns over arguments: without a slash a pattern is over the text as 
   assert.ok(!allows({ anything: ["*"] }, {}));
 });
 
-test("E2 patterns over arguments: numbers, flags and digits beyond a double are compared as they are written", () => {
+test("E2 patterns over arguments: numbers, flags and digits beyond a double are compared as written", () => {
   assert.ok(allows({ n: ["5", "true", "null"] }, { n: 5 }));
   assert.ok(allows({ n: ["5", "true", "null"] }, { n: true }));
   const given = parseExactly('{"n":12345678901234567890}');
@@ -380,7 +380,7 @@ test("E2 patterns over arguments: numbers, flags and digits beyond a double are 
   assert.ok(!allows({ n: ["12345678901234567891"] }, given));
 });
 
-test("E2 patterns over arguments: all arguments that are named must fit; a dotted name leads within, unless one is called that", () => {
+test("E2 patterns over arguments: all named arguments must match; a dotted name leads within, unless an argument has it", () => {
   const both = { path: ["/srv/*"], mode: ["r"] };
   assert.ok(allows(both, { path: "/srv/a", mode: "r", other: 1 }));
   assert.ok(!allows(both, { path: "/srv/a" }));
@@ -398,7 +398,7 @@ test("E2 patterns over arguments: all arguments that are named must fit; a dotte
   assert.ok(!allows({ constructor: ["*"] }, {}));
 });
 
-test("E2 patterns over arguments: what forbids sees a value wherever the server may read it: under both names, and in lists", () => {
+test("E2 patterns over arguments: forbidding sees a value wherever the server may read it: under both names, and in lists", () => {
   const deep = { "options.path": ["/etc/*"] };
   assert.ok(forbids(deep, { "options.path": "/srv/a", options: { path: "/etc/passwd" } }));
   assert.ok(forbids(deep, { "options.path": "/etc/passwd", options: { path: "/srv/a" } }));

@@ -97,7 +97,7 @@ test("the chain runs authorization, rate limit, telemetry, audit, routing, in th
   ]);
 });
 
-test("the chain: the audit sees what recovery made of a failure", async () => {
+test("the chain: the audit sees recovery's result of a failure", async () => {
   const { trace, handle } = traced({
     routing: () => {
       throw new Error("boom");
@@ -216,7 +216,7 @@ test("recovery: a server's error that repeats our secret is reported without it,
   assert.equal(await recovering(() => Promise.resolve(harmlessError)).reply(), harmlessError);
 });
 
-test("E5 recovery: a secret in a server's large error is found, however the server spells it", async () => {
+test("E5 recovery: a secret in a server's large error is found, in any notation of the server", async () => {
   const pad = `"${"x".repeat(60_000)}",`.repeat(90);
   const text = `{"error":{"code":-1,"message":"no","data":[{"m":[${pad}"hunte\\u00722"]}]}}`;
   const told = (await readLarge(Buffer.from(text))).parse() as Reply;
@@ -231,7 +231,7 @@ test("recovery: an error of ours is reported in its own words, on one line, with
   assert.deepEqual(await reply(), errorReply(INTERNAL_ERROR, "no answer for [redacted]"));
 });
 
-test("recovery: a well-formed answer passes as the very object, a server's own error with all that is in it", async () => {
+test("recovery: a well-formed answer passes as the very object, including a server's own error", async () => {
   for (const answer of [
     { result: {} },
     { result: { content: [], isError: true, unknown: 1 } },
@@ -275,7 +275,7 @@ test("texts for clients are one line of at most 2,000 characters, harmless to a 
   assert.equal(sanitise("\u0007".repeat(5_000)).length, 2_000);
 });
 
-test("texts for clients hold no secret, not even half of one at the cut, nor where we are installed", () => {
+test("texts for clients contain no secret, not even half of one at the cut, nor the installation path", () => {
   const secret = "s3cret".repeat(10);
   const clean = (text: string): string => text.replaceAll(secret, "[redacted]");
   assert.doesNotMatch(sanitise(`${"x".repeat(1_980)}${secret}`, clean), /s3cret/);
@@ -332,28 +332,28 @@ const users = local(
   environment,
 );
 
-test("E1 local: of two users of one name, the first is who came by another daemon", () => {
+test("E1 local: of two users of one name, the first is the one of another daemon", () => {
   const two = local([authUser("ann", "ANN", "admin"), authUser("ann", "BOB")], environment);
   assert.deepEqual(two.refresh({ kind: "user", name: "ann", roles: [] })?.roles, ["admin"]);
 });
 
-test("E1 local: who signed in with a token of an issuer is not the user of the same name", () => {
+test("E1 local: a person with a token of an issuer is not the user of the same name", () => {
   assert.equal(users.refresh({ kind: "user", id: "[]", name: "ann", roles: [] }), null);
 });
 
-test("local: a token tells who it is", () => {
+test("local: a token identifies its user", () => {
   const ann = { kind: "user", name: "ann", roles: ["admin"] };
   assert.deepEqual(users.authenticate(bearer("ann's token")), { ok: true, principal: ann });
   const bob = { kind: "user", name: "bob", roles: [] };
   assert.deepEqual(users.authenticate({ authorization: "bEARER   b0b  " }), { ok: true, principal: bob });
 });
 
-test("local: a token is compared by its bytes, which a header carries as Latin-1", () => {
+test("local: a token is compared by its bytes, which a header sends as Latin-1", () => {
   assert.ok(users.authenticate(bearer(Buffer.from("clé", "utf8").toString("latin1"))).ok);
   assert.ok(!users.authenticate(bearer("\u0162\u0130b")).ok);
 });
 
-test("local: nothing else comes in", () => {
+test("local: nothing else is accepted", () => {
   const refused = [
     {},
     bearer(""),
@@ -401,7 +401,7 @@ test("E1 local: a token is withdrawn when no user has it: by another value, by i
   assert.deepEqual([...open, ANYBODY.isWithdrawn(principal)], [false, false, false]);
 });
 
-test("B7 local: the same person comes with new roles, a stranger not at all", () => {
+test("B7 local: the same person returns with new roles, a stranger not at all", () => {
   assert.deepEqual(users.refresh({ kind: "user", name: "ann", roles: ["old"] })?.roles, ["admin"]);
   assert.equal(users.refresh({ kind: "user", name: "zoe", roles: [] }), null);
   assert.equal(users.refresh(ANONYMOUS), null);

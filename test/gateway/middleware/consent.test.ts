@@ -117,7 +117,7 @@ test("E2 E4 a person sees the arguments of a large call, and is asked about none
   assert.equal(a.questions.length, 1);
 });
 
-test("E2 a destructive tool is listed, asked about at the client that calls, and run when accepted", async () => {
+test("E2 a destructive tool is listed, asked about at the calling client, and run when accepted", async () => {
   const b = bench({ destructive: "ask" });
   const a = asked(says("accept"));
   assert.deepEqual(b.listed(a.client), ["read", "delete", "append", "plain"]);
@@ -135,7 +135,7 @@ test("E2 a destructive tool is listed, asked about at the client that calls, and
   assertEach(b.records, ({ outcome, consent: answer }) => [outcome, answer], [["ok", "accept"]]);
 });
 
-test("E2 an argument that is called as the mark of what is left out is shown as any other", async () => {
+test("E2 an argument named like the mark of an omission is shown as any other", async () => {
   const b = bench({ destructive: "ask" });
   const a = asked(says("accept"));
   await b.call(a.client, "delete", { path: "/srv", "[cut]": "all" });
@@ -189,7 +189,7 @@ test("E4 asking for consent: a call whose client returned with the consent was c
   assert.deepEqual(counted, [true, undefined]);
 });
 
-test("E2 what a question leaves out is counted, and what it shortens says so", async () => {
+test("E2 parts left out of a question are counted, and shortened ones are marked", async () => {
   const linesFor = async (given: JsonObject): Promise<readonly string[]> => {
     const a = asked(says("accept"));
     await bench({ destructive: "ask" }).call(a.client, "delete", given);
@@ -241,7 +241,7 @@ for (const [answer, says_, told] of [
     assertEach(b.records, ({ outcome, consent: of }) => [outcome, of], [["denied", says_]]);
   });
 
-test("E2 a client that did not declare elicitation is refused, and told why", async () => {
+test("E2 a client that did not declare elicitation is refused, with the reason", async () => {
   const b = bench({ destructive: "ask" });
   for (const capabilities of [{}, { elicitation: { url: {} } }, { elicitation: true }]) {
     const a = asked(says("accept"), { capabilities });
@@ -265,7 +265,7 @@ test("E2 no one waits longer than a call may take", async () => {
   assert.equal(b.records[0]?.consent, "timeout");
 });
 
-test("E2 a call that is cancelled takes its question back", async () => {
+test("E2 a call that is cancelled withdraws its question", async () => {
   const b = bench({ destructive: "ask" });
   const a = asked(untilWithdrawn);
   const abort = new AbortController();
@@ -280,7 +280,7 @@ test("E2 a call that is cancelled takes its question back", async () => {
   assert.equal(late.questions[0]?.[2].aborted, true, "it was cancelled before the question");
 });
 
-test("E2 after an answer nothing is left of a question", async () => {
+test("E2 after an answer nothing of a question is left", async () => {
   const b = bench({ destructive: "ask" });
   const a = asked(says("accept"));
   const { signal } = new AbortController();
@@ -305,7 +305,7 @@ test("E2 eight questions wait at one client, the ninth call is refused, and late
   assert.equal(a.questions.length, 9);
 });
 
-test("E2 `refuse` hides destructive tools, from the owner's agents too; a person's own word is not asked about", async () => {
+test("E2 `refuse` hides destructive tools, even from the owner's agents; a person's own call needs no consent", async () => {
   const b = bench({ destructive: "refuse" });
   const owner = asked(says("accept"), { principal: OWNER });
   const person = asked(says("accept"), { principal: OWNER_IN_PERSON });
@@ -342,7 +342,7 @@ test("E2 a policy that names annotations is final; one that does not leaves dest
   assert.deepEqual(prompts, [], "annotations fit tools alone");
 });
 
-test("E2 a list has what is refused for some arguments only, and the call's own arguments decide", async () => {
+test("E2 a list includes entries that are refused only for some arguments, and the call's own arguments decide", async () => {
   const b = bench({
     defaultEffect: "deny",
     policies: [
@@ -370,7 +370,7 @@ test("E2 a list has what is refused for some arguments only, and the call's own 
   assert.equal(await outcome("read", undefined), "refused");
 });
 
-test("E2 prompts and resources may be asked about, completion and leaving are not", async () => {
+test("E2 prompts and resources may need consent, completion and leaving do not", async () => {
   const b = bench({ policies: [policy("ask", { resources: ["prompt:*", "resource:*"] })] });
   const a = asked(says("decline"));
   assert.match(textOf(await ask(b.served, "prompts/get", { name: "p" }, a.client)), /prompt p was not run/u);
@@ -419,7 +419,7 @@ function expected(
   return careful(defaultEffect);
 }
 
-test("E2 whatever the policies: a call is run, asked about or refused as documented, and what is not always refused is listed", async () => {
+test("E2 under any policies a call is run, asked about or refused as documented, and every entry that is not always refused is listed", async () => {
   const hint = fc.constantFrom<ToolHint>("read_only", "not_read_only", "destructive", "not_destructive");
   const anyPolicy: fc.Arbitrary<Required<PolicyConfig>> = fc.record({
     effect: fc.constantFrom("allow", "deny", "ask"),

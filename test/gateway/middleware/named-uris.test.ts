@@ -10,7 +10,7 @@ import { ask, client, policy, recordingServices, servingSet } from "./requests.t
 const user = (name: string) => ({ kind: "user", name, roles: [] }) as const;
 const DAY_MS = 24 * 60 * 60_000;
 
-test("D5 a named URI is its backend's for a day, for the principal that got the result, and for no other backend", async () => {
+test("D5 a named URI belongs to its backend for a day, for the principal that got the result, and for no other backend", async () => {
   const clock = createManualClock();
   const named = new NamedUris(clock);
   named.take(user("ann"), "a", ["u://1", "u".repeat(2_000)]);
@@ -69,7 +69,7 @@ test("D1 a URI that is renamed in a list is renamed in every result, which other
   }
 });
 
-test("D5 a link that a tool handed out is read from its server, and a policy that denies the URI asks no server", async () => {
+test("D5 a link that a tool returned is read from its server, and a policy that denies the URI asks no server", async () => {
   const services = recordingServices((backend, { method }) =>
     method === "tools/call"
       ? { result: { content: [{ ...handed, uri: `made://${backend}` }] } }

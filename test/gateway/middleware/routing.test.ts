@@ -21,7 +21,7 @@ const sources = [
 
 const served = servingSet(sources, recordingServices());
 
-test("lists come from the set that the request began with", async () => {
+test("lists are taken from the set that the request began with", async () => {
   const { lists } = served.viewFor(client().principal);
   for (const [method, list] of [
     ["tools/list", lists.tools],
@@ -34,7 +34,7 @@ test("lists come from the set that the request began with", async () => {
   }
 });
 
-test("D2 lists say to clients of 2026-07-28 how long they hold, while no server's are missing", async () => {
+test("D2 lists tell clients of 2026-07-28 how long they are valid, while no server's are missing", async () => {
   const tools = { ttlMs: 60_000, cacheScope: "public" } as const;
   const [first] = sources;
   assert.ok(first !== undefined);
@@ -58,7 +58,7 @@ test("lists have one page: a cursor is never ours", async () => {
   assert.ok(!isError(await ask(served, "tools/list", { _meta: { progressToken: 1 } })));
 });
 
-test("calls go to whose the name is, their params the very object", async () => {
+test("calls go to the owner of the name, with their params as the very object", async () => {
   const { services, served } = serving(sources);
   const params = { name: "other", arguments: { x: 1 }, _meta: { progressToken: "t" }, unknown: [1] };
   await ask(served, "tools/call", params);
@@ -66,7 +66,7 @@ test("calls go to whose the name is, their params the very object", async () => 
   assert.equal(services.calls[0]?.params, params);
 });
 
-test("calls carry the server's own name where clients know another, and all else as it came", async () => {
+test("calls have the server's own name where clients know another, and everything else unchanged", async () => {
   const services = recordingServices();
   const served = servingSet(sources, services, { conflict: { ...FIRST_WINS, strategy: "prefix" } });
   await ask(served, "tools/call", { name: "a_put", arguments: { x: 1 }, _meta: { k: 1 } });
@@ -179,7 +179,7 @@ test("calls: unknown names are reported as unknown", async () => {
   assert.equal(isError(long) && long.error.message, "Unknown tool: a");
 });
 
-test("calls: params that lack what the method needs are refused", async () => {
+test("calls: params without a required member are refused", async () => {
   const { services, served } = serving(sources);
   for (const [method, params] of [
     ["tools/call", undefined],
@@ -197,7 +197,7 @@ test("calls: params that lack what the method needs are refused", async () => {
   assert.deepEqual(services.calls, []);
 });
 
-test("resources are read, watched and let go where their URI belongs", async () => {
+test("resources are read, watched and released where their URI belongs", async () => {
   const { services, served } = serving(sources);
   await ask(served, "resources/read", { uri: "v:1" });
   await ask(served, "resources/read", { uri: "t:7" });
@@ -210,7 +210,7 @@ test("resources are read, watched and let go where their URI belongs", async () 
   );
 });
 
-test("the rest: a log level is checked and told", async () => {
+test("the rest: a log level is checked and passed on", async () => {
   const { services, served } = serving(sources);
   assert.deepEqual(await ask(served, "logging/setLevel", { level: "warning" }), { result: {} });
   for (const params of [{ level: "loud" }, { level: 1 }, undefined]) {
@@ -240,7 +240,7 @@ test("the rest: unknown methods go to the only backend, else nowhere", async () 
     assert.deepEqual(await ask(one, method), errorReply(-32601, `Method not found: ${method}`));
 });
 
-test("the rest: a call looks its tool up, goes through no list, and waits for nothing but its backend", async () => {
+test("the rest: a call looks its tool up, goes through no list, and waits only for its backend", async () => {
   const services = recordingServices();
   const reply = Promise.resolve({ result: {} });
   const bare = { ...services, pool: { ...services.pool, call: () => reply } };

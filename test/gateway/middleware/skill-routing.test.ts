@@ -35,7 +35,7 @@ test("D1 requests about skills: skills/list gives those of all servers; where no
     assert.equal(code(await ask(without.served, method, { uri: GIT })), -32601);
 });
 
-test("D1 requests about skills: a sole server without skills is asked itself, as for whatever is not known here", async () => {
+test("D1 requests about skills: a sole server without skills is asked itself, as for any unknown method", async () => {
   const { served, services } = serving({ ok: true }, [source("a", {})]);
   assert.deepEqual(await ask(served, "resources/directory/read", { uri: "x://1" }), {
     result: { ok: true },
@@ -43,7 +43,7 @@ test("D1 requests about skills: a sole server without skills is asked itself, as
   assert.equal(services.calls.length, 1);
 });
 
-test("D1 requests about skills: skills/get asks the server for its own URI, and names what comes as the list does", async () => {
+test("D1 requests about skills: skills/get asks the server for its own URI, and names the result as the list does", async () => {
   const fresh = skill("git", "Newer than the list.", ["a.md", "b.md"]);
   const { served, services } = serving({ skill: fresh, _meta: { k: 1 } });
   const reply = await ask(served, "skills/get", { uri: THEIRS, _meta: { progressToken: 1 } });
@@ -60,7 +60,7 @@ test("D1 requests about skills: skills/get asks the server for its own URI, and 
   assert.equal(code(await ask(served, "skills/get", {})), -32602);
 });
 
-test("D3 requests about skills: a malformed answer is an error that names the backend and what is wrong", async () => {
+test("D3 requests about skills: a malformed answer is an error that names the backend and the fault", async () => {
   for (const [given, fault] of [
     [{ ...skill("git", "x"), resources: null }, /resources is neither/u],
     [skill("other", "x"), /another one/u],
@@ -82,7 +82,7 @@ test("E3 requests about skills: a pending backend's skill is given as approved, 
   assert.equal(code(await ask(changed.served, "skills/get", { uri: THEIRS })), -32602);
 });
 
-test("D1 requests about skills: a folder is listed under the URIs by which its files are read, and holds nothing from elsewhere", async () => {
+test("D1 requests about skills: a folder is listed under the URIs by which its files are read, and contains nothing from elsewhere", async () => {
   const child = (uri: string, more: JsonObject = {}) => ({ uri, name: "n", ...more });
   const { served, services } = serving({
     resources: [
@@ -120,7 +120,7 @@ test("D1 requests about skills: a server that does not list folders is not asked
   assert.deepEqual(services.calls, []);
 });
 
-test("D1 requests about skills: a file of a skill is asked for and answered under each one's own URI", async () => {
+test("D1 requests about skills: a file of a skill is requested and answered under each one's own URI", async () => {
   const contents = [{ uri: "skill://git/a.md", text: "see skill://git/b.md" }, { uri: "skill://git/b.md" }];
   const { served, services } = serving({ contents });
   const reply = await ask(served, "resources/read", { uri: "skill://b/git/a.md" });
@@ -132,7 +132,7 @@ test("D1 requests about skills: a file of a skill is asked for and answered unde
   });
 });
 
-test("E1 requests about skills: policies over resources hold for skills, their files and what is in a folder", async () => {
+test("E1 requests about skills: policies over resources apply to skills, their files and the content of a folder", async () => {
   const authorization: AuthorizationConfig = {
     defaultEffect: "deny",
     policies: [
@@ -171,7 +171,7 @@ test("E1 requests about skills: policies over resources hold for skills, their f
   assert.deepEqual(folder.result["resources"], [child("skill://git/open.md")]);
 });
 
-test("C1 requests about skills: skills of a server whose data is away are no longer listed, and asked for they reach its refusal", async () => {
+test("C1 requests about skills: skills of a server whose data is away are no longer listed, and requests for them reach its refusal", async () => {
   const services = recordingServices((backend) => ({
     error: { code: -32000, message: `${backend}: share docs is away` },
   }));

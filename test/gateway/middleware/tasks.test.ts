@@ -115,7 +115,7 @@ test("D1 tasks of 2026-07-28 are open to any caller that may call the tool, what
   assert.equal(await code([policy("allow", ["tool:y"])], []), false);
 });
 
-test("D1 tasks of 2026-07-28 are not asked for without the extension", async () => {
+test("D1 tasks of 2026-07-28 are not requested without the extension", async () => {
   const services = recordingServices(asTask);
   const served = servingSet(sources, services);
   const taskId = await begun(served);
@@ -128,7 +128,7 @@ test("D1 tasks of 2026-07-28 are not asked for without the extension", async () 
   }
 });
 
-test("D1 tasks of 2026-07-28 without an id, or with one that no header could carry, are an error of their server", async () => {
+test("D1 tasks of 2026-07-28 without an id, or with one that does not fit a header, are an error of their server", async () => {
   for (const taskId of [undefined, 1, "x".repeat(2_000)]) {
     const services = recordingServices(() => ({ result: { ...CREATED, taskId } }));
     const reply = await asked(servingSet(sources, services), "tools/call", { name: "y" });
@@ -155,7 +155,7 @@ test("D1 tasks of 2026-07-28 of a call that waited, and has moved to another bac
   assert.deepEqual([task?.backend, task?.taskLocation], ["a", "location of a"]);
 });
 
-test("D1 tasks of 2026-07-28 are the other version's to a client of it, and its own methods are unknown there", async () => {
+test("D1 tasks of 2026-07-28 belong to the other version for a client of it, and its own methods are unknown there", async () => {
   const services = recordingServices(asTask);
   const served = servingSet([source("b", { tools: ["y"] })], services);
   const taskId = await begun(served);
@@ -264,7 +264,7 @@ test("tasks: one backend that fails hides no other's; where all fail, the first 
   );
 });
 
-test("tasks: a list that never ends does, and where no backend lists tasks the method is unknown", async () => {
+test("tasks: an endless list ends, and where no backend lists tasks the method is unknown", async () => {
   const endless = recordingServices(
     (_backend, { params }) => ({ result: { tasks: [], nextCursor: `${params?.["cursor"]}+` } }),
     ["a"],
@@ -297,7 +297,7 @@ test("the memory of tasks is bounded: the least recently requested is dropped fi
   }
 });
 
-test("the memory of tasks does not mix sessions, whatever their ids and the tasks' hold", () => {
+test("the memory of tasks does not mix sessions, whatever their ids and the tasks' contents", () => {
   const tasks = new TaskMemory();
   tasks.remember(client(undefined, 's","t'), "x", "a");
   assert.equal(tasks.backendOf(client(undefined, "s"), 't","x'), null);
@@ -336,7 +336,7 @@ test("D1 an id of a task that was changed, or is invalid, is not read", () => {
     assert.equal(ids.open(token, ANONYMOUS), null);
 });
 
-test("D1 an id of a server's that a header could not carry is not passed on", () => {
+test("D1 an id of a server that does not fit a header is not passed on", () => {
   const ids = new TaskIds(key);
   assert.notEqual(ids.seal({ ...TASK, id: "x".repeat(1_024) }, ANONYMOUS), null);
   assert.equal(ids.seal({ ...TASK, id: "x".repeat(1_025) }, ANONYMOUS), null);

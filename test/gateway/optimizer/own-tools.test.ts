@@ -72,7 +72,7 @@ function listedNames(reply: Reply): readonly unknown[] {
   return isError(reply) ? [] : (reply.result["tools"] as readonly JsonObject[]).map(({ name }) => name);
 }
 
-test("D4 tools that are not listed: find_tool, call_tool and those that are kept are listed in both versions of the protocol", async () => {
+test("D4 tools that are not listed: find_tool, call_tool and kept tools are listed in both versions of the protocol", async () => {
   const { ask } = await rig();
   assert.deepEqual(listedNames(await ask("tools/list")), ["find_tool", "call_tool", "read_file"]);
   const modern = { ...client(), protocolVersion: "2026-07-28" } as const;
@@ -116,7 +116,7 @@ test("D4 tools that are not listed: find_tool answers names, descriptions and in
   assert.match(nothing, /No tool fits "zeppelin"\. Say in other words .*5 tools can be found here/);
 });
 
-test("D4 tools that are not listed: find_tool answers as many as are asked for, the one of that very name first", async () => {
+test("D4 tools that are not listed: find_tool answers up to the requested number, the one of that very name first", async () => {
   class NoisyIndex extends ToolIndex {
     override search(_: string, most: number, isWanted: (name: string) => boolean): string[] {
       return ["another's", "create_issue", "list_issues"].filter(isWanted).slice(0, most);
@@ -136,7 +136,7 @@ test("D4 tools that are not listed: find_tool answers as many as are asked for, 
   assert.deepEqual(await found(" delete_file "), ["delete_file", "create_issue"]);
 });
 
-test("D4 tools that are not listed: what call_tool means is read once, and a direct call's error is the server's way", async () => {
+test("D4 tools that are not listed: the target of call_tool is read once, and a direct call's error is the server's", async () => {
   const { served, ask } = await rig();
   const set = served.forClient(client());
   const [method, params] = call("call_tool", {
@@ -149,7 +149,7 @@ test("D4 tools that are not listed: what call_tool means is read once, and a dir
   assert.ok(isError(await ask(...call("no_such_tool", {}))));
 });
 
-test("D4 tools that are not listed: find_tool that is asked wrongly says what it takes", async () => {
+test("D4 tools that are not listed: an invalid call of find_tool is answered with its parameters", async () => {
   const { ask } = await rig();
   const told = async (given: JsonObject) => failureOf(await ask(...call("find_tool", given)));
   assert.match(await told({}), /`query` is missing, or is not a text\. find_tool takes \{"query"/);
@@ -179,7 +179,7 @@ test("D4 tools that are not listed: a call through call_tool goes to its backend
   ]);
 });
 
-test("D4 tools that are not listed: call_tool that is called wrongly says what it takes, and a wrong name what is near", async () => {
+test("D4 tools that are not listed: an invalid call of call_tool is answered with its parameters, and an unknown name with similar ones", async () => {
   const { ask, services } = await rig();
   const told = async (given: JsonObject) => failureOf(await ask(...call("call_tool", given)));
   assert.match(await told({}), /`name` is missing.*call_tool takes \{"name": "a tool's name", "arguments"/);
@@ -202,7 +202,7 @@ test("D4 tools that are not listed: the gateway's own tool takes precedence over
   assert.deepEqual(services.calls, []);
 });
 
-test("D4 tools that are not listed: policies and the audit see the tool that is meant", async () => {
+test("D4 tools that are not listed: policies and the audit see the target tool", async () => {
   const records: AuditRecord[] = [];
   const authorization: AuthorizationConfig = {
     defaultEffect: "allow",
@@ -247,7 +247,7 @@ test("D4 tools that are not listed: a change of a tool that is not listed does n
   assert.notEqual(digest(before), digest(kept));
 });
 
-test("D4 tools that are not listed: an answer stays within its bound, and every tool that was found is named in it", async () => {
+test("D4 tools that are not listed: an answer stays within its bound, and names every tool that was found", async () => {
   const big = (name: string) => ({
     name,
     description: `ship parcels ${"long words ".repeat(500)}`,
@@ -320,7 +320,7 @@ test("D4 arguments in headers of tools that are not listed: a direct call repeat
   );
 });
 
-test("D4 arguments in headers of tools that are not listed: a call through call_tool need not repeat them, and may not say something else", () => {
+test("D4 arguments in headers of tools that are not listed: a call through call_tool need not repeat them, and may not contradict them", () => {
   assert.equal(faultOf(within("eu")), null);
   assert.equal(faultOf(within("eu"), "eu"), null);
   assert.match(String(faultOf(within("eu"), "us")), /Mcp-Param-Region.*does not match the argument region/);
@@ -346,7 +346,7 @@ async function first(question: string, names: readonly string[]): Promise<string
   return index.search(question, 1, () => true)[0];
 }
 
-test("D4 how much of a question a tool meets: more words met are better, the word itself is better than another for it, and nothing is 0", () => {
+test("D4 how well a tool matches a question: more matching words are better, the word itself is better than a similar one, and nothing is 0", () => {
   const both = covers("delete branch", "delete_branch");
   assert.ok(both > covers("delete branch", "delete_file"));
   assert.ok(covers("purge cache", "purge_cache") > covers("purge cache", "wipe_cache"));
@@ -360,7 +360,7 @@ test("D4 how much of a question a tool meets: more words met are better, the wor
     assert.ok(covers(many, one) > 0, many);
 });
 
-test("D4 how much of a question a tool meets: a name of which nothing else is asked is better than a longer one", async () => {
+test("D4 how well a tool matches a question: an exact name is better than a longer one", async () => {
   assert.ok(
     covers("create pipeline", "create_pipeline") > covers("create pipeline", "create_pipeline_schedule"),
   );
@@ -369,7 +369,7 @@ test("D4 how much of a question a tool meets: a name of which nothing else is as
   assert.equal(await first("createPipelineSchedule", names), "create_pipeline_schedule");
 });
 
-test("D4 how much of a question a tool meets: a rare word says more than a common one, and one that no tool has next to nothing", () => {
+test("D4 how well a tool matches a question: a rare word weighs more than a common one, and one that no tool has next to nothing", () => {
   const counts = new Map([
     ["common", 900],
     ["rare", 1],
@@ -390,7 +390,7 @@ async function indexOf(...names: readonly string[]): Promise<ToolIndex> {
   return index;
 }
 
-test("E4 a tool is found by what it says now, and not at all once it is gone", async () => {
+test("E4 a tool is found by its present texts, and not at all once it is gone", async () => {
   const index = new ToolIndex();
   const said = async (description: string | null): Promise<void> => {
     const tool = { name: "a", backend: "b", originalName: "a", definition: { name: "a", description } };
@@ -405,7 +405,7 @@ test("E4 a tool is found by what it says now, and not at all once it is gone", a
   assert.deepEqual(find("letter"), []);
 });
 
-test("E4 a question is answered from what is indexed when the rest takes longer than 5 s, and else is to be asked again", async () => {
+test("E4 a question is answered from the index when the rest takes longer than 5 s, or else is to be asked again", async () => {
   class BusyIndex extends ToolIndex {
     override get ready(): Promise<void> {
       return new Promise(() => {});
@@ -433,7 +433,7 @@ test("E4 a question is answered from what is indexed when the rest takes longer 
   assert.match(textOf(await ask(...call("find_tool", { query: "write a file" }))), /No tool fits/);
 });
 
-test("E4 a question's first words are guessed where no tool has them, and no more than eight", async () => {
+test("E4 a question's first words are guessed where no tool has them, up to eight", async () => {
   const index = await indexOf("weather", "__proto__", "constructor");
   const find = (question: string) => index.search(question, 5, () => true);
   const strange = Array.from({ length: 8 }, (_, place) => `qqqq${"xyzwvuts"[place]}`).join(" ");

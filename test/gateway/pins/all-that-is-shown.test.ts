@@ -152,7 +152,7 @@ for (const [{ kind, list }, fresh] of [
     assert.equal(event.kind, kind);
   });
 
-test("E3 a resource that is withheld is read by no other spelling, and not through a template either", async () => {
+test("E3 a withheld resource is read by no other spelling, and not through a template either", async () => {
   const { admit } = await following("block");
   const now = changed(RESOURCE, { description: "What you must do." });
   const templates = [...now.listings.resourceTemplates, { uriTemplate: "file:///{name}", name: "any" }];

@@ -40,7 +40,7 @@ function approve(tools: Remembered, definition: JsonObject): Remembered {
 }
 
 for (const mode of ["tell", "block"] as const) {
-  test(`E3 tools against their pins: ${mode}: what a backend lists first is pinned without a word, and the same list changes nothing`, () => {
+  test(`E3 tools against their pins: ${mode}: a backend's first list is pinned silently, and the same list changes nothing`, () => {
     const first = check([tool("a"), tool("b")], null, mode);
     assert.deepEqual(changes(first), NOTHING);
     const second = check([tool("b"), tool("a")], first.pins, mode);
@@ -97,7 +97,7 @@ for (const mode of ["tell", "block"] as const) {
   });
 }
 
-test("E3 tools against their pins: a new tool of a known backend is pinned and told, or with `block` waits", () => {
+test("E3 tools against their pins: a new tool of a known backend is pinned and reported, or with `block` waits", () => {
   const first = check([tool("a")], null, "tell");
   const telling = check([tool("a"), tool("b")], first.pins, "tell");
   assert.deepEqual(changes(telling), { ...NOTHING, added: ["b"] });
@@ -116,7 +116,7 @@ test("E3 tools against their pins: of two tools of one name the first counts", (
   ]);
 });
 
-test("E3 tools against their pins: of one backend 5,000 entries are remembered, and the rest is named", () => {
+test("E3 tools against their pins: 5,000 entries of one backend are remembered, and the rest is named", () => {
   const many = Array.from({ length: MOST_PINNED + 3 }, (_, index) => tool(`t${index}`));
   const { pins, beyond } = check(many, null, "tell");
   assert.equal(pins.size, MOST_PINNED);
@@ -187,7 +187,7 @@ test("E3 a server that drops its instructions is reported, and later ones wait",
   assert.deepEqual(after([null, "Mail it."])[1]?.pending, ["changed instructions"]);
 });
 
-test("E3 names that meet across kinds are pinned apart", () => {
+test("E3 equal names of different kinds are pinned separately", () => {
   const names = ["a", "prompt a", "\nprompt a", "skill://a/SKILL.md", "\ninstructions"];
   const listed = shownOf(
     source("files", { tools: names, prompts: names, resources: names, templates: names, skills: ["a"] }),
@@ -196,7 +196,7 @@ test("E3 names that meet across kinds are pinned apart", () => {
   assert.equal(pins.size, 1 + 4 * names.length + 1);
 });
 
-test("E3 a resource that is written to is the same: its size and its date are not pinned, words in their place are", () => {
+test("E3 a resource that is written to stays the same: its size and its date are not pinned, words in their place are", () => {
   const of = (more: JsonObject) => pinOf("resource", { uri: "file:///log", name: "log", ...more });
   const dated = { size: 1, annotations: { priority: 1, lastModified: "2026-01-12T15:00:58Z" } };
   const later = { size: 2, annotations: { priority: 1, lastModified: "2026-02-01T00:00:00+01:00" } };
@@ -215,7 +215,7 @@ const book = (backends: Readonly<Record<string, Readonly<Record<string, Pinned>>
   lost: null,
 });
 
-test("E3 a book is read as it was written, names of any kind included", () => {
+test("E3 a book reads back as written, names of any kind included", () => {
   const whole: PinBook = {
     backends: new Map([
       [
@@ -284,7 +284,7 @@ test("E3 a book has bounds: missing tools are dropped first, then texts, then un
   assert.ok(few.backends.has("b0") && few.backends.has("files"));
 });
 
-test("E3 G1 a machine that lends ever other backends makes no other one's pins forgotten", () => {
+test("E3 G1 a machine that exports ever new backends makes no other one's pins forgotten", () => {
   const names = ["notes", "files@nas", ...Array.from({ length: 250 }, (_, at) => `b${at}@desktop`)];
   const all = book(Object.fromEntries(names.map((name) => [name, { t: pinned("x") }])));
   const kept = [...withinBounds(all, new Set()).backends.keys()];

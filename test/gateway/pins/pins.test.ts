@@ -195,7 +195,7 @@ for (const kept of [
     assert.equal(again.pins.state.lost, null);
   });
 
-test("E3 a keyring that gives no answer yet: nothing is approved or overwritten, and it is read again", async (t) => {
+test("E3 a keyring that does not answer yet: nothing is approved or overwritten, and it is read again", async (t) => {
   const before = await bench(t);
   before.admitted(tool("a"));
   await settle();
@@ -267,7 +267,7 @@ test("E3 approval covers only the version that was seen: a newer one is skipped"
   assert.deepEqual(b.admitted(tool("a", { description: "Worse." })), []);
 });
 
-test("E3 a store that fails is a condition, tried again until it is written", async (t) => {
+test("E3 a store that fails is a condition, and is retried until it is written", async (t) => {
   const b = await bench(t);
   b.store.fails = "no space left";
   b.admitted(tool("a"));
@@ -396,7 +396,7 @@ test("E3 a tool has one digest, however its keys are ordered at whatever depth",
   );
 });
 
-test("E3 a change of any member, known or not, changes the digest, and is the only one told", () => {
+test("E3 a change of any member, known or not, changes the digest, and is the only one reported", () => {
   const before = tool("read", { title: "Read", outputSchema: { type: "object" }, annotations: {} });
   const members = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
   for (const member of [...members, "_meta", "icons", "execution", "x-acme"]) {
@@ -425,7 +425,7 @@ test("E3 a skill is pinned by its frontmatter and its files", () => {
   assert.notEqual(digestOf(pin), digestOf(pinOf("skill", changed[0][0])));
 });
 
-test("E3 of a server that lists nothing yet, the tools that it listed last are recalled, and nothing else", async (t) => {
+test("E3 for a server that lists nothing yet, its last listed tools are recalled, and nothing else", async (t) => {
   const b = await bench(t);
   const listed = source("files", { tools: ["a", "gone"], prompts: ["p"], resources: ["r"], skills: ["s"] });
   const { tools } = listed.listings;
@@ -455,7 +455,7 @@ test("E3 numbers count with all their digits, and odd keys like any other", () =
   assert.notEqual(entryDigest(withDefault("{}")), entryDigest(withDefault('{"__proto__":1}')));
 });
 
-test("E3 the short form shows what differs with a little around it, and nothing that drives a terminal", () => {
+test("E3 the short form shows the difference with some context, and no terminal control characters", () => {
   const before = tool("read", { description: `${"Reads a file. ".repeat(40)}At most 5 MB.` });
   const after = tool("read", {
     description: `${"Reads a file. ".repeat(40)}At most 9 MB.\u001b[31m`,

@@ -169,7 +169,7 @@ const HARMLESS: readonly (readonly [title: string, script: string, value: unknow
   ],
 ];
 
-test("what a script finds in its sandbox", async (t) => {
+test("the environment of a script in its sandbox", async (t) => {
   const { run } = scriptRig(t, TOOLS, echo);
   for (const [title, script, value] of HARMLESS)
     assert.deepEqual(returnedBy(await run(script)), value, title);
@@ -271,7 +271,7 @@ test("a tool's huge result is refused, and a server's strange one is a value or 
   ]);
 });
 
-test("a script that spoils its thread's parser, or fills its memory, spoils no other script", async (t) => {
+test("a script that corrupts its thread's parser, or fills its memory, harms no other script", async (t) => {
   const { run } = scriptRig(t, TOOLS, async () => text("x".repeat(200_000)));
   const deep = await run(`return ${"(".repeat(120_000)}1${")".repeat(120_000)}`);
   assert.ok("result" in deep && deep.result["isError"] === true);
@@ -320,7 +320,7 @@ test("a script that has returned makes no further call", async (t) => {
   assert.equal(calls.length, 1);
 });
 
-test("a script finds nothing of the one before, whose thread it may have", async (t) => {
+test("a script finds nothing of the previous one, whose thread it may use", async (t) => {
   const image = { type: "image", data: "aGVsbG8=", mimeType: "image/png" };
   const { run } = scriptRig(t, TOOLS, async () => ({ result: { content: [image] } }));
   const leave =
@@ -349,7 +349,7 @@ test("code that keeps running after the end delays neither the answer nor the ne
   }
 });
 
-test("of a script that is ended in the middle of a loop, the log is there: its beginning and its end", async (t) => {
+test("the log of a script that is ended in the middle of a loop is kept: its beginning and its end", async (t) => {
   const { run } = scriptRig(t, TOOLS, echo, { timeoutMs: 3_000 });
   const reply = textOf(
     await run(

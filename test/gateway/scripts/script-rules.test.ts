@@ -82,7 +82,7 @@ test("arguments that a policy forbids stay forbidden, whatever other arguments t
   assert.equal(calls.length, 0);
 });
 
-test("a destructive tool asks by its name with its arguments, and is not run unless a person agrees", async (t) => {
+test("a destructive tool asks by its name with its arguments, and does not run unless a person agrees", async (t) => {
   const { run, calls } = scriptRig(t, SOURCES, done);
   const { from, port, questions } = asked(() => ({ action: "decline" }));
   const declined = returnedBy(await run(REMOVE, { from, port }));
@@ -99,7 +99,7 @@ test("a destructive tool asks by its name with its arguments, and is not run unl
   assert.match(textOf(await run("await tools.plain()", plain)), /plain was not run/);
 });
 
-test("one consent covers as many calls of that tool as the person says, and no other tool", async (t) => {
+test("one consent covers as many calls of that tool as the person chooses, and no other tool", async (t) => {
   const { run, calls } = scriptRig(t, SOURCES, done);
   const port = asked(() => ({ action: "accept", content: { calls: 3 } }));
   const many =
@@ -124,7 +124,7 @@ test("a policy that names the tool allows it without a question; a pattern does 
   assert.match(String(returnedBy(await narrowly(REMOVE, { from: ann }))), /this client cannot be asked/);
 });
 
-test("a policy that names another server's tool of the same name frees no tool from its question", async (t) => {
+test("a policy that names another server's tool of the same name exempts no tool from its question", async (t) => {
   const [remove, other] = ["files", "other"].map((backend) => annotated(backend, { remove: DESTROYS }));
   assert.ok(remove !== undefined && other !== undefined);
   const named = policy("allow", { resources: ["tool:remove"] });
@@ -180,7 +180,7 @@ test("a person at the command line has consented by running the script", async (
   assert.equal(returnedBy(await run(REMOVE, { from: client(OWNER_IN_PERSON) })), "done");
 });
 
-test("the time that a person takes is not the script's", async (t) => {
+test("a person's time to answer is not part of the script's", async (t) => {
   const { run } = scriptRig(t, SOURCES, done, { timeoutMs: 400 });
   const port = asked(() => ({ action: "accept", content: {} }));
   const slow: CallHandle = {
@@ -193,7 +193,7 @@ test("the time that a person takes is not the script's", async (t) => {
   assert.equal(returnedBy(await run(REMOVE, { from: port.from, port: slow })), "done");
 });
 
-test("a tool that is removed, a policy that is edited and a principal that is changed hold for the next call", async (t) => {
+test("a tool that is removed, a policy that is edited and a principal that is changed apply to the next call", async (t) => {
   let edit = (): void => {};
   const rig = scriptRig(t, SOURCES, async () => {
     edit();
@@ -226,7 +226,7 @@ test("with find_tool, the client has find_tool and run_script, and nothing else"
   );
 });
 
-test("find_tool declares what the client may call, and nothing else", async (t) => {
+test("find_tool declares only what the client may call", async (t) => {
   const rig = scriptRig(t, SOURCES, done, {
     optimized: true,
     ...allowing(RUN, policy("allow", { resources: ["read"] })),
@@ -255,7 +255,7 @@ test("a tool is called only by its published name: neither in another case, nor 
   assert.equal(calls.length, 0);
 });
 
-test("when scripts are switched off, or run_script is forbidden, a script that runs makes no further call", async (t) => {
+test("when scripts are switched off, or run_script is forbidden, a running script makes no further call", async (t) => {
   let edit = (): void => {};
   const rig = scriptRig(t, SOURCES, async () => {
     edit();
@@ -286,7 +286,7 @@ test("when scripts are switched off, or run_script is forbidden, a script that r
   assert.deepEqual(pluck(denied, "target"), ["tool:remove", "tool:remove"]);
 });
 
-test("a profile says who gets run_script", async (t) => {
+test("a profile decides who gets run_script", async (t) => {
   const selections = createSelections({
     optimizer: { enabled: false, keepTools: [] },
     scripts: { enabled: true, timeoutMs: 1_000 },

@@ -35,7 +35,7 @@ function notes(call: PoolCall): Reply {
   }
 }
 
-test("a script calls tools by their published names, and only what it returns reaches the client", async (t) => {
+test("a script calls tools by their published names, and only its return value reaches the client", async (t) => {
   const { run, calls } = scriptRig(t, NOTES, notes);
   const reply = await run(`
     const { ids } = await tools["list"]();
@@ -47,7 +47,7 @@ test("a script calls tools by their published names, and only what it returns re
   assert.equal(calls.length, 4);
 });
 
-test("JavaScript, TypeScript, no result, and a text as it is", async (t) => {
+test("JavaScript, TypeScript, no result, and a text unchanged", async (t) => {
   const { run } = scriptRig(t, NOTES, notes);
   assert.equal(returnedBy(await run("return 1 + 1")), 2);
   assert.equal(returnedBy(await run("const a: Array<number> = [1]; return a.length as number")), 1);
@@ -65,7 +65,7 @@ test("JavaScript, TypeScript, no result, and a text as it is", async (t) => {
   assert.match(textOf(await run("enum A { B } return A.B")), /^The script failed: .*enum/);
 });
 
-test("what a tool refuses is an exception with the server's text, and names what had been done", async (t) => {
+test("a tool's refusal is an exception with the server's text, and names the calls already made", async (t) => {
   const { run } = scriptRig(t, NOTES, notes);
   const caught = "try { await tools.odd() } catch (error) { return error.message }";
   assert.equal(returnedBy(await run(caught)), "the disk is full");
@@ -103,7 +103,7 @@ test("images are handles, which a script returns and cannot read", async (t) => 
   );
 });
 
-test("the log is apart, and keeps its beginning and its end", async (t) => {
+test("the log is separate, and keeps its beginning and its end", async (t) => {
   const { run } = scriptRig(t, NOTES, notes);
   const short = await run("console.log('two', { a: 1 }); return 5");
   assert.deepEqual([returnedBy(short), textOf(short)], [5, 'Log:\ntwo {"a":1}\n'.replace(/^/, "5\n")]);
@@ -137,7 +137,7 @@ test("E5 the audit never has a script's text, in whatever form it comes and what
     if (target !== "tool:nobody") assert.match(JSON.stringify(given), /\d+ characters, SHA-256 [0-9a-f]{64}/);
 });
 
-test("the client hears which call runs, and the audit has the script's id with each call", async (t) => {
+test("the client learns which call runs, and the audit has the script's id with each call", async (t) => {
   const records: AuditRecord[] = [];
   const audit = {
     config: { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: true, redact: ["id"] },
@@ -190,7 +190,7 @@ test("calls run side by side within the principal's limit, wait beyond it, and t
   assert.equal(returnedBy(await alone("return await tools.read({ id: 1 })")), "note 1");
 });
 
-test("a script that takes too long, or is cancelled, ends with its calls, and says what they were", async (t) => {
+test("a script that takes too long, or is cancelled, ends with its calls, and names them", async (t) => {
   const reasons: unknown[] = [];
   let begun = (): void => {};
   const never = ({ signal }: PoolCall): Promise<Reply> =>
@@ -224,7 +224,7 @@ test("a call that the script did not wait for is still its call", async (t) => {
   assert.equal(calls.length, 1);
 });
 
-test("without [scripts] nothing of it is loaded", () => {
+test("without [scripts] none of its code is loaded", () => {
   const file = (name: string): string =>
     JSON.stringify(new URL(`../../../src/gateway/serving/${name}.ts`, import.meta.url).href);
   const probe = `

@@ -107,7 +107,7 @@ test("C3 one collision is reported once, however often the hidden backend offers
   assert.deepEqual(more, []);
 });
 
-test("a token that is not set is named by its variable, and each condition keeps its beginning", () => {
+test("an unset token is named by its variable, and each condition keeps its start time", () => {
   let nowMs = 1_000;
   const conditions = createGatewayConditions(() => nowMs);
   const rules = rulesOf({
@@ -205,7 +205,7 @@ const pending = (backend: string, name: string, change: Partial<PendingChange> =
   ...change,
 });
 
-test("E3 changed and withheld tools are one condition each for each backend, with what to do", () => {
+test("E3 changed and withheld tools are one condition each for each backend, with the fix", () => {
   assert.deepEqual(trustConditions(CALM, NO_CATALOG), []);
   const many = Array.from({ length: 8 }, (_, at) => pending("files", `t${at}`));
   const told = trustConditions(

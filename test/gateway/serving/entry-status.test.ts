@@ -301,7 +301,7 @@ const ROWS: Readonly<Record<string, Row>> = {
 };
 
 for (const [name, { act, said, told }] of Object.entries(ROWS))
-  test(`${name}: what each list, call and face says`, async (t) => {
+  test(`${name}: the answers of each list, call and UI`, async (t) => {
     const w = await world(t);
     await w.list("a", "x");
     await w.list("b", "z");
@@ -325,7 +325,7 @@ test("E3 a new tool waits, and a call of it is answered with the reason", async 
   assert.deepEqual(await w.gateway.switchTools(["x"], false), { unknown: "x" });
 });
 
-test("B11 a tool that a server of before the restart listed is away until it lists it again", async (t) => {
+test("B11 a tool that a server listed before the restart is away until it lists it again", async (t) => {
   const before = await world(t);
   await before.list("a", "x");
   await before.end();
@@ -342,7 +342,7 @@ test("B11 a tool that a server of before the restart listed is away until it lis
   assert.deepEqual((await saidOf(w)).list, ["x", "z"]);
 });
 
-test("a tool whose name another backend has already is not published, and the call goes to the other", async (t) => {
+test("a tool whose name another backend already has is not published, and the call goes to the other", async (t) => {
   const w = await world(t);
   const [a, b] = w.config.backends;
   assert.ok(a !== undefined && b !== undefined);

@@ -97,7 +97,7 @@ test("B11 a connection that reaches a daemon which has left moves to the next on
   assert.deepEqual(passed, [handle]);
 });
 
-test("B11 a connection that comes to a daemon which has ended is closed", async (t) => {
+test("B11 a connection that reaches a daemon which has ended is closed", async (t) => {
   const { listener } = bench(t);
   await listener.open({ host: HOST, port: await freePort() });
   await listener.close(0);
@@ -125,7 +125,7 @@ test("B11 idle connections at an old address are also closed", async (t) => {
 
 const session = { "mcp-session-id": "one" };
 
-test("B7 an old address stays for sessions that were asked something, until all is answered and quiet", async (t) => {
+test("B7 an old address stays for sessions with open questions, until all is answered and quiet", async (t) => {
   const { listener, clock, asked } = bench(t);
   const [old, next] = [await freePort(), await freePort()];
   await listener.open({ host: HOST, port: old });
@@ -151,7 +151,7 @@ test("B7 an old address stays for sessions that were asked something, until all 
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("B7 an old address: can be gone back to while it stays, and does not stay for ever", async (t) => {
+test("B7 an old address can be returned to while it stays, and does not stay for ever", async (t) => {
   const { listener, clock, asked } = bench(t);
   const [old, next] = [await freePort(), await freePort()];
   await listener.open({ host: HOST, port: old });
@@ -169,7 +169,7 @@ test("B7 an old address: can be gone back to while it stays, and does not stay f
   await Promise.all(retired);
 });
 
-test("the gateway's listener: a busy port at the start is a condition, told once and tried again until it is free", async (t) => {
+test("the gateway's listener: a busy port at the start is a condition, reported once and retried until it is free", async (t) => {
   const port = await freePort();
   const holder = await occupy(t, port);
   const { listener, clock, names } = bench(t);
@@ -223,7 +223,7 @@ test("B6 the gateway's listener: connections to a new address are served only on
   assert.ok(await early);
 });
 
-test("B6 the gateway's listener: an address that is taken rejects, and the old one is listened at", async (t) => {
+test("B6 the gateway's listener: an address that is taken rejects, and the old one stays open", async (t) => {
   const [one, busy] = [await freePort(), await freePort()];
   await occupy(t, busy);
   const { listener } = bench(t);
@@ -236,7 +236,7 @@ test("B6 the gateway's listener: an address that is taken rejects, and the old o
   assert.ok(await answers(one));
 });
 
-test("the gateway's listener: an address that was busy and is got while another is prepared is given up for that", async (t) => {
+test("the gateway's listener: a busy address that becomes free while another is prepared is given up for that", async (t) => {
   const [busy, other] = [await freePort(), await freePort()];
   const holder = await occupy(t, busy);
   const { listener, clock } = bench(t);

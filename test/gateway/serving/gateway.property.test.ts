@@ -410,7 +410,7 @@ class World {
   }
 }
 
-test("B6 B7 whatever configurations and fortunes come, what is served is what the last accepted one and the world allow", async () => {
+test("B6 B7 under any configurations and events, the served entries are those that the last accepted one and the world allow", async () => {
   await fc.assert(
     fc.asyncProperty(wishes, fc.array(step, { minLength: 5, maxLength: 25 }), async (first, steps) => {
       const world = new World(first);

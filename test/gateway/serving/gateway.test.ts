@@ -105,7 +105,7 @@ test("B7 the gateway as a whole: backends and rules that change together are one
   });
 });
 
-test("B7 the gateway as a whole: a call that waits for the new instance goes by that one's names", async (t) => {
+test("B7 the gateway as a whole: a call that waits for the new instance uses that one's names", async (t) => {
   const b = bench(t);
   const named = (command: string, tool: string): BackendConfig =>
     backendConfig("a", {
@@ -200,7 +200,7 @@ test("B7 the gateway as a whole: a call that waited for a name that moves to ano
   }
 });
 
-test("the gateway as a whole: the owner's own requests pass no policy, and are written down", async (t) => {
+test("the gateway as a whole: the owner's own requests pass no policy, and are recorded", async (t) => {
   const b = bench(t);
   const folder = await temporaryFolder(t);
   const audit = (name: string): AuditConfig => ({
@@ -232,7 +232,7 @@ test("the gateway as a whole: the owner's own requests pass no policy, and are w
   assert.deepEqual(counts, [1, 2], "what was only counted is written at the end, and nothing after it");
 });
 
-test("D1 the gateway as a whole: a skill's folder is asked of its server where that says that it lists folders", async (t) => {
+test("D1 the gateway as a whole: a skill's folder is requested from its server if that declares that it lists folders", async (t) => {
   const b = bench(t);
   await b.change({ backends: [backendConfig("a")] });
   const { last } = b.script;
@@ -247,7 +247,7 @@ test("D1 the gateway as a whole: a skill's folder is asked of its server where t
   assert.deepEqual(await reply, { result: { resources: [] } });
 });
 
-test("the gateway as a whole: a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {
+test("the gateway as a whole: a client over lines is a session of the owner's, which is notified of changes and ends with its stream", async (t) => {
   const b = bench(t);
   const backends = await ready(b, { a: ["one"] });
   const { said, heard, end } = serveClient(b);
@@ -262,7 +262,7 @@ test("the gateway as a whole: a client over lines is a session of the owner's, w
   await passTimeUntil(b.clock, () => b.gateway.view().sessions === 0, 100);
 });
 
-test("B7 the gateway as a whole: an edited description is published and told to clients, and restarts nothing", async (t) => {
+test("B7 the gateway as a whole: an edited description is published and announced to clients, and restarts nothing", async (t) => {
   const b = bench(t);
   const described = (description: string): BackendConfig[] => [
     backendConfig("a", { toolOverrides: { one: { name: null, description } } }),
@@ -281,7 +281,7 @@ test("B7 the gateway as a whole: an edited description is published and told to 
   assert.equal(b.script.started.length, 1);
 });
 
-test("the gateway as a whole: nothing is kept for a client that has gone", async (t) => {
+test("the gateway as a whole: nothing is stored for a client that has gone", async (t) => {
   const b = bench(t);
   const forgotten = [
     t.mock.method(b.gateway.pool, "forget"),
@@ -306,7 +306,7 @@ test("B7 the gateway as a whole: rules that cannot be made leave no new address 
   await assert.rejects(once(connect(port, "127.0.0.1"), "connect"), { code: "ECONNREFUSED" });
 });
 
-test("the gateway as a whole: nothing of it is heard where it is not to listen, and all of it ends, twice as well as once", async (t) => {
+test("the gateway as a whole: it does not listen where it should not, and all of it ends, twice as well as once", async (t) => {
   const b = bench(t);
   await ready(b, { a: ["one"] });
   assert.equal(b.gateway.view().url, null);

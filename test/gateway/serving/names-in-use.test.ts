@@ -121,7 +121,7 @@ test("B11 a call waits no longer than calls of its backend may take", async (t) 
   assert.equal(call(), "backend a is unavailable: it is being started");
 });
 
-test("C1 one whose backend waits for its share waits as well, and then the error names the share", async (t) => {
+test("C1 one whose backend waits for its share also waits, and then the error names the share", async (t) => {
   const onShare = backendConfig("a", { requires: [{ share: "CORE", folder: null }] });
   const b = await beginRemembered(t, await remembered(t), onShare);
   const [first, second] = [await b.call(), await b.call()];
@@ -158,7 +158,7 @@ async function beginNamed(t: TestContext, nameStore: MemoryStore, ...backends: B
   return b;
 }
 
-test("B7 a newcomer's tool that meets a name in use gets its server's name, wherever it stands, also after a restart", async (t) => {
+test("B7 a newcomer's tool whose name is in use gets its server's name, wherever it is in the file, even after a restart", async (t) => {
   const store = memoryStore();
   const first = await beginNamed(t, store, B);
   first.instanceOf("b").becomeReady("x", "own");
@@ -194,7 +194,7 @@ test("B7 no name goes to another server while its own is down, and a call of it 
   other.answer();
 });
 
-test("until a client has the names, the file's order decides: who starts faster gains nothing", async (t) => {
+test("until a client has the names, the file's order decides: starting faster gains nothing", async (t) => {
   const b = await beginNamed(t, memoryStore(), A, B);
   b.instanceOf("b").becomeReady("x");
   await settle();
@@ -202,7 +202,7 @@ test("until a client has the names, the file's order decides: who starts faster 
   assert.deepEqual(await b.listed(), ["x", "b_x"]);
 });
 
-test("names that cannot be kept are kept later, and those that cannot be read now are read later", async (t) => {
+test("names that cannot be saved are saved later, and those that cannot be read now are read later", async (t) => {
   const store = memoryStore();
   store.fails = "no space left";
   const b = await beginNamed(t, store, B);
@@ -224,7 +224,7 @@ test("names that cannot be kept are kept later, and those that cannot be read no
   assert.deepEqual(later.names(), ["a_x", "x"]);
 });
 
-test("E2 policies know a tool by its name with its server's before it and by the one without", async (t) => {
+test("E2 policies know a tool by its name with its server's prefix and by the one without", async (t) => {
   const b = await beginNamed(t, memoryStore(), A, B);
   b.instanceOf("a").becomeReady("x", "y");
   b.instanceOf("b").becomeReady("x", "y");
@@ -243,7 +243,7 @@ test("E2 policies know a tool by its name with its server's before it and by the
   assert.deepEqual(visible("b_*"), ["x", "y"]);
 });
 
-test("a server of very many names makes no other one's forgotten, and those of former ones go first", async () => {
+test("a server of very many names makes no other one's forgotten, and those of former ones are dropped first", async () => {
   const clock = createManualClock();
   const names = new NameRegistry({ clock, logger: noopLogger, onChanged() {} });
   const of = (backend: string, count: number) =>
@@ -302,7 +302,7 @@ test("one is in no list, and refused with the reason, until it is switched on; a
   assert.deepEqual(again.names(), ["x", "y"]);
 });
 
-test("a name that there is not changes nothing, not even of those beside it", async (t) => {
+test("an unknown name changes nothing, not even of those next to it", async (t) => {
   const { turn, names } = await beginSwitched(t, memoryStore(), "x");
   assert.deepEqual(await turn(["x", "z"], false), { unknown: "z" });
   assert.deepEqual(names(), ["x"]);
@@ -318,7 +318,7 @@ test("one stays off under another name, and its name stays unowned", async (t) =
   assert.deepEqual(names(), ["b_x", "b_other"]);
 });
 
-test("a call that waits for its server learns it when that is back", async (t) => {
+test("a call that waits for its server learns it when that returns", async (t) => {
   const { turn, ready, crash, clock, call } = await beginSwitched(t, memoryStore(), "x");
   await crash();
   const waiting = call("x");

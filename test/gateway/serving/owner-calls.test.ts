@@ -42,7 +42,7 @@ function errorText(reply: Reply): string {
   return reply.error.message;
 }
 
-test("B7 the owner's own calls are one client's, the owner, which cannot be asked back", async () => {
+test("B7 the owner's own calls belong to one client, the owner, which cannot be asked back", async () => {
   const b = bench();
   assert.deepEqual(await b.call("one"), text("{}"));
   await b.call("two");
@@ -57,7 +57,7 @@ test("B7 the owner's own calls are one client's, the owner, which cannot be aske
   assert.deepEqual(await blocking, text("held"));
 });
 
-test("B7 a call of the owner that was given up before it began is not made", async () => {
+test("B7 a call of the owner that was abandoned before it began is not made", async () => {
   const b = bench();
   assert.match(errorText(await b.call("one", AbortSignal.abort())), /cancelled/i);
   assert.deepEqual(b.gateway.requests, []);
@@ -89,7 +89,7 @@ test("B7 the owner's own calls keep their session while one of them waits, howev
   assert.equal(b.clients()[0]?.ended.aborted, true);
 });
 
-test("B7 the owner's own calls are taken back one by one", async () => {
+test("B7 the owner's own calls are withdrawn one by one", async () => {
   const b = bench();
   const gone = new AbortController();
   const [leaves, stays] = [b.call("held", gone.signal), b.call("held")];
@@ -169,7 +169,7 @@ async function post(url: string, token: string | null): Promise<number> {
   return response.status;
 }
 
-test("who tries tokens and sessions is in the audit, each kind in a line and a count, and no token is", async (t) => {
+test("attempts with tokens and sessions are in the audit, each kind in a line and a count, and no token is", async (t) => {
   const audit = await auditIn(t);
   const { gateway, url } = await startGuarded(t, audit);
   assert.equal(await post(url, null), 401);

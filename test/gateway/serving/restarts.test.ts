@@ -148,7 +148,7 @@ test("B7 a call of an unknown name waits for lists that have changed, and no oth
   assert.equal(two(), true);
 });
 
-test("B11 a client without a session may have been here before: it waits like one that was", async () => {
+test("B11 a client without a session may be a returning one: it waits like one", async () => {
   const { resumed, serves, settles } = startGateway();
   resumed.begin();
   const session: SessionPort = { ...sessionOf(), protocolVersion: MODERN_VERSION };
@@ -160,7 +160,7 @@ test("B11 a client without a session may have been here before: it waits like on
   assert.equal(resumed.awaited(session, LIST), null);
 });
 
-test("B11 their calls wait until the tool is there, and no longer; lists wait for all backends", async () => {
+test("B11 their calls wait until the tool exists, and no longer; lists wait for all backends", async () => {
   const { resumed, serves, settles } = startGateway();
   resumed.begin();
   const session = sessionOf();
@@ -244,7 +244,7 @@ function stage(importsBackends: boolean) {
   return { clock, first, ending, isOver: () => settle().then(() => isOver) };
 }
 
-test("G1 after a start, who knew tools of other machines is answered when these were heard, or soon", async () => {
+test("G1 after a start, a client that knew tools of other machines is answered when these have reported, or soon", async () => {
   const there = stage(true);
   assert.equal(await there.isOver(), false);
   there.first.note([]);
@@ -334,13 +334,13 @@ test("B11 however many they are, all are notified within a second, and one that 
   assert.ok(!moved.includes(199));
 });
 
-test("B11 where a server cannot run twice, all go at once: its calls wait for them", async () => {
+test("B11 where a server cannot run twice, all move at once: its calls wait for them", async () => {
   const { moved, listenedUntil, left } = leaving(5, { runsOnce: true });
   await settle();
   assert.deepEqual([moved, listenedUntil, left], [[0, 1, 2, 3, 4], [5], [true]]);
 });
 
-test("B11 without a grace all go at once, and 2,000 within a second: a timer takes a millisecond at least", async () => {
+test("B11 without a grace all move at once, and 2,000 within a second: a timer takes a millisecond at least", async () => {
   const hurried = leaving(5, { graceMs: 0 });
   await settle();
   assert.deepEqual([hurried.moved.length, hurried.listenedUntil, hurried.left], [5, [5], [true]]);
@@ -380,7 +380,7 @@ test("B11 a rehearsal before a daemon takes over opens no address, starts no pro
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("B11 a rehearsal before a daemon takes over fails no takeover: whatever goes wrong in it, it is over, and says how much was answered", async () => {
+test("B11 a rehearsal before a daemon takes over fails no takeover: whatever goes wrong, it ends, and reports how much was answered", async () => {
   const broken = {
     ...createManualClock(),
     setTimer(): never {

@@ -200,7 +200,7 @@ test("D4 groups: clients of one kind are served by one set, others by another", 
 const ci = profile({ users: ["ci-*"], groups: ["home"] });
 const claude = profile({ clients: ["claude-*"], optimizer: true });
 
-test("D4 profiles: the first that fits a token's name or a client's own decides", () => {
+test("D4 profiles: the first that matches a token's name or a client's own decides", () => {
   const set = served([WORK, HOME], [ci, claude]);
   assert.deepEqual(names(set, from(null, user("ci-7"))), ["read_note", "note://a", "diary"]);
   assert.equal(names(set, from(null, user("ann"))).length, 10);
@@ -212,7 +212,7 @@ test("D4 profiles: the first that fits a token's name or a client's own decides"
   assert.deepEqual(of(from(null, signed))?.parts.length, 1);
 });
 
-test("D4 profiles: at a group's address a profile leaves what is in both", () => {
+test("D4 profiles: at a group's address a profile leaves the entries in both", () => {
   const both = profile({ groups: ["work"] });
   const set = served([WORK, HOME], [both]);
   assert.deepEqual(names(set, from("home")), ["read_note"]);

@@ -41,7 +41,7 @@ const onlyRead = {
   policies: [policy("allow", { roles: ["reader"], resources: ["tool:read"] })],
 } as const;
 
-test("the serving set knows who comes, by the authentication it was built with", () => {
+test("the serving set identifies clients by the authentication it was built with", () => {
   const authentication = authenticateUsers(
     readLocalUsers(
       [{ name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] }],
@@ -61,7 +61,7 @@ test("the serving set knows who comes, by the authentication it was built with",
   assert.equal(served.refresh(OWNER), OWNER);
 });
 
-test("the serving set tells whom a resource's changes concern by the policies it was built with", () => {
+test("the serving set decides whom a resource's changes concern by the policies it was built with", () => {
   const files = [source("a", { resources: ["x://open", "x://secret"] })];
   const authorization = {
     defaultEffect: "deny",
@@ -85,7 +85,7 @@ test("the serving set tells whom a resource's changes concern by the policies it
   assert.deepEqual(mayHear("x://secret"), [false, false, false, true]);
 });
 
-test("B11 the serving set tells where a tool that is in no list is only those who may call it", () => {
+test("B11 the serving set reveals the location of an unlisted tool only to callers that may call it", () => {
   const absent = away("b", { tools: ["read", "other"] });
   const open = servingSet([...sources, absent], recordingServices());
   const found = (served: typeof open, ...roles: string[]) =>
@@ -111,7 +111,7 @@ test("the serving set does not report a resource that filters removed", () => {
   assert.deepEqual(heard, ["x://open", "x://open/part"]);
 });
 
-test("B7 the serving set: digests differ exactly for whom an edit of the policies changes what is visible", () => {
+test("B7 the serving set: digests differ exactly for clients for whom an edit of the policies changes the visible entries", () => {
   const before = servingSet(sources, recordingServices());
   const after = servingSet(sources, recordingServices(), { authorization: onlyRead });
   const digests = (served: typeof before, ...roles: string[]) => ({
@@ -167,7 +167,7 @@ test("E1 only requests about tasks name a task, and only those that may call its
   );
 });
 
-test("E1 a missing scope is named for what is listed or away, and not for what waits for approval", () => {
+test("E1 a missing scope is named for a listed or absent entry, and not for one that waits for approval", () => {
   const unapproved = [{ kind: "tool", name: "new", change: "new" }] as const;
   const offered = [{ ...source("a", { tools: ["write"] }), unapproved }, away("b", { tools: ["copy"] })];
   const authorization = {
@@ -205,7 +205,7 @@ test("E1 E4 a running call is stopped by a policy for good, by the rate limit fo
   assert.deepEqual(stopped("read"), { reply: limited, isOver: false });
 });
 
-test("the serving set: a request is judged by what the client is at that moment", async () => {
+test("the serving set: a request is judged by the client's present rights", async () => {
   const served = servingSet(sources, recordingServices(), { authorization: onlyRead });
   const allowed = async (...roles: string[]): Promise<boolean> =>
     !isError(await ask(served, "tools/call", { name: "read" }, client(user("ann", ...roles))));
@@ -222,7 +222,7 @@ const byRole: ViewRights = {
 const one = source("a", { tools: ["x", "y"], prompts: ["p"], resources: ["u:1"], templates: ["u:{i}"] });
 const catalog = catalogOf(one);
 
-test("views without policies are one object for everybody, made of the servers' own definitions", () => {
+test("views without policies are one object for everyone, made of the servers' own definitions", () => {
   const viewFor = createViews({ catalog, rights: null });
   const view = viewFor(ANONYMOUS);
   assert.equal(viewFor(OWNER), view);
@@ -269,7 +269,7 @@ test("views are kept for 1,000 combinations of rights", () => {
   assert.notEqual(viewFor(inRoles("x")), first);
 });
 
-test("B7 views: digests are equal exactly when what is visible is", () => {
+test("B7 views: digests are equal exactly when the visible entries are", () => {
   const of = (parts: Parameters<typeof source>[1]) =>
     createViews({ catalog: catalogOf(source("a", parts)), rights: null })(ANONYMOUS).digests;
   const base = of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] });
@@ -283,7 +283,7 @@ test("B7 views: digests are equal exactly when what is visible is", () => {
   assert.equal(described.prompts, of({}).prompts);
 });
 
-test("views look into no definition that is known already", () => {
+test("views read no definition that is already known", () => {
   let written = 0;
   const toJSON = (): object => ({ written: ++written });
   const { listings, ...many } = source("a", {});
@@ -343,7 +343,7 @@ const server = (
   protocolVersion: SpokenVersion = "2025-11-25",
 ) => ({ backend, instructions, capabilities, protocolVersion });
 
-test("the gateway promises what any backend may offer, whichever there are", () => {
+test("the gateway promises everything that any backend may offer, whichever exist", () => {
   const { capabilities, serverInfo, instructions } = gatewayInitializeResult("1.2.3", [], NO_CATALOG);
   assert.deepEqual(capabilities, {
     tools: { listChanged: true },
@@ -356,7 +356,7 @@ test("the gateway promises what any backend may offer, whichever there are", () 
   assert.equal(instructions, undefined);
 });
 
-test("one server's instructions pass as they are; of several each stands under its backend's name", () => {
+test("one server's instructions pass unchanged; of several each is under its backend's name", () => {
   const one = [server("a", "Use it well."), server("b", null), server("c", "")];
   assert.equal(gatewayInitializeResult("1", one, NO_CATALOG)["instructions"], "Use it well.");
   const two = [server("a", "Use it well."), server("b", "Or not.")];

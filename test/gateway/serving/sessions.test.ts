@@ -64,7 +64,7 @@ const without = (served: ServingSet, kind: Principal["kind"]): ServingSet => ({
   refresh: (principal) => (principal.kind === kind ? null : principal),
 });
 
-test("B7 the roster of sessions tells each session once of each list that it sees differently, and of no other", () => {
+test("B7 the roster of sessions notifies each session once of each list that differs for it, and of no other", () => {
   const roster = new SessionRoster();
   const session = sessionOf(ANONYMOUS);
   roster.add(session, tools("one"));
@@ -119,7 +119,7 @@ test("B7 the roster of sessions: a client that is locked out and admitted again 
   assert.deepEqual(session.changes, ["tools"]);
 });
 
-test("B7 the roster of sessions: who turns out to be another one hears that its lists are others", () => {
+test("B7 the roster of sessions: a client that turns out to be another principal is notified that its lists differ", () => {
   const roster = new SessionRoster();
   const session = sessionOf(ANONYMOUS);
   const served = without(onlyFor("reader"), "anonymous");
@@ -164,7 +164,7 @@ test("D1 the roster of sessions: a request without a session requests a level wh
   assert.deepEqual([roster.lowestLogLevel, roster.size], ["error", 1]);
 });
 
-test("the roster of sessions: logs of a backend are for those who see anything of it, and are let in", () => {
+test("the roster of sessions: logs of a backend go to admitted clients that see anything of it", () => {
   const roster = new SessionRoster();
   const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];
   const served = onlyFor("reader");
@@ -220,7 +220,7 @@ const named = (name: string, change: Partial<ClientHandle> = {}): ClientHandle =
   ...change,
 });
 
-test("a session is there until it ends, with its calls and its last error, cleaned of secrets", () => {
+test("a session is listed until it ends, with its calls and its last error, cleaned of secrets", () => {
   const { clients, answer, listed } = rig();
   const [one, two] = [named("one"), named("two")];
   clients.opened(one);
@@ -238,7 +238,7 @@ test("a session is there until it ends, with its calls and its last error, clean
   assertEach(listed(), ([name]) => name, ["two"]);
 });
 
-test("one of 2026-07-28 is there while it listens, and five minutes after each request, however many it makes", async () => {
+test("one of 2026-07-28 is listed while it listens, and five minutes after each request, however many it makes", async () => {
   const { clients, clock, answer, listed } = rig();
   const modern = (): ClientHandle => named("modern", { protocolVersion: MODERN_VERSION });
   for (let count = 0; count < 3; count++) answer(modern(), OK);
@@ -254,7 +254,7 @@ test("one of 2026-07-28 is there while it listens, and five minutes after each r
   assert.deepEqual(listed(), []);
 });
 
-test("clients of 2026-07-28 that borrow one port after the other keep their names, and its end closes no stream", async () => {
+test("clients of 2026-07-28 that use one port after the other keep their names, and its end closes no stream", async () => {
   const { clients, clock, answer, listed } = rig();
   const modern = (name: string): ClientHandle => named(name, { protocolVersion: MODERN_VERSION });
   const port = { ...modern("one") };
@@ -273,7 +273,7 @@ test("clients of 2026-07-28 that borrow one port after the other keep their name
   assert.deepEqual(names(), ["two"]);
 });
 
-test("clients that call themselves ever otherwise are bounded", () => {
+test("clients that keep changing their names are bounded", () => {
   const { clients, answer } = rig();
   for (let at = 0; at < 2_000; at++) answer(named(`c${at}`, { protocolVersion: MODERN_VERSION }), OK);
   assert.equal(clients.list.length, 500);

@@ -58,7 +58,7 @@ test("E1 a server that wants a login fails with the command to run, requests not
   assert.equal(condition(), undefined);
 });
 
-test("E1 a login is found without a word at the next try", async (t) => {
+test("E1 a login is found silently at the next try", async (t) => {
   const { rig, phase, call } = await scene(t);
   await eventually(() => phase() === "Failed");
   await rig.signIn();
@@ -66,7 +66,7 @@ test("E1 a login is found without a word at the next try", async (t) => {
   assertAnswered(await call());
 });
 
-test("E1 fifty calls that meet an ended token: one renewal, each call done once, and no token in log or events", async (t) => {
+test("E1 fifty calls that meet an expired token: one renewal, each call done once, and no token in log or events", async (t) => {
   const { rig, phase, call, log, announced } = await scene(t);
   const grant = await rig.signIn();
   await eventually(() => phase() === "Ready");

@@ -107,7 +107,7 @@ test("E1 calls in flight, streams and sessions end with the token that they used
   assert.equal(rig.gateway.view().sessions, 1);
 });
 
-test("E1 a client of 2026-07-28 has its calls ended with its token, those that wait for it included", async (t) => {
+test("E1 a client of 2026-07-28 has its calls ended with its token, including those that wait for it", async (t) => {
   const rig = await startRig(t, { defaultEffect: "allow", destructive: "ask", policies: [] });
   const elicits = modernMeta({ elicitation: { form: {} } });
   const named = { ...MODERN, "mcp-method": "tools/call", "mcp-name": "wait" };
@@ -137,7 +137,7 @@ test("E1 a client of 2026-07-28 has its calls ended with its token, those that w
   assert.match((await kept).body, /done/);
 });
 
-test("E1 the older door's streams end with their token, with a session and without one", async (t) => {
+test("E1 the older transport's streams end with their token, with a session and without one", async (t) => {
   const rig = await startRig(t);
   const sse = `http://127.0.0.1:${rig.port}/sse`;
   const [silent, used, bens] = [
@@ -171,7 +171,7 @@ test("E1 a token that stays valid interrupts nothing: a second one next to it, o
   assert.match((await working).body, /done/);
 });
 
-test("E1 a request that is still being sent when its token is taken back is refused", async (t) => {
+test("E1 a request that is still being sent when its token is withdrawn is refused", async (t) => {
   const rig = await startRig(t);
   const body = JSON.stringify(initialize());
   const { promise, resolve, reject } = Promise.withResolvers<number | undefined>();

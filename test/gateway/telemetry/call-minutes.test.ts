@@ -82,7 +82,7 @@ test("a percentile is never wrong by more than an eighth, from a tenth of a mill
   }
 });
 
-test("the slowest of a hundred calls is seen in p99, and not in p50", async () => {
+test("the slowest of a hundred calls is visible in p99, and not in p50", async () => {
   const { minutes, took } = bench();
   for (let nth = 0; nth < 98; nth++) await took("files", 1);
   await took("files", 1_000);
@@ -120,7 +120,7 @@ test("each minute keeps its numbers for a day, and only the last five minutes ar
   assert.deepEqual([last?.calls, last?.errors, last?.latencyMs], [1, 0, null], "nothing of the day before");
 });
 
-test("a clock that is set back by a minute counts on in the minute that was", async () => {
+test("a clock that is set back by a minute keeps counting in the earlier minute", async () => {
   const { clock, minutes, took } = bench();
   await took("files", 100);
   await clock.advance(MINUTE_MS);
@@ -139,7 +139,7 @@ test("a clock that is set back by a minute counts on in the minute that was", as
   );
 });
 
-test("of any number of backends, a bounded number is counted", async () => {
+test("for any number of backends, a bounded number is counted", async () => {
   const { minutes, took } = bench();
   for (let nth = 0; nth < MOST_COUNTED + 3; nth++) await took(`b${nth}`, 0);
   assert.equal(minutes.minutes.size, MOST_COUNTED);

@@ -30,7 +30,7 @@ import { decode, startReceiver } from "./otlp-receiver.ts";
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 const SPAN = "b7ad6b7169203331";
 
-test("E5 trace context is read as W3C spells it, and nothing else is", () => {
+test("E5 trace context is read as W3C writes it, and nothing else is", () => {
   const read = (text: unknown) => readContext(text, undefined);
   assert.deepEqual(read(`00-${TRACE}-${SPAN}-01`), {
     traceId: TRACE,
@@ -60,7 +60,7 @@ test("E5 trace context is read as W3C spells it, and nothing else is", () => {
     assert.equal(readContext(`00-${TRACE}-${SPAN}-01`, state)?.state, null);
 });
 
-test("E5 trace context is written beside whatever else a request says of itself", () => {
+test("E5 trace context is written next to any other metadata of a request", () => {
   const context = { traceId: TRACE, spanId: SPAN, sampled: true, state: "a=1" };
   const params = { name: "x", _meta: { progressToken: 1, traceparent: "old", tracestate: "old" } };
   assert.deepEqual(withContext(params, context), {
@@ -71,7 +71,7 @@ test("E5 trace context is written beside whatever else a request says of itself"
   assert.deepEqual(contextOf(withContext(undefined, context), undefined), context);
 });
 
-test("E5 metrics are of a bounded number of kinds, whatever is published", () => {
+test("E5 metrics have a bounded number of kinds, whatever is published", () => {
   const metrics = new CallMetrics();
   for (let index = 0; index < MOST_KINDS + 500; index++)
     metrics.record({ method: "tools/call", backend: "b", target: `tool ${index}` }, "ok", 0.001);
@@ -103,7 +103,7 @@ test("E5 metrics: names of servers cannot write their own lines", () => {
   );
 });
 
-test("E5 metrics are what OpenTelemetry's definitions allow, fractions and all", () => {
+test("E5 metrics conform to OpenTelemetry's definitions, fractions and all", () => {
   const metrics = new CallMetrics();
   metrics.record({ method: "m", backend: "", target: "" }, "ok", 0.25);
   const measured = {
@@ -188,7 +188,7 @@ function withoutEmptyLists(value: unknown): unknown {
   );
 }
 
-test("E5 traces say the same in protobuf and in JSON", () => {
+test("E5 traces are the same in protobuf and in JSON", () => {
   fc.assert(
     fc.property(fc.array(spans, { maxLength: 5 }), (list) =>
       saysTheSame("traces", tracesDocument(list, sender)),
@@ -196,7 +196,7 @@ test("E5 traces say the same in protobuf and in JSON", () => {
   );
 });
 
-test("E5 metrics say the same in protobuf and in JSON", () => {
+test("E5 metrics are the same in protobuf and in JSON", () => {
   const period = { startMs: 1, endMs: 1_700_000_000_000.5 };
   fc.assert(
     fc.property(fc.array(anyFamilies, { maxLength: 5 }), (list) =>
@@ -205,7 +205,7 @@ test("E5 metrics say the same in protobuf and in JSON", () => {
   );
 });
 
-test("E5 the receiver refuses what the definitions do not have", () => {
+test("E5 the receiver refuses anything that the definitions do not have", () => {
   const { type, bytes } = encodeOtlp(
     tracesDocument(
       [
@@ -245,7 +245,7 @@ const span = (index: number): Span => ({
   error: index % 2 === 0 ? null : "-32000",
 });
 
-test("E5 spans go out together, and what cannot go waits its turn", async (t) => {
+test("E5 spans are sent together, and the rest waits its turn", async (t) => {
   const receiver = await startReceiver(t);
   const clock = createManualClock();
   const exporter = new Exporter({ ...open, endpoint: receiver.endpoint, clock });
@@ -272,7 +272,7 @@ test("E5 spans go out together, and what cannot go waits its turn", async (t) =>
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("E5 the queue is bounded, what does not fit is counted, and so is what is refused", async (t) => {
+test("E5 the queue is bounded, and spans that do not fit or are refused are counted", async (t) => {
   const receiver = await startReceiver(t);
   receiver.status = 400;
   const clock = createManualClock();
@@ -289,7 +289,7 @@ test("E5 the queue is bounded, what does not fit is counted, and so is what is r
   assert.equal(exporter.dropped, MOST_SPANS + 11);
 });
 
-test("E5 a long queue goes out batch after batch at once, and with pauses while the receiver fails", async (t) => {
+test("E5 a long queue is sent batch after batch at once, and with pauses while the receiver fails", async (t) => {
   const receiver = await startReceiver(t);
   receiver.status = 503;
   const clock = createManualClock();
@@ -313,7 +313,7 @@ test("E5 a long queue goes out batch after batch at once, and with pauses while 
   await exporter[Symbol.asyncDispose]();
 });
 
-test("E5 a receiver that is busy is asked after 1, 2 and 4 s, however much waits, and after 1 s again once it has taken some", async (t) => {
+test("E5 a busy receiver is retried after 1, 2 and 4 s, however much waits, and after 1 s again once it has accepted some", async (t) => {
   const receiver = await startReceiver(t);
   const clock = createManualClock();
   const document = () => ({ message: "ExportMetricsServiceRequest", fields: {} }) as const;
@@ -435,7 +435,7 @@ test("E5 the secrets of telemetry are kept out of logs, and without one nothing 
   assert.equal(receiver.texts.length, sent);
 });
 
-test("E5 where no traces are sent, calls and their pool are as they came", async (t) => {
+test("E5 where no traces are sent, calls and their pool stay unchanged", async (t) => {
   const receiver = await startReceiver(t);
   for (const off of [{ endpoint: null }, { endpoint: receiver.endpoint, traces: false }]) {
     const { telemetry, services, pool, call } = measuring(off);

@@ -178,7 +178,7 @@ test("B6 a configuration whose telemetry cannot be loaded leaves no address behi
   other.close();
 });
 
-test("E5 metrics say what was called, how long it took and how everything stands", async (t) => {
+test("E5 metrics show the called tools, the durations and the present states", async (t) => {
   const receiver = await startReceiver(t);
   const headers = { Authorization: { kind: "stored", name: "otlp" } } as const;
   const { call } = await rig(t, telemetry({ endpoint: receiver.endpoint, traces: false, headers }));

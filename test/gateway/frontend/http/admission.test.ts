@@ -27,7 +27,7 @@ test("the HTTP front's admission reports a foreign Host and a foreign Origin, wh
   assert.doesNotMatch(JSON.stringify(gateway.turnedAwayRequests), /evil/);
 });
 
-test("E1 a batch of which one request lacks a scope is refused, and none of it is run", async (t) => {
+test("E1 a batch in which one request lacks a scope is refused, and none of it runs", async (t) => {
   const { gateway, rig } = await openFront(t);
   const headers = { "mcp-session-id": await rig.initialize("2025-03-26") };
   gateway.requests.length = 0;
@@ -75,7 +75,7 @@ test("the HTTP front's admission reports an unknown session and a foreign one, w
   assert.doesNotMatch(JSON.stringify(gateway.turnedAwayRequests), new RegExp(`guessed|${id}`));
 });
 
-test("the HTTP front's admission says on which machine a session began that is not known here, as far as its id says so", async () => {
+test("the HTTP front's admission names the machine on which an unknown session began, if its id names one", async () => {
   await using rig = await startRig(createScriptedGateway());
   const answerTo = async (id: string): Promise<string> =>
     (await rig.post(callMessage(1, "x"), { "mcp-session-id": id })).body;
@@ -84,7 +84,7 @@ test("the HTTP front's admission says on which machine a session began that is n
     assert.match(await answerTo(id), /the session is not known/, id);
 });
 
-test("the HTTP front's admission refuses a token that is taken back while it is checked, or while the body comes", async (t) => {
+test("the HTTP front's admission refuses a token that is withdrawn while it is checked, or while the body arrives", async (t) => {
   const { gateway, rig, headers } = await begin(t);
   withdraw(gateway);
   assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 401);
@@ -93,7 +93,7 @@ test("the HTTP front's admission refuses a token that is taken back while it is 
   assert.equal((await late.rig.send("DELETE", "/mcp", late.headers)).status, 401);
 });
 
-test("the HTTP front's admission: a session is one of the group at whose address it began", async (t) => {
+test("the HTTP front's admission: a session belongs to the group at whose address it began", async (t) => {
   const { gateway, rig, headers } = await begin(t);
   gateway.hasGroup = () => true;
   const type = { "content-type": "application/json", accept: "application/json", ...headers };
@@ -164,7 +164,7 @@ async function answered(listener: Listener): Promise<string> {
   return String(chunk);
 }
 
-test("E4 a full listener drops the oldest connection that has sent nothing, and lets the newcomer in", async () => {
+test("E4 a full listener drops the oldest connection that has sent nothing, and accepts the new one", async () => {
   await using full = await startListener(3);
   const talks = await full.open("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
   await eventually(() => full.responses.length === 1);
@@ -175,7 +175,7 @@ test("E4 a full listener drops the oldest connection that has sent nothing, and 
   assert.deepEqual([hasEnded(talks), hasEnded(newer)], [false, false]);
 });
 
-test("E4 a full listener drops a request that comes too slowly, but only after a while", async () => {
+test("E4 a full listener drops a request that arrives too slowly, but only after a while", async () => {
   await using full = await startListener(2);
   const head = await full.open("GET / HTTP/1.1\r\nHo");
   const body = await full.open("POST /held HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx");
@@ -190,7 +190,7 @@ test("E4 a full listener drops a request that comes too slowly, but only after a
   assert.deepEqual([hasEnded(body), hasEnded(last)], [true, false]);
 });
 
-test("E4 a full listener drops the kept connection whose last request is longest ago, and none that waits for an answer", async () => {
+test("E4 a full listener drops the kept connection whose last request is the oldest, and none that waits for an answer", async () => {
   await using full = await startListener(3);
   const blocking = await full.open("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
   await eventually(() => full.responses.length === 1);
@@ -261,7 +261,7 @@ test("E4 wrong tokens at /metrics are slowed like those at /mcp", async () => {
   assert.equal(await late, 401);
 });
 
-test("E5 metrics are asked for with where the request came from, and refused to another machine", async () => {
+test("E5 metrics are requested with the origin of the request, and refused to another machine", async () => {
   const asked: boolean[] = [];
   const gateway = Object.assign(createScriptedGateway(), {
     metrics: (_token: string | undefined, isOwnMachine: boolean) => {
@@ -298,7 +298,7 @@ test("E4 served metrics are not reported as refused requests", async () => {
   assert.deepEqual(gateway.turnedAwayRequests, []);
 });
 
-test("E4 wrong tokens of one address never hold up the right one from there", async (t) => {
+test("E4 wrong tokens of one address never delay the right one from there", async (t) => {
   const clock = createManualClock();
   const { gateway, rig } = await openFront(t, {}, { clock });
   const right = gateway.authenticate;
@@ -326,7 +326,7 @@ test("E4 wrong tokens of one address never hold up the right one from there", as
 
 const as = (name: string) => ({ ok: true, principal: { kind: "user", name, roles: [] } }) as const;
 
-test("E4 while one principal does its worst: another is let in and served, keeps its session, and the tables keep their bounds", async (t) => {
+test("E4 while one principal does its worst, another is admitted and served, keeps its session, and the tables keep their bounds", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.sessionsAllowed = () => 100;
   gateway.authenticate = ({ authorization }) => {

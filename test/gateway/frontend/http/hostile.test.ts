@@ -41,7 +41,7 @@ test("bound to loopback, a Host is refused unless it is loopback's or the config
   assert.equal(createHostGuard(() => "my-mac.local")("My-Mac.local:1", undefined), null);
 });
 
-test("bound beyond, addresses and the configured name are right, other names are not", () => {
+test("bound beyond loopback, addresses and the configured name are accepted, other names are not", () => {
   const guard = createHostGuard(() => "0.0.0.0");
   for (const host of ["192.168.1.4:9000", "[fe80::1]:9000", "localhost", "0.0.0.0"])
     assert.equal(guard(host, undefined), null, host);
@@ -53,7 +53,7 @@ test("bound beyond, addresses and the configured name are right, other names are
   assert.notEqual(named("other.lan", undefined), null);
 });
 
-test("a change of the configured host counts from the next request on", () => {
+test("a change of the configured host applies from the next request on", () => {
   let host = "nas.lan";
   const guard = createHostGuard(() => host);
   assert.equal(guard("nas.lan", undefined), null);
@@ -161,7 +161,7 @@ for (const pages of [
   });
 }
 
-test("D2 a target that names its host is served like another, and its host counts, whatever the Host header says", async (t) => {
+test("D2 a target that names its host is served like another, and its host counts, whatever the Host header contains", async (t) => {
   const { rig } = await openFront(t);
   const asked = (target: string, headers: Record<string, string> = {}) =>
     rig.send("POST", target, { ...HEADERS, ...headers }, JSON.stringify(initializeMessage()));
@@ -240,7 +240,7 @@ test("wrong types, garbage and wrong messages are answered as the specification 
   assert.equal(noVersion.headers["mcp-session-id"], undefined);
 });
 
-test("E4 clients that say without end who they are: nothing of it is kept as long as their session", async (t) => {
+test("E4 clients with endless statements about themselves: none of it is stored as long as their session", async (t) => {
   const { gateway, rig } = await openFront(t);
   const introduced = (capabilities: object, clientInfo: object): ReturnType<typeof rig.post> =>
     rig.post({
@@ -273,7 +273,7 @@ const open = async (port: number): Promise<{ socket: Socket; read: () => string 
   return { socket, read: () => received };
 };
 
-test("the listener against what is not HTTP, and giant headers: an error in JSON, and the connection closed", async () => {
+test("the listener against input that is not HTTP, and giant headers: an error in JSON, and the connection closed", async () => {
   await using rig = await startRig(createScriptedGateway());
   assert.match(await rig.raw("\x16\x03\x01 no HTTP\r\n\r\n"), /^HTTP\/1\.1 400 [\s\S]*"jsonrpc":"2.0"/);
   const giant = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nX: ${"x".repeat(40_000)}\r\n\r\n`;
@@ -285,7 +285,7 @@ test("the listener against what is not HTTP, and giant headers: an error in JSON
   assert.equal((await rig.send("GET", "/manage/v1/health", {})).status, 200);
 });
 
-test("the listener against what is not HTTP behind another response: the connection closed, without words that could be taken for a part of it", async () => {
+test("the listener against input that is not HTTP behind another response: the connection closed, without text that could be taken for a part of it", async () => {
   await using rig = await startRig(createScriptedGateway());
   const { socket, read } = await open(rig.listener.port);
   socket.write("GET /manage/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -353,7 +353,7 @@ test("the listener against large answers to pipelined requests: all of them arri
   socket.destroy();
 });
 
-test("the listener against a reader of many small answers that takes none: cut after a minute", async (t) => {
+test("the listener against a reader of many small answers that reads none: cut after a minute", async (t) => {
   const clock = createManualClock();
   const { gateway, rig } = await openFront(t, { some: async () => text("x".repeat(100_000)) }, { clock });
   const id = await rig.initialize();

@@ -131,7 +131,7 @@ test("the HTTP front's batches stream when one of them does, and end when all ar
   );
 });
 
-test("the HTTP front's end ends listening streams, refuses new requests, and waits for what is in flight", async (t) => {
+test("the HTTP front's end ends listening streams, refuses new requests, and waits for requests in flight", async (t) => {
   const { gateway, rig, headers, blocking } = await begin(t);
   const stream = collect((await rig.open("GET", headers)).response);
   const answer = rig.post(callMessage(1, "held"), headers);
@@ -147,7 +147,7 @@ test("the HTTP front's end ends listening streams, refuses new requests, and wai
   assert.equal(gateway.sessions.size, 0);
 });
 
-test("past its grace the HTTP front answers what is in flight with an error", async (t) => {
+test("past its grace the HTTP front answers requests in flight with an error", async (t) => {
   const clock = createManualClock();
   const { rig, headers, blocking } = await begin(t, {}, { clock });
   const answer = rig.post(callMessage(1, "held"), headers);
@@ -217,7 +217,7 @@ test("a reader that does not read congests its call, and is cut beyond 8 MiB", a
   assert.equal((await rig.post(callMessage(2, "x"), headers)).status, 200);
 });
 
-test("a reader that takes nothing of a large result for 60 s is cut", async (t) => {
+test("a reader that reads nothing of a large result for 60 s is cut", async (t) => {
   const clock = createManualClock();
   const large = "x".repeat(16 * 1024 * 1024);
   const { rig, headers } = await begin(t, { large: async () => text(large) }, { clock });
@@ -269,7 +269,7 @@ test("D2 a slow answer to a client that reads no streams stays one JSON text", a
   assert.deepEqual(kinds, ["application/json", "text/event-stream"]);
 });
 
-test("a coarse timer calls back for what is still there after one to two periods, and for nothing that was deleted", async () => {
+test("a coarse timer calls back for remaining entries after one to two periods, and for no deleted ones", async () => {
   const clock = createManualClock();
   const due: string[] = [];
   const timer = new CoarseTimer<string>(clock, 10, (entry) => due.push(entry));
@@ -281,7 +281,7 @@ test("a coarse timer calls back for what is still there after one to two periods
   assert.deepEqual([due, timer.size], [["stays"], 0]);
 });
 
-test("D2 of a client that is gone nothing is kept to be taken up again", async () => {
+test("D2 nothing is stored for resumption by a client that is gone", async () => {
   const clock = createManualClock();
   const slow: SlowAnswers = new CoarseTimer(clock, 5_000, (answer) => answer.becomeStream());
   const response = new ServerResponse(new IncomingMessage(new Socket()));
@@ -314,7 +314,7 @@ test("D2 a request whose client is gone does not wait to be slow", async () => {
   assert.deepEqual([gone, slow.size], [1, 0]);
 });
 
-test("D5 a client that refuses large events gets JSON, and notices where it listens, until it would give up waiting", async (t) => {
+test("D5 a client that refuses large events gets JSON, and notices on its listening stream, until it would give up waiting", async (t) => {
   const clock = createManualClock();
   const large = text("x".repeat(2_000_000));
   const { rig, blocking } = await openFront(

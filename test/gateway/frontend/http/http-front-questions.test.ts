@@ -91,7 +91,7 @@ test("questions of two sessions never have the same id, and no answer of another
   assert.match(JSON.stringify(one.stream.messages[1]), /from.*one/);
 });
 
-test("a client's progress on a question reaches who asked, until it is answered", async (t) => {
+test("a client's progress on a question reaches the asking server, until it is answered", async (t) => {
   const seen: unknown[] = [];
   const { gateway, rig, headers } = await begin(t, {
     async ask({ handle, signal }) {
@@ -153,7 +153,7 @@ test("a question that outlives its call's stream is withdrawn on the one the cli
   assert.deepEqual(params, { requestId, reason: "not needed" });
 });
 
-test("a client that goes away cancels nothing, yet its questions are over, and taken back where it listens", async (t) => {
+test("a client that disconnects cancels nothing, yet its questions are over, and withdrawn on its listening stream", async (t) => {
   const blocking = createBlockingTool();
   let replied: unknown;
   const { rig, headers } = await begin(
@@ -237,7 +237,7 @@ test("a question outside of calls goes there, is withdrawn there, and is an erro
   assert.deepEqual(objectOf(stream.messages[2]?.["params"])["reason"], "not needed");
 });
 
-test("a listening stream says a word every 15 s, and needs an id and the right Accept", async (t) => {
+test("a listening stream sends a comment every 15 s, and needs an id and the right Accept", async (t) => {
   const clock = createManualClock();
   const { rig, headers } = await begin(t, {}, { clock });
   assert.equal((await rig.send("GET", "/mcp", { accept: "text/event-stream" })).status, 400);

@@ -23,7 +23,7 @@ import {
 const user = (name: string, role = "any") =>
   ({ ok: true, principal: { kind: "user", name, roles: [role] } }) as const;
 
-test("initialize opens a session with an unguessable id and the version that was asked for", async (t) => {
+test("initialize opens a session with an unguessable id and the requested version", async (t) => {
   const { gateway, rig } = await openFront(t);
   for (const version of ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]) {
     const answer = await rig.post(initializeMessage(version));
@@ -38,7 +38,7 @@ test("initialize opens a session with an unguessable id and the version that was
   assert.deepEqual([rig.front.sessions, gateway.sessions.size], [5, 5]);
 });
 
-test("a request is served before notifications/initialized came, and answered as one JSON body", async () => {
+test("a request is served before notifications/initialized arrives, and answered as one JSON body", async () => {
   await using rig = await startRig(createScriptedGateway());
   const id = await rig.initialize();
   const answer = await rig.post(callMessage("a", "echo", { x: "ü" }), { "mcp-session-id": id });
@@ -98,7 +98,7 @@ test("a client that left before it was identified listens to nothing", async (t)
   assert.equal(onlySession(gateway).busy, false);
 });
 
-test("B11 a front that leaves ends each stream that is opened then; one that stops refuses what comes, and says when to come", async (t) => {
+test("B11 a front that leaves ends each newly opened stream; one that stops refuses new requests, and says when to retry", async (t) => {
   const { rig, headers, blocking } = await begin(t);
   const call = rig.post(callMessage(1, "held"), headers);
   await eventually(() => blocking.started.length === 1);
@@ -132,7 +132,7 @@ test("D2 a client that names an ended or foreign session begins a new one only w
   assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": begun })).status, 200);
 });
 
-test("B11 a request whose session comes to this daemon while its body is on the way is served", async (t) => {
+test("B11 a request whose session arrives at this daemon while its body is on the way is served", async (t) => {
   const { gateway, rig } = await openFront(t);
   const admitted = Promise.withResolvers<void>();
   const { authenticate } = gateway;
@@ -173,7 +173,7 @@ test("a session belongs to its principal, whose roles are updated, and an anonym
   assert.equal(objectOf(refused.json()["error"])["message"], "a token is needed");
 });
 
-test("the session beyond those that are allowed ends the one idle for longest", async (t) => {
+test("a session beyond the limit ends the one idle for longest", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.sessionsAllowed = () => 5;
   const first = await rig.initialize();
@@ -187,7 +187,7 @@ test("the session beyond those that are allowed ends the one idle for longest", 
   assert.equal((await rig.post(callMessage(1, "x"), { "mcp-session-id": first })).status, 200);
 });
 
-test("E4 the HTTP front's refusals by a limit of one call are 429 with Retry-After and a JSON-RPC error, also where a stream was expected", async () => {
+test("E4 the HTTP front's refusals by a limit of one call are 429 with Retry-After and a JSON-RPC error, even where a stream was expected", async () => {
   const gateway = createScriptedGateway();
   const refused = (retryAfterMs: number): Reply =>
     errorReply(LIMIT_REACHED, "too many", { limit: "[limits].calls_per_second", retryAfterMs });
@@ -311,7 +311,7 @@ test("a call that is cancelled while it waits for its backend is never served", 
   );
 });
 
-test("the HTTP front refuses an id in flight and the 513th request, whose slots come free again", async (t) => {
+test("the HTTP front refuses an id in flight and the 513th request, whose slots become free again", async (t) => {
   const { rig, headers, blocking } = await begin(t);
   const answers = Array.from({ length: 512 }, (_, id) => rig.post(callMessage(id, "held"), headers));
   await eventually(() => blocking.started.length === 512);
@@ -325,7 +325,7 @@ test("the HTTP front refuses an id in flight and the 513th request, whose slots 
   assert.match((await rig.post(callMessage("more", "x"), headers)).body, /result/);
 });
 
-test("DELETE ends the session and answers what is in flight", async (t) => {
+test("DELETE ends the session and answers requests in flight", async (t) => {
   const { rig, headers, blocking } = await begin(t);
   const answer = rig.post(callMessage(1, "held"), headers);
   const stream = await rig.listen(headers);

@@ -123,7 +123,7 @@ function askingGateway(blocking = createBlockingTool()): ScriptedGateway {
   });
 }
 
-test("D2 the official client of the older transport calls, is asked, hears progress and changes, and leaves", async (t) => {
+test("D2 the official client of the older transport calls, is asked, receives progress and changes, and leaves", async (t) => {
   const blocking = createBlockingTool();
   const gateway = askingGateway(blocking);
   await using rig = await startRig(gateway);
@@ -230,7 +230,7 @@ test("an internal error fails only its message", async () => {
   await next.answer(2);
 });
 
-test("D2 who says it knows the version may initialize all the same", async () => {
+test("D2 a client that announces the version may still initialize", async () => {
   const gateway = askingGateway();
   await using rig = await startRig(gateway);
   const stream = await openStream(rig, { "mcp-protocol-version": "2025-06-18" });
@@ -348,7 +348,7 @@ test("D2 unused streams are bounded: the oldest is closed", async () => {
   for (const { request } of silent) request.destroy();
 });
 
-test("D2 E4 a client that reads nothing is not read either, and loses its stream after a minute", async (t) => {
+test("D2 E4 a client that reads nothing is no longer read from, and loses its stream after a minute", async (t) => {
   const clock = createManualClock();
   const { gateway, rig } = await openFront(
     t,
@@ -388,7 +388,7 @@ test("D2 requests in flight are finished when the gateway stops, and then the st
   await eventually(() => stream.told.ended());
 });
 
-test("D2 when another gateway takes over, streams end as soon as nothing is under way there", async () => {
+test("D2 when another gateway takes over, streams end as soon as nothing is in flight there", async () => {
   const blocking = createBlockingTool();
   const gateway = askingGateway(blocking);
   await using rig = await startRig(gateway);

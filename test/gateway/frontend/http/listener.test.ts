@@ -54,7 +54,7 @@ async function closeAll(...listeners: Listener[]): Promise<void> {
   for (const listener of listeners) await listener.close(0);
 }
 
-test("a listener names the key, the address and who holds a busy port", async (t) => {
+test("a listener names the key, the address and the holder of a busy port", async (t) => {
   const program =
     "const s=require('net').createServer();s.listen(0,'127.0.0.1',()=>console.log(s.address().port))";
   const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
@@ -71,12 +71,12 @@ test("a listener names the key, the address and who holds a busy port", async (t
   });
 });
 
-test("a listener names the host when that is what is wrong", async () => {
+test("a listener names the host when the host is wrong", async () => {
   for (const host of ["192.0.2.1", "no-such-name.invalid"])
     await assert.rejects(openListener(options(host, 0)), /\[server\]\.host: cannot listen at/);
 });
 
-test("a listener that stops listening serves its connections on, each to its next response", async () => {
+test("a listener that stops listening still serves its connections, each to its next response", async () => {
   const listener = await openListener(options("127.0.0.1", await freePort()));
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   assert.equal((await ask(listener.port, agent)).connection, "keep-alive");
@@ -93,7 +93,7 @@ test("a listener that stops listening serves its connections on, each to its nex
   await listener.close(0);
 });
 
-test("a listener that is left serves those who have a session, each for the last time, and listens again as before", async () => {
+test("a listener that is drained serves connections with a session, each for the last time, and listens again as before", async () => {
   const listener = await openListener(options("127.0.0.1", await freePort()));
   const agent = new Agent({ keepAlive: true });
   listener.leave();
@@ -169,7 +169,7 @@ test("a listener is bound to an overlapping address with its connections kept, a
   await closeAll(old, again.listener);
 });
 
-test("a listener loses no request of connections that are in use while it moves to and fro", async () => {
+test("a listener loses no request of active connections while it moves back and forth", async () => {
   let listener = await openListener(options("127.0.0.1", await freePort()));
   const { port } = listener;
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
@@ -203,7 +203,7 @@ test("a listener loses no request of connections that are in use while it moves 
   await closeAll(listener, ...old);
 });
 
-test("a listener elsewhere: the new one is there first, and a new one that fails leaves the old one listening", {
+test("a listener elsewhere: the new one exists first, and a new one that fails leaves the old one listening", {
   skip: NO_SECOND_ADDRESS,
 }, async () => {
   const old = await openListener(options("127.0.0.1", await freePort(), "old"));
@@ -222,7 +222,7 @@ test("a listener elsewhere: the new one is there first, and a new one that fails
   await closeAll(old, other, third, next.listener);
 });
 
-test("a listener says that it refuses connections, once a minute at most, how many and what to do", async () => {
+test("a listener reports refused connections, once a minute at most, with the number and the fix", async () => {
   const clock = createManualClock();
   const logger = createRecordingLogger();
   let asked = 0;
@@ -271,7 +271,7 @@ class Counted extends PassThrough {
   }
 }
 
-test("E4 a listener cuts a connection whose reader takes nothing for a minute, and no other", async () => {
+test("E4 a listener cuts a connection whose reader reads nothing for a minute, and no other", async () => {
   const clock = createManualClock();
   const listener = await openListener({ ...options("127.0.0.1", 0), clock });
   for (const [what, step, isCut] of [
@@ -294,7 +294,7 @@ test("E4 a listener cuts a connection whose reader takes nothing for a minute, a
   await listener.close(0);
 });
 
-test("B11 a connection that was passed and stays silent is closed as any idle one is, one that speaks is kept", {
+test("B11 a connection that was passed and stays silent is closed like any idle one, one that speaks is kept", {
   skip: NO_SECOND_ADDRESS,
 }, async (t) => {
   const clock = createManualClock();
@@ -320,7 +320,7 @@ test("B11 a connection that was passed and stays silent is closed as any idle on
   assert.equal(taker.connections, 1);
 });
 
-test("a connection that has a request again since the idle ones were looked for is not closed", async () => {
+test("a connection with a new request since the search for idle ones is not closed", async () => {
   const clock = createManualClock();
   const connections = new OpenConnections(clock);
   const request = { complete: true };
@@ -386,7 +386,7 @@ test("B11 a connection that is ending, or has bytes unsent, is not passed on", a
   assert.deepEqual([ending.destroyed, unsent.destroyed, idle.destroyed], [false, false, true]);
 });
 
-test("B11 where a server cannot run twice the rounds have no pauses, unless the other process takes nothing", async () => {
+test("B11 where a server cannot run twice the rounds have no pauses, unless the other process accepts nothing", async () => {
   for (const [where, atOnce] of [
     ["there", 130],
     ["here", 64],
@@ -536,7 +536,7 @@ test("B11 a connection that was not sent is still served here, to its next answe
   await leaving;
 });
 
-test("B11 a hundred that wait go there, and nothing of them is left here", async (t) => {
+test("B11 a hundred waiting connections go there, and none of them is left here", async (t) => {
   const { listener } = await setUp(t);
   const clients = await Promise.all(Array.from({ length: 100 }, () => client(t, listener)));
   const child = await startTaker(t, listener);
@@ -563,7 +563,7 @@ test("B11 if nothing arrives of the sent connections, the others are not sent af
   assert.equal(asked, 10);
 });
 
-test("B11 F2 who came to another address than the one listened at now is not taken in", async (t) => {
+test("B11 F2 a connection to another address than the present one is not accepted", async (t) => {
   const { listener } = await setUp(t);
   const { port } = listener;
   const bound = (address: string, at = port) => ({ address, port: at, family: "" });

@@ -32,7 +32,7 @@ function post(target: string, lines: readonly string[], body: string): string {
 const INITIALIZE = JSON.stringify(initializeMessage());
 const LENGTH = `Content-Length: ${INITIALIZE.length}`;
 
-test("D2 a slash at the end of an address is the same place", async () => {
+test("D2 a slash at the end of an address makes no difference", async () => {
   await using rig = await startRig(createScriptedGateway());
   const headers = { "content-type": "application/json", accept: BOTH_TYPES };
   const begun = await rig.send("POST", "/mcp/", headers, INITIALIZE);
@@ -118,7 +118,7 @@ test("D2 a request without a Host is not a request to us", async () => {
   assert.equal((await said(rig, old)).status, 403);
 });
 
-test("D2 the session's address answers what it does not take with the methods that it does", async () => {
+test("D2 the session's address answers unsupported methods with the supported ones", async () => {
   await using rig = await startRig(createScriptedGateway());
   const cases: [method: string, path: string, allow: string][] = [
     ["POST", "/sse", "GET"],
@@ -165,7 +165,7 @@ function answering(words: string): Duplex {
   return ours;
 }
 
-test("a machine's answer is the client's", async () => {
+test("a machine's answer is returned to the client", async () => {
   const words = "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\nok";
   assert.deepEqual(await passed(words), { status: 202, text: "ok" });
 });
@@ -257,7 +257,7 @@ test("a body that was sent to another machine no longer counts as waiting", asyn
   assert.deepEqual(refused, []);
 });
 
-test("sessions that are not there may be asked for thirty times in ten seconds; a client that has gone did not ask", async () => {
+test("unknown sessions may be requested thirty times in ten seconds; a client that has gone does not count", async () => {
   const { clock, peer, statusOf, pass } = forwarder();
   const known = newSessionId("nas");
   peer.reach = async () => answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
@@ -279,7 +279,7 @@ test("sessions that are not there may be asked for thirty times in ten seconds; 
   assert.equal(await statusOf("ann"), 404);
 });
 
-test("a session that the other machine does not know is one that is not there", async () => {
+test("a session that the other machine does not know counts as unknown", async () => {
   const { peer, pass, statusOf } = forwarder();
   peer.reach = async () => answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
   const asked = Array.from({ length: 30 }, () => pass("ann"));
@@ -329,7 +329,7 @@ test("a stream that another machine opens too late is closed, and the interrupte
   assert.equal((await eventually(() => refused.pop())).status, 404, "no message may have taken effect");
 });
 
-test("a daemon that leaves ends the listening streams that other machines answer, also those answered later", async () => {
+test("a daemon that leaves ends the listening streams that other machines answer, even those answered later", async () => {
   const { peer, forwarding, pass } = forwarder();
   const stream = (): Duplex => {
     const [ours, theirs] = duplexPair();
@@ -375,7 +375,7 @@ test("at the end, requests at other machines are waited for, and those still run
   }
 });
 
-test("a session is another machine's if both are in one fleet, and that one shares its sessions", () => {
+test("a session belongs to another machine if both are in one fleet, and that one shares its sessions", () => {
   const id = newSessionId("nas");
   const holder = (peers?: SessionPeers): string | null =>
     new Forwarding({
@@ -392,7 +392,7 @@ test("a session is another machine's if both are in one fleet, and that one shar
   assert.equal(holder({ ...peers, shares: (machine) => machine !== "nas" }), null);
 });
 
-test("a session that began under this machine's earlier name is still this machine's", async () => {
+test("a session that began under this machine's earlier name still belongs to this machine", async () => {
   const peers = { machine: "laptop", shares: () => true, reach: async () => null };
   await using rig = await startRig(createScriptedGateway(), { peers: () => peers });
   const id = await rig.initialize();
@@ -420,7 +420,7 @@ test("requests that wait for another machine are in flight, next to those answer
   await Promise.all(calls);
 });
 
-test("a stream of another machine brings one request, whatever else it sends ahead", async (t) => {
+test("a stream of another machine contains one request, whatever else it sends ahead", async (t) => {
   const gateway = createScriptedGateway();
   const rig = await startRig(gateway);
   t.after(() => rig[Symbol.asyncDispose]());
@@ -435,7 +435,7 @@ test("a stream of another machine brings one request, whatever else it sends ahe
   assert.equal(gateway.turnedAwayRequests.length, 1, "the others are not even looked at");
 });
 
-test("a stream of another machine that brings no HTTP ends without an answer, which a client would take for its own", async (t) => {
+test("a stream of another machine without HTTP ends without an answer, which a client would take for its own", async (t) => {
   const rig = await startRig(createScriptedGateway());
   t.after(() => rig[Symbol.asyncDispose]());
   const [ours, theirs] = duplexPair();

@@ -75,7 +75,7 @@ async function resume(rig: Rig, headers: Record<string, string>, lastEventId: st
   return { ...opened, told: reading(opened.response) };
 }
 
-test("D2 a call whose connection breaks is taken up again: nothing is lost, nothing comes twice", async (t) => {
+test("D2 a call whose connection breaks is resumed: nothing is lost, nothing arrives twice", async (t) => {
   const { rig, blocking } = await openFront(t);
   const headers = await begin(rig);
   const { request, response } = await (async () => {
@@ -143,7 +143,7 @@ test("D2 an answer that arrived without a reader waits; a broken stream may be r
   assert.match(third.told.events.at(-1)?.data ?? "", /late/);
 });
 
-test("D2 what a server asks on a broken stream is asked there when it is resumed, and the answer reaches it", async (t) => {
+test("D2 a server's question on a broken stream is asked there when it is resumed, and the answer reaches it", async (t) => {
   const answers: (Reply | null)[] = [];
   const asked = Promise.withResolvers<void>();
   const { rig } = await openFront(t, {
@@ -224,7 +224,7 @@ for (const [awayMs, thenMs] of [
     assert.match(late.told.events.map(({ data }) => data).join(), /"progress":2.*done/s);
   });
 
-test("D2 of answers that were written whole the newest are kept for a while, in case they were not read", async (t) => {
+test("D2 the newest completely written answers are kept for a while, in case they were not read", async (t) => {
   const clock = createManualClock();
   const { rig } = await openFront(
     t,
@@ -362,7 +362,7 @@ test("D2 an answer of another session, of an earlier process, or of no session i
   assert.match(told.events.at(-1)?.data ?? "", /done/);
 });
 
-test("D2 a call that takes its time becomes a stream; quick ones, lists and older clients get what they got", async () => {
+test("D2 a slow call becomes a stream; quick ones, lists and older clients are answered as before", async () => {
   const clock = createManualClock();
   const blocking = createBlockingTool();
   await using rig = await startRig(createScriptedGateway({ held: blocking.tool }), { clock });

@@ -38,7 +38,7 @@ test("D1 a request of 2026-07-28 is served without a session, whatever session i
   assert.equal(rig.front.sessions, 0);
 });
 
-test("G1 a request of 2026-07-28 over HTTP marks no caller: only machines of the fleet speak for theirs", async (t) => {
+test("G1 a request of 2026-07-28 over HTTP marks no caller: only machines of the fleet speak for their clients", async (t) => {
   const { gateway, rig } = await openFront(t);
   const mark = { "mountaineer/caller": "x".repeat(22) };
   await postModern(rig, "tools/call", { name: "echo", arguments: {}, _meta: mark });
@@ -68,7 +68,7 @@ test("D1 a request of 2026-07-28: server/discover says what the gateway serves; 
   }
 });
 
-test("D1 a request of 2026-07-28: what a server says of keeping a resource holds for everybody only where everybody may read it", async (t) => {
+test("D1 a request of 2026-07-28: a server's statement that a resource is public applies only where everyone may read it", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.handle = async () => ({ result: { contents: [], ttlMs: 50, cacheScope: "public" } });
   const read = async (more: object = {}): Promise<unknown[]> => {
@@ -218,7 +218,7 @@ const cases: readonly (readonly [string, unknown, Record<string, string>, number
   ["no JSON", "{", good, -32700],
 ];
 for (const [what, body, headers, code] of cases)
-  test(`D1 a request of 2026-07-28 that is not as it must be: ${what}: ${code ?? "served"}`, async () => {
+  test(`D1 a request of 2026-07-28 that is invalid: ${what}: ${code ?? "served"}`, async () => {
     const gateway = createScriptedGateway();
     const inputSchema = {
       properties: {
@@ -281,7 +281,7 @@ test("D1 a call of 2026-07-28 in flight is answered as a stream from the first n
   ]);
 });
 
-test("D1 a call of 2026-07-28 in flight that says nothing for long gets a stream, which keeps its connection alive", async (t) => {
+test("D1 a call of 2026-07-28 in flight that is silent for long gets a stream, which keeps its connection alive", async (t) => {
   const clock = createManualClock();
   const { rig, blocking } = await openFront(t, {}, { clock });
   const opening = openModern(rig, "tools/call", { name: "held" });
@@ -302,7 +302,7 @@ test("D1 a call of 2026-07-28 in flight that says nothing for long gets a stream
   assert.equal(clock.pendingTimers, 1);
 });
 
-test("D1 a call of 2026-07-28 in flight: the level that it asks for is wanted of backends while it lasts", async (t) => {
+test("D1 a call of 2026-07-28 in flight: its requested level is set at backends while it lasts", async (t) => {
   const { gateway, rig, blocking } = await openFront(t);
   const answer = postModern(rig, "tools/call", { name: "held", _meta: { [META.logLevel]: "debug" } });
   await eventually(() => blocking.started.length === 1);
@@ -340,7 +340,7 @@ test("D1 a call of 2026-07-28 in flight ends when its client closes the connecti
   await eventually(() => rig.modern.inFlight === 0);
 });
 
-test("D1 a call of 2026-07-28 in flight: two at once are two identities; one after the other is the same, unless it was taken back", async (t) => {
+test("D1 a call of 2026-07-28 in flight: two at once are two identities; one after the other is the same, unless it was withdrawn", async (t) => {
   const { gateway, rig, blocking } = await openFront(t);
   const closed = new Set<unknown>();
   gateway.closed = (session) => void closed.add(session);
@@ -365,7 +365,7 @@ test("D1 a call of 2026-07-28 in flight: two at once are two identities; one aft
   assert.deepEqual([...closed], [other]);
 });
 
-test("D1 a call of 2026-07-28 in flight: a stop lets it come to its end, and answers what does not", async (t) => {
+test("D1 a call of 2026-07-28 in flight: a stop lets it finish, and answers unfinished ones", async (t) => {
   const { rig, blocking } = await openFront(t);
   const answer = postModern(rig, "tools/call", { name: "held" });
   await eventually(() => blocking.started.length === 1);

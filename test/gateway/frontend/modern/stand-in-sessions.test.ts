@@ -66,7 +66,7 @@ test("D2 identities of requests without a session are reused only by the same pr
   identities[Symbol.dispose]();
 });
 
-test("D2 identities of requests without a session are left for a while to a call that is expected back, and found by their mark", async () => {
+test("D2 identities of requests without a session are reserved for a while for a call that is expected back, and found by their mark", async () => {
   const { clock, identities, borrow } = start();
   const [plain, expected] = [borrow(user("ann")), borrow(user("ann"))];
   identities.giveBack(plain, true);
@@ -100,7 +100,7 @@ test("D2 identities of requests without a session end when unused for some time"
   identities[Symbol.dispose]();
 });
 
-test("D2 identities of requests without a session end at once where a backend may still be at work, and the oldest beyond a number", () => {
+test("D2 identities of requests without a session end at once where a backend may still be working, and the oldest beyond a number", () => {
   const { closed, identities, borrow } = start();
   const dirty = borrow(user("ann"));
   identities.giveBack(dirty, false);
@@ -267,7 +267,7 @@ test("D1 subscriptions/listen: of a task's many changes before the acknowledgeme
   response.destroy();
 });
 
-test("D1 subscriptions/listen: one that ends while it subscribes asks for nothing more", async () => {
+test("D1 subscriptions/listen: one that ends while it subscribes requests nothing further", async () => {
   const gateway = createListening();
   const blocking = Promise.withResolvers<void>();
   let asked = 0;
@@ -287,7 +287,7 @@ test("D1 subscriptions/listen: one that ends while it subscribes asks for nothin
   assert.equal(asked, 8);
 });
 
-test("D1 subscriptions/listen acknowledges after 10 s what servers have granted by then", async () => {
+test("D1 subscriptions/listen acknowledges after 10 s the subscriptions granted by then", async () => {
   const gateway = createListening();
   const { handle } = gateway;
   gateway.handle = (request) =>
@@ -304,7 +304,7 @@ test("D1 subscriptions/listen acknowledges after 10 s what servers have granted 
   response.destroy();
 });
 
-test("E4 subscriptions/listen: of all principals together a thousand streams are open at most", () => {
+test("E4 subscriptions/listen: at most a thousand streams of all principals are open", () => {
   const listeners = new Listeners(createListening(), createManualClock());
   const refused: unknown[] = [];
   const outlet = { ...NO_STREAM, send: () => true, answer: (id: unknown) => void refused.push(id) };
@@ -334,7 +334,7 @@ test("D1 subscriptions/listen: several are open at once, each under its own id",
   second.response.destroy();
 });
 
-test("D1 subscriptions/listen ends with a result when the gateway hands over, and so does one that comes then", async () => {
+test("D1 subscriptions/listen ends with a result when the gateway hands over, and so does one that arrives then", async () => {
   const gateway = createListening();
   await using rig = await startRig(gateway);
   const result = {

@@ -131,7 +131,7 @@ test("B11 sessions between two daemons: one that its client has ended here is no
   assert.equal(store.find("one", ANN), null);
 });
 
-test("B11 sessions between two daemons: one that is used here is not taken up again, and of those that ended as many are remembered as there may be", async (t) => {
+test("B11 sessions between two daemons: one that is used here is not resumed, and the ended ones are remembered up to the limit of sessions", async (t) => {
   const { store } = await between(t);
   const record = recordOf(1, { principal: principalKey(ANN) });
   await store.adopt(sha256Of("one"), record);
@@ -164,7 +164,7 @@ test("B11 sessions between two daemons: a client's message about a call in anoth
   assert.deepEqual([back.length, forth], [1, [`${hashOf(1)} {}`]]);
 });
 
-test("B11 D2 sessions between two daemons: an answer and a cancellation that belong to no call here go both ways from its client, and on from either side", async (t) => {
+test("B11 D2 sessions between two daemons: an answer and a cancellation that belong to no call here go both ways from its client, and onward from either side", async (t) => {
   const { store, back, forth } = await between(t);
   const session = store.open({ id: "one", principal: ANN, ...CLIENT });
   const hash = sha256Of("one");
@@ -265,7 +265,7 @@ test("B11 sessions from before a restart: ended and evicted ones do not return",
   found(store.find("newest", ANN));
 });
 
-test("B11 sessions from before a restart end a day after they were used last, also while no daemon runs, and not sooner", async (t) => {
+test("B11 sessions from before a restart end a day after their last use, even while no daemon runs, and not earlier", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   await first.begins("unused");
@@ -304,7 +304,7 @@ test("B11 sessions from before a restart: one that is too old is not resumed bet
   assert.deepEqual([store.find("one", ANN), store.findShared(proofOf(shared), ANN)], [null, null]);
 });
 
-test("B11 sessions from before a restart: one whose client listens is in use to the last, also where the daemon dies", async (t) => {
+test("B11 sessions from before a restart: one whose client listens is in use to the last, even when the daemon dies", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   listensOn(await first.begins("listening"));
@@ -361,7 +361,7 @@ test("E4 B11 sessions from before a restart count towards the limits before thei
   found(next.store.find("bobs", BOB));
 });
 
-test("B11 sessions from before a restart keep what a client asked for that lasts: its log level and its subscriptions, of which it hears once that they may have changed", async (t) => {
+test("B11 sessions from before a restart keep their client's lasting requests: its log level and its subscriptions, of which it learns once that they may have changed", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   const session = await first.begins("one");

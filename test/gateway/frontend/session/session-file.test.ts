@@ -63,7 +63,7 @@ test("B11 the file of sessions has exactly this form, is readable only by the ow
   assert.deepEqual([...(await found(path))], [[hashOf(1), record]]);
 });
 
-test("B11 the file of sessions keeps the newest of each, and forgets what is dropped", async (t) => {
+test("B11 the file of sessions keeps the newest of each, and forgets dropped ones", async (t) => {
   const path = await pathIn(t);
   const { file } = await start(path);
   await Promise.all([1, 2, 3].map((each) => file.keep(hashOf(each), recordOf(each))));
@@ -76,7 +76,7 @@ test("B11 the file of sessions keeps the newest of each, and forgets what is dro
   assert.equal(sessions.get(hashOf(1))?.principal, "user bob");
 });
 
-test("B11 the file of sessions: 2,000 sessions at once share writes, and the file stays bounded however many come and go", async (t) => {
+test("B11 the file of sessions: 2,000 sessions at once share writes, and the file stays bounded however many begin and end", async (t) => {
   const path = await pathIn(t);
   const { file } = await start(path);
   const all = Array.from({ length: 2_000 }, (_, each) => each);
@@ -233,7 +233,7 @@ test("B11 the file of sessions: a full disk delays no client, is reported once, 
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("B11 the file of sessions: a read-only home is tried again after 1, 2, 4 … 60 s, and the file closes with what it has", async (t) => {
+test("B11 the file of sessions: a read-only home is retried after 1, 2, 4 … 60 s, and the file closes with its last content", async (t) => {
   t.after(closeAll);
   const disk = await mountTmpfs(t, "size=256k");
   if (disk === null) return;
@@ -277,7 +277,7 @@ test("B11 the file of sessions: removing the file removes no session", async (t)
   assert.deepEqual([...(await found(path)).keys()], [hashOf(1), hashOf(2)]);
 });
 
-test("B11 the file of sessions: closed, it writes nothing more: the next daemon has the file", async (t) => {
+test("B11 the file of sessions: closed, it writes nothing further: the next daemon has the file", async (t) => {
   const path = await pathIn(t);
   const { file } = await start(path);
   const saving = file.keep(hashOf(1), recordOf(1));
@@ -290,7 +290,7 @@ test("B11 the file of sessions: closed, it writes nothing more: the next daemon 
   assert.equal(await readFile(path, "utf8"), before);
 });
 
-test("B11 the file of sessions: closed while the disk is slow, it leaves the next daemon's file as that wrote it", async (t) => {
+test("B11 the file of sessions: closed while the disk is slow, it leaves the next daemon's file unchanged", async (t) => {
   const path = await pathIn(t);
   const clock = createManualClock(START_MS);
   let isSlow = false;

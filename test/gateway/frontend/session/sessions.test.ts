@@ -54,7 +54,7 @@ function addSession(
 
 const user = (name: string): Principal => ({ kind: "user", name, roles: [] });
 
-test("the store of sessions ends what is idle for a day, and looks for that only while there are sessions", async () => {
+test("the store of sessions ends sessions that are idle for a day, and checks for them only while there are sessions", async () => {
   const clock = createManualClock();
   const store = openStore(createScriptedGateway(), clock);
   const idle = addSession(store, "idle", false);
@@ -104,7 +104,7 @@ test("E4 the store of sessions: sessions that never did anything end before olde
   await store.end(0, "over");
 });
 
-test("E4 the store of sessions: a full table takes from the principal that has most, and never from one that has fewer", async () => {
+test("E4 the store of sessions: a full table takes from the principal with the most, and never from one with fewer", async () => {
   const clock = createManualClock();
   const gateway = createScriptedGateway();
   const store = openStore(gateway, clock);
@@ -177,7 +177,7 @@ function listenOn(session: Session) {
 
 const NEVER = new AbortController().signal;
 
-test("a session that has ended begins no call, and tells the gateway nothing of its client", async () => {
+test("a session that has ended begins no call, and reports nothing of its client to the gateway", async () => {
   const gateway = createScriptedGateway();
   const store = openStore(gateway);
   const session = addSession(store, "one", false);
@@ -205,7 +205,7 @@ test("an answer that is not a response ends its question, a request with that id
   });
 });
 
-test("a client is asked nothing that was taken back before, and no more than 512 questions at once", async () => {
+test("a client is asked nothing that was withdrawn before, and at most 512 questions at once", async () => {
   const store = openStore();
   const session = addSession(store, "one", false);
   const told = listenOn(session);
@@ -220,7 +220,7 @@ test("a client is asked nothing that was taken back before, and no more than 512
   for (const reply of await Promise.all(open)) assert.ok("error" in reply);
 });
 
-test("E1 a question whose call's stream is gone is taken back elsewhere only while its client is let in", async () => {
+test("E1 a question whose call's stream is gone is withdrawn elsewhere only while its client is admitted", async () => {
   const withdrawals: (() => void)[] = [];
   const gateway = createScriptedGateway({
     async ask({ handle }) {
@@ -245,7 +245,7 @@ test("E1 a question whose call's stream is gone is taken back elsewhere only whi
   }
 });
 
-test("of a session's subscriptions as many are kept as are saved, the newest", async () => {
+test("as many of a session's subscriptions are kept as are saved, the newest", async () => {
   const store = openStore();
   const session = addSession(store, "one", false);
   for (let id = 0; id <= MOST_SUBSCRIPTIONS; id++)
@@ -262,7 +262,7 @@ test("of a session's subscriptions as many are kept as are saved, the newest", a
 const ANN: Principal = { kind: "user", name: "ann", roles: ["dev", "ops"] };
 const SIGNED: Principal = { kind: "user", id: '["https://issuer","1"]', name: "ann", roles: ["dev"] };
 
-test("G1 an id says who holds its session, and nothing else is taken for one that does", () => {
+test("G1 an id names the machine of its session, and nothing else is mistaken for one", () => {
   const id = newSessionId("desktop");
   assert.match(id, /^desktop\.[\w-]{32}$/u);
   assert.equal(holderOf(id), "desktop");
@@ -294,7 +294,7 @@ test("G1 a client of another machine acts only as the same one, with no role tha
   assert.deepEqual(roles({ ...SIGNED, roles: ["dev", "admin"] }, SIGNED, ANYBODY), ["dev"]);
 });
 
-test("G1 after a restart a session is found by its proof, then by its id, and the file holds neither", async (t) => {
+test("G1 after a restart a session is found by its proof, then by its id, and the file contains neither", async (t) => {
   const path = join(await temporaryFolder(t), "sessions.jsonl");
   const clock = createManualClock();
   const start = async () => {
@@ -363,7 +363,7 @@ test("G1 a machine's incomplete statement about a client does not shorten the ne
   session.end("over");
 });
 
-test("G1 the head that goes to another machine has no token and no id, and is read as a stranger's", () => {
+test("G1 the head that is sent to another machine has no token and no id, and is read as a stranger's", () => {
   const proof = proofOf("desktop.x");
   const secrets = {
     authorization: "Bearer secret",
@@ -446,7 +446,7 @@ test("a paced writer keeps the order of short and long texts, whatever the reade
   assert.deepEqual([reader.target.ended, writer.backlog], [1, 0]);
 });
 
-test("a paced writer has at most half a mebibyte with its target, and the rest waits", () => {
+test("a paced writer has at most half a mebibyte in its target, and the rest waits", () => {
   const reader = createReader();
   const writer = new PacedWriter(reader.target, createManualClock());
   writer.write("x".repeat(8 * 1024 * 1024));
@@ -480,7 +480,7 @@ test("a paced writer is congested beyond a mebibyte, until half of that is left 
   assert.deepEqual([now(), reader.target.destroyed], [null, true]);
 });
 
-test("a paced writer is stalled when something waits and nothing was taken for so long", async () => {
+test("a paced writer is stalled when something waits and nothing was accepted for the limit", async () => {
   const clock = createManualClock();
   const reader = createReader();
   const writer = new PacedWriter(reader.target, clock);

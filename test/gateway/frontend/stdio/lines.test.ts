@@ -15,7 +15,7 @@ import { callMessage, createModern, initializeMessage } from "../http/http-rig.t
 import { createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
 import { openLine } from "./line-rig.ts";
 
-test("a stream of lines is one session of the owner, told of changes on the same stream", async (t) => {
+test("a stream of lines is one session of the owner, notified of changes on the same stream", async (t) => {
   const { gateway, line } = openLine(t);
   line.send(initializeMessage("2025-06-18"), { jsonrpc: "2.0", method: "notifications/initialized" });
   line.send(callMessage("a", "echo", { x: 1 }));
@@ -87,7 +87,7 @@ test("a stream of lines takes a line in many pieces, cut inside of characters", 
   assert.match(JSON.stringify((await line.expect(2))[1]), /häß€😀/);
 });
 
-test("a stream of lines has batches in the version that had them", async (t) => {
+test("a stream of lines accepts batches in the version that had them", async (t) => {
   const { gateway, line } = openLine(t);
   line.send(initializeMessage("2025-03-26"));
   line.send([callMessage(1, "x"), 7, { jsonrpc: "2.0", method: "notifications/other" }, callMessage(2, "x")]);
@@ -132,7 +132,7 @@ test("a stream of lines answers the requests in flight of a client that has clos
   assert.equal(gateway.sessions.size, 0);
 });
 
-test("a stream of lines answers a last request that lacks its line's end", async (t) => {
+test("a stream of lines answers a last request without its line's end", async (t) => {
   const { line } = openLine(t);
   line.client.write(`${JSON.stringify(initializeMessage())}\n${JSON.stringify(callMessage(2, "echo"))}`);
   line.client.end();
@@ -158,7 +158,7 @@ test("a stream of lines asks a client nothing after its input is closed", async 
   await line.front.closed;
 });
 
-test("a stream of lines aborts what is in flight when the stream is destroyed", async (t) => {
+test("a stream of lines aborts requests in flight when the stream is destroyed", async (t) => {
   const { line, blocking } = openLine(t);
   line.send(initializeMessage(), callMessage(1, "held"));
   await eventually(() => blocking.started.length === 1);
@@ -167,7 +167,7 @@ test("a stream of lines aborts what is in flight when the stream is destroyed", 
   assert.deepEqual([blocking.started[0]?.signal.aborted, line.front.sessions], [true, 0]);
 });
 
-test("a stream of lines does not read who does not read its answers", async () => {
+test("a stream of lines does not read from a client that does not read its answers", async () => {
   const large = "x".repeat(512 * 1024);
   const gateway = createScriptedGateway({ large: async () => text(large) });
   const [client, stream] = duplexPair({ highWaterMark: 1024 });
@@ -209,7 +209,7 @@ test("a stream of lines stops within its grace, with the answers written", async
   if (!line.stream.closed) await once(line.stream, "close");
 });
 
-test("a stream of lines says that the gateway stops to what is in flight when its grace is over", async (t) => {
+test("a stream of lines answers requests in flight with the gateway's stop when its grace is over", async (t) => {
   const { line, blocking } = openLine(t);
   line.send(initializeMessage(), callMessage(1, "held"));
   await eventually(() => blocking.started.length === 1);
@@ -231,7 +231,7 @@ function modernMessage(id: unknown, method: string, params: object = {}, meta: o
 const modernCall = (id: unknown, name: string, meta: object = {}): object =>
   modernMessage(id, "tools/call", { name, arguments: { a: 1 } }, meta);
 
-test("a stream of lines takes no batch while the gateway stops, nor more notices than may wait to be read", async (t) => {
+test("a stream of lines accepts no batch while the gateway stops, nor more notices than may wait to be read", async (t) => {
   const stopping = openLine(t);
   stopping.line.send(initializeMessage("2025-03-26"), callMessage(1, "held"));
   await eventually(() => stopping.blocking.started.length === 1);
@@ -260,7 +260,7 @@ test("a stream of lines takes no batch while the gateway stops, nor more notices
   assert.equal(session.ended.aborted, true);
 });
 
-test("D4 a stream of lines is of one group: chosen before anything else, and only where none is set", async (t) => {
+test("D4 a stream of lines belongs to one group: chosen before anything else, and only where none is set", async (t) => {
   const choose = (id: number, name: string) => ({
     ...{ jsonrpc: "2.0", id, method: "mountaineer/group" },
     params: { name },
@@ -279,7 +279,7 @@ test("D4 a stream of lines is of one group: chosen before anything else, and onl
   assert.equal(codeOf(await set.line.answer(1)), -32600);
 });
 
-test("B11 a stream of lines announces a handover to a client that has begun, also to one of 2026-07-28, and ends for others", async (t) => {
+test("B11 a stream of lines announces a handover to a client that has begun, even to one of 2026-07-28, and ends for others", async (t) => {
   const begun = openLine(t);
   begun.line.send(modernMessage(1, "tools/list"));
   await begun.line.expect(1);
@@ -359,7 +359,7 @@ test("D1 D2 missing and surplus members of a request are reported with the codes
   assert.equal(objectOf((await line.answer(7))["error"])["code"], -32022);
 });
 
-test("D1 D2 a request is taken back by its client's notice, and gets no answer", async (t) => {
+test("D1 D2 a request is withdrawn by its client's notice, and gets no answer", async (t) => {
   const { line, blocking } = openLine(t);
   line.send(modernCall(1, "held"), modernCall(2, "held"));
   await eventually(() => blocking.started.length === 2);
@@ -409,7 +409,7 @@ test("D1 D2 a question is an answer that asks for input, and the retry on the sa
   assert.match(JSON.stringify(await line.answer(2)), /ann/);
 });
 
-test("D1 D2 several listen on one stream, each told under its own id, until it takes that back", async (t) => {
+test("D1 D2 several listen on one stream, each notified under its own id, until it withdraws that", async (t) => {
   const { gateway, line } = openLine(t);
   const listen = (id: string, notifications: object): object =>
     modernMessage(id, "subscriptions/listen", { notifications });

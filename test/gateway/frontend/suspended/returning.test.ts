@@ -136,7 +136,7 @@ test("D2 between two daemons each call continues in its own, and an invalid key 
   assert.equal(here.stateKey.key, before.suspended.stateKey.key);
 });
 
-test("D2 a request that can be asked nothing keeps what it says of a state; at the end nothing is asked", async () => {
+test("D2 a request that can be asked nothing keeps its statements about a state; at the end nothing is asked", async () => {
   const rig = createSuspendedRig();
   const params = { requestState: "its own" };
   const { call } = await rig.begin({ method: "completion/complete", params });
@@ -164,7 +164,7 @@ const SOURCES: readonly CatalogSource[] = [
   },
 ];
 
-test("E2 through the whole chain: who sends an agreed call's state again is asked again, and it is not run before", async () => {
+test("E2 through the whole chain: a client that repeats an agreed call's state is asked again, and the call does not run before", async () => {
   const rig = createSuspendedRig();
   const services = recordingServices((_, { params }) =>
     params?.["requestState"] === "s" ? said("ran") : NEEDED,
@@ -224,7 +224,7 @@ test("E2 a retry by a caller that has lost the right to the call ends it, and is
   assert.equal(codeOf(rig.send({ params: retry })), -32602);
 });
 
-test("E5 a state that is refused is recorded, with whom and what", async () => {
+test("E5 a refused state is recorded, with the caller and the target", async () => {
   const rig = createSuspendedRig();
   const { state } = await parked(rig);
   const params = retryParams(state, {}, { ...TOOL, name: "other" });
@@ -237,7 +237,7 @@ test("E5 a state that is refused is recorded, with whom and what", async () => {
 
 const ALLOW: PolicyConfig = policy("allow", { resources: ["tool:t"] });
 
-test("E2 rights that a reload takes away hold for the retry of a call that waits", async () => {
+test("E2 rights that a reload removes are checked for the retry of a waiting call", async () => {
   const rig = createSuspendedRig();
   const rules = (policies: readonly PolicyConfig[]) =>
     servingSet(SOURCES, recordingServices(), { authorization: { defaultEffect: "deny", policies } });
@@ -270,7 +270,7 @@ test("D2 an absent client may be evicted after a while, and later if it has retu
   assert.equal(codeOf(rig.send({ params: retryParams(again.state, { q1: accept() }) })), -32602);
 });
 
-test("E4 what a call that waits was given counts as what it keeps", async () => {
+test("E4 inputs given to a waiting call count towards its stored size", async () => {
   const rig = createSuspendedRig();
   const given = async (characters: number) => {
     const params = { name: "t", arguments: { text: "x".repeat(characters) } };
@@ -323,7 +323,7 @@ test("D2 a modern backend's state is sent inside ours, and returns to it byte fo
   assert.equal(codeOf(createSuspendedRig({ clock }).send({ params: retryParams(state, {}) })), -32602);
 });
 
-test("D2 it is bound to who called and to the call, and good for an hour", async () => {
+test("D2 it is bound to the caller and to the call, and valid for an hour", async () => {
   const rig = createSuspendedRig();
   const { state } = inputRequired(await replied(rig, required));
   const began = rig.ran.length;
@@ -366,7 +366,7 @@ const visit: Reply = {
   },
 };
 
-test("D2 addresses that a legacy backend wants visited are input that is required, and the call is made again", async () => {
+test("D2 addresses that a legacy backend wants visited are required input, and the call is repeated", async () => {
   const rig = createSuspendedRig();
   const { state, keys, requests } = inputRequired(await replied(rig, visit));
   assert.deepEqual(Object.values(requests), [
@@ -383,7 +383,7 @@ test("D2 addresses that a legacy backend wants visited are input that is require
   assert.ok(isJsonObject(_meta));
 });
 
-test("D2 of more addresses than 64 the others are not asked for", async () => {
+test("D2 beyond 64 addresses the others are not requested", async () => {
   const elicitations = Array.from({ length: 65 }, (_, index) => ({
     url: `https://a.example/${index}`,
     message: "m",
@@ -394,7 +394,7 @@ test("D2 of more addresses than 64 the others are not asked for", async () => {
   assert.equal(inputRequired(many).keys.length, 64);
 });
 
-test("D2 where a person does not visit one, the call is not made again", async () => {
+test("D2 if a person does not visit one, the call is not repeated", async () => {
   const rig = createSuspendedRig();
   const { state, keys } = inputRequired(await replied(rig, visit));
   const began = rig.ran.length;

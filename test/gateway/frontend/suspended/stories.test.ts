@@ -182,7 +182,7 @@ function answerTo(request: unknown): JsonObject {
   return accept({ nonce: messageOf(request) });
 }
 
-test("D2 in random stories no answer and no result crosses, and nothing is answered twice", async () => {
+test("D2 in random stories no answer and no result goes to the wrong call, and nothing is answered twice", async () => {
   let retries = 0;
   let answered = 0;
   const story = async (given: typeof steps extends fc.Arbitrary<infer T> ? T : never): Promise<void> => {

@@ -144,7 +144,7 @@ test("D2 a missing or invalid answer is requested again under its key; answers t
   assert.equal(textOf(last), "done");
 });
 
-test("D2 what a call comes to while its client is away is kept for the retry, and so is what it asks", async () => {
+test("D2 a call's result while its client is away is kept for the retry, and so are its questions", async () => {
   const rig = createSuspendedRig();
   const early = await parked(rig);
   early.call.reply(said("early"));
@@ -172,7 +172,7 @@ test("D2 a call whose backend goes while its client is away is answered with a r
   assert.equal(codeOf(there.sent), -32000);
 });
 
-test("D2 what a backend takes back is not asked, and where nothing is left the call waits for no answer", async () => {
+test("D2 a question that a backend withdraws is not asked, and without any left the call waits for no answer", async () => {
   const rig = createSuspendedRig();
   const { sent, call } = await rig.begin();
   ask(call).withdraw();
@@ -274,7 +274,7 @@ const UNDECLARED: readonly (readonly [string, JsonObject, JsonObject, JsonObject
   ["roots/list", {}, { elicitation: {} }, { roots: {} }],
 ];
 
-test("D2 a retry that supports less than the first round ends the call likewise", async () => {
+test("D2 a retry that supports less than the first round also ends the call", async () => {
   const rig = createSuspendedRig();
   const { call, state } = await parked(rig);
   const retry = rig.send({ params: retryParams(state, {}), declared: {} });
@@ -282,7 +282,7 @@ test("D2 a retry that supports less than the first round ends the call likewise"
   assert.deepEqual([codeOf(retry), call.request.signal.aborted], [-32021, true]);
 });
 
-test("D2 progress goes to the request that is open, under that one's token", async () => {
+test("D2 progress goes to the open request, under that one's token", async () => {
   const rig = createSuspendedRig();
   const { sent, call } = await rig.begin({ progressToken: "first" });
   const progress = (n: number): void =>
@@ -352,7 +352,7 @@ test("D2 the questions of one call are bounded, and the stored calls of all are 
   assert.equal(textOf(rig.send({ params: retryParams(small.state, {}), principal: BEN })), "s");
 });
 
-test("D2 when the gateway stops, what waits is cancelled", async () => {
+test("D2 when the gateway stops, waiting calls are cancelled", async () => {
   const rig = createSuspendedRig();
   const { call, question } = await parked(rig);
   await rig.front.end(0, "the gateway is stopping");
@@ -369,7 +369,7 @@ function dataOf(reply: Reply): unknown {
   return isError(reply) ? { code: reply.error.code, data: reply.error.data } : reply;
 }
 
-test("D2 a request that cannot be made again is asked nothing", async () => {
+test("D2 a request that cannot be repeated is asked nothing", async () => {
   const rig = createSuspendedRig();
   let deep: JsonObject = {};
   for (let levels = 0; levels < 600; levels++) deep = { deep };
