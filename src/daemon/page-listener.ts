@@ -4,10 +4,11 @@ import type { Access } from "../api/http/access.ts";
 import type { Listener } from "../gateway/frontend/http/listener.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
+import { connectionLimit } from "../runtime/process/connection-limit.ts";
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 /** Maximum number of connections: a browser opens a few, and keeps one for events. */
-const CONNECTION_LIMIT = 64;
+const CONNECTION_LIMIT = { most: 64, share: 1 / 32 };
 /**
  * Maximum time between two checks whether the sessions have ended, ms. Sessions end by the wall clock, which
  * may jump.
@@ -76,7 +77,8 @@ export class PageListener implements AsyncDisposable {
       response.once("close", this.look);
       if (!take(request, response)) response.writeHead(404, { "Content-Length": 0 }).end();
     };
-    const at = { host: "127.0.0.1", handler, clock, logger, connectionLimit: CONNECTION_LIMIT };
+    const limit = connectionLimit(CONNECTION_LIMIT.most, CONNECTION_LIMIT.share);
+    const at = { host: "127.0.0.1", handler, clock, logger, connectionLimit: limit };
     // If the port is taken by another program now, any free port is used.
     return port === 0
       ? openListener({ ...at, port })

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { connectionLimit } from "../../runtime/process/connection-limit.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { errorBody } from "../operations/http-errors.ts";
 import { OWNER_RIGHTS } from "../operations/operation.ts";
@@ -20,7 +21,7 @@ import { ApiHandler } from "./handler.ts";
 const RECEIVE_DEADLINE_MS = 10_000;
 /** Maximum time from sending the answer until the client has read it. */
 const DRAIN_DEADLINE_MS = 10_000;
-const CONNECTION_LIMIT = 128;
+const CONNECTION_LIMIT = { most: 128, share: 1 / 16 };
 const STOP_DEADLINE_MS = 1_000;
 
 interface ManagementServerOptions {
@@ -95,7 +96,8 @@ function startExchange(options: ManagementServerOptions) {
   });
   // Clients that end their side after the request (`nc -N`) still read the answer; Node has no option for this.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.maxConnections = CONNECTION_LIMIT;
+  const most = connectionLimit(CONNECTION_LIMIT.most, CONNECTION_LIMIT.share);
+  server.maxConnections = most;
   server.on("connection", (socket) => {
     const onLate = (): void => refuse(socket, 408, "the request did not come in time");
     visits.set(socket, { response: null, timer: clock.setTimer(RECEIVE_DEADLINE_MS, onLate) });
@@ -129,7 +131,7 @@ function startExchange(options: ManagementServerOptions) {
     else if (code === "HPE_HEADER_OVERFLOW") refuse(socket, 431, "the headers are too large");
     else refuse(socket, 400, "the request is not HTTP");
   });
-  server.on("drop", () => logger.warn("management connection dropped", { connections: CONNECTION_LIMIT }));
+  server.on("drop", () => logger.warn("management connection dropped", { connections: most }));
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;

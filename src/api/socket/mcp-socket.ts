@@ -5,11 +5,12 @@ import type { Duplex } from "node:stream";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { connectionLimit } from "../../runtime/process/connection-limit.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { listenPrivately, MCP_SOCKET } from "./private-socket.ts";
 
 /** Maximum number of clients; further connections are closed at once. */
-export const MCP_CONNECTION_LIMIT = 256;
+export const mostMcpConnections = (): number => connectionLimit(256, 1 / 8);
 /** Time for a client to read the remaining data when its connection ends, ms. */
 const END_DEADLINE_MS = 1_000;
 
@@ -73,8 +74,9 @@ export async function startMcpSocket(options: McpSocketOptions) {
       socket.destroy();
     }
   });
-  server.maxConnections = MCP_CONNECTION_LIMIT;
-  server.on("drop", () => logger.warn("MCP connection dropped", { connections: MCP_CONNECTION_LIMIT }));
+  const most = mostMcpConnections();
+  server.maxConnections = most;
+  server.on("drop", () => logger.warn("MCP connection dropped", { connections: most }));
   stack.defer(() => void server.close());
   try {
     const socket = stack.use(await listenPrivately(server, home, MCP_SOCKET));

@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import { readDaemonInfo, writeDaemonInfo } from "../../../src/api/socket/daemon-info.ts";
-import { MCP_CONNECTION_LIMIT, type McpSocket, startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
+import { type McpSocket, mostMcpConnections, startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
 import { MCP_SOCKET, requireSocketPlace } from "../../../src/api/socket/private-socket.ts";
 import { noopLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -117,7 +117,7 @@ test("where the home's path is too long it is a short one, and a killed daemon's
 test("it serves clients up to its limit, and again when one leaves", async (t) => {
   const server = await startSocket(t, await temporaryFolder(t));
   const clients = await Promise.all(
-    Array.from({ length: MCP_CONNECTION_LIMIT }, () => client(t, server.socketPath)),
+    Array.from({ length: mostMcpConnections() }, () => client(t, server.socketPath)),
   );
   const dropped = connect(server.socketPath).on("error", () => {});
   t.after(() => dropped.destroy());

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import { connectionLimit } from "../../../runtime/process/connection-limit.ts";
 import { settlesWithin, type Timer } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
@@ -14,9 +15,9 @@ import { cameTo, type HandOffConnection, openPassed, passIdle } from "./passed-c
 import { findPortHolder } from "./port-holder.ts";
 import { isOfSession } from "./request.ts";
 
-const CONNECTION_LIMIT = 2_048;
+const CONNECTION_LIMIT = { most: 2_048, share: 1 / 4 };
 /** Room beyond the limit for connections that are closing: Node counts them until they are closed. */
-const CLOSING_CONNECTIONS = 512;
+const CLOSING_CONNECTIONS = { most: 512, share: 1 / 32 };
 const HEADERS_TIMEOUT_MS = 15_000;
 /** Time for a client to send a whole request: 64 MiB at 4 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
@@ -38,7 +39,7 @@ interface ListenerOptions extends GatewayTools {
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   /**
    * Maximum number of connections; beyond it an unused one is closed, or else the new one is refused. Default
-   * 2,048.
+   * 2,048, and at most a quarter of the descriptors that this process may have.
    */
   readonly connectionLimit?: number;
 }
@@ -62,6 +63,7 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #connections: OpenConnections;
+  readonly #limit: number;
   readonly #emptied = new Set<() => void>();
   /** Connections that the previous daemon has passed. */
   readonly #passed = new Set<Duplex>();
@@ -95,7 +97,9 @@ export class Listener {
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     });
-    this.#server.maxConnections = this.#limit + CLOSING_CONNECTIONS;
+    this.#limit = options.connectionLimit ?? connectionLimit(CONNECTION_LIMIT.most, CONNECTION_LIMIT.share);
+    this.#server.maxConnections =
+      this.#limit + connectionLimit(CLOSING_CONNECTIONS.most, CLOSING_CONNECTIONS.share);
     this.#server.on("request", (request, response) => {
       this.#connections.requested(request, response);
       if (this.#stopped || this.#isLeaving) response.setHeader("Connection", "close");
@@ -232,10 +236,6 @@ export class Listener {
         onPassed,
       });
     });
-  }
-
-  get #limit(): number {
-    return this.#options.connectionLimit ?? CONNECTION_LIMIT;
   }
 
   async #listen(): Promise<void> {

@@ -1,0 +1,22 @@
+// How many connections a listener may have open. A process has few descriptors on some systems (256), and needs most of them for
+// commands, servers and files: all listeners together may use half.
+let descriptors: number | null = null;
+
+/** At most `most`, and at most this share of the descriptors that the process may have. The shares add up to a half. */
+export function connectionLimit(most: number, share: number): number {
+  descriptors ??= descriptorLimit();
+  return Math.max(1, Math.min(most, Math.floor(descriptors * share)));
+}
+
+/** Infinite: the system has no limit. */
+function descriptorLimit(): number {
+  // Else it looks up the names of connected hosts. Node's types lack it.
+  Object.assign(process.report, { excludeNetwork: true });
+  const { userLimits } = process.report.getReport() as { readonly userLimits?: UserLimits };
+  const soft = Number(userLimits?.open_files?.soft);
+  return Number.isNaN(soft) ? Number.POSITIVE_INFINITY : soft;
+}
+
+interface UserLimits {
+  readonly open_files?: { readonly soft?: number | "unlimited" };
+}
