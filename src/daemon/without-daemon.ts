@@ -1,5 +1,5 @@
-// What a command does while no daemon runs: the daemon's own parts, in the command's process. Each starts when it is first
-// asked; there are no timers, no listeners and no fleet.
+// Commands without a daemon: while none runs, the daemon's own parts run in the command's process. Each starts when it is
+// first needed; there are no timers, no listeners and no fleet.
 import { join } from "node:path";
 import type { Condition, VerifyFinding } from "../api/contract/contract.ts";
 import type {

@@ -1,5 +1,5 @@
-// What the gateway needs of a client, over any transport: its identity, its calls, and ways to ask and notify
-// it.
+// The client handle: the gateway's side of one client, over any transport, with its identity, its calls, and ways to ask
+// and notify it.
 import type { CallSignal } from "./call-signal.ts";
 import type { JsonObject, Reply, RpcId } from "./json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "./protocol.ts";

@@ -1,4 +1,5 @@
-// The memory of a share across restarts, as the engine uses it. state-file.ts stores it.
+// The state store: what each share remembers across restarts, such as a person's override. `state-file.ts` writes it to
+// the home's state.json.
 
 export interface ShareMemory {
   readonly activeInterface: "tb" | "fallback" | "none";

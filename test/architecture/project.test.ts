@@ -197,6 +197,37 @@ test("docs/architecture.md shows every folder there is", async () => {
   }
 });
 
+test("docs/architecture.md shows only folders that exist", async () => {
+  const picture = (await text("docs/architecture.md")).match(/^```\nsrc\/\n([\s\S]*?)^engine\//m)?.[1];
+  assert.ok(picture !== undefined);
+  const { glob } = await import("node:fs/promises");
+  const missing: string[] = [];
+  let parent = "";
+  for (const line of picture.split("\n")) {
+    parent = /^ {2}([a-z-]+)\/ /.exec(line)?.[1] ?? parent;
+    for (const [, folder] of line.matchAll(/(?<![\w./])([a-z-]+)\/(?![\w.])/g)) {
+      const found = folder === parent ? [`src/${parent}/`] : [`src/${parent}/**/${folder}/`];
+      if ((await Array.fromAsync(glob(found, { cwd: ROOT }))).length === 0)
+        missing.push(`${parent}: ${folder}`);
+    }
+  }
+  assert.deepEqual(missing, []);
+});
+
+test("the first lines of each file that docs/glossary.md names say its term", async () => {
+  const rows = (await text("docs/glossary.md")).matchAll(/^\| ([^|]+) \| [^|]+ \| `(src\/[^`]+)` \|$/gm);
+  const missing: string[] = [];
+  for (const [, terms = "", file = ""] of rows) {
+    const start =
+      /^(?:\/\/.*\n)+/
+        .exec(await text(file))?.[0]
+        .replaceAll(/\n\/\/ /g, " ")
+        .toLowerCase() ?? "";
+    for (const term of terms.split(", ")) if (!start.includes(term)) missing.push(`${file}: ${term}`);
+  }
+  assert.deepEqual(missing, []);
+});
+
 // What GitHub runs is what the project has: its scripts, its commands, its version.
 
 interface Job {

@@ -1,4 +1,4 @@
-// What programs that use a share or a server feel of its state. Pure.
+// The impact of a share's or server's state on programs that use it: fine, waited or failed. Pure.
 import type { BackendStatus, ShareStatus } from "../contract/contract.ts";
 import { isAwaitingApproval } from "./backend-labels.ts";
 import { type Tone, troublesOf } from "./label.ts";

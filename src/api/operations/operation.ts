@@ -1,4 +1,4 @@
-// One operation of the management API: its path, input and answer, and who may ask for it.
+// One operation of the management API: its path, input and answer, and the right that a caller needs.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Shape } from "../../runtime/shape.ts";
 import { commandsRefused } from "./http-errors.ts";

@@ -1,4 +1,5 @@
-// Whether the content of a configuration file waits for a person, compared with the newest content of its history.
+// Decides whether a configuration is a suspect file, which waits for a person because it looks saved half: compares its
+// content with the newest content of the history.
 import { stat } from "node:fs/promises";
 import { isSystemError, MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";

@@ -1,5 +1,5 @@
-// Stores the route to which a person has fixed a backend (a "pinned" route) in a small file in the home, which
-// is read at the start and written at each change.
+// Stores a person's override of a backend's route in a small file in the home, which is read at the start and written at
+// each change. Overrides of shares are in state.json (`src/reconcile/state-store.ts`).
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RouteOverrides } from "../../gateway/backends/pool/backend-contract.ts";

@@ -1,5 +1,5 @@
-// The states of shares and backends over the last day. Backends' phases are recorded at each transition,
-// other states at each look: soon after a transition, every minute, and before each report. A timeline
+// The timeline: the states of shares and backends over the last day. Backends' phases are recorded at each transition,
+// other states at each check: soon after a transition, every minute, and before each report. A timeline
 // continues the one of the previous daemon. Times are wall-clock ms.
 import { isDeepStrictEqual } from "node:util";
 import type { StatusReport } from "../../api/contract/contract.ts";

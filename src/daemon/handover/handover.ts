@@ -1,5 +1,5 @@
-// Hands this daemon's home over: starts a successor and, when it is ready, gives up what only one daemon may
-// have. A failure before that leaves this daemon in charge. After that, this daemon serves its clients, and
+// The handover of this daemon's home to a peer daemon: starts a successor and, when it is ready, releases what only one
+// daemon may have. A failure before that leaves this daemon in charge. After that, this daemon serves its clients, and
 // starts successors until one has taken over.
 import type { HandOverReport } from "../../api/contract/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";

@@ -1,5 +1,5 @@
-// Calls across machines: which backends this machine and the others offer, and the tunnels that carry the
-// calls between their gateways.
+// Export and import of backends: which of them this machine and the others offer, and the tunnels for calls between
+// their gateways.
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { isDeepStrictEqual } from "node:util";

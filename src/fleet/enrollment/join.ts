@@ -1,4 +1,4 @@
-// Joins a fleet: sends a request with a code, and is a member once the NATS server accepts this machine's key. The
+// Enrollment of a machine, its side: joins a fleet. Sends a request with a code, and is a member once the NATS server accepts this machine's key. The
 // membership is recorded before the request, so that an interrupted join can continue.
 
 import type { HomeOptions } from "../../api/client/start-daemon.ts";

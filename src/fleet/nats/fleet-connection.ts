@@ -1,5 +1,5 @@
-// The link to the fleet: one session with one of several servers. When a session ends, the next begins after a pause. The
-// link never gives up.
+// The fleet connection: one session with one of several NATS servers. When a session ends, the next begins after a pause.
+// It never gives up.
 import type { Condition } from "../../api/contract/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { unlessAborted } from "../../runtime/abort.ts";

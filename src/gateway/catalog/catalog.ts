@@ -1,4 +1,4 @@
-// The types of the catalog: every name that clients see, its backend, and the server's own name.
+// The types of the catalog: for each entry the name that clients see, its backend, and the name that the server uses.
 import type { BackendConfig, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { NameOwners } from "./names.ts";

@@ -1,5 +1,5 @@
-// Asks the person at the calling client whether a call may be made, by an elicitation within the call, if the client
-// declares elicitation.
+// Asks the person at the calling client for consent to a call, by an elicitation within the call, if the client declares
+// elicitation.
 
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { safeLine } from "../../runtime/text/safe-line.ts";

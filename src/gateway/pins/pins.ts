@@ -1,5 +1,5 @@
-// The pins of the running gateway: finds changes in lists and instructions, announces or withholds them, and
-// remembers approvals.
+// The pins of the running gateway: finds changes in lists and instructions, decides which tools are withheld until a
+// person approves them, and remembers approvals.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { type CatalogSource, ENTRY_LISTS, entryKey, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";

@@ -1,4 +1,5 @@
-// Names that clients have seen, with their owners, and tools that a person has switched off, kept over restarts.
+// The name registry: names that clients have seen, with their owners, and tools that a person has switched off, stored
+// across restarts.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Resolved } from "../catalog/catalog.ts";

@@ -1,4 +1,5 @@
-// The networks that this machine is on, and whether they are those of a share.
+// The network location: the networks that this machine is on, and whether a share is off network because none of them is
+// in its `only_on` list.
 import { createSocket } from "node:dgram";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { NetworkLinks } from "../discover/link-kind.ts";

@@ -1,4 +1,5 @@
-// A witness: an open connection, which proves that the server behind an address has been the same since it was opened.
+// A sentinel connection: an open, idle connection, which proves that the server behind an address has been the same since
+// it was opened. Its loss shows that the host is gone.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { KeptConnection } from "./host-probe.ts";
 

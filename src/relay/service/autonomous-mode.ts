@@ -1,4 +1,5 @@
-// The relay's own decisions, most of them only while no daemon answers: stay, take the other route, wait, or close.
+// Autonomous mode: the relay's own decisions, most of them only while no daemon answers: stay, take the other route, wait,
+// or close.
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";

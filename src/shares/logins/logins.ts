@@ -1,5 +1,5 @@
-// Remembers which servers refused which logins, and when. Every automatic login asks here first, and reports
-// its result.
+// Remembers login refusals: which servers refused which logins, and when. Every automatic login asks here first, and
+// reports its result.
 import { randomUUID } from "node:crypto";
 import { whenAborted } from "../../runtime/abort.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -1,4 +1,4 @@
-// The rules for going back to Thunderbolt: the stability window, and the table of `auto_failback`, `lsof_recheck` and
+// The rules for a recovery, the move back to Thunderbolt: the stability window, and the table of `auto_failback`, `lsof_recheck` and
 // open files.
 import { stableFrom } from "../../reconcile/route-health.ts";
 import { canMove, mayMoveAfterProof } from "./decide-eligibility.ts";

@@ -1,4 +1,5 @@
-// The rules for a relayed share: its mount stays whatever happens to the routes, and moves between them.
+// The rules for a relayed mount: it stays whatever happens to the routes, and moves between them. A guarded mount only
+// goes through the relay for identity checks.
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
 import { isOwnProved } from "./decide-eligibility.ts";
 import { settleBackoff, takeVerdict } from "./decide-mount-alive.ts";

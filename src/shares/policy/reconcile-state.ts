@@ -1,5 +1,5 @@
-// What the cycles of a share remember from one look to the next and may forget at a restart: suspected
-// losses, the operation in progress, pauses after failures. ShareMemory holds what must survive.
+// The reconcile state of a share: what its loop remembers from one cycle to the next and may forget at a restart, such as
+// suspected losses, the operation in progress, pauses after failures. `ShareMemory` survives restarts.
 import {
   type Backoff,
   NO_BACKOFF,

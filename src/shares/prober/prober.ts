@@ -1,4 +1,5 @@
-// The interface of the prober, the one child process that touches mounts so that the daemon never does.
+// The interface of the prober: mount checks and listings. It is the one child process that touches mounts, so that the
+// daemon never does.
 import type { Exposure } from "../../runtime/files/exposure.ts";
 
 /** The state of the newest mount check. `never`: there was none. `pending`: the check continues in the background. */

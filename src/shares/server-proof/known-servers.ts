@@ -1,5 +1,5 @@
-// The known servers of a share, on disk under random ids, with the evidence that recognizes them. The
-// evidence is written after each proof.
+// The known servers of a share, on disk under random ids, each with the fingerprint that recognizes it. The fingerprint
+// is written after each verification.
 import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// Proves which server is behind each route of a share. Both routes may lead to one server, or to two servers. Each
+// Verifies the server identity of each route of a share. Both routes may lead to one server, or to two servers. Each
 // known server has an id.
 
 import type { ProbeEndpoint } from "../../network/probe/host-probe.ts";

@@ -1,5 +1,5 @@
-// The server's own requests, such as to a person or a model. Each goes to the client that it certainly
-// belongs to, or is refused.
+// Server requests: what a backend asks during a call, such as of a person or a model. Each goes to the client that it
+// certainly belongs to, or is refused.
 import { randomBytes } from "node:crypto";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
 import type { ClientHandle, ServerRequest as ClientQuestion } from "../../client-handle.ts";

@@ -1,4 +1,4 @@
-// One connection to a backend's server, from its start to its end.
+// An instance of a backend: one connection to its server, from its start to its end.
 import { assertParsed } from "../../../runtime/json/large-json.ts";
 import { settlesWithin } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";

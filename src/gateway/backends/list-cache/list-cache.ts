@@ -1,4 +1,5 @@
-// What each server listed last, kept over restarts, so that its lists are served before the server has answered.
+// The list cache: what each server listed last, stored across restarts, so that its lists are served before the server
+// has answered.
 import { createHmac } from "node:crypto";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";

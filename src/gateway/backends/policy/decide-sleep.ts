@@ -1,4 +1,4 @@
-// Decides when an unused server sleeps, and what wakes it. Pure.
+// Decides the idle stop and the on-demand start of a server: when an unused one is asleep, and what starts it. Pure.
 import type { BackendDecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import { isMissing } from "./required-data.ts";
 import { lastRetries } from "./route-memory.ts";

@@ -1,4 +1,4 @@
-// When a server may sleep, and what is seen of its use.
+// Whether a server may be asleep (on-demand start, idle stop), and what was observed of its use.
 
 export interface SleepSpec {
   readonly startsOnDemand: boolean;

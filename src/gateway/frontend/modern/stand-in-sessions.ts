@@ -1,6 +1,6 @@
-// Stand-ins for sessions. A request of 2026-07-28 has no session, but legacy backends serve sessions, so each
-// request borrows an identity while it is in flight. No identity serves two requests at a time, so that a
-// server's question always belongs to one request.
+// Stand-in sessions. A request of 2026-07-28 has no session, but legacy backends serve sessions, so each request leases a
+// stand-in session while it is in flight. No stand-in serves two requests at a time, so that a server's request always
+// belongs to one of them.
 import { randomBytes } from "node:crypto";
 import { ShortLivedSet } from "../../../runtime/short-lived.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";

@@ -1,4 +1,4 @@
-// The stream to a client, as a session uses it; each transport implements it.
+// The client stream, on which a session sends responses and notifications; each transport implements it.
 import {
   errorReply,
   INVALID_REQUEST,

@@ -1,4 +1,4 @@
-// One client session, for all transports. It holds what the client said at initialize, calls in flight, questions to
+// One client session, for all transports. It has the client's initialize request, calls in flight, server requests to
 // the client, and notifications that are not delivered yet.
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";

@@ -1,5 +1,6 @@
-// Reviews rclone's write cache before a share is mounted: corrects notes that a kill left outdated, and sets aside files
-// that rclone could not continue with. Call it only while no rclone uses the cache.
+// Decides which unsent files become set-aside files: reviews rclone's write cache before a share is mounted, corrects
+// metadata that a kill left outdated, and sets aside files that rclone could not continue with. Call it only while no
+// rclone uses the cache.
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { recoverFrom } from "../../../runtime/errors.ts";

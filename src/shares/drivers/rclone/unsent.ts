@@ -1,4 +1,5 @@
-// Finds files that were written to a share and are not on its server yet, by rclone's notes on the local disk.
+// Finds unsent files (pending uploads), written to a share and not on its server yet, by rclone's metadata on the local
+// disk.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { recoverFrom, systemErrorCode } from "../../../runtime/errors.ts";

@@ -1,4 +1,5 @@
-// A link that presents every server to the gateway as one of 2025-11-25, whichever version it speaks. Programs that
+// The version adapter: a transport that presents every server to the gateway as one of 2025-11-25, whichever version it
+// speaks. Programs that
 // speak 2025-11-25 and 2026-07-28 are used in 2025-11-25, because the SDKs of today refuse a tool's questions after a
 // start in 2026-07-28. HTTP servers that speak both versions are used in each client's own version.
 import { dropOldest } from "../../../../runtime/bounded-map.ts";
