@@ -182,7 +182,7 @@ describe("logons", { skip: missingForPlainRig() ?? false, timeout: 5_000_000 }, 
       assert.equal(await scene.refused(), REFUSALS_AT_MOST);
     }));
 
-  test("A14 a daemon that is started again and again does not hammer the NAS", (t) =>
+  test("A14 a daemon that is restarted again and again does not flood the NAS with logins", (t) =>
     play(t, [1, []], async (scene) => {
       await scene.secret("mistyped");
       for (let starts = 0; starts < 5; starts++) {

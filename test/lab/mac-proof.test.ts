@@ -118,7 +118,7 @@ describe("the workflow's steps on stand-ins", { skip, timeout: 600_000 }, () => 
     assert.equal((await play(t, "The page in Safari")).code, 1, "the stand-in ends it");
   });
 
-  test("(a) and (b): the adapters of this system pass, and its events are heard", async (t) => {
+  test("(a) and (b): the adapters of this system pass, and its events are received", async (t) => {
     const adapters = await play(t, "(a)");
     assert.match(
       await adapters.report("a-self-test"),
@@ -129,7 +129,7 @@ describe("the workflow's steps on stand-ins", { skip, timeout: 600_000 }, () => 
     assert.match(await listener.report("b-listener"), /"lo got address 127\.0\.0\.10" after \d+ ms/);
   });
 
-  test("(c) tells each status, and the silent server's mount is cancelled", async (t) => {
+  test("(c) reports each status, and the silent server's mount is cancelled", async (t) => {
     const { code, output } = await play(t, "(c)");
     assert.equal(code, 0, output);
     assert.match(output, /share that is not there[^\n]*: status 2,/);

@@ -63,7 +63,7 @@ describe("a NAS that is off", { skip: missingForRootRig() ?? false, timeout: 600
   const readsDesk = (scene: Scene) =>
     startAgent(scene, ON_DESK, path.join(scene.folder, "desk", "notes.txt"));
 
-  test("C4 off at the start: the server waits and does not fail, the other works, and its tools come with the NAS", () =>
+  test("C4 off at the start: the server waits and does not fail, the other works, and its tools appear with the NAS", () =>
     play("auto", async (scene) => {
       await turnOff(scene);
       await scene.start(null);

@@ -112,7 +112,7 @@ describe("wrong settings", { skip: missingForRootRig() ?? false }, () => {
     assert.equal(await home.cli(["verify"]).then(({ code }) => code), 3);
   });
 
-  test("A home that cannot be written: exit code 6, and where", async (t) => {
+  test("A home that cannot be written: exit code 6, with its path", async (t) => {
     const disk = await mountTmpfs(t, "size=1m");
     if (disk === null) return;
     const folder = path.join(disk, "home");
@@ -168,7 +168,7 @@ describe("wrong settings", { skip: missingForRootRig() ?? false }, () => {
     });
   });
 
-  test("A disk that is full at the start: each share says so, and is mounted once there is room", async (t) => {
+  test("A disk that is full at the start: each share reports it, and is mounted once there is space", async (t) => {
     const disk = await mountTmpfs(t, "size=2m");
     if (disk === null) return;
     await playScene(lab.rig, { home: path.join(disk, "home") }, async (scene) => {

@@ -14,7 +14,7 @@ const WINDOW_MS = 500;
 describe("network events", { skip: missingForRootRig() ?? false }, () => {
   const lab = useRig(["CORE"]);
 
-  test("A3 with an interval of an hour, a pulled link is heard, and its own event's cycle begins the failover", () =>
+  test("A3 with an interval of an hour, a pulled link is noticed, and its own event's cycle begins the failover", () =>
     playScene(lab.rig, { settings: SELDOM }, async (scene) => {
       const { home, rig } = scene;
       await scene.start("tb");

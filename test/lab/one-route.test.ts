@@ -11,7 +11,7 @@ import { isCarried, playServers } from "./servers-scene.ts";
 const missing = await missingForTwoServers();
 
 describe("one route", { skip: missing ?? false, timeout: 300_000 }, () => {
-  test("A10, F3 a file stays open through a restart of the server, a second host added, and either taken away: one mount", (t) =>
+  test("A10, F3 a file stays open through a restart of the server, an added second host, and the removal of either: one mount", (t) =>
     playServers(t, ["auto_failback = true", "auto_failback_stable_secs = 1"], async (scene) => {
       await scene.editRoutes(["fallback"]);
       await scene.start();

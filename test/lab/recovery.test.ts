@@ -103,7 +103,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       }
     }));
 
-  test("Recovery, A7 what is written and not sent yet is waited for, and is on the server once it has switched", () =>
+  test("Recovery, A7 data that is written and not sent yet is waited for, and is on the server after the switch", () =>
     play({ settings: { ...QUICK, auto_failback: true } }, async (scene) => {
       // A disk of the server that takes nothing: what is written there stays unsent, however long that is.
       const disk = scene.exported("CORE", "disk");
@@ -125,7 +125,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       assert.deepEqual([unmounted["forced"], unmounted["unsent_files"]], [false, 0]);
     }));
 
-  test("Recovery: Thunderbolt answers and does not mount: back over fallback, which says so; it is tried again", () =>
+  test("Recovery: Thunderbolt answers and does not mount: back over fallback, which gives the reason; it is tried again", () =>
     play({ settings: { ...QUICK, auto_failback: true } }, async (scene) => {
       const config = path.join(scene.rig.folder, "smbd-tb", "smb.conf");
       const whole = await readFile(config, "utf8");
@@ -189,7 +189,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       },
     ));
 
-  test("By hand: switch refuses over open files and names them, waits when told, and cuts them off when told", () =>
+  test("By hand: switch refuses over open files and names them, waits on request, and cuts them off on request", () =>
     play(
       { settings: { ...QUICK, auto_failback_stable_secs: 3600 }, env: { MOUNTAINEER_LOG: "debug" } },
       async (scene) => {
@@ -222,7 +222,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       },
     ));
 
-  test("By hand: unmount refuses over open files, holds over a restart, and mount ends the hold", () =>
+  test("By hand: unmount refuses over open files, stays over a restart, and mount ends it", () =>
     play({ settings: QUICK }, async (scene) => {
       await writeFile(scene.exported("CORE", "held.txt"), "held");
       const monitor = await scene.start("tb");

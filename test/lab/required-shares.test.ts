@@ -59,7 +59,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
 
   const ON_ROUTES = { auto_failback: true, auto_failback_stable_secs: 3 };
 
-  test("C1 per route: through cuts of every kind and each recovery calls succeed or name the share, though our own server sits on it", () =>
+  test("C1 per route: through cuts of every kind and each recovery calls succeed or name the share, though our own server uses it", () =>
     play({ relay: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
       await scene.start("tb");
       await untilPhase(scene, "Ready");
@@ -91,7 +91,7 @@ describe("a file server on a share", { skip: missingForRootRig() ?? false, timeo
       assert.deepEqual(deferred, [], "nobody had to decide");
     }));
 
-  test("C1 per route: a user's program on the share defers the recovery, and switch by hand goes once it has left", () =>
+  test("C1 per route: a user's program on the share defers the recovery, and a manual switch proceeds once it has left", () =>
     play({ relay: "off", settings: ON_ROUTES, sections: sittingBackend }, async (scene) => {
       await scene.start("tb");
       await untilPhase(scene, "Ready");

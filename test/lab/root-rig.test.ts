@@ -36,7 +36,7 @@ describe("root rig", { skip: missing ?? false }, () => {
 
   const answers = async (): Promise<readonly string[]> =>
     Promise.all([rig.tbHost, rig.fallbackHost].map((host) => rig.connect(host, ANSWERS_MS)));
-  test("a cable that is pulled leaves the interface up without a carrier; flapping takes it away and gives it back each time; restoreAll undoes what is left", async () => {
+  test("a cable that is pulled leaves the interface up without a carrier; flapping removes and restores it each time; restoreAll undoes the rest", async () => {
     const [file = "", ...prefix] = rig.enter;
     const link = async (): Promise<string> =>
       (await promisify(execFile)(file, [...prefix, "ip", "-s", "-s", "link", "show", "tb0"])).stdout;

@@ -192,7 +192,7 @@ describe("servers, by other names", { skip: missing ?? false, timeout: 300_000 }
     assert.match(decided.stderr, /CORE is no longer configured/);
   });
 
-  test("A13 A15 a share that is renamed and renamed back is mounted from its own cache, and sends what waited there", async (t) => {
+  test("A13 A15 a share that is renamed and renamed back is mounted from its own cache, and sends its pending uploads", async (t) => {
     await using scene = await renamedScene(t);
     const { configure, one } = scene;
     await configure({ name: "CORE", shareName: one });

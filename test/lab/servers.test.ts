@@ -46,7 +46,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
     ["carried", [], ["OTHER"]],
     ["mounted for each route", ['relay = "off"'], ["CLONE", "OTHER"]],
   ] as const)
-    test(`A13 a server that answers at another one's address gets nothing that was written for that: ${thieves.join(", ")}, ${how}`, (t) =>
+    test(`A13 a server that answers at another one's address gets nothing that was written for the other: ${thieves.join(", ")}, ${how}`, (t) =>
       play(t, settings, async (scene) => {
         for (const thief of thieves) {
           const file = `precious-${thief}.txt`;
@@ -80,7 +80,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
         }
       }));
 
-  test("A13 a clone that takes the server's place between its proof and the mount gets nothing that was written before", (t) =>
+  test("A13 a clone that takes the server's place between its proof and the mount gets no earlier writes", (t) =>
     play(t, [], async (scene) => {
       await scene.until("carried", isCarried);
       assert.notEqual(await scene.sh(`printf 'of A' > '${scene.mounted}/precious.txt'`), null);
@@ -103,7 +103,7 @@ describe("servers", { skip: missing ?? false, timeout: 600_000 }, () => {
       );
     }));
 
-  test("A13 the hosts are edited to another NAS while both routes are away: it gets nothing, and a person's word sends it there", (t) =>
+  test("A13 the hosts are edited to another NAS while both routes are away: it gets nothing, until a person confirms it", (t) =>
     play(t, [], async (scene) => {
       await scene.until("carried", isCarried);
       await writeUnsent(scene, "precious.txt");

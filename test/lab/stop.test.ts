@@ -13,7 +13,7 @@ import { playScene, probersOf, runs, type Scene, untilGone, useRig } from "./sce
 describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
   const lab = useRig(["CORE", "MEDIA"]);
 
-  test("A8 a restart leaves each mount as it is, without a moment in which it does not answer", () =>
+  test("A8 a restart leaves each mount unchanged, without a moment in which it does not answer", () =>
     playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       const first = await scene.start("tb");
@@ -28,7 +28,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       assert.deepEqual({ mounts: await scene.mounts(), servers: await scene.servers() }, before);
     }));
 
-  test("A8 --unmount-on-exit sends what is unsent, unmounts, and holds nothing", () =>
+  test("A8 --unmount-on-exit sends unsent files, unmounts, and sets no override", () =>
     playScene(lab.rig, {}, async (scene) => {
       const monitor = await scene.start("tb", ["--unmount-on-exit"]);
       const prober = await scene.servers();
@@ -72,7 +72,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
     });
   });
 
-  test("A8 a stop that waits for unsent writes ends at once by a second signal, and nothing is lost", () =>
+  test("A8 a stop that waits for unsent writes ends at once at a second signal, and nothing is lost", () =>
     playScene(lab.rig, {}, async (scene) => {
       const monitor = await scene.start("tb", ["--unmount-on-exit"]);
       const before = await scene.mounts();
@@ -92,7 +92,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       );
     }));
 
-  test("A8 --unmount-on-exit gives up on what cannot be sent, and says so", (t) =>
+  test("A8 --unmount-on-exit gives up on files that cannot be sent, and says so", (t) =>
     playScene(lab.rig, {}, async (scene) => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       const monitor = await scene.start("tb", ["--unmount-on-exit"]);

@@ -58,7 +58,7 @@ async function said(home: TestHome, ...args: readonly string[]): Promise<string>
   return stdout;
 }
 
-test("B11 a daemon whose package and Node are removed wakes servers, reloads, edits, runs scripts and shows its page", {
+test("B11 a daemon whose package and Node are removed starts servers, reloads, edits, runs scripts and shows its page", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const { home, root, monitor, port, copy, text } = await start(t);
@@ -80,7 +80,7 @@ test("B11 a daemon whose package and Node are removed wakes servers, reloads, ed
   assert.equal(existsSync(copy), false, "the copy goes with the daemon");
 });
 
-test("B11 a copy of the program that another program has changed is not run, and a condition says so", {
+test("B11 a copy of the program that another program has changed is not run, and a condition reports it", {
   skip: LINUX_ALONE,
 }, async (t) => {
   const { home, root, copy, text } = await start(t);

@@ -29,7 +29,7 @@ async function textsIn(folder: string): Promise<string> {
   return texts.join("\n");
 }
 
-test("E1 and E5 the built program lets in by token, tells its traces, and writes no secret anywhere", async (t) => {
+test("E1 and E5 the built program admits by token, exports its traces, and writes no secret anywhere", async (t) => {
   const backend = nodeBackend(LIGHT_SERVER, [], { env: { KEY: "${BACKEND_KEY}" } });
   const rig = await startGatewayRig(t, { backends: { a: backend } }, { env: SECRETS });
   const [server, receiver] = await Promise.all([startAuthorizationServer(t, rig.url), startReceiver(t)]);

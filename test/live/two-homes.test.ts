@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { liveHome, SETTLES_MS } from "./live-home.ts";
 
-test("A13 of two homes with one mount path the first looks after it; the second touches nothing until that is gone", async (t) => {
+test("A13 of two homes with one mount path the first manages it; the second touches nothing until that is gone", async (t) => {
   const [first, second] = [await liveHome(t), await liveHome(t)];
   const text = await first.text(["CORE"], { global: `mount_root = "${join(first.folder, "volumes")}"` });
   for (const home of [first, second]) await home.writeConfig(text);

@@ -52,14 +52,14 @@ const CASES: readonly (readonly [string, readonly ScannedMessage[]])[] = [
   [`[${Array.from({ length: 101 }, () => '{"id":1}').join()}]`, []],
 ];
 
-test("what a line is, whole and byte by byte", () => {
+test("the parts of a line, whole and byte by byte", () => {
   for (const [text, messages] of CASES) {
     assert.deepEqual(scanned(text), messages, text);
     assert.deepEqual(scanned(text, 1), messages, text);
   }
 });
 
-test("any message is seen as it is parsed, however it is spelled and cut", () => {
+test("any message is read as it is parsed, however it is spelled and cut", () => {
   const id = fc.oneof(fc.string(), fc.integer(), fc.constant(null), fc.double({ noNaN: true }));
   const message = fc.record(
     { id, method: fc.string(), params: fc.jsonValue(), result: fc.jsonValue(), jsonrpc: fc.constant("2.0") },

@@ -146,7 +146,7 @@ test("B11 without a daemon calls wait 30 s, are refused after that, and the sess
   assert.deepEqual(order(heard), [...BEGUN, 4]);
 });
 
-test("B11 one that comes and does not take the session, while none takes it, changes nothing", async (t) => {
+test("B11 a daemon that appears and does not accept the session, while no other does, changes nothing", async (t) => {
   const scene = await startAlone(t);
   await scene.goesAway();
   await scene.comes({}, refusing);
@@ -159,7 +159,7 @@ test("B11 one that comes and does not take the session, while none takes it, cha
   await scene.until(() => heard.length === 2);
 });
 
-test("a client that leaves while none comes ends it", async (t) => {
+test("a client that leaves while there is no daemon ends it", async (t) => {
   const scene = await startAlone(t);
   await scene.goesAway();
   // Also a last line without its newline is answered.
@@ -171,7 +171,7 @@ test("a client that leaves while none comes ends it", async (t) => {
 /** As a gateway that a client of 2026-07-28 has asked something: nothing of that is said again. */
 const ANSWERS_ALL = gatewayOf([], () => ({}));
 
-test("B11 D2 a client of 2026-07-28 is not taken up by a gateway that ends the connection at once, nor told so", async (t) => {
+test("B11 D2 a client of 2026-07-28 is not resumed by a gateway that ends the connection at once, nor notified of it", async (t) => {
   const scene = await startBridging(t, { serve: ANSWERS_ALL });
   scene.says({ id: 0, method: "server/discover" });
   await eventually(() => scene.messages().length === 1);
@@ -208,7 +208,7 @@ test("B11 a client that reads nothing while its calls are refused is waited for 
   await eventually(() => text.split("took no effect").length === 41);
 });
 
-test("B11 a next daemon that hands over while it takes the session gets no call, and the one after it gets all", async (t) => {
+test("B11 a next daemon that hands over while it accepts the session gets no call, and the one after it gets all", async (t) => {
   const scene = await startAlone(t);
   scene.calls(1);
   const [between, last]: [Heard[], Heard[]] = [[], []];
@@ -255,7 +255,7 @@ test("B11 after a handover the next daemon is searched for at once, and only a l
   assert.deepEqual(late.notes, ["no daemon has returned yet: calls are refused until one does", BACK]);
 });
 
-test("B11 a daemon that ends while it hands over holds back no call to the next one", async (t) => {
+test("B11 a daemon that ends while it hands over delays no call to the next one", async (t) => {
   const scene = await startBridging(t, {
     serve(stream) {
       stream.once("data", () => {
@@ -272,7 +272,7 @@ test("B11 a daemon that ends while it hands over holds back no call to the next 
   await scene.until(() => heard.length === 1);
 });
 
-test("half a line that was begun while none came is answered, and the next daemon does not get the rest", async (t) => {
+test("half a line that was begun while there was no daemon is answered, and the next daemon does not get the rest", async (t) => {
   const scene = await startAlone(t);
   await scene.goesAway();
   scene.input.write(`{"jsonrpc":"2.0","method":"tools/call","params":{"text":"${LONG}`);
@@ -287,7 +287,7 @@ test("half a line that was begun while none came is answered, and the next daemo
   assert.match(error.message, /took no effect/u);
 });
 
-test("a gateway that may yet refuse the client gets nothing of a line that is refused", async (t) => {
+test("a gateway that may still refuse the client gets nothing of a line that is refused", async (t) => {
   const scene = await startBridging(t, { serve: ANSWERS_ALL });
   scene.says({ id: 0, method: "server/discover" });
   await eventually(() => scene.messages().length === 1);
@@ -308,7 +308,7 @@ test("a gateway that may yet refuse the client gets nothing of a line that is re
   assert.equal(heard[0]?.id, 7);
 });
 
-test("none that comes within an hour ends it, and it says how long it tried", async (t) => {
+test("without a daemon for an hour it ends, and reports how long it tried", async (t) => {
   const scene = await startAlone(t);
   // One that refuses the session and goes is none either.
   await scene.comes({}, refusing);
@@ -389,7 +389,7 @@ for (const [what, serves] of [
   ["refuses the session", [refusing, refusing, refusing]],
   ["announces a handover and is gone", [leavingForAnother, leavingForAnother, leavingForAnother]],
 ] as const)
-  test(`B11 a next gateway that ${what} is tried again until it does, and the client hears nothing of it`, async (t) => {
+  test(`B11 a next gateway that ${what} is tried again until it does, and the client is not notified`, async (t) => {
     const scene = await startAlone(t);
     const hello: Heard[] = [];
     const { serve, came } = inTurn(...serves, gatewayOf(hello));
@@ -403,7 +403,7 @@ for (const [what, serves] of [
     assert.ok(!scene.messages().some(({ error }) => error !== undefined));
   });
 
-test("B11 when the session is refused for an hour it ends, and says why", async (t) => {
+test("B11 when the session is refused for an hour it ends, with the reason", async (t) => {
   const scene = await startAlone(t);
   let refused = 0;
   await scene.comes({}, (stream) => {
@@ -421,7 +421,7 @@ test("B11 when the session is refused for an hour it ends, and says why", async 
   });
 });
 
-test("it waits for the backends of the next daemon, for 5 s at most, and not for one that cannot say", async (t) => {
+test("it waits for the backends of the next daemon, for 5 s at most, and not for one that cannot report them", async (t) => {
   const answers: readonly (readonly [BridgedDaemon["backendPhases"], number])[] = [
     [async () => ["Ready", "Failed"], 100],
     [async () => ["Ready", "Initializing"], 5_100],
@@ -489,7 +489,7 @@ test("a client that has sent nothing yet also finds the next daemon", async (t) 
   assert.deepEqual(heard[0], { jsonrpc: "2.0", id: 0, method: "initialize" });
 });
 
-test("a daemon that is gone before the first word is looked for again", async (t) => {
+test("a daemon that is gone before the first message is searched for again", async (t) => {
   const scene = await startScene(t, leaving);
   const clock = createManualClock();
   const ends = { input: new PassThrough(), output: collector().output, signal: never };
@@ -501,7 +501,7 @@ test("a daemon that is gone before the first word is looked for again", async (t
   });
 });
 
-test("a client that leaves while the daemon is away ends it, also with words left unsaid", async (t) => {
+test("a client that leaves while the daemon is away ends it, even with unsent messages", async (t) => {
   const scene = await startAlone(t);
   scene.calls(9);
   scene.input.end();
@@ -509,7 +509,7 @@ test("a client that leaves while the daemon is away ends it, also with words lef
   assert.equal(scene.looks(), 0);
 });
 
-test("a client that has said its last gets an error for what the daemon leaves unanswered", async (t) => {
+test("a client that has closed its input gets an error for calls that the daemon leaves unanswered", async (t) => {
   const serve: Serve = (stream) => void stream.once("end", () => stream.end('{"id":1,"res')).resume();
   const scene = await startBridging(t, { serve });
   scene.calls(1);
@@ -519,7 +519,7 @@ test("a client that has said its last gets an error for what the daemon leaves u
   assert.deepEqual(scene.notes, []);
 });
 
-test("a client that reads nothing is not connected again before it does", async (t) => {
+test("a client that reads nothing is not reconnected before it does", async (t) => {
   let release = (): void => {};
   const output = new Writable({
     highWaterMark: 1,

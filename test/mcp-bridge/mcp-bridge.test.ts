@@ -20,7 +20,7 @@ const carry = (daemon: BridgedDaemon, ends: BridgeEnds): Promise<void> =>
 
 const echo = (stream: Duplex): void => void stream.pipe(stream);
 
-test("bytes pass both ways unchanged, and the last answers come after the client has ended", async (t) => {
+test("bytes pass both ways unchanged, and the last answers arrive after the client has ended", async (t) => {
   const { daemon } = await startScene(t, echo);
   const sent = randomBytes(1024 * 1024);
   const { output, bytes } = collector();
@@ -57,7 +57,7 @@ test("a message of 16 MiB passes both ways, and is never buffered whole", async 
   assert.ok(largest < 4 * 1024 * 1024, String(largest));
 });
 
-test("a client that reads nothing holds back the gateway, rather than filling memory", async (t) => {
+test("a client that reads nothing slows the gateway, rather than filling memory", async (t) => {
   let written = 0;
   const { daemon } = await startScene(t, (stream) => {
     stream.on("error", () => {});
@@ -83,7 +83,7 @@ test("a client that reads nothing holds back the gateway, rather than filling me
   await assert.rejects(bridging, { code: "aborted" });
 });
 
-test("a daemon without a gateway is gateway_off, whether its socket is there or not", async (t) => {
+test("a daemon without a gateway is gateway_off, whether its socket exists or not", async (t) => {
   const { daemon } = await startScene(t, (stream) => stream.destroy());
   const without = { ...daemon, backendPhases: async () => null };
   const ends = () => ({ input: new PassThrough(), output: collector().output, signal: never });
@@ -100,7 +100,7 @@ test("a daemon without a gateway is gateway_off, whether its socket is there or 
   assert.ok(clock.monotonicMs() >= 2_000, "one that is stopping takes nobody either");
 });
 
-test("B11 a daemon that is stopping takes no client, and the next one does", async (t) => {
+test("B11 a daemon that is stopping accepts no client, and the next one does", async (t) => {
   const stopping = await startScene(t, (stream) => stream.destroy());
   const heard: Heard[] = [];
   const next = await startScene(t, gatewayOf(heard));
@@ -138,7 +138,7 @@ test("a client that is gone, before all is answered, ends it quietly", async (t)
   await carrying;
 });
 
-test("a signal leaves at once, also before the connection stands", async (t) => {
+test("a signal exits at once, even before the connection is made", async (t) => {
   const { daemon, streams } = await startScene(t, () => {});
   const leave = new AbortController();
   leave.abort(new MountaineerError("aborted", "stopped by SIGINT"));
@@ -159,7 +159,7 @@ test("a signal leaves at once, also before the connection stands", async (t) => 
 const LISTS = "tools/list";
 const CALLS = "tools/call";
 
-test("B7 through many daemons every request is answered once, and no call is heard twice", async (t) => {
+test("B7 through many daemons every request is answered once, and no call arrives twice", async (t) => {
   const story = fc.record({
     /** How many bytes each daemon hears before it breaks off. */
     breaks: fc.array(fc.nat(3_000), { maxLength: 6 }),
@@ -255,7 +255,7 @@ test("without a daemon the client is served here, until it has left and all is a
   assert.equal(text(), "heard hello");
 });
 
-test("serving here begins when the backends are there, and ends with the signal before that", async () => {
+test("serving here begins when the backends are ready, or ends with the signal before that", async () => {
   const ready = Promise.withResolvers<void>();
   const serving: Duplex[] = [];
   const gateway = {

@@ -80,7 +80,7 @@ async function connect(t: TestContext, daemons: readonly Daemon[]) {
   return { client, told };
 }
 
-test("D1 D2 a client of 2026-07-28 calls, is asked and takes back through the bridge", async (t) => {
+test("D1 D2 a client of 2026-07-28 calls, is asked and cancels through the bridge", async (t) => {
   const blocking = createBlockingTool();
   const daemon = await startDaemon(t, blocking);
   const { client } = await connect(t, [daemon]);
@@ -112,7 +112,7 @@ test("D2 it continues with the next gateway, and listens there without noticing"
   assert.equal(second.gateway.requests.filter(({ method }) => method === "tools/call").length, 1);
 });
 
-test("D2 when another gateway is in charge it goes over in a quiet moment, and its stream stays", async (t) => {
+test("D2 when another gateway takes over it moves in a quiet moment, and its stream stays", async (t) => {
   const blocking = createBlockingTool();
   const daemons = [await startDaemon(t, blocking), await startDaemon(t)];
   const [first, second] = daemons;

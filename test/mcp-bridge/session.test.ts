@@ -95,7 +95,7 @@ test("B7 after a handover the next daemon compares the lists; after a crash the 
   }
 });
 
-test("a session is taken up as it was: the client's own words, its level and its subscriptions", async () => {
+test("a session is resumed unchanged: with the client's own statements, its level and its subscriptions", async () => {
   const scene = startScene();
   const params = scene.begins();
   scene.asks(1, "logging/setLevel", { level: "error" });
@@ -189,7 +189,7 @@ test("an unanswered initialize is repeated unchanged, under the client's own id"
   assert.deepEqual(client, []);
 });
 
-test("questions that were not answered are withdrawn, and only those", () => {
+test("unanswered questions are withdrawn, and only those", () => {
   const { says, answers, session, client } = startScene();
   for (const id of ["m-1", "m-2", "m-3"]) answers({ id, method: "sampling/createMessage", params: {} });
   says({ id: "m-1", result: {} });
@@ -238,7 +238,7 @@ test("an initialize that failed begins nothing", async () => {
   assert.deepEqual(gateway, []);
 });
 
-test("a subscription that the new gateway refuses is asked for again when its resources change", async () => {
+test("a subscription that the new gateway refuses is requested again when its resources change", async () => {
   const scene = startScene();
   scene.begins();
   for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/subscribe", { uri });
@@ -274,7 +274,7 @@ test("a subscription that the new gateway refuses is asked for again when its re
   }
 });
 
-test("what a lost gateway owes the bridge is forgotten", async () => {
+test("answers owed by a lost gateway to the bridge are forgotten", async () => {
   const scene = startScene();
   scene.begins();
   let isResumed = false;
@@ -311,7 +311,7 @@ const acknowledged = (id: unknown, notifications: object): object => ({
   params: { notifications, _meta: { [SUBSCRIPTION_ID]: id } },
 });
 
-test("more than ever wait are not remembered, whatever a client or a gateway says", async () => {
+test("the bridge's memory is bounded, whatever a client or a gateway sends", async () => {
   const scene = startScene();
   const { says, answers, session } = scene;
   scene.begins();
@@ -329,7 +329,7 @@ test("more than ever wait are not remembered, whatever a client or a gateway say
   assert.deepEqual([uris.length, uris[0]], [MOST_WAITING, "a:100"]);
 });
 
-test("too long requests and what the client has ended are not restored or asked again", async () => {
+test("overlong requests and those that the client has ended are not restored or requested again", async () => {
   const long = "x".repeat(5_000);
   const listen = listenRequest(3, { toolsListChanged: true });
   type Scene = ReturnType<typeof startScene>;
@@ -370,7 +370,7 @@ test("too long requests and what the client has ended are not restored or asked 
   }
 });
 
-test("a client says that it is initialized while no daemon is there, and the next one hears it", async () => {
+test("a client sends initialized while there is no daemon, and the next one receives it", async () => {
   const scene = startScene();
   scene.asks(0, "initialize", {}, { result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES } });
   scene.session.lost();
@@ -381,7 +381,7 @@ test("a client says that it is initialized while no daemon is there, and the nex
   assertEach(await scene.resumes(), ({ method }) => method, ["notifications/initialized"]);
 });
 
-test("B11 a client does not move on while it owes an answer", () => {
+test("B11 a client does not move while it owes an answer", () => {
   const { session, says, answers } = startScene();
   answers({ method: "notifications/mountaineer/handover" });
   answers({ id: "m-1", method: "roots/list" });
@@ -422,7 +422,7 @@ test("D2 a client of 2026-07-28 keeps listening with the next daemon, and is not
   assert.equal(scene.answers(acknowledged("a", { toolsListChanged: true })), true);
 });
 
-test("D2 streams that end because another daemon is in charge do not end for the client, others do", () => {
+test("D2 streams that end because another daemon takes over do not end for the client, others do", () => {
   const scene = startScene();
   const { session } = scene;
   scene.says(listenRequest(1, { toolsListChanged: true }));
@@ -434,7 +434,7 @@ test("D2 streams that end because another daemon is in charge do not end for the
   assert.equal(session.mayMove, true);
 });
 
-test("D2 a stream that was taken back is not asked for again, and one too long to be kept ends with an error", async () => {
+test("D2 a stream that was cancelled is not requested again, and one too long to store ends with an error", async () => {
   const scene = startScene();
   const { session, client, gateway } = scene;
   scene.says(listenRequest(1, { toolsListChanged: true }));
@@ -448,7 +448,7 @@ test("D2 a stream that was taken back is not asked for again, and one too long t
   assert.deepEqual(gateway, []);
 });
 
-test("B11 D2 a stream that is taken back while no daemon is there is not asked for again, others are", async () => {
+test("B11 D2 a stream that is cancelled while there is no daemon is not requested again, others are", async () => {
   const scene = startScene();
   const { session, client, gateway } = scene;
   const kept = listenRequest(2, { toolsListChanged: true });
@@ -462,7 +462,7 @@ test("B11 D2 a stream that is taken back while no daemon is there is not asked f
   assert.deepEqual(client, []);
 });
 
-test("B11 a ping and the end of a subscription are answered while no daemon is there", async () => {
+test("B11 a ping and the end of a subscription are answered while there is no daemon", async () => {
   const scene = startScene();
   scene.begins();
   for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/subscribe", { uri });
@@ -488,7 +488,7 @@ test("B11 a ping and the end of a subscription are answered while no daemon is t
   );
 });
 
-test("D2 discovery is asked again, a call of 2026-07-28 is not", async () => {
+test("D2 discovery is requested again, a call of 2026-07-28 is not", async () => {
   const scene = startScene();
   const { session, client, gateway } = scene;
   const discover = { jsonrpc: "2.0", id: 1, method: "server/discover", params: {} };
@@ -570,7 +570,7 @@ test("B11 a client moves when nothing is in flight, and is paused for that after
   assert.deepEqual([counts.ended, moving.moved, clock.pendingTimers], [1, true, 0]);
 });
 
-test("B11 a client does not move on within a line, nor after its last word", () => {
+test("B11 a client does not move within a line, nor after its last message", () => {
   const { clock, session, passage, inbox, counts, look } = startMoving();
   session.mayMove = true;
   inbox.ended = true;
@@ -584,7 +584,7 @@ test("B11 a client does not move on within a line, nor after its last word", () 
 
 for (const isLine of [false, true]) {
   const what = isLine ? "a line that has been begun" : "an answer that is owed";
-  test(`B11 ${what} still goes to the daemon before`, async () => {
+  test(`B11 ${what} still goes to the previous daemon`, async () => {
     const { clock, session, passage, counts, look } = startMoving();
     session.openQuestions = isLine ? 0 : 1;
     passage.isMidway = isLine;

@@ -39,7 +39,7 @@ function evil(rig: GatewayRig): { readonly trap: string; readonly section: strin
   return { trap, section };
 }
 
-test("E2 a command that an agent writes into the configuration does not run, is seen, and runs once it is approved", async (t) => {
+test("E2 a command that an agent writes into the configuration does not run, is shown, and runs once it is approved", async (t) => {
   // The rig's home is in its folder; the files server's root is filled in once that is known.
   const rig = await startGatewayRig(t, { backends: {} });
   const files = { files: { command: process.execPath, args: [FILESYSTEM, rig.folder] } };
@@ -97,7 +97,7 @@ test("E2 a command that an agent writes into the configuration does not run, is 
   await eventually(() => isThere(trap));
 });
 
-test("E2 without a daemon nothing unapproved runs either, and what is approved then is found by the next", async (t) => {
+test("E2 without a daemon nothing unapproved runs either, and approvals given then are found by the next", async (t) => {
   const rig = await startGatewayRig(t, { backends: {} });
   const files = { files: { command: process.execPath, args: [FILESYSTEM, rig.folder] } };
   await rig.edit({ backends: files });

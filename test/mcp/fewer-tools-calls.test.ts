@@ -23,7 +23,7 @@ function steps(notices: readonly Json[]): unknown[] {
 
 const THREE = [1, 2, 3].map((step) => ["notifications/progress", "mine", step, "on it"]);
 
-test("D4 a client of 2026-07-28 is asked, hears progress and cancels through call_tool", async (t) => {
+test("D4 a client of 2026-07-28 is asked, receives progress and cancels through call_tool", async (t) => {
   const backends = { light: nodeBackend(LIGHT_SERVER) };
   const rig = await startGatewayRig(t, { backends, more: { optimizer: { enabled: true } } });
   await rig.untilReady("light");

@@ -211,7 +211,7 @@ async function socketsOf(
 }
 
 test(
-  "B11 E1 what daemons pass to one another goes over no path that another program of this user could open, and no head makes a request theirs",
+  "B11 E1 daemons pass data to one another over no path that another program of this user could open, and no header makes a request theirs",
   needsProc,
   async (t) => {
     const { rig, client } = await startChain(t);

@@ -90,7 +90,7 @@ test(
 );
 
 test(
-  "B11 a server that cannot run twice does not, also where a call outlives the time that the old daemon has",
+  "B11 a server that cannot run twice does not, even where a call outlives the old daemon's time",
   needsProc,
   async (t) => {
     // The lock goes with the last process that has it. The shell stays when its server is told to end.

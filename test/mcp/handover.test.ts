@@ -155,7 +155,7 @@ describe("one daemon hands over to the next", () => {
     await rm(state);
   });
 
-  test("B11 a command that is under way when the line is crossed gets its answer", async () => {
+  test("B11 a command in progress when the line is crossed gets its answer", async () => {
     const pid = await runs({ first });
     const client = await rig.connect();
     const until = path.join(rig.folder, "go-on");
@@ -278,7 +278,7 @@ describe("one daemon hands over to the next", () => {
     assert.deepEqual(JSON.parse(textOf(end)), [[accepted("Ann")], [accepted("Ben")], [accepted("Cyd")]]);
   });
 
-  test("B11 D2 when the time of the old daemon is up, what waits there is cancelled, and its state is -32602", async () => {
+  test("B11 D2 when the time of the old daemon is over, its waiting calls are cancelled, and their state is -32602", async () => {
     await runs({ asking }, { server: { drain_timeout: 1 } });
     const { required, again } = await interview("?");
     const { from } = await handOver(rig);
@@ -348,7 +348,7 @@ describe("one daemon hands over to the next", () => {
   });
 });
 
-test("B11 shares stay mounted, and what is remembered of them is", async (t) => {
+test("B11 shares stay mounted, and their state is remembered", async (t) => {
   const home = await liveHome(t, { kept: true });
   await home.writeConfig(await home.text(["CORE"]));
   await home.start();

@@ -107,7 +107,7 @@ function testTogether(stories: readonly Story[]): void {
   after(() => rig[Symbol.asyncDispose]());
 
   for (const { mode, comesTo, logs, afterwards } of stories) {
-    test(`a server that does ${mode} is contained`, async () => {
+    test(`a server in mode ${mode} is contained`, async () => {
       await using client = await connectLight(rig.url);
       await rig.untilBackend(mode, comesTo);
       if (logs !== undefined) {

@@ -9,7 +9,7 @@ import { nodeBackend, SETTLES_MS, startGatewayRig } from "./gateway-rig.ts";
 
 const perClient = nodeBackend(LIGHT_SERVER, [], { instances: "per-client" });
 
-test("B7 the owner's process is no other client's, and ends when its backend is restarted or removed, and when the daemon stops; looking on starts none, and a call without a daemon leaves none", async (t) => {
+test("B7 the owner's process serves no other client, and ends when its backend is restarted or removed, and when the daemon stops; reading starts none, and a call without a daemon leaves none", async (t) => {
   const rig = await startGatewayRig(t, { backends: { light: perClient } });
   await rig.untilReady("light");
   const daemon = await rig.daemon();
@@ -58,7 +58,7 @@ test("B7 the owner's process is no other client's, and ends when its backend is 
   await eventually(async () => (await rig.processes()).length === 0);
 });
 
-test("B7 without a daemon, the tools that servers listed before are shown and none starts; a call starts the one that it needs", async (t) => {
+test("B7 without a daemon, the last listed tools of servers are shown and none starts; a call starts the one that it needs", async (t) => {
   const rig = await startGatewayRig(t, { backends: {} });
   const started = join(rig.folder, "started");
   const noting = (name: string) => ({

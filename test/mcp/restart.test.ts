@@ -80,7 +80,7 @@ describe("a daemon that ends, and the next one", () => {
     assert.match(await ended.text(), /initialize again/u);
   });
 
-  test("B7 a session through the stdio bridge outlives a restart of the daemon, with all that the client asked for, and ends with its client", async () => {
+  test("B7 a session through the stdio bridge outlives a restart of the daemon, with all its client's requests, and ends with its client", async () => {
     await runs(SLOW);
     const bridge = startBridge(rig);
     const { result: begun } = await bridge.begin();

@@ -87,7 +87,7 @@ test("two servers' results are joined, and an image is returned that the script 
   assert.ok(kinds.includes("type,handle,mimeType,bytes"), String(kinds));
 });
 
-test("what a tool asks and a tool that is destructive reach a client of 2026-07-28 within the script", async (t) => {
+test("a tool's question and a destructive tool reach a client of 2026-07-28 within the script", async (t) => {
   const { rig } = await scriptRig(t);
   const script = { name: "run_script", arguments: { script: "return await tools.seen()" } };
   const first = await ask(rig.url, "tools/call", script);
@@ -110,7 +110,7 @@ const untilRefused = (name: string, given: Json = {}): string =>
      await tools.sleep({ ms: 20 });
    }`;
 
-test("an edit in the middle of a script holds for its next call: a policy, a switched off tool, folders, a pin", async (t) => {
+test("an edit in the middle of a script applies to its next call: a policy, a switched-off tool, folders, a pin", async (t) => {
   const listed = path.join(await temporaryFolder(t), "tools.json");
   const list = (description: string): Promise<void> =>
     writeFile(listed, JSON.stringify([{ name: "read", description, inputSchema: { type: "object" } }]));
@@ -147,7 +147,7 @@ test("an edit in the middle of a script holds for its next call: a policy, a swi
   assert.equal(denied, "Unknown tool: pid");
 });
 
-test("what a server asks within a script reaches the client, and its answer the server", async (t) => {
+test("a server's question within a script reaches the client, and its answer the server", async (t) => {
   const { rig } = await scriptRig(t, HARMLESS);
   const asked: unknown[] = [];
   const client = await connectLight(rig.url, {
@@ -165,7 +165,7 @@ test("what a server asks within a script reaches the client, and its answer the 
   assert.deepEqual(asked, [["elicitation/create", "Who?"]]);
 });
 
-test("a handover waits for a script, which ends as it began; beyond drain_timeout it is cut like a single call, and the audit has what it did", async (t) => {
+test("a handover waits for a script, which ends as it began; beyond drain_timeout it is cut like a single call, and the audit has its actions", async (t) => {
   const audit = path.join(await temporaryFolder(t), "audit.jsonl");
   const rig = await startGatewayRig(
     t,
@@ -197,7 +197,7 @@ test("a handover waits for a script, which ends as it began; beyond drain_timeou
   assert.ok(records.some((line) => line.includes('"tool:echo"') && line.includes('"ok"')));
 });
 
-test("after a SIGKILL in the middle of a script, the audit says which of its calls were done", async (t) => {
+test("after a SIGKILL in the middle of a script, the audit has its completed calls", async (t) => {
   const { rig, records } = await scriptRig(t, {
     authorization: { default_effect: "allow", unannotated: "harmless" },
   });

@@ -35,7 +35,7 @@ async function toolsOf(rig: GatewayRig): Promise<readonly string[]> {
   return names.toSorted();
 }
 
-test("B2 sleeping servers are listed at once after a restart, kill -9 and a handover, and one call wakes one", async (t) => {
+test("B2 sleeping servers are listed at once after a restart, kill -9 and a handover, and a single call starts one", async (t) => {
   const everything = nodeBackend(EVERYTHING, ["stdio"], NEEDED);
   const files = nodeBackend(FILESYSTEM, ["/"], NEEDED);
   const rig = await startGatewayRig(t, { backends: { everything, files } }, { kept: true });
@@ -60,7 +60,7 @@ test("B2 sleeping servers are listed at once after a restart, kill -9 and a hand
   assert.match(await (await rig.connect()).call("echo", { message: "awake" }), /awake/);
 });
 
-test("B2 200 calls at once wake one process, and each is answered", async (t) => {
+test("B2 200 calls at once start one process, and each is answered", async (t) => {
   const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER, [], STOPPED) } });
   await untilAsleep(rig, "light");
   const client = await rig.connect();
@@ -75,7 +75,7 @@ test("B2 200 calls at once wake one process, and each is answered", async (t) =>
   assert.deepEqual(await servers(rig), []);
 });
 
-test("B2 a call during a handover wakes a sleeping server that must not run twice, and is answered", async (t) => {
+test("B2 a call during a handover starts a sleeping server that must not run twice, and is answered", async (t) => {
   const light = nodeBackend(LIGHT_SERVER, [], { ...STOPPED, replace: "stop-first" });
   const rig = await startGatewayRig(t, { backends: { light } }, { kept: true });
   await untilAsleep(rig, "light");
@@ -89,7 +89,7 @@ test("B2 a call during a handover wakes a sleeping server that must not run twic
   await over;
 });
 
-test("B2 a subscription keeps a server awake, and ends with the client's word, also one from before a handover", async (t) => {
+test("B2 a subscription keeps a server running, and ends with the client's request, even one from before a handover", async (t) => {
   const everything = nodeBackend(EVERYTHING, ["stdio"], STOPPED);
   const rig = await startGatewayRig(t, { backends: { everything } }, { kept: true });
   await untilAsleep(rig, "everything");
@@ -192,7 +192,7 @@ test("B2 with pin = block, a tool that is new or changed after the sleep waits f
   assert.deepEqual(await client.tools(), ["two"]);
 });
 
-test("B2 a server that no longer starts says why, and one that hangs at its start fails the call in time", async (t) => {
+test("B2 a server that no longer starts gives the reason, and one that hangs at its start fails the call in time", async (t) => {
   const tools = [["one", "First"]];
   const timeouts = { init: 2, call: 3 };
   const { rig, say, client } = await startSaid(t, { ...STOPPED, timeouts }, { tools });
@@ -208,7 +208,7 @@ test("B2 a server that no longer starts says why, and one that hangs at its star
   assert.ok(performance.now() - began < 10_000);
 });
 
-test("B2 a call that ends before the server has started leaves the start to the next one, cancelled or out of time", async (t) => {
+test("B2 a call that ends before the server has started leaves the start to the next one, cancelled or timed out", async (t) => {
   const tools = [["one", "First"]];
   const { rig, say, client } = await startSaid(t, { ...STOPPED, timeouts: { init: 20, call: 1 } }, { tools });
   await say({ tools, startMs: 2_500 });
@@ -231,7 +231,7 @@ test("B2 a server that exits while idle sleeps, which is not a failure", async (
   assert.deepEqual([restarts, conditions], [0, []]);
 });
 
-test("B2 a handover or kill -9 while a server wakes: the call is answered, or fails and is made by the next daemon's server", async (t) => {
+test("B2 a handover or kill -9 while a server starts: the call is answered, or fails and is made by the next daemon's server", async (t) => {
   const tools = [["one", "First"]];
   const { rig, say, client } = await startSaid(t, STOPPED, { tools });
   await say({ tools, startMs: 1_500 });

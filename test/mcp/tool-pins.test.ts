@@ -70,7 +70,7 @@ test("E3 a rug pull: with `block` the changed tool is gone until it is approved,
   assert.deepEqual(told, [], "what was approved earlier is known");
 });
 
-test("E3 with `block`, other instructions, prompts and resources are withheld, say so, and come with their approval", async (t) => {
+test("E3 with `block`, other instructions, prompts and resources are withheld, reported, and appear with their approval", async (t) => {
   const s = await scene(t, [READ], { trust: { pin: "block" } });
   const show = (more: string): Promise<void> =>
     s.show({

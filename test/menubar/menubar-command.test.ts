@@ -64,7 +64,7 @@ function titles({ body }: PluginMenu): string[] {
   return everyLine(body).map(({ title }) => title);
 }
 
-test("A8 frames follow the daemon, and each line's command does what the line says", async (t) => {
+test("A8 frames follow the daemon, and each line's command does what its text says", async (t) => {
   const share = sampleShare({ name: "my share's", active_interface: "fallback", tb_recovery_pending: true });
   const control = scriptedControl(sampleReport([share]), (name) => sampleResult({ share: name }));
   const config = scriptedConfig();
@@ -102,7 +102,7 @@ function runClick([file = "", ...args]: readonly string[]): Promise<string> {
   });
 }
 
-test("an installed plugin streams, and is what its lines run", async (t) => {
+test("an installed plugin streams, and its lines run it", async (t) => {
   const control = scriptedControl();
   const { home } = await startRig(t, { control, config: scriptedConfig() });
   const folder = await temporaryFolder(t);
@@ -212,7 +212,7 @@ test("a daemon that cannot start is reported with its reason", async (t) => {
   assert.ok(titles(running.menu()).includes("see what it says in a terminal: mountaineer monitor"));
 });
 
-test("without a session bus it says so and what to do, and ends", {
+test("without a session bus it says so with the fix, and ends", {
   skip: process.platform === "linux" ? false : "there is no session bus to be without",
 }, async (t) => {
   const home = await temporaryFolder(t);
@@ -226,7 +226,7 @@ test("without a session bus it says so and what to do, and ends", {
   );
 });
 
-test("the icon as a process: registered, one for each home, gone with SIGTERM", {
+test("the icon as a process: registered, one for each home, gone at SIGTERM", {
   skip: busMissing,
 }, async (t) => {
   const bus = await startSessionBus(t);

@@ -39,7 +39,7 @@ const snapshot = snapshotOf(
   0,
 );
 
-test("A2 the probe leaves from the interface whose subnet holds the host; the longest prefix wins", () => {
+test("A2 the probe leaves from the interface whose subnet contains the host; the longest prefix wins", () => {
   assert.deepEqual(findOutgoingInterface(snapshot, ip("10.99.1.1"), null), {
     kind: "on_link",
     interfaceName: "tb0",
@@ -72,7 +72,7 @@ test("two interfaces in one subnet: the system chooses, as it will for the mount
   assert.equal(chosen.kind === "on_link" && chosen.localAddress, "10.99.2.3");
 });
 
-test("A2 a configured interface is the one or none", () => {
+test("A2 only the configured interface is used", () => {
   assert.deepEqual(findOutgoingInterface(snapshot, ip("10.99.1.1"), "tb1"), {
     kind: "absent",
     interfaceName: "tb1",
@@ -91,7 +91,7 @@ test("A2 a configured interface is the one or none", () => {
   );
 });
 
-test("a link-local IPv6 host needs its interface: by zone, by configuration, or by there being one", () => {
+test("a link-local IPv6 host needs its interface: by zone, by configuration, or as the only one", () => {
   for (const way of [
     findOutgoingInterface(snapshot, ip("fe80::9%tb0"), null),
     findOutgoingInterface(snapshot, ip("fe80::9"), "tb0"),
@@ -113,7 +113,7 @@ test("a link-local IPv6 host needs its interface: by zone, by configuration, or 
   assert.equal(findOutgoingInterface(one, ip("fe80::9"), null).kind, "on_link");
 });
 
-test("a host that no subnet holds is routed", () => {
+test("a host that no subnet contains is routed", () => {
   assert.deepEqual(findOutgoingInterface(snapshot, ip("192.168.1.1"), null), {
     kind: "routed",
     address: "192.168.1.1",
@@ -121,7 +121,7 @@ test("a host that no subnet holds is routed", () => {
   assert.equal(findOutgoingInterface(snapshot, ip("10.200.0.1"), "wg0").kind, "configured");
 });
 
-test("entries that cannot be understood are left out", () => {
+test("entries that cannot be parsed are skipped", () => {
   const odd = snapshotOf(
     {
       x: [
@@ -218,7 +218,7 @@ test("spellings of one address become one text", () => {
   }
 });
 
-test("a prefix holds what shares its first bits, and never another family", () => {
+test("a prefix contains the addresses that share its first bits, and never another family", () => {
   const holds = (address: string, network: string, length: number): boolean =>
     inPrefix(
       parseIp(address)?.bytes ?? new Uint8Array(),

@@ -43,7 +43,7 @@ describe("one thing to install", { skip: missing, timeout: all ? 3_600_000 : 1_2
   after(() => rm(output, { recursive: true, force: true }));
 
   for (const root of all ? ["bookworm", "trixie"] : ["/"]) {
-    test(`F3 shows the demo, carries a share, upgrades under a session, and leaves nothing (${root})`, async (t) => {
+    test(`F3 shows the demo, relays a share, upgrades under a session, and leaves nothing (${root})`, async (t) => {
       const work = await temporaryFolder(t);
       await using nas = await startPlainRig({ shares: ["CORE"] });
       await writeFile(path.join(nas.exportPath("CORE"), "kept.txt"), "kept\n");

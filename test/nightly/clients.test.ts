@@ -276,7 +276,7 @@ for (const transport of ["HTTP", "SSE", "stdio"] as const)
         if (failures.has(row.name)) throw failures.get(row.name);
         return story ?? assert.fail("it has no story");
       };
-      test(`D5 B11 ${row.name} over ${transport} does through the gateway what it does directly`, (t) => {
+      test(`D5 B11 ${row.name} over ${transport} works through the gateway as it does directly`, (t) => {
         const story = storyOf(t);
         if (story === null) return;
         assert.deepEqual(story.through, story.direct);

@@ -177,7 +177,7 @@ async function tryOutside(client: LightClient, tools: readonly Tool[], calls: Fo
   return { tried: asked.length, passed };
 }
 
-describe("servers that people have, kept to a folder", { timeout: 3_600_000 }, () => {
+describe("popular servers, restricted to a folder", { timeout: 3_600_000 }, () => {
   let missing: string | null = null;
   let ordinary = 0;
   before(async () => {

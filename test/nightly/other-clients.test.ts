@@ -107,7 +107,7 @@ function toolNames(text: string): string[] {
 }
 
 describe("clients from npm, before one server whose lists are malformed", () => {
-  test("D3 Claude Code, Gemini CLI, inspector, mcporter and mcp-remote take all that is sound", async (t) => {
+  test("D3 Claude Code, Gemini CLI, inspector, mcporter and mcp-remote accept every sound entry", async (t) => {
     const s = await scene(t);
     if (s === null) return;
     const { url } = s.rig;

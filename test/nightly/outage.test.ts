@@ -103,7 +103,7 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
       ));
   }
 
-  test("A10 a share without a route holds up no other: that is read, and status answers", () =>
+  test("A10 a share without a route delays no other: that is read, and status answers", () =>
     playScene(
       lab.rig,
       {

@@ -13,7 +13,7 @@ import { NO_WEBKIT, openWebkitTab } from "../web/webkit-tab.ts";
 const TOOLS_SERVER = resolve(import.meta.dirname, "../docs/programs/tools-server.mjs");
 const CLIENTS_TEXT = '{\n  "mcpServers": {}\n}\n';
 
-test("F4 the page in WebKit: every view, and what runs and what a client gets changed by its owner", {
+test("F4 the page in WebKit: every view, and its owner changes what runs and what a client gets", {
   skip: NO_WEBKIT,
 }, async (t) => {
   const userHome = await temporaryFolder(t);
@@ -41,7 +41,7 @@ test("F4 the page in WebKit: every view, and what runs and what a client gets ch
     assert.equal((await home.cli(["admin", code])).code, 0);
   });
 
-  await t.test("a client is connected, and put back", async () => {
+  await t.test("a client is connected, and restored", async () => {
     await hand.press("Connect: Cursor");
     await hand.press("Change it");
     await hand.see(/uses this gateway/);

@@ -58,7 +58,7 @@ const LOSE_THE_PORT: readonly (readonly Part[])[] = [
 describe("the port", { skip: missingForRootRig() ?? false, timeout: 60_000 + KILLS * 30_000 }, () => {
   const lab = useRig([SHARE], { oneServer: true });
 
-  test(`A10 another user neither takes a share's port nor gets a byte through it, whatever of daemon, carrier, keeper and rclone is killed (${TRIES} tries, ${KILLS} kills, seed ${SEED})`, (t) =>
+  test(`A10 another user neither takes a share's port nor gets a byte through it, whatever of daemon, relay, socket holder and rclone is killed (${TRIES} tries, ${KILLS} kills, seed ${SEED})`, (t) =>
     playScene(
       lab.rig,
       { shares: [SHARE], settings: { check_interval_secs: 0.5 }, relay: "auto" },

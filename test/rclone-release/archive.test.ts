@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { zipEntries } from "../../src/rclone-release/archive.ts";
 import { zipOf } from "./zip.ts";
 
-test("all entries of an archive come in its order, each with its content and no more than allowed", async () => {
+test("all entries of an archive are read in its order, each with its content and within the limit", async () => {
   const files = [
     { name: "go/bin/go", content: "program ".repeat(1_000) },
     { name: "go/empty", content: "" },

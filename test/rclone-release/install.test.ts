@@ -158,7 +158,7 @@ describe("an archive that is here", () => {
     }
   });
 
-  it("leaves the version of before where it is, for mounts that run it", async (t) => {
+  it("leaves the earlier version where it is, for mounts that run it", async (t) => {
     const { home, install } = await world(t);
     const old = await install({ version: "1.75.1" });
     const { before } = await install();
@@ -167,7 +167,7 @@ describe("an archive that is here", () => {
     assert.equal(await inHome(home), join(home, "rclone/1.76.0/rclone"));
   });
 
-  it("is refused with what was found and expected unless it is the pinned one, and the old one stays", async (t) => {
+  it("is refused with the version found and expected unless it is the pinned one, and the old one stays", async (t) => {
     const { home, install, refusal } = await world(t);
     const { program } = await install({ version: "1.75.1" });
     const archive = archiveOf("1.76.0");
@@ -183,7 +183,7 @@ describe("an archive that is here", () => {
     assert.deepEqual((await readdir(join(home, "rclone"))).sort(), ["1.75.1", "current"]);
   });
 
-  it("of another platform, or one that has no pin, is named as that", async (t) => {
+  it("of another platform, or one without a pin, is reported as that", async (t) => {
     const folder = await temporaryFolder(t);
     const [file, home] = [join(folder, "rclone.zip"), join(folder, "home")];
     await writeFile(file, "of a Mac");
@@ -200,7 +200,7 @@ describe("an archive that is here", () => {
     assert.equal(rclonePlatform("linux", "s390x"), null);
   });
 
-  it("writes nothing outside of its place, whatever names are in it", async (t) => {
+  it("writes nothing outside of its folder, whatever names it contains", async (t) => {
     const { home, refusal, install } = await world(t);
     const names = ["../../rclone", "/tmp/rclone", `rclone-v1.76.0-${OWN}/../../../rclone`, "rclone"];
     const hostile = names.map((name) => ({ name, content: saying("1.76.0") }));
@@ -284,7 +284,7 @@ describe("an archive that is downloaded", () => {
   const release = (archive: Buffer, base: string) =>
     releaseOf("1.76.0", { [OWN]: sha256Of(archive) }, `${base}/v1.76.0`);
 
-  it("is asked for once, where rclone publishes it", async (t) => {
+  it("is requested once, where rclone publishes it", async (t) => {
     const archive = archiveOf("1.76.0");
     const { base, asked } = await serve(t, (response) => response.end(archive));
     const home = await temporaryFolder(t);
@@ -294,7 +294,7 @@ describe("an archive that is downloaded", () => {
     assert.deepEqual(asked, ["/v1.76.0/rclone-v1.76.0-linux-amd64.zip"]);
   });
 
-  it("is not asked for when nothing is pinned", async (t) => {
+  it("is not requested when nothing is pinned", async (t) => {
     const { base, asked } = await serve(t, (response) => response.end("anything"));
     const home = await temporaryFolder(t);
     const options = { home, file: null, signal: NEVER, platform: OWN };
@@ -302,7 +302,7 @@ describe("an archive that is downloaded", () => {
     assert.deepEqual(asked, []);
   });
 
-  it("is given up when it is too large, late, cut off, elsewhere or not there, and nothing is left", async (t) => {
+  it("is given up when it is too large, late, cut off, redirected or missing, and nothing is left", async (t) => {
     const archive = archiveOf("1.76.0");
     const cases: readonly (readonly [(response: ServerResponse) => void, RegExp])[] = [
       [(response) => response.end(Buffer.alloc(5_000)), /longer than 4000 bytes/],
@@ -349,7 +349,7 @@ describe("an archive that is downloaded", () => {
     await assert.rejects(installRclone(options), { code: "aborted" });
   });
 
-  it("is taken by way of the hosts that are named for it, a few times at most", async (t) => {
+  it("is fetched through its allowed hosts, a few times at most", async (t) => {
     const archive = archiveOf("1.76.0");
     const { base: far, asked } = await serve(t, (response) => response.end(archive));
     const { base } = await serve(t, (response) => response.writeHead(302, { location: `${far}/kept` }).end());
@@ -380,7 +380,7 @@ describe("an engine in a file", { skip: process.arch !== "x64" || process.platfo
     return { home, install: () => installRclone({ home, file, signal: NEVER, platform: OWN, release }) };
   };
 
-  it("is installed, whether it is the program or an archive, and whatever the file is called", async (t) => {
+  it("is installed, whether it is the program or an archive, and whatever name the file has", async (t) => {
     const program = engineOf(version);
     const archive = zipOf([
       { name: "mountaineer/README.md", content: "read me" },
@@ -402,7 +402,7 @@ describe("an engine in a file", { skip: process.arch !== "x64" || process.platfo
     }
   });
 
-  it("is the only program that is taken without a pinned checksum, and nothing else is started", async (t) => {
+  it("is the only program accepted without a pinned checksum, and nothing else is started", async (t) => {
     const marker = join(await temporaryFolder(t), "started");
     // A system gives what it cannot run to the shell.
     const script = `\ntouch ${marker}\necho rclone v${version}\n`;
@@ -430,7 +430,7 @@ describe("an engine in a file", { skip: process.arch !== "x64" || process.platfo
     assert.equal(await stat(marker).catch(() => null), null);
   });
 
-  it("that does not report an engine's version is refused, and the one of before stays", async (t) => {
+  it("that does not report an engine's version is refused, and the earlier one stays", async (t) => {
     const { home, install } = await named(t, "rclone", engineOf(version));
     await install();
     const lying = Buffer.concat([engineOf("1.76.0"), Buffer.from(version)]);
@@ -485,7 +485,7 @@ describe("of several", () => {
   });
 });
 
-it("the command refuses a file that is not rclone's release, and the home has no rclone then", async (t) => {
+it("the command refuses a file that is not rclone's release, and the home then has no rclone", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "other.zip"), "something else");
   const { code, stderr } = await runCommand(["rclone", "install", join(home, "other.zip")], { home });

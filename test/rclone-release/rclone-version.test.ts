@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseRcloneVersion } from "../../src/rclone-release/rclone-version.ts";
 
-test("an engine is known by its version, and no other rclone is taken for one", () => {
+test("an engine is recognized by its version, and no other rclone is taken for one", () => {
   for (const [text, expected] of [
     ["rclone v1.76.0-mountaineer.12\n- os/version: debian 12.1\n", { major: 1, minor: 76, engine: 12 }],
     ["v1.76.0-mountaineer.3", { major: 1, minor: 76, engine: 3 }],

@@ -68,7 +68,7 @@ function createRig(onRun: (lane: ReconcileLoop) => void = () => {}): Rig {
   };
 }
 
-describe("lane", () => {
+describe("reconcile loop", () => {
   test("A1 cycles never overlap: triggers during a cycle cause one run after it", async () => {
     const rig = createRig();
     await rig.run("start");
@@ -83,7 +83,7 @@ describe("lane", () => {
     assert.deepEqual(rig.reasons(), [["start"], ["tick", "network"]]);
   });
 
-  test("A1 a cycle that triggers its own lane before it first waits does not overlap itself", async () => {
+  test("A1 a cycle that triggers its own loop before it first waits does not overlap itself", async () => {
     let rounds = 0;
     const rig = createRig((lane) => {
       if (rounds++ === 0) lane.trigger({ reason: "retry", atMs: 0, details: [] });
@@ -96,7 +96,7 @@ describe("lane", () => {
     assert.equal(rig.concurrent(), 1);
   });
 
-  test("A1 a person's trigger comes first", async () => {
+  test("A1 a person's trigger has priority", async () => {
     const rig = createRig();
     rig.trigger("tick");
     rig.trigger("network");
@@ -119,7 +119,7 @@ describe("lane", () => {
     assert.equal(rig.runs[2]?.[0]?.details.length, 50);
   });
 
-  test("A1 a wake runs a cycle at its time, as of that time", async () => {
+  test("A1 a scheduled run happens at its time, as of that time", async () => {
     const rig = createRig();
     await rig.run("tick");
     await rig.finish({ atMs: 1250, reason: "confirm" });
@@ -131,7 +131,7 @@ describe("lane", () => {
     assert.equal(rig.lane.nextRun, null);
   });
 
-  test("A1 a wake in the past runs at once, and as of that time, so that what others saw is shared", async () => {
+  test("A1 a run scheduled in the past happens at once, and as of that time, so that others' observations are shared", async () => {
     const rig = createRig();
     await rig.run("tick");
     await rig.clock.advance(500);
@@ -140,7 +140,7 @@ describe("lane", () => {
     assert.deepEqual(rig.runs[1], [{ reason: "confirm", atMs: 1100, details: [] }]);
   });
 
-  test("A1 a wake that fires a fraction early waits for its time", async () => {
+  test("A1 a timer that fires a fraction early waits for its time", async () => {
     const clock = createManualClock();
     const early = {
       ...clock,
@@ -213,7 +213,7 @@ describe("lane", () => {
     assert.equal(rig.runs.length, 5, "a success makes the pauses short again");
   });
 
-  test("A1 a tick that came while a cycle failed waits for the retry", async () => {
+  test("A1 a tick that arrived while a cycle failed waits for the retry", async () => {
     const rig = createRig();
     await rig.run("start");
     rig.trigger("tick");
@@ -257,7 +257,7 @@ describe("lane", () => {
     await lane[Symbol.asyncDispose]();
   });
 
-  test("A1 one lane's failure or slowness is its own", async () => {
+  test("A1 one loop's failure or slowness affects no other", async () => {
     const slow = createRig();
     const failing = createRig();
     const well = createRig();
@@ -289,7 +289,7 @@ describe("lane", () => {
     assert.equal(idle, true);
   });
 
-  test("A1 disposal tells the running cycle, waits for it, starts no other and leaves no timer", async () => {
+  test("A1 disposal aborts the running cycle, waits for it, starts no other and leaves no timer", async () => {
     const rig = createRig();
     await rig.run("tick");
     rig.trigger("network");
@@ -310,7 +310,7 @@ describe("lane", () => {
     await rig.lane[Symbol.asyncDispose]();
   });
 
-  test("A1 disposal of a lane whose cycle fails resolves, and leaves no timer", async () => {
+  test("A1 disposal of a loop whose cycle fails resolves, and leaves no timer", async () => {
     const rig = createRig();
     await rig.run("tick");
     const ending = rig.lane[Symbol.asyncDispose]();
@@ -320,7 +320,7 @@ describe("lane", () => {
     assert.equal(rig.clock.pendingTimers, 0);
   });
 
-  test("A1 disposal of an idle lane leaves no wake", async () => {
+  test("A1 disposal of an idle loop leaves no scheduled run", async () => {
     const rig = createRig();
     await rig.run("tick");
     await rig.finish({ atMs: 2000, reason: "confirm" });
@@ -328,7 +328,7 @@ describe("lane", () => {
     assert.deepEqual([rig.clock.pendingTimers, rig.lane.nextRun], [0, null]);
   });
 
-  test("A1 a tick that comes while a failed cycle is retried runs after it", async () => {
+  test("A1 a tick that arrives while a failed cycle is retried runs after it", async () => {
     const rig = createRig();
     await rig.run("start");
     await rig.fail(new Error("broken"));
@@ -338,7 +338,7 @@ describe("lane", () => {
     assert.deepEqual(rig.reasons(), [["start"], ["retry"], ["tick"]]);
   });
 
-  test("A1 a trigger whose cycle has not begun when the lane is disposed runs no cycle", async () => {
+  test("A1 a trigger whose cycle has not begun when the loop is disposed runs no cycle", async () => {
     const rig = createRig();
     rig.trigger("tick");
     await rig.lane[Symbol.asyncDispose]();

@@ -42,7 +42,7 @@ describe("route health", () => {
     assert.equal(stableFrom(third, 30_000), 33_000);
   });
 
-  test("Recovery: a host that connects and stays silent drops the window, not what was reachable", () => {
+  test("Recovery: a host that connects and stays silent drops the window, not its reachability", () => {
     const { health: well } = fold(UNKNOWN_HEALTH, at(1000), "answers");
     const { health, dropped } = fold(well, at(3000), "tcp");
     assert.equal(dropped, true);
@@ -84,7 +84,7 @@ describe("route health", () => {
     assert.equal(fold(recalled, at(5000, WALL + 4500), "answers").dropped, true);
   });
 
-  test("Recovery: times from the future, or no time of the last look, recall nothing", () => {
+  test("Recovery: times from the future, or no time of the last check, restore nothing", () => {
     const times = { reachableSince: WALL - 2, healthySince: WALL - 1 };
     assert.deepEqual(restoredHealth({ ...times, observedAt: null }, at(0, WALL)), UNKNOWN_HEALTH);
     assert.deepEqual(restoredHealth({ ...times, observedAt: WALL + 1 }, at(0, WALL)), UNKNOWN_HEALTH);
@@ -140,7 +140,7 @@ describe("suspicion", () => {
     assert.equal(suspect(suspicion, "tb 2", 2000, true).state, "waiting");
   });
 
-  test("What to mount: it takes two certain readings; one that is not makes the loss uncertain", () => {
+  test("What to mount: it takes two certain readings; an uncertain one makes the loss uncertain", () => {
     const silent = suspect(null, "tb", 1000, false);
     const refused = suspect(silent.suspicion, "tb", 1250, true);
     assert.equal(refused.state, "waiting");

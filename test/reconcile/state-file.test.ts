@@ -94,7 +94,7 @@ describe("state.json", () => {
     assert.equal((await stat(path)).mode & 0o777, 0o600);
   });
 
-  it("A5 is recollected as it was, whatever the shares are called", async (t) => {
+  it("A5 is restored unchanged, whatever names shares have", async (t) => {
     const path = await statePath(t);
     const first = await start(t, path);
     const names = ["CORE", "__proto__", "constructor", "ü ☃", "a\nb", "", "7"];
@@ -139,7 +139,7 @@ describe("state.json", () => {
     assert.deepEqual(logger.lines, []);
   });
 
-  it("moves the time of the last observation on when flushed", async (t) => {
+  it("advances the time of the last observation when flushed", async (t) => {
     const path = await statePath(t);
     const { memory, clock } = await start(t, path);
     await memory.save("CORE", FULL);
@@ -165,7 +165,7 @@ describe("writes", () => {
     assert.ok((await renames()) <= 2);
   });
 
-  it("disposal waits for what is being written; later calls say that it is closed", async (t) => {
+  it("disposal waits for a write in progress; later calls report that it is closed", async (t) => {
     const path = await statePath(t);
     const { memory } = await start(t, path);
     const outcome = memory.save("CORE", FULL);
@@ -178,7 +178,7 @@ describe("writes", () => {
     assert.equal(await readFile(path, "utf8"), before);
   });
 
-  it("A5 a full disk holds nothing back: unsaved at once, retried until the newest is saved", async (t) => {
+  it("A5 a full disk delays nothing: unsaved at once, retried until the newest is saved", async (t) => {
     const disk = await mountTmpfs(t, "size=256k");
     if (disk === null) return;
     const path = join(disk, "state.json");
@@ -316,7 +316,7 @@ describe("a corrupt state file", () => {
     });
   }
 
-  it("A5 loses only the records that are wrong, says which, and saves the others", async (t) => {
+  it("A5 loses only the invalid records, names them, and saves the others", async (t) => {
     const path = await statePath(t);
     const whole = await start(t, path);
     for (const name of ["CORE", "MEDIA", "BACKUP"]) await whole.memory.save(name, FULL);
@@ -335,7 +335,7 @@ describe("a corrupt state file", () => {
     assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
   });
 
-  it("A5 replaces no file that was set aside before", async (t) => {
+  it("A5 replaces no file that was set aside earlier", async (t) => {
     const path = await statePath(t);
     for (const text of ["first", "second", "third"]) {
       await writeFile(path, text);
@@ -349,7 +349,7 @@ describe("a corrupt state file", () => {
 });
 
 describe("a state file that is not ours to read", () => {
-  it("A5 of a newer version ends the start and stays as it is", async (t) => {
+  it("A5 of a newer version ends the start and stays unchanged", async (t) => {
     const path = await statePath(t);
     for (const text of ['{"version":2}', '{"version":1.5,"shares":{}}', '{"version":99,"shares":"other"}']) {
       await writeFile(path, text);
@@ -391,7 +391,7 @@ describe("a state file that is not ours to read", () => {
     });
   }
 
-  it("says so when a corrupt one cannot be set aside", async (t) => {
+  it("is reported when a corrupt one cannot be set aside", async (t) => {
     const disk = await mountTmpfs(t, "size=64k");
     if (disk === null) return;
     const path = join(disk, "state.json");
@@ -405,7 +405,7 @@ describe("a state file that is not ours to read", () => {
   });
 });
 
-describe("looking only", () => {
+describe("read-only access", () => {
   it("reads, and changes nothing whatever it finds", async (t) => {
     const path = await statePath(t);
     const writer = await start(t, path);
@@ -431,7 +431,7 @@ describe("looking only", () => {
 });
 
 describe("kill -9", () => {
-  it("A5 leaves a whole state: each is another file in the place of the one before", async (t) => {
+  it("A5 leaves a whole state: each save replaces the file", async (t) => {
     const path = await statePath(t);
     const first = await start(t, path);
     await first.memory.save("CORE", FULL);

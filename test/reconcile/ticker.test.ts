@@ -26,7 +26,7 @@ describe("ticker", () => {
     assert.deepEqual(beats, ["first 2000", "second 2000", "first 4000", "second 4000"]);
   });
 
-  test("A1 beats that come late do not make those after them later", async () => {
+  test("A1 late beats do not delay the ones after them", async () => {
     const { clock, advance } = lateClock(7);
     const beats: number[] = [];
     const heard: number[] = [];
@@ -85,7 +85,7 @@ describe("ticker", () => {
     assert.deepEqual(beats, [15_000, 17_000]);
   });
 
-  test("A1 ended, it never beats again, whatever is asked of it then or while it beats", async () => {
+  test("A1 ended, it never beats again, whatever is requested of it then or during a beat", async () => {
     const clock = createManualClock();
     let beats = 0;
     const ticker = startTicker(clock, 1000, () => {

@@ -29,7 +29,7 @@ test("D1 a package is started with a pinned version, from its usual registry, an
     assert.equal(words(one), expected, JSON.stringify(one));
 });
 
-test("D1 what a server wants to know is asked by its name, and said to be secret, needed or chosen", () => {
+test("D1 a server's inputs are asked for by name, and marked as secret, required or a choice", () => {
   const input = { description: "Yours", isRequired: true, isSecret: true, default: "", choices: ["a", 1] };
   const key = { name: "KEY", description: "Yours", isRequired: true, isSecret: true, fallback: null };
   const server = {
@@ -66,7 +66,7 @@ test("D1 what a server wants to know is asked by its name, and said to be secret
   assert.deepEqual(found.env, new Map([["TOKEN", [named("TOKEN")]]]));
 });
 
-test("D1 a server that cannot be used here says why, and what it says of itself is text or nothing", () => {
+test("D1 a server that cannot be used here gives the reason, and its self-description is text or nothing", () => {
   const { way: none, ...told } = readServerJson({
     name: 1,
     version: "1",

@@ -13,7 +13,7 @@ import {
 } from "../../src/runtime/errors.ts";
 
 describe("errors", () => {
-  it("carry code, message, hint, cause and whether trying again may help", () => {
+  it("contain code, message, hint, cause and whether trying again may help", () => {
     const cause = new Error("why");
     const error = new MountaineerError("lock_held", "held", { hint: "wait", cause, retry: "later" });
     assert.ok(error instanceof Error);
@@ -23,7 +23,7 @@ describe("errors", () => {
     );
   });
 
-  it("are final and without hint or cause unless told", () => {
+  it("are final and without hint or cause by default", () => {
     const error = new MountaineerError("internal", "oops");
     assert.deepEqual([error.hint, error.retry, "cause" in error], [null, "never", false]);
   });
@@ -62,7 +62,7 @@ describe("errors", () => {
     for (const [code, exit] of Object.entries(exits)) assert.ok(exit > 0 && exit < 256, code);
   });
 
-  it("know a system error by its code, and any thrown value by its text", async () => {
+  it("describe a system error by its code, and any thrown value by its text", async () => {
     const missing = await readFile("/no/such/file").catch((error: unknown) => error);
     assert.equal(systemErrorCode(missing), "ENOENT");
     for (const other of [

@@ -19,7 +19,7 @@ function start() {
 }
 
 describe("bus", () => {
-  it("tells every listener, at once and in the order they came", () => {
+  it("calls every listener, at once and in the order they registered", () => {
     const { bus, heard, listener } = start();
     bus.publish("nobody");
     bus.subscribe(listener("a"));
@@ -39,7 +39,7 @@ describe("bus", () => {
     assert.deepEqual(heard, ["stays:1", "stays:2"]);
   });
 
-  it("tells who joins in the middle of an event only of later ones", () => {
+  it("calls a listener that joins in the middle of an event only for later ones", () => {
     const { bus, heard, listener } = start();
     let joined = false;
     bus.subscribe(() => {
@@ -51,7 +51,7 @@ describe("bus", () => {
     assert.deepEqual(heard, ["late:2"]);
   });
 
-  it("takes one function twice for two listeners", () => {
+  it("treats one function registered twice as two listeners", () => {
     const { bus, heard, listener } = start();
     const same = listener("a");
     const leave = bus.subscribe(same);
@@ -120,7 +120,7 @@ describe("a collection for short-lived entries", () => {
     assert.ok(ofSet < 0.1, `${ofSet} of the set is left`);
   });
 
-  it("is found, told and taken out as in a Map and a Set", () => {
+  it("is found, listed and removed as in a Map and a Set", () => {
     const map = new ShortLivedMap<number, string>();
     const set = new ShortLivedSet<number>();
     for (let id = 0; id < MANY; id++) {
@@ -244,7 +244,7 @@ describe("disposal", () => {
     assert.deepEqual(ended, ["fourth", "third", "second", "first"]);
   });
 
-  it("ends once, however often it is asked, and all who ask wait for the same end", async () => {
+  it("ends once, however often it is requested, and all callers wait for the same end", async () => {
     const { stack, ended } = startDisposals();
     stack.defer(async () => {
       await new Promise((resolve) => setImmediate(resolve));
@@ -269,7 +269,7 @@ describe("disposal", () => {
     assert.deepEqual(failures.map(String), ["Error: async", "Error: sync"]);
   });
 
-  it("ends at once what comes too late", async () => {
+  it("ends late additions at once", async () => {
     const { stack, ended, failures } = startDisposals();
     await stack[Symbol.asyncDispose]();
     stack.defer(() => void ended.push("late"));

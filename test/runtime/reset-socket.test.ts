@@ -18,7 +18,7 @@ function closed(socket: Socket): Promise<unknown> {
   return once(socket, "close", { signal: AbortSignal.timeout(5_000) });
 }
 
-test("A10 a connection is reset: the other side hears of it", async (t) => {
+test("A10 a connection is reset: the other side is notified of it", async (t) => {
   const { server, connect } = await startPeer(t);
   const connection = once(server, "connection");
   const socket = connect();

@@ -19,7 +19,7 @@ import {
   union,
 } from "../../src/runtime/shape.ts";
 
-test("a fault says where it is, from the root, and what was expected there", () => {
+test("a fault names its position, from the root, and the value expected there", () => {
   const share = object({
     name: text,
     held: nullable(choice("fallback", "unmounted")),
@@ -44,7 +44,7 @@ test("a fault says where it is, from the root, and what was expected there", () 
   assert.equal(report.faultIn({ shares: [{ ...fine, port: 1, more: {} }], words: { a: [] }, more: 1 }), null);
 });
 
-test("members that are inherited are not there", () => {
+test("inherited members do not count", () => {
   assert.deepEqual(object({ constructor: text }).faultIn({}), { path: "constructor", expected: "a text" });
   assert.deepEqual(strictObject({ a: optional(text) }).faultIn({ toString: 1 }), {
     path: "toString",
@@ -52,7 +52,7 @@ test("members that are inherited are not there", () => {
   });
 });
 
-test("of a union the fault is the one of the shape that fits the furthest", () => {
+test("the fault of a union is the one of the shape that matches the furthest", () => {
   const event = union(
     object({ kind: choice("gap") }),
     object({ kind: choice("sync"), event: object({ id: count }) }),
@@ -71,7 +71,7 @@ test("numbers are finite, and whole ones are counted from 0", () => {
   assert.equal(number.faultIn(-1.5) ?? count.faultIn(0), null);
 });
 
-test("a reader takes what the shape names, and nothing of what is wrong", () => {
+test("a reader takes the members that the shape names, and none of an invalid value", () => {
   const read = reader(
     object({
       name: textThat("a short text", ({ length }) => length < 4),

@@ -71,7 +71,7 @@ test("F3 a release is signed by openssl as upgrade reads it, and whole", needsOp
 });
 
 test(
-  "F3 a release is refused without any of its files, with one more, and after any change",
+  "F3 a release is refused without any of its files, with an additional one, and after any change",
   needsOpenssl,
   async (t) => {
     const { folder, sign, check } = await release(t);

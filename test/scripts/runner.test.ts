@@ -126,7 +126,7 @@ describe("a file also fails when it", () => {
     });
   }
 
-  test("but not when the titles that were asked for are in other files", () => {
+  test("but not when the requested titles are in other files", () => {
     assert.deepEqual(outcome([FINISHED], { filtered: true }).failures, []);
   });
 });
@@ -240,7 +240,7 @@ console.log(JSON.stringify(${JSON.stringify(names)}.map(at)));`;
   return JSON.parse(execFileSync(process.execPath, arguments_, { encoding: "utf8", timeout: 60_000 }));
 }
 
-test("a program is the build's where that has it, and else the one beside the source", () => {
+test("a program is the build's if that has it, and otherwise the one next to the source", () => {
   const build = currentBuild();
   assert.ok(build !== null, "npm run build");
   const source = (name: string): string => pathToFileURL(path.join(path.dirname(READER), `${name}.ts`)).href;
@@ -402,7 +402,7 @@ const ONE = "test/api/one.test.ts";
 const BROKEN = `test("is broken", () => { throw new Error("never"); });`;
 
 describe("a run whose tests fail", () => {
-  test("passes if they pass when they are played again, and says which, how and at what load", async (t) => {
+  test("passes if they pass when they are run again, and lists which, how and at what load", async (t) => {
     const before = `2026-01-01T00:00:00Z ${ONE}\n`;
     const { printed, record } = await runOf(t, { [ONE]: UNLUCKY, "test/api/two.test.ts": "" }, before);
     const [, flaky = ""] = printed.split("\nFLAKY: ");
@@ -423,7 +423,7 @@ describe("a run whose tests fail", () => {
     assert.match(printed, /\n3 passed, 1 failed\n$/);
   });
 
-  test("fails without playing anything again if one was replayed in two runs before, and says how it failed", async (t) => {
+  test("fails without running anything again if one was replayed in two runs before, and reports how it failed", async (t) => {
     const before = `2026-01-01T00:00:00Z\n2026-01-02T00:00:00Z ${ONE}\n2026-01-03T00:00:00Z test/a.test.ts ${ONE}\n`;
     const { printed, record } = await runOf(t, { [ONE]: UNLUCKY }, before);
     assert.match(record, /^[\s\S]*Z test\/a\.test\.ts test\/api\/one\.test\.ts\n\d{4}-\S+Z\n$/);
@@ -475,7 +475,7 @@ test("each test file has its own home and temporary folder, also in a shared pro
   }
 });
 
-test("what a test file leaves in the user's home or beside the run's folder is named with the file, and fails the run", async (t) => {
+test("a test file's remains in the user's home or next to the run's folder are reported with the file, and fail the run", async (t) => {
   const home = await temporaryFolder(t);
   await mkdir(path.join(home, ".config"));
   await writeFile(path.join(home, "before"), "");
@@ -499,7 +499,7 @@ test("what a test file leaves in the user's home or beside the run's folder is n
   if (!printed.includes("another test run was under way")) assert.match(printed, /\n4 passed, 2 failed\n$/);
 });
 
-test("three test files are played again, four are not", () => {
+test("three test files are run again, four are not", () => {
   const three = ["a", "b", "c"].map(failed);
   assert.equal(refusal(three, ""), null);
   assert.match(refusal([...three, failed("d")], "") ?? "", /^4 test files failed/);
@@ -521,7 +521,7 @@ test("a file that does not end well the second time stays failed", async () => {
     assert.deepEqual(await replay([failed("a")], totals, async () => again), { totals, flaky: [] });
 });
 
-test("files that shared a process are played again together if the failure belongs to none of them", () => {
+test("files that shared a process are run again together if the failure belongs to none of them", () => {
   const end = { exitCode: 0, signal: null, timedOutAfterMs: null, keptAlive: [], filtered: false };
   const outcome = fileOutcome([{ event: "finished" }], { ...end, leftBehind: ["process 7"] }, false);
   const [one, ...others] = failedFiles("unit", ["a.test.ts", "b.test.ts"], outcome, [1, 1, 1]);
@@ -529,7 +529,7 @@ test("files that shared a process are played again together if the failure belon
   assert.deepEqual(others, []);
 });
 
-test("what a story quotes is one word, with its commas, semicolons and colons", () => {
+test("a quotation in a story is one word, with its commas, semicolons and colons", () => {
   const sentence = ` over tb: says "a, b; c: d", calm; says "": lost`;
   assert.deepEqual(split(sentence, /;/), [` over tb: says "a, b; c: d", calm`, ` says "": lost`]);
   assert.deepEqual(split(`says "a, b; c: d", calm`, /, /), [`says "a, b; c: d"`, "calm"]);

@@ -8,7 +8,7 @@ import { drawMutants, findMutants, mutated } from "../../scripts/mutants.ts";
 import { scanSource } from "../../scripts/source-scan.ts";
 import { pluck } from "../support/pluck.ts";
 
-test("tells types, values and lazy loads apart", () => {
+test("distinguishes types, values and lazy loads", () => {
   const { imports } = scanSource(
     [
       'import a, { type B } from "./a.ts";',
@@ -126,7 +126,7 @@ const bridged: Situation = {
     'JSON-RPC error: the client that this belongs to is unknown; set instances = "per-client" for backend a',
 };
 
-test("D1 a shared process that cannot say whose question it is excuses a check that asks, and no other", () => {
+test("D1 a shared process that cannot know whose question it is excuses a check that asks, and no other", () => {
   assert.match(String(reasonFor(bridged)), /a shared process/u);
   const unexcused: Partial<Situation>[] = [
     { message: "JSON-RPC error: internal error" },
@@ -160,7 +160,7 @@ function changes(source: string): Map<string, string[]> {
   return new Map(mutants.map(({ operator }) => [operator, texts(operator)]));
 }
 
-test("each change is one of code: comments, strings, types and imports stay", () => {
+test("each mutation changes code: comments, strings, types and imports stay", () => {
   assert.deepEqual(
     changes(SOURCE),
     new Map([
@@ -190,7 +190,7 @@ const REFUSALS = `export function g(a: string | null, b: () => boolean): boolean
 }
 `;
 
-test("a refusal is not thrown, says yes, or is made by the first half of what it depends on", () => {
+test("a mutated refusal is not thrown, is reversed, or depends on only the first half of its condition", () => {
   const found = changes(REFUSALS);
   assert.deepEqual(found.get("drop a throw"), [";"]);
   assert.deepEqual(found.get("constant result"), ['if (known === "" || (b() && a !== null)) return true;']);
@@ -202,7 +202,7 @@ test("a refusal is not thrown, says yes, or is made by the first half of what it
   ]);
 });
 
-test("a draw is the same for the same seed, and each place comes once", () => {
+test("a draw is the same for the same seed, and each place is drawn once", () => {
   const found = [...findMutants("one.ts", SOURCE), ...findMutants("two.ts", REFUSALS)];
   const drawn = drawMutants(found, 6, 1);
   assert.deepEqual(drawMutants(found, 6, 1), drawn);

@@ -85,14 +85,14 @@ for (const platform of ["linux", "darwin"] as const) {
   });
 }
 
-test("linux: without a bus it says so, and asks no program, which would make a folder below the home", async (t) => {
+test("linux: without a bus it says so, and calls no program, which would make a folder below the home", async (t) => {
   const { arguments: given } = await standIn(t, "linux");
   const keyring = createKeyring({ home: "/h", clock: systemClock, environment: {} }, "linux");
   assert.match((await keyring?.unusableBecause(LIMITS)) ?? "", /there is no session bus/);
   await assert.rejects(given(), { code: "ENOENT" });
 });
 
-test("linux: with a bus that has no such service, it says why it cannot be used", async (t) => {
+test("linux: with a bus without this service, the reason is reported", async (t) => {
   const { keyring } = await standIn(t, "linux", {
     STAND_IN_SAYS: "The name org.freedesktop.secrets was not provided by any .service files",
   });
@@ -106,7 +106,7 @@ test("linux: with a bus that has no such service, it says why it cannot be used"
 });
 
 for (const platform of ["linux", "darwin"] as const) {
-  test(`${platform}: a keyring that waits for its person is given up after its deadline, and says so`, async (t) => {
+  test(`${platform}: a keyring that waits for its person is given up after its deadline, and this is reported`, async (t) => {
     const missing = await programMissing(platform === "linux" ? "sha256sum" : "perl");
     if (missing !== null) return t.skip(missing);
     const { keyring } = await standIn(t, platform, { STAND_IN_HANGS: "yes" });
@@ -128,7 +128,7 @@ test("darwin: a failure that was not a time-out reports how security ended", asy
   await assert.rejects(keyring.get("nas", LIMITS), /security ended with 1/);
 });
 
-test("darwin: what security says of a failure is never told, as it may hold the value", async (t) => {
+test("darwin: security's text for a failure is never reported, as it may contain the value", async (t) => {
   const missing = await programMissing("perl");
   if (missing !== null) return t.skip(missing);
   const { keyring } = await standIn(t, "darwin", { STAND_IN_SAYS: "yes" });
@@ -140,7 +140,7 @@ test("darwin: what security says of a failure is never told, as it may hold the 
   });
 });
 
-test("darwin: a value that security would cut is refused, and the one before stays", async (t) => {
+test("darwin: a value that security would cut is refused, and the earlier one stays", async (t) => {
   const missing = await programMissing("perl");
   if (missing !== null) return t.skip(missing);
   const { keyring } = await standIn(t, "darwin");
@@ -169,7 +169,7 @@ test("darwin: a value that security would cut is refused, and the one before sta
   assert.equal(await keyring.get("nas", LIMITS), longest);
 });
 
-test("where the program is missing, the keyring cannot be used and says so", async (t) => {
+test("where the program is missing, the keyring is unusable and says so", async (t) => {
   const { PATH } = process.env;
   t.after(() => {
     process.env["PATH"] = PATH;
@@ -240,7 +240,7 @@ kill $keyring
 exit 0
 `;
 
-test("secrets are kept in a real Secret Service where one answers", async (t) => {
+test("secrets are stored in a real Secret Service where one answers", async (t) => {
   const stdout = await inSession(t, SESSION, COMMAND);
   if (stdout === null) return;
   assert.match(stdout, /nas is kept: Secret Service/);
@@ -264,7 +264,7 @@ kill $keyring
 exit 0
 `;
 
-test("E2 a sealed file that is removed is known by its key in a real Secret Service, and by the note in the home once that is cleared", async (t) => {
+test("E2 a sealed file that is removed is noticed by its key in a real Secret Service, and by the record in the home once that is cleared", async (t) => {
   const stdout = await inSession(t, SEAL, [process.execPath, join(import.meta.dirname, "programs/seal.ts")]);
   if (stdout === null) return;
   assert.deepEqual(stdout.trim().split("\n").slice(-7), [

@@ -73,7 +73,7 @@ for (const place of ["keyring", "file"] as const) {
     assert.equal((await opened().read(LIMITS)).state, "unsound");
   });
 
-  test(`E2 a sealed file that was removed is missing, and not one that never was, key in the ${place}`, async (t) => {
+  test(`E2 a sealed file that was removed is missing, and one that never existed is not, key in the ${place}`, async (t) => {
     const { home, opened } = await scene(t, keyringFor());
     const file = opened();
     await mkdir(home);
@@ -167,7 +167,7 @@ test("E2 a home from before the mark gets it when it is read, so that a sealed f
   assert.equal((await openSealedFile({ ...options, keyring: null }).read(LIMITS)).state, "unverifiable");
 });
 
-test("E2 where the keyring with the key cannot be asked, nothing is verified, and nothing takes the place of the key", async (t) => {
+test("E2 where the keyring with the key does not answer, nothing is verified, and nothing takes the place of the key", async (t) => {
   const keyring = memoryKeyring();
   const { home, opened } = await scene(t, keyring);
   await opened().write({ n: 1 }, LIMITS);
@@ -198,7 +198,7 @@ test("E2 where the keyring with the key cannot be asked, nothing is verified, an
   assert.equal((await opened().read(LIMITS)).state, "sound", "so a new key is made");
 });
 
-test("E2 a key is kept before the first file that it seals, and a disk that takes no file is named", async (t) => {
+test("E2 a key is stored before the first file that it seals, and a disk that accepts no file is named", async (t) => {
   const keyring = memoryKeyring();
   const { home, opened } = await scene(t, keyring);
   const { set } = keyring;
@@ -216,7 +216,7 @@ test("E2 a key is kept before the first file that it seals, and a disk that take
   await assert.rejects(file.write({ n: 2 }, LIMITS), { code: "secret_unavailable", retry: "later", message });
 });
 
-test("E2 on a machine whose keyring is not there, the key is made in a file", async (t) => {
+test("E2 on a machine without a keyring, the key is made in a file", async (t) => {
   const keyring = memoryKeyring();
   const { opened } = await scene(t, keyring);
   keyring.lockedBecause = "Cannot autolaunch D-Bus without X11 $DISPLAY";
@@ -226,7 +226,7 @@ test("E2 on a machine whose keyring is not there, the key is made in a file", as
   assert.equal((await opened().read(LIMITS)).state, "sound");
 });
 
-test("E2 a home whose keyring came later keeps what its key file sealed", async (t) => {
+test("E2 a home whose keyring was added later keeps the entries sealed by its key file", async (t) => {
   const { home, opened } = await scene(t, null);
   await opened().write({ n: 1 }, LIMITS);
   const later = openSealedFile({
@@ -239,7 +239,7 @@ test("E2 a home whose keyring came later keeps what its key file sealed", async 
   assert.equal((await later.read(LIMITS)).state, "sound");
 });
 
-test("E2 a key file that is gone leaves a sealed file that proves nothing, and the next write makes a new key", async (t) => {
+test("E2 a missing key file leaves a sealed file that proves nothing, and the next write makes a new key", async (t) => {
   const { home, opened } = await scene(t, null);
   await opened().write({ n: 1 }, LIMITS);
   await rm(join(home, "approvals.key"));
@@ -269,7 +269,7 @@ test("E2 a kill between the file and its key's count leaves the newest file soun
   assert.equal((await opened().read(LIMITS)).state, "unsound", "the count goes on from the newest file");
 });
 
-test("E2 a keyring that does not take the count makes no write fail, and no newest file unsound", async (t) => {
+test("E2 a keyring that does not accept the count fails no write, and makes no newest file unsound", async (t) => {
   const keyring = memoryKeyring();
   const { opened } = await scene(t, keyring);
   const file = opened();
@@ -280,7 +280,7 @@ test("E2 a keyring that does not take the count makes no write fail, and no newe
   assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 2 }, note: "" });
 });
 
-test("E2 a new home whose session's bus is gone is a new home; one that has sealed something waits for its keyring", async (t) => {
+test("E2 a new home whose session's bus is gone is a new home; one with sealed entries waits for its keyring", async (t) => {
   const keyring = memoryKeyring();
   const { home, opened } = await scene(t, keyring);
   keyring.lockedBecause = "Could not connect: No such file or directory";

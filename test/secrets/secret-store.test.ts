@@ -36,7 +36,7 @@ async function storeIn(
   return { store: openSecretStore({ home, clock: systemClock, environment: {}, keyring }), home };
 }
 
-test("without a keyring a value is in a file that only its owner reads, in a home that only its owner enters", async (t) => {
+test("without a keyring a value is in a file that only its owner can read, in a home that only its owner can enter", async (t) => {
   const { store, home } = await storeIn(t, null);
   assert.deepEqual(await store.list(), []);
   assert.equal(await store.get("nas", LIMITS), null);
@@ -103,7 +103,7 @@ test("a home without a secret in the keyring keeps its secrets in the file if th
   assert.equal(await store.get("nas", LIMITS), "word");
 });
 
-test("a disk that reads, writes or locks nothing is named, and what was kept stays", async (t) => {
+test("a disk that reads, writes or locks nothing is named, and stored values stay", async (t) => {
   const keyring = memoryKeyring();
   const { store, home } = await storeIn(t, keyring);
   const failing = (message: RegExp) => ({ code: "secret_unavailable", retry: "later", message });
@@ -127,7 +127,7 @@ test("a disk that reads, writes or locks nothing is named, and what was kept sta
   await assert.rejects(store.set("nas", "x", null, NEVER), failing(/secrets\.lock\.db cannot be locked/));
 });
 
-test("a secret of a keyring that this machine does not have says so", async (t) => {
+test("a secret in a keyring that this machine does not have is reported", async (t) => {
   for (const keyring of [null, memoryKeyring()]) {
     const { store, home } = await storeIn(t, keyring);
     await mkdir(home);
@@ -136,7 +136,7 @@ test("a secret of a keyring that this machine does not have says so", async (t) 
   }
 });
 
-test("a file that is not understood is left as it is, and never told", async (t) => {
+test("an unreadable file stays unchanged, and its content is never repeated", async (t) => {
   const { store, home } = await storeIn(t, null);
   await mkdir(home);
   const texts = [
@@ -181,7 +181,7 @@ test("a file that others could read is closed with the next change", async (t) =
   assert.equal((await stat(store.filePath)).mode & 0o777, 0o600);
 });
 
-test("changes made at once are all kept, and leave nothing else behind", async (t) => {
+test("simultaneous changes are all stored, and leave nothing else behind", async (t) => {
   const { store, home } = await storeIn(t, null);
   await mkdir(home);
   await writeFile(join(home, `.secrets.json.4194304-${"0".repeat(12)}.tmp`), "of a process that was killed");
@@ -191,7 +191,7 @@ test("changes made at once are all kept, and leave nothing else behind", async (
   assert.deepEqual((await readdir(home)).sort(), ["secrets.json", "secrets.lock.db"]);
 });
 
-test("a change that is cancelled while another is made changes nothing", async (t) => {
+test("a change that is cancelled during another changes nothing", async (t) => {
   const { store } = await storeIn(t, null);
   const cancelled = AbortSignal.abort(new MountaineerError("aborted", "cancelled"));
   await assert.rejects(store.set("nas", "x", null, cancelled), { code: "aborted" });
@@ -282,7 +282,7 @@ test("an invalid key is reported to every reader and writer, and nothing takes i
   assert.equal(await store.get(ENCRYPTION_KEY, { deadlineMs: 10_000 }), "c2hvcnQ=");
 });
 
-test("many that write first agree on one key", async (t) => {
+test("many simultaneous first writers agree on one key", async (t) => {
   const { open } = await opened(t);
   const names = Array.from({ length: 8 }, (_, at) => `n${at}`);
   await Promise.all(names.map((name) => open().write(name, name, signal)));
@@ -290,7 +290,7 @@ test("many that write first agree on one key", async (t) => {
   for (const name of names) assert.equal(await reader.read(name, signal), name);
 });
 
-test("one at a time works on a name, and waits for its turn", async (t) => {
+test("only one caller at a time works on a name, and waits for its turn", async (t) => {
   const { open } = await opened(t);
   let inside = 0;
   let most = 0;
@@ -336,7 +336,7 @@ test("a reference is one variable in ${} and nothing else", () => {
   for (const text of others) assert.equal(parseReference(text), null, text);
 });
 
-test("a reference reads back as it was written", () => {
+test("a reference reads back as written", () => {
   const reference = parseReference("${NAS_PASSWORD}");
   assert.ok(reference !== null);
   assert.equal(referenceText(reference), "${NAS_PASSWORD}");

@@ -49,7 +49,7 @@ describe("an SMB source", () => {
     }
   });
 
-  it("names a share without regard to case, composition or percent escapes", () => {
+  it("compares share names without regard to case, composition or percent escapes", () => {
     const named = (share: string, wanted: string): boolean => {
       const parsed = parseSmbSource(`//nas/${share}`);
       return parsed !== null && isShareNamed(parsed, wanted);

@@ -7,7 +7,7 @@ import { leftBehind, startDemo } from "../demo/demo-process.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-test("without samba it says what is missing, and plays on plain folders", async (t) => {
+test("without samba it names the missing program, and plays on plain folders", async (t) => {
   // What the story itself needs, so that it does not end before it is told to.
   const programs = await temporaryFolder(t);
   for (const program of ["/bin/cat", "/usr/bin/tail"])

@@ -9,7 +9,7 @@ import { nodeBackend, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
 
-test("a share whose Thunderbolt route goes is served over the fallback at the same path", async (t) => {
+test("a share whose Thunderbolt route is lost is served over the fallback at the same path", async (t) => {
   const home = await liveHome(t);
   await home.writeConfig(await home.text(["CORE"]));
   await home.start();
@@ -43,7 +43,7 @@ test("a tool is called through the gateway", async (t) => {
   assert.equal(await client.call("echo", { text: "hello" }), "hello");
 });
 
-test("a daemon that is started after a kill takes up the shares that it finds", async (t) => {
+test("a daemon that is started after a kill adopts the shares that it finds", async (t) => {
   const home = await liveHome(t);
   await home.writeConfig(await home.text(["CORE"]));
   const first = await home.start();

@@ -74,7 +74,7 @@ async function watchReally(
 }
 
 for (const detection of ["mtime", "hash", "inotify"] as const satisfies readonly Detection[]) {
-  test(`B1 twenty real saves in a row are one reload, and the last is what runs (${detection})`, async (t) => {
+  test(`B1 twenty real saves in a row are one reload, and the last one runs (${detection})`, async (t) => {
     const root = await temporaryFolder(t);
     const path = join(root, "config.toml");
     await writeFile(path, "a");

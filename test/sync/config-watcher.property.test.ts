@@ -157,7 +157,7 @@ function isRejected(text: string): boolean {
   return text.startsWith("bad") || text.startsWith("torn");
 }
 
-test("B1 B4 B8 whatever happens in whatever order: the last accepted content runs, one reload at a time, each with its event", async () => {
+test("B1 B4 B8 for any events in any order: the last accepted content runs, one reload at a time, each with its event", async () => {
   await fc.assert(
     fc.asyncProperty(settings, fc.array(step, { minLength: 1, maxLength: 40 }), async (initial, steps) => {
       const service = createService("good 0");

@@ -32,7 +32,7 @@ for (const detection of DETECTIONS) {
   });
 }
 
-test("B1 bytes that came and went between the detector's look and the reading do not hide the next change", async (t) => {
+test("B1 bytes that appeared and vanished between the detector's check and the reading do not hide the next change", async (t) => {
   const { clock, file, offered, watcher } = await watcherBench(t, {
     settings: { detection: "hash", pollIntervalMs: 500, debounceMs: 100 },
   });
@@ -57,7 +57,7 @@ test("B1 bytes that came and went between the detector's look and the reading do
   assert.equal(watcher.state.hash, sha256("b"));
 });
 
-test("B4 backoff: passing reasons are retried at the poll interval doubled each time, after 60 s at most", async (t) => {
+test("B4 backoff: temporary reasons are retried at the poll interval doubled each time, after 60 s at most", async (t) => {
   const times: number[] = [];
   let failing = true;
   const { clock, file, told, watcher, logged } = await watcherBench(t, {
@@ -87,7 +87,7 @@ test("B4 backoff: passing reasons are retried at the poll interval doubled each 
   assertEach(times.slice(1), (time, index) => time - (times[index] ?? 0), [2_000, 4_000]);
 });
 
-test("B4 fixed: passing reasons are retried at the poll interval", async (t) => {
+test("B4 fixed: temporary reasons are retried at the poll interval", async (t) => {
   const times: number[] = [];
   const { clock, file } = await watcherBench(t, {
     settings: { onFailure: "fixed" },
@@ -102,7 +102,7 @@ test("B4 fixed: passing reasons are retried at the poll interval", async (t) => 
   for (const [index, time] of times.slice(1).entries()) assert.equal(time - (times[index] ?? 0), 2_000);
 });
 
-test("B4 what onChange throws is logged and retried, unless it says that the configuration is wrong", async (t) => {
+test("B4 an exception of onChange is logged and retried, unless it marks the configuration as invalid", async (t) => {
   const { clock, file, offered, told, watcher } = await watcherBench(t, {
     onChange: async (text) => {
       throw text === "bad" ? new MountaineerError("config_invalid", "line 3") : new TypeError("a mistake");
@@ -158,7 +158,7 @@ test("B5 changing the settings reconfigures the running watcher, and loses no ed
   assert.equal(offered.length, 3);
 });
 
-test("B5 settings that onChange itself brings take hold at once", async (t) => {
+test("B5 settings that onChange itself changes apply at once", async (t) => {
   const bench = await watcherBench(t, {
     onChange: async () => {
       bench.watcher.setSettings({
@@ -209,7 +209,7 @@ test("B10 nothing is checked before start, nothing after the end, and no timer i
   }
 });
 
-test("B10 ending aborts the running onChange, waits for it, and answers those who asked", async () => {
+test("B10 ending aborts the running onChange, waits for it, and answers its callers", async () => {
   let aborted = false;
   const { watcher, file } = await watcherBench(null, {
     onChange: (_text, signal) =>
@@ -230,7 +230,7 @@ test("B10 ending aborts the running onChange, waits for it, and answers those wh
   assert.equal((await second).kind, "failed");
 });
 
-test("B10 ending refuses work that waits behind other work, and work that comes after the end", async () => {
+test("B10 ending refuses work that waits behind other work, and work that arrives after the end", async () => {
   const { watcher } = await watcherBench(null);
   const first = watcher.inTurn(({ signal }) => whenAborted(signal));
   const second = assert.rejects(
@@ -250,7 +250,7 @@ test("B10 ending refuses work that waits behind other work, and work that comes 
   );
 });
 
-test("B10 ending does not wait for a file that gives no answer", async () => {
+test("B10 ending does not wait for a file that does not answer", async () => {
   const { watcher, file, clock } = await watcherBench(null);
   file.answer(false);
   const asked = watcher.reloadNow();
@@ -259,7 +259,7 @@ test("B10 ending does not wait for a file that gives no answer", async () => {
   assert.equal((await asked).kind, "failed");
 });
 
-test("reloads asked for while one runs share the next look", async (t) => {
+test("reloads requested while one runs share the next check", async (t) => {
   const gates: (() => void)[] = [];
   const { file, offered, watcher, clock } = await watcherBench(t, {
     onChange: () => new Promise((resolve) => gates.push(() => resolve(APPLIED))),
@@ -277,7 +277,7 @@ test("reloads asked for while one runs share the next look", async (t) => {
   assert.deepEqual(offered, ["b", "c"]);
 });
 
-test("an edit that comes while a content is being applied has its turn after it: file and service agree in the end", async (t) => {
+test("an edit that arrives while a content is being applied has its turn after it: file and service agree in the end", async (t) => {
   let runs = "a";
   let gate: (() => void) | null = null;
   const { clock, file, watcher } = await watcherBench(t, {
@@ -307,7 +307,7 @@ test("an edit that comes while a content is being applied has its turn after it:
   assert.equal(watcher.state.hash, sha256("c"));
 });
 
-test("folders that cannot be watched: it polls, says so, and hears from the OS again when it can", async (t) => {
+test("unwatchable folders: it polls, reports it, and uses the OS's events again when possible", async (t) => {
   for (const code of ["EMFILE", "ENOSPC"]) {
     const { clock, file, offered, watcher, logged } = await watcherBench(t, {
       settings: { detection: "inotify", pollIntervalMs: 300, debounceMs: 100 },
@@ -347,7 +347,7 @@ test("listeners that throw do not keep reloads from happening", async (t) => {
   assert.ok(logged.includes("error config sync listener failed"));
 });
 
-test("each state differs from the one before, and a problem keeps its beginning", async (t) => {
+test("each state differs from the previous one, and a problem keeps its start time", async (t) => {
   const { clock, file, states, watcher } = await watcherBench(t, { onChange: service });
   assert.ok(watcher.state.lastSync !== null, "the first look finds what runs");
   file.save("later");
@@ -371,7 +371,7 @@ test("other secrets applied while the file is rejected are reported, and the fil
   assert.equal(watcher.running.generation, 2);
 });
 
-test("work that throws before it waits for anything is rejected, and those behind it have their turn", async (t) => {
+test("work that throws before it waits for anything is rejected, and the next ones have their turn", async (t) => {
   const { clock, watcher } = await watcherBench(t);
   const thrown = watcher.inTurn(() => {
     throw new Error("at once");

@@ -133,7 +133,7 @@ test("B1 a change that is reported late counts from its own time, and never shor
   assert.deepEqual(ends, [140]);
 });
 
-test("B1 a last look that fails ends the window, and one that takes its time holds it open", async () => {
+test("B1 a last check that fails ends the window, and a slow one keeps it open", async () => {
   const failing = openable(() => Promise.reject(new Error("on purpose")));
   failing.window.trigger();
   await failing.clock.advance(100);
@@ -149,7 +149,7 @@ test("B1 a last look that fails ends the window, and one that takes its time hol
   assert.deepEqual(slow.ends, [500]);
 });
 
-test("B1 a window that is closed during its last look does not end", async () => {
+test("B1 a window that is closed during its last check does not end", async () => {
   const gate = Promise.withResolvers<void>();
   const { clock, ends, window } = openable(() => gate.promise);
   window.trigger();
@@ -160,7 +160,7 @@ test("B1 a window that is closed during its last look does not end", async () =>
   assert.deepEqual(ends, []);
 });
 
-test("B5 new lengths hold for the open window", async () => {
+test("B5 new lengths apply to the open window", async () => {
   const { clock, ends, window } = openable();
   window.trigger();
   await clock.advance(50);
@@ -185,7 +185,7 @@ test("after disposal nothing opens it", async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("B1 whatever comes when: each change is followed by an end within the bound, ends come after quiet or the bound", async () => {
+test("B1 for any events: each change is followed by an end within the bound, and ends follow quiet or the bound", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(150), { minLength: 1, maxLength: 60 }), async (gaps) => {
       const { clock, ends, window } = openable();

@@ -45,7 +45,7 @@ function startOn(t: TestContext, file: WatchedFile, events: FolderEvents, startW
   return { clock, seen, detector };
 }
 
-test("B2 what no watched folder tells is seen by the slow poll: a folder further up replaced", async (t) => {
+test("B2 a change that no watched folder reports is found by the slow poll: a folder further up replaced", async (t) => {
   const root = await temporaryFolder(t);
   const at = (top: string): string => join(root, top, "etc", "app");
   await mkdir(at("top"), { recursive: true });
@@ -68,7 +68,7 @@ test("B2 what no watched folder tells is seen by the slow poll: a folder further
   assert.equal(seen.changes, 2);
 });
 
-test("B2 the bell rings for the file's name, the folder's own and an unknown one, while its watch is armed", async () => {
+test("B2 the signal comes for the file's name, the folder's own and an unknown one, while its watch is armed", async () => {
   const listeners: FolderListener[] = [];
   const watches = new Set<FolderListener>();
   let rings = 0;
@@ -300,7 +300,7 @@ for (const [limit, value] of [
   ["max_inotify_watches", 0],
   ["max_inotify_instances", 0],
 ] as const) {
-  test(`a real limit of the kernel (${limit}) makes it poll and say so`, async (t) => {
+  test(`a real limit of the kernel (${limit}) makes it poll and report it`, async (t) => {
     if (process.platform !== "linux") return t.skip("inotify is Linux's");
     const root = await temporaryFolder(t);
     await mkdir(join(root, "app"));

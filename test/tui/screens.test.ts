@@ -19,7 +19,7 @@ const READY: StatusReport = {
 };
 
 describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () => {
-  test("F2 the dashboard mounts, unmounts, switches, restarts and reloads by keys, and asks before it takes away", async (t) => {
+  test("F2 the dashboard mounts, unmounts, switches, restarts and reloads by keys, and asks before it removes", async (t) => {
     const asked: string[] = [];
     const answer = (share: string, changes: Partial<StepResult>) => ({
       results: [sampleResult({ share, ...changes })],
@@ -190,7 +190,7 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     await terminal.until("Does walk.");
   });
 
-  test("F2 a view with nothing to list says what begins it", async (t) => {
+  test("F2 a view with nothing to list names its first step", async (t) => {
     const { gateway: _gateway, backends: _backends, ...report } = READY;
     const { home } = await startRig(t, {
       control: { ...scriptedControl(), status: () => report },
@@ -287,7 +287,7 @@ function hasNot(text: string): (lines: readonly string[]) => boolean {
 }
 
 describe("the records in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () => {
-  test("F2 logs: the daemon's and each backend's, followed at the end, scrolled, filtered, never obeyed", async (t) => {
+  test("F2 logs: the daemon's and each backend's, followed at the end, scrolled, filtered, never interpreted", async (t) => {
     await using records = await openRecords(t, "logs");
     const { scene, log, lines } = records;
     const { terminal } = scene;

@@ -66,7 +66,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await terminal.until((lines) => /● first +Ready/.test(lines.join("\n")));
   });
 
-  test("B9 left by Ctrl-C right after a save of the settings, what was saved is saved", async (t) => {
+  test("B9 left by Ctrl-C right after a save of the settings, the settings are saved", async (t) => {
     await using scene = await openScene(t, {
       columns: 100,
       command: `${MOUNTAINEER} tui --screen sync; echo "ended with $?"; exec ${MOUNTAINEER} tui`,
@@ -82,7 +82,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     assert.equal(await readFile(home.configFile, "utf8"), CONFIG.replace("debounce=0.05", "debounce=0.055"));
   });
 
-  test("without colour and without UTF-8 all is still told", async (t) => {
+  test("without colour and without UTF-8 everything is still shown", async (t) => {
     await using scene = await openScene(t, { env: { NO_COLOR: "1", LC_ALL: "C" } });
     const { terminal } = scene;
     await using _monitor = await scene.home.startMonitor();

@@ -10,7 +10,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
-test("the shell names its files, which keep for ever, and nothing else of the build is served", async (t) => {
+test("the shell names its files, which can be cached for ever, and nothing else of the build is served", async (t) => {
   const folder = join(await temporaryFolder(t), "build");
   await mkdir(folder);
   const { files } = await compilePage(ROOT);
@@ -41,7 +41,7 @@ test("the shell names its files, which keep for ever, and nothing else of the bu
   }
 });
 
-test("F2 the editor and the views that add are chunks, asked for by names that are served, and the page without them is small", async () => {
+test("F2 the editor and the views that add are chunks, requested by served names, and the page without them is small", async () => {
   const { files } = await compilePage(ROOT);
   const texts = new Map(files.map(({ name, bytes }) => [name, Buffer.from(bytes)]));
   const main = [...texts].find(([name]) => /^page-main-/.test(name))?.[1].toString() ?? "";
@@ -55,7 +55,7 @@ test("F2 the editor and the views that add are chunks, asked for by names that a
   assert.ok(bytes <= 80_000, `${bytes} bytes`);
 });
 
-test("a folder that cannot be read is looked for again", async (t) => {
+test("an unreadable folder is tried again", async (t) => {
   const folder = join(await temporaryFolder(t), "build");
   const page = builtPage(async () => folder);
   await assert.rejects(page.find("/"), { code: "ENOENT" });

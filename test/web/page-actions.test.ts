@@ -57,7 +57,7 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.see(/Keep it/);
     });
 
-    await t.test("F4 a secret is kept, and forgotten", async () => {
+    await t.test("F4 a secret is stored, and forgotten", async () => {
       await hand.fill("Name \\(required\\)", "token");
       await hand.fill("Value \\(required\\)", VALUE);
       await hand.press("Keep it");
@@ -67,7 +67,7 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.see(/None is kept/);
     });
 
-    await t.test("F4 a client is connected, and put back", async () => {
+    await t.test("F4 a client is connected, and restored", async () => {
       await hand.go("Settings/Clients");
       await hand.press("Connect: Cursor");
       await hand.press("Change it");
@@ -136,7 +136,7 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.see(/read_text_file is switched off/);
     });
 
-    await t.test("E2 F4 what waits is approved", async () => {
+    await t.test("E2 F4 a pending entry is approved", async () => {
       const text = await readFile(home.configFile, "utf8");
       await home.writeConfig(text.replace("[backends.tools]", '[backends.tools]\nenv = { LEVEL = "debug" }'));
       await hand.go("Settings/Approvals");

@@ -38,7 +38,7 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     await page.getByRole("form", { name: "Keep a secret" }).waitFor();
   });
 
-  await t.test("F4 a secret is kept, and forgotten", async () => {
+  await t.test("F4 a secret is stored, and forgotten", async () => {
     const form = page.getByRole("form", { name: "Keep a secret" });
     await form.getByLabel("Name (required)").fill("token");
     await form.getByRole("button", { name: "Keep it" }).click();
@@ -142,7 +142,7 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
   );
 
   await t.test(
-    "F4 a server of the registry is added with what it wants, and what is sent where is shown",
+    "F4 a server of the registry is added with its inputs, and the recipients of data are shown",
     async () => {
       await openView(page, "Servers/Add a server");
       const search = page.getByRole("form", { name: "Search the registry" });

@@ -16,13 +16,13 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
   const { page } = await rig.signedIn({ view: "Settings/Fleet" });
   const options = page.getByRole("option");
 
-  await t.test("G1 without a fleet the page says what one is, and what to type", async () => {
+  await t.test("G1 without a fleet the page explains what one is, and what to type", async () => {
     await page.getByText("This machine is in no fleet.").waitFor();
     await page.getByText("mountaineer fleet init").waitFor();
     assert.deepEqual(await violations(page), []);
   });
 
-  await t.test("G1 a fleet that begins, and a machine that comes, are seen without a reload", async () => {
+  await t.test("G1 a fleet that starts, and a machine that joins, are shown without a reload", async () => {
     const fleet = `\n[fleet]\nname = "laptop"\nservers = ["${nats.url}"]\ncredentials = "\${FLEET_KEY}"\n`;
     await rig.home.writeConfig(rig.config(fleet));
     await page.getByRole("status").getByText("1 machine: 1 here; no trouble").waitFor();
@@ -40,7 +40,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
     await page.getByRole("status").getByText("2 machines: all here; trouble on 1").waitFor();
   });
 
-  await t.test("G1 a machine is chosen by keys, and what it says is text and nothing else", async () => {
+  await t.test("G1 a machine is chosen by keys, and its report is text and nothing else", async () => {
     await options.first().focus();
     await page.keyboard.press("ArrowDown");
     const card = page.getByRole("article", { name: "Machine desktop" });
@@ -53,7 +53,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
   });
 
   await t.test(
-    "G1 of a thousand machines the first are shown, trouble first, and words find the others",
+    "G1 of a thousand machines the first are shown, problems first, and words find the others",
     async () => {
       let silent: number | null = null;
       const client = await connectToDaemon(rig.home.home);
@@ -95,7 +95,7 @@ test("the fleet in the page", { skip: NO_BROWSER || needsNats.skip }, async (t) 
     },
   );
 
-  await t.test("G1 while the server is away the page says why, and the machines stay", async () => {
+  await t.test("G1 while the server is away the page gives the reason, and the machines stay", async () => {
     await options.filter({ hasText: "desktop" }).click();
     await nats.kill();
     await page.getByText(/^warning: The fleet is not reached/).waitFor();

@@ -50,7 +50,7 @@ test("the page behind a proxy with TLS", {
   });
 
   await t.test(
-    "F2 a new tab takes the session of the others, and a sign-out in one is one in all",
+    "F2 a new tab joins the session of the others, and a sign-out in one is one in all",
     async () => {
       const { page, context } = await rig.signedIn();
       const other = await context.newPage();
@@ -66,7 +66,7 @@ test("the page behind a proxy with TLS", {
   );
 
   await t.test(
-    "E2 another port of this host, visited in the same browser, hears nothing that lets it in",
+    "E2 another port of this host, visited in the same browser, receives nothing that would admit it",
     async () => {
       const { context } = await rig.signedIn();
       const heard: string[] = [];

@@ -55,7 +55,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     },
   );
 
-  await t.test("F2 an entry that waits is shown whole, and approved as it was shown", async () => {
+  await t.test("F2 a pending entry is shown whole, and approved as shown", async () => {
     await openView(page, "Settings/Approvals");
     await page.getByText("No entry waits.").waitFor();
     await rig.home.writeConfig(withNote(rig, "first"));
@@ -111,7 +111,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await context.close();
   });
 
-  await t.test("E2 who signs out leaves nothing of what was typed to who signs in next", async () => {
+  await t.test("E2 input typed by a person who signs out is hidden from the next one", async () => {
     const { page: guest, context } = await rig.signedIn();
     await openView(guest, "Servers/Tools");
     await guest.getByRole("option", { name: /sum/ }).click();
@@ -149,7 +149,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await context.close();
   });
 
-  await t.test("F2 without allow_commands the page says beforehand what it refuses", async () => {
+  await t.test("F2 without allow_commands the page announces its refusals in advance", async () => {
     await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
     await page.reload();
     for (const view of ["Settings/Configuration", "Settings/Approvals"]) {

@@ -121,7 +121,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     },
   );
 
-  await t.test("F2 unmount asks first, Escape is a no, and mount brings it back", async () => {
+  await t.test("F2 unmount asks first, Escape means no, and mount restores it", async () => {
     await openView(page, "Shares");
     const card = page.getByRole("article", { name: "Share CORE" });
     await card.getByRole("button", { name: "Unmount: CORE" }).click();
@@ -217,7 +217,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
     },
   );
 
-  await t.test("F2 the history shows what changed, and goes back", async () => {
+  await t.test("F2 the history shows each change, and restores", async () => {
     const entries = page.getByRole("listbox", { name: /Accepted contents/ }).getByRole("option");
     await eventually(async () => (await entries.count()) >= 2);
     await entries.nth(1).click();
@@ -249,7 +249,7 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
   );
 
   await t.test(
-    "F2 the timeline has the day of before the restart, and the time between as unknown",
+    "F2 the timeline has the day before the restart, and the time between as unknown",
     async () => {
       await openView(page, "Activity");
       await page.getByText("Unknown: no daemon ran, or the machine slept").waitFor();

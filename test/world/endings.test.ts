@@ -15,7 +15,7 @@ interface Row {
   readonly text: string;
 }
 
-describe("D9 why a program ended", async () => {
+describe("D9 the reason why a program ended", async () => {
   const rows: readonly Row[] = parse(await readFile(join(import.meta.dirname, "endings.yaml"), "utf8"));
   for (const { what, reason, text } of rows)
     it(`D9 the reason is the line that a person would choose: ${what}`, () => {

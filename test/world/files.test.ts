@@ -132,7 +132,7 @@ describe("D9 F1 values.yaml", async () => {
   }
 
   for (const row of values.plain) {
-    it(`D9 F1 a plain value stays as it is: ${row}`, () => {
+    it(`D9 F1 a plain value stays unchanged: ${row}`, () => {
       const { value, table, secrets } = kept(row);
       assert.deepEqual(secrets, []);
       assert.ok(table.includes(JSON.stringify(value)), table);

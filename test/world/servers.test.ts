@@ -64,7 +64,7 @@ const rowsOf = async <Of = Row>(name: string): Promise<readonly Of[]> =>
 const PROGRAM = join(import.meta.dirname, "servers", "odd-server.ts");
 const PATIENT: Section = { init: 60, cap_fetch: 60, call: 60 };
 
-describe("D9 D3 servers of other people", async () => {
+describe("D9 D3 other people's servers", async () => {
   const [overStdio, overHttp] = await Promise.all([rowsOf("stdio.yaml"), rowsOf("http.yaml")]);
   const odd = createOddServers(new Map(overHttp.map(({ name, does }) => [name, does])));
   let folder: string;
@@ -171,7 +171,7 @@ describe("D9 D3 servers of other people", async () => {
   });
 });
 
-describe("D9 E1 signing in to servers of other people", { concurrency: 4 }, async () => {
+describe("D9 E1 signing in to other people's servers", { concurrency: 4 }, async () => {
   for (const { what, server = {}, alters = {}, refused } of await rowsOf<SignInRow>("sign-in.yaml")) {
     it(`D9 E1 ${what}`, async (t) => {
       const rig = await startSignInRig(t, { server, alters });

@@ -52,7 +52,7 @@ function endOf({ requestState }: Json): number {
 const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` });
 const user = (name: string): Section => ({ name, token: `\${${name.toUpperCase()}}`, roles: [] });
 
-test("D1 M→L and M→M: another principal cannot bring a state, and neither can anybody once its time is over", async (t) => {
+test("D1 M→L and M→M: another principal cannot use a state, and no one can once its time is over", async (t) => {
   const shift = path.join(await temporaryFolder(t), "shift");
   await writeFile(shift, "0");
   const env = {

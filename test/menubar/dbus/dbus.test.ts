@@ -39,7 +39,7 @@ function back(signature: string, values: readonly unknown[]): readonly unknown[]
   return unmarshal(signature, { bytes: marshal(signature, values), littleEndian: true }).values;
 }
 
-test("bytes are as the specification lays them out", () => {
+test("bytes are laid out as in the specification", () => {
   const hex = (signature: string, ...values: unknown[]) => marshal(signature, values).toString("hex");
   assert.equal(hex("y", 1), "01");
   assert.equal(hex("yu", 1, 2), "0100000002000000", "a number stands at a multiple of its size");
@@ -99,7 +99,7 @@ test("a value that does not match its type is a bug of ours", () => {
   assert.throws(() => marshal("i", []), { code: "internal" });
 });
 
-test("no bytes whatever do harm: they are read, or refused", () => {
+test("no bytes cause harm: they are read, or refused", () => {
   fc.assert(
     fc.property(
       fc.constantFrom("s", "v", "a{sv}", "(ia{sv}av)", "a(isvu)", "ay", "g", "ad", "yxs", "aav"),
@@ -144,7 +144,7 @@ for (const signature of [
   });
 }
 
-test("a variant within a variant without end is refused before the stack is", () => {
+test("an endlessly nested variant is refused before the stack overflows", () => {
   const bytes = Buffer.from("017600".repeat(5_000), "hex");
   assert.throws(() => unmarshal("v", { bytes, littleEndian: true }), { code: "protocol" });
 });
@@ -237,7 +237,7 @@ test("bytes that are not a message, or are too long for one, are refused", () =>
   }
 });
 
-test("a message of a type that is not known is left out, and the next one heard", () => {
+test("a message of an unknown type is skipped, and the next one received", () => {
   const unknown = encodeMessage(SIGNAL);
   unknown.writeUInt8(9, 1);
   assert.deepEqual(createMessageReader()(Buffer.concat([unknown, encodeMessage(CALL)])), [CALL]);
@@ -380,7 +380,7 @@ test("a bus that sends nonsense is left, and calls in flight are notified", asyn
   assert.deepEqual(getEventListeners(signal, "abort"), []);
 });
 
-test("a call that wants no answer gets none", async (t) => {
+test("a call that requests no answer gets none", async (t) => {
   const answered: unknown[] = [];
   const call = { type: "call", path: "/x", interface: "a.b", member: "X", signature: "", body: [] } as const;
   const path = await startBus(t, ({ type, replySerial, serial }, socket) => {
@@ -402,7 +402,7 @@ test("a call that wants no answer gets none", async (t) => {
   bus[Symbol.dispose]();
 });
 
-test("a bus that does not read is given up before what it is sent fills the memory", async (t) => {
+test("a bus that does not read is given up before the unsent messages fill the memory", async (t) => {
   const path = await startBus(t, (_message, socket) => void socket.pause());
   const bus = await connectToBus(path, optionsOf());
   const body = ["x".repeat(1024 * 1024)];
@@ -412,7 +412,7 @@ test("a bus that does not read is given up before what it is sent fills the memo
   assert.match(await isLeft, /takes in nothing more/);
 });
 
-test("a connection that is given up while it is made leaves no socket", async (t) => {
+test("a connection that is given up while it is being made leaves no socket", async (t) => {
   const stop = new AbortController();
   let left = 0;
   const silent = await startOther(t, (socket) => {

@@ -92,7 +92,7 @@ test("A8 the icon shows the overall state", () => {
   assert.equal(linesOf([pending({ mount_alive: false })])[0], "!! 0 of 1 shares are well");
 });
 
-test("A8 the whole menu of a share that is well", () => {
+test("A8 the whole menu of a healthy share", () => {
   assert.deepEqual(linesOf(), [
     "All is well",
     "---",
@@ -117,7 +117,7 @@ test("A8 the whole menu of a share that is well", () => {
   ]);
 });
 
-test("A7 TB Ready is offered at the top, and by force only behind the names of those who are cut off", () => {
+test("A7 TB Ready is offered at the top, and by force only behind the names of the programs that are cut off", () => {
   const share = pending({
     conditions: [{ ...condition("info"), code: "waiting_for_close", holders: HOLDERS }],
   });
@@ -140,7 +140,7 @@ test("A7 TB Ready is offered at the top, and by force only behind the names of t
   assertHas(linesOf([pending()]), "    ! Whatever is open on it is cut off, unsaved work is lost");
 });
 
-test("A7 force is offered for what was refused, and for nothing that was not", () => {
+test("A7 force is offered for refused actions, and for no others", () => {
   const quiet = linesOf().join("\n");
   assert.doesNotMatch(quiet, /force/);
   const action = { kind: "do", id: ["unmount"], force: false } as const;
@@ -231,7 +231,7 @@ test("without a daemon the menu offers to start one, and nothing that needs it",
   assert.equal(noPlaces.filter((line) => line === "---").length, 1);
 });
 
-test("a daemon that does not answer leaves what it told last", () => {
+test("a daemon that does not answer leaves its last state", () => {
   const connection = { kind: "silent", reason: "The daemon does not answer" } as const;
   const lines = linesOf(undefined, { connection });
   assert.equal(lines[0], "! Mountaineer does not answer; this is its last state");
@@ -337,7 +337,7 @@ test("the newest failure stands below the summary", () => {
   ]);
 });
 
-test("hostile names stay one harmless line of bearable length, and every key is met once", () => {
+test("hostile names stay one harmless line of bearable length, and every key is unique", () => {
   const hostile = [
     "a\nb",
     "\u001b[31mred\u001b[0m",

@@ -26,7 +26,7 @@ const actions: fc.Arbitrary<MenuAction> = fc.oneof(
   ),
 );
 
-test("whatever shares are called, an action is spelled in characters that no menu and no shell touches", () => {
+test("whatever names shares have, an action is written in characters that no menu and no shell interprets", () => {
   fc.assert(
     fc.property(actions, (action) => {
       const text = actionText(action);
@@ -98,7 +98,7 @@ const CALLS: readonly (readonly [RunnableAction, string, readonly string[] | nul
   [doing("switch", "CORE", "auto"), "switch", ["CORE"], { to: "auto", force: false, wait: false }],
 ];
 
-test("A8 each action is one call of the management API, with what the item said", async (t) => {
+test("A8 each action is one call of the management API, with the item's parameters", async (t) => {
   const { control, config, gateway, ports } = await sceneOf(t);
   for (const [action, name, selection, options] of CALLS) {
     const outcome = await runAction(action, ports, NEVER);
@@ -163,7 +163,7 @@ test("an error of the daemon, an invalid file, a missing daemon: outcomes, not t
   assert.deepEqual([opened.ok, opened.text, opened.hint], [false, "Open /x: no xdg-open", "get it"]);
 });
 
-test("what hangs ends at its deadline, told as late", async (t) => {
+test("an action that hangs ends at its deadline, reported as late", async (t) => {
   const { ports } = await sceneOf(t);
   const clock = createManualClock();
   const hanging = { ...ports, clock, openPath: () => new Promise<void>(() => {}) };
@@ -176,7 +176,7 @@ test("what hangs ends at its deadline, told as late", async (t) => {
   assert.equal(clock.pendingTimers, 0, "no deadline is left");
 });
 
-test("a menu that ends leaves nothing under way waiting", async (t) => {
+test("a menu that ends leaves no action waiting", async (t) => {
   const { ports } = await sceneOf(t, () => new Promise(() => {}));
   const stop = new AbortController();
   const outcome = runAction(doing("mount", "CORE") satisfies MenuAction, ports, stop.signal);

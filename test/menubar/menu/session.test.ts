@@ -81,7 +81,7 @@ async function countingScene(t: TestContext, result: Parameters<typeof sampleRes
   return { share, config, clock, session, until, looks: () => looks };
 }
 
-test("A8 the menu follows the daemon by its events, and asks nothing while none come", async (t) => {
+test("A8 the menu follows the daemon by its events, and sends nothing without them", async (t) => {
   const { share, config, clock, session, until, looks } = await countingScene(t);
   // Shorter than what a silent stream of events is given up after.
   await clock.advance(40_000);
@@ -146,7 +146,7 @@ test("A8 with a daemon that hangs, the menu says so, stays clickable, and recove
   assert.equal(control.calls.length, 1, "a double click is one click");
 });
 
-test("a refusal because of open files offers force for that share, until it lets go", async (t) => {
+test("a refusal because of open files offers force for that share, until it is unmounted", async (t) => {
   const holders = [{ pid: 7, command: "vim", path: "/s/CORE/a" }];
   let result: "busy" | "skipped" | "pending" | "failed" = "busy";
   const control = scriptedControl(sampleReport(), (share, { options }) =>
@@ -186,7 +186,7 @@ test("an action that open files blocked is no longer offered once another progra
   await until(() => !outline(session.menu().items).some((line) => line.includes("by force")), 5);
 });
 
-test("a failure stays until it is dismissed, or made good", async (t) => {
+test("a failure stays until it is dismissed, or cleared by a success", async (t) => {
   const answers = ["failed", "failed", "mounted"] as const;
   let asked = 0;
   const control = scriptedControl(
@@ -233,7 +233,7 @@ test("a failed action is cleared only by a success of the same action", async (t
   assert.deepEqual(outcomes, [false, true, true]);
 });
 
-test("a failure of two shares is made good by both together", async (t) => {
+test("a failure of two shares is cleared by a success of both together", async (t) => {
   const out = { mount_state: "unmounted", active_interface: "none" } as const;
   const wrong = new Set(["CORE", "MEDIA"]);
   const control = scriptedControl(
@@ -274,7 +274,7 @@ test("an action that the menu's end cuts off is reported to no listener, and no 
   assert.equal(session.menu(), last);
 });
 
-test("the advice to stop a silent daemon goes once it is heard again; what failed stays told", async (t) => {
+test("the advice to stop a silent daemon disappears once it answers again; a failure stays", async (t) => {
   const config = scriptedConfig();
   const { server } = await startRig(t, { control: scriptedControl(sampleReport([sampleShare()])), config });
   const api = await startHangingApi(t, server.socketPath);
@@ -314,7 +314,7 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
   api.goOn();
 });
 
-test("A8 a silent daemon is asked again after pauses that grow to 8 s, and then as soon as before", async (t) => {
+test("A8 a silent daemon is tried again after pauses that grow to 8 s, and then as soon as before", async (t) => {
   const { server } = await startRig(t, { config: scriptedConfig() });
   const api = await startHangingApi(t, server.socketPath);
   const clock = createManualClock();
@@ -335,7 +335,7 @@ test("A8 a silent daemon is asked again after pauses that grow to 8 s, and then 
   assert.deepEqual(pauses, [50, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 50]);
 });
 
-test("a daemon that goes while it is asked is gone, and not silent", async (t) => {
+test("a daemon that goes during a request is gone, and not silent", async (t) => {
   const { server } = await startRig(t, { config: scriptedConfig() });
   const api = await startHangingApi(t, server.socketPath);
   // Time stands still at its end: nobody looks for the next one.
@@ -351,7 +351,7 @@ test("a daemon that goes while it is asked is gone, and not silent", async (t) =
   assert.ok(itemOf(session, "Start Mountaineer"));
 });
 
-test("a daemon that goes leaves an offer to start one; one that comes is followed", async (t) => {
+test("a daemon that goes leaves an offer to start one; one that appears is followed", async (t) => {
   const home = await temporaryFolder(t);
   let started = 0;
   const { session, quits } = start(t, home, {

@@ -75,7 +75,7 @@ test("each state has its own symbol, and a sign where there are no symbols", () 
   assert.doesNotMatch(pluginFrame(menuOf(worlds[3] ?? sampleWorld()), xbar), /color=#\w+,/);
 });
 
-test("whatever shares and errors are called, no line becomes another one, and no click another click", () => {
+test("whatever shares and errors contain, no line becomes another one, and no click another click", () => {
   const hostile = fc.oneof(
     fc.string({ unit: "grapheme", maxLength: 30 }),
     fc.constantFrom(
@@ -131,7 +131,7 @@ test("a program's path is quoted as the format can, and refused where it cannot"
   }
 });
 
-test("each new menu is a frame; behind a full pipe only the newest is, and none follows the end", async () => {
+test("each new menu is a frame; behind a full pipe only the newest is kept, and none follows the end", async () => {
   const named = (name: string) => menuOf(sampleWorld(sampleReport([sampleShare({ name })])));
   const listeners = new Set<(menu: Menu) => void>();
   const parts: string[] = [];
@@ -173,7 +173,7 @@ test("each new menu is a frame; behind a full pipe only the newest is, and none 
   assert.deepEqual(shown(), ["A", "B", "D"], "a signal that has aborted");
 });
 
-test("what only the menu's own process can do is done by none other", async () => {
+test("an action that only the menu's own process can do is done by no other", async () => {
   const { signal } = new AbortController();
   assert.partialDeepStrictEqual(await runMenuAction(PLACE, "dismiss", signal), {
     ok: true,
@@ -224,7 +224,7 @@ async function placesOf(t: TestContext, setting: string | null) {
 
 const PROGRAM = ["/usr/bin/env", "MOUNTAINEER_HOME=/Users/ada/a home", "/opt/it's/node", "/opt/main.js"];
 
-test("the plugin goes into the folder SwiftBar is set to, ~ and all, and again changes nothing", async (t) => {
+test("the plugin goes into the folder SwiftBar is set to, ~ and all, and installing it again changes nothing", async (t) => {
   const places = await placesOf(t, "~/My Plugins");
   const first = await installPlugin(PROGRAM, null, places);
   assert.deepEqual(first, { path: join(places.userHome, "My Plugins", PLUGIN_FILE), changed: true });
@@ -243,7 +243,7 @@ test("the plugin goes into the folder SwiftBar is set to, ~ and all, and again c
   assert.doesNotMatch(top.path, /~/);
 });
 
-test("the script passes on its own path and what a click says, word by word", async (t) => {
+test("the script passes on its own path and the click's action, word by word", async (t) => {
   const folder = await temporaryFolder(t);
   const echo = join(folder, "it's an echo");
   await writeFile(echo, '#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n');

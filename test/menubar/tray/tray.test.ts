@@ -77,7 +77,7 @@ test("an item keeps its id while it means the same, and no id is ever given to a
   assert.equal(again, 4);
 });
 
-test("a key that comes twice makes two items all the same, in each menu", () => {
+test("a repeated key still makes two items, in each menu", () => {
   const builder = createLayoutBuilder();
   const items = [text("a", "1"), text("a", "2"), text("a", "3")];
   const idsOf = ({ root }: Layout) => root.children.map(({ id }) => id);
@@ -88,7 +88,7 @@ test("a key that comes twice makes two items all the same, in each menu", () => 
   assert.equal(second.nodes.size, 4);
 });
 
-test("ids of menus that come and go are forgotten", () => {
+test("ids of removed menus are forgotten", () => {
   const builder = createLayoutBuilder();
   for (let turn = 0; turn < 10_000; turn += 1) builder.build([text(`t${turn}`, "T")]);
   assert.equal(builder.build([]).nodes.size, 1);
@@ -113,7 +113,7 @@ test("differences are reported as properties where the shape is the same, as a l
   assert.deepEqual(layoutChange(before, builder.build([text("a", "A")])), null);
 });
 
-test("a share that comes or goes changes the shape, one that only fares otherwise does not", () => {
+test("an added or removed share changes the shape, one that only changes state does not", () => {
   const builder = createLayoutBuilder();
   const layoutOf = (...shares: Parameters<typeof sampleReport>) =>
     builder.build(menuOf(sampleWorld(sampleReport(...shares))).items);
@@ -191,7 +191,7 @@ test("the session bus is found at every kind of address that names a socket, in 
   assert.deepEqual([sessionBusPaths({}), sessionBusPaths(runtime)], [[], ["/run/user/7/bus"]]);
 });
 
-test("a call names its interface or none; properties are read of the object's own, or of any", () => {
+test("a call names its interface or none; properties are read from the object's own, or from any", () => {
   const object = {
     interface: "a.b",
     xml: "",
@@ -232,7 +232,7 @@ const TRIES = 6;
 const BETWEEN_LOOKS_MS = 20;
 const ICON = [18, 18] as const;
 
-test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissing }, async (t) => {
+test("A8 clicks under Xfce's panel run the menu's actions", { skip: desktopMissing }, async (t) => {
   const desktop = await startDesktop(t);
   const share = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
   const control = scriptedControl(sampleReport([share, sampleShare({ name: "MEDIA" })]));
@@ -363,7 +363,7 @@ async function rigOf(t: TestContext, bus: SessionBus) {
 }
 
 test(
-  "A8 a panel reads the menu, and a click by Event and by EventGroup does what it says",
+  "A8 a panel reads the menu, and a click by Event and by EventGroup runs its action",
   needsBus,
   async (t) => {
     const { control, panel, watcher, tray } = await rigOf(t, await startSessionBus(t));
@@ -477,7 +477,7 @@ test(
   },
 );
 
-test("without a session bus it says so and what to do, and ends", needsBus, async (t) => {
+test("without a session bus it says so with the fix, and ends", needsBus, async (t) => {
   const { home } = await startRig(t);
   const bus = await startSessionBus(t);
   await bus.stop();
@@ -502,7 +502,7 @@ test("one icon for each home and session", needsBus, async (t) => {
   await eventually(async () => (await connections()) === before);
 });
 
-test("quit ends the icon, and takes its name from the bus", needsBus, async (t) => {
+test("quit ends the icon, and removes its name from the bus", needsBus, async (t) => {
   const { panel, tray, client } = await rigOf(t, await startSessionBus(t));
   const quit = await panel.find(/^Quit/);
   await panel.menuCall("EventGroup", "a(isvu)", [[clickEvent(quit.id)]]).catch(() => {});

@@ -41,7 +41,7 @@ function listening() {
 }
 
 describe("F3 a heard message is a claim", () => {
-  test("a server of the link is kept, once, with its names and the link", () => {
+  test("a server on the link is listed once, with its names and the link", () => {
     const { ears, heard } = listening();
     const message = advertised("CORE", { address: "10.0.1.2" });
     ears.tb0.take(message, "10.0.1.2");
@@ -49,7 +49,7 @@ describe("F3 a heard message is a claim", () => {
     assert.deepEqual(heard(), ["CORE 10.0.1.2"]);
   });
 
-  test("a sender of another network is not heard, and neither is an address of another network, our own, or none", () => {
+  test("a sender from another network is ignored, and so is an address of another network, our own, or an absent one", () => {
     const { ears, heard } = listening();
     ears.tb0.take(advertised("CORE", { address: "10.0.1.2" }), "10.0.2.2");
     ears.tb0.take(advertised("A", { host: "a", address: "10.0.2.2" }), "10.0.1.2");
@@ -59,7 +59,7 @@ describe("F3 a heard message is a claim", () => {
     assert.deepEqual(heard(), []);
   });
 
-  test("two of one name are two, and nothing heard on one link answers a question of another", () => {
+  test("two servers of one name are two, and a message from one link answers no question of another", () => {
     const { ears, heard } = listening();
     ears.tb0.take(advertised("CORE", { address: "10.0.1.2" }), "10.0.1.2");
     ears.eth0.take(advertised("CORE", { address: "10.0.2.66" }), "10.0.2.66");
@@ -68,7 +68,7 @@ describe("F3 a heard message is a claim", () => {
     assert.deepEqual(heard(), ["CORE 10.0.1.2", "CORE 10.0.2.66"]);
   });
 
-  test("names are harmless and short", () => {
+  test("names are neutralized and short", () => {
     const { ears, heard } = listening();
     ears.tb0.take(advertised("CO\u001b[2JRE\u202e", { address: "10.0.1.2" }), "10.0.1.2");
     assert.deepEqual(heard(), ["CO\\x1b[2JRE\\u{202e} 10.0.1.2"]);
@@ -96,7 +96,7 @@ describe("F3 a heard message is a claim", () => {
     assert.deepEqual(heard(), ["CORE 10.0.1.2"]);
   });
 
-  test("64 servers at most over all links, with room left for another link and for neighbours; 512 messages at most, none of more than 9,000 bytes", () => {
+  test("64 servers at most over all links, with space left for another link and for neighbours; 512 messages at most, none of more than 9,000 bytes", () => {
     const { ears, add, heard } = listening();
     for (let last = 2; last < 102; last++)
       ears.tb0.take(
@@ -136,7 +136,7 @@ describe("F3 a heard message is a claim", () => {
   });
 });
 
-test("what an answer leaves open is asked once", () => {
+test("details missing in an answer are requested once", () => {
   const dns = createDnsSd();
   const pointer = answer([
     record(nameBytes(["_smb", "_tcp", "local"]), "PTR", nameBytes(["CORE", "_smb", "_tcp", "local"])),
@@ -185,7 +185,7 @@ test("F3 a search leaves no socket", async () => {
   await eventually(() => !process.getActiveResourcesInfo().includes("UDPWrap"));
 });
 
-test("one message that multiplies its records gives 64 claims at most, and the same again gives none", () => {
+test("one message that multiplies its records gives 64 claims at most, and a repetition gives none", () => {
   const cased = (word: string, at: number): string =>
     [...word].map((letter, bit) => ((at >> bit) & 1 ? letter.toUpperCase() : letter)).join("");
   const service = ["_smb", "_tcp", "local"];
@@ -271,7 +271,7 @@ for (const [what, message] of NOTHING) {
   test(`nothing is read out of ${what}`, () => assert.deepEqual(readDnsRecords(message), []));
 }
 
-test("whatever bytes come, reading them ends, with 256 records at most", () => {
+test("reading any bytes ends, with 256 records at most", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 2_000 }), (bytes) => {
       assert.ok(readDnsRecords(Buffer.from([0, 0, 0x84, 0, ...bytes])).length <= 256);
@@ -281,12 +281,12 @@ test("whatever bytes come, reading them ends, with 256 records at most", () => {
   assert.equal(readDnsRecords(many).length, 256);
 });
 
-test("names are one whatever their letters' case, and a dot within a label parts nothing", () => {
+test("names are equal in any letter case, and a dot within a label separates nothing", () => {
   assert.equal(nameKey(["Core", "LOCAL"]), nameKey(HOST));
   assert.notEqual(nameKey(["core.local"]), nameKey(HOST));
 });
 
-test("F3 Linux: a Thunderbolt bridge, an Ethernet port, Wi-Fi, and what has no device behind it", async (t) => {
+test("F3 Linux: a Thunderbolt bridge, an Ethernet port, Wi-Fi, and an interface without a device", async (t) => {
   const sys = await temporaryFolder(t);
   const make = async (name: string, speed: string | null, folders: readonly string[]): Promise<void> => {
     for (const folder of folders) await mkdir(join(sys, name, folder), { recursive: true });
@@ -314,7 +314,7 @@ test("F3 Linux: a Thunderbolt bridge, an Ethernet port, Wi-Fi, and what has no d
   assert.equal(await told("gone"), "unknown link");
 });
 
-test("F3 neighbours that answered are read, of Linux and of macOS", () => {
+test("F3 neighbours that answered are read, on Linux and on macOS", () => {
   const table = [
     "IP address       HW type     Flags       HW address            Mask     Device",
     "10.0.1.2         0x1         0x2         aa:bb:cc:00:00:01     *        tb0",

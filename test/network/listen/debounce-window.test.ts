@@ -38,7 +38,7 @@ test("A4 the first event runs at once, the rest collapse into one cycle at the w
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("A4 whatever comes when: never two cycles within a window, a bounded number, and none is forgotten", async () => {
+test("A4 for any events: never two cycles within a window, a bounded number, and none is forgotten", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.nat(700), { minLength: 1, maxLength: 40 }),
@@ -78,7 +78,7 @@ test("reasons beyond fifty are counted", async () => {
   assert.deepEqual(cycles[2]?.reasons, ["later"]);
 });
 
-test("a new length holds at once: shorter ends the open window, longer keeps it", async () => {
+test("a new length applies at once: shorter ends the open window, longer keeps it", async () => {
   const { clock, cycles, window } = openWindow();
   const times = () => cycles.map(({ at }) => at);
   window.trigger("a");
@@ -162,7 +162,7 @@ test("A3 sleep where the monotonic clock pauses is recognized by the time since 
   assert.equal(watch.observe()?.kind, "clock_set");
 });
 
-test("A3 sleep where every clock runs on shows as a beat that came far too late", async () => {
+test("A3 sleep where every clock keeps running shows as a beat that arrived far too late", async () => {
   const clock = createManualClock();
   const watch = createClockWatch({ clock, uptimeMs: () => clock.monotonicMs() });
   await clock.advance(600_000);

@@ -48,7 +48,7 @@ function setUp(source: NetworkEventSource | null, read?: () => InterfaceSnapshot
 const WITH_LO = { lo: [{ address: "127.0.0.1", netmask: "255.0.0.0", cidr: "127.0.0.1/8" }] };
 const crash = { kind: "crashed", error: new Error("on purpose") } as const;
 
-test("A3 it polls until events flow, and again when they end, and says so", async () => {
+test("A3 it polls until events arrive, and again when they end, and reports this", async () => {
   const { source, hearers } = ledSource();
   const { clock, heard, listener, logged } = setUp(source);
   assert.equal(listener.source, "polling");
@@ -83,7 +83,7 @@ test("A3 a link that no list shows, such as a bridge's port, is reported next to
   await listener[Symbol.asyncDispose]();
 });
 
-test("A3 a list of interfaces that the system refused is asked for again, though no event follows", async () => {
+test("A3 a list of interfaces that the system refused is requested again, though no event follows", async () => {
   const { source, hearers } = ledSource();
   const lists = [WITH_LO, {}, {}, WITH_LO];
   const { clock, heard, listener } = setUp(source, () => snapshotOf(lists.shift() ?? WITH_LO, 0));
@@ -135,7 +135,7 @@ test("A3 a source that this system lacks is reported once and not tried again", 
   await listener[Symbol.asyncDispose]();
 });
 
-test("nothing is heard and nothing starts after disposal", async () => {
+test("nothing is received and nothing starts after disposal", async () => {
   const { source, hearers, disposals } = ledSource();
   const { clock, heard, listener } = setUp(source);
   hearers[0]?.onReady();
@@ -175,7 +175,7 @@ function snapshot(interfaces: Record<string, readonly string[]>): InterfaceSnaps
 const said = (before: InterfaceSnapshot, after: InterfaceSnapshot): string[] =>
   compareInterfaces(before, after).map(describeDelta);
 
-test("A3 interfaces that came and went, and addresses of those that stayed, are deltas, losses first", () => {
+test("A3 added and removed interfaces, and addresses of those that stayed, are deltas, losses first", () => {
   const before = snapshot({ lo: ["127.0.0.1/8"], tb0: ["10.0.0.1/24"], eth0: ["10.1.0.1/24", "fe80::1/64"] });
   const after = snapshot({ lo: ["127.0.0.1/8"], tb1: ["10.0.0.1/24"], eth0: ["10.1.0.2/24", "fe80::1/64"] });
   assert.deepEqual(said(before, after), [
@@ -187,7 +187,7 @@ test("A3 interfaces that came and went, and addresses of those that stayed, are 
   assert.deepEqual(said(before, before), []);
 });
 
-test("A3 it compares at each interval until events flow, at each bell, and at once when they end", async () => {
+test("A3 it compares at each interval until events arrive, at each signal, and at once when they end", async () => {
   const { source, hearers } = ledSource();
   let now = snapshot({ tb0: ["10.0.0.1/24"] });
   let reads = 0;

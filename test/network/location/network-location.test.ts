@@ -27,7 +27,7 @@ const LOOPBACK = {
 const here = (links: Parameters<typeof snapshotOf>[0], mac: string | null, gateways = [GATEWAY]) =>
   hereFrom(snapshotOf({ ...LOOPBACK, ...links }, 0), gateways, mac === null ? [] : [{ ...GATEWAY, mac }]);
 
-describe("A10 away by only_on", () => {
+describe("A10 off network by only_on", () => {
   const only = [`gateway:${HOME}`];
   const rows: readonly [string, ReturnType<typeof here>, readonly string[], boolean][] = [
     ["the gateway is the share's own", here(WLAN, HOME), only, false],
@@ -48,13 +48,13 @@ describe("A10 away by only_on", () => {
       assert.equal(offNetworkText(now, onlyOn, ["192.168.1.2", "nas.local"]) !== null, isAway);
     });
   }
-  test("a name is asked on no foreign link without a gateway, and waits where there is no link", () => {
+  test("a name is queried on no foreign link without a gateway, and waits where there is no link", () => {
     assert.notEqual(offNetworkText(here(CABLE, null, []), only, ["nas.local", ""]), null);
     assert.equal(offNetworkText(here({}, null, []), only, ["nas.local", ""]), null);
   });
 });
 
-describe("F3 the networks of a NAS that was found", () => {
+describe("F3 the networks of a discovered NAS", () => {
   const both = here({ ...WLAN, ...CABLE }, HOME);
   const rows: readonly [string, ReturnType<typeof here>, readonly string[], readonly string[] | null][] = [
     ["behind a gateway, by that", both, ["192.168.1.2"], [`gateway:${HOME}`]],
@@ -133,7 +133,7 @@ test("A10 without only_on nothing is read", async () => {
   assert.equal(world.reads, 0);
 });
 
-test("A10 a gateway that no longer answers is still the same until the network changes", async () => {
+test("A10 a gateway that no longer answers counts as the same until the network changes", async () => {
   const { clock, world, place, away } = start();
   assert.equal(await away(), null);
   world.mac = null;
@@ -145,7 +145,7 @@ test("A10 a gateway that no longer answers is still the same until the network c
   assert.match((await now) ?? "", /address unknown/);
 });
 
-test("A10 a gateway read before the network changed, and known only after it, is not the new network's", async () => {
+test("A10 a gateway read before the network changed, and known only after it, does not belong to the new network", async () => {
   const { clock, world, place, away } = start();
   const slow = Promise.withResolvers<void>();
   world.slow = slow.promise;
@@ -159,7 +159,7 @@ test("A10 a gateway read before the network changed, and known only after it, is
   assert.match((await now) ?? "", /address unknown/);
 });
 
-test("A10 a gateway is asked for its address, and one that answers within a second of the change is known by it", async () => {
+test("A10 a gateway is queried for its address, and one that answers within a second of the change is recognized by it", async () => {
   const { clock, world, asked, place, away } = start();
   world.mac = null;
   await clock.advance(60_000);
@@ -172,7 +172,7 @@ test("A10 a gateway is asked for its address, and one that answers within a seco
   assert.equal(asked[0], GATEWAY.address);
 });
 
-test("A10 a gateway with the NAS's address is not asked: that would be a packet to the NAS", async () => {
+test("A10 a gateway with the NAS's address is not queried: that would be a packet to the NAS", async () => {
   const { clock, world, asked, place } = start();
   world.mac = null;
   const now = place.awayFrom([`gateway:${HOME}`], [GATEWAY.address], clock.monotonicMs());
@@ -181,7 +181,7 @@ test("A10 a gateway with the NAS's address is not asked: that would be a packet 
   assert.deepEqual(asked, []);
 });
 
-test("A10 a network with another known gateway is away at once", async () => {
+test("A10 a network with another known gateway is off network at once", async () => {
   const { world, place, away } = start();
   world.mac = OTHER;
   place.networkChanged();
@@ -198,7 +198,7 @@ test("A10 a link that is up before it has a route is given a second for its gate
   assert.equal(await now, null);
 });
 
-test("the hardware address of a neighbour is kept for ten minutes, and an unknown one is looked for after ten seconds", async () => {
+test("the hardware address of a neighbour is kept for ten minutes, and an unknown one is looked up again after ten seconds", async () => {
   const { clock, world, place } = start();
   const found: (string | null)[] = [];
   for (const mac of [null, HOME.toUpperCase(), OTHER]) {
@@ -210,7 +210,7 @@ test("the hardware address of a neighbour is kept for ten minutes, and an unknow
   assert.deepEqual([...found, await place.macOf(GATEWAY.address)], [null, HOME, HOME, OTHER]);
 });
 
-test("A10 away in a simulated hour: looks are shared, and a reading serves ten seconds", async () => {
+test("A10 off network for a simulated hour: checks are shared, and a reading serves ten seconds", async () => {
   const { clock, world, away } = start();
   world.mac = OTHER;
   for (let second = 0; second < 3600; second += 2) {
@@ -221,7 +221,7 @@ test("A10 away in a simulated hour: looks are shared, and a reading serves ten s
   assert.ok(world.reads <= 361, `${world.reads} readings`);
 });
 
-test("gateways and hardware addresses are read, of Linux and of macOS", () => {
+test("gateways and hardware addresses are read, on Linux and on macOS", () => {
   const route = [
     "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT",
     "wlan0\t00000000\t0101A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0",

@@ -8,7 +8,7 @@ test("F3 six bytes of ones, then sixteen times the hardware address", () => {
   assert.equal(packet, "ff".repeat(6) + "aabbccddeeff".repeat(16));
 });
 
-test("nothing is sent to an address of no link, of IPv6, or none", () => {
+test("nothing is sent to an address without a link, of IPv6, or to none", () => {
   for (const address of ["203.0.113.1", "::1", ""]) sendMagicPacket(`aa:bb:cc:dd:ee:ff@${address}`);
   assert.ok(!process.getActiveResourcesInfo().includes("UDPWrap"));
 });

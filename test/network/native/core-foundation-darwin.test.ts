@@ -20,7 +20,7 @@ describe("CoreFoundation over the double", { skip }, async () => {
   const cf: CoreFoundation = await loadCoreFoundation(path);
   after(() => assert.deepEqual([alive(), faults()], [0, 0], "all that was made was released, once"));
 
-  it("gives strings back as they were, whatever they hold", () => {
+  it("gives strings back unchanged, whatever they contain", () => {
     for (const text of TEXTS) {
       assert.equal(
         cf.owning((own) => cf.textOf(own(cf.string(text)))),
@@ -30,7 +30,7 @@ describe("CoreFoundation over the double", { skip }, async () => {
     assert.throws(() => cf.string("a\0b"), /NUL/);
   });
 
-  it("lists keep their items, and dictionaries what they were made of", () => {
+  it("lists keep their items, and dictionaries their entries", () => {
     cf.owning((own) => {
       const list = cf.owning((inner) => own(cf.array(TEXTS.map((text) => inner(cf.string(text))))));
       assert.deepEqual(
@@ -74,6 +74,6 @@ describe("CoreFoundation over the double", { skip }, async () => {
   });
 });
 
-it("where the library is not there, loading it rejects", { skip }, async () => {
+it("where the library is missing, loading it rejects", { skip }, async () => {
   await assert.rejects(loadCoreFoundation("/nowhere/CoreFoundation"));
 });

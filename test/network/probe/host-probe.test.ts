@@ -169,7 +169,7 @@ test("A2 a peer that accepts and stays silent is silent, not gone, and its socke
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("A2 connect and NEGOTIATE share one timeout: an answer in drips that ends too late is silent", async (t) => {
+test("A2 connect and NEGOTIATE share one timeout: a trickling answer that ends too late is silent", async (t) => {
   const clock = createManualClock();
   let dripped = false;
   const peer = await startPeer(t, (socket) => {
@@ -198,7 +198,7 @@ test("A2 an answer in single bytes is an answer", async (t) => {
   assert.equal((await probe(peer.port)).verdict, "answers");
 });
 
-test("A2 a peer that speaks something else is silent and says what it said", async (t) => {
+test("A2 a peer that speaks another protocol is silent, with its text in the report", async (t) => {
   const banner = await startPeer(t, (socket) => socket.write("SSH-2.0-OpenSSH_9.2p1\r\n"));
   const finding = await probe(banner.port);
   assert.deepEqual([finding.verdict, finding.reason, finding.tcpAnswered], ["silent", "not_smb", true]);
@@ -214,7 +214,7 @@ test("A2 a peer that speaks something else is silent and says what it said", asy
   await eventually(() => flood.open === 0);
 });
 
-test("A2 a peer that closes, or resets, after the connect is silent: it was there", async (t) => {
+test("A2 a peer that closes, or resets, after the connect is silent: it did exist", async (t) => {
   const closing = await startPeer(t, (socket) => socket.end());
   const resetting = await startPeer(t, (socket) => void socket.once("data", () => socket.resetAndDestroy()));
   const half = await startPeer(t, (socket) => socket.end(NEGOTIATE_ANSWER.subarray(0, 30)));
@@ -244,7 +244,7 @@ test("A2 the probe leaves from the requested address", { skip: NO_SECOND_ADDRESS
   assert.equal(peer.from[1], "127.0.0.9");
 });
 
-test("A2 an address to leave from that is no longer ours is a link that is down", async (t) => {
+test("A2 a local address that is no longer ours is a link that is down", async (t) => {
   const peer = await startPeer(t, answerNegotiate);
   const finding = await probe(peer.port, { localAddress: "192.0.2.77" });
   assert.deepEqual([finding.verdict, finding.reason], ["gone", "link_down"]);
@@ -320,7 +320,7 @@ test("A2 gone is reported only where it is certain", () => {
   assert.equal(meaningOfError(systemError("EADDRINUSE", "bind"), false).reason, "local_error");
 });
 
-test("A2 an answer that waits to be read when the deadline comes is an answer", async (t) => {
+test("A2 an answer that waits to be read at the deadline counts as an answer", async (t) => {
   let fire = (): void => assert.fail("no deadline was set");
   const clock: Clock = {
     ...systemClock,

@@ -43,7 +43,7 @@ test("A2 ten shares on one host need one probe, and the next cycle one more prob
   }
 });
 
-test("A2 an answer says over which interface, from which address, and in words", {
+test("A2 an answer has its interface, its local address, and a description", {
   skip: NO_SECOND_ADDRESS,
 }, async (t) => {
   const peer = await startPeer(t, answerNegotiate, "127.0.0.2");
@@ -58,7 +58,7 @@ test("A2 an answer says over which interface, from which address, and in words",
   assert.ok(result.tookMs >= 0);
 });
 
-test("A2 a configured interface that is not there is a link that is down, without a packet", async (t) => {
+test("A2 a missing configured interface is a link that is down, without a packet", async (t) => {
   const peer = await startPeer(t, answerNegotiate);
   const prober = createProber();
   const target = { host: "127.0.0.1", port: peer.port, interfaceName: "tb99" };
@@ -88,14 +88,14 @@ test("A2 silence takes the timeout and no longer; refusal takes none", async (t)
   assert.deepEqual([refused.verdict, refused.reason, refused.tookMs], ["gone", "refused", 0]);
 });
 
-test("A2 a name without an address is silent, and says so", async () => {
+test("A2 a name without an address is silent, with that reason", async () => {
   const prober = createProber({ resolve: async () => [] });
   const result = await prober.probe({ host: "nas.local", port: 445, interfaceName: null }, soon());
   assert.deepEqual([result.verdict, result.reason, result.address], ["silent", "unresolved", null]);
   assert.equal(result.text, "nas.local has no address");
 });
 
-test("A2 of a name's addresses the first to answer wins, and is asked first from then on", {
+test("A2 the first of a name's addresses to answer wins, and is probed first from then on", {
   skip: NO_SECOND_ADDRESS,
 }, async (t) => {
   const port = await freePort();
@@ -205,7 +205,7 @@ test("A2 a hundred silent hosts at once take one timeout; beyond the limit they 
   await eventually(() => peer.open === 0);
 });
 
-test("disposal ends what is under way at once, and later questions too", async (t) => {
+test("disposal ends probes in progress at once, and later queries also", async (t) => {
   const peer = await startPeer(t, staySilent);
   const prober = createProber();
   const target = { host: "127.0.0.1", port: peer.port, interfaceName: null };
@@ -310,7 +310,7 @@ test("A2 a probe does not wait for an answer over a link that has gone down", { 
   assert.equal(await silent, "gone link_down tb0");
 });
 
-test("A2 a host that never was on-link is asked by the route there is", { skip }, async (t) => {
+test("A2 a host that never was on-link is probed by the existing route", { skip }, async (t) => {
   const { near, ask } = await createRig(t);
   await near.ip("link", "set", "tb0", "down");
   assert.equal(await ask("10.99.1.1"), "answers negotiated null", "routed on purpose, for all we know");
@@ -377,8 +377,8 @@ async function start(t: TestContext) {
   return { clock, lines, world, witness, open };
 }
 
-describe("a witness of a server", () => {
-  test("A13 lives longer than one connection: a younger one takes over while the older one answers", async (t) => {
+describe("a sentinel connection to a server", () => {
+  test("A13 outlives a single connection: a younger one takes over while the older one answers", async (t) => {
     const { clock, world, witness, lines, open } = await start(t);
     await clock.advance(65_000);
     assert.deepEqual(open(), [false, false, false, true]);

@@ -157,14 +157,14 @@ test("A2 once a permission is known to be missing, a host that disappears and re
   assert.equal((await scene.probe()).verdict, "answers");
 });
 
-test("A2 a server that takes the connection and speaks no SMB is silent, not gone", async (t) => {
+test("A2 a server that accepts the connection and speaks no SMB is silent, not gone", async (t) => {
   const port = await serverThat(t, (socket) => socket.write("SSH-2.0-x\r\n"));
   const scene = await setUp(t, CARRIES, port);
   const told = await isBackBack(scene);
   assert.deepEqual([told.verdict, told.reason, told.tcpAnswered], ["silent", "not_smb", true]);
 });
 
-test("what failed for another reason, or behind a router, is not asked again", async (t) => {
+test("a failure for another reason, or behind a router, is not probed again", async (t) => {
   const { probe, asked, answers } = await setUp(t, "exit 0");
   for (const changed of [
     { verdict: "answers", reason: "negotiated" },
@@ -180,7 +180,7 @@ test("what failed for another reason, or behind a router, is not asked again", a
   assert.deepEqual(await asked(), []);
 });
 
-test("a host on our link that we reach ourselves ends it; a change of the network does not", async (t) => {
+test("a host on our link that we reach directly ends it; a change of the network does not", async (t) => {
   const scene = await setUp(t, "exit 0");
   const { probe, answers, prober, counts } = scene;
   assert.equal((await isBackBack(scene)).verdict, "silent");
@@ -209,7 +209,7 @@ test("an nc that hangs, or is missing, delays nothing and makes no host gone tha
   assert.deepEqual([told.verdict, told.reason], ["silent", "denied"]);
 });
 
-test("the question's input stays open until the answer is there, and everything is bounded", async (t) => {
+test("the query's input stays open until the answer arrives, and everything is bounded", async (t) => {
   let ended = false;
   const port = await serverThat(t, (socket) => {
     socket.on("end", () => {
@@ -242,7 +242,7 @@ test("the question's input stays open until the answer is there, and everything 
   await eventually(() => isGone(pid));
 });
 
-test("nc's ends", () => {
+test("the ways in which nc ends", () => {
   assert.equal(meaningOfEnd({ exitCode: 0, timedOut: false }).kind, "connected");
   assert.equal(meaningOfEnd({ exitCode: 1, timedOut: false }).kind, "unreachable");
   assert.equal(meaningOfEnd({ exitCode: null, timedOut: false }).kind, "unknown");

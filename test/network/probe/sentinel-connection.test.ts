@@ -31,7 +31,7 @@ async function witness(guids: readonly string[]) {
   return { clock, log, ends, world };
 }
 
-test("A13 a witness is renewed after 20 s, and by another server never", async () => {
+test("A13 a sentinel connection is renewed after 20 s, and never by another server", async () => {
   const { clock, log } = await witness(["one", "other", "one"]);
   await clock.advance(20_000);
   assert.deepEqual(log, ["1 closed"]);
@@ -39,7 +39,7 @@ test("A13 a witness is renewed after 20 s, and by another server never", async (
   assert.deepEqual(log, ["1 closed", "0 closed"]);
 });
 
-test("A13 a witness whose connection ends while it is renewed is over", async () => {
+test("A13 a sentinel connection that ends while it is renewed is over", async () => {
   const { clock, log, ends, world } = await witness(["one", "one"]);
   world.onStillThere = () => ends[0]?.();
   await clock.advance(20_000);

@@ -45,7 +45,7 @@ test("A2 a queued query is joined by every caller until it is sent", async () =>
   assert.equal(await asks.ask("a", clock.monotonicMs(), async () => "two"), "two");
 });
 
-test("keys without end do not grow without end", async () => {
+test("the number of keys is bounded", async () => {
   const asks = createSingleFlight<number>(createManualClock());
   for (let key = 0; key < 10_000; key += 1) await asks.ask(`${key}`, 0, async () => key);
   assert.equal(await asks.ask("0", 0, async () => -1), -1);
@@ -104,7 +104,7 @@ test("A2 a literal address resolves to itself without a query", async () => {
   assert.deepEqual(asked, []);
 });
 
-test("A2 a name is asked once, kept, and asked again behind the scenes after a minute", async () => {
+test("A2 a name is resolved once, cached, and resolved again in the background after a minute", async () => {
   const { resolution, asked, clock } = setUp(async (_, call) =>
     call === 1 ? ["10.0.0.1", "10.0.0.1"] : ["10.0.0.2"],
   );
@@ -123,7 +123,7 @@ test("A2 a name is asked once, kept, and asked again behind the scenes after a m
   assert.deepEqual(resolution.known("nas"), ["10.0.0.2"]);
 });
 
-test("A2 after a network change a name is asked again, and other addresses count from then on", async () => {
+test("A2 after a network change a name is resolved again, and its new addresses count from then on", async () => {
   let now = ["10.0.0.1", "10.0.0.2"];
   const { resolution, asked, clock } = setUp(async () => now);
   await resolution.addresses("nas", 800);
@@ -141,7 +141,7 @@ test("A2 after a network change a name is asked again, and other addresses count
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("A2 an answer under way when the network changes is used, and asked for again", async () => {
+test("A2 an answer in progress when the network changes is used, and requested again", async () => {
   const pending: ((addresses: readonly string[]) => void)[] = [];
   const { resolution, asked } = setUp(() => new Promise((resolve) => pending.push(resolve)));
   const first = resolution.addresses("nas", 800);
@@ -154,7 +154,7 @@ test("A2 an answer under way when the network changes is used, and asked for aga
   assert.equal(asked.length, 2);
 });
 
-test("A2 addresses stay in use while asking again fails, and a name without any is asked again soon", async () => {
+test("A2 addresses stay in use while resolving again fails, and a name without any is resolved again soon", async () => {
   let fails = false;
   const { resolution, asked, clock } = setUp(async (host) => {
     if (fails) throw new Error("no resolver");
@@ -175,7 +175,7 @@ test("A2 addresses stay in use while asking again fails, and a name without any 
   assert.equal(asked.length, before + 1);
 });
 
-test("A2 a resolver that hangs is waited for no longer than asked, then given up and asked again", async () => {
+test("A2 a resolver that hangs is waited for no longer than requested, then given up and tried again", async () => {
   const { resolution, asked, clock } = setUp((_, call) =>
     call === 1 ? new Promise(() => {}) : Promise.resolve(["10.0.0.1"]),
   );
@@ -189,7 +189,7 @@ test("A2 a resolver that hangs is waited for no longer than asked, then given up
   assert.equal(clock.pendingTimers, 0);
 });
 
-test("what a resolver gives besides addresses is left out", async () => {
+test("results of a resolver that are not addresses are skipped", async () => {
   const { resolution } = setUp(async () => ["nonsense", "FD00::0001", "10.0.0.1"]);
   assert.deepEqual(await resolution.addresses("nas", 800), ["fd00::1", "10.0.0.1"]);
 });

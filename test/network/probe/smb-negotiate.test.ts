@@ -63,7 +63,7 @@ test("the request announces its own length, its dialects and 8-byte aligned cont
   assert.equal(offset, message.length);
 });
 
-test("an answer is read however it is cut, and only once it is whole enough", () => {
+test("an answer is read however it is cut, and only once enough of it is there", () => {
   const packet = negotiateAnswer();
   fc.assert(
     fc.property(fc.array(fc.nat(400), { maxLength: 12 }), (cuts) => {
@@ -76,7 +76,7 @@ test("an answer is read however it is cut, and only once it is whole enough", ()
   assert.equal(readAll(packet.subarray(0, 92)).kind, "negotiated");
 });
 
-test("garbage is never SMB, wherever it is cut, and never more than 92 bytes are waited for", () => {
+test("garbage is never SMB, wherever it is cut, and at most 92 bytes are waited for", () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 92, maxLength: 300 }),
@@ -88,7 +88,7 @@ test("garbage is never SMB, wherever it is cut, and never more than 92 bytes are
   );
 });
 
-test("one flipped byte in what the verdict rests on is never an exception, and cuts never change the verdict", () => {
+test("one flipped byte in the fields behind the verdict is never an exception, and cuts never change the verdict", () => {
   const packet = negotiateAnswer();
   fc.assert(
     fc.property(
@@ -131,7 +131,7 @@ test("bytes that end before the command are not an answer to an ECHO", () => {
   for (const length of [0, 16, 17]) assert.equal(isEchoAnswer(Buffer.alloc(length, 13)), false);
 });
 
-test("each dialect offered, and the wildcard of old servers, is an answer", () => {
+test("each offered dialect, and the wildcard of old servers, is an answer", () => {
   for (const dialect of [0x0202, 0x0210, 0x0300, 0x0302, 0x0311, 0x02ff]) {
     assert.deepEqual(readAll(negotiateAnswer({ dialect })), {
       kind: "negotiated",

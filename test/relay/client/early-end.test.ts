@@ -17,7 +17,7 @@ import { startFakeNas } from "../fake-nas.ts";
 
 const HELLO = formatLine({ hello: { protocol: PROTOCOL_VERSION, program: "0123456789abcdef" } });
 
-test("A10 a carrier that ends in the moment of its greeting is asked again, and nothing falls with it", async (t) => {
+test("A10 a relay that ends at the moment of its greeting is tried again, and nothing crashes with it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(join(home, "carrier"), { recursive: true });
   let greeted = 0;
@@ -64,7 +64,7 @@ test("A10 a failing listener is logged, and does not keep notices from the other
   assert.deepEqual(line?.fields, { error: "no room" });
 });
 
-test("A10 a share is asked for at the next carrier when one is just ending, three times at most", async (t) => {
+test("A10 a share is requested from the next relay when one is just ending, three times at most", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(join(home, "carrier"), { recursive: true });
   let asked = 0;

@@ -12,7 +12,7 @@ async function counting(t: TestContext) {
   return { end, count: () => peer.connections };
 }
 
-test("A10 of the sessions that were cut off the oldest is forgotten beyond 64, and each is ended once, at its server", {
+test("A10 beyond 64 cut-off sessions the oldest is forgotten, and each is ended once, at its server", {
   skip: process.platform !== "linux" && "other systems drop a connection that is reset before it is accepted",
 }, async (t) => {
   const [forgotten, kept] = [await counting(t), await counting(t)];

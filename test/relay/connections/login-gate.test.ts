@@ -35,7 +35,7 @@ function answered(clients: readonly BenchClient[]): number {
 }
 
 describe("logging in through the relay", () => {
-  test("A14 of many that log in at once one does, and after its refusal no other: they are turned away, and so is who comes", async (t) => {
+  test("A14 of many that log in at once one does, and after its refusal no other: they are refused, and so are later ones", async (t) => {
     const clock = createManualClock();
     const { nas, bench } = await oneRoute(t, { logons: new LoginGate(clock) });
     const before = await bench.client();
@@ -83,7 +83,7 @@ describe("logging in through the relay", () => {
     assert.equal(bench.share.state().refusedLogon, null);
   });
 
-  test("A14 one that ends while it logs in, and one that has no answer, hold up the others no longer than two seconds", async (t) => {
+  test("A14 one that ends while it logs in, and one that has no answer, delay the others no longer than two seconds", async (t) => {
     const clock = createManualClock();
     const { nas, bench } = await oneRoute(t, { logons: new LoginGate(clock) });
     nas.logon = null;
@@ -127,7 +127,7 @@ describe("logging in through the relay", () => {
     gate.gone(first);
   });
 
-  test("A17 a user whom the server lets in as a guest is refused, wherever the answer is cut; a guest who is meant is not", async () => {
+  test("A17 a user whom the server admits as a guest is refused, wherever the answer is cut; an intended guest is not", async () => {
     const rows: readonly (readonly [flags: number, wantsUser: boolean, isRefused: boolean])[] = [
       [0, true, false],
       [1, true, true],
@@ -210,7 +210,7 @@ describe("logging in through the relay", () => {
     await eventually(() => answered([again]) === 1);
   });
 
-  test("A14 what a connection asks in pieces, and without a login, passes as it is", async (t) => {
+  test("A14 requests that a connection sends in pieces, and without a login, pass unchanged", async (t) => {
     const { nas, bench } = await oneRoute(t);
     const client = await bench.client();
     await client.sendInTwo(frame({ command: COMMAND.sessionSetup, messageId: 1 }));

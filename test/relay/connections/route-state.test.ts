@@ -192,7 +192,7 @@ A10 while off network by only_on it refuses at once and probes nothing, whatever
   a route, it leaves home: refusing, lost at 1000, told impatient since Infinity > refusing, no timers
   its server answers, it is lost, it is doubted, 3600 s: refusing, asked 0 times, no timers
   it is home again, 1 ms: unconfirmed, asked 1 times; it is confirmed: carrying
-A10 away by only_on a question under way is not repeated
+A10 off network by only_on a query in progress is not repeated
   a route, it is lost, 1 ms, look, it leaves home, 3600 s: asked no more, refusing
 A10 a server that is back late has time to be proved, and never confirmed is refused in the end
   a route, patience 5000 ms, it is lost, 4900 ms, its server answers, 300 ms: unconfirmed

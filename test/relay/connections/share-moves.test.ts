@@ -56,7 +56,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(other.joined().length, 1);
   });
 
-  test("A10 under a program that repeats, what is lost is reset at once, and a read ends what a planned one left", async (t) => {
+  test("A10 under a program that repeats, lost connections are reset at once, and a read ends those that a planned move left", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t));
     bench.share.bind({ id: "m1", path: "/mnt", process: null, repeats: true });
     await client.ask(COMMAND.read, 1);
@@ -92,7 +92,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(nas.joined().length, 2);
   });
 
-  test("A10 the server of an abandoned route is rid of what a move cut off as soon as it is proved again", {
+  test("A10 the server of an abandoned route loses the connections that a move cut off as soon as it is proved again", {
     skip:
       process.platform !== "linux" && "other systems drop a connection that is reset before it is accepted",
   }, async (t) => {
@@ -218,7 +218,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(bench.notices.filter((what) => what === "stalled").length, 2);
   });
 
-  test("A10 what connects to a route whose packets are dropped connects to the new route instead", async (t) => {
+  test("A10 a connection to a route whose packets are dropped goes to the new route instead", async (t) => {
     const { nas, other, bench } = await twoRoutes(t, { clock: createManualClock() });
     const relay = await startSimulatedCable({
       host: "127.0.0.4",
@@ -236,7 +236,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(other.joined().length, 1);
   });
 
-  test("A10 a planned one ends what is logging in, and an unplanned one also what a planned one left on the old route", async (t) => {
+  test("A10 a planned one ends logins in progress, and an unplanned one also those that a planned one left on the old route", async (t) => {
     const clock = createManualClock();
     const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
     await client.ask(COMMAND.queryDirectory, 1);
@@ -268,7 +268,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(bench.share.state().outageAtMove, bench.share.state().outage);
   });
 
-  test("A10 to a server that another has replaced since it was proved changes nothing", async (t) => {
+  test("A10 to a server that has been replaced since it was proved changes nothing", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t));
     bench.share.learn(nas.guid.toString("hex"));
     other.guid = Buffer.alloc(16, 7);
@@ -357,7 +357,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(client.received.length, 2 * answerTo(0, 0).length);
   });
 
-  test("A10 a planned one gives up waiting after 2 s, and says that it was not quiet", async (t) => {
+  test("A10 a planned one stops waiting after 2 s, and reports that it was not quiet", async (t) => {
     const clock = createManualClock();
     const { nas, other, bench } = await twoRoutes(t, { kind: "cifs", clock });
     nas.mode = "withhold";
@@ -433,7 +433,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     await eventually(() => reader.received.length > 3 * answerTo(0, 0).length);
   });
 
-  test("A10 a planned one resets what an unplanned one left without a server", async (t) => {
+  test("A10 a planned one resets connections that an unplanned one left without a server", async (t) => {
     const clock = createManualClock();
     const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
     await client.ask(COMMAND.read, 1);
@@ -475,7 +475,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     await eventually(() => server.unanswered.length === 2);
   });
 
-  test("A10 a planned one ends what it left on the old route only after the whole of the last answer", async (t) => {
+  test("A10 a planned one ends its remaining connections on the old route only after the whole of the last answer", async (t) => {
     const { bench, client, server } = await leftListing(t);
     const answer = answerTo(COMMAND.queryDirectory, 2);
     const { bytesDown } = bench.share.state();
@@ -487,7 +487,7 @@ describe("a move of a relayed share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.equal(client.received.length, answerTo(0, 0).length + answer.length);
   });
 
-  test("A10 what a planned one left on the old route is reset when a request there has no answer for 2 s", async (t) => {
+  test("A10 connections left by a planned one on the old route are reset when a request there has no answer for 2 s", async (t) => {
     const clock = createManualClock();
     const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
     await client.ask(COMMAND.queryDirectory, 1);

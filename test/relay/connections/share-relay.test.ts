@@ -60,7 +60,7 @@ async function opens(client: BenchClient): Promise<number> {
 const FROM = "127.0.0.77";
 
 describe("the connections of a relayed share", () => {
-  test("A10 bytes pass both ways as they are, and are counted", async (t) => {
+  test("A10 bytes pass both ways unchanged, and are counted", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     const asked = Buffer.concat([
       request(COMMAND.create, 1),
@@ -87,7 +87,7 @@ describe("the connections of a relayed share", () => {
     assert.equal(state.phase, "carrying");
   });
 
-  test("A10 a FIN of the server passes at once to a kernel's mount, after what it sent; new connections then wait for a proof", async (t) => {
+  test("A10 a FIN of the server passes at once to a kernel's mount, after its last data; new connections then wait for a proof", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t, { kind: "cifs" }));
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
@@ -129,7 +129,7 @@ describe("the connections of a relayed share", () => {
     await eventually(() => nas.joined()[0]?.ending !== "open");
   });
 
-  test("A10 a FIN of the client reaches the server after what it sent, and casts no doubt on it", async (t) => {
+  test("A10 a FIN of the client reaches the server after its last data, and does not make it suspect", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     client.socket.end(request(COMMAND.write, 1, Buffer.alloc(200_000, 3)));
     const [server] = await joined(nas);
@@ -207,7 +207,7 @@ describe("the connections of a relayed share", () => {
     }
   });
 
-  test("A10 a server that ends the connection of a client that has logged off is not doubted", async (t) => {
+  test("A10 a server that ends the connection of a client that has logged off stays trusted", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     await client.ask(COMMAND.logoff, 1);
     nas.joined()[0]?.socket.end();
@@ -216,7 +216,7 @@ describe("the connections of a relayed share", () => {
     assert.equal(bench.share.state().phase, "carrying");
   });
 
-  test("A10 a client that goes after its server was lost is gone at once", async (t) => {
+  test("A10 a client that leaves after its server was lost is gone at once", async (t) => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const { bench, client } = await withClient(startShare(t, { nas, clock }).then((bench) => ({ bench })));
     await client.ask(COMMAND.create, 1);
@@ -242,7 +242,7 @@ describe("the connections of a relayed share", () => {
     await later.ask(COMMAND.read, 1);
   });
 
-  test("A10 what rclone takes up again when the server is lost ends at once: all else waits for it", async (t) => {
+  test("A10 connections that rclone resumes when the server is lost end at once: all else waits for them", async (t) => {
     const { nas, bench } = await oneRoute(t);
     const [first, again] = [await bench.client(), await bench.client()];
     again.send(request(COMMAND.treeDisconnect, 1));
@@ -282,7 +282,7 @@ describe("the connections of a relayed share", () => {
     assert.equal(listing.ending, "open", "a program's listing waits until nothing that is kept is dead");
   });
 
-  test("A10 an encrypted session hears of it at once", async (t) => {
+  test("A10 an encrypted session is notified of it at once", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     client.send(encrypted());
     await joined(nas);
@@ -292,7 +292,7 @@ describe("the connections of a relayed share", () => {
     await eventually(() => client.ending === "reset");
   });
 
-  test("A10 rclone hears of it without a daemon that answers, after 700 ms", async (t) => {
+  test("A10 rclone is notified of it without a daemon that answers, after 700 ms", async (t) => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const bench = await startShare(t, { nas, clock });
     const client = await bench.client();
@@ -418,7 +418,7 @@ describe("the connections of a relayed share", () => {
     assert.equal(client.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
   });
 
-  test("A10 a request of which a part had gone when the server was lost ends with a reset", async (t) => {
+  test("A10 a request of which a part had been sent when the server was lost ends with a reset", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     const opened = await opens(client);
     client.send(request(COMMAND.read, 2).subarray(0, 70));
@@ -460,7 +460,7 @@ describe("the connections of a relayed share", () => {
     });
   }
 
-  test("A10 a whole answer passes although half of the next one came with it", async (t) => {
+  test("A10 a whole answer passes although half of the next one arrived with it", async (t) => {
     const { nas, client } = await withClient(oneRoute(t));
     const opened = await opens(client);
     nas.mode = "withhold";
@@ -554,7 +554,7 @@ describe("the connections of a relayed share", () => {
     await last.ask(COMMAND.read, 1);
   });
 
-  test("A10 the end of the patience resets what has heard nothing since the loss, and leaves what still answers", async (t) => {
+  test("A10 the end of the patience resets connections silent since the loss, and leaves those that still answer", async (t) => {
     const { nas, bench } = await oneRoute(t, { patienceMs: 700 });
     const [dead, alive] = [await bench.client(), await bench.client()];
     dead.send(request(COMMAND.read, 1));
@@ -616,7 +616,7 @@ describe("the connections of a relayed share", () => {
     });
   }
 
-  test("A10 a server that is confirmed again is rid of what the end of the patience reset", {
+  test("A10 a server that is confirmed again loses the connections that the end of the patience reset", {
     skip:
       process.platform !== "linux" && "other systems drop a connection that is reset before it is accepted",
   }, async (t) => {
@@ -647,7 +647,7 @@ describe("the connections of a relayed share", () => {
     assert.ok(bench.share.state().longestWaitMs >= 295);
   });
 
-  test("A10 a notification that waits stalls nothing", async (t) => {
+  test("A10 a waiting notification stalls nothing", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     nas.mode = "withhold";
     client.send(request(COMMAND.changeNotify, 1));
@@ -671,7 +671,7 @@ describe("the connections of a relayed share", () => {
   });
 
   for (const what of ["is gone", "comes to a share that refuses"] as const) {
-    test(`A10 a client that ${what} before its user is known is not taken`, async (t) => {
+    test(`A10 a client that ${what} before its user is known is not accepted`, async (t) => {
       const owner = Promise.withResolvers<number>();
       const { bench, client } = await withClient(oneRoute(t, { owners: { ownerOf: () => owner.promise } }));
       const accepted = await eventually(() => bench.accepted[0]);
@@ -708,7 +708,7 @@ describe("the connections of a relayed share", () => {
     assert.equal(stalls(), 3);
   });
 
-  test("A10 a new patience applies to a route that is lost already", async (t) => {
+  test("A10 a new patience also applies to a route that is already lost", async (t) => {
     const { nas, bench } = await oneRoute(t);
     await nas.stop();
     bench.share.hold();
@@ -742,7 +742,7 @@ describe("the connections of a relayed share", () => {
     assert.equal(bench.share.state().bytesDown, wanted);
   });
 
-  test("A10 a server that reads nothing holds the client back", async (t) => {
+  test("A10 a server that reads nothing slows the client", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     nas.mode = "deaf";
     const block = request(COMMAND.write, 1, Buffer.alloc(1024 * 1024));
@@ -754,7 +754,7 @@ describe("the connections of a relayed share", () => {
     await eventually(() => bench.share.state().bytesUp === 100 * block.length, 60_000);
   });
 
-  test("A10 beyond 2,000 connections, with those that are not admitted yet, one more is reset", async (t) => {
+  test("A10 beyond 2,000 connections, including those not admitted yet, a further one is reset", async (t) => {
     const asked = Promise.withResolvers<null>();
     const { bench } = await oneRoute(t, { owners: { ownerOf: () => asked.promise } });
     t.after(() => asked.resolve(null));
@@ -765,7 +765,7 @@ describe("the connections of a relayed share", () => {
     await eventually(() => clients.every(({ ending }) => ending === "reset"));
   });
 
-  test("A10 a thousand clients that come at once are all served", async (t) => {
+  test("A10 a thousand simultaneous clients are all served", async (t) => {
     const { bench } = await oneRoute(t);
     const clients = await Promise.all(Array.from({ length: 1_000 }, () => bench.client()));
     for (const client of clients) client.send(request(COMMAND.read, 1));

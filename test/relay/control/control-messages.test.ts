@@ -64,7 +64,7 @@ test("A10 a port is a whole number from 1 to 65,535, and a name a text of bounde
   for (const name of ["", "n".repeat(1_025), 7]) assert.equal(parseName(name), null);
 });
 
-test("A10 a mount's process is whole, or the mount is not known", () => {
+test("A10 a mount's process is complete, or the mount is unknown", () => {
   const mount = { id: "m1", path: "/mnt" };
   const identity = { pid: 7, startTime: "1" };
   assert.deepEqual(parseMount({ ...mount, process: identity })?.process, identity);
@@ -88,7 +88,7 @@ test("A10 times of a share follow the reader's clock, and an invalid time or num
   );
 });
 
-test("A10 a line of another form says nothing", () => {
+test("A10 a line of another form is ignored", () => {
   assert.deepEqual(parseLine('{"v":1,"ask":"list"}'), { v: 1, ask: "list" });
   for (const line of ['{"v":2,"ask":"list"}', '{"ask":"list"}', "[1]", "", "{"])
     assert.equal(parseLine(line), null);
@@ -142,7 +142,7 @@ test("A10 a copied home has its own relay: the record of another home's relay is
   await remove();
 });
 
-test("A10 what a killed carrier left in its short folder goes, and nothing in a folder of another name or owner", async (t) => {
+test("A10 a killed relay's files in its short folder are removed, and nothing in a folder of another name or owner", async (t) => {
   const base = await temporaryFolder(t);
   const home = join(base, "h".repeat(100));
   await mkdir(join(home, "carrier"), { recursive: true });

@@ -32,7 +32,7 @@ async function start(t: TestContext, content: string) {
   return { clock, changes, keeper };
 }
 
-test("A10 a keeper that hears no farewell is ended after a second, and no other takes its place", async (t) => {
+test("A10 a socket holder that receives no farewell is ended after a second, and no other takes its place", async (t) => {
   const { clock, changes, keeper } = await start(t, "exec sleep 600\n");
   const { identity } = keeper;
   assert.ok(identity !== null);
@@ -45,7 +45,7 @@ test("A10 a keeper that hears no farewell is ended after a second, and no other 
   assert.deepEqual(changes, [identity.pid]);
 });
 
-test("A10 a keeper that was killed is replaced at once, one that was asked to end after 250 ms", async (t) => {
+test("A10 a socket holder that was killed is replaced at once, one that was asked to end after 250 ms", async (t) => {
   const { clock, changes, keeper } = await start(t, "exec cat\n");
   t.after(() => keeper[Symbol.asyncDispose]());
   const end = (signal: "SIGKILL" | "SIGTERM") => process.kill(keeper.identity?.pid ?? assert.fail(), signal);

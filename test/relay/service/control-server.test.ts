@@ -80,7 +80,7 @@ const NOTICE = { share: "A", what: "answered" } as const;
 const HELLO = formatLine({ hello: { protocol: PROTOCOL_VERSION } });
 
 describe("the control socket", () => {
-  test("A10 greets with its version and program, and counts the daemons that are there", async (t) => {
+  test("A10 greets with its version and program, and counts the connected daemons", async (t) => {
     const { path, daemons } = await start(t, {});
     const { socket, said } = await raw(t, path);
     await eventually(() => said.text.includes("\n"));
@@ -96,7 +96,7 @@ describe("the control socket", () => {
     await eventually(() => daemons.at(-1) === 0);
   });
 
-  test("A10 serves a daemon of the version before and after, and no other; members that are new do not matter", async (t) => {
+  test("A10 serves a daemon of the version before and after, and no other; additional members do not matter", async (t) => {
     const { path } = await start(t, { states: () => [] });
     for (const protocol of [PROTOCOL_VERSION - 1, PROTOCOL_VERSION, PROTOCOL_VERSION + 1]) {
       const { socket, said } = await raw(t, path);
@@ -125,7 +125,7 @@ describe("the control socket", () => {
     await eventually(() => daemon.said.text.includes('"id":8'));
   });
 
-  test("A10 serves 16 connections at once, and closes one more", async (t) => {
+  test("A10 serves 16 connections at once, and closes a further one", async (t) => {
     const { path } = await start(t, {});
     const served = await Array.fromAsync({ length: 16 }, () => raw(t, path));
     const { said } = await raw(t, path);
@@ -134,7 +134,7 @@ describe("the control socket", () => {
     await eventually(() => served.every((one) => one.said.text !== "" && !one.said.ended));
   });
 
-  test("A10 a sign of life is asked of each daemon that is there", async (t) => {
+  test("A10 a sign of life is requested from each connected daemon", async (t) => {
     const { path, control, daemons } = await start(t, {});
     assert.equal(control.ping(), false, "nobody is there");
     const { socket, said } = await raw(t, path);
@@ -200,7 +200,7 @@ describe("the control socket", () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  test("A10 at most 1,000 requests wait for a carrier, and one that sends a line without an end is left", async (t) => {
+  test("A10 at most 1,000 requests wait for a relay, and one that sends a line without an end is dropped", async (t) => {
     const path = join(await temporaryFolder(t), "s");
     const sockets: Socket[] = [];
     const carrier = createServer((socket) => {
@@ -283,7 +283,7 @@ describe("the control socket", () => {
     await eventually(() => daemons.at(-1) === 0);
   });
 
-  test("A10 a question that is wrong, unknown or failed has an answer with its code", async (t) => {
+  test("A10 an invalid, unknown or failed request is answered with its code", async (t) => {
     const { path } = await start(t, {
       find(share) {
         if (share === "BROKEN") throw new Error("broken");
@@ -305,7 +305,7 @@ describe("the control socket", () => {
     await assert.rejects(ask("hold", { share: "BROKEN" }), { code: "internal" });
   });
 
-  test("A10 a question has a deadline, and ends with the connection or the caller", async (t) => {
+  test("A10 a request has a deadline, and ends with the connection or the caller", async (t) => {
     const { path, control } = await start(t, { close: () => new Promise(() => {}) });
     const clock = createManualClock();
     let ended = 0;

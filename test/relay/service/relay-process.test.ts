@@ -44,7 +44,7 @@ function mayBind(port: number): Promise<boolean> {
 }
 
 describe("the relay's process", () => {
-  test("A10 starts with the first share, carries it, and ends with the last", async (t) => {
+  test("A10 starts with the first share, relays it, and ends with the last", async (t) => {
     await using nas = await startFakeNas();
     const bench = await startBench(t);
     const carrier = bench.connect();
@@ -93,7 +93,7 @@ describe("the relay's process", () => {
     assert.deepEqual(await readdir(cwd), []);
   });
 
-  test("A10 two daemons that start one at once get the same one", async (t) => {
+  test("A10 two daemons that start a relay at once get the same one", async (t) => {
     await using nas = await startFakeNas();
     const bench = await startBench(t);
     const opened = await Promise.all(
@@ -104,7 +104,7 @@ describe("the relay's process", () => {
     assert.equal((await bench.connect().refresh(signal)).size, 3);
   });
 
-  test("A10 killed with its keeper it has lost the port, and says so", async (t) => {
+  test("A10 killed with its socket holder it has lost the port, and reports it", async (t) => {
     await using nas = await startFakeNas();
     const bench = await startBench(t);
     const { carrier, notices } = bench.connectConfirming();
@@ -267,7 +267,7 @@ describe("the relay's process", () => {
     await assert.rejects(stat(socket), { code: "ENOENT" });
   });
 
-  test("F3 a carrier whose home was removed ends, and does not make the home again", async (t) => {
+  test("F3 a relay whose home was removed ends, and does not create the home again", async (t) => {
     await using nas = await startFakeNas();
     const bench = await startBench(t);
     const { carrier } = bench.connectConfirming();
@@ -342,7 +342,7 @@ describe("the relay's process", () => {
   });
 });
 
-describe("a carrier that is killed", () => {
+describe("a relay that is killed", () => {
   const ends: (() => unknown)[] = [];
   after(async () => {
     for (const end of ends) await end();
@@ -382,7 +382,7 @@ describe("a carrier that is killed", () => {
     );
   });
 
-  test("A10 it is back although another start is just looking whether one is needed", async () => {
+  test("A10 it restarts although another start is just checking whether one is needed", async () => {
     const { bench, port } = await begun;
     const [before, keeper] = await Promise.all([bench.carrierPid(), bench.keeperPid()]);
     kill(keeper, "SIGSTOP");
@@ -396,7 +396,7 @@ describe("a carrier that is killed", () => {
     assert.equal(await ask(port), "answered");
   });
 
-  test("A10 a killed keeper is replaced, and the next death is survived as well", async () => {
+  test("A10 a killed socket holder is replaced, and the next death is survived as well", async () => {
     const { bench, port } = await begun;
     for (let round = 0; round < 2; round += 1) {
       const keeper = await bench.keeperPid();

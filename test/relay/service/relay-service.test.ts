@@ -137,7 +137,7 @@ describe("the relay's shares", () => {
     assert.deepEqual(await service.takeJournal(), MEMORY.journal);
   });
 
-  test("A10 what changes is on disk before the answer, so that a killed carrier knows it", {
+  test("A10 changes are on disk before the answer, so that a killed relay knows them", {
     skip: NO_SECOND_ADDRESS,
   }, async (t) => {
     await using nas = await startFakeNas();
@@ -218,7 +218,7 @@ describe("the relay's memory", () => {
     assert.equal((await stat(statePath(folder))).mode & 0o777, 0o600);
   });
 
-  test("A10 of writes that overlap the last one stays", async (t) => {
+  test("A10 of overlapping writes the last one stays", async (t) => {
     const folder = await temporaryFolder(t);
     const file = createRelayStateFile(folder, systemClock, createRecordingLogger());
     const writes = Array.from({ length: 40 }, (_, index) =>

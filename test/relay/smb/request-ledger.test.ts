@@ -59,7 +59,7 @@ describe("the ledger of requests", () => {
     assert.deepEqual([requests.outstanding, requests.isOpaque], [0, true]);
   });
 
-  test("A10 the oldest counts, and each message of a compound has its own answer", () => {
+  test("A10 the oldest request counts, and each message of a compound has its own answer", () => {
     const { requests, time, ask, answer } = ledger();
     ask(frame({ command: COMMAND.create, messageId: 1 }, { command: COMMAND.read, messageId: 2 }));
     time.nowMs = 1_100;
@@ -88,7 +88,7 @@ describe("the ledger of requests", () => {
     assert.equal(told.filter((one) => one.startsWith("answered")).length, 4);
   });
 
-  test("A14 only the last answer to a login tells whether the server accepts it", () => {
+  test("A14 only the last answer to a login shows whether the server accepts it", () => {
     const told: number[] = [];
     const requests = new RequestLedger(() => 0, {
       asked() {},
@@ -197,7 +197,7 @@ describe("the ledger of requests", () => {
     assert.equal(requests.onlyReads, false, "the first is open to be written");
   });
 
-  test("A10 an open that was refused is not open, and one that is cut short may be anything", () => {
+  test("A10 a refused open is not open, and one that is cut short may be anything", () => {
     const { ask, answer, requests } = ledger();
     ask(opening(1, { access: 0x4000_0000 }));
     answer(frame({ command: COMMAND.create, messageId: 1, flags: ANSWER, status: 0xc000_0022 }));

@@ -36,7 +36,7 @@ function reader(): Seen {
 }
 
 describe("the reader of frames", () => {
-  test("A10 sees what a CREATE asks for, unless it is cut short", () => {
+  test("A10 sees a CREATE's parameters, unless it is cut short", () => {
     const seen = reader();
     seen.push(opening(1, { access: 0x8012_0089, disposition: 3, options: 0x1040 }));
     seen.push(request(COMMAND.create, 2, Buffer.alloc(47)));
@@ -68,14 +68,14 @@ describe("the reader of frames", () => {
     assert.equal(seen.broken(), true);
   });
 
-  test("A10 tells a frame's command once enough of it is there", () => {
+  test("A10 reports a frame's command once enough of it is there", () => {
     const whole = request(COMMAND.write, 7);
     assert.equal(commandOfFrame(whole.subarray(0, 67)), undefined);
     assert.equal(commandOfFrame(whole), COMMAND.write);
     assert.equal(commandOfFrame(encrypted()), null);
   });
 
-  test("A10 tells a frame that has only begun from one whose command is there", () => {
+  test("A10 distinguishes a frame that has only begun from one whose command is there", () => {
     const whole = request(COMMAND.write, 7, Buffer.alloc(100));
     for (const length of [1, 4, 67]) assert.equal(isOnlyBegun(whole.subarray(0, length)), true, `${length}`);
     for (const length of [0, 68, 100])
@@ -146,7 +146,7 @@ const drained = (socket: Socket): Promise<unknown> =>
   socket.writableLength === 0 ? Promise.resolve() : new Promise((resolve) => socket.once("drain", resolve));
 
 describe("whole answers", () => {
-  it("A10 never more stores are in use than there may be, whatever was given back", () => {
+  it("A10 the number of stores in use never exceeds the limit, whatever was returned", () => {
     const stores = createAnswerStores();
     const taken = Array.from({ length: STORES }, () => stores.take() ?? Buffer.alloc(0));
     for (const store of taken.slice(0, 10)) stores.giveBack(store, true);
@@ -154,7 +154,7 @@ describe("whole answers", () => {
     ok(stores.take() === null);
   });
 
-  it("A10 reach the client byte for byte, and none is begun before all of it is there", async () => {
+  it("A10 reach the client byte for byte, and none is begun before it is complete", async () => {
     const frames = fc.array(
       fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 1_150_000 })),
       {
@@ -239,7 +239,7 @@ describe("whole answers", () => {
     equal(pair.near.bytesWritten, 7_400 + 600 + 25_010);
   });
 
-  it("A10 give their buffers back once a slow client has taken them, though nothing more comes", async () => {
+  it("A10 return their buffers once a slow client has read them, though nothing further arrives", async () => {
     await using pair = await socketPair();
     const stores = createAnswerStores();
     const received: Buffer[] = [];
@@ -277,7 +277,7 @@ describe("whole answers", () => {
     equal(bytes.includes(0xff), false);
   });
 
-  it("A10 give their buffers back when they are passed, and when their connection ends", async () => {
+  it("A10 return their buffers when they are passed, and when their connection ends", async () => {
     await using pair = await socketPair();
     pair.far.resume();
     const stores = createAnswerStores();

@@ -58,7 +58,7 @@ describe("the owner of a connection", () => {
     assert.equal(table.ownerOf("127.0.0.1", 50_002, 40_000), null, "one of the kernel's has no row");
   });
 
-  test("A10 one reading serves all who asked before it began", async () => {
+  test("A10 one reading serves all callers from before it began", async () => {
     const begun: PromiseWithResolvers<OwnerTable>[] = [];
     const owners = createSocketOwners(systemClock, {
       hasAllPorts: true,
@@ -97,7 +97,7 @@ describe("the owner of a connection", () => {
     assert.equal(await owners.ownerOf("127.0.0.1", 1, 2), 5);
   });
 
-  test("A10 is one's own of one's own connection", { skip: notLinux() }, async (t) => {
+  test("A10 is ours for our own connection", { skip: notLinux() }, async (t) => {
     const { port } = await startPeer(t, () => {});
     const client = connect(port, "127.0.0.1");
     t.after(() => client.destroy());
@@ -157,7 +157,7 @@ const TABLE = [
 ].join("\n");
 
 describe("the presence of a mount", () => {
-  test("A10 needs the id and the path to agree, for ids are given again", () => {
+  test("A10 needs the id and the path to agree, as ids are reused", () => {
     assert.equal(hasMount(TABLE, { id: "36", path: "/home/me/NAS Core" }), true);
     assert.equal(hasMount(TABLE, { id: "36:0:45:3", path: "/home/me/NAS Core" }), true);
     assert.equal(hasMount(TABLE, { id: "36:0:46", path: "/home/me/NAS Core" }), false);

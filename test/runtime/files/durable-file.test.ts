@@ -139,7 +139,7 @@ describe("writeDurably", () => {
 });
 
 describe("removeLeftovers", () => {
-  it("sweeps what killed writers left, and nothing else", async (t) => {
+  it("sweeps killed writers' files, and nothing else", async (t) => {
     const folder = await temporaryFolder(t);
     const path = join(folder, "state.json");
     const module = join(import.meta.dirname, "../../../src/runtime/files/durable-file.ts");
@@ -186,13 +186,13 @@ describe("removeLeftovers", () => {
     assert.equal((await stat(path)).size, 8 * 1024 * 1024);
   });
 
-  it("is content with a folder that is not there", async (t) => {
+  it("accepts a missing folder", async (t) => {
     await removeLeftovers(join(await temporaryFolder(t), "missing", "file"));
   });
 });
 
 describe("readIfPresent", () => {
-  it("tells a missing file from one that cannot be read", async (t) => {
+  it("distinguishes a missing file from an unreadable one", async (t) => {
     const folder = await temporaryFolder(t);
     assert.equal(await readIfPresent(join(folder, "missing")), null);
     await writeFile(join(folder, "empty"), "");
@@ -215,7 +215,7 @@ describe("entryExists", () => {
 });
 
 describe("ensurePrivateFolder", () => {
-  it("makes the folder and its parents private, and leaves one that exists as it is", async (t) => {
+  it("makes the folder and its parents private, and leaves an existing one unchanged", async (t) => {
     const folder = await temporaryFolder(t);
     const deep = join(folder, "a", "b");
     await ensurePrivateFolder(deep);
@@ -240,7 +240,7 @@ describe("ensurePrivateFolder", () => {
     }
   });
 
-  it("ends where nothing can be made although the folder above is there", {
+  it("ends where nothing can be made although the parent folder exists", {
     skip: LINUX_ALONE,
   }, async () => {
     for (const path of ["/proc/mountaineer", "/proc/mountaineer/below"]) {
@@ -249,7 +249,7 @@ describe("ensurePrivateFolder", () => {
     }
   });
 
-  it("says that a disk is read-only", async (t) => {
+  it("reports a read-only disk", async (t) => {
     const disk = await mountTmpfs(t, "ro");
     if (disk === null) return;
     for (const path of [disk, join(disk, "home")]) {
@@ -390,7 +390,7 @@ async function stopped(t: TestContext, point: string): Promise<Stopped> {
   });
 }
 
-test("A5 B11 a writer that is killed at any point leaves the old file or the new one, whole, and what it left is swept", async (t) => {
+test("A5 B11 a writer that is killed at any point leaves the old file or the new one, whole, and its remains are swept", async (t) => {
   const whole = await stopped(t, "");
   const names = POINTS.map(([point]) => point);
   assert.deepEqual(whole.passed, names, "on the disk before it is renamed, and its name thereafter");

@@ -86,7 +86,7 @@ test("E2 a folder above that others may write counts, unless it has the sticky b
   assert.equal((await exposureOf(folder, ME)).writable?.path, folder);
 });
 
-test("E2 a link counts by where it leads, and by the folders on both ways", async (t) => {
+test("E2 a link counts by its target, and by the folders on both paths", async (t) => {
   const { folder, file } = await scene(t);
   const far = join(folder, "far");
   await mkdir(far);
@@ -165,14 +165,14 @@ test("E2 a group is private when it is the user's own by number, name and member
     assert.equal(isPrivateGroup(gid, whose), isPrivate, String(gid));
 });
 
-test("E2 this process knows itself", async () => {
+test("E2 this process recognizes itself", async () => {
   const identity = await ownIdentity();
   assert.equal(identity.uid, process.getuid?.());
   assert.ok(identity.trusted.includes(0));
 });
 
 // Real folders, and the system's own word of what changes in them.
-test("A1 a folder is read again only when it changed, which the system says", async (t) => {
+test("A1 a folder is read again only when it changed, as the system reports", async (t) => {
   const folder = await temporaryFolder(t);
   const clock = createManualClock();
   const list = createFolderLists(clock.monotonicMs);
@@ -189,7 +189,7 @@ test("A1 a folder is read again only when it changed, which the system says", as
   assert.notEqual(list(folder), last, "now and then it is read all the same");
 });
 
-test("A1 a folder that comes, goes, or is replaced is another one", async (t) => {
+test("A1 a folder that is added, removed or replaced is another one", async (t) => {
   const root = await temporaryFolder(t);
   const folder = join(root, "notes");
   const list = createFolderLists(createManualClock().monotonicMs);

@@ -27,7 +27,7 @@ function rig() {
   return { clock, bodies, begin };
 }
 
-test("E4 a body is refused or complete once, whatever comes after, and no longer counts", () => {
+test("E4 a body is refused or complete once, whatever arrives afterwards, and no longer counts", () => {
   const { begin } = rig();
   const large = begin("a", 500);
   large.receive(501);
@@ -54,7 +54,7 @@ test("E4 a body is refused or complete once, whatever comes after, and no longer
   assert.deepEqual([...one.ends, ...two.ends], ["busy"], "and none counts for less than nothing");
 });
 
-test("E4 a body that is declared too large is refused before any of it comes", () => {
+test("E4 a body that is declared too large is refused before any of it arrives", () => {
   const { clock, begin } = rig();
   const large = begin("a", 500, { "content-length": "501" });
   assert.deepEqual(large.ends, ["too_large"]);
@@ -66,7 +66,7 @@ test("E4 a body that is declared too large is refused before any of it comes", (
   assert.deepEqual([...large.ends, ...whole.ends], ["too_large", "whole"]);
 });
 
-test("E4 too much all together is refused to the oldest body with bytes, and a large limit is above the total", () => {
+test("E4 too many bytes in total are refused to the oldest body with bytes, and a large limit is above the total", () => {
   const { begin } = rig();
   const [empty, older, newer, other] = [begin("a"), begin("a"), begin("a"), begin("b")];
   older.receive(400);

@@ -16,7 +16,7 @@ function rig() {
   return { clock, refuse };
 }
 
-test("E4 of one address ten wrong tokens a minute are refused at once, the others half a second later", async () => {
+test("E4 ten wrong tokens a minute from one address are refused at once, the others half a second later", async () => {
   const { clock, refuse } = rig();
   assert.equal(refuse("10.0.0.1", 11), 10);
   assert.equal(refuse("10.0.0.2", 1), 1, "another address");

@@ -183,7 +183,7 @@ test("E4 a number of millions of digits is refused by name, and is written as re
   for (let look = 0; look < 2; look += 1) assert.throws(() => m.n, { code: "too_many_values" });
 });
 
-test("E4 messages that come at once are parsed in turns, between which others are served", async () => {
+test("E4 messages that arrive at once are parsed in turns, between which others are served", async () => {
   let turn = 0;
   let ticking = setImmediate(function tick() {
     turn += 1;

@@ -74,7 +74,7 @@ describe("line queue", () => {
     assert.equal(paper.text(), "abcdefg\nhij\n");
   });
 
-  it("keeps what cannot be written, says so once, and writes it when it can", async () => {
+  it("keeps unwritten lines, reports the failure once, and writes them when possible", async () => {
     const { clock, paper, queue, failures } = start();
     paper.fails = true;
     queue.append("info", "a\n");
@@ -93,7 +93,7 @@ describe("line queue", () => {
     await queue[Symbol.asyncDispose]();
   });
 
-  it("drops debug first, then info, then the oldest, and says how many", async () => {
+  it("drops debug first, then info, then the oldest, and reports how many", async () => {
     const { paper, queue } = start(1_000);
     const stalled = Promise.withResolvers<void>();
     paper.stall = stalled.promise;
@@ -127,7 +127,7 @@ describe("line queue", () => {
     ]);
   });
 
-  it("stays bounded however much comes", async () => {
+  it("stays bounded whatever the number of lines", async () => {
     const { paper, queue } = start(10_000);
     const stalled = Promise.withResolvers<void>();
     paper.stall = stalled.promise;
@@ -162,7 +162,7 @@ describe("line queue", () => {
     assert.deepEqual(seen, ["", "a\n"]);
   });
 
-  it("writes what is queued when disposed, and takes nothing after", async () => {
+  it("writes queued lines when disposed, and accepts none after", async () => {
     const { paper, queue } = start();
     queue.append("info", "a\n");
     await queue[Symbol.asyncDispose]();
@@ -186,7 +186,7 @@ describe("line queue", () => {
     assert.equal(clock.pendingTimers, 0);
   });
 
-  it("says that it fails if the first failure is the last try", async () => {
+  it("reports a failure if the first one is the last try", async () => {
     const { paper, queue, failures } = start();
     paper.fails = true;
     queue.append("info", "a\n");

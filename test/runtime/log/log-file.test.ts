@@ -138,7 +138,7 @@ describe("log file", () => {
     await untilLogged(path, ["four"]);
   });
 
-  it("moves a full file away, in place of the one before, and loses no line", async (t) => {
+  it("moves a full file away, in place of the previous one, and loses no line", async (t) => {
     const { path, logger } = await start(t, { maxFileBytes: 1_000 });
     const long = "x".repeat(600);
     for (const message of ["one", "two", "three", "four", "five"]) {
@@ -150,7 +150,7 @@ describe("log file", () => {
     assert.deepEqual((await readdir(join(path, ".."))).toSorted(), ["mountaineer.log", "mountaineer.log.1"]);
   });
 
-  it("keeps a link at its path, and moves away what it leads to", async (t) => {
+  it("keeps a link at its path, and moves its target away", async (t) => {
     const folder = await temporaryFolder(t);
     const far = join(folder, "far.log");
     const path = join(folder, "mountaineer.log");
@@ -195,7 +195,7 @@ describe("log file", () => {
     await untilLogged(`${path}.1`, ["one", "two"]);
   });
 
-  it("reopens at once when told, without a line to write", async (t) => {
+  it("reopens at once on request, without a line to write", async (t) => {
     const { path, log, logger } = await start(t);
     logger.info("one");
     await untilLogged(path, ["one"]);
@@ -207,7 +207,7 @@ describe("log file", () => {
     assert.deepEqual(await messages(`${path}.1`), ["one"]);
   });
 
-  it("does not glue a line to half a line that a crash left", async (t) => {
+  it("does not join a line to half a line left by a crash", async (t) => {
     const path = join(await temporaryFolder(t), "mountaineer.log");
     await writeFile(path, '{"time":"2026', { mode: 0o600 });
     const { log, logger } = await start(t, { path });
@@ -229,7 +229,7 @@ describe("log file", () => {
     assert.doesNotMatch(await readFile(path, "utf8"), /hunt/u);
   });
 
-  it("a full disk is waited out; nothing logged is lost or torn", async (t) => {
+  it("a full disk is waited for; nothing logged is lost or torn", async (t) => {
     const full = await fillDisk(t);
     if (full === null) return;
     const { path, clock, log, expected } = full;
@@ -353,7 +353,7 @@ describe("stderr", () => {
     assert.match(text, /the end\n$/u);
   });
 
-  it("whose reader has gone is let go", async (t) => {
+  it("whose reader has gone is released", async (t) => {
     const script = `
       for (let i = 0; i < 100; i++) {
         logger.info("line", { i });

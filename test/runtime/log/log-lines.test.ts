@@ -37,7 +37,7 @@ describe("JSON lines", () => {
     );
   });
 
-  it("keep hostile text in its field, as it was", () => {
+  it("keep hostile text in its field, unchanged", () => {
     const line = jsonLine(recordOf("m", { share: HOSTILE, [HOSTILE]: [HOSTILE] }));
     assert.match(line, /^[\x20-\x7e]*\n$/u);
     const parsed = JSON.parse(line);
@@ -57,7 +57,7 @@ describe("JSON lines", () => {
     });
   });
 
-  it("write numbers that JSON has not as text, and cut what is endless", () => {
+  it("write numbers that JSON does not have as text, and cut endless values", () => {
     const parsed = JSON.parse(
       jsonLine(recordOf("m", { a: Number.NaN, b: Infinity, c: "y".repeat(100_000) })),
     );
@@ -67,7 +67,7 @@ describe("JSON lines", () => {
 });
 
 describe("readable lines", () => {
-  it("say time, level, message and fields", () => {
+  it("contain time, level, message and fields", () => {
     const fields = {
       share: "CORE",
       took_ms: 12,
@@ -87,7 +87,7 @@ describe("readable lines", () => {
     );
   });
 
-  it("stay one line that cannot command the terminal", () => {
+  it("stay one line that cannot control the terminal", () => {
     const line = readableLine(recordOf(HOSTILE, { share: HOSTILE, [HOSTILE]: [HOSTILE] }), false);
     assert.match(line, /^[^\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]*\n$/u);
     assert.ok(
@@ -97,7 +97,7 @@ describe("readable lines", () => {
     );
   });
 
-  it("have colours only when told, and only around their own parts", () => {
+  it("have colours only on request, and only around their own parts", () => {
     const line = readableLine(recordOf("m", { a: "1" }), true);
     assert.ok(line.includes("\u001b[33mwarn \u001b[0m"));
     assert.ok(!readableLine(recordOf("m", { a: "1" }), false).includes("\u001b"));
@@ -149,7 +149,7 @@ const REDACTED: readonly (readonly [what: string, secrets: readonly string[], te
   ];
 
 for (const [what, secrets, text, left] of REDACTED) {
-  test(`a redaction takes out ${what}`, () => {
+  test(`a redaction removes ${what}`, () => {
     const { redact, clean } = createRedaction();
     for (const secret of secrets) redact(secret);
     assert.equal(clean(text), left.replaceAll("R", "[redacted]"));
@@ -174,7 +174,7 @@ async function pages(path: string, most: number, keep = 3, mostBytes?: number): 
   return all;
 }
 
-test("lines come newest first, through rotated files, in pages that neither repeat nor lose one", async (t) => {
+test("lines are read newest first, through rotated files, in pages that neither repeat nor lose one", async (t) => {
   const path = join(await temporaryFolder(t), "log");
   // Longer than a piece, of several bytes a character, and an empty one between.
   const lines = Array.from({ length: 90 }, (_, index) => `${index} ${"ü🎬".repeat((index * 97) % 4_000)}`);
@@ -188,7 +188,7 @@ test("lines come newest first, through rotated files, in pages that neither repe
   assert.deepEqual((await pages(path, 200, 3, 64 * 1024)).flat(), lines.toReversed(), "in small readings");
 });
 
-test("a last line without its end is passed over, also where that is the whole file", async (t) => {
+test("a last line without its end is skipped, even where it is the whole file", async (t) => {
   const path = join(await temporaryFolder(t), "log");
   await writeFile(path, 'one\ntwo\n{"torn');
   assert.deepEqual(await pages(path, 10), [["two", "one"]]);
@@ -198,7 +198,7 @@ test("a last line without its end is passed over, also where that is the whole f
   assert.deepEqual(await pages(path, 10), [[]]);
 });
 
-test("a line of megabytes is passed over, and what is around it is not", async (t) => {
+test("a line of megabytes is skipped, and the lines around it are not", async (t) => {
   const path = join(await temporaryFolder(t), "log");
   await writeFile(path, `first\n${"x".repeat(3 * 1024 * 1024)}\nlast\n`);
   assert.deepEqual((await pages(path, 10)).flat(), ["last", "first"]);

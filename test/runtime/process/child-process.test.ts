@@ -53,7 +53,7 @@ async function run(script: string, options: Partial<Parameters<typeof runCommand
 }
 
 describe("runCommand", () => {
-  it("gives exit code, output and the time it took", async () => {
+  it("returns exit code, output and the time it took", async () => {
     const result = await run("echo 'out ü'; echo err >&2; exit 3");
     assert.equal(result.exitCode, 3);
     assert.equal(result.exitSignal, null);
@@ -63,14 +63,14 @@ describe("runCommand", () => {
     assert.ok(result.tookMs > 0);
   });
 
-  it("says which signal ended the child", async () => {
+  it("names the signal that ended the child", async () => {
     const result = await run(`kill -USR2 $$; ${FOR_EVER}`);
     assert.equal(result.exitCode, null);
     assert.equal(result.exitSignal, "SIGUSR2");
     assert.equal(result.timedOut, false);
   });
 
-  it("passes arguments as they are, through no shell", async () => {
+  it("passes arguments unchanged, through no shell", async () => {
     const hostile = ["$(id)", "; rm -rf x", "a b", "'", '"', "*", "", "line\nbreak"];
     const result = await runCommand(
       process.execPath,
@@ -90,7 +90,7 @@ describe("runCommand", () => {
     assert.equal(none.stdout, "end\n");
   });
 
-  it("passes on a stream as it comes, and tells output as it comes, which it then does not keep", async () => {
+  it("passes on a stream as it arrives, and reports output as it arrives, which it then does not keep", async () => {
     const input = new PassThrough();
     let heard = "";
     input.write("one ü");
@@ -133,7 +133,7 @@ describe("runCommand", () => {
     assert.equal(result.stderr, "done\n");
   });
 
-  it("takes exactly as much as the limit", async () => {
+  it("accepts exactly as much as the limit", async () => {
     assert.equal((await run("printf 12345", { maxOutputBytes: 5 })).stdout, "12345");
   });
 
@@ -152,7 +152,7 @@ describe("runCommand", () => {
     assert.equal(told, `${failure}${failure}lives\n`);
   });
 
-  it("says what is wrong when a program cannot be started", async (t) => {
+  it("gives the reason why a program cannot be started", async (t) => {
     await assert.rejects(runCommand("no-such-program-here", [], usual), {
       code: "program_unavailable",
       message: "cannot start no-such-program-here: it is not installed, or not on PATH",
@@ -218,7 +218,7 @@ describe("runCommand", () => {
     assert.equal(result.tookMs, 550);
   });
 
-  it("lets a child that ends well on SIGTERM still count as timed out", async (t) => {
+  it("counts a child that ends well on SIGTERM as timed out all the same", async (t) => {
     const { running, time } = await runUntilReady(t, `trap 'exit 0' TERM; ${READY}; ${TURNING}`, {
       deadlineMs: 400,
     });
@@ -227,7 +227,7 @@ describe("runCommand", () => {
     assert.deepEqual([result.timedOut, result.exitCode], [true, 0]);
   });
 
-  it("ends the whole group when asked, members that ignore SIGTERM included", async (t) => {
+  it("ends the whole group on request, members that ignore SIGTERM included", async (t) => {
     const stubborn = `trap "" TERM; echo $$; ${READY}; ${FOR_EVER}`;
     const { running, time } = await runUntilReady(t, `sh -c '${stubborn}' & ${FOR_EVER}`, {
       deadlineMs: 600,
@@ -251,7 +251,7 @@ describe("runCommand", () => {
     assert.equal(result.timedOut, false);
   });
 
-  it("takes no abort for the end of a child that has ended, and closes pipes that others hold", {
+  it("does not take an abort for the end of a child that has ended, and closes pipes that others keep open", {
     skip: LINUX_ALONE,
   }, async (t) => {
     const { socket } = await descriptorsOf(process.pid);
@@ -396,7 +396,7 @@ describe("startDetached", () => {
     assert.equal((await stat(logPath)).mode & 0o777, 0o600);
   });
 
-  it("outlives the process that started it, and does not keep it from ending", async () => {
+  it("outlives the process that started it, and does not prevent its end", async () => {
     const module = join(import.meta.dirname, "../../../src/runtime/process/child-process.ts");
     const parent = await runCommand(
       process.execPath,

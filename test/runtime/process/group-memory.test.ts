@@ -21,7 +21,7 @@ test("B2 the memory of a group is that of all its processes, and an absent group
   assert.equal(await groupMemory([2 ** 30]), 0);
 });
 
-test("B2 on a Mac, `ps` is read for it", () => {
+test("B2 on a Mac, `ps` is run for it", () => {
   assert.deepEqual(parsePs("    1  9000\n 4711 84512\nPGID RSS\n"), [
     [1, 9_000],
     [4_711, 84_512],

@@ -112,7 +112,7 @@ describe("home lock", () => {
     }
   });
 
-  it("a second monitor fails at once and says who runs", async (t) => {
+  it("a second monitor fails at once and names the running one", async (t) => {
     const home = await temporaryFolder(t);
     const first = await contend(t, home, "monitor", "0");
     assert.ok(first.answer.won);
@@ -138,7 +138,7 @@ describe("home lock", () => {
     await lock[Symbol.asyncDispose]();
   });
 
-  it("gives up after the wait and says who is in the way", async (t) => {
+  it("gives up after the wait and names the holder", async (t) => {
     const home = await temporaryFolder(t);
     const command = await contend(t, home, "switch", "0");
     const time = createManualClock();
@@ -208,7 +208,7 @@ describe("home lock", () => {
     await lock[Symbol.asyncDispose]();
   });
 
-  it("goes to exactly one of eight who come at once", async (t) => {
+  it("goes to exactly one of eight simultaneous callers", async (t) => {
     const home = await temporaryFolder(t);
     const contenders = await Promise.all(
       Array.from({ length: 8 }, (_, index) =>
@@ -280,7 +280,7 @@ describe("home lock", () => {
     assert.equal(await named(other, "monitor", true), "already_running");
   });
 
-  it("is not kept by a holder's name that makes no sense or fits a later process", async (t) => {
+  it("is not blocked by a holder's name that makes no sense or matches a later process", async (t) => {
     const home = await temporaryFolder(t);
     const own = {
       pid: process.ppid,
@@ -296,7 +296,7 @@ describe("home lock", () => {
     }
   });
 
-  it("says that a home cannot hold it", async (t) => {
+  it("reports that a home cannot have it", async (t) => {
     const home = await temporaryFolder(t);
     await assert.rejects(acquire(join(home, "missing")), { code: "home_unwritable" });
     await mkdir(join(home, "odd", "lock.db"), { recursive: true });
@@ -305,13 +305,13 @@ describe("home lock", () => {
     await assert.rejects(acquire(home), { code: "home_unwritable" });
   });
 
-  it("says that a home is read-only", async (t) => {
+  it("reports a read-only home", async (t) => {
     const disk = await mountTmpfs(t, "ro");
     if (disk === null) return;
     await assert.rejects(acquire(disk), { code: "home_unwritable" });
   });
 
-  it("holds on a full disk too, if only without a name", async (t) => {
+  it("also works on a full disk, if only without a name", async (t) => {
     const disk = await mountTmpfs(t, "size=64k");
     if (disk === null) return;
     await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });

@@ -48,7 +48,7 @@ describe("identity", () => {
     assert.notEqual(other.startTime, own.startTime);
   });
 
-  it("takes a pid with another start time for another process", async () => {
+  it("treats a pid with another start time as another process", async () => {
     const own = await processIdentity(process.pid);
     assert.ok(own);
     assert.equal(await isRunning({ ...own, startTime: `${own.startTime}0` }), false);
@@ -94,14 +94,14 @@ describe("identity", () => {
     assert.equal(parseStat(threads(1)), null);
   });
 
-  it("reads what ps prints, whatever the day's width", () => {
+  it("reads the output of ps, whatever the day's width", () => {
     assert.equal(parsePs("Ss   Mon Nov  2 08:10:00 2026    \n"), "Mon Nov 2 08:10:00 2026");
     assert.equal(parsePs("Z+   Mon Nov  2 08:10:00 2026\n"), null);
     assert.equal(parsePs(""), null);
     assert.equal(parsePs("\n"), null);
   });
 
-  it("asks a real ps the way macOS is asked", async (t) => {
+  it("calls a real ps the way macOS needs it", async (t) => {
     try {
       await runCommand("ps", ["-p", "1"], { clock, deadlineMs: 60_000 });
     } catch {
@@ -193,7 +193,7 @@ it("finds the first that has the name", async (t) => {
   assert.equal(await findProgram("other", [a, b]), null);
 });
 
-it("passes over folders, and files that may not be executed", async (t) => {
+it("skips folders, and files that may not be executed", async (t) => {
   const { a, b } = await twoFolders(t);
   await mkdir(join(a, "folder"));
   await writeFile(join(a, "text"), "");
@@ -210,7 +210,7 @@ it("skips invalid folders, and never searches the current folder", async (t) => 
   assert.equal(await findProgram(join(a, "tool"), [""]), null);
 });
 
-it("follows links to a program, and to nowhere", async (t) => {
+it("follows links to a program, and skips dangling ones", async (t) => {
   const { a, b } = await twoFolders(t);
   await makeProgram(join(b, "tool"));
   await symlink(join(b, "tool"), join(a, "alias"));
@@ -238,7 +238,7 @@ test("a process is at rest once all of its threads are, and when it is gone", as
 // The script that stays a service manager's process.
 const KEEPER = path.resolve(import.meta.dirname, "../../../bin/service-keeper.sh");
 
-test("B11 a disk without room for the keeper's pipes keeps no daemon from starting", async () => {
+test("B11 a disk without space for the supervisor's pipes does not prevent a daemon from starting", async () => {
   const env = { PATH: process.env["PATH"], TMPDIR: "/proc/nowhere" };
   const { stdout, stderr } = await promisify(execFile)(
     "/bin/sh",

@@ -28,7 +28,7 @@ function cutBy(bytes: Buffer, lengths: readonly number[]): Buffer[] {
   return [...chunks, bytes.subarray(start)];
 }
 
-test("lines come the same however the bytes are cut, in the middle of characters too", () => {
+test("lines are read the same however the bytes are cut, even in the middle of characters", () => {
   const text = fc.array(
     fc.string({ unit: "binary" }).map((line) => line.toWellFormed().replace(/[\r\n]/g, "")),
   );
@@ -41,7 +41,7 @@ test("lines come the same however the bytes are cut, in the middle of characters
   );
 });
 
-test("what lacks its end is the rest, once", () => {
+test("text without a line end is the rest, once", () => {
   const splitter = createLineSplitter(100);
   splitter.push(Buffer.from("one\ntwo"));
   assert.equal(splitter.next(), "one");
@@ -50,7 +50,7 @@ test("what lacks its end is the rest, once", () => {
   assert.equal(splitter.rest(), null);
 });
 
-test("a chunk pushed before the last was asked for is appended", () => {
+test("a chunk pushed before the last was read is appended", () => {
   const splitter = createLineSplitter(100);
   splitter.push(Buffer.from("a\nb"));
   splitter.push(Buffer.from("c\n"));
@@ -58,7 +58,7 @@ test("a chunk pushed before the last was asked for is appended", () => {
   assert.equal(splitter.next(), "bc");
 });
 
-test("a line beyond the limit ends it, with its end in sight or not, and one of the limit does not", () => {
+test("a line beyond the limit ends it, with its end in sight or not, and one of exactly the limit does not", () => {
   for (const text of ["123456", "123456\n", "12345\n123456\n"]) {
     const splitter = createLineSplitter(5);
     splitter.push(Buffer.from(text));
@@ -134,7 +134,7 @@ function read(parser: SseParser, ...chunks: (string | Buffer)[]): SseEvent[] {
 
 const dataOf = (text: string): string[] => read(createSseParser(1e6), text).map(({ data }) => data);
 
-test("an event ends with an empty line, whichever the line ends are", () => {
+test("an event ends with an empty line, for any kind of line end", () => {
   assert.deepEqual(dataOf("data: a\n\ndata: b\n\n"), ["a", "b"]);
   assert.deepEqual(dataOf("data: a\r\n\r\ndata: b\r\n\r\n"), ["a", "b"]);
   assert.deepEqual(dataOf("data: a\r\rdata: b\r\r"), ["a", "b"]);
@@ -142,7 +142,7 @@ test("an event ends with an empty line, whichever the line ends are", () => {
   assert.deepEqual(dataOf("data: a\n"), []);
 });
 
-test("fields are read as the standard says", () => {
+test("fields are read according to the standard", () => {
   assert.deepEqual(dataOf("\ufeffdata: after a mark\n\n"), ["after a mark"]);
   assert.deepEqual(dataOf("data: one\ndata:two\ndata:  three\n\n"), ["one\ntwo\n three"]);
   assert.deepEqual(dataOf(": a comment\nunknown: x\nnonsense\ndatax: y\ndata\ndata: z\n\n"), ["\nz"]);
@@ -176,7 +176,7 @@ test("ids and retry are reported, even of an event without data, and only once i
   assert.equal(parser.lastEventId, null);
 });
 
-test("events come the same however the bytes are cut", () => {
+test("events are read the same however the bytes are cut", () => {
   const line = fc.string({ unit: "binary" }).map((text) => text.toWellFormed().replace(/[\r\n]/g, ""));
   const event = fc.array(line, { minLength: 1, maxLength: 4 });
   fc.assert(
@@ -209,7 +209,7 @@ test("an event beyond the limit ends it: one line, or many", () => {
   assert.equal(parser.overlong, false);
 });
 
-test("comments without end do not grow, and hostile line ends cost linear time", () => {
+test("endless comments do not grow, and hostile line ends take linear time", () => {
   const parser = createSseParser(1e9);
   const startedAt = performance.now();
   for (const text of ["x\n", "\r", ":\r\n", "\n", "abcdefgh\r"]) {
@@ -220,7 +220,7 @@ test("comments without end do not grow, and hostile line ends cost linear time",
 });
 
 // What a server, a program or a name brings is one bounded line that deceives nobody.
-test("D3 what drives a terminal, turns text around or is not seen is spelled out, and lines become one", () => {
+test("D3 characters that control a terminal, reverse text or are invisible are spelled out, and lines become one", () => {
   assert.equal(safeLine("  broken\r\n\tat x.ts  ", 100), "broken at x.ts");
   assert.equal(safeLine("a\u001b[2Jb", 100), "a\\x1b[2Jb");
   assert.equal(safeLine("exe\u202egpj", 100), "exe\\u{202e}gpj");
@@ -237,7 +237,7 @@ test("a joiner that shapes letters or a picture stays; one without a function, o
   assert.equal(printable("👩\u200d "), "👩\\u{200d} ");
 });
 
-test("it is never longer than asked for, and never cut within a character", () => {
+test("it is never longer than requested, and never cut within a character", () => {
   fc.assert(
     fc.property(
       fc.string({ unit: "binary", maxLength: 300 }),

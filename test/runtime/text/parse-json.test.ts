@@ -32,7 +32,7 @@ test("E2 a key keeps its name after another person's text had a longer one", () 
   assert.deepEqual(keys(String.raw`{"root":1,"C:\\a":1}`), ["root", "C:\\a"]);
 });
 
-test("E2 of equal keys the last one counts, however each is written", () => {
+test("E2 among equal keys the last one counts, however each is written", () => {
   const cases: readonly (readonly [text: string, value: unknown])[] = [
     [String.raw`{"a":1,"\u0061":2}`, { a: 2 }],
     [String.raw`{"\u0061":1,"a":2}`, { a: 2 }],
@@ -45,7 +45,7 @@ test("E2 of equal keys the last one counts, however each is written", () => {
   assert.deepEqual([Object.keys(own), Object.getPrototypeOf(own)], [["__proto__"], Object.prototype]);
 });
 
-test("a text that is not JSON is refused, also with a backslash in a key", () => {
+test("a text that is not JSON is refused, even with a backslash in a key", () => {
   for (const text of [
     "",
     "{",

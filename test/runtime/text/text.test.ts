@@ -17,7 +17,7 @@ import {
 import { closestWord, editDistance } from "../../../src/runtime/text/suggest.ts";
 import { fc } from "../../support/properties.ts";
 
-test("what a terminal would obey, or be deceived by, is spelled out", () => {
+test("characters that a terminal would obey, or that deceive a reader, are spelled out", () => {
   assert.equal(printable("a\x1b[2Jb"), "a\\x1b[2Jb");
   assert.equal(printable("a\r\x07\x7f\x9b"), "a\\x0d\\x07\\x7f\\x9b");
   assert.equal(printable("a\nb\tc"), "a b c");
@@ -27,11 +27,11 @@ test("what a terminal would obey, or be deceived by, is spelled out", () => {
   assert.equal(printable("\u{e0041}"), "\\u{e0041}");
 });
 
-test("letters of any script, accents and pictures pass as they are", () => {
+test("letters of any script, accents and pictures pass unchanged", () => {
   for (const text of ["Füße", "日本語", "ação", "e\u0301", "🎬", "a b"]) assert.equal(printable(text), text);
 });
 
-test("columns counts what a terminal shows: wide signs twice, accents not", () => {
+test("columns counts a terminal's columns: wide signs twice, accents not", () => {
   assert.equal(columns("abc"), 3);
   assert.equal(columns("日本"), 4);
   assert.equal(columns("e\u0301"), 1);
@@ -147,16 +147,16 @@ const GOES: readonly (readonly [what: string, text: string, without: string, tol
   ],
 ];
 
-describe("unseen characters", () => {
+describe("invisible characters", () => {
   for (const [what, text] of Object.entries(STAYS)) {
-    test(`E3 stays as it is: ${what}`, () => {
+    test(`E3 stays unchanged: ${what}`, () => {
       assert.equal(stripInvisible(text), text);
       assert.equal(invisibleText(text), null);
     });
   }
 
   for (const [what, text, without, told] of GOES) {
-    test(`E3 is taken out and told: ${what}`, () => {
+    test(`E3 is removed and reported: ${what}`, () => {
       assert.equal(stripInvisible(text), without);
       assert.equal(invisibleText(text), told);
     });
@@ -199,7 +199,7 @@ describe("unseen characters", () => {
     );
   });
 
-  test("E3 between Latin letters and spaces none of them stays but a soft hyphen", () => {
+  test("E3 between Latin letters and spaces only a soft hyphen stays", () => {
     const latin = fc.array(fc.oneof(fc.constantFrom("a", "é", "Z", " ", "."), unseen), { maxLength: 30 });
     fc.assert(
       fc.property(latin, (parts) => {
@@ -222,7 +222,7 @@ test("edits are counted, a swap of neighbours as one", () => {
   for (const [one, other, distance] of table) assert.equal(editDistance(one, other), distance);
 });
 
-test("the closest known word is meant, if it is close", () => {
+test("the closest known word is suggested, if it is close", () => {
   const known = ["shares_root", "mount_root", "lsof_recheck", "name"];
   for (const word of ["share_root", "sharesRoot"]) assert.equal(closestWord(word, known), "shares_root");
   assert.equal(closestWord("lsof-recheck", known), "lsof_recheck");
@@ -230,7 +230,7 @@ test("the closest known word is meant, if it is close", () => {
   for (const word of ["color", "", "___", "x".repeat(100_000)]) assert.equal(closestWord(word, known), null);
 });
 
-test("the mark at the beginning goes, and nothing else", () => {
+test("the mark at the beginning is removed, and nothing else", () => {
   for (const [text, rest] of [
     ["\ufeff{}", "{}"],
     ["{}", "{}"],
@@ -245,7 +245,7 @@ test("the mark at the beginning goes, and nothing else", () => {
 
 const again = (text: string): string => JSON.stringify(parseExactly(text));
 
-test("numbers that a double cannot hold are written as they came", () => {
+test("numbers that a double cannot represent are written unchanged", () => {
   for (const number of [
     "9007199254740993",
     "-12345678901234567890",
@@ -261,7 +261,7 @@ test("numbers that a double cannot hold are written as they came", () => {
   }
 });
 
-test("every number is written as it came, whatever numbers are before it", () => {
+test("every number is written unchanged, whatever numbers are before it", () => {
   const exact = ["0.30000000000000004", "-1.2345678901234567e+300", "1234567890123456", "5e-324", "7"];
   const inexact = [
     "-0.1234567890123456789",
@@ -277,7 +277,7 @@ test("every number is written as it came, whatever numbers are before it", () =>
   }
 });
 
-test("all else is what the plain parser gives", () => {
+test("everything else is the result of the plain parser", () => {
   for (const text of [
     '{"a":1,"b":[1.5,-3,1e3,null,true],"c":"1234567890123456789 1e999"}',
     '{"a":9007199254740991,"b":1234567890123456,"c":0.30000000000000004}',
@@ -309,12 +309,12 @@ test("a message of any depth is read, if not exactly", () => {
   assert.ok(Array.isArray(parseExactly(text)));
 });
 
-it("gives an object's members, whatever they are called", () => {
+it("returns an object's members, whatever their names", () => {
   assert.deepEqual(jsonObject('{"a":1,"b":null,"c":[{}]}\n'), { a: 1, b: null, c: [{}] });
   assert.deepEqual(jsonObject("{}"), {});
   assert.deepEqual(Object.entries(jsonObject('{"__proto__":1}') ?? {}), [["__proto__", 1]]);
 });
 
 for (const text of ["", "{", '{"a":1', '{"a":1} more', "null", "1", '"{}"', "[]", '[{"a":1}]']) {
-  it(`takes ${JSON.stringify(text)} for no object`, () => assert.equal(jsonObject(text), null));
+  it(`rejects ${JSON.stringify(text)}: not an object`, () => assert.equal(jsonObject(text), null));
 }

@@ -88,7 +88,7 @@ for (const [name, createClock] of Object.entries(clocks)) {
       assert.ok(clock.wallMs() >= (before[1] ?? 0) + 9);
     });
 
-    it("says whether something settled within a limit", async () => {
+    it("reports whether something settled within a limit", async () => {
       const { clock, pass } = createClock();
       assert.equal(await settlesWithin(clock, 1_000, Promise.resolve()), true);
       await assert.rejects(settlesWithin(clock, 1_000, Promise.reject(new Error("no"))), { message: "no" });
@@ -125,7 +125,7 @@ test("a time is shown in this machine's zone, each part with its zeros", () => {
   assert.equal(exactLocalClock(at), "03:04:05.006");
 });
 
-test("E4 what this process did not read while it was at work is not taken for silence", async () => {
+test("E4 data that this process did not read while it was busy is not mistaken for silence", async () => {
   const answer = stat(import.meta.filename);
   const isThere = settlesWithin(systemClock, 50, answer);
   const untilMs = performance.now() + 700;

@@ -101,13 +101,13 @@ test("B11 the two builds before the current one stay, and those that a process u
   assert.ok(![a, b].includes(c));
 });
 
-test("B11 where it cannot be found out what is used, no build is removed", async (t) => {
+test("B11 if the use of builds is unknown, no build is removed", async (t) => {
   const place = await emptyPlace(t, () => null);
   for (const text of ["a", "b", "c", "d", "e"]) await place.build(text);
   assert.equal((await place.builds()).length, 5);
 });
 
-test("what a build left behind that was ended is removed after an hour, and nothing that is not a build's", async (t) => {
+test("the remains of an interrupted build are removed after an hour, and nothing that is not a build's", async (t) => {
   const place = await emptyPlace(t);
   await mkdir(path.join(place.dist, ".new-old"), { recursive: true });
   await mkdir(path.join(place.dist, ".new-young"));
@@ -121,7 +121,7 @@ test("what a build left behind that was ended is removed after an hour, and noth
   assert.ok(names.includes("a note"));
 });
 
-test("B11 the pinned Node and koffi stay when node_modules go, and follow them when they change", async (t) => {
+test("B11 the pinned Node and koffi stay when node_modules are removed, and follow them when they change", async (t) => {
   const place = await emptyPlace(t);
   const modules = path.join(place.root, "node_modules");
   const install = async (version: string): Promise<void> => {
@@ -175,7 +175,7 @@ const ROOT = path.resolve(import.meta.dirname, "../../..");
 
 const compiled = compile(ROOT);
 
-test("F3 installing the package brings what its programs import, and nothing else", async () => {
+test("F3 installing the package installs the imports of its programs, and nothing else", async () => {
   const { outsidePackages } = await compiled;
   assert.deepEqual(outsidePackages, [...LEFT_OUTSIDE].sort());
   const manifest = JSON.parse(await readFile(path.join(ROOT, "package.json"), "utf8"));
@@ -183,7 +183,7 @@ test("F3 installing the package brings what its programs import, and nothing els
   assert.deepEqual(brought.sort(), outsidePackages, "what is bundled is a devDependency");
 });
 
-test("programs ask for nothing by require, which an ES module does not have", async () => {
+test("programs require nothing, as ES modules have no require", async () => {
   const { files } = await compiled;
   const asking = files.filter(({ bytes }) => new TextDecoder().decode(bytes).includes('__require("'));
   assert.deepEqual(pluck(asking, "name"), []);

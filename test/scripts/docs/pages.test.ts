@@ -9,7 +9,7 @@ const faults = (text: string, others: Readonly<Record<string, string>> = {}): re
     (file) => file === PAGE || file in others || file === "docs/images/a.png",
   );
 
-test("a row with another number of cells than its table is named, and what only looks like a cell is not", () => {
+test("a row with another number of cells than its table is named, and text that only looks like a cell is not", () => {
   const table = "| a | b |\n| --- | --- |\n";
   assert.deepEqual(faults(`${table}| 1 | 2 | 3 |\n`), [
     "docs/page.md:3: the row has 3 cells, and its table 2",
@@ -19,7 +19,7 @@ test("a row with another number of cells than its table is named, and what only 
   assert.deepEqual(faults(`\`\`\`\n${table}| 1 | 2 | 3 |\n\`\`\`\n`), [], "a block of code is no table");
 });
 
-test("a link to a page, a heading or a picture that is not there is named", () => {
+test("a link to a missing page, heading or picture is named", () => {
   const other = { "docs/other.md": "# A page, with `code`\n\n## Twice\n\n## Twice\n" };
   const links = [
     "[a](other.md)",

@@ -132,7 +132,7 @@ export function describeDriver(
       }
     });
 
-    it("a mount made before a restart is adopted and ended by who comes after; each next one shows its own route, under another id", async (t) => {
+    it("a mount made before a restart is adopted and ended by the next driver; each later one shows its own route, under another id", async (t) => {
       await using bench = await start(t);
       const share = bench.share(PLAIN_NAME);
       for (const route of ROUTE_NAMES) await writeFile(join(bench.behind(share, route), "file"), "content");
@@ -166,7 +166,7 @@ export function describeDriver(
         assert.deepEqual(await later.unmount(share, mount, "plain", limits()), { ok: true });
     });
 
-    it("A6 a mount stays its share's own, and is unmounted where it stands, when path, name and hosts were edited at once", async (t) => {
+    it("A6 a mount stays its share's own, and is unmounted at its place, when path, name and hosts were edited at once", async (t) => {
       await using bench = await start(t);
       const { driver } = bench;
       const share = bench.share(PLAIN_NAME);

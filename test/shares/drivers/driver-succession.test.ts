@@ -57,7 +57,7 @@ async function twoOf(t: TestContext, one: DriverName, other: DriverName) {
   return [await driven(one), await driven(other)] as const;
 }
 
-test("A6 what the driver before has mounted is found, explained by no route, and unmounted by its maker", async (t) => {
+test("A6 the previous driver's mount is found, explained by no route, and unmounted by its maker", async (t) => {
   const { driven, mountPath } = await scene(t);
   const before = await driven("local");
   const next = await driven("rclone");
@@ -79,7 +79,7 @@ test("A6 what the driver before has mounted is found, explained by no route, and
   assert.equal(succession.take(next, next), next.driver, "who left nothing is forgotten");
 });
 
-test("A6 back at the driver before, its mount is its own again", async (t) => {
+test("A6 back at the previous driver, its mount is its own again", async (t) => {
   const [local, smb] = await twoOf(t, "local", "cifs");
   await mounted(local.driver, local.spec, "fallback");
   const succession = createDriverSuccession([]);
@@ -119,7 +119,7 @@ test("A6 a mount made before a restart by the previously configured driver is fo
   assert.deepEqual(await found(driver, smb.spec), []);
 });
 
-test("A6 a mount that two drivers take for their own is there once, and its maker's is who was named first", async (t) => {
+test("A6 a mount that two drivers claim is listed once, and its maker is the first named", async (t) => {
   const { driven } = await scene(t);
   const [rclone, netfs, local] = [await driven("rclone"), await driven("netfs"), await driven("local")];
   await mounted(rclone.driver, rclone.spec, "tb");
@@ -154,7 +154,7 @@ test("a previous driver that does not answer delays nothing", async (t) => {
   await mounted(driver, smb.spec, "tb");
 });
 
-test("A2 what the next driver will send once it has mounted does not hold up that mount", async (t) => {
+test("A2 uploads that the next driver will send once it has mounted do not delay that mount", async (t) => {
   const [local, smb] = await twoOf(t, "local", "rclone");
   await mounted(local.driver, local.spec, "tb");
   const keeps: MountDriver = { ...smb.driver, unsent: async () => ["kept from before"] };
@@ -167,7 +167,7 @@ test("A2 what the next driver will send once it has mounted does not hold up tha
   assert.deepEqual(await driver.unsent(smb.spec), ["kept from before"]);
 });
 
-test("A2 what a former driver has still to send is waited for while its mount stands", async (t) => {
+test("A2 uploads that a former driver still has to send are waited for while its mount exists", async (t) => {
   const [local, smb] = await twoOf(t, "local", "rclone");
   const sends: MountDriver = { ...smb.driver, unsent: async () => ["on its way"] };
   await mounted(sends, smb.spec, "tb");
@@ -189,7 +189,7 @@ test("A6 if the driver is edited between a check and the unmount it leads to, th
   assert.deepEqual(await found(local.driver, local.spec), []);
 });
 
-test("A6 a driver whose mount was found fails the look that it cannot answer, so that its mount is not forgotten", async (t) => {
+test("A6 a driver whose mount was found fails the check that it cannot answer, so that its mount is not forgotten", async (t) => {
   const [local, smb] = await twoOf(t, "local", "rclone");
   await mounted(local.driver, local.spec, "tb");
   let answers = true;
@@ -250,7 +250,7 @@ test("A6 a mount whose driver is unknown because no check succeeded is not unmou
   assert.deepEqual(outcome, { ok: false, reason: "failed", text: "no answer" });
 });
 
-test("A6 files set aside, processes, open files and ends of processes are those of all drivers of the share", async (t) => {
+test("A6 files set aside, processes, open files and exits of processes are those of all drivers of the share", async (t) => {
   const [local, smb] = await twoOf(t, "local", "rclone");
   await mounted(local.driver, local.spec, "tb");
   const listeners = new Set<unknown>();

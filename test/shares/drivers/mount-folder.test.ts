@@ -49,7 +49,7 @@ async function startBench(t: TestContext) {
 }
 
 describe("the folder below a mount", () => {
-  it("is writable to as few as may be, and gone once nothing is mounted", async (t) => {
+  it("is writable to as few as possible, and removed once nothing is mounted", async (t) => {
     const { place, path, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
@@ -121,7 +121,7 @@ describe("the folder below a mount", () => {
     assert.deepEqual(await readdir(path), ["theirs"]);
   });
 
-  it("is never a link or a file, and of a path that is not the share's nothing is removed", async (t) => {
+  it("is never a link or a file, and nothing is removed at a path that is not the share's", async (t) => {
     const { place, files, path, root, fresh, ensure } = await startBench(t);
     await mkdir(root);
     await symlink("/usr", path);
@@ -134,7 +134,7 @@ describe("the folder below a mount", () => {
     assert.ok(existsSync(elsewhere));
   });
 
-  it("stays on a full disk, where there is no room for a new one, and is used again", async (t) => {
+  it("stays on a full disk, where there is no space for a new one, and is used again", async (t) => {
     const disk = await mountTmpfs(t, "size=512k");
     if (disk === null) return;
     const { place: own, fresh } = await startBench(t);
@@ -152,7 +152,7 @@ describe("the folder below a mount", () => {
     assert.deepEqual((await readdir(disk)).sort(), ["CORE", "filler"]);
   });
 
-  it("stays on a disk that has no room for more files", async (t) => {
+  it("stays on a disk that has no space for more files", async (t) => {
     const disk = await mountTmpfs(t, "size=2m,nr_inodes=64");
     if (disk === null) return;
     const { place: own, fresh } = await startBench(t);
@@ -192,7 +192,7 @@ describe("the folder below a mount", () => {
     assert.equal(JSON.parse(await readFile(files.mountFolder, "utf8")).identity, null);
   });
 
-  it("is never looked into while something is mounted on it, and an empty one that cannot be removed is used", async (t) => {
+  it("is never entered while something is mounted on it, and an empty one that cannot be removed is used", async (t) => {
     const disk = await mountTmpfs(t, "size=2m");
     if (disk === null) return;
     const { files, fresh } = await startBench(t);
@@ -223,7 +223,7 @@ describe("the folder below a mount", () => {
     assert.deepEqual(pluck(logger.lines, "message"), []);
   });
 
-  it("is ours by what this process knows, although another daemon's note has replaced its own", async (t) => {
+  it("is ours by this process's knowledge, although another daemon's record has replaced its own", async (t) => {
     const { place, files, path, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
@@ -266,7 +266,7 @@ describe("the folder below a mount", () => {
     assert.deepEqual(await fresh().setAside(place), []);
   });
 
-  it("keeps what it knows when its note is torn", async (t) => {
+  it("keeps its knowledge when its record is torn", async (t) => {
     const { place, files, path, fresh, ensure } = await startBench(t);
     await writeFile(files.mountFolder, "{ torn");
     assert.equal(await ensure(fresh()), "ok");
@@ -435,7 +435,7 @@ describe("the output of a command that unmounts", () => {
     it(what, async () => assert.equal(await textAfter("/bin/sh", script), expected));
   }
 
-  it("is its deadline in whole milliseconds if it hangs", async () => {
+  it("reports its deadline in whole milliseconds if it hangs", async () => {
     assert.equal(await textAfter("/bin/sh", "exec sleep 600", 50.4), "sh did not end within 50 ms");
   });
 
@@ -446,7 +446,7 @@ describe("the output of a command that unmounts", () => {
 
 describe("commands that unmount", () => {
   const BUSY = { script: "echo 'target is busy' >&2; exit 32" };
-  it("are busy only for a plain unmount: one by force has failed", async () => {
+  it("are busy only for a plain unmount: a forced one has failed", async () => {
     const text = "target is busy";
     assert.deepEqual(await unmountBy(BUSY)(ENTRY, "plain", { deadlineMs: 20_000 }), {
       ok: false,
@@ -456,7 +456,7 @@ describe("commands that unmount", () => {
     assert.deepEqual(await unmountBy(BUSY)(ENTRY, "force", { deadlineMs: 20_000 }), unmountFailed(text));
   });
 
-  it("run one after the other, none after a cancellation, and no longer than each may", async (t) => {
+  it("run one after the other, none after a cancellation, and none longer than its limit", async (t) => {
     const log = join(await temporaryFolder(t), "log");
     const ending = new AbortController();
     const step = { deadlineMs: 20_000, signal: ending.signal };
@@ -478,7 +478,7 @@ describe("commands that unmount", () => {
 });
 
 describe("a failure of a driver", () => {
-  it("names no secret, and says which errors are a missing right", () => {
+  it("names no secret, and marks the errors that mean a missing permission", () => {
     const error = (code: string) => Object.assign(new Error(`${code}: hush, no`), { code });
     assert.deepEqual(failedBy(error("EROFS"), "hush"), failed("permission_denied", "EROFS: …, no"));
     assert.equal(failedBy(error("EACCES"), "").text, "EACCES: hush, no");
@@ -495,7 +495,7 @@ describe("a failure of a driver", () => {
     // Nothing else of it is asked.
     return prober as unknown as Prober;
   };
-  it("is explained by our own look only if that hangs in a busy mount", () => {
+  it("is explained by our own check only if that hangs in a busy mount", () => {
     const busy = { ok: false, reason: "busy", text: "busy" } as const;
     const explained = orHanging(proberWith("pending"), ENTRY, busy);
     assert.deepEqual(explained, { ...busy, text: "the mount does not answer, --force unmounts it" });
@@ -511,7 +511,7 @@ describe("a failure of a driver", () => {
   });
 });
 
-test("the real path of a mount's parent is asked until it is known, and then kept", async () => {
+test("the real path of a mount's parent is looked up until it is known, and then cached", async () => {
   const answers = [null, "/real"];
   const paths = createRealMountPaths({
     realPath: async () => (answers.length > 0 ? (answers.shift() ?? null) : assert.fail("it is known")),

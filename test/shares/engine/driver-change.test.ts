@@ -47,7 +47,7 @@ async function mounted(first: ShareSpec, relay: "auto" | "off" = "off") {
   return { clock, machine, daemon, untilMounting, restartNas };
 }
 
-test("A6 a share that goes from a folder to a server is mounted over SMB once", async () => {
+test("A6 a share that moves from a folder to a server is mounted over SMB once", async () => {
   const { clock, machine, daemon } = await mounted(LOCAL);
   assert.equal(machine.link?.folder, "/tb");
   daemon.apply(OVER_SMB);
@@ -57,7 +57,7 @@ test("A6 a share that goes from a folder to a server is mounted over SMB once", 
 });
 
 for (const relay of ["auto", "off"] as const) {
-  test(`A6 with relay = "${relay}", a share that goes from a server to a folder is mounted from there once it is closed`, async () => {
+  test(`A6 with relay = "${relay}", a share that moves from a server to a folder is mounted from there once it is closed`, async () => {
     const { clock, machine, daemon, restartNas } = await mounted(OVER_SMB, relay);
     machine.holders = 1;
     daemon.apply(LOCAL);

@@ -26,7 +26,7 @@ const missing: ShareCondition = {
 };
 const slow: ShareCondition = { ...missing, code: "route_slow", severity: "warning" };
 
-test("What to mount: the log says at once what keeps a share from working, once, and when that is over", () => {
+test("What to mount: the log reports at once the fault of a share, once, and its end", () => {
   const logger = createRecordingLogger();
   const log = createConditionLog(logger);
   log.note("CORE", [missing, slow]);
@@ -79,7 +79,7 @@ function stage() {
   return { said, subject, drop: createDropLost(carriage), endRound: () => rounds.shift()?.() };
 }
 
-describe("dropping what a mount keeps of dead connections", () => {
+describe("dropping a mount's state of dead connections", () => {
   it("A10 notifies the relay when it is done", async () => {
     const { said, subject, drop, endRound } = stage();
     drop(subject);
@@ -143,7 +143,7 @@ function conditionsOf({ engine }: SimDaemon): readonly string[] {
   return engine.view("CORE").conditions.map(({ code }) => code);
 }
 
-test("A14 a mount of an earlier daemon's logs in again after one refusal, with files open", async () => {
+test("A14 a mount of an earlier daemon logs in again after one refusal, with files open", async () => {
   const { clock, machine, daemon } = await afterRestart();
   machine.refuseLogon();
   await clock.advance(5_000);
@@ -190,7 +190,7 @@ const CALM = {
   tookMs: { tb: null, fallback: 20 },
 } as const;
 
-test("A10 in calm no host is hurried, in doubt only the one in use", () => {
+test("A10 in calm no host is hurried, when unverified only the one in use", () => {
   const hurry = createProbeTimeouts();
   assert.deepEqual(hurry(CALM), {});
   assert.deepEqual(hurry({ ...CALM, inDoubt: true }), { tb: 300 });

@@ -88,7 +88,7 @@ function resultOf(host: string, verdict: Verdict, tookMs: number): ProbeResult {
   };
 }
 
-test("What to mount: a mount over a link of this machine that goes down is given up at the next look, not at its deadline", async () => {
+test("What to mount: a mount over a link of this machine that goes down is given up at the next check, not at its deadline", async () => {
   const played = play([LINK_DOWN]);
   await played.clock.advance(300);
   assert.deepEqual(played.outcome, {
@@ -114,7 +114,7 @@ test("What to mount: one lost probe gives up no mount", async () => {
   assert.equal(failureOf(played)?.text, "not in time");
 });
 
-test("What to mount: a host far away, which cannot answer within the short time, has the usual one", async () => {
+test("What to mount: a distant host, which cannot answer within the short time, has the usual one", async () => {
   const played = play([ANSWERS], 240);
   await played.clock.advance(1000);
   assert.deepEqual([...new Set(played.asked.map(({ timeoutMs }) => timeoutMs))], [POLICY.connectTimeoutMs]);
@@ -289,7 +289,7 @@ for (const [who, verdict] of [
   });
 }
 
-test("A13 a server of which nothing is known by which it could be told keeps no mount shut", async () => {
+test("A13 a server without any distinguishing fact prevents no mount", async () => {
   const blank: VerificationResult = { kind: "unproved", text: "nothing is known yet", isBlank: true };
   const { mount, told } = mountThroughGate([blank]);
   assert.equal((await mount("s1")).ok, true);
@@ -359,7 +359,7 @@ test("A13 a mount that stays on its route also waits behind the gate if it keeps
   assert.deepEqual(told, ["open shut", "confirm 7", "no more notices", "bind"]);
 });
 
-test("A13 without a carrier, what keeps unsent files is not mounted, and the rest as it is", async () => {
+test("A13 without a relay, a share with unsent files is not mounted, and any other is mounted as before", async () => {
   const kept = mountThroughGate([], { isDown: true });
   assert.deepEqual(await kept.mount("s1"), { ok: false, reason: "other", text: "it does not start" });
   assert.deepEqual(kept.told, ["no more notices"]);
@@ -385,7 +385,7 @@ test("A13 a proof behind the gate uses the mount's own account, and a mount that
   assert.deepEqual(seen().proved, { ...SPEC, username: "fstab", password: null });
 });
 
-test("A13 a proof that the mount's end cuts off says nothing of the server, and only its own share's doubts are proved", async () => {
+test("A13 a proof that the mount's end cuts off reveals nothing about the server, and only its own share's doubts are proved", async () => {
   let signal: AbortSignal | null = null;
   const recognise = async (given: AbortSignal): Promise<never> => {
     signal = given;
@@ -450,7 +450,7 @@ async function mountDirectly(
   return { outcome: await mounting, logons: logins };
 }
 
-test("What to mount: a folder is mounted whatever a login's refusals are, and fails for its own reason", async () => {
+test("What to mount: a folder is mounted regardless of a login's refusals, and fails for its own reason", async () => {
   const folder = { ...SPEC, driver: "local", routes: { ...SPEC.routes, tb: routeTo(null) } } as const;
   const failure = { ok: false, reason: "other", text: "no folder" } as const;
   assert.deepEqual((await mountDirectly(folder, async () => failure)).outcome, failure);
@@ -468,7 +468,7 @@ test("What to mount: a mount that exists counts, although its host has since gon
   assert.equal(logons.status(spec).accepted, false);
 });
 
-test("A10 a move has the address that answers now, drops the other route's witness, and ends with the daemon", async () => {
+test("A10 a move has the address that answers now, drops the other route's sentinel connection, and ends with the daemon", async () => {
   const asked: { share: string; witness: unknown }[] = [];
   const forceStop = new AbortController();
   let given: AbortSignal | null = null;

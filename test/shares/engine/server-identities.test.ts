@@ -330,7 +330,7 @@ test("A13 a server that repeatedly ends idle connections early is proved at grow
   assert.equal(asked.at(-1)?.what, "recognise fallback");
 });
 
-test("A10 a proof that cannot be made while programs wait is tried again each second", async () => {
+test("A10 a proof that fails while programs wait is retried each second", async () => {
   const world = unknown();
   for (let failures = 0; failures < 8; failures++) {
     look(world, "fallback", {}, "lost tb");

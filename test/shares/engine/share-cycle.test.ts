@@ -221,7 +221,7 @@ test("A14 a person who asks for a share allows one try of its login, however man
   assert.equal(counted("login asked for"), 2, "of all shares");
 });
 
-test("A14 proofs that failed are repeated once the login may be tried again", async () => {
+test("A14 failed proofs are repeated once the login may be tried again", async () => {
   const { world, run, counted } = startProving();
   await run();
   world.logon.may = false;
@@ -242,7 +242,7 @@ test("A14 a server counts as away while none of its hosts answers", async () => 
   assert.equal(counted("away"), 1);
 });
 
-test("A13 no login goes out for a path that another home's daemon has", async () => {
+test("A13 no login is sent for a path that another home's daemon has", async () => {
   const { world, run, counted } = startProving();
   world.owner = "/home/other";
   await run();
@@ -256,7 +256,7 @@ test("A13 a check that changes nothing runs no proof", async () => {
   assert.equal(counted("prove"), 0);
 });
 
-test("A13 a path is not let go of as long as the share is mounted there", async () => {
+test("A13 a path is not released as long as the share is mounted there", async () => {
   const { world, run, edit, done } = start();
   world.mountFails = null;
   world.holders = [HOLDER];
@@ -275,7 +275,7 @@ test("A13 a path is not let go of as long as the share is mounted there", async 
   );
 });
 
-test("A13 a proof holds for one address, share and login: an edit of any asks again, one of nothing of them does not", async () => {
+test("A13 a proof is valid for one address, share and login: an edit of any asks again, other edits do not", async () => {
   for (const [change, proofs] of [
     [{ username: "eve" }, 2],
     [{ password: "another" }, 2],
@@ -295,7 +295,7 @@ test("A13 a proof holds for one address, share and login: an edit of any asks ag
   }
 });
 
-test("A13 a carrier that counts no outages makes a doubt end what is proved; one that counts them tells by its count", async () => {
+test("A13 a relay that counts no outages makes a doubt end a proof; one that counts them reports by its count", async () => {
   for (const [outage, proofs] of [
     [null, 2],
     [5, 1],
@@ -330,7 +330,7 @@ test("A14 the end of a share aborts its proof, and waits until the proof's files
   assert.ok(hasEnded);
 });
 
-test("By hand: what withdraws an earlier request leaves the newer one", async () => {
+test("By hand: the withdrawal of an earlier request leaves the newer one", async () => {
   const { cycle } = start();
   const first = { kind: "mount", waitUntilMs: 0 } as const;
   void cycle.ask(first);
@@ -341,7 +341,7 @@ test("By hand: what withdraws an earlier request leaves the newer one", async ()
   assert.ok(!cycle.isAsked);
 });
 
-test("What to mount: a daemon that stops begins no mount, but makes the one in place of what it has unmounted", async () => {
+test("What to mount: a daemon that stops begins no mount, but makes the one in place of one that it has unmounted", async () => {
   const idle = start();
   idle.stopping.abort();
   await idle.run();
@@ -359,7 +359,7 @@ test("What to mount: a daemon that stops begins no mount, but makes the one in p
 
 const refused = (text: string) => ({ ...CARRIED, refusedLogon: { text, atMs: 0 } }) as RelayedState;
 
-test("A14 a login that is refused in use is the one that mounted, whatever is configured since", async () => {
+test("A14 a login that is refused in use is the one that mounted, whatever has since been configured", async () => {
   const { world, run, edit, done } = start({ spec: { ...SPEC, password: "first" } });
   world.carried = CARRIED;
   world.mountFails = null;
@@ -374,7 +374,7 @@ test("A14 a login that is refused in use is the one that mounted, whatever is co
   );
 });
 
-test("A14 of a mount that was there, a refused login is the configured one until that is edited or let through again", async () => {
+test("A14 for an existing mount, a refused login is the configured one until that is edited or let through again", async () => {
   const { world, run, edit, done } = start({ spec: { ...SPEC, password: "first" } });
   world.carried = CARRIED;
   world.mountFails = null;
@@ -411,7 +411,7 @@ test("A14 a password that was missing does not differ from the one that a mount 
   }
 });
 
-test("A14 a server that is proved again says nothing about the login", async () => {
+test("A14 a server that is proved again reveals nothing about the login", async () => {
   const { world, run, done } = start({ policy: { relay: "auto" }, driver: { relaying: {} } });
   world.mounts = [THROUGH];
   world.proof = async () => ({ kind: "same", server: "first" });
@@ -518,7 +518,7 @@ test("A10 a host that was slow keeps its time while programs wait, and a request
   assert.deepEqual(limits(), [POLICY.connectTimeoutMs, 300]);
 });
 
-test("A9 what a failover cuts off is looked up once, while the loss is only suspected, and never after it was none", async () => {
+test("A9 programs that a failover cuts off are looked up once, while the loss is only suspected, and never after a false alarm", async () => {
   const { clock, world, run, counted } = start();
   world.mounts = [MOUNT];
   world.holders = [HOLDER];

@@ -81,7 +81,7 @@ test("a change is announced, and a person answered, once it is durable", async (
   assert.ok(told.includes("share.mounted"), told.join());
 });
 
-test("By hand: a newer request supersedes one that waits, and an abort or the end withdraws it", async () => {
+test("By hand: a newer request supersedes a waiting one, and an abort or the end withdraws it", async () => {
   const { clock, engine, ask } = start();
   await clock.advance(5_000);
   const details = (all: readonly ReturnType<typeof ask>[]) =>
@@ -240,7 +240,7 @@ test("A10 a notice of the relay about a share starts a cycle of it, or makes its
   assert.ok(!isHeard);
 });
 
-test("shares that are wanted first begin first; the end waits for the cycle that runs", async () => {
+test("requested shares begin first; the end waits for the running cycle", async () => {
   const { clock, machine, engine } = start();
   const began: string[] = [];
   const gate = Promise.withResolvers<void>();
@@ -297,7 +297,7 @@ test("a share that is removed and added again begins no cycle before its earlier
   looks[1]?.();
 });
 
-test("a program that waits for a share starts a cycle of it, which knows of the program", async () => {
+test("a program that waits for a share starts a cycle of it, which knows the program", async () => {
   const logger = createRecordingLogger();
   const { clock, engine } = start({ logger });
   await clock.advance(5_000);
@@ -311,7 +311,7 @@ test("a program that waits for a share starts a cycle of it, which knows of the 
   assert.deepEqual(pluck(cycles, "fields"), [{ share: "CORE", trigger: ["data"] }]);
 });
 
-test("a share that is not configured is not known, whatever is asked of it", async () => {
+test("an unconfigured share is unknown to every request", async () => {
   const { engine } = start({ relay: undefined as never });
   const { signal } = new AbortController();
   const isUnknown = { code: "share_unknown", message: /OTHER/ };
@@ -320,7 +320,7 @@ test("a share that is not configured is not known, whatever is asked of it", asy
   await assert.rejects(engine.settle("OTHER", signal), isUnknown);
 });
 
-test("a driver of the other kind is asked once for what it may have left", async () => {
+test("a driver of the other kind is asked once for its remains", async () => {
   let looks = 0;
   const find = async () => {
     looks++;
@@ -365,7 +365,7 @@ test("the end waits for proofs, whose programs it ends, but not for long", async
   }
 });
 
-test("A9 what keeps a share from working is logged again when the share is added again", async () => {
+test("A9 a share's fault is logged again when the share is added again", async () => {
   const logger = createRecordingLogger();
   const { clock, daemon } = start({ logger });
   for (let times = 1; times <= 2; times++) {
@@ -423,7 +423,7 @@ test("By hand: a share that waits for a retry, or long for a confirmation, has s
   assert.deepEqual(failures(), []);
 });
 
-test("By hand: a share has settled once its cycle has ended, and a confirmation that is due soon has come", async () => {
+test("By hand: a share has settled once its cycle has ended, and a confirmation that is due soon has arrived", async () => {
   const { clock, mount, settles, failures } = startHanging();
   const gate = Promise.withResolvers<void>();
   const find = async () => {

@@ -181,7 +181,7 @@ function check(
   }
 }
 
-test(`A13 in ${SEQUENCES} random sequences all that was written is on its server, or kept for it`, async (t) => {
+test(`A13 in ${SEQUENCES} random sequences all written data is on its server, or kept for it`, async (t) => {
   t.diagnostic(`seed ${SEED} (MOUNTAINEER_SEED)`);
   let written = 0;
   for (let index = 0; index < SEQUENCES; index++) {

@@ -95,7 +95,7 @@ ${blocks.join("")}`;
   return loaded.snapshot.config;
 }
 
-test("Paths links are made, told once, and status says so", async (t) => {
+test("Paths links are made, reported once, and status shows them", async (t) => {
   const { links, config, transitions, at, root } = await scene(t);
   links.apply(await config("docs=Docs/2026", "film=Film"));
   assert.deepEqual(pluck(links.status(), "link"), ["missing", "missing"]);
@@ -130,7 +130,7 @@ test("Paths a lost link returns with the first beat after two seconds, and a cor
   await eventually(async () => (await readlink(at("docs")).catch(() => null)) !== null);
 });
 
-test("Paths an alias that goes, or leads elsewhere, takes its link along", async (t) => {
+test("Paths an alias that is removed, or leads elsewhere, also removes its link", async (t) => {
   const { links, config, transitions, at, root, folder } = await scene(t);
   links.apply(await config("docs=Docs", "film=Film"));
   await links.reconcile(NEVER);
@@ -171,7 +171,7 @@ test("Paths a link that another program has made in its place stays when the ali
   assert.ok(!transitions.some(({ name }) => name === "alias.removed"));
 });
 
-test("Paths a link that a person makes where a removed alias was stays, wherever it leads", async (t) => {
+test("Paths a link that a person makes in place of a removed alias stays, wherever it leads", async (t) => {
   const { links, config, at, transitions } = await scene(t);
   links.apply(await config("docs=Docs"));
   await links.reconcile(NEVER);
@@ -184,7 +184,7 @@ test("Paths a link that a person makes where a removed alias was stays, wherever
   assert.equal(pluck(transitions, "name").filter((name) => name === "alias.removed").length, 1);
 });
 
-test("Paths what is taken is a condition, told once, until it is free", async (t) => {
+test("Paths an occupied path is a condition, reported once, until it is free", async (t) => {
   const { links, config, transitions, at } = await scene(t);
   await mkdir(join(at("docs"), ".."), { recursive: true });
   await writeFile(at("docs"), "mine");
@@ -231,7 +231,7 @@ test("Paths an alias that is removed while its link is checked is not linked", a
   assert.deepEqual(transitions, []);
 });
 
-test("a home without aliases asks the prober nothing", async (t) => {
+test("a home without aliases sends the prober nothing", async (t) => {
   const { links, config, looks } = await scene(t);
   links.apply(await config());
   links.trigger("tick");
@@ -313,7 +313,7 @@ test("a folder in its place does not prevent a start", async (t) => {
   assert.deepEqual([...memory.targetsOf("/a")], [], "what could not be kept is not known");
 });
 
-test("lookers write nothing", async (t) => {
+test("read-only callers write nothing", async (t) => {
   const { folder, open } = await memoryScene(t);
   await chmod(folder, 0o500);
   const memory = await open(true);

@@ -42,7 +42,7 @@ async function bench(t: TestContext) {
 }
 
 describe("the stable link", () => {
-  it("is created with its folder, is right then, and needs no target to exist", async (t) => {
+  it("is created with its folder, is right then, and needs no existing target", async (t) => {
     const { ensure, path, target, folder } = await bench(t);
     assert.deepEqual(await ensure(), { result: "created" });
     assert.equal(await readlink(path), target);
@@ -59,7 +59,7 @@ describe("the stable link", () => {
     assert.deepEqual(await readdir(join(folder, "Shares")), ["My Share"]);
   });
 
-  it("that is relative is judged by where it leads", async (t) => {
+  it("that is relative is judged by its target", async (t) => {
     const { ensure, path, target } = await bench(t);
     await mkdir(join(path, ".."));
     await symlink("../volumes/old", path);
@@ -127,7 +127,7 @@ describe("the stable link", () => {
     }
   });
 
-  it("is never missing while it changes", async (t) => {
+  it("is never missing during a change", async (t) => {
     const { ensure, path, folder } = await bench(t);
     await ensure();
     let changing = true;
@@ -213,7 +213,7 @@ test("Paths an alias is made with its folder, and is right from then on, whereve
   assert.deepEqual([...(made.get(spec.path) ?? [])], [spec.target]);
 });
 
-test("Paths one that leads where we made it lead before is replaced in one step", async (t) => {
+test("Paths one that leads to its former target is replaced in one step", async (t) => {
   const { spec, ensure } = await scene(t);
   await ensure();
   const other = { ...spec, target: `${spec.target}-new` };
@@ -221,7 +221,7 @@ test("Paths one that leads where we made it lead before is replaced in one step"
   assert.equal(await readlink(spec.path), other.target);
 });
 
-test("Paths nothing is made over what is not ours: a file, a folder, a link that leads elsewhere", async (t) => {
+test("Paths nothing is made over foreign objects: a file, a folder, a link that leads elsewhere", async (t) => {
   const { folder, spec, ensure } = await scene(t);
   const file = { ...spec, path: join(folder, "file") };
   await writeFile(file.path, "mine");
@@ -238,7 +238,7 @@ test("Paths nothing is made over what is not ours: a file, a folder, a link that
   assert.equal(await readlink(link.path), "/elsewhere");
 });
 
-test("Paths nothing is made on a share's mount, also where a link leads onto it", async (t) => {
+test("Paths nothing is made on a share's mount, not even through a link", async (t) => {
   const { folder, spec, ensure, made } = await scene(t);
   const mount = join(folder, "volumes", "CORE");
   await mkdir(join(mount, "there"), { recursive: true });
@@ -297,7 +297,7 @@ test("a check without an answer touches nothing", async (t) => {
   assert.equal(made.size, 0);
 });
 
-test("Paths a link is removed only while it leads where we made it lead", async (t) => {
+test("Paths a link is removed only while it has the target that we gave it", async (t) => {
   const { spec, ensure, look, tools } = await scene(t);
   await ensure();
   assert.equal(await removeAliasLink(tools, spec.path, { state: "unknown", text: "late" }), false);

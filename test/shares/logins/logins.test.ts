@@ -56,8 +56,8 @@ function counting(logons: Logins, share: LoginOf) {
 
 const REFUSED = { refused: "wrong password" };
 
-describe("logons", () => {
-  test("A14 a login that was refused is tried again after an hour, and a person's word is one for a try at once", async () => {
+describe("logins", () => {
+  test("A14 a refused login is tried again after an hour, and a person's request allows a try at once", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const share = login("mistyped");
@@ -82,7 +82,7 @@ describe("logons", () => {
     assert.deepEqual(await tryAt(logons, share, "right"), "not tried");
   });
 
-  test("A14 a server that was away is tried once, as long as there were not two refusals in the hour", async () => {
+  test("A14 a server that was away is tried once, unless there were two refusals in the hour", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const share = login("mistyped");
@@ -133,7 +133,7 @@ describe("logons", () => {
     assert.equal(tries, 1);
   });
 
-  test("A14 a login that was accepted is in doubt again after a minute", async () => {
+  test("A14 an accepted login is unverified again after a minute", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     await tryAt(logons, login("right"), "right");
@@ -156,7 +156,7 @@ describe("logons", () => {
     await Promise.all(all);
   });
 
-  test("A14 a login that was refused since it was accepted is in doubt at once", async () => {
+  test("A14 a login that was refused since it was accepted is unverified at once", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const share = login("right");
@@ -172,7 +172,7 @@ describe("logons", () => {
     await Promise.all(all.map(({ end }) => end()));
   });
 
-  test("A14 of two tries at once, the end of the first does not end the wait for the second", async () => {
+  test("A14 of two simultaneous tries, the end of the first does not end the wait for the second", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const share = login("right");
@@ -190,7 +190,7 @@ describe("logons", () => {
     assert.equal(tries(), 3);
   });
 
-  test("A14 a refusal is remembered beyond the hour, whatever other login is refused since", async () => {
+  test("A14 a refusal is remembered beyond the hour, whatever other login has since been refused", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     await tryAt(logons, login("mistyped"), "right");
@@ -212,7 +212,7 @@ describe("logons", () => {
     assert.deepEqual(logons.status(one).refusedAt, []);
   });
 
-  test("A14 one that hangs holds up the others for a while, and one that is cancelled no longer", async () => {
+  test("A14 a try that hangs delays the others for a while, and a cancelled one no longer", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const never = new Promise<LoginResult>(() => {});
@@ -227,7 +227,7 @@ describe("logons", () => {
     assert.equal(await late, "accepted");
   });
 
-  test("A14 what several witnesses saw counts once, and names the login of the mount", async () => {
+  test("A14 a refusal seen by several observers counts once, and names the login of the mount", async () => {
     const clock = createManualClock();
     const logons = createLogins(clock);
     const [old, now] = [login("old"), login("new")];
@@ -312,7 +312,7 @@ test("A14 refusals belong to one user of one server, not to another user or port
     assert.deepEqual(logons.status(other).refusedAt, []);
 });
 
-test("A14 a person's word is for each login of an account: one that is refused then takes no other's turn", () => {
+test("A14 a person's request is for each login of an account: one that is refused then takes no other's turn", () => {
   const asked = { nowMs: 1_000, acceptedAtMs: null, askedAtMs: 500, awayAtMs: null };
   const other = (atMs: number) => ({ atMs, login: "other", text: "refused" });
   const refusals = [other(400), other(600)];

@@ -58,7 +58,7 @@ UUID=1 / ext4 defaults 0 1
   ]);
 });
 
-test("a line of fstab: the last option counts, whatever the case, and a folder has no slash at its end", () => {
+test("a line of fstab: the last option counts, in any case, and a folder has no slash at its end", () => {
   const [line] = parseFstab(
     "//127.0.0.1/core /mnt/core/ cifs users,nouser,port=1,port=30123,soft,hard,PASS=x 0 0",
   );
@@ -80,7 +80,7 @@ test("a relayed mount and its line in fstab lead to Mountaineer, and do not coun
 const CORE = "/mnt/CORE";
 
 describe("a mount path", () => {
-  test("A13 belongs to one home at a time, and goes to the next when that lets go of it", async (t) => {
+  test("A13 belongs to one home at a time, and passes to the next when that one releases it", async (t) => {
     const folder = await temporaryFolder(t);
     const logger = createRecordingLogger();
     const first = createMountClaims({ home: "/home/one", logger, folder });
@@ -152,7 +152,7 @@ describe("a mount path", () => {
     await assert.rejects(ownRuntimeFolder(`${folder}.other`), /must belong to this user, with mode 0700/);
   });
 
-  test("A13 a runtime folder below one of another user's is not wanted: it cannot be made there", async (t) => {
+  test("A13 a runtime folder below one of another user's is refused: it cannot be made there", async (t) => {
     const { getuid } = process;
     if (getuid?.() !== 0) return t.skip("only root can make another user's folder");
     const uid = 2_000_000_000 + process.pid;

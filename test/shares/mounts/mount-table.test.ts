@@ -47,7 +47,7 @@ describe("a line of mountinfo", () => {
     ]);
   });
 
-  it("spells blanks, tabs, newlines and backslashes in octal; the rest is UTF-8", () => {
+  it("writes blanks, tabs, newlines and backslashes in octal; the rest is UTF-8", () => {
     const path = "/mnt/M\\040\\303x\\011t\\012n\\134b ü日本".replace(" ", "\\040");
     const [parsed] = parseMountInfo(
       Buffer.from(line(1, 2, path.replace("\\303x", "é"), "//h/a\\040-\\040b\\043c")),
@@ -56,7 +56,7 @@ describe("a line of mountinfo", () => {
     assert.equal(parsed?.source, "//h/a - b#c");
   });
 
-  it("that is cut off or empty is left out", () => {
+  it("that is cut off or empty is skipped", () => {
     assert.deepEqual(
       parseMountInfo(Buffer.from("\n36 23 0:45 / /mnt\n36 23 0:45 / /mnt rw shared:7 fuse x\n")),
       [],
@@ -85,7 +85,7 @@ describe("the table", () => {
     assert.deepEqual(pluck(await table.read(0), "source"), ["//h/2", "//h/3"]);
   });
 
-  it("is read once for all who ask at once, and again for one who wants it newer", async () => {
+  it("is read once for all simultaneous callers, and again for one who wants it newer", async () => {
     const { clock, table, reads } = tableOf(() => line(1, 1, "/a", "//h/1"));
     const now = clock.monotonicMs();
     const [one, two] = await Promise.all([table.read(now), table.read(now - 5)]);
@@ -118,7 +118,7 @@ describe("the table", () => {
     assert.notEqual((await read())[0]?.id, again.id, "another source is another mount");
   });
 
-  it("that cannot be read rejects, and is read again for the next", async () => {
+  it("that cannot be read rejects, and is read again for the next caller", async () => {
     let fails = true;
     const table = createMountTableLinux({
       clock: createManualClock(),
@@ -226,7 +226,7 @@ for (const source of SOURCES) {
   });
 }
 
-it("where there is no getfsstat, loading it rejects", { skip: skip || NOT_ON_A_MAC }, async () => {
+it("without getfsstat, loading it rejects", { skip: skip || NOT_ON_A_MAC }, async () => {
   await assert.rejects(loadGetfsstat());
 });
 
@@ -246,7 +246,7 @@ describe("macOS's table of mounts", () => {
     createMountTableDarwin({ clock: systemClock, load: () => Promise.resolve(lines) });
   const now = (): number => systemClock.monotonicMs();
 
-  it("gives a mount one id while it stands, and another to whatever comes after", async () => {
+  it("gives a mount one id while it lasts, and another to any later one", async () => {
     let lines = [darwinLine({})];
     const table = tableOf(() => lines);
     const [first] = await table.read(now());
@@ -268,7 +268,7 @@ describe("macOS's table of mounts", () => {
     assert.deepEqual(pluck(await table.read(0), "source"), ["//ann@nas/core"]);
   });
 
-  it("marks what another user made, but not to root, who is let in everywhere", async () => {
+  it("marks another user's mounts, but not for root, who may enter everywhere", async () => {
     const table = tableOf(() => [darwinLine({}), darwinLine({ path: "/b", ownerId: 7 })]);
     assert.deepEqual(
       (await table.read(0)).map(({ options }) => options.includes(ANOTHER_USERS)),

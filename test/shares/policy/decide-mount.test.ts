@@ -164,7 +164,7 @@ A14 a refused or waiting check reveals nothing about open files; without its pro
     assert.equal(world.taking[0]?.step.kind === "confirm" && world.taking[0].step.login, true);
   });
 
-  test("A14 another login is mounted with as soon as nothing is open, and not before it is known to be right", () => {
+  test("A14 a new login is used for a mount as soon as nothing is open, and not before it is known to be right", () => {
     const world = carriedWorld();
     const { mount } = world;
     assert.ok(mount !== null);
@@ -415,7 +415,7 @@ C1 of a relayed mount stops no program
   );
 });
 
-test("the hint about the stable link goes by why it is not right, whatever its path is called", () => {
+test("the hint about the stable link depends on its fault, whatever its path", () => {
   const by = "/Shares/cannot be checked is a folder";
   for (const [why, hint] of [
     ["taken", /^Correct that, then run `mountaineer reconcile`/],

@@ -62,7 +62,7 @@ What to mount: an unset variable, a taken path or a missing program mounts nothi
 `,
   );
 
-  test("how long it is mounted counts from its newest mount, whichever route it had before", () => {
+  test("the age of a mount counts from the newest mount, whichever route it had before", () => {
     const world = mountedOver("tb");
     world.ask({ kind: "unmount" }).advance(60_000);
     const atMs = world.wallMs;
@@ -155,7 +155,7 @@ What to mount: ${route} back before its loss is confirmed: nothing is done
     assert.match(hint() ?? "", /is not a mount of this share's own.*unmount --share CORE --force/);
   });
 
-  test("What to mount: silence over which a readdir gives no answer for 1 s fails over", () => {
+  test("What to mount: silence during which a readdir gets no answer for 1 s fails over", () => {
     const world = mountedOver("tb");
     world.hosts.tb = "silent";
     const cutMs = world.nowMs;

@@ -128,7 +128,7 @@ test('What to mount: with relay = "off", a host that has another address now is 
   assert.deepEqual(decided(rerouted, other).state.operation?.plan, ["fallback", "fallback"]);
 });
 
-test("A13 what an edit left unexplained is mounted over the route that answers, once it is closed: it waits for no proof of the other", () => {
+test("A13 a mount left unexplained by an edit is remounted over the route that answers, once it is closed: it waits for no proof of the other", () => {
   const inUse = { tb: probed("answers"), fallback: probed("answers") };
   const configured = { tb: probed("gone"), fallback: probed("answers") };
   const servers = { tb: { id: null, isAttempted: false }, fallback: { id: "a", isAttempted: false } };
@@ -143,7 +143,7 @@ test("A13 what an edit left unexplained is mounted over the route that answers, 
   assert.deepEqual([step?.kind, state.operation?.plan], ["unmount", ["fallback"]]);
 });
 
-test("A13 what an edit left unexplained while programs wait for its server is left for a judged route, unless a proof is under way", () => {
+test("A13 a mount left unexplained by an edit while programs wait for its server is left for a judged route, unless a proof is in progress", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const judged = { id: "a", isAttempted: true };
   const left = (isProving: boolean, fallback: ServerIdentity = judged) =>
@@ -219,7 +219,7 @@ test("A10 a relayed mount whose route was removed moves to the other one", () =>
   assert.equal(operation, "remount plain fallback");
 });
 
-test("A10 another server at the new address gets no open file: the mount stays until it is closed, and says so", () => {
+test("A10 another server at the new address gets no open file: the mount stays until it is closed, and a condition says so", () => {
   const open = { ...CLOSED, state: "open", unsent: ["file"] } as const;
   const stays = edited("carrying", { text: "they list different files" }, { openFiles: open });
   assert.equal(stays.step, null);
@@ -414,7 +414,7 @@ for (const moves of [true, false])
     );
   });
 
-test("What to mount: a failover waits 250 ms after the other route came, as a server that starts answers over one first; not where the link is down", () => {
+test("What to mount: a failover waits 250 ms after the other route appeared, as a starting server answers over one first; not where the link is down", () => {
   const announced = { tb: { up: false, atMs: 0 }, fallback: { up: true, atMs: NOW_MS } };
   const after = (reason?: "link_down") => {
     const tb = probed("gone");
@@ -460,7 +460,7 @@ test("A10 once the address in use is gone, programs wait, and continue over the 
   assert.deepEqual([paused.operation, paused.nextRun?.atMs], [null, NOW_MS + 500]);
 });
 
-test('By hand: with relay = "off", what waits for a proof is left as it is while a person holds the share unmounted', () => {
+test('By hand: with relay = "off", a mount that waits for a proof stays unchanged while a person has unmounted the share', () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const relayEligibility = {
     obstacle: "carry is off",
@@ -594,7 +594,7 @@ test("A15 files unsent for a server that can be recognized wait for a proof of t
   assert.equal(unknowable.step?.kind, "mount", "no proof would ever find its server");
 });
 
-test("A15 a failover waits 30 s for a proof that is under way, so that it is not mounted twice, and no longer", () => {
+test("A15 a failover waits 30 s for a proof in progress, so that it is not mounted twice, and no longer", () => {
   const underWay = { id: null, isAttempted: false };
   const after = (forMs: number) =>
     unmounted("gone", { tb: underWay, fallback: underWay }, { forMs, proved: false }).step?.kind ?? null;

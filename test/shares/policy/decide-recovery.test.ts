@@ -69,7 +69,7 @@ Recovery: ${toggles}, nothing open
     );
   }
 
-  test("Recovery: not before the window's end, which wakes the lane", () => {
+  test("Recovery: not before the window's end, which starts the loop", () => {
     const world = tbBack();
     world.policy = { ...world.policy, checkIntervalMs: 10_000 };
     world.nextTickMs = world.nowMs + 9000;
@@ -128,7 +128,7 @@ Recovery: a restart soon enough keeps the window and what is pending, a longer o
     });
   }
 
-  test("Recovery: a restart that recalls no time of the last look is a drop", () => {
+  test("Recovery: a restart without the time of the last check is a drop", () => {
     const world = windowOver(false, false);
     world.lastSeen = null;
     world.restart();
@@ -177,7 +177,7 @@ Recovery: when the mount vanishes
 });
 
 describe("open files", () => {
-  test("A7 every cycle re-checks a pending share, and says each result once", () => {
+  test("A7 every cycle re-checks a pending share, and reports each result once", () => {
     const world = pending();
     const { cycles } = world;
     world.advance(10_000);

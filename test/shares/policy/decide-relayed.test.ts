@@ -71,7 +71,7 @@ What to mount: a dead mount is remounted over its own host, where there is no ot
   );
 });
 
-describe("a mount that died with its carrier", () => {
+describe("a mount that died with its relay", () => {
   stories(
     STARTS,
     `
@@ -95,7 +95,7 @@ test("A10 while off network, programs get errors at once and are not asked to wa
   assert.deepEqual(world.conditionCodes, ["off_network"]);
 });
 
-describe("a route that goes", () => {
+describe("a lost route", () => {
   // Nobody can prove the server of the route that is back while the other one goes.
   const unproved = "fallback refused, event, 3 s, fallback answers, tb refused, event";
   stories(
@@ -173,7 +173,7 @@ function overFallback(policy: Partial<SharePolicy> = {}): World {
   return world.event().fresh();
 }
 
-describe("going back", () => {
+describe("failback", () => {
   for (const [autoFailback, lsofRecheck] of [
     [true, true],
     [true, false],

@@ -194,7 +194,7 @@ By hand: an unmount that was late but worked is an unmount
   );
 });
 
-describe("what keeps a share from being mounted", () => {
+describe("obstacles to a mount", () => {
   for (const [what, happens, told] of [
     ["a variable that is not set", "the variable NAS_PASSWORD is not set", "detail /NAS_PASSWORD/, no hint"],
     [
@@ -250,7 +250,7 @@ test("By hand: a mount request waits for a check in progress, but not beyond the
   assert.equal(world.lastOutcome?.result, "skipped");
 });
 
-test("a share with one address is not said to be over a fallback: there is nothing that it falls back from", () => {
+test("a share with one address is not shown as over a fallback: it has nothing to fall back from", () => {
   const world = new World(AUTO);
   const { tb } = world.spec.routes;
   world.spec = { ...world.spec, routes: { ...world.spec.routes, tb: { ...tb, host: null } } };

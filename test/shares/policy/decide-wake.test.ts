@@ -40,7 +40,7 @@ describe("a NAS that sleeps", () => {
     assert.deepEqual(world.memory.wakeAddresses, world.hardware);
   });
 
-  test("an hour of cycles, network events, wakes from sleep and restarts sends nothing", () => {
+  test("an hour of cycles, network events, wake-ups from sleep and restarts sends nothing", () => {
     const world = asleep();
     for (let minute = 0; minute < 60; minute++) {
       if (minute % 7 === 0) world.restart();

@@ -19,7 +19,7 @@ for (const [system, look] of [
   ["darwin", checkMountDarwin],
 ] as const) {
   describe(`a mount check on ${system}`, () => {
-    it("A2 a root that answers and can be listed is alive, empty or not, and is left as it was", async (t) => {
+    it("A2 a root that answers and can be listed is alive, empty or not, and stays unchanged", async (t) => {
       const folder = await temporaryFolder(t);
       assert.equal(await look(folder), null);
       await writeFile(join(folder, "a file"), "");
@@ -45,7 +45,7 @@ for (const [system, look] of [
       }
     });
 
-    it("A2 a root that may not be read says so", async (t) => {
+    it("A2 an unreadable root is reported", async (t) => {
       const parent = await temporaryFolder(t);
       await chmod(parent, 0o711);
       const folder = join(parent, "closed");
@@ -82,7 +82,7 @@ describe("a mount check on darwin, over a client that answers as scripted", () =
     return { errno: await look("/Volumes/CORE"), asked };
   }
 
-  it("A2 each look asks for a name that was never asked for, before it lists", async () => {
+  it("A2 each check asks for a name that was never requested, before it lists", async () => {
     const names = new Set<string>();
     for (let count = 0; count < 3; count++) {
       const { errno, asked } = await lookedOver("ENOENT", null);
@@ -161,7 +161,7 @@ test("nothing outside of the share is entered or listed, whatever leads there", 
   assert.deepEqual(await names(link, "a/up/a"), ["inner", "up"]);
 });
 
-test("a folder that may not be read says so", async (t) => {
+test("an unreadable folder is reported", async (t) => {
   const { top, link } = await share(t);
   await chmod(join(top, "a"), 0);
   assert.equal(await asNobody(() => names(link, "a")), "EACCES");
@@ -205,7 +205,7 @@ test("the prober lists folders, with names of every kind on the way", async (t) 
   assert.deepEqual(missing, { state: "failed", errno: "ENOENT" });
 });
 
-test("C4 the prober tells whether a folder is there without reading it through, or following what is in it", async (t) => {
+test("C4 the prober reports whether a folder exists without reading it through, or following its content", async (t) => {
   const { top, link } = await share(t);
   await symlink("/etc", join(top, "a", "elsewhere"));
   await symlink("/etc", join(top, "absolute"));
@@ -226,7 +226,7 @@ test("C4 the prober tells whether a folder is there without reading it through, 
   assert.deepEqual(outside, { state: "outside" });
 });
 
-test("F4 free space is what a user may fill; a size of nothing, and rclone's 1 PiB for a server that says none, are unknown", () => {
+test("F4 free space is the space that a user may fill; a size of nothing, and rclone's 1 PiB for a server that reports none, are unknown", () => {
   const of = (blocks: number, bavail: number, bsize = 4096) => spaceOf({ bsize, blocks, bavail });
   assert.deepEqual(of(1000, 250), { free_bytes: 1_024_000, total_bytes: 4_096_000 });
   assert.deepEqual(of(1000, 0), { free_bytes: 0, total_bytes: 4_096_000 });

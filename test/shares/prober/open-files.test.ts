@@ -72,7 +72,7 @@ describe("open files of real processes", { skip: LINUX_ALONE }, () => {
     assert.deepEqual(pluck(files, "pid", "path"), [[reader, `${join(share, "gone")} (deleted)`]]);
   });
 
-  it("a neighbour whose name begins alike does not", async (t) => {
+  it("a neighbour whose name has the same beginning does not count", async (t) => {
     const folder = await temporaryFolder(t);
     await mkdir(join(folder, "CORE"));
     await mkdir(join(folder, "CORE-1"));
@@ -81,7 +81,7 @@ describe("open files of real processes", { skip: LINUX_ALONE }, () => {
     assert.deepEqual(await scan(join(folder, "CORE")), []);
   });
 
-  it("C1 a program's whole group is excepted, and what descends from it; a user's process beside it is not", async (t) => {
+  it("C1 a program's whole group is excepted, and its descendants; a user's process next to it is not", async (t) => {
     const share = await temporaryFolder(t);
     // One child in the group, and one that has left it for a session of its own.
     const script = "sleep 60 & setsid sleep 61 & wait";
@@ -113,7 +113,7 @@ describe("open files of real processes", { skip: LINUX_ALONE }, () => {
       [users],
     );
     const pids = all.map((file) => file.pid);
-    await t.test("as ps tells it, on macOS", { skip: (await programMissing("ps")) ?? false }, async () => {
+    await t.test("as reported by ps, on macOS", { skip: (await programMissing("ps")) ?? false }, async () => {
       assert.deepEqual(await withoutGroups(pids, [pid]), [users]);
     });
     assert.deepEqual(await withoutGroups(pids, [pid], () => kinFromPs("/nowhere/ps")), pids);
@@ -121,7 +121,7 @@ describe("open files of real processes", { skip: LINUX_ALONE }, () => {
     assert.equal(isOfGroups(7, new Set([8]), circle), false, "a number that is given again makes no circle");
   });
 
-  it("excepted processes do not count, for whom they are excepted; several questions are one walk", async (t) => {
+  it("excepted processes do not count, for the queries that except them; several queries are one walk", async (t) => {
     const share = await temporaryFolder(t);
     const sitter = await hold(t, "sleep", ["60"], share);
     await eventually(async () => (await scan(share)).length > 0);
@@ -139,7 +139,7 @@ describe("open files of real processes", { skip: LINUX_ALONE }, () => {
   });
 });
 
-describe("what /proc may show", () => {
+describe("the content of /proc", () => {
   async function processFolder(proc: string, pid: number, maps: string): Promise<string> {
     const folder = join(proc, String(pid));
     await mkdir(join(folder, "fd"), { recursive: true });
@@ -214,7 +214,7 @@ describe("libproc over the double", { skip: noDoubles }, async () => {
     (await scan([{ paths: [volume], exceptPids }]))[0]?.[0];
   const holds = (...pids: readonly number[]): void => setPids(Int32Array.from([...pids, 0]), pids.length);
 
-  it("A7 names who holds a volume, each once, without our own", async () => {
+  it("A7 names the processes that use a volume, each once, without our own", async () => {
     holds(12, 34, 12, 0, process.pid, 56, 666);
     const answer = await ask("/Volumes/Größe x", [56]);
     assert.deepEqual(answer, {
@@ -235,7 +235,7 @@ describe("libproc over the double", { skip: noDoubles }, async () => {
     assert.equal((await ask("/Volumes/core"))?.ok, false);
   });
 
-  it("a path that hangs holds up a thread of the pool, never this one", async () => {
+  it("a path that hangs blocks a thread of the pool, never this one", async () => {
     holds(12);
     const asking = ask("/Volumes/hang");
     // It goes on hanging until this thread says otherwise.
@@ -245,7 +245,7 @@ describe("libproc over the double", { skip: noDoubles }, async () => {
     assert.ok(answer?.ok && answer.files.length === 1);
   });
 
-  it("many asked at once are each answered", async () => {
+  it("many simultaneous queries are each answered", async () => {
     holds(12);
     const paths = Array.from({ length: 50 }, (_, index) => `/Volumes/${index}`);
     const [answers] = await scan([{ paths, exceptPids: [] }]);
@@ -256,6 +256,6 @@ describe("libproc over the double", { skip: noDoubles }, async () => {
   });
 });
 
-it("on this system there is no libproc of macOS", { skip: noDoubles || NOT_ON_A_MAC }, async () => {
+it("on this system macOS's libproc is missing", { skip: noDoubles || NOT_ON_A_MAC }, async () => {
   await assert.rejects(loadLibproc());
 });

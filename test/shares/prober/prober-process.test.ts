@@ -40,7 +40,7 @@ const soleChild = (of: Prober): number => {
   return pid;
 };
 
-test("a process is there before the first question only where it is to start ahead", async (t) => {
+test("a process exists before the first query only where it is to start ahead", async (t) => {
   const options = { clock: systemClock, logger: noopLogger, lookDeadlineMs: NEVER_LATE_MS };
   await using later = startProber(options);
   await using ahead = startProber({ ...options, startsAhead: true });
@@ -53,7 +53,7 @@ test("a process is there before the first question only where it is to start ahe
   assert.equal(soleChild(ahead), pid);
 });
 
-test("a process that starts ahead ends where nothing is asked for a minute", async () => {
+test("a process that starts ahead ends when nothing is asked for a minute", async () => {
   const clock = createManualClock();
   await using ahead = startProber({ clock, logger: noopLogger, startsAhead: true });
   await clock.advance(59_999);
@@ -62,7 +62,7 @@ test("a process that starts ahead ends where nothing is asked for a minute", asy
   await eventually(() => isGone(pid) && ahead.pids.length === 0);
 });
 
-describe("what the prober answers", () => {
+describe("the prober's answers", () => {
   it("A2 a check of a folder that can be listed has no errno; of one that cannot, it has the errno's name", async (t) => {
     const folder = await temporaryFolder(t);
     await writeFile(join(folder, "a file"), "");
@@ -91,7 +91,7 @@ describe("what the prober answers", () => {
     assert.deepEqual(asked.lastCheck("7"), { state: "never" });
   });
 
-  it("links tell target and identity, other things what they are", async (t) => {
+  it("links report target and identity, other objects their kind", async (t) => {
     const folder = await temporaryFolder(t);
     const link = join(folder, "a link");
     await symlink("/somewhere", link);
@@ -136,7 +136,7 @@ describe("what the prober answers", () => {
     assert.deepEqual(real, [paths[0], paths[0], paths[2], null]);
   });
 
-  it("a path leads where its links lead, also while its end does not exist", async (t) => {
+  it("a path is resolved through its links, even while its end does not exist", async (t) => {
     const folder = await realpath(await temporaryFolder(t));
     const at = (...steps: readonly string[]): string => [folder, ...steps].join("/");
     await mkdir(at("real", "deep"), { recursive: true });
@@ -166,7 +166,7 @@ describe("what the prober answers", () => {
     );
   });
 
-  it("the places of long paths with many slashes cost little", async () => {
+  it("resolving long paths with many slashes takes little time", async () => {
     const paths = Array.from(
       { length: 10 },
       (_, at) => `${"/".repeat(2_000)}no-such-thing${at}${"/a".repeat(900)}/..`,
@@ -226,7 +226,7 @@ describe("when a child dies", () => {
     assert.notEqual(soleChild(asked), first);
   });
 
-  it("one that says nothing for long is replaced", async (t) => {
+  it("one that is silent for long is replaced", async (t) => {
     const folder = await temporaryFolder(t);
     const clock = createManualClock();
     const asked = prober(t, NEVER_LATE_MS, clock);
@@ -244,7 +244,7 @@ describe("when a child dies", () => {
     assert.notEqual(soleChild(asked), first);
   });
 
-  it("one that says nothing while only addresses are asked for is not replaced", async (t) => {
+  it("one that is silent while only addresses are requested is not replaced", async (t) => {
     const clock = createManualClock();
     const asked = prober(t, NEVER_LATE_MS, clock);
     await asked.checkMount("1", await temporaryFolder(t), 600_000);
@@ -257,7 +257,7 @@ describe("when a child dies", () => {
     assert.ok((await addresses).length > 0);
   });
 
-  it("it is there from the first question on, and not where nothing was asked for a minute", async (t) => {
+  it("it exists from the first query on, and not when nothing was asked for a minute", async (t) => {
     const folder = await temporaryFolder(t);
     const clock = createManualClock();
     const asked = prober(t, NEVER_LATE_MS, clock);
@@ -292,7 +292,7 @@ describe("when a child dies", () => {
     assert.equal((await look)?.state, "answered");
   });
 
-  it("one that ends while nothing is asked is not started again before the next question", async (t) => {
+  it("one that ends while idle is not started again before the next query", async (t) => {
     const folder = await temporaryFolder(t);
     const clock = createManualClock();
     const asked = prober(t, NEVER_LATE_MS, clock);
@@ -335,7 +335,7 @@ describe("when a child dies", () => {
     });
   });
 
-  it("disposal answers all that waits and ends the child", async (t) => {
+  it("disposal answers all waiting queries and ends the child", async (t) => {
     const folder = await temporaryFolder(t);
     const asked = prober(t);
     const look = asked.checkMount("1", folder, 60_000);
@@ -397,7 +397,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     assert.deepEqual(await Promise.all(held), [null, null]);
   });
 
-  it("more hung mounts than there are threads still leave room for the rest", async (t) => {
+  it("more hung mounts than there are threads still leave threads for the rest", async (t) => {
     const asked = prober(t, SOON_LATE_MS);
     await hung.hang();
     const ids = Array.from({ length: 20 }, (_, index) => `hung${index}`);
@@ -443,7 +443,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await eventually(() => asked.pids.length === 1);
   });
 
-  it("however often a file on it is asked about, one process hangs in it", async (t) => {
+  it("however often a file on it is queried, one process hangs in it", async (t) => {
     const asked = prober(t, SOON_LATE_MS);
     await hung.hang();
     const ask = (waitMs: number) => asked.fileLook(join(hung.path, "file"), waitMs);

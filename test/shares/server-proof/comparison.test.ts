@@ -129,14 +129,14 @@ describe("comparing readings", () => {
     test(`A10 ${what}`, () => assert.deepEqual(compareReadings(readings), expected));
   }
 
-  test("A10 the same whichever side comes first", () => {
+  test("A10 the result is the same whichever side is given first", () => {
     for (const [what, readings, expected] of cases) {
       const turned = readings.map(([one, other]): Reading => [other, one]);
       assert.equal(compareReadings(turned).kind, expected.kind, what);
     }
   });
 
-  test("A10 one server is never called two, whenever its files change", () => {
+  test("A10 one server is never reported as two, whenever its files change", () => {
     // A server's files over time; the readings look at it six times, in pairs.
     const file = fc.record({
       name: fc.constantFrom("a", "b", "c", "d"),
@@ -192,7 +192,7 @@ describe("a bounded listing", () => {
     modifiedMs: 0,
   });
 
-  test("A10 keeps the first by name and a digest of the rest, in whatever order they come", () => {
+  test("A10 keeps the first by name and a digest of the rest, in whatever order they arrive", () => {
     const numbers = Array.from({ length: 50 }, (_, index) => index);
     fc.assert(
       fc.property(
@@ -284,7 +284,7 @@ describe("recognising a root", () => {
 });
 
 describe("known facts after a proof", () => {
-  test("A10 keeps what is finer from before, and takes what is new", () => {
+  test("A10 keeps the more precise earlier values, and takes new ones", () => {
     const before = DATED;
     const now = listing({ a: 5_000_000, b: 7_000_000, c: 8_000_000 }, 1_000);
     assert.deepEqual(serverFingerprint(GUID, now, births({ b: 20_000 }), before), {
@@ -311,7 +311,7 @@ describe("known facts after a proof", () => {
     );
   });
 
-  test("A10 leaves out creation times that may be none, and all but the 64 that changed least lately", () => {
+  test("A10 leaves out doubtful creation times, and all but the 64 that changed least lately", () => {
     const files = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`f${index}`, 1_000 - index]));
     const after = serverFingerprint(GUID, listing(files), births({ "": 1, f99: 1 }, false), null);
     assert.equal(after.rootCreatedMs, null);

@@ -32,7 +32,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { shareSpec } from "../share-spec.ts";
 
 describe("rclone lsjson", () => {
-  test("A10 gives name, size and time of each line", () => {
+  test("A10 returns name, size and time of each line", () => {
     const file = `{"Path":"x.txt","Name":"x.txt","Size":3,"ModTime":"2026-11-21T08:12:00.771504900+09:00","IsDir":false},`;
     const expected = {
       name: "x.txt",
@@ -167,7 +167,7 @@ async function startWriter(
   return { child, path: String(path) };
 }
 
-test("A10 a login that a killed process left is removed, and none that is being read", async (t) => {
+test("A10 a login left by a killed process is removed, and none that is being read", async (t) => {
   const stateFolder = await temporaryFolder(t);
   const files = createLoginFiles(stateFolder);
   const own = await files.write(CORE, "fallback", "conf", "");
@@ -187,7 +187,7 @@ test("A10 a login that a killed process left is removed, and none that is being 
   assert.deepEqual((await readdir(folder)).toSorted(), kept.toSorted());
 });
 
-test("A10 a login that cannot be replaced is not left", async (t) => {
+test("A10 a login that cannot be replaced does not stay", async (t) => {
   const files = createLoginFiles(await temporaryFolder(t));
   const path = await files.write(CORE, "tb", "auth", "password = secret");
   await symlink(join(dirname(path), "none", "there"), `${path}.new`);
@@ -195,7 +195,7 @@ test("A10 a login that cannot be replaced is not left", async (t) => {
   assert.equal(await entryExists(path), false);
 });
 
-test("A10 a login that a killed process left in the user's folder, on a full disk, is removed", async (t) => {
+test("A10 a login left by a killed process in the user's folder, on a full disk, is removed", async (t) => {
   const stateFolder = await temporaryFolder(t);
   const left = join(await ownRuntimeFolder(), "proof-tb.4194305-0123456789ab.0123456789ab.auth");
   await writeFile(left, "password = secret");
@@ -246,7 +246,7 @@ test("A13 of a share's servers only those are known whose own file says so", asy
   assert.deepEqual(pluck(servers, "id").toSorted(), ["c", "first"]);
 });
 
-test("A10 another process that has the killed one's number does not keep its login", async (t) => {
+test("A10 another process with the killed one's number does not keep its login", async (t) => {
   const stateFolder = await temporaryFolder(t);
   const files = createLoginFiles(stateFolder);
   const own = await files.write(CORE, "tb", "auth", "password = secret");
@@ -266,7 +266,7 @@ test("A10 a home without shares has nothing to remove, and a failed removal is r
   assert.deepEqual(pluck(logger.lines, "level"), ["warn"]);
 });
 
-test("A10 rclone leaves from the address of its route, but for one with a zone, which names the interface itself", async (t) => {
+test("A10 rclone leaves from the address of its route, except one with a zone, which names the interface itself", async (t) => {
   const folder = await temporaryFolder(t);
   preferSystemRclone(t);
   const asked = join(folder, "asked");

@@ -107,7 +107,7 @@ describe("real servers", { skip: missing ?? false }, () => {
   });
   after(() => rigs.disposeAsync());
 
-  test("A10 one server over two addresses is the same, and nothing but what is known of it is left", async (t) => {
+  test("A10 one server over two addresses is the same, and only its known facts are left", async (t) => {
     const stateFolder = await temporaryFolder(t);
     const root = one.exportPath("same");
     await fill(root);
@@ -167,7 +167,7 @@ describe("real servers", { skip: missing ?? false }, () => {
     assertSame(await compared(proofIn(join(folder, "blind"), { programFolders }), split));
   });
 
-  test("F3 a login that has to be signed goes out by smbclient, which insists on it, and shows nowhere", async (t) => {
+  test("F3 a login that must be signed is sent by smbclient, which insists on it, and appears nowhere", async (t) => {
     const folder = await temporaryFolder(t);
     await fill(one.exportPath("signed"));
     const calls = join(folder, "calls");
@@ -301,7 +301,7 @@ describe("real servers", { skip: missing ?? false }, () => {
     assert.deepEqual(lookups, ["resolve_hosts: Attempting"]);
   });
 
-  test("F3 without smbclient, a server that lets strangers in as guests takes no typed login for right", async (t) => {
+  test("F3 without smbclient, a server that admits strangers as guests does not confirm a typed login", async (t) => {
     const folders = (await only(t, "rclone"))();
     const ask = async (change: object) =>
       listShareNames(login(guests, change), await temporaryFolder(t), t.signal, folders);

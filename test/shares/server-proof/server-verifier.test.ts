@@ -377,7 +377,7 @@ test("A14 a refused login is not tried by a second program", async (t) => {
   assert.deepEqual(bench.ran, ["smbclient births"]);
 });
 
-test("A10 a file that is being written all the time, and files that come and go, make no two servers", async (t) => {
+test("A10 a file that is being written all the time, and files that appear and disappear, do not make two servers", async (t) => {
   const bench = await startBench(t);
   let count = 0;
   bench.onListed = ({ route }) => {
@@ -394,7 +394,7 @@ test("A10 a file that is being written all the time, and files that come and go,
   );
 });
 
-test("A10 roots of thousands of files are compared to the last, and little of them is kept", async (t) => {
+test("A10 roots of thousands of files are compared to the last, and little of them is stored", async (t) => {
   const bench = await startBench(t);
   const names = Array.from({ length: 6_000 }, (_, index) => `file-${String(index).padStart(5, "0")}`);
   bench.programs = ["rclone"];
@@ -419,7 +419,7 @@ test("A10 a server that was mounted before it could be proved keeps its id", asy
   assert.equal((await bench.known()).length, 1);
 });
 
-test("A13 a server that was mounted before it could be proved, and was known before, has the id from before", async (t) => {
+test("A13 a server that was mounted before it could be proved, and was known earlier, has its earlier id", async (t) => {
   const bench = await startBench(t);
   const server = await bench.meet();
   const id = await bench.proof().begin(SHARE, "tb");
@@ -433,7 +433,7 @@ test("A13 another share of a known server is another server, even where both sho
   assert.notEqual(sameServer(await bench.recognise("tb", { server: null })), server);
 });
 
-test("A13 the other route's server is known by its creation times, although a proof took the routes for two servers", async (t) => {
+test("A13 the other route's server is recognized by its creation times, although a proof took the routes for two servers", async (t) => {
   const bench = await startBench(t);
   bench.at.tb = bench.at.fallback = nas(undefined, { createdMs: BORN_MS });
   const server = await bench.meet();
@@ -524,7 +524,7 @@ for (const [title, scene, told, expect] of recognitions) {
 for (const programs of EACH) {
   const by = programs.join(" and ");
 
-  test(`A10 by ${by}, a server with the old name and other content is not the one from before`, async (t) => {
+  test(`A10 by ${by}, a server with the old name and other content is not the earlier one`, async (t) => {
     const bench = await startBench(t);
     bench.programs = programs;
     const server = await bench.meet();
@@ -534,7 +534,7 @@ for (const programs of EACH) {
     assert.ok(verdict.kind === "different" && verdict.server !== undefined && verdict.server !== server);
   });
 
-  test(`A10 by ${by}, a server that was away is known again after a restart, whatever came, went and changed`, async (t) => {
+  test(`A10 by ${by}, a server that was away is recognized after a restart, whatever was added, removed and changed`, async (t) => {
     const bench = await startBench(t);
     const { entries } = bench.at.tb;
     entries.set("third.txt", entry());
@@ -601,7 +601,7 @@ test("A13 servers that nothing distinguishes are not guessed at", async (t) => {
   ]);
 });
 
-test("A13 of what is known of a server nothing is left when its file is damaged", async (t) => {
+test("A13 a damaged file erases all knowledge of a server", async (t) => {
   const bench = await startBench(t);
   const server = await bench.meet();
   const path = join(serverFolder(shareFiles(bench.stateFolder, SHARE.name).folder, server), "server.json");
@@ -615,7 +615,7 @@ test("A13 of what is known of a server nothing is left when its file is damaged"
   }
 });
 
-test("A13 what a version before knew of a share's one server is known of it still", async (t) => {
+test("A13 facts that an earlier version knew of a share's one server stay known", async (t) => {
   const bench = await startBench(t);
   await bench.meet();
   const { folder } = shareFiles(bench.stateFolder, SHARE.name);
@@ -627,14 +627,14 @@ test("A13 what a version before knew of a share's one server is known of it stil
   assert.deepEqual(pluck(await bench.known(), "id"), ["first"]);
 });
 
-test("A13 a server of which nothing can be read now is not forgotten, or it would get a second id and never be known again", async (t) => {
+test("A13 a server that cannot be read now is not forgotten, or it would get a second id and never be recognized", async (t) => {
   const { stateFolder, known } = await startBench(t);
   const { folder } = shareFiles(stateFolder, SHARE.name);
   await mkdir(join(serverFolder(folder, "aaaaaaaaaaaaaaaa"), "server.json"), { recursive: true });
   await assert.rejects(known(), { code: "EISDIR" });
 });
 
-test("A10 proofs of one share take turns, and two of other shares run beside each other", async (t) => {
+test("A10 proofs of one share take turns, and two of other shares run side by side", async (t) => {
   const bench = await startBench(t);
   const running: string[] = [];
   const beside: string[] = [];

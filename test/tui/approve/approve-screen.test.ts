@@ -9,7 +9,7 @@ const config = (args: string): string =>
   `[sync]\npoll_interval = 0.1\ndebounce = 0.05\n[trust]\napprove = "commands"\n[backends.files]\ncommand = "sleep"\nargs = ["${args}"]\n`;
 
 describe("the Approve screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, () => {
-  test("E2 a change that waits is shown, and approved by key: it applies at once", async (t) => {
+  test("E2 a pending change is shown, and approved by key: it applies at once", async (t) => {
     await using scene = await openScene(t, { config: config("601"), columns: 140 });
     const { home, terminal } = scene;
     await using _monitor = await home.startMonitor();

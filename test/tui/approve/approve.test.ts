@@ -51,7 +51,7 @@ function press(from: ApproveState, ...keys: readonly Key[]): [ApproveState, (str
   return [state, approved];
 }
 
-test("E2 y asks about the entry that is shown, and only Enter right after it approves", () => {
+test("E2 y asks about the shown entry, and only Enter right after it approves", () => {
   const state = opened(report(entry("one"), entry("two")));
   assert.deepEqual(press(state, typed("y"), named("enter"))[1], ["one"]);
   assert.deepEqual(press(state, named("tab"), typed("y"), named("enter"))[1], ["two"]);
@@ -65,7 +65,7 @@ test("E2 y asks about the entry that is shown, and only Enter right after it app
   assert.equal(pressApproveKey(opened(report()), typed("y")).used, false);
 });
 
-test("E2 an entry that changes under the question takes the question back", () => {
+test("E2 an entry that changes under the question withdraws the question", () => {
   const [asked] = press(opened(report(entry("one"))), typed("y"));
   const other = withApprovals(asked, report(entry("one", { digest: "another" })));
   assert.equal(other.asked, null);
@@ -102,7 +102,7 @@ test("E2 no one approves an entry that was not shown to its end, however long a 
   );
 });
 
-test("E2 the screen shows what would run, beside what serves, and nothing that a terminal obeys", () => {
+test("E2 the screen shows the pending command, next to the running one, and no terminal control characters", () => {
   const evil = entry("evil", { waiting: 'command = "sh"\nargs = ["\u001b[2Jhidden\u202e"]\n' });
   const state = opened(report(evil, entry("two")));
   const view = viewOf(80);
@@ -166,7 +166,7 @@ function startedWith(approve: () => Promise<never>) {
   return { session, shown, stop, isWatched: () => isWatched, looks: () => looks };
 }
 
-test("E2 a drawing at the same size leaves the difference where it was scrolled to, another size shows its begin", async () => {
+test("E2 a redraw at the same size leaves the difference scrolled where it was, another size shows its beginning", async () => {
   const { session, shown } = startedWith(() => Promise.reject(new Error("not asked")));
   await shown;
   session.sized(80, 10);

@@ -44,7 +44,7 @@ function shown(status: StatusReport, width: number, height: number, chosen: stri
 }
 
 describe("the dashboard", () => {
-  test("C3 says of a Ready backend that a call has waited long", () => {
+  test("C3 shows on a Ready backend that a call has waited long", () => {
     const waits = sampleBackend({ in_flight: 1, waiting_calls: { count: 1, longest_ms: 45_000 } });
     assert.match(
       shown(gatewayReport([waits]), 140, 60).join("\n"),
@@ -52,7 +52,7 @@ describe("the dashboard", () => {
     );
   });
 
-  test("C3 says a backend's group and its withheld tools", () => {
+  test("C3 shows a backend's group and its withheld tools", () => {
     const backend = sampleBackend({ group: "search", withheld_tools: 3 });
     assert.match(
       shown(gatewayReport([backend]), 200, 60).join("\n"),
@@ -60,7 +60,7 @@ describe("the dashboard", () => {
     );
   });
 
-  test("F2 what only is to be known stands below everything, what is wrong above, and neither says a name twice", () => {
+  test("F2 notices are listed below everything, problems above, and neither repeats a name", () => {
     const conditions = [
       { ...condition("backend files asks each client"), severity: "info" as const },
       condition("backend files: does not answer"),
@@ -81,7 +81,7 @@ describe("the dashboard", () => {
     );
   });
 
-  test("F2 shows who is connected below the backends", () => {
+  test("F2 shows the connected clients below the backends", () => {
     const clients = [sampleClient({ name: "sly\u202e" })];
     const rows = dashboardRows({ status: gatewayReport(), approvals: null, clients, nowMs: SAMPLE_NOW });
     const text = textOf(dashboardLines(rows, null, [], { ...viewOf(140), height: 60 }, SAMPLE_NOW)).join(
@@ -93,7 +93,7 @@ describe("the dashboard", () => {
     );
   });
 
-  test("F2 shows shares with route and health, backends with phase and calls, what waits, and conditions", () => {
+  test("F2 shows shares with route and health, backends with phase and calls, pending entries, and conditions", () => {
     const text = shown(FULL, 200, 60).join("\n");
     for (const part of [
       /▸ ● CORE +mounted over Thunderbolt/,
@@ -113,7 +113,7 @@ describe("the dashboard", () => {
       assert.match(text, part);
   });
 
-  test("from 60 by 15 to 200 by 60 nothing is wider or longer than its room, and the chosen row is there", () => {
+  test("from 60 by 15 to 200 by 60 nothing is wider or longer than its space, and the chosen row is visible", () => {
     const rows = dashboardRows({ status: FULL, approvals: sampleApprovals() });
     for (const [width, height] of [
       [60, 12],
@@ -144,7 +144,7 @@ describe("the dashboard", () => {
     assert.equal(chosenRow(dashboardRows({ status: sampleReport([]), approvals: null }), null), null);
   });
 
-  test("foreign names cannot drive the terminal, and wide ones are measured", () => {
+  test("foreign names cannot control the terminal, and wide ones are measured", () => {
     const name = "日本語の共有フォルダ\u001b[31m\u202e";
     const lines = shown(sampleReport([sampleShare({ name })]), 60, 12);
     assert.ok(lines.every((line) => columns(line) <= 60));

@@ -40,7 +40,7 @@ function rig() {
   return { ring, emit, transition, stop, listeners, text, press };
 }
 
-test("what happens while the log is read, and is in it already, is one event", async () => {
+test("an event that happens while the log is read, and is in it already, is one event", async () => {
   const { ring, transition, listeners } = rig();
   const line = (share: string, fromNowMs: number) => ({
     at: new Date(Date.now() + fromNowMs).toISOString(),
@@ -58,7 +58,7 @@ test("what happens while the log is read, and is in it already, is one event", a
   assertEach(ring.newest(), ({ about }) => about, ["NEW", "OLD"]);
 });
 
-test("F2 a hundred thousand events keep two thousand, the newest, and say how many came", () => {
+test("F2 a hundred thousand events keep two thousand, the newest, and count the others", () => {
   const { ring, transition } = rig();
   for (let round = 0; round < 100_000; round += 1) transition("share.mounted", { share: `s${round}` });
   const kept = [...ring.newest()];
@@ -91,7 +91,7 @@ test("an event is one line; events without information are dropped; the end unre
   assert.equal(listeners.size, 0);
 });
 
-test("F2 events are filtered by kind, by whose they are, and by words; Escape drops one after the other", () => {
+test("F2 events are filtered by kind, by owner, and by words; Escape drops one filter after the other", () => {
   const { transition, text, press } = rig();
   transition("share.mounted", { share: "CORE" });
   transition("backend.ready", { backend: "files" });
@@ -115,7 +115,7 @@ test("F2 events are filtered by kind, by whose they are, and by words; Escape dr
   assert.deepEqual(press("escape", "escape"), [true, false]);
 });
 
-test("an event's details are all of it; it stays chosen while others come", () => {
+test("an event's details are complete; it stays chosen while others arrive", () => {
   const { transition, text, press } = rig();
   transition("share.mounted", { share: "CORE" });
   transition("share.route_down", { share: "CORE", reason: "\u001b[2J boom" });

@@ -82,11 +82,11 @@ test("B9 plain letters where symbols cannot be shown", () => {
   for (const line of lines) assert.match(line, /^[ -~]*$/);
 });
 
-test("B4, B9 the panel says when the file is not what runs", () => {
+test("B4, B9 the panel says when the running configuration differs from the file", () => {
   assert.match(textOf(panelLines(FRESH, true, viewOf(60)))[0] ?? "", /✗ the file is not in effect$/);
 });
 
-test("B9 after a save there are the lines that changed; those without room are counted", () => {
+test("B9 after a save the changed lines are shown; those without space are counted", () => {
   const lines = [
     { mark: "-" as const, number: 9, text: "debounce = 1" },
     { mark: "+" as const, number: 9, text: "debounce = 0.5" },
@@ -139,7 +139,7 @@ const SCREENS = [
 ] as const;
 const [HOME, , , , LOGS] = SCREENS;
 
-test("F2 the header names all views in words, at 60 columns and away too, and the screens of the shown one", () => {
+test("F2 the header names all views in words, even at 60 columns and while disconnected, and the screens of the shown one", () => {
   const away = { kind: "waiting", reason: "x", sinceMs: 0 } as const;
   const header = (width: number, shown: (typeof SCREENS)[number], connection: ConnectionStatus) =>
     textOf(headerLines(SCREENS, shown, connection, viewOf(width)));
@@ -171,7 +171,7 @@ function shown(before: string, after: string): string[] {
   return changedLines(before, after).map(({ mark, number, text }) => `${number} ${mark} ${text}`);
 }
 
-test("B9 a changed value is the line that went and the line that came", () => {
+test("B9 a changed value is the removed line and the added line", () => {
   assert.deepEqual(shown("# c\n[sync]\ndebounce = 1\n", "# c\n[sync]\ndebounce = 0.5\n"), [
     "3 - debounce = 1",
     "3 + debounce = 0.5",

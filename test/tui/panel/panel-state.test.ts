@@ -125,7 +125,7 @@ describe("B9 the panel's keys", () => {
     assert.equal(at("<home>", "<backspace>"), "2.5");
   });
 
-  test("B9 letters go into a number field, to be marked as wrong, and nowhere else", () => {
+  test("B9 letters go into a number field, to be marked as invalid, and nowhere else", () => {
     const typed = pressed(FRESH, "<tab>", "<tab>", "q");
     assert.ok(typed.used);
     assert.deepEqual(mistakesOf(typed.state), { poll_interval: "a number, such as 12 or 0.5" });
@@ -151,7 +151,7 @@ describe("B9 the panel's keys", () => {
     assert.equal(pressKey(after(FRESH, "<tab>", " "), save, true).action, "save");
   });
 
-  test("while a save is under way, keys wait for its end", () => {
+  test("during a save, keys wait for its end", () => {
     const saving = after(FRESH, "<tab>", " ", "<save>");
     for (const press of [" ", "<tab>", "<save>", "<escape>"]) {
       assert.deepEqual(pressed(saving, press), { state: saving, action: null, used: false });
@@ -167,7 +167,7 @@ describe("B9 the panel's keys", () => {
     assert.equal(step.state.file, null, "what is typed next builds on the next read");
   });
 
-  test("before a daemon told what runs, no key means anything", () => {
+  test("before a daemon reported the running settings, no key has an effect", () => {
     for (const press of ["<tab>", " ", "<save>", "<escape>", "q"]) {
       assert.deepEqual(pressed(EMPTY_PANEL, press), { state: EMPTY_PANEL, action: null, used: false });
     }
@@ -185,7 +185,7 @@ describe("B9 the panel and the file", () => {
     assert.equal(next.file?.sha256, "bbbb");
   });
 
-  test("B9 a dirty panel keeps what a person set, follows in the rest, and says that the file changed", () => {
+  test("B9 a dirty panel keeps a person's settings, follows in the rest, and reports that the file changed", () => {
     const dirty = after(FRESH, "<tab>", "<tab>", "0.5");
     const next = withFile(withRunning(dirty, { ...SETTINGS, debounce: 3, poll_interval: 7 }, "aaaa"), {
       sha256: "bbbb",
@@ -197,7 +197,7 @@ describe("B9 the panel and the file", () => {
     assert.equal(next.file, dirty.file, "an edit still builds on the file that was seen");
   });
 
-  test("B9 the content that ran before the first change is the one seen, although it is read only later", () => {
+  test("B9 the content that ran before the first change is the base, although it is read only later", () => {
     const other = { ...SETTINGS, debounce: 3 };
     const dirty = after(withRunning(FRESH, other, "bbbb"), "<tab>", " ");
     const read = withFile(dirty, { sha256: "bbbb", text: "b" });
@@ -238,7 +238,7 @@ describe("B9 the panel and the file", () => {
     assert.equal(typedMeanwhile.file?.sha256, "cccc");
   });
 
-  test("B9 after a save the panel is clean and tells the lines that changed", () => {
+  test("B9 after a save the panel is clean and shows the changed lines", () => {
     const lines = [{ mark: "+" as const, number: 2, text: "enabled = false" }];
     const saved = withSaved(after(FRESH, "<tab>", " ", "<save>"), { sha256: "dddd", text: "z" }, lines, null);
     assert.ok(!isDirty(saved));
@@ -271,7 +271,7 @@ describe("B9 the panel and the file", () => {
     assert.ok(isDirty(failed) && !failed.saving);
   });
 
-  test("B9 a number field that follows the file has its caret at the end of what it holds now", () => {
+  test("B9 a number field that follows the file has its caret at the end of its present text", () => {
     const focused = after(FRESH, "<tab>", "<tab>", "<end>");
     const next = withRunning(focused, { ...SETTINGS, poll_interval: 0.125 }, "aaaa");
     assert.equal(valueIn(after(next, "<end>", "5"), "poll_interval"), "0.1255");
@@ -279,7 +279,7 @@ describe("B9 the panel and the file", () => {
   });
 });
 
-test("B9 whatever is pressed and comes in, the caret is inside its number and a choice is one there is", () => {
+test("B9 for any keys and events, the caret is inside its number and a choice is an existing one", () => {
   const press = fc.constantFrom(
     ..."Tab BackTab Left Right Home End Backspace Delete Enter Esc Clear Save".split(" "),
     " ",

@@ -11,13 +11,13 @@ const CONNECTED: ConnectionStatus = { kind: "connected" };
 const WAITING: ConnectionStatus = { kind: "waiting", reason: "no daemon runs for this home", sinceMs: 0 };
 const SYNCED = sampleStatus({ last_sync: localIso(14, 32, 5) });
 
-test("B8 the status line tells file, hash, last sync and whether the file is watched", () => {
+test("B8 the status line shows file, hash, last sync and whether the file is watched", () => {
   assert.deepEqual(textOf(statusLines(SYNCED, CONNECTED, viewOf(100))), [
     "Config /home/me/.mountaineer/config.toml  Hash 01234567…  Last sync 14:32:05  ● live",
   ]);
 });
 
-test("B8 each way of not watching has its own word", () => {
+test("B8 each reason for not watching has its own word", () => {
   for (const [watching, words] of [
     ["live", "● live"],
     ["idle", "○ idle"],
@@ -29,7 +29,7 @@ test("B8 each way of not watching has its own word", () => {
   }
 });
 
-test("B8 while no daemon is there nothing is watched", () => {
+test("B8 while there is no daemon nothing is watched", () => {
   const [line] = textOf(statusLines(SYNCED, WAITING, viewOf(100)));
   assert.ok(line?.endsWith("○ idle"), line ?? "no line");
   assert.deepEqual(textOf(problemLines(SYNCED, WAITING, viewOf(100), 4)), [
@@ -47,7 +47,7 @@ test("B8 a long path is cut at its start; if too little of it remains it has its
   ]);
 });
 
-test("B8 before the first sync there is no time, and before a daemon told there is nothing", () => {
+test("B8 before the first sync there is no time, and before a daemon's report there is nothing", () => {
   assert.match(textOf(statusLines(sampleStatus(), CONNECTED, viewOf(100)))[0] ?? "", /Last sync --:--:-- /);
   assert.deepEqual(textOf(statusLines(null, { kind: "connecting" }, viewOf(100))), ["Config …"]);
 });
@@ -73,7 +73,7 @@ test("E2 a pending entry is shown with the way to approve it", () => {
   ]);
 });
 
-test("B2 a detector that only polls says why", () => {
+test("B2 a detector that only polls gives the reason", () => {
   const degraded = sampleStatus({ degraded: "no inotify watches are left" });
   assert.deepEqual(textOf(problemLines(degraded, CONNECTED, viewOf(60), 4)), [
     "▲ only polling: no inotify watches are left",
@@ -112,7 +112,7 @@ test("B8 the table has time, event and details, the newest first", () => {
   assert.deepEqual(tableLines(ROWS, viewOf(80), 0), []);
 });
 
-test("B8 where symbols cannot be shown, letters stand for them", () => {
+test("B8 where symbols cannot be shown, letters replace them", () => {
   const view = viewOf(60, { unicode: false });
   const lines = [
     ...statusLines(SYNCED, CONNECTED, view),
@@ -123,7 +123,7 @@ test("B8 where symbols cannot be shown, letters stand for them", () => {
   assert.ok(textOf(lines).includes("14:32:40  + no changes x4"));
 });
 
-test("B8 hostile paths, reasons and details are shown, not obeyed, and never wider than the terminal", () => {
+test("B8 hostile paths, reasons and details are shown without control characters, and never wider than the terminal", () => {
   const hostile = fc.oneof(
     fc.string({ unit: "binary", maxLength: 80 }),
     fc.constantFrom("\x1b[2J\x1b]0;owned\x07", "\u202eevil", "a\r\nb\tc", "日本語".repeat(20)),

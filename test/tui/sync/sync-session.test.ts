@@ -105,7 +105,7 @@ test("B8 each event is one row, over replays, gaps and restarts of the daemon", 
   assert.equal(isHeard(), false);
 });
 
-test("B9 a save is one edit of the changed keys, over the content that was seen", async () => {
+test("B9 a save is one edit of the changed keys, over the content that was read", async () => {
   const { session, asked, press, ready } = scripted();
   await ready();
   press("tab", " ", "save");
@@ -123,7 +123,7 @@ test("B9 a save is one edit of the changed keys, over the content that was seen"
   });
 });
 
-test("B9 who leaves while a save is under way learns what became of it", async () => {
+test("B9 a user who leaves during a save learns its result", async () => {
   const answer = Promise.withResolvers<EditReport>();
   const { session, press, ready } = scripted({ edit: () => answer.promise });
   await ready();
@@ -312,7 +312,7 @@ test("B8 at every size the screen has each part once, and its hints follow the f
   assert.match(textOf(screen.draw({ ...viewOf(80), height: 22 })).join("\n"), /not saved: Ctrl-S saves/);
 });
 
-test("of the same daemon only later events are new; of another, or after more than are kept, all", () => {
+test("from the same daemon only later events are new; from another, or beyond the stored ones, all", () => {
   const events = [1, 2, 3].map((id) => event(id));
   const others = events.map((one) => ({ ...one, iso: one.iso.replace("-01-01", "-02-01") }));
   const later = [1001, 1002].map((id) => event(id));

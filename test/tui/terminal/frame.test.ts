@@ -111,7 +111,7 @@ test("a paste and a change of screen also separate two keys: the next q warns ag
   }
 });
 
-test("a paste goes to what is open over the screen, key by key", () => {
+test("a paste goes to the dialog over the screen, key by key", () => {
   const pasted: string[] = [];
   const shown = { ...screen("s", script()), onPaste: (text: string) => pasted.push(text) > 0 };
   const { frame, prompt, text } = frameOf(shown);
@@ -150,7 +150,7 @@ test("keys that wait for a daemon are taken when it is lost, and nothing is draw
   assert.equal(drawn.length, before);
 });
 
-test("a screen learns each new size, the height's as the width's", () => {
+test("a screen learns each new size, the height's as well as the width's", () => {
   const sizes: string[] = [];
   const shown = {
     ...screen("s", script()),
@@ -226,7 +226,7 @@ test("keys that wait for a screen are dropped when another one is shown by then,
   assert.deepEqual([one.seen.includes("x"), two.seen], [false, ["open", "close", "open", "z"]]);
 });
 
-test("no key overtakes those that wait, also when the screen has not told yet that it can take them", () => {
+test("no key overtakes waiting ones, even when the screen has not reported yet that it can take them", () => {
   const state = script({ takes: "xyz", holds: true });
   const { frame } = frameOf(screen("s", state), screen("b", script()));
   frame.press(typed("x"));
@@ -326,7 +326,7 @@ test("the palette finds by parts of a name and runs the chosen one; Escape leave
   assert.ok(text().some((line) => line.includes("nothing is called so")));
 });
 
-test("below 60 by 15 a word says so; from there to 200 by 60 every line fits", () => {
+test("below 60 by 15 a message says so; from there to 200 by 60 every line fits", () => {
   const { frame } = frameOf(screen("s", script()), screen("b", script()));
   for (const [width, height] of [
     [59, 15],

@@ -57,7 +57,7 @@ function names(keys: readonly Key[]): string[] {
   return keys.map((key) => (key.kind === "named" ? key.name : `'${key.text}'`));
 }
 
-test("keys get their names", () => {
+test("keys have names", () => {
   assert.deepEqual(names(keysOf("", { ...PLAIN, tab: true })), ["tab"]);
   assert.deepEqual(names(keysOf("", { ...PLAIN, tab: true, shift: true })), ["backtab"]);
   assert.deepEqual(names(keysOf("", { ...PLAIN, leftArrow: true })), ["left"]);
@@ -69,7 +69,7 @@ test("keys get their names", () => {
   assert.deepEqual(names(keysOf("q", PLAIN)), ["'q'"]);
 });
 
-test("keys that came in one piece are taken one by one", () => {
+test("keys that arrive in one piece are taken one by one", () => {
   assert.deepEqual(names(keysOf("\t\t0.5\x13", PLAIN)), ["tab", "tab", "'0'", "'.'", "'5'", "save"]);
   assert.deepEqual(names(keysOf("\x7f\r\x03", PLAIN)), ["backspace", "enter", "quit"]);
 });
@@ -81,7 +81,7 @@ test("input without a meaning here is not a key", () => {
   assert.deepEqual(keysOf("", PLAIN), []);
 });
 
-test("what a terminal could obey is spelled out", () => {
+test("control characters are spelled out", () => {
   assert.equal(span("a\x1b[2Jb\u202ec\r\n").text, "a\\x1b[2Jb\\u{202e}c\\x0d ");
 });
 
@@ -97,7 +97,7 @@ test("a text is cut at its end, a path at its start", () => {
   assert.equal(cutStart("日本語", 4, "…"), "…語");
 });
 
-test("a line is cut where its room ends, and says so", () => {
+test("a line is cut where its space ends, with a mark", () => {
   const line = [span("abc"), span("def", "bad"), span("ghi")];
   assert.equal(lineText(cutLine(line, 9, "…")), "abcdefghi");
   assert.equal(lineText(cutLine(line, 8, "…")), "abcdefg…");
@@ -112,7 +112,7 @@ test("left and right are placed at the ends, and the left one is shortened", () 
   assert.equal(lineText(spread([span("ab")], [span("xyz")], 2, "…")), "x…");
 });
 
-test("a paragraph breaks at spaces, and a word that is too long anywhere", () => {
+test("a paragraph breaks at spaces, and an overlong word anywhere", () => {
   assert.deepEqual(paragraph("one two three", 7, 9, "…"), ["one two", "three"]);
   assert.deepEqual(paragraph("abcdefghij k", 4, 9, "…"), ["abcd", "efgh", "ij k"]);
   assert.deepEqual(paragraph("one two three four", 7, 2, "…"), ["one two", "three …"]);
@@ -120,7 +120,7 @@ test("a paragraph breaks at spaces, and a word that is too long anywhere", () =>
   assert.deepEqual(paragraph("", 7, 3, "…"), []);
 });
 
-test("whatever the text and the room, nothing is wider than its room", () => {
+test("for any text and width, nothing is wider than its space", () => {
   const text = fc.string({ unit: "binary", maxLength: 60 });
   fc.assert(
     fc.property(
@@ -154,7 +154,7 @@ function press(state: ListState, ids: readonly number[], ...keys: readonly (Key 
 
 const IDS = [9, 8, 7, 6, 5];
 
-test("a list follows the newest until another is chosen, which then stays where it is", () => {
+test("a list follows the newest until another is chosen, which then stays", () => {
   assert.equal(chosenId(EMPTY_LIST, IDS), 9);
   const moved = press(EMPTY_LIST, IDS, named("down"), "j");
   assert.equal(chosenId(moved, IDS), 7);
@@ -166,7 +166,7 @@ test("a list follows the newest until another is chosen, which then stays where 
   assert.equal(chosenId(EMPTY_LIST, []), null);
 });
 
-test("a filter that is typed takes every key; Enter keeps it, Escape drops it", () => {
+test("a filter being typed takes every key; Enter keeps it, Escape drops it", () => {
   const typing = press(EMPTY_LIST, IDS, "/", "q", "j", " ", "é", named("backspace"));
   assert.equal(typing.filter.text, "qj ");
   assert.ok(typing.isTyping);
@@ -189,7 +189,7 @@ test("details scroll and close; a key without a meaning there is not taken", () 
   assert.equal(pressListKey(EMPTY_LIST, named("enter"), []), null);
 });
 
-test("a place beyond the end is the end, so that the next key moves from there", () => {
+test("a position beyond the end is the end, so that the next key moves from there", () => {
   const lines = Array.from({ length: 30 }, (_, index): Line => [span(`line ${index}`)]);
   let list = press(EMPTY_LIST, IDS, named("enter"));
   const first = (...names: readonly KeyName[]): string | undefined => {
@@ -205,14 +205,14 @@ test("a place beyond the end is the end, so that the next key moves from there",
   assert.equal(first("down"), "line 1");
 });
 
-test("every word of a filter must be there, in any order and letters of any size", () => {
+test("every word of a filter must occur, in any order and letter case", () => {
   const filter = (text: string) => filterOf({ ...EMPTY_LIST, filter: { text, caret: 0 } });
   assert.ok(filter("CORE switched")("share.switched core"));
   assert.ok(!filter("core mounted")("share.switched core"));
   assert.ok(filter("  ")("anything"));
 });
 
-test("the window holds the chosen row wherever it is", () => {
+test("the window contains the chosen row wherever it is", () => {
   for (const count of [0, 1, 5, 40])
     for (const height of [1, 3, 10])
       for (let at = 0; at < count; at += 1) {

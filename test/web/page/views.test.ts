@@ -80,7 +80,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
   "settings/about": ["Mountaineer", "process", "Restart daemon"],
 };
 
-test("F2 each view says what the daemon told, and names itself behind the #", async () => {
+test("F2 each view shows the daemon's report, and names itself behind the #", async () => {
   assert.deepEqual(
     Object.keys(SAYS),
     VIEWS.flatMap(({ places }) => places.map(({ at }) => at)),
@@ -102,7 +102,7 @@ test("D1 a choice of the Sync settings always has a value: nothing else can be c
   assert.equal(view.text().includes("choose one"), false);
 });
 
-test("F2 home leads on where nothing is configured, and nowhere else", () => {
+test("F2 home links to the next step where nothing is configured, and nowhere else", () => {
   const says = (report: StatusReport): boolean => {
     using view = viewOf("home", scriptedApp({}, { status: report }));
     return view.text().includes("mountaineer init");
@@ -110,7 +110,7 @@ test("F2 home leads on where nothing is configured, and nowhere else", () => {
   assert.deepEqual([sampleReport([]), sampleReport(), gatewayReport([])].map(says), [true, false, false]);
 });
 
-test("C3 a server's card says why it does not serve, and its last error once, as a problem while it does not", () => {
+test("C3 a server's card gives the reason why it does not serve, and its last error once, as a problem while it does not", () => {
   const notes = (changes: Parameters<typeof sampleBackend>[0]): readonly string[] => {
     using view = viewOf("servers", scriptedApp({}, { status: gatewayReport([sampleBackend(changes)]) }));
     const said = view.elements("p").filter(({ textContent }) => /reason|exit/.test(textContent));
@@ -160,7 +160,7 @@ test("F4 a server that asks for a login is signed in to from its card, and only 
   assert.doesNotMatch(machine.text(), /Sign in/);
 });
 
-test("F1 F4 a client is connected after a yes to what its file gets, and only by the owner", async () => {
+test("F1 F4 a client is connected after a yes to its file's change, and only by the owner", async () => {
   const plan = {
     title: "Cursor",
     path: "/p",
@@ -194,7 +194,7 @@ test("F1 F4 a client is connected after a yes to what its file gets, and only by
 
 const HOSTILE = "x\u001b[2J\u202e";
 
-test("F2 what others write is text that drives nothing, in every view", async () => {
+test("F2 foreign texts are plain text without control characters, in every view", async () => {
   const share = sampleShare({ name: HOSTILE, last_error: HOSTILE, stable_path: HOSTILE, tb_host: HOSTILE });
   const backend = sampleBackend({ name: HOSTILE, phase: "Failed", reason: HOSTILE, last_error: HOSTILE });
   const status = gatewayReport([backend], { shares: [share] });
@@ -372,7 +372,7 @@ test("F2 the clients that may run scripts are listed, if there are any", async (
   assert.doesNotMatch(none.text(), /run scripts/);
 });
 
-test("F2 what takes something away is asked first; files that are open, with whose they are; no changes nothing", async () => {
+test("F2 a destructive action asks first, and lists open files with their programs; no changes nothing", async () => {
   for (const { button, share = sampleShare(), answers, yes, log } of CLICKS) {
     const status = gatewayReport(undefined, { shares: [share] });
     const app = scriptedApp(structuredAnswers(answers), { status }, yes);
@@ -398,7 +398,7 @@ async function settled({ log }: Scripted, count: number): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
 }
 
-test("F2 a tool is switched off where it is shown, and on again where it is kept from clients", async () => {
+test("F2 a tool is switched off where it is shown, and on again where it is withheld from clients", async () => {
   const withheld = [
     { backend: "files", kind: "tool", name: "gone", reason: "off", why: "you have switched it off" },
   ] as const;
@@ -473,7 +473,7 @@ test("F2 a tool's arguments are sent as typed; errors are shown at their fields 
   });
 });
 
-test("B9 the Sync form saves what differs, over the file it was drawn from, and says why it could not", async () => {
+test("B9 the Sync form saves the differences, over the file it was drawn from, and gives the reason of a failure", async () => {
   const changed = new MountaineerError("config_changed", "another");
   const app = scriptedApp({ edit: [changed] });
   using view = viewOf("settings/sync", app);
@@ -606,7 +606,7 @@ test("F2 restoring an earlier content asks first, and reports the result", async
   assert.match(app.log.join("\n"), /^\? Go back to this content\?\nrollback \{"n":1,/);
 });
 
-test("F2 what a person says no to is not done: a rollback, a tool that may destroy, a tool's approval", async () => {
+test("F2 an action that a person declines is not done: a rollback, a destructive tool, a tool's approval", async () => {
   const tool = sampleTool({ input_schema: { type: "object", properties: {} } } as never);
   const clicked = async (at: string, open: string | null, button: string): Promise<readonly string[]> => {
     const app = scriptedApp({ catalog: catalogOf([tool]) }, {}, false);
@@ -630,7 +630,7 @@ test("F2 what a person says no to is not done: a rollback, a tool that may destr
   ]);
 });
 
-test("E2 a changed tool that is not shown whole cannot be approved, and says whether it is withheld", async () => {
+test("E2 a changed tool that is not shown whole cannot be approved, and shows whether it is withheld", async () => {
   const of = async (changes: Parameters<typeof sampleToolChange>[0]) => {
     const report = { changes: [sampleToolChange(changes)], unseen: [], lost: null };
     using view = viewOf("settings/approvals", scriptedApp({ toolChanges: report }));

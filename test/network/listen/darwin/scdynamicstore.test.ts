@@ -58,7 +58,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     await running[Symbol.asyncDispose]();
   });
 
-  it("2,000 events are heard to the right end", async () => {
+  it("2,000 events are received up to the correct end", async () => {
     await using listening = await started();
     const { heard, running } = listening;
     double.storm(link("tb0"), 2_001);
@@ -83,7 +83,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     await eventually(() => double.stores() === 0);
   });
 
-  it("started and stopped over and over, at once or when ready, it leaves no thread and no descriptor", {
+  it("started and stopped repeatedly, at once or when ready, it leaves no thread and no descriptor", {
     skip: LINUX_ALONE,
   }, async () => {
     const descriptors = (): number => readdirSync("/proc/self/fd").length;
@@ -114,7 +114,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     double.fail("");
   });
 
-  it("A3 where macOS's libraries are not there, it is unavailable, and said so once", {
+  it("A3 where macOS's libraries are missing, it is unavailable, and this is reported once", {
     skip: NOT_ON_A_MAC,
   }, async () => {
     const ended = Promise.withResolvers<string>();
@@ -158,7 +158,7 @@ describe("SCDynamicStore over the double", { skip }, async () => {
   const settled = (): number => double.alive();
   after(() => assert.equal(double.faults(), 0, double.lastFault()));
 
-  it("A3 keys that are watched call back on this thread while the loop runs, others do not", () => {
+  it("A3 watched keys call back on this thread while the loop runs, others do not", () => {
     const heard: string[] = [];
     using store = open((keys) => heard.push(...keys));
     double.setLink(link("bridge0"), 1);
@@ -172,7 +172,7 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     assert.deepEqual(heard, [link("bridge0"), addresses("en0"), GLOBAL]);
   });
 
-  it("A3 a restart of configd comes as an empty list", () => {
+  it("A3 a restart of configd arrives as an empty list", () => {
     const heard: (readonly string[])[] = [];
     using store = open((keys) => heard.push(keys));
     double.restartConfigd();
@@ -180,7 +180,7 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     assert.deepEqual(heard, [[]]);
   });
 
-  it("10,000 events from another thread are all heard, and leave nothing behind", () => {
+  it("10,000 events from another thread are all received, and leave nothing behind", () => {
     double.setLink(link("tb0"), 0);
     const before = settled();
     let heard = 0;
@@ -234,7 +234,7 @@ describe("SCDynamicStore over the double", { skip }, async () => {
     assert.deepEqual([heard, double.callBacks()], [heardBefore, calledBefore]);
   });
 
-  it("what a call-back throws is thrown by run, once, and passes through no frame of the system's", () => {
+  it("an exception of a call-back is thrown by run, once, and passes through no frame of the system's", () => {
     let heard = 0;
     using store = open(() => {
       heard++;
@@ -272,6 +272,6 @@ describe("SCDynamicStore over the double", { skip }, async () => {
   });
 });
 
-it("where the libraries are not there, loading rejects with which", { skip }, async () => {
+it("where the libraries are missing, loading rejects with their names", { skip }, async () => {
   await assert.rejects(loadStoreBinding(), /CoreFoundation|cannot open|load/i);
 });

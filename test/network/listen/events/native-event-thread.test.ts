@@ -44,7 +44,7 @@ function start(program: string, thread: Partial<NativeEventThread> = {}) {
   return { told, running };
 }
 
-test("A3 what the thread tells is heard in order, and its end once, when it is gone", async () => {
+test("A3 the thread's messages are received in order, and its end once, when it is gone", async () => {
   const { told, running } = start(
     `${TELL} port.postMessage({ kind: "ready" }); port.postMessage({ kind: "bell", details: ["one", "two"] });`,
   );
@@ -53,7 +53,7 @@ test("A3 what the thread tells is heard in order, and its end once, when it is g
   assert.deepEqual(told, ["ready", "one > two", "gone", "crashed: the thread ended with code 0"]);
 });
 
-test("A3 a thread that says so is unavailable; one that throws or is not there is a crash, with its error", async () => {
+test("A3 a thread that reports it is unavailable; one that throws or is missing is a crash, with its error", async () => {
   const lacking = start(`${TELL} port.postMessage({ kind: "unavailable", text: "no koffi" });`);
   await eventually(() => lacking.told.length === 2);
   assert.deepEqual(lacking.told, ["gone", "unavailable: no koffi"]);

@@ -96,7 +96,7 @@ describe("beside one listener", { skip }, () => {
     await after(near.ip("route", "del", "10.77.0.0/16"), HIDDEN);
   });
 
-  test("an address that is only to last longer is nothing new, as a router's advertisements make it", async () => {
+  test("an address whose lifetime is only extended is not a change, as a router's advertisements do it", async () => {
     for (let seconds = 900; seconds < 920; seconds += 1) {
       const until = ["valid_lft", String(seconds), "preferred_lft", String(seconds)];
       await near.ip("addr", "change", "10.99.1.2/24", "dev", "tb0", ...until);
@@ -108,7 +108,7 @@ describe("beside one listener", { skip }, () => {
     assert.ok(said.length <= 8, `said ${said.length} times`);
   });
 
-  test("A3 a hundred flaps are heard to the right end", async () => {
+  test("A3 a hundred flaps are received up to the correct end", async () => {
     const flaps = Array.from({ length: 100 }, () => "link set tb0 down\nlink set tb0 up\n").join("");
     const batch = near.spawn("ip", ["-batch", "-"]);
     batch.stdin.end(flaps);
@@ -145,7 +145,7 @@ describe("beside one listener", { skip }, () => {
     await heard(listener, "tb0 went up", from);
   });
 
-  test("events that come while the main thread is busy are heard after it", async (t) => {
+  test("events that arrive while the main thread is busy are received after it", async (t) => {
     const goOn = join(await temporaryFolder(t), "go-on");
     listener.send(`block until ${goOn}`);
     await listener.waitFor((line) => line["blocked"] === true);
@@ -157,7 +157,7 @@ describe("beside one listener", { skip }, () => {
     await listener.waitFor(({ deltas }) => String(deltas).includes("tb0"), from);
   });
 
-  test("A3 a cable is heard behind a bridge that stays up by another port", async () => {
+  test("A3 a cable is noticed behind a bridge that stays up by another port", async () => {
     await near.ip("link", "add", "br0", "type", "bridge");
     await near.ip("link", "add", "tap0", "type", "veth", "peer", "name", "tap1");
     for (const name of ["tap0", "tap1"]) await near.ip("link", "set", name, "up");
@@ -178,7 +178,7 @@ describe("beside one listener", { skip }, () => {
     ["an uncaught error", (one: LineProgram) => one.send("throw"), 1, null],
     ["SIGTERM", (one: LineProgram) => one.kill("SIGTERM"), null, "SIGTERM"],
   ] as const) {
-    test(`${how} while the thread waits ends the process at once, and as ever`, async () => {
+    test(`${how} while the thread waits ends the process at once, as usual`, async () => {
       const one = startListener(near, PROGRAM);
       await flowing(one);
       end(one);
@@ -245,7 +245,7 @@ async function publishedLayout(t: TestContext): Promise<string> {
   return folder;
 }
 
-test("starting and stopping over and over leaks no descriptor, whenever the stop comes", {
+test("starting and stopping repeatedly leaks no descriptor, whenever the stop happens", {
   skip: onLinux,
 }, async () => {
   const descriptors = (): number => readdirSync("/proc/self/fd").length;

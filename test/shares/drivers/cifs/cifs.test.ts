@@ -114,7 +114,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.deepEqual(await readdir(join(bench.folder, "volumes")), []);
   });
 
-  it("a mount under way ends when the step is cancelled", async (t) => {
+  it("a mount in progress ends when the step is cancelled", async (t) => {
     const bench = await startBench(t);
     await bench.standIns.before("sleep 600\n");
     const cancel = new AbortController();
@@ -149,14 +149,14 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.equal(failed.reason, "path_taken");
   });
 
-  it("a user name with a comma, which no option can hold, is refused before anything is run", async (t) => {
+  it("a user name with a comma, which no option can contain, is refused before anything runs", async (t) => {
     const bench = await startBench(t);
     const share = { ...bench.share("CORE"), username: "ann,sec=none" };
     assert.match(failure(await bench.driver.mount(share, "tb", limits())).text, /comma/);
     assert.deepEqual(await bench.standIns.calls(), []);
   });
 
-  it("what a program wrote into the bare folder before the mount stood is set aside", async (t) => {
+  it("files that a program wrote into the bare folder before the mount are set aside", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     await bench.standIns.before('echo early >"$2/early"\n');
@@ -192,7 +192,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
   });
 
-  it("an umount that hangs is given up at its deadline; one that is refused says what to do", async (t) => {
+  it("an umount that hangs is given up at its deadline; a refused one is reported with the fix", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     const mount = await mounted(bench.driver, share, "tb");
@@ -208,7 +208,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
   });
 
-  it("on another system, or without mount.cifs, it is not there, and says what to set or install", async (t) => {
+  it("on another system, or without mount.cifs, it is unavailable, with the setting or package to use", async (t) => {
     const bench = await startBench(t);
     const elsewhere = bench.fresh({ filesystems: join(bench.folder, "none") });
     assert.match((await elsewhere.missingRequirement())?.hint ?? "", /auto/);

@@ -38,7 +38,7 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
     assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), { ok: true });
   });
 
-  it("a line may name the path as it is configured, or where that leads", async (t) => {
+  it("a line may name the path as configured, or its target", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     await mkdir(dirname(share.mountPath), { recursive: true });
@@ -87,7 +87,7 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
     ["a line for a folder of the share", "//tb.test/CORE/sub PATH cifs user 0 0\n", /no line/],
     ["a line for another port", "//tb.test/CORE PATH cifs user,port=4450 0 0\n", /no line/],
   ] as const) {
-    it(`with ${what} it is unavailable, and says what to do`, async (t) => {
+    it(`with ${what} it is unavailable, with the fix`, async (t) => {
       const bench = await startBench(t);
       const share = bench.share("CORE");
       if (fstab !== null) await writeFile(bench.standIns.fstab, fstab.replace("PATH", share.mountPath));
@@ -103,7 +103,7 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
     });
   }
 
-  it("without the kernel's client, or the program that asks it, it is unavailable", async (t) => {
+  it("without the kernel's client, or the program that calls it, it is unavailable", async (t) => {
     const bench = await startBench(t);
     const text = async (tools: Parameters<typeof bench.fresh>[0]) =>
       (await bench.fresh(tools).missingRequirement())?.text;
@@ -112,7 +112,7 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
     assert.equal(await text({}), undefined);
   });
 
-  it("a mount.cifs without its setuid bit says so", async (t) => {
+  it("a mount.cifs without its setuid bit is reported", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");
     await writeFile(bench.standIns.fstab, `//tb.test/CORE ${share.mountPath} cifs user 0 0\n`);
@@ -191,7 +191,7 @@ describe("driver cifs as a user, relayed", { skip: skip ?? false }, () => {
     ["a ticket", "sec=krb5,username=bob,password=x", "", null],
     ["a file that is not there", "credentials=FILE.none", "", null],
   ] as const) {
-    it(`A10 the server is asked as who a user's line says to be: ${what}`, async (t) => {
+    it(`A10 the server is contacted as the user in the line of fstab: ${what}`, async (t) => {
       const bench = await startBench(t);
       const share = bench.share("CORE");
       const credentials = join(bench.folder, "nas");
@@ -211,7 +211,7 @@ describe("driver cifs as a user, relayed", { skip: skip ?? false }, () => {
 });
 
 describe("an fstab", () => {
-  it("has its SMB shares read, with blanks, comments, tabs and lines cut short", () => {
+  it("lists its SMB shares, with blanks, comments, tabs and lines cut short", () => {
     const entries = parseFstab(
       [
         "# //nas/no /mnt/no cifs user 0 0",
@@ -248,7 +248,7 @@ describe("an fstab", () => {
     );
   });
 
-  it("takes a line that is written for it as it was meant", () => {
+  it("reads a generated line as intended", () => {
     const line = fstabLine("//nas/my share", "/mnt/my\tshare", ["users", "username=ann\\b"]);
     const [entry] = parseFstab(line);
     assert.deepEqual(
@@ -286,7 +286,7 @@ describe("the kernel's options", () => {
     assert.ok(!options.some((option) => /multichannel|max_channels/.test(option)));
   });
 
-  it("lead another one to its host, and let it fail", () => {
+  it("lead a different mount to its host, and let it fail", () => {
     const options = cifsOptions({ share, route, address: "10.0.0.1", owner, carried: null }).split(",");
     assert.deepEqual(
       options.filter((option) => /^(ip|addr|port|hard|soft|echo_interval|nodfs)(=|$)/.test(option)),
@@ -294,7 +294,7 @@ describe("the kernel's options", () => {
     );
   });
 
-  it("hold no name or password that they would cut", () => {
+  it("contain no name or password that they would cut", () => {
     assert.match(unspeakable({ username: "a,b", password: "x" }) ?? "", /comma/);
     assert.match(unspeakable({ username: "ann", password: "x\0" }) ?? "", /NUL/);
     assert.equal(unspeakable({ username: "a,b", password: null }), null, "a guest has no name");

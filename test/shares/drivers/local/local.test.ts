@@ -59,7 +59,7 @@ async function startBench(t: TestContext): Promise<DriverBench & { readonly stat
 describeDriver("local", process.platform === "linux" ? null : "open files need /proc", startBench);
 
 describe("the local driver", () => {
-  it("a thousand shares are found by few messages and little work", async (t) => {
+  it("a thousand shares are found with few messages and little work", async (t) => {
     await using bench = await startBench(t);
     const shares = Array.from({ length: 1_000 }, (_, index) => bench.share(`share ${index}`));
     await Promise.all(shares.map((share) => found(bench.driver, share)));
@@ -69,7 +69,7 @@ describe("the local driver", () => {
     t.diagnostic(`daemon CPU to find 1,000 shares: ${((user + system) / 1_000).toFixed(1)} ms`);
   });
 
-  it("A7 files opened through a folder that is reached by a link are found", async (t) => {
+  it("A7 files opened through a linked folder are found", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const real = bench.behind(share, "tb");
@@ -129,7 +129,7 @@ describe("the local driver", () => {
     assert.deepEqual(forgotten, [mount.id]);
   });
 
-  it("says why nothing is known of its path, and who has files open", async (t) => {
+  it("gives the reason why its path is unknown, and the processes with open files", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const driverWith = (change: Partial<Prober>) =>
@@ -201,7 +201,7 @@ describe("the local driver", () => {
     assert.equal(await readlink(share.mountPath), "/usr");
   });
 
-  it("a folder that vanished under the link is a dead look, and the link goes by force", async (t) => {
+  it("a folder that vanished under the link is a failed check, and the link is removed by force", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const mount = await mounted(bench.driver, share, "tb");
@@ -239,7 +239,7 @@ describe("the local driver", () => {
     },
   );
 
-  it("A6 a link made before a restart is ours, whatever the configuration says of its folder now", async (t) => {
+  it("A6 a link made before a restart is ours, whatever the present configuration of its folder", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     await mounted(bench.driver, share, "tb");
@@ -259,7 +259,7 @@ describe("the local driver", () => {
     assert.equal(elsewhere?.madeByDriver, false, "a note of a link at another path");
   });
 
-  it("A2 a note that cannot be kept or read keeps no share down", async (t) => {
+  it("A2 a record that cannot be written or read does not disable a share", async (t) => {
     await using bench = await startBench(t);
     const stateFolder = join(await temporaryFolder(t), "a file");
     await writeFile(stateFolder, "");
@@ -285,7 +285,7 @@ describe("the local driver", () => {
     assert.equal(await readlink(share.mountPath), "/usr");
   });
 
-  it("a folder that comes between the look and the link is not replaced, and told as what takes the path", async (t) => {
+  it("a folder that appears between the check and the link is not replaced, and reported as the occupant of the path", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const { prober } = bench;
@@ -303,7 +303,7 @@ describe("the local driver", () => {
     assert.deepEqual(await readdir(share.mountPath), []);
   });
 
-  it("a route that is a file, or none, is a failure that leaves nothing", async (t) => {
+  it("a route that is a file, or missing, is a failure that leaves nothing", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const none: ShareSpec = {
@@ -398,7 +398,7 @@ describe("a folder below a mount", () => {
     assert.deepEqual(await driver.probeFolder?.(share, folder), there(folder));
   });
 
-  it("A6 is not lost when a link leads elsewhere now, or while the table cannot be read", async (t) => {
+  it("A6 is not lost when a link has a new target, or while the table cannot be read", async (t) => {
     const { share, folder, mounts, start } = await startMounts(t);
     mounts.add(folder);
     const driver = start();

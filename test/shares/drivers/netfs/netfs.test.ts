@@ -173,7 +173,7 @@ describeDriver("netfs, on folders of ours", skip, (t) => startBench(t, "own"));
 describe("driver netfs", { skip: skip ?? false }, () => {
   const answers = (outcome: NetfsOutcome): Partial<NetfsTools> => ({ netfs: () => Promise.resolve(outcome) });
 
-  it("what macOS mounts at another path than ours is undone, and says why", async (t) => {
+  it("a mount that macOS makes at another path than ours is undone, with the reason", async (t) => {
     const bench = await startBench(t, "system");
     const share = bench.share("CORE");
     // Made between our look and macOS's: what is in the way there makes a twin.
@@ -189,7 +189,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.deepEqual(await found(driver, share), []);
   });
 
-  it("A2 over a folder that macOS removes late the share is mounted at once; over one that stays it is not, and says the way out", async (t) => {
+  it("A2 over a folder that macOS removes late the share is mounted at once; over one that stays it is not, and the fix is reported", async (t) => {
     const bench = await startBench(t, "system");
     const share = bench.share("CORE");
     const volumes = join(bench.folder, "Volumes");
@@ -234,7 +234,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.deepEqual([mount?.path, mount?.sameShare, mount?.madeByDriver], [share.mountPath, false, false]);
   });
 
-  it("a mount that is there already is adopted, at its own path, and never undone", async (t) => {
+  it("an existing mount is adopted, at its own path, and never undone", async (t) => {
     const bench = await startBench(t, "system");
     const [share, twin] = [bench.share("CORE"), bench.share("My Share")];
     await mounted(bench.driver, share, "tb");
@@ -289,7 +289,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.ok(!bench.logged().includes("secret"));
   });
 
-  it("where NetFS cannot be called the driver is not there", async (t) => {
+  it("where NetFS cannot be called the driver is unavailable", async (t) => {
     const bench = await startBench(t, "own");
     const driver = bench.fresh(answers({ kind: "unavailable", text: "no koffi" }));
     const failed = failure(await driver.mount(bench.share("CORE"), "fallback", limits()));
@@ -301,7 +301,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     ["comes after its deadline", async () => ({ kind: "timed_out", text: "late" }) as const, "timed_out"],
     ["was made by a call that failed", async () => Promise.reject(new Error("broken")), "other"],
   ] as const) {
-    it(`a mount that ${what} is taken away again`, async (t) => {
+    it(`a mount that ${what} is removed again`, async (t) => {
       const bench = await startBench(t, "own");
       const share = bench.share("CORE");
       const driver = bench.fresh({
@@ -360,7 +360,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.match(bench.logged(), /does not answer yet/);
   });
 
-  it("A2 a mount that may not be read says which permission is missing, to a daemon below its keeper too", async (t) => {
+  it("A2 an unreadable mount is reported with the missing permission, even to a daemon below its supervisor", async (t) => {
     const bench = await startBench(t, "own");
     const denied: Prober = {
       ...bench.prober,
@@ -372,7 +372,7 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.match(bench.logged(), /Network Volumes/);
   });
 
-  it("on a system without NetFS it is not there, and says what to do", async (t) => {
+  it("on a system without NetFS it is unavailable, with the fix", async (t) => {
     const bench = await startBench(t, "own");
     const real = createNetfsDriver({
       clock: systemClock,

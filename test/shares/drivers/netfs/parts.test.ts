@@ -49,7 +49,7 @@ test("each NetFS status has its own reason and text", () => {
   }
 });
 
-test("no route is also what a missing permission looks like, and the hint says so", () => {
+test("a missing permission also looks like no route, and the hint says so", () => {
   assert.match(failedByNetfs(65).text, /Local Network/);
   assert.match(failedByNetfs(80).text, /Finder|password/);
 });
@@ -107,7 +107,7 @@ async function found(
 const inShort = (mounts: readonly FoundMount[]) =>
   mounts.map(({ path, route: name, sameShare }) => [path, name, sameShare]);
 
-test("a mount is the share's by its source, and its route by host, address or service", async () => {
+test("a mount is recognized as the share's by its source, and its route by host, address or service", async () => {
   for (const [source, name] of [
     ["//ann@10.10.10.1/Gr%C3%B6%C3%9Fe", "tb"],
     ["//ann@10.10.10.1/Gro%CC%88%C3%9Fe", "tb"],
@@ -128,7 +128,7 @@ test("the path is the same in every Unicode composition, and is reported as conf
   assert.deepEqual(inShort(mounts), [["/Volumes/Größe", "tb", true]]);
 });
 
-test("a twin is found as what it is, by its source", async () => {
+test("a duplicate is recognized by its source", async () => {
   const mounts = await found([
     "//ann@10.10.10.1/Gr%C3%B6%C3%9Fe on /Volumes/Größe (smbfs, mounted by ann)",
     "//ann@My-NAS.local/Gr%C3%B6%C3%9Fe on /Volumes/Größe-1 (smbfs, mounted by ann)",
@@ -192,7 +192,7 @@ test("a mount is relayed if it is the share's and comes from this machine while 
   assert.equal(elsewhere?.relayPort, null);
 });
 
-test("what takes the folder that macOS makes for a share is found, whatever the share's path is", async () => {
+test("an occupant of the folder that macOS makes for a share is found, whatever the share's path is", async () => {
   const named = { ...SHARE, mountPath: "/Volumes/Mine" };
   const mounts = await found(["//ann@elsewhere/other on /Volumes/Größe (smbfs, mounted by ann)"], named);
   assert.deepEqual(inShort(mounts), [["/Volumes/Größe", null, false]]);
@@ -232,7 +232,7 @@ function setUp() {
   return { clock, told, begin };
 }
 
-it("A2 mounts of one server come one after another, in order, those of others beside them", async () => {
+it("A2 mounts of one server are made one after another, in order, alongside those of others", async () => {
   const { clock, told, begin } = setUp();
   const [first, second, third] = [begin("nas", "1"), begin("nas", "2"), begin("nas", "3")];
   const other = begin("other", "o");
@@ -261,7 +261,7 @@ it("A2 mounts of one server come one after another, in order, those of others be
   assert.ok(!told.includes("never"));
 });
 
-it("A2 a turn that does not come in time, or is cancelled, is not taken later", async () => {
+it("A2 a turn that is late or cancelled is not taken", async () => {
   const { clock, told, begin } = setUp();
   const first = begin("nas", "1");
   const controller = new AbortController();
@@ -327,7 +327,7 @@ test("a busy mount is reported as busy and stays; no stronger force is tried", a
   assert.equal((await ran()).length, 1);
 });
 
-test("only a command that says so means that the mount is busy", async (t) => {
+test("only a command that reports it means that the mount is busy", async (t) => {
   for (const [text, reason] of [
     ["umount: /mnt: target is busy.", "busy"],
     ["umount(/Volumes/Busy Bees): Operation not permitted", "failed"],
@@ -359,7 +359,7 @@ test("an umount that hangs leaves time for diskutil", async (t) => {
   assert.equal((await ran()).length, 2);
 });
 
-test("done is what the table shows, not what a command says", async (t) => {
+test("the table decides whether it is done, not a command's output", async (t) => {
   const lying = await ladder(t, "exit 0", "exit 0");
   const outcome = await lying.run("plain");
   assert.deepEqual(outcome, { ok: false, reason: "failed", text: "it is still in the mount table" });
@@ -402,7 +402,7 @@ test("A10 netfs is relayed only where the self-test of this very system passed",
   });
 });
 
-test("A10 a self-test that failed takes an earlier proof back, and says why", async (t) => {
+test("A10 a self-test that failed withdraws an earlier proof, with the reason", async (t) => {
   const home = await temporaryFolder(t);
   await writeRelayTestResult(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
   await writeRelayTestResult(home, { carried: false, text: "read: EIO", atMs: AT_MS }, MAC);
@@ -410,7 +410,7 @@ test("A10 a self-test that failed takes an earlier proof back, and says why", as
   assert.deepEqual([proof.proved, /read: EIO/.test(proof.reason)], [false, true]);
 });
 
-test("A10 a file that is torn, of another version or no object proves nothing", async (t) => {
+test("A10 a file that is torn, of another version or not an object proves nothing", async (t) => {
   const home = await temporaryFolder(t);
   await writeRelayTestResult(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
   const path = join(home, "carry-proof.json");

@@ -53,7 +53,7 @@ describe("NetFS over the double", { skip }, async () => {
   const inProcess = (env: Record<string, string>, more: Partial<Parameters<typeof mountByNetfs>[1]> = {}) =>
     mountByNetfs(REQUEST, { ...PATIENT, libraries, env, ...more });
 
-  it("hands over the URL, user and password, and never lets a dialog open or a mount be hard", async () => {
+  it("passes the URL, user and password, and never lets a dialog open or a mount be hard", async () => {
     assert.deepEqual(await mount(REQUEST), { status: 0, mountPoints: ["/Volumes/core"] });
     assert.deepEqual(noted().trim().split("\n"), [
       "url=smb://ann@nas.local/core",
@@ -73,12 +73,12 @@ describe("NetFS over the double", { skip }, async () => {
     assert.equal(await running.cancel(), false);
   });
 
-  it("without a password hands over neither, so that the Keychain is asked", async () => {
+  it("without a password passes neither, so that the Keychain is asked", async () => {
     await mount({ ...REQUEST, password: null });
     assert.match(noted(), /^user=NULL\npassword=NULL$/m);
   });
 
-  it("a guest says so, and a folder of ours is mounted on itself", async () => {
+  it("marks a guest, and mounts a folder of ours on itself", async () => {
     await mount({ ...REQUEST, username: null, password: null, guest: true, folder: "/home/ann/Größe x" });
     assert.match(noted(), /^folder=\/home\/ann\/Größe x$/m);
     assert.match(noted(), /^open\.Guest=true$/m);
@@ -112,7 +112,7 @@ describe("NetFS over the double", { skip }, async () => {
     assert.deepEqual(counts(), [0, 0]);
   });
 
-  it("the process gives status and mount points back", async () => {
+  it("the process returns status and mount points", async () => {
     const [kind, mountPoints] = ["called", ["/Volumes/core"]];
     assert.deepEqual(await inProcess({}), { kind, status: 0, mountPoints });
     assert.deepEqual(await inProcess({ DOUBLE_STATUS: "80" }), { kind, status: 80, mountPoints: [] });
@@ -197,6 +197,6 @@ describe("NetFS over the double", { skip }, async () => {
   });
 });
 
-it("where NetFS is not there, the process says so", { skip: skip || NOT_ON_A_MAC }, async () => {
+it("where NetFS is missing, the process says so", { skip: skip || NOT_ON_A_MAC }, async () => {
   assert.equal((await mountByNetfs(REQUEST, PATIENT)).kind, "unavailable");
 });

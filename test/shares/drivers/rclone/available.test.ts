@@ -44,7 +44,7 @@ test(
   },
 );
 
-test("A1 a password that rclone did not obscure is asked for again", async (t) => {
+test("A1 a password that rclone did not obscure is requested again", async (t) => {
   const home = await withRclone(t, "exit 1");
   const obscure = createObscuredPasswords(systemClock, home);
   await assert.rejects(obscure("secret"), { code: "mount_failed" });
@@ -56,7 +56,7 @@ test("A1 a password that rclone did not obscure is asked for again", async (t) =
   assert.equal(await obscure("secret"), "terces", "it is known");
 });
 
-test("A1 all shares join one look for rclone, also while it hangs", closed, async (t) => {
+test("A1 all shares join one search for rclone, even while it hangs", closed, async (t) => {
   const marks = await temporaryFolder(t);
   const [runs, mayEnd] = [join(marks, "runs"), join(marks, "may-end")];
   const wait = `while [ ! -e '${mayEnd}' ]; do sleep 0.02; done`;

@@ -80,7 +80,7 @@ async function sent({ cache }: RcloneFiles, name: string): Promise<void> {
   await writeFile(path, JSON.stringify({ Dirty: false }));
 }
 
-test("A13 a person's word is about what waited then, not about what is written once that server is back", async (t) => {
+test("A13 a person's confirmation covers the files that waited then, not those written once that server is back", async (t) => {
   const { caches, unsent, away, here } = await scene(t);
   await write(away, "of before");
   await caches.sendHere(AWAY, here);
@@ -93,7 +93,7 @@ test("A13 a person's word is about what waited then, not about what is written o
   assert.deepEqual(await unsent.of(away.cache, SHARE.shareName), ["of later"]);
 });
 
-test("A13 a crash right after the files were handed over leaves no word for files of later", async (t) => {
+test("A13 a crash right after the files were moved leaves no confirmation for later files", async (t) => {
   const { caches, unsent, away, here } = await scene(t);
   await write(away, "of before");
   await caches.sendHere(AWAY, here);
@@ -104,7 +104,7 @@ test("A13 a crash right after the files were handed over leaves no word for file
   assert.deepEqual(await unsent.of(here.cache, SHARE.shareName), []);
 });
 
-test("A13 files that wait are never sent over others that are not sent yet, whenever those were written", async (t) => {
+test("A13 waiting files are never sent over others that are not sent yet, whenever those were written", async (t) => {
   const { caches, unsent, away, here } = await scene(t);
   await write(away, "of before");
   await caches.sendHere(AWAY, here);
@@ -140,7 +140,7 @@ test("A13 files are sent only to the server that they were written for, and then
   await assert.rejects(readFile(join(first.folder, "server.json")), { code: "ENOENT" });
 });
 
-test("A2 a file whose engine's note is followed by lines is unsent", async (t) => {
+test("A2 a file whose engine's metadata is followed by lines is unsent", async (t) => {
   const folder = await temporaryFolder(t);
   const notes = join(folder, "vfsMeta", "share", "CORE");
   await mkdir(notes, { recursive: true });
@@ -151,7 +151,7 @@ test("A2 a file whose engine's note is followed by lines is unsent", async (t) =
   assert.equal(await unsent.unsettled(folder), false);
 });
 
-test("A2 a note is read again when it was torn, or has another time", async (t) => {
+test("A2 metadata is read again if it was torn, or has another time", async (t) => {
   const { unsent, here } = await scene(t);
   const path = join(here.cache, "vfsMeta", REMOTE_NAME, SHARE.shareName, "file");
   await mkdir(dirname(path), { recursive: true });
@@ -254,7 +254,7 @@ test("A13 files that a person puts next to the servers' folders are not taken fo
   );
 });
 
-test("A13 a cache with more notes than are read is never taken for an empty one", async (t) => {
+test("A13 a cache with more metadata files than are read is never taken for an empty one", async (t) => {
   const { caches, unsent, away, here } = await scene(t, 3);
   await writeFile(join(dirname(away.cache), "server.json"), JSON.stringify({ source: "//nas/core" }));
   await write(away, "a/precious");
@@ -273,7 +273,7 @@ for (const [proved, before] of [
   [true, { version: 1, shareName: SHARE.shareName, username: "u", serverGuid: "aa", entries: [] }],
   [false, null],
 ] as const) {
-  test(`A13 files that a version before left, its server ${proved ? "" : "not "}proved, are listed with where it was, whatever the hosts are edited to`, async (t) => {
+  test(`A13 files that an earlier version left, its server ${proved ? "" : "not "}proved, are listed with their location, whatever the hosts are edited to`, async (t) => {
     const { caches, stateFolder } = await scene(t);
     const old = rcloneFilesIn(shareFiles(stateFolder, SHARE.name).folder);
     await write(old, "of before");
@@ -310,7 +310,7 @@ test("A13 the cache of a server that can never be recognized again is removed wi
   assert.ok(await stat(first), "the server of a version before is the one that new proofs begin with");
 });
 
-test("A11 what one server's rclone did not touch says nothing of another server's files", async (t) => {
+test("A11 files that one server's rclone did not touch show nothing about another server's files", async (t) => {
   const { care, away, here } = await scene(t);
   await write(here, "file");
   const place = (files: RcloneFiles) => ({ shareName: SHARE.name, files });
@@ -557,7 +557,7 @@ test("A11 times keep their nanoseconds", () => {
   assert.equal(rfc3339(-1n), "1969-12-31T23:59:59.999999999Z");
 });
 
-test("A11 ranges are joined and taken from each other", () => {
+test("A11 ranges are merged and subtracted from each other", () => {
   const joined = union([
     { start: 10, end: 20 },
     { start: 0, end: 5 },

@@ -48,17 +48,17 @@ describe("a log of rclone", () => {
     ["Fatal error: ", "other", "failed to mount FUSE fs: something new"],
   ];
   for (const [before, reason, text] of table) {
-    it(`tells ${reason}: ${text.slice(0, 60)}`, () => {
+    it(`reports ${reason}: ${text.slice(0, 60)}`, () => {
       assert.deepEqual(readLoggedFailure(at(`${before}${text}`)), { reason, text });
     });
   }
 
-  it("without a failure tells nothing", () => {
+  it("without a failure reports nothing", () => {
     assert.equal(readLoggedFailure(""), null);
     assert.equal(readLoggedFailure(at("NOTICE: the poll-interval is not supported")), null);
   });
 
-  it("with a known reason before an unknown one tells the known one; of two known ones the newer", () => {
+  it("with a known reason before an unknown one reports the known one; of two known ones the newer", () => {
     const log = at("ERROR : a: connection refused") + at("ERROR : b: i/o timeout") + at("ERROR : gibberish");
     assert.equal(readLoggedFailure(log)?.reason, "timed_out");
   });
@@ -81,7 +81,7 @@ async function logOf(t: TestContext, share: string): Promise<{ stateFolder: stri
 
 const sizeOf = async (path: string): Promise<number> => (await stat(path)).size;
 
-test("a log keeps its newest lines whole, and the same reason is read from it", async (t) => {
+test("a log keeps its newest lines whole, and yields the same reason", async (t) => {
   const { log } = await logOf(t, "CORE");
   await writeFile(log, longLog(3 * MEGABYTE));
   await cutLog(log, 256 * 1024);
@@ -114,7 +114,7 @@ test("the logs of the last three crashes outlive later mounts; other logs start 
   await assert.rejects(stat(`${log}.4`), { code: "ENOENT" });
 });
 
-test("a log without line ends is cut too", async (t) => {
+test("a log without line ends is also cut", async (t) => {
   const { log } = await logOf(t, "CORE");
   await writeFile(log, "x".repeat(2 * MEGABYTE));
   await cutLog(log, 256 * 1024);
@@ -216,7 +216,7 @@ for (const [path, why, reason] of [
   });
 }
 
-test("A11 a route that is gone refuses nothing, and keeps no file from mounting", () => {
+test("A11 a route that is gone refuses nothing, and prevents no file's mount", () => {
   for (const why of [
     "failed to make parent directories: couldn't connect SMB: dial tcp 127.0.0.1:445: connect: connection refused",
     "failed to make parent directories: mkdir : connection error: EOF",

@@ -331,7 +331,7 @@ describe("spellings", noSkip, () => {
     });
   }
 
-  it("A16 an entry that is removed while it is looked up shows nothing", async (t) => {
+  it("A16 an entry that is removed during its lookup proves nothing", async (t) => {
     await using bench = await startNames(t, "folds", ["rclone"]);
     const music = join(bench.disk, "Music");
     await mkdir(music);
@@ -463,7 +463,7 @@ describe("odd names", noSkip, () => {
     });
   }
 
-  it("A16 names that other clients made show as the table says, and one in the place of another is renamed through the mount", async (t) => {
+  it("A16 names that other clients made are shown as the table says, and one in the place of another is renamed through the mount", async (t) => {
     await using bench = await startNames(t, "folds");
     for (const [index, [name]] of FOUND.entries()) {
       await mkdir(join(bench.disk, `${index}`, name), { recursive: true });
@@ -535,7 +535,7 @@ describe("odd names", noSkip, () => {
   });
 });
 
-describe("who reads a mount", noSkip, () => {
+describe("the readers of a mount", noSkip, () => {
   /** As another user of this machine; only root can be one. */
   const isRoot = process.getuid?.() === 0;
   const asOther = async (command: string): Promise<boolean> => {

@@ -74,7 +74,7 @@ describe("written data", noSkip, () => {
     assert.deepEqual((await readdir(behind)).sort(), names.sort());
   });
 
-  it("A11 A15 and left unsent by an rclone that crashed stays whole for programs that append to it once it is sent", async (t) => {
+  it("A11 A15 and left unsent by a crashed rclone stays whole for programs that append to it once it is sent", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const behind = bench.behind(share, "tb");
@@ -106,7 +106,7 @@ describe("written data", noSkip, () => {
     for (const [name, text] of texts) await eventually(() => sent(name, `${text}more\n`));
   });
 
-  it("with a note that a crash tore is set aside, not thrown away", async (t) => {
+  it("with metadata torn by a crash is set aside, not thrown away", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const mount = await mounted(bench.driver, share, "tb");
@@ -125,7 +125,7 @@ describe("written data", noSkip, () => {
     assert.match(aside.files.join(), /^torn/);
   });
 
-  it("and not sent is known by the name under which it is mounted, and told once the share has another", async (t) => {
+  it("and not sent is listed by the name under which it is mounted, and reported once the share has another", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const edited = { ...share, shareName: "another" };
@@ -260,7 +260,7 @@ function written(...places: readonly number[]): Buffer {
 }
 
 describe("files that are being changed when rclone is killed", noSkip, () => {
-  it("A11 are on the server whole where only the end grew, else set aside, completed with the server's bytes and named; no file keeps the share from mounting in the same step", async (t) => {
+  it("A11 are on the server whole where only the end grew, else set aside, completed with the server's bytes and named; no file prevents the share's mount in the same step", async (t) => {
     preferSystemRclone(t);
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
@@ -347,7 +347,7 @@ time.sleep(0.05)
 os.pwrite(fd,b"b"*10,20000)
 reader=open(sys.argv[1],"rb")`;
 
-describe("notes of files that are being changed", noSkip, () => {
+describe("metadata of files that are being changed", noSkip, () => {
   const scene = async (bench: RcloneBench) => {
     const share = bench.share(PLAIN_NAME);
     await writeFile(join(bench.behind(share, "tb"), "file [x]"), Buffer.alloc(100_000, 1));
@@ -365,7 +365,7 @@ describe("notes of files that are being changed", noSkip, () => {
     };
   };
 
-  it("A11 list all that was written once they are asked for, also after the cut, and the file's time stays as it is", async (t) => {
+  it("A11 lists all written data once it is requested, even after the cut, and the file's time stays unchanged", async (t) => {
     // The engine's notes are never late.
     preferSystemRclone(t);
     await using bench = await startBench(t);
@@ -388,7 +388,7 @@ describe("notes of files that are being changed", noSkip, () => {
     assert.deepEqual(await writer.writeNotes(mount, "all", 30_000), { due: 1, written: 1 });
   });
 
-  it("A11 are not waited for beyond the deadline when the mount hangs", async (t) => {
+  it("A11 is not waited for beyond the deadline when the mount hangs", async (t) => {
     await using bench = await startBench(t);
     const { share, mount, pid, writer } = await scene(bench);
     await holder(t, PIECES_CHANGER, [join(share.mountPath, "file [x]")]);

@@ -94,7 +94,7 @@ async function startGate(t: Scope, bench: RcloneBench) {
 
 const FILES = Array.from({ length: AT_ONCE }, (_, index) => `${index}`);
 
-describe("a mount that stands", noSkip, () => {
+describe("a lasting mount", noSkip, () => {
   const ends: (() => unknown)[] = [];
   after(() => Promise.all(ends.map((end) => end())));
   let gate: Awaited<ReturnType<typeof startGate>>;
@@ -180,7 +180,7 @@ describe("a mount that stands", noSkip, () => {
     ["connections that are dead are used up", (bench: RcloneBench) => bench.driver],
     ["those of a daemon before are used up as well", (bench: RcloneBench) => bench.freshDriver()],
   ] as const) {
-    it(`A10 ${what}: what programs do next gets no error`, async () => {
+    it(`A10 ${what}: the programs' next operations get no error`, async () => {
       const { bench, share } = standing();
       // As many are kept as were in use at once, each used more than once.
       for (let rounds = 0; rounds < 3; rounds++)
@@ -191,7 +191,7 @@ describe("a mount that stands", noSkip, () => {
     });
   }
 
-  it("A10 a question that rclone has yet to answer is neither given up nor followed by others", async () => {
+  it("A10 a query that rclone has yet to answer is neither given up nor followed by others", async () => {
     const { bench, share } = standing();
     gate.shut();
     gate.cut();
@@ -255,8 +255,8 @@ describe("why a mount fails", noSkip, () => {
   });
 });
 
-describe("mounts that others made", noSkip, () => {
-  it("are found by host name, address and any spelling of the share, elsewhere too; from a host that no route knows they are of unknown route", async (t) => {
+describe("mounts made by others", noSkip, () => {
+  it("are found by host name, address and any spelling of the share, at other paths as well; from an unknown host they have an unknown route", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const elsewhere = join(bench.folder, "elsewhere");
@@ -275,7 +275,7 @@ describe("mounts that others made", noSkip, () => {
 });
 
 describe("an rclone in the home", noSkip, () => {
-  it("mounts in place of the system's, also where there is no other", async (t) => {
+  it("mounts in place of the system's, even where there is no other", async (t) => {
     const folders = (process.env["PATH"] ?? "").split(delimiter);
     const [onPath, fusermount, sh] = await Promise.all(
       ["rclone", "fusermount3", "sh"].map((name) => findProgram(name, folders)),
@@ -314,7 +314,7 @@ describe("an rclone in the home", noSkip, () => {
 });
 
 describe("the engine of a mount", noSkip, () => {
-  it("A1 is in its note; an older one than would mount now makes the mount outdated, as another's build does, and a newer one does not", async (t) => {
+  it("A1 is in its metadata; an older one than would mount now makes the mount outdated, as another's build does, and a newer one does not", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     await mounted(bench.driver, share, "tb");
@@ -435,7 +435,7 @@ describe("a mount that dies", noSkip, () => {
     await mounted(bench.driver, share, "fallback");
   });
 
-  it("by someone else's hand is ended like ours, and its process does not take the next one with it", async (t) => {
+  it("by someone else is ended like ours, and its process does not take the next one with it", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const foreign = await mountByHand(t, bench, share, share.mountPath, bench.rig.tbHost);

@@ -77,7 +77,7 @@ test("A11 the holes and data of a file are reported by whole blocks", async (t) 
   assert.deepEqual(await dataOf(file, 4096), [{ start: 98_304, end: 102_400 }]);
 });
 
-test("A11 a file about which the system cannot say where its data is, is read", async (t) => {
+test("A11 a file whose data the system cannot locate is read", async (t) => {
   await using file = await open(join(await temporaryFolder(t), "sparse"), "w+");
   await file.truncate(20_000);
   await file.write(Buffer.from("x"), 0, 1, 5_000);
@@ -93,7 +93,7 @@ test("A11 a file about which the system cannot say where its data is, is read", 
   await assert.rejects(dataOf({ fd: -1, stat, read: reading(6_000) }, 4096), /EIO/);
 });
 
-test("A11 an append that its note does not know is listed, so that rclone sends it", async (t) => {
+test("A11 an append missing in its metadata is listed, so that rclone sends it", async (t) => {
   const { files, cached, note } = await scene(t);
   await cached(BASE + 2000, [[BASE, 2000]], noteText([[BASE, 1000]]));
   // Where rclone keeps the notes of a folder with a name like those of temporary files.
@@ -104,7 +104,7 @@ test("A11 an append that its note does not know is listed, so that rclone sends 
   assert.deepEqual(await reviewCache(files, [PATH], 0, false), { aside: [], corrected: [] });
 });
 
-test("A11 a file in a folder is set aside beside a file that had that folder's name", async (t) => {
+test("A11 a file in a folder is set aside next to a file that had that folder's name", async (t) => {
   const { files, cached } = await scene(t);
   const folder = dirname(PATH);
   for (const [path, name] of [
@@ -117,7 +117,7 @@ test("A11 a file in a folder is set aside beside a file that had that folder's n
   }
 });
 
-test("A11 a file with more than its note lists is set aside, under a new name, with what is known of it", async (t) => {
+test("A11 a file with more than its metadata lists is set aside, under a new name, with its known facts", async (t) => {
   const { files, cached } = await scene(t);
   for (const name of ["file", "file 1"]) {
     await cached(
@@ -167,7 +167,7 @@ test("A11 data fetched by an rclone that never mounted does not count as written
   assert.deepEqual(await reviewCache(files, [PATH], 0, true), { aside: [], corrected: [] });
 });
 
-test("A11 a torn note and a file that rclone is stuck with are set aside, and others stay", async (t) => {
+test("A11 torn metadata and a file that rclone is stuck with are set aside, and others stay", async (t) => {
   const { files, cached } = await scene(t);
   await cached(BASE, [[0, 100]], '{"Size": 3');
   await cached(BASE, [[0, 100]], noteText([[0, 100]]), "share/CORE/stuck");
@@ -196,7 +196,7 @@ for (const [what, size, written, note, state, serverEnd] of [
   ["that became shorter, and is whole", 1_000, [[0, 1_000]], noteText([[0, 1_000]]), "complete", 1_000],
   ["that is new and empty", 0, [], NEW_NOTE, "complete", 0],
 ] as const) {
-  test(`A11 a file set aside ${what} is noted as ${state}`, async (t) => {
+  test(`A11 a file set aside ${what} is recorded as ${state}`, async (t) => {
     const { files, cached } = await scene(t);
     await cached(size, written, note);
     await setFilesAside(files, [PATH], "asked", 0);
@@ -205,13 +205,13 @@ for (const [what, size, written, note, state, serverEnd] of [
   });
 }
 
-test("A11 what rclone has sent is left in its cache, whatever its note lists", async (t) => {
+test("A11 files that rclone has sent stay in its cache, whatever its metadata lists", async (t) => {
   const { files, cached } = await scene(t);
   await cached(BASE, [[65_536, 4096]], noteText([[0, 4096]]).replace('"Dirty":true', '"Dirty":false'));
   assert.deepEqual(await reviewCache(files, [PATH], 0, false), { aside: [], corrected: [] });
 });
 
-test("A11 a file whose note cannot be written is not set aside, and stays in the cache", async (t) => {
+test("A11 a file whose record cannot be written is not set aside, and stays in the cache", async (t) => {
   const { files, cached } = await scene(t);
   await cached(BASE, [[0, 100]], noteText([[0, 100]]));
   await writeFile(files.setAsideNotes, "in the way");
@@ -302,7 +302,7 @@ test("A2 sent files, and files that a running rclone will send, are not reported
   assert.deepEqual(await driver.setAside?.(SHARE), [OWN, kept]);
 });
 
-test("A2 what rclone sends under the share's present name is not told, what it kept under another is", async (t) => {
+test("A2 files that rclone sends under the share's present name are not reported, those that it kept under another are", async (t) => {
   const { written, kept, leftBehind } = await sceneLeft(t);
   await written(true);
   assert.deepEqual(await leftBehind("CORE", ["CORE", SERVER_NAME]), []);
@@ -319,7 +319,7 @@ async function sceneServed(t: TestContext): Promise<string> {
   return stateFolder;
 }
 
-test("A11 the notes of a mount that rclone serves are refreshed at each beat, one refresh at a time", async (t) => {
+test("A11 the metadata of a mount that rclone serves is refreshed at each beat, one refresh at a time", async (t) => {
   const stateFolder = await sceneServed(t);
   const gate = Promise.withResolvers<void>();
   const asked: unknown[] = [];
@@ -452,7 +452,7 @@ test("A11 a copy that ends in the middle is not taken for the server's file", as
   assert.deepEqual(await seen(), ["incomplete", HOLES, 1_000_000]);
 });
 
-test("A11 a mount that follows at once does not complete the files beside the one before", async (t) => {
+test("A11 a mount that follows at once does not complete the files alongside the previous one", async (t) => {
   const { run, serve, clock, restart, rounds } = await sceneOfHoles(t);
   await serve(OLD, {}, 1);
   await run();
@@ -488,7 +488,7 @@ test("A11 a file that a person removed is forgotten", async (t) => {
   assert.ok(!(await entryExists(join(files.setAsideNotes, "share/CORE/file.json"))));
 });
 
-test("A11 a file whose bytes the disk does not confirm is not noted as complete", async (t) => {
+test("A11 a file whose bytes the disk does not confirm is not recorded as complete", async (t) => {
   const { run, seen, kept } = await sceneOfHoles(t);
   await using file = await open(kept, "r");
   t.mock.method(Object.getPrototypeOf(file), "sync", () => Promise.reject(new Error("EIO")));
@@ -496,7 +496,7 @@ test("A11 a file whose bytes the disk does not confirm is not noted as complete"
   assert.equal((await seen())[0], "incomplete");
 });
 
-test("A11 what could not be filled is tried again after two seconds", async (t) => {
+test("A11 an unfilled hole is retried after two seconds", async (t) => {
   const { run, seen, serve, clock, rounds } = await sceneOfHoles(t);
   await serve(OLD, {}, 1);
   await run();
@@ -507,7 +507,7 @@ test("A11 what could not be filled is tried again after two seconds", async (t) 
   assert.equal((await seen())[0], "complete");
 });
 
-test("A11 a hole for which the disk has no room stays one, and is filled once there is room", async (t) => {
+test("A11 a hole for which the disk has no space stays one, and is filled once there is space", async (t) => {
   const disk = await mountTmpfs(t, "size=12k");
   if (disk === null) return;
   const size = 40_000;
@@ -528,7 +528,7 @@ test("A11 a hole for which the disk has no room stays one, and is filled once th
   assert.deepEqual((await seen()).slice(0, 2), ["complete", `NEW ${"x".repeat(size - 4)}`]);
 });
 
-test("A11 a mount that writes no note in time is asked again after ever longer pauses", async (t) => {
+test("A11 a mount that writes no metadata in time is asked again at increasing intervals", async (t) => {
   const clock = createManualClock();
   const asked: number[] = [];
   const notes: MetadataFlusher = {

@@ -74,8 +74,8 @@ async function ownPrograms(t: TestContext): Promise<Programs> {
 
 const version = (text: string): string => `echo rclone v${text}`;
 
-describe("what mounting with rclone lacks", noSkip, () => {
-  it("is not looked for again where an answer from before will do, as long as nothing was missing then", async (t) => {
+describe("requirements of mounting with rclone", noSkip, () => {
+  it("is not checked again where an earlier answer will do, as long as nothing was missing then", async (t) => {
     const programs = await ownPrograms(t);
     const clock = createManualClock();
     const check = createRcloneCheck(clock, NO_HOME);
@@ -142,14 +142,14 @@ describe("what mounting with rclone lacks", noSkip, () => {
     assert.equal(await check.lacking(), null);
   });
 
-  it("is not told of a program whose version cannot be read", async (t) => {
+  it("does not include a program whose version cannot be read", async (t) => {
     const programs = await ownPrograms(t);
     await programs.put("rclone", "echo rclone DEV");
     const check = createRcloneCheck(systemClock, NO_HOME);
     assert.equal(await check.lacking(), null);
   });
 
-  it("is looked for once for all shares of a beat", async (t) => {
+  it("is checked once for all shares of a beat", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock, NO_HOME);
     const beganAtMs = systemClock.monotonicMs();
@@ -159,7 +159,7 @@ describe("what mounting with rclone lacks", noSkip, () => {
   });
 });
 
-it("a device that is not there is not one that is closed", async (t) => {
+it("a missing device is not an inaccessible one", async (t) => {
   const folder = await temporaryFolder(t);
   assert.equal(await whyClosed(folder), null);
   const lacking = await whyClosed(join(folder, "none"));
@@ -186,7 +186,7 @@ describe("the config", () => {
     assert.match(fallback, /^host = \[fe80::1\]\nport = 445$/m);
   });
 
-  it("keeps odd users whole, takes domains apart, and names a guest", () => {
+  it("keeps odd users whole, splits off domains, and names a guest", () => {
     const userOf = (username: string): string[] =>
       configText({ ...share, username }, route, "x")
         .split("\n")
@@ -199,13 +199,13 @@ describe("the config", () => {
     assert.ok(!guest.includes("pass"));
   });
 
-  it("has no password in the arguments, and the route in what the mount table will show", () => {
+  it("has no password in the arguments, and the route as the mount table will show it", () => {
     const args = mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"));
     assert.ok(!args.join(" ").includes("secret"));
     assert.equal(args[args.indexOf("--devname") + 1], "//nas.local:4450/CORE");
   });
 
-  it("mounts with the engine in the cheaper way, which other rclones do badly", () => {
+  it("mounts with the engine in the cheaper mode, which other rclones handle badly", () => {
     const verb = (engine: number | null): string | undefined =>
       mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"), null, {
         major: 1,
@@ -215,7 +215,7 @@ describe("the config", () => {
     assert.deepEqual([verb(1), verb(null)], ["mount2", "mount"]);
   });
 
-  it("A11 closes a cached file at once where rclone would write the note of its successor when it closes it later", () => {
+  it("A11 closes a cached file at once where rclone would overwrite its successor's metadata on a later close", () => {
     const argsOf = (minor: number): readonly string[] =>
       mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"), null, {
         major: 1,
@@ -228,7 +228,7 @@ describe("the config", () => {
   });
 });
 
-describe("the note of who serves a mount", () => {
+describe("the record of the process that serves a mount", () => {
   it("is invalid in a copy of its home, and stays valid in a home that is moved", async (t) => {
     const folder = await temporaryFolder(t);
     const [home, copy, moved] = [join(folder, "home"), join(folder, "copy"), join(folder, "moved")];
@@ -269,7 +269,7 @@ describe("the note of who serves a mount", () => {
 });
 
 for (const verb of ["mount", "mount2"])
-  test(`A13 a ${verb} that was started and not noted is known by its arguments, and so is the server whose cache it has`, async (t) => {
+  test(`A13 a ${verb} that was started and not recorded is recognized by its arguments, and so is the server whose cache it has`, async (t) => {
     const folder = await temporaryFolder(t);
     const own = rcloneFiles(folder, "CORE", "0123456789abcdef");
     await mkdir(own.folder, { recursive: true });
@@ -393,7 +393,7 @@ test("A2 a mount's process is gone once that has exited, and one that served a m
   assert.equal((await at("2")).gone, false);
 });
 
-test("What to mount: where the system lists no processes, as macOS, none of rclone's is found, and nothing fails", async (t) => {
+test("What to mount: where the system lists no processes, like macOS, none of rclone's is found, and nothing fails", async (t) => {
   assert.deepEqual(await listRcloneMounts(join(await temporaryFolder(t), "proc")), []);
 });
 

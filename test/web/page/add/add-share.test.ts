@@ -112,7 +112,7 @@ test("C5 a share for this network only is not added for all networks once the ne
   assert.match(app.log.at(-1) ?? "", /^bad: Add the share: 192\.0\.2\.1: /);
 });
 
-test("A13 F4 a second address is added where it is no other server, a share only after a yes to what is proved", async () => {
+test("A13 F4 a second address is added if it is not another server, a share only after a yes to the proof", async () => {
   const PAIRED = [
     {
       kind: "same",
@@ -158,7 +158,7 @@ test("A13 F4 a second address is added where it is no other server, a share only
   }
 });
 
-test("F4 shares are offered only of the server that is chosen and has taken the login", async () => {
+test("F4 only shares of the chosen server that accepted the login are offered", async () => {
   const refused = { kind: "refused", text: "wrong password" };
   const app = scriptedApp({
     discover: { servers: [found("192.0.2.1"), found("192.0.2.2")] },

@@ -46,7 +46,7 @@ test("F4 an addition is shown at once, and its secret gets a unique name", async
   assert.deepEqual(["nas", "nas-2"].map(isTaken), [true, false]);
 });
 
-test("F4 a value that seems to be a secret is refused before anything is asked or written", async () => {
+test("F4 a value that seems to be a secret is refused before anything is sent or written", async () => {
   const app = scriptedApp();
   const token = `ghp_${"a1B2".repeat(9)}`;
   const texts = new Map([["GITHUB_TOKEN", token]]);
@@ -58,7 +58,7 @@ test("F4 a value that seems to be a secret is refused before anything is asked o
   assert.deepEqual(app.log, []);
 });
 
-test("F4 a server is written only after a yes to what runs and what is sent, with its secrets", async () => {
+test("F4 a server is written only after a yes to its command and the sent data, with its secrets", async () => {
   const openly = `ghp_${"a1B2".repeat(9)}`;
   const cases = [
     {

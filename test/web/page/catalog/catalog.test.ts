@@ -21,7 +21,7 @@ const TOOLS = [
 const names = (words: string, backend = ""): string[] =>
   searchTools(TOOLS, words, backend).map(({ name }) => name);
 
-test("every word must be there, and names count more than descriptions", () => {
+test("every word must occur, and names weigh more than descriptions", () => {
   assert.deepEqual(names(""), ["read_file", "list", "search"]);
   assert.deepEqual(names("FILE"), ["read_file", "list"]);
   assert.deepEqual(names("file size"), ["list"]);

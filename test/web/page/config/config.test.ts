@@ -13,7 +13,7 @@ import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
 import { EDITORS, hasTypedSecret, isEdited } from "../../../../src/web/page/config/editor-memory.ts";
 import { mount } from "../tiny-dom.ts";
 
-test("F2 a difference needs nothing of a browser that Safari 17 has not", async () => {
+test("F2 a difference needs no feature that Safari 17 lacks", async () => {
   const known = globalThis.DisposableStack;
   Reflect.deleteProperty(globalThis, "DisposableStack");
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -114,7 +114,7 @@ test("F2 and in YAML", () => {
   for (const [mark, path] of places) assert.equal(at(YAML, mark, "yaml"), path, mark);
 });
 
-test("no text and no place makes it fail", () => {
+test("no text and no position makes it fail", () => {
   const piece = fc.constantFrom("[", "]", "[[a", "a.b", '"', "=", "\n", "  ", "- ", ": ", "#", "x", "'");
   fc.assert(
     fc.property(
@@ -168,7 +168,7 @@ function offered(text: string, format: "toml" | "yaml" = "toml"): readonly [stri
   return [text.slice(text.length - typed), offers.map(({ apply }) => apply)];
 }
 
-test("F2 at each place the keys and values that the schema knows are offered, as the format writes them", () => {
+test("F2 at each position the keys and values of the schema are offered, in the file's format", () => {
   const places: readonly (readonly [string, "toml" | "yaml", string, string])[] = [
     ["", "toml", "", "[sync]"],
     ["", "toml", "", "[[shares]]"],
@@ -194,7 +194,7 @@ test("F2 at each place the keys and values that the schema knows are offered, as
   assert.ok(!offered("[sync]\n")[1].includes("[shares]"), "a section is no key of another");
 });
 
-test("F4 a secret that is written out is known, a reference to one is not taken for it", () => {
+test("F4 a plain secret is recognized, a reference to one is not taken for it", () => {
   for (const text of [
     'password = "hunter2"',
     "password: hunter2",

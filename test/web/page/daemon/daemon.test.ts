@@ -139,7 +139,7 @@ async function openTab(t: TestContext) {
 
 const ready = (name: string) => ({ kind: "transition", transition: { name, share: "CORE" } }) as const;
 
-test("F4 counters of the edges ask for nothing, and need no id", async (t) => {
+test("F4 counters of the edges cause no request, and need no id", async (t) => {
   const { source, asks, store } = await openTab(t);
   await source().opens();
   await asks();
@@ -183,7 +183,7 @@ test("F2 all state is requested once at the start, and then only the parts that 
   assert.equal(await asks(), "");
 });
 
-test("F2 figures are asked for only while a tab is connected, and never after its end", async (t) => {
+test("F2 figures are requested only while a tab is connected, and never after its end", async (t) => {
   const { source, asks, store, pass, live, show, holdsAnswers } = await openTab(t);
   await source().opens();
   await asks();
@@ -210,7 +210,7 @@ test("F2 figures are asked for only while a tab is connected, and never after it
   assert.deepEqual([await asks(), store.get().link.kind, Source.opened.length], ["", "live", 1]);
 });
 
-test("F2 a reader that stops early lets the stream of events go", async () => {
+test("F2 a reader that stops early releases the stream of events", async () => {
   let isLetGo = false;
   const body = new ReadableStream<Uint8Array>({
     start: (stream) => stream.enqueue(new TextEncoder().encode("id: 1\ndata: {}\n\n")),
@@ -247,7 +247,7 @@ test("F2 an event is listed once, newest first, and five hundred are kept", asyn
   assert.equal(seen.length, 699);
 });
 
-test("F2 a stream that ends is opened again after the last event, later each time it fails", async (t) => {
+test("F2 a stream that ends is reopened after the last event, later each time it fails", async (t) => {
   const { source, store, pass } = await openTab(t);
   let sinceMs: number | null = null;
   for (const [index, waitMs] of [500, 1000, 2000, 4000, 8000, 8000].entries()) {
@@ -269,7 +269,7 @@ test("F2 a stream that ends is opened again after the last event, later each tim
   assert.deepEqual([Source.opened.length, source().afterId], [8, 7], "after a success it begins anew");
 });
 
-test("F2 a stream that ended with the session is not opened again", async (t) => {
+test("F2 a stream that ended with the session is not reopened", async (t) => {
   const { source, store, pass } = await openTab(t);
   store.set({ session: "signed-out" });
   await source().ends();
@@ -391,7 +391,7 @@ test("F2 E2 each request is signed in by a header, and the browser's cookies are
   );
 });
 
-test("F2 each request ends at its deadline, the longest for a tool's call, or with what it is asked for", async (t) => {
+test("F2 each request ends at its deadline, the longest for a tool's call, or with its own answer", async (t) => {
   const deadlines: { readonly ms: number; readonly end: AbortController }[] = [];
   t.mock.method(AbortSignal, "timeout", (ms: number) => {
     const end = new AbortController();
@@ -483,7 +483,7 @@ test("F2 each failure is one of the project's errors, whatever its source; a ses
   assert.equal(kept.secret, null, "a session that has ended is not tried again");
 });
 
-test("F2 a session is found, begun and ended; what the daemon does not take is refused", async (t) => {
+test("F2 a session is found, begun and ended; a refusal by the daemon is reported", async (t) => {
   const session = { expires_at: "2026-01-01T00:00:00Z", may_run_commands: true };
   const found = { expiresAt: session.expires_at, mayRunCommands: true, ownerUntil: null };
   const { requests, asked, kept } = scripted(
@@ -511,7 +511,7 @@ test("F2 a session is found, begun and ended; what the daemon does not take is r
   );
 });
 
-test("F4 the owner's right goes with each request from the asking on, until it is dropped or signed out", async (t) => {
+test("F4 the owner's right goes with each request from its start, until it is dropped or signed out", async (t) => {
   const until = "2026-01-01T00:15:00.000Z";
   const given = { right: "r1ght", code: "ABCD2345" };
   const none = (): Response => new Response(null, { status: 204 });

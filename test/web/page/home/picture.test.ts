@@ -34,7 +34,7 @@ const told = ({ joined }: Picture): readonly string[] =>
     ].join(" | "),
   );
 
-test("F4 a cable is in use, ready, not proved or down, in the words of all faces", () => {
+test("F4 a cable is in use, ready, unverified or down, in the words of all UIs", () => {
   const unproved = {
     ...{ code: "server_unproved", severity: "warning" as const, title: "t", hint: null },
     since: "2026-01-01T00:00:00.000Z",
@@ -96,7 +96,7 @@ test("F4 the picture has the NAS once with its cables, agents, servers and other
   );
 });
 
-test("F4 that Thunderbolt is ready again, the cables say, and no cut line below", () => {
+test("F4 the cables show that Thunderbolt is ready again, and no cut line below", () => {
   const ready = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
   const nas = picture([ready]).joined.find(({ kind }) => kind === "nas");
   assert.deepEqual(
@@ -106,7 +106,7 @@ test("F4 that Thunderbolt is ready again, the cables say, and no cut line below"
   assert.equal(nas?.trouble, "");
 });
 
-test("F4 of many the first are drawn, and all that are in trouble; the rest is counted", () => {
+test("F4 the first of many are drawn, and all that have problems; the rest is counted", () => {
   const backends = Array.from({ length: 60 }, (_, at) =>
     sampleBackend({ name: `s${at}`, phase: at === 59 ? "Failed" : "Ready" }),
   );
@@ -117,7 +117,7 @@ test("F4 of many the first are drawn, and all that are in trouble; the rest is c
   assert.equal(servers.at(-1)?.title, "53 more servers");
 });
 
-test("F4 two shares and eight servers fit a laptop's screen: troubled ones first and whole, quiet ones as chips", () => {
+test("F4 two shares and eight servers fit a laptop's screen: problems first and whole, quiet ones as chips", () => {
   const shares = ["a", "b"].map((name) => sampleShare({ name, fb_host: `${name}.local` }));
   const backends = Array.from({ length: 8 }, (_, at) =>
     sampleBackend({ name: `s${at}`, phase: at === 6 ? "Failed" : "Ready" }),
@@ -141,7 +141,7 @@ test("F4 two shares and eight servers fit a laptop's screen: troubled ones first
   assert.ok(few.joined.every(({ isChip = false }) => !isChip));
 });
 
-test("F4 a rate is of now; calls pass once, and no longer than a second", () => {
+test("F4 a rate is the present one; calls pass once, and no longer than a second", () => {
   const flow = flowed([0, 0, 0], [500, 10_000_000, 0], [1000, 20_000_000, 2]);
   assert.deepEqual(
     flow?.passing,
@@ -159,7 +159,7 @@ test("F4 a rate is of now; calls pass once, and no longer than a second", () => 
   assert.deepEqual([rateOf(anew, "CORE", 1000), anew?.passing.size], [0, 0], "a daemon that begins anew");
 });
 
-test("F4 wide and narrow, nothing lies on another or out of the picture, and each wire reaches its thing", () => {
+test("F4 wide and narrow, nothing overlaps another or leaves the picture, and each wire reaches its target", () => {
   const shares = ["a", "b", "c"].map((name) => sampleShare({ name, fb_host: `${name}.local` }));
   const whole = picture(shares, flowed([0, 0, 0]), sampleFleet());
   for (const isNarrow of [false, true]) {

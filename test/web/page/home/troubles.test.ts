@@ -54,14 +54,14 @@ test("F4 a share over its second cable with a further problem is listed by that 
   assert.match(told([waiting]).join(), /^CORE: mounted, programs wait for a route \/ null \[Check now\]$/);
 });
 
-test("F4 a share that is TB Ready says what that means, and has the button", () => {
+test("F4 a TB Ready share explains the term, and has the button", () => {
   const ready = { ...fallback, tb_reachable: true, tb_recovery_pending: true };
   assert.deepEqual(told([ready], { lsof_recheck: false }), [
     "CORE: mounted over Fallback, TB Ready / TB Ready: Thunderbolt is back. It switches when you say so. [Switch to Thunderbolt]",
   ]);
 });
 
-test("F4 a server's trouble has its name once", () => {
+test("F4 a server's problem has its name once", () => {
   const reason = "backend tickets: cannot reach it";
   const condition = { code: "x", severity: "error" as const, title: reason, hint: null, since: "" };
   const backend = sampleBackend({ name: "tickets", phase: "Failed", conditions: [condition] });

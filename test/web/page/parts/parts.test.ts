@@ -30,7 +30,7 @@ import { pluck } from "../../../support/pluck.ts";
 import { scriptedApp } from "../scripted-app.ts";
 import { mount } from "../tiny-dom.ts";
 
-test("F2 a form is kept by its session and its name, and is one for all that draw it", () => {
+test("F2 a form is kept by its session and its name, and is one for all components that draw it", () => {
   const forms = createFormStores<{ text: string }>();
   const session = {};
   assert.equal(forms.find(session, "one"), null);
@@ -195,7 +195,7 @@ function taken(hash: string): { code: ReturnType<typeof takeLinkCode>; addresses
   return { code: takeLinkCode({ location: { hash, pathname: "/" }, history }), addresses };
 }
 
-test("E2 a link's code is taken out of the address at once", () => {
+test("E2 a link's code is removed from the address at once", () => {
   assert.deepEqual(taken("#abc-DEF_1"), { code: { code: "abc-DEF_1", isForOwner: false }, addresses: ["/"] });
   assert.deepEqual(taken("#abc-DEF_1.admin").code, { code: "abc-DEF_1", isForOwner: true });
 });
@@ -208,7 +208,7 @@ test("a broken address is an unknown code", () => {
   assert.deepEqual(taken("#%zz"), { code: { code: "%zz", isForOwner: false }, addresses: ["/"] });
 });
 
-test("F2 changes of the Sync form that were not saved are kept for their session", () => {
+test("F2 unsaved changes of the Sync form are kept for their session", () => {
   const session = {};
   const settings = {
     enabled: true,

@@ -106,7 +106,7 @@ test("F4 Edit opens the configuration at the server's entry", () => {
   assert.equal(lineOfServer("backends:\n  a:\n    url: x\n  b: {}\n", "b", "yaml"), 4);
 });
 
-test("F2 a sleeping server is one line, from which it is started now or kept running; one in trouble has its card", async () => {
+test("F2 a sleeping server is one line, from which it is started now or kept running; one with a problem has its card", async () => {
   const edited = { ...sampleEdit(), changed: true, sha256: "after" };
   const trouble = [condition("warning", "it is withheld")];
   const backends = [
@@ -130,7 +130,7 @@ test("F2 a sleeping server is one line, from which it is started now or kept run
   assert.ok(!app.log.includes("? Restart naps?"), "nothing runs that could be asked about");
 });
 
-test("F4 a card draws the calls of the last half hour, and says in words how many they were at most", () => {
+test("F4 a card draws the calls of the last half hour, and gives their maximum in words", () => {
   const backend = sampleBackend({ calls: 16, calls_by_minute: [...Array(28).fill(0), 4, 12] });
   using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
   const text = "at most 12 calls a minute in the last 30 min";

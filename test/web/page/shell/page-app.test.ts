@@ -66,7 +66,7 @@ function openBrowser(t: TestContext, own: boolean) {
   };
 }
 
-test("F2 a browser with a session is in at once, goes from view to view, and signs out", async (t) => {
+test("F2 a browser with a session is admitted at once, moves between views, and signs out", async (t) => {
   const browser = openBrowser(t, true);
   using page = mount(PageApp, { link: null });
   assert.match(page.text(), /Connecting/);
