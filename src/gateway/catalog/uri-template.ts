@@ -31,6 +31,22 @@ export function compileUriTemplate(template: string): UriTemplate | null {
   return { beginning, fits: (uri, left = steps()) => fits({ beginning, middle: rest, end }, uri, left) };
 }
 
+/** In characters. */
+const USUAL_URI_LENGTH = 200;
+
+/**
+ * For the templates of one server, in order: why a read must not try the given one; null: it may. All of a server's templates
+ * together may cost what one read of a usual URI may.
+ */
+export function templateBudget(): (template: unknown) => string | null {
+  let left = MOST_STEPS;
+  return (template) => {
+    const holes = String(template).split("{").length - 1;
+    left -= 1 + (holes > 1 ? holes + USUAL_URI_LENGTH : 0);
+    return left >= 0 ? null : "with the templates before it, a read would take too long";
+  };
+}
+
 interface Literals {
   readonly beginning: string;
   readonly middle: readonly string[];

@@ -13,6 +13,7 @@ import {
 import { checkEntry } from "../../catalog/entry-checks.ts";
 import { withSoundSchemas } from "../../catalog/schema-faults.ts";
 import { createPatternCheck } from "../../catalog/schema-patterns.ts";
+import { templateBudget } from "../../catalog/uri-template.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
@@ -120,6 +121,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     const named = `${listed.kind === "template" ? "resource template" : listed.kind} ${name}`;
     faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), withheldFrom });
   };
+  const templateFault = templateBudget();
   const checkPatterns = createPatternCheck(clock);
   const cursors = new Set<string | number>();
   const ofEarlierPages = new Set<unknown>();
@@ -158,7 +160,8 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
       if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
       else if (!isWritable(entry)) onOddity(method, "unwritable_entry");
       else {
-        const fault = list === "tools" ? toolFault(entry) : null;
+        const isTemplate = list === "resourceTemplates";
+        const fault = list === "tools" ? toolFault(entry) : isTemplate ? templateFault(entry[key]) : null;
         const checked = fault === null ? checkEntry(list, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
         if (checked.entry === null) continue;

@@ -74,6 +74,25 @@ describe("reading a list", () => {
     const outcome = await read(() => page({ tools }));
     assert.equal(outcome.faulty.tools?.length, 100);
   });
+  test("E4 templates that make a read take too long are withheld, and said to be of which server", async () => {
+    const resourceTemplates = Array.from({ length: 1_000 }, (_, at) => ({
+      name: `t${at}`,
+      uriTemplate: `${"{+a}".repeat(250)}!${at}`,
+    }));
+    const { part, faulty } = await read(
+      (_, method) => page(method === "resources/list" ? { resources: [] } : { resourceTemplates }),
+      "resources",
+    );
+    assert.equal(part.resourceTemplates?.length, 221);
+    assert.equal(faulty.resourceTemplates?.length, 100);
+    assert.equal(faulty.resourceTemplates[0]?.withheldFrom, "all");
+    const plain = Array.from({ length: 5_000 }, (_, at) => ({ name: "n", uriTemplate: `x://${at}/{name}` }));
+    const usual = await read(
+      (_, method) => page(method === "resources/list" ? { resources: [] } : { resourceTemplates: plain }),
+      "resources",
+    );
+    assert.equal(usual.part.resourceTemplates?.length, 5_000);
+  });
   test("E4 a pattern that is wrong or long is a fault, and so are those that take more than 0.1 s of another thread", async () => {
     const withPattern = (name: string, pattern: string) => ({
       name,
