@@ -141,19 +141,19 @@ A10 each loss has its own number, which identifies a proof from before it
   a route: outage 7; look, its server answers, it is doubted: a later outage; look, 300 ms: the same outage
   it is doubted: a later outage; its server is gone, it is lost: a later outage
   it is lost, look, 2 s: the same outage; it is confirmed: the same outage
-A10 it is tried again all the while, and unconfirmed once it takes connections
+A10 it is retried all the while, and unconfirmed once it accepts connections
   a route, it is lost, 1 s: asked 4 to 11 times
   its server answers, 300 ms: unconfirmed, not lost, told waiting > unconfirmed > answers ab
   look, 3 s: asked no more; it is confirmed: carrying, by a proof
 A10 it is unconfirmed at once when the server closes, and waits if it is then gone, lost when it was doubted
   a route, it is doubted: unconfirmed, not lost; 0 ms: waiting, lost at 1000
   its server answers, 250 ms: told unconfirmed > waiting > unconfirmed > answers ab
-A10 a server that goes between its answer and its confirmation is another loss, after which it is asked again
+A10 a server that goes between its answer and its confirmation is another loss, after which it is probed again
   a route, its server answers as first, it is doubted, 0 ms: unconfirmed
   look, its server answers as second, the server goes, 0 ms: a later outage, unconfirmed, 2 answers told
   look, the first server goes: the same outage
   it is confirmed: closed second; the server goes: carrying
-A10 a server that ends each idle connection after a while can be confirmed in the end: it is then taken as it is
+A10 a server that ends each idle connection after a while can be confirmed in the end: it is then accepted
   a route, its server answers as each, it is doubted, 20 times after 800 ms the server goes: asked 6 times
   look, 5 s: the same outage, unconfirmed, 6 answers told; it is confirmed: carrying
   it is doubted, 0 ms: asked 7 times
@@ -166,14 +166,14 @@ A10 a server that ends its connections at once is doubted each time, whatever it
 A10 each doubt is reported, because it has a different number, and nothing of one is left once it is confirmed
   a route, it is doubted, it is doubted: told unconfirmed > unconfirmed
   its server answers, it is lost, 300 ms: loss at 1000, answered at 1200; it is confirmed: answered not, no loss
-A10 what a server answered before another doubt proves nothing of it
+A10 a server's answer before another doubt proves nothing about it
   a route, its server answers, it is doubted, 0 ms: answered at 1000; its server is gone, it is doubted: answered not
 A10 a server that ends every connection right after its answer counts as away, until one lasts; no proof of it is requested
   a route, its server answers as each, it is doubted, 20 times after 0 ms the server goes: asked 2 times
   100 times after 100 ms the server goes: asked 11 to 59 times, waiting, lost at 1000, 2 answers told
   look, 400 ms: waiting; 400 ms: unconfirmed, the same outage
   it is confirmed, it is doubted, 0 ms: last told answers ab
-A10 a server that is gone before its answer is read is asked again
+A10 a server that is gone before its answer is read is probed again
   a route, its server answers, its servers go before their answers are read, it is doubted, 0 ms: asked 2 times
   1 s: waiting
 A10 nothing is kept of a server that answers when it is no longer probed
@@ -194,12 +194,12 @@ A10 while off network by only_on it refuses at once and probes nothing, whatever
   it is home again, 1 ms: unconfirmed, asked 1 times; it is confirmed: carrying
 A10 off network by only_on a query in progress is not repeated
   a route, it is lost, 1 ms, look, it leaves home, 3600 s: asked no more, refusing
-A10 a server that is back late has time to be proved, and never confirmed is refused in the end
+A10 a server that returns late has time to be proved, and if never confirmed is refused in the end
   a route, patience 5000 ms, it is lost, 4900 ms, its server answers, 300 ms: unconfirmed
   9 s: unconfirmed; 1500 ms: refusing; it is confirmed: carrying
-A10 a change of the patience counts from the loss as well
+A10 a change of the patience also counts from the loss
   a route, it is lost, 10 s, patience 12000 ms, its patience is counted anew, 1999 ms: waiting; 1 ms: refusing
-A10 a move ends whatever was
+A10 a move ends every earlier state
   a route, patience 100 ms, it is lost, 200 ms: refusing; it is confirmed: carrying, not lost
   1 s: carrying, no timers
 A10 the patience is counted from the first loss, however often it is lost again, and not once the share ends

@@ -206,7 +206,7 @@ A10 it takes the other route two seconds after its own took no connections, reco
 A10 it takes the other when a request has no answer for 2 s and its server, which may be slow, none for NEGOTIATE
   mounted, 10 s, a request waits, 20 s: did nothing; its server falls silent, 1 s: did move fallback
   mounted, 10 s, its server falls silent, a request waits, 1500 ms, another is answered, 1500 ms: did nothing
-A10 a move that is refused is not written down
+A10 a refused move is not recorded
   mounted, 10 s, moves are refused, its server falls silent, a request waits, 2100 ms: did move fallback, wrote nothing
 A13 without the daemon it waits when the other route is not certain: it had no standby connection while it was proved
   mounted, 10 s, nothing is held of the other, its server falls silent, a request waits, 60 s: did hold CORE, epoch 1
@@ -222,7 +222,7 @@ A13 it confirms nothing autonomously when a daemon returns just before it would
   a server is back, a connection from before goes on, 2800 ms, a daemon is heard, daemons answer, 60 s: did nothing
 A13 without the daemon it leaves a possibly different server for the one of its standby connection
   mounted, 5 s, its route takes nothing, a server is back, 3 s: did move fallback
-A10 it leaves all of that to a daemon that is there, and to one that restarts
+A10 it leaves all of that to a connected daemon, and to one that restarts
   mounted, daemons answer, a daemon comes, its route takes nothing, it changes, its mount is gone, 120 s: did nothing
   its mount is there, a daemon goes, 2500 ms: did nothing; 1500 ms: did move fallback
 A15 a connected daemon that does not answer for 3 s counts as gone, until it answers; while all is well it is not asked

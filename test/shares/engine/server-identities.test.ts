@@ -186,10 +186,10 @@ tellStories(
 A10 both routes are proved by one comparison, and its end is reported
   unknown, look at both: asking; look at both: asked compare
   same: no timers; look at both: same, not asking, says nothing, proved both, servers s1 s1, 1 question
-A10 a proof that failed counts as tried until its route is lost, and one that ends after disposal is not told
+A10 a failed proof counts as tried until its route is lost, and one that ends after disposal is not reported
   unknown, look at both, unproved, look at both: tb was tried; look at fallback: tb was not tried, 1 verdict
   ended, same: has ended, 1 verdict
-A13 the other route is proved again when the connection that showed who is there has ended
+A13 the other route is proved again when the connection that identified its server has ended
   proved, look at both over tb witness none, look at both over tb witness 7: proved both, 1 question
   look at both over tb witness none: proved tb, 2 questions
   same, look at both over tb witness 8: proved both, 2 questions
@@ -204,13 +204,13 @@ A10 another GUID at the same address is a server that was away
   proved, look at both fallback is bb over tb: proved tb
 A10 a proof begun before a doubt proves nothing after it
   unknown, look at both, doubt tb, same, look at both: proved fallback
-A10 after both were away the server is recognised first: two equal strangers are not the one known
+A10 after both were away the server is recognized first: two equal strangers are not the known one
   proved, look at neither lost tb, look at both lost tb: last asked recognise tb
   different "other files", look at both lost tb: different, says "other files", proved neither, 2 questions
-A10 a server that was lost and is back within one look is recognised: the route beside it vouches for nothing
+A10 a server that was lost and returned within one check is recognized again: the other route vouches for nothing
   proved over tb, look at both over tb: proved both; look at both lost tb at 2: proved fallback, asking, last asked recognise tb
   different "other files", look at both lost tb at 2: proved fallback
-A10 a server that was lost right after its share was mounted is recognised, whatever was proved before
+A10 a server that was lost right after its share was mounted is recognized again, whatever was proved before
   proved, look at both lost tb: proved fallback, last asked recognise tb
 A10 connections that were seen alive before a loss prove nothing after it
   proved over tb, look at both lost tb at 2, look at both over tb at 1, look at both lost tb at 2: proved fallback
@@ -222,23 +222,23 @@ A10 losses before and after a move take both proofs
   unknown, look at both over fallback, same, look at both over fallback: proved both; look at both lost tb at 3 left at 2: proved neither
 A10 a loss around a move takes both proofs when its time is unknown
   unknown, look at both over fallback, same, look at both over fallback: proved both; look at both lost tb at 2 left at unknown: proved neither
-A10 a comparison that a loss fell into remembers nothing, and ends
+A10 a comparison interrupted by a loss remembers nothing, and ends
   unknown, look at both over tb: question 1 is steady; outage 2: question 1 is not steady
   look at both lost tb at 2: 1 is cut; same, look at both lost tb at 2: proved neither
-A10 after a loss of both, the other route is compared once the one in use is recognised
+A10 after a loss of both, the other route is compared once the one in use is recognized
   unknown, look at neither lost tb, look at both lost tb, same, look at both lost tb: proved tb, asked recognise tb + compare
 A10 a single route is checked while it is certain, so that its server is recognized later
   unknown, look at tb over tb: asked compare
 A13 a single route is recognized, whether a share is mounted or not
   unknown, look at fallback: asked recognise fallback; unknown, look at fallback lost tb: asked recognise fallback
-A10 when a route goes in the middle of a comparison, that ends, and the other is recognised without a pause
+A10 when a route goes in the middle of a comparison, that ends, and the other is recognized without a pause
   proved, look at fallback over fallback, look at both over fallback, look at tb lost fallback: asking, 2 is cut
   unproved, look at tb lost fallback: asking, same, asked compare + compare + recognise tb
   same, look at tb lost fallback: proved tb
 A10 a check of one route that a loss of the other cut short is not a verdict, and is repeated at once
   proved, look at fallback over fallback, look at tb over fallback: asking; look at tb lost fallback at 2: 2 is cut
   unproved, look at tb lost fallback at 2: asking, same, asked compare + recognise tb + recognise tb
-A10 a comparison that a loss of the server in use fell into says nothing, and is made again at once
+A10 a comparison interrupted by a loss of the server in use shows nothing, and is repeated at once
   proved over tb, look at tb over tb, look at both over tb, outage 2, unproved, look at both: same, asking, says nothing, asked compare + compare + compare
 A10 a failed proof is retried at growing intervals, and at once after a change
   unknown, look at both, unproved, look at both: not asking; 1 s, look at both: asking
@@ -246,18 +246,18 @@ A10 a failed proof is retried at growing intervals, and at once after a change
 A13 connections to the old address of an edited host prove nothing about the new one
   unknown, look at tb tb is bb over tb by detour: proved neither, detour proved, asked recognise tb
   different "other files" is s2, look at tb tb is bb over tb by detour: different, says "other files", servers s2 none, proved neither, detour proved
-A13 an address that only its old connections vouch for is recognised once they are lost
+A13 an address that only its old connections vouch for is recognized once they are lost
   unknown, look at neither lost tb by detour: detour not proved, asked recognise tb
   same, look at neither lost tb by detour: detour proved
-A14 what could not be proved is asked again at once after a changed login, mounted or not
+A14 a failed proof is repeated at once after a changed login, mounted or not
   unknown, look at both, unproved, look at both: not asking; retry both, look at both: asking
   unknown, look at both over tb, unproved, look at both over tb: not asking; retry both, look at both over tb: asking
-A13 two routes that lead to two servers are each known by its own, and neither is asked about again
+A13 two routes that lead to two servers are each known by their own, and neither is queried again
   unknown, look at both, different "only the first has a.txt", look at both, same, look at both, same as s2, look at both: servers s1 s2, different, not asking, says "only the first has a.txt"
 A13 a server that was mounted before it could be proved, and turns out to be a known one, is reported, for that mount only
   unknown, look at tb over tb of new, same, look at tb over tb of new: better is s1, proved tb, servers s1 none, 1 question
   look at tb over tb: better is none
-A10 one that is late is ended
+A10 a late one is ended
   unknown, look at both, 12 s: 1 is cut
 A10 a proof ends with its share, and the end waits until nothing of it is left
   unknown, look at both, ended: 1 is cut, has not ended; look at both: 1 question; unproved: has ended; look at both: 1 question
@@ -274,7 +274,7 @@ A13 an edited address ends the proof in progress, and both routes are compared a
   unknown, look at both, different "two", look at both, retry tb: 2 is cut; unproved, look at both: asked compare + recognise tb + compare
 A14 a proof that is to be tried again counts as not tried
   unknown, look at both, unproved, retry, look at both: tb was not tried
-A13 a route that went away while it was recognised is not proved by that
+A13 a route that went away while it was recognized is not proved by that
   unknown, look at tb, look at neither, same, look at tb: proved neither
 A13 a mount of unknown origin counts as of the server that was proved there
   proved, look at both over tb of nobody: servers s1 s1, proved both
@@ -286,13 +286,13 @@ A13 a proof of a former address is lost with it, or with its connections, and do
   unproved, look at fallback lost tb at 2 by detour: last asked recognise fallback
 A13 while a former address is in use, a comparison is certain of no server
   unknown, look at both over tb by detour: certain of nobody
-A13 a witness of the route that was left says nothing when it ends with the move
+A13 a sentinel connection of the former route shows nothing when it ends with the move
   proved, look at both over tb witness 7, look at both over fallback witness none: proved both
-A13 a witness that lasted makes no proof wait
+A13 a sentinel connection that lasted makes no proof wait
   proved, look at both over tb witness 1, 31 s, look at both over tb witness none: 2 questions
   same, look at both over tb witness 2, 31 s, look at both over tb witness none: 3 questions
   same, look at both over tb witness 3, 31 s, look at both over tb witness none: 4 questions
-A14 the login is asked about where the mounted server is certain, and only there
+A14 the login is queried where the mounted server is certain, and only there
   proved, look at both over tb by detour for its login: 1 question; look at both over tb for its login: 2 questions
   proved, look at both lost tb, same, look at both lost tb for its login: asked compare + recognise tb
 A13 where the relay counted no outages before, none invalidates a proof

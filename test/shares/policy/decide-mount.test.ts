@@ -238,7 +238,7 @@ describe("alive", () => {
     stories(
       ALIVE_STARTS,
       `
-A2 ${errno} is dead when seen twice, 250 ms apart, and two looks in one moment are one
+A2 ${errno} is dead when seen twice, 250 ms apart, and two checks in one moment are one
   over tb, the mount says ${errno}, cycle: no steps; cycle: no steps; 249 ms: no steps; 260 ms: ${REMOUNT}
 A2 ${errno} seen again sooner than 250 ms proves nothing, however often it is checked
   over tb, the mount says ${errno}, cycle, pass 100 ms, event: no steps; pass 100 ms, event: no steps
@@ -267,10 +267,10 @@ A2 ${errno} once, then an answer, is alive
   stories(
     ALIVE_STARTS,
     `
-A2 no answer for mount_hang_secs is dead, not sooner, while the share shows that it is slow
+A2 no answer for mount_hang_secs is dead, not earlier, while the share is shown as slow
   over tb, 1 s, the mount hangs, 8 s: no steps, condition mount_slow; 1999 ms: no steps
   3 s: ${REMOUNT}, not told share.error
-A2 a dead look of an earlier mount does not count against the next
+A2 a failed check of an earlier mount does not count against the next
   over tb, the mount says EIO, cycle, it vanishes, theirs over tb, the mount says EIO, pass 300 ms, cycle: no steps
   600 ms: ${REMOUNT}
 A2 ENOTCONN and a mount process that is gone are dead at once
@@ -286,7 +286,7 @@ A2 EACCES and EPERM are alive, with a condition
   the mount lists, 4 s: no condition mount_denied
   over tb, the mount says EPERM, 20 s: no steps, condition mount_denied
   the mount lists, 4 s: no condition mount_denied
-A2 a lack of this machine says nothing of the mount
+A2 a lack of this machine shows nothing about the mount
   over tb, the mount says EMFILE, 30 s: no steps; over tb, the mount says ENFILE, 30 s: no steps
   over tb, the mount says ENOMEM, 30 s: no steps; tb silent, event, 5 s: no condition route_slow, no steps
 A2 a mount whose check is answered late and fails twice is dead although the host answers
@@ -299,7 +299,7 @@ describe("where the system may wait for a person's permission", () => {
   stories(
     ALIVE_STARTS,
     `
-A2 a mount of ours that has never answered is not unmounted for its silence, and the share says why
+A2 a mount of ours that has never answered is not unmounted for its silence, and the share gives the reason
   just mounted and hung, 120 s: no steps, condition waiting_for_permission, no condition mount_slow
   the mount goes on, 5 s: no steps, no condition waiting_for_permission
 A2 once it has answered, silence counts as everywhere
@@ -308,7 +308,7 @@ A2 one that we found is not unmounted for its silence, though it has answered
   over tb, permission may be asked, the mount hangs, 120 s: no steps, condition waiting_for_permission
 A2 an error is not silence: a mount that ends its wait with one is dead, answered or not
   just mounted and hung, 20 s, the mount goes on, the mount says ETIMEDOUT, new mounts answer, 5 s: ${REMOUNT}
-A2 a host that is gone is failed over from, whatever the mount says
+A2 a host that is gone is failed over from, whatever the mount answers
   just mounted and hung, 5 s, tb refused, new mounts answer, 5 s: steps check > unmount force > mount fallback
 A2 the next mount is a different one: its predecessor's answers do not count
   just mounted, 5 s, new mounts hang, the mount says ENOTCONN, 60 s: ${REMOUNT}, condition waiting_for_permission
@@ -338,7 +338,7 @@ describe("a recovery", () => {
   stories(
     ROOM_STARTS,
     `
-C1 waits until our programs have made room, and says nothing of open files
+C1 waits until our programs have stopped, and mentions no open files
   before a recovery, programs need 7000 ms to end, 6 s: on fallback, not pending, room made 1 time, room asked
   3 s: last steps check > unmount plain > mount tb, room free, room made 1 time, not told share.tb_ready
 C1 over a user's open files is pending as usual, and our programs keep running

@@ -45,7 +45,7 @@ What to mount: over tb if it answers
   a new share, 0 s: steps mount tb, serves over tb, no error
 What to mount: else over fallback
   a new share, tb refused, 0 s: steps mount fallback
-What to mount: else it stays unmounted, last_error says why, and the first host to answer mounts
+What to mount: else it stays unmounted, last_error gives the reason, and the first host to answer mounts
   a new share, tb silent, fallback link_down, 10 s: no steps, error /neither host answers.*silent.*link_down/
   : told share.error once
   fallback answers, 4 s: steps mount fallback, no error, told share.error_cleared
@@ -55,7 +55,7 @@ What to mount: a host that connects and does not speak SMB does not answer
   a new share, tb wedged, 0 s: steps mount fallback, tb only connects
 What to mount: a mount that ends as soon as it is made is a failure, and not tried without end
   a new share, mounts die at once, 30 s: fewer than 40 steps, some error; mounts live, 60 s: on tb, no error
-What to mount: an unset variable, a taken path or a missing program mounts nothing and says so
+What to mount: an unset variable, a taken path or a missing program mounts nothing and is reported
   a new share, the variable NAS_PASSWORD is not set, 4 s: no steps, condition variable_missing
   switch tb --force: result failed, no steps; switch fallback --force: result failed, no steps
   a new share, the driver is gone, 4 s: no steps, error /^rclone is not installed$/
@@ -129,7 +129,7 @@ describe("active host gone", () => {
     stories(
       STARTS,
       `
-A2 ${route} link_down: this machine's own word needs no second probe
+A2 ${route} link_down: this machine's own report needs no second probe
   over ${route}, ${route} link_down, event: ${failover}
 What to mount: ${route} back before its loss is confirmed: nothing is done
   over ${route}, ${route} refused, event, ${route} answers, 10 s: no steps
@@ -169,10 +169,10 @@ What to mount: ${route} back before its loss is confirmed: nothing is done
   stories(
     STARTS,
     `
-What to mount: the open files that a failover costs are counted and logged
+What to mount: the open files that a failover cuts off are counted and logged
   over tb, open 11 12, unsent a.txt, tb link_down, 5 s: unmounted by force with 2 open and 1 unsent
   : condition unsent_files; sent, 4 s: no condition unsent_files
-What to mount: a check that fails or is late holds up no failover, and is asked for once
+What to mount: a check that fails or is late delays no failover, and is requested once
   over tb, checks fail, checks take 5000 ms, tb link_down, 8 s: steps check > unmount force > mount fallback
   : unmounted by force with unknown open and 0 unsent
 What to mount: a failover whose mount fails is retried once, then left with last_error and pauses
@@ -180,13 +180,13 @@ What to mount: a failover whose mount fails is retried once, then left with last
   : steps check > unmount force > mount fallback > mount fallback, error /^10.0.2.2: refused. 10.0.2.2: refused$/
   : serves over none
   mounts work, 5 s: on fallback, no error
-What to mount: a failover whose second try mounts makes the way back no failed one
+What to mount: a failover whose second try mounts does not count as a failed failback
   over tb, tb link_down, mounts over fallback fail: refused, in the second step in the next step mounts work, event
   : steps check > unmount force > mount fallback > mount fallback; tb answers, event: no condition recovery_failed
-What to mount: a forced unmount that fails is not hammered, and tried again
+What to mount: a forced unmount that fails is retried, without haste
   over tb, tb link_down, unmounts fail: not permitted, 60 s: 3 to 8 times unmount force, error /not permitted/
   unmounts work, 61 s: on fallback
-What to mount: a failover whose unmount says ok mounts nothing while the mount is in the table
+What to mount: a failover whose unmount reports ok mounts nothing while the mount is in the table
   over tb, tb link_down, unmounts do nothing, 60 s: 3 to 8 times unmount force, no step mount
   : error /still in the table of mounts/
   unmounts work, 61 s: on fallback
@@ -196,9 +196,9 @@ What to mount: silence over which the mount answers keeps it, with condition rou
 What to mount: silence over which a readdir fails, or whose process is gone, fails over
   over tb, tb silent, the mount says EIO, 5 s: on fallback
   over tb, tb silent, its process is gone, 5 s: on fallback
-What to mount: an old look over a host now silent proves nothing
+What to mount: an old check over a host now silent proves nothing
   over tb, tb silent, event: no condition route_slow, wakes for confirm
-What to mount: a calm share takes no step, tells nothing and writes nothing
+What to mount: a calm share takes no step, reports nothing and writes nothing
   over tb, 60 s: no steps, nothing told, nothing written
 `,
   );
@@ -248,10 +248,10 @@ What to mount: dead, own host answers, its mount fails: over the other; if that 
   : steps check > unmount force > mount tb > mount fallback, on fallback
   over tb, its process is gone, mounts over both fail: refused, 2 s
   : steps check > unmount force > mount tb > mount fallback, error /refused/, serves over none
-What to mount: an unmount that was late but worked is gone on from
+What to mount: after an unmount that was late but worked, it continues
   over tb, tb refused, unmounts fail: no answer in 15 s, event, in the second step it vanishes, 3 s
   : steps check > unmount force > mount fallback, not told share.unmount_failed
-What to mount: what someone else mounts between our unmount and our mount is kept
+What to mount: another program's mount between our unmount and our mount is kept
   over tb, tb refused, event, in the second step theirs over fallback, 3 s: steps check > unmount force
   : 1 mount, serves over fallback, told share.adopted
 `,
@@ -284,7 +284,7 @@ Found mounts: one that no route explains is remounted over the best route when n
   a new share without recoveries, theirs over no known route, open 7, 6 s: condition unknown_route
   : condition waiting_for_close names 7, only checks, 3 to 9 times check, serves over none
   closed, fresh, 2 s: steps check > unmount plain > mount tb, no condition unknown_route
-Found mounts: one that no route explains serves on while nothing could take its place
+Found mounts: one that no route explains stays in service while nothing could take its place
   a new share, theirs over no known route, the driver is gone, 6 s: no steps, condition driver_unavailable
   the driver is back, 2 s: steps check > unmount plain > mount tb
   a new share, theirs over no known route, the variable NAS_PASSWORD is not set, 6 s: no steps
@@ -292,7 +292,7 @@ Found mounts: one that no route explains serves on while nothing could take its 
 Found mounts: one that no route explains says how many open and unsent files it waits for
   a new share, theirs over no known route, open 7 8, unsent a.txt, 6 s
   : condition waiting_for_close says /^Waiting until 3 /
-Found mounts: EBUSY of one that no route explains is open, and asked once a cycle
+Found mounts: EBUSY of one that no route explains counts as open, and is queried once a cycle
   a new share, theirs over no known route, in the next step open 7, 0 s: steps check > unmount plain
   : condition waiting_for_close, 1 mount
 Found mounts: a dead one that no route explains is cleaned up and mounted at once
@@ -301,7 +301,7 @@ Found mounts: one that no route explains is kept while no host answers
   a new share, theirs over no known route, both refused, 10 s: no steps, 1 mount
 Found mounts: a dead one that no route explains, and no host for another, is an error
   a new share, theirs over no known route dead, both refused, 10 s: no steps, error /the mount is dead .*neither host/
-Found mounts: a dead one that no route explains and that cannot be unmounted is tried again with pauses
+Found mounts: a dead one that no route explains and that cannot be unmounted is retried with pauses
   a new share, theirs over no known route dead, unmounts fail: not permitted, 60 s: 3 to 8 times unmount force
 Found mounts: one that no route explains is left once this daemon's own programs on it have ended
   a new share, theirs over no known route, programs need 4000 ms to end, 2 s: only checks
@@ -312,7 +312,7 @@ Found mounts: adopted at another path, the next mount is at our path
 Found mounts: another share at our path is an error, and nothing is touched
   a new share, another share is at its path, 4 s: no steps, error /taken by //nas/OTHER/, condition path_taken
   mount: result failed; switch tb: result failed, no steps
-Found mounts: with our path taken, nothing adopted elsewhere is unmounted for a mount that cannot be
+Found mounts: with our path taken, nothing adopted elsewhere is unmounted for an impossible mount
   over tb, it vanishes, theirs over tb at /mnt/core, another share is at its path, tb link_down, 10 s: no steps
   : error /taken/
 `,

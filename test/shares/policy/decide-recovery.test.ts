@@ -145,15 +145,15 @@ Recovery: when recovered
   it is pending, closed, 2500 ms: not pending, on tb, told share.tb_ready_cleared
 Recovery: when tb drops
   it is pending, tb wedged, 2500 ms: not pending, on fallback
-Recovery: on an unmount by hand, with and without a hold
+Recovery: on a manual unmount, with and without an override
   it is pending, unmount --force: not pending, on none
   it is pending, unmount --force without hold: not pending, on none
 Recovery: with an override
   it is pending, switch fallback: not pending, on fallback, held fallback
   closed, 60 s: not pending, on fallback
-Recovery: when someone else mounts it over tb
+Recovery: when another program mounts it over tb
   it is pending, it vanishes, theirs over tb, event: not pending, on tb
-Recovery: when someone else mounts it over tb while it is unmounted for the way back
+Recovery: when another program mounts it over tb while it is unmounted for the failback
   it is pending, closed, in the second step theirs over tb, event: not pending, on tb
 Recovery: when the mount vanishes
   it is pending, it vanishes, event: not pending
@@ -198,11 +198,11 @@ A7 a check that failed counts as open, with its reason shown
   checks work, 2500 ms: on tb
 A7 a reason names five programs at most
   tb is back, open 1 2 3 4 5 6, 40 s: told a reason /6 open: .*[(]5[)]/, told no reason /[(]6[)]/
-A7 a check that is late is used once, and does not hold the cycle
+A7 a late check is used once, and does not delay the cycle
   tb is back, checks take 1900 ms, open 7, 29.95 s, fresh, 60 ms: steps check, pending
 A7 unsent writes count as open
   tb is back, unsent film.mov, 40 s: pending, on fallback; sent, 2500 ms: on tb
-A7 EBUSY is open: back to pending, once a cycle, told once
+A7 EBUSY counts as open: back to pending, once a cycle, reported once
   tb is back, 29.95 s, in the next step open 7, fresh, 60 ms: steps check > unmount plain, pending, on fallback
   fresh, ${refusals}: 4 to 4 times unmount plain, nothing told
   closed, 2500 ms: not pending, on tb
@@ -228,7 +228,7 @@ Recovery: a failed mount after the unmount rolls back to the old route, and paus
   fresh, 25 s: no steps, condition recovery_failed
   mounts work, 60 s: on tb, no condition recovery_failed
   tb link_down, 5 s, tb answers, 2 s: on fallback, no condition recovery_failed
-Recovery: an unmount that fails leaves all as it was and is tried again, with pauses
+Recovery: a failed unmount leaves everything unchanged and is retried, with pauses
   tb is back, unmounts fail: no answer in 15 s, 120 s: 2 to 4 times unmount plain, no error
   unmounts work, 100 s: on tb
 Recovery: a slow fallback is left all the same

@@ -17,7 +17,7 @@ A10 a share is relayed once one server is proved behind both routes, and its fir
   a share to carry, proofs take 400 ms, 300 ms: no steps; 200 ms: steps mount tb carried
 A10 with one route it is relayed at once: no route could yet reach a different server
   a share to carry, tb refused, 100 ms: steps mount fallback carried
-A10 different servers: mounted per route, and said so
+A10 different servers: mounted per route, with a condition
   a share to carry, another server behind fallback, 5 s: steps mount tb, condition different_servers
   fresh, tb refused, 3 s: steps check > unmount force > mount fallback
 A10 a share without a possible proof is mounted per route, with a condition
@@ -30,7 +30,7 @@ A10 hosts that are blocked only for us: the system mounts the share, and it is n
 A10 a relayed share whose hosts get blocked for us is remounted, not relayed, once programs have waited long enough
   carried, both refused, event, 5 s, its hosts are blocked for us, both answer, event, ${PATIENCE}, 60 s
   : steps but holds and checks unmount force > mount tb
-A10 relay = "off" proves nothing and carries nothing
+A10 relay = "off" proves nothing and relays nothing
   a new share, 5 s: steps mount tb, no conditions
 `,
   );
@@ -55,13 +55,13 @@ A10 while its host is gone, ${route}, the mount stays and programs wait; they co
   stories(
     STARTS,
     `
-A10 a second host that an edit adds is proved and moved to, and may be taken away again: one mount all the time
+A10 a second host that an edit adds is proved and moved to, and may be removed again: one mount all the time
   a share to carry, stable after 1000 ms, only over fallback, 5 s: steps mount fallback carried
   fresh, over either again, 10 s: on tb
   only over tb, 10 s: steps move tb planned, the same mount
 A1 nothing answers: the error names the one host
   a new share, only over fallback, fallback refused, 5 s: error /^its host does not answer: 10.0.2.2 .refused.$/
-By hand: a switch to a route that it does not have changes nothing, and says how to give it one
+By hand: a switch to a route that it does not have changes nothing, and explains how to add one
   a share to carry, only over fallback, 5 s, switch tb: result failed, held nothing
   : detail /^CORE has no Thunderbolt route. nothing was changed$/, hint /shares.CORE.thunderbolt_host/
 What to mount: a dead mount is remounted over its own host, where there is no other
@@ -107,7 +107,7 @@ A10 while programs wait for either host both are probed again soon, and no longe
 A10 if the other route's server has no proof at first, nothing is unmounted, and it moves once it is proved
   carried, proofs fail, ${unproved}, 5 s: the same mount, steps but holds none
   proofs work, 10 s: the same mount, on fallback
-A10 a cable that is pulled before the server that is back is proved: nothing is unmounted while programs wait
+A10 a cable that is pulled before the returning server is proved: nothing is unmounted while programs wait
   carried, proofs fail, both refused, event, 1 s, tb answers, event, 1 s, fallback answers, tb link_down, event, 3 s
   : the same mount, no step unmount; proofs work, 10 s: the same mount, on fallback
 A10 without a proof as long as programs wait, it is then remounted, and the reason is reported
@@ -117,11 +117,11 @@ A10 without a proof as long as programs wait, it is then remounted, and the reas
 A10 a proof that fails without a reason: the reason for the remount names the host
   carried, proofs fail without a word, ${unproved}, ${PATIENCE}, 5 s: on fallback
   : told a reason /not proved to be the same server: 10.0.2.2"/
-A10 a move that fails while programs wait is tried again each second, and told again only when its reason changes
+A10 a move that fails while programs wait is retried each second, and reported again only when its reason changes
   carried, moves fail: it was away, tb refused, event, 40 s: the same mount, 35 to 45 times move fallback
   : told share.move_failed once, told share.error once, error /the move failed: it was away/
   moves fail: it takes too long, 2 s: told share.move_failed twice; moves work, 1100 ms: on fallback, phase carrying, no error
-A10 pauses between mounts that failed do not hold up the move of what is mounted
+A10 pauses between failed mounts do not delay the move of an existing one
   carried, its process is gone, mounts over both fail: it is full, event, 60 s, mounts work, 40 s, fresh, tb refused, event, 1 s
   : on fallback, steps but holds move fallback
 A10 both hosts are silent: this is reported once, however long each probe waits for them
@@ -131,7 +131,7 @@ A10 both gone and back: programs wait, nothing is unmounted, and they continue o
   tb answers, event, 5 s: the same mount, phase carrying, no error, no step unmount
 A10 while programs wait for a proof, it is checked again when their patience ends
   carried, both refused, event, 15 s, proofs fail, both answer, event: wakes for confirm
-A10 both gone while its carrier cannot be asked: the cycle ends all the same, and it is asked again
+A10 both gone while its relay does not answer: the cycle ends all the same, and it is asked again
   carried, its carrier is deaf, both link_down, event, 1 s: error /both hosts are gone/, phase carrying
   its carrier hears again, 1 s: phase waiting, the same mount
 A10 a mount whose patience is over is not dead, and continues when a route returns
@@ -235,7 +235,7 @@ A10 a server whose last proof failed is proved again after its routes were gone:
 A10 unmounted, its routes gone and back: mounted again, it waits for the proof, and is relayed
   carried, proofs take 400 ms, unmount, both refused, event, 5 s, both answer, event, mount, 5 s
   : last steps mount tb carried, result mounted
-A10 its process ended while both routes were gone, and another server is behind one of them then: mounted per route, and said so
+A10 its process ended while both routes were gone, and a different server is behind one of them then: mounted per route, with a condition
   carried, both silent, event, 5 s, its process is gone, another server behind fallback, both answer, event, 5 s
   : last steps mount tb, condition different_servers
 A10 it hangs right after a move: rclone remakes its connections one after the other, so it has another 20 s

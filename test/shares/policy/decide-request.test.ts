@@ -42,26 +42,26 @@ describe("switch", () => {
   stories(
     STARTS,
     `
-By hand: a host that is silent for a moment is asked again, and then switched to
+By hand: a host that is silent for a moment is probed again, and then switched to
   over tb, fallback silent, switch fallback: no result
   fallback answers, 1 s: result switched, on fallback, held fallback
 By hand: a host that stays silent, or refuses, is not switched to, and nothing is changed
   over tb, fallback silent, switch fallback --wait: no result; 5 s: result failed, on tb, no steps
   fresh, switch fallback --wait: no result; 5 s: result failed, on tb, no steps
   fallback refused, fresh, switch fallback: result failed, on tb
-By hand: --to fallback switches and holds
+By hand: --to fallback switches and overrides
   over tb, switch fallback: result switched, steps check > unmount plain > mount fallback
   120 s: on fallback, held fallback
-By hand: --to fallback holds also when already there
+By hand: --to fallback also overrides when already there
   over fallback, switch fallback: result skipped, held fallback, no steps; 60 s: on fallback
-By hand: --to tb switches at once if tb answers now, without the window, and holds nothing
+By hand: --to tb switches at once if tb answers now, without the window, and sets no override
   held to fallback, tb link_down, event, tb answers, switch tb: result switched, on tb, held nothing
 By hand: --to tb fails and changes nothing when tb does not answer now
   held to fallback, tb silent, switch tb --force, 5 s: result failed, on fallback, held fallback, no steps
 By hand: --to auto sets no override and lets the rules decide
   held to fallback, 40 s, switch auto: held nothing, result mounted, on tb
   held to fallback, switch auto: result skipped, on fallback; 31 s: on tb
-By hand: --to auto says that files hold the way back
+By hand: --to auto reports that files delay the failback
   held to fallback, 40 s, open 7, switch auto: result pending, on fallback, pending
 By hand: a mount that is kept while its hosts are gone is not reported as mounted
   over tb, tb refused, fallback refused, event, 4 s: some error; mount, 20 s: result failed, detail /hosts are gone/
@@ -90,7 +90,7 @@ By hand: open files are busy, with their holders; nothing is changed
   over tb, open 7 7 8, switch fallback: result busy, detail /^busy: 3 files open in 2 programs$/, named 7 7 8, on tb, held nothing, steps check
 By hand: a file opened between the check and the unmount also makes it busy
   over tb, in the next step open 7, switch fallback: result busy, on tb, held nothing
-By hand: a file opened before the unmount of a way back that was asked for leaves it pending
+By hand: a file opened before the unmount of a requested failback leaves it pending
   held to fallback, 40 s, in the next step open 7, switch auto: result pending, on fallback, pending
 By hand: another program's mount at the target of a switch is overridden as if it were ours
   over tb, in the second step theirs over fallback, switch fallback: result switched, on fallback, held fallback
@@ -139,24 +139,24 @@ describe("unmount and mount", () => {
   stories(
     STARTS,
     `
-By hand: unmount holds, across ticks, events and a restart
+By hand: unmount stays in force across ticks, events and a restart
   held unmounted, 30 s, event, restart, 30 s: on none, held unmounted, no steps, no error
 By hand: unmount ends the error of a mount whose host is gone
   over tb, both link_down, event, 2 s: some error; unmount --force without hold: result unmounted, no error
 By hand: unmount of an unmounted share also sets the override
   a new share, both link_down, 2 s, unmount: result skipped, held unmounted; tb answers, 10 s: on none
-By hand: --unmount-on-exit sets no hold, and mounts nothing on its way
+By hand: --unmount-on-exit sets no override, and mounts nothing before the exit
   over tb, unmount without hold: result unmounted, on none, held nothing
   fresh, unmount without hold: result skipped, held nothing, no steps
   restart, 0 s: on tb
-By hand: mount ends a hold to be unmounted
+By hand: mount ends an override to be unmounted
   held unmounted, mount: result mounted, on tb, held nothing
-By hand: mount keeps a hold to fallback, and what is mounted
+By hand: mount keeps an override to fallback, and the existing mount
   held to fallback, mount: result skipped, held fallback, no steps
-By hand: mount of what cannot be mounted says why, and does not wait for a pause
+By hand: mount of an unmountable share gives the reason, and does not wait for a pause
   a new share, mounts over both fail: wrong password, 60 s, fresh, mount: steps mount tb > mount fallback
   : result failed, detail /wrong password/
-By hand: a mount by others while ours is being made ends the hold of an unmount; the switch to another route has failed
+By hand: a mount by others while ours is being made ends the override of an unmount; the switch to another route has failed
   held unmounted, mounts over tb fail: refused, in the next step theirs over fallback, switch tb: result failed
   : on fallback, held nothing, detail /[Ff]ound mounted over fallback/
 By hand: a mount by others without a process is not a successful mount
@@ -172,7 +172,7 @@ By hand: mount of a mounted share is not a request to fail back
   over fallback, open 7, 40 s: pending; mount: result skipped, pending
 By hand: --force names unsent files where no file is open
   over tb, unsent a.txt, unmount --force: steps check > unmount force, unsent named a.txt
-By hand: a mount whose look hangs and whose host is gone or unknown is cut off without --force
+By hand: a mount whose check hangs and whose host is gone or unknown is cut off without --force
   over tb, open 7, the mount hangs, 3 s, both refused, event, fresh, unmount: steps check > unmount force
   : result unmounted
   a new share, theirs over no known route, open 7, the mount hangs, 6 s, fresh, unmount
@@ -184,10 +184,10 @@ By hand: --force proceeds where a plain unmount does not end
   unmount --force: result unmounted, on none, steps check > unmount plain > unmount force
 By hand: a failed unmount is reported, sets no override, and the share stays
   over tb, unmounts fail: not permitted, unmount: result failed, on tb, held nothing; 10 s: no error
-By hand: an unmount that says ok has failed while the mount is still in the table
+By hand: an unmount that reports ok has failed while the mount is still in the table
   over tb, unmounts do nothing, unmount: result failed, on tb, held nothing, steps check > unmount plain
   : detail /still in the table of mounts/, not told share.unmounted, told share.unmount_failed
-By hand: an unmount that was late but worked is an unmount
+By hand: an unmount that was late but worked counts as an unmount
   over tb, unmounts fail: no answer in 15 s, in the second step it vanishes, unmount: result unmounted
   : held unmounted; 10 s: on none
 `,
@@ -228,7 +228,7 @@ By hand: an override to fallback mounts over fallback first, else tb, which ends
   it vanishes, mounts over fallback fail: refused, 12.5 s: on tb, held nothing
 By hand: an override to fallback stays when both mounts fail
   held to fallback, it vanishes, mounts over both fail: refused, 30 s: on none, held fallback
-By hand: a hold never holds back a failover, which ends it
+By hand: an override never prevents a failover, which ends it
   held to fallback, fallback link_down, 4 s: on tb, held nothing
 By hand: a dead mount overridden to fallback is remounted over fallback
   held to fallback, 11 s, its process is gone, 2500 ms: on fallback, held fallback

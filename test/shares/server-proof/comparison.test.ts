@@ -277,7 +277,7 @@ const recognitions: readonly (readonly [
   ["nothing known proves nothing", "unproved", witness([]), listing({ a: 1 })],
 ];
 
-describe("recognising a root", () => {
+describe("recognizing a root", () => {
   for (const [what, kind, before, now, created = null] of recognitions) {
     test(`A10 ${what}`, () => assert.equal(recognizeRoot(before, now, created).kind, kind));
   }

@@ -122,7 +122,7 @@ describe("real servers", { skip: missing ?? false }, () => {
     assert.deepEqual((await readdir(root)).toSorted(), ["first.txt", "letters", "second.dat"]);
   });
 
-  test("A10 a server whose files have names that rclone writes in other characters is recognised", async (t) => {
+  test("A10 a server whose files have names that rclone writes in other characters is recognized", async (t) => {
     const root = one.exportPath("written");
     for (const name of ["a＂b", "c：d", "＊？＜＞｜＼", "quoted‛＂", "end．", "space␠"])
       await writeFile(join(root, name), name);

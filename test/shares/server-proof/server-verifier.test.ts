@@ -497,7 +497,7 @@ const recognitions: readonly (readonly [
     ["unproved", /was lost during the check$/],
   ],
   [
-    "A10 a server that was never met is none to recognise",
+    "A10 a server that was never met cannot be recognized",
     {},
     ["unproved", /^nothing is known yet of the server behind /],
     () => ({ server: "nobody" }),

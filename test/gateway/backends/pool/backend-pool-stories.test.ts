@@ -10,15 +10,15 @@ describe("added and removed", () => {
 B7 a backend is published when it is ready, and one that hangs delays no other
   a pool, applied slow a: slow is Initializing, a is Initializing
   up one two: names one two, published one two, a is Ready, slow is Initializing, events ready
-a call to what is not ready yet fails at once, and one to an unknown name says so
+a call of an entry that is not ready yet fails at once, and one of an unknown name says so
   a server that starts, call x: x fails "backend a is unavailable: it is being started"; call y of nobody: y fails "…no backend of the name nobody…"
-B7 it leaves what is published within apply, its calls finish, then it is closed and gone
+B7 its published entries disappear within apply, its calls finish, then it is closed and gone
   a server, call x, at once applied nothing: no names; call y: y fails "…was removed…", ShuttingDown, 1 drain
   not restarted, 10 s: 1 is open; answers: x is from 1, 1 is closed, nothing in view, drained 10000 ms with 0 cut, no timers
-B7 past drain_timeout what is left gets the documented error
+B7 past drain_timeout remaining calls get the documented error
   a server, call x, applied nothing, 30 s: x fails "backend a was removed from the configuration; the call was ended after drain_timeout (30 s)"
   : drained 30000 ms with 1 cut, nothing in view
-B7 added again while it drains, a fresh one is started beside it
+B7 added again while it drains, a new one is started next to it
   a server, call x, applied nothing, applied a: 2 starts; up one, call y, 2 answers: names one, y is from 2, x waits
   1 answers: x is from 1, 1 is closed, 2 is open
 removed and added again in one turn, nothing happens to it
@@ -27,16 +27,16 @@ disabled, it stays in the view, and ends as a removed one does
   a server, at once applied off: no names; call x: x fails "…is disabled…", Pending, 1 is closed; applied a: 2 starts
 one that hangs while starting is closed at once
   a server that starts, applied nothing: 1 is closed, nothing in view
-what a server wrote before it ended is kept beside the lines of the next one
+a server's output before it ended is kept next to the lines of the next one
   a server, dies "it exited with code 1": log "line of 1"
   1 s: log "line of 1 | --- the instance that was started when that had ended: | line of 2"
   up one: log "line of 1 | --- the instance that was started when that had ended: | line of 2"
 ending gives calls in flight 3 s, then the error, and leaves nothing
   a server, call x, ending, call y: y fails "…the gateway is stopping…"; 2999 ms: 1 is open, x waits
   1 ms: x fails "the gateway is stopping", has ended, 1 is closed, no timers; applied a: 1 start
-ending refuses the calls that wait for an instance
+ending refuses calls that wait for an instance
   a server, dies "broken", call x, ending: x fails "the gateway is stopping", has ended
-an instance that never ends is given up after a while, and holds back nothing
+an instance that never ends is given up after a while, and delays nothing
   a stop-first server, a close hangs, applied first-changed, 10 s: 2 starts
 `,
   );
@@ -46,12 +46,12 @@ describe("crashes and failures", () => {
   tellStories(
     POOL_WORDS,
     `
-B7 after its first crash it is tried at once, its names stay, and calls wait
+B7 after its first crash it is retried at once, its names stay, and calls wait
   a server, dies "it exited with code 3": names one, Degraded; call x, 250 ms: x waits, 2 starts
   up one, answers: x is from 2, Ready, 1 counted restart
 a call in the very turn of the crash also waits
   a server, at once dies "it exited with code 3", call x, 250 ms, up one, answers: x is from 2
-when that try fails, the names leave, and calls say why and when it is tried next
+when that try fails, the names disappear, and calls report the reason and the next try
   a server, at once dies "it exited with code 3", 250 ms, call x, dies "address in use": no names, Failed, condition not_running, next try in 1 s
   : x fails "backend a is unavailable: address in use; it is tried again in 1 s"
 a second crash within 30 s does not hurry the restart; one after 30 s does
@@ -63,7 +63,7 @@ five failures in a row open the circuit: one try a minute, until a restart or a 
   dies "no such program", 7999 ms: 4 starts; 1 ms: 5 starts, condition not_running
   dies "no such program" hint "install it": condition circuit_open, hints "install it. A change of its configuration, or \`mountaineer backends restart a\`, tries at once."
   59999 ms: 5 starts; 1 ms: 6 starts; dies "no such program", restarted: 7 starts; up one: no conditions
-a program's log is pointed at, and of a server elsewhere its address and its own log
+a program's log is named, and of a remote server its address and its own log
   a pool, applied remote, dies "no answer": hints "Check that \`url\` is its MCP endpoint, and see what the server at https://far.example:1 logs."
   a pool, applied changed, dies "no answer": hints "\`mountaineer backends logs a\` shows what it wrote."
   a pool, applied changed, up one, applied remote, dies "no answer": hints "Correct its configuration or undo the change. Check that \`url\` is its MCP endpoint, and see what the server at https://far.example:1 logs."
@@ -71,19 +71,19 @@ a program's log is pointed at, and of a server elsewhere its address and its own
 an instance is checked every 30 s; after two misses it is Degraded, after three replaced
   a server, 30 s: 1 check; missed 1, 10 s: 2 checks, Ready; missed 2: Degraded, condition not_answering
   10 s, missed 3: 2 starts, names one; up one: 1 is closed, Ready
-one that does not answer and that three tries could not replace is given up: its names leave
+one that does not answer and that three tries could not replace is given up: its names disappear
   a server, missed 3: names one; dies "connection refused", 1 s: names one; dies "connection refused", 2 s: names one
   dies "connection refused", 4 s: no names, 1 is closed; up one: names one, Ready
 one that answers again is kept, and the other is abandoned
   a server, missed 3: 2 starts; 1 missed 0: 2 is closed, 1 is open, Ready
-five calls in a row that timed out are a reason to check at once, and no reason to ask more often than others
+five consecutive time-outs cause an immediate check, without raising the usual rate
   a server, 4 calls time out, 1 calls are answered, 4 calls time out: 0 checks; 1 calls time out: 1 check
   was checked, 1 calls time out, 29999 ms: 1 check; 1 ms: 2 checks
-lists that could not be read again are a condition, and read again with backoff
+lists that could not be read again are a condition, and reread with backoff
   a server, tools cannot be listed: condition lists_stale, Degraded; 1 s: 1 refresh; 2 s: 2 refreshes; all is listed: Ready
-what the server said of itself stands as long as its names do
+a server's self-description lasts as long as its names
   a server: a is introduced; dies "it exited with code 3": a is introduced; 250 ms, dies "address in use": nobody is introduced
-B6 what keeps it from starting is announced once, and again when it is something else
+B6 an obstacle to its start is announced once, and again when it changes
   a pool, applied needs-one, 10 s, applied needs-one, 10 s, applied needs-two, 10 s
   : phases "Failed: not set in the environment: ONE | Failed: not set in the environment: TWO"
 B6 an unset variable is a condition that names it; there is no try until the config changes
@@ -105,9 +105,9 @@ B7 the new instance is ready before one swap; calls in flight finish on the old 
   1 answers: x is from 1, 1 is closed, events ready ready replaced drained
 B7 a call that outlives drain_timeout on the old one gets the documented error
   a server, call x, applied changed, up two, 30 s: x fails "backend a was replaced by a change of the configuration; the call was ended after drain_timeout (30 s)"
-B7 what the old one lists while it drains is not published
+B7 lists that the old one announces while it drains are not published
   a server, call x, applied changed, up two, 1 lists old: names two
-D3 one that cannot read a list which the old one could takes no names away, and is tried again
+D3 one that cannot read a list which the old one could removes no names, and is retried
   a server, applied changed, tools cannot be listed, up: names one, condition change_failed, 1 is open, 2 is closed
   : says /the new one does not start: tools.list was answered/; 1 s, up two: names two, no conditions
 D3 one that cannot read a list replaces one that could not either
@@ -153,9 +153,9 @@ describe("a server that requires a share", () => {
   tellStories(
     POOL_WORDS,
     `
-C1 a short absence makes no noise: the lists stay, calls wait and are served after it
+C1 a short absence causes no noise: the lists stay, calls wait and are served after it
   a server on CORE, share goes, call x, 4900 ms: names one, Ready, has 0 calls; share comes, answers: x is from 1, no list changed, 1 start
-C1 hide: after unavailable_after_secs the names leave at once and return at once, and calls name the share
+C1 hide: after unavailable_after_secs the names disappear at once and return at once, and calls name the share
   a server on CORE, share goes "no route leads to it", call x, 5 s: x fails "backend a cannot work: share CORE is away: no route leads to it"
   call y: y fails "…share CORE is away…", Degraded, condition share_away; share comes: Ready, no conditions, published  then one, 1 start
 C1 error: the names stay, and calls get an error that names the share
@@ -164,32 +164,32 @@ C1 error: the names stay, and calls get an error that names the share
 C1 stop: the process ends when its calls have ended, and restarts when the share returns
   one that stops on CORE, call x, share goes, 5 s: no names, 1 is open; answers: x is from 1, 1 is closed; 600 s: 1 start, Pending
   share comes: 2 starts; up one: names one
-C4 one whose share is not there at the start waits, is not Failed, and starts when the share comes
+C4 one whose share is missing at the start waits, is not Failed, and starts when the share appears
   a server without CORE, 60 s, settled: 0 starts, Pending, 0 counted restarts, condition share_away, reason "it waits for its data: share CORE is away: it is not mounted"
   share comes: 1 start
-C4 one that crashes while its share is away is not started before the share is back
+C4 one that crashes while its share is away is not restarted before the share returns
   a server on CORE, share goes, at once dies "ENOENT", 120 s: 1 start, Pending; share comes, 1 s: 2 starts
 C1 one that was started on another mount is replaced: the new one is ready before the old one drains
   a server on CORE, share comes as 2: 2 starts, names one; call x: 1 has 1 call; up one, 1 answers: x is from 1, 1 is closed
   share comes as 2: 2 starts
 C1 a change of the required shares, on the same mounts, restarts nothing
   a server on CORE, applied core-dev: 1 start; at once applied a, share goes, 60 s: names one
-C1 a call that runs out of time while the share is away says so
+C1 a call that times out while the share is away says so
   a server on CORE, call x, share goes "no route leads to it", fails with "no answer within 60 s"
   : x fails "no answer within 60 s; share CORE is away: no route leads to it"
-C1 an absence that was over before a call was made is not mentioned in its error
+C1 an absence that ended before a call was made is not mentioned in its error
   a server on CORE, share goes, share comes, call x, share comes, fails with "no answer within 60 s": x fails "no answer within 60 s"
 C1 per client: calls of every client wait, and with stop every instance ends
   one for each client that stops on CORE, call x by ann, up one, answers, share goes, call y by ann, 5 s: y fails "…share CORE is away…", nothing is alive
-C1 per client: a call whose instance becomes ready while the share is away is not sent before it is back
+C1 per client: a call whose instance becomes ready while the share is away is not sent before it returns
   one for each client on CORE, call x by ann: 2 starts; share goes, up one: has 0 calls; share comes: has 1 call; answers: x is from 2
-C1 overlap: disabled, enabled and restarted while its share is away, it is started once, when the share is back
+C1 overlap: disabled, enabled and restarted while its share is away, it is started once, when the share returns
   a server on CORE, share goes, call x, at once applied core-off, 0 s: x fails "…disabled…"; 60 s: nothing is alive
   at once applied core, restarted, 60 s: 1 start; share comes: 2 starts; up one, 1 s: names one, Ready, 2 starts
-C1 stop-first: disabled, enabled and restarted while its share is away, it is started once, when the share is back
+C1 stop-first: disabled, enabled and restarted while its share is away, it is started once, when the share returns
   a stop-first server on CORE, share goes, call x, at once applied core-first-off, 0 s: x fails "…disabled…"; 60 s: nothing is alive
   at once applied core-first, restarted, 60 s: 1 start; share comes: 2 starts; up one, 1 s: names one, Ready, 2 starts
-C3 a pool that knows nothing of shares serves it all the same
+C3 a pool without any shares still serves it
   a pool, applied core, up one: names one
 C1 a backend that requires nothing is not touched
   a server on CORE, at once applied a, share moves, call x, answers: x is from 1, nothing runs on it
@@ -222,10 +222,10 @@ C1 if it stopped and the old mount is back, it restarts, and the lists do not ch
   a server on CORE, share moves, call x, share comes as 1, up one, answers: x is from 2
 C1 a call that waits in vain ends within its deadline, and names the share
   a brief server on CORE, share moves, call x, 3 s: x fails "…within the call's 3 s; share CORE is being remounted"
-C1 a mount that fails leaves the share away: after unavailable_after_secs the names leave
+C1 a failed mount leaves the share away: after unavailable_after_secs the names disappear
   a server on CORE, share moves, share goes "it is not mounted: refused", call x, 5 s: no names, x fails "…share CORE is away: it is not mounted: refused…"
   share comes as 2, up one: names one, Ready
-C1 a mount that takes longer than unavailable_after_secs counts as an absence, and its end ends it
+C1 a mount that takes longer than unavailable_after_secs counts as an absence, which ends with it
   a server on CORE, share moves, 20 s, share is taken, call x, 4900 ms: names one, no conditions
   100 ms: x fails "backend a cannot work: share CORE is being remounted", no names, condition share_away, Degraded
   share comes as 2, up one: names one, no conditions, Ready
