@@ -211,6 +211,8 @@ export interface ClientSurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The current folder, where some clients read the servers of a project. */
   readonly folder: string;
+  /** True: the servers that a client keeps for other folders also count. */
+  readonly everyProject?: boolean;
 }
 
 /**

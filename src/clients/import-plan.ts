@@ -16,6 +16,8 @@ export interface FoundFile {
   readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
   readonly empty: readonly string[];
+  /** Servers that the file keeps for other folders, by name; they are not in `servers`. */
+  readonly elsewhere: readonly { readonly folder: string; readonly servers: readonly string[] }[];
 }
 
 export interface PlannedBackend extends ImportedServer {

@@ -91,7 +91,7 @@ async function readServers(
   path: string,
   surroundings: ClientSurroundings,
   kept: Set<string>,
-): Promise<Pick<FoundFile, "servers" | "empty"> | null> {
+): Promise<Pick<FoundFile, "servers" | "empty" | "elsewhere"> | null> {
   const text = await readClientFile(path);
   if (text === null) return null;
   const values = await clientValues(text, path);
@@ -100,7 +100,8 @@ async function readServers(
   const { client, folder: own } = clientOf(path, surroundings);
   const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, kept };
   const isOff = await switchedOff(values, own ?? surroundings.folder, client?.name ?? null, surroundings);
-  for (const { name, entry: given, project } of foundEntries(values, surroundings.folder)) {
+  const found = foundEntries(values, surroundings.folder, surroundings.everyProject);
+  for (const { name, entry: given, project } of found.entries) {
     const where = project === null ? { project: own } : { project, startsThere: true };
     const entry = isOff(name) ? { ...given, enabled: false } : given;
     const server = await readServer(name, entry, { ...options, ...where });
@@ -108,7 +109,7 @@ async function readServers(
     else servers.push(server);
     for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) kept.add(secret);
   }
-  return { servers, empty };
+  return { servers, empty, elsewhere: found.elsewhere };
 }
 
 /** Which servers the person has switched off or refused in the client, outside of their entries. */
@@ -184,12 +185,22 @@ export function serversAt(file: unknown, section: readonly string[]): JsonMember
 
 /**
  * The entries of a file that are tables, in the file's order. Of Claude Code's entries for folders, only those for
- * `folder` and for the folders above it. A file that has none of the sections may have its servers at the top.
+ * `folder` and for the folders above it, unless `everyProject`; the others are `elsewhere`. A file that has none of the
+ * sections may have its servers at the top.
  */
-export function foundEntries(file: unknown, folder: string) {
-  const projects = Object.entries(serversAt(file, ["projects"])).filter(
-    ([path]) => folder === path || folder.startsWith(`${path.replace(/\/$/, "")}/`),
+export function foundEntries(file: unknown, folder: string, everyProject = false) {
+  const all = Object.entries(serversAt(file, ["projects"]));
+  const projects = all.filter(
+    ([path]) => everyProject || folder === path || folder.startsWith(`${path.replace(/\/$/, "")}/`),
   );
+  const elsewhere = all.flatMap((one) => {
+    const servers = projects.includes(one) ? [] : Object.keys(serversAt(one[1], ["mcpServers"]));
+    return servers.length === 0 ? [] : [{ folder: one[0], servers }];
+  });
+  return { entries: entriesHere(file, projects), elsewhere };
+}
+
+function entriesHere(file: unknown, projects: readonly (readonly [string, unknown])[]) {
   const found = [
     ...SECTIONS.flatMap((section) => entriesIn(serversAt(file, section))),
     ...projects.flatMap(([path, project]) => entriesIn(serversAt(project, ["mcpServers"]), path)),

@@ -44,7 +44,7 @@ async function clientOf(file: string, text: string): Promise<Client> {
 }
 
 const namesIn = async (text: string, file: string): Promise<string[]> =>
-  foundEntries(await clientValues(text, file), "/").map(({ name }) => name);
+  foundEntries(await clientValues(text, file), "/").entries.map(({ name }) => name);
 
 describe("F1 writing into a client's file", () => {
   for (const { title, options, input } of goldenInputs(FILES)) {

@@ -107,5 +107,5 @@ test("F1 a project's servers are those of its folder and its subfolders, not of 
     ["/a/bc", 0],
     ["/a", 0],
   ] as const)
-    assert.equal(foundEntries(file, folder).length, count, folder);
+    assert.equal(foundEntries(file, folder).entries.length, count, folder);
 });

@@ -1,8 +1,9 @@
 // `connect`: makes an MCP client use Mountaineer, or undoes that. Shows the change of the client's file, and
 // asks before it is written.
+import { access } from "node:fs/promises";
 import { servingNames } from "../../api/client/backend-phases.ts";
 import type { BackendStatus } from "../../api/contract/contract.ts";
-import { CLIENTS, type ClientName, type OwnProgram } from "../../clients/client.ts";
+import { CLIENTS, type ClientName, clientFiles, type OwnProgram } from "../../clients/client.ts";
 import { editedClientText } from "../../clients/client-edit.ts";
 import { OWN_NAME, ownProgram } from "../../clients/client-entry.ts";
 import {
@@ -134,4 +135,35 @@ export function programOf({ home, configPath }: CommandContext): OwnProgram {
 
 function showDone(context: CommandContext, line: string): void {
   showText(context, (paint) => [doneLine(paint, printable(line))]);
+}
+
+/** The client that a typed name means; null: the person chose neither. Without a terminal, and with `yes`, it is not asked. */
+export async function meantClient(
+  context: CommandContext,
+  name: ClientName,
+  yes: boolean,
+): Promise<ClientName | null> {
+  if (name !== "claude") return name;
+  const { userHome } = findHomeContext(process.env);
+  const surroundings = { userHome, environment: process.env, folder: process.cwd() };
+  const hasFile = async (client: ClientName): Promise<boolean> => {
+    const own = clientFiles(client, surroundings).filter(({ isOfFolder }) => !isOfFolder);
+    const found = await Promise.allSettled(own.map(({ path }) => access(path)));
+    return found.some(({ status }) => status === "fulfilled");
+  };
+  const [desktop, code] = await Promise.all([hasFile("claude"), hasFile("claude-code")]);
+  if (desktop !== code) {
+    if (code) context.note("claude is Claude Code here: Claude Desktop has no file");
+    return desktop ? "claude" : "claude-code";
+  }
+  const { prompt, json } = context;
+  if (prompt === null || yes || json) {
+    context.note("claude is taken for Claude Desktop; Claude Code is claude-code");
+    return "claude";
+  }
+  const answer = (await prompt("Which Claude: Claude Desktop or Claude Code? [d/c] ")).trim();
+  if (/^(d|desktop|claude desktop)$/i.test(answer)) return "claude";
+  if (/^(c|code|claude.code)$/i.test(answer)) return "claude-code";
+  context.note("nothing was changed");
+  return null;
 }

@@ -37,11 +37,14 @@ import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-se
 import { decodedText } from "../sessions/config-text.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
+import { meantClient } from "./connect-client.ts";
 
 interface ImportOptions {
   /** Names of clients and paths of files; empty: every client that has a file on this machine. */
   readonly words: readonly string[];
   readonly yes: boolean;
+  /** Also the servers that a client's own file keeps for other folders than this one. */
+  readonly projects: boolean;
   /** How long to wait for the imported servers, ms; 0: not at all. */
   readonly waitMs: number;
 }
@@ -53,7 +56,12 @@ interface Draft extends Awaited<ReturnType<typeof draftOf>> {
 
 /** Resolves with the exit code. Rejects with `client_unreadable`, `usage` and `config_…`; nothing is written then. */
 export async function importServers(context: CommandContext, options: ImportOptions): Promise<number> {
-  const words = options.words.map(wordOf);
+  const words: ReturnType<typeof wordOf>[] = [];
+  for (const word of options.words.map(wordOf)) {
+    const meant = typeof word === "string" ? await meantClient(context, word, options.yes) : word;
+    if (meant === null) return FAILED_EXIT;
+    words.push(meant);
+  }
   const store = await openSecrets(context);
   const kept = new Set(
     (await store.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
@@ -62,6 +70,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     userHome: findHomeContext(process.env).userHome,
     environment: process.env,
     folder: process.cwd(),
+    everyProject: options.projects,
   };
   // A client that no argument named is skipped if its file is broken; the others are still imported.
   const skip = words.length === 0 ? (reason: string) => context.note(`left out: ${printable(reason)}`) : null;
@@ -219,6 +228,20 @@ function nextStep([word, ...more]: readonly string[]): string {
     : "mountaineer connect NAME makes a client use them from here";
 }
 
+const MOST_PROJECTS = 5;
+
+/** Names the servers that belong to other folders. */
+function showProjects(context: CommandContext, files: readonly FoundFile[]): void {
+  const elsewhere = files.flatMap((file) => file.elsewhere);
+  if (elsewhere.length === 0) return;
+  const count = elsewhere.reduce((sum, { servers }) => sum + servers.length, 0);
+  const shown = elsewhere.slice(0, MOST_PROJECTS).map(({ folder }) => printable(folder));
+  const more = elsewhere.length > shown.length ? ` and ${elsewhere.length - shown.length} more` : "";
+  const whose =
+    count === 1 ? "1 more server belongs to a project" : `${count} more servers belong to projects`;
+  context.note(`${whose}: ${shown.join(", ")}${more} (run import there, or with --projects)`);
+}
+
 function showImport(context: CommandContext, options: ImportOptions, draft: Draft, changed: boolean): number {
   const { path, leftOut, files, added, present, unsure, refused } = draft;
   if (context.json) {
@@ -239,6 +262,7 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
       present,
       refused,
       left_out: leftOut,
+      of_projects: files.flatMap(({ elsewhere }) => elsewhere),
     };
     showJson(context, report);
     return 0;
@@ -271,12 +295,15 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
     for (const name of file.empty)
       context.note(`${printable(name)} in ${file.path} neither starts nor names a server`);
   }
+  showProjects(context, files);
   if (present.length > 0) context.note(`there already: ${present.map(printable).join(", ")}`);
   if (unsure.length > 0)
     context.note(
       `their secrets stay as they are kept: ${unsure.map(printable).join(", ")}; for another value: mountaineer secret set NAME`,
     );
-  const bare = files.filter(({ servers, empty }) => servers.length + empty.length === 0);
+  const bare = files.filter(
+    ({ servers, empty, elsewhere }) => servers.length + empty.length + elsewhere.length === 0,
+  );
   for (const file of bare) context.note(`there are no MCP servers in ${printable(file.path)}`);
   if (added.length === 0 && bare.length < files.length)
     context.note(`nothing new in ${pluralize(files.length - bare.length, "file")}`);

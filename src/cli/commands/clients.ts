@@ -14,6 +14,7 @@ import {
   withDaemonOr,
 } from "../sessions/control-session.ts";
 import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
 
 export const clientsCommand = command("clients", {
   asksElsewhere: true,
@@ -71,6 +72,7 @@ export const importCommand = command("import", {
       choices: CLIENT_NAMES,
       isOpen: true,
     },
+    "--projects": "also the servers that a client keeps for other folders",
     "-y, --yes": "do not ask",
     ...WAIT_OPTION,
   },
@@ -112,7 +114,7 @@ export const connectCommand = command("connect", {
   },
   async run(context, { client: name, print, undo, ...given }) {
     const client = CONNECTED.find((one) => one === name);
-    const { connectClient, disconnectClient, printEntry, programOf } = await import(
+    const { connectClient, disconnectClient, meantClient, printEntry, programOf } = await import(
       "../clients/connect-client.ts"
     );
     if (client === undefined) {
@@ -123,7 +125,9 @@ export const connectCommand = command("connect", {
         hint: `known are ${CONNECTED.join(", ")}; others start: ${words.map(shellWord).join(" ")}`,
       });
     }
-    const options = { ...given, client };
+    const meant = given.file === null ? await meantClient(context, client, given.yes) : client;
+    if (meant === null) return FAILED_EXIT;
+    const options = { ...given, client: meant };
     if (print) return printEntry(context, options);
     return undo ? disconnectClient(context, options) : connectClient(context, options);
   },

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { connectClient, disconnectClient } from "../../../src/cli/clients/connect-client.ts";
+import { connectClient, disconnectClient, meantClient } from "../../../src/cli/clients/connect-client.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -500,4 +500,61 @@ test("F1 E1 a secret with a different value in the client's file is reported, as
     stderr,
     /their secrets stay as they are kept: github; for another value: mountaineer secret set/,
   );
+});
+
+test("F1 an import names the servers that belong to other folders, and takes them with --projects", async (t) => {
+  const { env, run, runInFolder, config } = await setUp(t, {});
+  const projects = {
+    "/srv/one": { mcpServers: { first: light("a_"), second: light("b_") } },
+    "/srv/two": { mcpServers: { third: light("c_") } },
+    "/srv/three": { mcpServers: {} },
+  };
+  await writeFile(join(env.HOME, ".claude.json"), JSON.stringify({ projects }));
+  const named = await runInFolder("import", "claude-code", "--yes", "--wait", "0");
+  assert.match(
+    named.stderr,
+    /3 more servers belong to projects: \/srv\/one, \/srv\/two \(run import there, or with --projects\)/,
+  );
+  const json = JSON.parse((await run("import", "claude-code", "--json")).stdout);
+  assert.deepEqual(json.of_projects, [
+    { folder: "/srv/one", servers: ["first", "second"] },
+    { folder: "/srv/two", servers: ["third"] },
+  ]);
+  const all = await run("import", "claude-code", "--projects", "--yes", "--wait", "0");
+  assert.doesNotMatch(all.stderr, /belong to projects/);
+  assert.deepEqual((await config()).match(/^\[backends\.\w+\]/gm), [
+    "[backends.first]",
+    "[backends.second]",
+    "[backends.third]",
+  ]);
+});
+
+test("F1 `claude` is the Claude that has a file; a person is asked where both or neither have one", async (t) => {
+  const home = await temporaryFolder(t);
+  const [desktop, code] = [".config/Claude/claude_desktop_config.json", ".claude.json"].map((file) =>
+    join(home, file),
+  );
+  assert.ok(desktop !== undefined && code !== undefined);
+  const before = { ...process.env };
+  Object.assign(process.env, { HOME: home, XDG_CONFIG_HOME: join(home, ".config") });
+  t.after(() => Object.assign(process.env, before));
+  const questions: string[] = [];
+  const meant = (answer: string | null, yes = false) =>
+    meantClient(
+      contextOf(home, {
+        prompt: answer === null ? null : async (question) => (questions.push(question), answer),
+      }),
+      "claude",
+      yes,
+    );
+  assert.equal(await meant("c"), "claude-code");
+  assert.equal(await meant(""), null);
+  assert.equal(await meant(null), "claude");
+  await writeFile(code, "{}");
+  assert.equal(await meant("d"), "claude-code");
+  await mkdir(dirname(desktop), { recursive: true });
+  await writeFile(desktop, "{}");
+  assert.equal(await meant("Claude Desktop"), "claude");
+  assert.equal(await meant("c", true), "claude");
+  assert.equal(questions.length, 3);
 });
