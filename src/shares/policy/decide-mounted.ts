@@ -6,7 +6,7 @@ import { otherRoute, type RouteName } from "../share-spec.ts";
 import { settleBackoff, takeVerdict, updateShortLife } from "./decide-mount-alive.ts";
 import { checkedOpenFiles, mountObstacle, routesFrom, startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
-import { judgeOwnRoute } from "./decide-routes.ts";
+import { judgeOwnRoute, type OwnRoute } from "./decide-routes.ts";
 import { allHostsGone, bestRoutes, noHostAnswers } from "./decide-unmounted.ts";
 import {
   answers,
@@ -15,10 +15,12 @@ import {
   configuredAnswers,
   type DecisionBuilder,
   hostOf,
-  isBackingOff,
+  passOverInPause,
+  passOver,
   recheckAt,
   setError,
 } from "./decision-builder.ts";
+import { type MountVerdict, UNPROVEN } from "./facts/mount-fact.ts";
 import { type MountObservation, NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
@@ -33,9 +35,11 @@ export function decideMounted(
   const own = judgeOwnRoute(builder, route, mount);
   const verdict = takeVerdict(builder);
   // A person has unmounted the share (`override`), so someone else made this mount.
-  if (own === "waiting" || builder.memory.override === "unmounted") return null;
+  if (own === "waiting") return passOver(builder, "fail over", oneCheckMissed(builder, route));
+  if (builder.memory.override === "unmounted") return null;
   if (own === "gone") return decideHostGone(builder, mount, route);
   if (verdict.state === "dead") return decideDead(builder, mount, route, verdict.reason);
+  explainKept(builder, route, own, verdict);
   if (own === "slow") pushSlowRoute(builder, route);
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
@@ -45,6 +49,24 @@ export function decideMounted(
     remountOutdated(builder, mount, route) ??
     (route === "fallback" ? decideRecovery(builder, mount) : null)
   );
+}
+
+export function oneCheckMissed(builder: DecisionBuilder, route: RouteName): string {
+  return `${hostOf(builder, route)} missed one check (${builder.observed.routes[route].probe.text}); a second one decides`;
+}
+
+/** Records why the mount stays as it is, although it might have to be moved or replaced. */
+export function explainKept(
+  builder: DecisionBuilder,
+  route: RouteName,
+  own: OwnRoute,
+  verdict: MountVerdict,
+): void {
+  const host = hostOf(builder, route);
+  const isSilent = own === "slow";
+  passOver(builder, "fail over", isSilent ? `${host} is silent, but the mount answers` : `${host} answers`);
+  const why = verdict.state === "unproven" ? UNPROVEN[verdict.why] : "the mount answers";
+  if (verdict.state !== "dead") passOver(builder, "replace the mount", why);
 }
 
 /**
@@ -58,7 +80,7 @@ export function remountForUnsent(
 ): Step | null {
   const better = builder.observed.relayEligibility?.identity.correctedId ?? null;
   const { server = null } = mount.relayed ?? mount.guarded ?? {};
-  if (better === null || better === server || isBackingOff(builder)) return null;
+  if (better === null || better === server || passOverInPause(builder, "remount")) return null;
   return remountOnceClosed(builder, mount, {
     reason: "its server is proved now, and files for it wait here",
     plan: [route],
@@ -79,7 +101,9 @@ export function remountOutdated(
       "Mounted with outdated settings: its configuration, its server, rclone or Mountaineer has changed since",
     hint: "It remounts once all files are closed and sent.",
   });
-  if (isBackingOff(builder) || mountObstacle(builder) !== null) return null;
+  if (passOverInPause(builder, "remount")) return null;
+  const obstacle = mountObstacle(builder);
+  if (obstacle !== null) return passOver(builder, "remount", obstacle);
   const plan = routesFrom(builder, route);
   return remountOnceClosed(builder, mount, { reason: "it would be mounted otherwise now", plan });
 }
@@ -100,7 +124,7 @@ export function decideRefusedLogin(
   if (builder.memory.override === "unmounted" || mount.found.processGone) return "open";
   const { isProving, state } = relayEligibility?.identity ?? NO_IDENTITY;
   const canBeKnown = isProving || state !== "unproved";
-  if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
+  if ((!accepted && canBeKnown) || passOverInPause(builder, "remount")) return "open";
   if (refusedAs === "other") {
     const { check } = mount;
     // If Mountaineer's own check of the mount waits or was refused, a plain unmount would fail with EBUSY. The mount is
@@ -136,7 +160,7 @@ export function pushSlowRoute(builder: DecisionBuilder, route: RouteName): void 
 
 /** Unmounts what leads to the local disk, even if no other route answers: nothing may be written there. */
 export function decideLost(builder: DecisionBuilder, { route }: FoundMount, lost: string): Step | null {
-  if (isBackingOff(builder)) return setError(builder, lost);
+  if (passOverInPause(builder, "fail over")) return setError(builder, lost);
   const plan = routesFrom(builder, route ?? "tb");
   return startOperation(builder, { kind: "failover", reason: lost, mode: "force", plan });
 }
@@ -146,12 +170,21 @@ function decideHostGone(builder: DecisionBuilder, mount: MountObservation, route
   const other = otherRoute(route);
   const { probe } = builder.observed.routes[route];
   // The host now has another address, and the mount cannot be moved to it.
-  if (guarded?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
+  if (guarded?.rerouted === true && configuredAnswers(builder, route) && !passOverInPause(builder, "fail over")) {
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
   }
-  if (!answers(builder, other)) return setError(builder, allHostsGone(builder));
-  if (isBackingOff(builder) || mayBothStart(builder, route)) return null;
+  if (!answers(builder, other)) {
+    passOver(builder, "fail over", allHostsGone(builder));
+    return setError(builder, allHostsGone(builder));
+  }
+  if (passOverInPause(builder, "fail over")) return null;
+  if (mayBothStart(builder, route))
+    return passOver(
+      builder,
+      "fail over",
+      "the server may be starting: it has just answered over the other route",
+    );
   return startOperation(builder, {
     kind: "failover",
     reason: `${hostOf(builder, route)} is gone: ${probe.text}`,
@@ -184,7 +217,7 @@ export function decideDead(
 ): Step | null {
   const reason = `the mount is dead: ${why}`;
   updateShortLife(builder, found.id);
-  if (isBackingOff(builder)) {
+  if (passOverInPause(builder, "replace the mount")) {
     // An earlier error is kept, because it says more, for example that of a failed unmount.
     const hasError = builder.memory.lastError !== null;
     return hasError ? null : setError(builder, `${reason}; it is mounted again after a pause`);
@@ -217,7 +250,7 @@ export function decideMismatched(builder: DecisionBuilder, mount: MountObservati
     const isDead = verdict.state === "dead";
     return isDead ? setError(builder, deadWithoutHost(builder, verdict.reason)) : null;
   }
-  if (isBackingOff(builder)) return null;
+  if (passOverInPause(builder, "remount")) return null;
   if (verdict.state === "dead")
     return startOperation(builder, { kind: "remount", reason, mode: "force", plan });
   return remountOnceClosed(builder, mount, { reason, plan });
@@ -252,13 +285,15 @@ export function remountOnceClosed(
     return startOperation(builder, { kind: "remount", reason, mode: lost ? "force" : "plain", plan });
   }
   const holders = files?.holders ?? [];
+  const title =
+    busy ??
+    files?.text ??
+    `Waiting until ${holders.length + (files?.unsent.length ?? 0)} open or unsent files are closed`;
+  passOver(builder, "remount", `${reason}, but files are open: ${title}`);
   builder.conditions.push({
     code: "waiting_for_close",
     severity: "info",
-    title:
-      busy ??
-      files?.text ??
-      `Waiting until ${holders.length + (files?.unsent.length ?? 0)} open or unsent files are closed`,
+    title,
     hint: "Close them, or run `mountaineer switch --force` to cut them off.",
     holders,
   });

@@ -8,6 +8,9 @@ import {
   answers,
   areProgramsStopped,
   type DecisionBuilder,
+  hostOf,
+  inSeconds,
+  passOver,
   recheckAt,
   setState,
 } from "./decision-builder.ts";
@@ -19,14 +22,43 @@ import type { Step } from "./step.ts";
  * answers. Never closes open files.
  */
 export function decideRecovery(builder: DecisionBuilder, mount: MountObservation): Step | null {
-  if (builder.memory.override !== null || !answers(builder, "tb") || mayMoveAfterProof(builder, "tb"))
-    return null;
-  if (!canMove(builder, "tb") && mountObstacle(builder) !== null) return null;
-  const stableAtMs = stableFrom(builder.state.health.tb, builder.policy.stableMs);
-  if (stableAtMs === null) return null;
-  const dueAtMs = Math.max(stableAtMs, builder.state.recoveryBackoff.notBeforeMs);
-  if (dueAtMs > builder.observed.atMs) return recheckAt(builder, dueAtMs, "window_end");
-  return isTableDue(builder) ? applyTable(builder, mount) : null;
+  const { memory, state, policy, observed } = builder;
+  const pass = (why: string): null => passOver(builder, "return to Thunderbolt", why);
+  if (memory.override !== null)
+    return pass(`you asked for ${memory.override}; mountaineer switch --to auto ends that`);
+  if (!answers(builder, "tb"))
+    return pass(`${hostOf(builder, "tb")} does not answer: ${observed.routes.tb.probe.text}`);
+  if (mayMoveAfterProof(builder, "tb"))
+    return pass("it is being proved that Thunderbolt leads to the same server");
+  const obstacle = canMove(builder, "tb") ? null : mountObstacle(builder);
+  if (obstacle !== null) return pass(obstacle);
+  const stableAtMs = stableFrom(state.health.tb, policy.stableMs);
+  if (stableAtMs === null) return pass("Thunderbolt has not answered twice yet");
+  const dueAtMs = Math.max(stableAtMs, state.recoveryBackoff.notBeforeMs);
+  const leftMs = dueAtMs - observed.atMs;
+  if (leftMs > 0) {
+    recheckAt(builder, dueAtMs, "window_end");
+    return pass(
+      dueAtMs === stableAtMs
+        ? `stable for ${Math.floor((policy.stableMs - leftMs) / 1000)} of ${inSeconds(policy.stableMs)}`
+        : `the last try failed (${state.recoveryFailure ?? "unknown"}); the next one is in ${inSeconds(leftMs)}`,
+    );
+  }
+  const step = isTableDue(builder) ? applyTable(builder, mount) : null;
+  if (step === null && builder.state.operation === null) pass(deferredBecause(builder));
+  return step;
+}
+
+/** Why the return is due and waits. */
+function deferredBecause({ policy, observed, programsRun }: DecisionBuilder): string {
+  const { autoFailback, lsofRecheck } = policy;
+  const files = observed.openFiles;
+  if (files !== null && files.state !== "none") return describe(files);
+  if (programsRun === true) return "MCP servers that use the share have to end first";
+  if (!autoFailback && !lsofRecheck) return "auto_failback and lsof_recheck are off: you switch";
+  return autoFailback && !lsofRecheck
+    ? "files were open, and lsof_recheck is off: you switch"
+    : "the next check of open files decides";
 }
 
 function toggles({ policy }: DecisionBuilder): string {

@@ -6,8 +6,10 @@ import { settleBackoff, takeVerdict } from "./decide-mount-alive.ts";
 import {
   deadWithoutHost,
   decideDead,
+  explainKept,
   GATE_RETRY_MS,
   oncePerCycle,
+  oneCheckMissed,
   pushSlowRoute,
   remountForUnsent,
   remountOnceClosed,
@@ -24,7 +26,8 @@ import {
   configuredAnswers,
   type DecisionBuilder,
   hostOf,
-  isBackingOff,
+  passOverInPause,
+  passOver,
   recheckAt,
   setError,
   setState,
@@ -62,8 +65,9 @@ export function decideRelayed(
       return decideDead(builder, mount, route, reason);
     return setError(builder, deadWithoutHost(builder, reason));
   }
-  if (own === "waiting") return null;
+  if (own === "waiting") return passOver(builder, "fail over", oneCheckMissed(builder, route));
   if (own === "gone") return decideRouteGone(builder, mount, route, carried);
+  explainKept(builder, route, own, verdict);
   if (own === "slow") pushSlowRoute(builder, route);
   if (carried.phase !== "carrying") {
     const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);
@@ -158,11 +162,14 @@ function decideRouteGone(
   const hold = (): Step | null => (phase === "carrying" ? oncePerCycle(builder, { kind: "hold" }) : null);
   const { proved, isProving, state, text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
   if (carried.rerouted && !(proved[other] && answers(builder, other))) {
-    setError(builder, `${hostOf(builder, route)} is not proved, and the address in use is gone`);
+    const why = `${hostOf(builder, route)} is not proved, and the address in use is gone`;
+    passOver(builder, "fail over", why);
+    setError(builder, why);
     lookAgainSoon(builder);
     return hold() ?? followHost(builder, mount, route, true);
   }
   if (!answers(builder, other)) {
+    passOver(builder, "fail over", allHostsGone(builder));
     setError(builder, allHostsGone(builder));
     if (builder.observed.offNetwork === null && isPatient(builder, carried)) lookAgainSoon(builder);
     return hold();
@@ -173,11 +180,13 @@ function decideRouteGone(
       ? startOperation(builder, { kind: "failover", reason, mode: "plain", plan: [other], moves: true })
       : hold();
   // A failed proof is repeated as long as `isPatient` says so.
-  if (state !== "different" && isPatient(builder, carried)) {
-    lookAgainSoon(builder);
+  const isWorthWaiting = state !== "different" && isPatient(builder, carried);
+  if (isWorthWaiting) lookAgainSoon(builder);
+  if (isWorthWaiting || isProving) {
+    passOver(builder, "fail over", notProved(builder, other));
     return hold();
   }
-  if (isProving || isBackingOff(builder)) return hold();
+  if (passOverInPause(builder, "fail over")) return hold();
   // Open files may not move to a server that is not proved to be the same, so the share is remounted.
   const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
   return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });
@@ -224,7 +233,9 @@ function openGate(
   if (unverifiedSinceMs !== null && !isOverdue) recheckAt(builder, unverifiedSinceMs + withinMs);
   // The address was edited, perhaps by accident. That must not close open files, so the mount keeps its former address.
   if (rerouted) return null;
-  if (isProving || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
+  if (isProving || (state !== "different" && !isOverdue))
+    return passOver(builder, "let programs continue", notProved(builder, route));
+  if (passOverInPause(builder, "replace the mount")) return null;
   const why =
     state === "different" ? "another server answers there" : "the server is not proved to be the same";
   return startOperation(builder, {
@@ -247,12 +258,17 @@ function followHost(
 ): Step | null {
   const { proved } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
   const goal = routeLeft(builder, route);
-  if (isBackingOff(builder)) return null;
+  if (passOverInPause(builder, "move to the new address")) return null;
   if (proved[goal] && configuredAnswers(builder, goal)) {
     const reason = followed(builder, goal);
     return startOperation(builder, { kind: "remount", reason, mode: "plain", plan: [goal], moves: true });
   }
   return leaveAddress(builder, mount, route, isGone);
+}
+
+function notProved(builder: DecisionBuilder, route: RouteName): string {
+  const { text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
+  return `${hostOf(builder, route)} is not proved to be the same server${text === null ? " yet" : `: ${text}`}`;
 }
 
 /** Returns `route` if the configuration still has this route, else the other route. */
@@ -271,10 +287,11 @@ function leaveAddress(
   isGone: boolean,
 ): Step | null {
   const { isProving, servers } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
-  if (isBackingOff(builder)) return null;
+  if (passOverInPause(builder, "move to the new address")) return null;
   const names = routesOf(builder.spec);
   const plan = names.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
-  if (isProving || plan.length === 0) return null;
+  if (isProving || plan.length === 0)
+    return passOver(builder, "move to the new address", notProved(builder, routeLeft(builder, route)));
   // Open files are not moved to another server, or to one without a proof.
   const reason = followed(builder, routeLeft(builder, route));
   return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });

@@ -1,4 +1,5 @@
 // The rules for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else wait.
+import { oneMissingText } from "../../secrets/reference.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
 import { awaitsProof, proofObstacle } from "./decide-eligibility.ts";
 import { loginObstacle } from "./decide-login-conditions.ts";
@@ -8,7 +9,8 @@ import {
   configuredAnswers,
   type DecisionBuilder,
   hostOf,
-  isBackingOff,
+  passOverInPause,
+  passOver,
   recheckAt,
   setError,
 } from "./decision-builder.ts";
@@ -24,19 +26,26 @@ export function decideUnmounted(builder: DecisionBuilder): Step | null {
     return null;
   }
   if (builder.request?.kind === "unmount" && builder.outcome !== null) return null;
-  if (spec.missingVariable !== null) return null;
+  if (spec.missingVariable !== null) return passOver(builder, "mount", oneMissingText(spec.missingVariable));
   const obstacle = mountObstacle(builder) ?? loginObstacle(builder);
-  if (obstacle !== null) return setError(builder, obstacle);
-  if (isBackingOff(builder)) return null;
+  if (obstacle !== null) {
+    passOver(builder, "mount", obstacle);
+    return setError(builder, obstacle);
+  }
+  if (passOverInPause(builder, "mount")) return null;
   const routes = bestRoutes(builder);
   const plan = routes.filter((route) => proofObstacle(builder, route) === null);
   const [first] = plan;
-  if (first !== undefined && awaitsProof(builder, first, null))
-    return recheckAt(builder, observed.atMs + PROOF_LOOK_MS);
+  if (first !== undefined && awaitsProof(builder, first, null)) {
+    recheckAt(builder, observed.atMs + PROOF_LOOK_MS);
+    return passOver(builder, "mount", `it is being proved which server answers at ${hostOf(builder, first)}`);
+  }
   if (first === undefined) {
     const [unproved] = routes;
     if (unproved !== undefined) recheckAt(builder, observed.atMs + PROOF_LOOK_MS);
-    return setError(builder, (unproved && proofObstacle(builder, unproved)) ?? noHostAnswers(builder));
+    const why = (unproved && proofObstacle(builder, unproved)) ?? noHostAnswers(builder);
+    passOver(builder, "mount", why);
+    return setError(builder, why);
   }
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
 }

@@ -22,6 +22,7 @@ import {
   setOverride,
   setState,
 } from "./decision-builder.ts";
+import { type Explanation, explain } from "./explain.ts";
 import { type MountFact, mountFact } from "./facts/mount-fact.ts";
 import { managedBy, observedConditions } from "./observed-conditions.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
@@ -37,6 +38,7 @@ export interface Decision {
   readonly conditions: readonly ShareCondition[];
   /** null: no mount was observed. */
   readonly mount: MountJudgement | null;
+  readonly explanation: Explanation;
   /** The answer to the person's request; null: the request still waits, or there is none. */
   readonly outcome: RequestOutcome | null;
   readonly step: Step | null;
@@ -70,6 +72,7 @@ export function decide(input: DecideInput): Decision {
     stopPrograms: false,
     transitions: [],
     conditions: [],
+    passedOver: [],
     nextRuns: [],
   };
   const builder: DecisionBuilder = { ...input, ...nothing };
@@ -95,6 +98,7 @@ export function decide(input: DecideInput): Decision {
     transitions: builder.transitions,
     conditions,
     mount: builder.mountFact,
+    explanation: explain(builder, step),
     outcome: builder.outcome,
     step,
     nextRun: earliest(builder.nextRuns),

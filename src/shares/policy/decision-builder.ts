@@ -1,7 +1,9 @@
 // The input of the rules, and their conclusions so far. A rule that returns null takes no step now.
+
 import { hostText } from "../../config/values/host-text.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
+import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { OpenFile } from "../prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
 import type { MountFact } from "./facts/mount-fact.ts";
@@ -33,6 +35,22 @@ export interface ConditionDraft {
   readonly holders?: readonly OpenFile[];
 }
 
+/** The rules that may take a step, by the names that people see. */
+export type RuleName =
+  | "mount"
+  | "fail over"
+  | "replace the mount"
+  | "remount"
+  | "return to Thunderbolt"
+  | "move to the new address"
+  | "let programs continue";
+
+/** A rule that takes no step now, and why. */
+export interface PassedOver {
+  readonly rule: RuleName;
+  readonly why: string;
+}
+
 export interface DecisionBuilder extends DecideInput {
   memory: ShareMemory;
   state: ReconcileState;
@@ -43,6 +61,7 @@ export interface DecisionBuilder extends DecideInput {
   stopPrograms: boolean;
   readonly transitions: NewTransition[];
   readonly conditions: ConditionDraft[];
+  readonly passedOver: PassedOver[];
   readonly nextRuns: NextRun[];
 }
 
@@ -72,12 +91,29 @@ export function recheckAt(
   return null;
 }
 
-/** Whether a pause after failed mounts or unmounts is under way; if so, plans a cycle at its end. */
-export function isBackingOff(builder: DecisionBuilder): boolean {
-  const { notBeforeMs } = builder.state.mountBackoff;
-  if (notBeforeMs <= builder.observed.atMs) return false;
+/** Records why a rule takes no step now. */
+export function passOver(builder: DecisionBuilder, rule: RuleName, why: string): null {
+  builder.passedOver.push({ rule, why });
+  return null;
+}
+
+/** Passes the rule over during a pause after failed mounts or unmounts, and plans a cycle at its end. */
+export function passOverInPause(builder: DecisionBuilder, rule: RuleName): boolean {
+  const { notBeforeMs, failures } = builder.state.mountBackoff;
+  const waitMs = notBeforeMs - builder.observed.atMs;
+  if (waitMs <= 0) return false;
   recheckAt(builder, notBeforeMs, "retry");
+  passOver(
+    builder,
+    rule,
+    `after ${pluralize(failures, "failure")} it is tried again in ${inSeconds(waitMs)}`,
+  );
   return true;
+}
+
+/** As `12 s`, rounded up. */
+export function inSeconds(ms: number): string {
+  return `${Math.ceil(ms / 1000)} s`;
 }
 
 /**

@@ -21,8 +21,17 @@ export type MountVerdict =
   | { readonly state: "unproven"; readonly why: Unproven }
   | { readonly state: "dead"; readonly reason: string };
 
-/** `failed`: the first failed check. `delayed`: the server limits connections or refuses the login, so a check proves nothing. */
-export type Unproven = "unchecked" | "pending" | "delayed" | "no_route" | "shortage" | "failed";
+/** Why it is not known whether a mount is alive, in words. */
+export const UNPROVEN = {
+  unchecked: "the mount was not checked yet",
+  pending: "a check of the mount has no answer yet",
+  delayed: "the server limits connections or refuses the login, so a check proves nothing",
+  no_route: "a check proves nothing before the route answers",
+  shortage: "the check failed for a shortage on this machine",
+  failed: "one check of the mount failed; a second one decides",
+} as const;
+
+export type Unproven = keyof typeof UNPROVEN;
 
 /** What a program that uses the mount now would experience. */
 export type MountUse =
