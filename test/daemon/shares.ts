@@ -3,7 +3,7 @@
 import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/state-store.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
 import type { ShareView } from "../../src/shares/engine/share-cycle.ts";
-import { mountFact } from "../../src/shares/policy/facts/mount-fact.ts";
+import { mountFact } from "../../src/shares/policy/mount-fact.ts";
 import { INITIAL_STATE } from "../../src/shares/policy/reconcile-state.ts";
 import type { RouteProbe, ShareObservation } from "../../src/shares/policy/share-observation.ts";
 import type { MountCheck } from "../../src/shares/prober/prober.ts";
@@ -104,6 +104,7 @@ export function viewOf(changes: Partial<ShareView> = {}, spec: ShareSpec = specO
     memory: EMPTY_SHARE_MEMORY,
     observed,
     conditions: [],
+    explanation: null,
     mount: observed?.mount ? mountFact({ observed, policy, state: INITIAL_STATE }, observed.mount) : null,
     ...changes,
   };

@@ -7,7 +7,7 @@ import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/state-
 import type { FoundMount, MountOutcome, UnmountOutcome } from "../../src/shares/drivers/mount-driver.ts";
 import type { MoveOutcome } from "../../src/shares/drivers/relay-contract.ts";
 import { type Decision, decide } from "../../src/shares/policy/decide.ts";
-import type { DecideInput } from "../../src/shares/policy/decision-builder.ts";
+import type { DecideInput } from "../../src/shares/policy/decide-input.ts";
 import { INITIAL_STATE, type ReconcileState } from "../../src/shares/policy/reconcile-state.ts";
 import type {
   MountObservation,

@@ -77,6 +77,14 @@ const relayStatusShape = object({
 });
 export type RelayStatus = TypeOf<typeof relayStatusShape>;
 
+/** The rule that applies to a share now, and why each other rule takes no step. `until`: when that rule is due. */
+export const explanationShape = object({
+  rule: text,
+  why: text,
+  passed_over: list(object({ rule: text, why: text, until: nullable(text) })),
+});
+export type ExplanationReport = TypeOf<typeof explanationShape>;
+
 export const shareStatusShape = object({
   name: text,
   active_interface: routeOrNone,
@@ -105,6 +113,8 @@ export const shareStatusShape = object({
   /** The room on the share; absent: not known. */
   space: optional(object({ free_bytes: number, total_bytes: number })),
   conditions: list(conditionShape),
+  /** Absent: nothing was decided yet. */
+  explanation: optional(explanationShape),
   /** The NAS from which it has its hosts and login, by its name in the file; absent: it has them itself. */
   nas: optional(text),
 });

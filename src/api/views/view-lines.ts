@@ -65,7 +65,12 @@ const COMMAND = /`[^`]*`|(?<=^|\s)(?:mountaineer|chmod|sudo|ls|mv) .*/g;
 
 /** A hint, each command of it on one line: pasting only its first half may do something else. */
 export function hintLines(hint: string, indent: string, view: View): string[] {
-  return text(printable(hint).replace(COMMAND, nonBreaking), indent, view).map(view.paint.dim);
+  return text(unbroken(hint), indent, view).map(view.paint.dim);
+}
+
+/** The text for `wrapped`, which keeps each command of it on one line. */
+export function unbroken(said: string): string {
+  return printable(said).replace(COMMAND, nonBreaking);
 }
 
 /** Facts in a line, below the bars of a spark. ASCII terminals have no characters for bars. */

@@ -36,6 +36,8 @@ const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>
     Object.keys(objectOf((await configTable(place))["backends"])).map((value) => {
       return { value, description: "backend" };
     }),
+  "shares-and-backends": async (place) =>
+    (await Promise.all([LOOKUPS.shares(place), LOOKUPS.backends(place)])).flat(),
   routes: routeNames,
   tools: toolNames,
   "changed-tools": changedToolNames,

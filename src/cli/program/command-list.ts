@@ -28,6 +28,7 @@ import { switchCommand } from "../commands/switch.ts";
 import { callCommand, TOOLS_COMMANDS } from "../commands/tools.ts";
 import { adminCommand, menubarCommand, openCommand, tuiCommand } from "../commands/tui.ts";
 import { downCommand, monitorCommand, uninstallCommand, upCommand, upgradeCommand } from "../commands/up.ts";
+import { whyCommand } from "../commands/why.ts";
 import type { CommandDefinition, CommandGroup, GroupedCommands } from "../input/command.ts";
 
 interface CommandSection {
@@ -53,6 +54,7 @@ export const SECTIONS: readonly CommandSection[] = [
     heading: "Every day:",
     entries: [
       statusCommand,
+      whyCommand,
       tuiCommand,
       openCommand,
       adminCommand,

@@ -6,7 +6,7 @@ import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { ProgramAccess } from "../../shares/policy/decide.ts";
-import { UNUSABLE } from "../../shares/policy/facts/mount-fact.ts";
+import { UNUSABLE } from "../../shares/policy/mount-fact.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { shareStatus, unmountedReason } from "./share-status.ts";
 

@@ -9,7 +9,7 @@ import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
-import { SILENT_CHECK_MS } from "../../shares/policy/decide-routes.ts";
+import { SILENT_CHECK_MS } from "../../shares/policy/mount-errno.ts";
 import type { FolderListing, Prober } from "../../shares/prober/prober.ts";
 import { shareStatus, unmountedReason } from "./share-status.ts";
 

@@ -4,6 +4,8 @@ import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { RelayedState } from "../../shares/drivers/relay-contract.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareCondition } from "../../shares/policy/decide.ts";
+import type { Explanation } from "../../shares/policy/explain.ts";
+import type { ShareObservation } from "../../shares/policy/share-observation.ts";
 import type { OpenFile } from "../../shares/prober/prober.ts";
 import type { RouteSpec } from "../../shares/share-spec.ts";
 
@@ -12,6 +14,7 @@ export function shareStatus({
   memory,
   observed,
   conditions,
+  explanation,
   mount: judged,
   relayed = null,
 }: ShareView): ShareStatus {
@@ -36,7 +39,21 @@ export function shareStatus({
     tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
     ...(relayed === null ? {} : { relay: carriedStatus(relayed) }),
     conditions: conditions.map(conditionStatus),
+    ...(explanation === null || observed === null ? {} : { explanation: explained(explanation, observed) }),
   };
+}
+
+/** The two clocks drift, and a time that changes in each cycle would pass for news. */
+function wholeSeconds(ms: number): number {
+  return Math.round(ms / 1000) * 1000;
+}
+
+function explained({ rule, why, passedOver }: Explanation, { atMs, wallMs }: ShareObservation) {
+  const passed = passedOver.map(({ untilMs, ...one }) => ({
+    ...one,
+    until: untilMs === null ? null : isoTime(wholeSeconds(wallMs + untilMs - atMs)),
+  }));
+  return { rule, why, passed_over: passed };
 }
 
 export function openFileHolders(files: readonly OpenFile[]): OpenFileHolder[] {

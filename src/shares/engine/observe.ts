@@ -4,7 +4,7 @@ import { PROVED_NETWORKS } from "../../config/values/names.ts";
 import { settlesWithin } from "../../runtime/time/clock.ts";
 import type { FoundMount, MissingRequirement } from "../drivers/mount-driver.ts";
 import type { RelayedState } from "../drivers/relay-contract.ts";
-import { SILENT_CHECK_MS } from "../policy/decide-routes.ts";
+import { SILENT_CHECK_MS } from "../policy/mount-errno.ts";
 import type { ReconcileState } from "../policy/reconcile-state.ts";
 import type {
   OpenFilesObservation,

@@ -9,6 +9,7 @@ import type { StableLinks } from "../links/stable-links.ts";
 import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type MountJudgement, type ShareCondition } from "../policy/decide.ts";
 import { networksOf } from "../policy/decide-networks.ts";
+import type { Explanation } from "../policy/explain.ts";
 import {
   changedRoutes,
   forgetChangedRoutes,
@@ -59,6 +60,8 @@ export interface ShareView {
   readonly memory: ShareMemory;
   readonly observed: ShareObservation | null;
   readonly conditions: readonly ShareCondition[];
+  /** The rule in force, and those that were passed over; null: nothing was decided yet. */
+  readonly explanation: Explanation | null;
   /** null: no mount was observed. */
   readonly mount: MountJudgement | null;
   /** The relay's newest report; null or absent: the share is not relayed. */
@@ -130,7 +133,14 @@ export class ShareCycle {
     const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
     const tb = restoredHealth({ reachableSince, healthySince, observedAt: recalled.observedAt }, now);
     this.#state = { ...INITIAL_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
-    this.#view = { subject: first, memory: recalled.memory, observed: null, conditions: [], mount: null };
+    this.#view = {
+      subject: first,
+      memory: recalled.memory,
+      observed: null,
+      conditions: [],
+      explanation: null,
+      mount: null,
+    };
     const outage = (): number | null => this.#carriedNow()?.outage ?? null;
     if (serverProof !== undefined)
       this.#trust = new ServerIdentities({ clock, proof: serverProof, outage }, onProof);
@@ -259,8 +269,8 @@ export class ShareCycle {
     const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
     const observed = { ...found, linkBlocked, otherHome: this.#otherHome };
-    const { conditions, memory, mount } = this.#decide(subject, observed, null);
-    return this.#withCarriage({ subject: this.#subject, memory, observed, conditions, mount });
+    const { conditions, memory, mount, explanation } = this.#decide(subject, observed, null);
+    return this.#withCarriage({ subject: this.#subject, memory, observed, conditions, explanation, mount });
   }
 
   /** Call this after the server in use has ended connections: another server may answer by now. */
@@ -374,7 +384,7 @@ export class ShareCycle {
 
   /** Remembers the decision before announcing its transitions; steps do not wait for the disk. */
   #keep(decision: Decision, observed: ShareObservation): void {
-    const { memory, state, transitions, step, mount } = decision;
+    const { memory, state, transitions, step, mount, explanation } = decision;
     const subject = this.#subject;
     const { name } = subject.spec;
     const saved = memory === this.#memory ? null : this.#tools.memory.save(name, memory);
@@ -383,7 +393,7 @@ export class ShareCycle {
     // While open files are being checked, keep the conditions and the programs' state that follow from the
     // previous check.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
-    this.#view = { subject, memory, observed, conditions, mount };
+    this.#view = { subject, memory, observed, conditions, explanation, mount };
 
     if (step?.kind !== "check_open_files") this.#tools.programs?.setAccess(name, decision.programs);
     const answer = decision.outcome === null ? null : this.#takeAnswer(decision.outcome);

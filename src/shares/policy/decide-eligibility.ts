@@ -3,7 +3,8 @@
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { UnsentForServer } from "../drivers/mount-driver.ts";
 import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
-import { answers, type ConditionDraft, type DecisionBuilder } from "./decision-builder.ts";
+import type { ConditionDraft } from "./decide-input.ts";
+import { answers, type DecisionBuilder } from "./decision-builder.ts";
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 
 /**

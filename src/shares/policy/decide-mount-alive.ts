@@ -1,7 +1,7 @@
 // What follows from the fact about the mount: what the next decision needs to know, and pauses after short-lived mounts.
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { type DecisionBuilder, recheckAt, setState } from "./decision-builder.ts";
-import type { MountVerdict } from "./facts/mount-fact.ts";
+import type { MountVerdict } from "./mount-fact.ts";
 
 /** After a mount has lasted this long, ms, the next mount is made without a pause. */
 const STEADY_MS = 10_000;

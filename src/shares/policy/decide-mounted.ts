@@ -15,12 +15,12 @@ import {
   configuredAnswers,
   type DecisionBuilder,
   hostOf,
-  passOverInPause,
   passOver,
+  passOverInPause,
   recheckAt,
   setError,
 } from "./decision-builder.ts";
-import { type MountVerdict, UNPROVEN } from "./facts/mount-fact.ts";
+import { type MountVerdict, UNPROVEN } from "./mount-fact.ts";
 import { type MountObservation, NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
@@ -170,7 +170,11 @@ function decideHostGone(builder: DecisionBuilder, mount: MountObservation, route
   const other = otherRoute(route);
   const { probe } = builder.observed.routes[route];
   // The host now has another address, and the mount cannot be moved to it.
-  if (guarded?.rerouted === true && configuredAnswers(builder, route) && !passOverInPause(builder, "fail over")) {
+  if (
+    guarded?.rerouted === true &&
+    configuredAnswers(builder, route) &&
+    !passOverInPause(builder, "fail over")
+  ) {
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
   }

@@ -12,7 +12,6 @@ import {
   finishUnmounted,
   stopOperation,
 } from "./decide-operation-end.ts";
-import { isDeadErrno } from "./decide-routes.ts";
 import {
   answers,
   configuredAnswers,
@@ -22,6 +21,7 @@ import {
   setError,
   setState,
 } from "./decision-builder.ts";
+import { isDeadErrno } from "./mount-errno.ts";
 import type { Operation, OperationKind } from "./reconcile-state.ts";
 import type {
   MountObservation,

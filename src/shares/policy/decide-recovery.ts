@@ -9,7 +9,6 @@ import {
   areProgramsStopped,
   type DecisionBuilder,
   hostOf,
-  inSeconds,
   passOver,
   recheckAt,
   setState,
@@ -25,7 +24,7 @@ export function decideRecovery(builder: DecisionBuilder, mount: MountObservation
   const { memory, state, policy, observed } = builder;
   const pass = (why: string): null => passOver(builder, "return to Thunderbolt", why);
   if (memory.override !== null)
-    return pass(`you asked for ${memory.override}; mountaineer switch --to auto ends that`);
+    return pass(`you asked for ${memory.override}; \`mountaineer switch --to auto\` ends that`);
   if (!answers(builder, "tb"))
     return pass(`${hostOf(builder, "tb")} does not answer: ${observed.routes.tb.probe.text}`);
   if (mayMoveAfterProof(builder, "tb"))
@@ -35,14 +34,13 @@ export function decideRecovery(builder: DecisionBuilder, mount: MountObservation
   const stableAtMs = stableFrom(state.health.tb, policy.stableMs);
   if (stableAtMs === null) return pass("Thunderbolt has not answered twice yet");
   const dueAtMs = Math.max(stableAtMs, state.recoveryBackoff.notBeforeMs);
-  const leftMs = dueAtMs - observed.atMs;
-  if (leftMs > 0) {
+  if (dueAtMs > observed.atMs) {
     recheckAt(builder, dueAtMs, "window_end");
-    return pass(
+    const why =
       dueAtMs === stableAtMs
-        ? `stable for ${Math.floor((policy.stableMs - leftMs) / 1000)} of ${inSeconds(policy.stableMs)}`
-        : `the last try failed (${state.recoveryFailure ?? "unknown"}); the next one is in ${inSeconds(leftMs)}`,
-    );
+        ? `Thunderbolt has to answer for ${Math.round(policy.stableMs / 1000)} s`
+        : `the last try failed: ${state.recoveryFailure ?? "unknown"}`;
+    return passOver(builder, "return to Thunderbolt", why, dueAtMs);
   }
   const step = isTableDue(builder) ? applyTable(builder, mount) : null;
   if (step === null && builder.state.operation === null) pass(deferredBecause(builder));

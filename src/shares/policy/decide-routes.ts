@@ -10,6 +10,7 @@ import {
   setMemory,
   setState,
 } from "./decision-builder.ts";
+import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "./mount-errno.ts";
 
 import type { MountObservation } from "./share-observation.ts";
 
@@ -18,11 +19,6 @@ const GAP_INTERVALS = 3;
 
 /** Time that a cycle may take besides its probes, ms: a readdir 1 s, open files 2 s. */
 const OWN_LOOKS_MS = 3000;
-
-/** If a readdir over a silent host takes longer than this, the host counts as gone, ms. */
-export const SILENT_CHECK_MS = 1000;
-
-const LOCAL_ERRNOS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
 
 export function updateRoutes(builder: DecisionBuilder): void {
   for (const route of ROUTE_NAMES) updateRoute(builder, route);
@@ -138,17 +134,4 @@ export function judgeByCheck(
   const finishedAtMs = check.state === "answered" ? check.finishedAtMs : atMs;
   recheckAt(builder, Math.max(atMs + 1, finishedAtMs + builder.cacheMs));
   return "waiting";
-}
-
-/**
- * Whether an errno means that the mount does not answer. A responding server or the system's privacy settings cause
- * EACCES and EPERM; a shortage on this machine proves nothing.
- */
-export function isDeadErrno(errno: string | null): boolean {
-  return errno !== null && errno !== "EACCES" && errno !== "EPERM" && !isLocalErrno(errno);
-}
-
-/** Whether the look failed for a shortage on this machine, which proves nothing about the mount. */
-export function isLocalErrno(errno: string | null): boolean {
-  return errno !== null && LOCAL_ERRNOS.has(errno);
 }

@@ -9,8 +9,8 @@ import {
   configuredAnswers,
   type DecisionBuilder,
   hostOf,
-  passOverInPause,
   passOver,
+  passOverInPause,
   recheckAt,
   setError,
 } from "./decision-builder.ts";

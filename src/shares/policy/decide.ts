@@ -3,6 +3,7 @@ import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { relayConditions } from "./decide-eligibility.ts";
+import type { ConditionDraft, DecideInput } from "./decide-input.ts";
 import { loginConditions, updateLogon } from "./decide-login-conditions.ts";
 import { updateShortLife } from "./decide-mount-alive.ts";
 import { decideLost, decideMismatched, decideMounted, decideRefusedLogin } from "./decide-mounted.ts";
@@ -13,17 +14,9 @@ import { answerRequest, takeRequest } from "./decide-request.ts";
 import { updateRoutes } from "./decide-routes.ts";
 import { decideUnmounted } from "./decide-unmounted.ts";
 import { updateWake, updateWakeAddresses, wakeConditions, wakeStep } from "./decide-wake.ts";
-import {
-  type ConditionDraft,
-  clearPending,
-  type DecideInput,
-  type DecisionBuilder,
-  setMemory,
-  setOverride,
-  setState,
-} from "./decision-builder.ts";
+import { clearPending, type DecisionBuilder, setMemory, setOverride, setState } from "./decision-builder.ts";
 import { type Explanation, explain } from "./explain.ts";
-import { type MountFact, mountFact } from "./facts/mount-fact.ts";
+import { type MountFact, mountFact } from "./mount-fact.ts";
 import { managedBy, observedConditions } from "./observed-conditions.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import type { StepObservation } from "./share-observation.ts";

@@ -4,36 +4,12 @@ import { hostText } from "../../config/values/host-text.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { pluralize } from "../../runtime/text/plain-text.ts";
-import type { OpenFile } from "../prober/prober.ts";
-import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
-import type { MountFact } from "./facts/mount-fact.ts";
+import type { RouteName } from "../share-spec.ts";
+import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import type { MountFact } from "./mount-fact.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
-import type { ShareObservation } from "./share-observation.ts";
-import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
+import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
-
-export interface DecideInput {
-  readonly spec: ShareSpec;
-  readonly policy: SharePolicy;
-  /** How long the mount's client may answer a readdir from its cache, ms. */
-  readonly cacheMs: number;
-  /** True if an unanswered check may mean that a dialog of the system waits for a person. Absent: false. */
-  readonly mayWaitForPermission?: boolean;
-  readonly observed: ShareObservation;
-  /** This daemon runs programs on the share, which have to end before a remount. Absent: no. */
-  readonly programsRun?: boolean;
-  readonly memory: ShareMemory;
-  readonly state: ReconcileState;
-  readonly request: ShareRequest | null;
-}
-
-export interface ConditionDraft {
-  readonly code: string;
-  readonly severity: "info" | "warning" | "error";
-  readonly title: string;
-  readonly hint: string | null;
-  readonly holders?: readonly OpenFile[];
-}
 
 /** The rules that may take a step, by the names that people see. */
 export type RuleName =
@@ -45,10 +21,11 @@ export type RuleName =
   | "move to the new address"
   | "let programs continue";
 
-/** A rule that takes no step now, and why. */
+/** A rule that takes no step now, and why. `untilMs`: when it is due, monotonic ms; null: not known. */
 export interface PassedOver {
   readonly rule: RuleName;
   readonly why: string;
+  readonly untilMs: number | null;
 }
 
 export interface DecisionBuilder extends DecideInput {
@@ -92,28 +69,24 @@ export function recheckAt(
 }
 
 /** Records why a rule takes no step now. */
-export function passOver(builder: DecisionBuilder, rule: RuleName, why: string): null {
-  builder.passedOver.push({ rule, why });
+export function passOver(
+  builder: DecisionBuilder,
+  rule: RuleName,
+  why: string,
+  untilMs: number | null = null,
+): null {
+  builder.passedOver.push({ rule, why, untilMs });
   return null;
 }
 
 /** Passes the rule over during a pause after failed mounts or unmounts, and plans a cycle at its end. */
 export function passOverInPause(builder: DecisionBuilder, rule: RuleName): boolean {
   const { notBeforeMs, failures } = builder.state.mountBackoff;
-  const waitMs = notBeforeMs - builder.observed.atMs;
-  if (waitMs <= 0) return false;
+  if (notBeforeMs <= builder.observed.atMs) return false;
   recheckAt(builder, notBeforeMs, "retry");
-  passOver(
-    builder,
-    rule,
-    `after ${pluralize(failures, "failure")} it is tried again in ${inSeconds(waitMs)}`,
-  );
+  const why = `it failed ${pluralize(failures, "time")}, and is tried again after a pause`;
+  passOver(builder, rule, why, notBeforeMs);
   return true;
-}
-
-/** As `12 s`, rounded up. */
-export function inSeconds(ms: number): string {
-  return `${Math.ceil(ms / 1000)} s`;
 }
 
 /**

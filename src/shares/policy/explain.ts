@@ -1,6 +1,6 @@
 // Says which rule applies to a share now, which rules were passed over, and why.
 import { type DecisionBuilder, hostOf, type PassedOver } from "./decision-builder.ts";
-import { UNUSABLE } from "./facts/mount-fact.ts";
+import { UNUSABLE } from "./mount-fact.ts";
 import { managedBy } from "./observed-conditions.ts";
 import type { OperationKind } from "./reconcile-state.ts";
 import type { Step } from "./step.ts";
@@ -36,7 +36,7 @@ function ruleInForce(
   if (operation !== null) return { rule: OPERATIONS[operation.kind], why: operation.reason };
   if (step?.kind === "wake") return { rule: "wake the NAS", why: "a program wants the share" };
   if (memory.override === "unmounted")
-    return { rule: "stay unmounted", why: "you unmounted it; mountaineer mount ends that" };
+    return { rule: "stay unmounted", why: "you unmounted it; `mountaineer mount` ends that" };
   if (mount === null) return { rule: "wait", why: memory.lastError ?? "the share is not mounted" };
   if (mountFact?.use.state === "unusable") return { rule: "wait", why: UNUSABLE[mountFact.use.why] };
   const { route } = mount.found;

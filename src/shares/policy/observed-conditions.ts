@@ -3,7 +3,8 @@ import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, UnsentForServer } from "../drivers/mount-driver.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
-import { type ConditionDraft, type DecisionBuilder, setState } from "./decision-builder.ts";
+import type { ConditionDraft } from "./decide-input.ts";
+import { type DecisionBuilder, setState } from "./decision-builder.ts";
 import type { OpenFilesObservation } from "./share-observation.ts";
 
 export function observedConditions(builder: DecisionBuilder): void {

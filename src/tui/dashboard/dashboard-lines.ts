@@ -5,6 +5,7 @@ import { CLIENT_TITLES } from "../../api/labels/client-labels.ts";
 import { type Label, type StateLabel, wholeText } from "../../api/labels/label.ts";
 import { routeLabels, shareLabel } from "../../api/labels/share-labels.ts";
 import { shareFacts } from "../../api/labels/traffic-labels.ts";
+import { backendWhy, shareWhy } from "../../api/labels/why.ts";
 import { backendBlock } from "../../api/views/gateway-view.ts";
 import { shareBlock } from "../../api/views/status-view.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type StatusViewOptions,
   viewOf,
 } from "../../api/views/view-lines.ts";
+import { ruleLines } from "../../api/views/why-view.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
 import { columns, padded, printable } from "../../runtime/text/plain-text.ts";
 import { eventLine, type KeptEvent } from "../events/event-ring.ts";
@@ -215,9 +217,9 @@ function detailTexts(row: ChoiceRow, global: GlobalStatus, options: StatusViewOp
   const view = viewOf(options);
   switch (row.kind) {
     case "share":
-      return shareBlock(row.share, global, options);
+      return [...shareBlock(row.share, global, options), ...ruleLines(shareWhy(row.share), view)];
     case "backend":
-      return backendBlock([row.backend], view);
+      return [...backendBlock([row.backend], view), ...ruleLines(backendWhy(row.backend), view)];
     case "client":
       return CLIENT_TITLES.flatMap((title, at) => labelled(title, row.words[at] || "none", view));
     case "condition":

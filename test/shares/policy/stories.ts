@@ -171,8 +171,15 @@ const ACTS: readonly Act<World>[] = [
   ],
 ];
 
+function reasonsOf({ last }: World): ReadonlyMap<string, string> {
+  const { rule = "", why = "", passedOver = [] } = last?.explanation ?? {};
+  return new Map([...passedOver, { rule, why }].map((one) => [one.rule, one.why]));
+}
+
 const FACTS: readonly Fact<World>[] = [
   [/^result (\w+)$/, (world, wanted) => [world.lastOutcome?.result, wanted]],
+  // The rule in force, or one that was passed over, with the reason.
+  [/^rule "(.+)" because "(.+)"$/, (world, rule = "", why = "") => matches(reasonsOf(world).get(rule), why)],
   [/^no result$/, (world) => [world.outcomes, []]],
   [/^detail \/(.+)\/$/, (world, text) => matches(world.lastOutcome?.detail, text)],
   [/^named ([\d ]+)$/, (world, pids) => [world.lastOutcome?.holders.map(({ pid }) => pid).join(" "), pids]],

@@ -14,6 +14,7 @@ import {
 } from "../../../api/labels/backend-labels.ts";
 import { troublesOf, withoutName } from "../../../api/labels/label.ts";
 import { backendSpark } from "../../../api/labels/traffic-labels.ts";
+import { backendWhy } from "../../../api/labels/why.ts";
 import { pluralize, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
@@ -37,6 +38,7 @@ import {
   WorkButton,
 } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
+import { whyFold } from "../parts/why.ts";
 import { ServerActions } from "./server-actions.ts";
 
 export function ServersView({ app }: ViewProps): ComponentChild {
@@ -145,6 +147,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
     backend.routes === undefined ? null : h(Routes, { app, backend, now, actions }),
     conditionList(troubles, now),
     noteFold(backend.conditions, now),
+    whyFold(backendWhy(backend), now),
     h(SignIn, { app, backend }),
     actionRow(
       restart === null ? null : h(ActionButton, { app, action: restart }),

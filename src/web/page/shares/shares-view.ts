@@ -4,6 +4,7 @@ import type { GlobalStatus, ShareStatus } from "../../../api/contract/contract.t
 import { actionsFor, actionWith } from "../../../api/labels/actions.ts";
 import { readyText, recoveryWindow, routeLabels, shareLabel } from "../../../api/labels/share-labels.ts";
 import { shareFacts, shareSpark } from "../../../api/labels/traffic-labels.ts";
+import { shareWhy } from "../../../api/labels/why.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
@@ -21,6 +22,7 @@ import {
   sparkline,
 } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
+import { whyFold } from "../parts/why.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -89,6 +91,7 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
       share.conditions.filter((condition) => condition.code !== "tb_ready" || !share.tb_recovery_pending),
       now,
     ),
+    whyFold(shareWhy(share), now),
     actionRow(
       own
         .filter((action) => action !== back)

@@ -1,12 +1,12 @@
 // The fact about a mount: whether the engine may replace it, and whether programs can use it now. Pure: equal
 // input gives an equal fact, however often it is asked for.
-import { CONFIRM_AFTER_MS } from "../../../reconcile/route-health.ts";
-import type { FoundMount } from "../../drivers/mount-driver.ts";
-import type { RouteName } from "../../share-spec.ts";
-import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "../decide-routes.ts";
-import type { ConditionDraft, DecideInput } from "../decision-builder.ts";
-import type { ReconcileState } from "../reconcile-state.ts";
-import type { MountObservation, RelayObservation } from "../share-observation.ts";
+import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
+import type { FoundMount } from "../drivers/mount-driver.ts";
+import type { RouteName } from "../share-spec.ts";
+import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "./mount-errno.ts";
+import type { ReconcileState } from "./reconcile-state.ts";
+import type { MountObservation, RelayObservation } from "./share-observation.ts";
 
 /**
  * How long rclone may take to reconnect after a move, ms. rclone connects one by one, pauses for up to 2 s after

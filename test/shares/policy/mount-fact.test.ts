@@ -1,16 +1,16 @@
 // The two facts of a mount, for each result of a check and each state of its connections.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type MountFact, mountFact } from "../../../../src/shares/policy/facts/mount-fact.ts";
-import { INITIAL_STATE, type ReconcileState } from "../../../../src/shares/policy/reconcile-state.ts";
+import { type MountFact, mountFact } from "../../../src/shares/policy/mount-fact.ts";
+import { INITIAL_STATE, type ReconcileState } from "../../../src/shares/policy/reconcile-state.ts";
 import type {
   MountObservation,
   RelayObservation,
   ShareObservation,
-} from "../../../../src/shares/policy/share-observation.ts";
-import type { MountCheck } from "../../../../src/shares/prober/prober.ts";
-import { foundMount, probe, seenOf } from "../../../daemon/shares.ts";
-import { deepFreeze, POLICY } from "../../world.ts";
+} from "../../../src/shares/policy/share-observation.ts";
+import type { MountCheck } from "../../../src/shares/prober/prober.ts";
+import { foundMount, probe, seenOf } from "../../daemon/shares.ts";
+import { deepFreeze, POLICY } from "../world.ts";
 
 const NOW_MS = 100_000;
 const healthy = { monotonicMs: 1000, wallMs: 0 };

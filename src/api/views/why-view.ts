@@ -1,0 +1,49 @@
+// Why a share or a server is as it is, as text. Pure.
+import { columns, durationText, nonBreaking, padded, printable } from "../../runtime/text/plain-text.ts";
+import type { Why } from "../labels/why.ts";
+import {
+  conditionLines,
+  INDENT,
+  type StatusViewOptions,
+  text,
+  unbroken,
+  type View,
+  viewOf,
+} from "./view-lines.ts";
+
+/** `decides`: a daemon runs and acts on this. */
+export function renderWhy(all: readonly Why[], decides: boolean, options: StatusViewOptions): string {
+  const view = viewOf(options);
+  const { paint } = view;
+  const blocks = all.map((why) =>
+    [
+      `${paint.bold(printable(why.name))} (${why.kind})  ${printable(why.state)}`,
+      ...ruleLines(why, view),
+      ...why.conditions.flatMap((condition) => conditionLines(condition, "  ", view)),
+    ].join("\n"),
+  );
+  const noDaemon =
+    "No daemon runs: this is what it would decide now, and nobody acts on it. `mountaineer up` starts one.";
+  return `${[...blocks, ...(decides ? [] : [paint.dim(noDaemon)])].join("\n\n")}\n`;
+}
+
+/** The rule in force, and below it each rule that takes no step. */
+export function ruleLines({ rule, why, passed_over: rules }: Why, view: View): string[] {
+  const passedOver = rules.filter((one) => one.why !== why || one.until !== null);
+  const width = passedOver.reduce((most, one) => Math.max(most, columns(printable(one.rule))), 0);
+  return [
+    ...text(unbroken(`${rule}: ${why}`), "  ", view),
+    ...(passedOver.length === 0 ? [] : [view.paint.dim("  not now:")]),
+    ...passedOver.flatMap((one) => {
+      const lead = `${INDENT}${padded(printable(one.rule), width)}  `;
+      const lines = text(unbroken(one.why) + dueText(one.until, view.now), " ".repeat(columns(lead)), view);
+      return lines.map((line, index) => (index === 0 ? `${lead}${line.slice(columns(lead))}` : line));
+    }),
+  ];
+}
+
+function dueText(until: string | null, now: number): string {
+  if (until === null) return "";
+  const leftMs = Date.parse(until) - now;
+  return leftMs > 0 ? ` (${nonBreaking(`in ${durationText(leftMs)}`)})` : " (now)";
+}

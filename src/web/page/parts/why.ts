@@ -1,0 +1,23 @@
+// Which rule applies to a share or a server, and why each other rule takes no step; folded.
+import { type ComponentChild, h } from "preact";
+import type { Why } from "../../../api/labels/why.ts";
+import { durationText } from "../../../runtime/text/plain-text.ts";
+import { fold, plainList, withCode } from "./elements.ts";
+
+/** null: all is said on the card already. */
+export function whyFold({ kind, rule, why, passed_over: rules }: Why, now: number): ComponentChild | null {
+  const passedOver = rules.filter((one) => one.why !== why);
+  if (passedOver.length === 0) return null;
+  return fold(
+    "Why?",
+    kind === "share" ? h("p", {}, `${rule}: `, withCode(why)) : null,
+    plainList(
+      "Rules that take no step now",
+      ...passedOver.map((one) => {
+        const leftMs = one.until === null ? null : Date.parse(one.until) - now;
+        const due = leftMs === null ? "" : leftMs > 0 ? ` (in ${durationText(leftMs)})` : " (now)";
+        return h("li", { key: one.rule }, `${one.rule}: `, withCode(one.why), due);
+      }),
+    ),
+  );
+}
