@@ -5,7 +5,7 @@
 //        bin/with-node scripts/words.ts --check    exit 1 if a count has risen
 //        bin/with-node scripts/words.ts --write    records counts that have fallen
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { type Finding, findInFile } from "./words/find.ts";
@@ -32,6 +32,7 @@ const files = execFileSync("git", ["ls-files", ...FILES.map((glob) => `:(glob)${
 const findings: readonly Finding[] = files
   .trim()
   .split("\n")
+  .filter((file) => existsSync(path.join(ROOT, file)))
   .flatMap((file) => findInFile(file, readFileSync(path.join(ROOT, file), "utf8")));
 const byRule = Map.groupBy(findings, ({ rule }) => rule);
 const countOf = (rule: string): number => byRule.get(rule)?.length ?? 0;

@@ -73,10 +73,10 @@ function startRules({ phase, draining, retry_at: until, last_error: lastError }:
 function routeRules({ name, routes }: BackendStatus): PassedOver {
   if (routes === undefined) return [];
   const { list, override, recovery_pending: pending } = routes;
-  const held = shellCommand`mountaineer switch --backend ${name} --to auto`;
+  const command = shellCommand`mountaineer switch --backend ${name} --to auto`;
   const why = (route: BackendRouteStatus): string => {
     if (override !== null && override !== route.name)
-      return `you asked for ${override}; \`${held}\` ends that`;
+      return `you asked for ${override}; \`${command}\` ends that`;
     if (pending?.route === route.name) return pending.reason;
     return (
       route.last_error ??

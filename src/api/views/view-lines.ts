@@ -69,8 +69,8 @@ export function hintLines(hint: string, indent: string, view: View): string[] {
 }
 
 /** The text for `wrapped`, which keeps each command of it on one line. */
-export function unbroken(said: string): string {
-  return printable(said).replace(COMMAND, nonBreaking);
+export function unbroken(plain: string): string {
+  return printable(plain).replace(COMMAND, nonBreaking);
 }
 
 /** Facts in a line, below the bars of a spark. ASCII terminals have no characters for bars. */

@@ -23,7 +23,7 @@ export function renderWhy(all: readonly Why[], decides: boolean, options: Status
     ].join("\n"),
   );
   const noDaemon =
-    "No daemon runs: this is what it would decide now, and nobody acts on it. `mountaineer up` starts one.";
+    "No daemon runs: this is what it would decide now, and nothing acts on it. `mountaineer up` starts one.";
   return `${[...blocks, ...(decides ? [] : [paint.dim(noDaemon)])].join("\n\n")}\n`;
 }
 
@@ -44,6 +44,6 @@ export function ruleLines({ rule, why, passed_over: rules }: Why, view: View): s
 
 function dueText(until: string | null, now: number): string {
   if (until === null) return "";
-  const leftMs = Date.parse(until) - now;
-  return leftMs > 0 ? ` (${nonBreaking(`in ${durationText(leftMs)}`)})` : " (now)";
+  const remainingMs = Date.parse(until) - now;
+  return remainingMs > 0 ? ` (${nonBreaking(`in ${durationText(remainingMs)}`)})` : " (now)";
 }

@@ -39,7 +39,7 @@ export function decideMounted(
   if (builder.memory.override === "unmounted") return null;
   if (own === "gone") return decideHostGone(builder, mount, route);
   if (verdict.state === "dead") return decideDead(builder, mount, route, verdict.reason);
-  explainKept(builder, route, own, verdict);
+  explainUnchanged(builder, route, own, verdict);
   if (own === "slow") pushSlowRoute(builder, route);
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
@@ -56,7 +56,7 @@ export function oneCheckMissed(builder: DecisionBuilder, route: RouteName): stri
 }
 
 /** Records why the mount stays as it is, although it might have to be moved or replaced. */
-export function explainKept(
+export function explainUnchanged(
   builder: DecisionBuilder,
   route: RouteName,
   own: OwnRoute,

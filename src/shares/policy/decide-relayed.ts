@@ -6,7 +6,7 @@ import { settleBackoff, takeVerdict } from "./decide-mount-alive.ts";
 import {
   deadWithoutHost,
   decideDead,
-  explainKept,
+  explainUnchanged,
   GATE_RETRY_MS,
   oncePerCycle,
   oneCheckMissed,
@@ -67,7 +67,7 @@ export function decideRelayed(
   }
   if (own === "waiting") return passOver(builder, "fail over", oneCheckMissed(builder, route));
   if (own === "gone") return decideRouteGone(builder, mount, route, carried);
-  explainKept(builder, route, own, verdict);
+  explainUnchanged(builder, route, own, verdict);
   if (own === "slow") pushSlowRoute(builder, route);
   if (carried.phase !== "carrying") {
     const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);

@@ -72,10 +72,10 @@ test("F7 one command names the cause: fallback, a person, sleep, failure and mis
   assert.match(unknown.stderr, /no share or server named "COER"\n.*did you mean CORE\?/);
 });
 
-test("F7 without a daemon it says what would be decided, and that nobody acts", async (t) => {
+test("F7 without a daemon it says what would be decided, and that nothing acts", async (t) => {
   const home = await liveHome(t);
   await home.writeConfig(await home.text(["CORE"]));
   const { code, stdout, stderr } = await home.cli(["why", "CORE"]);
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^CORE \(share\) {2}not mounted\n[\s\S]*No daemon runs: .* nobody acts on it/);
+  assert.match(stdout, /^CORE \(share\) {2}not mounted\n[\s\S]*No daemon runs: .* nothing acts on it/);
 });

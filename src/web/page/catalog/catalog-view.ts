@@ -10,7 +10,7 @@ import { Chooser } from "../parts/chooser.ts";
 import {
   choiceField,
   code,
-  fold,
+  details,
   loading,
   mark,
   nothing,
@@ -161,7 +161,7 @@ function otherEntries(
 
 function list(title: string, rows: readonly Row[]): ComponentChild {
   if (rows.length === 0) return null;
-  return fold(
+  return details(
     `${title} (${rows.length})`,
     plainList(
       title,

@@ -20,7 +20,7 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import { bytesText } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { actionRow, card, code, fold, line, row, textBlock, WorkButton } from "../parts/elements.ts";
+import { actionRow, card, code, details, line, row, textBlock, WorkButton } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { shown } from "../parts/text.ts";
 import { FieldView } from "./form-view.ts";
@@ -44,7 +44,7 @@ export function ToolView({ app, tool }: ToolProps): ComponentChild {
       : textBlock(tool.description, `Description of ${shown(tool.name)}`),
     h(TryIt, { app, tool }),
     actionRow(h(WorkButton, { label: "Switch off", run: () => switchTool(app, tool.name, false) })),
-    fold("Schema", textBlock(JSON.stringify(tool.input_schema, null, 2), `Schema of ${shown(tool.name)}`)),
+    details("Schema", textBlock(JSON.stringify(tool.input_schema, null, 2), `Schema of ${shown(tool.name)}`)),
   );
 }
 

@@ -9,7 +9,7 @@ import { useNow, useStore } from "../daemon/store.ts";
 import { useFleet } from "../fleet/use-fleet.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { Copyable, card, fold, Gone, loading, section, withCode } from "../parts/elements.ts";
+import { Copyable, card, details, Gone, loading, section, withCode } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { type Box, type Drawing, drawingOf, type Picture, pictureOf, type Thing } from "./picture.ts";
 import { findTroubles, type Trouble } from "./troubles.ts";
@@ -95,7 +95,7 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
           : `${pluralize(troubles.length, "thing")} ${troubles.length === 1 ? "needs" : "need"} attention`,
     ),
     troubles.length === 0 ? h("p", { class: "dim" }, wellText(status)) : h("ul", { class: "troubles" }, rows),
-    more.length === 0 ? null : fold(`${more.length} more`, h("ul", { class: "troubles" }, more)),
+    more.length === 0 ? null : details(`${more.length} more`, h("ul", { class: "troubles" }, more)),
   );
 }
 

@@ -326,7 +326,7 @@ export function plainList(label: string, ...items: ComponentChildren[]): Compone
   return h("ul", { class: "plain-list", "aria-label": label }, ...items);
 }
 
-export function fold(summary: string, ...children: ComponentChildren[]): ComponentChild {
+export function details(summary: string, ...children: ComponentChildren[]): ComponentChild {
   return h("details", {}, h("summary", {}, summary), ...children);
 }
 

@@ -2,20 +2,21 @@
 import { type ComponentChild, h } from "preact";
 import type { Why } from "../../../api/labels/why.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
-import { fold, plainList, withCode } from "./elements.ts";
+import { details, plainList, withCode } from "./elements.ts";
 
-/** null: all is said on the card already. */
-export function whyFold({ kind, rule, why, passed_over: rules }: Why, now: number): ComponentChild | null {
+/** null: the card shows it all already. */
+export function whyDetails({ kind, rule, why, passed_over: rules }: Why, now: number): ComponentChild | null {
   const passedOver = rules.filter((one) => one.why !== why);
   if (passedOver.length === 0) return null;
-  return fold(
+  return details(
     "Why?",
     kind === "share" ? h("p", {}, `${rule}: `, withCode(why)) : null,
     plainList(
       "Rules that take no step now",
       ...passedOver.map((one) => {
-        const leftMs = one.until === null ? null : Date.parse(one.until) - now;
-        const due = leftMs === null ? "" : leftMs > 0 ? ` (in ${durationText(leftMs)})` : " (now)";
+        const remainingMs = one.until === null ? null : Date.parse(one.until) - now;
+        const due =
+          remainingMs === null ? "" : remainingMs > 0 ? ` (in ${durationText(remainingMs)})` : " (now)";
         return h("li", { key: one.rule }, `${one.rule}: `, withCode(one.why), due);
       }),
     ),

@@ -27,7 +27,7 @@ import {
   cardHead,
   code,
   conditionList,
-  fold,
+  details,
   line,
   loading,
   mark,
@@ -38,7 +38,7 @@ import {
   WorkButton,
 } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
-import { whyFold } from "../parts/why.ts";
+import { whyDetails } from "../parts/why.ts";
 import { ServerActions } from "./server-actions.ts";
 
 export function ServersView({ app }: ViewProps): ComponentChild {
@@ -77,12 +77,12 @@ export function ServersView({ app }: ViewProps): ComponentChild {
 
 /** Warnings and errors, with the notes folded. */
 function conditions(all: readonly Condition[], now: number): ComponentChild {
-  return [conditionList(troublesOf(all), now), noteFold(all, now)];
+  return [conditionList(troublesOf(all), now), noteDetails(all, now)];
 }
 
-function noteFold(all: readonly Condition[], now: number): ComponentChild {
+function noteDetails(all: readonly Condition[], now: number): ComponentChild {
   const notes = all.filter(({ severity }) => severity === "info");
-  return notes.length === 0 ? null : fold(pluralize(notes.length, "note"), conditionList(notes, now));
+  return notes.length === 0 ? null : details(pluralize(notes.length, "note"), conditionList(notes, now));
 }
 
 function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatus): ComponentChild {
@@ -100,7 +100,7 @@ function SleepingRow(props: BackendCardProps): ComponentChild {
   return h(
     "li",
     { class: "row" },
-    fold([shown(backend.name), "asleep", ...backendFacts(backend)].join(" · "), h(BackendCard, props)),
+    details([shown(backend.name), "asleep", ...backendFacts(backend)].join(" · "), h(BackendCard, props)),
     start && h(ActionButton, { app, action: start }),
     h(ServerActions, { app, backend, isRow: true }),
   );
@@ -146,8 +146,8 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
       : line(isReady ? "dim" : "problem", `Last error: ${error}`),
     backend.routes === undefined ? null : h(Routes, { app, backend, now, actions }),
     conditionList(troubles, now),
-    noteFold(backend.conditions, now),
-    whyFold(backendWhy(backend), now),
+    noteDetails(backend.conditions, now),
+    whyDetails(backendWhy(backend), now),
     h(SignIn, { app, backend }),
     actionRow(
       restart === null ? null : h(ActionButton, { app, action: restart }),

@@ -22,7 +22,7 @@ import {
   sparkline,
 } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
-import { whyFold } from "../parts/why.ts";
+import { whyDetails } from "../parts/why.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -91,7 +91,7 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
       share.conditions.filter((condition) => condition.code !== "tb_ready" || !share.tb_recovery_pending),
       now,
     ),
-    whyFold(shareWhy(share), now),
+    whyDetails(shareWhy(share), now),
     actionRow(
       own
         .filter((action) => action !== back)

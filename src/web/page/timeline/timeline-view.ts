@@ -9,7 +9,7 @@ import { mountText, onlyHost } from "../../../api/labels/share-labels.ts";
 import { durationText, pluralize } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { choiceField, fold, loading, nothing, section, table } from "../parts/elements.ts";
+import { choiceField, details, loading, nothing, section, table } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -88,8 +88,8 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
 /** The report of the last `rangeMs`, cut to begin with its first span: even one hour of data fills the bars. */
 function zoomed(report: TimelineReport, rangeMs: number): TimelineReport {
   const begins = [...report.shares, ...report.backends].flatMap(({ spans }) => spans[0]?.from ?? []).sort();
-  const asked = new Date(Date.parse(report.to) - rangeMs).toISOString();
-  const from = [report.from, asked, begins[0] ?? report.from].toSorted().at(-1) ?? report.from;
+  const earliest = new Date(Date.parse(report.to) - rangeMs).toISOString();
+  const from = [report.from, earliest, begins[0] ?? report.from].toSorted().at(-1) ?? report.from;
   const backends = report.backends.map((one) => ({
     ...one,
     minutes: one.minutes.filter(({ at }) => at >= from),
@@ -188,7 +188,7 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
             },
             stretchText(under, now),
           ),
-      fold(
+      details(
         `Changes of ${shown(name)}`,
         h(
           "ol",
