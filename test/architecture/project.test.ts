@@ -184,7 +184,7 @@ test("each step of docs/a-walk.md names a file", async () => {
   for (const step of steps) assert.ok(pathsIn(step).length > 0, step);
 });
 
-test("docs/architecture.md shows every folder there is", async () => {
+test("docs/architecture.md shows every folder", async () => {
   const document = await text("docs/architecture.md");
   const { glob } = await import("node:fs/promises");
   for await (const entry of glob("src/*/", { cwd: ROOT })) {
@@ -214,7 +214,7 @@ test("docs/architecture.md shows only folders that exist", async () => {
   assert.deepEqual(missing, []);
 });
 
-test("the first lines of each file that docs/glossary.md names say its term", async () => {
+test("the term of each file that docs/glossary.md names is in the file's first lines", async () => {
   const rows = (await text("docs/glossary.md")).matchAll(/^\| ([^|]+) \| [^|]+ \| `(src\/[^`]+)` \|$/gm);
   const missing: string[] = [];
   for (const [, terms = "", file = ""] of rows) {

@@ -73,7 +73,7 @@ test("a backend gets the defaults that it lacks, variables by name", async () =>
   assert.deepEqual(two.connection, near.connection);
 });
 
-test("without the section every backend is as it was", async () => {
+test("without the section every backend is unchanged", async () => {
   const { backends } = await config(
     SERVERS.replaceAll(/^(?:instances|start|stop_when_idle|timeouts).*\n/gm, ""),
   );
@@ -162,7 +162,7 @@ test("E2 a default that leads to the home affects each program, and is reported 
   assert.equal(applyApprovals({ file, running: null, approvals: null, ...GROUND }).mode, "commands");
 });
 
-test("references of the defaults are missing where they are used", async () => {
+test("references of the defaults are attributed to the backends that use them", async () => {
   const uses = secretUses(await config(DEFAULTS + SERVERS)).map(({ usedBy }) => usedBy);
   assert.deepEqual([...new Set(uses)], ["backend plain (env PATH)", "backend two (env PATH)"]);
 });

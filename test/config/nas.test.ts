@@ -247,7 +247,7 @@ test("a login without a password is a warning at the NAS, once", async () => {
   );
 });
 
-test("what the NAS refers to is missed where it is used", async () => {
+test("secrets of a NAS are attributed to the shares that use it", async () => {
   const uses = secretUses(await config(ON_NAS)).map(({ usedBy }) => usedBy);
   assert.deepEqual(uses, ["share CORE", "share MEDIA", "share ARCHIVE"]);
 });

@@ -91,7 +91,7 @@ test("E2 an argument, a folder or a variable that is, lies in or lies above the 
   assert.ok(decomposed.includes("home"), "however its letters are composed");
 });
 
-test("E2 what lies beside the home reaches nothing", async () => {
+test("E2 paths next to the home reach nothing", async () => {
   for (const keys of APART) assert.deepEqual(await reached(keys), [], keys);
 });
 
@@ -116,19 +116,19 @@ test("E2 a configuration elsewhere is reached by its own path and by the folders
   assert.deepEqual(await reached('args = ["/srv/mountaineer/other.toml"]', places), []);
 });
 
-test("E2 each spelling of the home counts", async () => {
+test("E2 each spelling of the home counts as the home", async () => {
   const places = { ...PLACES, homes: [PLACE.home, "/data/mountaineer"] };
   assert.deepEqual(await reached('args = ["/data"]', places), ["home", "secrets"]);
 });
 
-test("E2 a server that is elsewhere reaches nothing here, and one that is disabled does not run", async () => {
+test("E2 a server at an address reaches nothing here, and a disabled one does not run", async () => {
   const { config } = await accepted(
     '[backends.web]\nurl = "http://localhost/home/ann"\n[backends.off]\ncommand = "npx"\nargs = ["/home/ann"]\nenabled = false\n',
   );
   assert.deepEqual(reachWarnings(config.backends, PLACES), []);
 });
 
-test("E2 a reach says by what, and the path that it means", async () => {
+test("E2 a reachable path is reported with the argument, folder or variable that leads to it", async () => {
   const given = await backend('args = ["-y", "~"]\ncwd = "/"\nenv = { ROOT = "/home" }');
   assertEach(reachableByBackends(given, PLACES), ({ through, path }) => [through, path], [
     [{ kind: "argument", index: 1 }, "/home/ann"],

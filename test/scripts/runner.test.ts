@@ -67,7 +67,7 @@ test("a file's outcome counts tests, not suites; each failure is reported once, 
   assert.deepEqual(failures, ["child (line 3)\nError: no"]);
 });
 
-test("of several files in one process, it names the file of each failure, and the one that ran no test", () => {
+test("with several files in one process, it names the file of each failure, and the one that ran no test", () => {
   const file = (name: string, inner: TestEvent[], passed = true): TestEvent[] => {
     const [started, end] = ended(name, { suite: true, passed });
     return [started, ...inner, end].filter((event) => event !== undefined);
@@ -157,7 +157,7 @@ test("a daemon or a terminal makes a story for the lab, but for the smoke storie
   });
 });
 
-test("what loads the rig of commands starts commands", () => {
+test("tests that load the rig of commands start commands", () => {
   assert.equal(startsCommands("test/of-commands.test.ts", SOURCES), true);
   assert.equal(startsCommands("test/of-its-types.test.ts", SOURCES), false);
 });

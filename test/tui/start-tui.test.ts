@@ -95,7 +95,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     assert.ok(!(await terminal.painted()).includes("\u001b["), "no colours");
   });
 
-  test("with colour there are colours", async (t) => {
+  test("with colour there are colour codes", async (t) => {
     await using scene = await openScene(t, { env: { LC_ALL: "C.UTF-8" } });
     await using _monitor = await scene.home.startMonitor();
     await scene.terminal.until("● live");

@@ -146,7 +146,7 @@ test("data that the contract allows passes, even with fields that a newer daemon
   }
 });
 
-test("the server's code loads neither zod nor Node's fetch and WebSocket, for the daemon's memory's sake", () => {
+test("to save the daemon's memory, the server's code loads neither zod nor Node's fetch and WebSocket", () => {
   const probe = `
     import { registerHooks } from "node:module";
     const resolved = [];

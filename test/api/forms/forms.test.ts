@@ -269,7 +269,7 @@ test("B9 an edit contains only the changed keys, as TOML", () => {
     assert.deepEqual(parse(`x = ${value}`)["x"], asked[key.replace("sync.", "")]);
 });
 
-test("D1 a long list stays JSON, a number is one that JSON can hold, and a default of null is not typed", () => {
+test("D1 a long list stays JSON, a number is one that JSON can represent, and a default of null is not typed", () => {
   const lists = { type: "object", properties: { a: { type: "array", items: { type: "string" } } } };
   const rawWith = (length: number) =>
     withRaw(createArguments(lists), JSON.stringify({ a: Array(length).fill("") })).raw;

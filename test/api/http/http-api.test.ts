@@ -600,7 +600,7 @@ test("other methods are refused, with the allowed ones listed", async (t) => {
   }
 });
 
-test("E2 links and codes are never created over HTTP, and approving needs allow_commands", async (t) => {
+test("E2 links, codes and tokens are never managed over HTTP, and approving needs allow_commands", async (t) => {
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { config });
   const more = await startHttpApi(t, { config, settings: { runsCommands: true } });

@@ -154,7 +154,7 @@ test("a reader that leaves is no longer a listener, and leaves no timer", async 
   assert.deepEqual([rig.isHeard(), rig.isCounted(), rig.clock.pendingTimers], [false, false, 0]);
 });
 
-test("a stream that the daemon ends gets nothing further, and uses none of its reader's time", async () => {
+test("a stream that the daemon ends gets nothing further, and does not shorten its reader's time", async () => {
   const rig = setUp();
   rig.serve();
   rig.streams.end();

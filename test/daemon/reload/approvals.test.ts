@@ -217,7 +217,7 @@ test("E2 the mode is loosened only by a person, whichever program edits", async 
   assert.deepEqual([runs(next), next.service.control.approvals().mode], [["other"], "none"]);
 });
 
-test("E2 without a mode that requires approval, nothing is remembered, and edits apply as usual", async (t) => {
+test("E2 while no backend reaches the home, nothing is remembered, and edits apply as usual", async (t) => {
   const home = await homeOf(t, SYNC + other("calm"));
   const daemon = await home.start();
   await writeFile(home.path, SYNC + other("calmer"));

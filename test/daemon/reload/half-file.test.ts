@@ -245,7 +245,7 @@ test("B12 a suspect file is not edited, and a rollback restores its last content
   assert.deepEqual([...new Set(entries.map(({ sha256 }) => sha256))], [sha256Of(before)]);
 });
 
-test("B12 a reload that sees half a file unannounced suspects it, and the next one is a person's word", async (t) => {
+test("B12 a reload that finds an unnoticed half file suspects it, and the next reload confirms it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home);
   const { before, service, path, signsIn } = await watching(t, home, "hash", 1);

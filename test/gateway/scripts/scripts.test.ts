@@ -112,7 +112,7 @@ test("the log is separate, and keeps its beginning and its end", async (t) => {
   assert.ok(long.length < 17_000);
 });
 
-test("E5 the audit never has a script's text, in whatever form it comes and whatever it is sent to", async (t) => {
+test("E5 the audit never has a script's text, in whatever form it arrives and whatever it is sent to", async (t) => {
   const records: AuditRecord[] = [];
   const audit = {
     config: { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: true, redact: [] },

@@ -89,7 +89,7 @@ test("A6 back at the previous driver, its mount is its own again", async (t) => 
   assert.deepEqual([own?.sameShare, own?.route], [true, "fallback"]);
 });
 
-test("drivers of SMB find one another's mounts themselves", async (t) => {
+test("SMB drivers find each other's mounts", async (t) => {
   const { driven } = await scene(t);
   const [rclone, cifs, local] = [await driven("rclone"), await driven("cifs"), await driven("local")];
   const succession = createDriverSuccession([]);

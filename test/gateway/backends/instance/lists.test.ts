@@ -93,7 +93,7 @@ describe("reading a list", () => {
     );
     assert.equal(usual.part.resourceTemplates?.length, 5_000);
   });
-  test("E4 a pattern that is wrong or long is a fault, and so are those that take more than 0.1 s of another thread", async () => {
+  test("E4 a wrong or long pattern is a fault, and so are patterns that take more than 0.1 s of another thread", async () => {
     const withPattern = (name: string, pattern: string) => ({
       name,
       inputSchema: {

@@ -254,7 +254,7 @@ test("C3 lists that could not be read are requested again, until they are read",
   assert.equal(refreshes(), 1);
 });
 
-test("B7 stop-first: one that answers no check is not taken back when its change is undone", () => {
+test("B7 stop-first: one that answers no check is not restored when its change is undone", () => {
   const world = new BackendWorld();
   world.edit({ replace: "stop-first" });
   world.advance(1_000);

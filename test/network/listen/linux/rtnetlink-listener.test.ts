@@ -34,7 +34,7 @@ const PROGRAM = new URL("../../programs/listen.ts", import.meta.url).pathname;
 const ADDRESS = "10.99.1.2/24";
 const HIDDEN = "something changed (an address or a route)";
 
-describe("beside one listener", { skip }, () => {
+describe("next to one listener", { skip }, () => {
   const ends = new AsyncDisposableStack();
   let near: NetworkNamespace;
   let far: NetworkNamespace;

@@ -343,7 +343,7 @@ test("D2 subscriptions go to the older session where only that has them, and log
   }
 });
 
-test("D2 an older client's call goes to the older session, but that of a tool whose output it would not understand", async () => {
+test("D2 an older client's call goes to the older session, except for a tool whose output it would not understand", async () => {
   const rig = startUnder();
   await rig.both();
   rig.request(1, "tools/list");
