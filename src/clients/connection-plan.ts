@@ -91,6 +91,7 @@ export async function planConnection(
       "; mountaineer backends list says why, then say connect again",
     ),
     ...listed(`taken out of ${client.title}, as they come through Mountaineer`, taken),
+    ...skippedBy(await clientValues(text ?? "", path), client, name),
   ];
   if (after === text) return { ...current, after, notes, record: former, former };
   const isSamePlace = former?.path === path;
@@ -102,6 +103,17 @@ export async function planConnection(
     taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
   };
   return { ...current, after, notes, record, former };
+}
+
+/** Where the client's own list of servers (Gemini CLI, Qwen Code) makes it skip an entry, a line says so. */
+function skippedBy(file: unknown, { title }: Client, name: string): readonly string[] {
+  const { allowed, excluded } = objectOf(objectOf(file)["mcp"]);
+  if (Array.isArray(excluded) && excluded.includes(name))
+    return [`${title} skips ${name}: take it out of "mcp.excluded"`];
+  const isSkipped = Array.isArray(allowed) && !allowed.includes(name);
+  return isSkipped
+    ? [`${title} uses only the servers in "mcp.allowed": add ${JSON.stringify(name)} there`]
+    : [];
 }
 
 /** Rejects with `client_unreadable`. */

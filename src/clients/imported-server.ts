@@ -15,6 +15,7 @@ import {
 import type { BackendConfig } from "../config/snapshot.ts";
 import { isCredentialHeader } from "../config/values/backend-names.ts";
 import { escaped, parseSecretText, storedParts } from "../config/values/secret-text.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
@@ -74,6 +75,7 @@ export function importedServer(
   const unknown = options.variables ? others : server.unknown;
   if (options.variables) remarks.push(`the variables of its envFile ${String(envFile)} are kept as secrets`);
   if (command === null && url === null) return null;
+  if (isOtherScript(name)) remarks.push(`it is called ${name} there`);
   const reading = new ServerReading(backendName(name), options);
   const connection = command === null ? reading.address(url ?? "") : reading.program(command, server);
   // A token in a header is the other way to sign in.
@@ -346,12 +348,21 @@ function withoutWrapper(server: ForeignServer, report: (line: string) => void): 
   return { ...server, command: first, args: [...words, ...args] };
 }
 
+const DIGEST_LENGTH = 4;
+
+/** A name in another script ends with a digest of itself, so that it stays tellable from others in that script. */
 export function backendName(name: string): string {
-  const plain = name
-    .normalize("NFKD")
-    .replace(/[^A-Za-z0-9_-]+/g, "-")
-    .replace(/^[-_]+|[-_]+$/g, "");
-  return (/^[A-Za-z]/.test(plain) ? plain : `mcp-${plain}`).slice(0, LONGEST_NAME).replace(/[-_]+$/, "");
+  const split = name.normalize("NFKD").replace(/\p{M}+/gu, "");
+  const plain = split.replace(/[^A-Za-z0-9_-]+/g, "-").replace(/^[-_]+|[-_]+$/g, "");
+  const named = (/^[A-Za-z]/.test(plain) ? plain : `mcp-${plain}`).slice(0, LONGEST_NAME);
+  if (!isOtherScript(name)) return named.replace(/[-_]+$/, "");
+  const digest = sha256Of(name).slice(0, DIGEST_LENGTH);
+  return `${named.slice(0, LONGEST_NAME - 1 - DIGEST_LENGTH).replace(/[-_]+$/, "")}-${digest}`;
+}
+
+/** Whether letters or digits of the name cannot be in the name of a backend. */
+function isOtherScript(name: string): boolean {
+  return /(?![A-Za-z0-9])[\p{L}\p{N}]/u.test(name.normalize("NFKD"));
 }
 
 function leftOverLine(key: string, value: unknown): string {

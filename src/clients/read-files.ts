@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { parseEnv } from "node:util";
+import { entryOfServerJson } from "../registry/server-json.ts";
 import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../runtime/errors.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
@@ -201,6 +202,8 @@ export function foundEntries(file: unknown, folder: string, everyProject = false
 }
 
 function entriesHere(file: unknown, projects: readonly (readonly [string, unknown])[]) {
+  const registered = entryOfServerJson(objectOf(file));
+  if (registered !== null) return [{ ...registered, project: null }];
   const found = [
     ...SECTIONS.flatMap((section) => entriesIn(serversAt(file, section))),
     ...projects.flatMap(([path, project]) => entriesIn(serversAt(project, ["mcpServers"]), path)),

@@ -192,3 +192,38 @@ function listOf(value: unknown): readonly JsonMembers[] {
 function textOf(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
+
+/**
+ * The file as an entry of a client's file. Texts that a person has to give are asked for as inputs, and optional ones are
+ * left out. null: the file is not one, or has nothing that can be started or reached here.
+ */
+export function entryOfServerJson(values: JsonMembers) {
+  if (!Array.isArray(values["packages"]) && !Array.isArray(values["remotes"])) return null;
+  const server = readServerJson(values);
+  const writtenOf = (word: RegistryWord): string | null => {
+    const parts = word.map((part) => {
+      if (typeof part === "string") return part;
+      return part.fallback ?? (part.isRequired || part.isSecret ? `\${input:${part.name}}` : null);
+    });
+    return parts.includes(null) ? null : parts.join("");
+  };
+  const writtenIn = (texts: ReadonlyMap<string, RegistryWord>): JsonMembers =>
+    Object.fromEntries(
+      [...texts].flatMap(([key, word]) => {
+        const text = writtenOf(word);
+        return text === null ? [] : [[key, text]];
+      }),
+    );
+  const name = server.name.split("/").at(-1) ?? server.name;
+  if (server.way.kind === "none") return null;
+  if (server.way.kind === "address")
+    return {
+      name,
+      entry: { type: "http", url: writtenOf(server.way.url) ?? "", headers: writtenIn(server.way.headers) },
+    };
+  const args = server.way.args.flatMap((group) => {
+    const texts = group.map(writtenOf);
+    return texts.includes(null) ? [] : texts;
+  });
+  return { name, entry: { command: server.way.command, args, env: writtenIn(server.way.env) } };
+}

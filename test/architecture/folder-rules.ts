@@ -93,7 +93,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "the demo runs the program from outside, as a person would, asks the daemon as any face does, and shows it in the live view",
   },
   clients: {
-    knows: ["runtime", "config"],
+    knows: ["runtime", "config", "registry"],
     because:
       "what other programs write down is read and written as they do it; what runs here is nothing to it",
   },

@@ -512,3 +512,19 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     }
   });
 });
+
+it("F1 connect says where the client's own list of servers makes it skip this one", async (t) => {
+  const home = await temporaryFolder(t);
+  const file = join(home, "settings.json");
+  const surroundings = { home, userHome: home, environment: {}, folder: home, file };
+  const toldFor = async (mcp: unknown) => {
+    await writeFile(file, JSON.stringify({ mcp }));
+    return (await planConnection(CLIENTS.gemini, PROGRAM, null, surroundings)).notes;
+  };
+  const isAllowed = 'Gemini CLI uses only the servers in "mcp.allowed": add "mountaineer" there';
+  assert.deepEqual(await toldFor({ allowed: ["github"] }), [isAllowed]);
+  assert.deepEqual(await toldFor({ excluded: ["mountaineer"] }), [
+    'Gemini CLI skips mountaineer: take it out of "mcp.excluded"',
+  ]);
+  assert.deepEqual(await toldFor({ allowed: ["mountaineer"], excluded: ["github"] }), []);
+});
