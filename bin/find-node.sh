@@ -18,9 +18,16 @@ is_usable() {
   [ -x "$1" ] && is_new_enough "$1"
 }
 
+# The build has run this one and recorded the program that loads it, which is missing with another libc or processor.
+is_known() {
+  loader=
+  { read -r loader <"$1.loader"; } 2>/dev/null
+  [ -n "$loader" ] && [ -e "$loader" ] && [ -x "$1" ]
+}
+
 # The kept one is asked first and alone: what the others need (uname, a look along PATH) costs each command 2 ms.
 node=
-if is_usable "$kept_node"; then
+if is_known "$kept_node" || is_usable "$kept_node"; then
   node=$kept_node
 else
   case "$(uname -sm)" in

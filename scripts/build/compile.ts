@@ -152,7 +152,7 @@ export async function compile(root: string): Promise<Compiled> {
     }),
   );
   const shown = page.files.map((file): BuiltFile => ({ ...file, executable: false }));
-  const files = [...bundled, ...shell, ...engines, ...shown, manifest].sort((a, b) =>
+  const files = [...bundled, ...shell, ...engines, ...shown, ...manifest].sort((a, b) =>
     a.name < b.name ? -1 : 1,
   );
   return {
@@ -163,12 +163,16 @@ export async function compile(root: string): Promise<Compiled> {
 }
 
 /** A running process tells the version it was built as, whatever the checkout has become. */
-async function readManifest(root: string): Promise<BuiltFile> {
+async function readManifest(root: string): Promise<readonly BuiltFile[]> {
   const manifest: unknown = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
   const version =
     typeof manifest === "object" && manifest !== null && "version" in manifest && manifest.version;
   const text = `${JSON.stringify({ type: "module", version }, null, 2)}\n`;
-  return { name: "package.json", bytes: new TextEncoder().encode(text), executable: false };
+  return Object.entries({ "package.json": text, version: `${String(version)}\n` }).map(([name, content]) => ({
+    name,
+    bytes: new TextEncoder().encode(content),
+    executable: false,
+  }));
 }
 
 function packagesInside({ inputs }: Metafile): string[] {

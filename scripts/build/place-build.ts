@@ -1,5 +1,6 @@
 // Puts a build into dist/<digest>, switches dist/current to it, and removes builds that nobody uses any more.
 // A build that is there is never changed, as running processes load from it.
+import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import {
   chmod,
@@ -8,6 +9,7 @@ import {
   glob,
   link,
   mkdir,
+  open,
   readdir,
   readFile,
   rename,
@@ -17,6 +19,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import path from "node:path";
+import { promisify } from "node:util";
 import type { BuiltFile } from "./compile.ts";
 
 /** Besides the current one: a command that has just read dist/current may still be on its way into the one before. */
@@ -118,10 +121,45 @@ async function keepNode(root: string, dist: string): Promise<void> {
   if (pinned === undefined) return;
   const from = path.join(root, pinned);
   const to = path.join(dist, "node");
-  if (await isSameFile(from, to)) return;
+  if (await isSameFile(from, to)) return await recordLoader(to);
+  await rm(`${to}.loader`, { force: true });
   const unfinished = path.join(dist, `.new-${randomBytes(6).toString("hex")}`);
   await keepFile(from, unfinished);
   await rename(unfinished, to);
+  await recordLoader(to);
+}
+
+/** Records, beside a Node that runs here, the program that loads it, for bin/find-node.sh. */
+async function recordLoader(node: string): Promise<void> {
+  const runs = await promisify(execFile)(node, ["--version"]).then(
+    ({ stdout }) => stdout.trim() === process.version,
+    () => false,
+  );
+  const loader = runs ? loaderOf(await firstBytes(node)) : null;
+  if (loader !== null) await writeWhole(`${node}.loader`, `${loader}\n`);
+}
+
+async function firstBytes(file: string): Promise<Buffer> {
+  await using opened = await open(file);
+  return (await opened.read(Buffer.alloc(4096), 0, 4096, 0)).buffer;
+}
+
+/** The interpreter that a 64-bit ELF file names; null: it names none. */
+function loaderOf(bytes: Buffer): string | null {
+  if (process.platform === "darwin") return "/usr/lib/dyld";
+  if (bytes.readUInt32BE(0) !== 0x7f454c46 || bytes[4] !== 2 || bytes[5] !== 1) return null;
+  const [table, size, count] = [
+    Number(bytes.readBigUInt64LE(32)),
+    bytes.readUInt16LE(54),
+    bytes.readUInt16LE(56),
+  ];
+  for (let index = 0; index < count; index++) {
+    const at = table + index * size;
+    if (at + size > bytes.length || bytes.readUInt32LE(at) !== 3) continue;
+    const [start, length] = [Number(bytes.readBigUInt64LE(at + 8)), Number(bytes.readBigUInt64LE(at + 32))];
+    return bytes.subarray(start, start + length - 1).toString("latin1");
+  }
+  return null;
 }
 
 async function isSameFile(a: string, b: string): Promise<boolean> {
@@ -170,7 +208,7 @@ async function removeUnused(
 /** For npm, which packs what dist holds: one build alone, and no Node. */
 async function unpublished(dist: string, current: string): Promise<string> {
   const names = (await readdir(dist)).filter((name) => name !== current && name !== "current");
-  return `${["node", "node_modules", "compiled", ".new-*", ".old-*", ...names.filter((name) => BUILD_NAME.test(name)).sort()].join("\n")}\n`;
+  return `${["node", "node.loader", "node_modules", "compiled", ".new-*", ".old-*", ...names.filter((name) => BUILD_NAME.test(name)).sort()].join("\n")}\n`;
 }
 
 /** Renamed into place: readers see the old text or the new one. */

@@ -113,6 +113,30 @@ test('the pinned Node that a build keeps takes precedence over the one in node_m
   assert.match(stdout, /^ran v26\.10\.0\n/);
 });
 
+test("the Node that a build has run is not asked for its version, unless the program that loads it is missing", async (t) => {
+  const { root, tools, addNode } = await fakePackage(t);
+  await addNode(path.join(root, "dist"), "v20.0.0");
+  await addNode(tools, "v26.11.0");
+  await writeFile(path.join(root, "dist/node.loader"), "/bin/sh\n");
+  const known = await run(path.join(root, "bin/mountaineer"), [], { path: tools });
+  assert.match(known.stdout, /^ran v20\.0\.0\n/);
+  await writeFile(path.join(root, "dist/node.loader"), "/lib/no-such-loader\n");
+  const moved = await run(path.join(root, "bin/mountaineer"), [], { path: tools });
+  assert.match(moved.stdout, /^ran v26\.11\.0\n/);
+});
+
+test("--version is answered from the build, without a Node; with more arguments, Node answers", async (t) => {
+  const { root, tools, addNode } = await fakePackage(t);
+  await writeFile(path.join(root, "dist", BUILD, "version"), "1.2.3\n");
+  for (const word of ["--version", "-V"])
+    assert.deepEqual(await run(path.join(root, "bin/mountaineer"), [word], { path: tools }), {
+      ...{ code: 0, stdout: "1.2.3\n", stderr: "" },
+    });
+  await addNode(tools, "v26.11.0");
+  const { stdout } = await run(path.join(root, "bin/mountaineer"), ["--version", "x"], { path: tools });
+  assert.match(stdout, /^ran v26\.11\.0\n/);
+});
+
 test("a process is started from the build's own folder, the one that dist/current names at that time", async (t) => {
   const { root, tools, addNode } = await fakePackage(t);
   await addNode(tools, "v24.0.0");
