@@ -20,7 +20,7 @@ import { natsTest, needsNats, startMember, startNats } from "./nats-rig.ts";
 const isConnected = (member: ReturnType<typeof startMember>): Promise<true> =>
   eventually(() => member.report().link.state === "connected");
 
-natsTest("G1 machines on one server see what each tells, and each change of it", async (t, rig) => {
+natsTest("G1 machines on one server see each other's state, and each change of it", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   const desktop = startMember(t, rig, "desktop");
   const nas = startMember(t, rig, "nas");
@@ -50,7 +50,7 @@ natsTest("G1 machines on one server see what each tells, and each change of it",
   assert.equal(laptop.report().machines[0]?.state?.shares[0]?.route, "fallback");
 });
 
-natsTest("G1 a machine that stops says so, one that leaves is gone from all lists", async (t, rig) => {
+natsTest("G1 a machine that stops announces it, one that leaves is gone from all lists", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   const desktop = startMember(t, rig, "desktop");
   const nas = startMember(t, rig, "nas");
@@ -68,7 +68,7 @@ natsTest("G1 a machine that stops says so, one that leaves is gone from all list
 });
 
 natsTest(
-  "G1 a server that is killed is a condition, and all is right again when it is back",
+  "G1 a server that is killed is a condition, and everything recovers when it returns",
   async (t, rig) => {
     const laptop = startMember(t, rig, "laptop");
     const desktop = startMember(t, rig, "desktop");
@@ -91,7 +91,7 @@ natsTest(
 );
 
 natsTest(
-  "G1 a server that goes silent is found out, and all is right again when it speaks",
+  "G1 a server that falls silent is detected, and everything recovers when it responds",
   async (t, rig) => {
     const laptop = startMember(t, rig, "laptop");
     const desktop = startMember(t, rig, "desktop");
@@ -108,7 +108,7 @@ natsTest(
 );
 
 natsTest(
-  "G1 in a large fleet a machine hears the others while somebody looks, and knows at once who is there",
+  "G1 in a large fleet a machine receives the others' beats while a person watches, and knows the present ones at once",
   async (t, rig) => {
     const stranger = await rig.stranger("stranger");
     const first = startMember(t, rig, "nas");
@@ -150,29 +150,26 @@ natsTest(
   },
 );
 
-natsTest(
-  "G1 however often somebody asks who is there, a machine answers a few times a second",
-  async (t, rig) => {
-    const laptop = startMember(t, rig, "laptop");
-    await isConnected(laptop);
-    const asker = await rig.stranger("stranger");
-    let answers = 0;
-    const hear = (): void => {
-      answers += 1;
-    };
-    asker.subscribe(beatSubject("laptop"), { callback: hear });
-    const startedAt = performance.now();
-    await eventually(async () => {
-      for (let n = 0; n < 100; n += 1) asker.publish(rollCallSubject("stranger"));
-      await asker.flush();
-      return answers >= 3;
-    });
-    // At 300 ms from one to the next.
-    assert.ok(performance.now() - startedAt > 500, `${answers} in ${performance.now() - startedAt} ms`);
-  },
-);
+natsTest("G1 however often presence is queried, a machine answers a few times a second", async (t, rig) => {
+  const laptop = startMember(t, rig, "laptop");
+  await isConnected(laptop);
+  const asker = await rig.stranger("stranger");
+  let answers = 0;
+  const hear = (): void => {
+    answers += 1;
+  };
+  asker.subscribe(beatSubject("laptop"), { callback: hear });
+  const startedAt = performance.now();
+  await eventually(async () => {
+    for (let n = 0; n < 100; n += 1) asker.publish(rollCallSubject("stranger"));
+    await asker.flush();
+    return answers >= 3;
+  });
+  // At 300 ms from one to the next.
+  assert.ok(performance.now() - startedAt > 500, `${answers} in ${performance.now() - startedAt} ms`);
+});
 
-natsTest("G1 a machine that starts while no server answers goes on trying", async (t, rig) => {
+natsTest("G1 a machine that starts while no server answers keeps trying", async (t, rig) => {
   await rig.kill();
   const laptop = startMember(t, rig, "laptop");
   await eventually(() => laptop.report().conditions[0]?.code === "fleet_unreachable");

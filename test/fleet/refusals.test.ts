@@ -33,13 +33,16 @@ async function reasonOf(member: Member): Promise<string> {
   return `${link.last_error} (${link.hint})`;
 }
 
-natsTest("G1 credentials that the server does not know are told, and are in no message", async (t, rig) => {
-  const { seed } = makeKey();
-  const member = startMember(t, rig, "laptop", { secret: seed });
-  assert.match(await reasonOf(member), /refuses the credentials/);
-  const told = JSON.stringify([member.report(), member.logger.lines]);
-  assert.ok(!told.includes(seed.slice(0, 16)));
-});
+natsTest(
+  "G1 credentials that the server does not know are reported, and are in no message",
+  async (t, rig) => {
+    const { seed } = makeKey();
+    const member = startMember(t, rig, "laptop", { secret: seed });
+    assert.match(await reasonOf(member), /refuses the credentials/);
+    const told = JSON.stringify([member.report(), member.logger.lines]);
+    assert.ok(!told.includes(seed.slice(0, 16)));
+  },
+);
 
 test("G1 a secret that is missing, or not a key, is reported without its text", async (t) => {
   const rig = { url: "nats://127.0.0.1:9", key: makeKey };
@@ -97,7 +100,7 @@ test(
   },
 );
 
-natsTest("G1 what a stranger writes into the bucket is shown as that, and harms nobody", async (t, rig) => {
+natsTest("G1 a stranger's entry in the bucket is shown as one, and harms no one", async (t, rig) => {
   const laptop = startMember(t, rig, "laptop");
   startMember(t, rig, "desktop");
   await eventually(() => laptop.sees("desktop").presence === "here");
@@ -119,26 +122,31 @@ natsTest("G1 what a stranger writes into the bucket is shown as that, and harms 
   await eventually(() => laptop.sees("desktop").state !== null);
 });
 
-natsTest("G1 what stood in the bucket is no sign of life, and who has left it is gone", async (t, rig) => {
-  const desktop = startMember(t, rig, "desktop");
-  await eventually(() => desktop.report().link.state === "connected");
-  const bucket = await new Kvm(await rig.stranger("stranger")).open("mountaineer_fleet");
-  for (const name of ["one", "two"]) await bucket.put(name, summaryText(summaryOf(name)));
-  const laptop = startMember(t, rig, "laptop");
-  await eventually(() => laptop.sees("desktop").presence === "here");
-  for (const name of ["one", "two"]) {
-    const { presence, heard_secs_ago, state } = laptop.sees(name);
-    assert.deepEqual([presence, heard_secs_ago, state?.version], ["unheard", null, "1"]);
-  }
-  assert.equal(desktop.sees("one").presence, "here", "it was told while this one listened");
-  // The server loses all that it had, as one whose disk is new: nobody is kept who tells nothing any more.
-  await rig.kill();
-  await rm(join(rig.folder, "store"), { recursive: true });
-  await rig.start();
-  await eventually(() => laptop.report().machines.length === 2 && laptop.sees("desktop").presence === "here");
-});
+natsTest(
+  "G1 an old entry in the bucket is not a sign of life, and a machine that has removed its own is gone",
+  async (t, rig) => {
+    const desktop = startMember(t, rig, "desktop");
+    await eventually(() => desktop.report().link.state === "connected");
+    const bucket = await new Kvm(await rig.stranger("stranger")).open("mountaineer_fleet");
+    for (const name of ["one", "two"]) await bucket.put(name, summaryText(summaryOf(name)));
+    const laptop = startMember(t, rig, "laptop");
+    await eventually(() => laptop.sees("desktop").presence === "here");
+    for (const name of ["one", "two"]) {
+      const { presence, heard_secs_ago, state } = laptop.sees(name);
+      assert.deepEqual([presence, heard_secs_ago, state?.version], ["unheard", null, "1"]);
+    }
+    assert.equal(desktop.sees("one").presence, "here", "it was told while this one listened");
+    // The server loses all that it had, as one whose disk is new: nobody is kept who tells nothing any more.
+    await rig.kill();
+    await rm(join(rig.folder, "store"), { recursive: true });
+    await rig.start();
+    await eventually(
+      () => laptop.report().machines.length === 2 && laptop.sees("desktop").presence === "here",
+    );
+  },
+);
 
-natsTest("G1 two machines with one name find that out, and say so", async (t, rig) => {
+natsTest("G1 two machines with one name detect that, and report it", async (t, rig) => {
   const one = startMember(t, rig, "laptop");
   await eventually(() => one.report().link.state === "connected");
   const other = startMember(t, rig, "laptop");
@@ -272,7 +280,7 @@ for (const [what, text] of WRONG) {
 
 const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
 
-natsTest("G1 sessions that end at whatever instant leave nothing behind", async (_t, rig) => {
+natsTest("G1 sessions that end at any instant leave nothing behind", async (_t, rig) => {
   const { signal } = new AbortController();
   const events = { summary() {}, removed() {}, caughtUp() {}, beat() {}, rollCall() {} };
   const { seed } = rig.key("laptop");
@@ -289,7 +297,7 @@ natsTest("G1 sessions that end at whatever instant leave nothing behind", async 
   assert.ok(timers() <= before + 1, `${timers()} timers`);
 });
 
-natsTest("G1 a bucket that had to be made lets no machine sweep away what others told", async (t, rig) => {
+natsTest("G1 a bucket that had to be made lets no machine delete others' entries", async (t, rig) => {
   const told = new Map<string, string>();
   const events = {
     summary: (key: string, bytes: Uint8Array) => void told.set(key, new TextDecoder().decode(bytes)),

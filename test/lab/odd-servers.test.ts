@@ -28,7 +28,7 @@ const AS_GUEST = /refuses the login of rooot: it does not know this user.*guest.
 
 const CASES: readonly (readonly [string, Odd])[] = [
   [
-    "A17 a mistyped user who would be a guest in silence",
+    "A17 a mistyped user who would silently be a guest",
     {
       settings: [...GUESTS, "guest ok = yes"],
       username: "rooot",
@@ -37,7 +37,7 @@ const CASES: readonly (readonly [string, Odd])[] = [
     },
   ],
   [
-    "A17 the guest who is meant, with a password all the same,",
+    "A17 the intended guest, with a password all the same,",
     {
       settings: [...GUESTS, "guest ok = yes"],
       username: "guest",

@@ -8,14 +8,14 @@ const STOPPED = "; watching stopped until a reload by hand succeeds";
 const LATE = "error /home/user/.mountaineer/config.toml gave no answer within 5 s";
 
 // Polls fall on multiples of their interval, and the clock begins at 1 s: the poll at 4 s opens the window.
-story("B1 a change is seen within the poll interval and applied when the debounce window is over", {}, [
+story("B1 a change is noticed within the poll interval and applied when the debounce window is over", {}, [
   ["", 1_500],
   ["save b", 2_499],
   ["", 1, ["b"], [CHANGED], "runs b, fine"],
 ]);
 
 story(
-  "B1 the baseline is what was loaded: an edit between loading and watching is applied",
+  "B1 the baseline is the loaded content: an edit between loading and watching is applied",
   { ...EACH, text: "edited", loaded: "a" },
   [
     ["", 1_000, ["edited"], [CHANGED]],
@@ -23,13 +23,13 @@ story(
   ],
 );
 
-story("B1 what was read and then is as it was before the read is a change", EACH, [
+story("B1 content that is read and then restored to its state before the read is a change", EACH, [
   ["save b; reload applied", 0, ["b"], [CHANGED]],
   ["save a", 10_000, ["a"], [CHANGED]],
 ]);
 
 story(
-  "B1 a save during the second look is one event, not two",
+  "B1 a save during the second check is one event, not two",
   { settings: { detection: "inotify", debounceMs: 50 } },
   [
     ["save torn", 100, ["torn"]],
@@ -39,7 +39,7 @@ story(
 );
 
 story(
-  "B1 of two broken saves in a row, the second is looked at again, too, before it counts",
+  "B1 of two broken saves in a row, the second is also rechecked before it counts",
   { settings: { detection: "inotify", debounceMs: 50 } },
   [
     ["save torn", 100, ["torn"]],
@@ -48,14 +48,14 @@ story(
   ],
 );
 
-story("B10 switching watching off ends a second look and a retry", { settings: QUICK }, [
+story("B10 switching watching off ends a second check and a retry", { settings: QUICK }, [
   ["save torn", 300, ["torn"]],
   ["set enabled false", 60_000, [], [], "off, fine"],
   ["busy; save b; set enabled true", 1_000, null, ["error busy"], "failed"],
   ["set enabled false", 300_000, [], [], "off, 0 looks"],
 ]);
 
-story("B1 a save that nobody noticed before another look met it is debounced all the same", {}, [
+story("B1 a save that was first noticed by another check is debounced all the same", {}, [
   ["save later", 4_500, null, ["error the gateway is busy"]],
   // The retry reads the file before the poll does.
   ["save half of it", 400],
@@ -75,7 +75,7 @@ story("B2 same size and mtime kept: cannot be seen under mtime, else applied", E
       ],
 );
 
-story("B3 a missing file is no change, and it is one when it comes back changed", EACH, [
+story("B3 a missing file is not a change, and it is one when it returns changed", EACH, [
   ["remove", 30_000, [], [], "missing, fine"],
   ["save b", 4_000, ["b"], [CHANGED], "there"],
   ["remove", 30_000, [], [], "missing"],
@@ -88,7 +88,7 @@ story("B3 a file that was missing from the start is a change when it appears", {
 ]);
 
 story(
-  "B4 rejected bytes are told once, not offered again, and their mending applies at the normal pace",
+  "B4 rejected bytes are reported once, not offered again, and their correction applies at the normal pace",
   EACH,
   [
     ["save bad", 200_000, ["bad"], ["error wrong: bad"], "rejected, runs a"],
@@ -108,7 +108,7 @@ story("B4 the running bytes again clear the error and are one no-change event", 
 ]);
 
 story(
-  "B4 a passing failure that is taken back is one no-change event, too",
+  "B4 a temporary failure that is reverted is also one no-change event",
   { ...EACH, settings: { onFailure: "fixed" } },
   [
     ["save later", 9_500, null, ["error the gateway is busy"]],
@@ -116,13 +116,13 @@ story(
   ],
 );
 
-story("B4 a passing failure outlives the file's absence and is retried when it is back as it was", {}, [
+story("B4 a temporary failure outlives the file's absence and is retried when it returns unchanged", {}, [
   ["busy; save b", 3_000, ["b"], ["error busy"], "failed"],
   ["remove", 300_000, [], [], "failed"],
   ["free; save-quietly b", 61_000, ["b"], [CHANGED], "runs b"],
 ]);
 
-story("B4 a file that cannot be read is an error, told once, and cleared when it can be read again", EACH, [
+story("B4 an unreadable file is an error, reported once, and cleared when it can be read again", EACH, [
   ["save b; unreadable EACCES", 30_000, [], ["error EACCES: on purpose"], "unreadable"],
   ["readable", 70_000, ["b"], [CHANGED]],
   ["unreadable EIO", 10_000, [], ["error EIO: on purpose"]],
@@ -130,7 +130,7 @@ story("B4 a file that cannot be read is an error, told once, and cleared when it
 ]);
 
 story(
-  "B4 a file that could not be read and then is gone is no error any more",
+  "B4 an unreadable file that is then deleted is no longer an error",
   { settings: { detection: "hash" } },
   [
     ["unreadable EACCES", 10_000, [], ["error EACCES: on purpose"], "unreadable"],
@@ -151,7 +151,7 @@ story("an empty file right after a change is looked at again before it is offere
 
 for (const onFailure of ["backoff", "stop"] as const)
   story(
-    `B4 under ${onFailure} an unparsable content right after a change is looked at again before it counts as an error`,
+    `B4 under ${onFailure} an unparsable content right after a change is rechecked before it counts as an error`,
     { settings: { ...QUICK, onFailure } },
     [
       ["save torn", 300, ["torn"]],
@@ -168,7 +168,7 @@ for (const onFailure of ["backoff", "stop"] as const)
 const STOP = { settings: { onFailure: "stop" } } as const;
 
 story(
-  "B4 stop: watching ends after the first failed reload and says so; a reload by hand starts it again",
+  "B4 stop: watching ends after the first failed reload and reports it; a manual reload starts it again",
   { ...EACH, ...STOP },
   [
     ["save bad", 5_000, ["bad"], [`error wrong: bad${STOPPED}`], "stopped"],
@@ -178,7 +178,7 @@ story(
   ],
 );
 
-story("B4 under stop, a failed reload by hand stays stopped; the running bytes again start it", STOP, [
+story("B4 under stop, a failed manual reload stays stopped; the running bytes again start it", STOP, [
   ["save bad", 4_000, ["bad"], [`error wrong: bad${STOPPED}`], "stopped"],
   ["save bad, too; reload rejected", 0, ["bad, too"], ["error wrong: bad, too"], "stopped"],
   ["save a; reload same", 0, [], [SAME], "live, fine"],
@@ -192,7 +192,7 @@ story("B4 under stop, saving through the service and another failure mode start 
 ]);
 
 story(
-  "B4 a content that was rejected before the start is told, not tried again, and mending it applies the mend, also under stop",
+  "B4 a content that was rejected before the start is reported, not retried, and correcting it applies the correction, also under stop",
   { ...EACH, ...STOP, text: "bad", loaded: "a", rejected: "bad" },
   [
     ["", 10_000, [], ["error wrong: bad"], "live, rejected, runs a"],
@@ -201,13 +201,13 @@ story(
 );
 
 story(
-  "B4 a content that was mended while the service started is applied",
+  "B4 a content that was corrected while the service started is applied",
   { text: "mended", loaded: "a", rejected: "bad" },
   [["", 5_000, ["mended"], ["error wrong: bad", CHANGED], "fine"]],
 );
 
 story(
-  "B4 under stop a second mistake ends watching, as the first failed reload",
+  "B4 under stop a second error ends watching, like the first failed reload",
   { ...STOP, text: "bad", loaded: "a", rejected: "bad" },
   [
     [
@@ -225,15 +225,17 @@ story("B5 sub-second settings work", { ...EACH, settings: { pollIntervalMs: 50, 
   Array.from({ length: 10 }, (_, edit) => [`save edit ${edit}`, 151, [`edit ${edit}`], [CHANGED]] as const),
 );
 
-story("B5 an absurd poll interval is no busy loop", { settings: { detection: "hash", pollIntervalMs: 0 } }, [
-  ["", 1_000, [], [], "100 looks"],
-]);
+story(
+  "B5 an absurd poll interval does not cause a busy loop",
+  { settings: { detection: "hash", pollIntervalMs: 0 } },
+  [["", 1_000, [], [], "100 looks"]],
+);
 
 story("B8 other bytes with the same meaning are no-change, and their hash becomes the running one", {}, [
   ["save same reordered", 4_000, ["same reordered"], [SAME], "runs same reordered"],
 ]);
 
-story("B10 bytes that the service itself wrote and runs are met in silence, once", EACH, (detection) => [
+story("B10 bytes that the service itself wrote and runs are ignored, once", EACH, (detection) => [
   ["edit edited by the panel", 30_000, [], [CHANGED], "runs edited by the panel"],
   ["touch", 30_000, [], detection === "mtime" ? [SAME] : []],
   ["save b", 4_000, ["b"], [CHANGED]],
@@ -246,13 +248,13 @@ story("B4 an edit that cannot be applied is retried soon, however often the cont
   ["free", 5_000, ["c"], [CHANGED], "runs c"],
 ]);
 
-story("B10 after an edit that wrote nothing, a touch is told as any other", {}, [
+story("B10 after an edit that wrote nothing, a touch is reported like any other", {}, [
   ["edit-in-vain a", 0, [], [CHANGED]],
   ["touch", 30_000, [], [SAME]],
 ]);
 
 story(
-  "B10 an edit through the service that is taken back in the file before it was met there is applied",
+  "B10 an edit through the service that is reverted in the file before it was noticed there is applied",
   EACH,
   [
     ["edit b", 0, [], [CHANGED]],
@@ -261,7 +263,7 @@ story(
 );
 
 story(
-  "B10 enabled = false means no watching; a reload by hand applies all the same",
+  "B10 enabled = false means no watching; a manual reload applies all the same",
   { settings: { enabled: false } },
   [
     ["save b", 60_000, [], [], "off, 0 looks, no timer"],

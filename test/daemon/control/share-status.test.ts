@@ -326,7 +326,7 @@ for (const [what, view, refusal] of [
     { message: /not mounted: The password is not there/, hint: "mountaineer secret set nas" },
   ],
   ["A2 a mount that is dead", mountedShare(answered("ENOTCONN")), { message: /does not answer/ }],
-  ["A2 a mount that gives no answer", mountedShare(pending(-5_000)), { message: /does not answer/ }],
+  ["A2 a mount that does not answer", mountedShare(pending(-5_000)), { message: /does not answer/ }],
 ] as const)
   test(`${what}, and the prober is not asked for folders`, async () => {
     const { ask, asked } = scene(view);

@@ -282,13 +282,13 @@ const TAKEN = new MountaineerError("path_taken", "the port is taken", { hint: "c
 
 const STORIES: readonly Story[] = [
   {
-    title: "B6 sections prepare in order, then all commit, then what was replaced retires",
+    title: "B6 sections prepare in order, then all commit, then the replaced parts retire",
     fails: [],
     notes: DONE,
   },
   {
     title:
-      "B6 one that cannot prepare rolls back those before it, the last one first, and nothing is committed",
+      "B6 a section that cannot prepare rolls back those before it, the last one first, and nothing is committed",
     fails: [{}, {}, { prepare: TAKEN }],
     notes: [...each("prepare"), ...each("rollback", ["sync", "shares"])],
     rejects: {
@@ -300,7 +300,7 @@ const STORIES: readonly Story[] = [
     },
   },
   {
-    title: "B6 those after one that cannot prepare are not asked; what is no error of ours is told as one",
+    title: "B6 sections after one that cannot prepare are not asked; a foreign error is reported as one",
     fails: [{ prepare: new TypeError("undefined is not a port") }],
     notes: ["prepare shares"],
     rejects: { code: "internal", message: "shares: undefined is not a port" },

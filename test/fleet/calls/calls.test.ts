@@ -108,7 +108,7 @@ test("G1 a call across machines: progress, a question, cancel, a large result", 
 });
 
 natsTest(
-  "G1 only what is exported is seen, by the machine's own principal, and a changed list follows",
+  "G1 only exported backends are visible, by the machine's own principal, and a changed list follows",
   async (t, rig) => {
     const written = writtenIn(rig.folder, "files");
     const audit = join(rig.folder, "audit.jsonl");
@@ -246,7 +246,7 @@ test(
 );
 
 natsTest(
-  "G1 what a member has the server deliver from a bucket is no word of another machine",
+  "G1 a message that a member has the server deliver from a bucket does not count as another machine's",
   async (t, rig) => {
     const heard: string[] = [];
     const session = await openCallsSession(

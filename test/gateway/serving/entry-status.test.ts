@@ -238,12 +238,12 @@ const ROWS: Readonly<Record<string, Row>> = {
       tools: [["x", "z"], []],
     },
   },
-  "B7 a tool that its server lists no more": {
+  "B7 a tool that its server no longer lists": {
     act: (w) => w.relist(),
     told: [1, 1, 0],
     said: {},
   },
-  "C1 a tool whose share is away": {
+  "C1 a tool whose share is unavailable": {
     act: (w) => w.shareLeaves(),
     told: [1, 1, 0],
     said: { ...because(AWAY), catalog: ["a x: share, the share that its backend requires is away"] },
@@ -266,12 +266,12 @@ const ROWS: Readonly<Record<string, Row>> = {
     told: [1, 1, 0],
     said: { ...because(OFF), tools: [["z"], ["x"]], catalog: ["a x: off, you have switched it off"] },
   },
-  "E3 a tool that was changed and waits": {
+  "E3 a changed tool that waits": {
     act: (w) => w.relist({ name: "x", description: "other" }),
     told: [1, 1, 0],
     said: WAITS,
   },
-  "E3 a tool that was changed and waits, and whose server is down": {
+  "E3 a changed tool that waits, and whose server is down": {
     async act(w) {
       await w.relist({ name: "x", description: "other" });
       await w.serverFails();
@@ -279,7 +279,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     told: [1, 1, 0],
     said: WAITS,
   },
-  "E2 a tool that a filter keeps back": {
+  "E2 a tool that a filter removes": {
     act: (w) =>
       w.edit({
         backends: w.config.backends.map((one) => (one.name === "a" ? { ...one, filters: DENIES_X } : one)),
@@ -287,7 +287,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     told: [1, 1, 0],
     said: { status: [1, 1, []], catalog: ["a x: filter, the backend's filters keep it back"] },
   },
-  "E2 a tool that a filter keeps back, and whose share is away": {
+  "E2 a tool that a filter removes, and whose share is unavailable": {
     async act(w) {
       const backends = w.config.backends.map((one) =>
         one.name === "a" ? { ...one, filters: DENIES_X } : one,

@@ -223,7 +223,7 @@ const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])
     ["different", /first\.txt was changed at different times$/],
   ],
   [
-    "A10 a clone with equal times is told apart by its creation times",
+    "A10 a clone with equal times is recognized by its creation times",
     { fallback: { createdMs: BORN_MS } },
     ["different", /were created at different times$/],
   ],
@@ -233,7 +233,7 @@ const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])
     "same",
   ],
   [
-    "A10 where smbclient tells no creation times, the listings count",
+    "A10 where smbclient reports no creation times, the listings decide",
     { broken: { smbclient: failed }, fallback: { createdMs: BORN_MS } },
     "same",
   ],
@@ -243,7 +243,7 @@ const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])
     ["different", /two servers: their ServerGuids are 0+ and f+$/],
   ],
   [
-    "A10 a server that tells no ServerGuid proves nothing",
+    "A10 a server without a ServerGuid proves nothing",
     { tb: { guid: null } },
     ["unproved", /^\/\/one\.test\/CORE does not show its ServerGuid$/],
   ],
@@ -253,12 +253,12 @@ const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])
     ["unproved", /^\/\/two\.test\/CORE does not show its ServerGuid$/],
   ],
   [
-    "A10 without rclone and smbclient nothing is proved, and the text says what to install",
+    "A10 without rclone and smbclient nothing is proved, and the text names the packages to install",
     { programs: [] },
     ["unproved", /nothing here can list .*: install rclone or smbclient$/],
   ],
   [
-    "F3 a login that has to be signed goes to nobody without smbclient",
+    "F3 a login that must be signed is sent nowhere without smbclient",
     { programs: ["rclone"], options: { signsLogins: true } },
     ["unproved", /install smbclient, which signs the login$/],
   ],
@@ -268,7 +268,7 @@ const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])
     "same",
   ],
   [
-    "A14 a password that is missing is not made up",
+    "A14 a missing password is not invented",
     { share: { missingVariable: "NAS" } },
     ["unproved", /the password is missing$/],
   ],
@@ -279,12 +279,12 @@ const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])
   ],
   ["A10 where rclone fails, smbclient lists", { broken: { rclone: failed } }, "same"],
   [
-    "A10 where both fail, the first one's reason is told",
+    "A10 where both fail, the first one's reason is reported",
     { broken: { rclone: failed, smbclient: { ...failed, text: "something else" } } },
     ["unproved", /^\/\/one\.test\/CORE cannot be listed: no such backend$/],
   ],
   [
-    "A10 what was read before a route was lost counts for nothing",
+    "A10 a reading from before a route was lost proves nothing",
     { isSteady: () => false },
     ["unproved", /was lost during the check$/],
   ],
@@ -447,30 +447,30 @@ const recognitions: readonly (readonly [
   told: Told,
   expected?: (server: string) => Expected,
 ])[] = [
-  ["A10 a server is known again", {}, "same"],
+  ["A10 a server is recognized", {}, "same"],
   [
-    "A10 a root where all that was known has changed is unproved",
+    "A10 a root where everything known has changed is unproved",
     { tb: { entries: entriesWith({ "first.txt": CHANGED, "second.dat": CHANGED }) } },
     ["unproved", /nothing left in it that is as it was before$/],
   ],
   ["A10 a root that has become empty is unproved", { tb: { entries: new Map() } }, ["unproved", /is empty/]],
   [
-    "A10 another ServerGuid than before is another server",
+    "A10 another ServerGuid than before means another server",
     { tb: { guid: OTHER_GUID } },
     ["different", /leads to another server than before: its ServerGuid is f+, not 0+$/],
   ],
   [
-    "A10 and is so when it cannot be listed",
+    "A10 and does so when it cannot be listed",
     { tb: { guid: OTHER_GUID }, broken: { rclone: refused, smbclient: refused } },
     ["different", /leads to another server than before/],
   ],
   [
-    "A10 and when nothing is there to list it",
+    "A10 and when no program can list it",
     { tb: { guid: OTHER_GUID }, programs: [] },
     ["different", /leads to another server than before/],
   ],
   [
-    "A10 a ServerGuid that is told no more proves nothing",
+    "A10 a ServerGuid that is no longer reported proves nothing",
     { tb: { guid: null } },
     ["unproved", /does not show its ServerGuid$/],
   ],
@@ -479,14 +479,14 @@ const recognitions: readonly (readonly [
     { programs: [] },
     ["unproved", /install rclone or smbclient$/],
   ],
-  ["A10 rclone tells the server where smbclient fails", { broken: { smbclient: failed } }, "same"],
+  ["A10 rclone recognizes the server where smbclient fails", { broken: { smbclient: failed } }, "same"],
   [
     "A13 another user, whose login is refused, learns nothing of the server",
     { share: { username: "somebody" }, broken: { rclone: refused, smbclient: refused } },
     ["unproved", /cannot be listed: logon failure$/],
   ],
   [
-    "A10 what was read before the server was lost counts for nothing",
+    "A10 a reading from before the server was lost proves nothing",
     {},
     ["unproved", /was lost during the check$/],
     (server) => ({ server, isSteady: () => false }),
