@@ -361,17 +361,18 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   );
   const next = await Promise.race([whenAborted(signal), handover.done]);
   if (next instanceof Successor) {
-    keeper?.giveUpCharge();
+    void handover.lasting.then((lasting) => lasting && keeper?.giveUpCharge());
     predecessor?.movedOn();
-    // If the successor ends, so does this daemon, after a short time for calls in flight.
-    const shortly = next.gone.then(async () => {
+    // If the lasting successor ends, so does this daemon, after a short time for calls in flight.
+    const shortly = handover.lasting.then(async (lasting) => {
+      await lasting?.gone;
       await predecessor?.stopped();
       await clock.sleep(ORPHANED_MS);
     });
-    const left = service.handing.leave(next);
+    const left = Promise.all([service.handing.leave(next), handover.lasting]);
     httpApi.hasMoved();
     await Promise.race([left, whenAborted(signal), shortly]);
-    next.letGo();
+    handover.successor?.letGo();
   }
   logger.info("stopping");
 }

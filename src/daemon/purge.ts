@@ -56,7 +56,7 @@ const FILES = [
   `${SHARE}(?:cifs|control|local(?:-folders)?|mount-folder|process|send-to|server)\\.json`,
   `${SHARE}(?:note\\.new|rclone\\.(?:conf|log)|server-copy\\.part)`,
   `${SHARE}set-aside-notes/.+\\.json`,
-  `${SHARE}cache/(?:(?:vfs|vfsMeta)/${REMOTE_NAME}/.+|vfsMeta-\\d+)`,
+  `${SHARE}cache/(?:(?:vfs|vfsMeta)/${REMOTE_NAME}/.+|vfs(?:Meta|Move)-\\d+)`,
   // Folders that are removed if they are empty; others only if they are emptied here.
   `(?:${FOLDERS.join("|")})/`,
   `${SHARE}(?:cache/(?:vfs/|vfsMeta/)?|servers/|servers/[a-z0-9]+/|set-aside/|set-aside-notes/)`,

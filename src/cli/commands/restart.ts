@@ -26,17 +26,24 @@ export const restartCommand = command("restart", {
   },
   async run(context) {
     const report = await handOver(context);
-    const { to: pid } = report;
-    const taken = `version ${printable(report.version)} is in charge (pid ${pid}, before it ${report.from})`;
+    const { to: pid, from, ended } = report;
+    const brief = ended === undefined ? "" : `, and ${ended}, which ended as soon as it had taken over`;
+    const taken = `version ${printable(report.version)} is in charge (pid ${pid}, before it ${from}${brief})`;
     showResult(context, report, (paint) => [doneLine(paint, taken)]);
   },
 });
 
-/** Resolves when the new daemon answers. Rejects with `daemon_unreachable`, `handover_failed`. */
-export async function handOver(context: CommandContext): Promise<HandOverReport & { readonly to: number }> {
+/**
+ * Resolves when a new daemon answers; `ended`: the first one, which has already been replaced. Rejects with
+ * `daemon_unreachable`, `handover_failed`.
+ */
+export async function handOver(
+  context: CommandContext,
+): Promise<HandOverReport & { readonly to: number; readonly ended?: number }> {
   const purpose = { intent: "change", so: "so none can hand over" } as const;
   const report = await callDaemon(context, purpose, "handOver", null);
-  return { ...report, to: await untilServed(context, report) };
+  const to = await untilServed(context, report);
+  return { ...report, to, ...(to === report.to ? {} : { ended: report.to }) };
 }
 
 /** Resolves with the pid of the new daemon, once it answers. */

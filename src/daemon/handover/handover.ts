@@ -1,13 +1,13 @@
 // The handover of this daemon's home to a peer daemon: starts a successor and, when it is ready, releases what only one
 // daemon may have. A failure before that leaves this daemon in charge. After that, this daemon serves its clients, and
-// starts successors until one has taken over.
+// starts successors until one has taken over and lasts.
 import type { HandOverReport } from "../../api/contract/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ServiceSupervisor } from "../../runtime/process/service-supervisor.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 import type { ServiceRelease } from "./service-release.ts";
 import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
 
@@ -15,6 +15,8 @@ import { type Ready, refused, Successor, type SuccessorProgram } from "./success
 const READY_MS = 60_000;
 /** Time for the successor to take over the home's lock, state and sockets, ms. */
 const TAKEN_MS = 30_000;
+/** A successor that ends within this time after it has taken over is followed by another one, ms. */
+const LASTS_MS = 2_000;
 const TRIES = 3;
 /** Phases in which the successor answers the calls of a backend that is ready here. */
 const SERVES: ReadonlySet<string> = new Set(["Ready", "Asleep"]);
@@ -48,6 +50,7 @@ interface HandoverOptions {
 export class Handover implements AsyncDisposable {
   readonly #options: HandoverOptions;
   readonly #done = Promise.withResolvers<Successor | null>();
+  readonly #lasting = Promise.withResolvers<Successor | null>();
   readonly #stop = new AbortController();
   #next: Successor | null = null;
   #isUnderWay = false;
@@ -64,6 +67,11 @@ export class Handover implements AsyncDisposable {
    */
   get done(): Promise<Successor | null> {
     return this.#done.promise;
+  }
+
+  /** Resolves with the daemon that has taken over and lasts; null if the service ends. Until then this process stays. */
+  get lasting(): Promise<Successor | null> {
+    return this.#lasting.promise;
   }
 
   /**
@@ -100,6 +108,7 @@ export class Handover implements AsyncDisposable {
   /** Ends a successor that is not in charge yet: otherwise it would take over from a service that stops. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#lasting.resolve(null);
     if (this.#hasTaken) return;
     if (this.#isOver) await this.#next?.stop(this.#options.clock);
     else await this.#next?.kill();
@@ -160,15 +169,22 @@ export class Handover implements AsyncDisposable {
       await first.kill();
       next = null;
     }
+    let most = Number.POSITIVE_INFINITY;
     for (let tries = 1; !this.#stop.signal.aborted; tries++) {
-      if (next !== null && (await this.#go(keeper, next))) return;
-      if (next !== null) {
+      if (next !== null && (await this.#go(keeper, next))) {
+        if (await this.#lasts(next)) return;
+        // After that, the service manager may start the next one.
+        most = Math.min(most, tries + TRIES);
+        logger.error("the new daemon ended just after it had taken over", { pid: next.pid, tries });
+      } else if (next !== null) {
         logger.error("the new daemon ended before it had taken over", { pid: next.pid, tries });
       }
+      if (tries >= most) break;
       next = await this.#again(keeper, tries);
       for (const session of charge.lateSessions()) void next?.keep(session);
       for (const hash of charge.endedSessions()) next?.endSession(hash);
     }
+    this.#lasting.resolve(null);
   }
 
   /** Lets the successor take over. False if it did not, so that another one must be started. */
@@ -191,6 +207,17 @@ export class Handover implements AsyncDisposable {
       this.#done.resolve(null);
     }
     return next.wasStopped;
+  }
+
+  /** Whether no other successor is needed: this one lasts, or the service ends. */
+  async #lasts(next: Successor): Promise<boolean> {
+    const hasEnded = await settlesWithin(this.#options.clock, LASTS_MS, next.gone);
+    if (hasEnded && !next.wasStopped) {
+      this.#hasTaken = false;
+      return this.#stop.signal.aborted;
+    }
+    this.#lasting.resolve(hasEnded ? null : next);
+    return true;
   }
 
   async #again(keeper: ServiceSupervisor, tries: number): Promise<Successor | null> {

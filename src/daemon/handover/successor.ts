@@ -65,7 +65,8 @@ export class Successor {
     });
     child.once("error", (error) => this.#gone(`it cannot be started: ${error.message}`));
     child.once("exit", (code, signal) => {
-      if (signal === "SIGTERM") this.wasStopped = true;
+      const hasStopped = code === 0 && this.#hasTaken && !this.#hasMovedOn;
+      if (signal === "SIGTERM" || hasStopped) this.wasStopped = true;
       const gone = (): void =>
         this.#gone(`it ended with ${signal ?? code} before it was ready; its log has more`);
       // Messages that the child sent before its end may still arrive until the channel disconnects.

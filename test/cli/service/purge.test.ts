@@ -55,6 +55,11 @@ const FULL = [
   ...["rclone/current", "rclone/1.75.1/rclone", `${SHARE}/rclone.conf`, `${SHARE}/rclone.log`],
   ...[`${SHARE}/process.json`, `${SHARE}/mount-folder.json`, `${SHARE}/servers/0a1b/server.json`],
   ...[`${SHARE}/cache/vfs/share/core/Film 1.mov`, `${SHARE}/servers/0a1b/cache/vfsMeta/share/core/a/b`],
+  ...[
+    `${SHARE}/cache/vfsMove-1234567`,
+    `${SHARE}/servers/0a1b/cache/vfsMeta-42`,
+    `${SHARE}/local-folders.json`,
+  ],
 ];
 
 interface Row {

@@ -274,6 +274,50 @@ test("B11 the second next daemon is started at once, and the third after a pause
   assert.equal(await passTimeUntilSettled(clock, handover.done, 10), handover.successor);
 });
 
+test("B11 starts another next daemon if one ends as soon as it has taken over", async (t) => {
+  const { handover, pidOf, steps, logger } = await setUp(t, { ends: "brief" });
+  await handover.begin(NEVER);
+  assert.equal((await handover.done)?.pid, await pidOf("first"));
+  const lasting = await handover.lasting;
+  assert.equal(lasting?.pid, await pidOf("1"));
+  assert.equal(handover.successor, lasting);
+  assert.deepEqual(steps, ["pause", "give up", "pause", "resume", "pause"], "it hears a stop between them");
+  const errors = logger.lines.filter(({ level }) => level === "error");
+  assertEach(errors, ({ message }) => message, ["the new daemon ended just after it had taken over"]);
+});
+
+test("B11 leaves the service to its manager when each next daemon ends, or one was stopped", async (t) => {
+  for (const [ends, started] of [
+    ["briefer", ["first", "1", "2", "3"]],
+    ["brief stop", ["first"]],
+  ] as const) {
+    const { handover, isStarted } = await setUp(t, { ends });
+    await handover.begin(NEVER);
+    assert.equal(await handover.lasting, null);
+    assert.deepEqual(["first", "1", "2", "3", "4"].filter(isStarted), started);
+  }
+});
+
+test("B11 the old daemon stays until the next one has lasted 2 s, or until it is stopped", async (t) => {
+  const clock = createManualClock();
+  const { handover } = await setUp(t, { ends: "0", clock });
+  await handover.begin(NEVER);
+  await handover.done;
+  let lasting: Successor | null | undefined;
+  void handover.lasting.then((found) => {
+    lasting = found;
+  });
+  await clock.advance(1_999);
+  assert.equal(lasting, undefined);
+  await clock.advance(1);
+  assert.equal(lasting, handover.successor);
+  const stopped = await setUp(t, { ends: "0", clock });
+  await stopped.handover.begin(NEVER);
+  await stopped.handover.done;
+  await stopped.handover[Symbol.asyncDispose]();
+  assert.equal(await stopped.handover.lasting, null);
+});
+
 test("B11 a daemon without a supervisor does not hand over, and explains how to restart it", async () => {
   const program = { command: process.execPath, args: [] };
   const { logger, charge } = { logger: noopLogger, charge: {} as Charge };

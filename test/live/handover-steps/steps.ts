@@ -11,7 +11,7 @@ import { eventually } from "../../support/eventually.ts";
 import { daemonsOf } from "../../support/processes.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-const PRELOAD = path.join(import.meta.dirname, "step-fault.ts");
+export const PRELOAD = path.join(import.meta.dirname, "step-fault.ts");
 /** Calls and connections that are there hold the old daemon no longer. */
 const SERVER = { drain_timeout: 1 };
 const ONE_MS = 60_000;
