@@ -428,7 +428,7 @@ function createServiceControl(
     historyUnsavedBecause: () => config.historyUnsavedBecause,
     rcloneAdvice: () => drivers.rclone.advice?.() ?? null,
     formerUnsent: () => formerShares.known(engine.names),
-    left: () => engine.leftKnown,
+    left: () => engine.knownUnconfigured,
     changedCopies,
   });
   const faults = createReadFaults({ clock, logger });

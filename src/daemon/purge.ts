@@ -94,7 +94,7 @@ export async function clearKeyring(home: string, signal: AbortSignal): Promise<v
 
 /** Files of rclone's write caches that are not on a NAS yet, of any share that this home ever had. */
 export const unsentIn = (home: string): Promise<readonly FormerUnsent[]> =>
-  createFormerShares({ clock: systemClock, logger: noopLogger, stateFolder: home }).look([]);
+  createFormerShares({ clock: systemClock, logger: noopLogger, stateFolder: home }).search([]);
 
 /**
  * Files in the home that are not on the NAS: files set aside, and, in the usual home, files that programs wrote to a

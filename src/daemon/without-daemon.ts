@@ -219,14 +219,14 @@ async function openShares(
   const { aliases } = places;
   // A command that only reads needs one observation of each share. If the command changes something, the engine's
   // cycles have already observed it.
-  const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
+  const viewOf = (name: string) => (changes ? engine.view(name) : engine.observe(name));
   return {
     engine,
     control: { ...createShareControl(engine, clock, parts, home).control, ...places.control },
     aliases,
     async status() {
       const views = await Promise.all(engine.names.map(viewOf));
-      const links = changes ? [] : await aliases.look();
+      const links = changes ? [] : await aliases.check();
       return {
         shares: views.map(shareStatus),
         ...(links.length === 0 ? {} : { aliases: aliasStatuses(links) }),
@@ -308,7 +308,7 @@ async function lookAtRequired(
   const views = new Map<string, ShareView>();
   const look = async (name: string): Promise<void> => {
     // A failed observation shows nothing about the share, which is then treated as unavailable.
-    const view = await engine.look(name).catch(() => null);
+    const view = await engine.observe(name).catch(() => null);
     if (view === null) views.delete(name);
     else views.set(name, view);
     required.noteCycle(name);
@@ -317,7 +317,7 @@ async function lookAtRequired(
     names: engine.names,
     view: (name: string) => views.get(name) ?? engine.view(name),
     trigger() {},
-    settle: look,
+    untilIdle: look,
     want: (name: string) => void look(name),
   };
   const required = stack.use(createRequiredShares({ clock, engine: () => looking, prober: await prober() }));

@@ -21,7 +21,7 @@ import {
   type SecretValues,
 } from "../secrets/reference.ts";
 import { configText, REMOTE_NAME } from "../shares/drivers/rclone/files.ts";
-import { readLoggedFailure } from "../shares/drivers/rclone/log.ts";
+import { readLogFailure } from "../shares/drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../shares/drivers/rclone/password.ts";
 import { pathFolders } from "../shares/server-proof/root-reader.ts";
 import { listShareNames } from "../shares/server-proof/share-names.ts";
@@ -128,7 +128,7 @@ async function askServer(
       });
     const { exitCode, stderr, timedOut } = await list(spec.shareName);
     const who = share.password === null ? "a guest" : share.username;
-    const failure = exitCode === 0 ? null : readLoggedFailure(stderr);
+    const failure = exitCode === 0 ? null : readLogFailure(stderr);
     const isIn = exitCode === 0 || failure?.reason === "permission_denied";
     const hasSmbclient = (await findProgram("smbclient", pathFolders())) !== null;
     // smbclient insists on a signed session, which a guest cannot have.

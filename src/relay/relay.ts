@@ -204,7 +204,7 @@ export interface RelayControl extends AsyncDisposable {
   configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /** Reports the loss of the route: connections wait until `confirm` or `move`. */
-  hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
+  pause(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
   /**
    * Reports that the server of the route in use was proved after the loss `outage`. The relay then lets the waiting
    * connections pass.

@@ -18,7 +18,7 @@ export const SMB_PORT = 445;
  * `ip=127.0.0.1` would not do: the kernel looks the name up again at each reconnect, and would bypass the
  * relay.
  */
-export const CARRIED_ADDRESS = "127.0.0.1";
+export const RELAY_ADDRESS = "127.0.0.1";
 
 export function parseSmbSource(source: string): SmbSource | null {
   const match = /^(?:smb:|cifs:)?[/\\]{2}([^/\\]+)[/\\]([^/\\]+)(?:[/\\]+(.*))?$/is.exec(source);

@@ -124,7 +124,7 @@ async function world(
     links: {
       ensure: () => null,
       ensureNow: async () => null,
-      look: async () => null,
+      check: async () => null,
       remove: async () => {},
     },
   });
@@ -253,7 +253,7 @@ test("a share that is no longer configured is unknown by its name", async (t) =>
   await reload(smbShare("CORE"));
   await reload("");
   assert.throws(() => engine.view("CORE"), { code: "share_unknown" });
-  await assert.rejects(engine.ask("CORE", { kind: "mount", waitUntilMs: 0 }, NEVER), {
+  await assert.rejects(engine.request("CORE", { kind: "mount", waitUntilMs: 0 }, NEVER), {
     code: "share_unknown",
   });
 });
@@ -262,7 +262,7 @@ test("a command that waits for a share which is then removed is answered", async
   const { engine, reload, waiting } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
   await eventually(() => engine.view("CORE").observed !== null);
-  const asked = engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
+  const asked = engine.request("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
   await eventually(() => waiting.size === 1);
   await reload("");
   assert.deepEqual((await asked).result, "failed");
@@ -273,7 +273,7 @@ test("a command is withdrawn when its caller leaves or the engine ends, before a
   await reload(smbShare("CORE"));
   await eventually(() => engine.view("CORE").observed !== null);
   const mount = (signal: AbortSignal) =>
-    engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, signal);
+    engine.request("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, signal);
   await assert.rejects(mount(AbortSignal.abort(new Error("left"))), /left/);
   assert.deepEqual(done, []);
   const leaving = new AbortController();
@@ -291,14 +291,14 @@ test("a command is withdrawn when its caller leaves or the engine ends, before a
 test("A8 an idle engine carries out people's requests, and nothing else", async (t) => {
   const { engine, reload, waiting, done } = await world(t, { CORE: { override: "unmounted" } });
   await reload(smbShare("CORE"));
-  await engine.settle("CORE", NEVER);
+  await engine.untilIdle("CORE", NEVER);
   const atMs = engine.view("CORE").observed?.atMs;
   engine.rest();
   for (const reason of ["user", "tick"] as const) engine.trigger("CORE", reason);
   engine.triggerAll("network", clock.monotonicMs());
-  await engine.settle("CORE", NEVER);
+  await engine.untilIdle("CORE", NEVER);
   assert.equal(engine.view("CORE").observed?.atMs, atMs, "nothing was looked at");
-  const asked = engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
+  const asked = engine.request("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
   await eventually(() => waiting.size === 1);
   for (const release of waiting) release();
   assert.equal((await asked).result, "mounted");
@@ -310,7 +310,7 @@ test("A2 a mount process that ends starts a cycle of only its share, as long as 
   const { engine, reload, exits } = await world(t, { CORE: override, MEDIA: override });
   await reload(`${smbShare("CORE")}${smbShare("MEDIA")}`);
   const seenAt = async (): Promise<(number | undefined)[]> => {
-    for (const name of engine.names) await engine.settle(name, NEVER);
+    for (const name of engine.names) await engine.untilIdle(name, NEVER);
     return engine.names.map((name) => engine.view(name).observed?.atMs);
   };
   const [core, media] = await seenAt();

@@ -73,17 +73,17 @@ export function startEngineParts(options: PartsOptions) {
   const carrier = stack.use(connectRelay({ home, clock, logger, isInCharge }));
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
   const kept = { clock, logger, stateFolder: home };
-  const notes = createMetadataFlusher({ clock, logger });
+  const flusher = createMetadataFlusher({ clock, logger });
   const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
-    rclone: createRcloneDriver({ ...smb, stateFolder: home, notes }),
+    rclone: createRcloneDriver({ ...smb, stateFolder: home, flusher }),
     local: withUnsentOfRclone(createLocalDriver({ clock, prober, mountTable, stateFolder: home }), kept),
-    netfs: createNetfsDriver({ ...smb, carryProof: () => readRelayTestResult(home) }),
+    netfs: createNetfsDriver({ ...smb, relayTest: () => readRelayTestResult(home) }),
     cifs: withUnsentOfRclone(createCifsDriver({ ...smb, stateFolder: home }), kept),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
   const logins = createLogins(clock);
-  const serverProof = createServerVerifier({ clock, logger, stateFolder: home, logons: logins, hostProber });
+  const serverProof = createServerVerifier({ clock, logger, stateFolder: home, logins: logins, hostProber });
   const relay = createRelayAdapter(logger, carrier);
   const engine = stack.use(
     new ShareEngine({
@@ -92,7 +92,7 @@ export function startEngineParts(options: PartsOptions) {
       drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
       location,
-      sendWake: sendMagicPacket,
+      sendWakePacket: sendMagicPacket,
       prober,
       relay,
       serverProof,
@@ -113,7 +113,7 @@ export function startEngineParts(options: PartsOptions) {
     prober,
     mountTable,
     rcloneLogs: createRcloneLogs(kept),
-    noteRefresh: createMetadataRefresh({ ...kept, notes }),
+    noteRefresh: createMetadataRefresh({ ...kept, flusher }),
     formerShares: createFormerShares(kept),
     logons: logins,
     serverProof,

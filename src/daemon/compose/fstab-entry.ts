@@ -30,7 +30,7 @@ export function planFstab(content: string, share: LineShare, isWanted: boolean) 
     (each) => fstabPath(lines[each] ?? "") === share.mountPath,
   );
   const line = lines[index];
-  const taken = parseFstab(lines.join("\n")).map(({ carriedPort }) => carriedPort);
+  const taken = parseFstab(lines.join("\n")).map(({ relayPort }) => relayPort);
   if (line === undefined) {
     const wanted = relayedLine(share, undefined, taken);
     if (!isWanted) return { line: wanted, content: null };
@@ -38,7 +38,7 @@ export function planFstab(content: string, share: LineShare, isWanted: boolean) 
     return { line: wanted, content: `${content}${end}${encoded(wanted)}\n` };
   }
   const [entry] = parseFstab(line);
-  const fits = entry?.forUsers === true && entry.carriedPort !== null && isOfShare(entry, share);
+  const fits = entry?.forUsers === true && entry.relayPort !== null && isOfShare(entry, share);
   // A line that a person wrote may have more options: it is accepted, but not removed here.
   const isOurs = withoutPort(line) === withoutPort(relayedLine(share));
   if (!fits || !entry.isHard || more.length > 0 || (!isWanted && !isOurs)) {

@@ -118,7 +118,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
         logger.debug("the relay did not accept endpoints", { share, reason: errorText(error) });
       });
     },
-    hold: (share, epoch) => quietly("hold", share, carrier.hold(share, epoch, within(ASK_MS))),
+    pause: (share, epoch) => quietly("hold", share, carrier.pause(share, epoch, within(ASK_MS))),
     confirm: (share, outage) => quietly("go on", share, carrier.confirm(share, outage, within(ASK_MS))),
     reopen: (share) => quietly("log in again", share, carrier.reopen(share, within(ASK_MS))),
     usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),

@@ -40,7 +40,7 @@ export async function openAliasControl(options: {
   return {
     aliases,
     control: {
-      aliases: async () => ({ aliases: aliasStatuses(await aliases.look()) }),
+      aliases: async () => ({ aliases: aliasStatuses(await aliases.check()) }),
       reconcileAliases: async (_, signal) => ({ aliases: aliasStatuses(await aliases.reconcile(signal)) }),
       folders: createShareFolders({ clock, engine, prober }),
     },

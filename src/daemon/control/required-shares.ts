@@ -29,7 +29,7 @@ const NOT_LOOKED_AT = "it has not been checked yet";
 interface Tools {
   readonly clock: Clock;
   /** The share engine; null while another daemon is in charge of the shares. */
-  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle" | "want"> | null;
+  readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "untilIdle" | "want"> | null;
   readonly prober: Pick<Prober, "checkFolder">;
 }
 
@@ -87,7 +87,7 @@ export function createRequiredShares(tools: Tools) {
         .filter((name) => required.has(name))
         .map((share) => {
           engine.trigger(share, "data");
-          return engine.settle(share, enough.signal);
+          return engine.untilIdle(share, enough.signal);
         });
       await settlesWithin(tools.clock, ASKED_LOOK_MS, Promise.allSettled(looked));
       enough.abort();

@@ -37,7 +37,7 @@ export function createShareControl(
   ) => ({
     results: await Promise.all(
       selectShares(shares, [...engine.names, ...left.map(({ spec }) => spec.name)]).map(async (name) =>
-        result(name, await engine.ask(name, { ...request }, signal)),
+        result(name, await engine.request(name, { ...request }, signal)),
       ),
     ),
   });
@@ -89,24 +89,24 @@ export function createShareControl(
       keepUnmounted: false,
       waitUntilMs: waitUntilMs(),
     } as const;
-    const { result: ended, detail } = await engine.ask(name, request, signal);
+    const { result: ended, detail } = await engine.request(name, request, signal);
     if (ended !== "unmounted" && ended !== "skipped") {
       throw new MountaineerError("usage", `${detail}; they are sent with the next mount`, {
         hint: `Close what is open, then: ${shellCommand`mountaineer unmount --share ${name}; mountaineer mount --share ${name}`}`,
       });
     }
-    await engine.ask(name, { kind: "mount", waitUntilMs: waitUntilMs() }, signal);
+    await engine.request(name, { kind: "mount", waitUntilMs: waitUntilMs() }, signal);
   };
 
   const waitUntilMs = (): number => clock.monotonicMs() + UNSENT_WAIT_MS;
 
   const control = {
     async verify({ shares = null, login = false }, signal) {
-      const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
+      const lookAll = () => Promise.all(select(shares).map((name) => engine.observe(name)));
       // With `login`, the shares are observed twice. The first cycle finds the routes for the logins, and the second
       // reports refused logins as conditions of the shares.
       const asked = login ? await lookAll() : [];
-      for (const { subject } of asked) logons.asked(subject.spec);
+      for (const { subject } of asked) logons.requested(subject.spec);
       const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));
       const views = await lookAll();
       signal.throwIfAborted();
@@ -118,14 +118,14 @@ export function createShareControl(
       const results = select(shares).map(async (name) => {
         const before = engine.view(name).memory.activeInterface;
         engine.trigger(name, "user");
-        await engine.settle(name, signal);
+        await engine.untilIdle(name, signal);
         return isConfigured(name) ? settledResult(engine, name, before) : removedMeanwhile(name);
       });
       return { results: await Promise.all(results) };
     },
     async unsent({ share = null, server = null, what }, signal) {
       const isFormer = share !== null && !isConfigured(share);
-      const former = (share === null || isFormer ? await formerShares.look(engine.names) : []).filter(
+      const former = (share === null || isFormer ? await formerShares.search(engine.names) : []).filter(
         (one) => share === null || one.share === share,
       );
       const ofFormer = former.map((one) => unsentServer(one.share, one.waiting));

@@ -18,7 +18,7 @@ const LIST_MS = 5_000;
 
 interface ShareFoldersTools {
   readonly clock: Clock;
-  readonly engine: Pick<ShareEngine, "names" | "view" | "look">;
+  readonly engine: Pick<ShareEngine, "names" | "view" | "observe">;
   readonly prober: Pick<Prober, "folders" | "lastCheck">;
 }
 
@@ -46,7 +46,7 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
     const subpath = readSubpath(given);
     signal.throwIfAborted();
     const known = engine.view(share);
-    const view = known.observed === null ? await engine.look(share) : known;
+    const view = known.observed === null ? await engine.observe(share) : known;
     const { spec } = view.subject;
     const mount = view.observed?.mount ?? null;
     if (mount === null) throw notMounted(share, view);

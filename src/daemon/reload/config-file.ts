@@ -45,7 +45,7 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
   };
   const within = (limitMs: number): FileTools["prober"] => ({
     realPath: (path) => resultWithin(clock, limitMs, fileChecks.realPath(path)),
-    fileLook: (path) => resultWithin(clock, limitMs, fileChecks.fileLook(path)),
+    checkFile: (path) => resultWithin(clock, limitMs, fileChecks.checkFile(path)),
     fileBytes: (path) => resultWithin(clock, limitMs, fileChecks.fileBytes(path)),
     exposures: (paths) => resultWithin(clock, limitMs, fileChecks.exposures(paths)),
   });
@@ -53,7 +53,7 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     readMounts,
     isHere: (path: string): boolean => !isRemote(mounts, path),
     realPath: async (path: string) => (await looks(path, REAL_PATH_MS)).realPath(path, REAL_PATH_MS),
-    fileLook: async (path: string) => (await looks(path, LOOK_MS)).fileLook(path, LOOK_MS),
+    fileLook: async (path: string) => (await looks(path, LOOK_MS)).checkFile(path, LOOK_MS),
     fileBytes: async (path: string) => (await looks(path, LOOK_MS)).fileBytes(path, LOOK_MS),
     /**
      * Checks only paths on local disks: on other file systems modes mean little, and a check may hang. null: no answer

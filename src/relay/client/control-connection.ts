@@ -23,7 +23,7 @@ export interface ControlConnection extends Disposable {
   /** May be true already when the caller gets the connection. */
   readonly hasEnded: boolean;
   /** Rejects with `timed_out`, with the signal's reason, with the relay's error, or when the connection ends. */
-  ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
+  call(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
 }
 
 /**
@@ -91,7 +91,7 @@ export async function connectControl(
     get hasEnded() {
       return ended;
     },
-    ask(operation, members, deadlineMs, signal) {
+    call(operation, members, deadlineMs, signal) {
       signal.throwIfAborted();
       if (ended || waiting.size >= REQUESTS_AT_MOST || socket.writableLength > LINE_BYTES_AT_MOST)
         return Promise.reject(unreachable("the relay has exited, or is too busy to answer"));

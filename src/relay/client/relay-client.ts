@@ -21,7 +21,7 @@ const IDLE_PAUSE_MS = { first: 100, most: 5_000 };
 /** A killed relay is back within this time, with all its shares. */
 const BACK_WITHIN_MS = 3_000;
 const START_WITHIN_MS = 15_000;
-const LOOK_FOR_START_MS = 20;
+const START_POLL_MS = 20;
 const START_AGAIN_MS = 1_000;
 
 interface ConnectOptions {
@@ -40,33 +40,37 @@ type Members = Readonly<Record<string, unknown>>;
 export function connectRelay(options: ConnectOptions): RelayControl {
   const { home, clock, logger } = options;
   const known = new KnownShares(clock, logger);
-  const link = new CarrierLink(options, known);
+  const connection = new ReconnectingControl(options, known);
 
   /** Sends a request to the running relay; resolves with null if none runs. */
-  const askIfThere = async (operation: string, members: Members, signal: AbortSignal): Promise<unknown> => {
-    const there = await link.connected();
-    return there === null ? null : there.ask(operation, members, REQUEST_MS, signal);
+  const callIfRunning = async (
+    operation: string,
+    members: Members,
+    signal: AbortSignal,
+  ): Promise<unknown> => {
+    const there = await connection.connected();
+    return there === null ? null : there.call(operation, members, REQUEST_MS, signal);
   };
-  const ask = async (
+  const call = async (
     operation: string,
     members: Members,
     signal: AbortSignal,
     deadlineMs = REQUEST_MS,
   ): Promise<unknown> => {
     signal.throwIfAborted();
-    const there = await link.connected();
+    const there = await connection.connected();
     if (there === null) throw unreachable("none runs");
-    return there.ask(operation, members, deadlineMs, signal);
+    return there.call(operation, members, deadlineMs, signal);
   };
   const command = async (operation: string, members: Members, signal: AbortSignal): Promise<void> => {
-    await ask(operation, members, signal);
+    await call(operation, members, signal);
   };
   const openAt = async (
     there: ControlConnection,
     request: OpenRequest,
     signal: AbortSignal,
   ): Promise<RelayedShare> => {
-    const answer = objectOf(await there.ask("open", { ...request }, REQUEST_MS, signal));
+    const answer = objectOf(await there.call("open", { ...request }, REQUEST_MS, signal));
     const opened = parseShare(answer["share"], aheadMs(clock, answer));
     if (opened === null) throw notUnderstood();
     known.take(new Map([...known.shares, [opened.share, opened]]));
@@ -79,22 +83,22 @@ export function connectRelay(options: ConnectOptions): RelayControl {
       return known.shares;
     },
     get absentSinceMs() {
-      return known.shares.size > 0 ? link.goneSinceMs : null;
+      return known.shares.size > 0 ? connection.goneSinceMs : null;
     },
     async refresh(signal) {
       signal.throwIfAborted();
-      const state = await askIfThere("refresh", {}, signal);
+      const state = await callIfRunning("refresh", {}, signal);
       if (state === null) known.take(new Map());
       else known.takeState(objectOf(state));
       return known.shares;
     },
     async recount(signal) {
-      const state = await askIfThere("refresh", {}, signal);
+      const state = await callIfRunning("refresh", {}, signal);
       if (state !== null) known.takeState(objectOf(state));
     },
     async open(request, signal) {
       for (let attempt = 1; ; attempt += 1) {
-        const there = await link.connectedOrStarted(signal);
+        const there = await connection.connectedOrStarted(signal);
         try {
           return await openAt(there, request, signal);
         } catch (error) {
@@ -108,23 +112,23 @@ export function connectRelay(options: ConnectOptions): RelayControl {
     bind: (share, mount, signal) => command("bind", { share, mount }, signal),
     configure: (share, change, signal) => command("configure", { share, ...change }, signal),
     async move(request, signal) {
-      const outcome = parseMoveOutcome(await ask("move", { ...request }, signal, MOVE_MS));
+      const outcome = parseMoveOutcome(await call("move", { ...request }, signal, MOVE_MS));
       if (outcome === null) throw notUnderstood();
       return outcome;
     },
-    hold: (share, epoch, signal) => command("hold", { share, epoch }, signal),
+    pause: (share, epoch, signal) => command("hold", { share, epoch }, signal),
     confirm: (share, outage, signal) => command("confirm", { share, outage }, signal),
     reopen: (share, signal) => command("reopen", { share }, signal),
     usedUp: (share, signal) => command("used_up", { share }, signal),
     async close(share, signal) {
-      await askIfThere("close", { share }, signal);
+      await callIfRunning("close", { share }, signal);
     },
     async takeJournal(signal) {
-      const entries = await askIfThere("takeJournal", {}, signal);
+      const entries = await callIfRunning("takeJournal", {}, signal);
       return (Array.isArray(entries) ? entries : []).map(parseJournalEntry).filter((entry) => entry !== null);
     },
     onNotice: known.notices.subscribe,
-    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
   };
 }
 
@@ -178,14 +182,14 @@ class KnownShares {
 }
 
 /** The connection to the relay, which is made again after each loss. */
-class CarrierLink implements AsyncDisposable {
+class ReconnectingControl implements AsyncDisposable {
   readonly #options: ConnectOptions;
   readonly #known: KnownShares;
   readonly #ending = new AbortController();
   #connection: ControlConnection | null = null;
   #connecting: Promise<ControlConnection | null> | null = null;
   #starting: Promise<void> | null = null;
-  #wake: () => void = () => {};
+  #notify: () => void = () => {};
   /** Since when there is no connection, monotonic ms; null: there is one. */
   goneSinceMs: number | null;
 
@@ -227,7 +231,7 @@ class CarrierLink implements AsyncDisposable {
         });
         await this.#starting;
       }
-      await clock.sleep(LOOK_FOR_START_MS, signal);
+      await clock.sleep(START_POLL_MS, signal);
     }
   }
 
@@ -249,7 +253,7 @@ class CarrierLink implements AsyncDisposable {
       onPush: (message) => this.#known.onPush(message),
       onEnd: () => {
         if (this.#connection?.hasEnded) this.#connection = null;
-        this.#wake();
+        this.#notify();
       },
     });
     if (next?.hasEnded) return null;
@@ -266,12 +270,12 @@ class CarrierLink implements AsyncDisposable {
     const { signal } = this.#ending;
     const aborted = whenAborted(signal);
     let failures = 0;
-    for (let saidSo = false; ; ) {
-      saidSo = await this.#tryToConnect(saidSo);
+    for (let isReported = false; ; ) {
+      isReported = await this.#tryToConnect(isReported);
       if (this.#connection !== null) {
         failures = 0;
         const { promise, resolve } = Promise.withResolvers<void>();
-        this.#wake = resolve;
+        this.#notify = resolve;
         await Promise.race([promise, aborted]);
         if (signal.aborted) return;
         this.goneSinceMs = clock.monotonicMs();
@@ -284,16 +288,16 @@ class CarrierLink implements AsyncDisposable {
   }
 
   /**
-   * Connects if there is no connection. `saidSo`: the log already says that the relay cannot be reached, so
-   * a failure is not logged again. Resolves with the next value of `saidSo`.
+   * Connects if there is no connection. `isReported`: the log already says that the relay cannot be reached, so
+   * a failure is not logged again. Resolves with the next value of `isReported`.
    */
-  async #tryToConnect(saidSo: boolean): Promise<boolean> {
+  async #tryToConnect(isReported: boolean): Promise<boolean> {
     try {
-      if ((await this.connected()) === null) return saidSo;
+      if ((await this.connected()) === null) return isReported;
       this.goneSinceMs = null;
       return false;
     } catch (error) {
-      if (!saidSo) this.#options.logger.warn("the relay cannot be reached", { error: errorText(error) });
+      if (!isReported) this.#options.logger.warn("the relay cannot be reached", { error: errorText(error) });
       return true;
     }
   }

@@ -9,7 +9,7 @@ import { ownNode } from "../../runtime/process/build-copy.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";
 import { relayFolder } from "../control/control-socket.ts";
-import { SOCKET_HOLDER_SCRIPT } from "../control/socket-holder.ts";
+import { KEEP_SOCKETS_SCRIPT } from "../control/socket-holder.ts";
 
 const FOLDER_PREFIX = "program-";
 const HASH_CHARACTERS = 12;
@@ -37,9 +37,9 @@ export async function startRelay(home: string, programPath: string | null, nodeP
 
 /** Resolves with the program's folder, which appears at its path only when all its files are written. */
 async function installProgram(home: string, programPath: string, nodePath: string): Promise<string> {
-  const carrier = relayFolder(home);
-  await ensurePrivateFolder(carrier);
-  await chmod(carrier, 0o700);
+  const relayHome = relayFolder(home);
+  await ensurePrivateFolder(relayHome);
+  await chmod(relayHome, 0o700);
   const program = await readFile(programPath).catch((error: unknown) => {
     throw new MountaineerError(
       "program_unavailable",
@@ -54,14 +54,14 @@ async function installProgram(home: string, programPath: string, nodePath: strin
   const hash = createHash("sha256")
     .update(program)
     .update(runScript)
-    .update(SOCKET_HOLDER_SCRIPT)
+    .update(KEEP_SOCKETS_SCRIPT)
     .digest("hex");
-  const folder = join(carrier, `${FOLDER_PREFIX}${hash.slice(0, HASH_CHARACTERS)}`);
+  const folder = join(relayHome, `${FOLDER_PREFIX}${hash.slice(0, HASH_CHARACTERS)}`);
   try {
-    await placeProgram(folder, { program, runScript });
+    await copyProgram(folder, { program, runScript });
   } catch (error) {
     if (systemErrorCode(error) === null) throw error;
-    throw new MountaineerError("home_unwritable", `the relay's program cannot be written to ${carrier}`, {
+    throw new MountaineerError("home_unwritable", `the relay's program cannot be written to ${relayHome}`, {
       cause: error,
     });
   }
@@ -70,22 +70,22 @@ async function installProgram(home: string, programPath: string, nodePath: strin
 
 /** Removes the copies of all versions but those in `keep`: the hashes that running relays report. */
 export async function removeOldPrograms(home: string, keep: readonly string[]): Promise<void> {
-  const carrier = relayFolder(home);
-  const names = await readdir(carrier).catch(() => []);
+  const relayHome = relayFolder(home);
+  const names = await readdir(relayHome).catch(() => []);
   const old = names.filter(
     (name) => name.startsWith(FOLDER_PREFIX) && !keep.includes(name.slice(FOLDER_PREFIX.length)),
   );
-  await Promise.all(old.map((name) => rm(join(carrier, name), { recursive: true, force: true })));
+  await Promise.all(old.map((name) => rm(join(relayHome, name), { recursive: true, force: true })));
 }
 
-async function placeProgram(
+async function copyProgram(
   folder: string,
   { program, runScript }: { readonly program: Buffer; readonly runScript: string },
 ): Promise<void> {
   const files: readonly (readonly [string, string | Buffer, number])[] = [
     ["carrier.mjs", program, 0o600],
     ["run.sh", runScript, 0o700],
-    ["keep.sh", SOCKET_HOLDER_SCRIPT, 0o700],
+    ["keep.sh", KEEP_SOCKETS_SCRIPT, 0o700],
   ];
   const isComplete = async (): Promise<boolean> => {
     const found = await Promise.all(files.map(([name]) => readFile(join(folder, name)).catch(() => null)));

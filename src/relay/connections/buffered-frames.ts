@@ -1,5 +1,5 @@
 // The client's frames that were not sent to the server yet. Decides which of them have to wait.
-import { commandOfFrame, type FrameReader, isHarmlessToLose, SMB2_COMMAND } from "../smb/smb-frames.ts";
+import { commandOfFrame, type FrameReader, isSafeToLose, SMB2_COMMAND } from "../smb/smb-frames.ts";
 
 /**
  * Which new frames wait.
@@ -8,12 +8,12 @@ import { commandOfFrame, type FrameReader, isHarmlessToLose, SMB2_COMMAND } from
  * - `retire`: frames whose loss goes unnoticed.
  * - `logon`: logins that are not allowed yet. The first other request after the negotiation ends this state.
  */
-type Holding = "nothing" | "some" | "all" | "retire" | "logon";
+type BufferMode = "nothing" | "some" | "all" | "retire" | "logon";
 
 const NOTHING = Buffer.alloc(0);
 
 export class BufferedFrames {
-  mode: Holding = "logon";
+  mode: BufferMode = "logon";
   readonly #mayLogOn: () => boolean;
   readonly #mayEndAtRead: () => boolean;
   /** True: reads also wait. This flag has an effect only while `mode` is `retire`. */
@@ -77,10 +77,10 @@ export class BufferedFrames {
       return "pass";
     }
     if (this.mode === "retire") {
-      const isHarmless = isHarmlessToLose(bytes);
-      if (isHarmless === undefined) return "unknown";
+      const isSafe = isSafeToLose(bytes);
+      if (isSafe === undefined) return "unknown";
       const isRead = command === SMB2_COMMAND.read;
-      return isHarmless && (!isRead || (this.readsEnd && this.#mayEndAtRead())) ? "wait" : "pass";
+      return isSafe && (!isRead || (this.readsEnd && this.#mayEndAtRead())) ? "wait" : "pass";
     }
     if (command === undefined) return "unknown";
     if (command === SMB2_COMMAND.read || command === SMB2_COMMAND.write) return "wait";

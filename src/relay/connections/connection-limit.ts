@@ -4,7 +4,7 @@ import type { Timer } from "../../runtime/time/clock.ts";
 import type { RelayedConnection } from "./relayed-connection.ts";
 import type { ShareContext } from "./share-settings.ts";
 
-const LOOK_MS = 500;
+const CHECK_MS = 500;
 /** The pause before the next try, ms, if the server took more before. Else it is the patience of programs. */
 const TRY_SOON_MS = 5_000;
 
@@ -21,33 +21,33 @@ export function createConnectionLimit(share: ShareContext, joinWaiting: () => vo
   const count = (wanted: RelayedConnection["slot"]): number =>
     [...connections].filter(({ slot }) => slot === wanted).length;
   const waiting = (): number => (settings.confirmed ? count("waits") : 0);
-  const look = (): void => {
+  const check = (): void => {
     timer = null;
     joinWaiting();
     // The wait for a route ends with the move to it.
     if (settings.confirmed) for (const each of connections) each.endIfWaitedFor(settings.patienceMs);
     const isIdle = count("waits") + count("asked") === 0;
     if (limit !== null && isIdle && clock.monotonicMs() >= limit.tryAtMs) limit = null;
-    else timer = clock.setTimer(LOOK_MS, look);
-    events.counted();
+    else timer = clock.setTimer(CHECK_MS, check);
+    events.changed();
   };
 
   return {
-    get seen() {
+    get usage() {
       return limit && { most: limit.most, waiting: waiting() };
     },
     mayJoin(): boolean {
       if (limit === null) return true;
       const taken = count("taken");
-      const asked = count("asked");
+      const requested = count("asked");
       limit.most = Math.max(limit.most, taken);
       // One connection is left for the daemon's proofs, which log in separately.
-      if (taken + asked < Math.max(limit.most - 1, Math.min(limit.most, 1))) return true;
+      if (taken + requested < Math.max(limit.most - 1, Math.min(limit.most, 1))) return true;
       // The server may take more by now; one after the other is tried.
-      return asked === 0 && clock.monotonicMs() >= limit.tryAtMs;
+      return requested === 0 && clock.monotonicMs() >= limit.tryAtMs;
     },
     /** Lets pooled connections end while others wait for their places. */
-    makeRoom(): void {
+    releaseIdle(): void {
       if (limit === null) return;
       const isWanted = waiting() > 0;
       for (const each of connections) each.offerSlot(isWanted);
@@ -65,7 +65,7 @@ export function createConnectionLimit(share: ShareContext, joinWaiting: () => vo
       const isLess = most === 0 || (limit !== null && most < limit.most);
       const pauseMs = isLess ? Math.min(TRY_SOON_MS, settings.patienceMs) : settings.patienceMs;
       limit = { most, tryAtMs: clock.monotonicMs() + pauseMs };
-      timer ??= clock.setTimer(LOOK_MS, look);
+      timer ??= clock.setTimer(CHECK_MS, check);
       logger.info("the server accepts no further connections", { share: settings.share, connections: most });
       events.notice("phase");
     },

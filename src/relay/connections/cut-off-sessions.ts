@@ -5,7 +5,7 @@ import { resetSocket } from "../../runtime/reset-socket.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { RouteEndpoint } from "../relay.ts";
 
-const KEPT_AT_MOST = 64;
+const RETAINED_AT_MOST = 64;
 const CONNECT_WITHIN_MS = 2_000;
 
 /** The addresses of a connection to a server. */
@@ -24,7 +24,7 @@ export function ownEndOf({ remoteAddress, remotePort, localAddress, localPort }:
  * number that it expects, and this machine replies with a reset (RFC 9293, 3.5.1; RFC 5961, 4.2).
  */
 export function createCutOffSessions(clock: Clock) {
-  const kept: CutOff[] = [];
+  const sessions: CutOff[] = [];
 
   const end = (one: CutOff): void => {
     const socket = new Socket();
@@ -43,14 +43,14 @@ export function createCutOffSessions(clock: Clock) {
     /** Remembers a connection whose reset may not have arrived; null: does nothing. */
     keep(connection: CutOff | null): void {
       if (connection === null) return;
-      kept.push(connection);
-      if (kept.length > KEPT_AT_MOST) kept.shift();
+      sessions.push(connection);
+      if (sessions.length > RETAINED_AT_MOST) sessions.shift();
     },
     /** Ends the remembered sessions at this endpoint; call it when the server there answers. */
     endAt({ address, port }: RouteEndpoint): void {
       const isThere = (one: CutOff): boolean => one.address === address && one.port === port;
-      for (const one of kept.filter(isThere)) {
-        kept.splice(kept.indexOf(one), 1);
+      for (const one of sessions.filter(isThere)) {
+        sessions.splice(sessions.indexOf(one), 1);
         end(one);
       }
     },

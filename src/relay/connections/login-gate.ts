@@ -8,11 +8,11 @@ const FRESH_MS = 1_000;
 const TURN_MS = 2_000;
 
 export interface LoggingOn {
-  /** Called once the connection may log in, after `ask` has returned false. */
+  /** Called once the connection may log in, after `request` has returned false. */
   logOn(): void;
 }
 
-export interface RefusedLogon {
+export interface RefusedLogin {
   /** The reason, for people. */
   readonly text: string;
   /** Monotonic ms. */
@@ -28,7 +28,7 @@ export class LoginGate {
   #turn: Timer | null = null;
   #acceptedAtMs: number | null = null;
   /** Why the server has refused the login, kept until `reopen`. null: the login is accepted, or was not tried yet. */
-  refused: RefusedLogon | null;
+  refused: RefusedLogin | null;
 
   /**
    * `refused`: why the server refused the login under a previous relay process; null: it did not. `wantsUser`: a
@@ -50,7 +50,7 @@ export class LoginGate {
    * True if the connection may log in now. If not, `logOn` is called later, unless the server refuses the
    * login first.
    */
-  ask(one: LoggingOn): boolean {
+  request(one: LoggingOn): boolean {
     if (this.refused !== null) return false;
     if (this.#current === one || this.#isFresh()) return true;
     if (this.#current !== null) {
@@ -101,11 +101,11 @@ export class LoginGate {
 
   #next(): void {
     this.#endTurn();
-    // Right after an accepted login, `ask` lets all waiting connections log in. Otherwise `ask` lets only the first
+    // Right after an accepted login, `request` lets all waiting connections log in. Otherwise `request` lets only the first
     // one log in, and queues the others again.
     for (const one of [...this.#waiting]) {
       this.#waiting.delete(one);
-      if (this.ask(one)) one.logOn();
+      if (this.request(one)) one.logOn();
     }
   }
 }

@@ -12,13 +12,13 @@ const MOVE_PROOF_MS = 1_000;
  * After this time, ms, a second probe begins. If the link has gone down, a new probe notices that at once, while a
  * running probe does not.
  */
-const ASK_AGAIN_MS = 200;
+const RETRY_MS = 200;
 const QUIET_WAIT_MS = 2_000;
 /**
  * A planned move holds back only reads and writes at first; after this time, ms, it holds back every frame.
  */
-const HOLD_ALL_AFTER_MS = 1_400;
-const QUIET_LOOK_MS = 2;
+const BUFFER_ALL_AFTER_MS = 1_400;
+const QUIET_CHECK_MS = 2;
 
 const CLOSED_MEANWHILE: MoveOutcome = {
   ok: false,
@@ -39,10 +39,10 @@ export interface Move {
   readonly untilMs: number;
 }
 
-/** `hasEnded`: whether the connection with the id `witness` has ended. `onEnd` is also called after a failed move. */
+/** `hasEnded`: whether the connection with the id `sentinelId` has ended. `onEnd` is also called after a failed move. */
 export function createMoves(
   share: ShareContext,
-  hasEnded: (witness: number) => Promise<boolean>,
+  hasEnded: (sentinelId: number) => Promise<boolean>,
   onMoved: (isGentle: boolean) => void,
   onEnd: () => void,
 ) {
@@ -106,8 +106,8 @@ export function createMoves(
 
 async function proveSoon({ prove, clock }: ShareContext, endpoint: RouteEndpoint): Promise<NegotiateResult> {
   const first = prove(endpoint, MOVE_PROOF_MS);
-  if (await settlesWithin(clock, ASK_AGAIN_MS, first)) return first;
-  const second = prove(endpoint, MOVE_PROOF_MS - ASK_AGAIN_MS);
+  if (await settlesWithin(clock, RETRY_MS, first)) return first;
+  const second = prove(endpoint, MOVE_PROOF_MS - RETRY_MS);
   return Promise.race([unlessSilent(first, second), unlessSilent(second, first)]);
 }
 
@@ -148,30 +148,30 @@ function retireReadable(from: RelayRoute, old: Set<RelayedConnection>): void {
  * Resets each connection at a moment when it is quiet. Resolves with false if a connection was never quiet, or if a
  * client may notice its reset.
  */
-async function leaveQuietly(clock: Clock, leaving: ReadonlySet<RelayedConnection>): Promise<boolean> {
+async function leaveQuietly(clock: Clock, closing: ReadonlySet<RelayedConnection>): Promise<boolean> {
   const startedAtMs = clock.monotonicMs();
   const quietBefore = new Set<RelayedConnection>();
   let quiet = true;
   const leave = (connection: RelayedConnection, all: boolean): void =>
-    connection.holdBack(all, () => void connection.reset());
-  for (const connection of leaving) leave(connection, false);
+    connection.startBuffering(all, () => void connection.reset());
+  for (const connection of closing) leave(connection, false);
   for (;;) {
     const nowMs = clock.monotonicMs();
-    const remaining = [...leaving].filter(({ stage }) => stage !== "closed");
+    const remaining = [...closing].filter(({ stage }) => stage !== "closed");
     if (remaining.length === 0) return quiet;
     if (nowMs - startedAtMs >= QUIET_WAIT_MS) return false;
     for (const connection of remaining) {
       if (!connection.isQuiet(nowMs)) {
         quietBefore.delete(connection);
-        if (nowMs - startedAtMs >= HOLD_ALL_AFTER_MS) leave(connection, true);
+        if (nowMs - startedAtMs >= BUFFER_ALL_AFTER_MS) leave(connection, true);
       } else if (quietBefore.has(connection)) {
-        if (connection.holdsBackMore) quiet = false;
+        if (connection.buffersMore) quiet = false;
         void connection.reset();
       } else {
         // A connection ends only if two looks in a row find it quiet. By then the client has read the last answer.
         quietBefore.add(connection);
       }
     }
-    await clock.sleep(QUIET_LOOK_MS);
+    await clock.sleep(QUIET_CHECK_MS);
   }
 }

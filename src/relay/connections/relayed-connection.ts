@@ -13,8 +13,8 @@ import {
   commandOfFrame,
   firstMessage,
   isEnoughToJudge,
-  isHarmlessToLose,
   isOnlyBegun,
+  isSafeToLose,
   SMB2_COMMAND,
 } from "../smb/smb-frames.ts";
 import { type AnswerStores, WholeFrameReader } from "../smb/whole-frames.ts";
@@ -59,7 +59,7 @@ export interface ConnectionHost {
   readonly orphans: boolean;
   /** True: the client repeats what a lost connection cut short, so none is orphaned. */
   repeats(): boolean;
-  readonly logons: LoginGate;
+  readonly logins: LoginGate;
   /** Whether a retiring connection may end at a read now. */
   readonly mayEndAtRead: () => boolean;
   /** A retiring connection has ended. */
@@ -79,7 +79,7 @@ export interface ConnectionHost {
   /** The server ended the connection before the client did. */
   serverClosed(connection: RelayedConnection, text: string): void;
   /** Called when a request is sent while no other request is unanswered. */
-  asked(): void;
+  requested(): void;
   answered(connection: RelayedConnection, nowMs: number, waitedMs: number): void;
   /** The client of a released connection has learnt from an answer or a reset that its server is lost. */
   foundOut(): void;
@@ -128,15 +128,15 @@ export class RelayedConnection {
     this.#buffered = new BufferedFrames(() => {
       this.#isLoggingOn = true;
       // The reset is deferred, because the caller is still reading the connection's bytes.
-      if (host.logons.refused !== null) queueMicrotask(() => void this.reset());
-      return host.logons.ask(this);
+      if (host.logins.refused !== null) queueMicrotask(() => void this.reset());
+      return host.logins.request(this);
     }, host.mayEndAtRead);
     this.ledger = new RequestLedger(host.clock.monotonicMs, {
-      asked: () => host.asked(),
+      requested: () => host.requested(),
       answered: (nowMs, waitedMs) => host.answered(this, nowMs, waitedMs),
-      loggedOn: (status, isGuest) => {
-        host.logons.answered(this, status, isGuest);
-        if (status === 0 && host.logons.refused !== null) queueMicrotask(() => void this.reset());
+      loginAnswered: (status, isGuest) => {
+        host.logins.answered(this, status, isGuest);
+        if (status === 0 && host.logins.refused !== null) queueMicrotask(() => void this.reset());
       },
       refused: () => this.#refuse(REFUSED_MS),
     });
@@ -153,7 +153,7 @@ export class RelayedConnection {
   }
 
   /** True while a frame waits that is neither a read nor a write. The client might notice the loss of such a frame. */
-  get holdsBackMore(): boolean {
+  get buffersMore(): boolean {
     return this.#buffered.waitsMore;
   }
 
@@ -166,7 +166,7 @@ export class RelayedConnection {
     return this.isLoggingOn && this.#buffered.isWaiting;
   }
 
-  /** Whether the connection has a place among those that the server takes; `asked`: the server has not let it in yet. */
+  /** Whether the connection has a place among those that the server takes; `requested`: the server has not let it in yet. */
   get slot(): "waits" | "none" | "asked" | "taken" {
     if (this.stage === "waiting") return "waits";
     if (this.#isRefused || (this.stage !== "connecting" && this.stage !== "joined")) return "none";
@@ -251,7 +251,7 @@ export class RelayedConnection {
    * Holds back the client's new reads and writes (`all`: any frame) until the connection ends. `onRest` is called as
    * soon as the connection is between two operations, because a busy client begins the next one within a millisecond.
    */
-  holdBack(all: boolean, onRest: () => void): void {
+  startBuffering(all: boolean, onRest: () => void): void {
     this.#onRest = onRest;
     this.#buffered.mode = all ? "all" : "some";
     if (!this.#buffered.isWaiting && this.stage === "joined") this.#sendWhatMayPass();
@@ -316,7 +316,7 @@ export class RelayedConnection {
       return;
     }
     this.stage = "released";
-    for (const header of waiting) this.#answerAlone(header);
+    for (const header of waiting) this.#answerLocally(header);
     this.#answerOrphansQuestions();
     this.#client.resume();
   }
@@ -467,7 +467,7 @@ export class RelayedConnection {
    * `endClient`. `isByServer`: the server closed the connection.
    */
   #serverLost(text: string, endClient: () => void, isByServer: boolean): void {
-    const isUnexpected = !this.#clientEnded && !this.ledger.loggedOff;
+    const isUnexpected = !this.#clientEnded && !this.ledger.isSignedOff;
     const isSilent = this.lastServerByteMs === null;
     if (this.#isRefused && !isSilent) {
       // The client still reads the refusal.
@@ -503,12 +503,12 @@ export class RelayedConnection {
       return;
     }
     this.stage = "orphaned";
-    this.#host.logons.gone(this);
+    this.#host.logins.gone(this);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
     // An open request of one of these two kinds may be rclone's check of a pooled connection; if the check fails,
     // rclone takes another connection. All programs wait for that, so this connection ends at once.
-    if (this.ledger.isChangingShare || this.ledger.isLookingAtRoot) {
+    if (this.ledger.isChangingShare || this.ledger.isCheckingRoot) {
       this.#close();
       return;
     }
@@ -530,7 +530,7 @@ export class RelayedConnection {
     // A request that is not a read ends the connection at once if rclone does not notice the loss of the request.
     // Every other request waits until rclone's pool has no dead connections.
     const isRead = commandOfFrame(question) === SMB2_COMMAND.read;
-    if (!isRead && isHarmlessToLose(question) === true) this.#close();
+    if (!isRead && isSafeToLose(question) === true) this.#close();
     else this.#client.pause();
   }
 
@@ -543,7 +543,7 @@ export class RelayedConnection {
       const question = firstMessage(this.#orphansQuestion);
       this.#orphansQuestion =
         question === null || question.following.length === 0 ? null : question.following;
-      if (question === null || !this.#answerAlone(question.header)) this.#close();
+      if (question === null || !this.#answerLocally(question.header)) this.#close();
       this.#host.foundOut();
     }
   }
@@ -557,7 +557,7 @@ export class RelayedConnection {
     return onlyReads && !isOpaque && fromClient.atBoundary && !this.#answers.isHalfPassed;
   }
 
-  #answerAlone(header: Uint8Array): boolean {
+  #answerLocally(header: Uint8Array): boolean {
     const answer = answerWithoutServer(header);
     if (answer !== null) this.#client.write(answer);
     return answer !== null;
@@ -603,7 +603,7 @@ export class RelayedConnection {
     resetSocket(this.#client);
     this.#buffered.take();
     this.#answers.drop();
-    this.#host.logons.gone(this);
+    this.#host.logins.gone(this);
     this.#host.closed(this);
   };
 

@@ -27,7 +27,7 @@ interface RouteStateOptions {
   readonly clock: Clock;
   readonly patienceMs: () => number;
   /** True: nothing may be sent to the server. */
-  readonly isAway: () => boolean;
+  readonly isOffNetwork: () => boolean;
   readonly firstOutage: number;
   /** Probes the server over the route in use, and keeps the connection. Calls `onGone` when the server ends it. */
   readonly prove: (timeoutMs: number, onGone: () => void) => Promise<NegotiateResult>;
@@ -70,7 +70,7 @@ export class RouteState implements Disposable {
    * The connection over which the server answered. It is kept open until the server is confirmed, because it
    * ends if another server takes over the address.
    */
-  #witness: Disposable | null = null;
+  #sentinel: Disposable | null = null;
   /** How many connections kept as `#witness` have ended since the route was lost or the server was confirmed. */
   #witnessesGone = 0;
   /**
@@ -85,8 +85,8 @@ export class RouteState implements Disposable {
     this.#options = options;
     this.outage = options.firstOutage;
     if (confirmed) return;
-    this.#doubt();
-    this.#isImpatient = options.isAway();
+    this.#invalidate();
+    this.#isImpatient = options.isOffNetwork();
     this.#announced = this.phase;
     this.#startTrying();
   }
@@ -108,7 +108,7 @@ export class RouteState implements Disposable {
 
   /** Call when a connect failed, or when the daemon reports that the route is lost. */
   lost(): void {
-    this.#doubt();
+    this.#invalidate();
     this.#loseRoute(this.#options.clock.monotonicMs());
     this.#emit();
     this.#startTrying();
@@ -120,7 +120,7 @@ export class RouteState implements Disposable {
    */
   leave(): void {
     this.#stopTrying();
-    this.#doubt();
+    this.#invalidate();
     this.#loseRoute(this.#options.clock.monotonicMs());
     this.#isImpatient = true;
     this.armPatience();
@@ -130,7 +130,7 @@ export class RouteState implements Disposable {
 
   /** Call when the server has closed a connection that was in use. */
   markUnverified(): void {
-    this.#doubt();
+    this.#invalidate();
     // `outage` grows even if the server is unconfirmed already, because a proof under way may be about the previous
     // server.
     this.outage += 1;
@@ -180,7 +180,7 @@ export class RouteState implements Disposable {
     this.#options.onPhase();
   }
 
-  #doubt(): void {
+  #invalidate(): void {
     if (this.unverifiedSinceMs !== null) return;
     this.unverifiedSinceMs = this.#options.clock.monotonicMs();
     this.armPatience();
@@ -195,9 +195,9 @@ export class RouteState implements Disposable {
   }
 
   #startTrying(): void {
-    if (this.#trying !== null || this.#options.isAway()) return;
-    this.#witness?.[Symbol.dispose]();
-    this.#witness = null;
+    if (this.#trying !== null || this.#options.isOffNetwork()) return;
+    this.#sentinel?.[Symbol.dispose]();
+    this.#sentinel = null;
     const ending = new AbortController();
     this.#trying = ending;
     // Rejects only when the sleep is aborted.
@@ -207,8 +207,8 @@ export class RouteState implements Disposable {
   #stopTrying(): void {
     this.#trying?.abort();
     this.#trying = null;
-    this.#witness?.[Symbol.dispose]();
-    this.#witness = null;
+    this.#sentinel?.[Symbol.dispose]();
+    this.#sentinel = null;
   }
 
   async #tryUntilAnswered(signal: AbortSignal): Promise<void> {
@@ -220,7 +220,7 @@ export class RouteState implements Disposable {
       const gone = new AbortController();
       const proof = await prove(TRY_TIMEOUT_MS, () => {
         gone.abort();
-        if (own !== null && this.#witness === own) this.#witnessEnded(counts, answeredAtMs);
+        if (own !== null && this.#sentinel === own) this.#sentinelEnded(counts, answeredAtMs);
       });
       const answeredAtMs = clock.monotonicMs();
       const lasts = proof.ok && (await this.#lasts(gone.signal, signal));
@@ -230,9 +230,9 @@ export class RouteState implements Disposable {
       }
       if (proof.ok && lasts) {
         own = proof.connection ?? null;
-        this.#witness = own;
+        this.#sentinel = own;
         this.#answered(proof);
-        if (gone.signal.aborted) this.#witnessEnded(counts, answeredAtMs);
+        if (gone.signal.aborted) this.#sentinelEnded(counts, answeredAtMs);
         return;
       }
       if (!proof.ok) this.#endedAtOnce = 0;
@@ -255,11 +255,11 @@ export class RouteState implements Disposable {
    * address. `counts` is false if the server often ends idle connections; then only an end right after the server's
    * answer has this effect.
    */
-  #witnessEnded(counts: boolean, answeredAtMs: number): void {
+  #sentinelEnded(counts: boolean, answeredAtMs: number): void {
     const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < LASTS_FOR_MS;
     this.#endedAtOnce = isAtOnce ? this.#endedAtOnce + 1 : 0;
     if (!counts && !isAtOnce) return;
-    this.#witness = null;
+    this.#sentinel = null;
     this.#witnessesGone += 1;
     this.markUnverified();
   }

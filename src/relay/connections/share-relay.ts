@@ -58,7 +58,7 @@ export class ShareRelay implements AsyncDisposable {
   #outageAtMove: number | null = null;
   #retiredAtMs = Number.NEGATIVE_INFINITY;
   /** The server that last answered over the unconfirmed route, and the value of `outage` at that time. */
-  #seen: { readonly guid: string; readonly outage: number } | null = null;
+  #lastServer: { readonly guid: string; readonly outage: number } | null = null;
 
   /** `server` must listen already, and have the options `pauseOnConnect` and `allowHalfOpen`. */
   constructor(server: Server, settings: ShareSettings, parts: ShareParts) {
@@ -74,7 +74,7 @@ export class ShareRelay implements AsyncDisposable {
     };
     this.#share = share;
     this.#route = createShareRoute(share, ({ guid }) => {
-      this.#seen = { guid, outage: this.#route.outage };
+      this.#lastServer = { guid, outage: this.#route.outage };
       share.events.notice("unconfirmed");
     });
     this.#standby = createStandbyRoute(share);
@@ -82,16 +82,16 @@ export class ShareRelay implements AsyncDisposable {
     this.#losses = createLosses(share);
     this.#moves = createMoves(
       share,
-      (witness) => this.#standby.hasEnded(witness),
+      (sentinelId) => this.#standby.hasEnded(sentinelId),
       (isGentle) => this.#moved(isGentle),
       () => this.#joinWaiting(),
     );
-    this.#unregister = parts.logons.onRefused(() => this.#logonRefused());
+    this.#unregister = parts.logins.onRefused(() => this.#loginRefused());
     const host = this.#host();
     this.#limit = createConnectionLimit(share, () => this.#joinWaiting());
     this.#admission = createAdmission(share, this.#route, (client) => {
       share.connections.add(new RelayedConnection(client, host));
-      share.events.counted();
+      share.events.changed();
       this.#joinWaiting();
     });
     server.on("connection", this.#admission.onConnection);
@@ -109,9 +109,9 @@ export class ShareRelay implements AsyncDisposable {
       ...{ share, kind, port, route, phase, mount, server, bytesUp, bytesDown, routeLostAtMs, outage, epoch },
       witness: this.#standby.current?.id ?? null,
       outageAtMove: this.#outageAtMove,
-      refusedLogon: this.#share.logons.refused,
+      refusedLogon: this.#share.logins.refused,
       encrypted: this.#isEncrypted(),
-      limit: this.#limit.seen,
+      limit: this.#limit.usage,
       endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
       connections: this.#share.connections.size,
       connectionsInAll: this.#admission.connectionsInAll,
@@ -135,9 +135,9 @@ export class ShareRelay implements AsyncDisposable {
     const { settings } = this;
     this.#standby.keep(endpoints[otherRoute(settings.route)]);
     settings.patienceMs = patienceMs;
-    const wasAway = settings.away === true;
+    const wasOffNetwork = settings.away === true;
     settings.away = away;
-    if (away === wasAway) this.#route.armPatience();
+    if (away === wasOffNetwork) this.#route.armPatience();
     else if (away) this.#route.leave();
     else this.#route.lost();
     this.#share.events.settingsChanged();
@@ -155,7 +155,7 @@ export class ShareRelay implements AsyncDisposable {
   }
 
   /** Since when the server behind the route in use is unproved, monotonic ms; null: it is proved. */
-  get doubtedAtMs(): number | null {
+  get unverifiedAtMs(): number | null {
     return this.#route.unverifiedSinceMs;
   }
 
@@ -185,7 +185,7 @@ export class ShareRelay implements AsyncDisposable {
     this.#share.events.settingsChanged();
   }
 
-  hold(): void {
+  pause(): void {
     this.#route.lost();
   }
 
@@ -193,7 +193,7 @@ export class ShareRelay implements AsyncDisposable {
   confirm(outage: number | null): void {
     const { phase: before, lossAtMs, outage: newest } = this.#route;
     if (outage !== null && outage !== newest) return;
-    if (this.#seen?.outage === newest) this.settings.guid = this.#seen.guid;
+    if (this.#lastServer?.outage === newest) this.settings.guid = this.#lastServer.guid;
     this.#route.confirm();
     if (before !== "carrying") {
       this.#limit.tryNow();
@@ -208,7 +208,7 @@ export class ShareRelay implements AsyncDisposable {
 
   /** Call when the server accepts the login again. */
   reopen(): void {
-    this.#share.logons.reopen();
+    this.#share.logins.reopen();
     this.#share.events.settingsChanged();
   }
 
@@ -234,9 +234,9 @@ export class ShareRelay implements AsyncDisposable {
   }
 
   /** Resets all connections that are not logged in. */
-  #logonRefused(): void {
-    const { settings, events, connections, logger, logons } = this.#share;
-    logger.warn("the server refuses the login", { share: settings.share, reason: logons.refused?.text });
+  #loginRefused(): void {
+    const { settings, events, connections, logger, logins } = this.#share;
+    logger.warn("the server refuses the login", { share: settings.share, reason: logins.refused?.text });
     for (const one of [...connections]) if (one.stage === "waiting" || one.waitsToLogOn) void one.reset();
     events.settingsChanged();
     events.notice("phase");
@@ -291,11 +291,11 @@ export class ShareRelay implements AsyncDisposable {
       connecting += 1;
       connection.join(target);
     }
-    this.#limit.makeRoom();
+    this.#limit.releaseIdle();
   }
 
   #host(): ConnectionHost {
-    const { settings, clock, logger, events, connections, logons } = this.#share;
+    const { settings, clock, logger, events, connections, logins } = this.#share;
     const { share } = settings;
     const traffic = this.#traffic;
     return {
@@ -303,7 +303,7 @@ export class ShareRelay implements AsyncDisposable {
       traffic,
       orphans: settings.kind === "rclone",
       repeats: () => settings.mount?.repeats === true,
-      logons,
+      logins,
       mayEndAtRead: () =>
         settings.mount?.repeats !== true || clock.monotonicMs() - this.#retiredAtMs >= READ_AGAIN_WITHIN_MS,
       retired: () => {
@@ -324,12 +324,12 @@ export class ShareRelay implements AsyncDisposable {
         if (isRetiring(ended)) this.#losses.reportOrphans();
         else this.#route.markUnverified();
       },
-      asked: () => this.#stall.watch(STALLED_AFTER_MS),
+      requested: () => this.#stall.watch(STALLED_AFTER_MS),
       answered: (from, nowMs, waitedMs) => {
         if (isRetiring(from)) return;
         if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
         this.#stall.answered(nowMs);
-        events.counted();
+        events.changed();
       },
       // Newer versions of rclone return the dead connection to their pool although they have noticed its
       // loss, so the loss is reported again.
@@ -337,7 +337,7 @@ export class ShareRelay implements AsyncDisposable {
       closed: (gone) => {
         connections.delete(gone);
         if (unansweredSinceMs(this.#share) === null) this.#stall.end();
-        events.counted();
+        events.changed();
         this.#joinWaiting();
       },
     };
@@ -360,7 +360,7 @@ function createShareRoute(
     {
       clock,
       patienceMs: () => settings.patienceMs,
-      isAway: () => settings.away === true,
+      isOffNetwork: () => settings.away === true,
       // The number begins with the time, so that no other relay process of this share uses the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
@@ -395,7 +395,7 @@ function createAdmission(share: ShareContext, route: RouteState, admit: (client:
   let admitting = 0;
   let connectionsInAll = 0;
   const isRefusing = (): boolean =>
-    share.closed || route.phase === "refusing" || share.logons.refused !== null;
+    share.closed || route.phase === "refusing" || share.logins.refused !== null;
   const onConnection = (client: Socket): void => {
     client.on("error", () => {});
     connectionsInAll += 1;
@@ -492,9 +492,9 @@ function createStallWatch(share: ShareContext) {
       if (sinceMs === null) return;
       // One answer on any connection proves that the server lives.
       const dueMs = Math.max(sinceMs, lastAnswerAtMs ?? sinceMs) + STALLED_AFTER_MS;
-      const leftMs = dueMs - clock.monotonicMs();
-      if (leftMs > 0) {
-        watch(leftMs);
+      const remainingMs = dueMs - clock.monotonicMs();
+      if (remainingMs > 0) {
+        watch(remainingMs);
         return;
       }
       if (isStalled) return;

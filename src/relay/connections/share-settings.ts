@@ -38,7 +38,7 @@ interface ShareEvents {
   /** Sends a notice; returns whether a daemon receives it. */
   notice(what: RelayNotice["what"]): boolean;
   /** Call when a counter or the number of connections has changed; not urgent. */
-  counted(): void;
+  changed(): void;
   settingsChanged(): void;
 }
 
@@ -50,7 +50,7 @@ export interface ShareParts {
   /** Only clients of this user may connect; to a `cifs` share, also those of root. */
   readonly uid: number;
   readonly events: ShareEvents;
-  readonly logons: LoginGate;
+  readonly logins: LoginGate;
 }
 
 /** An open share, as all its parts see it. */

@@ -16,48 +16,48 @@ export interface Standby {
   readonly endpoint: RouteEndpoint;
   /** Differs for each witness. */
   readonly id: number;
-  readonly witness: Pick<SentinelConnection, "stillThere">;
+  readonly sentinel: Pick<SentinelConnection, "stillThere">;
 }
 
 export function createStandbyRoute({ settings, clock, logger, prove, events, cutOff }: ShareContext) {
   let wanted: Pick<Standby, "route" | "endpoint"> | null = null;
-  let current: (Standby & { readonly witness: SentinelConnection }) | null = null;
+  let current: (Standby & { readonly sentinel: SentinelConnection }) | null = null;
   // Starts with the time, so that no other relay process of this share uses the same ids.
   let lastId = clock.wallMs();
 
   const drop = (): void => {
     wanted = null;
-    current?.witness[Symbol.dispose]();
+    current?.sentinel[Symbol.dispose]();
     current = null;
   };
-  const begin = async (asked: Pick<Standby, "route" | "endpoint">): Promise<void> => {
+  const begin = async (target: Pick<Standby, "route" | "endpoint">): Promise<void> => {
     const { share } = settings;
-    const witness = await openSentinel({
+    const sentinel = await openSentinel({
       clock,
       connect: async (onGone) => {
-        const proof = await prove(asked.endpoint, ANSWER_WITHIN_MS, onGone);
+        const proof = await prove(target.endpoint, ANSWER_WITHIN_MS, onGone);
         return proof.ok && proof.connection !== undefined
           ? { guid: proof.guid, connection: proof.connection }
           : null;
       },
       onGone: () => {
         drop();
-        logger.info("the other route must be proved again", { share, route: asked.route });
+        logger.info("the other route must be proved again", { share, route: target.route });
         events.settingsChanged();
       },
     });
-    if (wanted !== asked) {
-      witness?.[Symbol.dispose]();
+    if (wanted !== target) {
+      sentinel?.[Symbol.dispose]();
       return;
     }
-    if (witness === null) {
+    if (sentinel === null) {
       wanted = null;
       return;
     }
     lastId += 1;
-    current = { ...asked, id: lastId, witness };
-    cutOff.endAt(asked.endpoint);
-    logger.info("may fail over without the daemon", { share, route: asked.route });
+    current = { ...target, id: lastId, sentinel };
+    cutOff.endAt(target.endpoint);
+    logger.info("may fail over without the daemon", { share, route: target.route });
     events.settingsChanged();
   };
 
@@ -74,7 +74,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
       if (next !== null) void begin(next);
     },
     async hasEnded(id: number): Promise<boolean> {
-      if (current?.id === id) await current.witness.stillThere(ENDS_WITHIN_MS);
+      if (current?.id === id) await current.sentinel.stillThere(ENDS_WITHIN_MS);
       return current?.id !== id;
     },
     /** Call after a move. Drops the witness if the route of the witness is in use now. */

@@ -94,7 +94,7 @@ export const parseNotice: (value: unknown) => RelayNotice | null = reader(
   }),
 );
 
-const refusedLogonOf = reader(object({ text, atMs: number }));
+const refusedLoginOf = reader(object({ text, atMs: number }));
 const limitOf = reader(object({ most: number, waiting: number }));
 const knownOf = reader(
   object({
@@ -113,7 +113,7 @@ export function parseShare(value: unknown, aheadMs: number): RelayedShare | null
   const count = (name: string): number => parseNumber(value[name]) ?? 0;
   const time = (name: string): number | null =>
     typeof value[name] === "number" ? value[name] + aheadMs : null;
-  const refused = refusedLogonOf(value["refusedLogon"]);
+  const refused = refusedLoginOf(value["refusedLogon"]);
   return {
     ...known,
     endpoint: parseEndpoint(value["endpoint"]) ?? { address: "", port: 0, localAddress: null },

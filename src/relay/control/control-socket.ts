@@ -13,7 +13,7 @@ export function relayFolder(home: string): string {
 
 /** The path at which the relay of this home listens, or listened last. */
 export async function findControlSocket(home: string): Promise<string> {
-  return (await notedPath(home)) ?? usualPath(home);
+  return (await recordedPath(home)) ?? usualPath(home);
 }
 
 /**
@@ -22,18 +22,20 @@ export async function findControlSocket(home: string): Promise<string> {
  * socket and the note, and never rejects.
  */
 export async function listenForControl(server: Server, home: string): Promise<() => Promise<void>> {
-  const place = {
+  const location = {
     title: "carrier's socket",
     path: usualPath(home),
     workshop: join(relayFolder(home), ".sock"),
   };
-  const socket = await listenPrivately(server, place, await notedPath(home));
-  const removeNote = (): Promise<void> => rm(notePath(home), { force: true });
-  if (socket.path === place.path) await removeNote();
+  const socket = await listenPrivately(server, location, await recordedPath(home));
+  const removeRecord = (): Promise<void> => rm(recordPath(home), { force: true });
+  if (socket.path === location.path) await removeRecord();
   else
-    await writeDurably(notePath(home), `${JSON.stringify({ socket: socket.path, home })}\n`, { mode: 0o600 });
+    await writeDurably(recordPath(home), `${JSON.stringify({ socket: socket.path, home })}\n`, {
+      mode: 0o600,
+    });
   return async () => {
-    await Promise.allSettled([socket[Symbol.asyncDispose](), removeNote()]);
+    await Promise.allSettled([socket[Symbol.asyncDispose](), removeRecord()]);
   };
 }
 
@@ -41,7 +43,7 @@ function usualPath(home: string): string {
   return join(relayFolder(home), "control.sock");
 }
 
-function notePath(home: string): string {
+function recordPath(home: string): string {
   return join(relayFolder(home), "socket.json");
 }
 
@@ -49,9 +51,9 @@ function notePath(home: string): string {
  * Returns the path in the note. Returns null if there is no note, or if the note was copied from another home: that
  * home's relay may still listen at the path.
  */
-async function notedPath(home: string): Promise<string | null> {
-  const text = await readIfPresent(notePath(home));
-  const { socket, home: noted } = (text === null ? null : jsonObject(text)) ?? {};
+async function recordedPath(home: string): Promise<string | null> {
+  const text = await readIfPresent(recordPath(home));
+  const { socket, home: recordedHome } = (text === null ? null : jsonObject(text)) ?? {};
   if (typeof socket !== "string") return null;
-  return typeof noted !== "string" || (await belongsToOtherHome(noted, home)) ? null : socket;
+  return typeof recordedHome !== "string" || (await belongsToOtherHome(recordedHome, home)) ? null : socket;
 }

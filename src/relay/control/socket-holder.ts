@@ -22,7 +22,7 @@ export const FIRST_INHERITED = 3;
  * relay has the other end of the script's stdin: "bye" ends the script, and an end of stdin without "bye"
  * means that the relay died.
  */
-export const SOCKET_HOLDER_SCRIPT = `#!/bin/sh
+export const KEEP_SOCKETS_SCRIPT = `#!/bin/sh
 # Keeps the relay's ports open, and restarts the relay if it dies without a farewell.
 trap '' HUP INT QUIT PIPE
 while IFS= read -r line; do
@@ -41,7 +41,7 @@ done
 
 export type SocketHolder = ReturnType<typeof createSocketHolder>;
 
-interface KeeperOptions {
+interface SocketHolderOptions {
   readonly script: string;
   readonly program: string;
   readonly home: string;
@@ -51,7 +51,7 @@ interface KeeperOptions {
   readonly onChange: (identity: ProcessIdentity | null) => Promise<void>;
 }
 
-export function createSocketHolder(options: KeeperOptions) {
+export function createSocketHolder(options: SocketHolderOptions) {
   const { clock, logger } = options;
   let current: { child: ChildProcess; identity: ProcessIdentity | null } | null = null;
   let servers: readonly Server[] = [];
@@ -112,7 +112,7 @@ export function createSocketHolder(options: KeeperOptions) {
       return current?.identity ?? null;
     },
     /** Replaces the sockets. Resolves when the new socket holder has them and the previous one has ended. */
-    hold(next: readonly Server[]): Promise<void> {
+    replace(next: readonly Server[]): Promise<void> {
       servers = [...next];
       return changes.write();
     },

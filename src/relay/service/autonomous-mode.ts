@@ -8,8 +8,8 @@ import type { RelayedMount } from "../relay.ts";
 import type { NegotiateServer } from "../smb/negotiate-proof.ts";
 import type { RelayService } from "./relay-service.ts";
 
-const LOOK_EVERY_MS = 500;
-const DOUBTED_FOR_MS = 2_000;
+const CHECK_EVERY_MS = 500;
+const UNVERIFIED_FOR_MS = 2_000;
 const UNANSWERED_FOR_MS = 2_000;
 /** When a request has waited this long, the daemons are pinged. */
 const STALLED_FOR_MS = 300;
@@ -18,14 +18,14 @@ const PROOF_MS = 1_000;
  * The relay becomes autonomous only after this time. A daemon that restarts, or is busy for a moment, answers sooner,
  * and knows more than the relay.
  */
-const ALONE_FOR_MS = 3_000;
+const AUTONOMOUS_AFTER_MS = 3_000;
 const UNBOUND_AT_MOST_MS = 60_000;
-const LOOK_AT_MOUNT_EVERY_MS = 2_000;
-const GONE_LOOKS = 2;
+const CHECK_MOUNT_EVERY_MS = 2_000;
+const FAILED_CHECKS = 2;
 const LEARN_AGAIN_MS = 5_000;
 const MOVE_WITHIN_MS = 5_000;
 
-interface AloneWatchOptions {
+interface AutonomousModeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly service: Pick<RelayService, "served" | "close" | "move" | "recordDecision">;
@@ -37,17 +37,17 @@ interface AloneWatchOptions {
 
 /** What the watch remembers of one share. Times are monotonic ms. */
 interface Watched {
-  readonly carrier: ShareRelay;
+  readonly relay: ShareRelay;
   busy: boolean;
   learnNotBeforeMs: number;
   mountNotBeforeMs: number;
-  goneLooks: number;
+  failedChecks: number;
   /** True once the journal says that the share waits. */
   waits: boolean;
 }
 
 export class AutonomousMode implements Disposable {
-  readonly #options: AloneWatchOptions;
+  readonly #options: AutonomousModeOptions;
   readonly #watched = new Map<ShareRelay, Watched>();
   #daemons = 0;
   /** Since when no daemon is connected, or a ping is unanswered, monotonic ms; null: a daemon answers. */
@@ -55,7 +55,7 @@ export class AutonomousMode implements Disposable {
   #timer: Timer | null = null;
   #ended = false;
 
-  constructor(options: AloneWatchOptions) {
+  constructor(options: AutonomousModeOptions) {
     this.#options = options;
     this.#silentSinceMs = options.clock.monotonicMs();
     this.#arm();
@@ -94,17 +94,17 @@ export class AutonomousMode implements Disposable {
   #pingIfTroubled(): void {
     const { clock, service, ping } = this.#options;
     if (this.#silentSinceMs !== null) return;
-    if (![...service.served.values()].some((carrier) => this.#isTroubled(carrier))) return;
+    if (![...service.served.values()].some((relay) => this.#isTroubled(relay))) return;
     if (ping()) this.#silentSinceMs = clock.monotonicMs();
   }
 
-  #isTroubled(carrier: ShareRelay): boolean {
-    return carrier.state().phase !== "carrying" || this.#unansweredMs(carrier) >= STALLED_FOR_MS;
+  #isTroubled(relay: ShareRelay): boolean {
+    return relay.state().phase !== "carrying" || this.#unansweredMs(relay) >= STALLED_FOR_MS;
   }
 
   /** For how long requests have waited while the server has answered none. */
-  #unansweredMs(carrier: ShareRelay): number {
-    const { unansweredSinceMs, lastAnswerAtMs } = carrier.state();
+  #unansweredMs(relay: ShareRelay): number {
+    const { unansweredSinceMs, lastAnswerAtMs } = relay.state();
     if (unansweredSinceMs === null) return 0;
     return this.#agoMs(Math.max(unansweredSinceMs, lastAnswerAtMs ?? unansweredSinceMs));
   }
@@ -113,32 +113,31 @@ export class AutonomousMode implements Disposable {
   #arm(): void {
     if (this.#ended || this.#timer !== null) return;
     const served = [...this.#options.service.served.values()];
-    const isAtRest = (carrier: ShareRelay): boolean =>
-      carrier.settings.guid !== null && !this.#isTroubled(carrier);
+    const isAtRest = (relay: ShareRelay): boolean => relay.settings.guid !== null && !this.#isTroubled(relay);
     if (this.#silentSinceMs === null && served.every(isAtRest)) return;
-    this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => this.#lookAtAll());
+    this.#timer = this.#options.clock.setTimer(CHECK_EVERY_MS, () => this.#checkAll());
   }
 
-  #lookAtAll(): void {
+  #checkAll(): void {
     const { service, logger } = this.#options;
     this.#timer = null;
     this.#pingIfTroubled();
     const present = new Set(service.served.values());
-    for (const carrier of this.#watched.keys()) if (!present.has(carrier)) this.#watched.delete(carrier);
-    for (const carrier of present) {
-      const watch = this.#watched.get(carrier) ?? {
-        carrier,
+    for (const relay of this.#watched.keys()) if (!present.has(relay)) this.#watched.delete(relay);
+    for (const relay of present) {
+      const watch = this.#watched.get(relay) ?? {
+        relay,
         busy: false,
         learnNotBeforeMs: 0,
         mountNotBeforeMs: 0,
-        goneLooks: 0,
+        failedChecks: 0,
         waits: false,
       };
-      this.#watched.set(carrier, watch);
+      this.#watched.set(relay, watch);
       if (watch.busy) continue;
       watch.busy = true;
-      const { share } = carrier.settings;
-      this.#look(watch)
+      const { share } = relay.settings;
+      this.#check(watch)
         .catch((error: unknown) =>
           logger.warn("a relayed share cannot be checked", { share, error: errorText(error) }),
         )
@@ -149,53 +148,53 @@ export class AutonomousMode implements Disposable {
     this.#arm();
   }
 
-  async #look(watch: Watched): Promise<void> {
+  async #check(watch: Watched): Promise<void> {
     await this.#learn(watch);
-    if (!this.#isTroubled(watch.carrier)) watch.waits = false;
+    if (!this.#isTroubled(watch.relay)) watch.waits = false;
     // A daemon that was pinged just now still has time to answer.
-    if (this.#silentMs() < LOOK_EVERY_MS) return;
+    if (this.#silentMs() < CHECK_EVERY_MS) return;
     if (await this.#closeIfUnused(watch)) return;
-    const reason = await this.#whyGone(watch.carrier);
+    const reason = await this.#whyGone(watch.relay);
     if (reason === null) return;
-    const leftMs = ALONE_FOR_MS - this.#silentMs();
-    if (leftMs > PROOF_MS) return;
-    if (leftMs > 0) await this.#options.clock.sleep(leftMs);
-    if (this.isDaemonGone && !this.#ended && this.#isTroubled(watch.carrier)) await this.#act(watch, reason);
+    const remainingMs = AUTONOMOUS_AFTER_MS - this.#silentMs();
+    if (remainingMs > PROOF_MS) return;
+    if (remainingMs > 0) await this.#options.clock.sleep(remainingMs);
+    if (this.isDaemonGone && !this.#ended && this.#isTroubled(watch.relay)) await this.#act(watch, reason);
   }
 
   /** True when no daemon has answered for so long that the relay is autonomous. */
   get isDaemonGone(): boolean {
-    return this.#silentMs() >= ALONE_FOR_MS;
+    return this.#silentMs() >= AUTONOMOUS_AFTER_MS;
   }
 
   /** Asks for the server's GUID once, to compare the GUIDs of later servers with it. */
   async #learn(watch: Watched): Promise<void> {
-    const { carrier } = watch;
-    const { guid, endpoints, route } = carrier.settings;
+    const { relay } = watch;
+    const { guid, endpoints, route } = relay.settings;
     const endpoint = endpoints[route];
     if (guid !== null || endpoint === undefined || this.#agoMs(watch.learnNotBeforeMs) < 0) return;
     watch.learnNotBeforeMs = this.#options.clock.monotonicMs() + LEARN_AGAIN_MS;
-    if (carrier.state().phase !== "carrying") return;
+    if (relay.state().phase !== "carrying") return;
     const proof = await this.#options.prove(endpoint, PROOF_MS);
-    if (proof.ok) carrier.learn(proof.guid);
+    if (proof.ok) relay.learn(proof.guid);
   }
 
   /** Resolves with true if the share was closed. */
   async #closeIfUnused(watch: Watched): Promise<boolean> {
     const { clock, logger, service, isPresent } = this.#options;
-    const { carrier } = watch;
-    const { share, mount } = carrier.settings;
+    const { relay } = watch;
+    const { share, mount } = relay.settings;
     const nowMs = clock.monotonicMs();
     if (mount === null) {
       // A mount may still exist: a daemon that was killed right after mounting had no time to name the mount to the
       // relay.
-      if (carrier.state().connections > 0) return false;
-      if (Math.min(this.#silentMs(), nowMs - carrier.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
+      if (relay.state().connections > 0) return false;
+      if (Math.min(this.#silentMs(), nowMs - relay.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {
       if (nowMs < watch.mountNotBeforeMs) return false;
-      watch.mountNotBeforeMs = nowMs + LOOK_AT_MOUNT_EVERY_MS;
-      watch.goneLooks = (await isPresent(mount)) ? 0 : watch.goneLooks + 1;
-      if (watch.goneLooks < GONE_LOOKS || this.#silentSinceMs === null) return false;
+      watch.mountNotBeforeMs = nowMs + CHECK_MOUNT_EVERY_MS;
+      watch.failedChecks = (await isPresent(mount)) ? 0 : watch.failedChecks + 1;
+      if (watch.failedChecks < FAILED_CHECKS || this.#silentSinceMs === null) return false;
     }
     logger.info("a share's mount is gone", { share });
     await service.close(share);
@@ -203,16 +202,16 @@ export class AutonomousMode implements Disposable {
   }
 
   /** Why the route in use cannot be relied on; null: it can, or it is too soon to know. */
-  async #whyGone(carrier: ShareRelay): Promise<string | null> {
-    const { doubtedAtMs } = carrier;
-    if (doubtedAtMs !== null) {
-      if (this.#agoMs(doubtedAtMs) < DOUBTED_FOR_MS) return null;
-      const isThere = carrier.state().routeLostAtMs === null;
+  async #whyGone(relay: ShareRelay): Promise<string | null> {
+    const { unverifiedAtMs } = relay;
+    if (unverifiedAtMs !== null) {
+      if (this.#agoMs(unverifiedAtMs) < UNVERIFIED_FOR_MS) return null;
+      const isThere = relay.state().routeLostAtMs === null;
       return isThere ? "the server may be another since it was away" : "the route takes no connections";
     }
-    const { endpoints, route } = carrier.settings;
+    const { endpoints, route } = relay.settings;
     const endpoint = endpoints[route];
-    if (this.#unansweredMs(carrier) < UNANSWERED_FOR_MS || endpoint === undefined) return null;
+    if (this.#unansweredMs(relay) < UNANSWERED_FOR_MS || endpoint === undefined) return null;
     const { ok } = await this.#options.prove(endpoint, PROOF_MS);
     return ok ? null : "the server does not answer over the route";
   }
@@ -223,17 +222,17 @@ export class AutonomousMode implements Disposable {
    */
   async #act(watch: Watched, reason: string): Promise<void> {
     const { clock, logger, service } = this.#options;
-    const { carrier } = watch;
-    const { share, route: from } = carrier.settings;
-    if (carrier.isConfirmedByTraffic) {
-      carrier.beginAutonomous();
-      carrier.confirm(null);
+    const { relay } = watch;
+    const { share, route: from } = relay.settings;
+    if (relay.isConfirmedByTraffic) {
+      relay.beginAutonomous();
+      relay.confirm(null);
       return;
     }
-    const { standby } = carrier;
-    if (standby !== null && (await standby.witness.stillThere(PROOF_MS))) {
+    const { standby } = relay;
+    if (standby !== null && (await standby.sentinel.stillThere(PROOF_MS))) {
       if (!this.isDaemonGone) return;
-      carrier.beginAutonomous();
+      relay.beginAutonomous();
       const { route: to, endpoint, id: witness } = standby;
       const untilMs = clock.monotonicMs() + MOVE_WITHIN_MS;
       const outcome = await service.move({ share, to, endpoint, planned: false, witness }, untilMs);
@@ -242,8 +241,8 @@ export class AutonomousMode implements Disposable {
     }
     if (watch.waits || !this.isDaemonGone) return;
     watch.waits = true;
-    carrier.beginAutonomous();
-    if (carrier.state().phase === "carrying") carrier.hold();
+    relay.beginAutonomous();
+    if (relay.state().phase === "carrying") relay.pause();
     const text = `${reason}, and nothing shows who is behind the other`;
     logger.warn("a share waits for its daemon", { share, reason: text });
     service.recordDecision({ share, at: clock.wallMs(), from, to: from, reason: text });

@@ -35,14 +35,14 @@ const MOVE_WITHIN_MS = 3_800;
 interface ControlServerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly service: () => AskedService;
+  readonly service: () => ServedOperations;
   /** The first characters of the program's hash. */
   readonly program: string;
   readonly onDaemons: (count: number) => void;
   readonly onHeard: () => void;
 }
 
-type AskedService = Pick<
+type ServedOperations = Pick<
   RelayService,
   "states" | "find" | "open" | "bind" | "configure" | "move" | "close" | "takeJournal"
 >;
@@ -181,7 +181,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     }),
   move: ({ clock, service }, members) =>
     service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
-  hold: ({ service }, members) => service().find(shareIn(members), parseNumber(members["epoch"])).hold(),
+  hold: ({ service }, members) => service().find(shareIn(members), parseNumber(members["epoch"])).pause(),
   confirm: ({ service }, members) => service().find(shareIn(members)).confirm(parseNumber(members["outage"])),
   reopen: ({ service }, members) => service().find(shareIn(members)).reopen(),
   used_up: ({ service }, members) => service().find(shareIn(members)).usedUp(),

@@ -29,7 +29,7 @@ const FIRST_SHARE_WITHIN_MS = 15_000;
  */
 const NEXT_SHARE_WITHIN_MS = 3_000;
 const GOODBYE_WITHIN_MS = 3_000;
-const LOCKED_FOR_A_LOOK_MS = 2_000;
+const LOCKED_FOR_CHECK_MS = 2_000;
 const LOG_BYTES_AT_MOST = 1024 * 1024;
 
 async function main(): Promise<void> {
@@ -54,7 +54,7 @@ async function main(): Promise<void> {
 
   // A relay that a daemon has just started may hold the lock for a moment. Only a process that inherited ports
   // waits for it: if this process exited with 0, its socket holder would give the ports up.
-  const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
+  const withinMs = inheritedCount > 0 ? LOCKED_FOR_CHECK_MS : 0;
   const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
   // Another relay runs. This process ends, and with it the socket holder that started it, if any.
   if (lock === null) return;
@@ -92,7 +92,7 @@ async function main(): Promise<void> {
     prove,
     uid: process.getuid?.() ?? 0,
     stateFile,
-    keeper: (onChange) =>
+    socketHolder: (onChange) =>
       createSocketHolder({
         script: join(dirname(program), "keep.sh"),
         program: join(dirname(program), "run.sh"),
@@ -122,7 +122,7 @@ async function main(): Promise<void> {
 
   const inherited = Array.from({ length: inheritedCount }, (_, index) => FIRST_INHERITED + index);
   await service.restore(memory, await takeOver(inherited, logger));
-  endFormerKeeper();
+  endPreviousSocketHolder();
   const removeSocket = await listenForControl(control.server, home);
   if (inheritedCount > 0) {
     logger.warn("the relay died and was restarted", { shares: [...service.served.keys()] });
@@ -140,7 +140,7 @@ async function main(): Promise<void> {
 }
 
 /** Ends the socket holder that started this process. A new socket holder, which this process started, already holds the ports. */
-function endFormerKeeper(): void {
+function endPreviousSocketHolder(): void {
   const former = Number(process.env["MOUNTAINEER_KEEPER"]);
   delete process.env["MOUNTAINEER_KEEPER"];
   if (Number.isSafeInteger(former) && former > 1 && former === process.ppid) process.kill(former, "SIGKILL");

@@ -25,10 +25,10 @@ const BACKLOG = 1_024;
 const SHARES_AT_MOST = 200;
 const CLOSE_WITHIN_MS = 2_000;
 
-interface ServiceOptions extends Omit<ShareParts, "events" | "logons"> {
+interface ServiceOptions extends Omit<ShareParts, "events" | "logins"> {
   readonly stateFile: RelayStateFile;
   /** The socket holder calls `onChange` when the socket holder's process changes. */
-  readonly keeper: (onChange: () => Promise<void>) => SocketHolder;
+  readonly socketHolder: (onChange: () => Promise<void>) => SocketHolder;
   readonly onNotice: (notice: RelayNotice) => boolean;
   /** `urgent`: a phase, a route or the list of shares has changed; else only counters. */
   readonly onChanged: (urgent: boolean) => void;
@@ -47,9 +47,9 @@ export function listenerFor(): Server {
 export class RelayService implements AsyncDisposable {
   readonly #options: ServiceOptions;
   readonly served = new Map<string, ShareRelay>();
-  readonly #keeper: SocketHolder;
+  readonly #socketHolder: SocketHolder;
   /** The login gates (`login-gate.ts`) by login: shares with the same login use the same one. */
-  readonly #logons = new Map<string, LoginGate>();
+  readonly #loginGates = new Map<string, LoginGate>();
   #journal: readonly JournalEntry[] = [];
   #changing: Promise<unknown> = Promise.resolve();
   /** How many shares are being opened or closed. */
@@ -58,11 +58,11 @@ export class RelayService implements AsyncDisposable {
 
   constructor(options: ServiceOptions) {
     this.#options = options;
-    this.#keeper = options.keeper(() => this.#save());
+    this.#socketHolder = options.socketHolder(() => this.#save());
   }
 
   states(): readonly RelayedShare[] {
-    return [...this.served.values()].map((carrier) => carrier.state());
+    return [...this.served.values()].map((relay) => relay.state());
   }
 
   /** Serves the shares of a dead relay process; shares without an inherited socket are given up. */
@@ -80,13 +80,13 @@ export class RelayService implements AsyncDisposable {
         else this.#serve(server, { ...settings, confirmed: false });
       }
       for (const server of byPort.values()) server.close();
-      await this.#holdPorts();
+      await this.#keepPorts();
       await this.#save();
     });
   }
 
   open(request: OpenRequest): Promise<RelayedShare> {
-    return this.#counted(() => this.#open(request));
+    return this.#tracked(() => this.#open(request));
   }
 
   /**
@@ -94,10 +94,10 @@ export class RelayService implements AsyncDisposable {
    * epoch).
    */
   find(share: string, epoch: number | null = null): ShareRelay {
-    const carrier = this.served.get(share);
-    if (carrier === undefined) throw new MountaineerError("share_unknown", `${share} is not relayed`);
-    if (isOutdated(carrier, epoch)) throw new MountaineerError("aborted", OUTDATED, { retry: "later" });
-    return carrier;
+    const relay = this.served.get(share);
+    if (relay === undefined) throw new MountaineerError("share_unknown", `${share} is not relayed`);
+    if (isOutdated(relay, epoch)) throw new MountaineerError("aborted", OUTDATED, { retry: "later" });
+    return relay;
   }
 
   async bind(share: string, mount: RelayedMount): Promise<void> {
@@ -112,11 +112,11 @@ export class RelayService implements AsyncDisposable {
 
   async move({ share, epoch = null, ...wanted }: MoveRequest, untilMs: number): Promise<MoveOutcome> {
     const { to, planned } = wanted;
-    const carrier = this.served.get(share);
-    if (carrier === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not relayed` };
-    if (isOutdated(carrier, epoch)) return { ok: false, reason: "refused", text: OUTDATED };
-    const from = carrier.settings.route;
-    const outcome = await carrier.move({ ...wanted, untilMs });
+    const relay = this.served.get(share);
+    if (relay === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not relayed` };
+    if (isOutdated(relay, epoch)) return { ok: false, reason: "refused", text: OUTDATED };
+    const from = relay.settings.route;
+    const outcome = await relay.move({ ...wanted, untilMs });
     this.#options.logger.info(outcome.ok ? "a share was moved" : "a share was not moved", {
       share,
       from,
@@ -131,7 +131,7 @@ export class RelayService implements AsyncDisposable {
   }
 
   close(share: string): Promise<void> {
-    return this.#counted(() => this.#close(share));
+    return this.#tracked(() => this.#close(share));
   }
 
   /** Whether no share is open, and none is being opened or closed. */
@@ -154,19 +154,19 @@ export class RelayService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#changing;
     this.#isEnded = true;
-    for (const carrier of this.served.values())
-      await settlesWithin(this.#options.clock, CLOSE_WITHIN_MS, carrier[Symbol.asyncDispose]());
-    await this.#keeper[Symbol.asyncDispose]();
+    for (const relay of this.served.values())
+      await settlesWithin(this.#options.clock, CLOSE_WITHIN_MS, relay[Symbol.asyncDispose]());
+    await this.#socketHolder[Symbol.asyncDispose]();
   }
 
   async #open({ wantedPort, unproved = false, ...request }: OpenRequest): Promise<RelayedShare> {
-    const carrier = await this.#inTurn(async () => {
+    const relay = await this.#inTurn(async () => {
       const { share } = request;
       // The caller has nothing mounted, so connections of an earlier mount end.
       const known = this.served.get(share);
       this.served.delete(share);
       await known?.[Symbol.asyncDispose]();
-      if (known !== undefined) await this.#holdPorts();
+      if (known !== undefined) await this.#keepPorts();
       if (this.served.size >= SHARES_AT_MOST)
         throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be relayed`);
       const server = listenerFor();
@@ -178,32 +178,32 @@ export class RelayService implements AsyncDisposable {
       opened.configure(request);
       return opened;
     });
-    await this.#holdPorts();
+    await this.#keepPorts();
     await this.#save();
-    const { share, port, route } = carrier.settings;
+    const { share, port, route } = relay.settings;
     this.#options.logger.info("a share is relayed", { share, port, route });
     this.#options.onChanged(true);
-    return carrier.state();
+    return relay.state();
   }
 
   async #close(share: string): Promise<void> {
     const { clock, logger, onChanged, onNotice } = this.#options;
-    const carrier = await this.#inTurn(async () => {
+    const relay = await this.#inTurn(async () => {
       const found = this.served.get(share);
       this.served.delete(share);
       if (found !== undefined) await settlesWithin(clock, CLOSE_WITHIN_MS, found[Symbol.asyncDispose]());
       return found;
     });
-    if (carrier === undefined) return;
-    await this.#holdPorts();
+    if (relay === undefined) return;
+    await this.#keepPorts();
     await this.#save();
-    logger.info("a share is no longer relayed", { share, port: carrier.settings.port });
+    logger.info("a share is no longer relayed", { share, port: relay.settings.port });
     onChanged(true);
     onNotice({ share, what: "gone" });
   }
 
   /** Does `work`, which opens or closes a share. `onEmpty` is called after it at the earliest. */
-  async #counted<T>(work: () => Promise<T>): Promise<T> {
+  async #tracked<T>(work: () => Promise<T>): Promise<T> {
     this.#changes += 1;
     try {
       return await work();
@@ -219,18 +219,18 @@ export class RelayService implements AsyncDisposable {
     const inUse = settings.endpoints[route];
     // Keeps only the route in use. The other one must be proved again; `configure` then adds it.
     const endpoints = inUse === undefined ? {} : { [route]: inUse };
-    const carrier = new ShareRelay(
+    const relay = new ShareRelay(
       server,
       { ...settings, endpoints },
       {
         ...this.#options,
-        logons: this.#logonsOf(settings),
+        logins: this.#loginGateOf(settings),
         events: {
           notice(what) {
             onChanged(true);
             return onNotice({ share, what });
           },
-          counted: () => onChanged(false),
+          changed: () => onChanged(false),
           settingsChanged: () => {
             onChanged(true);
             if (!this.#isEnded) void this.#save();
@@ -238,21 +238,21 @@ export class RelayService implements AsyncDisposable {
         },
       },
     );
-    this.served.set(share, carrier);
-    return carrier;
+    this.served.set(share, relay);
+    return relay;
   }
 
-  #logonsOf(settings: ShareSettings): LoginGate {
+  #loginGateOf(settings: ShareSettings): LoginGate {
     const keyOf = ({ share, login = null }: ShareSettings): string => login ?? ` ${share}`;
-    const inUse = new Set([...this.served.values()].map((carrier) => keyOf(carrier.settings)));
+    const inUse = new Set([...this.served.values()].map((relay) => keyOf(relay.settings)));
     // Logins without an open share are forgotten: a share that is opened again may log in at once.
-    for (const key of this.#logons.keys()) if (!inUse.has(key)) this.#logons.delete(key);
+    for (const key of this.#loginGates.keys()) if (!inUse.has(key)) this.#loginGates.delete(key);
     const key = keyOf(settings);
-    const known = this.#logons.get(key);
-    const logons =
+    const known = this.#loginGates.get(key);
+    const gate =
       known ?? new LoginGate(this.#options.clock, settings.refusedLogon ?? null, settings.wantsUser);
-    this.#logons.set(key, logons);
-    return logons;
+    this.#loginGates.set(key, gate);
+    return gate;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -262,15 +262,19 @@ export class RelayService implements AsyncDisposable {
   }
 
   #save(): Promise<void> {
-    const shares = [...this.served.values()].map((carrier) => ({
-      ...carrier.settings,
-      refusedLogon: carrier.state().refusedLogon?.text ?? null,
+    const shares = [...this.served.values()].map((relay) => ({
+      ...relay.settings,
+      refusedLogon: relay.state().refusedLogon?.text ?? null,
     }));
-    return this.#options.stateFile.write({ shares, journal: this.#journal, keeper: this.#keeper.identity });
+    return this.#options.stateFile.write({
+      shares,
+      journal: this.#journal,
+      keeper: this.#socketHolder.identity,
+    });
   }
 
-  #holdPorts(): Promise<void> {
-    return this.#keeper.hold([...this.served.values()].map(({ server }) => server));
+  #keepPorts(): Promise<void> {
+    return this.#socketHolder.replace([...this.served.values()].map(({ server }) => server));
   }
 }
 

@@ -36,11 +36,11 @@ interface Request {
 
 interface LedgerListener {
   /** Called when a request is sent while no other request is unanswered. */
-  asked(): void;
+  requested(): void;
   /** Call when an answer has come, `waitedMs` after its request, or when an unreadable frame has come. */
   answered(nowMs: number, waitedMs: number): void;
   /** The server has answered a request to log in. `isGuest`: it lets the client in, but not as the user it is. */
-  loggedOn?(status: number, isGuest: boolean): void;
+  loginAnswered?(status: number, isGuest: boolean): void;
   /** The server has reached its limit of connections or sessions and refused this one. */
   refused?(): void;
 }
@@ -68,12 +68,12 @@ export class RequestLedger {
   #opaqueSent = false;
   #opaqueSinceMs: number | null = null;
   #isOpaque = false;
-  loggedOff = false;
+  isSignedOff = false;
   /** True once the server has connected the client to a share. */
   isOnShare = false;
   #endedOperation = false;
   /** The status of the answer to a login that is passing. */
-  #logonStatus: number | null = null;
+  #loginStatus: number | null = null;
   /** Opened files whose close has not been answered. */
   #open = 0;
   /** True if all open files were opened and used only to read, so that nothing can be lost. */
@@ -82,25 +82,25 @@ export class RequestLedger {
   #mayOnlyRead = false;
   #hasLetGo = false;
   /** True while all open requests belong to one check of the share's root: an open, queries and a close. */
-  #isLooking = false;
-  #mayLook = false;
+  #isChecking = false;
+  #mayCheck = false;
 
   constructor(now: () => number, listener: LedgerListener) {
     this.#now = now;
     this.#listener = listener;
     this.fromClient = new FrameReader({
       message: (command, flags, messageId, _status, bytes, at) => {
-        if ((flags & SMB2_FLAG.answer) === 0) this.#asks(command, messageId, bytes, at);
+        if ((flags & SMB2_FLAG.answer) === 0) this.#addRequest(command, messageId, bytes, at);
       },
       opens: (wanted) => {
         this.onlyReads = this.#mayOnlyRead && opensToRead(wanted);
-        this.#isLooking = this.#mayLook && isRootOpen(wanted);
+        this.#isChecking = this.#mayCheck && isRootOpen(wanted);
       },
       opaque: () => {
         this.#isOpaque = true;
         this.#opaqueSent = true;
       },
-      frameEnd: () => this.#hasAsked(),
+      frameEnd: () => this.#requestSent(),
     });
     this.fromServer = new FrameReader({
       message: (command, flags, messageId, status, bytes, at) => {
@@ -108,8 +108,8 @@ export class RequestLedger {
         this.#answers(command, messageId, isInterim, status, bytes, at);
       },
       session: (flags) => {
-        if (this.#logonStatus !== null)
-          this.#listener.loggedOn?.(this.#logonStatus, (flags & GUEST_OR_NULL) !== 0);
+        if (this.#loginStatus !== null)
+          this.#listener.loginAnswered?.(this.#loginStatus, (flags & GUEST_OR_NULL) !== 0);
       },
       opaque: () => this.#answersOpaquely(),
       frameEnd: () => {
@@ -158,8 +158,8 @@ export class RequestLedger {
    * True while only a check of the share's root waits for answers: the daemon's request, or rclone's check of
    * a pooled connection.
    */
-  get isLookingAtRoot(): boolean {
-    return this.#isLooking && this.outstanding > 0;
+  get isCheckingRoot(): boolean {
+    return this.#isChecking && this.outstanding > 0;
   }
 
   /** True once something unreadable has passed: encrypted, compressed, or not SMB 2. */
@@ -167,24 +167,24 @@ export class RequestLedger {
     return this.#isOpaque || this.fromClient.broken || this.fromServer.broken;
   }
 
-  #asks(command: number, messageId: number, bytes: Uint8Array, at: number): void {
+  #addRequest(command: number, messageId: number, bytes: Uint8Array, at: number): void {
     if (command === SMB2_COMMAND.cancel || command === SMB2_COMMAND.changeNotify) return;
-    if (command === SMB2_COMMAND.logoff) this.loggedOff = true;
+    if (command === SMB2_COMMAND.logoff) this.isSignedOff = true;
     if (command === SMB2_COMMAND.treeDisconnect) this.#hasLetGo = true;
     if (command === SMB2_COMMAND.create) {
-      this.#mayLook = this.#open === 0 && this.outstanding === 0;
-      this.#isLooking = false;
+      this.#mayCheck = this.#open === 0 && this.outstanding === 0;
+      this.#isChecking = false;
       this.#mayOnlyRead = this.#open === 0 || this.onlyReads;
       this.#open += 1;
     }
-    this.#isLooking &&= command === SMB2_COMMAND.queryInfo || command === SMB2_COMMAND.close;
+    this.#isChecking &&= command === SMB2_COMMAND.queryInfo || command === SMB2_COMMAND.close;
     this.onlyReads &&= CHANGES_NOTHING.has(command);
     const isSimple = command === SMB2_COMMAND.read || command === SMB2_COMMAND.close;
     const header = isSimple ? Uint8Array.prototype.slice.call(bytes, at, at + HEADER_BYTES) : null;
     this.#begun.push({ command, messageId, header });
   }
 
-  #hasAsked(): void {
+  #requestSent(): void {
     if (this.#begun.length === 0 && !this.#opaqueSent) return;
     const nowMs = this.#now();
     this.#endedOperation = false;
@@ -198,7 +198,7 @@ export class RequestLedger {
       this.#requests.clear();
       this.#isOpaque = true;
     }
-    if (wasIdle) this.#listener.asked();
+    if (wasIdle) this.#listener.requested();
   }
 
   #answers(
@@ -211,9 +211,9 @@ export class RequestLedger {
   ): void {
     const nowMs = this.#now();
     const request = this.#requests.get(messageId);
-    const isLogon = command === SMB2_COMMAND.sessionSetup;
-    this.#logonStatus = isLogon && !isInterim ? status : null;
-    if ((isLogon || command === SMB2_COMMAND.treeConnect) && TOO_MANY.has(status)) this.#listener.refused?.();
+    const isLogin = command === SMB2_COMMAND.sessionSetup;
+    this.#loginStatus = isLogin && !isInterim ? status : null;
+    if ((isLogin || command === SMB2_COMMAND.treeConnect) && TOO_MANY.has(status)) this.#listener.refused?.();
     if (command === SMB2_COMMAND.treeConnect && status === 0) this.isOnShare = true;
     if (request === undefined) {
       this.#listener.answered(nowMs, 0);

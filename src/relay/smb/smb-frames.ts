@@ -91,9 +91,9 @@ export class FrameReader {
   #prefixBytes = 0;
   #headerBytes = 0;
   /** Bytes of the current frame that have not passed yet. */
-  #frameLeft = 0;
+  #frameRemaining = 0;
   /** Bytes until the next header of a compound frame, or the frame's end. */
-  #restLeft = 0;
+  #restRemaining = 0;
   /** True if the stream has no SMB frames; it is not read any further then. */
   broken = false;
 
@@ -135,11 +135,11 @@ export class FrameReader {
       this.broken = true;
       return;
     }
-    this.#frameLeft = (high << 16) | (middle << 8) | low;
+    this.#frameRemaining = (high << 16) | (middle << 8) | low;
     this.#headerBytes = 0;
     this.#part = type === 0 ? "header" : "rest";
-    if (type !== 0) this.#restLeft = this.#frameLeft;
-    if (this.#frameLeft === 0) this.#endFrame();
+    if (type !== 0) this.#restRemaining = this.#frameRemaining;
+    if (this.#frameRemaining === 0) this.#endFrame();
   }
 
   #endFrame(): void {
@@ -153,22 +153,22 @@ export class FrameReader {
    * on it has skipped.
    */
   #passRest(bytes: Uint8Array, at: number): number {
-    const taken = Math.min(this.#restLeft, bytes.length - at);
+    const taken = Math.min(this.#restRemaining, bytes.length - at);
     if (this.#bodyBytes < this.#bodyEnd) this.#readBody(bytes.subarray(at, at + taken));
-    this.#restLeft -= taken;
-    this.#frameLeft -= taken;
+    this.#restRemaining -= taken;
+    this.#frameRemaining -= taken;
     this.#leaveEmptyRest();
     return taken;
   }
 
   /** Collects the current header. Returns how many of the bytes from `at` on belong to it. */
   #passHeader(bytes: Uint8Array, at: number): number {
-    const wanted = Math.min(HEADER_BYTES, this.#headerBytes + this.#frameLeft);
+    const wanted = Math.min(HEADER_BYTES, this.#headerBytes + this.#frameRemaining);
     const taken = Math.min(wanted - this.#headerBytes, bytes.length - at);
     const isWhole = this.#headerBytes === 0 && taken === wanted;
     if (!isWhole) this.#header.set(bytes.subarray(at, at + taken), this.#headerBytes);
     this.#headerBytes += taken;
-    this.#frameLeft -= taken;
+    this.#frameRemaining -= taken;
     if (this.#headerBytes < wanted) return taken;
     if (isWhole) this.#readHeader(bytes, at, wanted);
     else this.#readHeader(this.#header, 0, wanted);
@@ -178,14 +178,14 @@ export class FrameReader {
 
   /** Once all bytes behind a header have passed, continues with the next header, or ends the frame. */
   #leaveEmptyRest(): void {
-    if (this.#part !== "rest" || this.#restLeft > 0) return;
-    if (this.#frameLeft > 0) this.#part = "header";
+    if (this.#part !== "rest" || this.#restRemaining > 0) return;
+    if (this.#frameRemaining > 0) this.#part = "header";
     else this.#endFrame();
   }
 
   #skipRest(): void {
     this.#part = "rest";
-    this.#restLeft = this.#frameLeft;
+    this.#restRemaining = this.#frameRemaining;
   }
 
   /** `at`: the start of the header in `bytes`. The whole header is in `bytes`. */
@@ -216,11 +216,11 @@ export class FrameReader {
       this.#bodyEnd = SESSION_FIXED_BYTES;
     // The offset in the message counts from the start of its header.
     const gap = read32(bytes, at + 20) - HEADER_BYTES;
-    if (gap < 0 || gap >= this.#frameLeft) {
+    if (gap < 0 || gap >= this.#frameRemaining) {
       this.#skipRest();
       return;
     }
-    this.#restLeft = gap;
+    this.#restRemaining = gap;
     this.#part = gap === 0 ? "header" : "rest";
   }
 
@@ -263,7 +263,7 @@ export function opensToRead({ access, disposition, options }: OpenWanted): boole
  * know. rclone repeats a read, opens the share's root to check a pooled connection, and makes a new tree connect
  * after a tree disconnect.
  */
-export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
+export function isSafeToLose(bytes: Uint8Array): boolean | undefined {
   const command = commandOfFrame(bytes);
   if (command === undefined) return undefined;
   if (command === SMB2_COMMAND.read || command === SMB2_COMMAND.treeDisconnect) return true;
@@ -309,7 +309,7 @@ export function isOnlyBegun(bytes: Uint8Array): boolean {
 export function isEnoughToJudge(bytes: Uint8Array): boolean {
   const command = commandOfFrame(bytes);
   if (command === undefined) return false;
-  if (command === SMB2_COMMAND.create) return isHarmlessToLose(bytes) !== undefined;
+  if (command === SMB2_COMMAND.create) return isSafeToLose(bytes) !== undefined;
   if (command !== SMB2_COMMAND.read && command !== SMB2_COMMAND.close) return true;
   return bytes.length >= PREFIX_BYTES + frameLength(bytes);
 }

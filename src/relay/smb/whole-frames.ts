@@ -14,7 +14,7 @@ const SPARE_STORES = 4;
  * If fewer bytes than this are free behind the kept bytes, the kept bytes are moved to the front before the next
  * read.
  */
-const ROOM_BYTES = LARGE_BUFFER_BYTES;
+const SPACE_BYTES = LARGE_BUFFER_BYTES;
 
 /** Large buffers for answers that come in parts, shared by all connections of a share. */
 export type AnswerStores = ReturnType<typeof createAnswerStores>;
@@ -43,9 +43,9 @@ export class WholeFrameReader {
   #own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
   #store: Buffer | null = null;
   /** A store whose bytes were all handed to the client's socket, while the socket has not sent all of them yet. */
-  #leaving: Buffer | null = null;
-  /** The kept bytes are between `keptFrom` and `filledTo`; those of the last read begin at `cameFrom`. */
-  #keptFrom = 0;
+  #sending: Buffer | null = null;
+  /** The kept bytes are between `storedFrom` and `filledTo`; those of the last read begin at `cameFrom`. */
+  #storedFrom = 0;
   #filledTo = 0;
   #cameFrom = 0;
   #smallReads = 0;
@@ -66,7 +66,7 @@ export class WholeFrameReader {
   /** Returns the bytes that a read has just put into the window. */
   came(length: number): Buffer {
     const buffer = this.#buffer();
-    this.#noteSize(length, buffer.length - this.#filledTo);
+    this.#recordSize(length, buffer.length - this.#filledTo);
     this.#cameFrom = this.#filledTo;
     this.#filledTo += length;
     return buffer.subarray(this.#cameFrom, this.#filledTo);
@@ -81,12 +81,12 @@ export class WholeFrameReader {
       this.#passTo(this.#cameFrom + ended);
       this.isHalfPassed = false;
     }
-    if (this.#keptFrom < this.#filledTo && (this.isHalfPassed || !this.#makeRoom())) {
+    if (this.#storedFrom < this.#filledTo && (this.isHalfPassed || !this.#allocate())) {
       this.#passTo(this.#filledTo);
       this.isHalfPassed = true;
     }
-    if (this.#keptFrom === this.#filledTo) {
-      this.#keptFrom = 0;
+    if (this.#storedFrom === this.#filledTo) {
+      this.#storedFrom = 0;
       this.#filledTo = 0;
       this.#leaveStore();
     }
@@ -94,15 +94,15 @@ export class WholeFrameReader {
   }
 
   taken(): void {
-    this.#giveBackLeaving();
+    this.#releaseSending();
   }
 
   /** Drops the kept bytes. Call it only when nothing will be read from it again. */
   drop(): void {
-    this.#keptFrom = 0;
+    this.#storedFrom = 0;
     this.#filledTo = 0;
     this.#leaveStore();
-    this.#giveBackLeaving();
+    this.#releaseSending();
   }
 
   #buffer(): Buffer {
@@ -114,8 +114,8 @@ export class WholeFrameReader {
   }
 
   #passTo(end: number): void {
-    this.#client.write(this.#buffer().subarray(this.#keptFrom, end));
-    this.#keptFrom = end;
+    this.#client.write(this.#buffer().subarray(this.#storedFrom, end));
+    this.#storedFrom = end;
   }
 
   #resizeOwn(): void {
@@ -125,46 +125,46 @@ export class WholeFrameReader {
       this.#own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
   }
 
-  #noteSize(length: number, room: number): void {
-    if (length === room) this.#smallReads = -1;
+  #recordSize(length: number, space: number): void {
+    if (length === space) this.#smallReads = -1;
     else if (length < SMALL_BUFFER_BYTES) this.#smallReads = Math.max(0, this.#smallReads) + 1;
     else this.#smallReads = 0;
   }
 
   /** Allocates space for the rest of a frame; false if that is not possible. */
-  #makeRoom(): boolean {
-    const kept = this.#buffer().subarray(this.#keptFrom, this.#filledTo);
+  #allocate(): boolean {
+    const stored = this.#buffer().subarray(this.#storedFrom, this.#filledTo);
     if (this.#store === null) {
       if (this.#filledTo <= this.#own.length / 2) return true;
       this.#store = this.#stores.take();
-      if (this.#store !== null) this.#moveTo(this.#store, kept);
+      if (this.#store !== null) this.#moveTo(this.#store, stored);
       return this.#store !== null;
     }
-    if (this.#store.length - this.#filledTo >= ROOM_BYTES) return true;
-    if (this.#keptFrom === 0) return this.#filledTo < this.#store.length;
+    if (this.#store.length - this.#filledTo >= SPACE_BYTES) return true;
+    if (this.#storedFrom === 0) return this.#filledTo < this.#store.length;
     // Bytes that are not sent yet must stay where they are.
     if (!this.#isTaken()) this.#store = Buffer.allocUnsafeSlow(STORE_BYTES);
-    this.#moveTo(this.#store, kept);
+    this.#moveTo(this.#store, stored);
     return true;
   }
 
-  #moveTo(target: Buffer, kept: Buffer): void {
-    kept.copy(target);
-    this.#keptFrom = 0;
-    this.#filledTo = kept.length;
+  #moveTo(target: Buffer, stored: Buffer): void {
+    stored.copy(target);
+    this.#storedFrom = 0;
+    this.#filledTo = stored.length;
   }
 
   /** Makes the next read use the connection's own buffer. */
   #leaveStore(): void {
     if (this.#store === null) return;
-    this.#giveBackLeaving();
-    this.#leaving = this.#store;
+    this.#releaseSending();
+    this.#sending = this.#store;
     this.#store = null;
-    if (this.#isTaken()) this.#giveBackLeaving();
+    if (this.#isTaken()) this.#releaseSending();
   }
 
-  #giveBackLeaving(): void {
-    if (this.#leaving !== null) this.#stores.giveBack(this.#leaving, this.#isTaken());
-    this.#leaving = null;
+  #releaseSending(): void {
+    if (this.#sending !== null) this.#stores.giveBack(this.#sending, this.#isTaken());
+    this.#sending = null;
   }
 }

@@ -14,7 +14,7 @@ interface DrivenShare {
  * A period in which a share has drivers of one kind only: `local` or SMB. A change between two SMB drivers
  * begins no new period, because they recognize each other's mounts.
  */
-interface Era {
+interface DriverPeriod {
   /** Drivers of the other kind that the share may have had before; their mounts may still be there. */
   readonly former: Map<MountDriver, ShareSpec>;
   /** A cycle has begun with a driver of this kind, so no step of a former driver is still under way. */
@@ -28,20 +28,20 @@ export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
  * `drivers`: all drivers that the share may have had; a mount belongs to the first one that recognizes it.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
-  const eraOf = (driver: MountDriver, spec: ShareSpec, before: readonly MountDriver[]): Era => {
+  const periodOf = (driver: MountDriver, spec: ShareSpec, before: readonly MountDriver[]): DriverPeriod => {
     const others = [...before, ...drivers].filter((each) => isLocal(each) !== isLocal(driver));
     return { former: new Map(others.map((each) => [each, spec])), hasBegun: false };
   };
-  let era: Era = { former: new Map(), hasBegun: false };
+  let period: DriverPeriod = { former: new Map(), hasBegun: false };
   const succeed = (driver: MountDriver): MountDriver =>
-    era.former.size === 0 ? driver : withFormer(driver, era);
+    period.former.size === 0 ? driver : withFormer(driver, period);
   return {
     /**
      * Returns the driver for a share that is new to this process. The driver also sees mounts that were left by
      * drivers of the other kind (`local` or SMB).
      */
     begin({ driver, spec }: DrivenShare): MountDriver {
-      era = eraOf(driver, spec, []);
+      period = periodOf(driver, spec, []);
       return succeed(driver);
     },
     /**
@@ -50,12 +50,12 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
      */
     take(before: DrivenShare, { driver }: DrivenShare): MountDriver {
       // Steps of the previous driver may still run. They change only their own `former` map, not the new one.
-      if (isLocal(before.driver) !== isLocal(driver)) era = eraOf(driver, before.spec, [before.driver]);
+      if (isLocal(before.driver) !== isLocal(driver)) period = periodOf(driver, before.spec, [before.driver]);
       return succeed(driver);
     },
     /** Call it when a cycle of the newest driver begins and all earlier cycles have ended. */
     cycleBegins(): void {
-      era.hasBegun = true;
+      period.hasBegun = true;
     },
   };
 }
@@ -64,8 +64,8 @@ function isLocal({ name }: MountDriver): boolean {
   return name === "local";
 }
 
-function withFormer(driver: MountDriver, era: Era): MountDriver {
-  const { former } = era;
+function withFormer(driver: MountDriver, period: DriverPeriod): MountDriver {
+  const { former } = period;
   /**
    * For each mount of the last look, by its id: the driver that made it, and the share's configuration then.
    */
@@ -75,7 +75,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
    * Returns the mounts that a driver finds. If the driver cannot look, returns null, or rejects if the previous look
    * found a mount of that driver.
    */
-  const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
+  const findMounts = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {
       return await each.find(spec, notBeforeMs);
     } catch (error) {
@@ -97,14 +97,14 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   const find: MountDriver["find"] = async (share, notBeforeMs) => {
     const left: FoundMount[] = [];
     const found = new Map<string, DrivenShare>();
-    const { hasBegun } = era;
+    const { hasBegun } = period;
     const own = isLocal(driver) ? null : await driver.find(share, notBeforeMs);
     for (const [each, spec] of [...former]) {
       // Where an SMB mount is, there is no link of `local`; looking for one might hang.
       const isMount = own?.some(({ path }) => path === spec.mountPath) ?? false;
-      const seen = isMount ? [] : await look(each, spec, notBeforeMs);
-      if (seen === null) continue;
-      const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
+      const listed = isMount ? [] : await findMounts(each, spec, notBeforeMs);
+      if (listed === null) continue;
+      const made = listed.filter((mount) => mount.madeByDriver && !found.has(mount.id));
       if (made.length === 0 && hasBegun) former.delete(each);
       for (const mount of made) found.set(mount.id, { driver: each, spec });
       // `route: null` makes the engine remount the share as soon as no file on this mount is open.

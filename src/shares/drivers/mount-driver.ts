@@ -84,7 +84,7 @@ export interface RelayAddress {
  * What a driver must know to carry mounts. A relayed mount survives when its connections are reset and opened
  * again over another route.
  */
-interface CarryAbility {
+interface RelayAbility {
   /** The port in the system's own settings for this share; null or absent: any port. */
   readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
   /** Why this share cannot be relayed on this machine, and what to do; null: it can. Never rejects. */
@@ -186,7 +186,7 @@ export interface MountDriver {
   /** Checks a route's folder; absent: routes have no folders. */
   probeFolder?(share: ShareSpec, folder: string): Promise<FolderProbe>;
   /** Absent: the driver's mounts cannot be relayed. */
-  readonly relaying?: CarryAbility;
+  readonly relaying?: RelayAbility;
   /**
    * The driver keeps unsent files when a mount ends, separately for each server. It mounts only through the
    * relay, which passes nothing on to a server that is not proved. Absent: a mount's unsent files are lost
@@ -240,10 +240,10 @@ export interface MountDriver {
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**
    * Makes the share's relayed mount find its dead connections before programs do; absent if the mount finds them
-   * without help. `kept`: the maximum number of connections that the mount may have. Ends within a few seconds and
+   * without help. `liveCount`: the maximum number of connections that the mount may have. Ends within a few seconds and
    * never rejects.
    */
-  dropLost?(share: ShareSpec, kept: number): Promise<void>;
+  dropLost?(share: ShareSpec, liveCount: number): Promise<void>;
   /** Processes that serve this mount, which never count as "open files". */
   ownProcesses(share: ShareSpec, mount: FoundMount): Promise<readonly number[]>;
   /** The path under which the system lists files that processes have open on this mount. */

@@ -18,9 +18,12 @@ export function failed(reason: MountFailure, text: string): Failed {
   return { ok: false, reason, text };
 }
 
-/** Turns a row of a table into a failure. `said`: the program's own words or number; "" if it said nothing. */
-export function failedAs([reason, text, hint]: FailureRow, said: string): Failed {
-  return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === undefined ? "" : `; ${hint}`}`);
+/** Turns a row of a table into a failure. `output`: the program's own words or number; "" if it said nothing. */
+export function failedAs([reason, text, hint]: FailureRow, output: string): Failed {
+  return failed(
+    reason,
+    `${text}${output === "" ? "" : ` (${output})`}${hint === undefined ? "" : `; ${hint}`}`,
+  );
 }
 
 /** Turns an error into a failure. In the failure's text, `…` replaces `secret`. */

@@ -10,9 +10,9 @@ export type Endpoints = ConfigureRequest["endpoints"];
 /** The state of a share's port. Times are monotonic ms. */
 export type RelayedState = Omit<RelayedShare, "share" | "kind" | "mount">;
 
-type CarryRequest = Omit<OpenRequest, "kind"> & { readonly driver: DriverName };
+type RelayRequest = Omit<OpenRequest, "kind"> & { readonly driver: DriverName };
 
-type CarryOutcome =
+type RelayOutcome =
   | { readonly ok: true; readonly port: number }
   | { readonly ok: false; readonly text: string };
 
@@ -42,7 +42,7 @@ export interface RelayClient {
   recount(): Promise<void>;
   /** Resolves when a running relay has reported its state, or when it is known that none runs. */
   ready(): Promise<void>;
-  open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;
+  open(request: RelayRequest, signal: AbortSignal): Promise<RelayOutcome>;
   /**
    * Tells the relay which mount talks through the port; the relay closes the port when that mount ends.
    */
@@ -54,7 +54,7 @@ export interface RelayClient {
    * other route.
    */
   keepEndpoints(share: string, change: ConfigureRequest): void;
-  hold(share: string, epoch: number | null): Promise<void>;
+  pause(share: string, epoch: number | null): Promise<void>;
   /**
    * Reports that the server was proved after the outage with this number. The relay then lets programs
    * continue, unless there was another outage since. null: the relay does not count outages.

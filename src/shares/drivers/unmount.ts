@@ -56,9 +56,10 @@ export function createUnmount({ clock, mountTable, commands, explain = (output) 
       let output = "";
       for (const command of all) {
         if (signal?.aborted) return unmountFailed("cancelled");
-        const leftMs = untilMs - clock.monotonicMs();
+        const remainingMs = untilMs - clock.monotonicMs();
         // Half of the remaining time is left for the next commands, so that each gets a chance.
-        const mayTakeMs = all.length === 1 ? Math.max(1, leftMs) : Math.max(MAY_TAKE_AT_LEAST_MS, leftMs / 2);
+        const mayTakeMs =
+          all.length === 1 ? Math.max(1, remainingMs) : Math.max(MAY_TAKE_AT_LEAST_MS, remainingMs / 2);
         output = await outputOf(command, clock, mayTakeMs);
         if ((await find(id)) === undefined) return { ok: true };
       }

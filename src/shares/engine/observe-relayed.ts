@@ -18,13 +18,13 @@ import type { ConfiguredShare, CycleObserveServices, ObserveServices } from "./s
  * If the relay does not answer for this long, ms, its mounts count as dead. A killed relay is back within about a
  * second.
  */
-const CARRIER_ABSENT_MS = 10_000;
+const RELAY_ABSENT_MS = 10_000;
 
 /**
  * How long requests wait for the server of a share that is not relayed, ms: as long as with the system's own
  * clients.
  */
-export const PINNED_PATIENCE_MS = 3_000;
+export const GUARDED_PATIENCE_MS = 3_000;
 
 export function isRelayPort({ relayPort = null }: FoundMount): boolean {
   return relayPort !== null;
@@ -59,7 +59,7 @@ export function withRelay(
     // A mount of someone else's that leads through a tunnel at a local port is an ordinary mount.
     if (!madeByDriver && rememberedPort?.() !== relayPort) return mount;
     const absentSinceMs = relay?.absentSinceMs ?? null;
-    const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < CARRIER_ABSENT_MS;
+    const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < RELAY_ABSENT_MS;
     // If the relay does not return, nothing serves the mount's port, and the mount is dead.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
@@ -93,7 +93,7 @@ export function isRerouted(
 
 /** Begins a proof that is due, passes changed addresses to the relay, and returns what is known of the servers. */
 export async function observeEligibility(
-  { relay, trust, logon }: CycleObserveServices,
+  { relay, trust, login }: CycleObserveServices,
   { spec, policy, driver }: ConfiguredShare,
   { routes, configured, offNetwork }: Pick<ShareObservation, "routes" | "configured" | "offNetwork">,
   mount: MountObservation | null,
@@ -106,21 +106,21 @@ export async function observeEligibility(
   // If the mount's process is gone, the share is about to be remounted.
   const isMountDue = mount === null || mount.found.processGone;
   const isUseful = keepsUnsent || (obstacle === null && (isMountDue || relayed !== null));
-  const now = logon?.() ?? null;
+  const now = login?.() ?? null;
   const wanted = isUseful && spec.missingVariable === null && now?.may !== false;
   const route = relayState?.route ?? mount?.found.route ?? null;
   const port = relay.of(spec.name)?.endpoint.port ?? 0;
-  const detour = relayState?.rerouted === true && route !== null ? { seen: routes[route], port } : null;
+  const detour = relayState?.rerouted === true && route !== null ? { observed: routes[route], port } : null;
   const inUse = relayState &&
     route && { ...relayState, route, goesOn: relayState.phase === "carrying", detour };
   // Proofs log in with the mount's own account.
-  const asked = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
-  const asksLogin = now !== null && now.refusedAs !== null && !now.accepted;
+  const withAccount = wanted ? { ...spec, ...((await account?.(spec)) ?? {}) } : spec;
+  const checksLogin = now !== null && now.refusedAs !== null && !now.accepted;
   const trusted =
-    trust?.observe({ spec: asked, routes: configured, wanted, inUse, asksLogin }) ?? NO_IDENTITY;
+    trust?.observe({ spec: withAccount, routes: configured, wanted, inUse, checksLogin }) ?? NO_IDENTITY;
   if (relayState !== null) {
     const proved = ROUTE_NAMES.filter((name) => trusted.proved[name]);
-    const patienceMs = relayed === null ? PINNED_PATIENCE_MS : policy.outagePatienceMs;
+    const patienceMs = relayed === null ? GUARDED_PATIENCE_MS : policy.outagePatienceMs;
     relay.keepEndpoints(spec.name, {
       endpoints: endpointsOf(spec, configured, relayed === null ? [] : proved),
       ...{ patienceMs, epoch: relayState.epoch ?? null, away: offNetwork !== null },

@@ -55,27 +55,28 @@ export async function observe(
   const { clock, hurried = {} } = tools;
   const { spec, driver } = subject;
   await tools.relay?.ready();
-  const offNetwork = await awayFrom(tools, subject, asOfMs);
-  const [tb, fallback, { ours, lookUnderWay, twins: duplicates, taken: occupant, link }] = await Promise.all([
-    probeRoute(tools, subject, "tb", asOfMs, hurried, offNetwork),
-    probeRoute(tools, subject, "fallback", asOfMs, hurried, offNetwork),
-    findMounts(tools, subject, asOfMs),
-  ]);
+  const offNetwork = await offNetworkReason(tools, subject, asOfMs);
+  const [tb, fallback, { ours, checkInProgress, twins: duplicates, taken: occupant, link }] =
+    await Promise.all([
+      probeRoute(tools, subject, "tb", asOfMs, hurried, offNetwork),
+      probeRoute(tools, subject, "fallback", asOfMs, hurried, offNetwork),
+      findMounts(tools, subject, asOfMs),
+    ]);
   const configured = { tb, fallback };
   const hardware = await hardwareOf(tools, configured);
-  const through = ours?.former === true ? null : carriedNow(tools, subject, ours);
+  const through = ours?.former === true ? null : relayedNow(tools, subject, ours);
   const routes =
     offNetwork === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
-  const carriedOver = through?.route ?? null;
+  const relayedRoute = through?.route ?? null;
   // Whether a silent host counts as gone depends on the relay's newest answer from the host, so the relay's
   // counters are read now.
-  if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.relay?.recount();
+  if (relayedRoute !== null && routes[relayedRoute].probe.verdict === "silent") await tools.relay?.recount();
   const found =
     ours === null
       ? null
       : withRelay(tools, subject, configured, {
           found: ours,
-          check: await chooseLook(tools, ours, lookUnderWay, routes, Object.keys(hurried).length > 0),
+          check: await chooseCheck(tools, ours, checkInProgress, routes, Object.keys(hurried).length > 0),
         });
   const relayEligibility = await observeEligibility(
     tools,
@@ -115,7 +116,7 @@ export async function observe(
     unsentForOthers,
     refusedUploads,
     linkBlocked,
-    login: tools.logon?.() ?? null,
+    login: tools.login?.() ?? null,
     lastStep: null,
   };
 }
@@ -141,7 +142,7 @@ export async function observeAfterStep(
       ? { mount: null, unsentForOthers: (await driver.unsentForOthers?.(spec)) ?? [], routes: configured }
       : { mount: withRelay(tools, subject, configured, { found: ours, check: prober.lastCheck(ours.id) }) };
   const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
-  return { ...before, ...now, atMs, wallMs, duplicates, occupant, login: tools.logon?.() ?? null, lastStep };
+  return { ...before, ...now, atMs, wallMs, duplicates, occupant, login: tools.login?.() ?? null, lastStep };
 }
 
 /** Returns why the driver could not mount the share; null if it could, or did not answer in time. */
@@ -150,8 +151,8 @@ export async function findDriverProblem(
   { spec, driver }: ConfiguredShare,
   notBeforeMs?: number,
 ): Promise<MissingRequirement | null> {
-  const asked = driver.missingRequirement(spec, notBeforeMs);
-  return (await settlesWithin(clock, ABLE_MS, asked)) ? asked : null;
+  const missing = driver.missingRequirement(spec, notBeforeMs);
+  return (await settlesWithin(clock, ABLE_MS, missing)) ? missing : null;
 }
 
 /** Looks up open and unsent files of a mount. A check that fails or is late gives the state `unknown`. */
@@ -179,7 +180,7 @@ export async function observeOpenFiles(
   return { atMs, state, holders: answer.files, unsent, text: null };
 }
 
-function carriedNow({ relay }: ObserveServices, { spec }: ConfiguredShare, mount: FoundMount | null) {
+function relayedNow({ relay }: ObserveServices, { spec }: ConfiguredShare, mount: FoundMount | null) {
   return mount !== null && isRelayPort(mount) ? (relay?.of(spec.name) ?? null) : null;
 }
 
@@ -189,10 +190,10 @@ async function findMounts(tools: CycleObserveServices, subject: ConfiguredShare,
   const { ours } = chosen;
   // If an answer is overdue, updates the relay's counters first. Usually the answer has arrived by now, and the mount
   // can be checked.
-  if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.relay?.recount();
+  if ((relayedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.relay?.recount();
   return {
     ...chosen,
-    lookUnderWay: ours === null ? null : startLook(tools, subject, ours),
+    checkInProgress: ours === null ? null : startCheck(tools, subject, ours),
     link: tools.ensureLink(subject.spec, ours?.path ?? subject.spec.mountPath),
   };
 }
@@ -216,7 +217,7 @@ function choose({ prober }: ObserveServices, { spec }: ConfiguredShare, found: r
   };
 }
 
-function startLook(
+function startCheck(
   tools: ObserveServices,
   subject: ConfiguredShare,
   mount: FoundMount,
@@ -224,7 +225,7 @@ function startLook(
   const { clock, prober } = tools;
   // A check proves nothing while a relayed mount waits for a route, or for an overdue answer.
   if (isRelayPort(mount)) {
-    const state = carriedNow(tools, subject, mount);
+    const state = relayedNow(tools, subject, mount);
     const isOverdue = isMovable(tools, mount) && state !== null && state.unansweredSinceMs !== null;
     if (state === null || state.phase !== "carrying" || isOverdue) return null;
   }
@@ -240,17 +241,17 @@ function startLook(
  * Waits for the mount check, unless the host is certainly gone: a check may then take seconds, and its result changes
  * nothing. After a host's first silent probe, the check continues in the background while the host is probed again.
  */
-async function chooseLook(
+async function chooseCheck(
   { prober, rememberedPort }: ObserveServices,
   mount: FoundMount,
-  underWay: Promise<MountCheck> | null,
+  inProgress: Promise<MountCheck> | null,
   routes: ShareObservation["routes"],
-  isAskedAgain: boolean,
+  isRepeated: boolean,
 ): Promise<MountCheck> {
   const verdict = mount.route === null ? null : routes[mount.route].probe.verdict;
   const mayGoOn =
-    verdict === "gone" || (verdict === "silent" && (isMovable({ rememberedPort }, mount) || !isAskedAgain));
-  return underWay === null || mayGoOn ? prober.lastCheck(mount.id) : await underWay;
+    verdict === "gone" || (verdict === "silent" && (isMovable({ rememberedPort }, mount) || !isRepeated));
+  return inProgress === null || mayGoOn ? prober.lastCheck(mount.id) : await inProgress;
 }
 
 /** The hardware addresses of hosts that answer on a link of this machine. */
@@ -284,7 +285,7 @@ async function provedNetworks(
 }
 
 /** Returns why the hosts may not be asked from this network; null if they may be asked. */
-async function awayFrom(
+async function offNetworkReason(
   { location, relay, networks }: ObserveServices,
   { spec }: ConfiguredShare,
   asOfMs: number,
@@ -300,23 +301,23 @@ async function probeRoute(
   route: RouteName,
   asOfMs: number,
   hurried: ProbeTimeouts,
-  away: string | null,
+  offNetwork: string | null,
 ): Promise<RouteObservation> {
   const { host, port, interfaceName, folder } = spec.routes[route];
-  const seen = (probe: RouteProbe): RouteObservation => ({ atMs: asOfMs, probe });
+  const observed = (probe: RouteProbe): RouteObservation => ({ atMs: asOfMs, probe });
   if (folder !== null) {
     const probe = await driver.probeFolder?.(spec, folder);
     if (probe !== undefined && (host === null || probe.verdict === "gone"))
-      return seen({ ...NO_ROUTE, ...probe, tcpAnswered: probe.verdict === "answers" });
+      return observed({ ...NO_ROUTE, ...probe, tcpAnswered: probe.verdict === "answers" });
   }
-  if (host === null) return seen(NO_ROUTE);
-  if (away !== null) {
+  if (host === null) return observed(NO_ROUTE);
+  if (offNetwork !== null) {
     const inUse = relay?.of(spec.name) ?? null;
     const address = inUse?.route === route ? inUse.endpoint.address : null;
-    return seen({ ...NO_ROUTE, reason: "link_down", address, text: away });
+    return observed({ ...NO_ROUTE, reason: "link_down", address, text: offNetwork });
   }
   const timeoutMs = Math.min(policy.connectTimeoutMs, hurried[route] ?? policy.connectTimeoutMs);
-  return seen(await hostProber.probe({ host, port, interfaceName }, { notBeforeMs: asOfMs, timeoutMs }));
+  return observed(await hostProber.probe({ host, port, interfaceName }, { notBeforeMs: asOfMs, timeoutMs }));
 }
 
 /** Returns the routes as the mount uses them. If the address in use is no longer configured, it is probed as well. */

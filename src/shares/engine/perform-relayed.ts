@@ -10,7 +10,7 @@ import type { ShareObservation } from "../policy/share-observation.ts";
 import type { Step } from "../policy/step.ts";
 import type { ServerVerifier, VerificationResult } from "../server-proof/server-verifier.ts";
 import { type RouteName, wantsUser } from "../share-spec.ts";
-import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-relayed.ts";
+import { endpointsOf, GUARDED_PATIENCE_MS } from "./observe-relayed.ts";
 import { proofEndpoint } from "./server-identities.ts";
 import type { ConfiguredShare, ObserveServices } from "./share-subject.ts";
 
@@ -28,7 +28,7 @@ export interface MountTools extends ObserveServices {
   /** Absent: no proofs are made. */
   readonly serverProof?: Pick<ServerVerifier, "compare" | "recognise" | "begin">;
   /** Called when the server behind a route may no longer be the proved one. */
-  readonly onDoubt?: (route: RouteName) => void;
+  readonly onUnverified?: (route: RouteName) => void;
 
   readonly logins: Logins;
 }
@@ -45,10 +45,10 @@ export async function moveRelayed(
   const endpoint = endpointsOf(spec, observed.configured)[route];
   if (relay === undefined || endpoint === undefined) return { ok: false, text: "address unknown" };
   const signal = AbortSignal.any([forceStop, AbortSignal.timeout(MOVE_DEADLINE_MS)]);
-  const witness =
+  const sentinel =
     route === observed.mount?.relayed?.route ? null : (observed.mount?.relayed?.witness ?? null);
   return relay.move(
-    { share: spec.name, to: route, endpoint, planned, epoch: epochOf(observed), witness },
+    { share: spec.name, to: route, endpoint, planned, epoch: epochOf(observed), witness: sentinel },
     signal,
   );
 }
@@ -85,7 +85,7 @@ export async function mountWatched(
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
     const otherwise = (text: string): MountOutcome => failed("wrong_credentials", text);
     const outcome = takesTurns
-      ? await tools.logins.attempt(spec, mount, { judge: logonResult, otherwise, signal })
+      ? await tools.logins.attempt(spec, mount, { judge: loginResult, otherwise, signal })
       : await mount();
     if (outcome.ok || !gone.signal.aborted) return outcome;
     return { ok: false, reason: "unreachable", text: String(gone.signal.reason) };
@@ -110,7 +110,7 @@ function isGated(
   return isThrough && serverProof !== undefined && server !== null;
 }
 
-function logonResult(outcome: MountOutcome): LoginResult {
+function loginResult(outcome: MountOutcome): LoginResult {
   if (outcome.ok) return outcome.adopted ? "unknown" : "accepted";
   return outcome.reason === "wrong_credentials" ? { refused: outcome.text } : "unknown";
 }
@@ -146,13 +146,13 @@ async function mountNow(
 ): Promise<MountOutcome> {
   const { relay, serverProof, logins } = tools;
   const { spec, policy, driver } = subject;
-  const { route, relayed: carried, server: known = null } = step;
+  const { route, relayed: isRelayed, server: known = null } = step;
   const { relaying, keepsUnsent = false } = driver;
   const server = known ?? (keepsUnsent ? await serverProof?.begin(spec, route) : undefined) ?? null;
-  if (relay === undefined || (!carried && !keepsUnsent))
+  if (relay === undefined || (!isRelayed && !keepsUnsent))
     return driver.mount(spec, route, limits, null, server ?? undefined);
   const wantedPort = (await relaying?.fixedPort?.(spec)) ?? null;
-  const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
+  const patienceMs = isRelayed === true ? policy.outagePatienceMs : GUARDED_PATIENCE_MS;
   const configured = observed.configured;
   const gate = isGated(tools, subject, step)
     ? createGate(tools, subject, observed, step, limits.signal)
@@ -161,9 +161,9 @@ async function mountNow(
    * A mount whose requests the relay holds back does not go through `logins.attempt`, so a refused login is
    * noted here.
    */
-  const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
+  const recorded = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
     if (gate !== null && !outcome.ok && outcome.reason === "wrong_credentials")
-      logins.seen(spec, logins.idOf(spec), outcome.text, atMs);
+      logins.refused(spec, logins.idOf(spec), outcome.text, atMs);
     return outcome;
   };
   const opened = await relay.open(
@@ -187,9 +187,9 @@ async function mountNow(
     // Without the relay, unsent files might go to another server at this address.
     if (keepsUnsent) return { ok: false, reason: "other", text: opened.text };
     // A direct mount is better than none; the next mount may be relayed.
-    return noted(await driver.mount(spec, route, limits));
+    return recorded(await driver.mount(spec, route, limits));
   }
-  const through = { port: opened.port, patienceMs: policy.outagePatienceMs, guarded: carried !== true };
+  const through = { port: opened.port, patienceMs: policy.outagePatienceMs, guarded: isRelayed !== true };
   const signal = gate === null ? limits.signal : AbortSignal.any([limits.signal, gate.shut]);
   const mounted = await driver
     .mount(spec, route, { ...limits, signal }, through, server ?? undefined)
@@ -204,8 +204,8 @@ async function mountNow(
     await relay.close(spec.name);
     // The relay saw the server refuse the login; the driver may have reported another failure.
     return refused === null || outcome.ok || outcome.reason === "wrong_credentials"
-      ? noted(outcome, refused?.atMs)
-      : noted(failed("wrong_credentials", refused.text), refused.atMs);
+      ? recorded(outcome, refused?.atMs)
+      : recorded(failed("wrong_credentials", refused.text), refused.atMs);
   }
   await relay.bind(spec.name, outcome.mount, await driver.ownProcesses(spec, outcome.mount));
   return outcome;
@@ -217,7 +217,7 @@ async function mountNow(
  * aborts if the server may be another one; the requests are still held back then.
  */
 function createGate(
-  { relay, serverProof, onDoubt }: MountTools,
+  { relay, serverProof, onUnverified }: MountTools,
   { spec, driver }: ConfiguredShare,
   observed: ShareObservation,
   { route, server = null }: MountStep,
@@ -233,10 +233,10 @@ function createGate(
     const outage = relay.of(spec.name)?.outage ?? null;
     const isSteady = (): boolean => (relay.of(spec.name)?.outage ?? null) === outage;
     const account = await relaying?.account?.(spec);
-    const asked = { ...spec, ...account };
+    const withAccount = { ...spec, ...account };
     const until = AbortSignal.any([signal, ended.signal]);
     const verdict = await serverProof
-      .recognise(asked, route, endpoint, { server, isSteady }, until)
+      .recognise(withAccount, route, endpoint, { server, isSteady }, until)
       .catch((error: unknown): VerificationResult => {
         until.throwIfAborted();
         // The files about known servers cannot be read or written.
@@ -251,7 +251,7 @@ function createGate(
       await relay.confirm(spec.name, outage);
       return;
     }
-    onDoubt?.(route);
+    onUnverified?.(route);
     const why = verdict.kind === "same" ? "it is a different known server" : verdict.text;
     shut.abort(`the server may not be the one that was verified: ${why}`);
   };

@@ -26,7 +26,7 @@ export interface IdentityInput {
   /** The route of a mount through the relay; null: no such mount. */
   readonly inUse: RouteInUse | null;
   /** Whether to find out if the server accepts the login. */
-  readonly asksLogin?: boolean;
+  readonly checksLogin?: boolean;
 }
 
 /** The route of a mount through the relay, with the relay's counters. */
@@ -35,16 +35,16 @@ export interface RouteInUse extends Pick<RelayObservation, "server" | "outage" |
   /** True: the relay has not lost the server since it was proved, so it is still the same server. */
   readonly goesOn: boolean;
   /** An address in use that is no longer configured; null or absent: the configured one is in use. */
-  readonly detour?: { readonly seen: RouteObservation; readonly port: number } | null;
+  readonly detour?: { readonly observed: RouteObservation; readonly port: number } | null;
 }
 
 interface RouteTrust {
   /** Id of the server that was proved behind the route since the route was last available; null: none was proved. */
   server: string | null;
   /** Whether a proof was tried and failed. */
-  asked: boolean;
+  wasTried: boolean;
   /** How often a proof became invalid; a proof in progress does not count if this number changes. */
-  doubts: number;
+  invalidations: number;
   /** Address and ServerGuid at the last look; null: none yet. */
   identity: string | null;
 }
@@ -56,7 +56,7 @@ interface TrustTools {
   readonly outage: () => number | null;
 }
 
-type Ask = (signal: AbortSignal) => Promise<VerificationResult>;
+type Verify = (signal: AbortSignal) => Promise<VerificationResult>;
 
 /** The subject of a proof: a configured route, or an address in use that is no longer configured. */
 type Subject = RouteName | "detour";
@@ -67,7 +67,7 @@ const PROOF_DEADLINE_MS = 12_000;
  * The relay keeps a connection over the other route (the witness): while the witness lasts, the server there is the
  * same. If the witness ends within this time, ms, that server probably ends every connection that does not log in.
  */
-const WITNESS_LASTS_MS = 30_000;
+const SENTINEL_LASTS_MS = 30_000;
 const LOST = Symbol("a route or its server was lost");
 
 /**
@@ -99,7 +99,7 @@ export class ServerIdentities implements AsyncDisposable {
   /** The id that is assumed for the server in use if neither the driver nor the relay reports one. */
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
-  #asking: AbortController | null = null;
+  #verification: AbortController | null = null;
   #isOver = false;
   #subjects: readonly Subject[] = [];
   /** Resolves when the newest proof's programs have ended and its file with the login is removed. */
@@ -108,12 +108,12 @@ export class ServerIdentities implements AsyncDisposable {
   #compared: AbortController | null = null;
   #backoff = NO_BACKOFF;
   #inUseBefore: RouteInUse | null = null;
-  #witnessSinceMs = 0;
+  #sentinelSinceMs = 0;
   /**
    * Pause before the next proof, if the relay's connection over the other route (the witness) has ended
    * early several times: a proof after each end would burden the server.
    */
-  #witnessPause = NO_BACKOFF;
+  #sentinelPause = NO_BACKOFF;
 
   /** `onVerdict` is called when a proof has ended. */
   constructor(tools: TrustTools, onVerdict: () => void) {
@@ -124,9 +124,9 @@ export class ServerIdentities implements AsyncDisposable {
   /** Takes the newest probes, begins a proof if one is due, and returns what is proved now. */
   observe(input: IdentityInput): IdentityObservation {
     const known = this.#known;
-    for (const route of ROUTE_NAMES) this.#fold(route, input.routes[route]);
+    for (const route of ROUTE_NAMES) this.#update(route, input.routes[route]);
     const { inUse } = input;
-    this.#foldInUse(inUse);
+    this.#updateInUse(inUse);
     const own = inUse === null ? null : ownSubject(inUse);
     if (own !== null && inUse?.goesOn === true && probeOf(input, own)?.verdict === "answers")
       known[own].server = this.#mounted(inUse);
@@ -141,13 +141,13 @@ export class ServerIdentities implements AsyncDisposable {
     else if (known.tb.server !== null && known.tb.server === known.fallback.server) this.#different = null;
     return {
       state: this.#different === null ? this.#state : "different",
-      isProving: this.#asking !== null,
+      isProving: this.#verification !== null,
       text: this.#different ?? this.#text,
       proved: { tb: proved("tb"), fallback: proved("fallback") },
       detourProved: proved("detour"),
       servers: {
-        tb: this.#serverSeen(known.tb, mounted),
-        fallback: this.#serverSeen(known.fallback, mounted),
+        tb: this.#identityOf(known.tb, mounted),
+        fallback: this.#identityOf(known.fallback, mounted),
       },
       correctedId: this.#better,
     };
@@ -157,8 +157,8 @@ export class ServerIdentities implements AsyncDisposable {
   invalidate(route: Subject): void {
     const known = this.#known[route];
     known.server = null;
-    known.asked = false;
-    known.doubts++;
+    known.wasTried = false;
+    known.invalidations++;
     this.#areTwo = false;
     this.#backoff = NO_BACKOFF;
   }
@@ -168,9 +168,9 @@ export class ServerIdentities implements AsyncDisposable {
     for (const route of changed) this.invalidate(route);
     if (changed.length > 0) {
       this.#different = null;
-      cutOff(this.#asking);
+      cutOff(this.#verification);
     }
-    for (const route of ROUTE_NAMES) this.#known[route].asked = false;
+    for (const route of ROUTE_NAMES) this.#known[route].wasTried = false;
     this.#backoff = NO_BACKOFF;
   }
 
@@ -180,62 +180,62 @@ export class ServerIdentities implements AsyncDisposable {
    */
   [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
-    this.#asking?.abort();
-    this.#asking = null;
+    this.#verification?.abort();
+    this.#verification = null;
     return this.#newest;
   }
 
-  #fold(route: RouteName, { probe }: RouteObservation): void {
+  #update(route: RouteName, { probe }: RouteObservation): void {
     const one = this.#known[route];
-    const isAway = probe.verdict !== "answers";
-    const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
+    const isUnreachable = probe.verdict !== "answers";
+    const identity = isUnreachable ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
     // Reset even if the lost route was not proved: the other route's server may answer over the lost route later.
-    if (isAway) this.#areTwo = false;
-    const isAsked = this.#asking !== null && this.#subjects.includes(route);
-    if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.invalidate(route);
+    if (isUnreachable) this.#areTwo = false;
+    const isVerifying = this.#verification !== null && this.#subjects.includes(route);
+    if (isUnreachable ? one.server !== null || one.wasTried || isVerifying : isOther) this.invalidate(route);
     // A proof that compares both routes cannot succeed now. It is ended, so that a proof of only the other route can
     // begin at once; a move to that route waits for it.
-    if (isAway) cutOff(this.#compared);
+    if (isUnreachable) cutOff(this.#compared);
   }
 
   /**
    * Forgets proofs of routes on which the relay has counted a loss. Probes do not notice the loss of a server that
    * is back by the next look.
    */
-  #foldInUse(inUse: RouteInUse | null): void {
+  #updateInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
     this.#inUseBefore = inUse;
     if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
     // A proof about a former address does not hold for the next address.
-    const { server, asked } = this.#known.detour;
-    if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.invalidate("detour");
+    const { server, wasTried } = this.#known.detour;
+    if ((inUse?.detour ?? null) === null && (server !== null || wasTried)) this.invalidate("detour");
     const lost = inUse === null ? [] : routesLost(before, inUse);
     for (const route of lost)
       this.invalidate(inUse !== null && route === inUse.route ? ownSubject(inUse) : route);
-    if (lost.length > 0) cutOff(this.#asking);
-    this.#foldWitness(before, inUse);
+    if (lost.length > 0) cutOff(this.#verification);
+    this.#updateSentinel(before, inUse);
   }
 
-  #foldWitness(before: RouteInUse | null, inUse: RouteInUse | null): void {
+  #updateSentinel(before: RouteInUse | null, inUse: RouteInUse | null): void {
     const { witness = null } = inUse ?? {};
     const had = before?.witness ?? null;
     if (witness === had) return;
     const nowMs = this.#tools.clock.monotonicMs();
-    const isSoon = nowMs - this.#witnessSinceMs < WITNESS_LASTS_MS;
-    this.#witnessSinceMs = nowMs;
+    const isSoon = nowMs - this.#sentinelSinceMs < SENTINEL_LASTS_MS;
+    this.#sentinelSinceMs = nowMs;
     if (had === null || inUse === null || before?.route !== inUse.route) return;
     const other = otherRoute(inUse.route);
     this.invalidate(other);
-    this.#witnessPause = isSoon ? backOff(this.#witnessPause, nowMs) : NO_BACKOFF;
-    if (this.#witnessPause.failures <= 1) return;
-    this.#known[other].asked = true;
-    this.#backoff = this.#witnessPause;
+    this.#sentinelPause = isSoon ? backOff(this.#sentinelPause, nowMs) : NO_BACKOFF;
+    if (this.#sentinelPause.failures <= 1) return;
+    this.#known[other].wasTried = true;
+    this.#backoff = this.#sentinelPause;
   }
 
-  #serverSeen({ server, asked: isAttempted }: RouteTrust, mounted: string | null): ServerIdentity {
+  #identityOf({ server, wasTried: isAttempted }: RouteTrust, mounted: string | null): ServerIdentity {
     return { id: server === mounted ? (this.#better ?? server) : server, isAttempted };
   }
 
@@ -247,7 +247,7 @@ export class ServerIdentities implements AsyncDisposable {
   #beginIfDue(input: IdentityInput): void {
     const { spec, inUse } = input;
     const known = this.#known;
-    if (this.#asking !== null || this.#isOver) return;
+    if (this.#verification !== null || this.#isOver) return;
     const isPaused = this.#tools.clock.monotonicMs() < this.#backoff.notBeforeMs;
     const own = inUse === null ? null : ownSubject(inUse);
     const mounted = this.#mounted(inUse);
@@ -262,7 +262,7 @@ export class ServerIdentities implements AsyncDisposable {
       if (own !== "detour" && endpoint !== null) return;
     }
     const up = ROUTE_NAMES.filter((route) => endpointOf(input, route) !== null);
-    const [due] = up.filter((route) => known[route].server === null && (!isPaused || !known[route].asked));
+    const [due] = up.filter((route) => known[route].server === null && (!isPaused || !known[route].wasTried));
     if (due === undefined) {
       if (!isPaused) this.#learn(input);
       return;
@@ -283,19 +283,19 @@ export class ServerIdentities implements AsyncDisposable {
    * proof can recognize the server after an outage. Also finds out whether the server accepts the login.
    */
   #learn(input: IdentityInput): void {
-    const { spec, inUse, asksLogin = false } = input;
+    const { spec, inUse, checksLogin = false } = input;
     if (inUse === null || !inUse.goesOn || ownSubject(inUse) === "detour") return;
     const { route } = inUse;
     const server = this.#mounted(inUse);
     const endpoint = endpointOf(input, route);
-    if (server === null || (this.#witnessed.has(server) && !asksLogin) || endpoint === null) return;
+    if (server === null || (this.#witnessed.has(server) && !checksLogin) || endpoint === null) return;
     this.#compare(spec, [route], { tb: endpoint, fallback: endpoint }, server);
   }
 
   #recognise(spec: ShareSpec, subject: Subject, endpoint: VerifiedEndpoint, expected: Expected): void {
     const route = subject === "detour" ? (this.#inUseBefore?.route ?? "tb") : subject;
-    const ask: Ask = (signal) => this.#tools.proof.recognise(spec, route, endpoint, expected, signal);
-    this.#begin([subject], ask, null, expected.isSteady);
+    const verify: Verify = (signal) => this.#tools.proof.recognise(spec, route, endpoint, expected, signal);
+    this.#begin([subject], verify, null, expected.isSteady);
   }
 
   /**
@@ -310,8 +310,8 @@ export class ServerIdentities implements AsyncDisposable {
   ): void {
     const { proof } = this.#tools;
     const isSteady = this.#steadiness();
-    const ask: Ask = (signal) => proof.compare(spec, endpoints, inUse, isSteady, signal);
-    this.#begin(routes, ask, inUse, isSteady);
+    const verify: Verify = (signal) => proof.compare(spec, endpoints, inUse, isSteady, signal);
+    this.#begin(routes, verify, inUse, isSteady);
   }
 
   /** Returns a function that returns true until the server in use is lost. */
@@ -321,22 +321,24 @@ export class ServerIdentities implements AsyncDisposable {
     return () => outage === null || outageNow() === outage;
   }
 
-  #begin(subjects: readonly Subject[], ask: Ask, mounted: string | null, isSteady = ALWAYS): void {
+  #begin(subjects: readonly Subject[], verify: Verify, mounted: string | null, isSteady = ALWAYS): void {
     const controller = new AbortController();
-    const before = new Map(subjects.map((subject) => [subject, this.#known[subject].doubts]));
+    const before = new Map(subjects.map((subject) => [subject, this.#known[subject].invalidations]));
     const deadline = this.#tools.clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
-    this.#asking = controller;
+    this.#verification = controller;
     this.#subjects = subjects;
     this.#compared = subjects.length > 1 ? controller : null;
-    this.#newest = ask(controller.signal)
+    this.#newest = verify(controller.signal)
       .catch((error: unknown): VerificationResult => ({ kind: "unproved", text: errorText(error) }))
       .then((verdict) => {
         deadline[Symbol.dispose]();
-        if (this.#asking !== controller) return;
-        this.#asking = null;
+        if (this.#verification !== controller) return;
+        this.#verification = null;
         this.#compared = null;
         if (controller.signal.reason !== LOST) {
-          const steady = subjects.filter((subject) => before.get(subject) === this.#known[subject].doubts);
+          const steady = subjects.filter(
+            (subject) => before.get(subject) === this.#known[subject].invalidations,
+          );
           this.#take(verdict, steady, mounted, steady.length === subjects.length && isSteady());
         }
         this.#onVerdict();
@@ -370,7 +372,7 @@ export class ServerIdentities implements AsyncDisposable {
         this.#areTwo = true;
       }
       for (const subject of steady) {
-        if (verdict.kind === "unproved") this.#known[subject].asked = true;
+        if (verdict.kind === "unproved") this.#known[subject].wasTried = true;
         if (other === null) continue;
         this.#known[subject].server = other;
         if (subject !== "detour") this.#otherText[subject] = verdict.text;
@@ -398,7 +400,7 @@ export class ServerIdentities implements AsyncDisposable {
 const SPLIT = "the routes lead to two servers that are known";
 
 function unknownRoute(): RouteTrust {
-  return { server: null, asked: false, doubts: 0, identity: null };
+  return { server: null, wasTried: false, invalidations: 0, identity: null };
 }
 
 function ownSubject({ route, detour = null }: RouteInUse): Subject {
@@ -406,7 +408,7 @@ function ownSubject({ route, detour = null }: RouteInUse): Subject {
 }
 
 function probeOf({ routes, inUse }: IdentityInput, subject: Subject): RouteObservation["probe"] | null {
-  return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
+  return (subject === "detour" ? inUse?.detour?.observed : routes[subject])?.probe ?? null;
 }
 
 /**

@@ -37,7 +37,7 @@ const MOST_STEPS = 16;
  * How long rclone may repeat the requests of our own check after a connection has ended, ms. Traffic in that time is
  * not a program's use of the share.
  */
-const OWN_LOOK_MS = 2_000;
+const OWN_CHECK_MS = 2_000;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
@@ -49,7 +49,7 @@ export interface CycleTools extends MountTools {
   /** Aborts running steps when the daemon has no time left. */
   readonly forceStop: AbortSignal;
   /** Sends a wake-on-LAN packet; absent: no machine is woken. */
-  readonly sendWake?: (address: string) => void;
+  readonly sendWakePacket?: (address: string) => void;
   /** Called after the transition is in the state file. */
   readonly announce: (transition: ShareTransition) => void;
 }
@@ -69,7 +69,7 @@ export interface ShareView {
 }
 
 /** A person's request that is not answered yet. */
-interface Asked {
+interface PendingRequest {
   readonly request: ShareRequest;
   readonly answer: (outcome: RequestOutcome) => void;
   /** A cycle has begun since the request. */
@@ -85,7 +85,7 @@ export class ShareCycle {
   #memory: ShareMemory;
   #state: ReconcileState;
   #view: ShareView;
-  #asked: Asked | null = null;
+  #pendingRequest: PendingRequest | null = null;
   /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
   /**
@@ -123,10 +123,10 @@ export class ShareCycle {
     given.logins.recall(first.spec, recalled.memory.logonsRefusedAt);
     this.#tools = {
       ...given,
-      logon: () => this.#logon(),
+      login: () => this.#login(),
       networks: () => networksOf(this.#subject.policy, this.#subject.spec, this.#memory),
       rememberedPort: () => this.#memory.relayPort,
-      onDoubt: (route) => this.#trust?.invalidate(route),
+      onUnverified: (route) => this.#trust?.invalidate(route),
     };
     const { clock, serverProof } = given;
     const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = recalled.memory;
@@ -141,7 +141,7 @@ export class ShareCycle {
       explanation: null,
       mount: null,
     };
-    const outage = (): number | null => this.#carriedNow()?.outage ?? null;
+    const outage = (): number | null => this.#relayedNow()?.outage ?? null;
     if (serverProof !== undefined)
       this.#trust = new ServerIdentities({ clock, proof: serverProof, outage }, onProof);
   }
@@ -151,15 +151,15 @@ export class ShareCycle {
    * operation has unmounted.
    */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<NextRun | null> {
-    const isAskedFor = triggers.some(({ reason }) => reason === "user");
+    const isRequested = triggers.some(({ reason }) => reason === "user");
     // A person's command that is not a request to this share ends the pauses between tries at once. For a request to
     // the share, the rules do that.
-    const isAskedToTry = isAskedFor && this.#asked === null;
-    if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
+    const mayTryLogin = isRequested && this.#pendingRequest === null;
+    if (mayTryLogin || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
       this.#trust?.retry();
     }
-    this.#askLogon(isAskedToTry);
+    this.#allowLoginTry(mayTryLogin);
     const { links, claims } = this.#tools;
     // The whole cycle uses one configuration, because what was observed of an address does not apply to an edited
     // address.
@@ -168,7 +168,7 @@ export class ShareCycle {
     this.#claimed.add(mountPath);
     const otherHome = (await claims?.claim(mountPath)) ?? null;
     this.#otherHome = otherHome;
-    const ensured = isAskedFor ? links.ensureNow : links.ensure;
+    const ensured = isRequested ? links.ensureNow : links.ensure;
     const found = await observe(
       {
         ...this.#tools,
@@ -186,12 +186,12 @@ export class ShareCycle {
     await this.letGo([mountPath, found.mount?.found.path]);
     let observed: ShareObservation = { ...found, otherHome, wanted: this.#takeWanted(found) };
     if (ROUTE_NAMES.every((route) => found.configured[route].probe.verdict !== "answers"))
-      this.#tools.logins.away(subject.spec);
+      this.#tools.logins.unreachable(subject.spec);
     const { nextRun } = await stepUntilSettled({
       subject: `share ${subject.spec.name}`,
       mostSteps: MOST_STEPS,
       decide: () => {
-        const decision = this.#decide(subject, observed, this.#asked?.request ?? null);
+        const decision = this.#decide(subject, observed, this.#pendingRequest?.request ?? null);
         this.#keep(decision, observed);
         // A stop still lets a remount finish, because the remount has unmounted the share already.
         const isRemount =
@@ -207,15 +207,15 @@ export class ShareCycle {
         } else if (step.kind === "confirm" && step.login === true) this.#isOtherIfRefused = true;
       },
     });
-    this.#lookUpOpenFiles(observed);
+    this.#readOpenFiles(observed);
     return nextRun;
   }
 
   /** Takes a person's request; an earlier one that still waits fails as superseded. */
-  ask(request: ShareRequest): Promise<RequestOutcome> {
-    this.#asked?.answer(outcome("failed", "superseded by a newer command"));
+  request(request: ShareRequest): Promise<RequestOutcome> {
+    this.#pendingRequest?.answer(outcome("failed", "superseded by a newer command"));
     return new Promise((answer) => {
-      this.#asked = { request, answer, isTaken: false };
+      this.#pendingRequest = { request, answer, isTaken: false };
     });
   }
 
@@ -225,18 +225,19 @@ export class ShareCycle {
   }
 
   /** True while a person's request waits for its answer. */
-  get isAsked(): boolean {
-    return this.#asked !== null;
+  get hasRequest(): boolean {
+    return this.#pendingRequest !== null;
   }
 
   /** Answers `request` as cancelled if it still waits; if `request` is null, answers any request that waits. */
   withdraw(request: ShareRequest | null): void {
-    if (this.#asked === null || (request !== null && this.#asked.request !== request)) return;
+    if (this.#pendingRequest === null || (request !== null && this.#pendingRequest.request !== request))
+      return;
     this.#takeAnswer(outcome("failed", "cancelled"))?.();
   }
 
   view(): ShareView {
-    return this.#withCarriage(this.#view);
+    return this.#withRelay(this.#view);
   }
 
   /** Applies a new configuration from the next cycle on. Unchanged routes keep their history. */
@@ -248,7 +249,7 @@ export class ShareCycle {
     // A proof does not hold for another address, port, share or user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
     if (!isSameLogin) {
-      this.#tools.logins.asked(next.spec);
+      this.#tools.logins.requested(next.spec);
       this.#isOtherIfRefused ||= spec.missingVariable === null;
     }
     this.#subject = next;
@@ -259,26 +260,26 @@ export class ShareCycle {
    * Takes a fresh look for a command that changes nothing: without a step, and without a proof, which would
    * run programs.
    */
-  async look(asOfMs: number): Promise<ShareView> {
+  async observe(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const trust = this.#trust;
     const passive = trust && {
       observe: (input: IdentityInput) => trust.observe({ ...input, wanted: false }),
     };
-    const lookOnly = { ...this.#tools, ensureLink: () => null, trust: passive };
-    const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
-    const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
+    const readOnly = { ...this.#tools, ensureLink: () => null, trust: passive };
+    const found = await observe(readOnly, subject, asOfMs, this.#state, null);
+    const linkBlocked = await this.#tools.links.check(subject.spec, found.mount?.found.path ?? null);
     const observed = { ...found, linkBlocked, otherHome: this.#otherHome };
     const { conditions, memory, mount, explanation } = this.#decide(subject, observed, null);
-    return this.#withCarriage({ subject: this.#subject, memory, observed, conditions, explanation, mount });
+    return this.#withRelay({ subject: this.#subject, memory, observed, conditions, explanation, mount });
   }
 
   /** Call this after the server in use has ended connections: another server may answer by now. */
-  doubt(): void {
-    const carried = this.#carriedNow();
+  markUnverified(): void {
+    const relayed = this.#relayedNow();
     // If the relay counts outages, the next look compares the counts and keeps proofs that began after the outage.
     // Otherwise the doubt is noted here.
-    if (carried?.outage === null) this.#trust?.invalidate(carried.route);
+    if (relayed?.outage === null) this.#trust?.invalidate(relayed.route);
   }
 
   /** Ends the proof in progress; resolves when its programs and files are gone. */
@@ -286,10 +287,10 @@ export class ShareCycle {
     await this.#trust?.[Symbol.asyncDispose]();
   }
 
-  /** Releases the claims on mount paths, except for `kept`. No step may still use the released paths. */
-  async letGo(kept: readonly (string | undefined)[] = []): Promise<void> {
+  /** Releases the claims on mount paths, except for `retained`. No step may still use the released paths. */
+  async letGo(retained: readonly (string | undefined)[] = []): Promise<void> {
     for (const path of this.#claimed) {
-      if (kept.includes(path)) continue;
+      if (retained.includes(path)) continue;
       this.#claimed.delete(path);
       await this.#tools.claims?.release(path);
     }
@@ -299,13 +300,14 @@ export class ShareCycle {
    * Allows one try of the login when a person asks for one. Once the login may be tried again, failed proofs are
    * repeated.
    */
-  #askLogon(isAskedToTry: boolean): void {
+  #allowLoginTry(mayTryLogin: boolean): void {
     const { logins } = this.#tools;
     const { spec } = this.#subject;
-    const asked = this.#asked;
-    const isNew = asked !== null && !asked.isTaken && asked.request.kind !== "unmount";
-    if (asked !== null) asked.isTaken = true;
-    if (isAskedToTry || isNew) logins.asked(spec);
+    const pendingRequest = this.#pendingRequest;
+    const isNew =
+      pendingRequest !== null && !pendingRequest.isTaken && pendingRequest.request.kind !== "unmount";
+    if (pendingRequest !== null) pendingRequest.isTaken = true;
+    if (mayTryLogin || isNew) logins.requested(spec);
     const { may } = logins.status(spec);
     if (may && this.#mightNotLogOn) this.#trust?.retry();
     this.#mightNotLogOn = !may;
@@ -317,39 +319,39 @@ export class ShareCycle {
    * ignored.
    */
   #takeWanted({ mount }: ShareObservation): boolean {
-    const { phase, connectionsInAll = 0, bytesUp = 0, routeLostAtMs } = this.#carriedNow() ?? {};
+    const { phase, connectionsInAll = 0, bytesUp = 0, routeLostAtMs } = this.#relayedNow() ?? {};
     const [nowMs, before] = [this.#tools.clock.monotonicMs(), this.#traffic];
     const isOut = phase === "waiting" || phase === "refusing";
     this.#traffic = isOut && this.#subject.spec.driver === "rclone" ? connectionsInAll + bytesUp : null;
     const { check } = mount ?? {};
     const isOurs =
       check?.state === "pending"
-        ? phase === "refusing" || nowMs - (routeLostAtMs ?? nowMs) < OWN_LOOK_MS
-        : check?.state === "answered" && nowMs - check.finishedAtMs < OWN_LOOK_MS;
+        ? phase === "refusing" || nowMs - (routeLostAtMs ?? nowMs) < OWN_CHECK_MS
+        : check?.state === "answered" && nowMs - check.finishedAtMs < OWN_CHECK_MS;
     if (before !== null && this.#traffic !== null && this.#traffic > before && !isOurs) this.want();
     const wanted = this.#wanted;
     this.#wanted = false;
     return wanted;
   }
 
-  #logon(): LoginObservation | null {
+  #login(): LoginObservation | null {
     const { logins } = this.#tools;
     const { spec } = this.#subject;
     if (spec.driver === "local") return null;
-    const refused = this.#carriedNow()?.refusedLogon ?? null;
-    if (refused !== null) logins.seen(spec, this.#mountedWith, refused.text, refused.atMs);
+    const refused = this.#relayedNow()?.refusedLogon ?? null;
+    if (refused !== null) logins.refused(spec, this.#mountedWith, refused.text, refused.atMs);
     const isSame =
       this.#mountedWith === null ? !this.#isOtherIfRefused : this.#mountedWith === logins.idOf(spec);
     return { ...logins.status(spec), refusedAs: refused === null ? null : isSame ? "same" : "other" };
   }
 
-  #carriedNow(): RelayedState | null {
+  #relayedNow(): RelayedState | null {
     return this.#tools.relay?.of(this.#subject.spec.name) ?? null;
   }
 
-  #withCarriage(shown: ShareView): ShareView {
-    const isCarried = (shown.observed?.mount?.relayed ?? null) !== null;
-    const relayed = isCarried ? this.#carriedNow() : null;
+  #withRelay(shown: ShareView): ShareView {
+    const isRelayed = (shown.observed?.mount?.relayed ?? null) !== null;
+    const relayed = isRelayed ? this.#relayedNow() : null;
     return relayed === null ? shown : { ...shown, relayed };
   }
 
@@ -360,9 +362,9 @@ export class ShareCycle {
       return probe?.verdict === "answers" ? (probe.tookMs ?? null) : null;
     };
     return this.#hurry({
-      phase: this.#carriedNow()?.phase ?? null,
+      phase: this.#relayedNow()?.phase ?? null,
       route: observed?.mount?.found.route ?? null,
-      inDoubt: this.#state.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
+      isSuspected: this.#state.suspectedLoss !== null || triggers.some(({ reason }) => reason === "stalled"),
       tookMs: { tb: answeredIn("tb"), fallback: answeredIn("fallback") },
     });
   }
@@ -405,8 +407,8 @@ export class ShareCycle {
   }
 
   #takeAnswer(result: RequestOutcome): (() => void) | null {
-    const answered = this.#asked;
-    this.#asked = null;
+    const answered = this.#pendingRequest;
+    this.#pendingRequest = null;
     return answered === null ? null : () => answered.answer(result);
   }
 
@@ -414,23 +416,23 @@ export class ShareCycle {
    * Looks up the open files while a suspected loss of the host is not confirmed yet. After the unmount they could not
    * be found.
    */
-  #lookUpOpenFiles({ mount }: ShareObservation): void {
-    const { suspicion } = this.#state;
-    if (suspicion === null || mount === null) {
+  #readOpenFiles({ mount }: ShareObservation): void {
+    const { suspectedLoss } = this.#state;
+    if (suspectedLoss === null || mount === null) {
       this.#openFilesAhead = null;
       return;
     }
-    if (this.#openFilesAhead?.suspicionAtMs === suspicion.firstAtMs) return;
-    const ahead: OpenFilesAhead = { suspicionAtMs: suspicion.firstAtMs, files: null };
+    if (this.#openFilesAhead?.suspectedAtMs === suspectedLoss.firstAtMs) return;
+    const ahead: OpenFilesAhead = { suspectedAtMs: suspectedLoss.firstAtMs, files: null };
     this.#openFilesAhead = ahead;
-    const looked = observeOpenFiles(this.#tools, this.#subject, mount.found);
+    const reading = observeOpenFiles(this.#tools, this.#subject, mount.found);
     // A failure is ignored here, because the operation checks open files again before its unmount.
-    void looked.then((files) => Object.assign(ahead, { files })).catch(() => {});
+    void reading.then((files) => Object.assign(ahead, { files })).catch(() => {});
   }
 }
 
 interface OpenFilesAhead {
-  readonly suspicionAtMs: number;
+  readonly suspectedAtMs: number;
   /** The result of the look-up; null: not known yet. */
   files: OpenFilesObservation | null;
 }
@@ -465,12 +467,12 @@ async function perform(
     }
     case "hold":
     case "confirm":
-      if (step.kind === "hold") await relay?.hold(spec.name, epochOf(observed));
+      if (step.kind === "hold") await relay?.pause(spec.name, epochOf(observed));
       else if (step.login) await relay?.reopen(spec.name);
       else await relay?.confirm(spec.name, step.outage);
       return after({ kind: "gate" });
     case "wake":
-      for (const address of step.addresses) tools.sendWake?.(address);
+      for (const address of step.addresses) tools.sendWakePacket?.(address);
       return { ...observed, atMs: clock.monotonicMs(), wallMs: clock.wallMs(), lastStep: null };
     case "mount": {
       const result = await mountWatched(tools, subject, observed, step, limits(MOUNT_DEADLINE_MS));

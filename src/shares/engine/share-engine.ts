@@ -16,9 +16,9 @@ import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { ConfiguredShare } from "./share-subject.ts";
 import { createUnconfiguredShares, type UnconfiguredShare } from "./unconfigured-shares.ts";
 
-/** `settle` waits for a confirming cycle (a second probe or look) if it is due within this time, ms. */
-const SETTLE_WITHIN_MS = 1500;
-const SETTLE_ROUNDS = 8;
+/** `untilIdle` waits for a confirming cycle (a second probe or look) if it is due within this time, ms. */
+const IDLE_WITHIN_MS = 1500;
+const IDLE_ROUNDS = 8;
 /** When the engine ends, how long it waits for aborted proofs, ms. The programs of the proofs are killed at once. */
 const PROOFS_END_MS = 1_000;
 
@@ -31,7 +31,7 @@ interface EngineTools extends CycleTools {
 }
 
 interface RunningShare {
-  readonly lane: ReconcileLoop;
+  readonly loop: ReconcileLoop;
   readonly cycle: ShareCycle;
   readonly succession: DriverSuccession;
   unwatchProcess: () => void;
@@ -60,7 +60,7 @@ export class ShareEngine implements AsyncDisposable {
     this.#conditionLog = createConditionLog(tools.logger);
     this.#recalled = new Map(tools.memory.restored.shares);
     this.#left = createUnconfiguredShares(tools);
-    this.#unregister = this.#listenToCarrier();
+    this.#unregister = this.#listenToRelay();
   }
 
   get names(): readonly string[] {
@@ -76,11 +76,11 @@ export class ShareEngine implements AsyncDisposable {
   ): void {
     const rank = ({ subject }: RunningShare): number => Number(first(subject.spec));
     const ordered = [...this.#shares.values()].sort((one, other) => rank(other) - rank(one));
-    for (const { lane } of ordered) lane.trigger({ reason, atMs, details });
+    for (const { loop } of ordered) loop.trigger({ reason, atMs, details });
   }
 
   trigger(name: string, reason: TriggerReason): void {
-    this.#shares.get(name)?.lane.trigger(this.#triggerNow(reason));
+    this.#shares.get(name)?.loop.trigger(this.#triggerNow(reason));
   }
 
   /** Notes that a program waits for the share, and starts a cycle. */
@@ -93,34 +93,38 @@ export class ShareEngine implements AsyncDisposable {
    * Requests an action of one share; an abort withdraws a request that waits. A share that is no longer configured can
    * only be unmounted, and its link goes then. Rejects with `share_unknown`.
    */
-  async ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
+  async request(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
     signal.throwIfAborted();
     if (request.kind === "unmount" && !this.#shares.has(name))
-      return this.#unmountLeft(name, request, signal);
-    return this.#ask(this.#share(name), request, signal);
+      return this.#unmountUnconfigured(name, request, signal);
+    return this.#request(this.#share(name), request, signal);
   }
 
-  async #unmountLeft(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
+  async #unmountUnconfigured(
+    name: string,
+    request: ShareRequest,
+    signal: AbortSignal,
+  ): Promise<RequestOutcome> {
     const left = (await this.left()).find(({ spec }) => spec.name === name);
     if (left === undefined) throw shareUnknown(name);
     const share = this.#begin(left, left.memory, () => true);
-    const outcome = await this.#ask(share, request, signal).finally(() => this.#end(name, share, false));
+    const outcome = await this.#request(share, request, signal).finally(() => this.#end(name, share, false));
     if (outcome.result === "unmounted") await this.#tools.links.remove(left.spec);
     await this.left();
     return outcome;
   }
 
-  async #ask(
-    { cycle, lane }: RunningShare,
+  async #request(
+    { cycle, loop }: RunningShare,
     request: ShareRequest,
     signal: AbortSignal,
   ): Promise<RequestOutcome> {
-    const answer = cycle.ask(request);
+    const answer = cycle.request(request);
     const withdraw = (): void => cycle.withdraw(request);
     // No cycle will perform the request now.
     if (this.#isEnding) withdraw();
     signal.addEventListener("abort", withdraw, { once: true });
-    lane.trigger(this.#triggerNow("user"));
+    loop.trigger(this.#triggerNow("user"));
     try {
       return await answer;
     } finally {
@@ -129,15 +133,15 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /** Resolves when the share has nothing more to do for now. */
-  async settle(name: string, signal: AbortSignal): Promise<void> {
-    const { lane } = this.#share(name);
+  async untilIdle(name: string, signal: AbortSignal): Promise<void> {
+    const { loop } = this.#share(name);
     const { clock } = this.#tools;
-    for (let round = 0; round < SETTLE_ROUNDS; round++) {
-      await lane.idle();
-      const { nextRun } = lane;
+    for (let round = 0; round < IDLE_ROUNDS; round++) {
+      await loop.idle();
+      const { nextRun } = loop;
       if (nextRun === null || nextRun.reason !== "confirm") return;
       const waitMs = nextRun.atMs - clock.monotonicMs();
-      if (waitMs > SETTLE_WITHIN_MS) return;
+      if (waitMs > IDLE_WITHIN_MS) return;
       await clock.sleep(Math.max(0, waitMs) + 1, signal);
     }
   }
@@ -147,8 +151,8 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /** Observes the share now, without taking a step. */
-  async look(name: string): Promise<ShareView> {
-    return this.#share(name).cycle.look(this.#tools.clock.monotonicMs());
+  async observe(name: string): Promise<ShareView> {
+    return this.#share(name).cycle.observe(this.#tools.clock.monotonicMs());
   }
 
   /**
@@ -162,12 +166,12 @@ export class ShareEngine implements AsyncDisposable {
   /** Shares that are no longer configured and still mounted, unless another share uses their mount. */
   async left(): Promise<readonly UnconfiguredShare[]> {
     await Promise.all(this.#ending.values());
-    await this.#left.look();
-    return this.leftKnown;
+    await this.#left.check();
+    return this.knownUnconfigured;
   }
 
   /** The same, as they were found last. */
-  get leftKnown(): readonly UnconfiguredShare[] {
+  get knownUnconfigured(): readonly UnconfiguredShare[] {
     const used = [...this.#shares.values()].map(({ cycle }) => cycle.view().observed?.mount?.found.path);
     return this.#left.known().filter(({ spec }) => !used.includes(spec.mountPath));
   }
@@ -246,13 +250,13 @@ export class ShareEngine implements AsyncDisposable {
     const remembered = { memory: recalled, observedAt };
     const cycle = new ShareCycle(this.#tools, lasting, remembered, () => this.trigger(name, "proof"));
     const before = this.#ending.get(name);
-    const lane = createReconcileLoop({
+    const loop = createReconcileLoop({
       clock,
       run: async (triggers, stopping) => {
         // A share that was removed and added again may still have a cycle of its old lane: the two must not
         // perform steps at the same time.
         await before;
-        if (isResting() && !cycle.isAsked) return null;
+        if (isResting() && !cycle.hasRequest) return null;
         const details = triggers.flatMap((trigger) => trigger.details);
         const reasons = triggers.map(({ reason }) => reason);
         logger.debug("cycle", {
@@ -260,14 +264,14 @@ export class ShareEngine implements AsyncDisposable {
           ...(details.length > 0 ? { details } : {}),
         });
         succession.cycleBegins();
-        const wake = await cycle.run(triggers, stopping);
-        this.#conditionLog.note(name, cycle.view().conditions);
+        const nextRun = await cycle.run(triggers, stopping);
+        this.#conditionLog.report(name, cycle.view().conditions);
         onCycle?.(name);
-        return wake;
+        return nextRun;
       },
       onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
     });
-    return { lane, cycle, succession, unwatchProcess: this.#watchProcess(lasting), subject };
+    return { loop, cycle, succession, unwatchProcess: this.#watchProcess(lasting), subject };
   }
 
   #watchProcess({ driver }: ConfiguredShare): () => void {
@@ -275,7 +279,7 @@ export class ShareEngine implements AsyncDisposable {
     return unregister ?? (() => {});
   }
 
-  #end(name: string, { lane, cycle, unwatchProcess }: RunningShare, forget: boolean): void {
+  #end(name: string, { loop, cycle, unwatchProcess }: RunningShare, forget: boolean): void {
     this.#conditionLog.forget(name);
     unwatchProcess();
     cycle.withdraw(null);
@@ -283,7 +287,7 @@ export class ShareEngine implements AsyncDisposable {
     this.#proofsEnding.add(proofEnded);
     const before = this.#ending.get(name);
     const ended = (async () => {
-      await lane[Symbol.asyncDispose]();
+      await loop[Symbol.asyncDispose]();
       await cycle.letGo();
       await before;
       if (!forget) return;
@@ -301,7 +305,7 @@ export class ShareEngine implements AsyncDisposable {
    * Listens to the relay: a notice about a mount starts a cycle of its share, or makes the driver drop dead
    * connections.
    */
-  #listenToCarrier(): (() => void) | undefined {
+  #listenToRelay(): (() => void) | undefined {
     const { relay } = this.#tools;
     if (relay === undefined) return undefined;
     const dropLost = createDropLost(relay);
@@ -309,7 +313,7 @@ export class ShareEngine implements AsyncDisposable {
       const share = this.#shares.get(name);
       if (share !== undefined && notice === "lost") dropLost(share.subject);
       if (notice === "lost") return;
-      if (notice === "doubt") share?.cycle.doubt();
+      if (notice === "doubt") share?.cycle.markUnverified();
       this.trigger(name, notice === "stalled" ? "stalled" : "carrier");
     });
   }
@@ -327,17 +331,17 @@ function shareUnknown(name: string): MountaineerError {
  * Makes drivers drop dead connections of their mounts, then notifies the relay. Each share has one run at a time; a
  * request during a run causes another run afterwards.
  */
-export function createDropLost(carriage: Pick<RelayClient, "of" | "usedUp">) {
+export function createDropLost(relay: Pick<RelayClient, "of" | "usedUp">) {
   /** The shares with a run in progress; true: another run was requested during it. */
   const running = new Map<string, boolean>();
 
   const drop = async ({ spec, driver }: Pick<ConfiguredShare, "spec" | "driver">): Promise<void> => {
     do {
       running.set(spec.name, false);
-      await driver.dropLost?.(spec, carriage.of(spec.name)?.connections ?? 0);
+      await driver.dropLost?.(spec, relay.of(spec.name)?.connections ?? 0);
     } while (running.get(spec.name) === true);
     running.delete(spec.name);
-    await carriage.usedUp(spec.name);
+    await relay.usedUp(spec.name);
   };
   return (subject: Pick<ConfiguredShare, "spec" | "driver">): void => {
     const { name } = subject.spec;
@@ -347,14 +351,14 @@ export function createDropLost(carriage: Pick<RelayClient, "of" | "usedUp">) {
 }
 
 export function createConditionLog(logger: Logger) {
-  const logged = new Map<string, ReadonlyMap<string, ShareCondition>>();
+  const reported = new Map<string, ReadonlyMap<string, ShareCondition>>();
   return {
     /** Logs errors that began or ended since the last call. */
-    note(share: string, conditions: readonly ShareCondition[]): void {
-      const before = logged.get(share) ?? new Map<string, ShareCondition>();
+    report(share: string, conditions: readonly ShareCondition[]): void {
+      const before = reported.get(share) ?? new Map<string, ShareCondition>();
       const errors = conditions.filter(({ severity }) => severity === "error");
       const now = new Map(errors.map((condition) => [aboutOf(condition), condition]));
-      logged.set(share, now);
+      reported.set(share, now);
       for (const [about, { code, title }] of before)
         if (!now.has(about)) logger.info("share.condition_over", { share, code, reason: title });
       for (const [about, { code, title, hint }] of now) {
@@ -363,7 +367,7 @@ export function createConditionLog(logger: Logger) {
       }
     },
     forget(share: string): void {
-      logged.delete(share);
+      reported.delete(share);
     },
   };
 }

@@ -17,10 +17,10 @@ export interface SharePrograms {
   /** Returns the process ids of the leaders of all process groups that run on the share. */
   running(share: string): readonly number[];
   /**
-   * Ends the programs on the share or starts them again, as `room` requires (`ProgramAccess` in decide.ts). Cheap if nothing
+   * Ends the programs on the share or starts them again, as `access` requires (`ProgramAccess` in decide.ts). Cheap if nothing
    * changes.
    */
-  setAccess(share: string, room: ProgramAccess): void;
+  setAccess(share: string, access: ProgramAccess): void;
 }
 
 export interface ObserveServices {
@@ -38,7 +38,7 @@ export interface ObserveServices {
   /** The networks on which the share is used; empty: any. */
   readonly networks?: () => readonly string[];
   /** The state of the share's login; null: the share has none. */
-  readonly logon?: () => LoginObservation | null;
+  readonly login?: () => LoginObservation | null;
 }
 
 export type ProbeTimeouts = Readonly<Partial<Record<RouteName, number>>>;
@@ -69,17 +69,17 @@ interface HurryInput {
    * True: a suspected loss of the route is not confirmed yet, or an SMB request has waited too long for its
    * answer.
    */
-  readonly inDoubt: boolean;
+  readonly isSuspected: boolean;
   /** How long each host took to answer at the last look, ms; null: no answer. */
   readonly tookMs: Readonly<Record<RouteName, number | null>>;
 }
 
 const SHORT_MS = 300;
 /**
- * While programs wait for a route, probes have a short time limit. Every `PATIENT_LOOK`-th probe uses the configured
+ * While programs wait for a route, probes have a short time limit. Every `PATIENT_CHECK`-th probe uses the configured
  * limit instead, so that slow hosts are also found.
  */
-const PATIENT_LOOK = 4;
+const PATIENT_CHECK = 4;
 /** Stands for "no shorter limit": the configured limit applies. */
 const USUAL_MS = Number.POSITIVE_INFINITY;
 /**
@@ -90,16 +90,16 @@ const SLOW_SHARE = 0.5;
 
 /** Returns a function for one share. Call that function before each probe of the share's hosts. */
 export function createProbeTimeouts(): (input: HurryInput) => ProbeTimeouts {
-  let looksWaiting = 0;
-  return ({ phase, route, inDoubt, tookMs }) => {
+  let checksWaiting = 0;
+  return ({ phase, route, isSuspected, tookMs }) => {
     if (phase === "waiting" || phase === "unconfirmed") {
-      looksWaiting++;
-      const isPatient = looksWaiting % PATIENT_LOOK === 0;
+      checksWaiting++;
+      const isPatient = checksWaiting % PATIENT_CHECK === 0;
       const within = (name: RouteName): number =>
         isPatient || (tookMs[name] ?? 0) > SHORT_MS * SLOW_SHARE ? USUAL_MS : SHORT_MS;
       return { tb: within("tb"), fallback: within("fallback") };
     }
-    looksWaiting = 0;
-    return route === null || !inDoubt ? {} : { [route]: SHORT_MS };
+    checksWaiting = 0;
+    return route === null || !isSuspected ? {} : { [route]: SHORT_MS };
   };
 }

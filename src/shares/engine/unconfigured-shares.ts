@@ -14,17 +14,17 @@ export interface UnconfiguredShare extends ConfiguredShare {
 /** How long what was found is used, ms. */
 const KNOWN_MS = 2_000;
 
-interface LeftSharesTools {
+interface UnconfiguredSharesTools {
   readonly clock: Clock;
   readonly memory: Pick<StateStore, "forget">;
   /** A mount belongs to the first of them that made it. */
   readonly drivers: readonly MountDriver[];
 }
 
-export function createUnconfiguredShares({ clock, memory, drivers }: LeftSharesTools) {
+export function createUnconfiguredShares({ clock, memory, drivers }: UnconfiguredSharesTools) {
   const shares = new Map<string, UnconfiguredShare>();
   let mounted: readonly UnconfiguredShare[] = [];
-  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let checkedAtMs = Number.NEGATIVE_INFINITY;
 
   const find = async (left: UnconfiguredShare): Promise<UnconfiguredShare | null> => {
     for (const driver of drivers) {
@@ -40,9 +40,9 @@ export function createUnconfiguredShares({ clock, memory, drivers }: LeftSharesT
     return null;
   };
 
-  const lookNow = async (): Promise<void> => {
-    lookedAtMs = clock.monotonicMs();
-    const looks = [...shares].map(async ([name, left]) => {
+  const checkNow = async (): Promise<void> => {
+    checkedAtMs = clock.monotonicMs();
+    const checks = [...shares].map(async ([name, left]) => {
       // Without an answer of the mount table, nothing is known to have changed.
       const before = mounted.find(({ spec }) => spec.name === name) ?? left;
       const found = await find(left).catch(() => before);
@@ -51,26 +51,26 @@ export function createUnconfiguredShares({ clock, memory, drivers }: LeftSharesT
       await memory.forget(name);
       return [];
     });
-    mounted = (await Promise.all(looks)).flat();
+    mounted = (await Promise.all(checks)).flat();
   };
-  let looking = Promise.resolve();
+  let checking = Promise.resolve();
   /** Looks which shares are mounted, and forgets the others. Never rejects. */
-  const look = (): Promise<void> => {
-    looking = looking.then(lookNow);
-    return looking;
+  const check = (): Promise<void> => {
+    checking = checking.then(checkNow);
+    return checking;
   };
 
   return {
-    look,
+    check,
     keep(share: UnconfiguredShare): void {
       shares.set(share.spec.name, share);
-      void look();
+      void check();
     },
     /** The share is configured again. */
     drop: (name: string): void => void shares.delete(name),
     /** The mounted ones, as they were found last. */
     known(): readonly UnconfiguredShare[] {
-      if (shares.size > 0 && clock.monotonicMs() - lookedAtMs >= KNOWN_MS) void look();
+      if (shares.size > 0 && clock.monotonicMs() - checkedAtMs >= KNOWN_MS) void check();
       return mounted.filter(({ spec }) => shares.has(spec.name));
     },
   };

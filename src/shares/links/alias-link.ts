@@ -44,7 +44,7 @@ export async function ensureAliasLink(
     reading,
     (written) => made.has(written),
     async () => {
-      const obstacle = await placeFault(tools, path);
+      const obstacle = await pathFault(tools, path);
       // The target is remembered before the link is made, because a link that is not remembered would not
       // count as ours.
       if (obstacle === null) await tools.remember(path, target);
@@ -76,15 +76,15 @@ export async function removeAliasLink(
  * Why no link may be made at `path`; null: a link may be made. The folder of `path`, or the nearest existing
  * folder above it, must not lie on a mount of ours, where a call of the daemon might never return.
  */
-async function placeFault(
+async function pathFault(
   { prober, mountPaths, waitMs }: AliasLinkTools,
   path: string,
 ): Promise<string | null> {
   const above = foldersAbove(path);
-  const looks = await prober.readLinks(above, waitMs);
-  const index = looks.findIndex((reading) => reading.state !== "missing");
+  const readings = await prober.readLinks(above, waitMs);
+  const index = readings.findIndex((reading) => reading.state !== "missing");
   const folder = above[index];
-  const reading = looks[index];
+  const reading = readings[index];
   if (folder === undefined || reading === undefined || reading.state === "unknown")
     return `${folder ?? dirname(path)} cannot be checked`;
   if (reading.state === "other" && reading.kind !== "folder") return `${folder} is a ${reading.kind}`;

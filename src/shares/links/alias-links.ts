@@ -15,9 +15,9 @@ import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink }
 import type { AliasMemory } from "./alias-memory.ts";
 import { judgeLink } from "./stable-link.ts";
 
-const LOOK_MS = 1000;
+const READ_LINKS_MS = 1000;
 /** Minimum time between two checks of a correct link, ms, as for the shares' own links. */
-const LOOK_AGAIN_MS = 2_000;
+const RECHECK_MS = 2_000;
 /** How long a folder that was found is not looked for again, ms. */
 const FIND_AGAIN_MS = 30_000;
 
@@ -76,7 +76,7 @@ interface Known {
 export class AliasLinks implements AsyncDisposable {
   readonly #options: AliasLinksOptions;
   readonly #tools: AliasLinkTools;
-  readonly #lane: ReconcileLoop;
+  readonly #loop: ReconcileLoop;
   #known: ReadonlyMap<string, Known> = new Map();
 
   constructor(options: AliasLinksOptions) {
@@ -87,9 +87,9 @@ export class AliasLinks implements AsyncDisposable {
       madeTargets: (path) => memory.targetsOf(path),
       remember: (path, target) => memory.remember(path, target),
       mountPaths,
-      waitMs: LOOK_MS,
+      waitMs: READ_LINKS_MS,
     };
-    this.#lane = createReconcileLoop({
+    this.#loop = createReconcileLoop({
       clock,
       run: async (triggers) => {
         const isTick = triggers.every(({ reason }) => reason === "tick");
@@ -130,7 +130,7 @@ export class AliasLinks implements AsyncDisposable {
   async reconcile(signal: AbortSignal): Promise<AliasView[]> {
     this.#triggerNow("user");
     await unlessAborted(
-      this.#lane.idle(),
+      this.#loop.idle(),
       signal,
       () => new MountaineerError("aborted", "cancelled; the links are still being made"),
     );
@@ -147,15 +147,15 @@ export class AliasLinks implements AsyncDisposable {
   }
 
   /** Checks all links now, and changes nothing. */
-  async look(): Promise<AliasView[]> {
+  async check(): Promise<AliasView[]> {
     const { prober, memory } = this.#options;
     const aliases = [...this.#known.values()].map(({ spec }) => spec);
-    const looks = await prober.readLinks(
+    const readings = await prober.readLinks(
       aliases.map(({ path }) => path),
-      LOOK_MS,
+      READ_LINKS_MS,
     );
     return aliases.map((written, index): AliasView => {
-      const reading = looks[index];
+      const reading = readings[index];
       const spec = spelledAs(reading, written);
       const found = judgeLink(reading, spec.path, spec.target, () => false);
       if (typeof found === "string")
@@ -176,18 +176,18 @@ export class AliasLinks implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#lane[Symbol.asyncDispose]();
+    return this.#loop[Symbol.asyncDispose]();
   }
 
   #triggerNow(reason: TriggerReason): void {
-    this.#lane.trigger({ reason, atMs: this.#options.clock.monotonicMs(), details: [] });
+    this.#loop.trigger({ reason, atMs: this.#options.clock.monotonicMs(), details: [] });
   }
 
   #isDue({ link, rightAtMs }: Known): boolean {
-    return link !== "right" || this.#options.clock.monotonicMs() - rightAtMs >= LOOK_AGAIN_MS;
+    return link !== "right" || this.#options.clock.monotonicMs() - rightAtMs >= RECHECK_MS;
   }
 
-  #note(alias: Known, link: AliasView["link"], detail: string | null): void {
+  #record(alias: Known, link: AliasView["link"], detail: string | null): void {
     const { clock, publish } = this.#options;
     const isChanged = alias.link !== link || alias.detail !== detail;
     alias.link = link;
@@ -205,22 +205,22 @@ export class AliasLinks implements AsyncDisposable {
   async #ensure(due: readonly Known[]): Promise<void> {
     if (due.length === 0) return;
     await Promise.all(due.map((alias) => this.#find(alias)));
-    const looks = await this.#options.prober.readLinks(
+    const readings = await this.#options.prober.readLinks(
       due.map(({ spec }) => spec.path),
-      LOOK_MS,
+      READ_LINKS_MS,
     );
     for (const [index, alias] of due.entries()) {
       // Until its folder is found, a link keeps the Unicode form that it has.
-      const spec = alias.found?.spec ?? spelledAs(looks[index], alias.spec);
+      const spec = alias.found?.spec ?? spelledAs(readings[index], alias.spec);
       const { name, share, path, target } = spec;
       // The alias has since been removed or changed.
       if (this.#known.get(name) !== alias) continue;
-      const outcome = await ensureAliasLink(this.#tools, spec, looks[index]);
+      const outcome = await ensureAliasLink(this.#tools, spec, readings[index]);
       if (outcome.result === "blocked") {
-        this.#note(alias, linkState(outcome), outcome.by);
+        this.#record(alias, linkState(outcome), outcome.by);
         continue;
       }
-      this.#note(alias, "right", null);
+      this.#record(alias, "right", null);
       if (outcome.result === "right") continue;
       const repaired = outcome.result === "repaired";
       this.#options.publish({ name: "alias.linked", alias: name, share, path, target, repaired });
@@ -238,10 +238,12 @@ export class AliasLinks implements AsyncDisposable {
     for (const name of targetSubpath.split("/")) {
       const forms = new Set([name, name.normalize("NFC"), name.normalize("NFD")]);
       const paths = [...forms].map((form) => join(found, form));
-      const looks = paths.map(async (path) =>
-        paths.length === 1 || (await prober.checkFolder(root, path, LOOK_MS))?.state === "listed" ? path : "",
+      const readings = paths.map(async (path) =>
+        paths.length === 1 || (await prober.checkFolder(root, path, READ_LINKS_MS))?.state === "listed"
+          ? path
+          : "",
       );
-      const path = (await Promise.all(looks)).find((one) => one !== "");
+      const path = (await Promise.all(readings)).find((one) => one !== "");
       if (path === undefined) return;
       found = path;
     }
@@ -254,9 +256,9 @@ export class AliasLinks implements AsyncDisposable {
     const wanted = new Set([...this.#known.values()].map(({ spec }) => spec.path));
     const unwanted = memory.paths.filter((path) => !wanted.has(path));
     if (unwanted.length === 0) return;
-    const looks = await prober.readLinks(unwanted, LOOK_MS);
+    const readings = await prober.readLinks(unwanted, READ_LINKS_MS);
     for (const [index, path] of unwanted.entries()) {
-      const reading = looks[index];
+      const reading = readings[index];
       const wasThere = reading?.state === "link" && memory.targetsOf(path).has(reading.target);
       if (!(await removeAliasLink(this.#tools, path, reading))) continue;
       await memory.forget(path);

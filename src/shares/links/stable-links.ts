@@ -8,9 +8,9 @@ import type { Prober } from "../prober/prober.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import { blocked, ensureLink, judgeLink, removeLink } from "./stable-link.ts";
 
-const LOOK_MS = 1000;
+const READ_LINKS_MS = 1000;
 /** Minimum time between two checks of a correct link, ms: checks are not free. */
-const LOOK_AGAIN_MS = 2_000;
+const RECHECK_MS = 2_000;
 /**
  * If looks get no answer in time, as on a busy machine, a link that was right counts as right for this long,
  * ms.
@@ -35,7 +35,7 @@ export function createStableLinks(clock: Clock, prober: Prober) {
     const atMs = clock.monotonicMs();
     link.targets.add(target).add(mountPath);
     const isOurs = (found: string): boolean => link.targets.has(resolve(dirname(path), found));
-    const outcome = await ensureLink(path, target, await prober.readLink(path, LOOK_MS), isOurs);
+    const outcome = await ensureLink(path, target, await prober.readLink(path, READ_LINKS_MS), isOurs);
     const wasRight = link.right?.target === target && atMs - link.right.atMs < BELIEVED_MS;
     const fault = outcome.result === "blocked" ? outcome : null;
     if (fault?.why === "late" && wasRight) return null;
@@ -49,14 +49,14 @@ export function createStableLinks(clock: Clock, prober: Prober) {
      */
     ensure(spec: ShareSpec, target: string): Promise<LinkBlocked | null> | null {
       const right = links.get(spec.stablePath)?.right;
-      const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;
+      const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < RECHECK_MS;
       return isKnown ? null : ensureNow(spec, target);
     },
     /** Like `ensure`, but checks the link even if a recent check found it correct. */
     ensureNow,
     /** Removes the stable link if it is ours, and nothing else at its path. */
     async remove({ stablePath: path, mountPath }: ShareSpec): Promise<void> {
-      const reading = await prober.readLink(path, LOOK_MS);
+      const reading = await prober.readLink(path, READ_LINKS_MS);
       if (reading.state !== "link") return;
       const target = resolve(dirname(path), reading.target);
       if (target === mountPath || links.get(path)?.targets.has(target) === true)
@@ -66,8 +66,8 @@ export function createStableLinks(clock: Clock, prober: Prober) {
      * Checks the stable link without changing it, and resolves with its fault, if any. `mountedAt` null: the share is
      * not mounted.
      */
-    async look({ stablePath, mountPath }: ShareSpec, mountedAt: string | null): Promise<LinkBlocked | null> {
-      const reading = await prober.readLink(stablePath, LOOK_MS);
+    async check({ stablePath, mountPath }: ShareSpec, mountedAt: string | null): Promise<LinkBlocked | null> {
+      const reading = await prober.readLink(stablePath, READ_LINKS_MS);
       // A link with another target is wrong even if it is ours.
       const found = judgeLink(reading, stablePath, mountedAt ?? mountPath, () => false);
       if (typeof found !== "string") return found;

@@ -4,7 +4,7 @@ const HOUR_MS = 3_600_000;
 /** Maximum number of refusals of one account in any hour, unless a person asks for a try. */
 const REFUSALS_AT_MOST = 2;
 /** After a person's request, each login of the account may be tried once within this time, ms. */
-const ASKED_FOR_MS = 60_000;
+const REQUEST_VALID_MS = 60_000;
 
 export interface Refusal {
   /** Monotonic ms. */
@@ -18,7 +18,7 @@ export interface Refusal {
   readonly text: string;
 }
 
-interface LogonInput {
+interface LoginInput {
   readonly nowMs: number;
   /** All refusals of the account, oldest first. */
   readonly refusals: readonly Refusal[];
@@ -26,12 +26,12 @@ interface LogonInput {
   /** When the login was last accepted, monotonic ms as the times below; null: never. */
   readonly acceptedAtMs: number | null;
   /** When a person last asked for a try, or changed the login. */
-  readonly askedAtMs: number | null;
+  readonly requestedAtMs: number | null;
   /** When it was last seen that no route to the server answers. */
-  readonly awayAtMs: number | null;
+  readonly unreachableAtMs: number | null;
 }
 
-interface LogonDecision {
+interface LoginDecision {
   /** Whether the login may be tried now. */
   readonly may: boolean;
   /**
@@ -41,17 +41,17 @@ interface LogonDecision {
   readonly refusal: Refusal | null;
 }
 
-export function decideLogin(input: LogonInput): LogonDecision {
-  const { nowMs, login, acceptedAtMs, awayAtMs } = input;
+export function decideLogin(input: LoginInput): LoginDecision {
+  const { nowMs, login, acceptedAtMs, unreachableAtMs } = input;
   const refusals = input.refusals.filter((one) => isRecent(one, nowMs));
   // The newest refusal of this login counts until the login is accepted, even if it is older than an hour.
   const newestOwn = input.refusals.findLast((one) => one.login === login) ?? null;
   const own = newestOwn === null || isSince(acceptedAtMs, newestOwn) ? null : newestOwn;
   const newest = refusals.at(-1);
   const isGood = acceptedAtMs !== null && own === null;
-  if (newest === undefined || isGood || isAsked(input, newest, own)) return { may: true, refusal: own };
+  if (newest === undefined || isGood || isRequested(input, newest, own)) return { may: true, refusal: own };
   if (refusals.length >= REFUSALS_AT_MOST) return { may: false, refusal: own ?? newest };
-  const isDue = own === null || !isRecent(own, nowMs) || isSince(awayAtMs, own);
+  const isDue = own === null || !isRecent(own, nowMs) || isSince(unreachableAtMs, own);
   return { may: isDue, refusal: own };
 }
 
@@ -59,9 +59,9 @@ export function decideLogin(input: LogonInput): LogonDecision {
  * Whether a person's request allows a try. Each request allows one try of each login of the account; a refusal of
  * another login does not use up the try of this login.
  */
-function isAsked({ askedAtMs }: LogonInput, newest: Refusal, own: Refusal | null): boolean {
-  if (askedAtMs === null || (own !== null && own.atMs >= askedAtMs)) return false;
-  return newest.atMs - askedAtMs < ASKED_FOR_MS;
+function isRequested({ requestedAtMs }: LoginInput, newest: Refusal, own: Refusal | null): boolean {
+  if (requestedAtMs === null || (own !== null && own.atMs >= requestedAtMs)) return false;
+  return newest.atMs - requestedAtMs < REQUEST_VALID_MS;
 }
 
 export function isRecent({ atMs }: Refusal, nowMs: number): boolean {

@@ -23,7 +23,7 @@ export interface LoginStatus {
   readonly refusedAt: readonly number[];
 }
 
-interface KeptRefusal extends Refusal {
+interface StoredRefusal extends Refusal {
   readonly wallMs: number;
 }
 
@@ -32,17 +32,17 @@ interface Login {
   name: string;
   readonly id: string;
   acceptedAtMs: number | null;
-  askedAtMs: number | null;
+  requestedAtMs: number | null;
 }
 
 interface Account {
   readonly username: string;
   /** The hosts of one NAS: shares with a common host are on the same NAS. */
   readonly hosts: Set<string>;
-  refusals: KeptRefusal[];
+  refusals: StoredRefusal[];
   /** The account's logins by password. */
   readonly logins: Map<string | null, Login>;
-  awayAtMs: number | null;
+  unreachableAtMs: number | null;
   /**
    * The login attempt in progress; null if there is none. Other attempts wait for it, unless the server has recently
    * accepted the login.
@@ -75,7 +75,14 @@ export function createLogins(clock: Clock) {
       (one) => one.username === username && hosts.some((host) => one.hosts.has(host)),
     );
     const account = known ?? {
-      ...{ username, hosts: new Set<string>(), refusals: [], logins: new Map(), awayAtMs: null, turn: null },
+      ...{
+        username,
+        hosts: new Set<string>(),
+        refusals: [],
+        logins: new Map(),
+        unreachableAtMs: null,
+        turn: null,
+      },
     };
     if (known === undefined) accounts.push(account);
     for (const host of hosts) account.hosts.add(host);
@@ -84,26 +91,26 @@ export function createLogins(clock: Clock) {
   const loginOf = (account: Account, { password }: LoginOf): Login => {
     const known = account.logins.get(password);
     if (known !== undefined) return known;
-    const login = { name: randomUUID(), id: randomUUID(), acceptedAtMs: null, askedAtMs: null };
+    const login = { name: randomUUID(), id: randomUUID(), acceptedAtMs: null, requestedAtMs: null };
     account.logins.set(password, login);
     return login;
   };
-  const decide = (account: Account, { id, acceptedAtMs, askedAtMs }: Login) => {
-    const { refusals, awayAtMs } = account;
-    const times = { acceptedAtMs, askedAtMs, awayAtMs };
+  const decide = (account: Account, { id, acceptedAtMs, requestedAtMs }: Login) => {
+    const { refusals, unreachableAtMs } = account;
+    const times = { acceptedAtMs, requestedAtMs, unreachableAtMs };
     return decideLogin({ nowMs: clock.monotonicMs(), refusals, login: id, ...times });
   };
-  const note = (account: Account, login: string | null, text: string, atMs: number): void => {
+  const record = (account: Account, login: string | null, text: string, atMs: number): void => {
     const nowMs = clock.monotonicMs();
     const wallMs = Math.round(clock.wallMs() - (nowMs - atMs));
     // The newest refusal of each login is kept, even if it is older than an hour.
-    const kept = account.refusals.filter((one) => isRecent(one, nowMs) || one.login !== login);
-    account.refusals = [...kept, { atMs, wallMs, login, text }].toSorted(
+    const remaining = account.refusals.filter((one) => isRecent(one, nowMs) || one.login !== login);
+    account.refusals = [...remaining, { atMs, wallMs, login, text }].toSorted(
       (one, other) => one.atMs - other.atMs,
     );
     for (const each of account.logins.values()) if (each.id === login) each.name = randomUUID();
   };
-  const isInDoubt = (account: Account, login: Login): boolean => {
+  const isUncertain = (account: Account, login: Login): boolean => {
     const { acceptedAtMs } = login;
     if (acceptedAtMs === null || clock.monotonicMs() - acceptedAtMs >= KNOWN_FOR_MS) return true;
     return decide(account, login).refusal !== null;
@@ -140,7 +147,7 @@ export function createLogins(clock: Clock) {
       const late = new AbortController();
       using _ = clock.setTimer(TURN_MS, () => late.abort());
       const limit = AbortSignal.any([signal, late.signal]);
-      while (account.turn !== null && isInDoubt(account, login) && !limit.aborted)
+      while (account.turn !== null && isUncertain(account, login) && !limit.aborted)
         await Promise.race([account.turn, whenAborted(limit)]);
       signal.throwIfAborted();
       const { may, refusal } = decide(account, login);
@@ -150,29 +157,29 @@ export function createLogins(clock: Clock) {
       account.turn = turn;
       try {
         const result = await running;
-        const logon = judge(result);
-        if (logon === "accepted") login.acceptedAtMs = clock.monotonicMs();
-        else if (logon !== "unknown") note(account, login.id, logon.refused, clock.monotonicMs());
+        const verdict = judge(result);
+        if (verdict === "accepted") login.acceptedAtMs = clock.monotonicMs();
+        else if (verdict !== "unknown") record(account, login.id, verdict.refused, clock.monotonicMs());
         return result;
       } finally {
         if (account.turn === turn) account.turn = null;
       }
     },
     /** Notes a refusal that the relay or a mount has seen; repeated reports count once. `login`: its id; null: unknown. */
-    seen(share: LoginOf, login: string | null, text: string, atMs: number): void {
+    refused(share: LoginOf, login: string | null, text: string, atMs: number): void {
       const account = accountOf(share);
       const isKnown = account.refusals.some(
         (one) => isNear(one.atMs, atMs) && (one.login === null || login === null || one.login === login),
       );
-      if (!isKnown) note(account, login, text, atMs);
+      if (!isKnown) record(account, login, text, atMs);
     },
     /** Notes that a person has asked for a try, or has changed the login. */
-    asked(share: LoginOf): void {
-      loginOf(accountOf(share), share).askedAtMs = clock.monotonicMs();
+    requested(share: LoginOf): void {
+      loginOf(accountOf(share), share).requestedAtMs = clock.monotonicMs();
     },
     /** Notes that no route to the server answers. */
-    away(share: LoginOf): void {
-      accountOf(share).awayAtMs = clock.monotonicMs();
+    unreachable(share: LoginOf): void {
+      accountOf(share).unreachableAtMs = clock.monotonicMs();
     },
     /** Notes the refusals that the state file has. `refusedAt`: wall ms. */
     recall(share: LoginOf, refusedAt: readonly number[]): void {
@@ -184,7 +191,7 @@ export function createLogins(clock: Clock) {
         // All shares of an account recall the same refusals, so a refusal that is known already is not noted again.
         const known = account.refusals.filter((one) => isNear(one.atMs, atMs)).length;
         const count = recalled.filter((other) => isNear(other, atMs)).length;
-        if (known < count) note(account, null, BEFORE, atMs);
+        if (known < count) record(account, null, BEFORE, atMs);
       }
     },
   };

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/values/host-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import { CARRIED_ADDRESS, parseSmbSource, percentDecoded } from "../smb-source.ts";
+import { parseSmbSource, percentDecoded, RELAY_ADDRESS } from "../smb-source.ts";
 import { parseFstab } from "./fstab.ts";
 import { type MountEntry, optionValue } from "./mount-entry.ts";
 import { createMountTable } from "./mount-table.ts";
@@ -60,7 +60,7 @@ function sharesOf(
   const share = parsed?.shareNames.at(-1);
   if (parsed === null || share === undefined) return [];
   // A relayed mount, or its line in fstab, leads to Mountaineer itself: its source does not show the server.
-  if (parsed.host === CARRIED_ADDRESS && by !== "rclone") return [];
+  if (parsed.host === RELAY_ADDRESS && by !== "rclone") return [];
   const user = optionValue(entry, "username") || optionValue(entry, "user") || userOfSource(source);
   return [{ host: hostText(parsed), share, user, path, by }];
 }

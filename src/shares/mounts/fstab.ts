@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { isSystemError, recoverFrom } from "../../runtime/errors.ts";
 import type { ShareSpec } from "../share-spec.ts";
-import { CARRIED_ADDRESS, parseSmbSource } from "../smb-source.ts";
+import { parseSmbSource, RELAY_ADDRESS } from "../smb-source.ts";
 import type { MountEntry } from "./mount-entry.ts";
 import { unescapeField } from "./mount-table-mountinfo.ts";
 
@@ -15,7 +15,7 @@ export interface FstabEntry {
   /** The line has an account on the server, or says that there is none. */
   readonly hasCredentials: boolean;
   /** The port of 127.0.0.1 to which the line of a relayed mount leads; null: the line leads to a server. */
-  readonly carriedPort: number | null;
+  readonly relayPort: number | null;
   /** The option `hard`: calls wait for a server that is gone, instead of failing. */
   readonly isHard: boolean;
 }
@@ -35,7 +35,7 @@ export function parseFstab(content: string): readonly FstabEntry[] {
       // The last option counts, as in mount(8).
       forUsers: list.findLast((one) => /^(no)?users?$/.test(one))?.startsWith("user") ?? false,
       hasCredentials: list.some((one) => /^(cred(entials)?|pass(word)?2?|guest|sec)(=|$)/i.test(one)),
-      carriedPort: carriedPortIn(source, list),
+      relayPort: relayPortIn(source, list),
       isHard: list.findLast((one) => one === "hard" || one === "soft") === "hard",
     });
   }
@@ -67,9 +67,9 @@ export function fstabLine(source: string, path: string, options: readonly string
 }
 
 /** The port in a line that leads to this machine; of several `port=` options the last counts. */
-function carriedPortIn(source: string, options: readonly string[]): number | null {
+function relayPortIn(source: string, options: readonly string[]): number | null {
   const port = options.findLast((one) => one.startsWith("port="))?.slice("port=".length) ?? "";
-  if (parseSmbSource(source)?.host !== CARRIED_ADDRESS || !/^\d{1,5}$/.test(port)) return null;
+  if (parseSmbSource(source)?.host !== RELAY_ADDRESS || !/^\d{1,5}$/.test(port)) return null;
   return Number(port);
 }
 

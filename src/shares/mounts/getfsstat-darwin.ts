@@ -30,11 +30,11 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
   };
   return () => {
     for (let count = countInto(null); ; ) {
-      const room = count + SPARE;
-      const buffer = Buffer.alloc(room * STATFS_BYTES);
+      const capacity = count + SPARE;
+      const buffer = Buffer.alloc(capacity * STATFS_BYTES);
       count = countInto(buffer);
       // If the buffer is full, the last mounts may be missing.
-      if (count < room) return readStatfs(buffer, count);
+      if (count < capacity) return readStatfs(buffer, count);
     }
   };
 }
@@ -64,7 +64,7 @@ const MOUNTED_ON = { at: 88, length: 1024 };
 const MOUNTED_FROM = { at: 1112, length: 1024 };
 
 /** The words that `mount` prints for these flags. */
-const FLAG_WORDS: readonly (readonly [flag: number, word: string])[] = [
+const FLAG_NAMES: readonly (readonly [flag: number, word: string])[] = [
   [0x1, "read-only"],
   [0x2, "synchronous"],
   [0x4, "noexec"],
@@ -89,7 +89,7 @@ function readStatfs(bytes: Buffer, count: number): readonly MountLine[] {
       path: textAt(entry, MOUNTED_ON),
       type: textAt(entry, TYPE_NAME),
       source: textAt(entry, MOUNTED_FROM),
-      options: FLAG_WORDS.filter(([flag]) => (flags & flag) !== 0).map(([, word]) => word),
+      options: FLAG_NAMES.filter(([flag]) => (flags & flag) !== 0).map(([, name]) => name),
       ownerId: entry.readUInt32LE(OWNER),
     });
   }

@@ -25,7 +25,7 @@ export type MountClaims = ReturnType<typeof createMountClaims>;
  */
 export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
   const claims = new Map<string, { readonly file: string; readonly lock: ExclusiveFileLock }>();
-  let saidSo = false;
+  let isReported = false;
   const fileOf = async (path: string): Promise<string> => {
     const name = sha256Of(path).slice(0, NAME_CHARACTERS);
     return join(folder ?? (await ownRuntimeFolder()), name);
@@ -68,8 +68,8 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
       try {
         return await claimNow(path);
       } catch (error) {
-        if (!saidSo) logger.warn("mount paths cannot be claimed", { reason: errorText(error) });
-        saidSo = true;
+        if (!isReported) logger.warn("mount paths cannot be claimed", { reason: errorText(error) });
+        isReported = true;
         return null;
       }
     },

@@ -32,11 +32,11 @@ function keyOf({ fsid, path, type, source }: MountLine): readonly string[] {
   return [fsid, path, type, source];
 }
 
-function entryOf(line: MountLine, generation: number, place: number): MountEntry {
+function entryOf(line: MountLine, generation: number, index: number): MountEntry {
   const own = process.getuid?.() ?? 0;
   const isOurs = own === 0 || line.ownerId === own;
   return {
-    id: `${line.fsid}:${generation}:${place}`,
+    id: `${line.fsid}:${generation}:${index}`,
     path: line.path,
     type: line.type,
     source: line.source,

@@ -25,10 +25,10 @@ interface MountRecognition<Line> {
   /** The parts that do not change as long as the mount lasts. */
   readonly keyOf: (line: Line) => readonly (string | number)[];
   /**
-   * Makes the entry of a mount that is seen for the first time. The pair of `generation` and `place` is
+   * Makes the entry of a mount that is seen for the first time. The pair of `generation` and `index` is
    * unique, so an id can be made of it.
    */
-  readonly entryOf: (line: Line, generation: number, place: number) => MountEntry;
+  readonly entryOf: (line: Line, generation: number, index: number) => MountEntry;
 }
 
 /**

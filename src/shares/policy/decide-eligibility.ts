@@ -12,7 +12,7 @@ import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
  * one server.
  */
 export function canRelay(builder: DecisionBuilder, route: RouteName): boolean {
-  const trust = trustToCarry(builder);
+  const trust = identityForRelay(builder);
   if (trust === null || trust.state === "different") return false;
   const other = otherRoute(route);
   return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
@@ -32,14 +32,14 @@ export function awaitsProof(builder: DecisionBuilder, route: RouteName, sinceMs:
   const isDue = server?.isAttempted === false && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS);
   // A mount of a server that is not recognized would lack the unsent files that are kept for this server, and would
   // show older versions.
-  if (isUnknown && (isDue || keptForKnown(builder) !== null)) return true;
-  const trust = trustToCarry(builder);
+  if (isUnknown && (isDue || unsentForKnown(builder) !== null)) return true;
+  const trust = identityForRelay(builder);
   // Wait for the proof in progress, unless an earlier one found two different servers.
   return trust?.isProving === true && trust.state !== "different";
 }
 
 /** Unsent files that are kept for a server that a proof can recognize; null: none. */
-function keptForKnown({ observed: { unsentForOthers = [] } }: DecisionBuilder): UnsentForServer | null {
+function unsentForKnown({ observed: { unsentForOthers = [] } }: DecisionBuilder): UnsentForServer | null {
   return unsentForOthers.find(({ proved }) => proved) ?? null;
 }
 
@@ -50,9 +50,9 @@ function keptForKnown({ observed: { unsentForOthers = [] } }: DecisionBuilder): 
 export function proofObstacle(builder: DecisionBuilder, route: RouteName): string | null {
   const { relayEligibility = null, routes } = builder.observed;
   const server = relayEligibility?.identity.servers?.[route];
-  const kept = keptForKnown(builder);
-  if (kept === null || server?.id !== null || !server.isAttempted) return null;
-  const files = `${pluralize(kept.files.length, "unsent file")} of ${kept.source ?? `server ${kept.server}`}`;
+  const unsent = unsentForKnown(builder);
+  if (unsent === null || server?.id !== null || !server.isAttempted) return null;
+  const files = `${pluralize(unsent.files.length, "unsent file")} of ${unsent.source ?? `server ${unsent.server}`}`;
   return `${files} would not show, as nothing proves who answers at ${routes[route].probe.address ?? route} (${relayEligibility?.identity.text ?? ""}); mountaineer unsent shows them and can set them aside`;
 }
 
@@ -95,7 +95,7 @@ export function mayMoveAfterProof(builder: DecisionBuilder, route: RouteName): b
   );
 }
 
-function trustToCarry({ policy, observed }: DecisionBuilder) {
+function identityForRelay({ policy, observed }: DecisionBuilder) {
   const { relayEligibility } = observed;
   return policy.relay === "off" || !relayEligibility || relayEligibility.obstacle !== null
     ? null

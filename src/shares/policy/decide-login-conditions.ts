@@ -10,7 +10,7 @@ export function loginObstacle({ observed: { login }, spec }: DecisionBuilder): s
   return !login || login.may ? null : refusedText(spec.username, login.refusal);
 }
 
-export function updateLogon(builder: DecisionBuilder): void {
+export function updateLogin(builder: DecisionBuilder): void {
   const { observed, memory } = builder;
   const now = observed.login?.refusedAt ?? memory.logonsRefusedAt;
   const before = memory.logonsRefusedAt;

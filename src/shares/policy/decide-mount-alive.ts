@@ -19,7 +19,7 @@ export function takeVerdict(builder: DecisionBuilder): MountVerdict {
 }
 
 /** Ends the pauses between mounts once a mount has lasted. */
-export function settleBackoff(builder: DecisionBuilder): void {
+export function endBackoff(builder: DecisionBuilder): void {
   const { mountedAtMs } = builder.state;
   if (mountedAtMs !== null && builder.observed.atMs - mountedAtMs < STEADY_MS) return;
   setState(builder, { mountBackoff: NO_BACKOFF });

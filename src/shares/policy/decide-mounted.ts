@@ -3,7 +3,7 @@
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
-import { settleBackoff, takeVerdict, updateShortLife } from "./decide-mount-alive.ts";
+import { endBackoff, takeVerdict, updateShortLife } from "./decide-mount-alive.ts";
 import { checkedOpenFiles, mountObstacle, routesFrom, startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute, type OwnRoute } from "./decide-routes.ts";
@@ -43,7 +43,7 @@ export function decideMounted(
   if (own === "slow") pushSlowRoute(builder, route);
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
-  settleBackoff(builder);
+  endBackoff(builder);
   return (
     remountForUnsent(builder, mount, route) ??
     remountOutdated(builder, mount, route) ??
@@ -207,9 +207,9 @@ function mayBothStart(builder: DecisionBuilder, route: RouteName): boolean {
   const other = state.announced[otherRoute(route)];
   // A link of this machine that is down needs no second probe.
   if (other === null || probe.reason === "link_down") return false;
-  const askedFromMs = other.atMs + CONFIRM_AFTER_MS;
-  if (atMs >= askedFromMs) return false;
-  recheckAt(builder, Math.max(askedFromMs, observed.atMs + 1));
+  const probedFromMs = other.atMs + CONFIRM_AFTER_MS;
+  if (atMs >= probedFromMs) return false;
+  recheckAt(builder, Math.max(probedFromMs, observed.atMs + 1));
   return true;
 }
 

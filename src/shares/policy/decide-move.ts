@@ -1,6 +1,6 @@
 // Decides operations that move a relayed mount to another route, in one step and without an unmount.
 import { backOff } from "../../reconcile/route-health.ts";
-import { finishArrived, noteFailedRecovery } from "./decide-operation-end.ts";
+import { finishArrived, recordFailedRecovery } from "./decide-operation-end.ts";
 import { answer, type DecisionBuilder, hostOf, recheckAt, setError, setState } from "./decision-builder.ts";
 import type { Operation } from "./reconcile-state.ts";
 import type { MoveStepObservation } from "./share-observation.ts";
@@ -24,7 +24,7 @@ export function continueMove(builder: DecisionBuilder, operation: Operation): St
 
 function endMove(builder: DecisionBuilder, operation: Operation, reason: string): null {
   setState(builder, { operation: null });
-  if (operation.kind === "recovery") noteFailedRecovery(builder, reason);
+  if (operation.kind === "recovery") recordFailedRecovery(builder, reason);
   else {
     // A failover has its own pause, which does not grow: programs wait.
     if (operation.kind !== "failover")
@@ -53,7 +53,7 @@ export function updateMoved(
     // Looks that began before this time went over the previous route.
     setState(builder, {
       movedAtMs: atMs,
-      suspicion: null,
+      suspectedLoss: null,
       firstFailedCheck: null,
       pendingCheck: null,
       failedMove: null,

@@ -17,10 +17,10 @@ export function networksOf(
 /** Remembers the networks of proved routes, and forgets those of hosts that are no longer configured. */
 export function updateNetworks(builder: DecisionBuilder): void {
   const { observed, memory, spec } = builder;
-  const kept = stillProved(spec, memory);
-  const added = (observed.networks ?? []).filter((one) => !kept.includes(one));
-  if (added.length === 0 && kept.length === (memory.provedNetworks ?? []).length) return;
-  const networks = [...kept, ...added];
+  const proved = stillProved(spec, memory);
+  const added = (observed.networks ?? []).filter((one) => !proved.includes(one));
+  if (added.length === 0 && proved.length === (memory.provedNetworks ?? []).length) return;
+  const networks = [...proved, ...added];
   setMemory(builder, { provedNetworks: networks });
   builder.transitions.push({
     name: "share.networks",

@@ -138,7 +138,7 @@ function movedBy({ observed: { lastStep } }: DecisionBuilder) {
 }
 
 /** Notes that the return to Thunderbolt failed; the share continues over the fallback. */
-export function noteFailedRecovery(builder: DecisionBuilder, reason: string): void {
+export function recordFailedRecovery(builder: DecisionBuilder, reason: string): void {
   const recoveryBackoff = pauseRecovery(builder);
   setState(builder, { tableAppliedWith: null, recoveryBackoff, recoveryFailure: reason });
 }
@@ -185,7 +185,7 @@ export function stopOperation(builder: DecisionBuilder, reason: string, busy = f
   if (operation === null) return null;
   if (operation.kind === "recovery") {
     if (busy) deferRecovery(builder, reason);
-    else noteFailedRecovery(builder, reason);
+    else recordFailedRecovery(builder, reason);
   } else if (operation.isRequested) {
     answer(builder, busy ? "busy" : "failed", reason, { holders: builder.observed.openFiles?.holders ?? [] });
   }

@@ -38,7 +38,7 @@ import type { Step } from "./step.ts";
 const COUNT_FRESH_MS = 3000;
 
 /** Pause before the next cycle of a mount that waits for a proof, ms. That cycle begins the proof. */
-const ASK_SOON_MS = 250;
+const RETRY_SOON_MS = 250;
 
 type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
   readonly isRequested?: boolean;
@@ -127,7 +127,7 @@ function isForOperation(
 function unmountFor(builder: DecisionBuilder, operation: Operation, mount: MountObservation): Step | null {
   const stop = stopReason(builder, operation, mount);
   if (stop !== null) return stopOperation(builder, stop);
-  const files = countedOpenFiles(builder);
+  const files = latestOpenFiles(builder);
   // Open files are counted before the unmount: afterwards the links in /proc no longer show their paths.
   if (operation.mode === "force" && files === null && !operation.isChecked) {
     setState(builder, { operation: { ...operation, isChecked: true } });
@@ -183,8 +183,8 @@ function nextRoute(builder: DecisionBuilder, operation: Operation): Step | null 
       }
       const { reason } = operation;
       builder.transitions.push({ name: "share.mount_attempt", route, host: hostOf(builder, route), reason });
-      const carried = canRelay(builder, route) ? ({ relayed: true } as const) : {};
-      return { kind: "mount", route, ...carried, ...serverAt(builder, route) };
+      const relayed = canRelay(builder, route) ? ({ relayed: true } as const) : {};
+      return { kind: "mount", route, ...relayed, ...serverAt(builder, route) };
     }
     failures.push(`${hostOf(builder, route)}: ${builder.observed.routes[route].probe.text}`);
   }
@@ -193,13 +193,13 @@ function nextRoute(builder: DecisionBuilder, operation: Operation): Step | null 
 
 /** Whether the next step has to wait for a proof of the server; if so, plans the next look soon. */
 function waitsForProof(builder: DecisionBuilder, { startedAtMs }: Operation, route: RouteName): boolean {
-  const isCarried = canRelay(builder, route);
+  const isRelayed = canRelay(builder, route);
   const isKnown =
-    isCarried &&
+    isRelayed &&
     (serverAt(builder, route).server !== undefined ||
       builder.observed.relayEligibility?.provesServers !== true);
   if (isKnown || !awaitsProof(builder, route, startedAtMs)) return false;
-  recheckAt(builder, builder.observed.atMs + ASK_SOON_MS);
+  recheckAt(builder, builder.observed.atMs + RETRY_SOON_MS);
   return true;
 }
 
@@ -218,7 +218,7 @@ export function checkedOpenFiles({ observed }: DecisionBuilder): OpenFilesObserv
  * The newest check of open files, to report what an unmount cuts off. It may be a little older than this cycle,
  * because it may have been made when the host was only suspected to be lost.
  */
-function countedOpenFiles(builder: DecisionBuilder): OpenFilesObservation | null {
+function latestOpenFiles(builder: DecisionBuilder): OpenFilesObservation | null {
   const { openFiles, atMs } = builder.observed;
   const isFresh = openFiles !== null && atMs - openFiles.atMs <= COUNT_FRESH_MS;
   return isFresh ? openFiles : checkedOpenFiles(builder);

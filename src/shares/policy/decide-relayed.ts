@@ -2,7 +2,7 @@
 // goes through the relay for identity checks.
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
 import { isOwnProved } from "./decide-eligibility.ts";
-import { settleBackoff, takeVerdict } from "./decide-mount-alive.ts";
+import { endBackoff, takeVerdict } from "./decide-mount-alive.ts";
 import {
   deadWithoutHost,
   decideDead,
@@ -46,18 +46,18 @@ import type { Step } from "./step.ts";
  */
 const STALL_MS = 300;
 /** Interval of looks while programs wait for a route, ms. */
-const WAITING_LOOK_MS = 400;
+const WAITING_CHECK_MS = 400;
 
 export function decideRelayed(
   builder: DecisionBuilder,
   mount: MountObservation,
   route: RouteName,
-  carried: RelayObservation,
+  relayed: RelayObservation,
 ): Step | null {
-  const own = judgeOwnCarried(builder, route, mount, carried);
+  const own = judgeOwnRelayed(builder, route, mount, relayed);
   const verdict = takeVerdict(builder);
-  noteDoubt(builder, carried, own === "answers");
-  if (carried.rerouted) pushRerouted(builder, route);
+  recordUnverified(builder, relayed, own === "answers");
+  if (relayed.rerouted) pushRerouted(builder, route);
   if (builder.memory.override === "unmounted") return null;
   if (verdict.state === "dead") {
     const { reason } = verdict;
@@ -66,12 +66,12 @@ export function decideRelayed(
     return setError(builder, deadWithoutHost(builder, reason));
   }
   if (own === "waiting") return passOver(builder, "fail over", oneCheckMissed(builder, route));
-  if (own === "gone") return decideRouteGone(builder, mount, route, carried);
+  if (own === "gone") return decideRouteGone(builder, mount, route, relayed);
   explainUnchanged(builder, route, own, verdict);
   if (own === "slow") pushSlowRoute(builder, route);
-  if (carried.phase !== "carrying") {
-    const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);
-    const isLost = carried.rerouted && !isOwnProved(builder, route, carried);
+  if (relayed.phase !== "carrying") {
+    const gate = openGate(builder, route, relayed, builder.policy.outagePatienceMs);
+    const isLost = relayed.rerouted && !isOwnProved(builder, route, relayed);
     // The address in use is no longer configured, and may belong to another server by now. So waiting for the mounted
     // server there is useless.
     return gate ?? (isLost ? followHost(builder, mount, route, true) : null);
@@ -83,8 +83,8 @@ export function decideRelayed(
   }
   // A pause after a failed move is not reset here: files work over the present address, so the next try can
   // wait.
-  if (carried.rerouted) return followHost(builder, mount, route, false);
-  settleBackoff(builder);
+  if (relayed.rerouted) return followHost(builder, mount, route, false);
+  endBackoff(builder);
   return (
     remountForUnsent(builder, mount, route) ??
     remountOutdated(builder, mount, route) ??
@@ -92,48 +92,48 @@ export function decideRelayed(
   );
 }
 
-/** How long programs may wait until the server of a pinned mount is proved, ms. */
-const PINNED_DOUBT_MS = 10_000;
+/** How long programs may wait until the server of a guarded mount is proved, ms. */
+const GUARDED_UNVERIFIED_MS = 10_000;
 
 /**
- * For a mount that goes through the relay but cannot move (`pinned`). After an outage, the relay holds the
+ * For a mount that goes through the relay but cannot move (`guarded`). After an outage, the relay holds the
  * mount's requests back until the server is proved to be the same. Returns "open" if the relay holds nothing back.
  */
 export function decideGuardedGate(
   builder: DecisionBuilder,
   mount: MountObservation,
-  pinned: RelayObservation,
+  guarded: RelayObservation,
 ): Step | null | "open" {
-  const { route = mount.found.route, phase } = pinned;
-  const isAway = route === null || !answers(builder, route);
-  const isClosed = phase !== "carrying" && !isAway && !mount.found.processGone;
-  noteDoubt(builder, pinned, isClosed);
+  const { route = mount.found.route, phase } = guarded;
+  const isUnreachable = route === null || !answers(builder, route);
+  const isClosed = phase !== "carrying" && !isUnreachable && !mount.found.processGone;
+  recordUnverified(builder, guarded, isClosed);
   if (!isClosed || builder.state.operation !== null || builder.memory.override === "unmounted") return "open";
   // The address in use is no longer configured, so the mount leaves it once no file is open.
-  if (pinned.rerouted && !isOwnProved(builder, route, pinned))
+  if (guarded.rerouted && !isOwnProved(builder, route, guarded))
     return leaveAddress(builder, mount, route, true);
-  if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
-  return openGate(builder, route, pinned, PINNED_DOUBT_MS);
+  if (builder.state.suspectedLoss !== null) setState(builder, { suspectedLoss: null });
+  return openGate(builder, route, guarded, GUARDED_UNVERIFIED_MS);
 }
 
 /** Whether the route in use is gone. Silent probes do not count if the relay has had an answer since. */
-function judgeOwnCarried(
+function judgeOwnRelayed(
   builder: DecisionBuilder,
   route: RouteName,
   mount: MountObservation,
-  carried: RelayObservation,
+  relayed: RelayObservation,
 ): OwnRoute {
   const judged = judgeByProbes(builder, route, mount);
   if (typeof judged === "string") return judged;
-  const { phase, lastAnswerAtMs, unansweredSinceMs } = carried;
+  const { phase, lastAnswerAtMs, unansweredSinceMs } = relayed;
   if (phase !== "carrying") return "gone";
   const { silentSinceMs: sinceMs } = judged;
   const { check } = mount;
   const { atMs } = builder.observed;
-  const askedAtMs = unansweredSinceMs ?? (check.state === "pending" ? check.startedAtMs : null);
-  if (askedAtMs !== null) {
+  const checkedAtMs = unansweredSinceMs ?? (check.state === "pending" ? check.startedAtMs : null);
+  if (checkedAtMs !== null) {
     // One answer to any open request proves that the server lives; no answer for STALL_MS means that it is gone.
-    const stalledSinceMs = Math.max(askedAtMs, lastAnswerAtMs ?? askedAtMs);
+    const stalledSinceMs = Math.max(checkedAtMs, lastAnswerAtMs ?? checkedAtMs);
     if (atMs - stalledSinceMs >= STALL_MS) return "gone";
     if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
     recheckAt(builder, stalledSinceMs + STALL_MS);
@@ -144,49 +144,49 @@ function judgeOwnCarried(
 }
 
 /** Notes the time since which programs wait for a proof although the server answers. */
-function noteDoubt(builder: DecisionBuilder, { phase }: RelayObservation, isThere: boolean): void {
-  const isInDoubt = phase !== "carrying" && isThere;
+function recordUnverified(builder: DecisionBuilder, { phase }: RelayObservation, isThere: boolean): void {
+  const isUnverified = phase !== "carrying" && isThere;
   const { unverifiedSinceMs } = builder.state;
-  if (isInDoubt === (unverifiedSinceMs !== null)) return;
-  setState(builder, { unverifiedSinceMs: isInDoubt ? builder.observed.atMs : null });
+  if (isUnverified === (unverifiedSinceMs !== null)) return;
+  setState(builder, { unverifiedSinceMs: isUnverified ? builder.observed.atMs : null });
 }
 
 function decideRouteGone(
   builder: DecisionBuilder,
   mount: MountObservation,
   route: RouteName,
-  carried: RelayObservation,
+  relayed: RelayObservation,
 ): Step | null {
-  const { phase } = carried;
+  const { phase } = relayed;
   const other = otherRoute(route);
-  const hold = (): Step | null => (phase === "carrying" ? oncePerCycle(builder, { kind: "hold" }) : null);
+  const pause = (): Step | null => (phase === "carrying" ? oncePerCycle(builder, { kind: "hold" }) : null);
   const { proved, isProving, state, text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
-  if (carried.rerouted && !(proved[other] && answers(builder, other))) {
+  if (relayed.rerouted && !(proved[other] && answers(builder, other))) {
     const why = `${hostOf(builder, route)} is not proved, and the address in use is gone`;
     passOver(builder, "fail over", why);
     setError(builder, why);
-    lookAgainSoon(builder);
-    return hold() ?? followHost(builder, mount, route, true);
+    recheckSoon(builder);
+    return pause() ?? followHost(builder, mount, route, true);
   }
   if (!answers(builder, other)) {
     passOver(builder, "fail over", allHostsGone(builder));
     setError(builder, allHostsGone(builder));
-    if (builder.observed.offNetwork === null && isPatient(builder, carried)) lookAgainSoon(builder);
-    return hold();
+    if (builder.observed.offNetwork === null && isPatient(builder, relayed)) recheckSoon(builder);
+    return pause();
   }
   const reason = `${hostOf(builder, route)} is gone: ${builder.observed.routes[route].probe.text}`;
   if (proved[other])
     return mayFailOver(builder)
       ? startOperation(builder, { kind: "failover", reason, mode: "plain", plan: [other], moves: true })
-      : hold();
+      : pause();
   // A failed proof is repeated as long as `isPatient` says so.
-  const isWorthWaiting = state !== "different" && isPatient(builder, carried);
-  if (isWorthWaiting) lookAgainSoon(builder);
+  const isWorthWaiting = state !== "different" && isPatient(builder, relayed);
+  if (isWorthWaiting) recheckSoon(builder);
   if (isWorthWaiting || isProving) {
     passOver(builder, "fail over", notProved(builder, other));
-    return hold();
+    return pause();
   }
-  if (passOverInPause(builder, "fail over")) return hold();
+  if (passOverInPause(builder, "fail over")) return pause();
   // Open files may not move to a server that is not proved to be the same, so the share is remounted.
   const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
   return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });
@@ -198,7 +198,7 @@ function decideRouteGone(
  */
 function isPatient(builder: DecisionBuilder, { phase, routeLostAtMs }: RelayObservation): boolean {
   const { observed, state, policy } = builder;
-  const lostAtMs = routeLostAtMs ?? state.suspicion?.firstAtMs ?? null;
+  const lostAtMs = routeLostAtMs ?? state.suspectedLoss?.firstAtMs ?? null;
   if (lostAtMs === null) return phase !== "refusing";
   return observed.atMs < lostAtMs + policy.outagePatienceMs;
 }
@@ -206,8 +206,8 @@ function isPatient(builder: DecisionBuilder, { phase, routeLostAtMs }: RelayObse
 /**
  * Plans the next look soon: programs wait for a host to answer, and the next regular look would be too late.
  */
-function lookAgainSoon(builder: DecisionBuilder): void {
-  recheckAt(builder, builder.observed.atMs + WAITING_LOOK_MS, "retry");
+function recheckSoon(builder: DecisionBuilder): void {
+  recheckAt(builder, builder.observed.atMs + WAITING_CHECK_MS, "retry");
 }
 
 /**
@@ -217,13 +217,13 @@ function lookAgainSoon(builder: DecisionBuilder): void {
 function openGate(
   builder: DecisionBuilder,
   route: RouteName,
-  carried: RelayObservation,
+  relayed: RelayObservation,
   withinMs: number,
 ): Step | null {
-  const { outage, rerouted } = carried;
+  const { outage, rerouted } = relayed;
   const { isProving, state, text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
   const { lastStep, atMs } = builder.observed;
-  if (isOwnProved(builder, route, carried)) {
+  if (isOwnProved(builder, route, relayed)) {
     // If this cycle has taken a step, there may have been another outage since the proof: observe again
     // first.
     return lastStep === null ? { kind: "confirm", outage } : recheckAt(builder, atMs + GATE_RETRY_MS);
@@ -257,7 +257,7 @@ function followHost(
   isGone: boolean,
 ): Step | null {
   const { proved } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
-  const goal = routeLeft(builder, route);
+  const goal = remainingRoute(builder, route);
   if (passOverInPause(builder, "move to the new address")) return null;
   if (proved[goal] && configuredAnswers(builder, goal)) {
     const reason = followed(builder, goal);
@@ -272,7 +272,7 @@ function notProved(builder: DecisionBuilder, route: RouteName): string {
 }
 
 /** Returns `route` if the configuration still has this route, else the other route. */
-function routeLeft({ spec }: DecisionBuilder, route: RouteName): RouteName {
+function remainingRoute({ spec }: DecisionBuilder, route: RouteName): RouteName {
   return routesOf(spec).includes(route) ? route : otherRoute(route);
 }
 
@@ -291,9 +291,9 @@ function leaveAddress(
   const names = routesOf(builder.spec);
   const plan = names.filter((name) => configuredAnswers(builder, name) && isJudged(servers?.[name]));
   if (isProving || plan.length === 0)
-    return passOver(builder, "move to the new address", notProved(builder, routeLeft(builder, route)));
+    return passOver(builder, "move to the new address", notProved(builder, remainingRoute(builder, route)));
   // Open files are not moved to another server, or to one without a proof.
-  const reason = followed(builder, routeLeft(builder, route));
+  const reason = followed(builder, remainingRoute(builder, route));
   return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
 }
 

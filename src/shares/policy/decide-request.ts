@@ -21,7 +21,7 @@ import type { ShareRequest } from "./share-request.ts";
 import type { Step } from "./step.ts";
 
 /** Interval of looks while a person waits, ms. */
-const WAITING_LOOK_MS = 250;
+const WAITING_CHECK_MS = 250;
 /** How long a host may be silent before a person's switch to it is refused, ms. */
 const SILENT_GOAL_MS = 3_000;
 
@@ -79,12 +79,12 @@ function takeSwitch(builder: DecisionBuilder, request: SwitchRequest, to: RouteN
   }
   if (!answers(builder, to)) {
     const { text, verdict } = builder.observed.routes[to].probe;
-    if (isWaking(builder) || (verdict === "silent" && isAskedAgain(builder, request))) return null;
+    if (isWaking(builder) || (verdict === "silent" && isProbedAgain(builder, request))) return null;
     return answer(builder, "failed", `${hostOf(builder, to)} does not answer: ${text}; nothing was changed`);
   }
-  const asked = { kind: "switch", reason: "asked", target: to, isRequested: true } as const;
+  const requested = { kind: "switch", reason: "asked", target: to, isRequested: true } as const;
   if (canMove(builder, to)) {
-    return startOperation(builder, { ...asked, mode: "plain", plan: [to], moves: true });
+    return startOperation(builder, { ...requested, mode: "plain", plan: [to], moves: true });
   }
   if (mayMoveAfterProof(builder, to) && builder.observed.atMs < request.waitUntilMs) return null;
   const obstacle = mountObstacle(builder);
@@ -94,7 +94,7 @@ function takeSwitch(builder: DecisionBuilder, request: SwitchRequest, to: RouteN
   }
   const from = mount?.found.route ?? null;
   const rollback = from !== null && from !== to ? [from] : [];
-  const start = { ...asked, plan: [to, ...rollback] } as const;
+  const start = { ...requested, plan: [to, ...rollback] } as const;
   if (mount === null) return startOperation(builder, { ...start, mode: "plain" });
   const mode = chooseMode(builder, mount, request, request.wait);
   if (mode === null || typeof mode === "object") return mode;
@@ -102,13 +102,13 @@ function takeSwitch(builder: DecisionBuilder, request: SwitchRequest, to: RouteN
 }
 
 /** Whether a silent host is probed again: the server may be busy, or its link may have just become active. */
-function isAskedAgain(builder: DecisionBuilder, request: SwitchRequest): boolean {
+function isProbedAgain(builder: DecisionBuilder, request: SwitchRequest): boolean {
   const { atMs } = builder.observed;
   const { silentTarget } = builder.state;
   const sinceMs = silentTarget?.request === request ? silentTarget.sinceMs : atMs;
   if (atMs - sinceMs >= SILENT_GOAL_MS) return false;
   setState(builder, { silentTarget: { request, sinceMs } });
-  recheckAt(builder, atMs + WAITING_LOOK_MS, "user");
+  recheckAt(builder, atMs + WAITING_CHECK_MS, "user");
   return true;
 }
 
@@ -150,7 +150,7 @@ function waitOrBusy(
   what: "open" | "unsent",
 ): null {
   const { atMs } = builder.observed;
-  if (atMs < untilMs) return recheckAt(builder, atMs + WAITING_LOOK_MS, "user");
+  if (atMs < untilMs) return recheckAt(builder, atMs + WAITING_CHECK_MS, "user");
   const { holders, unsent } = files;
   if (what === "unsent") {
     const hint = "Try again when they are on the server, or --force.";

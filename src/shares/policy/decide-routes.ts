@@ -18,7 +18,7 @@ import type { MountObservation } from "./share-observation.ts";
 const GAP_INTERVALS = 3;
 
 /** Time that a cycle may take besides its probes, ms: a readdir 1 s, open files 2 s. */
-const OWN_LOOKS_MS = 3000;
+const OWN_CHECKS_MS = 3000;
 
 export function updateRoutes(builder: DecisionBuilder): void {
   for (const route of ROUTE_NAMES) updateRoute(builder, route);
@@ -61,7 +61,7 @@ function updateRoute(builder: DecisionBuilder, route: RouteName): void {
 
 /** Time without a check after which the observation has a gap, ms. It is longer than the longest cycle. */
 function gapMs({ policy }: DecisionBuilder): number {
-  return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
+  return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_CHECKS_MS);
 }
 
 /** `waiting`: a second probe must confirm the loss. `slow`: the host is silent, but the mount answers. */
@@ -87,14 +87,14 @@ export function judgeByProbes(
 ): Exclude<OwnRoute, "slow"> | { readonly silentSinceMs: number } {
   const { probe, atMs } = builder.observed.routes[route];
   if (probe.verdict === "answers") {
-    if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
+    if (builder.state.suspectedLoss !== null) setState(builder, { suspectedLoss: null });
     return "answers";
   }
   // A link of this machine that is down needs no second probe.
   if (probe.reason === "link_down") return "gone";
   const key = `${route} ${found.id}`;
-  const verdict = suspect(builder.state.suspicion, key, atMs, probe.verdict === "gone");
-  setState(builder, { suspicion: verdict.suspicion });
+  const verdict = suspect(builder.state.suspectedLoss, key, atMs, probe.verdict === "gone");
+  setState(builder, { suspectedLoss: verdict.suspicion });
   if (verdict.state === "waiting") {
     recheckAt(builder, verdict.confirmAtMs);
     return "waiting";

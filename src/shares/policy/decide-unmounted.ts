@@ -17,7 +17,7 @@ import {
 import type { Step } from "./step.ts";
 
 /** Interval of checks while a proof is awaited, ms; usually the end of the proof causes a check sooner. */
-const PROOF_LOOK_MS = 1000;
+const PROOF_CHECK_MS = 1000;
 
 export function decideUnmounted(builder: DecisionBuilder): Step | null {
   const { memory, observed, spec } = builder;
@@ -37,12 +37,12 @@ export function decideUnmounted(builder: DecisionBuilder): Step | null {
   const plan = routes.filter((route) => proofObstacle(builder, route) === null);
   const [first] = plan;
   if (first !== undefined && awaitsProof(builder, first, null)) {
-    recheckAt(builder, observed.atMs + PROOF_LOOK_MS);
+    recheckAt(builder, observed.atMs + PROOF_CHECK_MS);
     return passOver(builder, "mount", `it is being proved which server answers at ${hostOf(builder, first)}`);
   }
   if (first === undefined) {
     const [unproved] = routes;
-    if (unproved !== undefined) recheckAt(builder, observed.atMs + PROOF_LOOK_MS);
+    if (unproved !== undefined) recheckAt(builder, observed.atMs + PROOF_CHECK_MS);
     const why = (unproved && proofObstacle(builder, unproved)) ?? noHostAnswers(builder);
     passOver(builder, "mount", why);
     return setError(builder, why);

@@ -7,7 +7,7 @@ import type { Step } from "./step.ts";
 export const PACKETS_AT_MS = [0, 2_000, 6_000];
 /** Time that a NAS may take to start, ms. */
 export const WAKES_WITHIN_MS = 60_000;
-const LOOK_MS = 1_000;
+const CHECK_MS = 1_000;
 /**
  * Requests of programs that follow each other within this time, ms, count as one demand. Longer than 5 min, after
  * which rclone repeats an upload.
@@ -35,15 +35,15 @@ export function updateWake(builder: DecisionBuilder): void {
   const { observed, policy, request } = builder;
   const { atMs } = observed;
   const { waking, wakeRequestedBy } = builder.state;
-  const isAsked = request !== null && request.kind !== "unmount" && request !== wakeRequestedBy;
-  if (isAsked) setState(builder, { wakeRequestedBy: request });
+  const isRequested = request !== null && request.kind !== "unmount" && request !== wakeRequestedBy;
+  if (isRequested) setState(builder, { wakeRequestedBy: request });
   const why = wakeObstacle(builder);
   if (why !== null || (policy.wake !== "auto" && request?.kind !== "wake" && waking === null)) {
     if (waking !== null) setState(builder, { waking: null });
     return;
   }
-  if (isAsked || observed.wanted === true) {
-    const isNew = waking === null || (waking.isOver && (isAsked || atMs - waking.wantedAtMs >= QUIET_MS));
+  if (isRequested || observed.wanted === true) {
+    const isNew = waking === null || (waking.isOver && (isRequested || atMs - waking.wantedAtMs >= QUIET_MS));
     const next = isNew ? { sinceMs: atMs, sent: 0, isOver: false } : waking;
     setState(builder, { waking: { ...next, wantedAtMs: atMs } });
   }
@@ -52,7 +52,7 @@ export function updateWake(builder: DecisionBuilder): void {
   if (atMs - now.sinceMs >= WAKES_WITHIN_MS) setState(builder, { waking: { ...now, isOver: true } });
   else {
     const dueMs = now.sinceMs + (PACKETS_AT_MS[now.sent] ?? WAKES_WITHIN_MS);
-    recheckAt(builder, Math.min(Math.max(dueMs, atMs + 1), atMs + LOOK_MS), "retry");
+    recheckAt(builder, Math.min(Math.max(dueMs, atMs + 1), atMs + CHECK_MS), "retry");
   }
 }
 

@@ -4,7 +4,7 @@ import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { relayConditions } from "./decide-eligibility.ts";
 import type { ConditionDraft, DecideInput } from "./decide-input.ts";
-import { loginConditions, updateLogon } from "./decide-login-conditions.ts";
+import { loginConditions, updateLogin } from "./decide-login-conditions.ts";
 import { updateShortLife } from "./decide-mount-alive.ts";
 import { decideLost, decideMismatched, decideMounted, decideRefusedLogin } from "./decide-mounted.ts";
 import { updateNetworks } from "./decide-networks.ts";
@@ -72,7 +72,7 @@ export function decide(input: DecideInput): Decision {
   updateRoutes(builder);
   updateLastStep(builder);
   updateMountIdentity(builder);
-  updateLogon(builder);
+  updateLogin(builder);
   updateWakeAddresses(builder);
   updateNetworks(builder);
   updateWake(builder);
@@ -95,7 +95,7 @@ export function decide(input: DecideInput): Decision {
     outcome: builder.outcome,
     step,
     nextRun: earliest(builder.nextRuns),
-    programs: mountsAnew(builder) ? "taken" : builder.stopPrograms ? "asked" : "free",
+    programs: isReplacing(builder) ? "taken" : builder.stopPrograms ? "asked" : "free",
   };
 }
 
@@ -127,8 +127,8 @@ function chooseStep(builder: DecisionBuilder): Step | null {
   }
   const through = relayed ?? guarded;
   if (through !== null) {
-    const anew = decideRefusedLogin(builder, mount, through);
-    if (anew !== "open") return anew;
+    const next = decideRefusedLogin(builder, mount, through);
+    if (next !== "open") return next;
   }
   if (mount.found.lost !== undefined) return decideLost(builder, mount.found, mount.found.lost);
   if (route === null || isMisplaced) return decideMismatched(builder, mount);
@@ -138,7 +138,7 @@ function chooseStep(builder: DecisionBuilder): Step | null {
 }
 
 /** Whether a mount is being replaced; programs cannot run on it until that is done. */
-function mountsAnew({ state: { operation } }: DecisionBuilder): boolean {
+function isReplacing({ state: { operation } }: DecisionBuilder): boolean {
   return operation !== null && !operation.moves && operation.from !== "none";
 }
 
@@ -157,7 +157,7 @@ function updateMountIdentity(builder: DecisionBuilder): void {
   const id = mount?.found.id ?? null;
   const before = builder.state.mountId;
   if (id !== before) {
-    setState(builder, { mountId: id, firstFailedCheck: null, pendingCheck: null, suspicion: null });
+    setState(builder, { mountId: id, firstFailedCheck: null, pendingCheck: null, suspectedLoss: null });
     setState(builder, { madeMount: isOurDoing(lastStep, id) ? id : null });
     if (mount === null) updateVanished(builder, before);
     else if (!isOurDoing(lastStep, id)) {

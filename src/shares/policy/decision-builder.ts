@@ -98,12 +98,12 @@ const PROGRAM_CHECK_MS = 1_000;
 /**
  * True if none of this daemon's programs runs on the share. Otherwise asks all of them to end; their calls may take
  * `drain_timeout`. After a failed unmount, asks again only after a pause, unless a person wants the unmount
- * (`isAsked`).
+ * (`isRequested`).
  */
-export function areProgramsStopped(builder: DecisionBuilder, isAsked = false): boolean {
+export function areProgramsStopped(builder: DecisionBuilder, isRequested = false): boolean {
   const { observed, state, programsRun } = builder;
   const { notBeforeMs } = state.stopBackoff;
-  if (programsRun === true && !isAsked && observed.atMs < notBeforeMs) {
+  if (programsRun === true && !isRequested && observed.atMs < notBeforeMs) {
     recheckAt(builder, notBeforeMs, "retry");
     return false;
   }

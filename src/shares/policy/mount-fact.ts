@@ -162,12 +162,12 @@ function judgePending(input: Input, found: FoundMount, startedAtMs: number): Jud
   const { atMs } = input.observed;
   const { mountHangMs } = input.policy;
   const before = input.state.pendingCheck;
-  const seenAtMs = before?.startedAtMs === startedAtMs ? before.seenAtMs : atMs;
-  const learned = { pendingCheck: { startedAtMs, seenAtMs } };
+  const noticedAtMs = before?.startedAtMs === startedAtMs ? before.noticedAtMs : atMs;
+  const learned = { pendingCheck: { startedAtMs, noticedAtMs } };
   const isSlow = atMs - startedAtMs >= SILENT_CHECK_MS;
   if (mayWaitForPermission(input, found.id))
     return unproven("pending", { learned, condition: isSlow ? waitingForPermission(found) : null });
-  const deadAtMs = Math.max(startedAtMs + mountHangMs, seenAtMs + CONFIRM_AFTER_MS);
+  const deadAtMs = Math.max(startedAtMs + mountHangMs, noticedAtMs + CONFIRM_AFTER_MS);
   if (atMs >= deadAtMs) return { ...dead(`no answer for ${mountHangMs / 1000} s`), learned };
   const condition = isSlow ? slow(mountHangMs) : null;
   return unproven("pending", { learned, recheckAtMs: deadAtMs, condition });

@@ -46,14 +46,14 @@ export interface ReconcileState {
   /** The last announced verdict of each route; `atMs`: the time of its probe, monotonic ms. */
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
   /** A loss of the host in use that a second probe or look has not confirmed yet. */
-  readonly suspicion: Suspicion | null;
+  readonly suspectedLoss: Suspicion | null;
   /** The first failed mount check; after a second one the mount is treated as dead. null: none. */
   readonly firstFailedCheck: { readonly startedAtMs: number } | null;
   /**
    * An unanswered check, and when the missing answer was first noticed, monotonic ms. Lateness is measured from then,
    * because after a standstill of this process a check only seems late.
    */
-  readonly pendingCheck: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
+  readonly pendingCheck: { readonly startedAtMs: number; readonly noticedAtMs: number } | null;
   readonly operation: Operation | null;
   /** When the relayed mount was last moved, monotonic ms. */
   readonly movedAtMs: number | null;
@@ -117,7 +117,7 @@ export interface ReconcileState {
 export const INITIAL_STATE: ReconcileState = {
   health: { tb: UNKNOWN_HEALTH, fallback: UNKNOWN_HEALTH },
   announced: { tb: null, fallback: null },
-  suspicion: null,
+  suspectedLoss: null,
   firstFailedCheck: null,
   pendingCheck: null,
   operation: null,
@@ -162,7 +162,7 @@ export function forgetChangedRoutes(
     ...state,
     health,
     announced,
-    suspicion: null,
+    suspectedLoss: null,
     recoveryBackoff: NO_BACKOFF,
     recoveryFailure: null,
   };

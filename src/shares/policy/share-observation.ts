@@ -39,11 +39,11 @@ export interface MountObservation {
 }
 
 type Timed = "lastAnswerAtMs" | "unansweredSinceMs" | "routeLostAtMs";
-type Counted = "outage" | "outageAtMove" | "witness" | "epoch";
+type LossCount = "outage" | "outageAtMove" | "witness" | "epoch";
 
 /** The relay's report on one mount. `server`: id of the server from which the mount was made. */
 export interface RelayObservation
-  extends Pick<RelayedState, "port" | "phase" | "server" | "encrypted" | "limit" | Timed | Counted> {
+  extends Pick<RelayedState, "port" | "phase" | "server" | "encrypted" | "limit" | Timed | LossCount> {
   /** The route in use. Absent: the route in the mount table. */
   readonly route?: RouteName;
   /** True: the address in use is no longer the configured one. */

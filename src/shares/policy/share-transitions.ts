@@ -1,20 +1,20 @@
 // The changes of a share that are announced: in the log, in status and in all user interfaces.
 import type { RouteName } from "../share-spec.ts";
 
-type Place = RouteName | "none" | "unknown";
+type RoutePosition = RouteName | "none" | "unknown";
 
 export type ShareTransition =
   | Named<"share.route_up", { route: RouteName; host: string; reason: string }>
   | Named<"share.route_down", { route: RouteName; host: string; reason: string }>
-  | Named<"share.adopted", { route: Place; source: string; path: string }>
-  | Named<"share.vanished", { from: Place }>
+  | Named<"share.adopted", { route: RoutePosition; source: string; path: string }>
+  | Named<"share.vanished", { from: RoutePosition }>
   | Named<"share.mount_attempt", { route: RouteName; host: string; reason: string }>
   | Named<"share.mount_failed", { route: RouteName; host: string; reason: string; duration_ms: number }>
   | Named<"share.move_failed", { route: RouteName; host: string; reason: string; duration_ms: number }>
   | Named<
       "share.unmounted",
       {
-        from: Place;
+        from: RoutePosition;
         forced: boolean;
         reason: string;
         duration_ms: number;
@@ -23,7 +23,7 @@ export type ShareTransition =
         unsent_files: number | null;
       }
     >
-  | Named<"share.unmount_failed", { from: Place; reason: string; duration_ms: number; busy: boolean }>
+  | Named<"share.unmount_failed", { from: RoutePosition; reason: string; duration_ms: number; busy: boolean }>
   | Named<ArrivalName | "share.recovery_failed", Arrival>
   | Named<"share.recovery_deferred", { reason: string; open_files: number }>
   | Named<"share.tb_ready", { reason: string }>
@@ -47,8 +47,8 @@ export type ArrivalName =
   | "share.remounted";
 
 interface Arrival {
-  from: Place;
-  to: Place;
+  from: RoutePosition;
+  to: RoutePosition;
   host: string;
   reason: string;
   duration_ms: number;

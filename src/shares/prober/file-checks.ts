@@ -9,7 +9,7 @@ export const fileChecks = {
   /** The real path; null: the path does not exist. */
   realPath: (path: string): Promise<string | null> => realpath(path).catch(() => null),
 
-  async fileLook(path: string): Promise<FileCheck> {
+  async checkFile(path: string): Promise<FileCheck> {
     try {
       const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
       return {

@@ -52,11 +52,11 @@ function isInside(path: string, top: string): boolean {
 async function namesIn(folder: string, top: string): Promise<FolderListing> {
   const folders: string[] = [];
   const links: string[] = [];
-  let seen = 0;
+  let count = 0;
   let truncated = false;
   for await (const entry of await opendir(folder, { bufferSize: ENTRIES_AT_ONCE })) {
-    seen += 1;
-    if (seen > ENTRY_LIMIT || folders.length >= FOLDER_LIMIT) {
+    count += 1;
+    if (count > ENTRY_LIMIT || folders.length >= FOLDER_LIMIT) {
       truncated = true;
       break;
     }

@@ -15,11 +15,11 @@ const PREFIX = ".mountaineer-look-";
  * the name.
  */
 export function createCheckMountDarwin(
-  askName: (path: string) => Promise<unknown>,
+  probeName: (path: string) => Promise<unknown>,
   list: CheckMount,
 ): CheckMount {
   return async (path) => {
-    const errno = await askName(join(path, `${PREFIX}${randomUUID()}`)).then(() => "ENOENT", errnoOf);
+    const errno = await probeName(join(path, `${PREFIX}${randomUUID()}`)).then(() => "ENOENT", errnoOf);
     return errno === "ENOENT" ? list(path) : errno;
   };
 }

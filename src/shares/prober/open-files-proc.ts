@@ -22,7 +22,7 @@ interface Wanted {
   readonly exceptPids: ReadonlySet<number>;
   readonly exceptGroups: ReadonlySet<number>;
   readonly files: OpenFile[];
-  readonly seen: Set<string>;
+  readonly visited: Set<string>;
 }
 
 /**
@@ -40,7 +40,15 @@ export async function scanOpenFilesProc(
     return paths.map((path): Wanted => {
       const inside = path === "/" ? "/" : `${path}/`;
       const mapped = Buffer.from(path.replaceAll("\n", "\\012"));
-      return { path, inside, mapped, exceptPids: except, exceptGroups: groups, files: [], seen: new Set() };
+      return {
+        path,
+        inside,
+        mapped,
+        exceptPids: except,
+        exceptGroups: groups,
+        files: [],
+        visited: new Set(),
+      };
     });
   });
   const all = wanted.flat();
@@ -72,12 +80,12 @@ async function scanProcess(
     isOurs.set(one, is);
     return is;
   };
-  const note = (path: string, how: OpenFile["how"]): void => {
+  const record = (path: string, how: OpenFile["how"]): void => {
     for (const one of wanted) {
       if (!isUnder(path, one) || one.files.length >= OPEN_FILES_AT_MOST) continue;
       const key = `${pid} ${path}`;
-      if (one.seen.has(key) || isExcepted(one)) continue;
-      one.seen.add(key);
+      if (one.visited.has(key) || isExcepted(one)) continue;
+      one.visited.add(key);
       command ??= processName(folder) || "?";
       one.files.push({ pid, command, path, how });
     }
@@ -85,11 +93,11 @@ async function scanProcess(
   try {
     // Reading a link never blocks.
     for (const fd of await listFolder(`${folder}/fd`))
-      noteLink(`${folder}/fd/${fd}`, (path) => note(path, "fd"));
-    noteLink(`${folder}/cwd`, (path) => note(path, "cwd"));
-    noteLink(`${folder}/root`, (path) => note(path, "root"));
+      recordLink(`${folder}/fd/${fd}`, (path) => record(path, "fd"));
+    recordLink(`${folder}/cwd`, (path) => record(path, "cwd"));
+    recordLink(`${folder}/root`, (path) => record(path, "root"));
     const maps = await readWhole(`${folder}/maps`);
-    for (const path of mappedPaths(maps, wanted)) note(path, "mmap");
+    for (const path of mappedPaths(maps, wanted)) record(path, "mmap");
   } catch {
     // The process has since ended, or its files are hidden from us.
   }
@@ -99,7 +107,7 @@ function isUnder(path: string, { path: mount, inside }: Wanted): boolean {
   return path.startsWith(inside) || path === mount || path === `${mount}${DELETED}`;
 }
 
-function noteLink(link: string, note: (path: string) => void): void {
+function recordLink(link: string, record: (path: string) => void): void {
   let path: string;
   try {
     path = readlinkSync(link);
@@ -108,7 +116,7 @@ function noteLink(link: string, note: (path: string) => void): void {
     if (isRefusal(error)) throw error;
     return;
   }
-  if (path.startsWith("/")) note(path);
+  if (path.startsWith("/")) record(path);
 }
 
 /** Asynchronous: listing descriptors waits for a program that is just starting, which may take seconds. */

@@ -4,7 +4,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
 import { type ProberChild, startProberChild } from "./prober-child-process.ts";
-import type { AnswerOf, Ask, ProbeKind, ProberReply, SubjectOf } from "./prober-protocol.ts";
+import type { AnswerOf, ProbeCall, ProbeKind, ProberReply, SubjectOf } from "./prober-protocol.ts";
 
 /**
  * If a child with open questions sends nothing for this long, ms, it is treated as stopped or lost. It would answer, or
@@ -20,7 +20,7 @@ const IDLE_MS = 60_000;
  * Each probe of these kinds is sent separately. An equal probe in progress may have begun before the change that the
  * caller wants to see.
  */
-const NEVER_JOINED: readonly ProbeKind[] = ["fileLook", "fileBytes", "places", "openFiles"];
+const NEVER_JOINED: readonly ProbeKind[] = ["checkFile", "fileBytes", "resolvePaths", "openFiles"];
 
 export interface ProbeJob<Kind extends ProbeKind = ProbeKind> {
   readonly id: number;
@@ -32,7 +32,7 @@ export interface ProbeJob<Kind extends ProbeKind = ProbeKind> {
   /** Called when the question is answered, or lost with its child. */
   readonly onAnswer: () => void;
   readonly waiters: Set<() => void>;
-  carrier: Worker | null;
+  worker: Worker | null;
   /** The question hangs in a retired child, and only that child can still answer it. */
   late: boolean;
   /** Monotonic ms. */
@@ -46,7 +46,7 @@ export interface ProbeJob<Kind extends ProbeKind = ProbeKind> {
 /** A child process and the questions that it works on. */
 interface Worker {
   readonly child: ProberChild;
-  readonly carried: Set<ProbeJob>;
+  readonly assigned: Set<ProbeJob>;
   heardAtMs: number;
   /** The child finishes its late questions and gets no new ones. */
   retired: boolean;
@@ -57,12 +57,12 @@ interface Worker {
 interface ProberQuestionsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly lookDeadlineMs: number;
+  readonly checkDeadlineMs: number;
 }
 
 export class ProbeQueue implements AsyncDisposable {
   readonly #options: ProberQuestionsOptions;
-  readonly #asked = new Map<string, ProbeJob>();
+  readonly #jobs = new Map<string, ProbeJob>();
   readonly #carriers = new Set<Worker>();
 
   #toSend: ProbeJob[] = [];
@@ -86,7 +86,7 @@ export class ProbeQueue implements AsyncDisposable {
   /** The open question of this kind with the same `about`; undefined: none. */
   find<Kind extends ProbeKind>(kind: Kind, about: string): ProbeJob<Kind> | undefined {
     // The key begins with `kind`, so the question is of that kind.
-    return this.#asked.get(`${kind} ${about}`) as ProbeJob<Kind> | undefined;
+    return this.#jobs.get(`${kind} ${about}`) as ProbeJob<Kind> | undefined;
   }
 
   /** Starts a process before the first question. */
@@ -96,14 +96,14 @@ export class ProbeQueue implements AsyncDisposable {
   }
 
   /** Asks a question, or joins the open question with the same `about`. After disposal, a new question ends at once. */
-  ask<Kind extends ProbeKind>(
+  probe<Kind extends ProbeKind>(
     kind: Kind,
     about: string,
     subject: () => SubjectOf<Kind>,
     onAnswer: (answer: AnswerOf<Kind> | undefined) => void = () => {},
   ): ProbeJob<Kind> {
     const known = this.find(kind, about);
-    if (known !== undefined && (known.late || known.carrier === null || !NEVER_JOINED.includes(kind)))
+    if (known !== undefined && (known.late || known.worker === null || !NEVER_JOINED.includes(kind)))
       return known;
     const question: ProbeJob<Kind> = {
       id: ++this.#ids,
@@ -112,14 +112,14 @@ export class ProbeQueue implements AsyncDisposable {
       subject,
       onAnswer: () => onAnswer(answerIn(question)),
       waiters: new Set(),
-      carrier: null,
+      worker: null,
       late: false,
       startedAtMs: this.#options.clock.monotonicMs(),
       isOver: this.#disposed,
       answer: undefined,
     };
     if (this.#disposed) return question;
-    this.#asked.set(question.key, question);
+    this.#jobs.set(question.key, question);
     this.#toSend.push(question);
     if (this.#restartTimer === null) this.#startCurrent();
     this.#planSend();
@@ -132,7 +132,7 @@ export class ProbeQueue implements AsyncDisposable {
     subject: SubjectOf<Kind>,
     waitMs: number,
   ): Promise<AnswerOf<Kind> | null> {
-    const question = this.ask(kind, JSON.stringify(subject), () => subject);
+    const question = this.probe(kind, JSON.stringify(subject), () => subject);
     await this.wait(question, waitMs);
     return answerIn(question) ?? null;
   }
@@ -155,10 +155,10 @@ export class ProbeQueue implements AsyncDisposable {
 
   /** Gives a probe up: its answer is no longer wanted. */
   drop(question: ProbeJob): void {
-    const { carrier } = question;
+    const { worker } = question;
     this.#toSend = this.#toSend.filter((other) => other !== question);
     this.#over(question);
-    if (carrier !== null) this.#endIfDone(carrier);
+    if (worker !== null) this.#endIfDone(worker);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,40 +166,40 @@ export class ProbeQueue implements AsyncDisposable {
     this.#restartTimer?.[Symbol.dispose]();
     this.#idleTimer?.[Symbol.dispose]();
     this.#current = null;
-    const open = [...this.#toSend, ...[...this.#carriers].flatMap(({ carried }) => [...carried])];
-    const ending = Promise.all([...this.#carriers].map((carrier) => this.#end(carrier)));
+    const open = [...this.#toSend, ...[...this.#carriers].flatMap(({ assigned }) => [...assigned])];
+    const ending = Promise.all([...this.#carriers].map((worker) => this.#end(worker)));
     for (const { waiters } of open) for (const done of [...waiters]) done();
     await settlesWithin(this.#options.clock, ENDING_AT_MOST_MS, ending);
   }
 
-  #settle(question: ProbeJob, answer: unknown): void {
+  #complete(question: ProbeJob, answer: unknown): void {
     question.answer = answer;
     question.onAnswer();
     this.#over(question);
   }
 
   #over(question: ProbeJob): void {
-    if (this.#asked.get(question.key) === question) this.#asked.delete(question.key);
-    question.carrier?.carried.delete(question);
-    question.carrier = null;
+    if (this.#jobs.get(question.key) === question) this.#jobs.delete(question.key);
+    question.worker?.assigned.delete(question);
+    question.worker = null;
     question.isOver = true;
     for (const done of [...question.waiters]) done();
   }
 
   #startCurrent(): void {
     if (this.#disposed || this.#current !== null) return;
-    const carrier: Worker = {
-      child: startProberChild(this.#options.lookDeadlineMs, {
-        onReply: (reply) => this.#onReply(carrier, reply),
-        onEnd: (why) => this.#ended(carrier, why),
+    const worker: Worker = {
+      child: startProberChild(this.#options.checkDeadlineMs, {
+        onReply: (reply) => this.#onReply(worker, reply),
+        onEnd: (why) => this.#ended(worker, why),
       }),
-      carried: new Set(),
+      assigned: new Set(),
       heardAtMs: this.#options.clock.monotonicMs(),
       retired: false,
       silenceTimer: null,
     };
-    this.#carriers.add(carrier);
-    this.#current = carrier;
+    this.#carriers.add(worker);
+    this.#current = worker;
     this.#planSend();
   }
 
@@ -207,36 +207,36 @@ export class ProbeQueue implements AsyncDisposable {
    * Kills a child. It stays in `pids` until it has ended, which may never happen if it is blocked in the
    * kernel.
    */
-  async #end(carrier: Worker): Promise<void> {
-    carrier.silenceTimer?.[Symbol.dispose]();
-    await carrier.child.kill();
-    this.#carriers.delete(carrier);
+  async #end(worker: Worker): Promise<void> {
+    worker.silenceTimer?.[Symbol.dispose]();
+    await worker.child.kill();
+    this.#carriers.delete(worker);
   }
 
-  #endIfDone(carrier: Worker): void {
-    if (carrier.retired && carrier.carried.size === 0) void this.#end(carrier);
+  #endIfDone(worker: Worker): void {
+    if (worker.retired && worker.assigned.size === 0) void this.#end(worker);
   }
 
   /**
    * Replaces a child process whose threads hang. The old child keeps only its late questions; a new child gets all
    * others.
    */
-  #retire(carrier: Worker): void {
-    if (carrier.retired) return;
-    carrier.retired = true;
-    if (this.#current === carrier) this.#current = null;
-    this.#askAgain(carrier, (question) => !question.late);
-    carrier.silenceTimer?.[Symbol.dispose]();
-    if (carrier.carried.size > 0) carrier.child.send({ asks: [], retire: true });
-    else void this.#end(carrier);
+  #retire(worker: Worker): void {
+    if (worker.retired) return;
+    worker.retired = true;
+    if (this.#current === worker) this.#current = null;
+    this.#resend(worker, (question) => !question.late);
+    worker.silenceTimer?.[Symbol.dispose]();
+    if (worker.assigned.size > 0) worker.child.send({ calls: [], retire: true });
+    else void this.#end(worker);
     this.#startCurrent();
   }
 
   /** Starts another child for all questions of a child that has ended, after a pause that grows with each failure. */
-  #replace(carrier: Worker, why: string): void {
-    carrier.retired = true;
+  #replace(worker: Worker, why: string): void {
+    worker.retired = true;
     this.#current = null;
-    this.#askAgain(carrier, () => true);
+    this.#resend(worker, () => true);
     const restartInMs = backoffMs(RESTART_MS, ++this.#restarts);
     this.#options.logger.warn("prober ended", { why, restartInMs });
     this.#restartTimer = this.#options.clock.setTimer(restartInMs, () => {
@@ -249,46 +249,46 @@ export class ProbeQueue implements AsyncDisposable {
   #watchIdle(): void {
     this.#idleTimer?.[Symbol.dispose]();
     this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
-      const carrier = this.#current;
-      if (carrier === null) return;
+      const worker = this.#current;
+      if (worker === null) return;
       // Questions that are asked in one turn of the event loop are sent together at the end of that turn.
-      if (carrier.carried.size > 0 || this.#toSend.length > 0) this.#watchIdle();
+      if (worker.assigned.size > 0 || this.#toSend.length > 0) this.#watchIdle();
       else {
         this.#current = null;
-        void this.#end(carrier);
+        void this.#end(worker);
       }
     });
   }
 
-  #askAgain(carrier: Worker, which: (question: ProbeJob) => boolean): void {
-    for (const question of [...carrier.carried].filter(which)) {
-      carrier.carried.delete(question);
-      question.carrier = null;
+  #resend(worker: Worker, which: (question: ProbeJob) => boolean): void {
+    for (const question of [...worker.assigned].filter(which)) {
+      worker.assigned.delete(question);
+      question.worker = null;
       this.#toSend.push(question);
     }
     this.#planSend();
   }
 
-  #ended(carrier: Worker, why: string): void {
-    this.#carriers.delete(carrier);
-    carrier.silenceTimer?.[Symbol.dispose]();
+  #ended(worker: Worker, why: string): void {
+    this.#carriers.delete(worker);
+    worker.silenceTimer?.[Symbol.dispose]();
     if (this.#disposed) return;
-    for (const question of [...carrier.carried]) if (question.late) this.#settle(question, undefined);
-    if (!carrier.retired) this.#replace(carrier, why);
+    for (const question of [...worker.assigned]) if (question.late) this.#complete(question, undefined);
+    if (!worker.retired) this.#replace(worker, why);
   }
 
-  #watchSilence(carrier: Worker): void {
+  #watchSilence(worker: Worker): void {
     const { clock, logger } = this.#options;
-    carrier.silenceTimer = clock.setTimer(SILENT_CHILD_MS, () => {
-      carrier.silenceTimer = null;
+    worker.silenceTimer = clock.setTimer(SILENT_CHILD_MS, () => {
+      worker.silenceTimer = null;
       // Questions about addresses do not count as overdue: a name server may take half a minute.
-      const isDue = [...carrier.carried].some(({ kind }) => kind !== "addresses");
-      if (isDue && clock.monotonicMs() - carrier.heardAtMs >= SILENT_CHILD_MS) {
-        logger.warn("prober is silent", { pid: carrier.child.pid });
-        void this.#end(carrier);
-        this.#replace(carrier, "it said nothing for too long");
-      } else if (carrier.carried.size > 0) {
-        this.#watchSilence(carrier);
+      const isDue = [...worker.assigned].some(({ kind }) => kind !== "addresses");
+      if (isDue && clock.monotonicMs() - worker.heardAtMs >= SILENT_CHILD_MS) {
+        logger.warn("prober is silent", { pid: worker.child.pid });
+        void this.#end(worker);
+        this.#replace(worker, "it said nothing for too long");
+      } else if (worker.assigned.size > 0) {
+        this.#watchSilence(worker);
       }
     });
   }
@@ -301,45 +301,45 @@ export class ProbeQueue implements AsyncDisposable {
 
   #sendAll(): void {
     this.#sendPlanned = false;
-    const carrier = this.#current;
-    if (carrier === null || this.#disposed) return;
+    const worker = this.#current;
+    if (worker === null || this.#disposed) return;
     const nowMs = this.#options.clock.monotonicMs();
-    if (carrier.carried.size === 0) carrier.heardAtMs = nowMs;
-    const asks = this.#toSend.splice(0).map((question) => {
-      question.carrier = carrier;
+    if (worker.assigned.size === 0) worker.heardAtMs = nowMs;
+    const calls = this.#toSend.splice(0).map((question) => {
+      question.worker = worker;
       question.startedAtMs = nowMs;
-      carrier.carried.add(question);
-      // `ask` takes only subjects that fit the kind, so the type is right.
-      return { id: question.id, kind: question.kind, subject: question.subject() } as Ask;
+      worker.assigned.add(question);
+      // `probe` takes only subjects that fit the kind, so the type is right.
+      return { id: question.id, kind: question.kind, subject: question.subject() } as ProbeCall;
     });
-    carrier.child.send({ asks, retire: false });
+    worker.child.send({ calls, retire: false });
     this.#watchIdle();
-    if (carrier.silenceTimer === null && carrier.carried.size > 0) this.#watchSilence(carrier);
+    if (worker.silenceTimer === null && worker.assigned.size > 0) this.#watchSilence(worker);
   }
 
-  #onReply(carrier: Worker, { answers, late }: ProberReply): void {
+  #onReply(worker: Worker, { answers, late }: ProberReply): void {
     if (this.#disposed) return;
-    carrier.heardAtMs = this.#options.clock.monotonicMs();
+    worker.heardAtMs = this.#options.clock.monotonicMs();
     this.#restarts = 0;
     // Takes answers only to questions that this child still has. The others have moved to another child, which
     // answers them.
-    const carried = new Map([...carrier.carried].map((question) => [question.id, question]));
+    const assigned = new Map([...worker.assigned].map((question) => [question.id, question]));
     for (const [id, answer] of answers) {
-      const question = carried.get(id);
-      if (question !== undefined) this.#settle(question, answer);
+      const question = assigned.get(id);
+      if (question !== undefined) this.#complete(question, answer);
     }
-    if (late.length > 0) this.#takeLate(carrier, new Set(late));
-    this.#endIfDone(carrier);
+    if (late.length > 0) this.#takeLate(worker, new Set(late));
+    this.#endIfDone(worker);
   }
 
-  #takeLate(carrier: Worker, late: ReadonlySet<number>): void {
-    for (const question of [...carrier.carried].filter(({ id }) => late.has(id))) {
+  #takeLate(worker: Worker, late: ReadonlySet<number>): void {
+    for (const question of [...worker.assigned].filter(({ id }) => late.has(id))) {
       // A late answer about open files is of no use.
-      if (question.kind === "openFiles") this.#settle(question, undefined);
+      if (question.kind === "openFiles") this.#complete(question, undefined);
       else question.late = true;
     }
-    this.#options.logger.warn("prober has late looks", { pid: carrier.child.pid, late: late.size });
-    this.#retire(carrier);
+    this.#options.logger.warn("prober has late looks", { pid: worker.child.pid, late: late.size });
+    this.#retire(worker);
   }
 }
 

@@ -28,7 +28,7 @@ const NODE_FLAGS = [
 /** Environment variables that the system's resolver reads. */
 const RESOLVER_VARIABLES = ["RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES"];
 
-export function startProberChild(lookDeadlineMs: number, events: ProberChildEvents) {
+export function startProberChild(checkDeadlineMs: number, events: ProberChildEvents) {
   let over = false;
   let crash: string | null = null;
   const { promise: hasEnded, resolve: markEnded } = Promise.withResolvers<void>();
@@ -41,7 +41,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
 
   let child: ReturnType<typeof fork>;
   try {
-    child = fork(fileURLToPath(programBeside(import.meta.url, "prober-child")), [String(lookDeadlineMs)], {
+    child = fork(fileURLToPath(programBeside(import.meta.url, "prober-child")), [String(checkDeadlineMs)], {
       execPath: ownNode(),
       execArgv: NODE_FLAGS,
       // No pipes: the child may hang in the kernel forever, and the daemon must not wait for it.

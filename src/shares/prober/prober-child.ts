@@ -11,9 +11,9 @@ import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
 import { scanOpenFilesProc } from "./open-files-proc.ts";
 import {
   type AnswerOf,
-  type Ask,
   AT_ONCE,
   type OpenFilesScan,
+  type ProbeCall,
   type ProberReply,
   type ProberRequest,
   type SingleKind,
@@ -32,7 +32,7 @@ const LINGER_MS = 3;
 /**
  * When a check is late, checks that are due within this fraction of the deadline are reported as late together with it.
  */
-const LATE_TOGETHER = 0.1;
+const LATE_MARGIN = 0.1;
 /** Deadline of a scan, ms. It reads hundreds of small kernel files, and a process stuck in the kernel can block one. */
 const SCAN_DEADLINE_MS = 5_000;
 
@@ -41,7 +41,7 @@ type Answerers = {
 };
 
 const answerers: Answerers = {
-  look: process.platform === "darwin" ? checkMountDarwin : checkMountLinux,
+  checkMount: process.platform === "darwin" ? checkMountDarwin : checkMountLinux,
   link: readLinkTarget,
   // With the dot, an automounter mounts the folder.
   folder: (path) =>
@@ -52,7 +52,7 @@ const answerers: Answerers = {
   space: (path) => statfs(path).then(spaceOf, () => null),
   folders: ({ root, subpath, wants }) => (wants === "look" ? checkFolder : listFolders)(root, subpath),
   ...fileChecks,
-  places: resolvePaths,
+  resolvePaths,
   addresses: (host) =>
     lookup(host, { all: true }).then(
       (found) => found.map(({ address }) => address),
@@ -79,13 +79,13 @@ class Answering {
     this.#scan = scan;
   }
 
-  take({ asks, retire }: ProberRequest): void {
-    this.#due += asks.length;
+  take({ calls, retire }: ProberRequest): void {
+    this.#due += calls.length;
     if (retire) this.#retire();
-    const scans = asks.filter((ask) => ask.kind === "openFiles");
+    const scans = calls.filter((call) => call.kind === "openFiles");
     if (scans.length > 0) this.#beginScan(scans);
-    for (const ask of asks)
-      if (ask.kind !== "openFiles") void this.#turn(ask.kind).use(() => this.#answer(ask));
+    for (const call of calls)
+      if (call.kind !== "openFiles") void this.#turn(call.kind).use(() => this.#answer(call));
   }
 
   /** Questions that have not begun are left to the next child. */
@@ -100,7 +100,7 @@ class Answering {
     return turn;
   }
 
-  async #answer<Kind extends SingleKind>({ id, kind, subject }: Ask<Kind>): Promise<void> {
+  async #answer<Kind extends SingleKind>({ id, kind, subject }: ProbeCall<Kind>): Promise<void> {
     if (this.#retired) return;
     if (kind !== "addresses") this.#begin(id, this.#lateAfterMs);
     this.#answered(id, await answerers[kind](subject));
@@ -112,7 +112,7 @@ class Answering {
   }
 
   /** One walk over the processes answers all scans. */
-  #beginScan(scans: readonly Ask<"openFiles">[]): void {
+  #beginScan(scans: readonly ProbeCall<"openFiles">[]): void {
     for (const { id } of scans) this.#begin(id, SCAN_DEADLINE_MS);
     const failed = (error: unknown) => {
       const text = error instanceof Error ? error.message : String(error);
@@ -160,7 +160,7 @@ class Answering {
     if (this.#retired) return;
     // Looks that began at nearly the same time hang for the same reason, so they are all reported as late:
     // the next child must not begin them again.
-    const until = performance.now() + this.#lateAfterMs * LATE_TOGETHER;
+    const until = performance.now() + this.#lateAfterMs * LATE_MARGIN;
     const late = [...this.#begun].filter(([, dueMs]) => dueMs <= until).map(([id]) => id);
     if (late.length > 0) this.#send(late);
     else this.#watchForLate();

@@ -10,12 +10,12 @@ interface ProberOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** A check without an answer for this long is late. Default 1,000 ms. */
-  readonly lookDeadlineMs?: number;
+  readonly checkDeadlineMs?: number;
   /** True: the process starts at once. Default: the process starts at the first question. */
   readonly startsAhead?: boolean;
 }
 
-const LOOK_DEADLINE_MS = 1_000;
+const CHECK_DEADLINE_MS = 1_000;
 
 /**
  * Maximum number of hanging `resolvePaths` questions with the same first path; limited, because each keeps a
@@ -27,12 +27,12 @@ const NO_FILES_ANSWER: OpenFilesAnswer = { ok: false, text: "the prober did not 
 
 /** The prober process ends when it is idle, and with the daemon, even if the daemon is killed. */
 export function startProber(options: ProberOptions): Prober {
-  const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
-  const questions = new ProbeQueue({ clock, logger, lookDeadlineMs });
+  const { clock, logger, checkDeadlineMs = CHECK_DEADLINE_MS } = options;
+  const questions = new ProbeQueue({ clock, logger, checkDeadlineMs });
   if (options.startsAhead === true) questions.start();
-  const looks = new Map<string, MountCheck>();
+  const checks = new Map<string, MountCheck>();
 
-  const asking =
+  const probing =
     <Kind extends ProbeKind>(kind: Kind) =>
     (subject: SubjectOf<Kind>, waitMs: number): Promise<AnswerOf<Kind> | null> =>
       questions.answerTo(kind, subject, waitMs);
@@ -44,20 +44,21 @@ export function startProber(options: ProberOptions): Prober {
       questions.answerTo("folders", { root, subpath, wants }, waitMs);
 
   const lastCheck = (mountId: string): MountCheck => {
-    const pending = questions.find("look", mountId);
+    const pending = questions.find("checkMount", mountId);
     if (pending !== undefined) return { state: "pending", startedAtMs: pending.startedAtMs };
-    return looks.get(mountId) ?? { state: "never" };
+    return checks.get(mountId) ?? { state: "never" };
   };
-  const askForLook = (mountId: string, path: string): ProbeJob<"look"> => {
-    const question = questions.ask(
-      "look",
+  const probeMount = (mountId: string, path: string): ProbeJob<"checkMount"> => {
+    const question = questions.probe(
+      "checkMount",
       mountId,
       () => path,
       (errno) => {
         const { startedAtMs } = question;
         // undefined: the child that made the look has ended.
-        if (errno === undefined) looks.delete(mountId);
-        else looks.set(mountId, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
+        if (errno === undefined) checks.delete(mountId);
+        else
+          checks.set(mountId, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
       },
     );
     return question;
@@ -71,29 +72,29 @@ export function startProber(options: ProberOptions): Prober {
 
   return {
     async checkMount(mountId, path, waitMs) {
-      await questions.wait(askForLook(mountId, path), waitMs);
+      await questions.wait(probeMount(mountId, path), waitMs);
       return lastCheck(mountId);
     },
     lastCheck,
     forget(mountId) {
-      looks.delete(mountId);
-      const look = questions.find("look", mountId);
-      if (look !== undefined) questions.drop(look);
+      checks.delete(mountId);
+      const check = questions.find("checkMount", mountId);
+      if (check !== undefined) questions.drop(check);
     },
     readLink,
     readLinks: (paths, waitMs) => Promise.all(paths.map((path) => readLink(path, waitMs))),
-    folderExists: asking("folder"),
-    space: asking("space"),
-    realPath: asking("realPath"),
-    fileLook: asking("fileLook"),
-    fileBytes: asking("fileBytes"),
-    exposures: asking("exposures"),
+    folderExists: probing("folder"),
+    space: probing("space"),
+    realPath: probing("realPath"),
+    checkFile: probing("checkFile"),
+    fileBytes: probing("fileBytes"),
+    exposures: probing("exposures"),
     async resolvePaths(paths, waitMs) {
       const [first = ""] = paths;
       const alike = [...hanging.values()].filter((path) => path === first);
       if (alike.length >= MOST_HANGING) return null;
-      const one = questions.ask(
-        "places",
+      const one = questions.probe(
+        "resolvePaths",
         JSON.stringify(paths),
         () => paths,
         () => hanging.delete(one.id),
@@ -109,7 +110,7 @@ export function startProber(options: ProberOptions): Prober {
     async openFiles(paths, exceptPids, waitMs, exceptGroups = []) {
       if (paths.length === 0) return [];
       const about = JSON.stringify([paths, exceptPids, exceptGroups]);
-      const one = questions.ask("openFiles", about, () => ({
+      const one = questions.probe("openFiles", about, () => ({
         paths,
         exceptPids: [...exceptPids, ...questions.pids],
         exceptGroups,

@@ -10,16 +10,16 @@ import type {
   Space,
 } from "./prober.ts";
 
-/** Subject and answer of each kind of question. A failed `look` is answered with the errno's name. */
+/** Subject and answer of each kind of question. A failed `checkMount` is answered with the errno's name. */
 interface Questions {
-  look(path: string): string | null;
+  checkMount(path: string): string | null;
   link(path: string): LinkReading;
   folder(path: string): boolean;
   space(path: string): Space | null;
   folders(folder: FoldersQuestion): FolderListing;
   realPath(path: string): string | null;
-  places(paths: readonly string[]): readonly ResolvedPath[];
-  fileLook(path: string): FileCheck;
+  resolvePaths(paths: readonly string[]): readonly ResolvedPath[];
+  checkFile(path: string): FileCheck;
   fileBytes(path: string): FileBytes;
   exposures(paths: readonly string[]): readonly Exposure[];
   addresses(host: string): readonly string[];
@@ -39,14 +39,14 @@ export type SingleKind = Exclude<ProbeKind, "openFiles">;
  * up after many seconds.
  */
 export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
-  look: 8,
+  checkMount: 8,
   link: 2,
   folder: 8,
   space: 1,
   folders: 1,
   realPath: 1,
-  places: 2,
-  fileLook: 1,
+  resolvePaths: 2,
+  checkFile: 1,
   fileBytes: 1,
   exposures: 1,
   addresses: 2,
@@ -72,12 +72,12 @@ export type OpenFilesScan = (
   requests: readonly OpenFilesRequest[],
 ) => Promise<readonly (readonly OpenFilesAnswer[])[]>;
 
-export type Ask<Kind extends ProbeKind = ProbeKind> = {
+export type ProbeCall<Kind extends ProbeKind = ProbeKind> = {
   [K in Kind]: { readonly id: number; readonly kind: K; readonly subject: SubjectOf<K> };
 }[Kind];
 
 export interface ProberRequest {
-  readonly asks: readonly Ask[];
+  readonly calls: readonly ProbeCall[];
   /** True: the child gets no further probes, finishes those in progress, and drops the others. */
   readonly retire: boolean;
 }

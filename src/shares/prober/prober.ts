@@ -106,7 +106,7 @@ export interface Prober extends AsyncDisposable {
    */
   resolvePaths(paths: readonly string[], waitMs: number): Promise<readonly ResolvedPath[] | null>;
   /** Checks a file, following symlinks. null: no answer in time. */
-  fileLook(path: string, waitMs: number): Promise<FileCheck | null>;
+  checkFile(path: string, waitMs: number): Promise<FileCheck | null>;
   /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */
   fileBytes(path: string, waitMs: number): Promise<FileBytes | null>;
   /** Which other users may write or read these files and folders on local disks. null: no answer in time. */

@@ -9,13 +9,13 @@ const NOTHING_THERE: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ENAMET
 
 /** Finds where each path leads, one path after the other, to take only one thread. Never rejects. */
 export async function resolvePaths(paths: readonly string[]): Promise<readonly ResolvedPath[]> {
-  const places: ResolvedPath[] = [];
-  for (const path of paths) places.push(await placeOf(path));
-  return places;
+  const resolved: ResolvedPath[] = [];
+  for (const path of paths) resolved.push(await resolvePath(path));
+  return resolved;
 }
 
 /** `..` is left to the kernel, which resolves it from where a link leads. */
-async function placeOf(path: string): Promise<ResolvedPath> {
+async function resolvePath(path: string): Promise<ResolvedPath> {
   // Slashes at the end are dropped, as servers do. With a slash at the end, a link to a file or to nothing would not
   // be found.
   let existing = withoutEndSlashes(path);

@@ -6,7 +6,7 @@ import { alignedListings, type ListedEntry, type RootListing } from "./root-list
 export interface SideReading {
   readonly listing: RootListing;
   /** Creation times by name, "" for the root itself; null: unknown. */
-  readonly births: ReadonlyMap<string, CreationTime> | null;
+  readonly creationTimes: ReadonlyMap<string, CreationTime> | null;
 }
 
 /** Readings over both routes at nearly the same time, the Thunderbolt route first. */
@@ -68,16 +68,16 @@ const REST = "rest";
 
 function viewOf([one, other]: Reading): View {
   const [first, second] = alignedListings(one.listing, other.listing);
-  const asked = [...(one.births ?? new Map<string, CreationTime>()).keys()].filter((name) =>
-    other.births?.has(name),
+  const queried = [...(one.creationTimes ?? new Map<string, CreationTime>()).keys()].filter((name) =>
+    other.creationTimes?.has(name),
   );
-  return [sideView(first, one.births, asked), sideView(second, other.births, asked)];
+  return [sideView(first, one.creationTimes, queried), sideView(second, other.creationTimes, queried)];
 }
 
 function sideView(
   listing: RootListing,
-  births: ReadonlyMap<string, CreationTime> | null,
-  asked: readonly string[],
+  creationTimes: ReadonlyMap<string, CreationTime> | null,
+  queried: readonly string[],
 ): SideView {
   const entries = new Map(listing.entries.map((entry) => [entry.name, entry]));
   const facts = new Map<string, string>();
@@ -88,7 +88,7 @@ function sideView(
   if (rest !== null) facts.set(REST, `${rest.count} ${rest.digest}`);
   // The root's own creation time does not count while the root is empty.
   if (facts.size > 0) {
-    for (const name of asked) facts.set(CREATED + name, String(births?.get(name)?.createdMs));
+    for (const name of queried) facts.set(CREATED + name, String(creationTimes?.get(name)?.createdMs));
   }
   return { facts, entries, count: listing.count };
 }

@@ -43,7 +43,7 @@ const entryShape = object({
 });
 export type KnownEntry = ListedEntry & Readonly<TypeOf<typeof entryShape>>;
 
-const witnessShape = object({
+const fingerprintShape = object({
   serverGuid: text,
   /** The root's creation time, if it cannot change (`Birth.isOwn`); null: not known. */
   rootCreatedMs: nullable(number),
@@ -51,10 +51,10 @@ const witnessShape = object({
   /** Absent: recorded by an earlier version. */
   folding: optional(foldingShape),
 });
-export type ServerFingerprint = Omit<Readonly<TypeOf<typeof witnessShape>>, "entries"> & {
+export type ServerFingerprint = Omit<Readonly<TypeOf<typeof fingerprintShape>>, "entries"> & {
   readonly entries: readonly KnownEntry[];
 };
-const witnessOf: (value: unknown) => ServerFingerprint | null = reader(witnessShape);
+const fingerprintOf: (value: unknown) => ServerFingerprint | null = reader(fingerprintShape);
 
 /** A server from which a share was mounted, or on which it was found. */
 export interface KnownServer {
@@ -124,5 +124,5 @@ function parseServer(id: string, content: string | null): KnownServer | null {
   // In version 1, a share had one server, and the evidence (`witness`) was at the top level of the file.
   const known = version === 1 ? members : witness;
   if (version !== 1 && version !== VERSION) return null;
-  return { id, shareName, source: typeof source === "string" ? source : null, witness: witnessOf(known) };
+  return { id, shareName, source: typeof source === "string" ? source : null, witness: fingerprintOf(known) };
 }

@@ -32,8 +32,8 @@ const MARK = "mountaineer-mark";
 
 /** The commands for smbclient's standard input: `list` lists the root; then the times of each path are shown. */
 export function smbclientScript(list: boolean, paths: readonly string[]): string {
-  const asked = paths.map((path, index) => `${MARK}-${index}\nallinfo "${path}"\n`);
-  return `${list ? "ls\n" : ""}${asked.join("")}`;
+  const commands = paths.map((path, index) => `${MARK}-${index}\nallinfo "${path}"\n`);
+  return `${list ? "ls\n" : ""}${commands.join("")}`;
 }
 
 /** Parses the output of `smbclient` for a script of `smbclientScript` with `count` paths. */
@@ -58,7 +58,7 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
       if (entry !== null) onEntry(entry);
     },
     /** Creation times in the order of the paths; null: no answer. */
-    births: (): readonly (CreationTime | null)[] => times.map(birthOf),
+    creationTimes: (): readonly (CreationTime | null)[] => times.map(creationTimeOf),
     /**
      * Whether smbclient has connected. The exit code does not tell, because it is that of smbclient's last command
      * only.
@@ -72,7 +72,7 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
 /** smbclient rounds some times to seconds, and cuts off others. */
 export const SMBCLIENT_ROUNDING_MS = 1_000;
 
-function birthOf(times: ReadonlyMap<string, number>): CreationTime | null {
+function creationTimeOf(times: ReadonlyMap<string, number>): CreationTime | null {
   const createdMs = times.get("create");
   if (createdMs === undefined) return null;
   const others = ["access", "write", "change"].flatMap((key) => times.get(key) ?? []);

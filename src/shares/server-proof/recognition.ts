@@ -18,22 +18,22 @@ type Recognition =
 
 /**
  * Compares a root with what is remembered of a server. Entries may have been added, removed or changed, but
- * at least one known entry must be unchanged, also in its creation time if that is known. `births`: null if
+ * at least one known entry must be unchanged, also in its creation time if that is known. `creationTimes`: null if
  * creation times cannot be read.
  */
 export function recognizeRoot(
-  witness: ServerFingerprint,
+  fingerprint: ServerFingerprint,
   listing: RootListing,
-  births: CreationTimes | null,
+  creationTimes: CreationTimes | null,
 ): Recognition {
   if (listing.count === 0) return { kind: "unproved", text: "is empty: nothing in it can be recognised" };
-  const root = agreement(witness.rootCreatedMs, births?.get(""));
+  const root = agreement(fingerprint.rootCreatedMs, creationTimes?.get(""));
   if (root === "differs") {
     return { kind: "different", text: "is another folder than before: it was created at another time" };
   }
   const now = new Map(listing.entries.map((entry) => [entry.name, entry]));
-  const unchanged = witness.entries.filter((known) => isUnchanged(known, now.get(known.name), listing));
-  const created = unchanged.map((known) => agreement(known.createdMs, births?.get(known.name)));
+  const unchanged = fingerprint.entries.filter((known) => isUnchanged(known, now.get(known.name), listing));
+  const created = unchanged.map((known) => agreement(known.createdMs, creationTimes?.get(known.name)));
   if (created.includes("agrees")) return { kind: "same", by: "creation" };
   const copy = unchanged[created.indexOf("differs")];
   if (root !== "agrees" && copy !== undefined) {
@@ -41,12 +41,12 @@ export function recognizeRoot(
     return { kind: "different", text };
   }
   if (created.includes("unknown")) return { kind: "same", by: root === "agrees" ? "creation" : "entries" };
-  const count = witness.entries.length;
+  const count = fingerprint.entries.length;
   // If the listing was cut off, a missing entry proves nothing: it may be among those that were cut off.
-  const isGone = listing.rest === null && !witness.entries.some(({ name }) => now.has(name));
+  const isGone = listing.rest === null && !fingerprint.entries.some(({ name }) => now.has(name));
   if (isGone && root !== "agrees" && count > 0) {
     const what =
-      count === 1 ? `not ${shownName(witness.entries[0]?.name ?? "")}` : `none of the ${count} entries`;
+      count === 1 ? `not ${shownName(fingerprint.entries[0]?.name ?? "")}` : `none of the ${count} entries`;
     return { kind: "different", text: `lists ${what} that it had before` };
   }
   return { kind: "unproved", text: "has nothing left in it that is as it was before" };
@@ -59,14 +59,14 @@ export function recognizeRoot(
 export function serverFingerprint(
   serverGuid: string,
   listing: RootListing,
-  births: CreationTimes | null,
+  creationTimes: CreationTimes | null,
   before: Pick<ServerFingerprint, "rootCreatedMs" | "entries"> | null,
 ): Omit<ServerFingerprint, "folding"> {
   const known = new Map((before?.entries ?? []).map((entry) => [entry.name, entry]));
   const entries = steadiest(listing.entries).map((entry): KnownEntry => {
     const old = known.get(entry.name);
     const isOld = old !== undefined && isUnchanged(old, entry, listing);
-    const createdMs = ownBirth(births?.get(entry.name));
+    const createdMs = ownCreationMs(creationTimes?.get(entry.name));
     if (isOld && old.precisionMs <= listing.precisionMs) {
       return { ...old, createdMs: createdMs ?? old.createdMs };
     }
@@ -76,7 +76,7 @@ export function serverFingerprint(
       createdMs: createdMs ?? (isOld ? old.createdMs : null),
     };
   });
-  const rootCreatedMs = ownBirth(births?.get("")) ?? before?.rootCreatedMs ?? null;
+  const rootCreatedMs = ownCreationMs(creationTimes?.get("")) ?? before?.rootCreatedMs ?? null;
   return { serverGuid, rootCreatedMs, entries };
 }
 
@@ -93,11 +93,11 @@ function isUnchanged(known: KnownEntry, now: ListedEntry | undefined, { precisio
 
 type Agreement = "agrees" | "differs" | "unknown";
 
-function agreement(knownMs: number | null, birth: CreationTime | undefined): Agreement {
-  if (knownMs === null || birth === undefined) return "unknown";
-  return Math.abs(birth.createdMs - knownMs) <= SMBCLIENT_ROUNDING_MS ? "agrees" : "differs";
+function agreement(knownMs: number | null, creationTime: CreationTime | undefined): Agreement {
+  if (knownMs === null || creationTime === undefined) return "unknown";
+  return Math.abs(creationTime.createdMs - knownMs) <= SMBCLIENT_ROUNDING_MS ? "agrees" : "differs";
 }
 
-function ownBirth(birth: CreationTime | undefined): number | null {
-  return birth?.isOwn === true ? birth.createdMs : null;
+function ownCreationMs(creationTime: CreationTime | undefined): number | null {
+  return creationTime?.isOwn === true ? creationTime.createdMs : null;
 }

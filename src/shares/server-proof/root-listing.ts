@@ -27,33 +27,33 @@ interface RestOfListing {
   readonly digest: string;
 }
 
-const KEPT_AT_MOST = 4_096;
+const RETAINED_AT_MOST = 4_096;
 const DIGEST_BYTES = 16;
 
 /** Collects a listing from any number of entries, in any order. */
-export function createListingCollector(keptAtMost = KEPT_AT_MOST) {
-  let kept: ListedEntry[] = [];
+export function createListingCollector(retainedAtMost = RETAINED_AT_MOST) {
+  let retained: ListedEntry[] = [];
   let count = 0;
   let isCut = false;
   const rest = Buffer.alloc(DIGEST_BYTES);
   const cut = (): void => {
-    kept.sort(byName);
-    for (const entry of kept.slice(keptAtMost)) {
+    retained.sort(byName);
+    for (const entry of retained.slice(retainedAtMost)) {
       isCut = true;
       addTo(rest, entry);
     }
-    kept = kept.slice(0, keptAtMost);
+    retained = retained.slice(0, retainedAtMost);
   };
   return {
     add(entry: ListedEntry): void {
       count += 1;
-      kept.push(entry);
-      if (kept.length >= keptAtMost * 2) cut();
+      retained.push(entry);
+      if (retained.length >= retainedAtMost * 2) cut();
     },
     end(precisionMs: number): RootListing {
       cut();
-      const left = { count: count - kept.length, digest: rest.toString("hex") };
-      return { precisionMs, count, entries: kept, rest: isCut ? left : null };
+      const left = { count: count - retained.length, digest: rest.toString("hex") };
+      return { precisionMs, count, entries: retained, rest: isCut ? left : null };
     },
   };
 }

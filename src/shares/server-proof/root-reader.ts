@@ -11,7 +11,7 @@ import { findProgram } from "../../runtime/process/find-program.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { account, configText, remoteOf } from "../drivers/rclone/files.ts";
-import { readLoggedFailure } from "../drivers/rclone/log.ts";
+import { readLogFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
 import type { LoginResult, Logins } from "../logins/logins.ts";
 import { type RouteName, type ShareSpec, wantsUser } from "../share-spec.ts";
@@ -52,10 +52,10 @@ interface RootRead {
   readonly listing: RootListing;
 }
 
-/** The result of `births`. Its listing is empty if only creation times were asked for. */
-interface BirthsRead extends RootRead {
+/** The result of `creationTimes`. Its listing is empty if only creation times were asked for. */
+interface CreationTimesRead extends RootRead {
   /** Creation times by name, "" for the root itself, as far as the server answered. */
-  readonly births: ReadonlyMap<string, CreationTime>;
+  readonly creationTimes: ReadonlyMap<string, CreationTime>;
 }
 
 /**
@@ -69,7 +69,7 @@ interface RootReaderOptions {
   readonly stateFolder: string;
   /** Folders in which programs are searched; default: PATH. */
   readonly folders?: () => readonly string[];
-  readonly logons: Logins;
+  readonly logins: Logins;
 }
 
 /** SMB names have at most 255 characters, so a longer line is not an entry. */
@@ -91,7 +91,7 @@ interface ReadTools {
 }
 
 export function createRootReader(options: RootReaderOptions) {
-  const { clock, stateFolder, folders = pathFolders, logons } = options;
+  const { clock, stateFolder, folders = pathFolders, logins } = options;
   const find = async (program: ProofProgram) =>
     (program === "rclone" ? await installedRclone(stateFolder) : null) ??
     (await findProgram(program, folders()));
@@ -102,7 +102,7 @@ export function createRootReader(options: RootReaderOptions) {
     run: () => Promise<R | ReadFailure>,
   ): Promise<R | ReadFailure> => {
     const otherwise = (text: string): ReadFailure => ({ kind: "failed", text, isRefusedLogin: true });
-    return logons.attempt(share, () => orFailure(run()), { judge: logonResult, otherwise, signal });
+    return logins.attempt(share, () => orFailure(run()), { judge: loginResult, otherwise, signal });
   };
   return {
     /** The installed programs. The one that is better for listings comes first. */
@@ -113,18 +113,18 @@ export function createRootReader(options: RootReaderOptions) {
     },
     list: (program: ProofProgram, request: ReadRequest): Promise<RootRead | ReadFailure> =>
       read<RootRead>(request, () =>
-        program === "rclone" ? listByRclone(tools, request) : askSmbclient(tools, request, [], true),
+        program === "rclone" ? listByRclone(tools, request) : querySmbclient(tools, request, [], true),
       ),
     /**
      * Creation times of the root and of the entries `names`, by smbclient. Leaves out names for which `isPlainName`
      * is false.
      */
-    births: (
+    creationTimes: (
       request: ReadRequest,
       names: readonly string[],
       listsRoot: boolean,
-    ): Promise<BirthsRead | ReadFailure> =>
-      read(request, () => askSmbclient(tools, request, names, listsRoot)),
+    ): Promise<CreationTimesRead | ReadFailure> =>
+      read(request, () => querySmbclient(tools, request, names, listsRoot)),
     /**
      * Whether the server also finds the entry `name` of the root by the spelling `twin`; null: not known. Only reads.
      */
@@ -135,20 +135,20 @@ export function createRootReader(options: RootReaderOptions) {
     ): Promise<boolean | null> {
       // The entry is looked up last: if it has since been removed, a missing twin shows nothing.
       if (program === "rclone") {
-        const look = (one: string) => read<RootRead>(request, () => listByRclone(tools, request, one));
-        const found = await look(twin);
+        const list = (one: string) => read<RootRead>(request, () => listByRclone(tools, request, one));
+        const found = await list(twin);
         if (found.kind === "read") return true;
-        return found.isMissing === true && (await look(name)).kind === "read" ? false : null;
+        return found.isMissing === true && (await list(name)).kind === "read" ? false : null;
       }
-      const found = await read(request, () => askSmbclient(tools, request, [twin, name], false));
-      return found.kind === "read" && found.births.has(name) ? found.births.has(twin) : null;
+      const found = await read(request, () => querySmbclient(tools, request, [twin, name], false));
+      return found.kind === "read" && found.creationTimes.has(name) ? found.creationTimes.has(twin) : null;
     },
     /** Removes the files with logins that were left by killed processes, for all shares. Never rejects. */
     removeLeftovers: (logger: Logger): Promise<void> => loginFiles.removeLeftovers(logger),
   };
 }
 
-function logonResult(read: RootRead | ReadFailure): LoginResult {
+function loginResult(read: RootRead | ReadFailure): LoginResult {
   if (read.kind === "read") return "accepted";
   return read.isRefusedLogin ? { refused: read.text } : "unknown";
 }
@@ -177,28 +177,28 @@ async function listByRclone(
   lines.end();
   if (result.exitCode === 0) return { kind: "read", listing: collector.end(1) };
   if (result.timedOut) return late("rclone");
-  const logged = readLoggedFailure(result.stderr);
+  const logFailure = readLogFailure(result.stderr);
   return {
     kind: "failed",
-    text: logged?.text ?? lastLine(result.stderr, "rclone"),
-    isRefusedLogin: logged?.reason === "wrong_credentials",
+    text: logFailure?.text ?? lastLine(result.stderr, "rclone"),
+    isRefusedLogin: logFailure?.reason === "wrong_credentials",
     isMissing: result.exitCode === RCLONE_NOT_FOUND,
   };
 }
 
-async function askSmbclient(
+async function querySmbclient(
   tools: ReadTools,
   request: ReadRequest,
   names: readonly string[],
   listsRoot: boolean,
-): Promise<BirthsRead | ReadFailure> {
+): Promise<CreationTimesRead | ReadFailure> {
   const login = authenticationFile(request.share);
   if (login === null) return failed("smbclient cannot take this username or password from a file");
-  const asked = ["", ...names.filter(isPlainName)];
+  const queried = ["", ...names.filter(isPlainName)];
   const collector = createListingCollector();
-  const reader = createSmbclientReader(asked.length, (entry) => collector.add(entry));
+  const reader = createSmbclientReader(queried.length, (entry) => collector.add(entry));
   const lines = outputLines((line) => reader.onLine(line));
-  const paths = asked.map((name) => (name === "" ? "\\" : name));
+  const paths = queried.map((name) => (name === "" ? "\\" : name));
   let start = "";
   const result = await run(tools, request, {
     program: "smbclient",
@@ -215,15 +215,15 @@ async function askSmbclient(
   if (!reader.isConnected()) {
     // Some versions print errors to standard output.
     const text = lastLine(`${start}\n${result.stderr}`, "smbclient");
-    return { ...failed(text), isRefusedLogin: isRefusedLogon(text) };
+    return { ...failed(text), isRefusedLogin: isRefusedLogin(text) };
   }
   const error = reader.listingError();
   if (error !== null) return failed(error);
-  const births = new Map<string, CreationTime>();
-  for (const [index, birth] of reader.births().entries()) {
-    if (birth !== null) births.set(asked[index] ?? "", birth);
+  const creationTimes = new Map<string, CreationTime>();
+  for (const [index, creationTime] of reader.creationTimes().entries()) {
+    if (creationTime !== null) creationTimes.set(queried[index] ?? "", creationTime);
   }
-  return { kind: "read", listing: collector.end(SMBCLIENT_ROUNDING_MS), births };
+  return { kind: "read", listing: collector.end(SMBCLIENT_ROUNDING_MS), creationTimes };
 }
 
 interface ProgramRun {
@@ -245,13 +245,13 @@ async function run(
   const path = await loginFiles.write(share, route, file.kind, file.content);
   try {
     const command = await find(program);
-    const leftMs = deadlineAtMs - clock.monotonicMs();
-    if (leftMs <= 0) throw new MountaineerError("timed_out", `there was no time left for ${program}`);
+    const remainingMs = deadlineAtMs - clock.monotonicMs();
+    if (remainingMs <= 0) throw new MountaineerError("timed_out", `there was no time left for ${program}`);
     if (command === null) throw new MountaineerError("program_unavailable", `${program} is not installed`);
     return await runCommand(command, argumentsWith(path), {
       clock,
       signal,
-      deadlineMs: leftMs,
+      deadlineMs: remainingMs,
       killGraceMs: 0,
       maxOutputBytes: COMPLAINT_AT_MOST_BYTES,
       onStdout,
@@ -306,7 +306,7 @@ function smbclientArguments({ share, endpoint }: ReadRequest, login: string): st
   ];
 }
 
-export function isRefusedLogon(text: string): boolean {
+export function isRefusedLogin(text: string): boolean {
   return /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text);
 }
 

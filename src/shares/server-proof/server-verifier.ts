@@ -67,7 +67,7 @@ export interface ServerProofOptions extends StateFolderTools {
    */
   readonly signsLogins?: boolean;
   /** Default: a new one, which knows only the logins that the proofs make. */
-  readonly logons?: Logins;
+  readonly logins?: Logins;
   /** Gets the ServerGuid again after the root was read. Absent: the first ServerGuid counts. */
   readonly hostProber?: Pick<HostProber, "probe">;
   /** Default: reads by programs. */
@@ -95,14 +95,14 @@ export interface Expected {
 /** Pause between readings, ms; long enough to notice a file that is being written. */
 const BETWEEN_READINGS_MS = 1_000;
 /** Maximum number of entries whose creation times are read: each costs four requests, and a few may be deleted later. */
-const BIRTHS_AT_MOST = 16;
+const CREATION_TIMES_AT_MOST = 16;
 const INSTALL = "install rclone or smbclient";
 
 export function createServerVerifier(options: ServerProofOptions) {
-  const { clock, logger, stateFolder, hostProber, programFolders, logons = createLogins(clock) } = options;
+  const { clock, logger, stateFolder, hostProber, programFolders, logins = createLogins(clock) } = options;
   const folders = programFolders === undefined ? {} : { folders: programFolders };
   const {
-    reader = createRootReader({ clock, stateFolder, logons, ...folders }),
+    reader = createRootReader({ clock, stateFolder, logins, ...folders }),
     known = createKnownServers(stateFolder),
   } = options;
   const { signsLogins = false } = options;
@@ -196,18 +196,18 @@ export function createServerVerifier(options: ServerProofOptions) {
         const early = cannotRead(share, programs, install);
         if (early !== null) return other ?? early;
         const deadlineAtMs = clock.monotonicMs() + DEADLINE_MS;
-        const born = new Set(candidates(servers, share, serverGuid).flatMap(ownBirths));
+        const born = new Set(candidates(servers, share, serverGuid).flatMap(ownCreationTimes));
         const request = { share, route, endpoint, deadlineAtMs, signal };
         const read = await readAgain(reader, programs, [...born], request);
         if (read.kind === "failed")
           return other ?? unproved(`${source} cannot be listed: ${printable(read.text)}`);
         if (!(await isStill(endpoint)) || expected.isSteady?.() === false)
           return unproved(`the server of ${source} was lost during the check`);
-        const root = { serverGuid, listing: read.listing, births: read.births };
+        const root = { serverGuid, listing: read.listing, creationTimes: read.creationTimes };
         const more = async (): Promise<CreationTimes | null> => {
           if (!programs.includes("smbclient")) return null;
-          const births = await reader.births(request, plainNames(read.listing), false);
-          return births.kind === "read" ? births.births : null;
+          const creationTimes = await reader.creationTimes(request, plainNames(read.listing), false);
+          return creationTimes.kind === "read" ? creationTimes.creationTimes : null;
         };
         const reading = { reader, programs, request };
         const found = await identify(known, share, { root, more, reading, source, certain: null, expected });
@@ -238,7 +238,7 @@ export function createServerVerifier(options: ServerProofOptions) {
 interface Root {
   readonly serverGuid: string;
   readonly listing: RootListing;
-  readonly births: CreationTimes | null;
+  readonly creationTimes: CreationTimes | null;
 }
 
 interface Identifying {
@@ -261,14 +261,15 @@ async function identify(
   share: ShareSpec,
   { root, more, reading, source, certain, expected }: Identifying,
 ): Promise<VerificationResult> {
-  const { serverGuid, listing, births } = root;
+  const { serverGuid, listing, creationTimes } = root;
   const { shareName } = share;
   if (listing.count === 0) return unproved(`${source} is empty: nothing in it can be recognised`);
   const servers = await known.list(share);
   const keep = async (id: string): Promise<Extract<VerificationResult, { kind: "same" }>> => {
     const before = servers.find((server) => server.id === id)?.witness ?? null;
     const steady = before?.serverGuid === serverGuid ? before : null;
-    const born = steady === null ? new Map([...(births ?? []), ...((await more()) ?? [])]) : births;
+    const born =
+      steady === null ? new Map([...(creationTimes ?? []), ...((await more()) ?? [])]) : creationTimes;
     const folding = await foldingOf(reading, listing, before?.folding ?? UNKNOWN_CASE_FOLDING);
     const witness = { ...serverFingerprint(serverGuid, listing, born, steady), folding };
     try {
@@ -282,8 +283,8 @@ async function identify(
   if (servers.some(({ id, witness }) => id === certain && witness !== null)) return keep(certain ?? "");
   const likely = candidates(servers, share, serverGuid).map(({ id, witness }) => ({
     id,
-    recognised: recognizeRoot(witness, listing, births),
-    lacksCreation: births === null && witness.rootCreatedMs !== null,
+    recognised: recognizeRoot(witness, listing, creationTimes),
+    lacksCreation: creationTimes === null && witness.rootCreatedMs !== null,
   }));
   // An earlier proof found that this route does not lead to `not`, the server of the other route. Only matching
   // creation times outweigh that proof.
@@ -346,9 +347,9 @@ function candidates(servers: readonly KnownServer[], share: ShareSpec, serverGui
 }
 
 /** Names of the entries whose creation times are known. */
-function ownBirths({ witness }: Candidate): readonly string[] {
+function ownCreationTimes({ witness }: Candidate): readonly string[] {
   const own = witness.entries.filter(({ createdMs }) => createdMs !== null);
-  return own.slice(0, BIRTHS_AT_MOST).map(({ name }) => name);
+  return own.slice(0, CREATION_TIMES_AT_MOST).map(({ name }) => name);
 }
 
 /** The ServerGuid of both routes, or the verdict if they differ or are not known. */
@@ -424,10 +425,12 @@ async function readBoth({ reader, programs, requests }: ComparingParts): Promise
       reader.list(program, requests[1]),
     );
     if (one.kind === "read" && other.kind === "read") {
-      const births = programs.includes("smbclient") ? await bothBirths(reader, requests, one.listing) : null;
+      const creationTimes = programs.includes("smbclient")
+        ? await bothCreationTimes(reader, requests, one.listing)
+        : null;
       return [
-        { listing: one.listing, births: births?.[0] ?? null },
-        { listing: other.listing, births: births?.[1] ?? null },
+        { listing: one.listing, creationTimes: creationTimes?.[0] ?? null },
+        { listing: other.listing, creationTimes: creationTimes?.[1] ?? null },
       ];
     }
     const failed = one.kind === "failed" ? one : other;
@@ -438,17 +441,17 @@ async function readBoth({ reader, programs, requests }: ComparingParts): Promise
   return failure ?? { failed: { kind: "failed", text: INSTALL, isRefusedLogin: false }, route: "tb" };
 }
 
-async function bothBirths(
+async function bothCreationTimes(
   reader: RootReader,
   requests: Requests,
   listing: RootListing,
 ): Promise<readonly [CreationTimes, CreationTimes] | null> {
   const names = plainNames(listing);
   const [one, other] = await bothEnded(
-    reader.births(requests[0], names, false),
-    reader.births(requests[1], names, false),
+    reader.creationTimes(requests[0], names, false),
+    reader.creationTimes(requests[1], names, false),
   );
-  return one.kind === "read" && other.kind === "read" ? [one.births, other.births] : null;
+  return one.kind === "read" && other.kind === "read" ? [one.creationTimes, other.creationTimes] : null;
 }
 
 /**
@@ -457,7 +460,7 @@ async function bothBirths(
  */
 function plainNames({ entries }: RootListing): readonly string[] {
   return steadiest(entries.filter(({ name }) => isPlainName(name)))
-    .slice(0, BIRTHS_AT_MOST)
+    .slice(0, CREATION_TIMES_AT_MOST)
     .map(({ name }) => name);
 }
 
@@ -476,13 +479,13 @@ async function readAgain(
 ): Promise<({ readonly kind: "read" } & SideReading) | ReadFailure> {
   let failure: ReadFailure | null = null;
   if (programs.includes("smbclient")) {
-    const read = await reader.births(request, names, true);
+    const read = await reader.creationTimes(request, names, true);
     if (read.kind === "read" || read.isRefusedLogin) return read;
     failure = read;
   }
   if (programs.includes("rclone")) {
     const read = await reader.list("rclone", request);
-    if (read.kind === "read") return { ...read, births: null };
+    if (read.kind === "read") return { ...read, creationTimes: null };
     failure ??= read;
   }
   return failure ?? { kind: "failed", text: INSTALL, isRefusedLogin: false };

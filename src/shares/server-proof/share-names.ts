@@ -10,10 +10,10 @@ import { findProgram } from "../../runtime/process/find-program.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
-import { readLoggedFailure } from "../drivers/rclone/log.ts";
+import { readLogFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
 import { preferredRoute, type ShareSpec, wantsUser } from "../share-spec.ts";
-import { authenticationFile, isRefusedLogon, RCLONE_LIMITS, signing } from "./root-reader.ts";
+import { authenticationFile, isRefusedLogin, RCLONE_LIMITS, signing } from "./root-reader.ts";
 
 export type ShareNames =
   | { readonly kind: "listed"; readonly names: string[] }
@@ -41,8 +41,8 @@ export async function listShareNames(
   try {
     if (smbclient !== null && login !== null)
       return await bySmbclient(smbclient, share, login, folder, signal);
-    const byProgram = (asked: ShareSpec): Promise<ShareNames> =>
-      byRclone(rclone ?? "rclone", asked, stateFolder, folder, signal);
+    const byProgram = (spec: ShareSpec): Promise<ShareNames> =>
+      byRclone(rclone ?? "rclone", spec, stateFolder, folder, signal);
     if (wantsUser(share)) {
       // rclone does not notice that it was let in as a guest. So a random login is tried first: it shows whether the
       // server accepts anybody.
@@ -79,12 +79,12 @@ async function bySmbclient(
     { ...LIMITS, signal, env: { LC_ALL: "C" } },
   );
   if (exitCode === 0) return listed(stdout.matchAll(/^Disk\|([^|\n]+)\|/gm));
-  const said = `${stdout}\n${stderr}`;
+  const output = `${stdout}\n${stderr}`;
   // Some servers answer a wrong login with a guest's session, which is not signed.
-  const isGuests = wantsUser(share) && /mechListMIC.*ACCESS_DENIED/.test(said);
+  const isGuests = wantsUser(share) && /mechListMIC.*ACCESS_DENIED/.test(output);
   return failure(
-    lastLine(said).replace(/^.*\bNT_STATUS_LOGON_FAILURE$/, "wrong name or password"),
-    isRefusedLogon(said) || isGuests,
+    lastLine(output).replace(/^.*\bNT_STATUS_LOGON_FAILURE$/, "wrong name or password"),
+    isRefusedLogin(output) || isGuests,
   );
 }
 
@@ -105,8 +105,8 @@ async function byRclone(
     { ...LIMITS, signal },
   );
   if (exitCode === 0) return listed(stdout.matchAll(/^(.+)\/$/gm));
-  const logged = readLoggedFailure(stderr);
-  return failure(logged?.text ?? lastLine(stderr), logged?.reason === "wrong_credentials");
+  const logFailure = readLogFailure(stderr);
+  return failure(logFailure?.text ?? lastLine(stderr), logFailure?.reason === "wrong_credentials");
 }
 
 const LIMITS = {

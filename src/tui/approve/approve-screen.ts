@@ -34,21 +34,21 @@ export function createApproveScreen(session: ApproveSession): Screen {
     hints: () => hintsOf(state.get()),
     onKey: (key) => session.onKey(key),
     shells: () => SHELLS,
-    holdsKeys: () => state.get().isBusy,
+    queuesKeys: () => state.get().isBusy,
     saved: () => session.approved(),
   };
 }
 
 export function approveLines(state: ApproveState, view: View): readonly Line[] {
-  const { report, note, asked, isBusy } = state;
+  const { report, notice, questionDigest, isBusy } = state;
   const { symbols, width } = view;
   const entry = entryOf(state);
   const result: Line[] = [];
-  if (note?.kind === "approved" && note.ids.length > 0)
+  if (notice?.kind === "approved" && notice.ids.length > 0)
     result.push(
-      ...markedLines(symbols.good, `approved and applied: ${note.ids.join(", ")}`, "good", view, 1),
+      ...markedLines(symbols.good, `approved and applied: ${notice.ids.join(", ")}`, "good", view, 1),
     );
-  if (note?.kind === "failed") result.push(...markedLines(symbols.bad, note.reason, "bad", view, 2));
+  if (notice?.kind === "failed") result.push(...markedLines(symbols.bad, notice.reason, "bad", view, 2));
   if (report === null) return [[span(symbols.ellipsis, "faint")]];
   if (entry === null) {
     const text = `nothing waits for approval (mode ${report.mode})`;
@@ -68,7 +68,7 @@ export function approveLines(state: ApproveState, view: View): readonly Line[] {
   );
   const below = linesBelow(state.text);
   const foot =
-    asked !== null
+    questionDigest !== null
       ? span(`Approve ${entry.id}? Enter approves it, Esc leaves it`, "warning")
       : isBusy
         ? span(`approving ${entry.id} ${symbols.ellipsis}`, "faint")
@@ -81,7 +81,7 @@ export function approveLines(state: ApproveState, view: View): readonly Line[] {
 }
 
 function hintsOf(state: ApproveState): readonly string[] {
-  if (state.asked !== null) return ["Enter approve", "Esc leave it"];
+  if (state.questionDigest !== null) return ["Enter approve", "Esc leave it"];
   if (entryOf(state) === null) return ["s Sync", "q quit"];
   const many = (state.report?.waiting.length ?? 0) > 1;
   const more = linesBelow(state.text) > 0;

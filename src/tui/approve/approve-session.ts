@@ -13,17 +13,17 @@ export type ApproveSession = ReturnType<typeof startApproveSession>;
 
 /** Starts the state, which reads the waiting entries again at each notification of `changes`. */
 export function startApproveSession(
-  ask: CallOperation<"approvals" | "approve">,
+  call: CallOperation<"approvals" | "approve">,
   changes: Pick<Readable<unknown>, "subscribe">,
   signal: AbortSignal,
 ) {
   const state = createStore(EMPTY_APPROVE);
-  const look = coalesce(async () => {
+  const refresh = coalesce(async () => {
     // Ignores a failed request: the frame shows the lost connection, and the next connection notifies again.
-    const approvals = await ask("approvals", null, signal).catch(recoverFrom(isOwnError, null));
+    const approvals = await call("approvals", null, signal).catch(recoverFrom(isOwnError, null));
     if (approvals !== null) state.set(withApprovals(state.get(), approvals));
   }, signal);
-  const unsubscribe = changes.subscribe(look);
+  const unsubscribe = changes.subscribe(refresh);
   signal.addEventListener("abort", unsubscribe, { once: true });
 
   /** Resolves with the reason of a failure, or with null. */
@@ -32,14 +32,14 @@ export function startApproveSession(
     let reason: string | null = null;
     await attempt(
       async () => {
-        const { approved, now } = await ask("approve", { entries: [{ id, digest }] }, signal);
-        const note = { kind: "approved", ids: approved } as const;
-        state.set({ ...withApprovals(state.get(), now), isBusy: false, note });
+        const { approved, now } = await call("approve", { entries: [{ id, digest }] }, signal);
+        const notice = { kind: "approved", ids: approved } as const;
+        state.set({ ...withApprovals(state.get(), now), isBusy: false, notice });
       },
       (error) => {
         reason = errorLine(error);
-        state.put({ isBusy: false, note: { kind: "failed", reason } });
-        look();
+        state.put({ isBusy: false, notice: { kind: "failed", reason } });
+        refresh();
       },
       signal,
     );

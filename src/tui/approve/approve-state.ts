@@ -13,12 +13,12 @@ export interface ApproveState {
   /** The shown entry's difference, complete and scrollable: nothing that would be approved is cut off. */
   readonly text: Scroller;
   /** Digest of the entry in the open question, as it was shown; null: no question. */
-  readonly asked: string | null;
+  readonly questionDigest: string | null;
   readonly isBusy: boolean;
-  readonly note: ApproveNote | null;
+  readonly notice: ApproveNotice | null;
 }
 
-type ApproveNote =
+type ApproveNotice =
   | { readonly kind: "approved"; readonly ids: readonly string[] }
   | { readonly kind: "failed"; readonly reason: string };
 
@@ -26,9 +26,9 @@ export const EMPTY_APPROVE: ApproveState = {
   report: null,
   chosen: null,
   text: createScroller("", { width: 80, height: 1 }),
-  asked: null,
+  questionDigest: null,
   isBusy: false,
-  note: null,
+  notice: null,
 };
 
 export function entryOf({ report, chosen }: ApproveState): WaitingEntryWire | null {
@@ -48,24 +48,25 @@ export function withApprovals(state: ApproveState, report: ApprovalsReport): App
   const fresh = { ...state, report };
   const now = entryOf(fresh);
   const isSame = before !== null && now !== null && before.id === now.id && before.digest === now.digest;
-  return isSame ? fresh : { ...withEntry(fresh, now), asked: null };
+  return isSame ? fresh : { ...withEntry(fresh, now), questionDigest: null };
 }
 
 export function pressApproveKey(state: ApproveState, key: Key): Step<ApproveState, WaitingEntryWire> {
   const entry = entryOf(state);
   if (entry === null || state.isBusy) return unused(state);
-  if (state.asked !== null) {
-    if (isNamed(key, "enter")) return next({ ...state, asked: null, isBusy: true, note: null }, entry);
+  if (state.questionDigest !== null) {
+    if (isNamed(key, "enter"))
+      return next({ ...state, questionDigest: null, isBusy: true, notice: null }, entry);
     const isLeft = isNamed(key, "escape") || key.kind === "character";
-    return isLeft ? next({ ...state, asked: null }) : unused(state);
+    return isLeft ? next({ ...state, questionDigest: null }) : unused(state);
   }
   if (key.kind === "character" && key.text === "y" && linesBelow(state.text) === 0)
-    return next({ ...state, asked: entry.digest, note: null });
+    return next({ ...state, questionDigest: entry.digest, notice: null });
   const by = { tab: 1, right: 1, backtab: -1, left: -1 }[key.kind === "named" ? (key.name as string) : ""];
   if (by !== undefined) {
     const waiting = state.report?.waiting ?? [];
     const at = waiting.indexOf(entry) + by + waiting.length;
-    return next({ ...withEntry(state, waiting[at % waiting.length] ?? entry), note: null });
+    return next({ ...withEntry(state, waiting[at % waiting.length] ?? entry), notice: null });
   }
   // y approves only after the end of the difference was shown; until then it shows the next page.
   const isEarly = key.kind === "character" && key.text === "y";

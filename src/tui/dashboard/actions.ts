@@ -18,20 +18,21 @@ export function createActions(link: DaemonConnection, prompt: Prompt, signal: Ab
   /** The last action that open files have prevented. */
   let pending: { readonly action: Action; readonly question: Question } | null = null;
   const all = (): readonly Action[] => actionsFor(link.status.get() ?? NOTHING);
-  const ask = ({ title, text }: Question, run: () => void): void => prompt.ask(`${title} ${text}`, run);
+  const confirm = ({ title, text }: Question, run: () => void): void =>
+    prompt.confirm(`${title} ${text}`, run);
   const run = (action: Action, force: boolean): void =>
     prompt.run(action.name, async () => {
       const outcome = await action.perform(link.ask, signal, force);
       const { tone, text, hint } = outcome;
-      const note = { tone, text: hint === null ? text : `${text}; ${hint}` };
+      const notice = { tone, text: hint === null ? text : `${text}; ${hint}` };
       const question = force ? null : busyQuestion(action, outcome);
-      if (question === null) return note;
+      if (question === null) return notice;
       pending = { action, question };
-      return { ...note, text: `! asks to do it anyway; ${note.text}` };
+      return { ...notice, text: `! asks to do it anyway; ${notice.text}` };
     });
   const start = (action: Action): void => {
     if (action.question === null) run(action, false);
-    else ask(action.question, () => run(action, false));
+    else confirm(action.question, () => run(action, false));
   };
   return {
     all,
@@ -47,7 +48,7 @@ export function createActions(link: DaemonConnection, prompt: Prompt, signal: Ab
       if (pending === null) return false;
       const { action, question } = pending;
       pending = null;
-      ask(question, () => run(action, true));
+      confirm(question, () => run(action, true));
       return true;
     },
   };

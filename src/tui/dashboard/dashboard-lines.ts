@@ -20,7 +20,7 @@ import {
 import { ruleLines } from "../../api/views/why-view.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
 import { columns, padded, printable } from "../../runtime/text/plain-text.ts";
-import { eventLine, type KeptEvent } from "../events/event-ring.ts";
+import { eventLine, type StoredEvent } from "../events/event-ring.ts";
 import { cutLine, type Line, paintedLines, type Span, span, type View } from "../terminal/line.ts";
 import { nameSpan } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
@@ -38,15 +38,15 @@ const HOLDERS_SHOWN = 3;
 export function dashboardLines(
   rows: readonly DashboardRow[],
   chosen: ChoiceRow | null,
-  events: Iterable<KeptEvent>,
+  events: Iterable<StoredEvent>,
   size: ScreenSize,
   nowMs: number,
 ): readonly Line[] {
   const view: RowView = { ...size, nowMs, ...columnsOf(rows, size) };
   const drawn = rows.map((row) => ({ row, lines: rowLines(row, row === chosen, view) }));
   const all = drawn.flatMap(({ row, lines }) => lines.map((line) => ({ row, line })));
-  const kept = size.height >= ROOMY_HEIGHT ? LEAST_EVENTS : 0;
-  const listHeight = Math.max(1, Math.min(all.length, size.height - kept));
+  const reserved = size.height >= ROOMY_HEIGHT ? LEAST_EVENTS : 0;
+  const listHeight = Math.max(1, Math.min(all.length, size.height - reserved));
   const first = all.findIndex(({ row }) => row === chosen);
   const last = all.findLastIndex(({ row }) => row === chosen);
   const part = windowAround(all.length, listHeight, first, last);
@@ -55,8 +55,8 @@ export function dashboardLines(
     const more = all.length - part - listHeight + 1;
     shown[shown.length - 1] = [span(`  ${size.symbols.ellipsis} ${more} more lines`, "faint")];
   }
-  const eventRoom = size.height - shown.length;
-  return [...shown, ...eventsPart(events, size, eventRoom)];
+  const eventHeight = size.height - shown.length;
+  return [...shown, ...eventsPart(events, size, eventHeight)];
 }
 
 /** Index of the first visible line: `first` to `last` are visible, and as many lines above them as fit. */
@@ -65,11 +65,11 @@ function windowAround(count: number, height: number, first: number, last: number
   return Math.min(Math.max(0, count - height), Math.max(0, Math.min(first, last - height + 2)));
 }
 
-function eventsPart(events: Iterable<KeptEvent>, size: ScreenSize, room: number): readonly Line[] {
-  if (room < 2) return [];
+function eventsPart(events: Iterable<StoredEvent>, size: ScreenSize, rows: number): readonly Line[] {
+  if (rows < 2) return [];
   const lines: Line[] = [[span("Events", "strong"), span("  newest first; e shows all", "faint")]];
   for (const event of events) {
-    if (lines.length >= room) break;
+    if (lines.length >= rows) break;
     lines.push(eventLine(event, false, size));
   }
   if (lines.length === 1) lines.push([span("  none yet", "faint")]);
@@ -90,7 +90,7 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: RowView): readonly
     case "backend":
       return [fit([lead, ...backendSpans(row.backend, isChosen, size)])];
     case "client":
-      return [fit([lead, ...clientSpans(row.words, isChosen, size)])];
+      return [fit([lead, ...clientSpans(row.cells, isChosen, size)])];
     case "waiting":
       return [fit([lead, span(`${symbols.warning} ${row.summary}`, "warning")])];
     case "condition":
@@ -113,7 +113,7 @@ function columnsOf(
   const named = rows.flatMap((row): { name: string; state: string }[] => {
     if (row.kind === "share") return [{ name: row.share.name, state: shareLabel(row.share).text }];
     if (row.kind === "backend") return [{ name: row.backend.name, state: backendLabel(row.backend).text }];
-    return row.kind === "client" ? [{ name: row.words[0] ?? "", state: "" }] : [];
+    return row.kind === "client" ? [{ name: row.cells[0] ?? "", state: "" }] : [];
   });
   const states = named.map(({ state }) => ({ name: state }));
   return {
@@ -124,12 +124,12 @@ function columnsOf(
 
 function stateSpans(
   name: string,
-  words: StateLabel,
+  label: StateLabel,
   facts: string,
   isChosen: boolean,
   view: RowView,
 ): readonly Span[] {
-  const { text, tone, why } = words;
+  const { text, tone, why } = label;
   return [
     span(`${toneMark(tone, view.symbols)} `, tone),
     nameSpan(name, isChosen, view.nameWidth, view),
@@ -169,9 +169,9 @@ function backendSpans(backend: BackendStatus, isChosen: boolean, view: RowView):
   return stateSpans(backend.name, backendLabel(backend), facts, isChosen, view);
 }
 
-function clientSpans([name = "", ...words]: readonly string[], isChosen: boolean, view: RowView): Line {
-  const error = words.at(-1) ?? "";
-  const [user = "", speaks = "", since = "", calls = ""] = words;
+function clientSpans([name = "", ...cells]: readonly string[], isChosen: boolean, view: RowView): Line {
+  const error = cells.at(-1) ?? "";
+  const [user = "", speaks = "", since = "", calls = ""] = cells;
   return [
     nameSpan(name, isChosen, view.nameWidth, view),
     span(`${user}  ${speaks}  for ${since}  ${calls} calls`),
@@ -191,12 +191,12 @@ function conditionRow(
   const title = wholeText({ about: subject, text: condition.title });
   const width = view.width - columns(lead.text);
   const hint = condition.severity === "info" ? null : condition.hint;
-  const said = conditionText(
+  const texts = conditionText(
     { ...condition, title, hint },
     "",
     viewOf({ ...view.style, width, now: view.nowMs }),
   );
-  return paintedLines(said, width).map((line, at) => [
+  return paintedLines(texts, width).map((line, at) => [
     at === 0 ? lead : span(" ".repeat(columns(lead.text))),
     ...line,
   ]);
@@ -221,7 +221,7 @@ function detailTexts(row: ChoiceRow, global: GlobalStatus, options: StatusViewOp
     case "backend":
       return [...backendBlock([row.backend], view), ...ruleLines(backendWhy(row.backend), view)];
     case "client":
-      return CLIENT_TITLES.flatMap((title, at) => labelled(title, row.words[at] || "none", view));
+      return CLIENT_TITLES.flatMap((title, at) => labelled(title, row.cells[at] || "none", view));
     case "condition":
       return conditionLines(
         { ...row.condition, title: wholeText({ about: row.subject, text: row.condition.title }) },

@@ -24,7 +24,7 @@ export type DashboardRow =
       readonly id: string;
       readonly client: ClientStatus;
       /** The result of `clientCells`. */
-      readonly words: readonly string[];
+      readonly cells: readonly string[];
     }
   | { readonly kind: "waiting"; readonly id: string; readonly summary: string }
   | {
@@ -93,7 +93,7 @@ export function dashboardRows(
     ...(hasServers ? [head("Servers", backends.length, gateway.url ?? "not listening")] : []),
     ...backends,
     ...headed("Clients", view === "Shares" ? [] : clients, (client, at) => [
-      { kind: "client", id: `client ${at}`, client, words: clientCells(client, nowMs) },
+      { kind: "client", id: `client ${at}`, client, cells: clientCells(client, nowMs) },
     ]),
     ...headed("Notes", of("info"), (row) => [row]),
   ];

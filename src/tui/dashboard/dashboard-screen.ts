@@ -11,7 +11,7 @@ import { attempt, repeat } from "../terminal/attempt.ts";
 import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
-import { detailsPart, type ScrollPlace } from "../terminal/list-state.ts";
+import { detailsPart, type ScrollPosition } from "../terminal/list-state.ts";
 import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 import type { Actions } from "./actions.ts";
 import { dashboardLines, detailLines } from "./dashboard-lines.ts";
@@ -74,7 +74,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
   const chosen = createStore<string | null>(null);
   const clients = createStore<readonly ClientStatus[]>([]);
   /** The scroll position in the chosen row's details; null: the list is shown. */
-  const details = createStore<ScrollPlace | null>(null);
+  const details = createStore<ScrollPosition | null>(null);
   const rows = (): readonly DashboardRow[] => {
     const status = link.status.get();
     if (status === null) return [];
@@ -97,27 +97,32 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
           },
           signal,
         );
-      const look = async (): Promise<void> => {
+      const refresh = async (): Promise<void> => {
         if ((link.status.get()?.backends ?? []).length > 0) link.refresh();
         await readClients();
       };
-      void repeat(look, FIGURES_MS, clock, signal);
+      void repeat(refresh, FIGURES_MS, clock, signal);
     },
     draw(size) {
       const now = rows();
       const row = chosenRow(now, chosen.get());
-      const place = details.get();
+      const position = details.get();
       const status = link.status.get();
-      if (place !== null && row !== null && status !== null)
-        return detailsPart(detailLines(row, status.global, size, clock.wallMs()), place, size.height, size);
+      if (position !== null && row !== null && status !== null)
+        return detailsPart(
+          detailLines(row, status.global, size, clock.wallMs()),
+          position,
+          size.height,
+          size,
+        );
       return drawnLines(view, options, now, row, size);
     },
     hints: () => (details.get() === null ? hintsOf(choice()) : ["arrows scroll", "Esc back"]),
     onKey(key) {
       const by = rowsMoved(key) || (isNamed(key, "tab") ? 1 : isNamed(key, "backtab") ? -1 : 0);
-      const place = details.get();
-      if (place !== null) {
-        if (by !== 0) details.set({ top: place.top + by });
+      const position = details.get();
+      if (position !== null) {
+        if (by !== 0) details.set({ top: position.top + by });
         else if (isNamed(key, "escape") || isNamed(key, "enter")) details.set(null);
         else return false;
         return true;

@@ -11,14 +11,14 @@ import { cutLine, type Line, span, type View } from "../terminal/line.ts";
 import { rowMark } from "../terminal/list-state.ts";
 
 /** Maximum number of events kept. */
-export const KEPT = 2_000;
+export const CAPACITY = 2_000;
 /** Maximum number of log lines that are searched for events from before this view started. */
 const BEFORE = 500;
 /** In characters. */
 const TEXT_LIMIT = 2_000;
 
 /** An event in words. The text is not trusted, so control characters must be escaped before it is drawn. */
-export interface KeptEvent extends EventLabel {
+export interface StoredEvent extends EventLabel {
   /** Serial number of the event in this view; a restart of the daemon does not reset it. */
   readonly order: number;
   /** When the event arrived, or the time of its log line: wall time, ms since the epoch. */
@@ -44,16 +44,16 @@ export function createEventRing(
   clock: Clock,
   signal: AbortSignal,
 ) {
-  const kept: KeptEvent[] = [];
+  const stored: StoredEvent[] = [];
   const count = createStore(0);
   /** Events that have arrived while the log is being read; null: it is not being read. */
   let waiting: { readonly event: StreamEvent; readonly atMs: number }[] | null = null;
   const add = (event: StreamEvent, atMs: number): void => {
-    const words = event.kind === "gap" ? GAP : eventLabel(event);
-    if (words === null) return;
+    const label = event.kind === "gap" ? GAP : eventLabel(event);
+    if (label === null) return;
     const order = count.get();
-    const text = words.text.slice(0, TEXT_LIMIT);
-    kept[order % KEPT] = { ...words, text, order, atMs, event };
+    const text = label.text.slice(0, TEXT_LIMIT);
+    stored[order % CAPACITY] = { ...label, text, order, atMs, event };
     count.set(order + 1);
   };
   const begin = async (daemon: Pick<DaemonClient, "call">): Promise<void> => {
@@ -88,22 +88,22 @@ export function createEventRing(
     /** Number of events so far. */
     count,
     /** Newest first. */
-    *newest(): Iterable<KeptEvent> {
-      for (let order = count.get() - 1; order >= Math.max(0, count.get() - KEPT); order -= 1) {
-        const event = kept[order % KEPT];
+    *newest(): Iterable<StoredEvent> {
+      for (let order = count.get() - 1; order >= Math.max(0, count.get() - CAPACITY); order -= 1) {
+        const event = stored[order % CAPACITY];
         if (event !== undefined) yield event;
       }
     },
     /** null if it is no longer kept. */
-    at(order: number): KeptEvent | null {
-      const event = kept[order % KEPT];
+    at(order: number): StoredEvent | null {
+      const event = stored[order % CAPACITY];
       return event?.order === order ? event : null;
     },
   };
 }
 
 /** `14:32:05  ● core  Switched from Thunderbolt to Fallback` */
-export function eventLine(event: KeptEvent, isChosen: boolean, view: View): Line {
+export function eventLine(event: StoredEvent, isChosen: boolean, view: View): Line {
   const { width, symbols } = view;
   return cutLine(
     [

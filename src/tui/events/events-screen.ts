@@ -15,7 +15,7 @@ import {
   pressListKey,
 } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
-import { type EventRing, eventLine, KEPT, type KeptEvent } from "./event-ring.ts";
+import { CAPACITY, type EventRing, eventLine, type StoredEvent } from "./event-ring.ts";
 
 const KEYS: readonly KeyHelp[] = [
   { keys: "up, down, Space", does: "choose an event; at the top it follows what comes" },
@@ -66,7 +66,7 @@ export function createEventsScreen(link: DaemonConnection, ring: EventRing): Scr
   };
 }
 
-function kindOf({ name }: KeptEvent): string {
+function kindOf({ name }: StoredEvent): string {
   return name.split(".", 1)[0] ?? name;
 }
 
@@ -88,7 +88,7 @@ function turned(values: readonly string[], now: string | null, by: 1 | -1): stri
 }
 
 /** Newest first. */
-function matching({ list, kind, subject }: EventsState, ring: EventRing): readonly KeptEvent[] {
+function matching({ list, kind, subject }: EventsState, ring: EventRing): readonly StoredEvent[] {
   const matches = filterOf(list);
   return [...ring.newest()].filter(
     (event) =>
@@ -118,23 +118,23 @@ function eventsLines(
   const head: Line = cutLine(
     [
       span("Events", "strong"),
-      span(`  ${events.length} of the newest ${Math.min(ring.count.get(), KEPT)}`, "faint"),
+      span(`  ${events.length} of the newest ${Math.min(ring.count.get(), CAPACITY)}`, "faint"),
       ...(filters.length === 0 ? [] : [span(`  only ${filters.join(", ")}`, "accent")]),
     ],
     width,
     symbols.ellipsis,
   );
   const top = [...above, head, ...filterLine(list, size)];
-  const room = Math.max(1, height - top.length);
+  const rows = Math.max(1, height - top.length);
   const shown = chosen === null ? null : ring.at(chosen);
   if (list.details !== null && shown !== null)
-    return [...top, ...detailsPart(eventDetails(shown, size), list.details, room, size)];
+    return [...top, ...detailsPart(eventDetails(shown, size), list.details, rows, size)];
   if (events.length === 0) return [...top, [span("  none", "faint")]];
   const at = events.findIndex(({ order }) => order === chosen);
-  return [...top, ...drawnRows(events, room, at, (event, isChosen) => eventLine(event, isChosen, size))];
+  return [...top, ...drawnRows(events, rows, at, (event, isChosen) => eventLine(event, isChosen, size))];
 }
 
-function eventDetails(event: KeptEvent, size: ScreenSize): readonly Line[] {
+function eventDetails(event: StoredEvent, size: ScreenSize): readonly Line[] {
   const { event: sent } = event;
   const fields =
     sent.kind === "transition" ? sent.transition : sent.kind === "sync" ? sent.event : { text: event.text };

@@ -130,10 +130,10 @@ function shellOf(source: string): ShellLine {
 
 /** `14:32:05 warn  backend.ended backend=files`. */
 function logText({ at, level, message, fields = {} }: LogLine): string {
-  const said = Object.entries(fields).map(
+  const parts = Object.entries(fields).map(
     ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
   );
-  return [localClock(new Date(at)), level.padEnd(5), message, ...said].join(" ");
+  return [localClock(new Date(at)), level.padEnd(5), message, ...parts].join(" ");
 }
 
 /** The position after a key; null if the key does not scroll. */
@@ -166,11 +166,11 @@ function logsLines(
     symbols.ellipsis,
   );
   const top = [...above, head, ...failureLines(failure, size), ...filterLine(list, size)];
-  const room = Math.max(1, height - top.length);
+  const rows = Math.max(1, height - top.length);
   if (lines === null) return [...top, [span(`  ${symbols.ellipsis}`, "faint")]];
   if (shown.length === 0) return [...top, [span("  no lines", "faint")]];
-  const last = Math.max(Math.min(shown.length, room), shown.length - up);
-  const part = shown.slice(Math.max(0, last - room), last);
+  const last = Math.max(Math.min(shown.length, rows), shown.length - up);
+  const part = shown.slice(Math.max(0, last - rows), last);
   return [
     ...top,
     ...part.map(

@@ -31,7 +31,7 @@ export function pressKey(state: PanelState, key: Key, needsReload: boolean): Pan
   if (step.state.root === form.root)
     return { state: { ...state, form: step.state }, action: null, used: step.used };
   const { [field.field.name]: _, ...refused } = state.refused;
-  return next({ ...state, form: step.state, refused, note: null });
+  return next({ ...state, form: step.state, refused, notice: null });
 }
 
 /** In the panel, Enter also switches a checkbox, and all four arrow keys change a choice. */
@@ -42,10 +42,10 @@ function formKey(key: Key, kind: string): Key {
 }
 
 function save(state: PanelState, needsReload: boolean): PanelStep {
-  if (firstMistake(state.form.root) !== null) return next({ ...state, note: { kind: "invalid" } });
+  if (firstMistake(state.form.root) !== null) return next({ ...state, notice: { kind: "invalid" } });
   const action = isDirty(state) ? "save" : needsReload ? "reload" : null;
-  if (action === null) return next({ ...state, note: { kind: "nothing" } });
-  return next({ ...state, saving: true, note: null }, action);
+  if (action === null) return next({ ...state, notice: { kind: "nothing" } });
+  return next({ ...state, saving: true, notice: null }, action);
 }
 
 function revert(state: PanelState): PanelStep {
@@ -60,11 +60,11 @@ function revert(state: PanelState): PanelStep {
       // null: the next read of the file becomes the base of further changes, even if the user types before
       // that read.
       file: null,
-      seenSha256: null,
+      baseSha256: null,
       refused: {},
-      note: null,
+      notice: null,
     },
     action: "reread",
-    used: wasDirty || focus !== -1 || state.note !== null,
+    used: wasDirty || focus !== -1 || state.notice !== null,
   };
 }

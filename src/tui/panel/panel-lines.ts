@@ -14,7 +14,7 @@ import {
 } from "../terminal/line.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 import { fieldLines } from "./field-lines.ts";
-import { focusedField, isDirty, type PanelNote, type PanelState, panelMistake } from "./panel-state.ts";
+import { focusedField, isDirty, type PanelNotice, type PanelState, panelMistake } from "./panel-state.ts";
 
 const HELP_LINES = 2;
 
@@ -31,9 +31,9 @@ export function panelLines(state: PanelState, hasProblem: boolean, view: View): 
   const lines = fieldLines(form, view).map((line, index) => {
     const field = fields[index];
     const mistake = field === undefined ? null : panelMistake(state, field);
-    const said = mistake === null ? [] : [span("  "), span(`${view.symbols.bad} ${mistake}`, "bad")];
+    const message = mistake === null ? [] : [span("  "), span(`${view.symbols.bad} ${mistake}`, "bad")];
     const unit = field === undefined ? null : section?.keyDoc(field.label).unit;
-    return cutLine([...line, span(unit ? ` ${unit}` : ""), ...said], view.width, view.symbols.ellipsis);
+    return cutLine([...line, span(unit ? ` ${unit}` : ""), ...message], view.width, view.symbols.ellipsis);
   });
   return [titleLine(state, hasProblem, view), ...lines];
 }
@@ -49,39 +49,39 @@ function titleLine(state: PanelState, hasProblem: boolean, { width, symbols }: V
 }
 
 /** The result of a save, or that the file has changed; at most `limit` lines. */
-export function panelNoteLines(state: PanelState, view: View, limit: number): readonly Line[] {
+export function panelNoticeLines(state: PanelState, view: View, limit: number): readonly Line[] {
   if (state.fileChanged) {
     const text =
       "the file has changed since it was read: not saved; Esc reads it again and drops these changes";
     return markedLines(view.symbols.warning, text, "warning", view, limit);
   }
-  return state.note === null ? [] : noteLines(state.note, view, limit);
+  return state.notice === null ? [] : noticeLines(state.notice, view, limit);
 }
 
 export function panelHelpLines(state: PanelState, view: View): readonly Line[] {
   const field = focusedField(state);
-  if (field === null || state.note !== null || state.fileChanged) return [];
+  if (field === null || state.notice !== null || state.fileChanged) return [];
   return hangingLines(span("  "), field.field.about, "faint", view, HELP_LINES);
 }
 
-function noteLines(note: PanelNote, view: View, limit: number): readonly Line[] {
+function noticeLines(notice: PanelNotice, view: View, limit: number): readonly Line[] {
   const { symbols } = view;
   const marked = (mark: string, text: string, tone: Tone): readonly Line[] =>
     markedLines(mark, text, tone, view, limit);
-  switch (note.kind) {
+  switch (notice.kind) {
     case "saved": {
-      const said =
-        note.applied === null
+      const message =
+        notice.applied === null
           ? marked(
               symbols.good,
-              `saved and in effect${note.lines.length > 0 ? "; the file now:" : ""}`,
+              `saved and in effect${notice.lines.length > 0 ? "; the file now:" : ""}`,
               "good",
             )
-          : marked(symbols.warning, `saved, but not in effect: ${note.applied}`, "warning");
-      return [...said, ...changedLinesShown(note.lines, view, limit - said.length)];
+          : marked(symbols.warning, `saved, but not in effect: ${notice.applied}`, "warning");
+      return [...message, ...changedLinesShown(notice.lines, view, limit - message.length)];
     }
     case "reloaded":
-      return marked(symbols.good, `reloaded: ${note.summary}`, "good");
+      return marked(symbols.good, `reloaded: ${notice.summary}`, "good");
     case "nothing":
       return [[span("nothing to save", "faint")]];
     case "invalid":
@@ -89,7 +89,7 @@ function noteLines(note: PanelNote, view: View, limit: number): readonly Line[] 
     case "unsaved":
       return marked(symbols.warning, "not saved: Ctrl-S saves, Esc drops, q again leaves", "warning");
     case "failed":
-      return marked(symbols.bad, note.reason, "bad");
+      return marked(symbols.bad, notice.reason, "bad");
   }
 }
 
@@ -104,7 +104,7 @@ function changedLinesShown(lines: readonly ChangedLine[], view: View, limit: num
 function changedLine({ mark, number, text }: ChangedLine, all: readonly ChangedLine[], view: View): Line {
   const digits = Math.max(...all.map((line) => String(line.number).length));
   const lead = `  ${String(number).padStart(digits)} ${mark} `;
-  const room = view.width - lineColumns([span(lead)]);
+  const columns = view.width - lineColumns([span(lead)]);
   const tone = mark === "+" ? "good" : "faint";
-  return [span(lead, tone), span(cutText(span(text).text, room, view.symbols.ellipsis), tone)];
+  return [span(lead, tone), span(cutText(span(text).text, columns, view.symbols.ellipsis), tone)];
 }

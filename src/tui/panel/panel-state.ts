@@ -9,13 +9,13 @@ import type { ChangedLine } from "./changed-lines.ts";
 import { createPanelForm, focusedRow, type PanelForm } from "./panel-form.ts";
 
 /** The configuration file that an edit is based on: its state when the panel last had no unsaved changes. */
-export type FileSeen = Pick<ConfigReport, "sha256" | "text">;
+export type BaseFile = Pick<ConfigReport, "sha256" | "text">;
 
 /**
  * Result of the last save or reload, until the next change. `applied`: why a saved file is not in effect, or
  * null.
  */
-export type PanelNote =
+export type PanelNotice =
   | { readonly kind: "saved"; readonly lines: readonly ChangedLine[]; readonly applied: string | null }
   | { readonly kind: "reloaded"; readonly summary: string }
   | { readonly kind: "nothing" }
@@ -30,18 +30,18 @@ export interface PanelState {
   readonly settings: Settings | null;
   /** The settings as the user has changed them. */
   readonly form: PanelForm;
-  readonly file: FileSeen | null;
+  readonly file: BaseFile | null;
   /**
    * SHA-256 of the configuration that ran when the panel last had no unsaved changes: the content that the user has
    * seen.
    */
-  readonly seenSha256: string | null;
+  readonly baseSha256: string | null;
   /** The file has changed since the first unsaved change. */
   readonly fileChanged: boolean;
   /** The errors that the daemon has reported, by field. */
   readonly refused: Readonly<Record<string, string>>;
   readonly saving: boolean;
-  readonly note: PanelNote | null;
+  readonly notice: PanelNotice | null;
 }
 
 export function createPanel(section: string): PanelState {
@@ -50,11 +50,11 @@ export function createPanel(section: string): PanelState {
     settings: null,
     form: formOf(section, null),
     file: null,
-    seenSha256: null,
+    baseSha256: null,
     fileChanged: false,
     refused: {},
     saving: false,
-    note: null,
+    notice: null,
   };
 }
 
@@ -83,7 +83,7 @@ export function takesText(state: PanelState): boolean {
 /** Takes over the running settings. Fields that the user has changed keep their draft. */
 export function withRunning(state: PanelState, settings: Settings, sha256: string): PanelState {
   const next = withSettings(state, settings);
-  return isDirty(state) ? next : { ...next, seenSha256: sha256 };
+  return isDirty(state) ? next : { ...next, baseSha256: sha256 };
 }
 
 function withSettings(state: PanelState, settings: Settings): PanelState {
@@ -98,16 +98,16 @@ function withSettings(state: PanelState, settings: Settings): PanelState {
   return { ...next, form: focusedRow(next.form, next.form.focus) };
 }
 
-export function withFile(state: PanelState, file: FileSeen): PanelState {
-  const { seenSha256 } = state;
+export function withFile(state: PanelState, file: BaseFile): PanelState {
+  const { baseSha256 } = state;
   // The first read of the file may follow the user's first change. That change can still be saved if the file's
   // content is what the user has seen.
-  if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
+  if (!isDirty(state) || baseSha256 === null || file.sha256 === baseSha256) {
     return { ...state, file, fileChanged: false };
   }
   // The file changed before the panel first read it. The state keeps the hash of the content that the user saw, so
   // the daemon refuses to overwrite content that the user has not seen.
-  if (state.file === null) return { ...state, file: { ...file, sha256: seenSha256 }, fileChanged: true };
+  if (state.file === null) return { ...state, file: { ...file, sha256: baseSha256 }, fileChanged: true };
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }
 
@@ -117,19 +117,19 @@ export function withFile(state: PanelState, file: FileSeen): PanelState {
  */
 export function withSaved(
   state: PanelState,
-  file: FileSeen,
+  file: BaseFile,
   lines: readonly ChangedLine[],
   applied: string | null,
 ): PanelState {
-  const note: PanelNote = { kind: "saved", lines, applied };
+  const notice: PanelNotice = { kind: "saved", lines, applied };
   const next = {
     ...state,
     file,
     fileChanged: false,
     saving: false,
     refused: {},
-    note,
-    seenSha256: file.sha256,
+    notice,
+    baseSha256: file.sha256,
   };
   return applied === null ? withSettings(next, objectOf(sentValue(state.form.root))) : next;
 }
@@ -143,22 +143,22 @@ export function withMistakes(state: PanelState, mistakes: readonly ConfigMistake
     else refused[field.label] = `expected ${mistake.expected}`;
   }
   const text = mistakesText(elsewhere);
-  const note: PanelNote =
+  const notice: PanelNotice =
     text === null
       ? { kind: "invalid" }
       : { kind: "failed", reason: `nothing saved, the file has errors: ${text}` };
-  return { ...state, saving: false, refused, note };
+  return { ...state, saving: false, refused, notice };
 }
 
 /** Shows that the daemon has written nothing, because the file was not the expected one. */
 export function withConflict(state: PanelState): PanelState {
-  return { ...state, saving: false, fileChanged: true, note: null };
+  return { ...state, saving: false, fileChanged: true, notice: null };
 }
 
 export function withFailure(state: PanelState, reason: string): PanelState {
-  return { ...state, saving: false, note: { kind: "failed", reason } };
+  return { ...state, saving: false, notice: { kind: "failed", reason } };
 }
 
-export function withNote(state: PanelState, note: PanelNote | null): PanelState {
-  return { ...state, saving: false, note };
+export function withNotice(state: PanelState, notice: PanelNotice | null): PanelState {
+  return { ...state, saving: false, notice };
 }

@@ -130,10 +130,10 @@ function rowLine({ time, type, details, count }: EventRow, view: View): Line {
   };
   const [event, tone] = events[type];
   const shown = type === "no-change" && /^no.changes?$/.test(details) ? "" : span(details).text;
-  const room = Math.max(0, width - TIME_WIDTH - EVENT_WIDTH);
+  const columns = Math.max(0, width - TIME_WIDTH - EVENT_WIDTH);
   return [
     span(cell(time, TIME_WIDTH, view), "faint"),
     span(cell(event, EVENT_WIDTH, view), tone),
-    span(cutText(shown, room, symbols.ellipsis), type === "error" ? "bad" : "plain"),
+    span(cutText(shown, columns, symbols.ellipsis), type === "error" ? "bad" : "plain"),
   ];
 }

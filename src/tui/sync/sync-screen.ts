@@ -1,16 +1,16 @@
 // The Sync screen: status above, settings panel below, and the hints for its keys.
 import { ROWS_KEPT } from "../../api/labels/sync-labels.ts";
 import { eitherOf } from "../../runtime/store.ts";
-import { panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
+import { panelHelpLines, panelLines, panelNoticeLines } from "../panel/panel-lines.ts";
 import { focusedField, isDirty, type PanelState, takesText } from "../panel/panel-state.ts";
 import { problemLines, statusLines, tableLines } from "../status/status-lines.ts";
 import type { Line } from "../terminal/line.ts";
 import type { KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 import type { SyncSession } from "./sync-session.ts";
 
-/** Maximum number of lines for problems; `NOTE_LINES`: for a note. */
+/** Maximum number of lines for problems; `NOTICE_LINES`: for a note. */
 const PROBLEM_LINES = 4;
-const NOTE_LINES = 12;
+const NOTICE_LINES = 12;
 
 const KEYS: readonly KeyHelp[] = [
   { keys: "Tab, Shift-Tab", does: "next, previous setting" },
@@ -42,7 +42,7 @@ export function createSyncScreen(session: SyncSession): Screen {
     hints: ({ symbols }) => hintsOf(session.panel.get(), symbols.arrows),
     onKey: (key) => session.onKey(key),
     shells: () => SHELLS,
-    holdsKeys: () => session.panel.get().saving,
+    queuesKeys: () => session.panel.get().saving,
     saved: () => session.saved(),
     warnUnsaved() {
       if (!isDirty(session.panel.get())) return false;
@@ -63,7 +63,7 @@ function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
     problem: problemLines(status, connection, size, PROBLEM_LINES).length,
     rows: rows.length,
     panel: panelLines(panel, hasProblem, size).length,
-    note: panelNoteLines(panel, size, NOTE_LINES).length,
+    notice: panelNoticeLines(panel, size, NOTICE_LINES).length,
     help: panelHelpLines(panel, size).length,
   });
   const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
@@ -74,7 +74,7 @@ function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
     ...tableLines(rows, size, heights.table),
     ...air,
     ...panelLines(panel, hasProblem, size).slice(0, heights.panel),
-    ...panelNoteLines(panel, size, heights.note),
+    ...panelNoticeLines(panel, size, heights.notice),
     ...panelHelpLines(panel, size).slice(0, heights.help),
   ];
 }
@@ -96,7 +96,7 @@ function hintsOf(panel: PanelState, arrows: string): readonly string[] {
  * How many lines each part needs to be complete; `rows` counts the table without its head. The help is the first part
  * to be left out.
  */
-type SyncParts = Readonly<Record<"status" | "problem" | "rows" | "panel" | "note" | "help", number>>;
+type SyncParts = Readonly<Record<"status" | "problem" | "rows" | "panel" | "notice" | "help", number>>;
 
 /** From this height on, empty lines separate the parts. */
 const AIRY_HEIGHT = 20;
@@ -116,13 +116,13 @@ export function shareHeight(height: number, parts: SyncParts) {
   const status = take(parts.status);
   const panel = take(parts.panel);
   const leastTable = take(1 + Math.min(wantedRows, ROWS_MIN));
-  const firstNote = take(Math.min(1, parts.note));
+  const firstNotice = take(Math.min(1, parts.notice));
   const firstProblem = take(Math.min(1, parts.problem));
-  const note = firstNote + take(parts.note - firstNote);
+  const notice = firstNotice + take(parts.notice - firstNotice);
   const problem = firstProblem + take(parts.problem - firstProblem);
   const help = take(parts.help);
   /** Lines of the table with its head; 0: no table. */
   const table = leastTable + take(1 + wantedRows - leastTable);
   /** `gap`: empty lines between the parts, 0 or 1. */
-  return { status, problem, table, panel, note, help, gap };
+  return { status, problem, table, panel, notice, help, gap };
 }

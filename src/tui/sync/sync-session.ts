@@ -19,7 +19,7 @@ import {
   withFailure,
   withFile,
   withMistakes,
-  withNote,
+  withNotice,
   withRunning,
   withSaved,
 } from "../panel/panel-state.ts";
@@ -44,20 +44,20 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   const status = createStore<SyncStatus | null>(null);
   const panel = createStore<PanelState>(createPanel("sync"));
   const widget = createSyncStatusWidget();
-  let seen: EventMark | null = null;
+  let lastShown: EventMark | null = null;
   const ended = Promise.withResolvers<void>();
   // Prevents an unhandled rejection while no caller awaits `ended`.
   ended.promise.catch(() => {});
 
   const show = ({ events, ...fresh }: SyncReport): void => {
-    for (const event of unseenEvents(events, seen)) {
-      seen = event;
+    for (const event of unseenEvents(events, lastShown)) {
+      lastShown = event;
       widget.addSyncEvent(event);
     }
     status.set(fresh);
     panel.set(withRunning(panel.get(), fresh.settings, fresh.sha256));
   };
-  const look = coalesce(async () => {
+  const refresh = coalesce(async () => {
     try {
       const report = await link.ask("sync", null, signal).catch(recoverFrom(isOwnError, null));
       if (report !== null) {
@@ -66,7 +66,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
         // Ignores a failed read of the file, because the report says why.
         const file = await link.ask("config", null, signal).catch(recoverFrom(isOwnError, null));
         if (file !== null) panel.set(withFile(panel.get(), file));
-      } else if (link.connection.get().kind === "connected") look();
+      } else if (link.connection.get().kind === "connected") refresh();
     } catch (error) {
       ended.reject(error);
     }
@@ -74,7 +74,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   }, signal);
   const unregister = link.listen((notice) => {
     const isNews = notice.kind === "event" && notice.event.kind !== "transition";
-    if (isNews || notice.kind === "connected") look();
+    if (isNews || notice.kind === "connected") refresh();
   });
   const end = (): void => {
     unregister();
@@ -95,11 +95,11 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
         ),
       signal,
     );
-  const save = async ({ section, form, settings, file, seenSha256 }: PanelState): Promise<PanelState> => {
+  const save = async ({ section, form, settings, file, baseSha256 }: PanelState): Promise<PanelState> => {
     if (settings === null) return panel.get();
     const before = file ?? (await link.ask("config", null, signal));
     const edits = sectionEdits(section, form.root, settings);
-    const expected = file?.sha256 ?? seenSha256 ?? before.sha256;
+    const expected = file?.sha256 ?? baseSha256 ?? before.sha256;
     const request = { edits, expected_sha256: expected, source: "tui" } as const;
     const report = await link.ask("edit", request, signal);
     if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
@@ -113,11 +113,11 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
   const reload = async (): Promise<PanelState> => {
     const { tone, text } = reloadOutcome(await link.ask("reload", {}, signal));
     return tone === "good"
-      ? withNote(panel.get(), { kind: "reloaded", summary: text })
+      ? withNotice(panel.get(), { kind: "reloaded", summary: text })
       : withFailure(panel.get(), text);
   };
   const perform: Readonly<Record<PanelAction, () => void>> = {
-    reread: look,
+    reread: refresh,
     save: () => {
       saving = send(save);
     },
@@ -145,13 +145,13 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     async saved(): Promise<string | null> {
       if (!panel.get().saving || saving === null) return null;
       await saving;
-      const { note, refused } = panel.get();
-      if (note?.kind === "failed") return note.reason;
+      const { notice, refused } = panel.get();
+      if (notice?.kind === "failed") return notice.reason;
       const [refusal] = Object.values(refused);
       return refusal ?? (panel.get().fileChanged ? "the file has changed since it was read" : null);
     },
     warnUnsaved(): void {
-      panel.put({ note: { kind: "unsaved" } });
+      panel.put({ notice: { kind: "unsaved" } });
     },
   };
 }
@@ -179,11 +179,14 @@ function createSyncStatusWidget() {
 type EventMark = Pick<SyncEvent, "id" | "iso">;
 
 /**
- * Returns the events that are newer than `seen`. Returns all of them if `seen` is of an earlier daemon, because the
+ * Returns the events that are newer than `lastShown`. Returns all of them if `lastShown` is of an earlier daemon, because the
  * ids of two daemons cannot be compared.
  */
-export function unseenEvents(events: readonly SyncEvent[], seen: EventMark | null): readonly SyncEvent[] {
-  if (seen === null) return events;
-  const isSameDaemon = events.some(({ id, iso }) => id === seen.id && iso === seen.iso);
-  return isSameDaemon ? events.filter(({ id }) => id > seen.id) : events;
+export function unseenEvents(
+  events: readonly SyncEvent[],
+  lastShown: EventMark | null,
+): readonly SyncEvent[] {
+  if (lastShown === null) return events;
+  const isSameDaemon = events.some(({ id, iso }) => id === lastShown.id && iso === lastShown.iso);
+  return isSameDaemon ? events.filter(({ id }) => id > lastShown.id) : events;
 }

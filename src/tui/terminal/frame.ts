@@ -17,7 +17,7 @@ import {
   type Tone,
   type View,
 } from "./line.ts";
-import { detailsPart, type ScrollPlace } from "./list-state.ts";
+import { detailsPart, type ScrollPosition } from "./list-state.ts";
 import { createPalette } from "./palette.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
 import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "./screen.ts";
@@ -129,7 +129,7 @@ interface KeyParts {
 function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyParts) {
   let hasWarned = false;
   let hasLeft = false;
-  const isQueued = (): boolean => shown.get().holdsKeys?.() === true;
+  const isQueued = (): boolean => shown.get().queuesKeys?.() === true;
 
   /** Leaves. If that would lose unsaved changes, the first call only warns. */
   const quit = (): void => {
@@ -205,16 +205,16 @@ function createDrawing({ screens, shown, overlay, prompt, connection, strip }: D
     const above = (strip?.draw(view) ?? []).map((line) => cutLine(line, view.width, view.symbols.ellipsis));
     const header = headerLines(screens, screen, connection.get(), view);
     const around = header.length + above.length + below.length + 1;
-    const room: ScreenSize = { ...view, height: view.height - around };
-    if (sized?.screen !== screen || sized.width !== room.width || sized.height !== room.height) {
-      sized = { screen, width: room.width, height: room.height };
-      screen.resize?.(room);
+    const inner: ScreenSize = { ...view, height: view.height - around };
+    if (sized?.screen !== screen || sized.width !== inner.width || sized.height !== inner.height) {
+      sized = { screen, width: inner.width, height: inner.height };
+      screen.resize?.(inner);
     }
-    const body = overlay.draw(screen, screens, room) ?? screen.draw(room);
-    const cut = body.slice(0, room.height).map((line) => cutLine(line, view.width, view.symbols.ellipsis));
-    const air = Array.from({ length: room.height - cut.length }, (): Line => []);
-    const isAsked = prompt.state.get().question !== null;
-    const hints = isAsked ? ["y yes", "any other key: no"] : (overlay.hints() ?? screen.hints(room));
+    const body = overlay.draw(screen, screens, inner) ?? screen.draw(inner);
+    const cut = body.slice(0, inner.height).map((line) => cutLine(line, view.width, view.symbols.ellipsis));
+    const air = Array.from({ length: inner.height - cut.length }, (): Line => []);
+    const hasQuestion = prompt.state.get().question !== null;
+    const hints = hasQuestion ? ["y yes", "any other key: no"] : (overlay.hints() ?? screen.hints(inner));
     return [...header, ...above, ...cut, ...air, ...below, footerLine(hints, view)];
   };
 }
@@ -234,14 +234,14 @@ function frameCommands(
 }
 
 /** The open question, else the result of the last action and the running actions. */
-function promptLines({ question, note, running }: PromptState, { width, symbols }: View): readonly Line[] {
+function promptLines({ question, notice, running }: PromptState, { width, symbols }: View): readonly Line[] {
   const line = (mark: string, text: string, tone: Tone): Line =>
     cutLine([span(`${mark} `, tone), span(text, tone)], width, symbols.ellipsis);
   if (question !== null) return [line(symbols.warning, question, "warning")];
   const lines: Line[] = [];
-  if (note !== null)
+  if (notice !== null)
     lines.push(
-      line(note.tone === "good" ? symbols.good : toneMark(note.tone, symbols), note.text, note.tone),
+      line(notice.tone === "good" ? symbols.good : toneMark(notice.tone, symbols), notice.text, notice.tone),
     );
   const [first, ...others] = running;
   if (first !== undefined) {
@@ -311,9 +311,9 @@ export function headerLines(
   const firsts = screens.filter((one, at) => screens.findIndex((other) => other.view === one.view) === at);
   const tabs = tabSpans(firsts.map((one) => [one.key, one.view, one.view === shown.view]));
   const whole = [span("Mountaineer ", "strong"), ...tabs];
-  const said = connectionSpans(connection, view);
+  const status = connectionSpans(connection, view);
   const fits = (left: Line, right: Line): boolean => lineColumns(left) + lineColumns(right) < view.width;
-  const right = [said, said.slice(0, 2)].find((words) => fits(tabs, words)) ?? said.slice(0, 1);
+  const right = [status, status.slice(0, 2)].find((spans) => fits(tabs, spans)) ?? status.slice(0, 1);
   const left = fits(whole, right) ? whole : tabs;
   const parts = screens.filter((one) => one.view === shown.view);
   const second = tabSpans(parts.map(({ key, title }) => [key, title, key === shown.key]));
@@ -366,7 +366,7 @@ function tooSmallLines({ width, height, symbols }: ScreenSize): readonly Line[] 
 
 type OverlayState =
   | { readonly kind: "none" }
-  | ({ readonly kind: "help" | "shells" } & ScrollPlace)
+  | ({ readonly kind: "help" | "shells" } & ScrollPosition)
   | { readonly kind: "palette" };
 
 function createOverlay(commands: () => readonly Command[]) {
@@ -410,7 +410,7 @@ function createOverlay(commands: () => readonly Command[]) {
   };
 }
 
-function scrolledBy(state: Extract<OverlayState, ScrollPlace>, key: Key): OverlayState {
+function scrolledBy(state: Extract<OverlayState, ScrollPosition>, key: Key): OverlayState {
   if (isNamed(key, "down")) return { ...state, top: state.top + 1 };
   if (isNamed(key, "up")) return { ...state, top: state.top - 1 };
   return { kind: "none" };
@@ -424,11 +424,11 @@ const EVERYWHERE: readonly KeyHelp[] = [
   { keys: "Ctrl-C", does: "leave at once" },
 ];
 
-/** The help from `place` on, as many lines as fit. */
+/** The help from `position` on, as many lines as fit. */
 function helpLines(
   shown: Screen,
   screens: readonly Screen[],
-  place: ScrollPlace,
+  position: ScrollPosition,
   size: ScreenSize,
 ): readonly Line[] {
   const all: Line[] = [
@@ -441,11 +441,15 @@ function helpLines(
       ...EVERYWHERE,
     ]),
   ];
-  return detailsPart(all, place, size.height, size);
+  return detailsPart(all, position, size.height, size);
 }
 
-/** The commands from `place` on, as many lines as fit. */
-function shellLines(shells: readonly ShellLine[], place: ScrollPlace, size: ScreenSize): readonly Line[] {
+/** The commands from `position` on, as many lines as fit. */
+function shellLines(
+  shells: readonly ShellLine[],
+  position: ScrollPosition,
+  size: ScreenSize,
+): readonly Line[] {
   const all: Line[] = [
     [span("In a shell", "strong")],
     ...shells.flatMap(({ does, command }): Line[] => [
@@ -453,7 +457,7 @@ function shellLines(shells: readonly ShellLine[], place: ScrollPlace, size: Scre
       [span("    "), span(command, "accent")],
     ]),
   ];
-  return detailsPart(all, place, size.height, size);
+  return detailsPart(all, position, size.height, size);
 }
 
 function keyLines(keys: readonly KeyHelp[]): readonly Line[] {

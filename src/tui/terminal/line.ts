@@ -90,30 +90,30 @@ export function cutStart(text: string, width: number, ellipsis: string): string 
 
 export function cutLine(line: Line, width: number, ellipsis: string): Line {
   if (lineColumns(line) <= width) return line;
-  const kept: Span[] = [];
+  const fitting: Span[] = [];
   let left = width;
   for (const [index, piece] of line.entries()) {
     const own = columns(piece.text);
     const more = line.slice(index + 1).some(({ text }) => text.trim() !== "");
     if (own <= left && (!more || own <= left - columns(ellipsis))) {
-      kept.push(piece);
+      fitting.push(piece);
       left -= own;
       continue;
     }
     // The ellipsis stands for the rest of this piece, or for the pieces after it.
     const text = own > left ? cutText(piece.text, left, ellipsis) : piece.text;
     const cut = own > left || !more ? text : cutText(`${piece.text}${ellipsis} `, left, ellipsis);
-    kept.push({ text: cut, tone: piece.tone });
+    fitting.push({ text: cut, tone: piece.tone });
     break;
   }
-  return kept;
+  return fitting;
 }
 
 /** `left` and `right` at the two ends of `width` columns; cuts `left` if both do not fit. */
 export function spread(left: Line, right: Line, width: number, ellipsis: string): Line {
-  const room = width - lineColumns(right) - 1;
-  if (room < 0) return cutLine(right, width, ellipsis);
-  const cut = cutLine(left, room, ellipsis);
+  const limit = width - lineColumns(right) - 1;
+  if (limit < 0) return cutLine(right, width, ellipsis);
+  const cut = cutLine(left, limit, ellipsis);
   return [...cut, span(" ".repeat(width - lineColumns(cut) - lineColumns(right))), ...right];
 }
 
@@ -122,7 +122,7 @@ export function spread(left: Line, right: Line, width: number, ellipsis: string)
  * longer than a line.
  */
 export function paragraph(text: string, width: number, limit: number, ellipsis: string): string[] {
-  const room = Math.max(1, width);
+  const widest = Math.max(1, width);
   const lines: string[] = [];
   let line = "";
   const end = (): void => {
@@ -131,10 +131,10 @@ export function paragraph(text: string, width: number, limit: number, ellipsis: 
   };
   for (const word of printable(text).split(" ")) {
     if (word === "") continue;
-    if (line !== "" && columns(line) + 1 + columns(word) > room) end();
+    if (line !== "" && columns(line) + 1 + columns(word) > widest) end();
     let rest = line === "" ? word : `${line} ${word}`;
-    while (columns(rest) > room) {
-      const piece = firstColumns(rest, room) || rest.slice(0, 1);
+    while (columns(rest) > widest) {
+      const piece = firstColumns(rest, widest) || rest.slice(0, 1);
       lines.push(piece);
       rest = rest.slice(piece.length);
     }
@@ -146,7 +146,7 @@ export function paragraph(text: string, width: number, limit: number, ellipsis: 
   const last = shown.pop();
   return last === undefined
     ? []
-    : [...shown, cutText(`${last} ${ellipsis}${" ".repeat(room)}`, room, ellipsis)];
+    : [...shown, cutText(`${last} ${ellipsis}${" ".repeat(widest)}`, widest, ellipsis)];
 }
 
 /**

@@ -8,7 +8,7 @@ import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
  * The first visible line of a text. Drawing moves it back to the start of the last page if necessary, so that the
  * next key scrolls from what is shown.
  */
-export interface ScrollPlace {
+export interface ScrollPosition {
   top: number;
 }
 
@@ -19,7 +19,7 @@ export interface ListState<Id extends number | string = number> {
   /** Id of the chosen row; null: always the newest one. */
   readonly chosen: Id | null;
   /** The place in the chosen row's details; null: the list is shown. */
-  readonly details: ScrollPlace | null;
+  readonly details: ScrollPosition | null;
 }
 
 export const EMPTY_LIST: ListState<never> = {
@@ -102,16 +102,16 @@ export function filterLine(state: Pick<ListState, "filter" | "isTyping">, view: 
   return [cutLine(line, view.width, view.symbols.ellipsis)];
 }
 
-/** `height` lines of the details from `place` on; the last one counts the lines below. */
+/** `height` lines of the details from `position` on; the last one counts the lines below. */
 export function detailsPart(
   lines: readonly Line[],
-  place: ScrollPlace,
+  position: ScrollPosition,
   height: number,
   { symbols }: View,
 ): readonly Line[] {
-  place.top = Math.max(0, Math.min(place.top, lines.length - height));
-  const part = lines.slice(place.top, place.top + height);
-  const below = lines.length - place.top - part.length;
+  position.top = Math.max(0, Math.min(position.top, lines.length - height));
+  const part = lines.slice(position.top, position.top + height);
+  const below = lines.length - position.top - part.length;
   return below <= 0
     ? part
     : [...part.slice(0, -1), [span(`${symbols.ellipsis} ${below + 1} more lines`, "faint")]];

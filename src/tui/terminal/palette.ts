@@ -48,11 +48,11 @@ export function createPalette(commands: () => readonly Command[]) {
     },
     draw(size: ScreenSize): readonly Line[] {
       const found = matches();
-      const room = Math.max(1, size.height - 2);
-      const top = Math.max(0, Math.min(chosen - room + 1, found.length - room));
+      const rows = Math.max(1, size.height - 2);
+      const top = Math.max(0, Math.min(chosen - rows + 1, found.length - rows));
       return [
         [span(": ", "accent"), ...textSpans(typed, true, size)],
-        ...found.slice(top, top + room).map((command, index): Line => {
+        ...found.slice(top, top + rows).map((command, index): Line => {
           const isChosen = top + index === chosen;
           return [rowMark(isChosen, size), span(command.name, isChosen ? "strong" : "plain")];
         }),

@@ -4,7 +4,7 @@ import { createStore, type Readable } from "../../runtime/store.ts";
 import { attempt, errorLine } from "./attempt.ts";
 import type { Key } from "./key.ts";
 
-export type Note = Label;
+export type Notice = Label;
 
 export interface PromptState {
   /** The open question; null: none. */
@@ -12,39 +12,39 @@ export interface PromptState {
   /** Names of the actions under way, oldest first: `mount core`. */
   readonly running: readonly string[];
   /** Result of the last action, until the next one starts. */
-  readonly note: Note | null;
+  readonly notice: Notice | null;
 }
 
 export type Prompt = ReturnType<typeof createPrompt>;
 
 export function createPrompt(signal: AbortSignal) {
-  const state = createStore<PromptState>({ question: null, running: [], note: null });
+  const state = createStore<PromptState>({ question: null, running: [], notice: null });
   let onYes = (): void => {};
   const { put } = state;
   return {
     state: state as Readable<PromptState>,
     /** Asks the user: `y` runs `run`, any other key does not. Replaces an open question. */
-    ask(question: string, run: () => void): void {
+    confirm(question: string, run: () => void): void {
       onYes = run;
       put({ question });
     },
-    note(note: Note | null): void {
-      put({ note });
+    notice(notice: Notice | null): void {
+      put({ notice });
     },
     /**
      * Runs `work` in the background and shows the note it resolves with, or its MountaineerError. Does nothing while an
      * action of the same `name` runs.
      */
-    run(name: string, work: () => Promise<Note | null>): void {
-      const end = (note: Note | null): void => {
+    run(name: string, work: () => Promise<Notice | null>): void {
+      const end = (notice: Notice | null): void => {
         const running = state.get().running.filter((other) => other !== name);
-        put(note === null ? { running } : { running, note });
+        put(notice === null ? { running } : { running, notice });
       };
       if (state.get().running.includes(name)) {
-        put({ note: { tone: "warning", text: `${name}: already under way` } });
+        put({ notice: { tone: "warning", text: `${name}: already under way` } });
         return;
       }
-      put({ running: [...state.get().running, name], note: null });
+      put({ running: [...state.get().running, name], notice: null });
       void attempt(
         async () => end(await work()),
         (error) => end({ tone: "bad", text: errorLine(error) }),

@@ -62,7 +62,7 @@ export interface Screen {
    * True while keys have to wait for a save or load; `changes` must announce the end of the wait. If another screen is
    * shown before that, the waiting keys are dropped, unless one of them opened that screen.
    */
-  holdsKeys?(): boolean;
+  queuesKeys?(): boolean;
   /** True if leaving now would lose unsaved changes; the screen then shows a warning. */
   warnUnsaved?(): boolean;
   /** Waits for the save under way, and resolves with the reason of its failure; null: none failed. */

@@ -25,16 +25,16 @@ export function folded(line: string, width: number, indent = ""): string[] {
   const mark = indent.length * 2 > width ? "" : indent;
   const pieces: string[] = [];
   let piece = "";
-  let room = width;
+  let limit = width;
   for (const character of shown) {
     const needed = PLAIN.test(character) ? 1 : columns(character);
-    if (needed > room && piece !== "") {
+    if (needed > limit && piece !== "") {
       pieces.push(piece);
       piece = mark;
-      room = width - mark.length;
+      limit = width - mark.length;
     }
     piece += character;
-    room -= needed;
+    limit -= needed;
   }
   return [...pieces, piece];
 }

@@ -151,16 +151,16 @@ function toolsLines(state: ToolsState, above: readonly Line[], size: ScreenSize)
     ...failureLines(failure, size),
     ...filterLine(list, size),
   ];
-  const room = Math.max(1, height - top.length);
+  const bodyHeight = Math.max(1, height - top.length);
   const chosen = chosenRow(state, rows);
   if (tools === null) return [...top, [span(`  ${symbols.ellipsis}`, "faint")]];
   if (chosen === null) return [...top, [span("  none", "faint")]];
   if (list.details !== null)
-    return [...top, ...detailsPart(detailLines(chosen, size), list.details, room, size)];
+    return [...top, ...detailsPart(detailLines(chosen, size), list.details, bodyHeight, size)];
   const at = rows.indexOf(chosen);
   const nameWidth = nameColumns(rows, Math.floor(width / 3)) + 1;
   const draw = (row: ToolRow, isChosen: boolean): Line => toolLine(row, isChosen, nameWidth, size);
-  return [...top, ...drawnRows(rows, room, at, draw)];
+  return [...top, ...drawnRows(rows, bodyHeight, at, draw)];
 }
 
 function toolLine(

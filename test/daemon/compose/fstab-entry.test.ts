@@ -60,9 +60,9 @@ test("a share's line is added, without a password, and every other byte, mode an
 
 test("a port in another line is not used", async (t) => {
   const first = await (await machine(t, "")).line();
-  const port = parseFstab(first.line)[0]?.carriedPort ?? 0;
+  const port = parseFstab(first.line)[0]?.relayPort ?? 0;
   const { line } = await machine(t, `//127.0.0.1/x /mnt/x cifs users,port=${port} 0 0\n`);
-  assert.equal(parseFstab((await line()).line)[0]?.carriedPort, port + 1);
+  assert.equal(parseFstab((await line()).line)[0]?.relayPort, port + 1);
 });
 
 test("a missing fstab is created, readable by all", async (t) => {

@@ -143,14 +143,14 @@ async function scene(t: TestContext) {
     mountPath: join(folder, "volumes", "CORE"),
     stablePath: join(folder, "Shares", "CORE"),
   });
-  const { ensure, ensureNow, look } = createStableLinks(clock, counting);
+  const { ensure, ensureNow, check } = createStableLinks(clock, counting);
   return {
     folder,
     clock,
     spec,
     ensure,
     ensureNow,
-    look,
+    look: check,
     link: () => readlink(spec.stablePath),
     looks: () => looks,
     late,

@@ -39,7 +39,7 @@ function stage() {
       },
       trigger: (name, reason) => void triggered.push(`${name} ${reason}`),
       want: (name) => void triggered.push(`${name} wanted`),
-      settle: () => Promise.resolve(),
+      untilIdle: () => Promise.resolve(),
     }),
     prober: {
       async checkFolder() {
@@ -257,7 +257,7 @@ function startScene() {
   let names: readonly string[] = [];
   const shares = createRequiredShares({
     clock: createManualClock(),
-    engine: () => ({ names, view: () => view, trigger() {}, want() {}, settle: async () => {} }),
+    engine: () => ({ names, view: () => view, trigger() {}, want() {}, untilIdle: async () => {} }),
     prober: { checkFolder: async () => null },
   });
   const look = () => {

@@ -266,7 +266,7 @@ function scene(view: ShareView = mountedShare()) {
   };
   const folders = createShareFolders({
     clock,
-    engine: { names: ["CORE", "MEDIA"], view: () => world.view, look: async () => mountedShare() },
+    engine: { names: ["CORE", "MEDIA"], view: () => world.view, observe: async () => mountedShare() },
     prober: {
       async folders(root, subpath) {
         asked.push(`${root} ${subpath}`);

@@ -161,7 +161,7 @@ function noting(real: Prober, asked: string[]): Prober {
     ...real,
     pids: [],
     realPath: noted("realPath", real.realPath),
-    fileLook: noted("fileLook", real.fileLook),
+    checkFile: noted("fileLook", real.checkFile),
     fileBytes: noted("fileBytes", real.fileBytes),
     exposures: noted("exposures", real.exposures),
   };
@@ -234,7 +234,7 @@ test("B10 a check of a disk that does not answer is late, and ends at its limit"
   const folder = await realpath(await temporaryFolder(t));
   await writeFile(join(folder, "config.toml"), "");
   const table = tableOf([mountOn("/", "nfs4")]);
-  const prober: Prober = { ...real, pids: [], fileLook: hangs, fileBytes: hangs };
+  const prober: Prober = { ...real, pids: [], checkFile: hangs, fileBytes: hangs };
   const file = await openConfigFile(
     join(folder, "config.toml"),
     openLocalFiles({ prober, mountTable: table, clock }),

@@ -123,7 +123,7 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
       const rclones: string[] = [];
       for (const { files } of shares) {
         rclones.push(...(await readFile(files.log, "utf8").catch(() => "")).split("\n").slice(-80));
-        for (const path of await filesBelow(files.setAsideNotes))
+        for (const path of await filesBelow(files.setAsideRecords))
           rclones.push(`${path}: ${await readFile(path, "utf8")}`);
       }
       return [...daemon, ...rclones, JSON.stringify(await home.glance().catch(String))].join("\n");
@@ -207,7 +207,7 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
       for (const { name, files } of shares) {
         for (const path of await writtenBare(home, name)) await rm(path, { recursive: true });
         await rm(files.setAside, { recursive: true, force: true });
-        await rm(files.setAsideNotes, { recursive: true, force: true });
+        await rm(files.setAsideRecords, { recursive: true, force: true });
       }
     },
   };
@@ -292,7 +292,7 @@ async function untilSettled(home: LiveHome, shares: readonly LossShare[]): Promi
           for (const path of await filesBelow(join(cache, "vfsMeta")))
             if (/"Dirty": ?true/.test(await readFile(path, "utf8").catch(() => ""))) return false;
         }
-        for (const path of await filesBelow(files.setAsideNotes)) {
+        for (const path of await filesBelow(files.setAsideRecords)) {
           if ((await readFile(path, "utf8")).includes('"state":"incomplete"')) return false;
         }
         const share = (await home.glance())?.shares.find((each) => each.name === name);

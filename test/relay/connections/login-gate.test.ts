@@ -114,7 +114,7 @@ describe("logging in through the relay", () => {
     const one = (name: string) => ({ logOn: () => void turns.push(name) });
     const [first, second, third] = [one("first"), one("second"), one("third")];
     assert.deepEqual(
-      [first, second, third].map((each) => gate.ask(each)),
+      [first, second, third].map((each) => gate.request(each)),
       [true, false, false],
     );
     gate.gone(second);
@@ -123,7 +123,7 @@ describe("logging in through the relay", () => {
     gate.answered(third, 0);
     gate.answered(first, REFUSED);
     gate.reopen();
-    assert.deepEqual([gate.ask(first), gate.ask(second)], [true, false]);
+    assert.deepEqual([gate.request(first), gate.request(second)], [true, false]);
     gate.gone(first);
   });
 
@@ -142,9 +142,9 @@ describe("logging in through the relay", () => {
         const gate = new LoginGate(createManualClock(), null, wantsUser);
         const one = { logOn: () => {} };
         const ledger = new RequestLedger(() => 0, {
-          asked: () => {},
+          requested: () => {},
           answered: () => {},
-          loggedOn: (status, isGuest) => gate.answered(one, status, isGuest),
+          loginAnswered: (status, isGuest) => gate.answered(one, status, isGuest),
         });
         for (const piece of [answer.subarray(0, cut), answer.subarray(cut)])
           ledger.fromServer.push(piece, 0, false);
@@ -161,7 +161,7 @@ describe("logging in through the relay", () => {
       logOn: () => void turns.push(name),
     }));
     assert.ok(first);
-    for (const one of [first, ...others]) gate.ask(one);
+    for (const one of [first, ...others]) gate.request(one);
     await clock.advance(1_500);
     gate.gone(first);
     await clock.advance(1_999);
@@ -175,10 +175,10 @@ describe("logging in through the relay", () => {
     const turns: string[] = [];
     const one = (name: string) => ({ logOn: () => void turns.push(name) });
     const [first, second, third] = [one("first"), one("second"), one("third")];
-    assert.deepEqual([gate.ask(first), gate.ask(second)], [true, false]);
+    assert.deepEqual([gate.request(first), gate.request(second)], [true, false]);
     gate.answered(first, REFUSED);
     gate.reopen();
-    assert.equal(gate.ask(third), true);
+    assert.equal(gate.request(third), true);
     gate.gone(third);
     assert.deepEqual(turns, []);
   });
@@ -192,7 +192,7 @@ describe("logging in through the relay", () => {
     nas.logon = REFUSED;
     const [client, waiting] = [await one.client(), await other.client()];
     await eventually(() => nas.joined().length === 2);
-    other.share.hold();
+    other.share.pause();
     const paused = await other.client();
     await eventually(() => other.share.state().connections === 2);
     logOn([client]);

@@ -32,7 +32,7 @@ function start(t: TestContext, confirmed = true, isAway = false) {
     {
       clock,
       patienceMs: () => world.patienceMs,
-      isAway: () => world.isAway,
+      isOffNetwork: () => world.isAway,
       firstOutage: 7,
       prove: (_timeoutMs, onGone) => {
         world.goes.push(onGone);

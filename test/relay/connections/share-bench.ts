@@ -96,10 +96,10 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     owners,
     prove: createNegotiateProof(systemClock),
     uid: options.uid ?? OWN_UID,
-    logons: options.logons ?? new LoginGate(clock),
+    logins: options.logons ?? new LoginGate(clock),
     events: {
       notice: (what) => notices.push(what) > 0,
-      counted() {},
+      changed() {},
       settingsChanged() {},
     },
   });

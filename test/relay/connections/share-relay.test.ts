@@ -113,7 +113,7 @@ describe("the connections of a relayed share", () => {
     const nas = await startFakeNas();
     // Runs before the connection to the server, begun in the same turn of the loop, can stand.
     const ownerOf = (): Promise<number> => {
-      setImmediate(() => bench.share.hold());
+      setImmediate(() => bench.share.pause());
       return Promise.resolve(OWN_UID);
     };
     const bench = await startShare(t, { nas, owners: { ownerOf } });
@@ -530,7 +530,7 @@ describe("the connections of a relayed share", () => {
     const { nas, bench, client } = await withClient(oneRoute(t));
     await client.ask(COMMAND.create, 1);
     await loseServer(bench, nas);
-    bench.share.hold();
+    bench.share.pause();
     bench.share.confirm(null);
     assert.equal(bench.share.settings.guid, null);
   });
@@ -562,7 +562,7 @@ describe("the connections of a relayed share", () => {
     await joined(nas, 2);
     await eventually(() => dead.received.length > 0 && alive.received.length > 0);
     nas.mode = "unproved";
-    bench.share.hold();
+    bench.share.pause();
     alive.send(request(COMMAND.read, 2));
     await eventually(() => dead.ending === "reset");
     assert.equal(bench.share.state().phase, "refusing");
@@ -591,7 +591,7 @@ describe("the connections of a relayed share", () => {
       nas.joined()[3]?.socket.write(answerTo(COMMAND.read, 2).subarray(0, 70));
       await eventually(() => bench.share.state().bytesDown === bytesDown + 70);
       await clock.advance(10);
-      bench.share.hold();
+      bench.share.pause();
       await eventually(() => bench.unconfirmed() > 0);
       await clock.advance(30_000);
       const before = lively.received.length;
@@ -625,7 +625,7 @@ describe("the connections of a relayed share", () => {
     );
     await client.ask(COMMAND.read, 1);
     nas.mode = "silent";
-    bench.share.hold();
+    bench.share.pause();
     await eventually(() => client.ending === "reset");
     nas.mode = "answer";
     await eventually(() => bench.share.state().phase === "unconfirmed" && nas.joined().length === 1);
@@ -711,7 +711,7 @@ describe("the connections of a relayed share", () => {
   test("A10 a new patience also applies to a route that is already lost", async (t) => {
     const { nas, bench } = await oneRoute(t);
     await nas.stop();
-    bench.share.hold();
+    bench.share.pause();
     assert.equal(bench.share.state().phase, "waiting");
     bench.share.configure({ endpoints: {}, patienceMs: 0 });
     await eventually(() => bench.share.state().phase === "refusing");

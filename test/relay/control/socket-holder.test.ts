@@ -28,7 +28,7 @@ async function start(t: TestContext, content: string) {
   };
   const options = { script, program: "", home, clock, logger: noopLogger, onChange };
   const keeper = createSocketHolder(options);
-  await keeper.hold([server]);
+  await keeper.replace([server]);
   return { clock, changes, keeper };
 }
 

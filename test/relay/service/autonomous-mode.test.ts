@@ -72,7 +72,7 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
       return world.openedAtMs;
     },
     state: () => ({ ...world.state }),
-    get doubtedAtMs() {
+    get unverifiedAtMs() {
       return world.doubtedAtMs;
     },
     get isConfirmedByTraffic() {
@@ -81,7 +81,7 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     get standby() {
       if (!world.isWitnessed) return null;
       const stillThere = () => Promise.resolve(world.isWitnessThere);
-      return { route: "fallback", endpoint: FALLBACK, id: 1, witness: { stillThere } } as const;
+      return { route: "fallback", endpoint: FALLBACK, id: 1, sentinel: { stillThere } } as const;
     },
     beginAutonomous() {
       settings.epoch += 1;
@@ -95,7 +95,7 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
       world.outlivedDoubt = false;
       world.state = { ...world.state, phase: "carrying" };
     },
-    hold() {
+    pause() {
       told.push("hold CORE");
       lose();
     },

@@ -214,7 +214,7 @@ describe("the control socket", () => {
     const clock = createManualClock();
     const connection = await connectControl(path, clock, { onPush() {}, onEnd() {} });
     assert.ok(connection);
-    const ask = () => connection.ask("close", { share: "X" }, 5_000, signal);
+    const ask = () => connection.call("close", { share: "X" }, 5_000, signal);
     const waiting = Array.from({ length: 1_000 }, ask);
     const answers = Promise.allSettled(waiting);
     assert.equal(clock.pendingTimers, 1_001, "each has its deadline, and so has the greeting");
@@ -264,7 +264,7 @@ describe("the control socket", () => {
     await once(carrier, "listening");
     const connection = await connectControl(path, createManualClock(), { onPush() {}, onEnd() {} });
     assert.ok(connection);
-    const ask = (share: string) => connection.ask("close", { share }, 5_000, signal);
+    const ask = (share: string) => connection.call("close", { share }, 5_000, signal);
     const first = assert.rejects(ask("x".repeat(4 * 1024 * 1024)), /closed the connection/);
     await assert.rejects(ask("X"), /too busy/);
     connection[Symbol.dispose]();
@@ -294,7 +294,7 @@ describe("the control socket", () => {
     assert.ok(connection);
     t.after(() => connection[Symbol.dispose]());
     const ask = (operation: string, members: object) =>
-      connection.ask(operation, { ...members }, 10_000, signal);
+      connection.call(operation, { ...members }, 10_000, signal);
     await assert.rejects(ask("confirm", { share: "X" }), {
       code: "share_unknown",
       message: "X is not relayed",
@@ -316,16 +316,16 @@ describe("the control socket", () => {
       },
     });
     assert.ok(connection);
-    const late = assert.rejects(connection.ask("close", { share: "X" }, 5_000, signal), {
+    const late = assert.rejects(connection.call("close", { share: "X" }, 5_000, signal), {
       code: "timed_out",
     });
     await clock.advance(5_000);
     await late;
     const leaving = new AbortController();
-    const left = assert.rejects(connection.ask("close", { share: "X" }, 5_000, leaving.signal), /left/);
+    const left = assert.rejects(connection.call("close", { share: "X" }, 5_000, leaving.signal), /left/);
     leaving.abort(new Error("left"));
     await left;
-    const cut = assert.rejects(connection.ask("close", { share: "X" }, 5_000, signal), {
+    const cut = assert.rejects(connection.call("close", { share: "X" }, 5_000, signal), {
       code: "program_unavailable",
     });
     control.end();

@@ -177,7 +177,7 @@ describe("the relay's process", () => {
     const move = { share: "CORE", to: "fallback", endpoint: other.endpoint, planned: false } as const;
     const refused = await next.move({ ...move, epoch }, signal);
     assert.equal(refused.ok, false);
-    await assert.rejects(next.hold("CORE", epoch, signal), { code: "aborted" });
+    await assert.rejects(next.pause("CORE", epoch, signal), { code: "aborted" });
     assert.equal((await next.move({ ...move, epoch: waiting.epoch ?? null }, signal)).ok, true);
     assert.equal(await asked, "answered");
   });

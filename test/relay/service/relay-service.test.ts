@@ -28,7 +28,7 @@ import { startFakeNas } from "../fake-nas.ts";
 
 const NO_KEEPER: SocketHolder = {
   identity: null,
-  hold: () => Promise.resolve(),
+  replace: () => Promise.resolve(),
   [Symbol.asyncDispose]: () => Promise.resolve(),
 };
 
@@ -44,7 +44,7 @@ async function startService(t: TestContext, keeper: SocketHolder, events: string
     prove: createNegotiateProof(systemClock),
     uid: process.getuid?.() ?? 0,
     stateFile,
-    keeper: () => keeper,
+    socketHolder: () => keeper,
     onNotice: () => true,
     onChanged: (isUrgent) => void told.push(isUrgent),
     onEmpty: () => void events.push("empty"),
@@ -102,7 +102,7 @@ describe("the relay's shares", () => {
   test("A10 a share that is reopened ends its earlier mount's connections, and gets its port again", async (t) => {
     await using nas = await startFakeNas();
     const waiting: number[] = [];
-    const keeper: SocketHolder = { ...NO_KEEPER, hold: async ({ length }) => void waiting.push(length) };
+    const keeper: SocketHolder = { ...NO_KEEPER, replace: async ({ length }) => void waiting.push(length) };
     const { service } = await startService(t, keeper);
     await using _service = service;
     const { port } = await service.open(openRequest("CORE", nas));
@@ -167,7 +167,7 @@ describe("the relay's shares", () => {
     // The first is for the share that is opened; the second waits, as one on a slow machine does.
     const keeper: SocketHolder = {
       ...NO_KEEPER,
-      hold: () => (++holds === 1 ? Promise.resolve() : handedOver.promise),
+      replace: () => (++holds === 1 ? Promise.resolve() : handedOver.promise),
     };
     const events: string[] = [];
     const { service } = await startService(t, keeper, events);

@@ -18,7 +18,7 @@ function ledger() {
   const told: string[] = [];
   const time = { nowMs: 1_000 };
   const requests = new RequestLedger(() => time.nowMs, {
-    asked: () => void told.push("asked"),
+    requested: () => void told.push("asked"),
     answered: (_, waitedMs) => void told.push(`answered ${waitedMs}`),
   });
   return {
@@ -91,9 +91,9 @@ describe("the ledger of requests", () => {
   test("A14 only the last answer to a login shows whether the server accepts it", () => {
     const told: number[] = [];
     const requests = new RequestLedger(() => 0, {
-      asked() {},
+      requested() {},
       answered() {},
-      loggedOn: (status) => void told.push(status),
+      loginAnswered: (status) => void told.push(status),
     });
     const exchange = (command: number, ...answers: readonly Buffer[]): void => {
       requests.fromClient.push(request(command, 1), 0, false);
@@ -210,6 +210,6 @@ describe("the ledger of requests", () => {
   test("A10 a client that logs off is known to leave", () => {
     const { requests, ask } = ledger();
     ask(request(COMMAND.logoff, 9));
-    assert.equal(requests.loggedOff, true);
+    assert.equal(requests.isSignedOff, true);
   });
 });

@@ -75,7 +75,7 @@ const MEANWHILE: Readonly<Record<string, (daemon: SimDaemon) => unknown>> = {
   "its driver is edited back": ({ apply }) => apply(LOCAL),
   "its driver is edited back, and somebody looks": async ({ apply, engine }) => {
     apply(LOCAL);
-    await engine.look("CORE");
+    await engine.observe("CORE");
   },
   "its driver is edited back, after its path and host": ({ apply }) => {
     apply({ ...OVER_SMB, routes: { tb: routeTo(FALLBACK), fallback: routeTo(null) } });
@@ -87,18 +87,18 @@ const MEANWHILE: Readonly<Record<string, (daemon: SimDaemon) => unknown>> = {
   "it is removed, added with its driver before, and somebody looks": async ({ apply, engine }) => {
     apply(null);
     apply(LOCAL);
-    await engine.look("CORE");
+    await engine.observe("CORE");
   },
   "its driver is edited back, and a person unmounts and mounts it": async ({ apply, engine }) => {
     apply(LOCAL);
     const { signal } = new AbortController();
     const waitUntilMs = Number.POSITIVE_INFINITY;
-    const unmounted = engine.ask(
+    const unmounted = engine.request(
       "CORE",
       { kind: "unmount", force: false, keepUnmounted: true, waitUntilMs },
       signal,
     );
-    void unmounted.then(() => engine.ask("CORE", { kind: "mount", waitUntilMs }, signal));
+    void unmounted.then(() => engine.request("CORE", { kind: "mount", waitUntilMs }, signal));
   },
 };
 

@@ -139,12 +139,12 @@ test("A14 a server is contacted only with a password that exists, and about a lo
           return NO_IDENTITY;
         },
       },
-      logon: () => logon,
+      login: () => logon,
     } as object as CycleObserveServices;
     const driver = { name: "rclone", relaying: { can: true }, keepsUnsent: true } as object as MountDriver;
     const subject = { spec: { ...SPEC, missingVariable }, policy: POLICY, driver };
     await observeEligibility(tools, subject, { routes: ROUTES, configured: ROUTES, offNetwork: null }, null);
-    return [noted[0]?.wanted, noted[0]?.asksLogin];
+    return [noted[0]?.wanted, noted[0]?.checksLogin];
   };
   const logon = { may: true, accepted: false, refusedAs: "same" };
   assert.deepEqual(await asked(null), [true, false]);

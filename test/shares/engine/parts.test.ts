@@ -29,14 +29,14 @@ const slow: ShareCondition = { ...missing, code: "route_slow", severity: "warnin
 test("What to mount: the log reports at once the fault of a share, once, and its end", () => {
   const logger = createRecordingLogger();
   const log = createConditionLog(logger);
-  log.note("CORE", [missing, slow]);
-  log.note("CORE", [{ ...missing, since: 5 }]);
-  log.note("MEDIA", [missing]);
-  log.note("CORE", []);
-  log.note("CORE", [missing]);
-  log.note("CORE", [{ ...missing, title: "another variable" }]);
-  log.note("CORE", [{ ...missing, title: "another variable 2" }]);
-  log.note("CORE", [{ ...missing, title: "another variable 3" }]);
+  log.report("CORE", [missing, slow]);
+  log.report("CORE", [{ ...missing, since: 5 }]);
+  log.report("MEDIA", [missing]);
+  log.report("CORE", []);
+  log.report("CORE", [missing]);
+  log.report("CORE", [{ ...missing, title: "another variable" }]);
+  log.report("CORE", [{ ...missing, title: "another variable 2" }]);
+  log.report("CORE", [{ ...missing, title: "another variable 3" }]);
   const about = { code: missing.code, reason: missing.title };
   const told = logger.lines.map(({ level, message, fields }) => ({ level, message, fields }));
   const begun = (share: string) => ({
@@ -186,15 +186,15 @@ const USUAL = Number.POSITIVE_INFINITY;
 const CALM = {
   phase: "carrying",
   route: "tb",
-  inDoubt: false,
+  isSuspected: false,
   tookMs: { tb: null, fallback: 20 },
 } as const;
 
 test("A10 in calm no host is hurried, when unverified only the one in use", () => {
   const hurry = createProbeTimeouts();
   assert.deepEqual(hurry(CALM), {});
-  assert.deepEqual(hurry({ ...CALM, inDoubt: true }), { tb: 300 });
-  assert.deepEqual(hurry({ ...CALM, phase: null, route: null, inDoubt: true }), {});
+  assert.deepEqual(hurry({ ...CALM, isSuspected: true }), { tb: 300 });
+  assert.deepEqual(hurry({ ...CALM, phase: null, route: null, isSuspected: true }), {});
 });
 
 test("A10 while programs wait both hosts are hurried, and those that are slow get a chance now and then", () => {

@@ -241,7 +241,7 @@ function mountThroughGate(verdicts: readonly VerificationResult[], options: Gate
     relay,
     serverProof,
     logins,
-    onDoubt: (route: string) => void told.push(`doubt ${route}`),
+    onUnverified: (route: string) => void told.push(`doubt ${route}`),
   };
   const routes = { tb: { atMs: 0, probe }, fallback: { atMs: 0, probe } };
   const mount = (server: string | null): Promise<MountOutcome> =>

@@ -55,7 +55,7 @@ function seen(guid: string | null): RouteObservation {
   return { atMs: 0, probe: { ...nowhere, ...(guid === null ? gone : { ...answers, serverGuid: guid }) } };
 }
 
-const DETOUR = { seen: seen("aa"), port: 445 };
+const DETOUR = { observed: seen("aa"), port: 445 };
 
 /** `over tb` goes on, `lost tb at 2` has had its second outage, `left at 1` moved at that one; all by what comes after. */
 function inUseOf(words: string): RouteInUse | null {
@@ -82,13 +82,13 @@ function look(
   const end = (route: RouteName): RouteObservation =>
     seen(up === "both" || up === route ? (guids[route] ?? "aa") : null);
   const routes = { tb: end("tb"), fallback: end("fallback") };
-  const asksLogin = words.includes("for its login");
+  const checksLogin = words.includes("for its login");
   now.told = trust.observe({
     spec: SPEC,
     routes,
     wanted: true,
     inUse: inUseOf(words),
-    ...(asksLogin && { asksLogin }),
+    ...(checksLogin && { checksLogin }),
   });
 }
 

@@ -94,7 +94,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
       async ready() {},
       async recount() {},
       keepEndpoints() {},
-      async hold() {},
+      async pause() {},
       confirm: async () => say("confirm"),
       reopen: async () => say("reopen"),
       close: async () => say("close"),
@@ -106,16 +106,16 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
       nameOf: () => "name",
       attempt: (_share: unknown, run: () => Promise<unknown>) => run(),
       recall() {},
-      away: () => say("away"),
-      asked: () => say("login asked for"),
-      seen: (_share: unknown, login: string | null, text: string) => say(`${login}: ${text}`),
+      unreachable: () => say("away"),
+      requested: () => say("login asked for"),
+      refused: (_share: unknown, login: string | null, text: string) => say(`${login}: ${text}`),
     },
     serverProof: {
       begin: async () => "new",
       compare: (...[, , , , signal]: [unknown, unknown, unknown, unknown, AbortSignal]) => prove(signal),
       recognise: (...[, , , , signal]: [unknown, unknown, unknown, unknown, AbortSignal]) => prove(signal),
     },
-    links: { ensure: () => null, ensureNow: async () => null, look: async () => null },
+    links: { ensure: () => null, ensureNow: async () => null, check: async () => null },
     claims: {
       claim: async () => world.owner,
       release: async (path: string) => say(`release ${path}`),
@@ -123,7 +123,7 @@ function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
     programs: { running: () => [], setAccess: (_share: string, room: string) => say(`room ${room}`) },
     memory: { save: async () => null },
     forceStop: new AbortController().signal,
-    sendWake: (address: string) => say(`wake ${address}`),
+    sendWakePacket: (address: string) => say(`wake ${address}`),
     announce: () => {},
   };
   const own = {
@@ -209,12 +209,12 @@ test("A14 a person who asks for a share allows one try of its login, however man
   });
   world.proof = () => new Promise(() => {});
   const waitUntilMs = clock.monotonicMs() + 60_000;
-  void cycle.ask({ kind: "mount", waitUntilMs });
+  void cycle.request({ kind: "mount", waitUntilMs });
   for (let cycles = 0; cycles < 3; cycles++) await run("user");
-  assert.ok(cycle.isAsked);
+  assert.ok(cycle.hasRequest);
   assert.equal(counted("login asked for"), 1);
   const unmount = { kind: "unmount", force: false, keepUnmounted: true, waitUntilMs } as const;
-  void cycle.ask(unmount);
+  void cycle.request(unmount);
   await run("user");
   assert.equal(counted("login asked for"), 1);
   await run("user");
@@ -251,7 +251,7 @@ test("A13 no login is sent for a path that another home's daemon has", async () 
 
 test("A13 a check that changes nothing runs no proof", async () => {
   const { clock, cycle, counted } = startProving();
-  await cycle.look(clock.monotonicMs());
+  await cycle.observe(clock.monotonicMs());
   await settle();
   assert.equal(counted("prove"), 0);
 });
@@ -304,7 +304,7 @@ test("A13 a relay that counts no outages makes a doubt end a proof; one that cou
     world.proof = async () => ({ kind: "same", server: "s1" });
     await run();
     world.carried = { ...CARRIED, outage } as RelayedState;
-    cycle.doubt();
+    cycle.markUnverified();
     await run();
     assert.equal(counted("prove"), proofs);
   }
@@ -333,12 +333,12 @@ test("A14 the end of a share aborts its proof, and waits until the proof's files
 test("By hand: the withdrawal of an earlier request leaves the newer one", async () => {
   const { cycle } = start();
   const first = { kind: "mount", waitUntilMs: 0 } as const;
-  void cycle.ask(first);
-  void cycle.ask({ ...first });
+  void cycle.request(first);
+  void cycle.request({ ...first });
   cycle.withdraw(first);
-  assert.ok(cycle.isAsked);
+  assert.ok(cycle.hasRequest);
   cycle.withdraw(null);
-  assert.ok(!cycle.isAsked);
+  assert.ok(!cycle.hasRequest);
 });
 
 test("What to mount: a daemon that stops begins no mount, but makes the one in place of one that it has unmounted", async () => {
@@ -352,7 +352,7 @@ test("What to mount: a daemon that stops begins no mount, but makes the one in p
   world.during = (what) => {
     if (what === "unmount") stopping.abort();
   };
-  void cycle.ask({ kind: "switch", to: "tb", force: false, wait: false, waitUntilMs: 0 });
+  void cycle.request({ kind: "switch", to: "tb", force: false, wait: false, waitUntilMs: 0 });
   await run("user");
   assert.ok(done.indexOf("mount tb") > done.indexOf("unmount"), done.join());
 });
@@ -568,7 +568,7 @@ for (const mount of [MOUNT, THROUGH]) {
     const { world, cycle, run, done } = start();
     world.mounts = [mount];
     if (mount === THROUGH) world.carried = CARRIED;
-    void cycle.ask({ kind: "unmount", force: false, keepUnmounted: true, waitUntilMs: 0 });
+    void cycle.request({ kind: "unmount", force: false, keepUnmounted: true, waitUntilMs: 0 });
     await run("user");
     const expected = ["unmount", "forget m1", ...(mount === THROUGH ? ["close"] : [])];
     assert.deepEqual(

@@ -31,7 +31,7 @@ function start(more: Parameters<typeof startSimDaemon>[4] = {}) {
   const { engine } = daemon;
   const signal = new AbortController().signal;
   const unmount = { kind: "unmount", force: false, keepUnmounted: true, waitUntilMs: 0 } as const;
-  const ask = (request: ShareRequest = unmount, stop = signal) => engine.ask("CORE", request, stop);
+  const ask = (request: ShareRequest = unmount, stop = signal) => engine.request("CORE", request, stop);
   return { clock, machine, daemon, engine, ask };
 }
 
@@ -45,7 +45,7 @@ function linksThat(note: (kind: "tick" | "now") => void) {
       note("now");
       return null;
     },
-    look: async () => null,
+    check: async () => null,
     remove: async () => {},
   };
 }
@@ -316,8 +316,8 @@ test("an unconfigured share is unknown to every request", async () => {
   const { signal } = new AbortController();
   const isUnknown = { code: "share_unknown", message: /OTHER/ };
   assert.throws(() => engine.view("OTHER"), isUnknown);
-  await assert.rejects(engine.ask("OTHER", { kind: "mount", waitUntilMs: 0 }, signal), isUnknown);
-  await assert.rejects(engine.settle("OTHER", signal), isUnknown);
+  await assert.rejects(engine.request("OTHER", { kind: "mount", waitUntilMs: 0 }, signal), isUnknown);
+  await assert.rejects(engine.untilIdle("OTHER", signal), isUnknown);
 });
 
 test("a driver of the other kind is asked once for its remains", async () => {
@@ -404,7 +404,7 @@ function startHanging() {
     engine.apply([{ spec: LOCAL, policy, driver: { ...driver, ...parts } }]);
     engine.trigger("CORE", "config");
     const seen = { hasSettled: false };
-    void engine.settle("CORE", new AbortController().signal).then(() => {
+    void engine.untilIdle("CORE", new AbortController().signal).then(() => {
       seen.hasSettled = true;
     });
     return seen;

@@ -78,7 +78,7 @@ export function startSimDaemon(
     prober,
     relay: createRelayAdapter(noopLogger, heardBy(isAlive, machine.carrier())),
     serverProof: createServerVerifier({
-      ...{ clock, logger: noopLogger, stateFolder: "/nowhere", logons: logins, hostProber },
+      ...{ clock, logger: noopLogger, stateFolder: "/nowhere", logins: logins, hostProber },
       reader: heardBy(isAlive, machine.network.rootReader(clock, logins)),
       known: heardBy(isAlive, machine.knownServers()),
     }),
@@ -88,7 +88,7 @@ export function startSimDaemon(
     links: {
       ensure: () => null,
       ensureNow: async () => null,
-      look: async () => null,
+      check: async () => null,
       remove: async () => {},
     },
     ...more,

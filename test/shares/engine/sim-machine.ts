@@ -94,14 +94,14 @@ class SimCarried {
         notice(what);
         return true;
       },
-      counted() {},
+      changed() {},
       settingsChanged() {},
     };
     const context: ShareContext = {
       ...{ clock, logger: noopLogger, prove: network.prove, uid: 1000, events },
       settings: this.settings,
       owners: { ownerOf: async () => 1000 },
-      logons: new LoginGate(clock),
+      logins: new LoginGate(clock),
       ...{ connections: new Set(), closed: false },
       cutOff: createCutOffSessions(clock),
     };
@@ -109,7 +109,7 @@ class SimCarried {
       {
         clock,
         patienceMs: () => this.settings.patienceMs,
-        isAway: () => this.settings.away === true,
+        isOffNetwork: () => this.settings.away === true,
         firstOutage: clock.wallMs(),
         prove: (timeoutMs, onGone) => {
           const target = this.settings.endpoints[this.settings.route];
@@ -582,7 +582,7 @@ export class SimMachine {
       },
       move: ({ share, ...wanted }) =>
         one(share).moves.move({ ...wanted, untilMs: this.#clock.monotonicMs() + 5_000 }),
-      hold: async (share) => one(share).route.lost(),
+      pause: async (share) => one(share).route.lost(),
       confirm: async (share, outage) => one(share).confirm(outage),
       async reopen(share) {
         one(share).refusedLogon = null;

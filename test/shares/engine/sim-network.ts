@@ -197,7 +197,7 @@ export class SimNetwork {
         if (!("guid" in server)) return server;
         return { kind: "read", listing: listing(server, program === "rclone" ? 1 : 1_000) };
       },
-      async births(request, names) {
+      async creationTimes(request, names) {
         const server = await read(request);
         if (!("guid" in server)) return server;
         const { rootCreatedMs, entries } = server;
@@ -205,8 +205,8 @@ export class SimNetwork {
           const entry = entries.get(name);
           return entry === undefined ? [] : [[name, { createdMs: entry.createdMs, isOwn: true }] as const];
         });
-        const births = new Map([["", { createdMs: rootCreatedMs, isOwn: true }] as const, ...created]);
-        return { kind: "read", listing: listing(server, 1_000), births };
+        const creationTimes = new Map([["", { createdMs: rootCreatedMs, isOwn: true }] as const, ...created]);
+        return { kind: "read", listing: listing(server, 1_000), creationTimes };
       },
       findsAs: async () => null,
       async removeLeftovers() {},

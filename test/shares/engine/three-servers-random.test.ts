@@ -117,7 +117,7 @@ async function play(seed: number): Promise<number> {
     () => {
       const base = { force: false, keepUnmounted: false, waitUntilMs: clock.monotonicMs() + 5_000 };
       const request = { ...base, ...pick(random, REQUESTS) } as ShareRequest;
-      void life.daemon?.engine.ask("CORE", request, new AbortController().signal).catch(() => {});
+      void life.daemon?.engine.request("CORE", request, new AbortController().signal).catch(() => {});
     },
     () => life.daemon?.engine.triggerAll("network", clock.monotonicMs()),
     () => {
@@ -142,7 +142,7 @@ async function play(seed: number): Promise<number> {
     }
     if (life.daemon === null) begin();
     const word: ShareRequest = { kind: "mount", waitUntilMs: clock.monotonicMs() + 5_000 };
-    void life.daemon?.engine.ask("CORE", word, new AbortController().signal).catch(() => {});
+    void life.daemon?.engine.request("CORE", word, new AbortController().signal).catch(() => {});
     const keptFor = (): readonly string[] =>
       [...machine.caches.keys()].filter(
         (id) =>

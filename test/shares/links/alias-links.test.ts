@@ -207,7 +207,7 @@ test("Paths an occupied path is a condition, reported once, until it is free", a
 test("a check changes nothing, and reports each link's state", async (t) => {
   const { links, config, at, transitions } = await scene(t);
   links.apply(await config("docs=Docs", "film=Film"));
-  const states = async () => (await links.look()).map(({ link }) => link);
+  const states = async () => (await links.check()).map(({ link }) => link);
   assert.deepEqual(await states(), ["missing", "missing"]);
   await links.reconcile(NEVER);
   await unlink(at("docs"));

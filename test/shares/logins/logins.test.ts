@@ -69,11 +69,11 @@ describe("logins", () => {
     await clock.advance(1);
     assert.deepEqual(await tryAt(logons, share, "right"), REFUSED);
     await clock.advance(1);
-    logons.asked(share);
+    logons.requested(share);
     assert.deepEqual(await tryAt(logons, share, "right"), REFUSED);
     assert.deepEqual(await tryAt(logons, share, "right"), "not tried", "one try");
     await clock.advance(1);
-    logons.asked(share);
+    logons.requested(share);
     assert.equal(await tryAt(logons, share, "mistyped"), "accepted");
     assert.deepEqual(logons.status(share).refusal, null);
     assert.equal(await tryAt(logons, share, "mistyped"), "accepted");
@@ -89,7 +89,7 @@ describe("logins", () => {
     assert.deepEqual(await tryAt(logons, share, "right"), REFUSED);
     for (const expected of [REFUSED, "not tried", "not tried"]) {
       await clock.advance(MINUTE_MS);
-      logons.away(share);
+      logons.unreachable(share);
       await clock.advance(MINUTE_MS);
       assert.deepEqual(await tryAt(logons, share, "right"), expected);
     }
@@ -162,9 +162,9 @@ describe("logins", () => {
     const share = login("right");
     assert.equal(await tryAt(logons, share, "right"), "accepted");
     await clock.advance(1_000);
-    logons.seen(share, logons.idOf(share), "wrong password", clock.monotonicMs());
+    logons.refused(share, logons.idOf(share), "wrong password", clock.monotonicMs());
     await clock.advance(1_000);
-    logons.asked(share);
+    logons.requested(share);
     const { tries, attempt } = counting(logons, share);
     const all = [attempt("accepted"), attempt("accepted")];
     await clock.advance(1_000);
@@ -234,12 +234,13 @@ describe("logins", () => {
     assert.equal(await tryAt(logons, now, "new"), "accepted");
     await clock.advance(MINUTE_MS);
     const atMs = clock.monotonicMs();
-    for (const jitterMs of [0, 1, -1]) logons.seen(now, logons.idOf(old), "wrong password", atMs + jitterMs);
+    for (const jitterMs of [0, 1, -1])
+      logons.refused(now, logons.idOf(old), "wrong password", atMs + jitterMs);
     assert.equal(logons.status(now).refusedAt.length, 1);
     assert.deepEqual([logons.status(now).accepted, logons.status(old).may], [true, false]);
     await clock.advance(HOUR_MS);
     const seenMs = clock.monotonicMs() - 5_000;
-    for (const login of [null, logons.idOf(old)]) logons.seen(now, login, "wrong password", seenMs);
+    for (const login of [null, logons.idOf(old)]) logons.refused(now, login, "wrong password", seenMs);
     assert.deepEqual(logons.status(now).refusedAt, [clock.wallMs() - 5_000]);
   });
 
@@ -276,7 +277,7 @@ async function playDay(events: readonly string[]): Promise<void> {
   let logons = createLogins(clock);
   const refusedAtMs: number[] = [];
   for (const event of events) {
-    if (event === "away") for (const share of shares) logons.away(share);
+    if (event === "away") for (const share of shares) logons.unreachable(share);
     if (event === "restart") {
       const kept = shares.map((share) => logons.status(share).refusedAt);
       logons = createLogins(clock);
@@ -302,7 +303,7 @@ test("A14 refusals belong to one user of one server, not to another user or port
   const share = login("right");
   await tryAt(logons, share, "right");
   assert.equal(logons.status(share).accepted, true);
-  logons.seen(share, logons.idOf(share), "wrong password", 5_000);
+  logons.refused(share, logons.idOf(share), "wrong password", 5_000);
   assert.deepEqual([logons.status(share).accepted, logons.status(share).refusedAt.length], [false, 1]);
   const port = { ...routeTo("10.0.1.2"), port: 4450 };
   for (const other of [
@@ -313,7 +314,7 @@ test("A14 refusals belong to one user of one server, not to another user or port
 });
 
 test("A14 a person's request is for each login of an account: one that is refused then takes no other's turn", () => {
-  const asked = { nowMs: 1_000, acceptedAtMs: null, askedAtMs: 500, awayAtMs: null };
+  const asked = { nowMs: 1_000, acceptedAtMs: null, requestedAtMs: 500, unreachableAtMs: null };
   const other = (atMs: number) => ({ atMs, login: "other", text: "refused" });
   const refusals = [other(400), other(600)];
   assert.equal(decideLogin({ ...asked, refusals, login: "own" }).may, true);

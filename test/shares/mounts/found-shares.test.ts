@@ -63,11 +63,11 @@ test("a line of fstab: the last option counts, in any case, and a folder has no 
     "//127.0.0.1/core /mnt/core/ cifs users,nouser,port=1,port=30123,soft,hard,PASS=x 0 0",
   );
   assert.deepEqual(
-    [line?.path, line?.forUsers, line?.carriedPort, line?.isHard, line?.hasCredentials],
+    [line?.path, line?.forUsers, line?.relayPort, line?.isHard, line?.hasCredentials],
     ["/mnt/core", false, 30_123, true, true],
   );
   const ports = ["//127.0.0.1/a /a cifs port=x", "//nas/a /a cifs port=30123"].flatMap(parseFstab);
-  assert.deepEqual(pluck(ports, "carriedPort"), [null, null]);
+  assert.deepEqual(pluck(ports, "relayPort"), [null, null]);
   assert.deepEqual([fstabPath("//nas/a / cifs"), fstabPath("//nas/a /a/ cifs")], ["/", "/a"]);
 });
 

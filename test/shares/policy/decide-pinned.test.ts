@@ -96,7 +96,7 @@ function decided(
       ...INITIAL_STATE,
       mountId: found.id,
       announced: { tb: { up: false, atMs: 0 }, fallback: { up: true, atMs: 0 } },
-      suspicion: isAnswering ? null : { key: "tb 1", firstAtMs: LOST_AT_MS, certain: isGone },
+      suspectedLoss: isAnswering ? null : { key: "tb 1", firstAtMs: LOST_AT_MS, certain: isGone },
       ...state,
     },
     observed: {
@@ -323,8 +323,8 @@ test("A10 programs wait for a proof as long as outage_patience_secs: of the othe
   const relayEligibility = { obstacle: null, identity: NO_IDENTITY, provesServers: true };
   const waits = { ...CARRIED, phase: "waiting" } as const;
   const after = (ms: number) => {
-    const suspicion = { key: "tb 1", firstAtMs: NOW_MS - ms, certain: true };
-    return decided(waits, lost, lost, { relayEligibility, moves: true, state: { suspicion } }).state;
+    const suspectedLoss = { key: "tb 1", firstAtMs: NOW_MS - ms, certain: true };
+    return decided(waits, lost, lost, { relayEligibility, moves: true, state: { suspectedLoss } }).state;
   };
   assert.deepEqual([after(59_999).operation, after(60_000).operation?.mode], [null, "force"]);
   assert.equal(after(59_999).unverifiedSinceMs, null, "its own does not answer");
@@ -341,7 +341,7 @@ test("A10 a check that hangs does not make a relayed mount dead while the server
   const tb = { reachableSince: at(0), healthySince: at(0), observedAt: at(NOW_MS - 1_000) };
   const state = {
     health: { ...INITIAL_STATE.health, tb },
-    pendingCheck: { startedAtMs, seenAtMs: startedAtMs },
+    pendingCheck: { startedAtMs, noticedAtMs: startedAtMs },
   };
   const operation = (lastAnswerAtMs: number) =>
     decided({ ...CARRIED, lastAnswerAtMs }, ANSWERING, ANSWERING, { moves: true, check, state }).state
@@ -431,7 +431,7 @@ test("A10 nothing passes to a route that a probe has just lost, and a slow one i
   const seen = { relayEligibility: { obstacle: null, identity, provesServers: true }, moves: true };
   const lost = { tb: probed("gone"), fallback: probed("answers") };
   const waits = { ...CARRIED, phase: "unconfirmed" } as const;
-  const { step } = decided(waits, lost, lost, { ...seen, state: { suspicion: null } });
+  const { step } = decided(waits, lost, lost, { ...seen, state: { suspectedLoss: null } });
   assert.equal(step, null);
   const silent = { tb: probed("silent"), fallback: probed("answers") };
   const { conditions } = decided({ ...CARRIED, lastAnswerAtMs: NOW_MS }, silent, silent, seen);
@@ -477,9 +477,9 @@ test('With relay = "off", a guarded mount that waits for a proof: a dead one is 
   const identity = { ...NO_IDENTITY, state: "same" as const, proved: { tb: true, fallback: false } };
   const seen = { relayEligibility: { obstacle: "carry is off", identity, provesServers: true } };
   const waits = { ...CARRIED, phase: "unconfirmed" } as const;
-  const suspicion = { key: "tb 1", firstAtMs: LOST_AT_MS, certain: true };
-  const { step, state } = decided(waits, ANSWERING, ANSWERING, { ...seen, state: { suspicion } });
-  assert.deepEqual([step?.kind, state.suspicion], ["confirm", null]);
+  const suspectedLoss = { key: "tb 1", firstAtMs: LOST_AT_MS, certain: true };
+  const { step, state } = decided(waits, ANSWERING, ANSWERING, { ...seen, state: { suspectedLoss } });
+  assert.deepEqual([step?.kind, state.suspectedLoss], ["confirm", null]);
   const dead = decided(waits, ANSWERING, ANSWERING, { ...seen, processGone: true });
   assert.equal(dead.state.operation?.kind, "remount");
 });

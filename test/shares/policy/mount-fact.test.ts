@@ -86,7 +86,7 @@ function factOf({ mount, observed }: Setting, [check, firstFailedAtMs]: Check): 
     ...HEALTHY,
     firstFailedCheck: firstFailedAtMs === undefined ? null : { startedAtMs: firstFailedAtMs },
     pendingCheck:
-      check.state === "pending" ? { startedAtMs: check.startedAtMs, seenAtMs: check.startedAtMs } : null,
+      check.state === "pending" ? { startedAtMs: check.startedAtMs, noticedAtMs: check.startedAtMs } : null,
   };
   const input = { observed: seenOf({ atMs: NOW_MS, ...observed }), policy: POLICY, state };
   const inspected = { found: foundMount(), check, ...mount };

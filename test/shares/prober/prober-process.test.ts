@@ -26,13 +26,13 @@ const NEVER_LATE_MS = 600_000;
 const SOON_LATE_MS = 150;
 const PATIENT_MS = 60_000;
 
-function prober(t: TestContext, lookDeadlineMs = NEVER_LATE_MS, clock: Clock = systemClock): Prober {
-  const started = startProber({ clock, logger: noopLogger, lookDeadlineMs });
+function prober(t: TestContext, checkDeadlineMs = NEVER_LATE_MS, clock: Clock = systemClock): Prober {
+  const started = startProber({ clock, logger: noopLogger, checkDeadlineMs });
   t.after(() => started[Symbol.asyncDispose]());
   return started;
 }
 
-const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: NEVER_LATE_MS });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: NEVER_LATE_MS });
 
 const soleChild = (of: Prober): number => {
   const [pid, ...more] = of.pids;
@@ -41,7 +41,7 @@ const soleChild = (of: Prober): number => {
 };
 
 test("a process exists before the first query only where it is to start ahead", async (t) => {
-  const options = { clock: systemClock, logger: noopLogger, lookDeadlineMs: NEVER_LATE_MS };
+  const options = { clock: systemClock, logger: noopLogger, checkDeadlineMs: NEVER_LATE_MS };
   await using later = startProber(options);
   await using ahead = startProber({ ...options, startsAhead: true });
   const pid = soleChild(ahead);
@@ -195,7 +195,7 @@ test("a query about a file after a change sees the change, while an equal query 
   const file = join(await temporaryFolder(t), "file");
   await writeFile(file, "old");
   const asked = prober(t);
-  const ask = () => Promise.all([asked.fileLook(file, PATIENT_MS), asked.fileBytes(file, PATIENT_MS)]);
+  const ask = () => Promise.all([asked.checkFile(file, PATIENT_MS), asked.fileBytes(file, PATIENT_MS)]);
   await ask();
   const messages = `/proc/${soleChild(asked)}/io`;
   const said = (): string | undefined => /^wchar: .*$/m.exec(readFileSync(messages, "utf8"))?.[0];
@@ -446,7 +446,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
   it("however often a file on it is queried, one process hangs in it", async (t) => {
     const asked = prober(t, SOON_LATE_MS);
     await hung.hang();
-    const ask = (waitMs: number) => asked.fileLook(join(hung.path, "file"), waitMs);
+    const ask = (waitMs: number) => asked.checkFile(join(hung.path, "file"), waitMs);
     await ask(10);
     await eventually(() => asked.pids.length === 2);
     // Known at once, however long one would wait.
@@ -510,7 +510,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     timeout: 110_000,
   }, async () => {
     await hung.hang();
-    const asked = startProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: SOON_LATE_MS });
+    const asked = startProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: SOON_LATE_MS });
     await asked.checkMount("hung", hung.path, 10);
     await eventually(() => asked.pids.length === 2);
     const pids = [...asked.pids];

@@ -24,11 +24,11 @@ function side(files: Files, created: Files | null = null, keptAtMost = 100): Sid
   for (const [name, value] of Object.entries(files)) {
     collector.add({ name, isFolder: false, size: value, modifiedMs: value * 1_000 });
   }
-  const births =
+  const creationTimes =
     created === null
       ? null
       : new Map(Object.entries(created).map(([name, createdMs]) => [name, { createdMs, isOwn: true }]));
-  return { listing: collector.end(1), births };
+  return { listing: collector.end(1), creationTimes };
 }
 
 function read(one: Files, other: Files): Reading {

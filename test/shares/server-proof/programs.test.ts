@@ -123,7 +123,7 @@ describe("smbclient", () => {
       ...allinfo("Wed Jan  2 03:04:05 2019 UTC", "NTTIME(0)"),
     ];
     for (const line of output) reader.onLine(line);
-    assert.deepEqual(reader.births(), [
+    assert.deepEqual(reader.creationTimes(), [
       { createdMs: Date.UTC(2019, 0, 2, 3, 4, 5), isOwn: true },
       null,
       { createdMs: Date.UTC(2026, 10, 20, 23, 12, 0), isOwn: false },
@@ -273,7 +273,7 @@ test("A10 rclone leaves from the address of its route, except one with a zone, w
   await writeFile(join(folder, "rclone"), `#!/bin/sh\necho "$@" > ${asked}\necho '[]'\n`, { mode: 0o755 });
   const clock = systemClock;
   const reader = createRootReader({
-    ...{ clock, stateFolder: folder, logons: createLogins(clock) },
+    ...{ clock, stateFolder: folder, logins: createLogins(clock) },
     folders: () => [folder],
   });
   const argumentsFor = async (localAddress: string) => {

@@ -134,15 +134,21 @@ async function startBench(t: Scope) {
       bench.onListed(request);
       return bench.broken.get(program) ?? { kind: "read", listing };
     },
-    births: async ({ route }, names) => {
+    creationTimes: async ({ route }, names) => {
       bench.ran.push("smbclient births");
       const root = bench.at[route];
-      const births = new Map([["", birthOf(root)]]);
+      const creationTimes = new Map([["", birthOf(root)]]);
       for (const name of names) {
         const there = root.entries.get(name);
-        if (there !== undefined) births.set(name, birthOf(there));
+        if (there !== undefined) creationTimes.set(name, birthOf(there));
       }
-      return bench.broken.get("smbclient") ?? { kind: "read", listing: listingOf(root, "smbclient"), births };
+      return (
+        bench.broken.get("smbclient") ?? {
+          kind: "read",
+          listing: listingOf(root, "smbclient"),
+          creationTimes,
+        }
+      );
     },
     findsAs: async () => null,
     removeLeftovers: async () => {},
@@ -651,7 +657,7 @@ test("A10 proofs of one share take turns, and two of other shares run side by si
         running.splice(running.indexOf(share.name), 1);
         return reader;
       },
-      births: () => assert.fail("there is no smbclient"),
+      creationTimes: () => assert.fail("there is no smbclient"),
       findsAs: async () => null,
       removeLeftovers: async () => {},
     },

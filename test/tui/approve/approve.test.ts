@@ -60,7 +60,7 @@ test("E2 y asks about the shown entry, and only Enter right after it approves", 
     assert.deepEqual(press(state, typed("y"), wrong, named("enter"))[1], []);
   assert.deepEqual(press(state, named("enter"))[1], []);
   const [asked, none] = press(state, typed("y"), named("tab"));
-  assert.deepEqual([asked.asked, none], ["one", []], "what is asked about stays in sight");
+  assert.deepEqual([asked.questionDigest, none], ["one", []], "what is asked about stays in sight");
   assert.deepEqual(press({ ...state, isBusy: true }, typed("y"), named("enter"))[1], []);
   assert.equal(pressApproveKey(opened(report()), typed("y")).used, false);
 });
@@ -68,10 +68,10 @@ test("E2 y asks about the shown entry, and only Enter right after it approves", 
 test("E2 an entry that changes under the question withdraws the question", () => {
   const [asked] = press(opened(report(entry("one"))), typed("y"));
   const other = withApprovals(asked, report(entry("one", { digest: "another" })));
-  assert.equal(other.asked, null);
+  assert.equal(other.questionDigest, null);
   assert.deepEqual(press(other, named("enter"))[1], []);
-  assert.equal(withApprovals(asked, report(entry("one"))).asked, "one");
-  assert.equal(withApprovals(asked, report(entry("two"))).asked, null);
+  assert.equal(withApprovals(asked, report(entry("one"))).questionDigest, "one");
+  assert.equal(withApprovals(asked, report(entry("two"))).questionDigest, null);
 });
 
 test("E2 no one approves an entry that was not shown to its end, however long a line is", () => {
@@ -86,7 +86,7 @@ test("E2 no one approves an entry that was not shown to its end, however long a 
   while (linesBelow(state.text) > 0) {
     for (const line of lines.slice(state.text.top, state.text.top + 5)) seen.add(line);
     const [next, approved] = press(state, typed("y"));
-    assert.deepEqual([next.asked, approved], [null, []]);
+    assert.deepEqual([next.questionDigest, approved], [null, []]);
     assert.ok(next.text.top > state.text.top);
     state = next;
     pages += 1;
@@ -192,8 +192,8 @@ test("E2 the reason of a failed approval is shown, and it may be tried again", a
   session.onKey(typed("y"));
   session.onKey(named("enter"));
   assert.match((await session.approved()) ?? "", /^[^\n]*the daemon does not answer$/);
-  const { note, isBusy } = session.state.get();
-  assert.deepEqual([note?.kind, isBusy], ["failed", false]);
+  const { notice, isBusy } = session.state.get();
+  assert.deepEqual([notice?.kind, isBusy], ["failed", false]);
   await eventually(() => looks() === 2);
   stop.abort();
   assert.equal(isWatched(), false);

@@ -3,14 +3,14 @@ import { test } from "node:test";
 import type { ConnectionStatus } from "../../../src/api/client/daemon-connection.ts";
 import { changedLines } from "../../../src/tui/panel/changed-lines.ts";
 import { pressKey } from "../../../src/tui/panel/panel-keys.ts";
-import { panelHelpLines, panelLines, panelNoteLines } from "../../../src/tui/panel/panel-lines.ts";
+import { panelHelpLines, panelLines, panelNoticeLines } from "../../../src/tui/panel/panel-lines.ts";
 import {
   createPanel,
   type PanelState,
   withConflict,
   withFailure,
   withFile,
-  withNote,
+  withNotice,
   withRunning,
   withSaved,
 } from "../../../src/tui/panel/panel-state.ts";
@@ -93,19 +93,19 @@ test("B9 after a save the changed lines are shown; those without space are count
     { mark: "+" as const, number: 10, text: "enabled = false\x1b[2J" },
   ];
   const saved = withSaved(FRESH, { sha256: "b", text: "" }, lines, null);
-  assert.deepEqual(textOf(panelNoteLines(saved, viewOf(60), 9)), [
+  assert.deepEqual(textOf(panelNoticeLines(saved, viewOf(60), 9)), [
     "✓ saved and in effect; the file now:",
     "   9 - debounce = 1",
     "   9 + debounce = 0.5",
     "  10 + enabled = false\\x1b[2J",
   ]);
-  assert.deepEqual(textOf(panelNoteLines(saved, viewOf(60), 3)), [
+  assert.deepEqual(textOf(panelNoticeLines(saved, viewOf(60), 3)), [
     "✓ saved and in effect; the file now:",
     "   9 - debounce = 1",
     "  +2 more changed lines",
   ]);
-  assert.equal(panelNoteLines(saved, viewOf(60), 1).length, 1);
-  assert.equal(panelNoteLines(saved, viewOf(60), 0).length, 0);
+  assert.equal(panelNoticeLines(saved, viewOf(60), 1).length, 1);
+  assert.equal(panelNoticeLines(saved, viewOf(60), 0).length, 0);
 });
 
 test("B9 every note keeps to its limit and its width", () => {
@@ -114,14 +114,14 @@ test("B9 every note keeps to its limit and its width", () => {
     withConflict(FRESH),
     withFailure(FRESH, long),
     withSaved(FRESH, { sha256: "b", text: "" }, [], long),
-    withNote(FRESH, { kind: "reloaded", summary: long }),
-    withNote(FRESH, { kind: "nothing" }),
-    withNote(FRESH, { kind: "invalid" }),
-    withNote(FRESH, { kind: "unsaved" }),
+    withNotice(FRESH, { kind: "reloaded", summary: long }),
+    withNotice(FRESH, { kind: "nothing" }),
+    withNotice(FRESH, { kind: "invalid" }),
+    withNotice(FRESH, { kind: "unsaved" }),
   ];
   for (const state of states) {
     for (const limit of [1, 2, 5]) {
-      const lines = panelNoteLines(state, viewOf(60), limit);
+      const lines = panelNoticeLines(state, viewOf(60), limit);
       assert.ok(lines.length >= 1 && lines.length <= limit);
       for (const line of lines) assert.ok(lineColumns(line) <= 60, textOf([line])[0] ?? "");
     }

@@ -135,13 +135,13 @@ describe("B9 the panel's keys", () => {
 
   test("B9 Ctrl-S saves only fields that changed and are valid", () => {
     assert.equal(pressed(FRESH, "<save>").action, null);
-    assert.deepEqual(pressed(FRESH, "<save>").state.note, { kind: "nothing" });
+    assert.deepEqual(pressed(FRESH, "<save>").state.notice, { kind: "nothing" });
     const good = pressed(FRESH, "<tab>", " ", "<save>");
     assert.equal(good.action, "save");
     assert.ok(good.state.saving);
     const bad = pressed(FRESH, "<tab>", "<tab>", "0", "<save>");
     assert.equal(bad.action, null);
-    assert.deepEqual(bad.state.note, { kind: "invalid" });
+    assert.deepEqual(bad.state.notice, { kind: "invalid" });
   });
 
   test("B4, B9 Ctrl-S on an unchanged panel applies a corrected file when one waits to be applied", () => {
@@ -243,8 +243,8 @@ describe("B9 the panel and the file", () => {
     const saved = withSaved(after(FRESH, "<tab>", " ", "<save>"), { sha256: "dddd", text: "z" }, lines, null);
     assert.ok(!isDirty(saved));
     assert.equal(saved.settings?.["enabled"], false);
-    assert.deepEqual(saved.note, { kind: "saved", lines, applied: null });
-    assert.equal(after(saved, " ").note, null, "until something is changed again");
+    assert.deepEqual(saved.notice, { kind: "saved", lines, applied: null });
+    assert.equal(after(saved, " ").notice, null, "until something is changed again");
   });
 
   test("B9 a saved value that does not run stays marked as such", () => {
@@ -261,7 +261,7 @@ describe("B9 the panel and the file", () => {
       { ...mistake, path: "shares[0].name", expected: "a name" },
     ]);
     assert.deepEqual(mistakesOf(refused), { poll_interval: "expected less" });
-    assert.match(JSON.stringify(refused.note), /\/c\.toml:3:7: shares\[0\]\.name/);
+    assert.match(JSON.stringify(refused.notice), /\/c\.toml:3:7: shares\[0\]\.name/);
     assert.deepEqual(mistakesOf(after(refused, "1")), {});
   });
 

@@ -109,11 +109,11 @@ test("B9 a save is one edit of the changed keys, over the content that was read"
   const { session, asked, press, ready } = scripted();
   await ready();
   press("tab", " ", "save");
-  await eventually(() => session.panel.get().note?.kind === "saved");
+  await eventually(() => session.panel.get().notice?.kind === "saved");
   assert.deepEqual(asked, [
     { edits: [{ key: "sync.enabled", value: "false" }], expected_sha256: "before", source: "tui" },
   ]);
-  assert.deepEqual(session.panel.get().note, {
+  assert.deepEqual(session.panel.get().notice, {
     kind: "saved",
     applied: null,
     lines: [
@@ -165,9 +165,9 @@ test("B9 a save whose file has changed again shows no lines, which would be of b
   });
   await ready();
   press("tab", " ", "save");
-  await eventually(() => session.panel.get().note !== null);
-  const { note } = session.panel.get();
-  assert.deepEqual(note?.kind === "saved" && note.lines, []);
+  await eventually(() => session.panel.get().notice !== null);
+  const { notice } = session.panel.get();
+  assert.deepEqual(notice?.kind === "saved" && notice.lines, []);
 });
 
 test("B8 a change of a share does not cause a read of the file", async () => {
@@ -192,10 +192,10 @@ test("B9 a change that is saved but not in effect is reported with the reason", 
   const { session, press, ready } = scripted({ edit: async () => ({ ...EDITED, reload }) });
   await ready();
   press("tab", " ", "save");
-  await eventually(() => session.panel.get().note !== null);
-  const { note } = session.panel.get();
-  assert.ok(note?.kind === "saved");
-  assert.equal(note.applied, "the port is taken");
+  await eventually(() => session.panel.get().notice !== null);
+  const { notice } = session.panel.get();
+  assert.ok(notice?.kind === "saved");
+  assert.equal(notice.applied, "the port is taken");
 });
 
 test("B9 a conflict keeps the typed settings; other failures are reported in one line", async () => {
@@ -216,7 +216,7 @@ test("B9 a conflict keeps the typed settings; other failures are reported in one
     assert.equal(panel.form.root.children[0]?.at, 0);
     assert.equal(panel.fileChanged, code === "config_changed");
     assert.equal(await session.saved(), null, "nothing is under way any more");
-    const reason = panel.note?.kind === "failed" ? panel.note.reason : null;
+    const reason = panel.notice?.kind === "failed" ? panel.notice.reason : null;
     const told = { config_changed: null, config_unwritable: "read-only" };
     assert.equal(reason, code === "daemon_unreachable" ? "nothing saved: no daemon" : told[code]);
   }
@@ -231,8 +231,8 @@ test("B4 an unchanged panel's save reloads when the running configuration differ
   reports({ watching: "stopped" });
   await eventually(() => session.status.get()?.watching === "stopped");
   press("save");
-  await eventually(() => session.panel.get().note?.kind === "failed");
-  assert.deepEqual(session.panel.get().note, {
+  await eventually(() => session.panel.get().notice?.kind === "failed");
+  assert.deepEqual(session.panel.get().notice, {
     kind: "failed",
     reason: "/c.toml:4:2: x: found a, expected b",
   });
@@ -329,25 +329,25 @@ test("from the same daemon only later events are new; from another, or beyond th
 
 test("B8 on the smallest terminal there are the panel, the error's place and two rows; on a large one all", () => {
   const parts = { problem: 4, rows: 20, panel: 6 };
-  assert.deepEqual(shareHeight(13, { ...parts, status: 2, note: 0, help: 1 }), {
-    ...{ status: 2, problem: 2, table: 3, panel: 6, note: 0, help: 0, gap: 0 },
+  assert.deepEqual(shareHeight(13, { ...parts, status: 2, notice: 0, help: 1 }), {
+    ...{ status: 2, problem: 2, table: 3, panel: 6, notice: 0, help: 0, gap: 0 },
   });
-  assert.deepEqual(shareHeight(58, { ...parts, status: 1, note: 8, help: 0 }), {
-    ...{ status: 1, problem: 4, table: 21, panel: 6, note: 8, help: 0, gap: 1 },
+  assert.deepEqual(shareHeight(58, { ...parts, status: 1, notice: 8, help: 0 }), {
+    ...{ status: 1, problem: 4, table: 21, panel: 6, notice: 8, help: 0, gap: 1 },
   });
 });
 
 test("the given heights never exceed the available one", () => {
   const count = fc.integer({ min: 0, max: 40 });
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 80 }), count, count, count, (height, problem, rows, note) => {
-      const parts = { status: 2, problem, rows, panel: 6, note, help: 1 };
+    fc.property(fc.integer({ min: 0, max: 80 }), count, count, count, (height, problem, rows, notice) => {
+      const parts = { status: 2, problem, rows, panel: 6, notice, help: 1 };
       const given = shareHeight(height, parts);
       const sum =
-        given.status + given.problem + given.table + given.panel + given.note + given.help + 2 * given.gap;
+        given.status + given.problem + given.table + given.panel + given.notice + given.help + 2 * given.gap;
       assert.ok(sum <= height, `${sum} of ${height}`);
       for (const part of Object.values(given)) assert.ok(part >= 0);
-      assert.ok(given.problem <= problem && given.note <= note && given.table <= 21);
+      assert.ok(given.problem <= problem && given.notice <= notice && given.table <= 21);
     }),
   );
 });

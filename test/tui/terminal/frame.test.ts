@@ -44,7 +44,7 @@ function screen(key: string, state: Script) {
       if (isTaken) state.seen.push(pressed.text);
       return isTaken;
     },
-    holdsKeys: () => state.holds,
+    queuesKeys: () => state.holds,
     warnUnsaved() {
       if (state.unsaved) state.warned += 1;
       return state.unsaved;
@@ -116,7 +116,7 @@ test("a paste goes to the dialog over the screen, key by key", () => {
   const shown = { ...screen("s", script()), onPaste: (text: string) => pasted.push(text) > 0 };
   const { frame, prompt, text } = frameOf(shown);
   let done = 0;
-  prompt.ask("Sure?", () => {
+  prompt.confirm("Sure?", () => {
     done += 1;
   });
   frame.paste("y");
@@ -146,7 +146,7 @@ test("keys that wait for a daemon are taken when it is lost, and nothing is draw
   const before = drawn.length;
   shown.changed();
   connection.set({ kind: "connected" });
-  prompt.note({ tone: "good", text: "done" });
+  prompt.notice({ tone: "good", text: "done" });
   assert.equal(drawn.length, before);
 });
 
@@ -253,7 +253,7 @@ test("a question takes the next key: y runs it once, anything else leaves it", (
   const { frame, prompt, text } = frameOf(screen("s", state));
   let runs = 0;
   const ask = () =>
-    prompt.ask("Unmount core?", () => {
+    prompt.confirm("Unmount core?", () => {
       runs += 1;
     });
   ask();

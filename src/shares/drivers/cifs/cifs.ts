@@ -7,7 +7,7 @@ import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram } from "../../../runtime/process/find-program.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
-import { CARRIED_ADDRESS, sourceOf } from "../../smb-source.ts";
+import { RELAY_ADDRESS, sourceOf } from "../../smb-source.ts";
 import type {
   FoundMount,
   MountDriver,
@@ -58,18 +58,18 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   const folders = createMountFolders({ clock, logger });
   const unsentOfRclone = createUnsentWrites();
   const realPaths = createRealMountPaths(prober);
-  const placeOf = async ({ name, mountPath }: ShareSpec): Promise<ShareLocation> => ({
+  const locationOf = async ({ name, mountPath }: ShareSpec): Promise<ShareLocation> => ({
     shareName: name,
     files: shareFiles(stateFolder, name),
     mountPath: await realPaths.find(mountPath),
   });
-  const wayTo = async (share: ShareSpec): Promise<MountMethodFor> => ({
+  const mountMethodFor = async (share: ShareSpec): Promise<MountMethodFor> => ({
     tools,
     share,
     path: await realPaths.find(share.mountPath),
     addressesOf,
   });
-  const find = createCifsFinding({ ...options, tools }, placeOf);
+  const find = createCifsFinding({ ...options, tools }, locationOf);
   const mountAt = async (share: ShareSpec): Promise<FoundMount | null> =>
     (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath) ?? null;
   const unmount = createCifsUnmount(options, tools.programFolders);
@@ -79,17 +79,17 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     name: "cifs",
     cacheMs: CACHE_MS,
     missingRequirement: async (share) =>
-      share === undefined ? cifsRequirement(tools) : shareRequirement(await wayTo(share)),
+      share === undefined ? cifsRequirement(tools) : shareRequirement(await mountMethodFor(share)),
     relaying: {
-      fixedPort: async (share) => fixedPortOf(await wayTo(share)),
-      refusal: async (share) => relayObstacle(await wayTo(share)),
-      account: async (share) => accountInFstab(await wayTo(share)),
+      fixedPort: async (share) => fixedPortOf(await mountMethodFor(share)),
+      refusal: async (share) => relayObstacle(await mountMethodFor(share)),
+      account: async (share) => accountInFstab(await mountMethodFor(share)),
     },
     find,
-    async mount(share, asked, { deadlineMs, signal }, through = null) {
+    async mount(share, requestedRoute, { deadlineMs, signal }, through = null) {
       if (signal.aborted) return failed("other", "cancelled");
       // A relayed mount has the preferred host as its source, whichever route its bytes take.
-      const route = through === null ? asked : "tb";
+      const route = through === null ? requestedRoute : "tb";
       const source = sourceOf(share.routes[route], share.shareName);
       try {
         const present = await mountAt(share);
@@ -98,12 +98,12 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
           return failed("path_taken", `${share.mountPath} is a mount of ${present.source}`);
         const unfit = unspeakable(share);
         if (unfit !== null) return failed("other", `${source}: ${unfit}; set driver = "rclone"`);
-        const way = await chooseMountMethod(await wayTo(share), route, through);
-        if (way.kind === "none")
-          return failed("driver_unavailable", `${way.lacking.text}; ${way.lacking.hint}`);
+        const method = await chooseMountMethod(await mountMethodFor(share), route, through);
+        if (method.kind === "none")
+          return failed("driver_unavailable", `${method.missing.text}; ${method.missing.hint}`);
         await ensureFolder(dirname(share.mountPath), 0o755);
         const untilMs = clock.monotonicMs() + deadlineMs;
-        const attempt = { share, place: await placeOf(share), route, through, way, untilMs, signal };
+        const attempt = { share, location: await locationOf(share), route, through, method, untilMs, signal };
         const outcome = await attemptMount(attemptTools, attempt);
         if (outcome.ok) return outcome;
         return { ...outcome, text: withoutSecret(`${source}: ${outcome.text}`, share.password) };
@@ -113,17 +113,17 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     },
     async unmount(share, mount, mode, limits) {
       const isShares = mount.path === share.mountPath;
-      const own = await placeOf(share);
-      const place = isShares ? own : { ...own, mountPath: mount.path };
+      const own = await locationOf(share);
+      const location = isShares ? own : { ...own, mountPath: mount.path };
       const outcome = await unmount(mount, mode, limits);
       if (!outcome.ok) return orHanging(prober, mount, outcome);
       prober.forget(mount.id);
-      await folders.clear(place, isShares);
+      await folders.clear(location, isShares);
       return outcome;
     },
     async setAside({ name }) {
-      const kept = await folders.setAside({ shareName: name, files: shareFiles(stateFolder, name) });
-      return kept.map((folder) => ({ folder, files: [] }));
+      const asideFolders = await folders.setAside({ shareName: name, files: shareFiles(stateFolder, name) });
+      return asideFolders.map((folder) => ({ folder, files: [] }));
     },
     async unsent(share) {
       // The kernel writes back unasked, and a plain unmount waits for it. Only a mount that rclone made earlier has
@@ -141,19 +141,21 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
 
 function createCifsFinding(
   { mountTable, addressesOf, tools }: CifsDriverOptions & { readonly tools: CifsTools },
-  placeOf: (share: ShareSpec) => Promise<ShareLocation>,
+  locationOf: (share: ShareSpec) => Promise<ShareLocation>,
 ): MountDriver["find"] {
   return async (share, notBeforeMs) => {
-    const { files, mountPath: path } = await placeOf(share);
-    const [note, entries] = await Promise.all([readCifsRecord(files.folder), mountTable.read(notBeforeMs)]);
+    const { files, mountPath: path } = await locationOf(share);
+    const [record, entries] = await Promise.all([readCifsRecord(files.folder), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(path);
     // If the configuration was edited since the mount, the mount is still at its earlier path.
-    const noted = index.at(note?.path ?? path);
-    const all = new Set([atPath, noted, ...index.named(share.shareName)].filter((mount) => mount !== null));
+    const recorded = index.at(record?.path ?? path);
+    const all = new Set(
+      [atPath, recorded, ...index.named(share.shareName)].filter((mount) => mount !== null),
+    );
     const mounts = [...all];
     const fstab = mounts.some(namesThisMachine) ? await readFstab(tools.fstab) : [];
-    const known = { path, note, fstab, addressesOf, userId: tools.userId };
+    const known = { path, record, fstab, addressesOf, userId: tools.userId };
     return mounts.map((mount) => foundCifs(share, mount, known)).filter((mount) => concerns(share, mount));
   };
 }
@@ -166,10 +168,10 @@ interface AttemptTools extends Pick<CifsDriverOptions, "clock" | "logger" | "pro
 
 interface Attempt {
   readonly share: ShareSpec;
-  readonly place: ShareLocation;
+  readonly location: ShareLocation;
   readonly route: RouteName;
   readonly through: RelayAddress | null;
-  readonly way: Exclude<MountMethod, { kind: "none" }>;
+  readonly method: Exclude<MountMethod, { kind: "none" }>;
   /** Monotonic ms. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
@@ -178,25 +180,25 @@ interface Attempt {
 /** One attempt to mount, which leaves nothing behind when it fails. */
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { folders, mountAt } = tools;
-  const { share, place, route, through, way } = attempt;
-  const { files, mountPath: path } = place;
+  const { share, location, route, through, method } = attempt;
+  const { files, mountPath: path } = location;
   let failure: Failed;
   try {
     const { host, port } = share.routes[route];
-    const source = way.kind === "root" ? sourceToMount(share, route, through) : way.entry.source;
+    const source = method.kind === "root" ? sourceToMount(share, route, through) : method.entry.source;
     await ensureFolder(files.folder, 0o700);
     // The note comes before the mount: after a crash in between, a note about a missing mount is harmless.
-    const carried = through === null ? null : { port: through.port, host: host ?? "" };
-    await writeCifsRecord(files.folder, { path, source, port, carried });
+    const relay = through === null ? null : { port: through.port, host: host ?? "" };
+    await writeCifsRecord(files.folder, { path, source, port, carried: relay });
     // The folder is made as late as possible, because programs can write into it until the share is mounted.
-    const folder = await folders.ensure(place);
+    const folder = await folders.ensure(location);
     if (!folder.ok) return folder;
     await using bare = folder.bare;
     const refused = await runMount(tools, attempt);
     const mount = await mountAt(share);
     if (mount?.sameShare) {
       // The mount table shows the share, so it is mounted even if the command reported a failure.
-      await folders.uncover(place, bare);
+      await folders.uncover(location, bare);
       // A missing permission does not fail the mount: the next look reports it as a condition.
       const broken = await whyNotListed(tools, mount, { ...attempt, tolerated: ["EPERM", "EACCES"] });
       if (broken === null) return { ok: true, mount, adopted: refused !== null };
@@ -210,27 +212,27 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
   const made = await mountAt(share);
   // A mount that another program has made since is not ours to undo.
   if (made?.madeByDriver) await undoMount(tools, made);
-  await folders.clear(place, true);
+  await folders.clear(location, true);
   return failure;
 }
 
 /** Runs the mount command. Resolves with null if the command reported success. */
 async function runMount(
   { clock, addressesOf }: AttemptTools,
-  { share, place, route, through, way, untilMs, signal }: Attempt,
+  { share, location, route, through, method, untilMs, signal }: Attempt,
 ): Promise<Failed | null> {
   const spec = share.routes[route];
-  const path = place.mountPath;
-  let args: readonly string[] = ["--", way.kind === "fstab" ? way.operand : ""];
-  if (way.kind === "root") {
+  const path = location.mountPath;
+  let args: readonly string[] = ["--", method.kind === "fstab" ? method.operand : ""];
+  if (method.kind === "root") {
     const { uid, gid } = await stat(dirname(path));
     const [address = null] = spec.host === null ? [] : addressesOf(spec.host);
-    const words = cifsOptions({ share, route: spec, address, owner: { uid, gid }, carried: through });
-    args = [sourceToMount(share, route, through), path, "-o", words];
+    const optionText = cifsOptions({ share, route: spec, address, owner: { uid, gid }, relay: through });
+    args = [sourceToMount(share, route, through), path, "-o", optionText];
   }
   // An account in fstab replaces the configured one.
-  const env = way.kind === "fstab" && way.entry.hasCredentials ? {} : cifsEnvironment(share);
-  const result = await runCommand(way.program, args, {
+  const env = method.kind === "fstab" && method.entry.hasCredentials ? {} : cifsEnvironment(share);
+  const result = await runCommand(method.program, args, {
     clock,
     deadlineMs: Math.max(1, untilMs - clock.monotonicMs()),
     signal,
@@ -245,7 +247,7 @@ async function runMount(
 }
 
 function sourceToMount(share: ShareSpec, route: RouteName, through: RelayAddress | null): string {
-  return cifsSource(through === null ? share.routes[route] : { host: CARRIED_ADDRESS }, share.shareName);
+  return cifsSource(through === null ? share.routes[route] : { host: RELAY_ADDRESS }, share.shareName);
 }
 
 /**

@@ -41,7 +41,7 @@ const BY_ERRNO: Readonly<Record<number, FailureRow>> = {
   129: ["wrong_credentials", "the server does not take the password"],
 };
 
-const BY_WORDS: readonly (readonly [words: RegExp, row: FailureRow])[] = [
+const BY_MESSAGE: readonly (readonly [words: RegExp, row: FailureRow])[] = [
   [
     /cifs filesystem not supported|unknown filesystem type/i,
     ["driver_unavailable", "this kernel has no SMB client", MODULE],
@@ -67,18 +67,18 @@ const BY_WORDS: readonly (readonly [words: RegExp, row: FailureRow])[] = [
   [/permission denied/i, ["permission_denied", "this machine does not let us mount"]],
 ];
 
-/** The failure that a non-zero exit code means. `said`: what the command printed. */
-export function failedByMountCifs(exitCode: number | null, said: string): Failed {
-  const errno = /mount error\s*\(?(\d+)\)?/i.exec(said)?.[1];
+/** The failure that a non-zero exit code means. `output`: what the command printed. */
+export function failedByMountCifs(exitCode: number | null, output: string): Failed {
+  const errno = /mount error\s*\(?(\d+)\)?/i.exec(output)?.[1];
   const byErrno = errno === undefined ? undefined : BY_ERRNO[Number(errno)];
-  const row = byErrno ?? BY_WORDS.find(([words]) => words.test(said))?.[1];
+  const row = byErrno ?? BY_MESSAGE.find(([pattern]) => pattern.test(output))?.[1];
   const how = exitCode === null ? "a signal ended mount" : `mount ended with ${exitCode}`;
-  return failedAs(row ?? ["other", `it could not be mounted: ${how}`], meaningfulLine(said));
+  return failedAs(row ?? ["other", `it could not be mounted: ${how}`], meaningfulLine(output));
 }
 
 /** Finds the line with the reason; the advice to read a manual is left out. */
-function meaningfulLine(said: string): string {
-  const lines = said
+function meaningfulLine(output: string): string {
+  const lines = output
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !/^Refer to the |^dmesg\(1\)/.test(line));

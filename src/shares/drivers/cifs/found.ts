@@ -2,16 +2,16 @@
 
 import type { FstabEntry } from "../../mounts/fstab.ts";
 import { preferredRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
-import { CARRIED_ADDRESS, isShareNamed, sourceOf } from "../../smb-source.ts";
+import { isShareNamed, RELAY_ADDRESS, sourceOf } from "../../smb-source.ts";
 import type { AddressesOf, FoundMount } from "../mount-driver.ts";
 import { isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
-import { type CifsRecord, isNoted } from "./mount-record.ts";
+import { type CifsRecord, isRecorded } from "./mount-record.ts";
 
 /** Facts that are known without touching the mount. */
 interface CifsSigns {
   /** The share's path, as the mount table spells it. */
   readonly path: string;
-  readonly note: CifsRecord | null;
+  readonly record: CifsRecord | null;
   readonly fstab: readonly FstabEntry[];
   readonly addressesOf: AddressesOf;
   readonly userId: number;
@@ -26,7 +26,7 @@ interface Through {
 
 export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): FoundMount {
   const { entry, source } = mount;
-  const ours = isNoted(entry, signs.note) ? signs.note : null;
+  const ours = isRecorded(entry, signs.record) ? signs.record : null;
   const through = throughOf(share, mount, signs);
   const isElsewhere = entry.path !== signs.path;
   const isNamed = source !== null && isShareNamed(source, share.shareName);
@@ -48,7 +48,7 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
  * fstab, can confirm that.
  */
 export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
-  return source?.host === CARRIED_ADDRESS;
+  return source?.host === RELAY_ADDRESS;
 }
 
 /**
@@ -59,7 +59,7 @@ export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean 
 function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through | null {
   const { entry } = mount;
   if (!namesThisMachine(mount)) return null;
-  if (isNoted(entry, signs.note)) return signs.note.carried;
+  if (isRecorded(entry, signs.record)) return signs.record.carried;
   const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
   const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
   if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return null;
@@ -68,7 +68,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   if (entry.path !== signs.path) return { port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
   if (line?.source.replaceAll("\\", "/") !== entry.source) return { port: null, host: null };
-  return { port: line.carriedPort, host: preferredRoute(share).host };
+  return { port: line.relayPort, host: preferredRoute(share).host };
 }
 
 /** The source as people see it: with the server's host, not with the relay's address. */

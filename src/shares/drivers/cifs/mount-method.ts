@@ -15,10 +15,10 @@ import {
   parseFstab,
 } from "../../mounts/fstab.ts";
 import { type RouteName, routesOf, type ShareSpec } from "../../share-spec.ts";
-import { CARRIED_ADDRESS, isShareNamed, parseSmbSource } from "../../smb-source.ts";
+import { isShareNamed, parseSmbSource, RELAY_ADDRESS } from "../../smb-source.ts";
 import type { AddressesOf, MissingRequirement, RelayAddress } from "../mount-driver.ts";
 import { routeOfSource } from "../smb-mounts.ts";
-import { accountOptions, carriedEchoIntervalS, cifsSource } from "./options.ts";
+import { accountOptions, cifsSource, relayEchoIntervalS } from "./options.ts";
 
 export interface CifsTools {
   readonly userId: number;
@@ -37,7 +37,7 @@ export type MountMethod =
   | { readonly kind: "root"; readonly program: string }
   /** This process is not root: `program` is the command `mount`, which finds everything else in fstab by `operand`. */
   | { readonly kind: "fstab"; readonly program: string; readonly operand: string; readonly entry: FstabEntry }
-  | { readonly kind: "none"; readonly lacking: MissingRequirement };
+  | { readonly kind: "none"; readonly missing: MissingRequirement };
 
 /** The default patience of a relayed mount. */
 const PATIENCE_MS = 60_000;
@@ -70,8 +70,8 @@ export function systemTools(): CifsTools {
  * configuration may require more.
  */
 export async function cifsRequirement(tools: CifsTools): Promise<MissingRequirement | null> {
-  const lacking = await missingProgram(tools);
-  if (lacking !== null || tools.userId === 0) return lacking;
+  const missing = await missingProgram(tools);
+  if (missing !== null || tools.userId === 0) return missing;
   return (await readFstab(tools.fstab)).some(({ forUsers }) => forUsers)
     ? null
     : needsRoot("no line of /etc/fstab lets a user mount an SMB share", null);
@@ -99,21 +99,21 @@ export interface MountMethodFor {
  * Resolves with what is missing to mount this share; null if it can be mounted, either relayed or over at least one
  * of its routes.
  */
-export async function shareRequirement(wayTo: MountMethodFor): Promise<MissingRequirement | null> {
-  if ((await relayObstacle(wayTo)) === null) return null;
-  let lacking: MissingRequirement | null = null;
-  for (const route of routesOf(wayTo.share)) {
-    const way = await chooseMountMethod(wayTo, route, null);
-    if (way.kind !== "none") return null;
-    lacking ??= way.lacking;
+export async function shareRequirement(methodFor: MountMethodFor): Promise<MissingRequirement | null> {
+  if ((await relayObstacle(methodFor)) === null) return null;
+  let missing: MissingRequirement | null = null;
+  for (const route of routesOf(methodFor.share)) {
+    const method = await chooseMountMethod(methodFor, route, null);
+    if (method.kind !== "none") return null;
+    missing ??= method.missing;
   }
-  return lacking;
+  return missing;
 }
 
 /** The relay's port that the user's line in fstab prescribes for this share; null: any port. */
 export async function fixedPortOf({ tools, share, path }: MountMethodFor): Promise<number | null> {
   if (tools.userId === 0) return null;
-  return (await linesOf(tools, share, path))[0]?.carriedPort ?? null;
+  return (await linesOf(tools, share, path))[0]?.relayPort ?? null;
 }
 
 /**
@@ -127,11 +127,11 @@ export async function accountInFstab({ tools, share, path }: MountMethodFor): Pr
 }
 
 /** Why this share cannot be relayed here; null: it can. */
-export async function relayObstacle(wayTo: MountMethodFor): Promise<MissingRequirement | null> {
-  const port = (await fixedPortOf(wayTo)) ?? 0;
+export async function relayObstacle(methodFor: MountMethodFor): Promise<MissingRequirement | null> {
+  const port = (await fixedPortOf(methodFor)) ?? 0;
   // `patienceMs` does not change the result.
-  const way = await chooseMountMethod(wayTo, "tb", { port, patienceMs: PATIENCE_MS });
-  return way.kind === "none" ? way.lacking : null;
+  const method = await chooseMountMethod(methodFor, "tb", { port, patienceMs: PATIENCE_MS });
+  return method.kind === "none" ? method.missing : null;
 }
 
 /** Returns how to mount the share: through the relay's port, or directly over the route if `through` is null. */
@@ -140,21 +140,21 @@ export async function chooseMountMethod(
   routeName: RouteName,
   through: RelayAddress | null,
 ): Promise<MountMethod> {
-  const lacking = await missingProgram(tools);
-  if (lacking !== null) return { kind: "none", lacking };
+  const missing = await missingProgram(tools);
+  if (missing !== null) return { kind: "none", missing };
   const mountCifs = await findProgram("mount.cifs", tools.programFolders);
   if (tools.userId === 0 && mountCifs !== null) return { kind: "root", program: mountCifs };
   const mount = await findProgram("mount", tools.programFolders);
   if (mount === null)
-    return { kind: "none", lacking: { text: "mount is not installed", hint: "install mount" } };
+    return { kind: "none", missing: { text: "mount is not installed", hint: "install mount" } };
   const lines = await linesOf(tools, share, path);
   const fits = (entry: FstabEntry): boolean =>
     entry.forUsers &&
     (through === null
       ? isRoute(entry, share, routeName, addressesOf)
-      : entry.carriedPort === through.port && isOfShare(entry, share));
+      : entry.relayPort === through.port && isOfShare(entry, share));
   const entry = lines.find(fits);
-  const none = (text: string): MountMethod => ({ kind: "none", lacking: needsRoot(text, share, lines[0]) });
+  const none = (text: string): MountMethod => ({ kind: "none", missing: needsRoot(text, share, lines[0]) });
   if (entry === undefined) return none(noLine(share, routeName, through, lines));
   if (entry !== lines[0]) return none(`mount.cifs takes only the first line of /etc/fstab for ${entry.path}`);
   if (through !== null && !entry.isHard)
@@ -178,7 +178,7 @@ function noLine(
     return `the line of /etc/fstab for ${share.mountPath} sets an address next to the server's name, which the kernel looks up again at each reconnect`;
   if (through !== null)
     return `no line of /etc/fstab lets a user mount this share through the relay at ${share.mountPath}`;
-  return first?.carriedPort != null
+  return first?.relayPort != null
     ? `the line of /etc/fstab for ${share.mountPath} is for a relayed mount, not for one over ${routeName}`
     : `no line of /etc/fstab lets a user mount this share over ${routeName} at ${share.mountPath}`;
 }
@@ -199,9 +199,9 @@ export function relayedLine(
   const known = present?.options.filter((one) =>
     /^(cred(entials)?=|user(name)?=|dom(ain)?=|sec=|guest$)/.test(one),
   );
-  return fstabLine(cifsSource({ host: CARRIED_ADDRESS }, share.shareName), share.mountPath, [
+  return fstabLine(cifsSource({ host: RELAY_ADDRESS }, share.shareName), share.mountPath, [
     ...["users", "noauto", `port=${suggestedPort(share.name, taken)}`],
-    ...["hard", "nosharesock", `echo_interval=${carriedEchoIntervalS(PATIENCE_MS)}`],
+    ...["hard", "nosharesock", `echo_interval=${relayEchoIntervalS(PATIENCE_MS)}`],
     ...(known === undefined || known.length === 0 ? accountOptions(share) : known),
   ]);
 }

@@ -7,7 +7,7 @@ import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import { writeIfChanged } from "../share-files.ts";
 
-const noteShape = object({
+const recordShape = object({
   /** The mount path, as the mount table spells it. */
   path: text,
   source: text,
@@ -20,15 +20,15 @@ const noteShape = object({
   carried: nullable(object({ port: number, host: text })),
 });
 /** `carried` null: the mount connects to the server in `source` directly. */
-export type CifsRecord = Readonly<TypeOf<typeof noteShape>>;
-const noteOf = reader(noteShape);
+export type CifsRecord = Readonly<TypeOf<typeof recordShape>>;
+const recordOf = reader(recordShape);
 
 const FILE_NAME = "cifs.json";
 
 /** `folder`: the share's own folder. Resolves with null if it has no note, or a note that Mountaineer did not write. */
 export async function readCifsRecord(folder: string): Promise<CifsRecord | null> {
   const content = await readIfPresent(join(folder, FILE_NAME));
-  return noteOf({ carried: null, ...jsonObject(content ?? "") });
+  return recordOf({ carried: null, ...jsonObject(content ?? "") });
 }
 
 export async function writeCifsRecord(
@@ -40,7 +40,7 @@ export async function writeCifsRecord(
 }
 
 /** Whether the note is about this mount. The kernel shows every backslash of a source as a slash. */
-export function isNoted(entry: MountEntry, note: CifsRecord | null): note is CifsRecord {
-  if (note === null || (entry.type !== "cifs" && entry.type !== "smb3")) return false;
-  return entry.path === note.path && entry.source === note.source.replaceAll("\\", "/");
+export function isRecorded(entry: MountEntry, record: CifsRecord | null): record is CifsRecord {
+  if (record === null || (entry.type !== "cifs" && entry.type !== "smb3")) return false;
+  return entry.path === record.path && entry.source === record.source.replaceAll("\\", "/");
 }

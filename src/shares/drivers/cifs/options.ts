@@ -12,7 +12,7 @@ interface CifsMount {
   /** The local user and group that own the mounted files. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** The relay's port for the mount; null: the mount talks to the route's host directly. */
-  readonly carried: RelayAddress | null;
+  readonly relay: RelayAddress | null;
 }
 
 /**
@@ -41,15 +41,15 @@ export function cifsSource({ host }: Pick<RouteSpec, "host">, shareName: string)
  * server and opens a new connection. A relayed mount that waits for a route must not do that before the
  * relay's patience is over.
  */
-export function carriedEchoIntervalS(patienceMs: number): number {
+export function relayEchoIntervalS(patienceMs: number): number {
   return Math.min(ECHO_AT_MOST_S, Math.max(ECHO_S, Math.floor(patienceMs / 3_000) + 1));
 }
 
 /** The value of `-o`; nothing secret is in it. */
-export function cifsOptions({ share, route, address, owner, carried }: CifsMount): string {
+export function cifsOptions({ share, route, address, owner, relay }: CifsMount): string {
   return [
     ...accountOptions(share),
-    ...(carried === null ? toServer(route, address) : toCarrier(carried)),
+    ...(relay === null ? toServer(route, address) : relayOptions(relay)),
     // Gives the mount its own connection, so that it does not wait on the dead connection of an earlier
     // mount.
     "nosharesock",
@@ -75,13 +75,13 @@ function toServer(route: RouteSpec, address: string | null): string[] {
   ];
 }
 
-function toCarrier({ port, patienceMs }: RelayAddress): string[] {
+function relayOptions({ port, patienceMs }: RelayAddress): string[] {
   return [
     `port=${port}`,
     // With `hard`, calls wait until the relay has a route again or resets the connection. With `soft`, a move would
     // lose changes of memory-mapped files.
     "hard",
-    `echo_interval=${carriedEchoIntervalS(patienceMs)}`,
+    `echo_interval=${relayEchoIntervalS(patienceMs)}`,
     // A DFS referral would bypass the relay. So would further channels, but the kernel uses them only when
     // asked to.
     "nodfs",

@@ -41,7 +41,7 @@ export function createLocalDriver(options: FolderMountsOptions): MountDriver {
     missingRequirement: () => Promise.resolve(null),
     probeFolder: folderMounts.probe,
     async find(share, notBeforeMs) {
-      const reading = await lookAt(prober, share.mountPath);
+      const reading = await readLinkAt(prober, share.mountPath);
       if (reading.state === "unknown") {
         throw new MountaineerError("timed_out", `${share.mountPath}: ${reading.text}`, { retry: "later" });
       }
@@ -63,7 +63,7 @@ export function createLocalDriver(options: FolderMountsOptions): MountDriver {
         if (blocked !== null) return blocked;
         const probe = await folderMounts.probe(share, folder);
         if (probe.reason === "link_down") return failed("unreachable", probe.text);
-        await writeLocalNote(stateFolder, share.name, { path: share.mountPath, folder });
+        await writeLocalRecord(stateFolder, share.name, { path: share.mountPath, folder });
         await createLink(share.mountPath, folder);
       } catch (error) {
         const reason = systemErrorCode(error) === "EEXIST" ? "path_taken" : reasonOf(error);
@@ -72,7 +72,7 @@ export function createLocalDriver(options: FolderMountsOptions): MountDriver {
       const waitMs = Math.max(0, untilMs - clock.monotonicMs());
       const failure = await prove(prober, share, route, folder, waitMs);
       if (failure !== null) return failure;
-      const reading = await lookAt(prober, share.mountPath);
+      const reading = await readLinkAt(prober, share.mountPath);
       if (reading.state !== "link") return failed("other", `${share.mountPath} vanished at once`);
       await realFolders.learn(folder);
       return { ok: true, mount: foundMount(memory, share, reading), adopted: false };
@@ -85,7 +85,7 @@ export function createLocalDriver(options: FolderMountsOptions): MountDriver {
           const busy = await whyBusy(prober, realFolders.known(mount.source), deadlineMs);
           if (busy !== null) return { ok: false, reason: "busy", text: busy };
         }
-        const reading = await lookAt(prober, mount.path);
+        const reading = await readLinkAt(prober, mount.path);
         if (reading.state === "unknown") return unmountFailed(reading.text);
         // A link with another identity is not this mount, and is not removed.
         if (reading.state === "link" && reading.identity === mount.id) {
@@ -106,7 +106,7 @@ export function createLocalDriver(options: FolderMountsOptions): MountDriver {
   };
 }
 
-function lookAt(prober: Prober, path: string): Promise<LinkReading> {
+function readLinkAt(prober: Prober, path: string): Promise<LinkReading> {
   return prober.readLink(path, LINK_MS);
 }
 
@@ -132,7 +132,7 @@ async function findFormer(
   const { folders, formerPaths } = memory.of(share);
   const mounts: FoundMount[] = [];
   for (const path of [...formerPaths]) {
-    const reading = await lookAt(prober, path);
+    const reading = await readLinkAt(prober, path);
     if (reading.state === "link" && folders.has(reading.target)) {
       mounts.push({ ...foundMount(memory, share, reading), path, sameShare: true });
     } else if (reading.state !== "unknown") formerPaths.delete(path);
@@ -147,7 +147,7 @@ async function whatStands(
   share: ShareSpec,
 ): Promise<MountOutcome | null> {
   const { mountPath } = share;
-  const present = await lookAt(prober, mountPath);
+  const present = await readLinkAt(prober, mountPath);
   if (present.state === "unknown") return failed("timed_out", present.text);
   if (present.state === "missing") return null;
   if (present.state === "other") {
@@ -172,7 +172,7 @@ async function prove(
   folder: string,
   waitMs: number,
 ): Promise<Failed | null> {
-  const made = await lookAt(prober, mountPath);
+  const made = await readLinkAt(prober, mountPath);
   const id = made.state === "link" ? made.identity : mountPath;
   const check = await prober.checkMount(id, mountPath, waitMs);
   if (check.state === "answered" && check.errno === null) return null;
@@ -212,12 +212,12 @@ type LinkMemory = ReturnType<typeof createLinkMemory>;
  */
 function createLinkMemory(stateFolder: string) {
   const byShare = new Map<string, KnownLinks>();
-  const noted = new WeakSet<ShareSpec>();
+  const recorded = new WeakSet<ShareSpec>();
   const of = (share: ShareSpec): KnownLinks => {
     const path = share.mountPath;
     const known = byShare.get(share.name) ?? { folders: new Set(), path, formerPaths: new Set() };
-    if (noted.has(share)) return known;
-    noted.add(share);
+    if (recorded.has(share)) return known;
+    recorded.add(share);
     byShare.set(share.name, known);
     for (const route of ROUTE_NAMES) known.folders.add(share.routes[route].folder ?? "");
     known.formerPaths.add(known.path).delete(path);
@@ -233,8 +233,8 @@ function createLinkMemory(stateFolder: string) {
     async recall(share: ShareSpec, target: string): Promise<void> {
       const known = of(share);
       if (known.folders.has(target)) return;
-      const note = await readLocalNote(stateFolder, share.name);
-      if (note?.path === share.mountPath) known.folders.add(note.folder);
+      const record = await readLocalRecord(stateFolder, share.name);
+      if (record?.path === share.mountPath) known.folders.add(record.folder);
     },
   };
 }
@@ -255,27 +255,29 @@ function holdersText(files: readonly OpenFile[]): string {
 }
 
 /** A share's note of its link, so that a restart recognizes the link as ours. */
-const noteShape = object({ path: text, folder: text });
-type LocalNote = TypeOf<typeof noteShape>;
-const storedNote = reader(noteShape);
+const recordShape = object({ path: text, folder: text });
+type LocalRecord = TypeOf<typeof recordShape>;
+const storedRecord = reader(recordShape);
 
 /** Reads a share's note; null: there is none, or it cannot be read. */
-async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
-  const note = await readIfPresent(notePath(stateFolder, shareName)).catch(recoverFrom(isSystemError, null));
-  return storedNote(jsonObject(note ?? ""));
+async function readLocalRecord(stateFolder: string, shareName: string): Promise<LocalRecord | null> {
+  const text = await readIfPresent(recordPath(stateFolder, shareName)).catch(
+    recoverFrom(isSystemError, null),
+  );
+  return storedRecord(jsonObject(text ?? ""));
 }
 
 /**
  * Writes a share's note. A failure does not stop the share: while this process runs, the link is known
  * anyway.
  */
-async function writeLocalNote(stateFolder: string, shareName: string, note: LocalNote): Promise<void> {
-  const path = notePath(stateFolder, shareName);
+async function writeLocalRecord(stateFolder: string, shareName: string, record: LocalRecord): Promise<void> {
+  const path = recordPath(stateFolder, shareName);
   await ensureFolder(dirname(path), 0o700)
-    .then(() => writeIfChanged(path, `${JSON.stringify(note)}\n`))
+    .then(() => writeIfChanged(path, `${JSON.stringify(record)}\n`))
     .catch(recoverFrom(isSystemError));
 }
 
-function notePath(stateFolder: string, shareName: string): string {
+function recordPath(stateFolder: string, shareName: string): string {
   return join(shareFiles(stateFolder, shareName).folder, "local.json");
 }

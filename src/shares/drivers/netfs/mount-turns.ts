@@ -31,8 +31,8 @@ export function createMountTurns(clock: Clock) {
       ends.set(key, end);
       try {
         if (before !== undefined) {
-          const isSettled = await settlesWithin(clock, waitMs, Promise.race([before, whenAborted(signal)]));
-          if (!isSettled || signal.aborted) return null;
+          const isFree = await settlesWithin(clock, waitMs, Promise.race([before, whenAborted(signal)]));
+          if (!isFree || signal.aborted) return null;
         }
         return await work();
       } finally {

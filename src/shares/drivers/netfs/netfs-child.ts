@@ -10,7 +10,7 @@ import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";
 /** Interval of a timer, ms, that keeps the process alive: waiting for the callback does not. */
 const KEEP_ALIVE_MS = 60_000;
 
-async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {
+async function answer(endRequested: Promise<void>): Promise<NetfsChildAnswer> {
   let text = "";
   for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
   // The parent is our own daemon in the same version.
@@ -33,13 +33,13 @@ async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   );
   // Without a cancel, the mount is done or cannot be cancelled: its result is the answer. The parent's deadline is the
   // limit for all of this.
-  const cancelled = asksToEnd.then(async (): Promise<NetfsChildAnswer> => {
+  const cancelled = endRequested.then(async (): Promise<NetfsChildAnswer> => {
     return (await call.cancel()) ? { kind: "cancelled" } : called;
   });
   return Promise.race([called, cancelled]);
 }
 
 const alive = setInterval(() => {}, KEEP_ALIVE_MS);
-const asksToEnd = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
-process.stdout.write(`${JSON.stringify(await answer(asksToEnd))}\n`);
+const endRequested = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
+process.stdout.write(`${JSON.stringify(await answer(endRequested))}\n`);
 clearInterval(alive);

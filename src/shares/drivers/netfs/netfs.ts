@@ -30,7 +30,7 @@ import { type RelayTestResult, relayTestObstacle } from "./relay-test-result.ts"
 
 interface NetfsDriverOptions extends SmbDriverOptions {
   /** Reads the proof that mounts may be relayed on this Mac; absent: they may not. */
-  readonly carryProof?: () => Promise<RelayTestResult>;
+  readonly relayTest?: () => Promise<RelayTestResult>;
   /** The parts of macOS that the driver uses; default: the real ones. */
   readonly tools?: NetfsTools;
 }
@@ -72,7 +72,7 @@ const PROVE_MS = 5_000;
 
 const NO_PROOF: RelayTestResult = { proved: false, reason: "nothing proves it" };
 
-interface Asked {
+interface MountAnswer {
   readonly ok: true;
   /** The path that macOS reported; null if it did not. */
   readonly path: string | null;
@@ -93,7 +93,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     mayWaitForPermission: true,
     missingRequirement: tools.unavailable,
     find: mounts.find,
-    relaying: { refusal: async () => relayTestObstacle((await options.carryProof?.()) ?? NO_PROOF) },
+    relaying: { refusal: async () => relayTestObstacle((await options.relayTest?.()) ?? NO_PROOF) },
     async mount(wanted, route, { deadlineMs, signal }, through = null) {
       const share = through === null ? wanted : throughPort(wanted, route, through);
       const problem = await tools.unavailable();
@@ -155,18 +155,18 @@ interface Attempt {
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { clock, mounts } = tools;
   const { share, path, folder } = attempt;
-  const inTheWay = await makeWay(tools, attempt);
-  if (inTheWay !== null) return inTheWay;
+  const obstacle = await clearPath(tools, attempt);
+  if (obstacle !== null) return obstacle;
   if (folder !== null) await mkdir(folder, { mode: 0o700 });
   let failure: Failed;
   let made: FoundMount | undefined;
   /** The call ended without an answer of macOS, so the mount may have succeeded all the same. */
   let givenUp = false;
   try {
-    const asked = await ask(tools, attempt);
-    if (asked.ok) {
-      const mount = await untilFound(tools, attempt, asked.path ?? path);
-      if (mount?.sameShare && asked.existed) {
+    const answer = await requestMount(tools, attempt);
+    if (answer.ok) {
+      const mount = await untilFound(tools, attempt, answer.path ?? path);
+      if (mount?.sameShare && answer.existed) {
         // The system never removes a folder on which something is mounted.
         if (folder !== null) await rmdir(folder).catch(() => {});
         return { ok: true, mount, adopted: true };
@@ -177,8 +177,8 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
       if (wrong === null && mount !== undefined) return { ok: true, mount, adopted: false };
       failure = wrong ?? failed("other", "the mount vanished at once");
     } else {
-      failure = asked;
-      givenUp = asked.reason === "timed_out";
+      failure = answer;
+      givenUp = answer.reason === "timed_out";
     }
   } catch (error) {
     givenUp = true;
@@ -194,7 +194,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
 }
 
 /** Frees the path of what may be removed; in /Volumes, waits for macOS to remove the folder of an earlier mount. */
-async function makeWay(
+async function clearPath(
   { clock, mounts }: AttemptTools,
   { share, path, folder, untilMs, signal }: Attempt,
 ): Promise<Failed | null> {
@@ -203,7 +203,7 @@ async function makeWay(
     const obstacle = await removeObstacle(path);
     if (obstacle !== "not permitted") return obstacle;
     if (folder !== null) return failed("permission_denied", `${path} may not be removed by this user`);
-    if (clock.monotonicMs() >= removedByMs) return taken(path, leftBehind(path));
+    if (clock.monotonicMs() >= removedByMs) return taken(path, leftoverFolder(path));
     await clock.sleep(TABLE_POLL_MS, signal);
     // Something mounted there since may hang, so this thread does not read it.
     if ((await mounts.findAt(share, path, clock.monotonicMs())) !== undefined)
@@ -273,22 +273,22 @@ async function prove(
 }
 
 /** Asks macOS to mount, after waiting until no other mount of that host is under way. */
-async function ask(tools: AttemptTools, attempt: Attempt): Promise<Asked | Failed> {
+async function requestMount(tools: AttemptTools, attempt: Attempt): Promise<MountAnswer | Failed> {
   const { share, route, untilMs, signal } = attempt;
   const { host, port } = share.routes[route];
   if (host === null) return failed("other", `route ${route} has no host`);
   const waitMs = untilMs - tools.clock.monotonicMs();
-  const asked = await tools.turns.take(host.toLowerCase(), { waitMs, signal }, () =>
-    askNow(tools, attempt, { host, port }),
+  const answer = await tools.turns.take(host.toLowerCase(), { waitMs, signal }, () =>
+    requestMountNow(tools, attempt, { host, port }),
   );
-  return asked ?? failed("other", `other mounts of ${host} took all the time there was`);
+  return answer ?? failed("other", `other mounts of ${host} took all the time there was`);
 }
 
-async function askNow(
+async function requestMountNow(
   { clock, tools }: AttemptTools,
   { share, folder, untilMs, signal }: Attempt,
   server: Pick<NetfsTarget, "host" | "port">,
-): Promise<Asked | Failed> {
+): Promise<MountAnswer | Failed> {
   const { password } = share;
   const guest = password === null && /^(guest)?$/i.test(share.username);
   const target = { ...server, shareName: share.shareName, username: guest ? null : share.username };
@@ -310,12 +310,12 @@ async function askNow(
 
 /** The share, with the relay's port on this machine in place of the route's server. */
 function throughPort(share: ShareSpec, route: RouteName, { port }: RelayAddress): ShareSpec {
-  const carried = { ...share.routes[route], host: "127.0.0.1", port };
-  return { ...share, routes: { ...share.routes, [route]: carried } };
+  const relayHost = { ...share.routes[route], host: "127.0.0.1", port };
+  return { ...share, routes: { ...share.routes, [route]: relayHost } };
 }
 
 /** A folder of root's, as a failed mount may leave it. While it exists, macOS would mount at `NAME-1`. */
-function leftBehind(path: string): string {
+function leftoverFolder(path: string): string {
   return `a folder that macOS has left behind: ${shellCommand`sudo rmdir ${path}`} removes it if it is empty; without an administrator's password, set mount_root to a folder of yours`;
 }
 

@@ -15,7 +15,7 @@ export interface RelayTestResult {
   readonly reason: string;
 }
 
-interface CarryVerdict {
+interface RelayTestVerdict {
   /** Whether a file that was open before the move could still be read afterwards, over the new route. */
   readonly carried: boolean;
   /** The result in one line. */
@@ -26,7 +26,7 @@ interface CarryVerdict {
 
 const FILE = "carry-proof.json";
 const VERSION = 1;
-const kept = reader(
+const storedResult = reader(
   object({
     version: numberThat("1", (version) => version === VERSION),
     system: text,
@@ -45,7 +45,7 @@ function currentSystem(): string {
 /** Resolves when the proof is durable on the disk. */
 export async function writeRelayTestResult(
   home: string,
-  { carried, text: result, atMs }: CarryVerdict,
+  { carried, text: result, atMs }: RelayTestVerdict,
   system: string = currentSystem(),
 ): Promise<void> {
   const tested_at = new Date(atMs).toISOString();
@@ -67,7 +67,7 @@ export async function readRelayTestResult(
   }
   if (content === null)
     return unproved(`it is not proved on this Mac that an open file outlives a move; ${RUN_IT}`);
-  const proof = kept(jsonObject(content));
+  const proof = storedResult(jsonObject(content));
   if (proof === null) return unproved(`${path} is damaged, or of another version; ${RUN_IT}`);
   const { system: on, tested_at: at, carried } = proof;
   if (on !== system) return unproved(`it was tested on ${on}, and this is ${system}; ${RUN_IT}`);

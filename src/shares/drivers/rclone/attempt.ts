@@ -17,9 +17,14 @@ import { indexMounts, type SmbMount } from "../smb-mounts.ts";
 import { UNDO_MS } from "../unmount.ts";
 import type { RcloneCheck } from "./available.ts";
 import type { CacheCare } from "./cache-care.ts";
-import { controlEnvironment, controlOf, newControlPassword, noteControl, refreshFolders } from "./control.ts";
 import {
-  CARRIED_CONNECTS,
+  controlEnvironment,
+  controlOf,
+  newControlPassword,
+  recordControl,
+  refreshFolders,
+} from "./control.ts";
+import {
   configText,
   connectsTo,
   encodingFor,
@@ -28,8 +33,9 @@ import {
   mountArguments,
   optionsOf,
   type RcloneMountPaths,
+  RELAYED_CONNECTS,
 } from "./files.ts";
-import { readLoggedFailure } from "./log.ts";
+import { readLogFailure } from "./log.ts";
 import { beginLog } from "./logs.ts";
 import type { ServingProcesses } from "./serving.ts";
 import type { RcloneUnmount } from "./unmount.ts";
@@ -72,7 +78,7 @@ export interface AttemptTools extends Pick<SmbDriverOptions, "clock" | "prober" 
 
 export interface Attempt {
   readonly share: ShareSpec;
-  readonly place: RcloneMountPaths;
+  readonly paths: RcloneMountPaths;
   readonly route: RouteName;
   readonly through: RelayAddress | null;
   /**
@@ -86,75 +92,75 @@ export interface Attempt {
 /** Tries once to mount a share. A failed attempt leaves neither process nor mount behind. */
 export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { clock, mountTable, folders, unmounts, care } = tools;
-  const { share, place, deadlineMs } = attempt;
+  const { share, paths, deadlineMs } = attempt;
   let failure: Failed;
   try {
     await prepare(tools, attempt);
-    const reloaded = await tools.unsent.of(place.files.cache, share.shareName);
+    const reloaded = await tools.unsent.of(paths.files.cache, share.shareName);
     // The folder is made as late as possible, because programs can write into it until rclone has mounted.
-    const folder = await folders.ensure(place);
+    const folder = await folders.ensure(paths);
     if (!folder.ok) return folder;
     await using bare = folder.bare;
     const entry = await startUntilMounted(tools, attempt);
-    if (!("ok" in entry)) await folders.uncover(place, bare);
+    if (!("ok" in entry)) await folders.uncover(paths, bare);
     const untilMs = clock.monotonicMs() + deadlineMs;
     const broken = "ok" in entry ? entry : await whyNotListed(tools, entry, { ...attempt, untilMs });
-    const mount = broken === null ? indexMounts(await mountTable.read(0)).at(place.mountPath) : null;
+    const mount = broken === null ? indexMounts(await mountTable.read(0)).at(paths.mountPath) : null;
     if (mount !== null) {
-      care.mounted(place);
+      care.mounted(paths);
       if (mount.entry.deviceMinor > 0) {
         const setting = `/sys/fs/fuse/connections/${mount.entry.deviceMinor}/max_background`;
         await writeFile(setting, `${READS_AT_ONCE}`, { flag: "r+" }).catch(recoverFrom(isSystemError));
       }
-      if (reloaded.length > 0) await openReloaded(tools, place, mount.entry, reloaded);
+      if (reloaded.length > 0) await openReloaded(tools, paths, mount.entry, reloaded);
       return { ok: true, mount: await tools.found(share, mount), adopted: false };
     }
     failure = await whyFailed(attempt, broken ?? failed("other", "the mount vanished at once"));
   } catch (error) {
     failure = failedBy(error, share.password);
   }
-  if (await unmounts.undo(place, UNDO_MS)) care.neverMounted(place);
-  await folders.clear(place, true);
+  if (await unmounts.undo(paths, UNDO_MS)) care.neverMounted(paths);
+  await folders.clear(paths, true);
   return failure;
 }
 
 /** Prepares everything that rclone needs except the folder to mount on. */
 async function prepare(
   { check, obscure, care }: AttemptTools,
-  { share, route, through, place }: Attempt,
+  { share, route, through, paths }: Attempt,
 ): Promise<void> {
-  await ensureFolder(place.files.cache, 0o700);
+  await ensureFolder(paths.files.cache, 0o700);
   const password = share.password === null ? null : await obscure(share.password);
   const encoding = encodingFor(check.version);
   const config = configText(share, connectsTo(share.routes[route], through), password, encoding);
-  await writeIfChanged(place.files.config, through === null ? config : `${config}${CARRIED_CONNECTS}`);
-  await beginLog(place.files.log);
-  await care.review(place);
+  await writeIfChanged(paths.files.config, through === null ? config : `${config}${RELAYED_CONNECTS}`);
+  await beginLog(paths.files.log);
+  await care.review(paths);
 }
 
 /** Starts rclone; if files keep it from mounting, sets them aside and starts it again. */
 async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise<MountEntry | Failed> {
   const { check, serving, unmounts, care } = tools;
-  const { share, route, place, through } = attempt;
-  const { files } = place;
+  const { share, route, paths, through } = attempt;
+  const { files } = paths;
   const folding = await foldingOf(files);
   const options = optionsOf(share, folding, check.version);
   const spec = share.routes[route];
-  const args = mountArguments(share, spec, place.mountPath, files, through, check.version, folding);
+  const args = mountArguments(share, spec, paths.mountPath, files, through, check.version, folding);
   for (;;) {
     const password = newControlPassword();
     const env = { ...MOUNT_ENVIRONMENT, ...(through === null ? {} : controlEnvironment(password)) };
     const child = await startDetached(check.program, args, { env, logPath: files.log });
-    const server = await serving.started(place, child, through, options, check.version?.engine ?? null);
+    const server = await serving.started(paths, child, through, options, check.version?.engine ?? null);
     const outcome = await untilMounted(tools, attempt, child);
     if (!("stuck" in outcome)) {
-      if (through !== null && server !== null) await noteControl(files, server, password);
+      if (through !== null && server !== null) await recordControl(files, server, password);
       return outcome;
     }
-    if (!(await unmounts.undo(place, UNDO_MS))) {
+    if (!(await unmounts.undo(paths, UNDO_MS))) {
       return failed("other", "rclone is stuck with a file and does not end");
     }
-    await care.setStuckAside(place, outcome.stuck);
+    await care.setStuckAside(paths, outcome.stuck);
     await beginLog(files.log);
   }
 }
@@ -165,37 +171,37 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
  */
 async function untilMounted(
   { clock, mountTable, care, unsent }: AttemptTools,
-  { share, place, deadlineMs, signal }: Attempt,
+  { share, paths, deadlineMs, signal }: Attempt,
   child: DetachedProcess,
 ): Promise<MountEntry | { readonly stuck: readonly string[] } | Failed> {
   const startedAtMs = clock.monotonicMs();
   // Before rclone mounts, it asks the server for each unsent file, and may fetch missing parts.
-  const count = (await unsent.all(place.files.cache)).length;
+  const count = (await unsent.all(paths.files.cache)).length;
   const untilMs = startedAtMs + deadlineMs * (1 + count);
   let worked = { bytes: 0, atMs: startedAtMs };
-  let askedAtMs = startedAtMs;
+  let requestedAtMs = startedAtMs;
   let ended = false;
   const release = child.onExit(() => {
     ended = true;
   });
   try {
     for (;;) {
-      const mount = indexMounts(await mountTable.read(clock.monotonicMs())).at(place.mountPath);
+      const mount = indexMounts(await mountTable.read(clock.monotonicMs())).at(paths.mountPath);
       // Another program may have mounted at the path since.
       if (mount !== null && mount.entry.type !== "fuse.rclone")
-        return failed("path_taken", `${place.mountPath} is a mount of ${mount.entry.source}`);
+        return failed("path_taken", `${paths.mountPath} is a mount of ${mount.entry.source}`);
       if (mount !== null) return mount.entry;
       if (ended) return failed("other", "rclone ended before it had mounted");
       if (signal.aborted) return failed("other", "cancelled");
       const atMs = clock.monotonicMs();
       const idleMs = atMs - worked.atMs;
       if (atMs >= untilMs || idleMs >= deadlineMs) return failed("timed_out", "rclone did not mount in time");
-      if (atMs - askedAtMs >= STUCK_POLL_MS) {
-        askedAtMs = atMs;
+      if (atMs - requestedAtMs >= STUCK_POLL_MS) {
+        requestedAtMs = atMs;
         const bytes = await bytesMoved(child.pid);
         if (bytes - worked.bytes >= WORK_BYTES) worked = { bytes, atMs };
         const isLate = idleMs >= deadlineMs * LATE_SHARE;
-        const stuck = await care.stuck(place.files, share.shareName, child.pid, isLate);
+        const stuck = await care.stuck(paths.files, share.shareName, child.pid, isLate);
         if (stuck.length > 0) return { stuck };
       }
       await clock.sleep(MOUNT_POLL_MS, signal).catch(() => {});
@@ -212,9 +218,9 @@ async function bytesMoved(pid: number): Promise<number> {
   return Number(read ?? 0) + Number(written ?? 0);
 }
 
-async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): Promise<Failed> {
-  const log = await readFile(place.files.log, "utf8").catch(recoverFrom(isSystemError, ""));
-  const { reason, text } = readLoggedFailure(log) ?? otherwise;
+async function whyFailed({ share, route, paths }: Attempt, otherwise: Failed): Promise<Failed> {
+  const log = await readFile(paths.files.log, "utf8").catch(recoverFrom(isSystemError, ""));
+  const { reason, text } = readLogFailure(log) ?? otherwise;
   const { shareName } = share;
   const other = shareName.normalize(shareName === shareName.normalize("NFC") ? "NFD" : "NFC");
   const isOtherForm = reason === "no_such_share" && other !== shareName;
@@ -234,25 +240,25 @@ const ALL_MS = 2_000;
  */
 async function openReloaded(
   { clock, serving }: AttemptTools,
-  place: RcloneMountPaths,
+  paths: RcloneMountPaths,
   entry: MountEntry,
-  paths: readonly string[],
+  cachePaths: readonly string[],
 ): Promise<void> {
-  const { identity } = await serving.of(place, entry);
-  const control = await controlOf(place.files, identity);
+  const { identity } = await serving.of(paths, entry);
+  const control = await controlOf(paths.files, identity);
   const untilMs = clock.monotonicMs() + ALL_MS;
-  const leftMs = (): number => Math.max(0, untilMs - clock.monotonicMs());
-  const folders = [...new Set(paths.map((path) => (path.includes("/") ? dirname(path) : "")))];
+  const remainingMs = (): number => Math.max(0, untilMs - clock.monotonicMs());
+  const folders = [...new Set(cachePaths.map((path) => (path.includes("/") ? dirname(path) : "")))];
   const refresh = async (): Promise<void> => {
-    if (control !== null && leftMs() > 0) await refreshFolders(control, folders, leftMs());
+    if (control !== null && remainingMs() > 0) await refreshFolders(control, folders, remainingMs());
   };
   await refresh();
-  const last = paths.map((path) => join(place.mountPath, path)).toReversed();
-  for (let at = 0; at < last.length && leftMs() > 0; at += FILES_AT_ONCE) {
+  const last = cachePaths.map((path) => join(paths.mountPath, path)).toReversed();
+  for (let at = 0; at < last.length && remainingMs() > 0; at += FILES_AT_ONCE) {
     const some = last.slice(at, at + FILES_AT_ONCE);
     // A separate program, because the mount may hang. The program must read, because rclone opens a cache file only
     // when a program reads it.
-    const limits = { clock, deadlineMs: leftMs(), killGraceMs: 0, maxOutputBytes: 1 };
+    const limits = { clock, deadlineMs: remainingMs(), killGraceMs: 0, maxOutputBytes: 1 };
     const ran = await runCommand("head", ["-q", "-c", "1", "--", ...some], limits).catch(
       recoverFrom(isOwnError, null),
     );

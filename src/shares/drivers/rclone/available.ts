@@ -23,7 +23,7 @@ import type { MissingRequirement } from "../mount-driver.ts";
 import { rcloneCan, stockCosts } from "./version.ts";
 
 /** How long a found program's path is used again, ms. After that, PATH is searched again. */
-const SEARCHED_ANEW_MS = 60_000;
+const RECHECK_AFTER_MS = 60_000;
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 
 /**
@@ -55,18 +55,18 @@ export function createRcloneCheck(clock: Clock, home: string) {
     if (closed !== null) return closed;
     const identity = await identityOf(rclone);
     if (identity !== null && identity === fit) return null;
-    const answer = await askWhetherFit(clock, program);
+    const answer = await checkVersion(clock, program);
     version = answer.version;
     advice = await stockCosts(version);
-    if (answer.lacking === null) fit = identity;
-    return answer.lacking;
+    if (answer.missing === null) fit = identity;
+    return answer.missing;
   };
 
-  const look = async (): Promise<MissingRequirement | null> => {
+  const search = async (): Promise<MissingRequirement | null> => {
     const startedAtMs = clock.monotonicMs();
-    const lacking = await check();
-    ableAtMs = lacking === null ? startedAtMs : Number.NEGATIVE_INFINITY;
-    return lacking;
+    const missing = await check();
+    ableAtMs = missing === null ? startedAtMs : Number.NEGATIVE_INFINITY;
+    return missing;
   };
 
   return {
@@ -74,9 +74,9 @@ export function createRcloneCheck(clock: Clock, home: string) {
      * Resolves with what is missing, or with null. Calls share a check in progress, and a null is reused if its check
      * began at `notBeforeMs` (monotonic) or later.
      */
-    lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<MissingRequirement | null> {
+    missingRequirement(notBeforeMs = Number.POSITIVE_INFINITY): Promise<MissingRequirement | null> {
       if (ableAtMs >= notBeforeMs) return Promise.resolve(null);
-      running ??= look().finally(() => {
+      running ??= search().finally(() => {
         running = null;
       });
       return running;
@@ -98,26 +98,26 @@ export function createRcloneCheck(clock: Clock, home: string) {
 
 export type RcloneCheck = ReturnType<typeof createRcloneCheck>;
 
-async function askWhetherFit(
+async function checkVersion(
   clock: Clock,
   rclone: string,
-): Promise<{ readonly version: RcloneVersion | null; readonly lacking: MissingRequirement | null }> {
+): Promise<{ readonly version: RcloneVersion | null; readonly missing: MissingRequirement | null }> {
   try {
     const result = await runCommand(rclone, ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
     const version = parseRcloneVersion(result.stdout);
     if (version === null && result.exitCode !== 0 && !result.timedOut) {
-      const said =
+      const reported =
         result.stderr.trim().split("\n").at(-1) || `it ends with ${result.exitCode ?? result.exitSignal}`;
-      return { version, lacking: { text: `rclone does not run: ${said}`, hint: INSTALL } };
+      return { version, missing: { text: `rclone does not run: ${reported}`, hint: INSTALL } };
     }
     // A version that cannot be read counts as new enough.
-    if (rcloneCan(version, "speaksSmb", true)) return { version, lacking: null };
+    if (rcloneCan(version, "speaksSmb", true)) return { version, missing: null };
     const text = `rclone ${version?.major}.${version?.minor} cannot speak SMB`;
-    return { version, lacking: { text, hint: INSTALL } };
+    return { version, missing: { text, hint: INSTALL } };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     // The program does not start, for example during an upgrade, when it is removed or incomplete.
-    return { version: null, lacking: { text: error.message, hint: INSTALL } };
+    return { version: null, missing: { text: error.message, hint: INSTALL } };
   }
 }
 
@@ -129,7 +129,7 @@ function createFinder(clock: Clock): (program: string) => Promise<string | null>
   return async (program) => {
     const path = process.env["PATH"] ?? "";
     const known = found.get(program);
-    const isFresh = known?.path === path && clock.monotonicMs() - known.atMs < SEARCHED_ANEW_MS;
+    const isFresh = known?.path === path && clock.monotonicMs() - known.atMs < RECHECK_AFTER_MS;
     if (isFresh && (await isProgram(known.file))) return known.file;
     const file = await findProgram(program, path.split(delimiter));
     if (file === null) found.delete(program);

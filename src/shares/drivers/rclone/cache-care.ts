@@ -89,11 +89,11 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
       if (folder !== files.setAside) return { folder, files: [] };
       try {
         const listed = await listSetAside(files);
-        const names = listed.slice(0, NAMED_AT_MOST).map(({ path, note }) => {
+        const names = listed.slice(0, NAMED_AT_MOST).map(({ path, record }) => {
           const [, , ...inShare] = path.split("/");
           const name = inShare.join("/");
-          if (note === null || note.state === "complete") return name;
-          return `${name} (${HOLES[note.state]})`;
+          if (record === null || record.state === "complete") return name;
+          return `${name} (${HOLES[record.state]})`;
         });
         return { folder, files: names };
       } catch (error) {

@@ -35,7 +35,7 @@ export interface CacheFile {
   readonly blockBytes: number;
 }
 
-type NoteVerdict =
+type MetadataVerdict =
   /**
    * rclone can continue with the file. `corrected`: the corrected note; null: the note needs no correction.
    */
@@ -50,7 +50,7 @@ type NoteVerdict =
  * The JSON of a note, and the lines below it: the engine adds one for each range that a program writes. A last line
  * without an end is torn, and its write never returned.
  */
-export function splitNote(text: string): { readonly json: string; readonly lines: readonly string[] } {
+export function splitMetadata(text: string): { readonly json: string; readonly lines: readonly string[] } {
   const end = text.indexOf("\n}\n");
   if (end === -1) return { json: text, lines: [] };
   const below = end + "\n}\n".length;
@@ -59,7 +59,7 @@ export function splitNote(text: string): { readonly json: string; readonly lines
 
 /** Parses a metadata file; null: the text is torn, or is not metadata. */
 export function parseCacheMetadata(text: string): CacheMetadata | null {
-  const { json, lines } = splitNote(text);
+  const { json, lines } = splitMetadata(text);
   const members = jsonObject(json);
   const size = members?.["Size"];
   if (members === null || !isSize(size)) return null;
@@ -81,8 +81,8 @@ export function parseCacheMetadata(text: string): CacheMetadata | null {
 }
 
 /** The offset up to which the server's file fills holes of the cache file. From there on, holes are zeros. */
-export function serverEnd(note: CacheMetadata): number {
-  return note.base === null ? 0 : Math.min(note.size, note.base.size);
+export function serverEnd(metadata: CacheMetadata): number {
+  return metadata.base === null ? 0 : Math.min(metadata.size, metadata.base.size);
 }
 
 /**
@@ -90,37 +90,37 @@ export function serverEnd(note: CacheMetadata): number {
  * the verdict `unlisted`, except zeros that only pad a block of the file system.
  */
 export async function judgeMetadata(
-  note: CacheMetadata,
+  metadata: CacheMetadata,
   file: CacheFile,
   isZero: (range: ByteRange) => Promise<boolean>,
-): Promise<NoteVerdict> {
-  const end = Math.min(serverEnd(note), file.size);
-  const listed = clip(note.ranges, file.size);
+): Promise<MetadataVerdict> {
+  const end = Math.min(serverEnd(metadata), file.size);
+  const listed = clip(metadata.ranges, file.size);
   // From `end` on, the server's file has nothing to add, so all data there counts as listed.
   const known = union([...listed, { start: end, end: file.size }]);
-  if (!note.exact) {
+  if (!metadata.exact) {
     for (const data of file.data) {
       for (const gap of subtract(data, known)) {
         if (!isPadding(gap, data, file.blockBytes) || !(await isZero(gap))) return { state: "unlisted" };
       }
     }
-    const isShorter = note.base !== null && end < note.base.size;
+    const isShorter = metadata.base !== null && end < metadata.base.size;
     if (isShorter && subtract({ start: 0, end }, known).length > 0) return { state: "truncated" };
   }
   const modified = rfc3339(file.mtimeNs);
   const same =
-    note.inOnePiece &&
-    note.size === file.size &&
-    isDeepStrictEqual(note.ranges, known) &&
-    isAbout(String(note.members["ModTime"]), modified);
+    metadata.inOnePiece &&
+    metadata.size === file.size &&
+    isDeepStrictEqual(metadata.ranges, known) &&
+    isAbout(String(metadata.members["ModTime"]), modified);
   if (same) return { state: "resumable", corrected: null };
   const Rs = known.map(({ start, end }) => ({ Pos: start, Size: end - start }));
   // The corrected note gets the cache file's time, because the mount has shown that time.
-  const corrected = JSON.stringify({ ...note.members, ModTime: modified, Size: file.size, Rs });
+  const corrected = JSON.stringify({ ...metadata.members, ModTime: modified, Size: file.size, Rs });
   return { state: "resumable", corrected };
 }
 
-interface ZeroLooks {
+interface ZeroChecks {
   isZero(range: ByteRange): Promise<boolean>;
   /** Returns the runs of zeros within `range` that `isWanted` accepts. */
   zeroRuns(range: ByteRange, isWanted: (run: ByteRange) => boolean): Promise<readonly ByteRange[]>;
@@ -139,23 +139,25 @@ interface RealBytes {
  * multiples of a sector. Zeros that pad a block never count.
  */
 export async function realBytes(
-  note: CacheMetadata | null,
+  metadata: CacheMetadata | null,
   file: CacheFile,
-  looks: ZeroLooks,
+  zeroChecks: ZeroChecks,
 ): Promise<RealBytes> {
-  if (note === null) return { real: clip(file.data, file.size), doubtful: [] };
-  const end = Math.min(serverEnd(note), file.size);
-  const known = union([...clip(note.ranges, file.size), { start: end, end: file.size }]);
+  if (metadata === null) return { real: clip(file.data, file.size), doubtful: [] };
+  const end = Math.min(serverEnd(metadata), file.size);
+  const known = union([...clip(metadata.ranges, file.size), { start: end, end: file.size }]);
   // The sizes must also be aligned: rclone fetches aligned ranges, whatever the program writes.
   const isAligned =
-    [note.base?.size ?? 0, file.size].every((size) => size % SECTOR_BYTES === 0) &&
-    note.ranges.every(({ start, end }) => start % SECTOR_BYTES === 0 && end % SECTOR_BYTES === 0);
+    [metadata.base?.size ?? 0, file.size].every((size) => size % SECTOR_BYTES === 0) &&
+    metadata.ranges.every(({ start, end }) => start % SECTOR_BYTES === 0 && end % SECTOR_BYTES === 0);
   const real = [...known];
   const doubtful: ByteRange[] = [];
   for (const data of file.data) {
     for (const gap of subtract(data, known)) {
-      if (isPadding(gap, data, file.blockBytes) && (await looks.isZero(gap))) continue;
-      const runs = isAligned ? [] : await looks.zeroRuns(gap, (run) => isBetweenWrites(run, file.blockBytes));
+      if (isPadding(gap, data, file.blockBytes) && (await zeroChecks.isZero(gap))) continue;
+      const runs = isAligned
+        ? []
+        : await zeroChecks.zeroRuns(gap, (run) => isBetweenWrites(run, file.blockBytes));
       doubtful.push(...runs);
       real.push(...subtract(gap, runs));
     }

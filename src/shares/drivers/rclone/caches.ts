@@ -38,10 +38,10 @@ export interface FormerUnsent {
   readonly waiting: UnsentForServer;
 }
 
-const LOOKED_FOR_MS = 10_000;
+const SEARCH_VALID_MS = 10_000;
 
 /** The result of the last search for files that wait for a share's other servers. */
-interface Looked {
+interface SearchResult {
   readonly shareName: string;
   readonly inUse: string | null;
   readonly atMs: number;
@@ -49,9 +49,9 @@ interface Looked {
 }
 
 export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }: CachesOptions) {
-  const looked = new Map<string, Looked>();
+  const searched = new Map<string, SearchResult>();
 
-  const look = async (
+  const search = async (
     share: ShareSpec,
     inUse: string | null,
     atMost?: number,
@@ -61,7 +61,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       const paths = await unsent.of(files.cache, share.shareName, atMost);
       if (paths.length === 0) continue;
       const facts = await factsOf(files);
-      if (facts.source === null && files.server === FIRST_SERVER) await noteSource(share, files);
+      if (facts.source === null && files.server === FIRST_SERVER) await recordSource(share, files);
       waiting.push(await waitingIn(files, facts, share.shareName, paths, files.server === inUse));
     }
     return waiting;
@@ -74,17 +74,17 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
      */
     async waiting(share: ShareSpec, inUse: string | null): Promise<readonly UnsentForServer[]> {
       const { name, shareName } = share;
-      const known = looked.get(name);
+      const known = searched.get(name);
       const atMs = clock.monotonicMs();
       const isSame = known?.shareName === shareName && known.inUse === inUse;
-      if (isSame && atMs - known.atMs < LOOKED_FOR_MS) return known.waiting;
-      const waiting = (await look(share, inUse)).filter((one) => !one.inUse);
-      looked.set(name, { shareName, inUse, atMs, waiting });
+      if (isSame && atMs - known.atMs < SEARCH_VALID_MS) return known.waiting;
+      const waiting = (await search(share, inUse)).filter((one) => !one.inUse);
+      searched.set(name, { shareName, inUse, atMs, waiting });
       return waiting;
     },
 
     /** Unsent files for all servers, including `inUse`; each call reads them again. */
-    all: (share: ShareSpec, inUse: string | null) => look(share, inUse, Number.POSITIVE_INFINITY),
+    all: (share: ShareSpec, inUse: string | null) => search(share, inUse, Number.POSITIVE_INFINITY),
 
     /**
      * Orders that the files that wait for `server` go to the server `inUse`. They are sent at the next mount of
@@ -102,7 +102,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       await writeDurably(orderPath(files), `${JSON.stringify({ to: proved ? inUse.server : null })}\n`, {
         mode: 0o600,
       });
-      looked.clear();
+      searched.clear();
     },
 
     /**
@@ -116,7 +116,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       );
       const aside = await setFilesAside(files, paths, "asked", clock.wallMs());
       logger.warn("unsent files set aside", { share: name, server, files: aside });
-      looked.clear();
+      searched.clear();
     },
 
     /**
@@ -148,7 +148,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
           await forget(other);
         }
       }
-      looked.clear();
+      searched.clear();
     },
   };
 
@@ -165,10 +165,10 @@ export function createFormerShares(
   { clock, logger, stateFolder }: StateFolderTools,
   unsent = createUnsentWrites(),
 ) {
-  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let searchedAtMs = Number.NEGATIVE_INFINITY;
   let known: readonly FormerUnsent[] = [];
 
-  const look = async (configured: readonly string[], atMost?: number): Promise<readonly FormerUnsent[]> => {
+  const search = async (configured: readonly string[], atMost?: number): Promise<readonly FormerUnsent[]> => {
     const folders = new Set(configured.map(folderName));
     const root = shareMountsFolder(stateFolder);
     const found: FormerUnsent[] = [];
@@ -198,16 +198,16 @@ export function createFormerShares(
      * Reads the files now, however many there are. `configured`: names of the shares that are configured. Rejects with
      * the system's error.
      */
-    look: (configured: readonly string[]) => look(configured, Number.POSITIVE_INFINITY),
+    search: (configured: readonly string[]) => search(configured, Number.POSITIVE_INFINITY),
 
     /**
      * The unsent files of shares that are no longer configured, without those that a running rclone sends, as the
      * newest look found them. If the newest look is older than 10 s, begins another one.
      */
     known(configured: readonly string[]): readonly FormerUnsent[] {
-      if (clock.monotonicMs() - lookedAtMs >= LOOKED_FOR_MS) {
-        lookedAtMs = clock.monotonicMs();
-        look(configured).then(
+      if (clock.monotonicMs() - searchedAtMs >= SEARCH_VALID_MS) {
+        searchedAtMs = clock.monotonicMs();
+        search(configured).then(
           (found) => {
             known = found.filter(({ waiting }) => !waiting.inUse);
           },
@@ -243,7 +243,7 @@ async function factsOf({ folder, server }: RcloneFiles): Promise<ServerFacts> {
  * Notes the source of a cache that has none, because an earlier version made it. The best guess is the host
  * that is configured when this version first looks.
  */
-async function noteSource(share: ShareSpec, { folder }: RcloneFiles): Promise<void> {
+async function recordSource(share: ShareSpec, { folder }: RcloneFiles): Promise<void> {
   const path = join(folder, "server.json");
   const before = jsonObject((await readIfPresent(path)) ?? "") ?? { version: 1, shareName: share.shareName };
   const source = sourceOf(preferredRoute(share), share.shareName);

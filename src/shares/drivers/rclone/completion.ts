@@ -11,15 +11,15 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import { type ByteRange, subtract, union } from "./cache-metadata.ts";
 import type { RcloneFiles } from "./files.ts";
 import {
-  forgetTakenAway,
+  forgetRemoved,
   listSetAside,
   type SetAsideRecord,
   type SetAsideState,
   writeSetAsideRecord,
 } from "./set-aside.ts";
-import { holdsZeros } from "./sparse-file.ts";
+import { containsZeros } from "./sparse-file.ts";
 
-const ASKED_MS = 30_000;
+const SERVER_QUERY_MS = 30_000;
 /** How long copying the server's whole file may take: it may be large. */
 const COPIED_MS = 3_600_000;
 /** Pauses between tries, because the server may be busy or away for a while. */
@@ -36,16 +36,16 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
 
   const completeAll = async (shareName: string, files: RcloneFiles, signal: AbortSignal): Promise<number> => {
     let left = 0;
-    for (const { path, note } of await listSetAside(files)) {
+    for (const { path, record } of await listSetAside(files)) {
       if (signal.aborted) return 0;
       // Only the server for which a file was written has the missing parts.
-      if (note?.state !== "incomplete" || note.server !== files.server) continue;
+      if (record?.state !== "incomplete" || record.server !== files.server) continue;
       try {
         const rclone = await rcloneProgram(home);
-        const state = await completeOne(rclone, files, path, note, { clock, signal });
+        const state = await completeOne(rclone, files, path, record, { clock, signal });
         if (state === "incomplete") left++;
         else {
-          await writeSetAsideRecord(files, path, { ...note, state });
+          await writeSetAsideRecord(files, path, { ...record, state });
           logger.info("set aside file completed", { share: shareName, file: path, state });
         }
       } catch (error) {
@@ -66,7 +66,7 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     onChange: () => void,
     signal: AbortSignal,
   ): Promise<void> => {
-    await forgetTakenAway(files);
+    await forgetRemoved(files);
     for (const pauseMs of PAUSES_MS) {
       const left = await completeAll(shareName, files, signal);
       onChange();
@@ -105,20 +105,20 @@ async function completeOne(
   rclone: string,
   files: RcloneFiles,
   path: string,
-  note: SetAsideRecord,
+  record: SetAsideRecord,
   limits: Limits,
 ): Promise<SetAsideState> {
-  const server = await askServer(rclone, files, note, limits);
+  const server = await queryServer(rclone, files, record, limits);
   if (server === "unknown") return "incomplete";
   if (server === null) return "gone";
-  const { base } = note;
+  const { base } = record;
   if (base !== null && (base.size !== server.size || !isSameTime(base.time, server.time))) return "changed";
-  const end = Math.min(note.serverEnd ?? server.size, server.size, note.size);
-  const missing = subtract({ start: 0, end }, note.real);
-  const kept = join(files.setAside, path);
+  const end = Math.min(record.serverEnd ?? server.size, server.size, record.size);
+  const missing = subtract({ start: 0, end }, record.real);
+  const storedPath = join(files.setAside, path);
   const copy = join(files.folder, "server-copy.part");
   try {
-    const source = remotePath(note.cachePath);
+    const source = remotePath(record.cachePath);
     const { exitCode } = await runCommand(
       rclone,
       ["copyto", source, copy, "--config", files.config, ...FLAGS],
@@ -129,14 +129,14 @@ async function completeOne(
       },
     );
     if (exitCode !== 0) return "incomplete";
-    const { atime, mtime, size } = await stat(kept);
-    if (size !== note.size) return "complete";
+    const { atime, mtime, size } = await stat(storedPath);
+    if (size !== record.size) return "complete";
     {
       await using from = await open(copy, "r");
-      await using to = await open(kept, "r+");
+      await using to = await open(storedPath, "r+");
       if ((await from.stat()).size !== server.size) return "changed";
       for (const range of missing) await copyRange(from, to, range);
-      if (note.base === null) await fillBeforeEnd(from, to, note.real, server.size);
+      if (record.base === null) await fillBeforeEnd(from, to, record.real, server.size);
       await to.utimes(atime, mtime);
       await to.sync();
     }
@@ -171,21 +171,21 @@ async function fillBeforeEnd(
   if (block === undefined) return;
   const start = Math.max(block.start, serverSize - (serverSize % 4096));
   const padding = { start, end: serverSize };
-  if (start < serverSize && (await holdsZeros(to, padding))) await copyRange(from, to, padding);
+  if (start < serverSize && (await containsZeros(to, padding))) await copyRange(from, to, padding);
 }
 
 /** Asks the server for a file's size and time; null: the file is gone. */
-async function askServer(
+async function queryServer(
   rclone: string,
   files: RcloneFiles,
-  note: SetAsideRecord,
+  record: SetAsideRecord,
   limits: Limits,
 ): Promise<{ readonly size: number; readonly time: string } | null | "unknown"> {
-  const args = ["lsjson", "--stat", remotePath(note.cachePath), "--config", files.config, ...FLAGS];
+  const args = ["lsjson", "--stat", remotePath(record.cachePath), "--config", files.config, ...FLAGS];
   const { exitCode, stdout } = await runCommand(rclone, args, {
     ...limits,
     ...ENDED_AT_ONCE,
-    deadlineMs: ASKED_MS,
+    deadlineMs: SERVER_QUERY_MS,
   });
   // rclone's exit codes: folder not found, file not found.
   if (exitCode === 3 || exitCode === 4) return null;
@@ -199,9 +199,9 @@ function remotePath(cachePath: string): string {
   return cachePath.replace("/", ":");
 }
 
-/** `noted` is as Go prints it, `2026-11-20 23:13:07.8675076 +0000 UTC`; `reported` is in RFC 3339. */
-function isSameTime(noted: string, reported: string): boolean {
-  const [day, time] = noted.split(" ");
+/** `recorded` is as Go prints it, `2026-11-20 23:13:07.8675076 +0000 UTC`; `reported` is in RFC 3339. */
+function isSameTime(recorded: string, reported: string): boolean {
+  const [day, time] = recorded.split(" ");
   const difference = Date.parse(`${day}T${time?.replace(/(\.\d{3})\d+/, "$1")}Z`) - Date.parse(reported);
   return Math.abs(difference) <= SAME_TIME_MS;
 }

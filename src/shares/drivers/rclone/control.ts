@@ -59,7 +59,7 @@ export function newControlPassword(): string {
  * Notes port and password of the process that has just mounted, for this daemon and the next. The port is
  * read from rclone's log.
  */
-export async function noteControl(
+export async function recordControl(
   files: RcloneFiles,
   server: ProcessIdentity,
   password: string,
@@ -84,7 +84,7 @@ export async function controlOf(
 /**
  * Makes rclone drop its dead connections, because an operation on a dead connection fails. Asks questions over the
  * remote control, each of which uses up the oldest connection, until one question reaches the server; through the
- * mount, the questions would have to wait behind programs. `kept`: the maximum number of connections that rclone has.
+ * mount, the questions would have to wait behind programs. `liveCount`: the maximum number of connections that rclone has.
  * Ends after 2 s, and at the first late or missing answer; does nothing while an earlier question is unanswered.
  * Never rejects.
  */
@@ -92,35 +92,37 @@ export async function dropLostConnections(
   clock: Clock,
   control: RcloneControl,
   remote: string,
-  kept: number,
+  liveCount: number,
 ): Promise<void> {
   if (unanswered.has(control.port)) return;
   const untilMs = clock.monotonicMs() + ALL_MS;
-  const leftMs = (): number => Math.max(1, untilMs - clock.monotonicMs());
-  const version = await askVersion(control, ALL_MS);
+  const remainingMs = (): number => Math.max(1, untilMs - clock.monotonicMs());
+  const version = await queryVersion(control, ALL_MS);
   const keepsDead = rcloneCan(version, "keepsDeadConnections");
-  const wanted = keepsDead ? kept + 1 : 1;
-  for (let asked = 0, served = 0; served < wanted; asked++) {
-    const askedAtMs = clock.monotonicMs();
-    const isLate = asked >= QUESTIONS_AT_MOST || askedAtMs >= untilMs;
-    const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
+  const wanted = keepsDead ? liveCount + 1 : 1;
+  for (let attempts = 0, served = 0; served < wanted; attempts++) {
+    const requestedAtMs = clock.monotonicMs();
+    const isLate = attempts >= QUESTIONS_AT_MOST || requestedAtMs >= untilMs;
+    const answer = isLate ? "unreachable" : await queryFreeSpace(control, remote, remainingMs());
     // After a slow answer no further questions are asked: rclone pauses between connects, and more questions would
     // make programs wait longer.
-    const isPaced = clock.monotonicMs() - askedAtMs > PACED_MS;
+    const isPaced = clock.monotonicMs() - requestedAtMs > PACED_MS;
     if (answer === "unreachable" || isPaced) return;
     served = answer === "done" ? served + 1 : 0;
   }
   if (!keepsDead) return;
-  await Promise.all(Array.from({ length: STAND_READY }, () => askSpace(control, remote, leftMs())));
+  await Promise.all(
+    Array.from({ length: STAND_READY }, () => queryFreeSpace(control, remote, remainingMs())),
+  );
 }
 
 /** Asks the server behind `remote` for its free space, the cheapest question that takes a connection. Never rejects. */
-export async function askSpace(
+export async function queryFreeSpace(
   control: RcloneControl,
   remote: string,
   timeoutMs: number,
 ): Promise<ControlAnswer> {
-  const { status } = await ask(control, "operations/about", { fs: remote }, timeoutMs);
+  const { status } = await call(control, "operations/about", { fs: remote }, timeoutMs);
   return status === 200 ? "done" : status === 500 ? "failed" : "unreachable";
 }
 
@@ -134,12 +136,12 @@ export async function refreshFolders(
   const named = Object.fromEntries(below.map((folder, index) => [`dir${index}`, folder]));
   // Only a request without a folder lists the root.
   const requests = [...(below.length < folders.length ? [{}] : []), ...(below.length > 0 ? [named] : [])];
-  await Promise.all(requests.map((input) => ask(control, "vfs/refresh", input, timeoutMs)));
+  await Promise.all(requests.map((input) => call(control, "vfs/refresh", input, timeoutMs)));
 }
 
 /** The version of the running process, which may differ from the installed one; null: it did not say. Never rejects. */
-async function askVersion(control: RcloneControl, timeoutMs: number): Promise<RcloneVersion | null> {
-  const { status, text } = await ask(control, "core/version", {}, timeoutMs);
+async function queryVersion(control: RcloneControl, timeoutMs: number): Promise<RcloneVersion | null> {
+  const { status, text } = await call(control, "core/version", {}, timeoutMs);
   const { version } = status === 200 ? (jsonObject(text) ?? {}) : {};
   return typeof version === "string" ? parseRcloneVersion(version) : null;
 }
@@ -150,7 +152,7 @@ interface Answer {
   readonly text: string;
 }
 
-function ask(
+function call(
   control: RcloneControl,
   command: string,
   input: Readonly<Record<string, string>>,
@@ -162,7 +164,7 @@ function ask(
     const unreachable = (): void => resolve({ status: 0, text: "" });
     // Not imported, because an ESM import of the module also loads fetch, which costs each start of a process
     // 80 ms.
-    const asked = process.getBuiltinModule("node:http").request({
+    const request = process.getBuiltinModule("node:http").request({
       host: "127.0.0.1",
       port: control.port,
       method: "POST",
@@ -174,16 +176,16 @@ function ask(
     });
     const late = setTimeout(() => {
       unreachable();
-      asked.socket?.unref();
+      request.socket?.unref();
     }, Math.ceil(timeoutMs));
-    asked.on("close", () => {
+    request.on("close", () => {
       clearTimeout(late);
       const left = (unanswered.get(control.port) ?? 1) - 1;
       if (left > 0) unanswered.set(control.port, left);
       else unanswered.delete(control.port);
     });
-    asked.on("error", unreachable);
-    asked.on("response", (response) => {
+    request.on("error", unreachable);
+    request.on("response", (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("error", unreachable);
@@ -192,6 +194,6 @@ function ask(
       });
       response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
     });
-    asked.end(body);
+    request.end(body);
   });
 }

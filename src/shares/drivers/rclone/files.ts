@@ -43,7 +43,7 @@ export interface RcloneFiles extends ShareFiles {
   readonly log: string;
   readonly process: string;
   /** Facts about the files in `setAside`: at the same paths, each with `.json` added. */
-  readonly setAsideNotes: string;
+  readonly setAsideRecords: string;
   /** The file with port and password of the process's own remote control. */
   readonly control: string;
 }
@@ -88,7 +88,7 @@ export function rcloneFilesIn(folder: string, server = FIRST_SERVER): RcloneFile
     cache: join(server === FIRST_SERVER ? folder : serverFolder(folder, server), CACHE),
     log: join(folder, "rclone.log"),
     process: join(folder, "process.json"),
-    setAsideNotes: join(folder, "set-aside-notes"),
+    setAsideRecords: join(folder, "set-aside-notes"),
     control: join(folder, "control.json"),
   };
 }
@@ -123,7 +123,7 @@ export function configText(
  * make a program fail; each further try in vain lengthens the pause before any program's next connect. Mounts without
  * the relay lack the option, because each try with a wrong password would be another refused login.
  */
-export const CARRIED_CONNECTS = "override.low_level_retries = 3\n";
+export const RELAYED_CONNECTS = "override.low_level_retries = 3\n";
 
 /** The share in rclone's spelling: the remote and the share's name on the server. */
 export function remoteOf(shareName: string): string {
@@ -164,7 +164,7 @@ export function mountArguments(
       "--devname",
       sourceOf(through === null || through.guarded ? route : preferredRoute(share), share.shareName),
     ],
-    ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
+    ...(through === null ? [] : [...RELAY_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
     // `--timeout` also ends idle connections, and the next use of such a connection gets EIO. rclone keeps as many
     // connections as were in use at once, and uses them in turn: if only the daemon checks the mount, once in two
     // seconds, each of 100 connections idles for more than three minutes. Requests that a silent server holds up are
@@ -176,7 +176,7 @@ export function mountArguments(
       "--timeout",
       "5m",
       "--low-level-retries",
-      `${through === null ? 1 : retriesCarried(version)}`,
+      `${through === null ? 1 : retriesRelayed(version)}`,
     ],
     ...["--dir-cache-time", "1s"],
     ...changeableArguments(share, folding),
@@ -237,7 +237,7 @@ export function writeBack(version: RcloneVersion | null): string {
  * programs wait longer for their error, so the number is low. Newer versions of rclone may take another dead
  * connection, so they need more repetitions. The engine repeats without this option.
  */
-function retriesCarried(version: RcloneVersion | null): number {
+function retriesRelayed(version: RcloneVersion | null): number {
   return !isEngine(version) && rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
@@ -245,7 +245,7 @@ function retriesCarried(version: RcloneVersion | null): number {
  * Marks the mount as relayed, for the case that the note of the mount was never written. The argument has no effect
  * on SMB.
  */
-const CARRIED_FLAG = ["--user-agent"] as const;
+const RELAY_FLAG = ["--user-agent"] as const;
 
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
@@ -258,9 +258,9 @@ export function serverOfArguments(args: readonly string[], folder: string): stri
 }
 
 /** Returns the relay's port that a process with these arguments talks to; null if the mount is not relayed. */
-export function carriedPortOf(args: readonly string[]): number | null {
-  const port = Number(args[args.indexOf(CARRIED_FLAG[0]) + 1] ?? "");
-  return args.includes(CARRIED_FLAG[0]) && Number.isInteger(port) && port > 0 ? port : null;
+export function relayPortOf(args: readonly string[]): number | null {
+  const port = Number(args[args.indexOf(RELAY_FLAG[0]) + 1] ?? "");
+  return args.includes(RELAY_FLAG[0]) && Number.isInteger(port) && port > 0 ? port : null;
 }
 
 /** Where rclone connects to: the relay's port, or the route's own host. */
@@ -269,7 +269,7 @@ export function connectsTo(route: RouteSpec, through: RelayAddress | null): Rout
 }
 
 /** The process that serves a mount, as noted in the share's folder. */
-const noteShape = object({
+const recordShape = object({
   pid: number,
   startTime: text,
   mountPath: text,
@@ -286,31 +286,31 @@ const noteShape = object({
   /** The share's folder when the note was written; absent in notes of earlier versions. */
   folder: optional(text),
 });
-const storedNote = reader(noteShape);
+const storedRecord = reader(recordShape);
 const storedFolding = reader(foldingShape);
 
 /** The note about a process. Its members include the pid and the start time, which identify the process. */
-export type ProcessRecord = Readonly<TypeOf<typeof noteShape>>;
+export type ProcessRecord = Readonly<TypeOf<typeof recordShape>>;
 
 /**
  * Returns the note about the process that serves a share; null if the note is missing or invalid, or if it was copied
  * with the folder from another home.
  */
 export async function readProcessRecord({ folder, process }: RcloneFiles): Promise<ProcessRecord | null> {
-  const note = parseProcessRecord(await readIfPresent(process));
-  return (await belongsToOtherHome(note?.folder, folder)) ? null : note;
+  const record = parseProcessRecord(await readIfPresent(process));
+  return (await belongsToOtherHome(record?.folder, folder)) ? null : record;
 }
 
 /** Returns the process note; null if the content is not a complete note. */
 export function parseProcessRecord(content: string | null): ProcessRecord | null {
   const defaults = { carriedPort: null, pinned: false, server: FIRST_SERVER };
-  return storedNote({ ...defaults, ...jsonObject(content ?? "") });
+  return storedRecord({ ...defaults, ...jsonObject(content ?? "") });
 }
 
 /** Reads a share's note; null: there is none, or the process that it names has ended. */
 export async function recordOfRunning(files: RcloneFiles): Promise<ProcessRecord | null> {
-  const note = await readProcessRecord(files);
-  return note !== null && (await isRunning(note)) ? note : null;
+  const record = await readProcessRecord(files);
+  return record !== null && (await isRunning(record)) ? record : null;
 }
 
 /** Splits `DOMAIN\user` or `DOMAIN;user`, as people write them. */

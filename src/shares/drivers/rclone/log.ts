@@ -1,7 +1,7 @@
 // Finds in rclone's log why a mount does not work; rclone reports it nowhere else.
 import type { MountFailure, RefusedUpload } from "../mount-driver.ts";
 
-interface LoggedFailure {
+interface LogFailure {
   readonly reason: MountFailure;
   /** One line for people. */
   readonly text: string;
@@ -23,7 +23,7 @@ const PATTERNS: readonly (readonly [MountFailure, RegExp])[] = [
  * Finds the newest line that names a reason; without one, the newest failure of any kind. null: nothing
  * failed.
  */
-export function readLoggedFailure(log: string): LoggedFailure | null {
+export function readLogFailure(log: string): LogFailure | null {
   const lines = log.split("\n").filter((line) => /\b(ERROR|CRITICAL|Fatal|Failed)\b|fusermount/.test(line));
   for (const line of lines.reverse()) {
     const known = PATTERNS.find(([, pattern]) => pattern.test(line));
@@ -53,7 +53,7 @@ function messageOf(line: string): string {
  */
 const ROUTE_TROUBLE =
   /couldn't (connect|initialize) SMB|connection (error|refused|reset|timed out)|\bEOF\b|i\/o timeout|deadline exceeded|no route to host|unreachable|host is down|no such host|broken pipe|closed network connection|use of closed|context canceled/i;
-const BAD_LOGON = /logon is invalid|logon failure|bad username/i;
+const BAD_LOGIN = /logon is invalid|logon failure|bad username/i;
 
 export function hasRouteTrouble(log: string): boolean {
   return log.split("\n").some((line) => line.includes(" ERROR : ") && ROUTE_TROUBLE.test(line));
@@ -88,7 +88,7 @@ export function readRefusedUpload(line: string): RefusedUpload | null {
   if (path === undefined || why === undefined) return null;
   if (Number(tries) <= PASSING_TRIES && PASSING.test(why)) return null;
   // For a wrong password, rclone also reports that it could not connect, but the route is not at fault.
-  if (ROUTE_TROUBLE.test(why) && !BAD_LOGON.test(why)) return null;
+  if (ROUTE_TROUBLE.test(why) && !BAD_LOGIN.test(why)) return null;
   const reason = why
     .replace(/^vfs cache: failed to transfer file from cache to remote: /, "")
     .replace(/^.*\b(response error|failed to open|mkdir)\b[^:]*: /, "")

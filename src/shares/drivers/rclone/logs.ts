@@ -6,22 +6,22 @@ import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
 import { rcloneFilesIn } from "./files.ts";
 
-const LOOKED_AT_MS = 10_000;
+const CHECK_EVERY_MS = 10_000;
 const MOST_BYTES = 1024 * 1024;
-const KEPT_BYTES = 256 * 1024;
+const RETAINED_BYTES = 256 * 1024;
 const PIECE_BYTES = 64 * 1024;
-const CRASHES_KEPT = 3;
+const CRASHES_RETAINED = 3;
 /** How the crash message of a Go program begins. */
 const CRASH = /^(?:panic: |fatal error: |SIG[A-Z]+: )/mu;
 
 export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTools) {
-  let lookedAtMs = Number.NEGATIVE_INFINITY;
-  let looking = false;
+  let checkedAtMs = Number.NEGATIVE_INFINITY;
+  let checking = false;
 
-  const lookAt = async (log: string): Promise<void> => {
+  const check = async (log: string): Promise<void> => {
     try {
       if ((await stat(log)).size <= MOST_BYTES) return;
-      await cutLog(log, KEPT_BYTES);
+      await cutLog(log, RETAINED_BYTES);
       logger.debug("log of rclone cut", { path: log });
     } catch (error) {
       if (systemErrorCode(error) === "ENOENT") return;
@@ -35,14 +35,14 @@ export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTool
      */
     trigger(): void {
       const atMs = clock.monotonicMs();
-      if (looking || atMs - lookedAtMs < LOOKED_AT_MS) return;
-      lookedAtMs = atMs;
-      looking = true;
+      if (checking || atMs - checkedAtMs < CHECK_EVERY_MS) return;
+      checkedAtMs = atMs;
+      checking = true;
       void (async () => {
         for (const folder of await readdir(shareMountsFolder(stateFolder)).catch(() => [])) {
-          await lookAt(rcloneFilesIn(join(shareMountsFolder(stateFolder), folder)).log);
+          await check(rcloneFilesIn(join(shareMountsFolder(stateFolder), folder)).log);
         }
-        looking = false;
+        checking = false;
       })();
     },
   };
@@ -54,9 +54,9 @@ export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTool
  */
 export async function beginLog(path: string): Promise<void> {
   try {
-    if ((await stat(path)).size > MOST_BYTES) await cutLog(path, KEPT_BYTES);
+    if ((await stat(path)).size > MOST_BYTES) await cutLog(path, RETAINED_BYTES);
     if (CRASH.test(await readFile(path, "utf8"))) {
-      for (let number = CRASHES_KEPT - 1; number > 0; number -= 1)
+      for (let number = CRASHES_RETAINED - 1; number > 0; number -= 1)
         await rename(`${path}.${number}`, `${path}.${number + 1}`).catch(() => {});
       await rename(path, `${path}.1`);
     }
@@ -68,25 +68,25 @@ export async function beginLog(path: string): Promise<void> {
 }
 
 /**
- * Shortens a log to about its newest `keptBytes`, beginning with a whole line. rclone may write during the cut and
+ * Shortens a log to about its newest `retainedBytes`, beginning with a whole line. rclone may write during the cut and
  * loses no line: every version appends (O_APPEND). Needs no room on the disk, and removes nothing until the newest
  * lines are copied. Rejects with the system's error.
  */
-export async function cutLog(path: string, keptBytes: number): Promise<void> {
+export async function cutLog(path: string, retainedBytes: number): Promise<void> {
   await using file = await open(path, "r+");
   const { size } = await file.stat();
-  const firstKept = size - keptBytes;
+  const firstRetained = size - retainedBytes;
   const piece = Buffer.alloc(PIECE_BYTES);
-  let from = firstKept;
+  let from = firstRetained;
   let to = 0;
   // The copy ends before it would overwrite lines that are to be kept.
-  while (to + piece.length <= firstKept) {
+  while (to + piece.length <= firstRetained) {
     const { bytesRead } = await file.read(piece, 0, piece.length, from);
     if (bytesRead === 0) break;
     const read = piece.subarray(0, bytesRead);
-    const kept = from === firstKept ? read.subarray(read.indexOf("\n") + 1) : read;
-    const { bytesWritten } = await file.write(kept, 0, kept.length, to);
-    if (bytesWritten < kept.length) return;
+    const retained = from === firstRetained ? read.subarray(read.indexOf("\n") + 1) : read;
+    const { bytesWritten } = await file.write(retained, 0, retained.length, to);
+    if (bytesWritten < retained.length) return;
     from += bytesRead;
     to += bytesWritten;
   }

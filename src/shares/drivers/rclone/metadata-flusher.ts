@@ -17,7 +17,7 @@ export interface ServedMount extends RcloneMountPaths {
 
 export type MetadataFlusher = ReturnType<typeof createMetadataFlusher>;
 
-interface NotesWritten {
+interface MetadataWritten {
   due: number;
   /** How many of the `due` notes were written. */
   written: number;
@@ -27,7 +27,7 @@ interface OpenCacheFile {
   /** Relative to the share's root. */
   readonly path: string;
   readonly cacheFile: string;
-  readonly noteFile: string;
+  readonly metadataFile: string;
 }
 
 /** If a share has more files open for writing, the rest get their notes in the next round. */
@@ -37,12 +37,12 @@ const AT_ONCE = 8;
  * Pause for a file after a touch that got no answer, ms: rclone may be fetching the file's missing parts before it
  * sends the file.
  */
-const LEFT_ALONE_MS = 5_000;
+const UNTOUCHED_MS = 5_000;
 /** Maximum age of writes that a new note may lack, ns: rclone records a write only after performing it. */
 const MAY_HAVE_MISSED_NS = 500_000_000n;
 
 /** What earlier rounds have found out about the files. */
-interface NoteMemory {
+interface FlusherMemory {
   readonly clock: Clock;
   /**
    * For each file, by its path in the mount: the descriptor (`/proc/PID/fd/N`) through which it was touched
@@ -53,26 +53,30 @@ interface NoteMemory {
    * Size and times of each cache file when its note was written. They are compared if the file's time is in
    * the future, where a comparison with the note's time tells nothing.
    */
-  readonly noted: Map<string, string>;
+  readonly writtenStates: Map<string, string>;
   /** For each cache file whose last touch hangs: the time until which no other touch begins, monotonic ms. */
   readonly hanging: Map<string, number>;
 }
 
 export function createMetadataFlusher({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
   const listed = createFolderLists(clock.monotonicMs);
-  const memory: NoteMemory = { clock, reached: new Map(), noted: new Map(), hanging: new Map() };
+  const memory: FlusherMemory = { clock, reached: new Map(), writtenStates: new Map(), hanging: new Map() };
   return {
     /**
      * Whether the cache has any notes. It has none at rest: rclone removes the note of a file that was sent
      * and not used for a while.
      */
-    hasNotes: ({ cache }: RcloneFiles): Promise<boolean> => hasNotes(listed, cache),
+    hasMetadata: ({ cache }: RcloneFiles): Promise<boolean> => hasMetadata(listed, cache),
     /**
      * Makes rclone write the notes of the files that it holds open in its cache: of all, or with `stale` only the
      * notes that may be outdated. Resolves within `limitMs` even if something hangs, and never rejects.
      */
-    async writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten> {
-      const counts: NotesWritten = { due: 1, written: 0 };
+    async writeMetadata(
+      mount: ServedMount,
+      which: "stale" | "all",
+      limitMs: number,
+    ): Promise<MetadataWritten> {
+      const counts: MetadataWritten = { due: 1, written: 0 };
       try {
         const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, counts);
         // Handles a rejection that comes after the limit, when nothing else waits for it.
@@ -87,11 +91,11 @@ export function createMetadataFlusher({ clock, logger }: { readonly clock: Clock
 }
 
 async function writeDue(
-  memory: NoteMemory,
+  memory: FlusherMemory,
   mount: ServedMount,
   which: "stale" | "all",
   untilMs: number,
-  counts: NotesWritten,
+  counts: MetadataWritten,
 ): Promise<void> {
   const { clock, reached, hanging } = memory;
   const open = await openCacheFiles(mount);
@@ -124,19 +128,19 @@ async function writeDue(
 }
 
 async function isStale(
-  { clock, noted }: NoteMemory,
-  { cacheFile, noteFile }: OpenCacheFile,
+  { clock, writtenStates }: FlusherMemory,
+  { cacheFile, metadataFile }: OpenCacheFile,
 ): Promise<boolean> {
-  const [file, note] = await Promise.all([
+  const [file, metadata] = await Promise.all([
     stat(cacheFile, { bigint: true }),
-    stat(noteFile, { bigint: true }),
+    stat(metadataFile, { bigint: true }),
   ]);
   if (file.mtimeNs > BigInt(Math.ceil(clock.wallMs())) * 1_000_000n)
-    return noted.get(cacheFile) !== looksOf(file);
-  return file.mtimeNs + MAY_HAVE_MISSED_NS >= note.mtimeNs;
+    return writtenStates.get(cacheFile) !== stampOf(file);
+  return file.mtimeNs + MAY_HAVE_MISSED_NS >= metadata.mtimeNs;
 }
 
-function looksOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
+function stampOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${size} ${mtimeNs} ${ctimeNs}`;
 }
 
@@ -145,14 +149,14 @@ function looksOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
  * with false if rclone wrote no note.
  */
 async function touch(
-  { clock, noted, hanging }: NoteMemory,
+  { clock, writtenStates, hanging }: FlusherMemory,
   file: OpenCacheFile,
   target: string,
   untilMs: number,
 ): Promise<boolean> {
   const deadlineMs = untilMs - clock.monotonicMs();
   if (deadlineMs <= 0) return false;
-  const before = await stat(file.noteFile, { bigint: true });
+  const before = await stat(file.metadataFile, { bigint: true });
   // A separate program, because the mount may hang. `-c`: opens and makes nothing.
   const { exitCode, exitSignal } = await runCommand("touch", ["-c", "-m", "-r", file.cacheFile, target], {
     clock,
@@ -160,12 +164,12 @@ async function touch(
     killGraceMs: 0,
   });
   if (exitCode === null && exitSignal === null)
-    hanging.set(file.cacheFile, clock.monotonicMs() + LEFT_ALONE_MS);
+    hanging.set(file.cacheFile, clock.monotonicMs() + UNTOUCHED_MS);
   if (exitCode !== 0) return false;
-  const after = await stat(file.noteFile, { bigint: true });
+  const after = await stat(file.metadataFile, { bigint: true });
   // rclone writes a changed note into the same file, so the file's time changes.
   if (after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return false;
-  noted.set(file.cacheFile, looksOf(await stat(file.cacheFile, { bigint: true })));
+  writtenStates.set(file.cacheFile, stampOf(await stat(file.cacheFile, { bigint: true })));
   return true;
 }
 
@@ -174,7 +178,7 @@ async function touch(
  * of descriptor leads to the open file without a look-up in the mount, which may hang.
  */
 async function writersOf(
-  { clock, reached }: NoteMemory,
+  { clock, reached }: FlusherMemory,
   { mountPath }: ServedMount,
   files: readonly OpenCacheFile[],
   untilMs: number,
@@ -220,7 +224,7 @@ async function descriptorsBelow(
 }
 
 function forgetOthers(
-  { reached, noted, hanging }: NoteMemory,
+  { reached, writtenStates, hanging }: FlusherMemory,
   { files, mountPath }: ServedMount,
   open: readonly OpenCacheFile[],
 ): void {
@@ -228,7 +232,7 @@ function forgetOthers(
   for (const path of reached.keys())
     if (path.startsWith(`${mountPath}/`) && !inMount.has(path)) reached.delete(path);
   const inCache = new Set(open.map(({ cacheFile }) => cacheFile));
-  for (const known of [noted, hanging]) {
+  for (const known of [writtenStates, hanging]) {
     for (const path of known.keys())
       if (path.startsWith(`${files.cache}/`) && !inCache.has(path)) known.delete(path);
   }
@@ -238,18 +242,18 @@ function forgetOthers(
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
   const found: OpenCacheFile[] = [];
   // The folder is read directly, not through `listed`: a file that is missed before a kill is lost.
-  if (!(await hasNotes(readdir, files.cache))) return found;
+  if (!(await hasMetadata(readdir, files.cache))) return found;
   for (const cachePath of await cachePathsOpenIn(files, pid)) {
     const path = cachePath.split("/").slice(2).join("/");
-    const noteFile = join(files.cache, "vfsMeta", cachePath);
-    if (path === "" || !(await unlessGone(isNotedDirty(noteFile), false))) continue;
-    found.push({ path, cacheFile: join(files.cache, "vfs", cachePath), noteFile });
+    const metadataFile = join(files.cache, "vfsMeta", cachePath);
+    if (path === "" || !(await unlessGone(isMarkedDirty(metadataFile), false))) continue;
+    found.push({ path, cacheFile: join(files.cache, "vfs", cachePath), metadataFile });
     if (found.length >= FILES_AT_MOST) break;
   }
   return found;
 }
 
-async function hasNotes(listed: FolderLists, cache: string): Promise<boolean> {
+async function hasMetadata(listed: FolderLists, cache: string): Promise<boolean> {
   const root = join(cache, "vfsMeta", REMOTE_NAME);
   for (const share of await unlessGone(listed(root), [])) {
     if ((await unlessGone(listed(join(root, share)), [])).length > 0) return true;
@@ -272,8 +276,8 @@ export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Pro
  * True if the note marks the file as changed. Only changed files are touched; after a touch of another file, rclone
  * would set that file's time on the server.
  */
-async function isNotedDirty(noteFile: string): Promise<boolean> {
-  return /"Dirty":\s*true/.test(await readFile(noteFile, "utf8"));
+async function isMarkedDirty(metadataFile: string): Promise<boolean> {
+  return /"Dirty":\s*true/.test(await readFile(metadataFile, "utf8"));
 }
 
 async function leadsTo(descriptor: string, path: string): Promise<boolean> {
@@ -294,6 +298,6 @@ async function isWritable(link: string): Promise<boolean> {
  * Resolves with `otherwise` at an error of the system: files and processes disappear while they are read, and some
  * processes cannot be read.
  */
-async function unlessGone<Value>(asked: Promise<Value>, otherwise: Value): Promise<Value> {
-  return asked.catch(recoverFrom(isSystemError, otherwise));
+async function unlessGone<Value>(reading: Promise<Value>, otherwise: Value): Promise<Value> {
+  return reading.catch(recoverFrom(isSystemError, otherwise));
 }

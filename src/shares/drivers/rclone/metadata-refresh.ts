@@ -8,8 +8,8 @@ import { type StateFolderTools, shareMountsFolder } from "../share-files.ts";
 import { rcloneFilesIn, recordOfRunning } from "./files.ts";
 import type { MetadataFlusher, ServedMount } from "./metadata-flusher.ts";
 
-interface NoteRefreshOptions extends StateFolderTools {
-  readonly notes: MetadataFlusher;
+interface MetadataRefreshOptions extends StateFolderTools {
+  readonly flusher: MetadataFlusher;
 }
 
 interface Pause {
@@ -25,33 +25,33 @@ const WRITTEN_WITHIN_MS = 1_000;
  */
 const PAUSE_MS = { first: 10_000, most: 300_000 };
 
-export function createMetadataRefresh({ clock, logger, notes, stateFolder }: NoteRefreshOptions) {
+export function createMetadataRefresh({ clock, logger, flusher, stateFolder }: MetadataRefreshOptions) {
   /** Pauses by the name of the share's folder. */
   const pauses = new Map<string, Pause>();
-  const underWay = new Set<string>();
+  const refreshing = new Set<string>();
   const listed = createFolderLists(clock.monotonicMs);
 
-  const mountWithNotes = async (name: string): Promise<ServedMount | null> => {
+  const mountWithMetadata = async (name: string): Promise<ServedMount | null> => {
     const folder = join(shareMountsFolder(stateFolder), name);
     // Shares that rclone never mounted have no note of a process. Looking for the note's name in the folder's cached
     // list is cheaper than trying to read the note at each check.
     if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return null;
-    const note = await recordOfRunning(rcloneFilesIn(folder));
-    if (note === null) return null;
-    const files = rcloneFilesIn(folder, note.server);
-    if (!(await notes.hasNotes(files))) return null;
-    return { shareName: name, files, mountPath: note.mountPath, pid: note.pid };
+    const record = await recordOfRunning(rcloneFilesIn(folder));
+    if (record === null) return null;
+    const files = rcloneFilesIn(folder, record.server);
+    if (!(await flusher.hasMetadata(files))) return null;
+    return { shareName: name, files, mountPath: record.mountPath, pid: record.pid };
   };
 
   const refresh = async (name: string): Promise<void> => {
-    const mount = await mountWithNotes(name);
+    const mount = await mountWithMetadata(name);
     const before = pauses.get(name);
     const pause = before?.pid === mount?.pid ? before : undefined;
     const startedAtMs = clock.monotonicMs();
     if (pause !== undefined && startedAtMs < pause.untilMs) return;
     if (pause === undefined) pauses.delete(name);
     if (mount === null) return;
-    const { due, written } = await notes.writeNotes(mount, "stale", WRITTEN_WITHIN_MS);
+    const { due, written } = await flusher.writeMetadata(mount, "stale", WRITTEN_WITHIN_MS);
     const atMs = clock.monotonicMs();
     if (due === 0 || written > 0) pauses.delete(name);
     else if (atMs - startedAtMs >= WRITTEN_WITHIN_MS) {
@@ -69,13 +69,13 @@ export function createMetadataRefresh({ clock, logger, notes, stateFolder }: Not
     trigger(): void {
       void (async () => {
         for (const name of await listed(shareMountsFolder(stateFolder)).catch(() => [])) {
-          if (underWay.has(name)) continue;
-          underWay.add(name);
+          if (refreshing.has(name)) continue;
+          refreshing.add(name);
           void refresh(name)
             .catch((error: unknown) =>
               logger.debug("notes of rclone not refreshed", { folder: name, error: errorText(error) }),
             )
-            .finally(() => underWay.delete(name));
+            .finally(() => refreshing.delete(name));
         }
       })();
     },

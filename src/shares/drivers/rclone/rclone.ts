@@ -36,7 +36,7 @@ import { createRefusedUploads } from "./refused.ts";
 import { createServingProcesses, type ServingProcesses } from "./serving.ts";
 import { createRcloneUnmount } from "./unmount.ts";
 import { createUnsentWrites } from "./unsent.ts";
-import { createUnsentLeftBehind } from "./unsent-left-behind.ts";
+import { createUnsentLeftovers } from "./unsent-left-behind.ts";
 
 interface RcloneDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
@@ -45,7 +45,7 @@ interface RcloneDriverOptions extends SmbDriverOptions {
    * The metadata writer, which remembers the files that are open; metadata-refresh.ts must use the same one. Default: a new
    * one.
    */
-  readonly notes?: MetadataFlusher;
+  readonly flusher?: MetadataFlusher;
 }
 
 /** rclone's --dir-cache-time, and at most --attr-timeout. */
@@ -55,11 +55,11 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const { clock, logger, prober, mountTable, stateFolder } = options;
   const check = createRcloneCheck(clock, stateFolder);
   const unsent = createUnsentWrites();
-  const leftBehind = createUnsentLeftBehind({ clock, logger, stateFolder });
+  const unsentLeftovers = createUnsentLeftovers({ clock, logger, stateFolder });
   const folders = createMountFolders({ clock, logger });
   const serving = createServingProcesses();
-  const { notes = createMetadataFlusher({ clock, logger }) } = options;
-  const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent, notes });
+  const { flusher = createMetadataFlusher({ clock, logger }) } = options;
+  const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent, flusher });
   const refused = createRefusedUploads();
   const onChange = (shareName: string): void => folders.changed(shareName);
   const care = createCacheCare({ clock, logger, unsent, onChange, home: stateFolder });
@@ -76,23 +76,23 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     (await serving.newestRunning(rcloneShare(share)))?.server ?? null;
   const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>
     rcloneFiles(stateFolder, share.name, (await serverInUse(share)) ?? undefined);
-  const placeOf = async (share: ShareSpec, server?: string): Promise<RcloneMountPaths> => ({
+  const pathsOf = async (share: ShareSpec, server?: string): Promise<RcloneMountPaths> => ({
     shareName: share.name,
     files: server === undefined ? await filesOf(share) : rcloneFiles(stateFolder, share.name, server),
     mountPath: await realPaths.find(share.mountPath),
   });
-  const { found, find, servedName } = createRcloneFinding(options, check, serving, placeOf);
+  const { found, find, servedName } = createRcloneFinding(options, check, serving, pathsOf);
   const attemptTools = { ...options, check, obscure, folders, serving, unmounts, care, found, unsent };
 
-  /** Logs a failure of `look` and returns `otherwise`. */
+  /** Logs a failure of `read` and returns `otherwise`. */
   const orElse = async <Value>(
     { name }: ShareSpec,
     message: string,
     otherwise: Value,
-    look: () => Promise<Value>,
+    read: () => Promise<Value>,
   ): Promise<Value> => {
     try {
-      return await look();
+      return await read();
     } catch (error) {
       logger.debug(message, { share: name, error: errorText(error) });
       return otherwise;
@@ -102,7 +102,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const missingRequirement = async (
     share?: ShareSpec,
     notBeforeMs?: number,
-  ): Promise<MissingRequirement | null> => (await check.lacking(notBeforeMs)) ?? whyNotForOthers(share ?? {});
+  ): Promise<MissingRequirement | null> =>
+    (await check.missingRequirement(notBeforeMs)) ?? whyNotForOthers(share ?? {});
 
   return {
     name: "rclone",
@@ -116,34 +117,34 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       const problem = await missingRequirement(share);
       if (problem !== null) return failed("driver_unavailable", problem.text);
       try {
-        const place = await placeOf(share);
+        const paths = await pathsOf(share);
         const present = (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath);
         if (present?.sameShare) return { ok: true, mount: present, adopted: true };
         if (present !== undefined)
-          return failed("path_taken", `${place.mountPath} is a mount of ${present.source}`);
-        if (!(await unmounts.endLeftovers(place, deadlineMs)))
+          return failed("path_taken", `${paths.mountPath} is a mount of ${present.source}`);
+        if (!(await unmounts.endLeftovers(paths, deadlineMs)))
           return failed("other", "an earlier rclone of this share does not end");
         await ensureFolder(dirname(share.mountPath), 0o755);
-        const own = await placeOf(share, server);
+        const own = await pathsOf(share, server);
         await caches.prepare(share, own.files);
-        const attempt = { share, place: own, route, through, deadlineMs, signal };
+        const attempt = { share, paths: own, route, through, deadlineMs, signal };
         return await attemptMount(attemptTools, attempt);
       } catch (error) {
         return failedBy(error, share.password);
       }
     },
     async unmount(share, mount, mode, limits) {
-      const place = await placeOf(share);
+      const paths = await pathsOf(share);
       const [outcome] = await Promise.all([
-        unmounts.unmount(place, mount, mode, limits),
+        unmounts.unmount(paths, mount, mode, limits),
         care.unmounting(share.name),
       ]);
       const isShares = mount.path === share.mountPath;
-      if (outcome.ok) await folders.clear(isShares ? place : { ...place, mountPath: mount.path }, isShares);
+      if (outcome.ok) await folders.clear(isShares ? paths : { ...paths, mountPath: mount.path }, isShares);
       return outcome;
     },
     async setAside(share) {
-      const left = await leftBehind(share.name, [share.shareName, servedName(share)]);
+      const left = await unsentLeftovers(share.name, [share.shareName, servedName(share)]);
       const files = await filesOf(share);
       const own = await folders.setAside({ shareName: share.name, files });
       return [...(await Promise.all(own.map((folder) => care.named(folder, files)))), ...left];
@@ -152,7 +153,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       orElse(share, "refused uploads not looked up", [], async () => {
         const files = await filesOf(share);
         // rclone has a note for each file that it still has to send: without notes, nothing is unsent.
-        if (!refused.isAny(share.name) && !(await notes.hasNotes(files))) return [];
+        if (!refused.isAny(share.name) && !(await flusher.hasMetadata(files))) return [];
         return refused.of(share.name, files, () => unsent.of(files.cache, servedName(share)));
       }),
     async unsent(share) {
@@ -182,14 +183,15 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       }
       folders.changed(share.name);
     },
-    dropLost: (share, kept) =>
+    dropLost: (share, liveCount) =>
       orElse(share, "lost connections not used up", undefined, async () => {
-        const place = await placeOf(share);
-        const entry = indexMounts(await mountTable.read(0)).at(place.mountPath)?.entry;
+        const paths = await pathsOf(share);
+        const entry = indexMounts(await mountTable.read(0)).at(paths.mountPath)?.entry;
         if (entry === undefined) return;
-        const { identity } = await serving.of(place, entry);
-        const control = await controlOf(place.files, identity);
-        if (control !== null) await dropLostConnections(clock, control, remoteOf(servedName(share)), kept);
+        const { identity } = await serving.of(paths, entry);
+        const control = await controlOf(paths.files, identity);
+        if (control !== null)
+          await dropLostConnections(clock, control, remoteOf(servedName(share)), liveCount);
       }),
     async ownProcesses(share, mount) {
       const entry = (await mountTable.read(0)).find(({ id }) => id === mount.id);
@@ -207,7 +209,7 @@ function createRcloneFinding(
   { mountTable, addressesOf }: RcloneDriverOptions,
   check: Pick<RcloneCheck, "version">,
   serving: ServingProcesses,
-  placeOf: (share: ShareSpec) => Promise<RcloneMountPaths>,
+  pathsOf: (share: ShareSpec) => Promise<RcloneMountPaths>,
 ) {
   const userId = process.getuid?.() ?? null;
   /**
@@ -219,14 +221,14 @@ function createRcloneFinding(
   const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
     const { entry, source } = mount;
     const readable = isReadable(entry, userId);
-    const place = await placeOf(share);
-    const server = entry.type === "fuse.rclone" ? await serving.of(place, entry) : null;
+    const paths = await pathsOf(share);
+    const server = entry.type === "fuse.rclone" ? await serving.of(paths, entry) : null;
     const [served] = source?.shareNames ?? [];
     const isOwn = readable && server?.own === true;
     if (server?.own === true && served !== undefined) servedNames.set(share.name, served);
-    const isElsewhere = entry.path !== place.mountPath;
+    const isElsewhere = entry.path !== paths.mountPath;
     const { version } = check;
-    const folding = await foldingOf({ ...place.files, server: server?.server ?? place.files.server });
+    const folding = await foldingOf({ ...paths.files, server: server?.server ?? paths.files.server });
     // Which options a mount would get now is known only with rclone's version.
     const isOutdated =
       isOwn &&
@@ -251,16 +253,16 @@ function createRcloneFinding(
   };
 
   const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
-    const [place, entries] = await Promise.all([placeOf(share), mountTable.read(notBeforeMs)]);
+    const [paths, entries] = await Promise.all([pathsOf(share), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
-    const atPath = index.at(place.mountPath);
+    const atPath = index.at(paths.mountPath);
     // The configuration may have been edited since the mount was made, so the share may have another path now.
-    const noted = index.at((await serving.newest(place))?.mountPath ?? place.mountPath);
+    const recorded = index.at((await serving.newest(paths))?.mountPath ?? paths.mountPath);
     const named = index
       .named(share.shareName)
       .filter((mount) => routeOfSource(share, mount, addressesOf) !== null);
     if (atPath === null) servedNames.delete(share.name);
-    const candidates = new Set([atPath, noted, ...named].filter((mount) => mount !== null));
+    const candidates = new Set([atPath, recorded, ...named].filter((mount) => mount !== null));
     const all = await Promise.all([...candidates].map((mount) => found(share, mount)));
     return all.filter((mount) => concerns(share, mount));
   };

@@ -33,8 +33,8 @@ export function createRefusedUploads() {
     const whole = buffer.subarray(0, bytesRead).lastIndexOf("\n") + 1;
     let text = buffer.subarray(0, whole).toString("utf8");
     if (isAnother && reading.lastLine !== "") {
-      const seen = text.lastIndexOf(reading.lastLine);
-      if (seen !== -1) text = text.slice(seen + reading.lastLine.length);
+      const lastAt = text.lastIndexOf(reading.lastLine);
+      if (lastAt !== -1) text = text.slice(lastAt + reading.lastLine.length);
     }
     reading.inode = ino;
     reading.offset = from + whole;

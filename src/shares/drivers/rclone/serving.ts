@@ -12,13 +12,13 @@ import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { RelayAddress } from "../mount-driver.ts";
 import { writeUnlessFull } from "../share-files.ts";
 import {
-  carriedPortOf,
   mountPathOf,
   type ProcessRecord,
   type RcloneFiles,
   type RcloneMountPaths,
   type RcloneShare,
   readProcessRecord,
+  relayPortOf,
   serverOfArguments,
 } from "./files.ts";
 
@@ -58,21 +58,21 @@ export function createServingProcesses() {
   const findUnnoted = async (files: RcloneFiles): Promise<ProcessRecord | null> => {
     earlier ??= listRcloneMounts();
     const one = (await earlier).find(({ arguments: args }) => args.includes(files.config));
-    return one === undefined ? null : noteOf(one, files);
+    return one === undefined ? null : recordOf(one, files);
   };
 
   const known = async ({ shareName, files }: RcloneShare): Promise<Known | null> => {
     const current = started.get(shareName);
     if (current !== undefined) return current;
-    const noted = await readProcessRecord(files).catch(recoverFrom("ENOTDIR", null));
-    const isServing = noted !== null && (await isRunning(noted));
+    const recorded = await readProcessRecord(files).catch(recoverFrom("ENOTDIR", null));
+    const isServing = recorded !== null && (await isRunning(recorded));
     // If a daemon was killed after it started rclone and before it wrote the note, only rclone's arguments
     // identify the process.
-    const note = isServing ? noted : ((await findUnnoted(files)) ?? noted);
+    const record = isServing ? recorded : ((await findUnnoted(files)) ?? recorded);
     // Another call may have found the process since, or a new process may have been started.
     const now = started.get(shareName);
     if (now !== undefined) return now;
-    const found = note === null ? null : { ...note, mountId: null, exited: false, ending: false };
+    const found = record === null ? null : { ...record, mountId: null, exited: false, ending: false };
     started.set(shareName, found);
     return found;
   };
@@ -142,8 +142,8 @@ export function createServingProcesses() {
       const { server, folder } = files;
       const carriedPort = through?.port ?? null;
       const about = { options, folder, ...(engine === null ? {} : { engine }) };
-      const note = { ...identity, mountPath, carriedPort, pinned, server, ...about };
-      const own: Known = { ...note, mountId: null, exited: false, ending: false };
+      const record = { ...identity, mountPath, carriedPort, pinned, server, ...about };
+      const own: Known = { ...record, mountId: null, exited: false, ending: false };
       started.set(shareName, own);
       child.onExit(() => {
         own.exited = true;
@@ -151,7 +151,7 @@ export function createServingProcesses() {
         for (const listener of [...listeners]) listener(shareName);
       });
       // If the note cannot be written, the process can still be found by its arguments.
-      await writeUnlessFull(files.process, `${JSON.stringify(note)}\n`);
+      await writeUnlessFull(files.process, `${JSON.stringify(record)}\n`);
       return identity;
     },
     /** `ending`: whether this driver is ending the process. Its exit is then not reported to listeners. */
@@ -197,7 +197,7 @@ async function foreignServer(
     identity: alive ? identity : null,
     gone: !alive,
     own,
-    carriedPort: own ? carriedPortOf(args) : null,
+    carriedPort: own ? relayPortOf(args) : null,
     pinned: false,
     server: own ? serverOfArguments(args, folder) : null,
   };
@@ -208,11 +208,14 @@ interface RcloneProcess {
   readonly arguments: readonly string[];
 }
 
-function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: RcloneFiles): ProcessRecord | null {
+function recordOf(
+  { identity, arguments: args }: RcloneProcess,
+  { folder }: RcloneFiles,
+): ProcessRecord | null {
   const mountPath = mountPathOf(args);
   if (mountPath === undefined) return null;
   const server = serverOfArguments(args, folder);
-  return { ...identity, mountPath, carriedPort: carriedPortOf(args), pinned: false, server, folder };
+  return { ...identity, mountPath, carriedPort: relayPortOf(args), pinned: false, server, folder };
 }
 
 /** Every rclone that runs, of any user whose processes are visible; none if the system has no `/proc`. */

@@ -28,11 +28,11 @@ import {
   serverEnd,
 } from "./cache-metadata.ts";
 import type { RcloneFiles } from "./files.ts";
-import { dataOf, holdsZeros, zeroRunsOf } from "./sparse-file.ts";
+import { containsZeros, dataOf, zeroRunsOf } from "./sparse-file.ts";
 import { listFiles } from "./unsent.ts";
 
 const byteRanges = list(list(number));
-const noteShape = object({
+const recordShape = object({
   /**
    * The file's path in rclone's cache: the remote's name, the share's name on the server, the path in the
    * share.
@@ -64,12 +64,12 @@ const noteShape = object({
   /** The server that the file was written for. */
   server: textThat("a server's id", isServerId),
 });
-const storedNote = reader(noteShape);
-type StoredNote = TypeOf<typeof noteShape>;
-export type SetAsideState = StoredNote["state"];
+const storedRecord = reader(recordShape);
+type StoredRecord = TypeOf<typeof recordShape>;
+export type SetAsideState = StoredRecord["state"];
 
 /** The facts about a file that was set aside, in `set-aside-notes` at the file's own relative path. */
-export type SetAsideRecord = Readonly<Omit<StoredNote, "real" | "doubtful">> &
+export type SetAsideRecord = Readonly<Omit<StoredRecord, "real" | "doubtful">> &
   Readonly<Record<"real" | "doubtful", readonly ByteRange[]>>;
 
 interface CacheReview {
@@ -93,23 +93,23 @@ export async function reviewCache(
   const aside: string[] = [];
   const corrected: string[] = [];
   for (const path of paths) {
-    const content = await readIfPresent(notePath(files, path));
+    const content = await readIfPresent(metadataPath(files, path));
     if (content === null) continue;
-    const note = parseCacheMetadata(content);
-    if (note !== null && (!note.dirty || trusted)) continue;
+    const metadata = parseCacheMetadata(content);
+    if (metadata !== null && (!metadata.dirty || trusted)) continue;
     const verdict =
-      note === null
+      metadata === null
         ? ({ state: "torn" } as const)
         : await withCacheFile(files, path, (file, handle) =>
-            judgeMetadata(note, file, (range) => holdsZeros(handle, range)),
+            judgeMetadata(metadata, file, (range) => containsZeros(handle, range)),
           );
     if (verdict === null) continue;
     if (verdict.state !== "resumable") {
-      const moved = await moveAside(files, path, note, verdict.state, wallMs);
+      const moved = await moveAside(files, path, metadata, verdict.state, wallMs);
       if (moved !== null) aside.push(moved);
     } else if (verdict.corrected !== null) {
       // The temporary file is elsewhere: beside the note, rclone would read it as another note.
-      await writeIfChanged(notePath(files, path), verdict.corrected, join(files.folder, "note.new"));
+      await writeIfChanged(metadataPath(files, path), verdict.corrected, join(files.folder, "note.new"));
       corrected.push(path);
     }
   }
@@ -125,9 +125,9 @@ export async function setFilesAside(
 ): Promise<readonly string[]> {
   const aside: string[] = [];
   for (const path of paths) {
-    const note = parseCacheMetadata((await readIfPresent(notePath(files, path))) ?? "");
-    const kept = await moveAside(files, path, note, reason, wallMs);
-    if (kept !== null) aside.push(kept);
+    const metadata = parseCacheMetadata((await readIfPresent(metadataPath(files, path))) ?? "");
+    const storedPath = await moveAside(files, path, metadata, reason, wallMs);
+    if (storedPath !== null) aside.push(storedPath);
   }
   return aside;
 }
@@ -135,31 +135,31 @@ export async function setFilesAside(
 /** Files in the set-aside folder, by their paths in it, with what is known about each. Sorted. */
 export async function listSetAside(
   files: RcloneFiles,
-): Promise<readonly { readonly path: string; readonly note: SetAsideRecord | null }[]> {
+): Promise<readonly { readonly path: string; readonly record: SetAsideRecord | null }[]> {
   const paths = [...(await listFiles(files.setAside))].sort();
-  return Promise.all(paths.map(async (path) => ({ path, note: await readSetAsideNote(files, path) })));
+  return Promise.all(paths.map(async (path) => ({ path, record: await readSetAsideRecord(files, path) })));
 }
 
-async function readSetAsideNote(files: RcloneFiles, path: string): Promise<SetAsideRecord | null> {
-  return parseSetAsideNote((await readIfPresent(setAsideNotePath(files, path))) ?? "");
+async function readSetAsideRecord(files: RcloneFiles, path: string): Promise<SetAsideRecord | null> {
+  return parseSetAsideRecord((await readIfPresent(setAsideRecordPath(files, path))) ?? "");
 }
 
 export async function writeSetAsideRecord(
   files: RcloneFiles,
   path: string,
-  note: SetAsideRecord,
+  record: SetAsideRecord,
 ): Promise<void> {
-  const to = setAsideNotePath(files, path);
+  const to = setAsideRecordPath(files, path);
   await ensureFolder(dirname(to), 0o700);
-  await writeIfChanged(to, setAsideNoteText(note));
+  await writeIfChanged(to, setAsideRecordText(record));
 }
 
 /** Removes the notes of files that a person moved away. */
-export async function forgetTakenAway(files: RcloneFiles): Promise<void> {
-  for (const name of await listFiles(files.setAsideNotes)) {
-    const path = name.slice(0, -NOTE_SUFFIX.length);
+export async function forgetRemoved(files: RcloneFiles): Promise<void> {
+  for (const name of await listFiles(files.setAsideRecords)) {
+    const path = name.slice(0, -RECORD_SUFFIX.length);
     if (!(await entryExists(join(files.setAside, path))))
-      await rm(join(files.setAsideNotes, name), { force: true });
+      await rm(join(files.setAsideRecords, name), { force: true });
   }
 }
 
@@ -167,16 +167,16 @@ export async function forgetTakenAway(files: RcloneFiles): Promise<void> {
 async function moveAside(
   files: RcloneFiles,
   path: string,
-  note: CacheMetadata | null,
-  reason: StoredNote["reason"],
+  metadata: CacheMetadata | null,
+  reason: StoredRecord["reason"],
   wallMs: number,
 ): Promise<string | null> {
   const known = await withCacheFile(files, path, async (file, handle): Promise<SetAsideRecord> => {
-    const { real, doubtful } = await realBytes(note, file, {
-      isZero: (range) => holdsZeros(handle, range),
+    const { real, doubtful } = await realBytes(metadata, file, {
+      isZero: (range) => containsZeros(handle, range),
       zeroRuns: (range, isWanted) => zeroRunsOf(handle, range, isWanted),
     });
-    const end = note === null ? null : Math.min(serverEnd(note), file.size);
+    const end = metadata === null ? null : Math.min(serverEnd(metadata), file.size);
     const whole = end !== null && isCovered({ start: 0, end }, real);
     return {
       cachePath: path,
@@ -186,14 +186,14 @@ async function moveAside(
       real,
       doubtful,
       serverEnd: end,
-      base: note?.base ?? null,
+      base: metadata?.base ?? null,
       state: whole ? "complete" : "incomplete",
       server: files.server,
     };
   });
   if (known === null) {
     // The note describes a file that no longer exists.
-    await rm(notePath(files, path), { force: true });
+    await rm(metadataPath(files, path), { force: true });
     return null;
   }
   const name = await unusedName(files.setAside, path);
@@ -203,7 +203,7 @@ async function moveAside(
   // and is reviewed again. On a full disk, the file is moved without a note, and its holes stay.
   await writeSetAsideRecord(files, name, known).catch(recoverFrom(isDiskFull));
   await rename(join(files.cache, "vfs", path), to);
-  await rm(notePath(files, path), { force: true });
+  await rm(metadataPath(files, path), { force: true });
   return to;
 }
 
@@ -252,27 +252,27 @@ async function isFolderOrNothing(at: string): Promise<boolean> {
   return found?.isDirectory() ?? true;
 }
 
-function notePath(files: RcloneFiles, path: string): string {
+function metadataPath(files: RcloneFiles, path: string): string {
   return join(files.cache, "vfsMeta", path);
 }
 
-const NOTE_SUFFIX = ".json";
+const RECORD_SUFFIX = ".json";
 
-function setAsideNotePath(files: RcloneFiles, path: string): string {
-  return join(files.setAsideNotes, `${path}${NOTE_SUFFIX}`);
+function setAsideRecordPath(files: RcloneFiles, path: string): string {
+  return join(files.setAsideRecords, `${path}${RECORD_SUFFIX}`);
 }
 
-function setAsideNoteText(note: SetAsideRecord): string {
+function setAsideRecordText(record: SetAsideRecord): string {
   const pairs = (ranges: readonly ByteRange[]) => ranges.map(({ start, end }) => [start, end]);
-  return `${JSON.stringify({ ...note, real: pairs(note.real), doubtful: pairs(note.doubtful) })}\n`;
+  return `${JSON.stringify({ ...record, real: pairs(record.real), doubtful: pairs(record.doubtful) })}\n`;
 }
 
-function parseSetAsideNote(content: string): SetAsideRecord | null {
+function parseSetAsideRecord(content: string): SetAsideRecord | null {
   // Earlier versions noted no server.
-  const note = storedNote({ server: FIRST_SERVER, ...jsonObject(content) });
-  return note && { ...note, real: rangesOf(note.real), doubtful: rangesOf(note.doubtful) };
+  const record = storedRecord({ server: FIRST_SERVER, ...jsonObject(content) });
+  return record && { ...record, real: rangesOf(record.real), doubtful: rangesOf(record.doubtful) };
 }
 
-function rangesOf(pairs: StoredNote["real"]): readonly ByteRange[] {
+function rangesOf(pairs: StoredRecord["real"]): readonly ByteRange[] {
   return pairs.map(([start = 0, end = 0]) => ({ start, end }));
 }

@@ -84,7 +84,7 @@ async function readWhole(file: SparseFile, piece: Buffer, from: number): Promise
   return piece.length;
 }
 
-export async function holdsZeros(file: FileHandle, { start, end }: ByteRange): Promise<boolean> {
+export async function containsZeros(file: FileHandle, { start, end }: ByteRange): Promise<boolean> {
   const piece = Buffer.alloc(Math.min(PIECE_BYTES, end - start));
   for (let from = start; from < end; ) {
     const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, end - from), from);

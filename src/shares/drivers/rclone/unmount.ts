@@ -28,7 +28,7 @@ import type { UnsentWrites } from "./unsent.ts";
 interface RcloneUnmountOptions extends Omit<SmbDriverOptions, "addressesOf"> {
   readonly serving: ServingProcesses;
   readonly unsent: UnsentWrites;
-  readonly notes: MetadataFlusher;
+  readonly flusher: MetadataFlusher;
 }
 
 /** How long rclone may take to exit after the unmount. */
@@ -39,10 +39,10 @@ const KILL_MS = 2_000;
  * How long rclone may take to write its notes before it is stopped, ms: a mount that hangs must not delay the
  * failover.
  */
-const NOTES_MS = 150;
+const METADATA_MS = 150;
 /** How long to wait until all notes are complete, ms: rclone writes a note in well under a millisecond. */
-const SETTLE_MS = 200;
-const SETTLE_POLL_MS = 2;
+const QUIET_MS = 200;
+const QUIET_POLL_MS = 2;
 
 export type RcloneUnmount = ReturnType<typeof createRcloneUnmount>;
 
@@ -87,27 +87,27 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
       }
     },
     /** Undoes a mount that failed: ends the process and the mount. True: nothing had been mounted. Never rejects. */
-    async undo(place: RcloneMountPaths, deadlineMs: number): Promise<boolean> {
-      const { shareName, mountPath } = place;
+    async undo(paths: RcloneMountPaths, deadlineMs: number): Promise<boolean> {
+      const { shareName, mountPath } = paths;
       try {
         serving.ending(shareName, true);
         const entryAtPath = () => entryWhere(({ path }) => path === mountPath);
         const mounted = (await entryAtPath()) !== undefined;
-        for (const identity of await serving.running(place)) {
+        for (const identity of await serving.running(paths)) {
           // If rclone had mounted, programs may have written, and their files need complete notes.
-          if (mounted) await writeNotes(options, place, identity);
+          if (mounted) await writeMetadata(options, paths, identity);
           if (await kill(clock, identity, deadlineMs)) continue;
           logger.warn("rclone does not end", { share: shareName, pid: identity.pid });
           return false;
         }
         // The mount of a killed rclone stays in the table. Another program may have mounted at the path since.
         const entry = await entryAtPath();
-        const isOurs = entry?.type === "fuse.rclone" && (await serving.of(place, entry)).own;
+        const isOurs = entry?.type === "fuse.rclone" && (await serving.of(paths, entry)).own;
         if (isOurs) {
           await tools.unmount(entry, "force", { deadlineMs });
           prober.forget(entry.id);
         }
-        await serving.ended(place);
+        await serving.ended(paths);
         return !isOurs;
       } catch (error) {
         logger.warn("failed mount not undone", { share: shareName, error: errorText(error) });
@@ -115,16 +115,16 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
       }
     },
     /** Ends processes of this share that serve nothing; false if one does not end. */
-    async endLeftovers(place: RcloneMountPaths, deadlineMs: number): Promise<boolean> {
-      const { shareName } = place;
-      const leftovers = await serving.running(place);
+    async endLeftovers(paths: RcloneMountPaths, deadlineMs: number): Promise<boolean> {
+      const { shareName } = paths;
+      const leftovers = await serving.running(paths);
       for (const identity of leftovers) {
         logger.info("ending a leftover rclone", { share: shareName, pid: identity.pid });
         serving.ending(shareName, true);
-        await writeNotes(options, place, identity);
+        await writeMetadata(options, paths, identity);
         if (!(await kill(clock, identity, deadlineMs))) return false;
       }
-      if (leftovers.length > 0) await serving.ended(place);
+      if (leftovers.length > 0) await serving.ended(paths);
       return true;
     },
   };
@@ -154,8 +154,8 @@ async function force(
 ): Promise<UnmountOutcome> {
   const { clock, mountTable, unmount } = tools;
   if (identity !== null) {
-    await writeNotes(tools, { ...share, mountPath: entry.path }, identity);
-    await stopBetweenNotes(tools, identity, share.files);
+    await writeMetadata(tools, { ...share, mountPath: entry.path }, identity);
+    await stopBetweenWrites(tools, identity, share.files);
     if (!(await kill(clock, identity, deadlineMs)))
       return unmountFailed(`process ${identity.pid} does not end`);
   } else if (entry.type.startsWith("fuse")) {
@@ -188,31 +188,31 @@ async function awaitOwnEnd(clock: Clock, identity: ProcessIdentity, deadlineMs: 
   return kill(clock, identity, KILL_MS);
 }
 
-async function writeNotes(
-  { notes, logger }: RcloneUnmountOptions,
-  place: RcloneMountPaths,
+async function writeMetadata(
+  { flusher, logger }: RcloneUnmountOptions,
+  paths: RcloneMountPaths,
   { pid }: ProcessIdentity,
 ): Promise<void> {
-  const { due, written } = await notes.writeNotes({ ...place, pid }, "all", NOTES_MS);
-  if (written < due) logger.info("notes of rclone not all written", { share: place.shareName, due, written });
+  const { due, written } = await flusher.writeMetadata({ ...paths, pid }, "all", METADATA_MS);
+  if (written < due) logger.info("notes of rclone not all written", { share: paths.shareName, due, written });
 }
 
 /**
  * Stops rclone at a moment when all its notes of unsent writes are complete: rclone overwrites notes in place, and a
  * file with an unreadable note is lost. The wait is short, because an rclone that hangs never completes its notes.
  */
-async function stopBetweenNotes(
+async function stopBetweenWrites(
   { clock, unsent }: RcloneUnmountOptions,
   identity: ProcessIdentity,
   { cache }: RcloneFiles,
 ): Promise<void> {
-  const untilMs = clock.monotonicMs() + SETTLE_MS;
+  const untilMs = clock.monotonicMs() + QUIET_MS;
   while (sendTo(identity, "SIGSTOP")) {
-    do await clock.sleep(SETTLE_POLL_MS);
+    do await clock.sleep(QUIET_POLL_MS);
     while (!(await isAtRest(identity.pid)) && clock.monotonicMs() < untilMs);
     if (!(await unsent.unsettled(cache)) || clock.monotonicMs() >= untilMs) return;
     sendTo(identity, "SIGCONT");
-    await clock.sleep(SETTLE_POLL_MS);
+    await clock.sleep(QUIET_POLL_MS);
   }
 }
 

@@ -14,19 +14,19 @@ import { createUnsentWrites } from "./unsent.ts";
  * Finds folders of rclone's write cache that the share's rclone will not send, because they are not below
  * `sentNames`, the share's names on the server. Cheap enough for every look; never rejects.
  */
-type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
+type UnsentLeftovers = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
 
 /** `name`: the share's name on the server. */
-type LeftBehind = readonly (SetAsideFolder & { readonly name: string })[];
+type Leftovers = readonly (SetAsideFolder & { readonly name: string })[];
 
-const LOOKED_FOR_MS = 10_000;
+const SEARCH_VALID_MS = 10_000;
 const NAMED_AT_MOST = 100;
 
-export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFolderTools): UnsentLeftBehind {
+export function createUnsentLeftovers({ clock, logger, stateFolder }: StateFolderTools): UnsentLeftovers {
   const unsent = createUnsentWrites();
-  const looked = new Map<string, { readonly atMs: number; readonly left: LeftBehind }>();
+  const searched = new Map<string, { readonly atMs: number; readonly left: Leftovers }>();
 
-  const look = async (name: string): Promise<LeftBehind> => {
+  const search = async (name: string): Promise<Leftovers> => {
     const left: { name: string; folder: string; files: string[] }[] = [];
     for (const { cache } of await listCaches(shareFiles(stateFolder, name).folder)) {
       const root = join(cache, "vfs", REMOTE_NAME);
@@ -44,13 +44,13 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
   };
 
   return async (name, sentNames) => {
-    let known = looked.get(name);
+    let known = searched.get(name);
     const atMs = clock.monotonicMs();
     // If the last search found unsent files, each call searches again, because they may have been sent since.
-    if (known === undefined || known.left.length > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
+    if (known === undefined || known.left.length > 0 || atMs - known.atMs >= SEARCH_VALID_MS) {
       try {
-        known = { atMs, left: await look(name) };
-        looked.set(name, known);
+        known = { atMs, left: await search(name) };
+        searched.set(name, known);
       } catch (error) {
         logger.debug("unsent files of rclone not looked up", { share: name, error: errorText(error) });
       }
@@ -63,7 +63,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
 
 /** Wraps a driver that does not use rclone: it also reports files that rclone left unsent, as set aside. */
 export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTools): MountDriver {
-  const leftBehind = createUnsentLeftBehind(options);
+  const leftovers = createUnsentLeftovers(options);
   /** True if a running rclone still sends the files. */
   const isServing = async (name: string): Promise<boolean> =>
     (await recordOfRunning(rcloneFiles(options.stateFolder, name))) !== null;
@@ -71,7 +71,7 @@ export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTool
     ...driver,
     async setAside(share) {
       const own = (await driver.setAside?.(share)) ?? [];
-      const left = await leftBehind(share.name, []);
+      const left = await leftovers(share.name, []);
       return left.length === 0 || (await isServing(share.name)) ? own : [...own, ...left];
     },
   };

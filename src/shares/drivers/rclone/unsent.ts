@@ -4,14 +4,14 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { recoverFrom, systemErrorCode } from "../../../runtime/errors.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import { splitNote } from "./cache-metadata.ts";
+import { splitMetadata } from "./cache-metadata.ts";
 import { REMOTE_NAME } from "./files.ts";
 
 /** Maximum number of files that are read in one write cache. */
-const NOTES_AT_MOST = 20_000;
+const METADATA_AT_MOST = 20_000;
 const AT_ONCE = 16;
 
-interface Note {
+interface CachedMetadata {
   readonly mtimeMs: number;
   readonly size: number;
   /** `torn`: rclone is just writing the note, or was killed while it did. */
@@ -21,25 +21,25 @@ interface Note {
 export type UnsentWrites = ReturnType<typeof createUnsentWrites>;
 
 /** Reads notes again only when they changed. `most`: how many files of a cache are read. */
-export function createUnsentWrites(most = NOTES_AT_MOST) {
-  const byFolder = new Map<string, Map<string, Note>>();
-  const notesIn = async (root: string, atMost = most): Promise<ReadonlyMap<string, Note>> => {
-    const known = byFolder.get(root) ?? new Map<string, Note>();
-    const next = new Map<string, Note>();
+export function createUnsentWrites(most = METADATA_AT_MOST) {
+  const byFolder = new Map<string, Map<string, CachedMetadata>>();
+  const metadataIn = async (root: string, atMost = most): Promise<ReadonlyMap<string, CachedMetadata>> => {
+    const known = byFolder.get(root) ?? new Map<string, CachedMetadata>();
+    const next = new Map<string, CachedMetadata>();
     const paths = await listFiles(root, atMost);
     for (let index = 0; index < paths.length; index += AT_ONCE) {
       const some = paths.slice(index, index + AT_ONCE);
-      const notes = await Promise.all(some.map((path) => readNote(join(root, path), known.get(path))));
-      notes.forEach((note, offset) => {
+      const entries = await Promise.all(some.map((path) => readMetadata(join(root, path), known.get(path))));
+      entries.forEach((entry, offset) => {
         const path = some[offset];
-        if (note !== null && path !== undefined) next.set(path, note);
+        if (entry !== null && path !== undefined) next.set(path, entry);
       });
     }
     byFolder.set(root, next);
     return next;
   };
   const unsentIn = async (root: string, atMost = most): Promise<readonly string[]> =>
-    [...(await notesIn(root, atMost))]
+    [...(await metadataIn(root, atMost))]
       .filter(([, { state }]) => state !== "sent")
       .map(([path]) => path)
       .sort();
@@ -57,13 +57,13 @@ export function createUnsentWrites(most = NOTES_AT_MOST) {
      * lost.
      */
     async unsettled(cacheFolder: string): Promise<boolean> {
-      const notes = await notesIn(join(cacheFolder, "vfsMeta"));
-      return notes.values().some(({ state }) => state === "torn");
+      const metadata = await metadataIn(join(cacheFolder, "vfsMeta"));
+      return metadata.values().some(({ state }) => state === "torn");
     },
   };
 }
 
-export async function listFiles(root: string, atMost = NOTES_AT_MOST): Promise<readonly string[]> {
+export async function listFiles(root: string, atMost = METADATA_AT_MOST): Promise<readonly string[]> {
   const files: string[] = [];
   const folders = [""];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
@@ -79,7 +79,7 @@ export async function listFiles(root: string, atMost = NOTES_AT_MOST): Promise<r
   return files;
 }
 
-async function readNote(path: string, known: Note | undefined): Promise<Note | null> {
+async function readMetadata(path: string, known: CachedMetadata | undefined): Promise<CachedMetadata | null> {
   try {
     const { mtimeMs, size } = await stat(path);
     if (known?.mtimeMs === mtimeMs && known.size === size && known.state !== "torn") return known;
@@ -91,8 +91,8 @@ async function readNote(path: string, known: Note | undefined): Promise<Note | n
   }
 }
 
-function stateOf(text: string): Note["state"] {
-  const note = jsonObject(splitNote(text).json);
-  if (note === null) return "torn";
-  return note["Dirty"] === true ? "unsent" : "sent";
+function stateOf(text: string): CachedMetadata["state"] {
+  const metadata = jsonObject(splitMetadata(text).json);
+  if (metadata === null) return "torn";
+  return metadata["Dirty"] === true ? "unsent" : "sent";
 }

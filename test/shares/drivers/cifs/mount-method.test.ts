@@ -3,11 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import {
-  carriedEchoIntervalS,
-  cifsOptions,
-  unspeakable,
-} from "../../../../src/shares/drivers/cifs/options.ts";
+import { cifsOptions, relayEchoIntervalS, unspeakable } from "../../../../src/shares/drivers/cifs/options.ts";
 import { fstabLine, parseFstab } from "../../../../src/shares/mounts/fstab.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
@@ -236,7 +232,7 @@ describe("an fstab", () => {
 
   it("marks relayed mounts by this machine's address and the last port", () => {
     const carriedPort = (source: string, options: string) =>
-      parseFstab(`${source} /mnt/a cifs ${options} 0 0`)[0]?.carriedPort;
+      parseFstab(`${source} /mnt/a cifs ${options} 0 0`)[0]?.relayPort;
     assert.equal(carriedPort("//127.0.0.1/a", "port=24450"), 24_450);
     assert.equal(carriedPort("//127.0.0.1/a", "port=1,hard,port=24450"), 24_450);
     assert.equal(carriedPort("//127.0.0.1/a", "hard"), null);
@@ -275,7 +271,7 @@ describe("the kernel's options", () => {
       route,
       address: "10.0.0.1",
       owner,
-      carried: { port: 24_450, patienceMs: 60_000 },
+      relay: { port: 24_450, patienceMs: 60_000 },
     }).split(",");
     const keys = options.map((option) => option.replace(/=.*/, ""));
     assert.deepEqual(
@@ -287,7 +283,7 @@ describe("the kernel's options", () => {
   });
 
   it("lead a different mount to its host, and let it fail", () => {
-    const options = cifsOptions({ share, route, address: "10.0.0.1", owner, carried: null }).split(",");
+    const options = cifsOptions({ share, route, address: "10.0.0.1", owner, relay: null }).split(",");
     assert.deepEqual(
       options.filter((option) => /^(ip|addr|port|hard|soft|echo_interval|nodfs)(=|$)/.test(option)),
       ["ip=10.0.0.1", "port=4450", "soft", "echo_interval=5"],
@@ -303,11 +299,11 @@ describe("the kernel's options", () => {
 
   it("A10 probe a silent server so rarely that the kernel waits longer than the relay", () => {
     for (const patienceMs of [0, 1_000, 15_000, 45_000, 59_999, 60_000, 60_001, 600_000, 1_799_000]) {
-      const intervalS = carriedEchoIntervalS(patienceMs);
+      const intervalS = relayEchoIntervalS(patienceMs);
       assert.ok(intervalS * 3_000 > patienceMs, `${intervalS} s for ${patienceMs} ms`);
       assert.ok(Number.isInteger(intervalS) && intervalS >= 5 && intervalS <= 600);
     }
-    assert.equal(carriedEchoIntervalS(60_000), 21);
-    assert.equal(carriedEchoIntervalS(86_400_000), 600, "the kernel takes no more");
+    assert.equal(relayEchoIntervalS(60_000), 21);
+    assert.equal(relayEchoIntervalS(86_400_000), 600, "the kernel takes no more");
   });
 });

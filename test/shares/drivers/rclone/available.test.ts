@@ -37,9 +37,9 @@ test(
     const home = await withRclone(t, "echo 'rclone v1.59.0'");
     const check = createRcloneCheck(systemClock, home);
     for (let times = 0; times < 2; times++)
-      assert.equal((await check.lacking(0))?.text, "rclone 1.59 cannot speak SMB");
+      assert.equal((await check.missingRequirement(0))?.text, "rclone 1.59 cannot speak SMB");
     await withRclone(t, "echo 'rclone v1.68.0'");
-    assert.equal(await check.lacking(0), null);
+    assert.equal(await check.missingRequirement(0), null);
     assert.deepEqual(check.version, { major: 1, minor: 68, engine: null });
   },
 );
@@ -62,9 +62,9 @@ test("A1 all shares join one search for rclone, even while it hangs", closed, as
   const wait = `while [ ! -e '${mayEnd}' ]; do sleep 0.02; done`;
   const folder = await withRclone(t, `echo run >> '${runs}'\n${wait}\necho 'rclone v1.68.0'`);
   const check = createRcloneCheck(systemClock, folder);
-  const asked = Array.from({ length: 20 }, () => check.lacking());
+  const asked = Array.from({ length: 20 }, () => check.missingRequirement());
   await eventually(() => readFile(runs, "utf8").catch(() => null));
-  asked.push(check.lacking(), check.lacking(systemClock.monotonicMs()));
+  asked.push(check.missingRequirement(), check.missingRequirement(systemClock.monotonicMs()));
   await writeFile(mayEnd, "");
   await Promise.all(asked);
   assert.equal(await readFile(runs, "utf8"), "run\n");

@@ -46,7 +46,7 @@ async function freshServer(): Promise<PlainRig> {
   return rig;
 }
 
-const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 500 });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: 500 });
 
 export async function startBench(t: Scope): Promise<RcloneBench> {
   const folder = await temporaryFolder(t);

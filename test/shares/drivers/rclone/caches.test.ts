@@ -182,12 +182,12 @@ test("A13 pending uploads of an unconfigured share are listed with its name and 
   const { away, here, stateFolder, clock } = await scene(t);
   await write(away, "deep/precious");
   const former = createFormerShares({ clock, logger: noopLogger, stateFolder });
-  assert.deepEqual(await former.look([SHARE.name]), []);
+  assert.deepEqual(await former.search([SHARE.name]), []);
   await write(away, "moved away by a person");
   await rm(join(away.cache, "vfs", REMOTE_NAME, SHARE.shareName, "moved away by a person"));
   await write(here, "moved away, too");
   await rm(join(here.cache, "vfs", REMOTE_NAME, SHARE.shareName, "moved away, too"));
-  const [one, ...more] = await former.look(["OTHER"]);
+  const [one, ...more] = await former.search(["OTHER"]);
   assert.deepEqual(more, []);
   assert.deepEqual(
     [one?.share, one?.waiting.server, one?.waiting.source, one?.waiting.inUse],
@@ -219,7 +219,10 @@ test("A11 F6 the list of unsent files is complete however many sent files are re
   }
   await write(away, "deep/precious");
   const former = createFormerShares({ clock, logger: noopLogger, stateFolder }, unsent);
-  for (const found of [await caches.all(SHARE, null), (await former.look([])).map(({ waiting }) => waiting)])
+  for (const found of [
+    await caches.all(SHARE, null),
+    (await former.search([])).map(({ waiting }) => waiting),
+  ])
     assert.deepEqual(
       found.flatMap(({ files }) => files.map(({ path }) => path)),
       ["deep/precious"],

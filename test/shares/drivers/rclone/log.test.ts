@@ -9,7 +9,7 @@ import { noopLogger } from "../../../../src/runtime/log/log.ts";
 import { rcloneFiles, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
 import {
   hasRouteTrouble,
-  readLoggedFailure,
+  readLogFailure,
   readRefusedUpload,
   readStuckFiles,
 } from "../../../../src/shares/drivers/rclone/log.ts";
@@ -49,18 +49,18 @@ describe("a log of rclone", () => {
   ];
   for (const [before, reason, text] of table) {
     it(`reports ${reason}: ${text.slice(0, 60)}`, () => {
-      assert.deepEqual(readLoggedFailure(at(`${before}${text}`)), { reason, text });
+      assert.deepEqual(readLogFailure(at(`${before}${text}`)), { reason, text });
     });
   }
 
   it("without a failure reports nothing", () => {
-    assert.equal(readLoggedFailure(""), null);
-    assert.equal(readLoggedFailure(at("NOTICE: the poll-interval is not supported")), null);
+    assert.equal(readLogFailure(""), null);
+    assert.equal(readLogFailure(at("NOTICE: the poll-interval is not supported")), null);
   });
 
   it("with a known reason before an unknown one reports the known one; of two known ones the newer", () => {
     const log = at("ERROR : a: connection refused") + at("ERROR : b: i/o timeout") + at("ERROR : gibberish");
-    assert.equal(readLoggedFailure(log)?.reason, "timed_out");
+    assert.equal(readLogFailure(log)?.reason, "timed_out");
   });
 });
 
@@ -88,7 +88,7 @@ test("a log keeps its newest lines whole, and yields the same reason", async (t)
   const left = await readFile(log, "utf8");
   assert.ok(left.length > 255 * 1024 && left.length <= 256 * 1024, `${left.length}`);
   assert.ok(left.startsWith(OLD) && left.endsWith(OLD + NEWEST));
-  assert.equal(readLoggedFailure(left)?.reason, "refused");
+  assert.equal(readLogFailure(left)?.reason, "refused");
 });
 
 test("the logs of the last three crashes outlive later mounts; other logs start over", async (t) => {

@@ -32,7 +32,7 @@ import { routeTo, shareSpec } from "../../share-spec.ts";
 import { found, limits } from "../driver-contract.ts";
 import { noSkip } from "./bench.ts";
 
-const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 5_000 });
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: 5_000 });
 const KINDS = { folds: [], exact: ["case sensitive = yes"] } as const;
 type Kind = keyof typeof KINDS;
 const NFC = "caf\u00e9";

@@ -375,7 +375,7 @@ describe("metadata of files that are being changed", noSkip, () => {
     const before = await stat(cacheFile, { bigint: true });
     await bench.cut(share, "tb");
     const startedAtMs = performance.now();
-    assert.deepEqual(await writer.writeNotes(mount, "stale", 30_000), { due: 1, written: 1 });
+    assert.deepEqual(await writer.writeMetadata(mount, "stale", 30_000), { due: 1, written: 1 });
     t.diagnostic(`written in ${(performance.now() - startedAtMs).toFixed(0)} ms`);
     assert.deepEqual((await note())?.ranges, [
       { start: 5000, end: 5010 },
@@ -384,8 +384,8 @@ describe("metadata of files that are being changed", noSkip, () => {
     const after = await stat(cacheFile, { bigint: true });
     assert.equal(after.mtimeNs, before.mtimeNs, "to the nanosecond");
     // Once more for what a write just before may have missed, and no more.
-    await eventually(async () => (await writer.writeNotes(mount, "stale", 30_000)).due === 0);
-    assert.deepEqual(await writer.writeNotes(mount, "all", 30_000), { due: 1, written: 1 });
+    await eventually(async () => (await writer.writeMetadata(mount, "stale", 30_000)).due === 0);
+    assert.deepEqual(await writer.writeMetadata(mount, "all", 30_000), { due: 1, written: 1 });
   });
 
   it("A11 is not waited for beyond the deadline when the mount hangs", async (t) => {
@@ -394,7 +394,7 @@ describe("metadata of files that are being changed", noSkip, () => {
     await holder(t, PIECES_CHANGER, [join(share.mountPath, "file [x]")]);
     await stopProcess(pid);
     const startedAtMs = performance.now();
-    const { written } = await writer.writeNotes(mount, "all", 150);
+    const { written } = await writer.writeMetadata(mount, "all", 150);
     const tookMs = performance.now() - startedAtMs;
     process.kill(pid, "SIGCONT");
     assert.equal(written, 0);

@@ -33,7 +33,7 @@ import {
 } from "../../../../src/shares/drivers/rclone/set-aside.ts";
 import { dataOf } from "../../../../src/shares/drivers/rclone/sparse-file.ts";
 import {
-  createUnsentLeftBehind,
+  createUnsentLeftovers,
   withUnsentOfRclone,
 } from "../../../../src/shares/drivers/rclone/unsent-left-behind.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -137,7 +137,7 @@ test("A11 a file with more than its metadata lists is set aside, under a new nam
   }
   const [first, second, ...more] = await listSetAside(files);
   assert.deepEqual([first?.path, second?.path, more], [PATH, `${PATH} 1`, []]);
-  assert.deepEqual(first?.note, {
+  assert.deepEqual(first?.record, {
     cachePath: PATH,
     setAsideAt: "1970-01-01T00:00:00.000Z",
     size: BASE,
@@ -177,7 +177,7 @@ test("A11 torn metadata and a file that rclone is stuck with are set aside, and 
   await reviewCache(files, [PATH, "share/CORE/other"], 0, false);
   await setFilesAside(files, ["share/CORE/stuck", "share/CORE/nowhere"], "stuck", 0);
   assert.deepEqual(
-    (await listSetAside(files)).map(({ path, note }) => [path, note?.reason]),
+    (await listSetAside(files)).map(({ path, record }) => [path, record?.reason]),
     [
       [PATH, "torn"],
       ["share/CORE/stuck", "stuck"],
@@ -201,7 +201,7 @@ for (const [what, size, written, note, state, serverEnd] of [
     await cached(size, written, note);
     await setFilesAside(files, [PATH], "asked", 0);
     const [one] = await listSetAside(files);
-    assert.deepEqual([one?.note?.state, one?.note?.serverEnd], [state, serverEnd]);
+    assert.deepEqual([one?.record?.state, one?.record?.serverEnd], [state, serverEnd]);
   });
 }
 
@@ -214,7 +214,7 @@ test("A11 files that rclone has sent stay in its cache, whatever its metadata li
 test("A11 a file whose record cannot be written is not set aside, and stays in the cache", async (t) => {
   const { files, cached } = await scene(t);
   await cached(BASE, [[0, 100]], noteText([[0, 100]]));
-  await writeFile(files.setAsideNotes, "in the way");
+  await writeFile(files.setAsideRecords, "in the way");
   await assert.rejects(setFilesAside(files, [PATH], "asked", 0));
   assert.ok(await entryExists(join(files.cache, "vfs", PATH)));
 });
@@ -255,7 +255,7 @@ async function sceneLeft(t: TestContext) {
     },
     kept: { folder: join(files.cache, "vfs", REMOTE_NAME, SERVER_NAME), files: ["a folder/file"] },
     driver: withUnsentOfRclone(DRIVER, { clock, logger: noopLogger, stateFolder }),
-    leftBehind: createUnsentLeftBehind({ clock, logger: noopLogger, stateFolder }),
+    leftBehind: createUnsentLeftovers({ clock, logger: noopLogger, stateFolder }),
   };
 }
 
@@ -323,15 +323,15 @@ test("A11 the metadata of a mount that rclone serves is refreshed at each beat, 
   const stateFolder = await sceneServed(t);
   const gate = Promise.withResolvers<void>();
   const asked: unknown[] = [];
-  const notes: MetadataFlusher = {
-    hasNotes: async () => true,
-    async writeNotes({ shareName, mountPath, pid }, which) {
+  const flusher: MetadataFlusher = {
+    hasMetadata: async () => true,
+    async writeMetadata({ shareName, mountPath, pid }, which) {
       asked.push([shareName, mountPath, pid, which]);
       await gate.promise;
       return { due: 1, written: 1 };
     },
   };
-  const refresh = createMetadataRefresh({ clock: systemClock, logger: noopLogger, notes, stateFolder });
+  const refresh = createMetadataRefresh({ clock: systemClock, logger: noopLogger, flusher, stateFolder });
   refresh.trigger();
   await eventually(() => asked.length === 1);
   refresh.trigger();
@@ -411,7 +411,7 @@ async function sceneOfHoles(
     rounds: () => rounds,
     async seen() {
       const [one] = await listSetAside(files);
-      return [one?.note?.state, await readFile(kept, "utf8"), (await stat(kept)).mtimeMs];
+      return [one?.record?.state, await readFile(kept, "utf8"), (await stat(kept)).mtimeMs];
     },
   };
 }
@@ -485,7 +485,7 @@ test("A11 a file that a person removed is forgotten", async (t) => {
   const { run, files, kept } = await sceneOfHoles(t);
   await rm(kept);
   await run();
-  assert.ok(!(await entryExists(join(files.setAsideNotes, "share/CORE/file.json"))));
+  assert.ok(!(await entryExists(join(files.setAsideRecords, "share/CORE/file.json"))));
 });
 
 test("A11 a file whose bytes the disk does not confirm is not recorded as complete", async (t) => {
@@ -531,16 +531,16 @@ test("A11 a hole for which the disk has no space stays one, and is filled once t
 test("A11 a mount that writes no metadata in time is asked again at increasing intervals", async (t) => {
   const clock = createManualClock();
   const asked: number[] = [];
-  const notes: MetadataFlusher = {
-    hasNotes: async () => true,
-    async writeNotes(_mount, _which, limitMs) {
+  const flusher: MetadataFlusher = {
+    hasMetadata: async () => true,
+    async writeMetadata(_mount, _which, limitMs) {
       asked.push(clock.monotonicMs());
       await clock.advance(limitMs);
       return { due: 1, written: 0 };
     },
   };
   const stateFolder = await sceneServed(t);
-  const refresh = createMetadataRefresh({ clock, logger: noopLogger, notes, stateFolder });
+  const refresh = createMetadataRefresh({ clock, logger: noopLogger, flusher, stateFolder });
   const beatsUntil = async (atMs: number): Promise<void> => {
     while (clock.monotonicMs() < atMs) {
       refresh.trigger();

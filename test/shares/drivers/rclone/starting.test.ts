@@ -79,33 +79,33 @@ describe("requirements of mounting with rclone", noSkip, () => {
     const programs = await ownPrograms(t);
     const clock = createManualClock();
     const check = createRcloneCheck(clock, NO_HOME);
-    assert.equal(await check.lacking(), null);
+    assert.equal(await check.missingRequirement(), null);
     await programs.remove("rclone");
-    assert.equal(await check.lacking(clock.monotonicMs()), null, "it was there then");
+    assert.equal(await check.missingRequirement(clock.monotonicMs()), null, "it was there then");
     await clock.advance(1);
-    assert.equal((await check.lacking(clock.monotonicMs()))?.text, "rclone is not installed");
+    assert.equal((await check.missingRequirement(clock.monotonicMs()))?.text, "rclone is not installed");
     await programs.put("rclone", version("1.71.0"));
     await clock.advance(1);
-    assert.equal(await check.lacking(), null, "what was missing is looked for again");
+    assert.equal(await check.missingRequirement(), null, "what was missing is looked for again");
   });
 
   it("is searched for each time, and a program is asked for its version once", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock, NO_HOME);
-    assert.equal(await check.lacking(), null);
-    assert.equal(await check.lacking(), null);
+    assert.equal(await check.missingRequirement(), null);
+    assert.equal(await check.missingRequirement(), null);
     assert.equal(await programs.asked(), 1);
     await programs.remove("rclone");
-    assert.equal((await check.lacking())?.text, "rclone is not installed");
+    assert.equal((await check.missingRequirement())?.text, "rclone is not installed");
     await programs.put("rclone", version("1.71.0"));
-    assert.equal(await check.lacking(), null);
+    assert.equal(await check.missingRequirement(), null);
     assert.equal(await programs.asked(), 2, "another program");
     await programs.remove("fusermount3");
-    assert.equal((await check.lacking())?.text, "fusermount3 is not installed");
+    assert.equal((await check.missingRequirement())?.text, "fusermount3 is not installed");
     await programs.put("fusermount3", "exit 0");
     await programs.put("rclone", version("1.59.2"));
-    assert.equal((await check.lacking())?.text, "rclone 1.59 cannot speak SMB");
-    assert.match((await check.lacking())?.hint ?? "", /1\.60/);
+    assert.equal((await check.missingRequirement())?.text, "rclone 1.59 cannot speak SMB");
+    assert.match((await check.missingRequirement())?.hint ?? "", /1\.60/);
   });
 
   it("includes a program that appears earlier on PATH, within a minute", async (t) => {
@@ -114,46 +114,46 @@ describe("requirements of mounting with rclone", noSkip, () => {
     process.env["PATH"] = `${earlier}:${programs.folder}`;
     const clock = createManualClock();
     const check = createRcloneCheck(clock, NO_HOME);
-    assert.equal(await check.lacking(), null);
+    assert.equal(await check.missingRequirement(), null);
     assert.equal(check.version?.minor, 60);
     const file = join(earlier, "rclone");
     await writeFile(file, "#!/bin/sh\necho rclone v1.71.0\n");
     await chmod(file, 0o755);
     await clock.advance(60_000);
-    assert.equal(await check.lacking(), null);
+    assert.equal(await check.missingRequirement(), null);
     assert.equal(check.version?.minor, 71);
   });
 
   it("includes a program that an upgrade has not finished", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock, NO_HOME);
-    assert.equal(await check.lacking(), null);
+    assert.equal(await check.missingRequirement(), null);
     await programs.put("rclone", "echo libfuse.so: cannot open shared object file >&2; exit 127");
     assert.equal(
-      (await check.lacking())?.text,
+      (await check.missingRequirement())?.text,
       "rclone does not run: libfuse.so: cannot open shared object file",
     );
     await writeFile(join(programs.folder, "rclone"), "#!/no/such/shell\n");
-    assert.match((await check.lacking())?.text ?? "", /^cannot start rclone: /);
+    assert.match((await check.missingRequirement())?.text ?? "", /^cannot start rclone: /);
     await rm(join(programs.folder, "rclone"));
     await symlink(join(programs.folder, "gone"), join(programs.folder, "rclone"));
-    assert.equal((await check.lacking())?.text, "rclone is not installed");
+    assert.equal((await check.missingRequirement())?.text, "rclone is not installed");
     await programs.put("gone", version("1.60.1"));
-    assert.equal(await check.lacking(), null);
+    assert.equal(await check.missingRequirement(), null);
   });
 
   it("does not include a program whose version cannot be read", async (t) => {
     const programs = await ownPrograms(t);
     await programs.put("rclone", "echo rclone DEV");
     const check = createRcloneCheck(systemClock, NO_HOME);
-    assert.equal(await check.lacking(), null);
+    assert.equal(await check.missingRequirement(), null);
   });
 
   it("is checked once for all shares of a beat", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock, NO_HOME);
     const beganAtMs = systemClock.monotonicMs();
-    const answers = [1, 2, 3].map(() => check.lacking(beganAtMs));
+    const answers = [1, 2, 3].map(() => check.missingRequirement(beganAtMs));
     assert.deepEqual(await Promise.all(answers), [null, null, null]);
     assert.equal(await programs.asked(), 1);
   });
@@ -336,9 +336,9 @@ test("A11 a process that no longer serves anything writes its metadata before it
     prober: undefined as never,
     mountTable: undefined as never,
     unsent: undefined as never,
-    notes: {
-      hasNotes: async () => true,
-      async writeNotes({ pid }, which) {
+    flusher: {
+      hasMetadata: async () => true,
+      async writeMetadata({ pid }, which) {
         written.push([pid, which, await isRunning(identity)]);
         return { due: 1, written: 1 };
       },
@@ -414,7 +414,7 @@ for (const { during, error } of [
       const driver = createRcloneDriver({
         clock: systemClock,
         logger: noopLogger,
-        prober: fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 500 })(),
+        prober: fileProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: 500 })(),
         mountTable: {
           async read(notBeforeMs) {
             const entries = await table.read(notBeforeMs);
@@ -460,7 +460,7 @@ test(
     const driver = createRcloneDriver({
       clock: systemClock,
       logger: noopLogger,
-      prober: fileProber({ clock: systemClock, logger: noopLogger, lookDeadlineMs: 500 })(),
+      prober: fileProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: 500 })(),
       mountTable: { read: async () => ((await entryExists(note)) ? [disk] : []) },
       stateFolder,
       addressesOf: () => [],
@@ -482,14 +482,14 @@ for (const undone of [true, false]) {
       care: { neverMounted: () => void told++ },
       folders: { clear: async () => {} },
     };
-    const place = {
+    const paths = {
       shareName: share.name,
       files: rcloneFiles(folder, share.name),
       mountPath: share.mountPath,
     };
     // An attempt that fails before rclone is started uses no more than these.
     const tools = parts as unknown as AttemptTools;
-    const outcome = await attemptMount(tools, { share, place, route: "tb", through: null, ...limits() });
+    const outcome = await attemptMount(tools, { share, paths, route: "tb", through: null, ...limits() });
     assert.deepEqual([outcome.ok, told], [false, undone ? 1 : 0]);
   });
 }
