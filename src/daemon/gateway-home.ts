@@ -11,6 +11,7 @@ import type { Clock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
 import { openHomeWrites } from "./compose/home-writes.ts";
 import { loopGuard } from "./compose/loop-guard.ts";
+import { listMonitors } from "./compose/monitor-processes.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import type { Predecessor } from "./handover/predecessor.ts";
@@ -82,6 +83,8 @@ export function gatewayHome(options: GatewayHomeOptions) {
     logger,
     redact,
     programEnvironment: loopGuard(snapshot.path, environment),
+    homeOf: async (pid: number) =>
+      (await listMonitors()).find((monitor) => monitor.pid === pid)?.home ?? null,
     signIn: signInHome({ home, clock, environment }),
     guarded: { homes: [home], configs: [snapshot.path], userHome: homeContext.userHome },
     version: packageVersion(),

@@ -48,6 +48,8 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
 export type HandleOther = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions extends BackendTools {
+  /** The home of the Mountaineer that runs in this process; null: none does. */
+  readonly homeOf?: (pid: number) => Promise<string | null>;
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Absent: no backend has a sign-in. */
   readonly signIn?: SignInHome;

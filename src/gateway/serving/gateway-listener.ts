@@ -31,6 +31,8 @@ export function besideMcp(beside: HandleOther | undefined, mcp: Handler): Handle
 interface GatewayListenerOptions extends GatewayTools {
   readonly handler: Handler;
   readonly announce: (transition: GatewayTransition) => void;
+  /** See `ListenerOptions`. */
+  readonly homeOf?: (pid: number) => Promise<string | null>;
   /** How long requests at a replaced address may still take. */
   readonly drainMs: () => number;
   readonly openQuestions: () => number;

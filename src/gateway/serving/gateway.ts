@@ -165,6 +165,7 @@ export class Gateway implements AsyncDisposable {
       clock,
       logger,
       announce: options.announce,
+      ...(options.homeOf !== undefined && { homeOf: options.homeOf }),
       onStream: (stream, socket) => this.http.continueStream(stream, socket),
       drainMs: () => this.#server.drainTimeoutMs,
       openQuestions: () => this.http.store.openQuestions + this.#suspended.openQuestions,

@@ -42,6 +42,8 @@ interface ListenerOptions extends GatewayTools {
    * 2,048, and at most a quarter of the descriptors that this process may have.
    */
   readonly connectionLimit?: number;
+  /** The home of the Mountaineer that runs in this process; null: none does. */
+  readonly homeOf?: (pid: number) => Promise<string | null>;
 }
 
 /**
@@ -52,7 +54,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   try {
     return await new Listener(options).open();
   } catch (error) {
-    throw await listenFailed(error, options.host, options.port);
+    throw await listenFailed(error, options);
   }
 }
 
@@ -171,7 +173,7 @@ export class Listener {
     try {
       if (!this.isListening) await this.#listen();
     } catch (error) {
-      throw await listenFailed(error, this.host, this.port);
+      throw await listenFailed(error, { ...this.#options, port: this.port });
     }
     this.#stopped = false;
     this.#isLeaving = false;
@@ -352,7 +354,7 @@ export async function rebind(old: Listener, next: ListenerOptions) {
   } catch (error) {
     // Only the system knows whether two addresses overlap.
     const overlaps = next.port === old.port && systemErrorCode(error) === "EADDRINUSE";
-    if (!overlaps) throw await listenFailed(error, next.host, next.port);
+    if (!overlaps) throw await listenFailed(error, next);
   }
   // If the old listener stopped instead of pausing, clients that reconnect now would be refused.
   old.pauseListening();
@@ -360,7 +362,7 @@ export async function rebind(old: Listener, next: ListenerOptions) {
     return rebinding(await new Listener(next).open());
   } catch (error) {
     await old.listenAgain();
-    throw await listenFailed(error, next.host, next.port);
+    throw await listenFailed(error, next);
   }
 }
 
@@ -380,7 +382,10 @@ const LISTEN_FAILURES: Readonly<Record<string, readonly [string, string, string]
   EAI_AGAIN: NO_NAME,
 };
 
-async function listenFailed(error: unknown, host: string, port: number): Promise<MountaineerError> {
+async function listenFailed(
+  error: unknown,
+  { host, port, homeOf }: Pick<ListenerOptions, "host" | "port" | "homeOf">,
+): Promise<MountaineerError> {
   const address = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
   const failed = (key: string, why: string, hint: string): MountaineerError =>
     new MountaineerError("listen_failed", `[server].${key}: cannot listen at ${address}: ${why}`, {
@@ -391,11 +396,12 @@ async function listenFailed(error: unknown, host: string, port: number): Promise
   const code = systemErrorCode(error);
   if (code === "EADDRINUSE") {
     const holder = await findPortHolder(port);
+    const home = holder === null ? null : ((await homeOf?.(holder.pid)) ?? null);
     return holder === null
       ? failed("port", "it is taken", "stop what listens there, or set another [server].port")
       : failed(
           "port",
-          `it is taken by ${holder.command} (pid ${holder.pid})`,
+          `it is taken by ${home === null ? holder.command : `another Mountaineer, of ${home}`} (pid ${holder.pid})`,
           `stop process ${holder.pid}, or set another [server].port`,
         );
   }

@@ -69,6 +69,12 @@ test("a listener names the key, the address and the holder of a busy port", asyn
     assert.match(String(error.hint), /another \[server\]\.port/);
     return true;
   });
+  if (process.platform !== "linux") return;
+  const homeOf = async (pid: number) => (pid === child.pid ? "/home/ann/other" : null);
+  await assert.rejects(
+    openListener({ ...options("127.0.0.1", port), homeOf }),
+    /it is taken by another Mountaineer, of \/home\/ann\/other \(pid \d+\)/,
+  );
 });
 
 test("a listener names the host when the host is wrong", async () => {
