@@ -14,18 +14,22 @@ import { checkEntry } from "../../catalog/entry-checks.ts";
 import { withSoundSchemas } from "../../catalog/schema-faults.ts";
 import { createPatternCheck } from "../../catalog/schema-patterns.ts";
 import { templateBudget } from "../../catalog/uri-template.ts";
-import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
+import {
+  isError,
+  isJsonObject,
+  isWritable,
+  type JsonObject,
+  jsonOf,
+  METHOD_NOT_FOUND,
+} from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { errorAnswer, isSameFailure, noAnswer, oneLine } from "./failures.ts";
+import { entryBudget, MAX_CHARACTERS, MAX_ENTRIES, MAX_PAGES, tooMuch } from "./list-bounds.ts";
 import type { SendRequest } from "./pending.ts";
 import type { ServerSession } from "./session.ts";
-
-const MAX_PAGES = 1_000;
-const MAX_ENTRIES = 100_000;
-const MAX_CHARACTERS = 64 * 1024 * 1024;
 
 /** For one list, at most this many withheld entries are reported, and at most this many corrected entries. */
 const MOST_REPORTED = 100;
@@ -122,12 +126,14 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), withheldFrom });
   };
   const templateFault = templateBudget();
+  const sizeFault = entryBudget();
+  const faultOf = (entry: JsonObject): string | null =>
+    list === "tools" ? toolFault(entry) : list === "resourceTemplates" ? templateFault(entry[key]) : null;
   const checkPatterns = createPatternCheck(clock);
   const cursors = new Set<string | number>();
   const ofEarlierPages = new Set<unknown>();
   let given = 0;
   let characters = 0;
-  let firstPage: readonly JsonObject[] | null = null;
   let cursor: string | number | null = null;
   for (;;) {
     const leftMs = dueMs - clock.monotonicMs();
@@ -160,16 +166,18 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
       if (!isJsonObject(entry) || typeof entry[key] !== "string") onOddity(method, "nameless_entry");
       else if (!isWritable(entry)) onOddity(method, "unwritable_entry");
       else {
-        const isTemplate = list === "resourceTemplates";
-        const fault = list === "tools" ? toolFault(entry) : isTemplate ? templateFault(entry[key]) : null;
+        const json = jsonOf(entry);
+        const fault = sizeFault(json) ?? faultOf(entry);
         const checked = fault === null ? checkEntry(list, entry, isModern) : { entry: null, faults: [fault] };
         if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
         if (checked.entry === null) continue;
         kept.push(checked.entry);
+        characters += json?.length ?? 0;
         const headers = list === "tools" ? paramHeadersOf(checked.entry["inputSchema"]) : [];
         if ("fault" in headers) report(entry, [headers.fault], "modern");
       }
     }
+    if (characters > MAX_CHARACTERS) return tooMuch(method, "16 MiB");
     const checking = list === "tools" ? checkPatterns(kept) : null;
     if (checking !== null) await checking;
     // The catalog publishes the tool without them; pins remember it as the server gave it.
@@ -188,14 +196,6 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     }
     cursors.add(next);
     if (cursors.size >= MAX_PAGES) return tooMuch(method, `${MAX_PAGES} pages`);
-    // The link limits the size of one page, so sizes are computed from the second page on.
-    if (cursor === null) firstPage = kept;
-    else {
-      if (firstPage !== null) characters += sizeOf(firstPage);
-      firstPage = null;
-      characters += sizeOf(kept);
-    }
-    if (characters > MAX_CHARACTERS) return tooMuch(method, "64 MiB");
     cursor = next;
   }
 }
@@ -214,15 +214,6 @@ function withMissing(now: Listings, before: Listings, partial: readonly (keyof L
     const missing = (before[list] ?? []).filter((entry) => !names.has(entry[key]));
     return { ...all, [list]: [...(all[list] ?? []), ...missing] };
   }, now);
-}
-
-/** In characters. */
-function sizeOf(entries: readonly JsonObject[]): number {
-  return JSON.stringify(entries).length;
-}
-
-function tooMuch(method: string, bound: string): TransportFailure {
-  return transportFailure("overloaded", `${method} gives more than ${bound}`);
 }
 
 // The lists of one instance, read at the start and after change notices. A new list replaces the old one as a whole.

@@ -58,10 +58,31 @@ describe("reading a list", () => {
     assert.equal(await failure(endless([])), "overloaded: tools/list gives more than 1000 pages");
     const many = Array.from({ length: 1_000 }, (_, index) => ({ name: `t${index}` }));
     assert.equal(await failure(endless(many)), "overloaded: tools/list gives more than 100000 entries");
-    const large = [{ name: "x", description: "x".repeat(8 * 1024 * 1024) }];
+    const large = [{ name: "x", description: "x".repeat(1_000_000) }];
     next = 0;
-    assert.equal(await failure(endless(large)), "overloaded: tools/list gives more than 64 MiB");
-    assert.equal(next, 8, "the first page counts, too");
+    assert.equal(await failure(endless(large)), "overloaded: tools/list gives more than 16 MiB");
+    assert.equal(next, 17);
+  });
+  test("E4 an entry is withheld that is too long, or has too many unseen characters with those before it", async () => {
+    const tools = [
+      ...[
+        "x".repeat(1_000_000),
+        "x".repeat(1_100_000),
+        "\u200b".repeat(60_000),
+        "\u200b".repeat(60_000),
+        "y",
+      ],
+    ].map((description, at) => ({ name: `t${at}`, description, inputSchema: { type: "object" } }));
+    const { part, faulty } = await read(() => page({ tools }));
+    assert.deepEqual(pluck(part.tools ?? [], "name"), ["t0", "t2", "t4"]);
+    const unseen = "with the entries before it, it has more than 100000 unseen characters";
+    assert.deepEqual(
+      faulty.tools?.map(({ entry, faults, withheldFrom }) => [entry, faults, withheldFrom]),
+      [
+        ['tool "t1"', "it has more than 1 MiB of JSON", "all"],
+        ['tool "t3"', unseen, "all"],
+      ],
+    );
   });
   test("D3 withheld and skipped entries also count towards the limit, before they are processed", async () => {
     const withheld = { name: "x", inputSchema: 1 };
@@ -110,7 +131,7 @@ describe("reading a list", () => {
     const { faults } = await faultsAmong([
       withPattern("sound", "^\\p{Lu}[\\p{L}_]+$"),
       withPattern("wrong", "^\\p{Nothing}$"),
-      withPattern("long", "[\\p{L}\\p{N}]".repeat(60_000)),
+      withPattern("long", "[\\p{L}\\p{N}]".repeat(30_000)),
     ]);
     assert.equal(faults.length, 2);
     assert.ok(faults[0]?.startsWith(of("wrong")) && faults[1]?.startsWith(of("long")), faults.join());
