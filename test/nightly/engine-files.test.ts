@@ -1,7 +1,7 @@
 // The engine beside other clients of a real SMB server, which change its disk. Skipped where `npm run engine` has not
 // built it.
 import assert from "node:assert/strict";
-import { access, open, readFile, writeFile } from "node:fs/promises";
+import { access, appendFile, chmod, open, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -48,4 +48,56 @@ test("A11 of two clients that make the same lock file, one gets it", { skip }, a
   await eventually(async () => (await bench.driver.unsent(share)).length === 0);
   for (const pauseMs of [0, 300, 900, 2_000])
     assert.equal(await readFile(join(disk, `theirs-${pauseMs}`), "utf8"), "theirs");
+});
+
+test("A11 a file that is changed keeps its mode, inode number and other bytes on the server", {
+  skip,
+}, async (t) => {
+  await using bench = await startBench(t);
+  const share = bench.share(PLAIN_NAME);
+  const disk = bench.behind(share, "tb");
+  const script = join(disk, "backup.sh");
+  await writeFile(script, "#!/bin/sh\necho hi\n");
+  await chmod(script, 0o750);
+  const before = await stat(script);
+  await mounted(bench.driver, share, "tb");
+  const sent = () => eventually(async () => (await bench.driver.unsent(share)).length === 0);
+  await appendFile(join(share.mountPath, "backup.sh"), "echo more\n");
+  await sent();
+  assert.equal(await readFile(script, "utf8"), "#!/bin/sh\necho hi\necho more\n");
+  await writeFile(join(share.mountPath, "backup.sh"), "#!/bin/sh\n");
+  await sent();
+  assert.equal(await readFile(script, "utf8"), "#!/bin/sh\n");
+  const after = await stat(script);
+  assert.deepEqual([after.mode, after.ino], [before.mode, before.ino]);
+});
+
+test("A11 what another client changed in the meantime stays, and what was written here is set aside and named", {
+  skip,
+}, async (t) => {
+  await using bench = await startBench(t);
+  const share = bench.share(PLAIN_NAME);
+  const disk = bench.behind(share, "tb");
+  for (const name of ["open", "waiting"]) await writeFile(join(disk, name), "one\n");
+  await mounted(bench.driver, share, "tb");
+  const file = await open(join(share.mountPath, "open"), "a");
+  await file.write("ours\n");
+  await appendFile(join(disk, "open"), "theirs\n");
+  await file.write("ours again\n");
+  await file.close();
+
+  await writeFile(join(share.mountPath, "waiting"), "ours, and the server is away\n");
+  await bench.cut(share, "tb");
+  await writeFile(join(disk, "waiting"), "theirs, meanwhile\n");
+  await bench.rig.relays.tb.setMode("pass");
+
+  await eventually(async () => (await bench.driver.unsent(share)).length === 0, 60_000);
+  assert.equal(await readFile(join(disk, "open"), "utf8"), "one\ntheirs\n");
+  assert.equal(await readFile(join(disk, "waiting"), "utf8"), "theirs, meanwhile\n");
+  assert.equal(await readFile(join(share.mountPath, "waiting"), "utf8"), "theirs, meanwhile\n");
+  const [aside] = (await bench.freshDriver().setAside?.(share)) ?? [];
+  assert.deepEqual(aside?.files, ["open", "waiting"]);
+  const kept = (name: string) => readFile(join(aside?.folder ?? "", "share", share.shareName, name), "utf8");
+  assert.match(await kept("open"), /ours\nours again\n$/);
+  assert.equal(await kept("waiting"), "ours, and the server is away\n");
 });

@@ -77,3 +77,9 @@ func (f *File) takePlace(ctx context.Context, path string, target Node) (err err
 	f.mu.Unlock()
 	return err
 }
+
+// _isUnsent returns whether programs have written what is not sent yet
+func (f *File) _isUnsent() bool {
+	cache := f.d.vfs.cache
+	return cache != nil && cache.DirtyItem(f._cachePath()) != nil
+}

@@ -19,21 +19,21 @@ type reserver interface {
 // want it, too: with O_EXCL one of them gets it. What it creates there is
 // empty, and only holds the name until the file is sent. cancel gives the name
 // back if the file cannot be opened here.
-func (f *File) reserve(d *Dir) (isReserved bool, cancel func(), err error) {
+func (f *File) reserve(d *Dir) (o fs.Object, cancel func(), err error) {
 	cancel = func() {}
 	remote, ok := d.Fs().(reserver)
 	if !ok {
-		return false, cancel, nil
+		return nil, cancel, nil
 	}
-	o, err := remote.Reserve(f.ctx, f.CachePath())
+	o, err = remote.Reserve(f.ctx, f.CachePath())
 	if errors.Is(err, os.ErrExist) {
 		d.forgetListing()
-		return false, cancel, EEXIST
+		return nil, cancel, EEXIST
 	}
 	if err != nil {
-		return false, cancel, err
+		return nil, cancel, err
 	}
-	return true, func() { _ = o.Remove(f.ctx) }, nil
+	return o, func() { _ = o.Remove(f.ctx) }, nil
 }
 
 // forgetListing lets the next look show what another client has made

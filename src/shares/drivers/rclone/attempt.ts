@@ -38,6 +38,7 @@ import {
 import { readLogFailure } from "./log.ts";
 import { beginLog } from "./logs.ts";
 import type { ServingProcesses } from "./serving.ts";
+import { setAsideEnvironment } from "./set-aside.ts";
 import type { RcloneUnmount } from "./unmount.ts";
 import type { UnsentWrites } from "./unsent.ts";
 
@@ -149,7 +150,11 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
   const args = mountArguments(share, spec, paths.mountPath, files, through, check.version, folding);
   for (;;) {
     const password = newControlPassword();
-    const env = { ...MOUNT_ENVIRONMENT, ...(through === null ? {} : controlEnvironment(password)) };
+    const env = {
+      ...MOUNT_ENVIRONMENT,
+      ...setAsideEnvironment(files),
+      ...(through === null ? {} : controlEnvironment(password)),
+    };
     const child = await startDetached(check.program, args, { env, logPath: files.log });
     const server = await serving.started(paths, child, through, options, check.version?.engine ?? null);
     const outcome = await untilMounted(tools, attempt, child);

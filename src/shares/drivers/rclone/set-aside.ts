@@ -44,8 +44,9 @@ const recordShape = object({
    * - `truncated`: the file was made shorter, and rclone would make it longer again.
    * - `stuck`: the note is complete, but rclone did not mount because of the file.
    * - `asked`: a person decided it.
+   * - `raced`: another client has changed the server's file since then. Only the engine sets files aside for this.
    */
-  reason: choice("torn", "unlisted", "truncated", "stuck", "asked"),
+  reason: choice("torn", "unlisted", "truncated", "stuck", "asked", "raced"),
   setAsideAt: text,
   size: number,
   /** The bytes that programs wrote or rclone fetched; the rest are holes. */
@@ -71,6 +72,15 @@ export type SetAsideState = StoredRecord["state"];
 /** The facts about a file that was set aside, in `set-aside-notes` at the file's own relative path. */
 export type SetAsideRecord = Readonly<Omit<StoredRecord, "real" | "doubtful">> &
   Readonly<Record<"real" | "doubtful", readonly ByteRange[]>>;
+
+/** Tells the engine where to set files aside while it runs; its notes have the shape of ours. */
+export function setAsideEnvironment(files: RcloneFiles): Readonly<Record<string, string>> {
+  return {
+    MOUNTAINEER_SET_ASIDE: files.setAside,
+    MOUNTAINEER_SET_ASIDE_RECORDS: files.setAsideRecords,
+    MOUNTAINEER_SERVER: files.server,
+  };
+}
 
 interface CacheReview {
   /** The new paths of files that were set aside. */
