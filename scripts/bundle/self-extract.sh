@@ -11,16 +11,38 @@ fail() {
 }
 
 case ${XDG_DATA_HOME-} in
-  /*) data=$XDG_DATA_HOME ;;
-  *) data=${HOME:?mountaineer: HOME is not set}/.local/share ;;
+  /*) data=$XDG_DATA_HOME home=${XDG_DATA_HOME%/*} ;;
+  *) data=${HOME:?mountaineer: HOME is not set}/.local/share home=$HOME ;;
 esac
 base=$data/mountaineer
+
+# The highest folder of $base from $home on that is another user's; empty: none.
+foreign=
+at=$base
+while [ "$at" != "$home" ] && [ -n "$at" ]; do
+  if [ -e "$at" ] && [ ! -O "$at" ]; then foreign=$at; fi
+  at=${at%/*}
+done
+near=$base
+until [ -e "$near" ]; do near=${near%/*} near=${near:-/}; done
+root_base=/var/cache/mountaineer
+if [ "$(id -u)" = 0 ] && { [ -n "$foreign" ] || [ ! -O "$near" ]; }; then
+  # sudo may keep a user's HOME: what root unpacked there, that user could never start.
+  [ -x "$root_base/current/bin/mountaineer" ] ||
+    printf 'mountaineer: %s belongs to another user, so root unpacks into %s\n' "${foreign:-$near}" "$root_base" >&2
+  base=$root_base
+elif [ -n "$foreign" ]; then
+  fail "$foreign belongs to another user: sudo chown -R $(id -u) '$foreign'"
+fi
+# Root acts as the user whose home it is, who must read the program.
+mode=700
+if [ "$base" = "$root_base" ]; then mode=755; fi
 own=$base/$version-@SHORT@
 
 unpack() {
   [ "$(uname -sm)" = '@SYSTEM@' ] || fail "this file is for @SYSTEM@, and this machine is $(uname -sm)"
-  mkdir -p "$data" && (umask 077 && mkdir -p "$base") || fail "cannot make $base"
-  [ ! -L "$base" ] && [ -O "$base" ] && chmod 700 "$base" || fail "$base is not your own folder"
+  mkdir -p "${base%/*}" && (umask 077 && mkdir -p "$base") || fail "cannot make $base"
+  [ ! -L "$base" ] && [ -O "$base" ] && chmod "$mode" "$base" || fail "$base is not your own folder"
   new=$(mktemp -d "$base/.new-XXXXXX") || fail "cannot write into $base"
   trap 'rm -rf "$new"' EXIT
   trap 'exit 129' HUP INT TERM
