@@ -1,7 +1,18 @@
 // The engine beside other clients of a real SMB server, which change its disk. Skipped where `npm run engine` has not
 // built it.
 import assert from "node:assert/strict";
-import { access, appendFile, chmod, open, readFile, stat, writeFile } from "node:fs/promises";
+import {
+  access,
+  appendFile,
+  chmod,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -100,4 +111,36 @@ test("A11 what another client changed in the meantime stays, and what was writte
   const kept = (name: string) => readFile(join(aside?.folder ?? "", "share", share.shareName, name), "utf8");
   assert.match(await kept("open"), /ours\nours again\n$/);
   assert.equal(await kept("waiting"), "ours, and the server is away\n");
+});
+
+test("A13 a program that opened a file writes into that file after a rename, though it writes for the first time", {
+  skip,
+}, async (t) => {
+  await using bench = await startBench(t);
+  const share = bench.share(PLAIN_NAME);
+  const disk = bench.behind(share, "tb");
+  const at = (...names: string[]): string => join(share.mountPath, ...names);
+  await mkdir(join(disk, "folder"));
+  for (const name of ["log", "folder/log", "replaced", "other"]) await writeFile(join(disk, name), "old, ");
+  await mounted(bench.driver, share, "tb");
+  const rotated = await open(at("log"), "a");
+  await rename(at("log"), at("log.1"));
+  await writeFile(at("log"), "a new log");
+  await rotated.write("last words");
+  await rotated.close();
+  const moved = await open(at("folder", "log"), "a");
+  await rename(at("folder"), at("moved"));
+  await moved.write("last words");
+  await moved.close();
+  await writeFile(at("replaced"), "x".repeat(5_000));
+  const reader = await open(at("replaced"), "r");
+  await eventually(async () => (await bench.driver.unsent(share)).length === 0);
+  await rename(at("other"), at("replaced"));
+  const { buffer } = await reader.read(Buffer.alloc(10), 0, 10, 4_000);
+  assert.equal(buffer.toString(), "x".repeat(10));
+  await reader.close();
+  assert.deepEqual((await readdir(disk)).sort(), ["log", "log.1", "moved", "replaced"]);
+  assert.equal(await readFile(join(disk, "log"), "utf8"), "a new log");
+  for (const name of ["log.1", "moved/log"])
+    assert.equal(await readFile(join(disk, name), "utf8"), "old, last words");
 });
