@@ -608,3 +608,25 @@ describe("lists that change", () => {
     assert.equal(link.requests("prompts/list").length, 0);
   });
 });
+
+test("D3 the last whole reading's entries stay for a page that hangs, and the server is kept while it answers pings", async () => {
+  const pages = (second: object | null) => (message: { readonly params?: unknown }) => {
+    const isSecond = JSON.stringify(message.params ?? {}).includes("cursor");
+    if (isSecond) return second === null ? null : { result: { tools: [second] } };
+    return { result: { tools: [toolOf("early")], nextCursor: "2" } };
+  };
+  const { link, instance, clock } = await startReady({}, (scripted) => {
+    scripted.answers.set("tools/list", pages(toolOf("late")));
+  });
+  const names = () => instance.listings?.tools.map(({ name }) => name);
+  assert.deepEqual(names(), ["early", "late"]);
+  link.answers.set("tools/list", pages(null));
+  link.notify(LIST_CHANGED.tools);
+  await clock.advance(20_000);
+  assert.deepEqual(names(), ["early", "late"]);
+  const missing = /its pages from 2 on are missing; .*`timeouts\.cap_fetch`/;
+  assert.match(String(instance.observed.listsStaleBecause), missing);
+  instance.check();
+  await clock.advance(5_000);
+  assert.deepEqual([instance.observed.missedChecks, instance.observed.state.kind], [0, "ready"]);
+});
