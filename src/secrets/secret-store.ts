@@ -16,6 +16,8 @@ type SecretPlace = "file" | KeyringKind;
 interface KeptSecret {
   readonly name: string;
   readonly kept: SecretPlace;
+  /** Why the value is not in the keyring of this home's secrets; absent: it is, or the home keeps its secrets in the file. */
+  readonly reason?: string;
 }
 
 export interface SecretStoreOptions extends KeyringOptions {
@@ -33,6 +35,11 @@ export type SecretStore = ReturnType<typeof openSecretStore>;
 const CHANGE_DEADLINE_MS = 120_000;
 const USABLE_DEADLINE_MS = 3_000;
 const LOCK_WAIT_MS = 10_000;
+/** How long the first secret of a home may wait for the keyring's answer whether it can store. */
+const PROBE_MS = 5_000;
+const PROBE = "mountaineer-probe";
+/** The Keychain's tool takes a longer value only as an argument, which others could read. In bytes. */
+const LONGEST_IN_KEYCHAIN = 1_900;
 
 export function openSecretStore(options: SecretStoreOptions) {
   const { home, clock } = options;
@@ -50,41 +57,58 @@ export function openSecretStore(options: SecretStoreOptions) {
     return holdingLock(path, { clock, withinMs: LOCK_WAIT_MS, signal, busy, work });
   };
 
-  const placeFor = async (
-    before: SecretRecord | undefined,
-    wanted: "file" | "keyring" | null,
-    signal: AbortSignal,
-  ): Promise<Keyring | null> => {
+  /** A keyring may answer and be unable to store, as in a login by ssh: a value is stored and removed again. */
+  const canStore = async (signal: AbortSignal): Promise<boolean> => {
+    const dueMs = clock.monotonicMs() + PROBE_MS;
+    const limits = () => ({ deadlineMs: Math.max(0, dueMs - clock.monotonicMs()), signal });
+    if (keyring === null || (await keyring.unusableBecause(limits())) !== null) return false;
+    try {
+      await keyring.set(PROBE, PROBE, limits());
+      await keyring.remove(PROBE, limits());
+      return true;
+    } catch {
+      signal.throwIfAborted();
+      return false;
+    }
+  };
+
+  /** Where this home's secrets go, chosen with the first of them and never by a later failure. */
+  const choose = async (file: SecretFile, signal: AbortSignal): Promise<Choice> => {
+    if (file.size === 0) return (await canStore(signal)) ? "keyring" : "file";
+    return [...file.values()].every(({ kept }) => kept === "file") ? "file" : "keyring";
+  };
+
+  const placeFor = async (wanted: Choice, signal: AbortSignal): Promise<Keyring | null> => {
     if (wanted === "file") return null;
-    if (wanted === null && before?.kept === "file") return null;
     const why =
       keyring === null
         ? "this system has no keyring"
         : await keyring.unusableBecause({ deadlineMs: USABLE_DEADLINE_MS, signal });
     if (why === null) return keyring;
-    if (wanted === "keyring" || before !== undefined) throw unavailable(`the keyring cannot be used: ${why}`);
-    return null;
+    throw unavailable(`the keyring cannot be used: ${why}`);
   };
 
   return {
     filePath,
     /** Sorted by name; asks no keyring. */
     async list(): Promise<readonly KeptSecret[]> {
-      const file = await readSecrets(filePath);
-      return [...file].map(([name, { kept }]) => ({ name, kept })).sort((a, b) => (a.name < b.name ? -1 : 1));
+      const { secrets } = await readSecrets(filePath);
+      return [...secrets]
+        .map(([name, { kept }]) => ({ name, kept }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1));
     },
     /** The value; null when there is none. It must not be shown or logged. */
     async get(
       name: string,
       limits: { readonly deadlineMs: number; readonly signal?: AbortSignal },
     ): Promise<string | null> {
-      const record = (await readSecrets(filePath)).get(name);
+      const record = (await readSecrets(filePath)).secrets.get(name);
       if (record === undefined) return null;
       return record.kept === "file" ? record.value : keyringOf(record).get(name, limits);
     },
     /**
-     * Stores a value in the `wanted` place. null: where the secret is stored already, else in the keyring if it
-     * answers, else in the file. Resolves with the place once the value is durable.
+     * Stores a value in the `wanted` place. null: where the secret is stored already, else where the home's secrets go:
+     * the keyring, if it could store when the first of them came. Resolves with the place once the value is durable.
      */
     set: (
       name: string,
@@ -93,38 +117,41 @@ export function openSecretStore(options: SecretStoreOptions) {
       signal: AbortSignal,
     ): Promise<KeptSecret> =>
       alone(signal, async () => {
-        const file = new Map(await readSecrets(filePath));
+        const { secrets, choice: known } = await readSecrets(filePath);
+        const file = new Map(secrets);
         const before = file.get(name);
         const limits = { deadlineMs: CHANGE_DEADLINE_MS, signal };
-        let place = await placeFor(before, wanted, signal);
-        // A keyring may answer and be unable to store, as in a login by ssh. A home whose secrets are all in its file
-        // keeps the next one there, so that a home without any in a keyring does not fail.
-        const isOfFile = [...file.values()].every(({ kept }) => kept === "file");
-        try {
-          await place?.set(name, value, limits);
-        } catch (error) {
-          if (wanted !== null || !isOfFile || signal.aborted) throw error;
-          place = null;
-        }
+        const choice = known ?? (wanted === null ? await choose(file, signal) : null);
+        const usual = before === undefined ? choice : before.kept === "file" ? "file" : "keyring";
+        const isLong = keyring?.kind === "keychain" && Buffer.byteLength(value) > LONGEST_IN_KEYCHAIN;
+        const chosen = wanted ?? usual ?? "file";
+        const place = isLong ? null : await placeFor(chosen, signal);
+        await place?.set(name, value, limits);
         file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
-        await writeSecrets(filePath, file);
+        await writeSecrets(filePath, file, choice);
         // The old copy is not read any more, so a failure to remove it is ignored.
         if (place === null && keyring?.kind === before?.kept) {
           await keyring?.remove(name, limits).catch(() => false);
         }
-        return { name, kept: place?.kind ?? "file" };
+        const reason = `the Keychain takes ${LONGEST_IN_KEYCHAIN} bytes at most`;
+        return {
+          name,
+          kept: place?.kind ?? "file",
+          ...(isLong && chosen === "keyring" && { reason }),
+        };
       }),
     /** Removes a secret. Resolves with its former place; null if there was none. */
     remove: (name: string, signal: AbortSignal): Promise<KeptSecret | null> =>
       alone(signal, async () => {
-        const file = new Map(await readSecrets(filePath));
+        const { secrets, choice } = await readSecrets(filePath);
+        const file = new Map(secrets);
         const record = file.get(name);
         if (record === undefined) return null;
         if (record.kept !== "file") {
           await keyringOf(record).remove(name, { deadlineMs: CHANGE_DEADLINE_MS, signal });
         }
         file.delete(name);
-        await writeSecrets(filePath, file);
+        await writeSecrets(filePath, file, choice);
         return { name, kept: record.kept };
       }),
   };
@@ -165,16 +192,19 @@ export function placeText(place: SecretPlace): string {
   }
 }
 
-async function readSecrets(path: string): Promise<SecretFile> {
+async function readSecrets(path: string): Promise<{ secrets: SecretFile; choice: Choice | null }> {
   const text = await readIfPresent(path).catch((error: unknown) => {
     throw unavailable(`${path} cannot be read: ${errorText(error)}`, error);
   });
-  return text === null ? new Map() : parseSecretFile(text, path);
+  if (text === null) return { secrets: new Map(), choice: null };
+  const { new_ones: choice } = jsonObject(text) ?? {};
+  const isChoice = choice === "file" || choice === "keyring";
+  return { secrets: parseSecretFile(text, path), choice: isChoice ? choice : null };
 }
 
-async function writeSecrets(path: string, file: SecretFile): Promise<void> {
+async function writeSecrets(path: string, file: SecretFile, choice: Choice | null): Promise<void> {
   try {
-    await keepPrivateFile(path, secretFileText(file), { mode: 0o600 });
+    await keepPrivateFile(path, secretFileText(file, choice), { mode: 0o600 });
   } catch (error) {
     throw unavailable(`${path} cannot be written: ${errorText(error)}`, error);
   }
@@ -192,6 +222,8 @@ type SecretRecord = Readonly<TypeOf<typeof recordShape>>;
 const recordOf = reader(recordShape);
 
 type SecretFile = ReadonlyMap<string, SecretRecord>;
+/** Where new secrets go. */
+type Choice = "file" | "keyring";
 
 const VERSION = 1;
 
@@ -214,8 +246,9 @@ export function parseSecretFile(content: string, path: string): SecretFile {
   return file;
 }
 
-function secretFileText(file: SecretFile): string {
-  return `${JSON.stringify({ version: VERSION, secrets: Object.fromEntries(file) }, null, 2)}\n`;
+function secretFileText(file: SecretFile, choice: Choice | null): string {
+  const place = choice === null ? {} : { new_ones: choice };
+  return `${JSON.stringify({ version: VERSION, ...place, secrets: Object.fromEntries(file) }, null, 2)}\n`;
 }
 
 function strange(path: string, why: string): MountaineerError {

@@ -65,7 +65,8 @@ test("with a keyring the file has only the name, and a value stays where it is u
   keyring.lockedBecause = "it is locked";
   await assert.rejects(store.get("nas", LIMITS), { code: "secret_unavailable" });
   await assert.rejects(store.set("nas", "new", null, NEVER), /it is locked/);
-  assert.equal((await store.set("other", "x", null, NEVER)).kept, "file");
+  await assert.rejects(store.set("other", "x", null, NEVER), /it is locked/);
+  assert.equal((await store.set("other", "x", "file", NEVER)).kept, "file");
   await assert.rejects(store.set("third", "x", "keyring", NEVER), /it is locked/);
   assert.deepEqual(pluck(await store.list(), "name"), ["nas", "other"]);
   keyring.lockedBecause = null;
@@ -397,4 +398,39 @@ test("a missing value is reported by its kind, with the fix", () => {
   assert.match(missingText(["A", "secret:nas", "B"]), /^not set in the environment: A, B; not kept .*: nas$/);
   assert.match(missingHint(["secret:nas"]), /^mountaineer secret set nas$/);
   assert.match(missingHint(["A", "secret:nas"]), /^Set A in the environment.* mountaineer secret set nas/);
+});
+
+test("E5 a keyring is tried once, with a home's first secret, and the choice stays", async (t) => {
+  const keyring = memoryKeyring();
+  const calls: string[] = [];
+  let stores = false;
+  const { store } = await storeIn(t, {
+    ...keyring,
+    async set(name, value, limits) {
+      calls.push(`set ${name}`);
+      assert.ok(limits.deadlineMs <= (name === "mountaineer-probe" ? 5_000 : 120_000));
+      if (!stores) throw new MountaineerError("secret_unavailable", "Object does not exist");
+      await keyring.set(name, value, limits);
+    },
+    async remove(name, limits) {
+      calls.push(`remove ${name}`);
+      return keyring.remove(name, limits);
+    },
+  });
+  for (const name of ["nas", "other"]) assert.equal((await store.set(name, "x", null, NEVER)).kept, "file");
+  await store.remove("nas", NEVER);
+  await store.remove("other", NEVER);
+  stores = true;
+  assert.equal((await store.set("third", "x", null, NEVER)).kept, "file");
+  assert.deepEqual(calls, ["set mountaineer-probe"]);
+});
+
+test("E5 a value that is too long for the Keychain goes to the file, and says why", async (t) => {
+  const { store } = await storeIn(t, { ...memoryKeyring(), kind: "keychain" });
+  assert.deepEqual(await store.set("short", "x".repeat(1_900), null, NEVER), {
+    name: "short",
+    kept: "keychain",
+  });
+  const long = await store.set("long", "x".repeat(1_901), null, NEVER);
+  assert.deepEqual([long.kept, long.reason], ["file", "the Keychain takes 1900 bytes at most"]);
 });

@@ -1,7 +1,7 @@
 // This home's secrets: listed by name, stored and removed. No answer contains a value.
 
 import { MountaineerError } from "../../runtime/errors.ts";
-import { choice, list, nullable, object, type TypeOf, text } from "../../runtime/shape.ts";
+import { choice, list, nullable, object, optional, type TypeOf, text } from "../../runtime/shape.ts";
 
 const secretPlace = choice("file", "secret-service", "keychain");
 export type SecretPlaceName = TypeOf<typeof secretPlace>;
@@ -28,7 +28,7 @@ export function keptNames({ secrets }: SecretListReport): ReadonlySet<string> {
   return new Set(secrets.flatMap(({ name, kept }) => (kept === null ? [] : [name])));
 }
 
-export const secretChangeShape = object({ name: text, kept: secretPlace });
+export const secretChangeShape = object({ name: text, kept: secretPlace, reason: optional(text) });
 type SecretChange = TypeOf<typeof secretChangeShape>;
 
 /** All methods may reject with `secret_unavailable`, `home_unwritable` and the signal's reason. */

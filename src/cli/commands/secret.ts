@@ -52,7 +52,10 @@ const secretSetCommand = command("secret set", {
     const store = await openSecrets(context);
     const value = await readSecretValue(name, context);
     const change = await store.set(name, value, place, context.signal);
-    showResult(context, change, (paint) => [doneLine(paint, `${name} is kept: ${placeName(change.kept)}`)]);
+    showResult(context, change, (paint) => [
+      doneLine(paint, `${name} is kept: ${placeName(change.kept)}`),
+      ...(change.reason === undefined ? [] : [`  ${change.reason}\n`]),
+    ]);
     if (!context.json) await applySecret(context, "the running daemon uses it now");
   },
 });
