@@ -127,7 +127,7 @@ export class PeerDaemon implements OtherDaemon {
 function requestIn(text: string): ModernRequest | null {
   const found = parsed(text);
   const isOne = isJsonObject(found) && isJsonObject(found["params"]) && isJsonObject(found["principal"]);
-  return isOne && isJsonObject(found["declared"]) ? (found as unknown as ModernRequest) : null;
+  return isOne && isJsonObject(found["capabilities"]) ? (found as unknown as ModernRequest) : null;
 }
 
 function replyIn(text: string): Reply {

@@ -48,7 +48,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
     contract.shareStatusShape,
     "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable " +
       "mount_alive tb_recovery_pending override last_error last_switch_at tb_reachable_since tb_healthy_since relay traffic space " +
-      "conditions nas",
+      "conditions explanation nas",
   ],
   [contract.conditionShape, "code severity title hint since holders"],
   [contract.stepResultShape, "share result active_interface detail hint holders unsent"],

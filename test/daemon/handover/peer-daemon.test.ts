@@ -217,7 +217,7 @@ function oneEnd() {
   };
   const own = { suspended: { resume }, deliver() {} };
   const end = new PeerDaemon(own, (message) => said.push(message) > 0);
-  const request = JSON.stringify({ params: {}, principal: {}, declared: {} });
+  const request = JSON.stringify({ params: {}, principal: {}, capabilities: {} });
   return { end, said, gone, outlets, request };
 }
 
@@ -255,7 +255,7 @@ test("B11 D2 a passed request is answered once, and its client's departure is re
 
 test("B11 D2 a passed request without a member that this version needs is answered with an error, and not resumed", () => {
   const { end, said, outlets, request } = oneEnd();
-  for (const member of ["params", "principal", "declared"])
+  for (const member of ["params", "principal", "capabilities"])
     end.hear({ say: "request", n: 1, request: JSON.stringify({ ...JSON.parse(request), [member]: 1 }) });
   assert.deepEqual(outlets, []);
   assertEach(said, (message) => message.say === "answer" && isError(JSON.parse(message.reply)), [
