@@ -54,7 +54,7 @@ const timeoutsKeys = {
 };
 
 const choiceKeys = {
-  instances: choiceKey("free", ["shared", "per-client"], "shared", {
+  instances: choiceKey("access", ["shared", "per-client"], "shared", {
     meaning: "Whether all clients share one instance, or each session gets its own.",
   }),
   start: choiceKey("free", ["always", "on-demand"], "always", {

@@ -44,7 +44,8 @@ const KEYS: Guards = {
     "telemetry.headers fleet.credentials",
   "access, plain":
     "shares.allow_other shares.file_mode shares.folder_mode " +
-    "server.host server.port server.public_url server.allowed_origins backends.folders backends.filters.tools.allow " +
+    "server.host server.port server.public_url server.allowed_origins backends.instances " +
+    "backend_defaults.instances backends.folders backends.filters.tools.allow " +
     "backends.filters.tools.deny backends.filters.resources.allow backends.filters.resources.deny " +
     "backends.filters.prompts.allow backends.filters.prompts.deny conflict_resolution.strategy " +
     "conflict_resolution.separator conflict_resolution.order conflict_resolution.longest_name conflict_resolution.dots_in_names " +
@@ -81,7 +82,7 @@ const PARTS: Guards = {
     "backends.connection backends.later backends.routes backend_defaults.env incoming_auth.management " +
     "trust.clientFolders",
   access:
-    "backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
+    "backend_defaults.instances backends.instances backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
     "incoming_auth.port incoming_auth.publicUrl incoming_auth.allowedOrigins conflict_resolution.conflictResolution groups.groups profiles.profiles " +
     "authorization.authorization scripts.scripts shares.access",
   guards:
