@@ -46,7 +46,7 @@ export type FleetConfig = Partially<
   Omit<NonNullable<SettledFile["fleet"]>, "name">,
   "export" | "import" | "sessions"
 > & { readonly name: string };
-/** A part of the catalog that is served at an address of its own. */
+/** A part of the catalog that is served at a separate address. */
 export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
 /**
  * A profile: the tools for the clients that it matches; the first profile that matches counts. null: no

@@ -51,7 +51,7 @@ export async function downloadArchive(
   }
 }
 
-/** Follows redirects to these hosts alone, and only within the address's own protocol. */
+/** Follows redirects only to these hosts, and only within the address's own protocol. */
 async function fetchFrom(address: string, hosts: readonly string[], signal: AbortSignal): Promise<Response> {
   let url = new URL(address);
   for (let redirects = 0; redirects <= REDIRECTS_AT_MOST; redirects++) {

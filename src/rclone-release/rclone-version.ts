@@ -24,7 +24,7 @@ export async function askRcloneVersion(clock: Clock, rclone: string): Promise<Rc
   return ran === null ? null : parseRcloneVersion(ran.stdout);
 }
 
-/** Reads what `rclone version` prints, or the version alone; null: it is neither. */
+/** Reads what `rclone version` prints, or only the version; null: it is neither. */
 export function parseRcloneVersion(text: string): RcloneVersion | null {
   const match = /^(?:rclone )?v?(\d+)\.(\d+)(?:\.\d+-mountaineer\.(\d+)(?!\S))?/.exec(text);
   if (match === null) return null;

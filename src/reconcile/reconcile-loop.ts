@@ -1,6 +1,6 @@
-// The reconcile loop of one resource: idle → running → running again if a trigger came during the cycle, then idle until
-// the next run. Cycles of one
-// loop never overlap, triggers do not pile up, and a slow or failing loop delays no other loop.
+// The reconcile loop of one resource: idle → running → running again if a trigger came during the cycle, then idle
+// until the next run. Cycles of one loop never overlap, triggers do not pile up, and a slow or failing loop delays no
+// other loop.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 import { type Backoff, backOff, NO_BACKOFF } from "./route-health.ts";
 import type { Trigger } from "./trigger.ts";

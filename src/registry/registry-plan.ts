@@ -20,7 +20,7 @@ export interface PlanOptions {
 }
 
 export interface PlanSurroundings {
-  /** Asks the user for a value; "": no answer. null: nobody can be asked. */
+  /** Asks the user for a value; "": no answer. null: there is no one to ask. */
   readonly ask: ((input: RegistryInput) => Promise<string>) | null;
   readonly note: (text: string) => void;
   /** The names of all secrets in this home. */

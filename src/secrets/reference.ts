@@ -29,7 +29,7 @@ type ResolvedSecret =
 export type SecretValues = Readonly<Record<string, string | undefined>>;
 
 /**
- * Whether a part of a configuration is a reference. No other part has such members, except tables in which people choose
+ * Whether a part of a configuration is a reference. No other part has these members, except tables in which people choose
  * the keys.
  */
 export function isReference(value: object): value is SecretReference {

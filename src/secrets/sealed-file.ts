@@ -51,7 +51,7 @@ interface LoadedKey {
 }
 
 const VERSION = 1;
-/** Stands in the file of the key if the key is in the keyring. */
+/** Written to the key's file if the key is in the keyring. */
 const IN_KEYRING = '{"key_in":"keyring"}\n';
 const ELSEWHERE = "its key is in a keyring that cannot be asked from here, as without a desktop session";
 
@@ -135,7 +135,7 @@ export function openSealedFile(options: SealedFileOptions) {
       if (typeof opened === "string") return { state: "unsound", reason: opened, note, claimed };
       if (opened.serial < serial) return { state: "unsound", reason: "it is an older copy", note, claimed };
       loaded = { ...loaded, key: { key, serial: opened.serial, note: opened.note } };
-      // Homes of before have no mark. Where it cannot be made, reading goes on without it.
+      // Homes of earlier versions have no mark. If it cannot be made, reading continues without it.
       await markKeyring(found.place, limits).catch(() => {});
       return { state: "sound", value: opened.value, note: opened.note };
     },

@@ -129,7 +129,7 @@ export function openSecretStore(options: SecretStoreOptions) {
         await place?.set(name, value, limits);
         file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
         await writeSecrets(filePath, file, choice);
-        // The old copy is not read any more, so a failure to remove it is ignored.
+        // The old copy is no longer read, so a failure to remove it is ignored.
         if (place === null && keyring?.kind === before?.kept) {
           await keyring?.remove(name, limits).catch(() => false);
         }

@@ -93,7 +93,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       case "suspect":
         // Not a failed reload: even under `on_failure = "stop"`, the watch waits for other bytes.
         if (noteProblem({ ...end, kind: "cut_short" })) announce("error", end.reason);
-        return { kind: "failed", reason: `${end.reason}; if the file is meant to be so: mountaineer reload` };
+        return { kind: "failed", reason: `${end.reason}; if the file is complete: mountaineer reload` };
       case "same":
         succeeded("info");
         announce("no-change", NO_CHANGES);

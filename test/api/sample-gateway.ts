@@ -160,7 +160,7 @@ export function sampleCatalog(changes: Partial<CatalogReport> = {}): CatalogRepo
         kind: "tool",
         name: "rm",
         reason: "filter",
-        why: "the backend's filters keep it back",
+        why: "the backend's filters hide it",
       },
     ],
     left_out: null,

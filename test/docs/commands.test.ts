@@ -141,7 +141,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer switch --to fallback": running(/CORE[\s\S]*MEDIA/),
   "mountaineer switch --to auto": running(/CORE[\s\S]*MEDIA/),
   // Of a monitor that no service keeps; the handover itself: test/mcp/handover.test.ts.
-  "mountaineer restart": running(/nothing would hold its place/, 1),
+  "mountaineer restart": running(/no service keeps it/, 1),
   "mountaineer reload": running(/runs already/),
   "mountaineer reload --dry-run": running(/runs already[\s\S]*stay\s+CORE, MEDIA/),
   "mountaineer config get global.check_interval_secs": running(/^0\.3\n$/),

@@ -209,7 +209,7 @@ test("a daemon that cannot start is reported with its reason", async (t) => {
   await writeFile(join(home, "config.toml"), "nonsense = \n");
   const running = stream(t, [], home);
   await eventually(() => titles(running.menu()).some((title) => /configuration has errors/.test(title)));
-  assert.ok(titles(running.menu()).includes("see what it says in a terminal: mountaineer monitor"));
+  assert.ok(titles(running.menu()).includes("run it in a terminal to see why: mountaineer monitor"));
 });
 
 test("without a session bus it says so with the fix, and ends", {

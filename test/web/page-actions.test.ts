@@ -64,7 +64,7 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.see(/nothing uses it/);
       await hand.press("Forget: token");
       await hand.press("Forget it");
-      await hand.see(/None is kept/);
+      await hand.see(/No secret is stored/);
     });
 
     await t.test("F4 a client is connected, and restored", async () => {

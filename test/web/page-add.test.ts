@@ -51,7 +51,7 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
     assert.match((await rig.home.cli(["secret", "list"])).stdout, /token/);
     await page.getByRole("button", { name: "Forget: token" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Forget it" }).click();
-    await page.getByText("None is kept, and none is wanted.").waitFor();
+    await page.getByText("No secret is stored or needed.").waitFor();
   });
 
   await t.test(

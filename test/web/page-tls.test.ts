@@ -102,7 +102,7 @@ test("the page behind a proxy with TLS", {
     const typed = await page.getByText(/^mountaineer admin /).textContent();
     const { code, stderr } = await rig.home.cli((typed ?? "").split(" ").slice(1));
     assert.equal(code, 0, stderr);
-    await page.getByText("This tab may change what runs, for 15 min.").waitFor();
+    await page.getByText("This tab may change which programs run, for 15 min.").waitFor();
     assert.equal(await ask.count(), 0);
     assert.deepEqual(await violations(page), []);
     const other = await context.newPage();

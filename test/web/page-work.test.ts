@@ -69,7 +69,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     assert.deepEqual(await violations(page), []);
     // Another hand is quicker than the answer.
     await rig.home.writeConfig(withNote(rig, "second"));
-    await dialog.getByText(/something else waits now/).waitFor();
+    await dialog.getByText(/the pending changes differ/).waitFor();
     assert.equal(await dialog.getByRole("button", { name: "Approve this" }).isDisabled(), true);
     assert.deepEqual(await violations(page), []);
     await page.keyboard.press("Escape");

@@ -209,10 +209,10 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
   if (error?.code !== "protocol") return;
   throw new MountaineerError(
     "protocol",
-    `the daemon that runs is of another version of Mountaineer, and does not know ${OPERATIONS[name].path}`,
+    `the running daemon is another version of Mountaineer, and does not know ${OPERATIONS[name].path}`,
     {
       cause: error,
-      hint: "mountaineer restart runs the version that is installed",
+      hint: "mountaineer restart runs the installed version",
     },
   );
 }

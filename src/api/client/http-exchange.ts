@@ -167,14 +167,10 @@ export function lost(cause: Error): MountaineerError {
 
 /** The error for an answer that breaks the contract. */
 export function strange(what: string, cause?: unknown): MountaineerError {
-  return new MountaineerError(
-    "protocol",
-    `the daemon answers what this version does not understand: ${what}`,
-    {
-      cause,
-      hint: "after an update, restart the daemon so that both are of one version",
-    },
-  );
+  return new MountaineerError("protocol", `the daemon's answer is not understood by this version: ${what}`, {
+    cause,
+    hint: "after an update, restart the daemon so that both have the same version",
+  });
 }
 
 /** The error for an aborted signal: its reason, or `aborted`. */

@@ -56,8 +56,8 @@ export async function startDaemon({
 }
 
 function silent(): MountaineerError {
-  return new MountaineerError("program_unavailable", "Mountaineer was started, and does not answer", {
-    hint: "mountaineer logs shows what it is at",
+  return new MountaineerError("program_unavailable", "Mountaineer was started, but does not answer", {
+    hint: "mountaineer logs shows what it is doing",
   });
 }
 
@@ -65,6 +65,6 @@ function endedAtOnce(exitCode: number): MountaineerError {
   const known = STARTING_ERRORS.find((code) => ERROR_CODES[code].exit === exitCode);
   const why = known === undefined ? `exit code ${exitCode}` : ERROR_MEANINGS[known];
   return new MountaineerError("program_unavailable", `Mountaineer ended at once: ${why}`, {
-    hint: "see what it says in a terminal: mountaineer monitor",
+    hint: "run it in a terminal to see why: mountaineer monitor",
   });
 }

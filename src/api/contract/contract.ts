@@ -1,4 +1,5 @@
-// Shapes of the management API's answers and of `--json` outputs, such as status and conditions. The wire uses snake_case, and ISO 8601 UTC for times.
+// Shapes of the management API's answers and of `--json` outputs, such as status and conditions. The wire uses
+// snake_case, and ISO 8601 UTC for times.
 
 import type { globalKeys } from "../../config/schema/share-schema.ts";
 import {

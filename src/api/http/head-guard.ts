@@ -28,7 +28,7 @@ export function requireHead(request: IncomingMessage, names: OwnNames): void {
   const twice = saidTwice(request);
   if (twice !== null) throw refusal(400, `the request has more than one ${twice} header`);
   if (!isPlainPath(pathOf(request)))
-    throw refusal(400, "the path has escapes, `..` or `//` in it, which none here has");
+    throw refusal(400, "the path has escapes, `..` or `//` in it, which no path here has");
   const { host } = request.headers;
   if (host !== undefined && isOurs(host, names)) return;
   throw foreign(

@@ -231,7 +231,7 @@ export class HttpApi {
       );
     } else {
       throw new MountaineerError("owner_only", "only a browser on the daemon's own machine gets this right", {
-        hint: "open the page by its address on 127.0.0.1, over SSH where you are elsewhere",
+        hint: "open the page by its address on 127.0.0.1, over SSH if you are elsewhere",
       });
     }
   }

@@ -93,7 +93,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.recovery_failed": moved("bad", "Going back failed,"),
   "share.switched": moved("good", "Switched"),
   "share.remounted": moved("plain", "Mounted anew"),
-  "share.recovery_deferred": said("warning", "Not going back yet"),
+  "share.recovery_deferred": said("warning", "Not returning yet"),
   "share.tb_ready": said("warning", "TB Ready"),
   "share.tb_ready_cleared": said("plain", "No longer TB Ready"),
   "share.override": (fields) => ["plain", overrideText(fields["to"])],
@@ -141,7 +141,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   ],
   "catalog.tool_changed": (fields) => [
     "warning",
-    `${entryOf(fields)} is not as it was approved${fields["withheld"] === true ? "; it is withheld" : ""}`,
+    `${entryOf(fields)} differs from the approved version${fields["withheld"] === true ? "; it is withheld" : ""}`,
   ],
   "catalog.tool_new": (fields) => [
     "warning",

@@ -166,7 +166,7 @@ export function machineSearchText(machine: FleetMachine): string {
 
 export const FLEET_OFF_TEXT = "This machine is in no fleet.";
 export const FLEET_ABOUT_TEXT =
-  "Several machines that run Mountaineer can be one fleet: each then shows the shares and backends of all, and what is wrong where.";
+  "Several machines that run Mountaineer can form a fleet: each then shows the shares, backends and problems of all.";
 export const FLEET_STEPS = [
   { command: "mountaineer fleet init", does: "begins one here, and prints what the next machine types" },
   { command: "mountaineer fleet join CODE", does: "joins one, with the code that another machine printed" },

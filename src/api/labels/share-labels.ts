@@ -106,7 +106,7 @@ export function readyText(
 ): string | null {
   if (!share.tb_recovery_pending) return null;
   const steady = nowMs === null ? null : sinceText(share.tb_healthy_since, nowMs);
-  const how = waitsForFiles ? "It switches once files are closed." : "It switches when you say so.";
+  const how = waitsForFiles ? "It switches once files are closed." : "It waits for you to switch it.";
   return `TB Ready: Thunderbolt is back${steady === null ? "" : `, steady for ${steady}`}. ${how}`;
 }
 

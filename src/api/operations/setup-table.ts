@@ -134,7 +134,7 @@ export const SETUP_OPERATIONS = {
   }),
   /** Lets the tab of the page that shows this code change what runs. Rejects with `permission_denied`. */
   grantOwner: operation("POST access/owner", {
-    summary: "Let one tab of the page change what runs, for 15 minutes",
+    summary: "Let one tab of the page change which programs run, for 15 minutes",
     reach: "socket",
     /** The code as the person types it. */
     input: strictObject({ code: text }),
@@ -143,7 +143,7 @@ export const SETUP_OPERATIONS = {
   }),
   /** A code for a terminal to show: a tab in which it is typed may change what runs. Only the last one is valid. */
   offerOwner: operation("POST access/owner/offer", {
-    summary: "A code with which a tab of the page may change what runs",
+    summary: "A code with which a tab of the page may change which programs run",
     reach: "socket",
     output: object({ code: text, expires_at: text }),
   }),

@@ -16,7 +16,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   403: "The caller may not do this, or a page of another origin sent the request",
   404: "There is nothing of that name, or it is not served here",
   408: "The body came too slowly",
-  409: "Something else is the case than was expected",
+  409: "The current state differs from the expected one",
   413: "The body is too large",
   415: "The body is not JSON",
   422: "The configuration would have errors",
@@ -54,7 +54,7 @@ function draw(): JsonSchema {
     info: {
       title: "Mountaineer management API",
       version: "1",
-      description: "What a running Mountaineer daemon can be asked. Times are ISO 8601 UTC.",
+      description: "The operations of a running Mountaineer daemon. Times are ISO 8601 UTC.",
     },
     servers: [{ url: "/" }],
     security: [{ token: [] }],
@@ -98,7 +98,7 @@ function operationOf(name: OperationName): JsonSchema {
 function eventsOperation(): JsonSchema {
   return {
     operationId: "events",
-    summary: "What happens from now on, as server-sent events",
+    summary: "Events from now on, as server-sent events",
     description:
       "Last-Event-ID continues after the last received event. A `gap` means that events were lost: read everything again.",
     parameters: [

@@ -77,7 +77,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   lines.push(`  ${paint.dim("config  ")}  ${printable(global.config_path)}`);
   if (global.pid !== null && showsShares(report)) {
     lines.push(
-      ...labelled("looking", `every ${global.check_interval_secs} s; ${eventsText(global)}`, view),
+      ...labelled("checking", `every ${global.check_interval_secs} s; ${eventsText(global)}`, view),
       ...(report.shares.some((share) => onlyHost(share) === null)
         ? labelled("recovery", failbackText(global), view)
         : []),
@@ -114,7 +114,7 @@ function eventsText(global: GlobalStatus): string {
 }
 
 function failbackText({ auto_failback, lsof_recheck, auto_failback_stable_secs }: GlobalStatus): string {
-  if (!auto_failback && !lsof_recheck) return "to Thunderbolt when you say so";
+  if (!auto_failback && !lsof_recheck) return "to Thunderbolt when you switch it";
   const files = lsof_recheck ? "once files are closed" : "unless files are open";
   return `to Thunderbolt after ${nonBreaking(`${auto_failback_stable_secs} s`)} steady, ${files}`;
 }
@@ -124,7 +124,7 @@ function emptyLines(view: ShareView): string[] {
   const command = (words: string): string => `${INDENT}${paint.cyan(`mountaineer ${words}`)}`;
   return [
     paint.bold("Nothing is configured yet."),
-    ...text(`mountaineer init asks what you have, and writes ${printable(global.config_path)}.`, "", view),
+    ...text(`mountaineer init asks about your setup, and writes ${printable(global.config_path)}.`, "", view),
     ...text("Or begin with a NAS, or with an MCP server that your agents use:", "", view),
     "",
     command("shares add --share CORE --fallback-host nas.local"),

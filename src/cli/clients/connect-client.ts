@@ -101,7 +101,7 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
         return bytes === null ? {} : textValues(decodedText(bytes), format);
       }),
     serving(names) {
-      context.note(`looking which servers of ${title} serve here`);
+      context.note(`checking which servers of ${title} serve here`);
       return readyBackends(context, names);
     },
   };

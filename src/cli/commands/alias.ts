@@ -10,7 +10,7 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 export const aliasListCommand = command("alias list", {
   asksElsewhere: true,
   summary: "show every alias, where its link is and where it leads",
-  description: "Looks only at the links, never at their targets; changes nothing.",
+  description: "Checks only the links, never their targets; changes nothing.",
   examples: {
     "mountaineer alias list": "see which links there are",
     [`mountaineer alias list --json | jq -r '.aliases[] | select(.link != "right") | .name'`]:
@@ -110,7 +110,7 @@ const aliasReconcileCommand = command("alias reconcile", {
 export const ALIAS_COMMANDS: GroupedCommands = {
   group: {
     name: "alias",
-    summary: "links to folders inside shares",
+    summary: "manage links to folders in shares",
     description:
       "An alias is a path that never changes, and leads to a folder of a share. The daemon repairs its link at " +
       "every check.",

@@ -24,7 +24,7 @@ export const backendsListCommand = command("backends list", {
     );
     if (gateway === undefined) noteNoGateway(context);
     else if (global.pid === null)
-      context.note("no daemon runs, so no backend does; mountaineer up starts one");
+      context.note("the daemon is not running, so no MCP server is either; mountaineer up starts it");
     else if (backends.length === 0)
       context.note("no backend is configured; the gateway listens with nothing to publish");
   },

@@ -206,7 +206,7 @@ function requireOneWay(names: readonly string[], all: boolean): void {
   }
   if (names.length > 0 && all) {
     throw new MountaineerError("usage", "--all cannot be used with names", {
-      hint: "leave one of them out",
+      hint: "give only one",
     });
   }
 }
@@ -329,7 +329,7 @@ export const BACKENDS_COMMANDS: GroupedCommands = {
       "mountaineer backends list": "see how they are",
       "mountaineer backends add files -- npx -y @modelcontextprotocol/server-filesystem ~/Documents":
         "add one",
-      "mountaineer backends logs files": "see what it says",
+      "mountaineer backends logs files": "see its output",
     },
   },
   commands: [

@@ -34,7 +34,7 @@ const configGetCommand = command("config get", {
   description:
     "Its value in the file, else its default. Text is printed without quotes, everything else as TOML.",
   examples: {
-    "mountaineer config get global.check_interval_secs": "how often the daemon looks",
+    "mountaineer config get global.check_interval_secs": "how often the daemon checks",
     "mountaineer config get shares.CORE.thunderbolt_host": "for one share, by its name",
     "mountaineer config get lsof-recheck": "with a short name",
   },

@@ -77,7 +77,7 @@ const fleetInviteCommand = command("fleet invite", {
     "machine that joined.",
   examples: {
     "mountaineer fleet invite": "let the next machine in",
-    "mountaineer fleet invite --json": "the same for a program",
+    "mountaineer fleet invite --json": "print the invitation as JSON",
   },
   exits: { 1: "no machine joined in time, or the server does not run" },
   run: async (context) => (await import("../fleet/fleet-commands.ts")).inviteMachine(context),

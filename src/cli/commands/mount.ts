@@ -30,7 +30,7 @@ export const wakeCommand = command("wake", {
   asksElsewhere: true,
   summary: "wake the NAS of shares (Wake-on-LAN), and wait until it answers",
   description:
-    "Sends three packets to the hardware address learnt while the NAS answered, on the link it shares with this " +
+    "Sends three packets to the hardware address recorded while the NAS answered, on the link it shares with this " +
     "machine. The NAS has a minute to answer; the daemon then mounts the waiting shares.",
   examples: {
     "mountaineer wake": "wake all of them",
@@ -149,7 +149,7 @@ function serverLines({
     ? "being sent"
     : proved
       ? "waits for its server"
-      : "waits for your word: not proved whose";
+      : "waits for your decision: its server is not verified";
   const more = files.length - SHOWN_AT_MOST;
   return [
     `${share}: ${pluralize(files.length, "file")} for ${source ?? "a server"} (${server}), ${state}`,

@@ -57,8 +57,12 @@ async function untilServed(context: CommandContext, { from }: HandOverReport): P
   };
   const pid = await pollUntil({ withinMs: SERVES_WITHIN_MS, signal }, look, (found) => found !== from);
   if (pid !== from) return pid;
-  throw new MountaineerError("handover_failed", "the old daemon has given up, and no new one answers yet", {
-    hint: "see why: mountaineer doctor, or its log",
-    retry: "later",
-  });
+  throw new MountaineerError(
+    "handover_failed",
+    "the old daemon has handed over, but no new one answers yet",
+    {
+      hint: "see why: mountaineer doctor, or its log",
+      retry: "later",
+    },
+  );
 }

@@ -13,7 +13,7 @@ export const statusCommand = command("status", {
     "over restarts of the daemon; it draws nothing, so a screen reader can follow it.",
   examples: {
     "mountaineer status": "see how things are",
-    "mountaineer status --follow": "hear of each change",
+    "mountaineer status --follow": "print each change as it happens",
     [`mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'`]:
       "list the shares that are not usable",
   },

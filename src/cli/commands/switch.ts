@@ -25,7 +25,7 @@ export const switchCommand = command("switch", {
   summary: "move shares or a backend to a route by hand, or back to automatic",
   description:
     "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches " +
-    "and holds the share there, even after a restart. auto ends the hold. A share with open files is busy; " +
+    "and keeps the share there across restarts, until auto. A share with open files is busy; " +
     "--wait waits for them, --force switches anyway. For a backend, name the route: the backend moves as soon as " +
     "that route is ready, and calls in flight finish on the old one. Any route but the first stays until auto.",
   examples: {

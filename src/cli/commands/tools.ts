@@ -250,7 +250,7 @@ async function switchTools(context: CommandContext, tools: readonly string[], on
 export const TOOLS_COMMANDS: GroupedCommands = {
   group: {
     name: "tools",
-    summary: "see the tools that the gateway publishes, and what changed of them",
+    summary: "see the tools that the gateway publishes, and how they changed",
     description: "Of all backends together, under the names that clients see.",
     examples: {
       "mountaineer tools list": "see which tools there are",

@@ -23,7 +23,7 @@ const SCREENS: Readonly<Record<string, string>> = {
 
 export const tuiCommand = command("tui", {
   asksElsewhere: true,
-  summary: "status, live, with keys for what is done daily",
+  summary: "live status, with keys for everyday actions",
   description:
     "A live view of the running daemon: shares, servers with their tools and logs, approvals, events, and how edits of " +
     "the configuration are noticed, with keys to mount, switch, restart, approve and reload. ? lists the keys, : finds " +
@@ -79,7 +79,7 @@ export const openCommand = command("open", {
   isText: true,
   takes: {
     "--print": "print the link only",
-    "--admin": "let that tab change what runs, by a code that is shown here",
+    "--admin": "let that tab change which programs run, with a code that is shown here",
   },
   async run(context, { print, admin }) {
     const purpose = { intent: admin ? "change" : "look", so: "so there is no page" } as const;
@@ -224,7 +224,7 @@ async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, te
 }
 
 export const adminCommand = command("admin", {
-  summary: "let one tab of the page change what runs, for 15 minutes",
+  summary: "let one tab of the page change which programs run, for 15 minutes",
   description:
     "Type the code that the page shows. Then only that tab may change which programs run and where credentials " +
     "go, until 15 minutes have passed, the tab is reloaded or signs out, or the daemon restarts. Type only a " +
@@ -237,6 +237,6 @@ export const adminCommand = command("admin", {
   async run(context, { code }) {
     const purpose = { intent: "change", so: "so there is no page" } as const;
     const report = await callDaemon(context, purpose, "grantOwner", { code });
-    showResult(context, report, () => ["the page may change what runs for 15 minutes"]);
+    showResult(context, report, () => ["the page may change which programs run for 15 minutes"]);
   },
 });

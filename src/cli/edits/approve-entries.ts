@@ -138,7 +138,7 @@ function renderApprovals({ mode, lost, waiting }: ApprovalsReport, style: Termin
   const paint = paintFor(style);
   const lines: string[] = [];
   if (lost !== null && waiting.length > 0) {
-    lines.push(`${warningLine(paint, `nothing counts as approved: ${printable(lost)}`)}\n`);
+    lines.push(`${warningLine(paint, `no approval is known: ${printable(lost)}`)}\n`);
   }
   if (waiting.length === 0) {
     lines.push(`${doneLine(paint, `nothing waits for approval (mode ${mode})`)}\n`);

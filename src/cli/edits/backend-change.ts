@@ -113,7 +113,7 @@ export async function editBackend(
     }));
     const edits = [...removed, ...backendEdits(name, safe)];
     if (edits.length > 0) return edits;
-    throw new MountaineerError("usage", "nothing to change was given", {
+    throw new MountaineerError("usage", "no change was given", {
       hint: `${shellCommand`mountaineer backends edit ${name} --set KEY=VALUE`}, or an option of backends add`,
     });
   });

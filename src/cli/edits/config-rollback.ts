@@ -19,7 +19,7 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
   let seen: Seen | null = null;
   if (asks && context.prompt !== null) {
     const shown = await show(context, n);
-    if (shown.differs && !(await confirms(context, "Put it back so?", "no"))) return FAILED_EXIT;
+    if (shown.differs && !(await confirms(context, "Restore it?", "no"))) return FAILED_EXIT;
     // Another edit during the question would renumber the history's entries; the daemon detects that by the hashes in
     // `seen`.
     seen = shown.seen;

@@ -210,10 +210,7 @@ function isEveryAddress(address: string): boolean {
 // The `[fleet]` section of the configuration: writing and removing it.
 
 /** Rejects with `usage` if the file has a `[fleet]` section, and with `config_…` if the file cannot be changed. */
-function refuseSection(
-  context: CommandContext,
-  hint = "mountaineer fleet leave takes it out",
-): Promise<void> {
+function refuseSection(context: CommandContext, hint = "mountaineer fleet leave removes it"): Promise<void> {
   return viewConfig(context, async (view) => {
     await refuseToBeginAfresh(context, view);
     const { fleet } = await readMembers(view);

@@ -287,7 +287,7 @@ function unasked(context: CommandContext): MountaineerError {
     "usage",
     "init asks at a terminal, and there is none here; nothing was written",
     {
-      hint: `say what you have: ${typed(context, "init --share NAME --fallback-host HOST --username USER")}, or ${typed(context, "init --backend NAME --command LINE")}`,
+      hint: `describe your setup with options: ${typed(context, "init --share NAME --fallback-host HOST --username USER")}, or ${typed(context, "init --backend NAME --command LINE")}`,
     },
   );
 }

@@ -42,7 +42,7 @@ async function askBackends(person: Person, { whatIsWrong }: InitTools): Promise<
     if (name === "") return backends;
     const connection = await retry(async () => {
       const how = await person.ask(`  The command line of ${name}, or its address (https://…): `);
-      const read = how === "" ? { wrong: "a server has one of both" } : readConnection(how);
+      const read = how === "" ? { wrong: "a server has one of them" } : readConnection(how);
       const wrong = "wrong" in read ? read.wrong : await whatIsWrongWith({ name, connection: read.right });
       return wrong === null ? read : { wrong };
     }, person);

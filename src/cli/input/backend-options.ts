@@ -17,7 +17,7 @@ export const BACKEND_OPTIONS = {
     isList: true,
   },
   "--cwd <folder>": "the program's working folder",
-  "--group <name>": "a heading to list several backends under",
+  "--group <name>": "the group to list it in",
   "--set <key=value>": { about: "any other key, as in timeouts.init=60; repeatable", isList: true },
   "--allow-literal": "write values that look like secrets into the file as plain text",
 } as const;
@@ -34,7 +34,7 @@ export function readBackendOptions(
   const [first, ...rest] = words;
   const isAddress = first !== undefined && /^https?:\/\//i.test(first) && rest.length === 0;
   if (given.url !== null && first !== undefined) {
-    throw usage("a backend is a program or an address, and both were given", "leave one of them out");
+    throw usage("a backend is a program or an address, and both were given", "give only one");
   }
   const url = given.url ?? (isAddress ? first : null);
   const command: BackendInput["command"] = first === undefined || isAddress ? null : [first, ...rest];

@@ -116,9 +116,9 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     context.note(`${where} stays, with what Mountaineer did not make there: ${names}`);
   }
   const tool = bundle?.tool ?? null;
-  if (tool !== null) context.note(`its program is left to ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
+  if (tool !== null) context.note(`remove the program with ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
   else if (bundle?.current != null && isUsual) {
-    context.note("the file that you started it by is left to you");
+    context.note("delete the file that you started it with yourself");
     // Removed last, because this program runs from that folder.
     const folder = dirname(bundle.current);
     await purge.removeOurs(folder, (path) => OUR_VERSIONS.test(path.split("/")[0] ?? ""));

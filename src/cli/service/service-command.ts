@@ -125,7 +125,7 @@ async function startAlone(
   why: string,
   found: LockHolder | null,
 ): Promise<ServiceOutcome> {
-  const notes = [`${why}: it runs until this machine stops; then say mountaineer up again`];
+  const notes = [`${why}: it runs until this machine stops; then run mountaineer up again`];
   if (found !== null) return { changed: false, running: true, notes, failure: null };
   const command = ["/bin/sh", keeperPath(program), program, ...args];
   const environment = { ...process.env, MOUNTAINEER_HOME: home };

@@ -67,7 +67,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
       const result = await launchctl(["bootstrap", target, filePath], signal);
       if (result.exitCode === 0) return null;
       if (attempt === BOOTSTRAP_TRIES || !PASSING.includes(result.exitCode)) {
-        return `launchctl bootstrap: ${saidBy("launchctl", result)}; if ${shownAs} is switched off in ${LOGIN_ITEMS}, switch it on and say mountaineer up again`;
+        return `launchctl bootstrap: ${saidBy("launchctl", result)}; if ${shownAs} is switched off in ${LOGIN_ITEMS}, switch it on and run mountaineer up again`;
       }
       await clock.sleep(BETWEEN_LOOKS_MS * attempt, signal);
     }
@@ -90,7 +90,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
       if (failure === null && (changed || !wasLoaded)) failure = await load(signal);
       const notes = [
         `macOS may ask you to allow it: ${LOGIN_ITEMS} lists it as ${shownAs}`,
-        `what it says before its own log begins: ${logPath}`,
+        `its output before its own log begins: ${logPath}`,
       ];
       return { changed, running: failure === null && (await isLoaded(signal)), notes, failure };
     },

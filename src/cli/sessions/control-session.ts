@@ -57,7 +57,7 @@ export function withOperations<T>(
 /** How a command uses the daemon, and the command's error if no daemon runs. */
 export interface DaemonPurpose {
   readonly intent: Intent;
-  /** The last words of the error message, for example "so no backend does". */
+  /** The last words of the error message, for example "so no MCP server does either". */
   readonly so: string;
   /** Default: how to start a daemon. */
   readonly hint?: string;
@@ -110,7 +110,7 @@ export async function withDaemonOr<T>(
     } else if (clock.monotonicMs() >= deadline) {
       const message = `mountaineer monitor (pid ${monitor.pid}) holds this home, and does not serve`;
       throw new MountaineerError("daemon_unreachable", message, {
-        hint: `see what it says; it can be ended with: kill ${monitor.pid}`,
+        hint: `check its output; it can be ended with: kill ${monitor.pid}`,
         retry: "later",
       });
     }

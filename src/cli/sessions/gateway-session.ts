@@ -6,7 +6,7 @@ import type { DaemonPurpose } from "./control-session.ts";
 
 export const RUNNING_BACKENDS: DaemonPurpose = {
   intent: "look",
-  so: "so no backend does",
+  so: "so no MCP server does either",
   hint: "mountaineer up starts one; mountaineer call starts the backends for one call",
 };
 

@@ -18,7 +18,7 @@ export async function restartBackend(
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     note(
-      `the running daemon was not told: ${error.message}; ${shellCommand`mountaineer backends restart ${backend}`} does so`,
+      `the running daemon could not be notified: ${error.message}; ${shellCommand`mountaineer backends restart ${backend}`} does so`,
     );
   }
 }

@@ -85,7 +85,7 @@ function changeText(change: ToolChange, style: TerminalStyle): string {
     return `${head}    ${shellCommand`mountaineer tools diff ${`${backend}:${tool}`}`} shows it\n`;
   const unknown = before_known
     ? ""
-    : "    what was approved was too long to keep: only what is now can be shown\n";
+    : "    the approved version was too long to keep: only the current one can be shown\n";
   return head + unknown + members.map((member) => memberText(member, style)).join("");
 }
 

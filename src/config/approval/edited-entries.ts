@@ -32,7 +32,7 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const isOff = (id: string): boolean => ran.has(id) && !runs.has(id);
   // `[trust]` is loosened only by `mountaineer approve`; tightening it needs no approval.
   const unseen = new Set(["trust"]);
-  // A new share shows its name alone: its NAS stood in the file, and no share on it is approved.
+  // A new share shows only its name: its NAS was in the file, and no share on it is approved.
   const isOnUnseenNas = (id: string): boolean => {
     const share = after.shares.find(({ name }) => id === `shares.${name}`);
     const nas = share === undefined ? null : nasOf(after, share.name);

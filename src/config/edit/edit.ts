@@ -34,7 +34,9 @@ async function problemOf(
   if (syntax.length > 0) return "the result is not a readable file";
   const at = difference(value, meant, step);
   if (at === null) return null;
-  return at.length === 0 ? "the file would not mean that" : `${keyName(at)} would not be as it should`;
+  return at.length === 0
+    ? "the file would have another meaning"
+    : `${keyName(at)} would have the wrong value`;
 }
 
 function assertValid(edit: ConfigEdit): void {

@@ -72,9 +72,9 @@ const headerOf = reader(
 function readEntry(raw: Buffer): Omit<Stored, "file"> | string {
   const end = raw.indexOf(0x0a);
   const header = end === -1 ? null : headerOf(jsonObject(raw.subarray(0, end).toString("utf8")));
-  if (header === null) return "its first line is not what it should be";
+  if (header === null) return "its first line is not valid";
   const bytes = raw.subarray(end + 1);
-  if (sha256Of(bytes) !== header.sha256) return "its content is not what its hash says";
+  if (sha256Of(bytes) !== header.sha256) return "its content does not match its hash";
   const { length: _, path, realPath = null, inode = null, ...entry } = header;
   return { path, realPath, inode, entry, bytes };
 }

@@ -10,10 +10,10 @@ import { openHistory } from "./history.ts";
 import { ownRealPath } from "./history-owner.ts";
 
 export const CUT_SHORT_HINT =
-  "mountaineer config rollback 0 puts the last content back; if the file is meant to be so, tell the daemon: mountaineer reload";
+  "mountaineer config rollback 0 restores the last content; if the file is complete, apply it: mountaineer reload";
 
 export function suspectError(why: string): MountaineerError {
-  return new MountaineerError("config_cut_short", `${why}; it is taken for half a file, and not used`, {
+  return new MountaineerError("config_cut_short", `${why}; it looks like half a file, and is not used`, {
     hint: CUT_SHORT_HINT,
   });
 }

@@ -257,7 +257,7 @@ function limitsWarnings({ overrides }: ConfigFile["limits"]): ConfigWarning[] {
     users === undefined && roles === undefined && index < overrides.length - 1
       ? {
           path: `limits.overrides[${index}]`,
-          text: "it fits everybody, so that those below it never count",
+          text: "it fits everybody, so those below it never apply",
           hint: "give it `users` or `roles`, or put it last",
         }
       : [],

@@ -266,7 +266,7 @@ function approvalConditions({ waiting, since, lost, unsavedBecause, now }: Appro
     since: since.get(entry.id) ?? now,
   }));
   if (lost !== null && waiting.length > 0) {
-    const title = `Nothing counts as approved: ${lost.reason}`;
+    const title = `No approval is known: ${lost.reason}`;
     const hint = lost.passes
       ? "unlock the keyring, which is asked again every 30 s; docs/security.md says how to go without one"
       : "see what waits, then: mountaineer approve --all";

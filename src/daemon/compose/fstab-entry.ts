@@ -43,7 +43,7 @@ export function planFstab(content: string, share: LineShare, isWanted: boolean) 
   const isOurs = withoutPort(line) === withoutPort(relayedLine(share));
   if (!fits || !entry.isHard || more.length > 0 || (!isWanted && !isOurs)) {
     throw new MountaineerError("usage", `line ${index + 1} of fstab has ${share.mountPath} already`, {
-      hint: `That line is not one that this command writes. Remove it, or make it: ${relayedLine(share, undefined, taken)}`,
+      hint: `This command did not write that line. Remove it, or change it to: ${relayedLine(share, undefined, taken)}`,
     });
   }
   return { line, content: isWanted ? null : content.split("\n").toSpliced(index, 1).join("\n") };

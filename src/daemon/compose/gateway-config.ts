@@ -18,7 +18,7 @@ function exportsOf({ backends, fleet }: MountaineerConfig): readonly string[] {
     .map(({ name }) => name);
 }
 
-/** Other folders are another connection, so that no instance stays in a folder that is not allowed any more. */
+/** Other folders are another connection, so that no instance stays in a folder that is no longer allowed. */
 function withClientFolders(backend: BackendConfig, clientFolders: readonly string[]): BackendConfig {
   const allowed = <C extends BackendConfig["connection"]>(connection: C): C =>
     connection.type === "stdio" && connection.cwdIsClients ? { ...connection, clientFolders } : connection;

@@ -79,7 +79,7 @@ export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const fallback = fallsBack ? await lastAccepted({ homeContext, path }, options).catch(errorText) : null;
   if (fallback === null || typeof fallback === "string") {
     if (suspect !== null) throw suspectError(suspect);
-    const why = fallback && `the content that was accepted last cannot be used: ${fallback}`;
+    const why = fallback && `the last accepted configuration cannot be used: ${fallback}`;
     throw isUnreadable ? read : mistakesError(mistakes, why);
   }
   const { acceptedAt, ...loaded } = fallback;

@@ -76,7 +76,7 @@ function readableFault(
   const [first, ...others] = secrets;
   if (first === undefined) return { severity: "warning", code, path, text: `${path} ${who}`, hint };
   const more = others.length === 0 ? "" : ` and ${others.length} more`;
-  const text = `${path} ${who}, and holds what seems to be a secret: ${first}${more}`;
+  const text = `${path} ${who}, and seems to contain a secret: ${first}${more}`;
   return {
     severity: "error",
     code,

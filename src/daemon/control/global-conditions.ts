@@ -119,7 +119,7 @@ function standing(sources: ConditionSources): Standing[] {
     conditions.push({
       code: `config_${lastError.kind}`,
       severity: "error",
-      title: `The configuration file is not what runs: ${lastError.reason}`,
+      title: `The configuration file is not in use: ${lastError.reason}`,
       hint:
         lastError.kind === "cut_short"
           ? CUT_SHORT_HINT
@@ -148,7 +148,7 @@ function standing(sources: ConditionSources): Standing[] {
   if (networkEvents() === "polling" && running().config.shares.length > 0) {
     warn(
       "network_polling",
-      "Network changes are learnt by polling every 2 s",
+      "Network changes are detected by polling every 2 s",
       "The system's own events are not available; see the log.",
     );
   }

@@ -313,7 +313,7 @@ async function missingFolder(
   folder: string,
 ): Promise<string | null> {
   const listing = await prober.checkFolder(path, folder, FOLDER_LOOK_MS);
-  if (listing === null) return "the look for the folder had no answer";
+  if (listing === null) return "the check of the folder had no answer";
   if (listing.state === "listed") return null;
   if (listing.state === "outside") return "the folder leads out of the share";
   return listing.errno === "ENOENT"

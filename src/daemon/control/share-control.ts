@@ -92,7 +92,7 @@ export function createShareControl(
     const { result: ended, detail } = await engine.request(name, request, signal);
     if (ended !== "unmounted" && ended !== "skipped") {
       throw new MountaineerError("usage", `${detail}; they are sent with the next mount`, {
-        hint: `Close what is open, then: ${shellCommand`mountaineer unmount --share ${name}; mountaineer mount --share ${name}`}`,
+        hint: `Close the open files, then: ${shellCommand`mountaineer unmount --share ${name}; mountaineer mount --share ${name}`}`,
       });
     }
     await engine.request(name, { kind: "mount", waitUntilMs: waitUntilMs() }, signal);

@@ -105,7 +105,7 @@ function listed(
       });
     default:
       throw new MountaineerError("share_unavailable", `${folder} cannot be read: ${listing.errno}`, {
-        hint: "mountaineer status says how the share is",
+        hint: "mountaineer status shows the share's state",
         retry: "later",
       });
   }
@@ -123,7 +123,7 @@ function notMounted(share: string, view: ShareView): MountaineerError {
 
 function noAnswer(share: string): MountaineerError {
   return new MountaineerError("share_unavailable", `the mount of ${share} does not answer`, {
-    hint: "mountaineer status says how the share is",
+    hint: "mountaineer status shows the share's state",
     retry: "later",
   });
 }

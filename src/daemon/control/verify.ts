@@ -214,27 +214,24 @@ export function faultOf({ verdict, blocked, reason, text }: RouteProbe): Fault |
 
 const SILENT = [
   "smb_silent",
-  "the host takes connections and its SMB server does not answer: restart that",
+  "the host accepts connections, but its SMB server does not answer: restart it",
 ] as const;
 
 /** Nothing on macOS's Local Network permission: where that may be the cause, the probe's own text says what to try. */
 const HOST_FAULTS: Readonly<Record<ProbeReason, readonly [code: string, hint: string]>> = {
   unresolved: ["host_unresolved", "correct the name, or write the address; is the name server there?"],
   link_down: ["interface_down", "plug in the cable, or switch the interface on"],
-  no_route: ["host_off", "switch it on, and see whether its address is right"],
+  no_route: ["host_off", "switch it on, and check its address"],
   refused: ["smb_refused", "the host is on, and no SMB server listens there: start it, or correct the port"],
-  not_smb: ["not_smb", "something else answers at that port: correct the host or its port"],
+  not_smb: ["not_smb", "another program answers at that port: correct the host or its port"],
   smb1_only: ["smb1_only", SMB1_HINT],
   denied: ["connection_denied", "this machine forbids it: allow it in its firewall"],
-  local_error: ["local_error", "this machine has too much open: end something, or raise its limits"],
-  connect_timeout: [
-    "host_off",
-    "the host is off, or at another address, or a firewall drops what is sent to it",
-  ],
+  local_error: ["local_error", "this machine has too many files open: close programs, or raise its limits"],
+  connect_timeout: ["host_off", "the host is off, or at another address, or a firewall drops its packets"],
   smb_timeout: SILENT,
   closed: [
     "smb_silent",
-    "the host closes the connection before it answers: see that its SMB server speaks SMB 2 or newer, or restart that",
+    "the host closes the connection before it answers: check that its SMB server speaks SMB 2 or newer, or restart it",
   ],
   negotiated: SILENT,
 };

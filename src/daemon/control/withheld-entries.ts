@@ -33,7 +33,7 @@ export function withheldEntries(
 function inWords(reason: Reason, needsShare: boolean): Pick<Withheld, "reason" | "why"> {
   switch (reason.status) {
     case "filtered":
-      return { reason: "filter", why: "the backend's filters keep it back" };
+      return { reason: "filter", why: "the backend's filters hide it" };
     case "off":
       return { reason: "off", why: "you have switched it off" };
     case "unapproved":

@@ -65,7 +65,7 @@ export function createShareMetrics(
         },
         {
           name: "mountaineer.share.changes",
-          help: "Failovers, recoveries and what else became of each share.",
+          help: "Failovers, recoveries and other transitions of each share.",
           kind: "counter",
           values: [...changes].flatMap(([share, counts]) =>
             [...counts].map(([change, value]) => ({ labels: { share, change }, value })),
@@ -73,7 +73,7 @@ export function createShareMetrics(
         },
         {
           name: "mountaineer.share.moves",
-          help: "Changes of route beneath a mount that stayed.",
+          help: "Route changes of a relayed mount.",
           kind: "counter",
           values: [...moves].map(([share, value]) => ({ labels: { share }, value })),
         },
@@ -92,7 +92,7 @@ export function createShareMetrics(
         },
         {
           name: "mountaineer.share.free_bytes",
-          help: "Room that is left on each share whose mount says it.",
+          help: "Free space of each share whose mount reports it.",
           kind: "gauge",
           values: names.flatMap((share) => {
             const { space } = traffic.of(share);

@@ -132,7 +132,7 @@ async function findBefore(
   const reading = read();
   if (await settlesWithin(clock, READ_MS, reading)) return reading;
   logger.warn(
-    "the timeline starts empty and is not saved: the disk gives no answer; see to it, then restart",
+    "the timeline starts empty and is not saved: the disk does not answer; check it, then restart",
     { path },
   );
   return { known: null, mayWrite: false };

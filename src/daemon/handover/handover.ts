@@ -245,7 +245,7 @@ function serveHint(names: readonly string[]): string {
 function notKept(): MountaineerError {
   return new MountaineerError(
     "handover_failed",
-    "this monitor was not started by mountaineer up: nothing would hold its place when it hands over",
+    "this monitor was not started by mountaineer up, so no service keeps it through a handover",
     {
       hint: "stop it (Ctrl-C in its terminal, or mountaineer down) and start it again: mountaineer up",
     },

@@ -119,7 +119,7 @@ export class PeerDaemon implements OtherDaemon {
       if (!isAnswered) this.#taken.set(n, resumed.gone);
     } else if (resumed?.kind === "refused") answer(resumed.reply);
     // The request is unreadable, or no call waits for it: the other daemon should not have passed it.
-    else answer(errorReply(INTERNAL_ERROR, "the request cannot be taken up again"));
+    else answer(errorReply(INTERNAL_ERROR, "the request cannot be resumed"));
   }
 }
 

@@ -107,11 +107,11 @@ function oneText({ kind, share, detail }: Waiting): Notification {
     case "tbReady":
       return {
         title: `${name}: Thunderbolt is ready`,
-        body: "It goes back when nothing on it is open, or when you switch it.",
+        body: "It returns once its files are closed, or when you switch it.",
       };
     case "configRejected":
       return {
-        title: `The configuration is rejected${detail}`,
+        title: `The configuration was rejected${detail}`,
         body: "The last accepted configuration keeps running. See: mountaineer config validate",
       };
   }

@@ -66,7 +66,7 @@ export function createBufferedHistory(
         await flush();
         if (unsavedBecause === null) return;
         const { source } = content;
-        logger.warn("an accepted configuration could not be kept", { source, reason: unsavedBecause });
+        logger.warn("an accepted configuration could not be saved", { source, reason: unsavedBecause });
       }),
     list: (): Promise<HistoryEntry[]> =>
       inTurn(async () => {

@@ -139,7 +139,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     async start() {
       // The newest history entry must hold the running content, wherever that content came from.
       const found = await file.read(ending.signal).catch((error: unknown) => {
-        logger.warn("the running configuration could not be kept", { reason: errorText(error) });
+        logger.warn("the running configuration could not be saved", { reason: errorText(error) });
         return null;
       });
       // The watcher reports a file that changed since it was loaded.

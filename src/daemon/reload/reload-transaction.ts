@@ -72,7 +72,7 @@ async function retire({ name, change }: Section, logger: Logger): Promise<void> 
     await change.retire?.();
   } catch (error) {
     const reason = errorText(error);
-    logger.warn("what a reload replaced did not end cleanly", { section: name, reason });
+    logger.warn("a section that a reload replaced did not end cleanly", { section: name, reason });
   }
 }
 

@@ -106,7 +106,7 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
   const chunkBytes = Math.min(LONGEST_DATA, (connection.info?.max_payload ?? 0) - HEAD_BYTES - AROUND_BYTES);
   if (chunkBytes < LEAST_DATA) {
     throw new FleetConnectionError(
-      "the server takes no messages of useful size",
+      "the server's limit for messages is too small",
       "raise max_payload of the server",
     );
   }

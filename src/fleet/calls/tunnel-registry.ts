@@ -264,7 +264,7 @@ export class TunnelRegistry {
         this.#send(machine, { kind, fromOpener: !isServed, to: instance, tunnel: id, number, payload });
       },
       onBuffered: (bytes) => {
-        this.#buffered.note(tunnel, machine, bytes)?.fail("too much of it has come without its end");
+        this.#buffered.note(tunnel, machine, bytes)?.fail("too much of it has arrived without its end");
       },
       onOver: () => {
         this.#buffered.note(tunnel, machine, 0);

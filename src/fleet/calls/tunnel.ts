@@ -102,7 +102,7 @@ export class Tunnel {
     if (!this.#wasReached && kind === "credit") this.#options.onOpen();
     this.#wasReached = true;
     const isInOrder = number === this.#nextIn && !this.#hasEndedThere;
-    if ((kind === "data" || kind === "end") && !isInOrder) this.fail("what it sent did not come whole");
+    if ((kind === "data" || kind === "end") && !isInOrder) this.fail("its data arrived incomplete");
     else if (kind === "data") this.#takeData(payload);
     else if (kind === "credit") this.#takeCredit(number);
     else if (kind === "end") {
@@ -110,7 +110,7 @@ export class Tunnel {
       this.#inner.end();
       this.#overWhenBothEnded();
     } else if (kind === "abort") this.fail(plain(payload), null, false);
-    else this.fail("it sent what does not belong there");
+    else this.fail("it sent unexpected data");
   }
 
   /** Ends both directions, and sends the reason to the other machine if it is reachable. */
@@ -142,7 +142,7 @@ export class Tunnel {
   #takeData(payload: Buffer): void {
     const unreadBytes = this.#receivedBytes + payload.length - this.#takenBytes;
     if (payload.length === 0 || unreadBytes > WINDOW_BYTES || this.#unread >= MOST_UNREAD) {
-      this.fail("it sent more than there was room for");
+      this.fail("it sent more than the window allows");
       return;
     }
     this.#nextIn += 1;
@@ -177,7 +177,7 @@ export class Tunnel {
 
   #takeCredit(takenBytes: number): void {
     if (takenBytes > this.#sentBytes) {
-      this.fail("it took more than it was sent");
+      this.fail("it acknowledged more than it was sent");
       return;
     }
     this.#allowedBytes = takenBytes + WINDOW_BYTES;

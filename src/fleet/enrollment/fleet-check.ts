@@ -135,5 +135,5 @@ async function refusals(
     await clock.sleep(0);
     return refused;
   }
-  throw new FleetConnectionError("looking at the permissions: no answer in time");
+  throw new FleetConnectionError("checking the permissions: no answer in time");
 }

@@ -44,7 +44,7 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
     const found = await readFleet(home);
     if (before !== null && found === null && !before.isFounder) {
       throw new MountaineerError("usage", "this machine is in a fleet, or was about to join one", {
-        hint: "mountaineer fleet leave takes it out",
+        hint: "mountaineer fleet leave removes it",
       });
     }
     const isNever = found !== null && before !== null && (await neverRan(options, before, found));
@@ -105,14 +105,18 @@ async function takenUp(
   record: FleetRecord,
 ): Promise<Begun> {
   if (before === null || !before.isFounder) {
-    throw new MountaineerError("fleet_server_failed", "the fleet's server is here, and its keys are not", {
-      hint: "mountaineer fleet leave --dissolve gives it up",
-    });
+    throw new MountaineerError(
+      "fleet_server_failed",
+      "the fleet's server is here, but its keys are missing",
+      {
+        hint: "mountaineer fleet leave --dissolve removes it",
+      },
+    );
   }
   const seed = await keptOrNewKey(options, before.secret);
   if (!record.members.some(({ key }) => key === userKey(seed))) {
     throw new MountaineerError("fleet_server_failed", "the fleet's server does not know this machine's key", {
-      hint: "mountaineer fleet leave --dissolve gives it up",
+      hint: "mountaineer fleet leave --dissolve removes it",
     });
   }
   return { membership: await written(options, before, record), seed };

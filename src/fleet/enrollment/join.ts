@@ -1,5 +1,5 @@
-// Enrollment of a machine, its side: joins a fleet. Sends a request with a code, and is a member once the NATS server accepts this machine's key. The
-// membership is recorded before the request, so that an interrupted join can continue.
+// Enrollment of a machine, its side: joins a fleet. Sends a request with a code, and is a member once the NATS server
+// accepts this machine's key. The membership is recorded before the request, so that an interrupted join can continue.
 
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";
@@ -84,7 +84,7 @@ async function resumed(options: JoinOptions): Promise<Membership | null> {
 async function asked(options: JoinOptions): Promise<Membership> {
   const { home, clock, code, name, signal } = options;
   if (clock.wallMs() >= code.expiresAtMs) {
-    throw refused("the code's time is over", "ask for a new one; or is this machine's clock wrong?");
+    throw refused("the code has expired", "ask for a new one, or check this machine's clock");
   }
   const pem = await fetchAuthority(code.address, code.authority, signal);
   const before = await readMembership(home);

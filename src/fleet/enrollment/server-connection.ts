@@ -136,7 +136,7 @@ function greeting(socket: Socket): Promise<void> {
     const onData = (piece: Buffer): void => {
       said += piece.toString("latin1");
       if (!said.startsWith("INFO ".slice(0, said.length)) || said.length > LONGEST_GREETING) {
-        reject(new Error("what answers there is no NATS server"));
+        reject(new Error("the program that answers there is not a NATS server"));
       } else if (said.includes("\n")) {
         socket.off("data", onData);
         socket.pause();
@@ -174,7 +174,7 @@ function unreachable(address: string, error: unknown): MountaineerError {
   const message = `the fleet's server at ${address} cannot be reached: ${errorText(error)}`;
   return new MountaineerError("fleet_unreachable", message, {
     cause: error,
-    hint: "does a firewall stand between, and does that machine run?",
+    hint: "check that the machine runs and that no firewall blocks the connection",
     retry: "later",
   });
 }

@@ -176,19 +176,19 @@ export function failureOf(error: unknown, when: string): FleetConnectionError {
     if (cause instanceof AuthorizationError || cause instanceof UserAuthenticationExpiredError) {
       return new SignInRefused(
         "the server refuses the credentials",
-        "see that the server knows this machine's public key, and that [fleet].credentials is its seed",
+        "check that the server knows this machine's public key, and that [fleet].credentials is its seed",
       );
     }
     if (cause instanceof PermissionViolationError) {
       const verb = cause.operation === "publish" ? "publish" : "subscribe to";
       return new FleetConnectionError(
-        `the server does not permit to ${verb} ${cause.subject}`,
+        `the server denied permission to ${verb} ${cause.subject}`,
         "docs/fleet.md lists what a machine needs",
       );
     }
     if (isJetStreamOff(cause)) {
       return new FleetConnectionError(
-        "JetStream is not on, on that server or for this account",
+        "JetStream is off, on that server or for this account",
         "start the server with JetStream (nats-server -js), and allow it for the account",
       );
     }

@@ -143,7 +143,7 @@ export function connectionConditions(
       code,
       severity: "warning",
       title: `${title}: ${failure.message}`,
-      hint: failure.hint ?? "This machine works without the fleet; the connection is tried again and again.",
+      hint: failure.hint ?? "This machine works without the fleet; the connection is retried automatically.",
       since: isoTime(sinceWallMs),
     },
   ];

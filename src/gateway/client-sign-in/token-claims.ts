@@ -14,17 +14,17 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 /** The texts of refusals: a fixed set, since they are counted, logged and sent to the client. */
 export const REFUSED = {
   unreadable: "the bearer token is not accepted",
-  algorithm: "the token is signed in a way that is not accepted",
-  issuer: "the token is another issuer's",
+  algorithm: "the token's signature algorithm is not accepted",
+  issuer: "the token has the wrong issuer",
   audience: "the token is for another audience",
   expired: "the token has expired",
   early: "the token is not valid yet",
   noExpiry: "the token does not say when it expires",
-  noSubject: "the token does not say whose it is",
+  noSubject: "the token does not name a user",
   bound: "the token is bound to a key, and the request does not prove it",
   claim: "the token lacks a claim that is needed here",
   scope: "the token lacks a scope that is needed here",
-  key: "the token's key is not one of its issuer's",
+  key: "the token's key does not belong to its issuer",
   signature: "the token's signature is wrong",
 } as const;
 

@@ -36,7 +36,7 @@ function changedSince(earlier: ServingSet, call: GatewayRequest): Reply | null {
   const { served, method, params } = call;
   const { principal } = call.handle.client;
   if (!isSamePrincipal(served, principal))
-    return errorReply(BACKEND_UNAVAILABLE, `what you may use was changed ${AGAIN}`);
+    return errorReply(BACKEND_UNAVAILABLE, `your rights were changed ${AGAIN}`);
   const target = targetOf(method, params);
   // A forbidden target counts as unknown, changed or not.
   if (target === null || served.forbidden(call) !== null) return null;

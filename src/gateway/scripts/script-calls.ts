@@ -223,10 +223,7 @@ function refusalNow(
   name: string,
 ): Reply | null {
   if (!isSamePrincipal(served, principal) || !served.mayRunScripts(principal)) {
-    return errorReply(
-      BACKEND_UNAVAILABLE,
-      "what you may use was changed since the script began: run it again",
-    );
+    return errorReply(BACKEND_UNAVAILABLE, "your rights were changed since the script began: run it again");
   }
   // Only for the page of an app, never for a model.
   const tool = served.viewFor(principal).callable(protocolVersion).get(name);

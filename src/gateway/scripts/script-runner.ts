@@ -92,8 +92,7 @@ export class ScriptRunner implements Disposable {
         const { resultBytes } = limiter.limitsOf(request.handle.client.principal);
         const reply = replyOf(over.end, work.log, calls, clean);
         if (resultBytes === null || isWithin(reply.result, resultBytes)) return reply;
-        const why =
-          "The script failed: what it returned is larger than [limits] result_mb allows: return less";
+        const why = "The script failed: its result is larger than [limits] result_mb allows: return less";
         return failure(why, "", calls.account, clean);
       }
       return failure(`The script was ended: ${late}.`, work.log, calls.account, clean);

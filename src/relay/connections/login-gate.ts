@@ -127,7 +127,7 @@ const REFUSALS: ReadonlyMap<number, string> = new Map([
   [0xc0000071, "the password has expired"],
   [0xc0000072, "the account is disabled"],
   [0xc0000133, "this machine's clock differs too much"],
-  [0xc0000155, "the logon is not granted"],
+  [0xc0000155, "the login is not granted"],
   [0xc000015b, "the user may not log in over the network"],
   [0xc0000193, "the account has expired"],
   [0xc0000224, "the password must be changed"],

@@ -62,7 +62,7 @@ export function createMoves(
     if (share.closed) return CLOSED_MEANWHILE;
     if (!proof.ok) return { ok: false, reason: proof.reason, text: proof.text };
     if (isUncertain)
-      return { ok: false, reason: "refused", text: "the server there must be proved again: it was away" };
+      return { ok: false, reason: "refused", text: "the server there must be verified again: it was away" };
     if (settings.guid !== null && proof.guid !== settings.guid)
       return {
         ok: false,

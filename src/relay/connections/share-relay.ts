@@ -97,7 +97,7 @@ export class ShareRelay implements AsyncDisposable {
     server.on("connection", this.#admission.onConnection);
     server.on("error", (error) =>
       // Most likely the limit of open files is reached; the kernel queues new connections until then.
-      parts.logger.warn("a connection cannot be taken", { share: settings.share, error: error.message }),
+      parts.logger.warn("a connection cannot be accepted", { share: settings.share, error: error.message }),
     );
   }
 
@@ -426,7 +426,7 @@ async function isAllowed({ settings, owners, uid, logger }: ShareContext, client
   try {
     const owner = await owners.ownerOf(remoteAddress, remotePort, port);
     if (owner === uid || (owner === 0 && kind === "cifs")) return true;
-    logger.warn("a connection was turned away", { share, uid: owner });
+    logger.warn("a connection was refused", { share, uid: owner });
   } catch (error) {
     logger.warn("the owner of a connection cannot be found", { share, error: errorText(error) });
   }

@@ -42,7 +42,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
       },
       onGone: () => {
         drop();
-        logger.info("the other route must be proved again", { share, route: target.route });
+        logger.info("the other route must be verified again", { share, route: target.route });
         events.settingsChanged();
       },
     });

@@ -71,19 +71,22 @@ export function createSocketHolder(options: SocketHolderOptions) {
       // The output of the socket holder and of the next relay is dropped.
       stdio: ["pipe", "ignore", "ignore", ...descriptors],
     });
-    child.on("error", (error) => logger.error("the keeper cannot be started", { error: errorText(error) }));
+    child.on("error", (error) =>
+      logger.error("the socket holder cannot be started", { error: errorText(error) }),
+    );
     child.stdin?.on("error", () => {});
-    if (child.pid === undefined) throw new Error("the keeper cannot be started");
+    if (child.pid === undefined) throw new Error("the socket holder cannot be started");
     const started = { child, identity: await processIdentity(child.pid) };
     current = started;
     child.once("exit", (_, signal) => {
       if (current !== started) return;
-      logger.warn("the keeper ended and is started again", { signal });
+      logger.warn("the socket holder ended and is restarted", { signal });
       if (signal === "SIGTERM") clock.setTimer(AGAIN_AFTER_SIGTERM_MS, () => void changes.write());
       else void changes.write();
     });
     // The process may have exited before the listener was registered.
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error("the keeper ended at once");
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error("the socket holder ended at once");
     await options.onChange(started.identity);
   };
   const changes = shareWrites(async (): Promise<void> => {
@@ -93,7 +96,7 @@ export function createSocketHolder(options: SocketHolderOptions) {
       await start();
     } catch (error) {
       current = before;
-      logger.error("cannot start a new keeper of the ports", { error: errorText(error) });
+      logger.error("cannot start a new socket holder", { error: errorText(error) });
       clock.setTimer(AGAIN_AFTER_FAILURE_MS, () => void changes.write());
       return;
     }

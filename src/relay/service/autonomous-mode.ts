@@ -1,5 +1,5 @@
-// Autonomous mode: the relay's own decisions, most of them only while no daemon answers: stay, take the other route, wait,
-// or close.
+// Autonomous mode: the relay's own decisions, most of them only while no daemon answers: stay, take the other route,
+// wait, or close.
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
@@ -207,7 +207,7 @@ export class AutonomousMode implements Disposable {
     if (unverifiedAtMs !== null) {
       if (this.#agoMs(unverifiedAtMs) < UNVERIFIED_FOR_MS) return null;
       const isThere = relay.state().routeLostAtMs === null;
-      return isThere ? "the server may be another since it was away" : "the route takes no connections";
+      return isThere ? "the server may have changed while it was away" : "the route accepts no connections";
     }
     const { endpoints, route } = relay.settings;
     const endpoint = endpoints[route];
@@ -243,7 +243,7 @@ export class AutonomousMode implements Disposable {
     watch.waits = true;
     relay.beginAutonomous();
     if (relay.state().phase === "carrying") relay.pause();
-    const text = `${reason}, and nothing shows who is behind the other`;
+    const text = `${reason}, and the server behind the other is unknown`;
     logger.warn("a share waits for its daemon", { share, reason: text });
     service.recordDecision({ share, at: clock.wallMs(), from, to: from, reason: text });
   }

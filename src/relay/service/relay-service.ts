@@ -75,7 +75,7 @@ export class RelayService implements AsyncDisposable {
         const server = byPort.get(port);
         byPort.delete(port);
         if (server === undefined)
-          this.#options.logger.error("a share's port was lost with its keeper", { share, port });
+          this.#options.logger.error("a share's port was lost with its socket holder", { share, port });
         // Nothing watched the server since, so it must be proved again.
         else this.#serve(server, { ...settings, confirmed: false });
       }

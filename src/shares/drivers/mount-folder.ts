@@ -67,7 +67,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
           const placed = await createAtMountPath(records, location);
           if (placed !== null) return placed;
         }
-        return taken(mountPath, "made by someone again and again");
+        return taken(mountPath, "recreated by another program each time");
       } catch (error) {
         return failedBy(error, null);
       }

@@ -1,5 +1,5 @@
-// Unconfigured shares: no longer in the file, but still mounted. Their mounts are found, so that a person can unmount them
-// by name.
+// Unconfigured shares: no longer in the file, but still mounted. Their mounts are found, so that a person can unmount
+// them by name.
 import type { ShareMemory, StateStore } from "../../reconcile/state-store.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";

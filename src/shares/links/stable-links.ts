@@ -1,5 +1,5 @@
-// The stable links of the configured shares, symlinks to their mounts: made, repaired and checked. Aliases are symlinks to
-// folders of a share (`alias-links.ts`).
+// The stable links of the configured shares, symlinks to their mounts: made, repaired and checked. Aliases are symlinks
+// to folders of a share (`alias-links.ts`).
 import { dirname, resolve } from "node:path";
 import { recoverFrom } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

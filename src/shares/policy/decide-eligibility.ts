@@ -147,7 +147,7 @@ export function relayConditions({ policy, observed, spec, conditions }: Decision
       code: "encrypted",
       severity: "warning",
       title: `The server of ${spec.name} encrypts: a program that reads may get an error when a route is lost`,
-      hint: "With rclone 1.70 or newer it is rare: `mountaineer rclone install`; docs/drivers.md says whose error it is.",
+      hint: "With rclone 1.70 or newer it is rare: `mountaineer rclone install`; see docs/drivers.md.",
     });
   }
   const phase = relayed?.phase ?? (guarded?.phase === "unconfirmed" ? "unconfirmed" : "carrying");

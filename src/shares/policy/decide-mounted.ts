@@ -82,7 +82,7 @@ export function remountForUnsent(
   const { server = null } = mount.relayed ?? mount.guarded ?? {};
   if (better === null || better === server || passOverInPause(builder, "remount")) return null;
   return remountOnceClosed(builder, mount, {
-    reason: "its server is proved now, and files for it wait here",
+    reason: "its server is verified now, and files for it wait here",
     plan: [route],
   });
 }
@@ -105,7 +105,7 @@ export function remountOutdated(
   const obstacle = mountObstacle(builder);
   if (obstacle !== null) return passOver(builder, "remount", obstacle);
   const plan = routesFrom(builder, route);
-  return remountOnceClosed(builder, mount, { reason: "it would be mounted otherwise now", plan });
+  return remountOnceClosed(builder, mount, { reason: "its settings have changed", plan });
 }
 
 /**
@@ -130,7 +130,7 @@ export function decideRefusedLogin(
     // If Mountaineer's own check of the mount waits or was refused, a plain unmount would fail with EBUSY. The mount is
     // then unmounted by force.
     const lost = check.state !== "answered" || check.errno !== null;
-    const reason = "its login is another now";
+    const reason = "its login has changed";
     return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });
   }
   return oncePerCycle(builder, { kind: "confirm", outage: null, login: true });
@@ -175,7 +175,7 @@ function decideHostGone(builder: DecisionBuilder, mount: MountObservation, route
     configuredAnswers(builder, route) &&
     !passOverInPause(builder, "fail over")
   ) {
-    const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
+    const reason = `${hostOf(builder, route)} has a new address: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
   }
   if (!answers(builder, other)) {

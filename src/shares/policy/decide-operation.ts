@@ -324,7 +324,7 @@ function unmountFailure(
   { step, outcome }: UnmountStepObservation,
 ): { readonly busy: boolean; readonly text: string } | null {
   const isThere = observed.mount?.found.id === step.mount.id;
-  if (outcome.ok) return isThere ? { busy: false, text: "it is still in the table of mounts" } : null;
+  if (outcome.ok) return isThere ? { busy: false, text: "it is still in the mount table" } : null;
   if (!isThere) return null;
   // EBUSY in answer to a forced unmount is a failure, and no reason to wait for open files.
   return { busy: outcome.reason === "busy" && step.mode === "plain", text: outcome.text };

@@ -1,5 +1,5 @@
-// The rules for a recovery, the move back to Thunderbolt: the stability window, and the table of `auto_failback`, `lsof_recheck` and
-// open files.
+// The rules for a recovery, the move back to Thunderbolt: the stability window, and the table of `auto_failback`,
+// `lsof_recheck` and open files.
 import { stableFrom } from "../../reconcile/route-health.ts";
 import { canMove, mayMoveAfterProof } from "./decide-eligibility.ts";
 import { checkedOpenFiles, mountObstacle, startOperation } from "./decide-operation.ts";

@@ -162,7 +162,7 @@ function decideRouteGone(
   const pause = (): Step | null => (phase === "carrying" ? oncePerCycle(builder, { kind: "hold" }) : null);
   const { proved, isProving, state, text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
   if (relayed.rerouted && !(proved[other] && answers(builder, other))) {
-    const why = `${hostOf(builder, route)} is not proved, and the address in use is gone`;
+    const why = `${hostOf(builder, route)} is not verified, and the address in use is gone`;
     passOver(builder, "fail over", why);
     setError(builder, why);
     recheckSoon(builder);
@@ -188,7 +188,7 @@ function decideRouteGone(
   }
   if (passOverInPause(builder, "fail over")) return pause();
   // Open files may not move to a server that is not proved to be the same, so the share is remounted.
-  const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
+  const why = `${reason}; not verified to be the same server: ${text ?? hostOf(builder, other)}`;
   return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });
 }
 
@@ -237,7 +237,7 @@ function openGate(
     return passOver(builder, "let programs continue", notProved(builder, route));
   if (passOverInPause(builder, "replace the mount")) return null;
   const why =
-    state === "different" ? "another server answers there" : "the server is not proved to be the same";
+    state === "different" ? "another server answers there" : "the server is not verified to be the same";
   return startOperation(builder, {
     kind: "remount",
     reason: `${why}: ${text ?? hostOf(builder, route)}`,

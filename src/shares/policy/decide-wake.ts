@@ -98,7 +98,7 @@ export function wakeObstacle({ observed, memory }: DecisionBuilder): string | nu
   if (awake !== undefined) return `it is awake: ${awake.text}`;
   if (offNetwork !== null) return `off network: ${offNetwork}`;
   if ((memory.wakeAddresses ?? []).length === 0)
-    return "its hardware address is not known: it is learnt while the NAS answers on a link that it shares with this machine";
+    return "its hardware address is not known: Mountaineer records it while the NAS answers on a link that it shares with this machine";
   const isOnLink = probes.some(
     ({ interfaceName, reason }) => interfaceName !== null && reason !== "link_down",
   );

@@ -235,6 +235,6 @@ function slow(mountHangMs: number): ConditionDraft {
     code: "mount_slow",
     severity: "warning",
     title: "The mount does not answer",
-    hint: `It is taken for dead after ${mountHangMs / 1000} s (mount_hang_secs).`,
+    hint: `It is treated as dead after ${mountHangMs / 1000} s (mount_hang_secs).`,
   };
 }

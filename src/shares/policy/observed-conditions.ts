@@ -19,7 +19,7 @@ export function observedConditions(builder: DecisionBuilder): void {
 }
 
 export const SMB1_HINT =
-  "Switch SMB 2 or newer on at the server (Samba: `server max protocol = SMB3`; a NAS: its settings of SMB, or newer firmware).";
+  "Enable SMB 2 or newer on the server (Samba: `server max protocol = SMB3`; a NAS: its settings of SMB, or newer firmware).";
 
 /** Obstacles to a mount, or to its stable link. */
 function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
@@ -37,7 +37,7 @@ function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
     conditions.push({
       code: isStoredKey(missingVariable) ? "secret_missing" : "variable_missing",
       severity: "error",
-      title: `The password is not there: ${oneMissingText(missingVariable)}`,
+      title: `The password is missing: ${oneMissingText(missingVariable)}`,
       hint: missingHint([missingVariable]),
     });
   }
@@ -60,7 +60,7 @@ function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
       code: "other_home",
       severity: "error",
       title: managedBy(spec, observed.otherHome ?? ""),
-      hint: "Give one of the two homes another mount_root, or end the other's daemon; until then nothing is touched.",
+      hint: "Give one of the two homes another mount_root, or stop the other's daemon; until then Mountaineer changes nothing.",
     });
   }
   if (observed.occupant !== null) {
@@ -68,7 +68,7 @@ function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
       code: "path_taken",
       severity: "error",
       title: `${mountPath} is taken by ${observed.occupant.source}`,
-      hint: "Unmount it, or choose another name or mount_root; nothing of it is touched.",
+      hint: "Unmount it, or choose another name or mount_root; Mountaineer does not touch it.",
     });
   }
   if (observed.linkBlocked !== null) {
@@ -138,7 +138,7 @@ function fileConditions(builder: DecisionBuilder): ConditionDraft[] {
       code: "upload_refused",
       severity: "error",
       title: `The server refuses ${pluralize(refusedUploads.length, "file")}: ${refusedText(refusedUploads)}`,
-      hint: "They are kept here and tried again until the server takes them; docs/shares.md says how to give one up.",
+      hint: "They are kept here and retried until the server accepts them; docs/shares.md says how to give one up.",
     });
   }
   if (setAside.length > 0) {
@@ -152,7 +152,7 @@ function fileConditions(builder: DecisionBuilder): ConditionDraft[] {
   return conditions;
 }
 
-/** The hint about how unsent files are sent: only by a mount of our own, and only while a route answers. */
+/** The hint about how unsent files are sent: only by our own mount, and only while a route answers. */
 function unsentHint({ observed: { mount, routes }, spec }: DecisionBuilder): string {
   if (mount === null) return "They are kept here and sent by the next mount.";
   const { madeByDriver, path } = mount.found;

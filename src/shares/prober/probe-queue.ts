@@ -338,7 +338,7 @@ export class ProbeQueue implements AsyncDisposable {
       if (question.kind === "openFiles") this.#complete(question, undefined);
       else question.late = true;
     }
-    this.#options.logger.warn("prober has late looks", { pid: worker.child.pid, late: late.size });
+    this.#options.logger.warn("prober has late checks", { pid: worker.child.pid, late: late.size });
     this.#retire(worker);
   }
 }

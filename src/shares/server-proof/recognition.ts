@@ -29,7 +29,7 @@ export function recognizeRoot(
   if (listing.count === 0) return { kind: "unproved", text: "is empty: nothing in it can be recognised" };
   const root = agreement(fingerprint.rootCreatedMs, creationTimes?.get(""));
   if (root === "differs") {
-    return { kind: "different", text: "is another folder than before: it was created at another time" };
+    return { kind: "different", text: "differs from the folder before: it was created at another time" };
   }
   const now = new Map(listing.entries.map((entry) => [entry.name, entry]));
   const unchanged = fingerprint.entries.filter((known) => isUnchanged(known, now.get(known.name), listing));

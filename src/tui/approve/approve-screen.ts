@@ -57,7 +57,7 @@ export function approveLines(state: ApproveState, view: View): readonly Line[] {
   const lost =
     report.lost === null
       ? []
-      : markedLines(symbols.warning, `nothing counts as approved: ${report.lost}`, "warning", view, 1);
+      : markedLines(symbols.warning, `no approval is known: ${report.lost}`, "warning", view, 1);
   const at = report.waiting.indexOf(entry) + 1;
   const head = markedLines(
     symbols.warning,

@@ -58,7 +58,7 @@ interface DashboardOptions {
 }
 
 const EMPTY: Readonly<Record<DashboardView, string>> = {
-  Home: "nothing yet: mountaineer init asks what you have",
+  Home: "nothing yet: mountaineer init asks about your setup",
   Shares: "no share yet: mountaineer shares add",
   Servers: "no MCP server yet: mountaineer backends add NAME -- PROGRAM, or mountaineer import",
 };

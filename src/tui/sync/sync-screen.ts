@@ -35,7 +35,7 @@ export function createSyncScreen(session: SyncSession): Screen {
     key: "s",
     view: "Settings",
     title: "Sync",
-    about: "what becomes of each edit of the configuration, and how edits are noticed",
+    about: "the result of each edit of the configuration, and how edits are noticed",
     keys: KEYS,
     changes: eitherOf(session.connection, session.status, session.widget.rows, session.panel),
     draw: (size) => syncLines(session, size),

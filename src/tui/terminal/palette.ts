@@ -56,7 +56,7 @@ export function createPalette(commands: () => readonly Command[]) {
           const isChosen = top + index === chosen;
           return [rowMark(isChosen, size), span(command.name, isChosen ? "strong" : "plain")];
         }),
-        ...(found.length === 0 ? [[span("  nothing is called so", "faint")]] : []),
+        ...(found.length === 0 ? [[span("  nothing has that name", "faint")]] : []),
       ];
     },
   };

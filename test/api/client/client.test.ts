@@ -60,7 +60,7 @@ test("a daemon from before an upgrade that lacks a requested method is named as 
   const failure = await failureAt(await answering(t, 404, body), (client) =>
     client.call("approvals", null, never),
   );
-  assert.match(failure.message, /of another version of Mountaineer/);
+  assert.match(failure.message, /another version of Mountaineer/);
   assert.match(failure.hint ?? "", /mountaineer restart/);
 });
 
@@ -261,7 +261,7 @@ test("an answer of more than 64 MiB is not read to its end", async (t) => {
 test("a daemon with a different method at the path has a different version", async (t) => {
   const home = await answering(t, 405, '{"error":{"code":"protocol","message":"x"}}');
   const { message } = await failureAt(home, (client) => client.call("status", null, never));
-  assert.match(message, /is of another version/);
+  assert.match(message, /is another version/);
 });
 
 test("a server that does not speak HTTP is a protocol error", async (t) => {

@@ -447,7 +447,7 @@ test("F1 connect waits for a starting server, and then removes it from the clien
     ...contextOf(home),
     note(line) {
       notes.push(line);
-      if (/^looking which servers/.test(line)) void writeFile(gate, "");
+      if (/^checking which servers/.test(line)) void writeFile(gate, "");
     },
   };
   assert.equal(await connectClient(context, { client: "claude", file, yes: true, keepOthers: false }), 0);

@@ -253,7 +253,7 @@ test("E2 a typing error is reported, and nothing is written", async (t) => {
     [["add", "a", "--set", "timeouts.call=never", "--", "x"], /timeouts\.call/],
     [["add", "a", "npx", "-y", "x"], /come after --/],
     [["edit", "file", "--group", "g"], /no backend named "file"[\s\S]*did you mean files/],
-    [["edit", "files"], /nothing to change was given/],
+    [["edit", "files"], /no change was given/],
     [["remove", "other"], /no backend named "other"/],
     [["enable", "other"], /no backend named "other"/],
     [["enable", "files", "--wait", "soon"], /number of seconds/],

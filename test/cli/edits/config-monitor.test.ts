@@ -106,13 +106,13 @@ test("B6 a rejected file changes nothing, is shown with the error's position, an
   const reload = await run("reload");
   assert.deepEqual([reload.code, reload.stdout], [3, ""]);
   assert.match(reload.stderr, /config\.toml:5:2: snyc/);
-  assert.match((await run("status")).stdout, /✗ The configuration file is not what runs/);
+  assert.match((await run("status")).stdout, /✗ The configuration file is not in use/);
   assert.equal((await client.call("status", null, never)).shares.length, 1);
   assert.match((await run("config", "diff", "0")).stdout, /^-\[sync\]\n\+\[snyc\]$/m);
   assert.equal((await run("config", "set", "auto-failback", "on")).code, 3);
   assert.equal((await run("config", "rollback", "0")).code, 0);
   assert.equal(await text(), good);
-  assert.doesNotMatch((await run("status")).stdout, /not what runs/);
+  assert.doesNotMatch((await run("status")).stdout, /not in use/);
 });
 
 test("B4 a killed daemon starts with the last accepted configuration while the file is invalid, and reports it", async (t) => {
@@ -140,10 +140,10 @@ test("B4 a killed daemon starts with the last accepted configuration while the f
   const { shares } = await client.call("status", null, never);
   assert.deepEqual(pluck(shares, "name"), ["CORE"]);
   const status = (await run("status")).stdout;
-  assert.match(status, /✗ The configuration file is not what runs:\s+\S+config\.toml:5:2: snyc/);
+  assert.match(status, /✗ The configuration file is not in use:\s+\S+config\.toml:5:2: snyc/);
   await writeFile(file, good.replace("[global]", "[global]\nauto_failback = true"));
   await eventually(async () => (await client.call("status", null, never)).global.auto_failback);
-  await eventually(async () => !(await run("status")).stdout.includes("not what runs"));
+  await eventually(async () => !(await run("status")).stdout.includes("not in use"));
   again.child.kill("SIGTERM");
   const { code, stderr } = await again.ended;
   assert.equal(code, 0);

@@ -236,7 +236,7 @@ test("E2 at a terminal each entry is shown before its question, and only confirm
 
 test("E2 the list explains why nothing counts as approved, and is limited to the named entry, also by its id", async (t) => {
   const { run } = await daemonWith(t, { lost: "the seal is not ours" });
-  assert.match((await run("--list", "backends.files")).stdout, /nothing counts as approved: the seal is not/);
+  assert.match((await run("--list", "backends.files")).stdout, /no approval is known: the seal is not/);
   assert.equal((await run("--list", "shares.A")).code, 2);
 });
 

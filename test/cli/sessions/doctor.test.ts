@@ -132,7 +132,7 @@ ${more}
     const { hint } = causeOf(off, "not_mounted");
     assert.match(
       hint ?? "",
-      /Thunderbolt: .* does not answer: restart that; fallback: .* no SMB server listens/,
+      /Thunderbolt: .* does not answer: restart it; fallback: .* no SMB server listens/,
     );
   });
 });

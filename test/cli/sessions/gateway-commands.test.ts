@@ -272,7 +272,10 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     );
     const listed = await runCommand(["backends", "list"], { home });
     assert.match(listed.stdout, /^○ fixture {2}Pending/);
-    assert.match(listed.stderr, /no daemon runs, so no backend does; mountaineer up starts one/);
+    assert.match(
+      listed.stderr,
+      /the daemon is not running, so no MCP server is either; mountaineer up starts it/,
+    );
     const called = await runCommand(["call", "echo", '{"a":1}'], { home });
     assert.deepEqual([called.code, called.stdout, called.stderr], [0, '{"a":1}\n', ""]);
     const failing = await runCommand(["call", "fail"], { home });

@@ -25,6 +25,6 @@ test("E1 a daemon restarts the backend after its sign-in; where it does not, a m
   await signedIn(home, "web");
   assert.match(
     notes.join(),
-    /^the running daemon was not told: no gateway.*; mountaineer backends restart web does so$/,
+    /^the running daemon could not be notified: no gateway.*; mountaineer backends restart web does so$/,
   );
 });

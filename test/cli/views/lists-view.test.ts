@@ -194,7 +194,7 @@ test("each member of a changed tool is shown old next to new, with hidden text s
 test("text that was too long to store is shown as missing, and hidden text with the command that shows it", () => {
   assert.match(
     drawn({ before_known: false }),
-    /published\n {4}what was approved was too long to keep.*\n---/,
+    /published\n {4}the approved version was too long to keep.*\n---/,
   );
   assert.doesNotMatch(drawn({}), /too long/);
   assert.match(drawn({ members: null }), /published\n {4}mountaineer tools diff files:read_file shows it\n$/);

@@ -303,7 +303,7 @@ test("E2 files that others may only read are reported, and refused if they conta
   ]);
   assert.equal(refusalOf(told), null);
   const refusal = refusalOf(pathFaults([open], await snapshot(LITERAL)));
-  assert.match(refusal?.message ?? "", /holds what seems to be a secret: backends\.a\.env\.API_KEY$/);
+  assert.match(refusal?.message ?? "", /seems to contain a secret: backends\.a\.env\.API_KEY$/);
   assert.doesNotMatch(`${refusal?.message} ${refusal?.hint}`, /hunter2/);
   const more = await snapshot(LITERAL.replace("}", ', TOKEN = "hunter2" }'));
   assert.match(refusalOf(pathFaults([open], more))?.message ?? "", /API_KEY and 1 more$/);
@@ -383,7 +383,7 @@ test("E2 a plain secret in a file that others can read is refused; without a sec
     `${text}\n${LITERAL.replace("[backends.a]", "[backends.a]\nenabled = false")}`,
   );
   const report = await service.reload(NEVER);
-  assert.match(report.failure ?? "", /holds what seems to be a secret: backends\.a\.env\.API_KEY/);
+  assert.match(report.failure ?? "", /seems to contain a secret: backends\.a\.env\.API_KEY/);
   assert.ok(!JSON.stringify([report, service.control.status()]).includes("hunter2"));
 });
 

@@ -242,7 +242,7 @@ test("conditions are findings of equal severity; notices are not findings", () =
 const missing = {
   code: "secret_missing",
   severity: "error",
-  title: "The password is not there",
+  title: "The password is missing",
   hint: "mountaineer secret set nas",
   since: WALL_MS,
 } as const;
@@ -323,7 +323,7 @@ for (const [what, view, refusal] of [
   [
     "one whose password is missing is told with that, and what to do about it",
     viewOf({ observed: seenOf(), conditions: [missing] }),
-    { message: /not mounted: The password is not there/, hint: "mountaineer secret set nas" },
+    { message: /not mounted: The password is missing/, hint: "mountaineer secret set nas" },
   ],
   ["A2 a mount that is dead", mountedShare(answered("ENOTCONN")), { message: /does not answer/ }],
   ["A2 a mount that does not answer", mountedShare(pending(-5_000)), { message: /does not answer/ }],

@@ -320,7 +320,7 @@ test("a service shows what it announces, from the edit on that turns notificatio
   const line = text.split("\n").length + 2;
   assert.deepEqual(await titles(each), [
     "CORE failed over to the fallback",
-    `The configuration is rejected (line ${line})`,
+    `The configuration was rejected (line ${line})`,
   ]);
 
   await rm(join(each.folder, "notify-send"));
@@ -367,7 +367,7 @@ test("the real notify-send passes both texts to the desktop's service unchanged"
     [
       "Mountaineer",
       "-u critical <i>: Thunderbolt is ready",
-      "It goes back when nothing on it is open, or when you switch it.",
+      "It returns once its files are closed, or when you switch it.",
     ],
   ]);
   assert.deepEqual([notifications.conditions(), logger.lines], [[], []]);
@@ -418,10 +418,10 @@ test("each kind has its text", () => {
       },
       {
         title: "MEDIA: Thunderbolt is ready",
-        body: "It goes back when nothing on it is open, or when you switch it.",
+        body: "It returns once its files are closed, or when you switch it.",
       },
       {
-        title: "The configuration is rejected (line 3)",
+        title: "The configuration was rejected (line 3)",
         body: "The last accepted configuration keeps running. See: mountaineer config validate",
       },
       null,
@@ -434,7 +434,7 @@ test("the newest of each kind and share wins", () => {
     "A failed over to the fallback",
   ]);
   assert.deepEqual(queuedTitles(queueOf(rejected("c.toml:1:1: x"), rejected("c.toml:9:1: x"))), [
-    "The configuration is rejected (line 9)",
+    "The configuration was rejected (line 9)",
   ]);
 });
 

@@ -123,7 +123,7 @@ test("B6 a failed write of the history is reported, and delays nothing", async (
   assert.deepEqual([report.reloaded, report.failure, report.generation], [true, null, 2]);
   assert.equal(world.transitions.length, 1);
   const told = world.logger.lines.filter(({ message }) =>
-    message.endsWith("configuration could not be kept"),
+    message.endsWith("configuration could not be saved"),
   );
   assertEach(told, ({ level, fields }) => [level, fields["source"]], [["warn", "file"]]);
   assert.notEqual(world.service.historyUnsavedBecause, null);

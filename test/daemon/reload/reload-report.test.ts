@@ -316,7 +316,7 @@ const STORIES: readonly Story[] = [
     title: "what fails to retire is logged and holds back nothing",
     fails: [{ retire: new Error("stuck") }],
     notes: DONE,
-    logs: [["warn", "what a reload replaced did not end cleanly", "shares", "stuck"]],
+    logs: [["warn", "a section that a reload replaced did not end cleanly", "shares", "stuck"]],
   },
   {
     title:

@@ -162,7 +162,7 @@ test("G1 a machine that lies harms only its own tunnels", async (t) => {
   for (let number = 0; number <= 2 * (WINDOW_BYTES / LONGEST_DATA); number += 1) {
     desktop.take("mallory", ofMallory({ tunnel: flooded, number, payload: chunk }));
   }
-  assert.match(answers().at(-1)?.payload.toString() ?? "", /more than there was room for/);
+  assert.match(answers().at(-1)?.payload.toString() ?? "", /more than the window allows/);
   // And no more of the smallest frames, which cost more than their bytes.
   const [small, empty] = [idOf("c"), idOf("d")];
   for (const tunnel of [small, empty])
@@ -313,7 +313,7 @@ test("G1 no machine can make another one buffer more than a bound of unfinished 
   }
   assert.deepEqual(
     ended().map(({ tunnel, payload }) => [tunnel, payload.toString()]),
-    [[second, "too much of it has come without its end"]],
+    [[second, "too much of it has arrived without its end"]],
   );
   assert.deepEqual(honest.ends, []);
 });

@@ -123,7 +123,7 @@ test("G1 an expired code is refused: by its own expiry, and by the machine that 
   const [laptop] = present(await machines(t, 1));
   const open = await invited(nas, 3_000);
   const late = { ...laptop.clock, wallMs: () => laptop.clock.wallMs() + 60_000 };
-  await assertRefused(laptop, open.code, { name: "late", clock: late }, /time is over/);
+  await assertRefused(laptop, open.code, { name: "late", clock: late }, /has expired/);
   assert.equal(await open.guest, null);
   // A clock that goes wrong, or a code whose time was changed.
   const slow = { ...laptop.clock, wallMs: () => laptop.clock.wallMs() - 3_600_000 };

@@ -47,8 +47,12 @@ test("G1 the authority of a server is accepted by its fingerprint, and no connec
 const NO_SERVERS: readonly [what: string, on: (socket: Socket) => void, message: RegExp][] = [
   ["hangs up", (socket) => void socket.end(), /it hung up/],
   ["hangs up after its greeting", (socket) => void socket.end("INFO {}\r\n"), /hung up|disconnected/],
-  ["greets otherwise", (socket) => void socket.write("HTTP/1.1 400 Bad\r\n"), /no NATS server/],
-  ["never ends its greeting", (socket) => void socket.write(`INFO ${"x".repeat(66_000)}`), /no NATS server/],
+  ["greets otherwise", (socket) => void socket.write("HTTP/1.1 400 Bad\r\n"), /not a NATS server/],
+  [
+    "never ends its greeting",
+    (socket) => void socket.write(`INFO ${"x".repeat(66_000)}`),
+    /not a NATS server/,
+  ],
   [
     "speaks no TLS",
     (socket) => {

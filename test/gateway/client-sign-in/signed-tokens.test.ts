@@ -70,9 +70,9 @@ test("E1 a fault of a token is described in a few words that repeat nothing of i
     ["without an end", await server.forge({ ...good, exp: undefined }), /when it expires/],
     ["for another", await server.forge({ ...good, aud: "https://other.example/mcp" }), /another audience/],
     ["for nobody", await server.forge({ ...good, aud: undefined }), /another audience/],
-    ["of another issuer", await server.forge({ ...good, iss: "https://evil.example" }), /another issuer/],
+    ["of another issuer", await server.forge({ ...good, iss: "https://evil.example" }), /wrong issuer/],
     ["by no algorithm", `${base64({ alg: "none" })}.${body}.`, /not accepted/],
-    ["by an HMAC of the public key", `${symmetric}.${hmac}`, /signed in a way/],
+    ["by an HMAC of the public key", `${symmetric}.${hmac}`, /signature algorithm is not accepted/],
     ["by a stranger's key of the same name", await server.forge(good, stranger), /signature is wrong/],
     [
       "changed",

@@ -104,8 +104,8 @@ for (const way of WAYS) {
         options: prompts,
         says: /tool remove was changed while a person was asked: make the call again/,
       },
-      { options: { ...prompts, authentication: known(["guest"]) }, says: /what you may use was changed/ },
-      { options: { ...prompts, authentication: known(null) }, says: /what you may use was changed/ },
+      { options: { ...prompts, authentication: known(["guest"]) }, says: /your rights were changed/ },
+      { options: { ...prompts, authentication: known(null) }, says: /your rights were changed/ },
     ];
     for (const { says, ...edit } of edits) {
       const { said, made } = await callWhileEdited(t, way, edit);

@@ -213,7 +213,7 @@ test("a tool that is removed, a policy that is edited and a principal that is ch
   edit = () => rig.serve(SOURCES, { authentication });
   assert.match(
     String((returnedBy(await rig.run(twice, { from: ann })) as unknown[])[1]),
-    /was changed since the script began/,
+    /were changed since the script began/,
   );
 });
 
@@ -278,7 +278,7 @@ test("when scripts are switched off, or run_script is forbidden, a running scrip
     edit = off;
     assert.match(
       String(returnedBy(await rig.run(script, { from, port }))),
-      /was changed since the script began/,
+      /were changed since the script began/,
     );
   }
   assert.deepEqual([rig.calls.length, questions], [offs.length, []]);

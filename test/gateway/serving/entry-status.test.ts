@@ -285,7 +285,7 @@ const ROWS: Readonly<Record<string, Row>> = {
         backends: w.config.backends.map((one) => (one.name === "a" ? { ...one, filters: DENIES_X } : one)),
       }),
     told: [1, 1, 0],
-    said: { status: [1, 1, []], catalog: ["a x: filter, the backend's filters keep it back"] },
+    said: { status: [1, 1, []], catalog: ["a x: filter, the backend's filters hide it"] },
   },
   "E2 a tool that a filter removes, and whose share is unavailable": {
     async act(w) {
@@ -296,7 +296,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await w.shareLeaves();
     },
     told: [1, 1, 0],
-    said: { status: [1, 1, []], catalog: ["a x: filter, the backend's filters keep it back"] },
+    said: { status: [1, 1, []], catalog: ["a x: filter, the backend's filters hide it"] },
   },
 };
 

@@ -13,7 +13,7 @@ const TB: RouteEndpoint = { address: "10.0.0.1", port: 445, localAddress: null }
 const FALLBACK: RouteEndpoint = { address: "10.0.0.2", port: 445, localAddress: null };
 const MOUNT = { id: "36:0:45", path: "/mnt/CORE", process: null };
 const SAME: NegotiateResult = { ok: true, guid: "same" };
-const UNCERTAIN = "the server does not answer over the route, and nothing shows who is behind the other";
+const UNCERTAIN = "the server does not answer over the route, and the server behind the other is unknown";
 const SILENT: NegotiateResult = { ok: false, reason: "silent", text: "silent" };
 
 function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
@@ -202,7 +202,7 @@ A10 without the daemon it stays where it is as long as the route works
   mounted, 600 s: did nothing
 A10 it takes the other route two seconds after its own took no connections, records the move, and never returns automatically
   mounted, 10 s, its route takes nothing, 1900 ms: did nothing; 700 ms: did move fallback
-  : wrote tb to fallback because the route takes no connections; its server answers, 600 s: did move fallback
+  : wrote tb to fallback because the route accepts no connections; its server answers, 600 s: did move fallback
 A10 it takes the other when a request has no answer for 2 s and its server, which may be slow, none for NEGOTIATE
   mounted, 10 s, a request waits, 20 s: did nothing; its server falls silent, 1 s: did move fallback
   mounted, 10 s, its server falls silent, a request waits, 1500 ms, another is answered, 1500 ms: did nothing

@@ -20,7 +20,7 @@ import { SimNetwork } from "./sim-network.ts";
 const missing: ShareCondition = {
   code: "variable_missing",
   severity: "error",
-  title: "The password is not there: NAS_PASSWORD is not set",
+  title: "The password is missing: NAS_PASSWORD is not set",
   hint: "Set it.",
   since: 0,
 };

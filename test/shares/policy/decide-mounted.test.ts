@@ -188,7 +188,7 @@ What to mount: a forced unmount that fails is retried, without haste
   unmounts work, 61 s: on fallback
 What to mount: a failover whose unmount reports ok mounts nothing while the mount is in the table
   over tb, tb link_down, unmounts do nothing, 60 s: 3 to 8 times unmount force, no step mount
-  : error /still in the table of mounts/
+  : error /still in the mount table/
   unmounts work, 61 s: on fallback
 What to mount: silence over which the mount answers keeps it, with condition route_slow
   over tb, tb silent, its connection lives on, fresh, 20 s: no steps, condition route_slow

@@ -446,7 +446,7 @@ test("A10 once the address in use is gone, programs wait, and continue over the 
   const override = edited("carrying", {}, { inUse });
   assert.deepEqual(
     [override.step, override.memory.lastError],
-    ["hold", "10.0.1.2 is not proved, and the address in use is gone"],
+    ["hold", "10.0.1.2 is not verified, and the address in use is gone"],
   );
   const waiting = edited("waiting", { isProving: true }, { inUse });
   assert.deepEqual([waiting.step, waiting.nextRun?.atMs], [null, NOW_MS + 400]);

@@ -186,7 +186,7 @@ By hand: a failed unmount is reported, sets no override, and the share stays
   over tb, unmounts fail: not permitted, unmount: result failed, on tb, held nothing; 10 s: no error
 By hand: an unmount that reports ok has failed while the mount is still in the table
   over tb, unmounts do nothing, unmount: result failed, on tb, held nothing, steps check > unmount plain
-  : detail /still in the table of mounts/, not told share.unmounted, told share.unmount_failed
+  : detail /still in the mount table/, not told share.unmounted, told share.unmount_failed
 By hand: an unmount that was late but worked counts as an unmount
   over tb, unmounts fail: no answer in 15 s, in the second step it vanishes, unmount: result unmounted
   : held unmounted; 10 s: on none

@@ -180,7 +180,7 @@ test("the palette begins with its first command whenever it is opened, and after
   assert.equal(press(ENTER)?.command?.name, "Bay");
   palette.open();
   assert.equal(press(down, typed("b"), typed("a"), ENTER)?.command?.name, "Bay", "it begins with the text");
-  assert.deepEqual(press(typed("z"), ENTER), { isOver: false, command: null }, "nothing is called so");
+  assert.deepEqual(press(typed("z"), ENTER), { isOver: false, command: null }, "nothing has that name");
 });
 
 test("q that a field takes does not leave; Ctrl-C always does", () => {
@@ -323,7 +323,7 @@ test("the palette finds by parts of a name and runs the chosen one; Escape leave
   assert.equal(frame.shown.get().key, "b");
   type(":nothing like it");
   frame.press(ENTER);
-  assert.ok(text().some((line) => line.includes("nothing is called so")));
+  assert.ok(text().some((line) => line.includes("nothing has that name")));
 });
 
 test("below 60 by 15 a message says so; from there to 200 by 60 every line fits", () => {

@@ -40,7 +40,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "Resources (2)",
     "Prompts (1)",
     "Kept from clients",
-    "the backend's filters keep it back",
+    "the backend's filters hide it",
   ],
   "servers/add": ["Command or address (required)", "Secret for", "Show what runs"],
   // 40 calls, 2 failed, a typical one of (30 × 10 + 10 × 50) / 40 ms.
@@ -553,7 +553,7 @@ test("E2 an approval covers the entry shown: by its digest, only with the right,
         waiting([{ digest: "other" }]),
         [
           "? Approve backends.files?",
-          "! The file has changed: something else waits now than is shown here. Close this, and read it again.",
+          "! The file has changed: the pending changes differ from those shown here. Close this, and read it again.",
         ],
       ],
     ];
@@ -580,7 +580,7 @@ test("E2 an approval covers the entry shown: by its digest, only with the right,
   assert.deepEqual(app.log, [
     "? Approve read_file of files?",
     'approveTools {"items":[{"backend":"files","tool":"read_file","digest":"digest"}]}',
-    "bad: read_file is another by now than was shown. It was not approved; read it again.",
+    "bad: read_file has changed since it was shown. It was not approved; read it again.",
   ]);
 });
 
@@ -684,7 +684,7 @@ test("F2 the editor saves over the text it began with; on errors or a changed fi
   await eventually(() => !view.named("button", "Discard changes").disabled);
   view.named("button", "Discard changes").fire("click");
   await eventually(() => text.value === "# é\n");
-  assert.ok(app.log.includes("? Give up your changes?"));
+  assert.ok(app.log.includes("? Discard your changes?"));
 });
 
 test("F2 text typed in the editor stays if the file has changed, and is discarded or saved only after a yes", async () => {
@@ -705,9 +705,9 @@ test("F2 text typed in the editor stays if the file has changed, and is discarde
   await eventually(() => app.log.includes("? Save these changes?"));
   view.named("button", "Discard changes").fire("click");
   await eventually(() => view.text().includes("no answer"));
-  assert.ok(!app.log.includes("? Give up your changes?"), "nothing is given up for a file that is not known");
+  assert.ok(!app.log.includes("? Discard your changes?"), "nothing is given up for a file that is not known");
   view.named("button", "Discard changes").fire("click");
-  await eventually(() => app.log.includes("? Give up your changes?"));
+  await eventually(() => app.log.includes("? Discard your changes?"));
   await eventually(() => !view.named("button", "Discard changes").disabled);
   assert.equal(text.value, "# mine\n");
   assert.ok(!app.log.some((line) => line.startsWith("editText")));

@@ -114,7 +114,7 @@ export class ServerRequests {
 
   cancelled(id: unknown): void {
     const question = isRpcId(id) ? this.#open.get(idKey(id)) : undefined;
-    if (question !== undefined) this.#withdraw(question, "the server takes its request back", false);
+    if (question !== undefined) this.#withdraw(question, "the server cancelled its request", false);
   }
 
   /** Withdraws the questions to this client; the server gets an error. */

@@ -57,7 +57,7 @@ function staysAwake({ spec: { name, sleep }, observed }: BackendDecisionBuilder)
 }
 
 const ABSENCE_EFFECTS = {
-  hide: "What it offers is out of the lists until the share is back.",
+  hide: "Its tools leave the lists until the share is back.",
   stop: "It is started again when the share is back.",
   error: "Its calls get an error until the share is back.",
 } as const;
@@ -161,7 +161,7 @@ function clientsNotRunning(spec: BackendSpec, { clients, failures, failure }: Cl
   return { code: "clients_not_running", severity: "warning", title, hint };
 }
 
-const ALL_THE_SAME = "It is used all the same, but other clients fail. The author of the server should";
+const ALL_THE_SAME = "It still works here, but other clients fail. The author of the server should";
 
 const ODDITIES: Readonly<Record<ServerQuirk, { readonly title: string; readonly hint: string }>> = {
   mixed_lines: {

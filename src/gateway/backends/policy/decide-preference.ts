@@ -17,7 +17,7 @@ import type { RouteChange } from "./route-memory.ts";
 /** Greatest age of an idle instance's last answer at the end of its stability window, ms. */
 const FRESH_MS = 1_000;
 const IN_FLIGHT = "calls are in flight";
-const PINNED = "a person holds it where it is";
+const PINNED = "a person has overridden its route";
 
 interface Reason {
   readonly change: RouteChange;
@@ -42,7 +42,7 @@ function updateAsked(builder: BackendDecisionBuilder): Reason | null {
   const key = builder.routeList.find(({ name }) => name === requested)?.key;
   const away = unavailabilityOf(builder.spec);
   if (key === undefined) return failAsked(builder, "there is no such route");
-  if (key === null) return failAsked(builder, "what it refers to has no value");
+  if (key === null) return failAsked(builder, "its reference has no value");
   if (away !== null) return failAsked(builder, unavailableText(away));
   const isInUse = builder.healthyServing?.key === key;
   if (!isInUse && !switchTo(builder, requested)) return null;

@@ -33,7 +33,7 @@ import type { PoolSubscriptions } from "./pool-subscriptions.ts";
 /** Maximum number of clients with a lane; above it, the lane of an idle client is ended. */
 const MAX_CLIENTS = 64;
 
-const NO_FOLDER = "and this client has told none: start it as `mountaineer mcp` in a project";
+const NO_FOLDER = "and this client has not reported any: start it as `mountaineer mcp` in a project";
 
 /** What the lanes of clients need of the backend. */
 interface ClientLanesParts {

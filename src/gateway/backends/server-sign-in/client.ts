@@ -100,10 +100,7 @@ function registered(
   const given = answer["token_endpoint_auth_method"];
   const method = given === undefined ? methodFor(server, kept, asked) : methodNamed(given);
   if (method === null || (method !== "none" && kept === null)) {
-    throw failed(
-      "never",
-      `${server.issuer} wants this client to prove itself in a way that is not spoken here`,
-    );
+    throw failed("never", `${server.issuer} requires a client authentication method that is not supported`);
   }
   const secretEndsAtMs = kept !== null && typeof endsAt === "number" && endsAt > 0 ? endsAt * 1000 : null;
   return { source: "registered", id, secret: kept, secretEndsAtMs, method };

@@ -37,7 +37,7 @@ export async function findSignInServer(tools: OAuthTools, discovery: Discovery) 
     const names = named.map(shownAddress).join(", ");
     throw failed(
       "never",
-      `the server names ${names} as its authorization server, and not the configured one`,
+      `the server names ${names} as its authorization server, not the configured one`,
       "if that is right, correct `issuer` in `[backends.NAME.auth]`",
     );
   }

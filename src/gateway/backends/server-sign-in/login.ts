@@ -68,7 +68,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   const { challenge } = asked;
   const place = await findSignInServer(library, { server: url, challenge, issuer: auth?.issuer ?? null });
   if (place.isGuessed && !asked.isRefused) {
-    throw failed("never", `${url.origin} does not ask for a login, and does not say where one signs in`);
+    throw failed("never", `${url.origin} does not ask for a login, and does not advertise a sign-in server`);
   }
   const scopes = scopesToAskFor(request, asked.challenges, place, before);
   const known = before?.issuer === place.server.issuer && before.ended === null ? before : null;

@@ -71,7 +71,7 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
       unsaved = null;
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      logger.error("a renewed token cannot be kept yet", { backend, reason: error.message });
+      logger.error("a renewed token cannot be saved yet", { backend, reason: error.message });
       unsaved = { grant, replaces };
     }
   };
@@ -178,7 +178,7 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
     try {
       tools = await openOAuth({ server: url, clock, signal });
       const place = await findSignInServer(tools, { server: url, challenge, issuer: auth.issuer });
-      if (place.isGuessed) throw failed("never", `${url.origin} does not say where one signs in`);
+      if (place.isGuessed) throw failed("never", `${url.origin} does not advertise a sign-in server`);
       const scopes = auth.scopes ?? challenge?.scopes ?? place.scopesSupported;
       const tokens = await machineTokens(place, auth, scopes, tools);
       const { accessToken: value, expiresAtMs } = tokens;

@@ -83,7 +83,7 @@ export function runCall(
 ): void {
   const handleAfter = async (ready: Promise<void>): Promise<Reply> => {
     await ready;
-    if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
+    if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was cancelled");
     const served = gateway.served.forClient(client);
     return served.handle({ ...work, served });
   };

@@ -194,7 +194,7 @@ export class SuspendedCalls implements CallSuspension {
   }
 
   giveWay(call: ModernCall): void {
-    this.#byCall.get(call)?.end("nothing was heard of its client, and another one waits for the same server");
+    this.#byCall.get(call)?.end("its client went silent, and another one waits for the same server");
   }
 
   early(call: ModernCall, reply: Reply): void {
@@ -313,7 +313,7 @@ function withState(params: JsonObject, state: string | null): JsonObject {
 /** The text is the same for all reasons, so that guessing reveals nothing. */
 function refused(): Resumed {
   const message =
-    "this requestState is not valid for this request: it was used already, is out of time, or belongs to another one; make the call again without it";
+    "this requestState is not valid for this request: it has been used, has expired, or was issued for a different request; make the call again without it";
   return { kind: "refused", reply: errorReply(INVALID_PARAMS, message) };
 }
 

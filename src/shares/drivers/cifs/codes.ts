@@ -7,7 +7,11 @@ const MODULE =
 
 /** Meanings of the errno in messages such as `mount error(13): Permission denied`. */
 const BY_ERRNO: Readonly<Record<number, FailureRow>> = {
-  1: ["permission_denied", "this machine does not let us mount", "a container needs the right CAP_SYS_ADMIN"],
+  1: [
+    "permission_denied",
+    "this machine does not permit the mount",
+    "a container needs the right CAP_SYS_ADMIN",
+  ],
   2: ["no_such_share", "the server has no such share"],
   5: ["other", "the server answered with an error"],
   6: ["no_such_share", "the server has no such share"],
@@ -15,16 +19,16 @@ const BY_ERRNO: Readonly<Record<number, FailureRow>> = {
   13: ["wrong_credentials", "the user name or the password is wrong", "or the share is closed to this user"],
   16: ["path_taken", "something is mounted there already, or the folder is in use"],
   19: ["driver_unavailable", "this kernel has no SMB client", MODULE],
-  22: ["other", "the kernel does not take the options", "`dmesg` says which"],
+  22: ["other", "the kernel does not accept the options", "`dmesg` says which"],
   79: [
     "driver_unavailable",
-    "this kernel cannot spell names in UTF-8",
+    "this kernel cannot convert names to UTF-8",
     "load the module nls_utf8 (modprobe nls_utf8)",
   ],
   95: [
     "other",
-    "the server speaks no SMB that the kernel speaks",
-    "switch on SMB 2.1 or newer on the server",
+    "the server and the kernel have no SMB version in common",
+    "enable SMB 2.1 or newer on the server",
   ],
   101: ["unreachable", "the server cannot be reached"],
   103: ["unreachable", "the connection was given up"],
@@ -38,7 +42,7 @@ const BY_ERRNO: Readonly<Record<number, FailureRow>> = {
   126: ["wrong_credentials", "the server wants Kerberos, and there is no ticket"],
   127: ["wrong_credentials", "the password has expired"],
   128: ["wrong_credentials", "the password was revoked"],
-  129: ["wrong_credentials", "the server does not take the password"],
+  129: ["wrong_credentials", "the server does not accept the password"],
 };
 
 const BY_MESSAGE: readonly (readonly [words: RegExp, row: FailureRow])[] = [
@@ -64,7 +68,7 @@ const BY_MESSAGE: readonly (readonly [words: RegExp, row: FailureRow])[] = [
     ],
   ],
   [/already mounted|mount point busy|is busy/i, ["path_taken", "something is mounted there already"]],
-  [/permission denied/i, ["permission_denied", "this machine does not let us mount"]],
+  [/permission denied/i, ["permission_denied", "this machine does not permit the mount"]],
 ];
 
 /** The failure that a non-zero exit code means. `output`: what the command printed. */

@@ -219,7 +219,7 @@ async function removeObstacle(path: string): Promise<Failed | "not permitted" | 
     .then(() => null)
     .catch(recoverFrom("ENOENT", null))
     .catch(recoverFrom(["EACCES", "EPERM"], "not permitted" as const))
-    .catch(recoverFrom(["ENOTEMPTY", "EEXIST"], taken(path, "a folder with something in it")));
+    .catch(recoverFrom(["ENOTEMPTY", "EEXIST"], taken(path, "a folder that is not empty")));
 }
 
 async function untilFound(
@@ -281,7 +281,7 @@ async function requestMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
   const answer = await tools.turns.take(host.toLowerCase(), { waitMs, signal }, () =>
     requestMountNow(tools, attempt, { host, port }),
   );
-  return answer ?? failed("other", `other mounts of ${host} took all the time there was`);
+  return answer ?? failed("other", `other mounts of ${host} used up the time`);
 }
 
 async function requestMountNow(

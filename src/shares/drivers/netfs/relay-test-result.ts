@@ -66,7 +66,7 @@ export async function readRelayTestResult(
     return unproved(`${path} cannot be read (${errorText(error)}); ${RUN_IT}`);
   }
   if (content === null)
-    return unproved(`it is not proved on this Mac that an open file outlives a move; ${RUN_IT}`);
+    return unproved(`no self-test on this Mac has shown that open files survive a move; ${RUN_IT}`);
   const proof = storedResult(jsonObject(content));
   if (proof === null) return unproved(`${path} is damaged, or of another version; ${RUN_IT}`);
   const { system: on, tested_at: at, carried } = proof;

@@ -238,7 +238,7 @@ async function add(
           code(`secret:${secret}`),
           ` and goes only to ${shown(where)}. The driver is auto: netfs on a Mac, else rclone, which needs no root.`,
         ),
-        line("hint", pairing && `Not proved yet to be one server: ${pairing}`),
+        line("hint", pairing && `Not verified yet to be one server: ${pairing}`),
       ],
       action: "Add it",
     });

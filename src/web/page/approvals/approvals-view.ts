@@ -117,7 +117,7 @@ function whyOutdated({ approvals }: PageState, { id, digest }: WaitingEntryWire)
   if (now === undefined) return "It no longer waits.";
   return now.digest === digest
     ? null
-    : "The file has changed: something else waits now than is shown here. Close this, and read it again.";
+    : "The file has changed: the pending changes differ from those shown here. Close this, and read it again.";
 }
 
 // The part of the view for tools, prompts and resources that differ from their approved state.
@@ -199,7 +199,7 @@ async function approveTool(app: App, changed: ToolChange, onDone: () => Promise<
   await app.attempt(`Approve ${name}`, async () => {
     const { approved } = await app.requests.call("approveTools", { items: [{ backend, tool, digest }] });
     if (approved.length === 1) app.notify("good", `Approved: ${name}`);
-    else app.notify("bad", `${name} is another by now than was shown. It was not approved; read it again.`);
+    else app.notify("bad", `${name} has changed since it was shown. It was not approved; read it again.`);
     await onDone();
   });
 }

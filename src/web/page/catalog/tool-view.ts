@@ -59,7 +59,7 @@ export async function switchTool(app: App, name: string, on: boolean): Promise<v
 function askToCall(app: App, { name, backend }: CatalogTool): Promise<boolean> {
   return app.confirm({
     title: `Call ${shown(name)}?`,
-    body: h("p", {}, `The tool of ${shown(backend)} does not say that it leaves everything as it is.`),
+    body: h("p", {}, `The tool of ${shown(backend)} does not say that it changes nothing.`),
     action: "Call it",
     destroys: true,
   });

@@ -137,7 +137,7 @@ function useEditor(app: App) {
       given = store.get().text;
       const labels = { before: "Your text", after: "The file now" };
       const yes = await app.confirm({
-        title: "Give up your changes?",
+        title: "Discard your changes?",
         body: h(CodeDiff, { before: given, after: file.text, format: file.format, labels }),
         action: "Give them up",
         destroys: true,

@@ -94,14 +94,14 @@ export function OwnerMark({ app }: { readonly app: App }): ComponentChild {
   }, [leftMs !== null && leftMs <= 0]);
   if (leftMs === null) return null;
   const drop = (): Promise<unknown> =>
-    app.attempt("Give the owner's right up", async () => {
+    app.attempt("Give up the owner's right", async () => {
       await app.requests.dropOwner();
       await lookAtSession(app);
     });
   return h(
     "p",
     { class: "owner", role: "status" },
-    `This tab may change what runs, for ${Math.max(1, Math.ceil(leftMs / 60_000))} min. `,
+    `This tab may change which programs run, for ${Math.max(1, Math.ceil(leftMs / 60_000))} min. `,
     h("button", { type: "button", class: "quiet", onClick: () => void drop() }, "Lock"),
   );
 }

@@ -22,7 +22,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
     h("p", {}, "Passwords and tokens that the configuration names as ", code("secret:NAME"), "."),
     line("problem", report.config_error && `What uses them is not known: ${report.config_error}`),
     report.secrets.length === 0
-      ? nothing("None is kept, and none is wanted.")
+      ? nothing("No secret is stored or needed.")
       : plainList(
           "Secrets",
           report.secrets.map((secret) => h(Secret, { key: secret.name, app, secret, may, look })),

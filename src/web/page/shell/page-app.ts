@@ -241,7 +241,7 @@ function hasUnsaved(session: object): boolean {
 function askToGiveUp(app: App): Promise<boolean> {
   return app.confirm({
     title: "Sign out without saving?",
-    body: h("p", {}, "What you changed in the configuration and did not save is given up."),
+    body: h("p", {}, "Unsaved changes of the configuration are discarded."),
     action: "Sign out",
     destroys: true,
   });

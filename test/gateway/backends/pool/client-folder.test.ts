@@ -95,7 +95,7 @@ test("D7 the call of a client without a reported folder fails with that reason; 
   const client = createClient("ann");
   for (let round = 0; round < 2; round++) {
     const reply = await b.pool.call("a", callOf(client));
-    assert.match(errorText(reply), /starts in its client's folder, and this client has told none/);
+    assert.match(errorText(reply), /starts in its client's folder, and this client has not reported any/);
   }
   assert.deepEqual(started, [null]);
 });
@@ -105,7 +105,7 @@ test("D7 a client that is not the owner's own cannot name a folder, whatever its
   const roots = withRoots(null, async () => ({ roots: [{ uri: "file:///work/private" }] }));
   const user = { ...roots, principal: createClient("bob").principal };
   const reply = await b.pool.call("a", callOf(user));
-  assert.match(errorText(reply), /this client has told none/);
+  assert.match(errorText(reply), /this client has not reported any/);
   assert.deepEqual(started, [null]);
 });
 

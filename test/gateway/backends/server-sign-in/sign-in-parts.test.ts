@@ -385,7 +385,7 @@ test("E1 client credentials go only to a server that declares who accepts them, 
   const answer = { error: "invalid_client", error_description: "ma$chine is wrong" };
   for (const [knows, said] of [
     [true, /invalid_client/],
-    [false, /does not say where one signs in/],
+    [false, /does not advertise a sign-in server/],
   ] as const) {
     const url = new URL(await startAnswering(t, 400, answer, knows));
     const auth = resolvedAuth({ type: "client-credentials", clientId: "a", clientSecret: "ma$chine" });

@@ -152,7 +152,11 @@ test("A13 F4 a second address is added if it is not another server, a share only
     const both = `shareNetworks ${JSON.stringify({ hosts: ["192.0.2.1", "192.0.2.2"] })}`;
     assert.equal(app.log.includes(both), asks, "this network is that of both addresses");
     using said = mount(() => h("div", {}, app.body), {});
-    assert.equal(said.text().includes(`Not proved yet to be one server: ${text}`), kind === "unproved", kind);
+    assert.equal(
+      said.text().includes(`Not verified yet to be one server: ${text}`),
+      kind === "unproved",
+      kind,
+    );
     const written = app.log.filter((line) => /^(setSecret|edit) /.test(line)).length;
     assert.equal(written, kind === "same" ? 2 : 0, kind);
   }

@@ -57,7 +57,7 @@ test("F4 a share over its second cable with a further problem is listed by that 
 test("F4 a TB Ready share explains the term, and has the button", () => {
   const ready = { ...fallback, tb_reachable: true, tb_recovery_pending: true };
   assert.deepEqual(told([ready], { lsof_recheck: false }), [
-    "CORE: mounted over Fallback, TB Ready / TB Ready: Thunderbolt is back. It switches when you say so. [Switch to Thunderbolt]",
+    "CORE: mounted over Fallback, TB Ready / TB Ready: Thunderbolt is back. It waits for you to switch it. [Switch to Thunderbolt]",
   ]);
 });
 

@@ -18,7 +18,7 @@ const UNTRUSTED: ConnectReason = {
 };
 
 const NO_TLS: ConnectReason = {
-  text: "what listens there speaks no TLS, or none that is spoken here",
+  text: "the server there speaks no TLS, or no version that is supported here",
   hint: "check `url`: http:// may be meant",
 };
 

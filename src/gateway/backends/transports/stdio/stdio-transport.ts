@@ -407,7 +407,7 @@ function launcherFailures({ cwd, command }: ProgramOptions): Record<string, read
     "folder-closed": [`its folder ${cwd} may not be entered`, "check the folder's permissions"],
     "folder-not-allowed": [
       `the client's folder ${cwd} is not in or below one of \`[trust].client_folders\``,
-      "add it there if what is in it may be worked on",
+      "add it there if servers may work on its files",
     ],
     "folder-is-home": [
       `the client's folder ${cwd} is your home folder, or lies above it`,

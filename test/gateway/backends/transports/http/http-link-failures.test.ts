@@ -184,7 +184,7 @@ test("an https address without TLS is reported as that", async (t) => {
   const url = await startRaw(t, (socket) => socket.once("data", () => socket.end("HTTP/1.1 400 no\r\n\r\n")));
   const failure = await connect(t, url.replace("http:", "https:")).askInVain("initialize");
   assert.equal(failure.kind, "unreachable");
-  assert.match(failure.message, /: what listens there speaks no TLS, or none that is spoken here$/);
+  assert.match(failure.message, /: the server there speaks no TLS, or no version that is supported here$/);
   assert.match(failure.hint ?? "", /http:\/\//);
 });
 
