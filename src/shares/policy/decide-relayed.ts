@@ -268,7 +268,7 @@ function followHost(
 
 function notProved(builder: DecisionBuilder, route: RouteName): string {
   const { text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
-  return `${hostOf(builder, route)} is not proved to be the same server${text === null ? " yet" : `: ${text}`}`;
+  return `${hostOf(builder, route)} is not verified to be the same server${text === null ? " yet" : `: ${text}`}`;
 }
 
 /** Returns `route` if the configuration still has this route, else the other route. */
