@@ -179,8 +179,21 @@ export async function planDiff(plan: ConnectionPlan): Promise<string> {
   // Hides longer secrets first, because a short one may be the beginning of a longer one.
   const hidden = secrets
     .sort((one, other) => other.length - one.length)
-    .reduce((left, secret) => left.replaceAll(secret, HIDDEN), diffText(text ?? "", after ?? "", names));
+    .reduce(
+      (diff, secret) => diff.replaceAll(hiddenPattern(secret), HIDDEN),
+      diffText(text ?? "", after ?? "", names),
+    );
   return withoutNamedSecrets(hidden).split("\n").map(withoutMiddle).join("\n");
+}
+
+/** In characters. A shorter secret may be a part of other words, and is hidden only as a value or a word of one. */
+const SHORT_SECRET = 8;
+
+/** Where a secret is hidden: not within paths and names, and not as a key. */
+function hiddenPattern(secret: string): RegExp | string {
+  if (secret.length >= SHORT_SECRET) return secret;
+  const literal = secret.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+  return new RegExp(`(?<![\\w/.@-])${literal}(?![\\w/.@-]|["']?\\s*[:=])`, "g");
 }
 
 export async function placeOf(
