@@ -532,12 +532,12 @@ it("F1 connect says where the client's own list of servers makes it skip this on
 it("E5 a plan hides a short secret as a value, and not within paths and names", async (t) => {
   const home = await temporaryFolder(t);
   const file = join(home, "mcp.json");
-  const env = { API_TOKEN: "pat" };
-  const entry = { command: "node", args: ["/home/pat/a.mjs", "--token=pat"], env };
-  await writeFile(file, JSON.stringify({ mcpServers: { pat: entry } }));
+  const env = { API_TOKEN: "q7!zk" };
+  const entry = { command: "node", args: ["/home/q7!zk/a.mjs", "--token=q7!zk"], env };
+  await writeFile(file, JSON.stringify({ mcpServers: { one: entry } }));
   const surroundings = { home, userHome: home, environment: {}, folder: home, file };
   const diff = await planDiff(await planConnection(CLIENTS.cursor, PROGRAM, null, surroundings));
-  assert.match(diff, /"\/home\/pat\/a\.mjs"/);
+  assert.match(diff, /"\/home\/q7!zk\/a\.mjs"/);
   assert.match(diff, /"API_TOKEN":\s*"\(hidden\)"/);
   assert.match(diff, /--token=\(hidden\)/);
 });
