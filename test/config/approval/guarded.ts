@@ -104,7 +104,7 @@ const CLOSED = {
     allowedOrigins: [],
     management: { enabled: null, allowCommands: false, allowedHosts: [] },
   },
-  backend_defaults: { env: null },
+  backend_defaults: { env: null, instances: null },
   groups: { groups: [] },
   profiles: { profiles: [] },
   audit: { audit: null },
