@@ -87,7 +87,7 @@ async function churn(kind: "change" | "restart", perSecond: number, seconds: num
     if (machine === undefined) return;
     if (kind === "change") {
       machine.route = `change ${done}`;
-      machine.fleet.note();
+      machine.fleet.scheduleSummary();
     } else {
       const before = machine.fleet;
       void before.end("stopped").then(() => {
@@ -116,14 +116,14 @@ async function obey(order: Order): Promise<unknown> {
   if ("lookAllSeconds" in order) {
     const untilMs = performance.now() + order.lookAllSeconds * 1000;
     while (performance.now() < untilMs) {
-      for (const { fleet } of machines) void fleet.look();
+      for (const { fleet } of machines) void fleet.query();
       await pause(Math.min(20_000, Math.max(0, untilMs - performance.now())));
     }
     return null;
   }
   if ("look" in order) {
     const startedAt = performance.now();
-    const { machines: seen } = await first().fleet.look();
+    const { machines: seen } = await first().fleet.query();
     const ms = performance.now() - startedAt;
     const looked: Looked = {
       ms,
@@ -134,7 +134,7 @@ async function obey(order: Order): Promise<unknown> {
   }
   if ("route" in order) {
     first().route = order.route;
-    first().fleet.note();
+    first().fleet.scheduleSummary();
     return String(process.hrtime.bigint());
   }
   for (;;) {

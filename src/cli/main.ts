@@ -16,13 +16,13 @@ function resolveInBuild(folder: string): void {
   });
 }
 
-const VERSION_WORDS: readonly (string | undefined)[] = ["--version", "-V", "-v", "version"];
+const VERSION_ARGS: readonly (string | undefined)[] = ["--version", "-V", "-v", "version"];
 const [first, second, ...others] = process.argv.slice(2);
-const asksJson = second === "--json";
-if (VERSION_WORDS.includes(first) && others.length === 0 && (second === undefined || asksJson)) {
+const wantsJson = second === "--json";
+if (VERSION_ARGS.includes(first) && others.length === 0 && (second === undefined || wantsJson)) {
   process.stdout.on("error", () => {});
   const version = packageVersion();
-  process.stdout.write(`${asksJson ? JSON.stringify({ version }) : version}\n`);
+  process.stdout.write(`${wantsJson ? JSON.stringify({ version }) : version}\n`);
 } else {
   if (import.meta.url.endsWith(".js")) resolveInBuild(new URL(".", import.meta.url).href);
   const { run } = await import("./run.ts");

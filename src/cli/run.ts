@@ -108,10 +108,10 @@ async function dispatch(
     const { runMonitorCommand } = await import("./in-process/run-monitor.ts");
     return runMonitorCommand(await contextFor(monitor.config, "refused"), monitor);
   }
-  const configAlone = readConfigAlone(args);
-  if (configAlone !== undefined) {
+  const configOption = readConfigOption(args);
+  if (configOption !== undefined) {
     const { showFirstPage } = await import("./first-page.ts");
-    return showFirstPage(await contextFor(configAlone));
+    return showFirstPage(await contextFor(configOption));
   }
   if (args[0] === "__complete") {
     const { complete } = await import("./program/complete.ts");
@@ -130,7 +130,7 @@ async function dispatch(
 /**
  * Returns the file of `--config` if the line has nothing else; null for an empty line, undefined for any other line.
  */
-function readConfigAlone(args: readonly string[]): string | null | undefined {
+function readConfigOption(args: readonly string[]): string | null | undefined {
   const [first, second, ...more] = args;
   if (first === undefined) return null;
   if (first === "--config" && second !== undefined && more.length === 0) return second;
@@ -154,8 +154,8 @@ function makeContext(
     isTerminal: stdout.isTTY === true,
     stdin,
     print: (text) => void stdout.write(text),
-    note: (line) => void stderr.write(`mountaineer: ${line}\n`),
-    prompt: stdin.isTTY && stderr.isTTY ? (question) => askOnTerminal(question, signals.signal) : null,
+    notify: (line) => void stderr.write(`mountaineer: ${line}\n`),
+    prompt: stdin.isTTY && stderr.isTTY ? (question) => promptOnTerminal(question, signals.signal) : null,
   };
 }
 
@@ -182,7 +182,7 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
 }
 
 /** The typed line, trimmed. Rejects with `aborted` at the end of the input (Ctrl-D), and with the signal's reason. */
-async function askOnTerminal(question: string, signal: AbortSignal): Promise<string> {
+async function promptOnTerminal(question: string, signal: AbortSignal): Promise<string> {
   signal.throwIfAborted();
   const { createInterface } = await import("node:readline");
   // With `terminal: true`, readline would handle Ctrl-C itself.

@@ -10,19 +10,19 @@ import type { PlannedBackend } from "./import-plan.ts";
 
 const LONGEST_COMMENT = 240;
 
-function comments({ name, title, problem, wanted, leftOver }: PlannedBackend): string[] {
+function comments({ name, title, problem, wanted, unusedSettings }: PlannedBackend): string[] {
   const lines = [
     `from ${title}`,
     ...(problem === null ? [] : [`disabled: ${problem}`]),
     ...wanted.map((secret) => `to be kept first: ${shellCommand`mountaineer secret set ${secret}`}`),
     ...(problem === null ? [] : [`then: ${shellCommand`mountaineer backends enable ${name}`}`]),
-    ...leftOver.map((line) => `not used here: ${line}`),
+    ...unusedSettings.map((line) => `not used here: ${line}`),
   ];
   return lines.map((line) => `# ${safeLine(line, LONGEST_COMMENT)}`);
 }
 
 /** Returns the lines of a table as one section. Tables inside this table become separate sections, below it. */
-function sectionLines(path: readonly string[], table: ConfigTable, notes: readonly string[]): string[] {
+function sectionLines(path: readonly string[], table: ConfigTable, remarks: readonly string[]): string[] {
   const plain: [string, ConfigValue][] = [];
   const inner: [string, ConfigTable][] = [];
   for (const [key, value] of Object.entries(table)) {
@@ -30,9 +30,9 @@ function sectionLines(path: readonly string[], table: ConfigTable, notes: readon
     else plain.push([key, value]);
   }
   const head =
-    plain.length + notes.length === 0
+    plain.length + remarks.length === 0
       ? []
-      : [`[${tomlDottedKey(path)}]`, ...notes, ...tomlLines(Object.fromEntries(plain))];
+      : [`[${tomlDottedKey(path)}]`, ...remarks, ...tomlLines(Object.fromEntries(plain))];
   const sections = [head, ...inner.map(([key, value]) => sectionLines([...path, key], value, []))];
   return sections
     .filter((lines) => lines.length > 0)
@@ -53,11 +53,11 @@ export async function withBackends(
       format,
       edits: backends.map(({ name, table }) => ({ kind: "add-backend", name, backend: table }) as const),
     });
-    const notes = backends.flatMap((backend) => [
+    const remarks = backends.flatMap((backend) => [
       `# ${backend.name}: ${comments(backend)[0]?.slice(2)}`,
       ...comments(backend).slice(1),
     ]);
-    return withLineEnds(text, `${Buffer.from(bytes).toString("utf8").trimEnd()}\n${notes.join("\n")}\n`);
+    return withLineEnds(text, `${Buffer.from(bytes).toString("utf8").trimEnd()}\n${remarks.join("\n")}\n`);
   }
   const blocks = backends.map((backend) =>
     sectionLines(["backends", backend.name], backend.table, comments(backend)).join("\n"),

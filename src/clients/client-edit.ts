@@ -161,9 +161,9 @@ function removal(text: string, path: string[]): EditResult {
   }
   const lineStart = text.lastIndexOf("\n", entry.offset) + 1;
   const rest = /^[ \t]*\r?\n/.exec(text.slice(end + comma[0].length));
-  const isAlone = rest !== null && text.slice(lineStart, entry.offset).trim() === "";
-  const from = isAlone ? lineStart : entry.offset;
-  const to = end + comma[0].length + (isAlone ? rest[0].length : 0);
+  const isOnLine = rest !== null && text.slice(lineStart, entry.offset).trim() === "";
+  const from = isOnLine ? lineStart : entry.offset;
+  const to = end + comma[0].length + (isOnLine ? rest[0].length : 0);
   return [{ offset: from, length: to - from, content: "" }];
 }
 

@@ -41,9 +41,9 @@ function usualHome(environment: Own["environment"]): string {
 /** True for a program that starts Mountaineer for a client. */
 export function isOwnEntry(command: unknown, args: readonly unknown[]): boolean {
   if (typeof command !== "string") return false;
-  const words = [command, ...args].map((word) => basename(String(word)));
-  const at = words.findIndex((word) => /^mountaineerd?(?:@[\w.-]+)?$/.test(word));
-  return at !== -1 && words[at + 1] === "mcp";
+  const names = [command, ...args].map((word) => basename(String(word)));
+  const at = names.findIndex((name) => /^mountaineerd?(?:@[\w.-]+)?$/.test(name));
+  return at !== -1 && names[at + 1] === "mcp";
 }
 
 /**

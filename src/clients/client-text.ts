@@ -26,11 +26,11 @@ export async function clientValues(text: string, path: string): Promise<unknown>
   const [first] = errors;
   if (first === undefined) return value;
   const before = plain.slice(0, first.offset).split("\n");
-  const place = `${before.length}:${(before.at(-1) ?? "").length + 1}`;
+  const position = `${before.length}:${(before.at(-1) ?? "").length + 1}`;
   const what = printParseErrorCode(first.error)
     .replace(/\B[A-Z]/g, " $&")
     .toLowerCase();
-  throw unreadable(`${path} is not JSON that can be read: at ${place}, ${what}`, {
+  throw unreadable(`${path} is not JSON that can be read: at ${position}, ${what}`, {
     hint: "correct it in an editor first; nothing was changed",
   });
 }

@@ -16,7 +16,7 @@ import { isOwnEntry, OWN_NAME, ownNameIn } from "./client-entry.ts";
 import { clientValues, unreadable } from "./client-text.ts";
 import {
   type ConnectionRecord,
-  changeAlone,
+  changeExclusively,
   readRecord,
   recordPath,
   writeRecord,
@@ -94,13 +94,13 @@ export async function planConnection(
     ...skippedBy(await clientValues(text ?? "", path), client, name),
   ];
   if (after === text) return { ...current, after, notes, record: former, former };
-  const isSamePlace = former?.path === path;
+  const isSamePath = former?.path === path;
   const record = {
     path,
     // After a second connection, an undo restores the text from before the first one.
-    before: isSamePlace ? await undoneText(current, former, surroundings) : text,
+    before: isSamePath ? await undoneText(current, former, surroundings) : text,
     afterSha256: hashOf(after),
-    taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
+    taken: isSamePath ? [...new Set([...former.taken, ...taken])] : taken,
   };
   return { ...current, after, notes, record, former };
 }
@@ -150,7 +150,7 @@ export function undoCommand(client: Client, path: string): string {
  */
 export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
   const { client, text, after, record, former } = plan;
-  return changeAlone(home, async () => {
+  return changeExclusively(home, async () => {
     if (!isDeepStrictEqual(await readRecord(home, client.name), former)) throw changed(plan);
     // The record is written first, because only the record can restore the file.
     if (record !== null) await writeRecord(home, client.name, record);
@@ -263,7 +263,7 @@ async function knownHere(
   const { client, folder } = clientOf(current.path, given);
   const project = client === null ? null : folder;
   const how = { expands: current.client.expands, startsThere: true };
-  const surroundings = { ...given, ...how, project, kept: new Set<string>() };
+  const surroundings = { ...given, ...how, project, stored: new Set<string>() };
   const servers = await Promise.all(
     entries.map(async ([name, entry]) => ({
       name,

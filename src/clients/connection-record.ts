@@ -30,7 +30,7 @@ const recordOf = reader(
 /**
  * Runs `change`, which changes a record and a client's file. Processes take turns. Rejects with `lock_held`.
  */
-export async function changeAlone(home: string, change: () => Promise<void>): Promise<void> {
+export async function changeExclusively(home: string, change: () => Promise<void>): Promise<void> {
   const folder = join(home, "connections");
   await ensurePrivateFolder(folder);
   const wait = { clock: systemClock, withinMs: LOCK_WAIT_MS };

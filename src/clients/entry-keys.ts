@@ -60,14 +60,14 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
   };
   // Earlier versions of Zed write the program as a table.
   const table = take("command", (value) => (isObject(value) ? value : null));
-  const words = take("command", texts);
-  const named = first(PROGRAM_KEYS, text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
+  const argv = take("command", texts);
+  const named = first(PROGRAM_KEYS, text) ?? text(table?.["path"]) ?? argv?.[0] ?? null;
   const url = first(ADDRESS_KEYS, text)?.trim() ?? null;
   const isAddress = named === null || (url !== null && /http|sse|remote/i.test(text(entry["type"]) ?? ""));
   const inherited = first(["env_vars", "env_keys"], texts);
   return {
     command: isAddress ? null : named,
-    args: [...(words?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take("args", texts) ?? [])],
+    args: [...(argv?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take("args", texts) ?? [])],
     cwd: first(["cwd", "working_dir", "workingDirectory"], text),
     url: isAddress ? url : null,
     env: {

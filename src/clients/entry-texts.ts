@@ -3,7 +3,7 @@
 
 import { basename } from "node:path";
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
-import { escaped, isStoredAlone } from "../config/values/secret-text.ts";
+import { escaped, isOnlyReference } from "../config/values/secret-text.ts";
 import { VARIABLE_NAME_FORM as NAME } from "../runtime/text/name-forms.ts";
 import type { Client, ClientSurroundings } from "./client.ts";
 
@@ -148,7 +148,7 @@ export function createTextReader(
  * reveal that secret to the server.
  */
 function withoutSecretReference(meaning: TextMeaning): TextMeaning {
-  if (!isStoredAlone(meaning.text) || meaning.problem !== null || meaning.wanted.length > 0) return meaning;
+  if (!isOnlyReference(meaning.text) || meaning.problem !== null || meaning.wanted.length > 0) return meaning;
   return { ...meaning, text: HIDDEN, problem: "a text of it would mean a secret that is kept here" };
 }
 

@@ -29,7 +29,7 @@ export interface ImportedServer {
   /** Names of secrets that the user still has to set. */
   readonly wanted: readonly string[];
   /** The settings of the client's entry that the import could not use, one line each, without secrets. */
-  readonly leftOver: readonly string[];
+  readonly unusedSettings: readonly string[];
   /** What the import did to the entry, or left to the user, that decides whether the server works; one line each. */
   readonly remarks: readonly string[];
   /** Why the backend is imported as disabled; null: there is no such reason. */
@@ -39,7 +39,7 @@ export interface ImportedServer {
 export interface ImportOptions extends TextSurroundings {
   /** True: the client starts its programs in `project`; false: `project` is only where the file lies. */
   readonly startsThere: boolean;
-  readonly kept: ReadonlySet<string>;
+  readonly stored: ReadonlySet<string>;
   /** The variables in the file that the entry names; null: it names none that can be read. */
   readonly variables?: Readonly<Record<string, string>> | null;
 }
@@ -99,7 +99,7 @@ export function importedServer(
     table: { ...connection, ...(isEnabled ? {} : { enabled: false }), ...settings, ...texts },
     secrets: reading.secrets,
     wanted: [...reading.wanted],
-    leftOver: Object.entries(unknown).map(([key, value]) => leftOverLine(key, value)),
+    unusedSettings: Object.entries(unknown).map(([key, value]) => unusedLine(key, value)),
     remarks,
     problem,
   };
@@ -159,20 +159,22 @@ class ServerReading {
   program(given: string, { args, cwd: givenCwd, env }: ForeignServer): ConfigTable {
     const { project, startsThere } = this.#options;
     const program = this.#plain(given, false);
-    const words = args.map((word) => this.#plain(word, true));
+    const plainArgs = args.map((word) => this.#plain(word, true));
     const isOfWindows = WINDOWS_PATH.test(givenCwd ?? "");
     if (isOfWindows) this.problems.push(`its cwd is a path of Windows: ${givenCwd}`);
-    else if ([program, ...words].some((word) => WINDOWS_PATH.test(word)))
+    else if ([program, ...plainArgs].some((arg) => WINDOWS_PATH.test(arg)))
       this.problems.push("it has a path of Windows");
     const folder = givenCwd === null || isOfWindows ? null : this.#plain(givenCwd, false);
-    const start = folder ?? (needsFolder(program, [...words, ...pathsIn(env)], startsThere) ? "." : null);
+    const start = folder ?? (needsFolder(program, [...plainArgs, ...pathsIn(env)], startsThere) ? "." : null);
     const cwd = project === null || start === null ? folder : resolve(project, start);
     const isRelative = /^[^/~]+\//.test(program) && !WINDOWS_PATH.test(program);
     const command = isRelative && cwd !== null ? resolve(cwd, program) : program;
     const secrets = secretsIn({ type: "stdio", command, args: [], env: {}, cwd: "/" });
     if (secrets.length > 0) this.problems.push("its command holds a secret, which is left out");
-    const shown = shownArguments(command, words, "log");
-    const written = words.map((word, index) => this.#moved(word, shown[index] ?? "", keyAt(words, index)));
+    const shown = shownArguments(command, plainArgs, "log");
+    const written = plainArgs.map((arg, index) =>
+      this.#moved(arg, shown[index] ?? "", keyAt(plainArgs, index)),
+    );
     return {
       command: secrets.length > 0 ? shownCommand(command, "log") : command,
       ...(written.length === 0 ? {} : { args: written }),
@@ -205,17 +207,19 @@ class ServerReading {
       this.problems.push("a value mixes a secret with a placeholder; it is left out");
       return shown;
     }
-    const kept = values.map((value) =>
+    const stored = values.map((value) =>
       isSecretValue(value) ? `\${secret:${this.#keep(key, value)}}` : value,
     );
-    return texts.map((part, index) => part + (kept[index] ?? "")).join("");
+    return texts.map((part, index) => part + (stored[index] ?? "")).join("");
   }
 
   /** The variables of a program, after those of the file that its entry names. */
   variables({ env }: ForeignServer): ConfigTable {
     const named = Object.entries(this.#options.variables ?? {}).filter(([name]) => !Object.hasOwn(env, name));
-    const kept = named.map(([name, value]) => [name, value && `secret:${this.#keep(name, value)}`] as const);
-    const texts = { ...Object.fromEntries(kept), ...objectOf(this.texts("env", env)["env"]) };
+    const stored = named.map(
+      ([name, value]) => [name, value && `secret:${this.#keep(name, value)}`] as const,
+    );
+    const texts = { ...Object.fromEntries(stored), ...objectOf(this.texts("env", env)["env"]) };
     return Object.keys(texts).length === 0 ? {} : { env: texts as ConfigTable };
   }
 
@@ -268,10 +272,10 @@ class ServerReading {
 
   /** A name that no secret has yet, because an existing secret belongs to another server. */
   #newName(key: string): string {
-    const { kept } = this.#options;
+    const { stored } = this.#options;
     return freeSecretName(
       `${this.name}-${key}`,
-      (name) => this.secrets.has(name) || kept.has(name) || [...this.#inputs.values()].includes(name),
+      (name) => this.secrets.has(name) || stored.has(name) || [...this.#inputs.values()].includes(name),
     );
   }
 
@@ -290,12 +294,12 @@ class ServerReading {
 const PACKAGE_RUNNER = /^(?:npx|bunx|pnpx|uvx)$/;
 
 /** Whether a program depends on the folder in which it is started. */
-function needsFolder(command: string, words: readonly string[], startsThere: boolean): boolean {
+function needsFolder(command: string, args: readonly string[], startsThere: boolean): boolean {
   const isRunner = PACKAGE_RUNNER.test(command);
   if (startsThere && !isRunner) return true;
-  const operands = words.map((word) => word.replace(/^-[^=]*=?/, "")).filter((word) => word !== "");
+  const operands = args.map((arg) => arg.replace(/^-[^=]*=?/, "")).filter((arg) => arg !== "");
   return (isRunner ? operands.slice(1) : [command, ...operands]).some(
-    (word) => /[./]/.test(word) && !/^(?:[/@~]|\d[\d.]*$|[\w+.-]+:\/\/)/.test(word),
+    (arg) => /[./]/.test(arg) && !/^(?:[/@~]|\d[\d.]*$|[\w+.-]+:\/\/)/.test(arg),
   );
 }
 
@@ -305,9 +309,9 @@ function pathsIn(env: ForeignServer["env"]): readonly string[] {
 }
 
 /** What a secret among the arguments is named after: its option or variable. */
-function keyAt(words: readonly string[], index: number): string {
-  const [, name = ""] = /^-*([A-Za-z_][\w.-]*)=/.exec(words[index] ?? "") ?? [];
-  const [, option = ""] = /^-+([A-Za-z][\w-]*)$/.exec(words[index - 1] ?? "") ?? [];
+function keyAt(args: readonly string[], index: number): string {
+  const [, name = ""] = /^-*([A-Za-z_][\w.-]*)=/.exec(args[index] ?? "") ?? [];
+  const [, option = ""] = /^-+([A-Za-z][\w-]*)$/.exec(args[index - 1] ?? "") ?? [];
   return name || option || "argument";
 }
 
@@ -343,9 +347,9 @@ function withoutWrapper(server: ForeignServer, report: (line: string) => void): 
     return { ...server, command: "sh", args: ["-c", command] };
   }
   if (!/^[\w@.-][^'"\\]*\s/.test(command)) return server;
-  const [first = "", ...words] = command.trim().split(/\s+/);
+  const [first = "", ...others] = command.trim().split(/\s+/);
   report("its command was split into words");
-  return { ...server, command: first, args: [...words, ...args] };
+  return { ...server, command: first, args: [...others, ...args] };
 }
 
 const DIGEST_LENGTH = 4;
@@ -365,7 +369,7 @@ function isOtherScript(name: string): boolean {
   return /(?![A-Za-z0-9])[\p{L}\p{N}]/u.test(name.normalize("NFKD"));
 }
 
-function leftOverLine(key: string, value: unknown): string {
+function unusedLine(key: string, value: unknown): string {
   const shown = JSON.stringify(withoutSecrets(key, value)) ?? "";
   return `${key} = ${shown.length > LONGEST_LINE ? `${shown.slice(0, LONGEST_LINE)}…` : shown}`;
 }
@@ -383,7 +387,7 @@ const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
 const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
 const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");
 /** Options of mcp-remote without an effect on requests to the server. */
-const HARMLESS = new Set(["--debug", "--silent", "--allow-http"]);
+const IGNORED_FLAGS = new Set(["--debug", "--silent", "--allow-http"]);
 
 /**
  * Replaces `mcp-remote` by the address that it connects to. Changes nothing if one of its arguments has no
@@ -392,14 +396,14 @@ const HARMLESS = new Set(["--debug", "--silent", "--allow-http"]);
 function withoutProxy(server: ForeignServer): ForeignServer {
   const { command, args, env } = server;
   if (command === null || !RUNNER.test(command)) return server;
-  const words = args.filter((word, index) => !(word === "-y" || word === "--yes") || index > 0);
-  const [program = "", url = "", ...options] = words;
+  const ownArgs = args.filter((word, index) => !(word === "-y" || word === "--yes") || index > 0);
+  const [program = "", url = "", ...options] = ownArgs;
   if (!PACKAGE.test(program) || !/^https?:\/\//.test(url)) return server;
   const headers: Record<string, string> = {};
   for (let index = 0; index < options.length; index++) {
     const option = options[index] ?? "";
     const value = options[index + 1] ?? "";
-    if (HARMLESS.has(option)) continue;
+    if (IGNORED_FLAGS.has(option)) continue;
     index++;
     if (option === "--transport" && /^(?:http|sse)/.test(value)) continue;
     const [, name, content] = option === "--header" ? (/^([^:\s]+)\s*:\s*(.*)$/s.exec(value) ?? []) : [];

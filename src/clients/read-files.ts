@@ -59,16 +59,16 @@ function textOf(bytes: Uint8Array, path: string): string {
  * called with the reason why a file cannot be read; null: the call then rejects.
  */
 export async function readFoundFiles(
-  words: readonly (ClientName | { readonly path: string })[],
+  sources: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
-  kept: ReadonlySet<string>,
+  stored: ReadonlySet<string>,
   skip: ((reason: string) => void) | null = null,
 ): Promise<readonly FoundFile[]> {
   const found: FoundFile[] = [];
-  const taken = new Set(kept);
-  for (const word of words) {
-    const isName = typeof word === "string";
-    const files = isName ? clientFiles(word, surroundings) : [{ ...word, isOfFolder: false }];
+  const taken = new Set(stored);
+  for (const source of sources) {
+    const isName = typeof source === "string";
+    const files = isName ? clientFiles(source, surroundings) : [{ ...source, isOfFolder: false }];
     for (const { path, isOfFolder } of files) {
       if (found.some((file) => file.path === path)) continue;
       const servers = await readServers(path, surroundings, taken).catch((error: unknown) => {
@@ -80,7 +80,7 @@ export async function readFoundFiles(
         throw unreadable(`there is no file at ${path}`, {
           hint: `name a file, or one of the clients ${CLIENT_NAMES.join(", ")}`,
         });
-      const client = isName ? CLIENTS[word].title : basename(path);
+      const client = isName ? CLIENTS[source].title : basename(path);
       const title = isOfFolder ? `${client} in ${surroundings.folder}` : client;
       if (servers !== null) found.push({ path, title, isOfFolder, ...servers });
     }
@@ -91,7 +91,7 @@ export async function readFoundFiles(
 async function readServers(
   path: string,
   surroundings: ClientSurroundings,
-  kept: Set<string>,
+  stored: Set<string>,
 ): Promise<Pick<FoundFile, "servers" | "empty" | "elsewhere"> | null> {
   const text = await readClientFile(path);
   if (text === null) return null;
@@ -99,7 +99,7 @@ async function readServers(
   const servers: ImportedServer[] = [];
   const empty: string[] = [];
   const { client, folder: own } = clientOf(path, surroundings);
-  const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, kept };
+  const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, stored };
   const isOff = await switchedOff(values, own ?? surroundings.folder, client?.name ?? null, surroundings);
   const found = foundEntries(values, surroundings.folder, surroundings.everyProject);
   for (const { name, entry: given, project } of found.entries) {
@@ -108,7 +108,7 @@ async function readServers(
     const server = await readServer(name, entry, { ...options, ...where });
     if (server === null) empty.push(name);
     else servers.push(server);
-    for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) kept.add(secret);
+    for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) stored.add(secret);
   }
   return { servers, empty, elsewhere: found.elsewhere };
 }

@@ -43,14 +43,17 @@ export function withDefaults(declared: DeclaredBackend, defaults: BackendDefault
     ...TIMEOUTS.filter((key) => (timeouts[key] ?? null) !== null),
   ];
   const variables = Object.keys(defaults.env ?? {});
-  const defaultEnv = routesOf(declared).map(({ connection: way }) =>
-    way.type === "stdio" ? variables.filter((name) => !Object.hasOwn(way.env, name)) : [],
+  const defaultEnv = routesOf(declared).map(({ connection }) =>
+    connection.type === "stdio" ? variables.filter((name) => !Object.hasOwn(connection.env, name)) : [],
   );
-  const ways = routes?.map((route) => ({ ...route, connection: withVariables(route.connection, defaults) }));
+  const changed = routes?.map((route) => ({
+    ...route,
+    connection: withVariables(route.connection, defaults),
+  }));
   return {
     ...own,
-    connection: ways?.[0]?.connection ?? withVariables(connection, defaults),
-    ...(ways === undefined ? {} : { routes: ways }),
+    connection: changed?.[0]?.connection ?? withVariables(connection, defaults),
+    ...(changed === undefined ? {} : { routes: changed }),
     instances: own.instances ?? defaults.instances ?? builtIn.instances,
     start: own.start ?? (isHere ? defaults.start : null) ?? builtIn.start,
     stopWhenIdleMs: own.stopWhenIdleMs ?? (isHere ? defaults.stopWhenIdleMs : null) ?? builtIn.stopWhenIdleMs,
@@ -75,14 +78,14 @@ export function declaredOf({ given = [], defaultEnv = [], ...backend }: BackendC
   const { timeouts, connection, routes } = backend;
   const own = <T>(key: DefaultedKey | (typeof TIMEOUTS)[number], value: T): T | null =>
     given.includes(key) ? value : null;
-  const ways = routes?.map((route, index) => ({
+  const changed = routes?.map((route, index) => ({
     ...route,
     connection: withoutVariables(route.connection, defaultEnv[index]),
   }));
   return {
     ...backend,
-    connection: ways?.[0]?.connection ?? withoutVariables(connection, defaultEnv[0]),
-    ...(ways === undefined ? {} : { routes: ways }),
+    connection: changed?.[0]?.connection ?? withoutVariables(connection, defaultEnv[0]),
+    ...(changed === undefined ? {} : { routes: changed }),
     instances: own("instances", backend.instances),
     start: own("start", backend.start),
     stopWhenIdleMs: own("stopWhenIdleMs", backend.stopWhenIdleMs),

@@ -66,8 +66,8 @@ function isSame<T extends object>(before: T, after: T): boolean {
 function changedSettings(before: MountaineerConfig, after: MountaineerConfig): string[] {
   return SETTING_SECTIONS.flatMap((section) => {
     const [was, is]: readonly (Values | null)[] = [before[section], after[section]];
-    const names = Object.entries(SETTINGS[section]).filter(([name, place]) => {
-      const key = normalizedName(name, place);
+    const names = Object.entries(SETTINGS[section]).filter(([name, member]) => {
+      const key = normalizedName(name, member);
       if ((was === null) !== (is === null)) return true;
       return !isDeepStrictEqual(was?.[key] ?? null, is?.[key] ?? null);
     });
@@ -99,8 +99,8 @@ function namesOf(members: readonly { readonly name: string }[]): readonly string
 
 /** Whether the names that both lists contain are in a different order. */
 export function isReordered(before: readonly string[], after: readonly string[]): boolean {
-  const kept = after.filter((name) => before.includes(name));
-  return before.filter((name) => after.includes(name)).some((name, index) => kept[index] !== name);
+  const common = after.filter((name) => before.includes(name));
+  return before.filter((name) => after.includes(name)).some((name, index) => common[index] !== name);
 }
 
 /**

@@ -60,10 +60,10 @@ export function findHomeContext(
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
   const machineName = machineNameOf(hostname());
   const named = machineName === null ? {} : { machineName };
-  const place = { home, userHome, userName: loginName(environment), ...named };
+  const context = { home, userHome, userName: loginName(environment), ...named };
   return platform === "darwin"
-    ? { ...place, defaultMountRoot: "/Volumes", smbDriver: "netfs", hasSandbox: false }
-    : { ...place, defaultMountRoot: join(home, "volumes") };
+    ? { ...context, defaultMountRoot: "/Volumes", smbDriver: "netfs", hasSandbox: false }
+    : { ...context, defaultMountRoot: join(home, "volumes") };
 }
 
 /** The format that a file's extension names; rejects other extensions with `config_unreadable`. */

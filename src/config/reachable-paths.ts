@@ -17,9 +17,9 @@ export interface ProtectedPaths {
   readonly userHome: string;
 }
 
-type ReachedPlace = (typeof PLACES)[number][0];
+type ReachableTarget = (typeof TARGETS)[number][0];
 
-interface Reach {
+interface BackendAccess {
   readonly backend: string;
   /** The path of the route's keys below the backend; empty for a backend without routes. */
   readonly route: readonly (string | number)[];
@@ -31,7 +31,7 @@ interface Reach {
     | { readonly kind: "env"; readonly variable: string; readonly isDefault?: true };
   /** The absolute path that the backend gets: a guarded place, a folder above one, or a path inside the home. */
   readonly path: string;
-  readonly places: readonly ReachedPlace[];
+  readonly places: readonly ReachableTarget[];
 }
 
 /** Every program gets these variables, so they make nothing more reachable, and their values are not secrets. */
@@ -45,24 +45,27 @@ const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
  * out in `env`. A server at an address, or in a sandbox, reaches none of the places. The default `cwd`, the user's
  * home folder, counts only together with an argument that refers to it (`.`).
  */
-export function reachableByBackends(backend: BackendConfig, places: ProtectedPaths): readonly Reach[] {
+export function reachableByBackends(
+  backend: BackendConfig,
+  protectedPaths: ProtectedPaths,
+): readonly BackendAccess[] {
   return routesOf(backend).flatMap(({ connection }, route) => {
     const defaults = backend.defaultEnv?.[route] ?? [];
-    return connectionReach(backend.name, connection, routeKeys(backend, route), places, defaults);
+    return connectionAccess(backend.name, connection, routeKeys(backend, route), protectedPaths, defaults);
   });
 }
 
-function connectionReach(
+function connectionAccess(
   name: string,
   connection: BackendConfig["connection"],
-  route: Reach["route"],
+  route: BackendAccess["route"],
   places: ProtectedPaths,
   defaults: readonly string[],
-): readonly Reach[] {
+): readonly BackendAccess[] {
   if (connection.type !== "stdio" || connection.sandbox !== undefined) return [];
   const { args, env, cwd } = connection;
-  const found: Reach[] = [];
-  const look = (through: Reach["through"], paths: readonly string[]): void => {
+  const found: BackendAccess[] = [];
+  const look = (through: BackendAccess["through"], paths: readonly string[]): void => {
     for (const path of paths) {
       const reached = pathsReached(path, places);
       if (reached.length === 0) continue;
@@ -101,17 +104,18 @@ function referenceText(part: SecretReference): string {
 }
 
 /** One warning for each enabled backend that reaches a guarded place, and for each default by which backends do. */
-export function reachWarnings(backends: readonly BackendConfig[], places: ProtectedPaths): ConfigWarning[] {
+export function accessWarnings(backends: readonly BackendConfig[], places: ProtectedPaths): ConfigWarning[] {
   const warnings = backends.flatMap((backend) => {
     // The launcher refuses a client's folder that leads to the home.
-    const isShown = ({ through }: Reach): boolean => through.kind !== "cwd" || through.isClients !== true;
+    const isShown = ({ through }: BackendAccess): boolean =>
+      through.kind !== "cwd" || through.isClients !== true;
     const reach = backend.enabled ? reachableByBackends(backend, places).find(isShown) : undefined;
-    return reach === undefined ? [] : [reachWarning(reach)];
+    return reach === undefined ? [] : [accessWarning(reach)];
   });
   return [...new Map(warnings.map((warning) => [warning.path, warning])).values()];
 }
 
-function reachWarning({ backend, route, through, path, places }: Reach): ConfigWarning {
+function accessWarning({ backend, route, through, path, places }: BackendAccess): ConfigWarning {
   const isDefault = through.kind === "env" && through.isDefault === true;
   const at = isDefault ? ["backend_defaults"] : ["backends", backend, ...route];
   const key =
@@ -120,7 +124,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
       : through.kind === "cwd"
         ? [...at, "cwd"]
         : [...at, "env", through.variable];
-  const names = PLACES.filter(([place]) => places.includes(place)).map(([, name]) => name);
+  const names = TARGETS.filter(([place]) => places.includes(place)).map(([, name]) => name);
   const what = names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
   // The path may be a secret that only looks like a path in the home, so it is shown only if it leads to the
   // secrets.
@@ -133,7 +137,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
 }
 
 /** The guarded places in the order in which a warning lists them, each with its name in the warning. */
-const PLACES = [
+const TARGETS = [
   ["home", "folder"],
   ["config", "configuration"],
   ["secrets", "secrets"],
@@ -143,10 +147,10 @@ const PLACES = [
  * The guarded places that a program with access to an absolute path reaches: all at or below the path, and a
  * home that contains it.
  */
-export function pathsReached(path: string, { homes, configs }: ProtectedPaths): readonly ReachedPlace[] {
+export function pathsReached(path: string, { homes, configs }: ProtectedPaths): readonly ReachableTarget[] {
   const given = plain(path);
-  const isAbove = (place: string): boolean => isWithin(plain(place), given);
-  const reached = new Set<ReachedPlace>();
+  const isAbove = (path: string): boolean => isWithin(plain(path), given);
+  const reached = new Set<ReachableTarget>();
   for (const home of homes) {
     if (isAbove(home) || isWithin(given, plain(home))) reached.add("home");
     if (isAbove(join(home, "secrets.json"))) reached.add("secrets");
@@ -157,18 +161,18 @@ export function pathsReached(path: string, { homes, configs }: ProtectedPaths): 
 
 /** The absolute paths that a text or its words may mean. `cwd` null: relative paths are ignored. */
 function pathsIn(text: string, cwd: string | null, userHome: string): readonly string[] {
-  const words = [text.trim(), ...text.replace(/\b(?:https?|wss?):\/\/\S*/gi, " ").split(SEPARATORS)];
+  const parts = [text.trim(), ...text.replace(/\b(?:https?|wss?):\/\/\S*/gi, " ").split(SEPARATORS)];
   const paths = new Set<string>();
-  for (const word of words) {
-    const path = pathOf(word, cwd, userHome);
+  for (const part of parts) {
+    const path = pathOf(part, cwd, userHome);
     if (path !== null) paths.add(path);
   }
   return [...paths];
 }
 
-function pathOf(word: string, cwd: string | null, userHome: string): string | null {
+function pathOf(part: string, cwd: string | null, userHome: string): string | null {
   // Expands the word as a shell or the server would.
-  const meant = word
+  const meant = part
     .replace(/^-[A-Za-z](?=[/~])/, "")
     .replace(/^file:\/\/(?=\/)/i, "")
     .replace(/^\$(?:HOME\b|\{HOME\})/, "~");

@@ -13,9 +13,9 @@ export function sectionSettings<Keys extends Readonly<Record<string, Key<unknown
   keys: Keys,
   values: object,
 ): SectionSettings<Keys> {
-  const settled = new Map<string, unknown>(Object.entries(values));
+  const normalized = new Map<string, unknown>(Object.entries(values));
   const entries = Object.entries(keys).map(([name, key]) => {
-    const value = settled.get(normalizedName(name, key));
+    const value = normalized.get(normalizedName(name, key));
     return [name, typeof value === "number" ? value / unitSize(key) : value];
   });
   // The assertion holds: the engine's form is derived from the same declarations, and has no null.

@@ -28,7 +28,7 @@ const ID_NAME = /(?:^|[-_])(?:id|sid|uuid|guid|project|sha|commit|digest|rev|rev
 const TOKEN_PREFIX =
   /^(?:sk|pk|rk)[-_](?=.{6})|^gh[opsur]_|^github_pat_|^gl[a-z]{2,4}-|^xox[a-z]-|^xapp-|^AKIA|^ASIA|^AIza|^ya29\.|^eyJ|^npm_|^hf_|^pypi-|^dop_v1_|^shp[a-z]{2}_|^SG\.|^whsec_|^lin_api_|^ntn_|^secret_|^figd_|^ATATT|^tvly-|^pplx-|^gsk_|^nvapi-|^dckr_pat_/;
 /** A word of a text; other characters separate words. */
-const WORD = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
+const TOKEN = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
 const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
 /** An absolute path to a file with an extension, as a separate word. */
 const FILE_PATH =
@@ -46,7 +46,7 @@ const LETTERS_AND_DIGITS = new RegExp(
     .map(({ source }) => `^(?:${source})$`)
     .join("|"),
 );
-const PLAIN_WORDS =
+const PLAIN_TEXT =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
 
 /** The text before a reference in the user or password of an address. */
@@ -104,7 +104,7 @@ export function shownArguments(
 }
 
 function isKnownPackage(text: string): boolean {
-  return PACKAGE.test(text) && isHarmless(text);
+  return PACKAGE.test(text) && isPlain(text);
 }
 
 /** True for a word that identifies something, unless it has the form of a token. */
@@ -126,7 +126,7 @@ export function shownUrl(address: string, audience: Audience, isRun = false): st
     /^([a-z][\w+.-]*:\/\/)((?:[^:/?#@[]*:(?!\d*(?:[/?#]|$))[^/?#@]*[/?#].*@)?[^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i.exec(
       url,
     ) ?? [];
-  if (scheme === "") return audience === "log" ? hiddenWords(url) : HIDDEN;
+  if (scheme === "") return audience === "log" ? hiddenTokens(url) : HIDDEN;
   const at = authority.lastIndexOf("@");
   const host = at === -1 ? authority : `${HIDDEN}@${authority.slice(at + 1)}`;
   const values = query
@@ -135,8 +135,8 @@ export function shownUrl(address: string, audience: Audience, isRun = false): st
     .map((pair) => {
       const [name = "", ...value] = pair.split("=");
       if (value.length === 0) return name === "" ? "" : shownPart(name, "log");
-      const isShown = value.join("") === "" || (!isSecretName(name) && isHarmless(value.join("=")));
-      return `${isHarmless(name) ? name : HIDDEN}=${isShown ? value.join("=") : HIDDEN}`;
+      const isShown = value.join("") === "" || (!isSecretName(name) && isPlain(value.join("=")));
+      return `${isPlain(name) ? name : HIDDEN}=${isShown ? value.join("=") : HIDDEN}`;
     });
   const segments = isRun ? [path] : path.split("/").map((segment) => shownPart(segment, audience));
   return [
@@ -203,13 +203,13 @@ function shownNested(text: string, audience: Audience, levels: number, isCode: b
   if (/^[a-z][\w+.-]*:\/\/\S*$/i.test(text)) return shownUrl(text, audience);
   // With a blank in it, the text behind a name may be a command, of which only the value is hidden.
   if (!isCode && (audience === "report" || !/\s/.test(text))) return shownPair(text, audience, levels);
-  return audience === "log" ? hiddenWords(text, isCode) : knownHarmless(text);
+  return audience === "log" ? hiddenTokens(text, isCode) : knownPlain(text);
 }
 
 /** `NAME=VALUE` or `--name=VALUE`, of which all behind a secret's name is hidden. */
 function shownPair(text: string, audience: Audience, levels: number): string {
   const pair = levels === 0 ? null : /^(-{0,2}[A-Za-z_][\w.-]*)=(.*)$/s.exec(text);
-  if (pair === null) return audience === "log" ? hiddenWords(text, false) : knownHarmless(text);
+  if (pair === null) return audience === "log" ? hiddenTokens(text, false) : knownPlain(text);
   const [, name = "", value = ""] = pair;
   const isIdentity = audience === "log" && ID_NAME.test(kebabName(name)) && isIdentifier(value);
   if (isSecretName(name) && value !== "") return `${shownOption(name, audience)}=${HIDDEN}`;
@@ -255,17 +255,17 @@ function referenceShown(part: Exclude<SecretText[number], string>): string {
 
 /** An option's name as shown; a name with an attached value (`-pPASSWORD`) may be a secret. */
 function shownOption(name: string, audience: Audience): string {
-  if (/^--?[A-Za-z][A-Za-z-]*$/.test(name) && name.length <= 40 && isHarmless(name)) return name;
+  if (/^--?[A-Za-z][A-Za-z-]*$/.test(name) && name.length <= 40 && isPlain(name)) return name;
   return shownPart(name, audience);
 }
 
 function shownPart(part: string, audience: Audience): string {
   if (part === "") return "";
-  return audience === "log" ? hiddenWords(part) : isHarmless(part) ? part : HIDDEN;
+  return audience === "log" ? hiddenTokens(part) : isPlain(part) ? part : HIDDEN;
 }
 
 /** In a text of many words, hides each word that may be a secret by its form or by the word before it. */
-function hiddenWords(text: string, isCode = false): string {
+function hiddenTokens(text: string, isCode = false): string {
   // In code, a value ends where the next command begins.
   const value = isCode ? "[^\\s\"'`,;&|<>()]+" : "[^\\s\"'`,;&|]+";
   const quoted = `(?:"([^"]{0,2000})"|'([^']{0,2000})'|(${value}))`;
@@ -291,12 +291,12 @@ function hiddenWords(text: string, isCode = false): string {
   const paths = spans(FILE_PATH);
   const stores = spans(STORE_FOLDER);
   const running = isCode || /\s/.test(known) ? runningSpans(known, isCode) : [];
-  const shown = known.replace(WORD, (word, at: number) => {
+  const shown = known.replace(TOKEN, (word, at: number) => {
     const store = stores.find(([from, to]) => from < at && at < to);
-    if (store !== undefined && isHarmless(word.slice(store[1] - at))) return word;
+    if (store !== undefined && isPlain(word.slice(store[1] - at))) return word;
     const isDigest = /^[0-9a-f]{64}$/.test(word) && known.slice(Math.max(0, at - 7), at) === "sha256:";
-    const isName = known[at - 1] === "/" && isHarmlessName(word, () => isWithin(at, paths));
-    return isDigest || isName || isHarmless(word) || isWithin(at, running) ? word : HIDDEN;
+    const isName = known[at - 1] === "/" && isPlainName(word, () => isWithin(at, paths));
+    return isDigest || isName || isPlain(word) || isWithin(at, running) ? word : HIDDEN;
   });
   if (shown !== known && BASE64.test(text)) return HIDDEN;
   // Parts of one secret: `123456789:AAF…`, and the lines of a key in base64.
@@ -333,36 +333,36 @@ function runsVariable(code: string, name: string): boolean {
 }
 
 /** Keeps numbers, plain words that mean a setting, and paths of plain words; hides the rest. */
-function knownHarmless(text: string): string {
-  if (/^-?\d{1,5}(?:\.\d{1,3})?$/.test(text) || PLAIN_WORDS.test(text)) return text;
+function knownPlain(text: string): string {
+  if (/^-?\d{1,5}(?:\.\d{1,3})?$/.test(text) || PLAIN_TEXT.test(text)) return text;
   if (/^(?:~|\.{1,2}|\/)$/.test(text) || /^--?$/.test(text)) return text;
   const isPath = /^(?:~|\.{1,2})?(?:\/[\w@.+ -]+)+\/?$/.test(text);
-  if (isPath && text.split("/").every((segment) => segment === "" || isHarmless(segment))) return text;
+  if (isPath && text.split("/").every((segment) => segment === "" || isPlain(segment))) return text;
   const isScoped = /^@[a-z0-9][\w.-]*\//i.test(text) && PACKAGE.test(text);
-  return isScoped && isHarmless(text) ? text : HIDDEN;
+  return isScoped && isPlain(text) ? text : HIDDEN;
 }
 
 /** Words as people write them: letters, short numbers, versions. Neither a token nor anything that looks random. */
-function isHarmless(written: string): boolean {
+function isPlain(written: string): boolean {
   const text = written.replace(/%(2[0C-F]|3[AD])/gi, (_, code: string) =>
     String.fromCharCode(Number.parseInt(code, 16)),
   );
   if (TOKEN_PREFIX.test(text) || text.length > 200) return false;
-  return text.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every(isHarmlessPart) && !/[%!^]/.test(text);
+  return text.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every(isPlainPart) && !/[%!^]/.test(text);
 }
 
 /**
  * True if the name of a folder or file is not a secret. Short names are harmless even if they look random, and so are
  * digests in a file's path: programs and builds make these names.
  */
-function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
+function isPlainName(name: string, isInFilePath: () => boolean): boolean {
   if (TOKEN_PREFIX.test(name)) return false;
   return name
     .split(/[^A-Za-z0-9\u00a1-\uffff]+/)
-    .every((part) => part.length < 16 || isHarmlessPart(part) || (DIGEST.test(part) && isInFilePath()));
+    .every((part) => part.length < 16 || isPlainPart(part) || (DIGEST.test(part) && isInFilePath()));
 }
 
-function isHarmlessPart(part: string): boolean {
+function isPlainPart(part: string): boolean {
   if (part === "") return true;
   if (/^\d+$/.test(part)) return part.length <= 8;
   // Words such as `Names`, `camelCase`, `macOS` and `README`. The next line accepts words of other scripts.

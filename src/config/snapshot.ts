@@ -9,54 +9,54 @@ import type { SecretText } from "./values/secret-text.ts";
 
 export type ConfigFormat = "toml" | "yaml";
 
-type SettledFile = Normalized<typeof configFile.keys>;
-type SettledBackend = SettledFile["backends"][string];
-type SettledAuth = SettledFile["incomingAuth"];
+type NormalizedFile = Normalized<typeof configFile.keys>;
+type NormalizedBackend = NormalizedFile["backends"][string];
+type NormalizedAuth = NormalizedFile["incomingAuth"];
 type Partially<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
 
 // The types of the sections. Their keys are declared in `schema/`.
-export type GlobalConfig = SettledFile["global"] & {
+export type GlobalConfig = NormalizedFile["global"] & {
   readonly sharesRoot: string;
   readonly mountRoot: string;
 };
-export type SyncSettings = SettledFile["sync"];
-export type NotifyConfig = SettledFile["notify"];
-export type ServerConfig = NonNullable<SettledFile["server"]>;
+export type SyncSettings = NormalizedFile["sync"];
+export type NotifyConfig = NormalizedFile["notify"];
+export type ServerConfig = NonNullable<NormalizedFile["server"]>;
 /** The management API and the page at the gateway's address. */
 export type ManagementConfig = ServerConfig["management"];
 /** The sandbox of a program, and the folders that it shows. */
-export type SandboxConfig = NonNullable<SettledBackend["sandbox"]>;
-export type BackendAuthConfig = NonNullable<SettledBackend["auth"]>;
+export type SandboxConfig = NonNullable<NormalizedBackend["sandbox"]>;
+export type BackendAuthConfig = NonNullable<NormalizedBackend["auth"]>;
 /** Globs over the server's own names (for resources, over URIs). `deny` overrides `allow`. */
-export type NameFilter = SettledBackend["filters"]["tools"];
+export type NameFilter = NormalizedBackend["filters"]["tools"];
 /** Replaced members of a tool; null: the server's value stays. */
-export type ToolOverride = SettledBackend["toolOverrides"][string];
-export type TrustConfig = SettledFile["trust"];
+export type ToolOverride = NormalizedBackend["toolOverrides"][string];
+export type TrustConfig = NormalizedFile["trust"];
 /** What backends have in common; null: the built-in value. */
-export type BackendDefaults = SettledFile["backendDefaults"];
-export type ConflictConfig = SettledFile["conflictResolution"];
-export type AuditConfig = Omit<NonNullable<SettledFile["audit"]>, "enabled" | "arguments" | "path"> & {
+export type BackendDefaults = NormalizedFile["backendDefaults"];
+export type ConflictConfig = NormalizedFile["conflictResolution"];
+export type AuditConfig = Omit<NonNullable<NormalizedFile["audit"]>, "enabled" | "arguments" | "path"> & {
   readonly path: string;
   readonly includeArguments: boolean;
 };
-export type ScriptsConfig = SettledFile["scripts"];
-export type TelemetryConfig = NonNullable<SettledFile["telemetry"]>;
+export type ScriptsConfig = NormalizedFile["scripts"];
+export type TelemetryConfig = NonNullable<NormalizedFile["telemetry"]>;
 /** This machine's place in a fleet. An absent list is an empty one. */
 export type FleetConfig = Partially<
-  Omit<NonNullable<SettledFile["fleet"]>, "name">,
+  Omit<NonNullable<NormalizedFile["fleet"]>, "name">,
   "export" | "import" | "sessions"
 > & { readonly name: string };
 /** A part of the catalog that is served at a separate address. */
-export type GroupConfig = SettledFile["groups"][string] & { readonly name: string };
+export type GroupConfig = NormalizedFile["groups"][string] & { readonly name: string };
 /**
  * A profile: the tools for the clients that it matches; the first profile that matches counts. null: no
  * condition on the client, or no change of the tools.
  */
-export type ProfileConfig = Omit<SettledFile["profiles"][number], "scripts"> & {
+export type ProfileConfig = Omit<NormalizedFile["profiles"][number], "scripts"> & {
   readonly scripts?: boolean | null;
 };
 /** A link to a folder inside a share, at `path`. */
-export type AliasConfig = SettledFile["aliases"][number] & { readonly path: string };
+export type AliasConfig = NormalizedFile["aliases"][number] & { readonly path: string };
 
 export interface RouteConfig {
   /** A name, or an address without brackets; null for a route of driver `local` without hosts. */
@@ -159,7 +159,7 @@ export type DefaultedKey = "instances" | "start" | "stopWhenIdleMs";
 
 /** The keys that `BackendConfig` declares itself, or that are in its `connection`. */
 type BackendKeysElsewhere =
-  | keyof SettledBackend["routes"][number]
+  | keyof NormalizedBackend["routes"][number]
   | DefaultedKey
   | "type"
   | "protocol"
@@ -168,8 +168,8 @@ type BackendKeysElsewhere =
   | "folders"
   | "requires";
 
-export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
-  readonly [Key in DefaultedKey]: NonNullable<SettledBackend[Key]>;
+export type BackendConfig = Omit<NormalizedBackend, BackendKeysElsewhere> & {
+  readonly [Key in DefaultedKey]: NonNullable<NormalizedBackend[Key]>;
 } & {
   readonly name: string;
   /** The only connection, or that of the first route. */
@@ -205,19 +205,19 @@ export type PinMode = TrustConfig["pin"];
 /** Which changes of the file wait for a person's approval. */
 export type ApproveMode = NonNullable<TrustConfig["approve"]>;
 
-export type AuthUser = SettledAuth["users"][number];
+export type AuthUser = NormalizedAuth["users"][number];
 
-export type SigningKeysPlace =
+export type SigningKeysSource =
   /** The issuer's metadata contains the address of the keys. */
   | { readonly kind: "discovery" }
   | { readonly kind: "address"; readonly url: string }
   /** Absolute. */
   | { readonly kind: "file"; readonly path: string };
 
-export type SignedTokensConfig = Omit<SettledAuth, "type" | "token" | "users" | "jwks"> & {
+export type SignedTokensConfig = Omit<NormalizedAuth, "type" | "token" | "users" | "jwks"> & {
   readonly issuer: string;
   readonly algorithms: readonly string[];
-  readonly keys: SigningKeysPlace;
+  readonly keys: SigningKeysSource;
 };
 
 export type IncomingAuthConfig =
@@ -233,13 +233,16 @@ export type IncomingAuthConfig =
 /** A server's hint about a tool, in the file's words. */
 export type ToolHint = `${"" | "not_"}${"read_only" | "destructive" | "idempotent" | "open_world"}`;
 
-type SettledAuthorization = NonNullable<SettledFile["authorization"]>;
+type NormalizedAuthorization = NonNullable<NormalizedFile["authorization"]>;
 /** An absent key means the same as null: no condition. A policy with `annotations` is limited to tools. */
-export type PolicyConfig = Partially<SettledAuthorization["policies"][number], "annotations" | "arguments">;
+export type PolicyConfig = Partially<
+  NormalizedAuthorization["policies"][number],
+  "annotations" | "arguments"
+>;
 
 /** Absent keys mean their defaults. */
 export type AuthorizationConfig = Partially<
-  Omit<SettledAuthorization, "policies">,
+  Omit<NormalizedAuthorization, "policies">,
   "destructive" | "unannotated"
 > & { readonly policies: readonly PolicyConfig[] };
 
@@ -261,7 +264,7 @@ type Reshaped =
   | "aliases";
 
 /** Lists are in the file's order. A section is null if it is absent or disabled in the file. */
-export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
+export type MountaineerConfig = Omit<NormalizedFile, Reshaped> & {
   readonly global: GlobalConfig;
   readonly backends: readonly BackendConfig[];
   readonly incomingAuth: IncomingAuthConfig;

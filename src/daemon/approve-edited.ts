@@ -23,7 +23,11 @@ export async function approveEdited(
   if (opened.loaded.approvals === null) return 0;
   const ground = groundOf(homeContext, snapshot.path);
   const parts = { ...opened, ...ground, clock, logger: noopLogger, publish: () => {}, writes: true };
-  await using keeper = createApprovalStore(parts);
-  const judged = await keeper.judge(snapshot, null, keeper.edited(before, snapshot.config, null));
+  await using approvalStore = createApprovalStore(parts);
+  const judged = await approvalStore.judge(
+    snapshot,
+    null,
+    approvalStore.edited(before, snapshot.config, null),
+  );
   return judged.outcome.waiting.length;
 }

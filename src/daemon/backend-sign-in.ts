@@ -26,8 +26,12 @@ export function openBackendSignIn(options: {
   const backendsOf = async (signal: AbortSignal) => {
     const { homeContext, snapshot } = await openHome({ home, configPath });
     // Secrets are only sent to approved addresses.
-    const { keeper, snapshot: approved, values } = await approvedHome({ homeContext, snapshot }, signal);
-    const waiting = new Set(keeper.waiting.map(({ id }) => id));
+    const {
+      approvalStore,
+      snapshot: approved,
+      values,
+    } = await approvedHome({ homeContext, snapshot }, signal);
+    const waiting = new Set(approvalStore.waiting.map(({ id }) => id));
     return { backends: approved.config.backends, values, waiting };
   };
 

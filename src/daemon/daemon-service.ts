@@ -109,11 +109,11 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 async function startWith(options: ServiceOptions, stack: DisposalStack) {
   const { clock, logger } = options;
   const parts = await startParts(options, stack);
-  const { shares, notifications, gateway, config, secrets, keeper, snapshot, force, listener } = parts;
+  const { shares, notifications, gateway, config, secrets, approvalStore, snapshot, force, listener } = parts;
   const { engine } = parts.parts;
 
   engine.triggerAll("start", clock.monotonicMs());
-  shares.places.aliases.trigger("start");
+  shares.aliasService.aliases.trigger("start");
   notifications.start();
   await gateway.start(snapshot.config, listener);
   auditApprovals(parts, clock, stack);
@@ -136,9 +136,9 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
     refresh().catch((error: unknown) => logger.warn("secrets not read again", { reason: errorText(error) }));
   }
   const judgeAgain = async (): Promise<void> => {
-    if (await keeper.readAgain()) await config.judgeAgain();
+    if (await approvalStore.readAgain()) await config.judgeAgain();
   };
-  stack.use(startSecretRetry({ isDue: () => keeper.mayPass, clock, logger, refresh: judgeAgain }));
+  stack.use(startSecretRetry({ isDue: () => approvalStore.mayPass, clock, logger, refresh: judgeAgain }));
 
   let stopping: Promise<void> | null = null;
   return {
@@ -154,7 +154,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
       return control.status();
     },
     /** True once the share was observed since the start; until then, its status is the stored one. */
-    isSeen: (share: string): boolean => engine.view(share).observed !== null,
+    isObserved: (share: string): boolean => engine.view(share).observed !== null,
     handing: createServiceRelease({ ...parts, ...shares, clock, elsewhere: options.elsewhere }),
     /** The running `[server]` section; null if there is none. */
     server: (): ServerConfig | null => config.watcher.running.snapshot.config.server,
@@ -182,14 +182,18 @@ async function readFlow(
   return flowOf(status, clients);
 }
 
-function auditApprovals({ keeper, gateway, bus }: ServiceParts, clock: Clock, stack: DisposalStack): void {
-  const note = ({ name, entry, summary }: ApprovalTransition): void =>
-    gateway.note({ time: isoTime(clock.wallMs()), event: name, entry, summary });
-  for (const transition of keeper.announcements()) note(transition);
+function auditApprovals(
+  { approvalStore, gateway, bus }: ServiceParts,
+  clock: Clock,
+  stack: DisposalStack,
+): void {
+  const audit = ({ name, entry, summary }: ApprovalTransition): void =>
+    gateway.audit({ time: isoTime(clock.wallMs()), event: name, entry, summary });
+  for (const transition of approvalStore.announcements()) audit(transition);
   stack.defer(
     bus.subscribe((transition) => {
       if (transition.name === "config.entry_waits" || transition.name === "config.entry_approved") {
-        note(transition);
+        audit(transition);
       }
     }),
   );
@@ -201,7 +205,8 @@ type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { home, homeContext, clock, logger, redact, elsewhere } = options;
   const approved = await openApproved(options, stack);
-  const { force, bus, stream, publish, gatewayOwn, secrets, keeper, snapshot, notifications } = approved;
+  const { force, bus, stream, publish, gatewayOwn, secrets, approvalStore, snapshot, notifications } =
+    approved;
   let started: EngineParts | null = null;
   let measured: Later["measured"] = () => [];
   const engineRuns = Promise.withResolvers<void>();
@@ -213,19 +218,19 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const prober = options.prober ?? stack.use(startProber({ clock, logger }));
   const { required, gateway, fleet } = createServing({ ...options, ...approved, prober, ...later }, stack);
   const files = openLocalFiles({ prober, mountTable: createMountTable({ clock }), clock });
-  const privacy = createPrivatePaths({ home, look: files.exposures, clock, logger });
+  const privacy = createPrivatePaths({ home, check: files.exposures, clock, logger });
   const charge = await takeCharge(options, approved, { gateway, privacy });
   void elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
   const { memory } = charge;
   const onCycle = (share: string): void => {
-    required.noteCycle(share);
-    fleet.noteShare();
+    required.recordCycle(share);
+    fleet.shareObserved();
   };
   const watched = { forceStop: force.signal, announce: publish, onCycle, programs: required };
   const parts = stack.use(startEngineParts({ home, clock, logger, memory, prober, ...watched }));
   started = parts;
   engineRuns.resolve();
-  required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));
+  required.configChanged(snapshot.config.backends.flatMap(({ requires }) => requires));
   await privacy.require(snapshot);
   const { intervalMs } = options;
   const context = { environment: secrets.values, drivers: parts.drivers, redact, intervalMs };
@@ -245,7 +250,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       file: await openConfigFile(snapshot.path, files),
       realPath: files.realPath,
       appliers: [gateway.applier, shares.applier, notifications.applier, fleet.applier],
-      approvals: keeper,
+      approvals: approvalStore,
       loadedFile: options.snapshot,
       rejected: options.rejected ?? null,
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
@@ -276,7 +281,7 @@ async function openApproved(options: ServiceOptions, stack: DisposalStack) {
   const gatewayOwn = gatewayHome(options);
   const { writes } = gatewayOwn;
   stack.defer(() => writes.end());
-  const onGrant = (): void => writes.noteChange();
+  const onGrant = (): void => writes.recordChange();
   stack.defer(
     bus.subscribe(({ name }) => {
       if (name === "catalog.tools_approved") onGrant();
@@ -287,13 +292,24 @@ async function openApproved(options: ServiceOptions, stack: DisposalStack) {
     { ...options, opened: options.approvals, publish, writes: typeof options.memory !== "function", onGrant },
     force.signal,
   );
-  const keeper = stack.use(approvals.keeper);
+  const approvalStore = stack.use(approvals.approvalStore);
   const snapshot = await secrets.bind(approvals.snapshot);
   const notifications = stack.use(
     createNotifications({ ...options, settings: snapshot.config.notify, notifier: desktopNotifier }),
   );
   stack.defer(bus.subscribe(notifications.handle));
-  return { secrets, startedAt, force, bus, publish, stream, gatewayOwn, keeper, snapshot, notifications };
+  return {
+    secrets,
+    startedAt,
+    force,
+    bus,
+    publish,
+    stream,
+    gatewayOwn,
+    approvalStore,
+    snapshot,
+    notifications,
+  };
 }
 
 /** The gateway and the fleet use these parts, although the parts start after both. */
@@ -333,7 +349,7 @@ function createServing(parts: ServingParts, stack: DisposalStack) {
 /** Waits until this daemon is in charge of the home, and takes over what another daemon had. */
 async function takeCharge(
   options: ServiceOptions,
-  { snapshot, force, gatewayOwn, keeper }: Approved,
+  { snapshot, force, gatewayOwn, approvalStore }: Approved,
   { gateway, privacy }: Pick<FirstParts, "gateway" | "privacy">,
 ) {
   const { memory: given } = options;
@@ -345,7 +361,7 @@ async function takeCharge(
   if (gateway.handing === null) begin();
   else await gateway.handing.takeHome(begin);
   /** True if another process has changed the approvals since they were read. */
-  const isStale = typeof given === "function" && (await keeper.takeHome());
+  const isStale = typeof given === "function" && (await approvalStore.takeHome());
   return { memory, listener, isStale };
 }
 
@@ -411,14 +427,14 @@ function createServiceControl(
     snapshot,
     privacy,
     notifications,
-    shares: { control: shares, places, triggers, traffic },
+    shares: { control: shares, aliasService, triggers, traffic },
     gateway,
     fleet,
     config,
-    keeper,
+    approvalStore,
   }: ServiceParts,
 ) {
-  const { aliases } = places;
+  const { aliases } = aliasService;
   const conditions = createGlobalConditions({
     clock,
     memory,
@@ -436,14 +452,14 @@ function createServiceControl(
     ...conditions(),
     ...aliases.conditions(),
     ...notifications.conditions(),
-    ...keeper.conditions(),
+    ...approvalStore.conditions(),
     ...privacy.conditions(),
     ...fleet.conditions(),
   ];
 
   return {
     ...shares,
-    ...places.control,
+    ...aliasService.control,
     ...gateway.control,
     ...config.control,
     ...fleet.control,
@@ -463,7 +479,7 @@ function createServiceControl(
           }, []),
         ),
         ...faults.read("the aliases", () => aliasStatus(aliases), {}),
-        ...faults.read("the gateway", () => withWaiting(gateway.status(), keeper.conditions()), {}),
+        ...faults.read("the gateway", () => withWaiting(gateway.status(), approvalStore.conditions()), {}),
       };
       const standing = faults.read("the daemon", globalConditions, []);
       return {

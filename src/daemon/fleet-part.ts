@@ -46,8 +46,8 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
   /** Replaced fleets and their calls, while they are still ending. */
   const retiring = new Set<Promise<void>>();
   const unsubscribe = bus.subscribe(() => {
-    fleet?.note();
-    calls?.note();
+    fleet?.scheduleSummary();
+    calls?.scheduleOffer();
   });
   let keeping = new AbortController();
 
@@ -95,7 +95,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
 
   const control = {
     async fleet() {
-      const report = await fleet?.look();
+      const report = await fleet?.query();
       if (report === undefined) throw fleetOff();
       return { ...report, conditions: [...report.conditions, ...(calls?.conditions() ?? [])] };
     },
@@ -110,7 +110,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
       return sharesSessions(config) ? (config?.name ?? null) : null;
     },
     shares: (machine) => calls?.sessions.shares(machine) ?? false,
-    reach: async (...asked) => (await calls?.sessions.reach(...asked)) ?? null,
+    reach: async (...args) => (await calls?.sessions.connect(...args)) ?? null,
   };
   const applier: ConfigApplier = {
     name: "fleet",
@@ -151,7 +151,7 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
       fleet = begin(loaded, config, ofMachine);
     },
     /** Call after each observation of a share. */
-    noteShare: (): void => calls?.note(),
+    shareObserved: (): void => calls?.scheduleOffer(),
     /**
      * Stops publishing without saying goodbye, because the next daemon represents this machine in the fleet.
      * Disposing then waits for the connection's end.
@@ -162,15 +162,15 @@ export function createFleetPart({ bus, home, gateway, ...options }: FleetPartOpt
   };
 }
 
-type Lending = Pick<CallsOptions, "lent" | "serve" | "serveSession" | "onBorrowed">;
+type Lending = Pick<CallsOptions, "exported" | "serve" | "serveSession" | "onImported">;
 
 /** The parts of this machine's gateway that calls between machines use. */
 function lendingOf({ machines }: Pick<GatewayPart, "machines">): Lending {
   return {
-    lent: () => machines.lent(),
+    exported: () => machines.exported(),
     serve: (machine, backend, stream) => machines.serveMachine(stream, machine, backend),
     serveSession: (_, stream) => machines.serveForwarded(stream),
-    onBorrowed: (backends) => machines.borrow(backends),
+    onImported: (backends) => machines.setImported(backends),
   };
 }
 

@@ -142,7 +142,7 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
       if (!(await settlesWithin(options.clock, MEASURE_MS, measured.done))) memory = null;
     },
     /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
-    note: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),
+    audit: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),
     /** Serves one client over lines of JSON-RPC. */
     serveLines: (stream: Duplex, folder?: string): void =>
       serve(stream, (running) => running.serveLines(stream, folder)),
@@ -152,8 +152,9 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
         serve(stream, (running) => running.serveMachine(stream, machine, backend)),
       serveForwarded: (stream: Duplex): void =>
         serve(stream, (running) => running.http.serveForwarded(stream)),
-      lent: (): ReturnType<Gateway["exported"]> => current()?.exported() ?? [],
-      borrow: (...backends: Parameters<Gateway["setImported"]>): void => gateway?.setImported(...backends),
+      exported: (): ReturnType<Gateway["exported"]> => current()?.exported() ?? [],
+      setImported: (...backends: Parameters<Gateway["setImported"]>): void =>
+        gateway?.setImported(...backends),
     },
     /** Resolves when no backend is still in its first attempt. */
     async settled(signal: AbortSignal): Promise<void> {

@@ -12,7 +12,7 @@ const GROWING_PERCENT = 100;
 const STARTED_MS = 2_000;
 
 /** Affects this process from now on, not its children. */
-export function settleHeap(): void {
+export function limitHeap(): void {
   setFlagsFromString(`--heap-growing-percent=${GROWING_PERCENT}`);
   // Switches pretenuring off. With pretenuring, V8 may allocate objects of calls in the old space, where each keeps
   // everything it references alive until the next full collection: 1.4 KB per call.

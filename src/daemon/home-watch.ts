@@ -4,7 +4,7 @@ import { open, stat } from "node:fs/promises";
 import { isSystemError, recoverFrom } from "../runtime/errors.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 
-const BETWEEN_LOOKS_MS = 1_000;
+const BETWEEN_CHECKS_MS = 1_000;
 
 /** Calls `onLost` once `home` no longer leads to the folder that it leads to at this call. */
 export async function watchHome(home: string, clock: Clock, onLost: () => void): Promise<AsyncDisposable> {
@@ -16,13 +16,13 @@ export async function watchHome(home: string, clock: Clock, onLost: () => void):
     return there.dev === ours.dev && there.ino === ours.ino;
   };
   // A disk that fails says nothing about the home.
-  const look = (): Promise<boolean> =>
+  const check = (): Promise<boolean> =>
     isThere()
       .catch(recoverFrom(["ENOENT", "ENOTDIR"], false))
       .catch(recoverFrom(isSystemError, true));
   const watching = (async () => {
-    do await clock.sleep(BETWEEN_LOOKS_MS, stop.signal);
-    while (await look());
+    do await clock.sleep(BETWEEN_CHECKS_MS, stop.signal);
+    while (await check());
     if (!stop.signal.aborted) onLost();
   })();
   watching.catch(recoverFrom(() => stop.signal.aborted));

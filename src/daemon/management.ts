@@ -37,7 +37,7 @@ export async function openManagement(parts: ManagementParts) {
       const endpoint = atGateway();
       const url = endpoint === null ? await page.url() : new URL("/", endpoint).href;
       const { secret, untilMs } = await grants.makeLink();
-      if (endpoint === null) page.look();
+      if (endpoint === null) page.check();
       return { url: `${url}#${secret}`, expires_at: isoTime(untilMs) };
     },
     grantOwner: ({ code }) => ({ until: isoTime(httpApi.owners.grant(code)) }),
@@ -54,11 +54,11 @@ export async function openManagement(parts: ManagementParts) {
     await page
       .url()
       .catch((error: unknown) => logger.warn("the page is not served", { reason: errorText(error) }));
-    page.look();
+    page.check();
   }
   return {
     access,
-    settled: opened.settled,
+    whenIdle: opened.settled,
     async [Symbol.asyncDispose]() {
       await opened[Symbol.asyncDispose]();
       await page[Symbol.asyncDispose]();

@@ -40,7 +40,7 @@ import { keepTimeline } from "./events/timeline-file.ts";
 import { Handover } from "./handover/handover.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
-import { settleHeap, trimHeapAfterStart } from "./heap-settings.ts";
+import { limitHeap, trimHeapAfterStart } from "./heap-settings.ts";
 import { watchHome } from "./home-watch.ts";
 import { openManagement } from "./management.ts";
 
@@ -49,17 +49,17 @@ const LOCK_WAIT_MS = 10_000;
 /** How long a handover waits for commands under way, ms. */
 const COMMANDS_MS = 5_000;
 /** How long a handover waits until the daemon's note is written, ms. Limited because the disk may not answer. */
-const NOTE_MS = 1_000;
+const INFO_MS = 1_000;
 /** Time that calls in flight in this daemon get after the successor has ended, ms. */
 const ORPHANED_MS = 3_000;
 
 /** Resolves when the daemon has stopped, or another one is in charge; rejects if the daemon cannot start. */
 export async function runMonitor(options: MonitorOptions): Promise<void> {
   const predecessor = findPredecessor(process, systemClock);
-  const keeper = findServiceSupervisor(process.env);
-  if (predecessor === null) keeper?.takeCharge();
+  const supervisor = findServiceSupervisor(process.env);
+  if (predecessor === null) supervisor?.takeCharge();
   try {
-    await run({ ...options, predecessor, keeper });
+    await run({ ...options, predecessor, supervisor });
   } catch (error) {
     await (options.signal.aborted ? predecessor?.stopped() : predecessor?.failed(error));
     throw error;
@@ -68,16 +68,16 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
 
 interface RunOptions extends MonitorOptions {
   readonly predecessor: Predecessor | null;
-  readonly keeper: ServiceSupervisor | null;
+  readonly supervisor: ServiceSupervisor | null;
 }
 
 async function run(options: RunOptions): Promise<void> {
-  const { home, configPath, intervalMs, unmountOnExit, signal, predecessor, keeper } = options;
+  const { home, configPath, intervalMs, unmountOnExit, signal, predecessor, supervisor } = options;
   const clock = systemClock;
   const environment = process.env;
-  settleHeap();
+  limitHeap();
   // A service does not recreate a home that was moved or removed.
-  if (keeper === null) await ensurePrivateFolder(home);
+  if (supervisor === null) await ensurePrivateFolder(home);
   else if (!(await entryExists(home))) throw homeLost(home);
   // A working directory inside a mount would keep it from being unmounted.
   process.chdir("/");
@@ -237,7 +237,7 @@ function logRejected(
  * up the home.
  */
 async function takeTurn(
-  { predecessor, keeper, signal }: RunOptions,
+  { predecessor, supervisor, signal }: RunOptions,
   { build, logger }: { readonly build: Parameters<TakeHome>[0]; readonly logger: Logger },
 ): Promise<InheritedListener | null> {
   const view = await unlessAborted(build(), signal);
@@ -245,7 +245,7 @@ async function takeTurn(
   logger.info("ready to take over", { pid: process.pid, version: packageVersion() });
   const turn = predecessor?.turn({ version: packageVersion(), backends }) ?? null;
   const listener = await unlessAborted(Promise.resolve(turn), signal);
-  keeper?.takeCharge();
+  supervisor?.takeCharge();
   return listener;
 }
 
@@ -265,12 +265,12 @@ interface ServeParts {
 
 /** Opens the sockets; resolves at a stop, or after a handover when all requests in flight are served. */
 async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
-  const { home, configPath, signal, forceSignal, reloadRequests, predecessor, keeper, program } = options;
+  const { home, configPath, signal, forceSignal, reloadRequests, predecessor, supervisor, program } = options;
   const { service, httpApi, daemonLog, charge, isLocked, connections, logger, clock, stack } = parts;
-  const noteFailure = (error: unknown): void =>
+  const reportFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
-  const sockets = createDisposalStack(noteFailure);
+  const sockets = createDisposalStack(reportFailure);
   const logins = sockets.use(
     createLoginControl({
       signIn: openBackendSignIn({ home, configPath }),
@@ -278,21 +278,21 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
     }),
   );
   /** They answer commands; `sockets` closes them. */
-  const servers: { settled(): Promise<unknown> }[] = [];
+  const servers: { whenIdle(): Promise<unknown> }[] = [];
   const handover = stack.use(
     new Handover({
       program,
-      keeper,
+      supervisor,
       charge: {
         ...service.handing,
         async giveUp() {
           // Sign-ins under way are aborted, because they wait for people.
           logins[Symbol.dispose]();
           // Commands under way end first, so that their callers get answers.
-          const settled = servers.map((server) => server.settled());
-          await settlesWithin(clock, COMMANDS_MS, Promise.all(settled));
+          const whenIdle = servers.map((server) => server.whenIdle());
+          await settlesWithin(clock, COMMANDS_MS, Promise.all(whenIdle));
           httpApi.handsOver();
-          await closeForNext(home, { sockets, stack, clock, noteFailure });
+          await closeForNext(home, { sockets, stack, clock, reportFailure });
           await service.handing.giveUp(() => handover.successor);
           await charge[Symbol.asyncDispose]();
           // While this process holds the lock, no successor can start. The error ends this process, which
@@ -315,7 +315,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       logger,
       bus: service.bus,
       status: () => service.control.status(),
-      isSeen: service.isSeen,
+      isObserved: service.isObserved,
       minutes: () => service.callMinutes(),
     }),
   );
@@ -361,7 +361,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   );
   const next = await Promise.race([whenAborted(signal), handover.done]);
   if (next instanceof Successor) {
-    void handover.lasting.then((lasting) => lasting && keeper?.giveUpCharge());
+    void handover.lasting.then((lasting) => lasting && supervisor?.giveUpCharge());
     predecessor?.movedOn();
     // If the lasting successor ends, so does this daemon, after a short time for calls in flight.
     const shortly = handover.lasting.then(async (lasting) => {
@@ -385,17 +385,17 @@ async function closeForNext(
   home: string,
   parts: Pick<ServeParts, "stack" | "clock"> & {
     readonly sockets: DisposalStack;
-    readonly noteFailure: (error: unknown) => void;
+    readonly reportFailure: (error: unknown) => void;
   },
 ): Promise<void> {
-  const { sockets, stack, clock, noteFailure } = parts;
-  const note = await readDaemonInfo(home);
+  const { sockets, stack, clock, reportFailure } = parts;
+  const info = await readDaemonInfo(home);
   await sockets[Symbol.asyncDispose]();
-  if (note?.pid !== process.pid) return;
+  if (info?.pid !== process.pid) return;
   // A new start time, so that clients do not take the next daemon, at the same socket, for this one.
   const started_at = isoTime(clock.wallMs());
-  const written = writeDaemonInfo(home, { ...note, started_at }).catch(noteFailure);
-  await settlesWithin(clock, NOTE_MS, written);
+  const written = writeDaemonInfo(home, { ...info, started_at }).catch(reportFailure);
+  await settlesWithin(clock, INFO_MS, written);
   // Removes the note only if no successor has replaced it.
   stack.defer(() => removeDaemonInfo(home, process.pid));
 }

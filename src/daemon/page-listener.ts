@@ -13,7 +13,7 @@ const CONNECTION_LIMIT = { most: 64, share: 1 / 32 };
  * Maximum time between two checks whether the sessions have ended, ms. Sessions end by the wall clock, which
  * may jump.
  */
-const LOOK_MS = 60_000;
+const CHECK_MS = 60_000;
 
 interface PageListenerParts {
   /** Answers the request; returns false if there is nothing at its path. */
@@ -49,11 +49,11 @@ export class PageListener implements AsyncDisposable {
   }
 
   /** Closes the listener once the last session has ended; until then schedules the next check. */
-  readonly look = (): void => {
+  readonly check = (): void => {
     const { access, clock, logger } = this.#parts;
     this.#timer?.[Symbol.dispose]();
     const leftMs = (access.untilMs() ?? 0) - clock.wallMs();
-    if (leftMs > 0) this.#timer = clock.setTimer(Math.min(leftMs, LOOK_MS), this.look);
+    if (leftMs > 0) this.#timer = clock.setTimer(Math.min(leftMs, CHECK_MS), this.check);
     else
       void this[Symbol.asyncDispose]()
         .then(() => access.keepPagePort(null))
@@ -74,7 +74,7 @@ export class PageListener implements AsyncDisposable {
     const { take, clock, logger } = this.#parts;
     const { openListener } = await import("../gateway/frontend/http/listener.ts");
     const handler = (request: IncomingMessage, response: ServerResponse): void => {
-      response.once("close", this.look);
+      response.once("close", this.check);
       if (!take(request, response)) response.writeHead(404, { "Content-Length": 0 }).end();
     };
     const limit = connectionLimit(CONNECTION_LIMIT.most, CONNECTION_LIMIT.share);

@@ -128,8 +128,8 @@ export async function mountsIn(
   );
   const root = shareMountsFolder(real);
   const folders = (await entriesOf(root)).filter((entry) => entry.isDirectory());
-  const notes = folders.map(({ name }) => recordOfRunning(rcloneFilesIn(join(root, name))));
-  const serving = (await Promise.all(notes)).flatMap((note) => note ?? []);
+  const records = folders.map(({ name }) => recordOfRunning(rcloneFilesIn(join(root, name))));
+  const serving = (await Promise.all(records)).flatMap((record) => record ?? []);
   return [
     ...inside.map((path) => `something is mounted at ${path}`),
     ...serving.map(({ pid, mountPath }) => `rclone (pid ${pid}) still serves ${mountPath}`),
@@ -159,14 +159,14 @@ export async function removeHome(
   const lock = join(real, "carrier/lock.db");
   const isThere = await entryExists(lock).catch(recoverFrom("ENOTDIR", false));
   const wait = { clock: systemClock, withinMs: ENDS_WITHIN_MS };
-  const carrier = isThere ? await waitExclusive(lock, wait).catch(() => null) : null;
+  const relayLock = isThere ? await waitExclusive(lock, wait).catch(() => null) : null;
   const text = await readFile(config, "utf8").catch(recoverFrom(isSystemError, ""));
   const files = [config, namedSchema(config, text)];
   const isOurs: IsOurs = (path, isLink) =>
     !isPersons(path, isLink) &&
     ((isUsual && isInOurFolder(path)) || isOursByName(path) || files.includes(join(home, path)));
   await removeOurs(real, isOurs, table);
-  carrier?.release();
+  relayLock?.release();
   const left = await readdir(real);
   if (left.length > 0 || real === (await realpath(userHome).catch(recoverFrom("ENOENT", null)))) return left;
   await removeIfEmpty(real);

@@ -25,7 +25,7 @@ interface SharePartOptions {
   readonly prober: Prober;
   readonly first: MountaineerConfig;
   readonly context: SubjectContext;
-  readonly required: Pick<RequiredShares, "noteConfig">;
+  readonly required: Pick<RequiredShares, "configChanged">;
   readonly bus: Bus<ServiceTransition>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -37,8 +37,8 @@ export async function startSharePart(options: SharePartOptions, stack: DisposalS
   const { home, parts, prober, first, context, bus, clock } = options;
   const { engine } = parts;
   engine.apply(shareSubjects(first, context), (name) => formerSubject(name, first, context));
-  const places = stack.use(await openAliasControl({ ...options, readOnly: false }));
-  const { aliases } = places;
+  const aliasService = stack.use(await openAliasControl({ ...options, readOnly: false }));
+  const { aliases } = aliasService;
   const { intervalMs } = context;
   const triggers = startTriggers({ ...options, ...parts, aliases, intervalMs }, stack);
   const status = (name: string) => shareStatus(engine.view(name));
@@ -47,7 +47,7 @@ export async function startSharePart(options: SharePartOptions, stack: DisposalS
   stack.defer(bus.subscribe(metrics.handle));
   return {
     ...createShareControl(engine, clock, parts, home),
-    places,
+    aliasService,
     triggers,
     metrics,
     traffic,
@@ -78,7 +78,7 @@ export function shareSection(parts: ShareSectionParts): ConfigApplier {
           }
           triggers.configure(after);
           engine.apply(subjects);
-          required.noteConfig(after.backends.flatMap(({ requires }) => requires));
+          required.configChanged(after.backends.flatMap(({ requires }) => requires));
           aliases.apply(after);
           engine.triggerAll("config", clock.monotonicMs());
           aliases.trigger("config");

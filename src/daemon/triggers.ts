@@ -17,10 +17,11 @@ import type { NetworkTransition } from "./events/service-transitions.ts";
 /** Number of network changes kept for one cycle: they show which shares to check first. */
 const MAX_DELTAS = 100;
 
-interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteRefresh"> {
+interface TriggerOptions
+  extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "metadataRefresh"> {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly place: Pick<NetworkLocation, "networkChanged">;
+  readonly location: Pick<NetworkLocation, "networkChanged">;
   readonly aliases: Pick<AliasLinks, "trigger">;
   /** Overrides the configuration's check interval, ms; null: no override. */
   readonly intervalMs: number | null;
@@ -34,7 +35,8 @@ export type Triggers = ReturnType<typeof startTriggers>;
 
 /** Starts the triggers; disposing `stack` ends them. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
-  const { clock, logger, engine, aliases, rcloneLogs, noteRefresh, hostProber, place, publish } = options;
+  const { clock, logger, engine, aliases, rcloneLogs, metadataRefresh, hostProber, location, publish } =
+    options;
   const intervalOf = ({ global }: TriggerSettings): number => options.intervalMs ?? global.checkIntervalMs;
   let checkIntervalMs = intervalOf(options.first);
   let touching: readonly NetworkDelta[] = [];
@@ -76,7 +78,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
       logger,
       onChange(deltas) {
         hostProber.networkChanged();
-        place.networkChanged();
+        location.networkChanged();
         touching = [...touching, ...deltas].slice(-MAX_DELTAS);
         for (const delta of deltas) window.trigger(describeDelta(delta));
       },
@@ -89,13 +91,13 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     if (jump !== null) {
       woke = true;
       hostProber.networkChanged();
-      place.networkChanged();
+      location.networkChanged();
       window.trigger(jump.text);
     }
     engine.triggerAll("tick", dueMs);
     aliases.trigger("tick");
     rcloneLogs.trigger();
-    noteRefresh.trigger();
+    metadataRefresh.trigger();
   };
   const ticker = stack.use(startTicker(clock, checkIntervalMs, beat, IN_STEP));
   listenFor(options.first);

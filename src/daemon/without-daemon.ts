@@ -36,7 +36,11 @@ import { formerSubject, shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
 import { aliasStatuses, openAliasControl } from "./control/alias-control.ts";
 import { idleGatewayStatus, withWaiting } from "./control/gateway-status.ts";
-import { configWarningConditions, leftConditions, rcloneConditions } from "./control/global-conditions.ts";
+import {
+  configWarningConditions,
+  rcloneConditions,
+  unconfiguredConditions,
+} from "./control/global-conditions.ts";
 import { createRequiredShares, type RequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
@@ -55,7 +59,7 @@ const LOCK_WAIT_MS = 10_000;
  */
 const PROBER_STARTS_MS = 10_000;
 
-const NOT_LOOKED_AT: VerifyFinding = {
+const NOT_CHECKED: VerifyFinding = {
   share: null,
   severity: "warning",
   code: "gateway_not_running",
@@ -83,7 +87,7 @@ type Open = Awaited<ReturnType<typeof openApproved>>;
 
 async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promise<WithoutDaemon> {
   const opened = await openApproved(options, stack);
-  const { keeper, loaded, snapshot, startedAt } = opened;
+  const { approvalStore, loaded, snapshot, startedAt } = opened;
   const { config } = snapshot;
   const secrets = homeSecrets({ ...opened, environment: process.env });
   const bound = once(() => secrets.bind(snapshot, options.signal));
@@ -95,46 +99,46 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
     openGateway({ ...options, start, prober }, await boundParts(), shares, stack);
   const gateway = once(openWith("as-configured"));
   // To list tools or make one call, no server is started whose lists are cached and that the call does not need.
-  const asked = once(openWith("on-demand"));
+  const onDemand = once(openWith("on-demand"));
   let isServing = false;
-  const settled = async (signal: AbortSignal) => {
+  const readyParts = async (signal: AbortSignal) => {
     isServing = true;
-    const part = await asked();
+    const part = await onDemand();
     await part.settled(signal);
     signal.throwIfAborted();
     return part;
   };
   const conditions = async (): Promise<Condition[]> => [
     ...configWarningConditions(snapshot, startedAt),
-    ...keeper.conditions(),
+    ...approvalStore.conditions(),
     ...(await (await shares()).conditions()),
   ];
   const gatewayStatus = async (signal: AbortSignal) => {
     if (!wantsGateway(config)) return {};
     await bound();
     const status = isServing
-      ? (await settled(signal)).status()
+      ? (await readyParts(signal)).status()
       : idleGatewayStatus(config.backends, startedAt, secrets.values);
-    return withWaiting(status, keeper.conditions());
+    return withWaiting(status, approvalStore.conditions());
   };
   const control: Pick<Control, WithoutDaemonOperation> = {
-    approvals: () => approvalsReport(keeper, loaded),
+    approvals: () => approvalsReport(approvalStore, loaded),
     async approve({ entries, loosen = false }) {
-      const ids = requireWaiting(keeper, entries);
-      keeper.applied(await keeper.judge(loaded, null, { ids, loosens: loosen }));
-      return { approved: [...ids], reload: null, now: approvalsReport(keeper, loaded) };
+      const ids = requireWaiting(approvalStore, entries);
+      approvalStore.applied(await approvalStore.judge(loaded, null, { ids, loosens: loosen }));
+      return { approved: [...ids], reload: null, now: approvalsReport(approvalStore, loaded) };
     },
     async status(_, signal) {
-      const seen = await (await shares()).status();
+      const observed = await (await shares()).status();
       const global = globalStatus(options.home, snapshot, await conditions());
-      return { global, ...seen, ...(await gatewayStatus(signal)) };
+      return { global, ...observed, ...(await gatewayStatus(signal)) };
     },
     async verify(request, signal) {
       const report = await (await shares()).control.verify(request, signal);
       if ((request.shares ?? null) !== null) return verifyReport(report, null);
       const around = { conditions: await conditions(), status: {}, backends: [] };
       const whole = verifyReport(report, around);
-      return wantsGateway(config) ? { ...whole, findings: [NOT_LOOKED_AT, ...whole.findings] } : whole;
+      return wantsGateway(config) ? { ...whole, findings: [NOT_CHECKED, ...whole.findings] } : whole;
     },
     async reconcile(request, signal) {
       const { control: ofShares, aliases } = await shares();
@@ -142,18 +146,18 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
       await aliases.reconcile(signal);
       return report;
     },
-    mount: async (asked, signal) => (await shares()).control.mount(asked, signal),
-    wake: async (asked, signal) => (await shares()).control.wake(asked, signal),
-    unmount: async (asked, signal) => (await shares()).control.unmount(asked, signal),
-    switchRoute: async (asked, signal) => (await shares()).control.switchRoute(asked, signal),
-    unsent: async (asked, signal) => (await shares()).control.unsent(asked, signal),
-    aliases: async (...asked) => (await shares()).control.aliases(...asked),
-    reconcileAliases: async (...asked) => (await shares()).control.reconcileAliases(...asked),
-    folders: async (...asked) => (await shares()).control.folders(...asked),
-    tools: async (_, signal) => (await settled(signal)).control.tools(),
-    catalog: async (_, signal) => (await settled(signal)).control.catalog(),
-    toolChanges: async (asked, signal) => (await settled(signal)).control.toolChanges(asked),
-    call: async (asked, signal) => (await settled(signal)).control.call(asked, signal),
+    mount: async (request, signal) => (await shares()).control.mount(request, signal),
+    wake: async (request, signal) => (await shares()).control.wake(request, signal),
+    unmount: async (request, signal) => (await shares()).control.unmount(request, signal),
+    switchRoute: async (request, signal) => (await shares()).control.switchRoute(request, signal),
+    unsent: async (request, signal) => (await shares()).control.unsent(request, signal),
+    aliases: async (...args) => (await shares()).control.aliases(...args),
+    reconcileAliases: async (...args) => (await shares()).control.reconcileAliases(...args),
+    folders: async (...args) => (await shares()).control.folders(...args),
+    tools: async (_, signal) => (await readyParts(signal)).control.tools(),
+    catalog: async (_, signal) => (await readyParts(signal)).control.catalog(),
+    toolChanges: async (request, signal) => (await readyParts(signal)).control.toolChanges(request),
+    call: async (request, signal) => (await readyParts(signal)).control.call(request, signal),
   };
   return {
     ask: callerOf(control),
@@ -176,11 +180,23 @@ async function openApproved(options: WithoutDaemonOptions, stack: DisposalStack)
   const publish = (transition: ServiceTransition): void => logTransition(logger, transition);
   const writes = intent === "approve";
   const parts = { homeContext, environment: process.env, snapshot: loaded, clock, logger, publish, writes };
-  const { keeper, snapshot } = await startApprovals(parts, signal);
-  stack.use(keeper);
+  const { approvalStore, snapshot } = await startApprovals(parts, signal);
+  stack.use(approvalStore);
   const redact = (secret: string): void => log.redact(secret);
   const startedAt = isoTime(clock.wallMs());
-  return { home, homeContext, loaded, keeper, snapshot, clock, logger, publish, redact, startedAt, changes };
+  return {
+    home,
+    homeContext,
+    loaded,
+    approvalStore,
+    snapshot,
+    clock,
+    logger,
+    publish,
+    redact,
+    startedAt,
+    changes,
+  };
 }
 
 /** Longest wait for the folders that backends require, ms. */
@@ -207,22 +223,22 @@ async function openShares(
   const parts = stack.use(startEngineParts({ home, clock, logger, memory, prober, ...watched }));
   const { engine, drivers } = parts;
   if (changes) {
-    const look = openLocalFiles({ ...parts, clock }).exposures;
-    await createPrivatePaths({ home, look, clock, logger }).require(loaded);
+    const check = openLocalFiles({ ...parts, clock }).exposures;
+    await createPrivatePaths({ home, check, clock, logger }).require(loaded);
   }
   const context = { environment: values, drivers, redact, intervalMs: null };
   if (hasShares) await prober.folderExists("/", PROBER_STARTS_MS);
   engine.apply(shareSubjects(config, context), (name) => formerSubject(name, config, context));
-  const places = stack.use(
+  const aliasService = stack.use(
     await openAliasControl({ home, clock, logger, parts, readOnly: !changes, first: config, publish }),
   );
-  const { aliases } = places;
+  const { aliases } = aliasService;
   // A command that only reads needs one observation of each share. If the command changes something, the engine's
   // cycles have already observed it.
   const viewOf = (name: string) => (changes ? engine.view(name) : engine.observe(name));
   return {
     engine,
-    control: { ...createShareControl(engine, clock, parts, home).control, ...places.control },
+    control: { ...createShareControl(engine, clock, parts, home).control, ...aliasService.control },
     aliases,
     async status() {
       const views = await Promise.all(engine.names.map(viewOf));
@@ -233,7 +249,7 @@ async function openShares(
       };
     },
     async conditions(): Promise<Condition[]> {
-      const left = leftConditions(await engine.left());
+      const left = unconfiguredConditions(await engine.left());
       const costs = rcloneConditions(snapshot, drivers.rclone.advice?.() ?? null);
       return [...left, ...costs].map((one) => ({ ...one, since: startedAt }));
     },
@@ -264,7 +280,7 @@ async function openGateway(
     unavailableAfterMs: 0,
     ...(start === "on-demand" ? { start } : {}),
   }));
-  const data = await lookAtRequired(config, shares, prober, stack);
+  const data = await observeRequired(config, shares, prober, stack);
   const sealed = { home, clock, environment };
   const part = stack.use(
     createGatewayPart({
@@ -296,7 +312,7 @@ async function openGateway(
  * The shares that backends require, as looks find them: at the start, and whenever a call needs one that is away. Nothing is
  * mounted for a backend's sake. Null: none is required.
  */
-async function lookAtRequired(
+async function observeRequired(
   { backends }: MountaineerConfig,
   shares: () => Promise<Pick<EngineParts, "engine">>,
   prober: () => Promise<Prober>,
@@ -311,7 +327,7 @@ async function lookAtRequired(
     const view = await engine.observe(name).catch(() => null);
     if (view === null) views.delete(name);
     else views.set(name, view);
-    required.noteCycle(name);
+    required.recordCycle(name);
   };
   const looking = {
     names: engine.names,
@@ -323,7 +339,7 @@ async function lookAtRequired(
   const required = stack.use(createRequiredShares({ clock, engine: () => looking, prober: await prober() }));
   const names = new Set(requires.map(({ share }) => share));
   await Promise.all(engine.names.filter((name) => names.has(name)).map(look));
-  await settlesWithin(clock, FOLDERS_MS, required.foldersLookedAt(requires));
+  await settlesWithin(clock, FOLDERS_MS, required.foldersChecked(requires));
   return required;
 }
 

@@ -10,7 +10,7 @@ import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import type { MonitorProcess } from "../daemon/compose/process-arguments.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
-import { type LockHolder, readLockHolder } from "../runtime/process/home-lock.ts";
+import { type LockOwner, readLockOwner } from "../runtime/process/home-lock.ts";
 import { isOwnSocket } from "../runtime/process/private-socket.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { systemClock } from "../runtime/time/clock.ts";
@@ -41,7 +41,7 @@ export async function findDaemon(
 
 export async function examineDaemon(context: DoctorContext): Promise<DoctorFinding[]> {
   const { home, daemon, signal } = context;
-  const holder = await readLockHolder(home).catch(() => null);
+  const holder = await readLockOwner(home).catch(() => null);
   if (daemon === null) {
     return [...(await withoutDaemon(home, holder)), ...(await otherMonitors(context, holder?.pid ?? null))];
   }
@@ -80,7 +80,7 @@ function silent(pid: number | null, why: string): DoctorFinding {
   );
 }
 
-async function withoutDaemon(home: string, holder: LockHolder | null): Promise<DoctorFinding[]> {
+async function withoutDaemon(home: string, holder: LockOwner | null): Promise<DoctorFinding[]> {
   if (holder !== null && holder.command === "monitor") {
     const sinceMs = systemClock.wallMs() - Date.parse(holder.since);
     if (sinceMs > STARTING_MS) return [silent(holder.pid, "nothing listens on its socket")];

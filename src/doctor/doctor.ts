@@ -311,19 +311,19 @@ export async function examineClock(home: string, clock: Clock): Promise<DoctorFi
 
 /** What approvals rest on; entries that wait are findings of `verify`. */
 export function examineApprovals(
-  { keeper, keyPlace }: Pick<StartedApprovals, "keeper" | "keyPlace">,
+  { approvalStore, keyStorage }: Pick<StartedApprovals, "approvalStore" | "keyStorage">,
   { config }: ConfigSnapshot,
 ): readonly DoctorFinding[] {
   const finding = findingsOf("config");
-  if (config.backends.length === 0 && keeper.mode === "none") return [];
-  if (keeper.mode === "none") {
+  if (config.backends.length === 0 && approvalStore.mode === "none") return [];
+  if (approvalStore.mode === "none") {
     const text = "changes of the configuration run without being approved";
     const hint = "fine while only you can write to the file; otherwise: mountaineer approve --mode commands";
     return [finding("info", "approvals_off", text, { hint })];
   }
-  const what = keeper.mode === "all" ? "changes of what is trusted wait" : "changes of what runs wait";
+  const what = approvalStore.mode === "all" ? "changes of what is trusted wait" : "changes of what runs wait";
   const summary = finding("ok", "approvals", `${what} for \`mountaineer approve\``);
-  if (keyPlace !== "file") return [summary];
+  if (keyStorage !== "file") return [summary];
   const text = "the key of the approvals is in the home, as no keyring answers here";
   const hint = "any program that can write all files of the home can forge approvals: docs/security.md";
   return [summary, finding("info", "approvals_key_in_home", text, { hint })];

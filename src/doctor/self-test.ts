@@ -15,7 +15,7 @@ import { errorText } from "../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../runtime/files/durable-file.ts";
 import { noopLogger } from "../runtime/log/log.ts";
 import { childEnvironment, runCommand } from "../runtime/process/child-process.ts";
-import { acquireHomeLock, readLockHolder } from "../runtime/process/home-lock.ts";
+import { acquireHomeLock, readLockOwner } from "../runtime/process/home-lock.ts";
 import { isRunning, processIdentity } from "../runtime/process/process-identity.ts";
 import { settlesWithin, systemClock } from "../runtime/time/clock.ts";
 import { packageVersion } from "../runtime/version.ts";
@@ -121,10 +121,10 @@ function processAdapters(): Adapters {
     },
     async "lock of a home"(folder) {
       const lock = await acquireHomeLock(folder, { command: "self-test", waitMs: 0, clock: systemClock });
-      const holder = await readLockHolder(folder);
+      const holder = await readLockOwner(folder);
       expect(holder?.pid === process.pid, "its holder is not known");
       await lock[Symbol.asyncDispose]();
-      expect((await readLockHolder(folder)) === null, "it is still locked after its release");
+      expect((await readLockOwner(folder)) === null, "it is still locked after its release");
       return "taken, read, freed";
     },
     async "process identity"() {

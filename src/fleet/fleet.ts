@@ -33,8 +33,8 @@ const GREET_MS = 100;
  */
 const ALL_HEARD_UP_TO = 32;
 /** In a large fleet, a machine stays subscribed for this long, ms, after a person last viewed its list of machines. */
-const LOOK_MS = 60_000;
-const LOOK_STEP_MS = 20;
+const CHECK_MS = 60_000;
+const CHECK_STEP_MS = 20;
 /** Limit for sending the last message, ms, so that an unreachable server does not delay the stop. */
 const FAREWELL_MS = 1_000;
 
@@ -51,14 +51,14 @@ export class Fleet {
   readonly #instance = randomUUID();
   readonly #machines: Machines;
   readonly #ending = new AbortController();
-  readonly #link: FleetServerConnection;
+  readonly #connection: FleetServerConnection;
   #session: NatsSession | null = null;
   /** This machine's summary in the NATS bucket, as this session wrote it. */
   #published: { readonly text: string; readonly atMs: number } | null = null;
   #publishing: Promise<void> | null = null;
   /** The subscription to the other machines; null: this machine is not subscribed. */
   #subscription: { readonly sinceMs: number; readonly end: () => void } | null = null;
-  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #queriedAtMs = Number.NEGATIVE_INFINITY;
   #takenSince: string | null = null;
   readonly #publishSoon;
   readonly #greetSoon;
@@ -69,7 +69,7 @@ export class Fleet {
     this.#machines = new Machines({ name: config.name, instance: this.#instance });
     this.#publishSoon = createThrottle(clock, APART_MS, () => this.#publish(), GATHER_MS);
     this.#greetSoon = createThrottle(clock, APART_MS, () => this.#beat(), GREET_MS);
-    this.#link = startFleetConnection(options, {
+    this.#connection = startFleetConnection(options, {
       title: "fleet",
       signal: this.#ending.signal,
       open: (target, signal) => openSession({ ...target, events: this.#events }, signal),
@@ -87,7 +87,7 @@ export class Fleet {
   report(): FleetReport {
     const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();
-    const { isConnected, server, sinceWallMs, failure } = this.#link.state;
+    const { isConnected, server, sinceWallMs, failure } = this.#connection.state;
     return {
       name: config.name,
       link: {
@@ -114,21 +114,25 @@ export class Fleet {
   }
 
   /** Subscribes to the other machines if necessary, waits until each has had time to answer, and reports. */
-  async look(): Promise<FleetReport> {
+  async query(): Promise<FleetReport> {
     const { clock } = this.#options;
     const { signal } = this.#ending;
-    this.#lookedAtMs = clock.monotonicMs();
+    this.#queriedAtMs = clock.monotonicMs();
     this.#subscribe();
     while (this.#subscription !== null && this.#machines.isAwaiting && !signal.aborted) {
       if (clock.monotonicMs() - this.#subscription.sinceMs >= ANSWERS_WITHIN_MS) break;
-      await clock.sleep(LOOK_STEP_MS, signal).catch(() => {});
+      await clock.sleep(CHECK_STEP_MS, signal).catch(() => {});
     }
     return this.report();
   }
 
   conditions(): Condition[] {
     const { clock, config } = this.#options;
-    const conditions = connectionConditions(this.#link, "fleet_unreachable", "The fleet is not reached");
+    const conditions = connectionConditions(
+      this.#connection,
+      "fleet_unreachable",
+      "The fleet is not reached",
+    );
     const isTaken = this.#machines.isNameTaken(clock.monotonicMs());
     this.#takenSince = isTaken ? (this.#takenSince ?? isoTime(clock.wallMs())) : null;
     if (this.#takenSince !== null) {
@@ -144,7 +148,7 @@ export class Fleet {
   }
 
   /** Publishes the summary soon. Call it when the status of this machine may have changed. */
-  note(): void {
+  scheduleSummary(): void {
     if (this.#session !== null) this.#publishSoon.due();
   }
 
@@ -159,7 +163,7 @@ export class Fleet {
       if (farewell !== null) await settlesWithin(this.#options.clock, FAREWELL_MS, farewell);
       this.#ending.abort();
     }
-    await this.#link.done;
+    await this.#connection.done;
   }
 
   async #farewell(session: NatsSession, how: FleetEnd): Promise<void> {
@@ -176,7 +180,7 @@ export class Fleet {
   #begin(session: NatsSession): void {
     this.#session = session;
     this.#published = null;
-    if (session.machineCount <= ALL_HEARD_UP_TO || this.#isLookedAt()) this.#subscribe();
+    if (session.machineCount <= ALL_HEARD_UP_TO || this.#isQueried()) this.#subscribe();
     else this.#machines.clear();
     this.#publish();
     this.#beat();
@@ -184,13 +188,13 @@ export class Fleet {
 
   #work(): void {
     this.#beat();
-    if (this.#machines.size > ALL_HEARD_UP_TO && !this.#isLookedAt()) {
+    if (this.#machines.size > ALL_HEARD_UP_TO && !this.#isQueried()) {
       this.#subscription?.end();
       this.#subscription = null;
       this.#machines.clear();
     }
     // Also looks for changes of the status that no event reports.
-    this.note();
+    this.scheduleSummary();
   }
 
   #over(): void {
@@ -208,11 +212,11 @@ export class Fleet {
       if (key !== this.#options.config.name) return;
       // Another client of the server has removed the summary, so it is written again.
       this.#published = null;
-      this.note();
+      this.scheduleSummary();
     },
     caughtUp: () => this.#machines.caughtUp(),
     beat: (name, instance) => {
-      if (this.#machines.noteBeat(name, instance, this.#options.clock.monotonicMs())) this.#greetSoon.due();
+      if (this.#machines.recordBeat(name, instance, this.#options.clock.monotonicMs())) this.#greetSoon.due();
     },
     rollCall: () => this.#greetSoon.due(),
   };
@@ -221,8 +225,8 @@ export class Fleet {
     this.#session?.beat(this.#instance);
   }
 
-  #isLookedAt(): boolean {
-    return this.#options.clock.monotonicMs() - this.#lookedAtMs < LOOK_MS;
+  #isQueried(): boolean {
+    return this.#options.clock.monotonicMs() - this.#queriedAtMs < CHECK_MS;
   }
 
   #subscribe(): void {
@@ -238,7 +242,7 @@ export class Fleet {
     const session = this.#session;
     if (session === null) return;
     if (this.#publishing !== null) {
-      this.note();
+      this.scheduleSummary();
       return;
     }
     const text = this.#summary("here");

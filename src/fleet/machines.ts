@@ -66,7 +66,7 @@ export class Machines {
     const reading = readSummary(key, bytes);
     const summary = reading.ok ? reading.summary : null;
     if (key === this.#own.name) {
-      if (isNew && summary?.word === "here") this.#noteOwnName(summary.instance, nowMs);
+      if (isNew && summary?.word === "here") this.#recordOwnName(summary.instance, nowMs);
       return false;
     }
     const known = this.#entry(key, bytes.length, nowMs);
@@ -77,7 +77,9 @@ export class Machines {
     if (!isNew) return false;
     known.heardAtMs = nowMs;
     return (
-      known.summary !== null && noteInstance(known, known.summary.instance, nowMs) && summary?.word === "here"
+      known.summary !== null &&
+      recordInstance(known, known.summary.instance, nowMs) &&
+      summary?.word === "here"
     );
   }
 
@@ -85,15 +87,15 @@ export class Machines {
    * Records a beat; ignores the beat of a machine without an entry. Returns true if the machine has just started;
    * `read` returns the same, because a beat may arrive before the summary.
    */
-  noteBeat(name: string, instance: string, nowMs: number): boolean {
+  recordBeat(name: string, instance: string, nowMs: number): boolean {
     if (name === this.#own.name) {
-      this.#noteOwnName(instance, nowMs);
+      this.#recordOwnName(instance, nowMs);
       return false;
     }
     const known = this.#known.get(name);
     if (known === undefined) return false;
     known.heardAtMs = nowMs;
-    return noteInstance(known, instance, nowMs);
+    return recordInstance(known, instance, nowMs);
   }
 
   /** Removes the machine with this key, for example after the machine has left the fleet. */
@@ -166,7 +168,7 @@ export class Machines {
       }));
   }
 
-  #noteOwnName(instance: string, nowMs: number): void {
+  #recordOwnName(instance: string, nowMs: number): void {
     if (instance !== this.#own.instance) this.#doubledAtMs = nowMs;
   }
 
@@ -207,7 +209,7 @@ function isForgotten({ heardAtMs, readAtMs }: Known, nowMs: number): boolean {
  * Records an instance, the id of a machine's process. Returns true for a new one: the machine has restarted.
  * If a replaced instance is heard again, two machines have that name.
  */
-function noteInstance(known: Known, instance: string, nowMs: number): boolean {
+function recordInstance(known: Known, instance: string, nowMs: number): boolean {
   if (instance === known.instances.at(-1)) return false;
   const others = known.instances.filter((other) => other !== instance);
   const isNew = others.length === known.instances.length;

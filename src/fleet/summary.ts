@@ -84,13 +84,13 @@ function cleanState({ version, shares, backends, conditions, cut }: MachineState
 /** The first entries of a list that fit the limit. */
 function fitting<T>(entries: readonly T[]): { kept: T[]; cut: number } {
   let bytes = 0;
-  const kept: T[] = [];
+  const fitted: T[] = [];
   for (const entry of entries) {
     bytes += Buffer.byteLength(JSON.stringify(entry)) + 1;
     if (bytes > LIST_LIMIT_BYTES) break;
-    kept.push(entry);
+    fitted.push(entry);
   }
-  return { kept, cut: entries.length - kept.length };
+  return { kept: fitted, cut: entries.length - fitted.length };
 }
 
 export function summaryText({ name, instance, word, state }: Summary): string {
@@ -131,12 +131,12 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
 }
 
 /** The text without control and invisible characters, cut to `most` characters. */
-function clean(words: string, most: number): string {
-  const seen = stripInvisible(words.slice(0, most * 4))
+function clean(text: string, most: number): string {
+  const visible = stripInvisible(text.slice(0, most * 4))
     .replace(CONTROLS, " ")
     .trim();
-  const characters = [...seen];
-  return characters.length <= most ? seen : `${characters.slice(0, most - 1).join("")}…`;
+  const characters = [...visible];
+  return characters.length <= most ? visible : `${characters.slice(0, most - 1).join("")}…`;
 }
 
 const CONTROLS = /[\p{Cc}\p{Cs}\u2028\u2029]/gu;

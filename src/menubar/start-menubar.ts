@@ -9,7 +9,7 @@ import { runAction } from "./menu/run-action.ts";
 import { type MenuSession, startMenuSession } from "./menu/session.ts";
 import type { ActionOutcome } from "./menu/world.ts";
 
-type MenubarPlace = Omit<DesktopOptions, "clock">;
+type MenubarContext = Omit<DesktopOptions, "clock">;
 
 type MenubarFace =
   /** An icon in the desktop's tray, through the session's D-Bus. */
@@ -22,13 +22,13 @@ type MenubarFace =
       readonly isSwiftBar: boolean;
     };
 
-interface MenubarOptions extends MenubarPlace {
+interface MenubarOptions extends MenubarContext {
   readonly face: MenubarFace;
   /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;
   /** True: starts the daemon if none runs. */
   readonly startsDaemon: boolean;
-  readonly note: (line: string) => void;
+  readonly notify: (line: string) => void;
   /** Ends the menu. */
   readonly signal: AbortSignal;
 }
@@ -38,7 +38,7 @@ interface MenubarOptions extends MenubarPlace {
  * `already_running` if this desktop session shows this home's menu already.
  */
 export async function startMenubar(options: MenubarOptions): Promise<void> {
-  const { home, signal, note } = options;
+  const { home, signal, notify } = options;
   signal.throwIfAborted();
   const clock = systemClock;
   const leave = new AbortController();
@@ -51,7 +51,7 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
     logPath: options.logPath,
     onQuit: () => leave.abort(),
     onOutcome: ({ ok, text }) => {
-      if (!ok) note(text);
+      if (!ok) notify(text);
     },
   });
   /**
@@ -79,13 +79,13 @@ interface FaceTools {
 }
 
 async function showFace(
-  { face, home, environment, note }: MenubarOptions,
+  { face, home, environment, notify }: MenubarOptions,
   session: MenuSession,
   { clock, signal, startDaemon }: FaceTools,
 ): Promise<void> {
   if (face.kind === "tray") {
     const { runTray } = await import("./tray/run-tray.ts");
-    await runTray({ session, home, environment, clock, signal, note, onFirstShown: startDaemon });
+    await runTray({ session, home, environment, clock, signal, notify, onFirstShown: startDaemon });
   } else {
     await startDaemon();
     const { streamFrames } = await import("./swiftbar/stream-frames.ts");
@@ -98,7 +98,7 @@ async function showFace(
  * is not an action.
  */
 export async function runMenuAction(
-  place: MenubarPlace,
+  context: MenubarContext,
   text: string,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
@@ -109,10 +109,10 @@ export async function runMenuAction(
     });
   }
   const clock = systemClock;
-  const programs = createDesktopPrograms({ ...place, clock });
+  const programs = createDesktopPrograms({ ...context, clock });
   const nothing = { action, ok: true, text: "nothing to do", hint: null, results: [] };
   if (action.kind === "dismiss") return nothing;
-  if (action.kind !== "quit") return runAction(action, { ...programs, home: place.home, clock }, signal);
+  if (action.kind !== "quit") return runAction(action, { ...programs, home: context.home, clock }, signal);
   // SwiftBar runs the menu in another process, which ends when its plugin is disabled.
   const url = "swiftbar://disableplugin?name=mountaineer";
   await programs.openPath(url);

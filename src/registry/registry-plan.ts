@@ -1,6 +1,6 @@
 // Plans a backend from an entry of the registry. The user is asked for missing inputs, and secrets become references.
 import { freeSecretName } from "../config/secret-names.ts";
-import { escaped, isStoredAlone } from "../config/values/secret-text.ts";
+import { escaped, isOnlyReference } from "../config/values/secret-text.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { printable, shellCommand } from "../runtime/text/plain-text.ts";
 import type {
@@ -24,7 +24,7 @@ export interface PlanSurroundings {
   readonly ask: ((input: RegistryInput) => Promise<string>) | null;
   readonly note: (text: string) => void;
   /** The names of all secrets in this home. */
-  readonly keptSecrets: () => Promise<ReadonlySet<string>>;
+  readonly storedSecrets: () => Promise<ReadonlySet<string>>;
 }
 
 export interface BackendPlan {
@@ -180,7 +180,7 @@ class Values {
     }
     append("");
     if (hasSecret) text = text.replace(/^\$\{(secret:[^{}]*)\}$/, "$1");
-    else if (isStoredAlone(text) && !(isOwn && word.length === 1)) {
+    else if (isOnlyReference(text) && !(isOwn && word.length === 1)) {
       throw new MountaineerError(
         "registry_failed",
         `what the registry says of ${printable(key)} would mean a secret that is kept here`,
@@ -209,12 +209,12 @@ class Values {
 
   /** `secret:NAME` for the input; null: the input is optional and has no value. */
   async #referenceTo({ name: input, isRequired }: RegistryInput): Promise<string | null> {
-    const { note, keptSecrets } = this.#surroundings;
+    const { note, storedSecrets } = this.#surroundings;
     const hasValue = this.#options.given.has(input);
     if (!hasValue && !isRequired) return null;
     const known = this.#secrets.get(input);
     if (known !== undefined) return `secret:${known}`;
-    const kept = await keptSecrets();
+    const kept = await storedSecrets();
     const isTaken = (name: string): boolean =>
       [...this.#secrets.values()].includes(name) || (hasValue && kept.has(name));
     const name = freeSecretName(`${this.#options.name}-${input}`, isTaken);

@@ -43,11 +43,11 @@ interface ObjectShape<F extends Fields> extends Shape<TypeOfFields<F>> {
   readonly fields: F;
 }
 
-function leaf<T>(expected: string, schema: JsonSchema, holds: (value: unknown) => boolean): Shape<T> {
+function leaf<T>(expected: string, schema: JsonSchema, isValid: (value: unknown) => boolean): Shape<T> {
   return {
     expected,
     schema: () => schema,
-    faultIn: (value) => (holds(value) ? null : { path: "", expected }),
+    faultIn: (value) => (isValid(value) ? null : { path: "", expected }),
   };
 }
 
@@ -71,15 +71,15 @@ export function matching(form: RegExp, expected: string): Shape<string> {
   return leaf(expected, schema, (value) => typeof value === "string" && form.test(value));
 }
 
-export function textThat(expected: string, holds: (text: string) => boolean): Shape<string> {
-  return leaf(expected, { type: "string" }, (value) => typeof value === "string" && holds(value));
+export function textThat(expected: string, isValid: (text: string) => boolean): Shape<string> {
+  return leaf(expected, { type: "string" }, (value) => typeof value === "string" && isValid(value));
 }
 
 /** A text without lone surrogates, which an encoding to UTF-8 would replace. */
 export const wellFormedText = textThat("a text", (value) => value.isWellFormed());
 
-export function numberThat(expected: string, holds: (value: number) => boolean): Shape<number> {
-  return leaf(expected, { type: "number" }, (value) => typeof value === "number" && holds(value));
+export function numberThat(expected: string, isValid: (value: number) => boolean): Shape<number> {
+  return leaf(expected, { type: "number" }, (value) => typeof value === "number" && isValid(value));
 }
 
 /**
@@ -98,9 +98,9 @@ export function reader<T>(shape: Shape<T> & { readonly fields?: Fields }): (valu
   };
 }
 
-export function choice<const Word extends string>(...words: readonly Word[]): Shape<Word> {
-  const expected = [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" or ");
-  return leaf(expected, { enum: words }, (value) => words.some((word) => word === value));
+export function choice<const Choice extends string>(...choices: readonly Choice[]): Shape<Choice> {
+  const expected = [choices.slice(0, -1).join(", "), ...choices.slice(-1)].filter(Boolean).join(" or ");
+  return leaf(expected, { enum: choices }, (value) => choices.some((one) => one === value));
 }
 
 export function nullable<T>(shape: Shape<T>): Shape<T | null> {

@@ -17,7 +17,7 @@ export function contextOf(home: string, changes: Partial<CommandContext> = {}): 
     signal: never,
     forceSignal: never,
     print() {},
-    note() {},
+    notify() {},
     ...changes,
   };
 }

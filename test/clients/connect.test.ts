@@ -130,14 +130,16 @@ async function read(folder: string, name: string, text: string, options = OPTION
 
 /** By backend: its table, why it is disabled, the secrets it takes along, what it wants and what is left over. */
 function become(added: Awaited<ReturnType<typeof read>>, folder: string): string {
-  const lines = added.flatMap(({ name, table: { cwd, ...table }, problem, secrets, wanted, leftOver }) => [
-    // A program of a file in no known place starts in the file's folder.
-    `${name}: ${JSON.stringify(cwd === folder || cwd === undefined ? table : { ...table, cwd })}`,
-    ...(problem === null ? [] : [`  disabled: ${problem}`]),
-    ...[...secrets].map(([secret, value]) => `  secret ${secret}: ${value}`),
-    ...wanted.map((one) => `  wants ${one}`),
-    ...leftOver.map((one) => `  left over: ${one}`),
-  ]);
+  const lines = added.flatMap(
+    ({ name, table: { cwd, ...table }, problem, secrets, wanted, unusedSettings }) => [
+      // A program of a file in no known place starts in the file's folder.
+      `${name}: ${JSON.stringify(cwd === folder || cwd === undefined ? table : { ...table, cwd })}`,
+      ...(problem === null ? [] : [`  disabled: ${problem}`]),
+      ...[...secrets].map(([secret, value]) => `  secret ${secret}: ${value}`),
+      ...wanted.map((one) => `  wants ${one}`),
+      ...unusedSettings.map((one) => `  left over: ${one}`),
+    ],
+  );
   return (lines.join("\n") || "no server").replaceAll(folder, "FOLDER");
 }
 

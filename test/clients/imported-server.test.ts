@@ -11,7 +11,7 @@ const imported = (name: string, entry: Record<string, unknown>) =>
     project: null,
     expands: null,
     startsThere: false,
-    kept: new Set(),
+    stored: new Set(),
   });
 
 test("F1 any name becomes a valid backend name, and ends in a letter or a digit however long it was", () => {
@@ -84,7 +84,7 @@ test("F1 two secrets whose names become the same are kept separate", () => {
 test("F1 a remaining setting shows no value of a secret's name", () => {
   const login = { clientSecret: "plainword", scope: "read" };
   const entry = { command: "x", login, note: "ghp_0123456789abcdef0123456789abcdef0123" };
-  assert.deepEqual(imported("a", entry)?.leftOver, [
+  assert.deepEqual(imported("a", entry)?.unusedSettings, [
     'login = {"clientSecret":"(hidden)","scope":"read"}',
     'note = "(hidden)"',
   ]);
@@ -94,7 +94,7 @@ test("F1 a remaining setting shows no value of a secret's name", () => {
     more: [{ password: "plainword" }],
     long: Array.from({ length: 99 }, () => "word"),
   };
-  const [tokens, more, long = ""] = imported("a", lists)?.leftOver ?? [];
+  const [tokens, more, long = ""] = imported("a", lists)?.unusedSettings ?? [];
   assert.deepEqual([tokens, more], ['tokens = ["(hidden)"]', 'more = [{"password":"(hidden)"}]']);
   assert.ok(long !== "" && long.length < 220, long);
 });

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  accessWarnings,
   type ProtectedPaths,
   pathsReached,
   reachableByBackends,
-  reachWarnings,
 } from "../../src/config/reachable-paths.ts";
 import type { BackendConfig } from "../../src/config/snapshot.ts";
 import { assertEach } from "../support/assert-each.ts";
@@ -125,7 +125,7 @@ test("E2 a server at an address reaches nothing here, and a disabled one does no
   const { config } = await accepted(
     '[backends.web]\nurl = "http://localhost/home/ann"\n[backends.off]\ncommand = "npx"\nargs = ["/home/ann"]\nenabled = false\n',
   );
-  assert.deepEqual(reachWarnings(config.backends, PLACES), []);
+  assert.deepEqual(accessWarnings(config.backends, PLACES), []);
 });
 
 test("E2 a reachable path is reported with the argument, folder or variable that leads to it", async () => {

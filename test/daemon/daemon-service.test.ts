@@ -591,7 +591,7 @@ async function listen(t: Parameters<typeof temporaryFolder>[0]) {
   t.after(() => page[Symbol.asyncDispose]());
   const url = await page.url();
   const { secret } = await access.makeLink();
-  page.look();
+  page.check();
   return {
     clock,
     access,

@@ -129,9 +129,9 @@ test(
     let found: readonly ImportedOffer[] = [];
     const nas = new Calls({
       ...linkOptions({ url: nats.url, name: "nas", seed: nats.key("nas").seed }, { import: ["laptop"] }),
-      lent: () => [],
+      exported: () => [],
       serve() {},
-      onBorrowed: (backends) => {
+      onImported: (backends) => {
         found = backends;
       },
     });

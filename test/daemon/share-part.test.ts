@@ -154,7 +154,7 @@ async function world(
       redact: () => {},
       intervalMs: null,
     },
-    required: { noteConfig: () => void told.required.push([...engine.names]) },
+    required: { configChanged: () => void told.required.push([...engine.names]) },
     publish: (transition) => void transitions.push(transition),
   });
   let before = await configOf("");

@@ -217,11 +217,11 @@ test("E2 no one signs in at an address that waits for approval, and no secret is
   const { snapshot } = await openHome({ home, configPath: null, environment, writesStarter: false, clock });
   const homeContext = findHomeContext({ ...environment, MOUNTAINEER_HOME: home });
   const parts = { homeContext, environment, snapshot, clock, logger, publish: () => {}, writes: true };
-  const { keeper } = await startApprovals(parts, signal);
-  await keeper[Symbol.asyncDispose]();
+  const { approvalStore } = await startApprovals(parts, signal);
+  await approvalStore[Symbol.asyncDispose]();
   const login = () =>
     openBackendSignIn({ home, configPath: null }).login(
-      { backend: "web", way: "browser", moreScopes: [] },
+      { backend: "web", method: "browser", moreScopes: [] },
       nobody,
       signal,
     );

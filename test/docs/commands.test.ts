@@ -6,7 +6,7 @@ import { access, chmod, glob, mkdir, readFile, writeFile } from "node:fs/promise
 import { join, relative, resolve } from "node:path";
 import test from "node:test";
 import { COMMANDS } from "../../src/cli/program/command-list.ts";
-import { splitWords } from "../../src/config/edit/new-backend.ts";
+import { splitArgs } from "../../src/config/edit/new-backend.ts";
 import { collect } from "../support/collect.ts";
 import { needsProcess, runInProcess } from "../support/command-in-process.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
@@ -445,7 +445,7 @@ function shell(line: string, folder: string, environment: NodeJS.ProcessEnv): Pr
 function plainWords(line: string): readonly string[] | null {
   const bare = line.replaceAll(/'[^']*'/g, "quoted");
   if (!/^mountaineer( [\w.:=-]+)*$/.test(bare) || /\.(md|toml|ts)\b/.test(bare)) return null;
-  const [, ...words] = splitWords(line);
+  const [, ...words] = splitArgs(line);
   return needsProcess(words) ? null : words;
 }
 

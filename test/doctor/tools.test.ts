@@ -110,7 +110,7 @@ async function findings(t: TestContext, texts: readonly string[]) {
     const tools = { environment: {}, clock, logger: noopLogger, publish: () => {}, writes: true };
     const started = await startApprovals({ ...tools, homeContext, snapshot }, NEVER);
     found = examineApprovals(started, snapshot);
-    await started.keeper[Symbol.asyncDispose]();
+    await started.approvalStore[Symbol.asyncDispose]();
   }
   return found.map(({ severity, code }) => [severity, code]);
 }

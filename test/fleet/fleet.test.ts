@@ -130,7 +130,7 @@ natsTest(
     await isConnected(laptop);
     assert.deepEqual(pluck(laptop.report().machines, "name"), ["laptop"]);
     const presences = async (): Promise<Record<string, string>> => {
-      const looking = laptop.fleet.look();
+      const looking = laptop.fleet.query();
       await eventually(() => laptop.sees("nas").presence === "here");
       shiftMs += ANSWERS_WITHIN_MS;
       const { machines } = await looking;

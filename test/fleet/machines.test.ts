@@ -31,7 +31,7 @@ test("G1 presence is judged by the last sign of life, and only by this machine's
   assert.equal(presence(1_000, 2_999), "unheard");
   assert.equal(presence(1_000, 3_000), "silent");
   assert.equal(machines.others(1_000, 31_001)[0]?.heard_secs_ago, null);
-  machines.noteBeat("nas", "one", 40_000);
+  machines.recordBeat("nas", "one", 40_000);
   assert.equal(presence(1_000, 70_000), "here");
   assert.equal(presence(1_000, 70_001), "silent");
   assert.equal(machines.others(1_000, 75_900)[0]?.heard_secs_ago, 35);
@@ -61,7 +61,7 @@ test("G1 a machine that does not answer a presence check is silent", () => {
   assert.equal(machines.isAwaiting, true);
   assert.deepEqual(presences(2_999), ["unheard", "gone", "unheard"]);
   assert.deepEqual(presences(3_000), ["silent", "gone", "silent"]);
-  for (const name of ["nas", "old"]) machines.noteBeat(name, "one", 3_000);
+  for (const name of ["nas", "old"]) machines.recordBeat(name, "one", 3_000);
   assert.equal(machines.isAwaiting, false);
   assert.deepEqual(presences(3_000), ["here", "gone", "here"]);
   machines.startReading(3_000);
@@ -95,14 +95,14 @@ test("G1 a machine without a sign of life for a week is forgotten", () => {
 
 test("G1 a machine that has restarted is greeted once, whichever of its messages arrives first", () => {
   const machines = laptop();
-  assert.equal(machines.noteBeat("nas", "one", 0), false, "it has told nothing yet");
+  assert.equal(machines.recordBeat("nas", "one", 0), false, "it has told nothing yet");
   assert.equal(machines.read("nas", told(), true, 0), true);
-  assert.equal(machines.noteBeat("nas", "one", 1_000), false);
+  assert.equal(machines.recordBeat("nas", "one", 1_000), false);
   // Started again: its sign of life overtakes its summary.
-  assert.equal(machines.noteBeat("nas", "two", 2_000), true);
+  assert.equal(machines.recordBeat("nas", "two", 2_000), true);
   assert.equal(machines.read("nas", told({ instance: "two" }), true, 2_000), false);
   assert.equal(machines.read("nas", told({ instance: "three", word: "gone" }), true, 3_000), false);
-  assert.equal(machines.noteBeat("laptop", "other", 3_000), false);
+  assert.equal(machines.recordBeat("laptop", "other", 3_000), false);
 });
 
 test("G1 two machines of one name are distinguished from one that was restarted", () => {
@@ -110,15 +110,15 @@ test("G1 two machines of one name are distinguished from one that was restarted"
   const problem = (nowMs: number): unknown => machines.others(0, nowMs)[0]?.problem;
   machines.read("nas", told(), true, 0);
   machines.read("nas", told({ instance: "two" }), true, 1_000);
-  machines.noteBeat("nas", "two", 1_000);
+  machines.recordBeat("nas", "two", 1_000);
   assert.equal(problem(1_000), null, "a restart");
-  machines.noteBeat("nas", "one", 2_000);
+  machines.recordBeat("nas", "one", 2_000);
   assert.match(String(problem(2_000)), /two machines/);
-  machines.noteBeat("nas", "two", 20_000);
+  machines.recordBeat("nas", "two", 20_000);
   assert.match(String(problem(50_000)), /two machines/);
   assert.equal(problem(50_001), null);
-  for (const restart of ["three", "four", "five"]) machines.noteBeat("nas", restart, 60_000);
-  machines.noteBeat("nas", "one", 60_000);
+  for (const restart of ["three", "four", "five"]) machines.recordBeat("nas", restart, 60_000);
+  machines.recordBeat("nas", "one", 60_000);
   assert.equal(problem(60_000), null, "only the last few processes of a machine are remembered");
   // This machine's own name.
   assert.equal(machines.isNameTaken(3_000), false);
@@ -129,7 +129,7 @@ test("G1 two machines of one name are distinguished from one that was restarted"
   assert.deepEqual(pluck(machines.others(0, 3_000), "name"), ["nas"]);
   machines.read("laptop", told({ name: "laptop", instance: "another" }), true, 3_500);
   assert.equal(machines.isNameTaken(33_500), true);
-  machines.noteBeat("laptop", "another", 4_000);
+  machines.recordBeat("laptop", "another", 4_000);
   assert.equal(machines.isNameTaken(34_000), true);
   assert.equal(machines.isNameTaken(34_001), false);
 });

@@ -185,7 +185,7 @@ export function startMember(
     logger,
     become(news) {
       status = { ...status, ...news };
-      fleet.note();
+      fleet.scheduleSummary();
     },
     report: () => fleet.report(),
     sees(other) {

@@ -88,7 +88,7 @@ async function login(home: string, signal: AbortSignal): Promise<void> {
     paste: async () => "",
   };
   await openBackendSignIn({ home, configPath: null }).login(
-    { backend: "server", way: "browser", moreScopes: [] },
+    { backend: "server", method: "browser", moreScopes: [] },
     person,
     signal,
   );

@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from "node:util";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
-import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
+import { readLockOwner } from "../../src/runtime/process/home-lock.ts";
 import { processIdentity } from "../../src/runtime/process/process-identity.ts";
 import { startBridge } from "../kit/bridge.ts";
 import { liveHome, SETTLES_MS } from "../live/live-home.ts";
@@ -79,7 +79,7 @@ describe("one daemon hands over to the next", () => {
       if (only === undefined || more.length > 0) return null;
       return (await rig.home.glance())?.global.pid === only ? only : null;
     }, 40_000);
-    assert.equal((await readLockHolder(rig.home.home))?.pid, pid);
+    assert.equal((await readLockOwner(rig.home.home))?.pid, pid);
     await rig.untilReady("first");
     assert.equal(await client.call("echo", { text: "still here" }), "still here");
     assert.equal(await (await rig.connect()).call("echo", { text: "new" }), "new");

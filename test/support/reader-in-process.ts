@@ -13,7 +13,7 @@ export function readersInProcess(delayMs = 0): StartReader {
       get isRunning() {
         return isRunning;
       },
-      async ask(request: WorkerRequest, signal?: AbortSignal): Promise<WorkerReply> {
+      async call(request: WorkerRequest, signal?: AbortSignal): Promise<WorkerReply> {
         if (delayMs > 0) await clock.sleep(delayMs);
         const aborted = () => new MountaineerError("aborted", `reading ${request.path} was cancelled`);
         if (signal?.aborted) throw aborted();

@@ -176,8 +176,8 @@ export async function openView(page: Page, where: string): Promise<void> {
 }
 
 /** Every view and part, as `openView` takes them. */
-export const EVERY_VIEW: readonly string[] = VIEWS.flatMap(({ title, places }) =>
-  places.length === 1 ? [title] : places.map((place) => `${title}/${place.title}`),
+export const EVERY_VIEW: readonly string[] = VIEWS.flatMap(({ title, parts }) =>
+  parts.length === 1 ? [title] : parts.map((place) => `${title}/${place.title}`),
 );
 
 /** What axe finds wrong with what is shown, a line each. */

@@ -53,7 +53,7 @@ export const registryServerShape = object({
       texts: record(text),
       /** The name of the stored secret for each secret input. */
       secrets: record(text),
-      notes: list(text),
+      remarks: list(text),
     }),
   ),
   why: nullable(text),

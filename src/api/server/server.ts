@@ -68,7 +68,7 @@ export async function startManagementServer(options: ManagementServerOptions) {
   return {
     socketPath: socket.path,
     /** Resolves when the operations that run now have ended. */
-    settled: exchange.settled,
+    whenIdle: exchange.settled,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
 }

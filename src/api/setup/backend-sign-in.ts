@@ -4,7 +4,7 @@ import { flag, list, nullable, object, type TypeOf, text } from "../../runtime/s
 
 interface LoginOrder {
   readonly backend: string;
-  readonly way: "browser" | "paste" | "device";
+  readonly method: "browser" | "paste" | "device";
   /** OAuth scopes requested in addition to the server's. */
   readonly moreScopes: readonly string[];
 }

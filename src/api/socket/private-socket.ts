@@ -47,7 +47,7 @@ function placeOf(home: string, kind: SocketKind) {
  * `listenPrivately` does. Changes nothing.
  */
 export function requireSocketPlace(home: string, kind: SocketKind = MANAGEMENT_SOCKET): Promise<void> {
-  return privateSocket.requireSocketPlace(placeOf(home, kind));
+  return privateSocket.requireSocketLocation(placeOf(home, kind));
 }
 
 /** Makes `server` listen on this home's socket of that kind. The caller must hold the home's lock. */

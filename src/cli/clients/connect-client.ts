@@ -20,7 +20,7 @@ import {
 import { findHomeContext } from "../../config/home-context.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
-import { isSettled } from "../edits/backend-outcome.ts";
+import { isReady } from "../edits/backend-outcome.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -48,7 +48,7 @@ interface ConnectOptions {
 export async function printEntry(context: CommandContext, options: ConnectOptions): Promise<number> {
   const client = CLIENTS[options.client];
   const entry = client.entry(programOf(context));
-  context.note(`for ${await placeOf(client, options.file, surroundingsOf(context, options))}:`);
+  context.notify(`for ${await placeOf(client, options.file, surroundingsOf(context, options))}:`);
   context.print(await editedClientText(client, "", [{ name: OWN_NAME, entry }]));
   return 0;
 }
@@ -58,9 +58,9 @@ export async function connectClient(context: CommandContext, options: ConnectOpt
   const client = CLIENTS[options.client];
   const known = options.keepOthers ? null : knownBackends(context, client.title);
   const plan = await planConnection(client, programOf(context), known, surroundingsOf(context, options));
-  for (const note of plan.notes) context.note(note);
+  for (const remark of plan.notes) context.notify(remark);
   if (plan.after === plan.text) {
-    context.note(`${client.title} uses Mountaineer already: ${plan.path}`);
+    context.notify(`${client.title} uses Mountaineer already: ${plan.path}`);
     return 0;
   }
   if (!(await isAgreed(context, plan, options.yes))) return FAILED_EXIT;
@@ -78,7 +78,7 @@ export async function connectClient(context: CommandContext, options: ConnectOpt
 export async function disconnectClient(context: CommandContext, options: ConnectOptions): Promise<number> {
   const plan = await planUndo(CLIENTS[options.client], surroundingsOf(context, options));
   const { client, path, text, after } = plan;
-  if (after === text) context.note(`${client.title} does not use Mountaineer: ${path}`);
+  if (after === text) context.notify(`${client.title} does not use Mountaineer: ${path}`);
   else if (!(await isAgreed(context, plan, options.yes))) return FAILED_EXIT;
   await writePlan(context.home, plan);
   if (after !== text) showDone(context, `${client.title} is as it was: ${path}`);
@@ -101,7 +101,7 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
         return bytes === null ? {} : textValues(decodedText(bytes), format);
       }),
     serving(names) {
-      context.note(`checking which servers of ${title} serve here`);
+      context.notify(`checking which servers of ${title} serve here`);
       return readyBackends(context, names);
     },
   };
@@ -113,14 +113,14 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
  */
 function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
   const { signal } = context;
-  return withOperations(context, "look", async (ask) => {
+  return withOperations(context, "look", async (call) => {
     const limits = { withinMs: START_WAIT_MS, signal };
-    const look = async () => (await ask("status", null, signal)).backends ?? [];
+    const readBackends = async () => (await call("status", null, signal)).backends ?? [];
     // Without a daemon, this starts the backends and waits for them.
-    await ask("tools", null, signal);
-    const areSettled = (backends: readonly BackendStatus[]) =>
-      backends.every((one) => !wanted.includes(one.name) || isSettled(one));
-    return servingNames(await pollUntil(limits, look, areSettled));
+    await call("tools", null, signal);
+    const areReady = (backends: readonly BackendStatus[]) =>
+      backends.every((one) => !wanted.includes(one.name) || isReady(one));
+    return servingNames(await pollUntil(limits, readBackends, areReady));
   });
 }
 
@@ -153,17 +153,17 @@ export async function meantClient(
   };
   const [desktop, code] = await Promise.all([hasFile("claude"), hasFile("claude-code")]);
   if (desktop !== code) {
-    if (code) context.note("claude is Claude Code here: Claude Desktop has no file");
+    if (code) context.notify("claude is Claude Code here: Claude Desktop has no file");
     return desktop ? "claude" : "claude-code";
   }
   const { prompt, json } = context;
   if (prompt === null || yes || json) {
-    context.note("claude is taken for Claude Desktop; Claude Code is claude-code");
+    context.notify("claude is taken for Claude Desktop; Claude Code is claude-code");
     return "claude";
   }
   const answer = (await prompt("Which Claude: Claude Desktop or Claude Code? [d/c] ")).trim();
   if (/^(d|desktop|claude desktop)$/i.test(answer)) return "claude";
   if (/^(c|code|claude.code)$/i.test(answer)) return "claude-code";
-  context.note("nothing was changed");
+  context.notify("nothing was changed");
   return null;
 }

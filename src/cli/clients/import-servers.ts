@@ -24,7 +24,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
-import { outcomeLines, settledBackend } from "../edits/backend-outcome.ts";
+import { outcomeLines, readyBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
@@ -41,7 +41,7 @@ import { meantClient } from "./connect-client.ts";
 
 interface ImportOptions {
   /** Names of clients and paths of files; empty: every client that has a file on this machine. */
-  readonly words: readonly string[];
+  readonly sources: readonly string[];
   readonly yes: boolean;
   /** Also the servers that a client's own file keeps for other folders than this one. */
   readonly projects: boolean;
@@ -51,19 +51,19 @@ interface ImportOptions {
 
 interface Draft extends Awaited<ReturnType<typeof draftOf>> {
   /** Files of the working folder that `--yes` leaves out, because no argument named them. */
-  readonly leftOut: readonly string[];
+  readonly omitted: readonly string[];
 }
 
 /** Resolves with the exit code. Rejects with `client_unreadable`, `usage` and `config_…`; nothing is written then. */
 export async function importServers(context: CommandContext, options: ImportOptions): Promise<number> {
-  const words: ReturnType<typeof wordOf>[] = [];
-  for (const word of options.words.map(wordOf)) {
+  const sources: ReturnType<typeof sourceOf>[] = [];
+  for (const word of options.sources.map(sourceOf)) {
     const meant = typeof word === "string" ? await meantClient(context, word, options.yes) : word;
     if (meant === null) return FAILED_EXIT;
-    words.push(meant);
+    sources.push(meant);
   }
   const store = await openSecrets(context);
-  const kept = new Set(
+  const stored = new Set(
     (await store.list()).secrets.flatMap(({ name, kept: place }) => (place === null ? [] : [name])),
   );
   const surroundings = {
@@ -73,19 +73,20 @@ export async function importServers(context: CommandContext, options: ImportOpti
     everyProject: options.projects,
   };
   // A client that no argument named is skipped if its file is broken; the others are still imported.
-  const skip = words.length === 0 ? (reason: string) => context.note(`left out: ${printable(reason)}`) : null;
-  const asked = words.length === 0 ? CLIENT_NAMES : words;
-  const found = await readFoundFiles(asked, surroundings, kept, skip);
-  if (found.length === 0) throw nothingFound(words, surroundings);
+  const skip =
+    sources.length === 0 ? (reason: string) => context.notify(`left out: ${printable(reason)}`) : null;
+  const requested = sources.length === 0 ? CLIENT_NAMES : sources;
+  const found = await readFoundFiles(requested, surroundings, stored, skip);
+  if (found.length === 0) throw nothingFound(sources, surroundings);
   // A client's file in the working folder may come from a cloned repository, so --yes must not accept its programs.
-  const leavesOut = words.length === 0 && options.yes;
-  const leftOut = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
-  const files = found.filter(({ path }) => !leftOut.includes(path));
-  for (const path of leftOut)
-    context.note(
+  const leavesOut = sources.length === 0 && options.yes;
+  const omitted = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
+  const files = found.filter(({ path }) => !omitted.includes(path));
+  for (const path of omitted)
+    context.notify(
       `${path} came with this folder and is left out: ${shellCommand`mountaineer import ${path}`}`,
     );
-  const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), leftOut };
+  const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), omitted };
   if (draft.added.length === 0) return showImport(context, options, draft, false);
   if (!context.json) {
     const names = { before: draft.path, after: `${draft.path} with what is imported` };
@@ -93,7 +94,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
   }
   for (const { path, title } of files.filter(({ isOfFolder }) => isOfFolder)) {
     if (draft.added.some((one) => one.title === title))
-      context.note(`${path} came with this folder: check which programs it would start`);
+      context.notify(`${path} came with this folder: check which programs it would start`);
   }
   if (
     !options.yes &&
@@ -110,16 +111,16 @@ export async function importServers(context: CommandContext, options: ImportOpti
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
   const report = await keepWhile(store, newSecrets, context.signal, async () => {
     if (draft.hasToken) await makeToken(context);
-    const saved = await changeConfig(context, async (ask, { daemon }) => {
-      const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };
-      const replaced = await ask("editText", request, context.signal);
+    const saved = await changeConfig(context, async (call, { daemon }) => {
+      const request = { text: draft.after, expected_sha256: draft.baseSha256, source: "cli" };
+      const replaced = await call("editText", request, context.signal);
       if (daemon === null || replaced.errors.length > 0 || options.waitMs === 0) return replaced;
       // Waits for the new backends, so that the output can list their tools. A failed wait does not fail the
       // import.
-      const settled = draft.added.map(({ name }) =>
-        settledBackend(daemon, name, options.waitMs, context.signal).catch(() => null),
+      const starting = draft.added.map(({ name }) =>
+        readyBackend(daemon, name, options.waitMs, context.signal).catch(() => null),
       );
-      started = await Promise.all(settled);
+      started = await Promise.all(starting);
       return replaced;
     });
     if (saved.errors.length > 0) throw refusalError(saved.errors);
@@ -136,18 +137,18 @@ export async function importServers(context: CommandContext, options: ImportOpti
   return exit;
 }
 
-function wordOf(word: string): ClientName | { readonly path: string } {
+function sourceOf(word: string): ClientName | { readonly path: string } {
   return CLIENT_NAMES.find((name) => name === word) ?? { path: resolve(word) };
 }
 
 function nothingFound(
-  words: readonly (ClientName | { readonly path: string })[],
+  sources: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
 ): MountaineerError {
-  const missing = words.flatMap((word) =>
-    typeof word === "string"
+  const missing = sources.flatMap((source) =>
+    typeof source === "string"
       ? [
-          `${CLIENTS[word].title} has no file at ${[...new Set(clientFiles(word, surroundings).map(({ path }) => path))].join(" or ")}`,
+          `${CLIENTS[source].title} has no file at ${[...new Set(clientFiles(source, surroundings).map(({ path }) => path))].join(" or ")}`,
         ]
       : [],
   );
@@ -169,19 +170,19 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
   const sound: PlannedBackend[] = [];
   const refused: { name: string; why: string }[] = [];
   for (const one of added) {
-    const alone = await parseConfig(
+    const separate = await parseConfig(
       Buffer.from(await withBackends("", "toml", [one])),
       "import.toml",
       homeContext,
     );
-    if (alone.ok) sound.push(one);
-    else refused.push({ name: one.name, why: one.problem ?? whyNot(alone.mistakes[0]) });
+    if (separate.ok) sound.push(one);
+    else refused.push({ name: one.name, why: one.problem ?? whyNot(separate.mistakes[0]) });
   }
   const hasToken =
     format === "toml" &&
     sound.length > 0 &&
     wantsToken({
-      asked: null,
+      requested: null,
       text: before,
       hasBackend: standing.snapshot.config.backends.length > 0,
       addsBackend: true,
@@ -208,7 +209,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
     prefixes: all.length > 1 && ["first-wins", "priority"].includes(conflictResolution.strategy),
     before,
     after,
-    seenSha256: sha256Of(bytes),
+    baseSha256: sha256Of(bytes),
   };
 }
 
@@ -221,8 +222,8 @@ function whyNot(
 }
 
 /** Suggests `connect`, with the client's name if the command line names only that client. */
-function nextStep([word, ...more]: readonly string[]): string {
-  const name = CLIENT_NAMES.find((one) => one === word && CLIENTS[one].isConnected);
+function nextStep([first, ...more]: readonly string[]): string {
+  const name = CLIENT_NAMES.find((one) => one === first && CLIENTS[one].isConnected);
   return name !== undefined && more.length === 0
     ? `${shellCommand`mountaineer connect ${name}`} makes ${CLIENTS[name].title} use them from here`
     : "mountaineer connect NAME makes a client use them from here";
@@ -239,29 +240,29 @@ function showProjects(context: CommandContext, files: readonly FoundFile[]): voi
   const more = elsewhere.length > shown.length ? ` and ${elsewhere.length - shown.length} more` : "";
   const whose =
     count === 1 ? "1 more server belongs to a project" : `${count} more servers belong to projects`;
-  context.note(`${whose}: ${shown.join(", ")}${more} (run import there, or with --projects)`);
+  context.notify(`${whose}: ${shown.join(", ")}${more} (run import there, or with --projects)`);
 }
 
 function showImport(context: CommandContext, options: ImportOptions, draft: Draft, changed: boolean): number {
-  const { path, leftOut, files, added, present, unsure, refused } = draft;
+  const { path, omitted, files, added, present, unsure, refused } = draft;
   if (context.json) {
     const report = {
       path,
       changed,
       read: files.map((file) => file.path),
-      imported: added.map(({ name, title, table, problem, wanted, secrets, leftOver, remarks }) => ({
+      imported: added.map(({ name, title, table, problem, wanted, secrets, unusedSettings, remarks }) => ({
         name,
         from: title,
         enabled: table["enabled"] !== false,
         problem,
         secrets: [...secrets.keys()],
         wanted,
-        left_over: leftOver,
+        left_over: unusedSettings,
         remarks,
       })),
       present,
       refused,
-      left_out: leftOut,
+      left_out: omitted,
       of_projects: files.flatMap(({ elsewhere }) => elsewhere),
     };
     showJson(context, report);
@@ -293,20 +294,20 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
     context.print(`${paint.red(symbols.bad)} ${printable(name)}  not imported: ${printable(why)}\n`);
   for (const file of files) {
     for (const name of file.empty)
-      context.note(`${printable(name)} in ${file.path} neither starts nor names a server`);
+      context.notify(`${printable(name)} in ${file.path} neither starts nor names a server`);
   }
   showProjects(context, files);
-  if (present.length > 0) context.note(`there already: ${present.map(printable).join(", ")}`);
+  if (present.length > 0) context.notify(`there already: ${present.map(printable).join(", ")}`);
   if (unsure.length > 0)
-    context.note(
+    context.notify(
       `their secrets stay as they are kept: ${unsure.map(printable).join(", ")}; for another value: mountaineer secret set NAME`,
     );
   const bare = files.filter(
     ({ servers, empty, elsewhere }) => servers.length + empty.length + elsewhere.length === 0,
   );
-  for (const file of bare) context.note(`there are no MCP servers in ${printable(file.path)}`);
+  for (const file of bare) context.notify(`there are no MCP servers in ${printable(file.path)}`);
   if (added.length === 0 && bare.length < files.length)
-    context.note(`nothing new in ${pluralize(files.length - bare.length, "file")}`);
+    context.notify(`nothing new in ${pluralize(files.length - bare.length, "file")}`);
   if (added.length === 0) return 0;
   if (draft.prefixes)
     context.print(
@@ -314,6 +315,6 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
         "  a tool whose name another server already has is listed as SERVER_tool, and keeps that name: mountaineer tools list\n",
       ),
     );
-  context.print(paint.dim(`  next: ${nextStep(options.words)}\n`));
+  context.print(paint.dim(`  next: ${nextStep(options.sources)}\n`));
   return 0;
 }

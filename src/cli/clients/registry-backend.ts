@@ -35,15 +35,15 @@ export async function registryBackend(
   typed: BackendInput,
 ): Promise<BackendInput | null> {
   const server = readServerJson(await askRegistry(registryAddress(), order.server, context.signal));
-  const { prompt, note } = context;
+  const { prompt, notify } = context;
   const isProgram = server.way.kind === "program";
   const plan = await planBackend(
     server,
     { ...order, typed: new Set((isProgram ? typed.env : typed.headers).keys()) },
     {
-      note,
+      note: notify,
       ask: prompt === null ? null : (input) => prompt(questionOf(input)),
-      keptSecrets: async () => keptNames(await (await openSecrets(context)).list()),
+      storedSecrets: async () => keptNames(await (await openSecrets(context)).list()),
     },
   );
   const { command, url, texts, secrets } = plan;
@@ -76,9 +76,9 @@ async function isAgreed(
   texts: ReadonlyMap<string, MadeText>,
   yes: boolean,
 ): Promise<boolean> {
-  context.note(`${printable(name)} ${printable(version)}: ${safeLine(description, LONGEST_LINE)}`);
-  if (isDeprecated) context.note("the registry calls it deprecated");
-  context.note(
+  context.notify(`${printable(name)} ${printable(version)}: ${safeLine(description, LONGEST_LINE)}`);
+  if (isDeprecated) context.notify("the registry calls it deprecated");
+  context.notify(
     command === null
       ? `reached at ${printable(url ?? "")}`
       : `started as: ${command.map(shellWord).map(printable).join(" ")}`,
@@ -86,7 +86,7 @@ async function isAgreed(
   // Variables are shown because a variable can change a program as much as an argument can.
   for (const [key, { text, isOwn }] of texts) {
     const isHidden = isOwn && (isSecretHeader(key) || isSecretVariable(key));
-    context.note(`with ${printable(key)} = ${isHidden ? HIDDEN : printable(text)}`);
+    context.notify(`with ${printable(key)} = ${isHidden ? HIDDEN : printable(text)}`);
   }
   return yes || confirms(context, "Add it?");
 }

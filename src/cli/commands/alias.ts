@@ -8,7 +8,7 @@ import { renderAliases } from "../views/place-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
 export const aliasListCommand = command("alias list", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "show every alias, where its link is and where it leads",
   description: "Checks only the links, never their targets; changes nothing.",
   examples: {
@@ -20,12 +20,13 @@ export const aliasListCommand = command("alias list", {
   async run(context) {
     const report = await show(context, "aliases", null);
     showResult(context, report, () => renderAliases(report.aliases, context.stdoutStyle));
-    if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
+    if (report.aliases.length === 0)
+      context.notify("no alias is configured; mountaineer alias add makes one");
   },
 });
 
 const aliasAddCommand = command("alias add", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "make a link to a folder inside a share",
   description:
     "Saves it in the configuration and returns when the link exists. The link leads to the folder on every " +
@@ -64,7 +65,7 @@ const aliasAddCommand = command("alias add", {
 });
 
 const aliasRemoveCommand = command("alias remove", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "remove an alias and its link",
   description:
     "Its folder, and everything in it, stays. Anything else at its path, not made by Mountaineer, stays too.",
@@ -91,7 +92,7 @@ const aliasRemoveCommand = command("alias remove", {
 });
 
 const aliasReconcileCommand = command("alias reconcile", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "make, repair and remove links now",
   description:
     "As the daemon does at every check: makes and repairs the links of aliases, and removes those of removed " +
@@ -102,7 +103,7 @@ const aliasReconcileCommand = command("alias reconcile", {
     const { reconcileAliases } = await import("../edits/alias-change.ts");
     const aliases = await reconcileAliases(context);
     showResult(context, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
-    if (aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
+    if (aliases.length === 0) context.notify("no alias is configured; mountaineer alias add makes one");
     return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;
   },
 });

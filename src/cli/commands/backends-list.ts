@@ -3,10 +3,10 @@
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
-import { noteNoGateway } from "../sessions/gateway-session.ts";
+import { notifyNoGateway } from "../sessions/gateway-session.ts";
 
 export const backendsListCommand = command("backends list", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "show every MCP server, what it publishes and what is wrong",
   description:
     "Changes nothing. Asks the running daemon; without one, shows those of the file, and starts none.",
@@ -22,10 +22,10 @@ export const backendsListCommand = command("backends list", {
     showResult(context, { backends }, () =>
       renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }, global.pid !== null),
     );
-    if (gateway === undefined) noteNoGateway(context);
+    if (gateway === undefined) notifyNoGateway(context);
     else if (global.pid === null)
-      context.note("the daemon is not running, so no MCP server is either; mountaineer up starts it");
+      context.notify("the daemon is not running, so no MCP server is either; mountaineer up starts it");
     else if (backends.length === 0)
-      context.note("no backend is configured; the gateway listens with nothing to publish");
+      context.notify("no backend is configured; the gateway listens with nothing to publish");
   },
 });

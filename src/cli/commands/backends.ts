@@ -53,10 +53,10 @@ const backendsAddCommand = command("backends add", {
     "--no-token": "create no client token with the first server",
     ...WAIT_OPTION,
   },
-  async run(context, { name, command: words, registry: server, wait: waitMs, ...given }) {
+  async run(context, { name, command: commandArgs, registry: server, wait: waitMs, ...given }) {
     const { readBackendName, readBackendOptions } = await import("../input/backend-options.ts");
     const { addBackend, requireFreeName, showChange } = await import("../edits/backend-change.ts");
-    const typed = readBackendOptions(given, words);
+    const typed = readBackendOptions(given, commandArgs);
     const backend = readBackendName(name);
     // Without `--`, the -y of `backends add NAME npx -y PACKAGE` is read as Mountaineer's own --yes.
     if (server === null && given.yes) {
@@ -109,10 +109,10 @@ const backendsEditCommand = command("backends edit", {
     "--unset <key>": { about: "remove a key, as in env.DEBUG; repeatable", isList: true },
     ...WAIT_OPTION,
   },
-  async run(context, { name, command: words, unset, wait: waitMs, ...given }) {
+  async run(context, { name, command: commandArgs, unset, wait: waitMs, ...given }) {
     const { readBackendOptions } = await import("../input/backend-options.ts");
     const { editBackend, showChange } = await import("../edits/backend-change.ts");
-    const typed = readBackendOptions(given, words);
+    const typed = readBackendOptions(given, commandArgs);
     const { allowLiteral } = given;
     const changed = await editBackend(context, name, typed, unset, { waitMs, allowLiteral });
     return showChange(context, changed, "is changed");
@@ -120,7 +120,7 @@ const backendsEditCommand = command("backends edit", {
 });
 
 const backendsRemoveCommand = command("backends remove", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "remove an MCP server from the configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer config rollback brings it back. " +
@@ -135,7 +135,7 @@ const backendsRemoveCommand = command("backends remove", {
 });
 
 const backendsEnableCommand = command("backends enable", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "start a disabled MCP server",
   description: "Returns when it is ready or has failed.",
   examples: { "mountaineer backends enable files": "enable one" },
@@ -145,7 +145,7 @@ const backendsEnableCommand = command("backends enable", {
 });
 
 const backendsDisableCommand = command("backends disable", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "stop an MCP server and keep its configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer backends enable starts it again.",
@@ -167,7 +167,7 @@ async function enable(
 }
 
 const backendsRestartCommand = command("backends restart", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "restart backends, without losing a call",
   description:
     "The old instance serves until the new one is ready, and finishes its calls; a failed backend is retried at " +
@@ -182,7 +182,7 @@ const backendsRestartCommand = command("backends restart", {
     "--all": "all backends that are enabled",
   },
   async run(context, { names, all }) {
-    requireOneWay(names, all);
+    requireOneChoice(names, all);
     const report = await callDaemon(context, RUNNING_BACKENDS, "restart", {
       backends: all ? null : [...new Set(names)],
     });
@@ -194,11 +194,11 @@ const backendsRestartCommand = command("backends restart", {
           `${paint.dim(paint.symbols.skip)} ${paint.bold(name)}  is disabled or ending: left as it is`,
       ),
     ]);
-    if (report.restarted.length === 0 && all) context.note("no backend is enabled, so none is restarted");
+    if (report.restarted.length === 0 && all) context.notify("no backend is enabled, so none is restarted");
   },
 });
 
-function requireOneWay(names: readonly string[], all: boolean): void {
+function requireOneChoice(names: readonly string[], all: boolean): void {
   if (names.length === 0 && !all) {
     throw new MountaineerError("usage", "no backend was named", {
       hint: "name them, or say --all",
@@ -212,7 +212,7 @@ function requireOneWay(names: readonly string[], all: boolean): void {
 }
 
 const backendsLogsCommand = command("backends logs", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "print a backend's stderr output",
   description:
     "The newest 200 lines, oldest first, across restarts. The daemon's log also has them. A server over HTTP " +
@@ -228,7 +228,7 @@ const backendsLogsCommand = command("backends logs", {
     const report = await callDaemon(context, RUNNING_BACKENDS, "logs", { backend: name });
     const text = report.lines.map((line) => `${line}\n`).join("");
     showResult(context, report, () => (context.isTerminal ? printableLines(text) : text));
-    if (report.lines.length === 0 && !context.json) context.note("it has written nothing");
+    if (report.lines.length === 0 && !context.json) context.notify("it has written nothing");
   },
 });
 
@@ -254,23 +254,23 @@ const backendsLoginCommand = command("backends login", {
     "--scope <scope...>": "also ask for these scopes",
   },
   async run(context, { name, device, browser, scope }) {
-    const way = device ? "device" : browser === false ? "paste" : "browser";
-    const order = { backend: name, way, moreScopes: scope } as const;
-    const report = await (await openSignIn(context)).login(order, personAt(context, way), context.signal);
+    const method = device ? "device" : browser === false ? "paste" : "browser";
+    const order = { backend: name, method, moreScopes: scope } as const;
+    const report = await (await openSignIn(context)).login(order, personAt(context, method), context.signal);
     showResult(context, report, (paint) => loginLines(paint, report));
     await restartBackend(context, name);
   },
 });
 
-function personAt(context: CommandContext, way: "browser" | "paste" | "device"): LoginPerson {
-  const { note, stdin } = context;
+function personAt(context: CommandContext, method: "browser" | "paste" | "device"): LoginPerson {
+  const { notify, stdin } = context;
   return {
     visit(address) {
-      note(`Sign in here: ${printable(address)}`);
-      if (way === "browser") void openBrowser(address);
+      notify(`Sign in here: ${printable(address)}`);
+      if (method === "browser") void openBrowser(address);
     },
     showCode(code, address, completeAddress) {
-      note(
+      notify(
         `Open ${printable(completeAddress ?? address)} on any device, and enter the code ${printable(code)}`,
       );
     },

@@ -17,7 +17,7 @@ import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
 export const clientsCommand = command("clients", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "list the connected MCP clients",
   description:
     "For each client its name, its user, its MCP version and transport, since when it is connected, how many " +
@@ -37,7 +37,7 @@ export const clientsCommand = command("clients", {
     showResult(context, report, () =>
       rows.length === 0 ? "" : renderTable(CLIENT_TITLES, rows, context.stdoutStyle),
     );
-    if (rows.length === 0) context.note("no client is connected");
+    if (rows.length === 0) context.notify("no client is connected");
   },
 });
 
@@ -79,7 +79,7 @@ export const importCommand = command("import", {
   run: async (context, given) =>
     (await import("../clients/import-servers.ts")).importServers(context, {
       ...given,
-      words: given.what,
+      sources: given.what,
       waitMs: given.wait,
     }),
 });
@@ -120,9 +120,9 @@ export const connectCommand = command("connect", {
     if (client === undefined) {
       const { command: program, args, env } = programOf(context);
       const variables = Object.entries(env).map(([variable, value]) => `${variable}=${value}`);
-      const words = [...(variables.length === 0 ? [] : ["env", ...variables]), program, ...args];
+      const line = [...(variables.length === 0 ? [] : ["env", ...variables]), program, ...args];
       throw new MountaineerError("usage", `no client is known as ${JSON.stringify(name)}`, {
-        hint: `known are ${CONNECTED.join(", ")}; others start: ${words.map(shellWord).join(" ")}`,
+        hint: `known are ${CONNECTED.join(", ")}; others start: ${line.map(shellWord).join(" ")}`,
       });
     }
     const meant = given.file === null ? await meantClient(context, client, given.yes) : client;
@@ -163,9 +163,9 @@ export const mcpCommand = command("mcp", {
     const { bridge } = await import("../../mcp-bridge/mcp-bridge.ts");
     const { serveHere } = await import("../../mcp-bridge/mcp-bridge.ts");
     const { stdin, stdout } = process;
-    if (stdin.isTTY) context.note("this speaks MCP with a program; Ctrl-D ends it");
+    if (stdin.isTTY) context.notify("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };
-    const means = { find: () => findDaemon(context), note: context.note, group, folder: workingFolder() };
+    const means = { find: () => findDaemon(context), note: context.notify, group, folder: workingFolder() };
     await withDaemonOr(
       context,
       "look",
@@ -176,8 +176,8 @@ export const mcpCommand = command("mcp", {
         const daemon = await returningDaemon(context);
         if (daemon !== null) return { kind: "done", value: await bridge(daemon, ends, means) };
         if (group !== null) throw groupNeedsDaemon();
-        return onceOpened(openWithoutDaemon({ ...context, intent: "look" }), async (alone) =>
-          serveHere(await alone.gateway(), ends, means.folder),
+        return onceOpened(openWithoutDaemon({ ...context, intent: "look" }), async (own) =>
+          serveHere(await own.gateway(), ends, means.folder),
         );
       },
     );

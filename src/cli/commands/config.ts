@@ -29,7 +29,7 @@ const KEY_ARGUMENT = {
 } as const;
 
 const configGetCommand = command("config get", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "print the value of one key",
   description:
     "Its value in the file, else its default. Text is printed without quotes, everything else as TOML.",
@@ -52,13 +52,13 @@ const configGetCommand = command("config get", {
     const value = current.source === "absent" ? null : current.value;
     if (context.json) context.print(jsonText({ key, source: current.source, value }));
     else if (value !== null) context.print(`${valueText(value)}\n`);
-    else if (current.source === "absent") context.note(`it is not set: ${current.rule ?? "required"}`);
+    else if (current.source === "absent") context.notify(`it is not set: ${current.rule ?? "required"}`);
     return value === null ? FAILED_EXIT : 0;
   },
 });
 
 const configSetCommand = command("config set", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "set one key in the configuration file",
   description:
     "Every other byte of the file stays the same. The result is checked as a whole before it is written, and a " +
@@ -78,7 +78,7 @@ const configSetCommand = command("config set", {
 });
 
 const configUnsetCommand = command("config unset", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "remove one key from the configuration file, so that its default applies",
   description: "Works as `config set`. A key that is not in the file is not an error.",
   examples: {
@@ -92,7 +92,7 @@ const configUnsetCommand = command("config unset", {
 });
 
 const configShowCommand = command("config show", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "print the configuration file, or all values in effect",
   description:
     "The file as it is; --effective prints every key, with defaults for those not in the file. --json without " +
@@ -127,7 +127,7 @@ const configShowCommand = command("config show", {
         showJson(context, report);
         return 0;
       }
-      if (bytes === null) context.note(`${path} is not there yet; every key has its default`);
+      if (bytes === null) context.notify(`${path} is not there yet; every key has its default`);
       const { printableLines } = await import("../../runtime/text/plain-text.ts");
       context.print(context.isTerminal ? printableLines(text) : text);
       return 0;
@@ -153,7 +153,7 @@ const configValidateCommand = command("config validate", {
 });
 
 const configPathCommand = command("config path", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "print where the configuration file is",
   description:
     "The running daemon's file; without a daemon, the file it would use, whether or not it exists.",
@@ -167,7 +167,7 @@ const configPathCommand = command("config path", {
 });
 
 const configEditCommand = command("config edit", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "edit the configuration file in your editor, and check it before saving",
   description:
     "Opens a private copy in $VISUAL, else $EDITOR, else vi; an editor with a window needs its wait option " +
@@ -202,7 +202,7 @@ const configSchemaCommand = command("config schema", {
 });
 
 const configHistoryCommand = command("config history", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "list the accepted configurations, newest first",
   description: "The newest 50 are kept, no matter who made the change. Entry 0 is the running one.",
   examples: {
@@ -212,14 +212,14 @@ const configHistoryCommand = command("config history", {
   async run(context) {
     const { viewConfig } = await import("../sessions/config-session.ts");
     const { renderHistory } = await import("../views/history-view.ts");
-    const { entries } = await viewConfig(context, ({ ask }) => ask("history", null, context.signal));
+    const { entries } = await viewConfig(context, ({ call }) => call("history", null, context.signal));
     showResult(context, entries, () => renderHistory(entries, context.stdoutStyle));
-    if (entries.length === 0) context.note("no configuration has been accepted yet");
+    if (entries.length === 0) context.notify("no configuration has been accepted yet");
   },
 });
 
 const configDiffCommand = command("config diff", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "show what changed in the configuration file since an accepted one",
   description:
     "A unified diff from entry N of the history to the current file. With entry 0 it shows which part of the " +
@@ -239,19 +239,19 @@ const configDiffCommand = command("config diff", {
     const diff = await viewConfig(context, async (view) => {
       const names = { before: `history ${n}`, after: view.path };
       return diffText(
-        await view.ask("historyText", { n }, context.signal),
+        await view.call("historyText", { n }, context.signal),
         decodedText(await view.read()),
         names,
       );
     });
     context.print(context.isTerminal ? renderDiff(diff, context.stdoutStyle) : diff);
-    if (diff === "") context.note(`the file is what entry ${n} was`);
+    if (diff === "") context.notify(`the file is what entry ${n} was`);
     return 0;
   },
 });
 
 const configRollbackCommand = command("config rollback", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "restore an accepted configuration, as a whole",
   description:
     "Writes entry N of the history into the file, and a running daemon applies it at once. The rollback becomes " +
@@ -303,7 +303,7 @@ export const CONFIG_COMMANDS: GroupedCommands = {
 };
 
 export const approveCommand = command("approve", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "review and approve waiting changes of the configuration",
   description:
     "A change of the file waits for approval if it decides which programs run and was not made by Mountaineer " +
@@ -331,6 +331,8 @@ export const approveCommand = command("approve", {
   async run(context, { name: names, mode, list, all, yes }) {
     const { approveEntries, listEntries, setApproveMode } = await import("../edits/approve-entries.ts");
     if (mode !== null) return setApproveMode(context, mode, !yes);
-    return list ? listEntries(context, names) : approveEntries(context, names, { asks: !yes, all });
+    return list
+      ? listEntries(context, names)
+      : approveEntries(context, names, { needsConfirmation: !yes, all });
   },
 });

@@ -2,7 +2,7 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { command } from "../input/command.ts";
-import { keeperPath, launcherPath } from "../input/launcher-path.ts";
+import { launcherPath, supervisorPath } from "../input/launcher-path.ts";
 
 const DRIVERS = ["smb", "local"] as const;
 
@@ -43,7 +43,7 @@ export const demoCommand = command("demo", {
     const { unicode } = context.stdoutStyle;
     return runDemo({
       program: [execPath, ...execArgv, main],
-      keeper: keeperPath(launcherPath()),
+      keeper: supervisorPath(launcherPath()),
       driver,
       view: script || !isTerminal ? null : { style: context.stdoutStyle },
       style: { unicode, paint: paintFor(context.stdoutStyle) },

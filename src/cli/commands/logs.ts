@@ -28,7 +28,7 @@ export const logsCommand = command("logs", {
     2: "the share is neither in the configuration nor in the log, or nothing is audited",
     8: "--audit: no daemon runs",
   },
-  asksElsewhere: true,
+  takesUrl: true,
   takes: {
     "-f, --follow": "follow the log: print new lines as they come",
     "--share <name>": { about: "only lines about this share", completes: "shares", conflicts: ["audit"] },

@@ -11,7 +11,7 @@ import { leaveFolder, runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 import { FAILED_EXIT, renderVerify } from "../views/results-view.ts";
 
 export const mountCommand = command("mount", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "mount shares over the best route that answers",
   description:
     "Skips shares that are mounted already. Cancels an earlier `unmount`: the daemon keeps the share mounted " +
@@ -23,11 +23,11 @@ export const mountCommand = command("mount", {
   exits: STEP_EXITS,
   takes: SHARE_OPTIONS,
   run: (context, given) =>
-    runSteps(context, given, (ask, shares, signal) => ask("mount", { shares }, signal)),
+    runSteps(context, given, (call, shares, signal) => call("mount", { shares }, signal)),
 });
 
 export const wakeCommand = command("wake", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "wake the NAS of shares (Wake-on-LAN), and wait until it answers",
   description:
     "Sends three packets to the hardware address recorded while the NAS answered, on the link it shares with this " +
@@ -38,11 +38,12 @@ export const wakeCommand = command("wake", {
   },
   exits: STEP_EXITS,
   takes: SHARE_OPTIONS,
-  run: (context, given) => runSteps(context, given, (ask, shares, signal) => ask("wake", { shares }, signal)),
+  run: (context, given) =>
+    runSteps(context, given, (call, shares, signal) => call("wake", { shares }, signal)),
 });
 
 export const unmountCommand = command("unmount", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "unmount shares and keep them unmounted",
   description:
     "The share stays unmounted, even after a restart, until `mount` or `switch`. With open or unsent files it is " +
@@ -57,11 +58,13 @@ export const unmountCommand = command("unmount", {
     "--force": "even if files are open or unsent; programs that use them get errors",
   },
   run: (context, given) =>
-    runSteps(context, given, (ask, shares, signal) => ask("unmount", { shares, force: given.force }, signal)),
+    runSteps(context, given, (call, shares, signal) =>
+      call("unmount", { shares, force: given.force }, signal),
+    ),
 });
 
 export const reconcileCommand = command("reconcile", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "run one check now and put every share where it should be",
   description:
     "Does the daemon's regular work once: checks, decides and acts until nothing is left to do now.",
@@ -72,11 +75,11 @@ export const reconcileCommand = command("reconcile", {
   exits: STEP_EXITS,
   takes: SHARE_OPTIONS,
   run: (context, given) =>
-    runSteps(context, given, (ask, shares, signal) => ask("reconcile", { shares }, signal)),
+    runSteps(context, given, (call, shares, signal) => call("reconcile", { shares }, signal)),
 });
 
 export const verifyCommand = command("verify", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "check everything now and show what is wrong",
   description:
     "Probes every host and reads every mount now, instead of showing the last known state. Changes nothing.",
@@ -100,7 +103,7 @@ export const verifyCommand = command("verify", {
 });
 
 export const unsentCommand = command("unsent", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "show files that are not on their server yet, and decide about them",
   description:
     "Writes wait on this machine for the server they were made for. If that server never returns, or its " +

@@ -6,7 +6,7 @@ import type { DaemonPurpose } from "../sessions/control-session.ts";
 import { callDaemon } from "../sessions/control-session.ts";
 
 export const reloadCommand = command("reload", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "make the daemon read its configuration again now",
   description:
     'For a daemon that does not watch its file, or that stopped watching after an error (`on_failure = "stop"`) ' +

@@ -12,7 +12,7 @@ import { pollUntil } from "../sessions/poll-until.ts";
 const SERVES_WITHIN_MS = 120_000;
 
 export const restartCommand = command("restart", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "replace the daemon with a new one, without an outage",
   description:
     "Starts the installed program next to the running daemon, with the current configuration. When its backends " +
@@ -49,13 +49,13 @@ export async function handOver(
 /** Resolves with the pid of the new daemon, once it answers. */
 async function untilServed(context: CommandContext, { from }: HandOverReport): Promise<number> {
   const { signal } = context;
-  const look = async (): Promise<number> => {
+  const poll = async (): Promise<number> => {
     // The old daemon may accept the connection and end before the request.
     const found = findDaemon(context).then((daemon) => daemon?.call("status", null, signal));
     const status = await found.catch(recoverFrom("daemon_unreachable", null));
     return status?.global.pid ?? from;
   };
-  const pid = await pollUntil({ withinMs: SERVES_WITHIN_MS, signal }, look, (found) => found !== from);
+  const pid = await pollUntil({ withinMs: SERVES_WITHIN_MS, signal }, poll, (found) => found !== from);
   if (pid !== from) return pid;
   throw new MountaineerError(
     "handover_failed",

@@ -14,7 +14,7 @@ const LIMITS = {
 };
 
 export const runCommand = command("run", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "run a script that calls tools",
   description:
     'The script is TypeScript or JavaScript, and runs in the gateway\'s sandbox: `await tools["name"](args)` calls ' +

@@ -8,7 +8,7 @@ import { openSecrets } from "../in-process/open.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { callDaemon } from "../sessions/control-session.ts";
-import { placeName, renderSecrets } from "../views/secret-view.ts";
+import { renderSecrets, storageName } from "../views/secret-view.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
 
@@ -27,7 +27,7 @@ const secretSetCommand = command("secret set", {
     "Stores it in the system's keyring (the Secret Service on Linux, the Keychain on macOS) if available, else " +
     "in a file in this home that only its owner can read. A running daemon uses it at once. --url keeps it on that " +
     "machine, which has to allow it with server.management.allow_commands.",
-  asksElsewhere: true,
+  takesUrl: true,
   examples: {
     "mountaineer secret set nas": "store the password for secret:nas",
     "mountaineer secret set token --in file < token.txt": "store a file's content, in this home",
@@ -39,9 +39,9 @@ const secretSetCommand = command("secret set", {
       choices: ["keyring", "file"],
     },
   },
-  async run(context, { name, in: place }) {
+  async run(context, { name, in: storage }) {
     const { readSecretValue } = await import("../input/secret-question.ts");
-    if (context.elsewhere !== null && place !== null)
+    if (context.elsewhere !== null && storage !== null)
       throw new MountaineerError("usage", "with --url, that machine chooses where it is kept");
     if (context.elsewhere !== null)
       return showAfar(
@@ -51,9 +51,9 @@ const secretSetCommand = command("secret set", {
       );
     const store = await openSecrets(context);
     const value = await readSecretValue(name, context);
-    const change = await store.set(name, value, place, context.signal);
+    const change = await store.set(name, value, storage, context.signal);
     showResult(context, change, (paint) => [
-      doneLine(paint, `${name} is kept: ${placeName(change.kept)}`),
+      doneLine(paint, `${name} is kept: ${storageName(change.kept)}`),
       ...(change.reason === undefined ? [] : [`  ${change.reason}\n`]),
     ]);
     if (!context.json) await applySecret(context, "the running daemon uses it now");
@@ -62,19 +62,19 @@ const secretSetCommand = command("secret set", {
 
 function showAfar(context: CommandContext, done: string, change: OutputOf<"setSecret">): undefined {
   showResult(context, change, (paint) => [
-    doneLine(paint, `${change.name} is ${done} there: ${placeName(change.kept)}`),
+    doneLine(paint, `${change.name} is ${done} there: ${storageName(change.kept)}`),
   ]);
 }
 
-async function applySecret({ home, note, signal }: CommandContext, applied: string): Promise<void> {
+async function applySecret({ home, notify, signal }: CommandContext, applied: string): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
   // Ignores a failure: the secret is kept already, even if the daemon hangs or belongs to another user.
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon === null) return;
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);
   const report = await daemon.call("reload", { secrets: true }, within).catch(() => null);
-  if (report?.failure !== null) note("the running daemon takes it with: mountaineer reload");
-  else if (report.reloaded) note(applied);
+  if (report?.failure !== null) notify("the running daemon takes it with: mountaineer reload");
+  else if (report.reloaded) notify(applied);
 }
 
 const secretListCommand = command("secret list", {
@@ -97,7 +97,7 @@ const secretRemoveCommand = command("secret remove", {
   description:
     "Deletes it from where it is stored; as a client's token it ends at once. Mounts and backends that use it " +
     "keep running until their next start.",
-  asksElsewhere: true,
+  takesUrl: true,
   examples: { "mountaineer secret remove nas": "forget it" },
   takes: {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
@@ -108,13 +108,13 @@ const secretRemoveCommand = command("secret remove", {
     const store = await openSecrets(context);
     const change = await store.remove(name, context.signal);
     showResult(context, change, (paint) => [
-      doneLine(paint, `${name} is removed: ${placeName(change.kept)}`),
+      doneLine(paint, `${name} is removed: ${storageName(change.kept)}`),
     ]);
     if (context.json) return;
     await applySecret(context, "clients can no longer sign in with it");
     const users = (await store.list()).secrets.find((secret) => secret.name === name)?.used_by ?? [];
     if (users.length > 0)
-      context.note(
+      context.notify(
         `the configuration still refers to it (${users.join(", ")}); ${shellCommand`mountaineer secret set ${name}`} stores a new value`,
       );
   },
@@ -157,6 +157,6 @@ export const serverTokenCommand = command("server-token", {
       return [report.forgotten ? "the token is no longer valid" : "there was no token"];
     });
     if (!context.json && "token" in report && report.replaced)
-      context.note("the previous token is no longer valid");
+      context.notify("the previous token is no longer valid");
   },
 });

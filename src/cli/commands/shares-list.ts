@@ -18,6 +18,6 @@ export const sharesListCommand = command("shares list", {
     showResult(context, { shares: favorites, favorites }, () =>
       renderFavorites(favorites, shares, context.stdoutStyle),
     );
-    if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
+    if (favorites.length === 0) context.notify("no share is configured; mountaineer shares add adds one");
   },
 });

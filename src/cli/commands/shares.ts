@@ -25,7 +25,7 @@ const sharesDiscoverCommand = command("shares discover", {
     const servers = await findServers(context.signal);
     showResult(context, { servers }, () => renderServers(servers, context.stdoutStyle));
     if (servers.length === 0)
-      context.note("no server answered; mountaineer init takes an address that you type");
+      context.notify("no server answered; mountaineer init takes an address that you type");
   },
 });
 
@@ -42,7 +42,7 @@ const NEW_SHARE = {
 } as const;
 
 const sharesAddCommand = command("shares add", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "add a share to the configuration and mount it",
   description:
     "At a terminal, without options, it lists the shares of your NAS that are not configured yet. A share on a NAS " +
@@ -67,7 +67,7 @@ const sharesAddCommand = command("shares add", {
       showResult(context, added, () => (share === null ? "" : renderResults([share], context.stdoutStyle)));
       const exit = share === null ? FAILED_EXIT : exitCodeOf([share], "mount");
       if (share !== null && exit !== 0)
-        context.note("the share is saved although it is not mounted; mountaineer status shows its state");
+        context.notify("the share is saved although it is not mounted; mountaineer status shows its state");
       worst = Math.max(worst, exit);
     }
     return worst;
@@ -85,8 +85,8 @@ async function entriesOf(
   if (prompt === null || Object.keys(entry).length > 1 || context.elsewhere !== null) {
     throw new MountaineerError("usage", "an option is missing", { hint: "--share names the share" });
   }
-  const { askMoreShares } = await import("../init/more-shares.ts");
-  return askMoreShares(context, prompt);
+  const { promptMoreShares } = await import("../init/more-shares.ts");
+  return promptMoreShares(context, prompt);
 }
 
 /** The given options as keys of the configuration file. */
@@ -106,7 +106,7 @@ function entryOf(given: ParsedInput<typeof NEW_SHARE>): NewFavorite {
 }
 
 const sharesRemoveCommand = command("shares remove", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "remove a share from the configuration",
   description:
     "Also unmounts it and removes its link, unless files are open or unsent: then the mount stays until " +
@@ -136,9 +136,9 @@ const sharesRemoveCommand = command("shares remove", {
       ].join(""),
     );
     if (removed.link === "kept" && !context.json)
-      context.note("Mountaineer did not make what is at the link's path, so that stays");
+      context.notify("Mountaineer did not make what is at the link's path, so that stays");
     if (removed.removed && unmount !== null && !isUnmounted(unmount))
-      context.note(`it stays mounted until: ${shellCommand`mountaineer unmount --share ${share}`}`);
+      context.notify(`it stays mounted until: ${shellCommand`mountaineer unmount --share ${share}`}`);
     if (!removed.runs) return FAILED_EXIT;
     return removed.removed || unmount === null ? 0 : exitCodeOf([unmount], "unmount");
   },
@@ -216,7 +216,7 @@ const rcloneInstallCommand = command("rclone install", {
     const installed = await installRclone({ home, file: file === null ? null : resolve(file), signal });
     showResult(context, installed, () => `rclone ${installed.version} is installed: ${installed.program}\n`);
     if (context.json) return;
-    context.note(
+    context.notify(
       installed.used === installed.program
         ? "each share uses it from its next mount on"
         : `shares use ${installed.used} instead, which takes precedence (docs/drivers.md)`,
@@ -236,7 +236,7 @@ export const RCLONE_COMMANDS: GroupedCommands = {
 };
 
 export const foldersCommand = command("folders", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "list the folders of a share",
   description:
     "Prints the folder names, one per line; links that lead out of the share are not listed. Answers within " +
@@ -257,6 +257,6 @@ export const foldersCommand = command("folders", {
     const { renderFolders } = await import("../views/place-view.ts");
     const report = await show(context, "folders", { share, subpath: subpath ?? "" });
     showResult(context, report, () => renderFolders(report));
-    if (report.truncated) context.note("there are more; only the first are listed");
+    if (report.truncated) context.notify("there are more; only the first are listed");
   },
 });

@@ -18,7 +18,7 @@ export const statusCommand = command("status", {
       "list the shares that are not usable",
   },
   exits: { 0: "the status is shown, good or bad" },
-  asksElsewhere: true,
+  takesUrl: true,
   takes: {
     "-f, --follow": { about: "keep running, and print each change", conflicts: ["json"] },
   },
@@ -34,7 +34,7 @@ export const statusCommand = command("status", {
     const { pid, version } = report.global;
     const own = packageVersion();
     if (pid !== null && version !== own && context.elsewhere === null) {
-      context.note(`version ${own} is installed by now; to run it without an outage: mountaineer restart`);
+      context.notify(`version ${own} is installed by now; to run it without an outage: mountaineer restart`);
     }
   },
 });

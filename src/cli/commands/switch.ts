@@ -21,7 +21,7 @@ const OPEN_FILES_OPTIONS = {
 } as const;
 
 export const switchCommand = command("switch", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "move shares or a backend to a route by hand, or back to automatic",
   description:
     "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches " +
@@ -62,8 +62,8 @@ export const switchCommand = command("switch", {
         hint: `a route of a backend: ${shellCommand`mountaineer switch --backend NAME --to ${given.to}`}; mountaineer switch --help`,
       });
     }
-    return runSteps(context, given, (ask, shares, signal) =>
-      ask("switchRoute", { to, force, wait, shares }, signal),
+    return runSteps(context, given, (call, shares, signal) =>
+      call("switchRoute", { to, force, wait, shares }, signal),
     );
   },
 });

@@ -16,7 +16,7 @@ import { callDaemon, show, withDaemon, withOperations } from "../sessions/contro
 import { listedOr, RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 
 export const callCommand = command("call", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "call a tool and print its answer",
   description:
     "The arguments are a JSON object; - reads it from stdin, and the default is {}. Prints text as it is, with " +
@@ -36,11 +36,11 @@ export const callCommand = command("call", {
     "<tool>": { about: "its name, as tools list shows it", completes: "tools" },
     "[arguments]": "a JSON object, or - for stdin",
   },
-  async run(context, { tool, arguments: words }) {
+  async run(context, { tool, arguments: text }) {
     const { readToolArguments } = await import("../input/tool-arguments.ts");
     const { answerJson, answerText, callFailure } = await import("../views/tools-view.ts");
     const { signal } = context;
-    const request = { tool, arguments: await readToolArguments(words, context.stdin, signal) };
+    const request = { tool, arguments: await readToolArguments(text, context.stdin, signal) };
     const report = await show(context, "call", request);
     if (context.json && report.result !== null) context.print(answerJson(report.result));
     const failure = callFailure(report);
@@ -50,7 +50,7 @@ export const callCommand = command("call", {
 });
 
 export const toolsListCommand = command("tools list", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "list the tools that the gateway publishes",
   description:
     "As MCP clients see them without policies, each with its backend. Asks the running daemon; without one, shows what " +
@@ -63,15 +63,15 @@ export const toolsListCommand = command("tools list", {
   async run(context) {
     const { absentBackends } = await import("../views/tools-view.ts");
     const { signal } = context;
-    const asking = withOperations(context, "look", (ask) =>
+    const request = withOperations(context, "look", (ask) =>
       Promise.all([ask("tools", null, signal), ask("status", null, signal)]),
     );
-    const [report, { backends = [] }] = (await listedOr(context, asking)) ?? [NO_TOOLS, {}];
+    const [report, { backends = [] }] = (await listedOr(context, request)) ?? [NO_TOOLS, {}];
     const { renderTools } = await import("../views/tools-view.ts");
     const off = (report.off ?? []).map((tool) => ({ ...tool, description: "(switched off)" }));
     showResult(context, report, () => renderTools([...report.tools, ...off], context.stdoutStyle));
-    if (backends.length > 0 && report.tools.length === 0) context.note("no tool is published");
-    for (const line of absentBackends(backends, Date.now())) context.note(line);
+    if (backends.length > 0 && report.tools.length === 0) context.notify("no tool is published");
+    for (const line of absentBackends(backends, Date.now())) context.notify(line);
   },
 });
 
@@ -85,7 +85,7 @@ const CHANGED_ARGUMENT = {
 } as const;
 
 const toolsDiffCommand = command("tools diff", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "show how servers' tools and texts differ from the approved ones",
   description:
     "Old next to new, with invisible characters spelled out. Models decide by a server's descriptions of its " +
@@ -107,9 +107,9 @@ const toolsDiffCommand = command("tools diff", {
     }
     const { renderToolChanges } = await import("../views/tools-view.ts");
     context.print(renderToolChanges(report, context.stdoutStyle, tools === null));
-    if (report.lost !== null) context.note(`what servers showed before now is not known: ${report.lost}`);
+    if (report.lost !== null) context.notify(`what servers showed before now is not known: ${report.lost}`);
     if (report.changes.length === 0) {
-      context.note(
+      context.notify(
         tools === null ? "all is as it was approved" : "nothing of that name is waiting for approval",
       );
     }
@@ -118,7 +118,7 @@ const toolsDiffCommand = command("tools diff", {
 });
 
 const toolsApproveCommand = command("tools approve", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "approve servers' tools and texts as they are now",
   description:
     "Approves tools, prompts, resources, and servers' instructions, and shows each one. Withheld ones are " +
@@ -141,26 +141,26 @@ const toolsApproveCommand = command("tools approve", {
     "--all": { about: "everything that waits", conflicts: ["backend"] },
   },
   async run(context, chosen) {
-    requireOneWay(chosen);
+    requireOneChoice(chosen);
     const { signal } = context;
-    const { seen, report } = await withDaemon(context, RUNNING_BACKENDS, async ({ call }) => {
+    const { base, report } = await withDaemon(context, RUNNING_BACKENDS, async ({ call }) => {
       const whole = await call("toolChanges", { tools: null }, signal);
       const changes = choose(whole, chosen);
       const items = changes.map(({ backend, tool, digest }) => ({ backend, tool, digest }));
       const outcome = await call("approveTools", { items, discard_previous: chosen.all }, signal);
-      return { seen: { ...whole, changes }, report: outcome };
+      return { base: { ...whole, changes }, report: outcome };
     });
     if (context.json) showJson(context, report);
     else {
       const { renderToolChanges } = await import("../views/tools-view.ts");
       const left = new Set(report.skipped.map(({ backend, tool }) => JSON.stringify([backend, tool])));
-      const approved = seen.changes.filter(({ backend, tool }) => !left.has(JSON.stringify([backend, tool])));
-      context.print(renderToolChanges({ ...seen, changes: approved }, context.stdoutStyle, false));
+      const approved = base.changes.filter(({ backend, tool }) => !left.has(JSON.stringify([backend, tool])));
+      context.print(renderToolChanges({ ...base, changes: approved }, context.stdoutStyle, false));
       const what = approved.every(({ what: kind }) => kind === undefined) ? "tool" : "change";
-      context.note(`${pluralize(report.approved.length, what)} approved`);
+      context.notify(`${pluralize(report.approved.length, what)} approved`);
     }
     for (const { backend, tool } of report.skipped) {
-      context.note(
+      context.notify(
         `${printable(tool)} of backend ${printable(backend)} has changed since it was shown: review it again`,
       );
     }
@@ -174,7 +174,7 @@ interface Choice {
   readonly all: boolean;
 }
 
-function requireOneWay({ names, backend, all }: Choice): void {
+function requireOneChoice({ names, backend, all }: Choice): void {
   const ways = [names.length > 0, backend !== null, all].filter(Boolean).length;
   if (ways === 1) return;
   throw new MountaineerError("usage", ways === 0 ? "nothing was named" : "things were named in two ways", {
@@ -214,7 +214,7 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
 }
 
 const toolsDisableCommand = command("tools disable", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "switch tools off, for all clients",
   description:
     "They leave the lists at once; a new call fails with the reason, and calls in flight finish. Stays in force " +
@@ -226,7 +226,7 @@ const toolsDisableCommand = command("tools disable", {
 });
 
 const toolsEnableCommand = command("tools enable", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "switch tools on again",
   description: "Undoes tools disable. Filters, pins and policies apply as before.",
   examples: { "mountaineer tools enable delete_file": "let agents delete files again" },

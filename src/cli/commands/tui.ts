@@ -22,7 +22,7 @@ const SCREENS: Readonly<Record<string, string>> = {
 };
 
 export const tuiCommand = command("tui", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "live status, with keys for everyday actions",
   description:
     "A live view of the running daemon: shares, servers with their tools and logs, approvals, events, and how edits of " +
@@ -88,16 +88,17 @@ export const openCommand = command("open", {
     context.print(`${url}\n`);
     if (admin) {
       const { code } = await callDaemon(context, purpose, "offerOwner", null);
-      context.note(`type this code in the page within three minutes: ${code.slice(0, 4)}-${code.slice(4)}`);
+      context.notify(`type this code in the page within three minutes: ${code.slice(0, 4)}-${code.slice(4)}`);
     }
     if (print) return 0;
-    const { openInBrowser, waysFromAfar, withoutSecret } = await import("../sessions/web-browser.ts");
+    const { openInBrowser, remoteInstructions, withoutSecret } = await import("../sessions/web-browser.ts");
     try {
       if (await openInBrowser(await withoutSecret(url, context.home))) return 0;
-      for (const line of waysFromAfar(url, process.env, userInfo().username, hostname())) context.note(line);
+      for (const line of remoteInstructions(url, process.env, userInfo().username, hostname()))
+        context.notify(line);
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      context.note(`no browser could be opened here (${error.message}); open the link within a minute`);
+      context.notify(`no browser could be opened here (${error.message}); open the link within a minute`);
     }
     return 0;
   },
@@ -131,7 +132,7 @@ export const menubarCommand = command("menubar", {
     "--act <action>": "run the action of a menu line, and exit",
   },
   async run(context, { start, installSwiftbar, pluginFolder, swiftbar, act }) {
-    const { home, configPath, signal, note, print } = context;
+    const { home, configPath, signal, notify, print } = context;
     const { env: environment, platform } = process;
     const opener = platform === "darwin" ? "/usr/bin/open" : "xdg-open";
     if (configPath !== null && swiftbar === null && act === null) {
@@ -140,13 +141,13 @@ export const menubarCommand = command("menubar", {
     }
     if (installSwiftbar) return install(context, pluginFolder);
     const { runMenuAction, startMenubar } = await import("../../menubar/start-menubar.ts");
-    const place = { home, configPath, program: ownProgram(), environment, opener };
+    const location = { home, configPath, program: ownProgram(), environment, opener };
     if (act !== null) {
-      const { ok, text, hint } = await runMenuAction(place, act, signal);
+      const { ok, text, hint } = await runMenuAction(location, act, signal);
       if (ok) print(`${text}\n`);
       else {
-        note(text);
-        if (hint !== null) note(hint);
+        notify(text);
+        if (hint !== null) notify(hint);
         await notifySwiftBar(environment, opener, text);
       }
       return ok ? 0 : 1;
@@ -158,9 +159,9 @@ export const menubarCommand = command("menubar", {
       });
     }
     const plugin = typeof swiftbar === "string" ? swiftbar : environment["SWIFTBAR_PLUGIN_PATH"];
-    const command = plugin ? [resolve(plugin)] : [...environmentWords(context), ...ownProgram(), "menubar"];
+    const command = plugin ? [resolve(plugin)] : [...environmentArgs(context), ...ownProgram(), "menubar"];
     await startMenubar({
-      ...place,
+      ...location,
       face: isPlugin
         ? {
             kind: "swiftbar",
@@ -171,7 +172,7 @@ export const menubarCommand = command("menubar", {
         : { kind: "tray" },
       logPath: await daemonLogPath(home, environment["HOME"] || homedir()),
       startsDaemon: start !== false,
-      note,
+      notify,
       signal,
     });
     return 0;
@@ -181,7 +182,7 @@ export const menubarCommand = command("menubar", {
 async function install(context: CommandContext, folder: string | null): Promise<number> {
   const { installPlugin } = await import("../../menubar/swiftbar/install-plugin.ts");
   const { systemClock } = await import("../../runtime/time/clock.ts");
-  const program = [...environmentWords(context), launcherPath(), ...configWords(context)];
+  const program = [...environmentArgs(context), launcherPath(), ...configArgs(context)];
   const { path, changed } = await installPlugin(program, folder === null ? null : resolve(folder), {
     userHome: process.env["HOME"] || homedir(),
     clock: systemClock,
@@ -196,11 +197,11 @@ async function install(context: CommandContext, folder: string | null): Promise<
  * The words before a command that SwiftBar runs, to set MOUNTAINEER_HOME there: SwiftBar does not have a
  * terminal's variables. Empty if the variable is not set.
  */
-function environmentWords({ home }: CommandContext): string[] {
+function environmentArgs({ home }: CommandContext): string[] {
   return process.env["MOUNTAINEER_HOME"] ? ["/usr/bin/env", `MOUNTAINEER_HOME=${home}`] : [];
 }
 
-function configWords({ configPath }: CommandContext): string[] {
+function configArgs({ configPath }: CommandContext): string[] {
   return configPath === null ? [] : ["--config", configPath];
 }
 

@@ -71,7 +71,7 @@ export const uninstallCommand = command("uninstall", {
     const { uninstallService } = await import("../service/service-command.ts");
     const code = await uninstallService(context);
     if (code === 0)
-      context.note(
+      context.notify(
         "the configuration, secrets and log stay: mountaineer uninstall --purge also removes them",
       );
     return code;
@@ -119,13 +119,13 @@ export const upgradeCommand = command("upgrade", {
     "<file>": "the release's single file",
     "--older": "also allow an older version",
   },
-  async run(context, { file, older }) {
+  async run(context, { file, older: allowsDowngrade }) {
     const { upgrade } = await import("../upgrade/upgrade.ts");
     const { handOver } = await import("./restart.ts");
     let served = false;
     const done = await upgrade(context, {
       file: resolve(file),
-      older,
+      allowsDowngrade,
       async handOver() {
         if ((await findDaemon(context).catch(recoverFrom("daemon_unreachable", null))) === null) return;
         await handOver(context);

@@ -7,7 +7,7 @@ import { showResult } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
 
 export const whyCommand = command("why", {
-  asksElsewhere: true,
+  takesUrl: true,
   summary: "say why a share or a server is as it is, and what happens next",
   description:
     "Changes nothing. Shows the rule that applies now, and for each other rule why it takes no step and when it is due. " +

@@ -12,7 +12,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { CommandContext, LiveKind } from "../input/command.ts";
 import type { Candidate } from "./completion-request.ts";
 
-interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal"> {
+interface NameContext extends Pick<CommandContext, "home" | "configPath" | "signal"> {
   /**
    * The share and the backend that the command line names (null: none), and the part of the name that is
    * typed already.
@@ -23,17 +23,17 @@ interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal
   readonly clock: Clock;
 }
 
-type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
+type LiveNames = (context: NameContext) => Promise<readonly Candidate[]>;
 
 /**
  * How to look up the names of each kind. The kinds `secrets` and `keys` are not here, because they need code that is
  * loaded on demand.
  */
 const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>> = {
-  shares: async (place) => named((await configTable(place))["shares"], "share"),
-  aliases: async (place) => named((await configTable(place))["aliases"], "alias"),
-  backends: async (place) =>
-    Object.keys(objectOf((await configTable(place))["backends"])).map((value) => {
+  shares: async (context) => named((await configTable(context))["shares"], "share"),
+  aliases: async (context) => named((await configTable(context))["aliases"], "alias"),
+  backends: async (context) =>
+    Object.keys(objectOf((await configTable(context))["backends"])).map((value) => {
       return { value, description: "backend" };
     }),
   "shares-and-backends": async (place) =>
@@ -48,15 +48,15 @@ const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>
 export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
   if (kind === "secrets") {
     const { loadSecretNames } = await import("../in-process/open.ts");
-    const keptNames = await loadSecretNames();
-    return (place) => secretNames(place, keptNames);
+    const storedNames = await loadSecretNames();
+    return (context) => secretNames(context, storedNames);
   }
   if (kind !== "keys") return LOOKUPS[kind];
   const [schema, values] = await Promise.all([
     import("../../config/schema/schema.ts"),
     import("../../config/edit/toml-value.ts"),
   ]);
-  return (place) => configKeys(place, schema, values);
+  return (context) => configKeys(context, schema, values);
 }
 
 function named(list: unknown, description: string): Candidate[] {
@@ -68,7 +68,7 @@ function named(list: unknown, description: string): Candidate[] {
 }
 
 /** The configuration as plain data, even with errors; {} if the file cannot be read. */
-async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers> {
+async function configTable({ home, configPath }: NameContext): Promise<JsonMembers> {
   try {
     const { path, format } = await locateConfig(
       findHomeContext({ ...process.env, MOUNTAINEER_HOME: home }),
@@ -85,8 +85,8 @@ async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers
 }
 
 /** Routes of the named backend; a route without a name is offered by its position. */
-async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
-  const { routes } = objectOf(objectOf((await configTable(place))["backends"])[place.backend ?? ""]);
+async function routeNames(context: NameContext): Promise<readonly Candidate[]> {
+  const { routes } = objectOf(objectOf((await configTable(context))["backends"])[context.backend ?? ""]);
   const list: readonly unknown[] = Array.isArray(routes) ? routes : [];
   const names = list.map((route, index) => {
     const { name, command } = objectOf(route);
@@ -98,7 +98,7 @@ async function routeNames(place: NamePlace): Promise<readonly Candidate[]> {
   return [...names, { value: AUTO_ROUTE, description: "back to automatic" }];
 }
 
-async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+async function toolNames({ home, clock, signal }: NameContext): Promise<readonly Candidate[]> {
   const report = await (await connectToDaemon(home, { clock }))?.call("tools", null, signal);
   return (report?.tools ?? []).map(({ name, description }) => ({
     value: name,
@@ -106,20 +106,20 @@ async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly C
   }));
 }
 
-async function offToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+async function offToolNames({ home, clock, signal }: NameContext): Promise<readonly Candidate[]> {
   const { off = [] } = (await (await connectToDaemon(home, { clock }))?.call("tools", null, signal)) ?? {};
   return off.map(({ name, backend }) => ({ value: name, description: `of ${backend}, switched off` }));
 }
 
 /** Tools that wait for approval; if several have the same name, each is offered with its backend and kind. */
-async function changedToolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+async function changedToolNames({ home, clock, signal }: NameContext): Promise<readonly Candidate[]> {
   const daemon = await connectToDaemon(home, { clock });
   const { changes } = (await daemon?.call("toolChanges", { tools: null }, signal)) ?? { changes: [] };
   const names = changes.map(({ tool }) => tool);
   return changes.map((change) => {
     const { backend, tool, kind } = change;
-    const isAlone = names.indexOf(tool) === names.lastIndexOf(tool);
-    return { value: isAlone ? tool : fullName(change), description: `${kind}, of ${backend}` };
+    const isUnique = names.indexOf(tool) === names.lastIndexOf(tool);
+    return { value: isUnique ? tool : fullName(change), description: `${kind}, of ${backend}` };
   });
 }
 
@@ -127,7 +127,13 @@ async function changedToolNames({ home, clock, signal }: NamePlace): Promise<rea
  * The subfolders of the typed folder. Only a daemon is asked: an engine in this process would first probe the
  * hosts.
  */
-async function folderNames({ home, share, typed, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+async function folderNames({
+  home,
+  share,
+  typed,
+  clock,
+  signal,
+}: NameContext): Promise<readonly Candidate[]> {
   // Paths on a share do not begin with a slash.
   if (share === null || typed.startsWith("/")) return [];
   const above = typed.slice(0, typed.lastIndexOf("/") + 1);
@@ -137,27 +143,27 @@ async function folderNames({ home, share, typed, clock, signal }: NamePlace): Pr
 }
 
 async function secretNames(
-  place: NamePlace,
-  keptNames: (home: string) => Promise<readonly string[]>,
+  context: NameContext,
+  storedNames: (home: string) => Promise<readonly string[]>,
 ): Promise<readonly Candidate[]> {
-  const [kept, text] = await Promise.all([
+  const [stored, text] = await Promise.all([
     // An unreadable store completes nothing.
-    keptNames(place.home).catch((): readonly string[] => []),
-    configTable(place),
+    storedNames(context.home).catch((): readonly string[] => []),
+    configTable(context),
   ]);
-  const missing = storedNamesIn(JSON.stringify(text)).filter((name) => !kept.includes(name));
+  const missing = storedNamesIn(JSON.stringify(text)).filter((name) => !stored.includes(name));
   return [
-    ...kept.map((value) => ({ value, description: "kept" })),
+    ...stored.map((value) => ({ value, description: "kept" })),
     ...[...new Set(missing)].map((value) => ({ value, description: "not kept yet" })),
   ];
 }
 
 async function configKeys(
-  place: NamePlace,
+  context: NameContext,
   { SECTIONS, ANY_NAME, ANY_INDEX }: typeof import("../../config/schema/schema.ts"),
   { tomlKey }: typeof import("../../config/edit/toml-value.ts"),
 ): Promise<readonly Candidate[]> {
-  const table = await configTable(place);
+  const table = await configTable(context);
   const shares = named(table["shares"], "").map(({ value }) => value);
   const backends = Object.keys(objectOf(table["backends"]));
   return SECTIONS.flatMap(({ pattern, keys, keyDoc }) => {

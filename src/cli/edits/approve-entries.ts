@@ -7,7 +7,7 @@ import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
-import { askEdits, changeConfig } from "../sessions/config-session.ts";
+import { callEdits, changeConfig } from "../sessions/config-session.ts";
 import { show, withOperations } from "../sessions/control-session.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -24,30 +24,30 @@ export async function listEntries(context: CommandContext, names: readonly strin
 }
 
 /**
- * Approves waiting entries; if `asks` is true, only those to which a person agrees. Resolves with the exit code.
+ * Approves waiting entries; if `needsConfirmation` is true, only those to which a person agrees. Resolves with the exit code.
  * Rejects with `entry_unknown`, with `usage` if it has to ask without a terminal, and with the errors of the
  * operation `approve`.
  */
 export function approveEntries(
   context: CommandContext,
   names: readonly string[],
-  { asks, all }: { readonly asks: boolean; readonly all: boolean },
+  { needsConfirmation, all }: { readonly needsConfirmation: boolean; readonly all: boolean },
 ): Promise<number> {
-  return withOperations(context, "approve", async (ask) => {
-    const before = await ask("approvals", null, context.signal);
+  return withOperations(context, "approve", async (call) => {
+    const before = await call("approvals", null, context.signal);
     const shown = named(before.waiting, names);
     if (shown.length === 0) {
       const report = { approved: [], reload: null, now: before };
       showResult(context, report, () => renderApprovals(before, context.stdoutStyle));
       return 0;
     }
-    const chosen = asks ? await chosenBy(context, shown, all) : shown;
+    const chosen = needsConfirmation ? await chosenBy(context, shown, all) : shown;
     if (chosen.length === 0) {
-      context.note("nothing was approved");
+      context.notify("nothing was approved");
       return FAILED_EXIT;
     }
     const entries = chosen.map(({ id, digest }) => ({ id, digest }));
-    showApproved(context, await ask("approve", { entries }, context.signal));
+    showApproved(context, await call("approve", { entries }, context.signal));
     return chosen.length === shown.length ? 0 : FAILED_EXIT;
   });
 }
@@ -56,20 +56,24 @@ export function approveEntries(
  * Sets `trust.approve`, the rule for which changes wait for approval, and approves this edit of the rule
  * itself. Resolves with the exit code.
  */
-export async function setApproveMode(context: CommandContext, mode: string, asks: boolean): Promise<number> {
-  if (asks && !(await isYes(context, `${MODES[mode] ?? ""} Is that right? [y/N] `))) {
-    context.note("nothing was changed");
+export async function setApproveMode(
+  context: CommandContext,
+  mode: string,
+  needsConfirmation: boolean,
+): Promise<number> {
+  if (needsConfirmation && !(await isYes(context, `${MODES[mode] ?? ""} Is that right? [y/N] `))) {
+    context.notify("nothing was changed");
     return FAILED_EXIT;
   }
   const value = mode === "default" ? null : mode;
-  const edit = await changeConfig(context, (ask) =>
-    askEdits(context, ask, [{ key: "trust.approve", value }]),
+  const edit = await changeConfig(context, (call) =>
+    callEdits(context, call, [{ key: "trust.approve", value }]),
   );
   if (edit.errors.length > 0) throw refusalError(edit.errors);
-  return withOperations(context, "approve", async (ask) => {
-    const { waiting } = await ask("approvals", null, context.signal);
+  return withOperations(context, "approve", async (call) => {
+    const { waiting } = await call("approvals", null, context.signal);
     const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));
-    showApproved(context, await ask("approve", { entries, loosen: true }, context.signal));
+    showApproved(context, await call("approve", { entries, loosen: true }, context.signal));
     return 0;
   });
 }

@@ -12,7 +12,7 @@ import {
   typedSecrets,
 } from "../../config/edit/new-backend.ts";
 import { tomlKey } from "../../config/edit/toml-value.ts";
-import { keysLeftOut } from "../../config/literal-secrets.ts";
+import { omittedKeys } from "../../config/literal-secrets.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
@@ -27,7 +27,7 @@ import { editMembers, readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { isWell, outcomeLines, settledBackend } from "./backend-outcome.ts";
+import { isWell, outcomeLines, readyBackend } from "./backend-outcome.ts";
 
 export const DISABLED = "is disabled";
 
@@ -68,7 +68,7 @@ export async function addBackend(
     const bytes = await view.read();
     const text = bytes === null ? "" : decodedText(bytes);
     const hasBackend = before.backends.length > 0;
-    return wantsToken({ asked: options.token, text, hasBackend, addsBackend: true });
+    return wantsToken({ requested: options.token, text, hasBackend, addsBackend: true });
   });
   const plain = options.allowLiteral ? typed : await withoutTypedSecrets(context, name, typed);
   const safe = await withPath(context, plain);
@@ -88,7 +88,7 @@ async function withPath(context: CommandContext, typed: BackendInput): Promise<B
   if (url === null || !hasNoPath(url)) return typed;
   const answering = await findMcpAddress(url, context.signal);
   if (answering === null || answering === url) return typed;
-  context.note(
+  context.notify(
     `${printable(url)} has no path, and a server answers at ${printable(answering)}: that is added`,
   );
   return { ...typed, url: answering };
@@ -107,7 +107,7 @@ export async function editBackend(
   const at = `backends.${tomlKey(name)}`;
   return change(context, name, options, (config) => {
     knownName(config, name);
-    const removed = [...otherWay(config, name, safe), ...unset].map((key) => ({
+    const removed = [...otherConnection(config, name, safe), ...unset].map((key) => ({
       key: `${at}.${key}`,
       value: null,
     }));
@@ -119,7 +119,7 @@ export async function editBackend(
   });
 }
 
-function leftOut(name: string, keys: readonly string[]): MountaineerError {
+function omitted(name: string, keys: readonly string[]): MountaineerError {
   return new MountaineerError(
     "usage",
     `import left a value out of ${keys.join(", ")}, which says ${HIDDEN}`,
@@ -145,8 +145,8 @@ export async function enableBackend(
   const name = await viewConfig(context, async (view) => knownName(await readMembers(view), wanted));
   const key = `backends.${tomlKey(name)}.enabled`;
   return change(context, name, options, ({ backends }) => {
-    const missing = backends.filter((backend) => enabled && backend.name === name).flatMap(keysLeftOut);
-    if (missing.length > 0) throw leftOut(name, missing);
+    const missing = backends.filter((backend) => enabled && backend.name === name).flatMap(omittedKeys);
+    if (missing.length > 0) throw omitted(name, missing);
     const isEqual = backends.some((backend) => backend.name === name && backend.enabled === enabled);
     // Enabling removes the key, because true is the default of `enabled`.
     return isEqual ? [] : [{ key, value: enabled ? null : "false" }];
@@ -161,7 +161,7 @@ async function change(
 ): Promise<BackendChange> {
   const { changed, runs, daemon } = await editMembers(context, editsFor);
   const isWaitedFor = runs && daemon !== null && waitMs > 0;
-  const backend = isWaitedFor ? await settledBackend(daemon, name, waitMs, context.signal) : null;
+  const backend = isWaitedFor ? await readyBackend(daemon, name, waitMs, context.signal) : null;
   return { name, changed, runs, backend };
 }
 
@@ -173,10 +173,10 @@ export function showChange(
   const exit = runs && (backend === null || isWell(backend)) ? 0 : FAILED_EXIT;
   showResult(context, { name, changed, runs, backend }, (paint) => {
     const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
-    const isSaid = backend === null || (!backend.enabled && done === DISABLED);
+    const isReported = backend === null || (!backend.enabled && done === DISABLED);
     return [
       `${mark} ${paint.bold(printable(name))}  ${changed ? done : "no change: the file says so already"}`,
-      ...(isSaid ? [] : outcomeLines(backend, paint)),
+      ...(isReported ? [] : outcomeLines(backend, paint)),
       ...(lines.length > 0 ? ["", `Agents come in ${lines.join("\n")}`] : []),
     ];
   });
@@ -184,7 +184,7 @@ export function showChange(
 }
 
 /** The keys to remove when an address replaces a program, or when a program replaces an address. */
-function otherWay(
+function otherConnection(
   { backends }: MountaineerConfig,
   name: string,
   { command, url }: BackendInput,
@@ -266,8 +266,8 @@ async function refuseInArguments(
   name: string,
   { command, url }: BackendInput,
 ): Promise<void> {
-  const words = await Promise.all((command ?? []).map(withoutBuiltFolders));
-  const [found] = openSecretsIn(name, { command: words, url });
+  const args = await Promise.all((command ?? []).map(withoutBuiltFolders));
+  const [found] = openSecretsIn(name, { command: args, url });
   if (found === undefined) return;
   const where = url === null ? "an argument" : "the address";
   const message = `${where} seems to hold a secret (${found.key})`;
@@ -283,9 +283,9 @@ async function refuseInArguments(
 }
 
 /** Masks digests in the folder names of an existing path: build tools generate these digests, which are not secrets. */
-async function withoutBuiltFolders(word: string): Promise<string> {
-  if (!word.startsWith("/") || !(await entryExists(word).catch(() => false))) return word;
-  return word.replaceAll(/(?<=\/)[0-9a-f]{16,64}(?=\/|$)/g, "built");
+async function withoutBuiltFolders(arg: string): Promise<string> {
+  if (!arg.startsWith("/") || !(await entryExists(arg).catch(() => false))) return arg;
+  return arg.replaceAll(/(?<=\/)[0-9a-f]{16,64}(?=\/|$)/g, "built");
 }
 
 function refusal(name: string, { table, key }: TypedSecret): MountaineerError {

@@ -9,18 +9,18 @@ import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { doneLine, warningLine } from "../input/options.ts";
 
-const BETWEEN_LOOKS_MS = 200;
+const BETWEEN_POLLS_MS = 200;
 /**
  * The backend counts as settled after this many looks in a row. A single look may see the old state, because
  * the new instance starts a moment after the change is applied.
  */
-const SETTLED_LOOKS = 3;
+const READY_POLLS = 3;
 
 /**
  * The backend's state when settled, or after `waitMs`; null if the daemon has no such backend. Rejects with
  * `daemon_unreachable` if no daemon answers by then: during a handover, none answers for a moment.
  */
-export async function settledBackend(
+export async function readyBackend(
   daemon: { readonly call: CallOperation<"status"> },
   name: string,
   waitMs: number,
@@ -34,13 +34,13 @@ export async function settledBackend(
     try {
       const { backends = [] } = await daemon.call("status", null, signal);
       const backend = backends.find((one) => one.name === name) ?? null;
-      settledLooks = backend === null || isSettled(backend) ? settledLooks + 1 : 0;
-      if (settledLooks >= SETTLED_LOOKS || isLate) return backend;
+      settledLooks = backend === null || isReady(backend) ? settledLooks + 1 : 0;
+      if (settledLooks >= READY_POLLS || isLate) return backend;
     } catch (error) {
       if (isLate || !(error instanceof MountaineerError) || error.code !== "daemon_unreachable") throw error;
       settledLooks = 0;
     }
-    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+    await clock.sleep(BETWEEN_POLLS_MS, signal);
   }
 }
 
@@ -48,7 +48,7 @@ export async function settledBackend(
 const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE];
 
 /** True if only a person or a new event can change the backend. */
-export function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
+export function isReady({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
   if (phase === "Failed" || conditions.some(({ code }) => ENDS.includes(code))) return true;
   if (phase === "Asleep") return true;

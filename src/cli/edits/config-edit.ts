@@ -27,7 +27,7 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
   try {
     const bytes = await edited(context, draft);
     if (bytes === "gone") {
-      context.note("the editor left no text: nothing was changed");
+      context.notify("the editor left no text: nothing was changed");
       await draft.copy.discard();
       return FAILED_EXIT;
     }
@@ -40,8 +40,8 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
     await draft.copy.discard();
     return exitCode;
   } catch (error) {
-    const kept = await draft.copy.keepWritten();
-    if (kept !== null) context.note(`what you wrote is kept in ${kept}`);
+    const copyPath = await draft.copy.keepWritten();
+    if (copyPath !== null) context.notify(`what you wrote is kept in ${copyPath}`);
     throw error;
   }
 }
@@ -51,7 +51,7 @@ async function begin(view: ConfigView, signal: AbortSignal) {
   const found = await view.read();
   const begun = found ?? new TextEncoder().encode(await firstText(view, signal));
   const copy = await openEditedCopy(basename(path), begun);
-  return { view: { path, homeContext }, seenSha256: sha256Of(found), begun, copy };
+  return { view: { path, homeContext }, baseSha256: sha256Of(found), begun, copy };
 }
 
 /**
@@ -77,7 +77,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
     if (loaded.ok) return bytes;
     const error = refusalError(loaded.mistakes);
     if (context.prompt === null) throw error;
-    for (const line of error.message.split("\n")) context.note(printable(line));
+    for (const line of error.message.split("\n")) context.notify(printable(line));
     if (/^n/i.test(await context.prompt("Edit again? [Y/n] "))) throw error;
   }
 }
@@ -90,18 +90,18 @@ async function editedCopy(context: CommandContext, copy: EditedCopy): Promise<Ui
 
 async function land(
   context: CommandContext,
-  { view, seenSha256 }: Draft,
+  { view, baseSha256 }: Draft,
   bytes: Uint8Array,
 ): Promise<number> {
-  return changeConfig(context, async (ask, now) => {
+  return changeConfig(context, async (call, now) => {
     // If a daemon has started or ended during the edit, another file may be in use now.
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);
     }
     const text = decodedText(bytes);
-    const report = await ask(
+    const report = await call(
       "editText",
-      { text, expected_sha256: seenSha256, source: "cli" },
+      { text, expected_sha256: baseSha256, source: "cli" },
       context.signal,
     );
     if (report.changed && context.elsewhere === null) await writeNamedSchema(now.path, text);

@@ -10,7 +10,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
-import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "../sessions/config-session.ts";
+import { type ConfigView, callEdits, changeConfig, refuseToBeginAfresh } from "../sessions/config-session.ts";
 import { showEdit } from "./edit-outcome.ts";
 
 interface KeyEdit {
@@ -24,10 +24,10 @@ export async function setKey(context: CommandContext, edit: KeyEdit): Promise<nu
   // A whole table, such as a NAS, has no value to show.
   const key = edit.value === null && wholeTable(edit.key) !== null ? null : parseConfigKey(edit.key);
   if (edit.value !== null && key !== null) parseConfigValue(edit.value, key);
-  return changeConfig(context, async (ask, view) => {
+  return changeConfig(context, async (call, view) => {
     await refuseToBeginAfresh(context, view);
     const before = await currentValue(view, key);
-    const report = await askEdits(context, ask, [edit]);
+    const report = await callEdits(context, call, [edit]);
     const tree = report.changed ? await gitWorkTree(report.path) : null;
     const where = tree === null ? "" : `, in the git work tree ${printable(tree)}: commit it there`;
     const after = await currentValue(view, key);

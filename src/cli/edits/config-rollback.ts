@@ -12,20 +12,24 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { showEdit } from "./edit-outcome.ts";
 
 /** Hashes of the shown entry and the shown file. */
-type Seen = Required<Pick<InputOf<"rollback">, "sha256" | "expected_sha256">>;
+type ShownHashes = Required<Pick<InputOf<"rollback">, "sha256" | "expected_sha256">>;
 
 /** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` if the entry or the file changed after it was shown. */
-export async function rollBack(context: CommandContext, n: number, asks: boolean): Promise<number> {
-  let seen: Seen | null = null;
-  if (asks && context.prompt !== null) {
+export async function rollBack(
+  context: CommandContext,
+  n: number,
+  needsConfirmation: boolean,
+): Promise<number> {
+  let hashes: ShownHashes | null = null;
+  if (needsConfirmation && context.prompt !== null) {
     const shown = await show(context, n);
     if (shown.differs && !(await confirms(context, "Restore it?", "no"))) return FAILED_EXIT;
     // Another edit during the question would renumber the history's entries; the daemon detects that by the hashes in
-    // `seen`.
-    seen = shown.seen;
+    // `hashes`.
+    hashes = shown.hashes;
   }
-  return changeConfig(context, async (ask) =>
-    showEdit(context, await ask("rollback", { n, ...seen }, context.signal), {
+  return changeConfig(context, async (call) =>
+    showEdit(context, await call("rollback", { n, ...hashes }, context.signal), {
       done: `entry ${n} of the history is back`,
       same: `the file is what entry ${n} was`,
     }),
@@ -33,18 +37,18 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
 }
 
 async function show(context: CommandContext, n: number) {
-  const { diff, seen } = await viewConfig(context, async (view) => {
-    const after = await view.ask("historyText", { n }, context.signal);
+  const { diff, hashes } = await viewConfig(context, async (view) => {
+    const after = await view.call("historyText", { n }, context.signal);
     const before = await view.read();
     const names = { before: view.path, after: `history ${n}` };
     return {
       diff: diffText(decodedText(before), after, names),
-      seen: {
+      hashes: {
         sha256: sha256Of(new TextEncoder().encode(after)),
         expected_sha256: sha256Of(before),
       },
     };
   });
   if (diff !== "") context.print(renderDiff(diff, context.stdoutStyle));
-  return { differs: diff !== "", seen };
+  return { differs: diff !== "", hashes };
 }

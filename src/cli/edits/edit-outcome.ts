@@ -38,7 +38,7 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
 export function showReload(context: CommandContext, report: ReloadReport, staying: Staying): number {
   if (context.json) showJson(context, report);
   else if (report.errors.length > 0) throw mistakesError(report.errors);
-  else if (report.failure !== null) context.note(`not reloaded: ${printable(report.failure)}`);
+  else if (report.failure !== null) context.notify(`not reloaded: ${printable(report.failure)}`);
   else context.print(renderReload(report, context.stdoutStyle, staying));
   return reloadExit(report);
 }

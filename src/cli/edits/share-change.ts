@@ -37,12 +37,12 @@ export async function addShare(context: CommandContext, entry: NewFavorite, only
 }
 
 /** The keys of which a share has one, so that it can be reached. */
-const PLACES = ["nas", "thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"];
+const LOCATION_KEYS = ["nas", "thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"];
 
 /** Puts a share without an address on the only NAS. Rejects with `usage` if there are several. */
 function onOnlyNas(entry: NewFavorite, all: readonly string[]): NewFavorite {
   const [nas, ...others] = all;
-  if (nas === undefined || PLACES.some((key) => entry[key] !== undefined)) return entry;
+  if (nas === undefined || LOCATION_KEYS.some((key) => entry[key] !== undefined)) return entry;
   const { name, ...rest } = entry;
   if (others.length === 0) return { name, nas, ...rest };
   throw new MountaineerError("usage", `there are several NAS: ${all.map(printable).join(", ")}`, {
@@ -111,9 +111,9 @@ export async function removeShare(context: CommandContext, wanted: Removal) {
   const after = await unmountIt().catch(recoverFrom(isShareUnknown, null));
   const isMounted = after !== null && !isUnmounted(after);
   if (!isMounted && known !== undefined && isHere) await removeLinkTo(link, known.mount_path);
-  await noteKept(context, name, known?.conditions ?? []);
+  await notifyUnsent(context, name, known?.conditions ?? []);
   await change(context, "reconcileAliases", null);
-  if (planned.secrets.length > 0 && isHere) await noteUnused(context, planned.secrets);
+  if (planned.secrets.length > 0 && isHere) await notifyUnused(context, planned.secrets);
   const linkNow = (await hasLink()) ? "kept" : hadLink ? "removed" : "missing";
   return {
     /** `removed` is false if the share could not be unmounted, and `cleanup` was asked for; nothing was changed then. */
@@ -138,24 +138,28 @@ export function isUnmounted({ result }: StepResult): boolean {
 }
 
 /** Prints on stderr which files of the removed share are only on this machine. */
-async function noteKept(context: CommandContext, name: string, before: readonly Condition[]): Promise<void> {
-  for (const { code, title } of before) if (code === "files_set_aside") context.note(printable(title));
+async function notifyUnsent(
+  context: CommandContext,
+  name: string,
+  before: readonly Condition[],
+): Promise<void> {
+  for (const { code, title } of before) if (code === "files_set_aside") context.notify(printable(title));
   const all = { share: null, server: null, what: "show" } as const;
   const { servers } = await show(context, "unsent", all);
   for (const { share, files, folder } of servers)
     if (share === name && files.length > 0)
-      context.note(
+      context.notify(
         printable(`${pluralize(files.length, "file")} of ${name} not on the NAS yet, kept in ${folder}`),
       );
 }
 
 /** Prints on stderr the names of the kept secrets that nothing uses after the share's removal. */
-async function noteUnused(context: CommandContext, names: readonly string[]): Promise<void> {
+async function notifyUnused(context: CommandContext, names: readonly string[]): Promise<void> {
   const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
   if (unknown !== null) return;
   for (const { name, kept, used_by: users } of secrets) {
     if (names.includes(name) && kept !== null && users.length === 0)
-      context.note(
+      context.notify(
         `the secret ${name} is no longer used; ${shellCommand`mountaineer secret remove ${name}`} removes it`,
       );
   }

@@ -34,8 +34,8 @@ function favorite(
   return {
     name,
     driver,
-    thunderbolt: placeText(routes.tb),
-    fallback: placeText(routes.fallback),
+    thunderbolt: routeText(routes.tb),
+    fallback: routeText(routes.fallback),
     share_name: shareName,
     username,
     guest: password === null,
@@ -46,6 +46,6 @@ function favorite(
   };
 }
 
-function placeText({ host, port, folder }: RouteConfig): string | null {
+function routeText({ host, port, folder }: RouteConfig): string | null {
   return host === null ? folder : hostText({ host, port });
 }

@@ -18,7 +18,7 @@ import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, showText } from "../input/options.ts";
-import { askSecretly } from "../input/secret-question.ts";
+import { promptSecret } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
 import { editMembers, isRunning, readMembers } from "../sessions/config-members.ts";
 import { changeConfig, refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
@@ -58,7 +58,7 @@ export async function beginFleet(context: CommandContext, start: FleetStart): Pr
   const shown = { name: membership.name, address: membership.address };
   showDone(context, shown, `the fleet's server runs at ${address}; this machine is ${name}`);
   if (/^127\.|^\[::1\]|^localhost:/.test(address)) {
-    context.note("only this machine reaches that address: --listen names one that others reach");
+    context.notify("only this machine reaches that address: --listen names one that others reach");
   }
   return start.invite === false ? 0 : inviteMachine(context);
 }
@@ -78,13 +78,14 @@ export async function inviteMachine(context: CommandContext): Promise<number> {
       }
       context.print(`\nOn the next machine, within ${CODE_VALID_MS / 60_000} minutes:\n\n`);
       context.print(`  ${shellCommand`mountaineer fleet join ${code}`}\n\n`);
-      context.note("waiting for it; the code lets one machine in, and Ctrl-C withdraws it");
+      context.notify("waiting for it; the code lets one machine in, and Ctrl-C withdraws it");
     },
   });
   if (context.json) context.print(`${JSON.stringify({ joined })}\n`);
   else if (joined !== null)
     showText(context, (paint) => [doneLine(paint, printable(`${joined} has joined`))]);
-  if (joined === null) context.note("no machine joined in time: mountaineer fleet invite makes another code");
+  if (joined === null)
+    context.notify("no machine joined in time: mountaineer fleet invite makes another code");
   return joined === null ? FAILED_EXIT : 0;
 }
 
@@ -113,7 +114,7 @@ export async function joinByCode(
 
 async function codeText(given: string | null, context: CommandContext): Promise<string> {
   if (given !== null && given !== "-") return given;
-  if (given === null && context.stdin.isTTY) return askSecretly("Code (not shown): ", context);
+  if (given === null && context.stdin.isTTY) return promptSecret("Code (not shown): ", context);
   return readFirstLine("code", context);
 }
 
@@ -136,7 +137,7 @@ export async function leave(context: CommandContext, dissolves: boolean): Promis
         ],
   );
   if (name !== null && !dissolved) {
-    context.note(
+    context.notify(
       `where the fleet began, its key is taken away by: ${shellCommand`mountaineer fleet remove ${name}`}`,
     );
   }
@@ -231,7 +232,7 @@ async function writeSection(context: CommandContext, section: FleetSection): Pro
 }
 
 function removeSection(context: CommandContext): Promise<boolean> {
-  return changeConfig(context, async (ask, view) => {
+  return changeConfig(context, async (call, view) => {
     const bytes = await view.read();
     const { fleet } = await readMembers(view);
     if (bytes === null || fleet === null) return false;
@@ -239,7 +240,7 @@ function removeSection(context: CommandContext): Promise<boolean> {
     const edits = [{ kind: "unset" as const, keyPath: ["fleet"] }];
     const edited = await editConfig({ bytes, format: view.format, edits });
     const request = { text: decodedText(edited.bytes), expected_sha256: sha256Of(bytes), source: "cli" };
-    isRunning(context, await ask("editText", request, context.signal));
+    isRunning(context, await call("editText", request, context.signal));
     return true;
   });
 }

@@ -30,7 +30,7 @@ export const openSignIn = async ({ home, configPath }: CommandContext) =>
 
 /** The loaded function rejects with `secret_unavailable`. */
 export const loadSecretNames = async () =>
-  (await import("../../daemon/compose/stored-secrets.ts")).keptSecretNames;
+  (await import("../../daemon/compose/stored-secrets.ts")).secretNamesOfHome;
 
 /** SMB shares that this machine has mounted, or remembers, without Mountaineer. */
 export const findMountedShares = async () =>

@@ -18,7 +18,7 @@ import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { showJson } from "../input/options.ts";
-import { askHidden } from "../input/secret-question.ts";
+import { promptHidden } from "../input/secret-question.ts";
 import { isApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
@@ -26,7 +26,7 @@ import { change, show } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { clientUrl, makeToken, tokenLines } from "./gateway-token.ts";
-import { askChoices, type InitChoices, NOTHING } from "./init-questions.ts";
+import { type InitChoices, NOTHING, promptChoices } from "./init-questions.ts";
 import {
   backendBlock,
   backendTable,
@@ -48,22 +48,22 @@ interface InitArguments {
   readonly token: boolean | null;
 }
 
-type InitFile = Awaited<ReturnType<typeof lookAt>>;
+type InitFile = Awaited<ReturnType<typeof readTarget>>;
 
 /** Resolves with the exit code. Rejects with `usage`, `config_invalid` and `config_changed`; nothing is written then. */
 export async function initConfig(context: CommandContext, options: InitArguments): Promise<number> {
-  const file = await viewConfig(context, lookAt);
+  const file = await viewConfig(context, readTarget);
   const { prompt } = context;
   if (!file.isBlank && !options.add) {
     if (prompt === null || !(await isWilling(prompt, file.path))) throw exists(context, file.path);
   }
   if (prompt === null && options.given === null && options.token !== true) throw unasked(context);
   const found = await findMountedShares();
-  const asksNothing = prompt === null || options.token === true;
-  const choices = options.given ?? (asksNothing ? NOTHING : await askPerson(context, prompt, file));
+  const isSilent = prompt === null || options.token === true;
+  const choices = options.given ?? (isSilent ? NOTHING : await promptPerson(context, prompt, file));
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const hasToken = wantsToken({
-    asked: options.token,
+    requested: options.token,
     text: file.bytes === null ? "" : before,
     hasBackend: await refuseRepeats(file, choices),
     addsBackend: choices.backends.length > 0,
@@ -91,11 +91,15 @@ export async function initConfig(context: CommandContext, options: InitArguments
 }
 
 /** Asks at the terminal, and checks each answer against the file at once. */
-async function askPerson(context: CommandContext, ask: Person["ask"], file: InitFile): Promise<InitChoices> {
+async function promptPerson(
+  context: CommandContext,
+  prompt: Person["prompt"],
+  file: InitFile,
+): Promise<InitChoices> {
   const { signal } = context;
   const person: Person = {
-    ask,
-    askHidden: (question) => askHidden(question, context),
+    prompt,
+    promptHidden: (question) => promptHidden(question, context),
     print: (line) => void process.stderr.write(`${line}\n`),
   };
   person.print("Looking for servers of SMB shares on this machine's links …");
@@ -110,7 +114,7 @@ async function askPerson(context: CommandContext, ask: Person["ask"], file: Init
     const [mistake] = checked.ok ? [] : checked.mistakes;
     return mistake === undefined ? null : mistakeText(mistake);
   };
-  return askChoices(person, servers, {
+  return promptChoices(person, servers, {
     meeting,
     userName: file.homeContext.userName,
     driver: file.homeContext.smbDriver ?? "rclone",
@@ -135,15 +139,15 @@ async function mountAll(
   if (!context.json) context.print(renderResults(results, context.stdoutStyle));
   for (const { share, active_interface } of context.json ? [] : results)
     if (active_interface !== "none") context.print(`  ${printable(join(sharesRoot, share))}\n`);
-  if (!context.json) await noteCosts(context);
+  if (!context.json) await notifyCosts(context);
   return exitCodeOf(results, "mount");
 }
 
 /** What this machine's rclone costs, where the shares are mounted by it. */
-async function noteCosts(context: CommandContext): Promise<void> {
+async function notifyCosts(context: CommandContext): Promise<void> {
   const { global } = await show(context, "status", null);
   const costs = global.conditions.find(({ code }) => code === "stock_rclone");
-  if (costs !== undefined) context.note([costs.title, costs.hint].join("; "));
+  if (costs !== undefined) context.notify([costs.title, costs.hint].join("; "));
 }
 
 function textWith(
@@ -256,7 +260,7 @@ function typed({ configPath }: CommandContext, command: string): string {
  * Reads the file. `isBlank`: the file is missing or has only comments, so that `init` adds to it without
  * asking.
  */
-async function lookAt({ path, homeContext, format, read }: ConfigView) {
+async function readTarget({ path, homeContext, format, read }: ConfigView) {
   const bytes = await read();
   if (bytes === null && format !== "toml") {
     throw new MountaineerError("usage", `init begins a file in TOML, and ${path} would be YAML`, {
@@ -272,8 +276,8 @@ function isSilent(text: string): boolean {
   return rest.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
 }
 
-async function isWilling(ask: (question: string) => Promise<string>, path: string): Promise<boolean> {
-  return /^y/i.test(await ask(`${printable(path)} is there already. Add to it? [y/N] `));
+async function isWilling(prompt: (question: string) => Promise<string>, path: string): Promise<boolean> {
+  return /^y/i.test(await prompt(`${printable(path)} is there already. Add to it? [y/N] `));
 }
 
 function exists(context: CommandContext, path: string): MountaineerError {
@@ -299,12 +303,12 @@ async function land(
   { before, text }: { readonly before: string; readonly text: string },
 ): Promise<boolean> {
   const begun = file.bytes === null ? Buffer.from(before) : file.bytes;
-  return changeConfig(context, async (ask, { path }) => {
+  return changeConfig(context, async (call, { path }) => {
     if (path !== file.path) {
       throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${file.path}`);
     }
     const request = { text, expected_sha256: sha256Of(begun), source: "cli" };
-    const report = await ask("editText", request, context.signal);
+    const report = await call("editText", request, context.signal);
     if (report.errors.length > 0) throw unwrittenError(report.errors);
     isApplied(context, report);
     return report.changed;
@@ -345,7 +349,7 @@ function showOutcome(context: CommandContext, outcome: Outcome): void {
   const wanted = choices.shares.flatMap(({ password }) =>
     password?.startsWith("secret:") === true ? [password.slice("secret:".length)] : [],
   );
-  for (const name of wanted.filter((one) => !choices.secrets.some((kept) => kept.name === one))) {
+  for (const name of wanted.filter((one) => !choices.secrets.some((stored) => stored.name === one))) {
     context.print(
       dim(`  its password is still to be set: ${shellCommand`mountaineer secret set ${name}`}\n`),
     );

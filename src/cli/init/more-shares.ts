@@ -19,11 +19,11 @@ type NewShare = Readonly<Record<string, string>> & { readonly name: string };
  * Asks for the new shares. `onlyOn` is copied from the NAS's other shares. Rejects with `usage` if no NAS is
  * configured, or the NAS lists no shares.
  */
-export async function askMoreShares(
+export async function promptMoreShares(
   context: CommandContext,
-  ask: Person["ask"],
+  prompt: Person["prompt"],
 ): Promise<{ readonly shares: readonly NewShare[]; readonly onlyOn: readonly string[] }> {
-  const person = { ask, print: (line: string) => void process.stderr.write(`${line}\n`) };
+  const person = { prompt, print: (line: string) => void process.stderr.write(`${line}\n`) };
   const { loaded, whatIsWrong } = await viewConfig(context, async ({ read, path, homeContext, format }) => {
     const bytes = (await read()) ?? new Uint8Array();
     return {
@@ -72,7 +72,7 @@ export async function askMoreShares(
 
 /** Asks again for a name that another share has. Exported for its test. */
 export async function newShares(
-  person: Pick<Person, "ask" | "print">,
+  person: Pick<Person, "prompt" | "print">,
   keys: Readonly<Record<string, string>>,
   chosen: readonly string[],
   whatIsWrong: (shares: readonly NewShare[]) => Promise<string | null>,
@@ -86,13 +86,16 @@ export async function newShares(
   return shares;
 }
 
-function chooseNas(person: Pick<Person, "ask" | "print">, all: readonly ShareConfig[]): Promise<ShareConfig> {
+function chooseNas(
+  person: Pick<Person, "prompt" | "print">,
+  all: readonly ShareConfig[],
+): Promise<ShareConfig> {
   list(
     person,
     all.map((share) => printable(`${hostsOf(share)}  as ${share.username}`)),
   );
   return retry(async () => {
-    const answer = (await person.ask("Of which NAS? Its number: ")).trim();
+    const answer = (await person.prompt("Of which NAS? Its number: ")).trim();
     const share = all[Number(answer) - 1];
     return share === undefined ? { wrong: `there is no number ${printable(answer)}` } : { right: share };
   }, person);

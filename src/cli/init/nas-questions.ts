@@ -18,8 +18,8 @@ import { serverCells } from "../views/server-view.ts";
 
 export interface Person {
   /** Resolves with the typed line; rejects at the end of the input. */
-  ask(question: string): Promise<string>;
-  askHidden(question: string): Promise<string>;
+  prompt(question: string): Promise<string>;
+  promptHidden(question: string): Promise<string>;
   print(line: string): void;
 }
 
@@ -53,7 +53,7 @@ interface Chosen extends Pick<ServerLogin, "host" | "port"> {
 }
 
 /** Asks for a NAS and its shares. Resolves with null if the person wants no share. */
-export async function askNas(
+export async function promptNas(
   person: Person,
   servers: readonly FoundServer[],
   tools: NasTools,
@@ -68,7 +68,7 @@ export async function askNas(
       ? null
       : { name: freeSecretName(shareNameOf({ share: first }), tools.isSecretTaken), value: login.password };
   const hosts = routeHosts(addressOf(chosen), second === null ? null : addressOf(second));
-  const onlyOn = await askNetworks(person, second === null ? [chosen] : [chosen, second], tools);
+  const onlyOn = await promptNetworks(person, second === null ? [chosen] : [chosen, second], tools);
   const nas = freeNasName(chosen.found?.name ?? chosen.host, tools.isNasTaken);
   const shares: ShareInput[] = [];
   for (const shareName of shareNames) {
@@ -99,7 +99,7 @@ async function chooseServer(
       ? "No NAS was found. The address of yours (empty: no share): "
       : "Which one? Its number, or an address that you type (empty: no share): ";
   return retry(async () => {
-    const answer = (await person.ask(question)).trim();
+    const answer = (await person.prompt(question)).trim();
     if (answer === "") return { right: null };
     const chosen = serverAt(answer, servers);
     if ("wrong" in chosen) return chosen;
@@ -117,7 +117,7 @@ async function chooseServer(
  * Asks on which networks to mount the share. Resolves with the values for `only_on`; [] if the networks are
  * unknown, or if the person wants the share on every network.
  */
-async function askNetworks(
+async function promptNetworks(
   person: Person,
   chosen: readonly Chosen[],
   { meeting, signal }: NasTools,
@@ -135,7 +135,7 @@ async function askNetworks(
 
 function isYes(person: Person, question: string): Promise<boolean> {
   return retry(async () => {
-    const answer = (await person.ask(question)).trim();
+    const answer = (await person.prompt(question)).trim();
     return /^(?:y|yes|n|no)?$/i.test(answer) ? { right: !/^n/i.test(answer) } : { wrong: "type y or n" };
   }, person);
 }
@@ -162,12 +162,12 @@ async function logIn(
   let username = found?.mounts.find(({ user }) => user !== null)?.user ?? userName;
   return retry(async () => {
     username = await retry(async () => {
-      const typed = (await person.ask(`Your name on ${where} [${printable(username)}]: `)).trim();
+      const typed = (await person.prompt(`Your name on ${where} [${printable(username)}]: `)).trim();
       if (typed === "") return { right: username };
       const reading = parseUserName(typed);
       return reading.ok ? { right: reading.value } : { wrong: `expected ${reading.expected}` };
     }, person);
-    const secret = await person.askHidden(
+    const secret = await person.promptHidden(
       `Password for ${printable(username)} on ${where} (hidden; empty: as a guest): `,
     );
     const login = { host, port, username, password: secret === "" ? null : secret };
@@ -184,19 +184,19 @@ async function logIn(
 }
 
 export async function chooseShares(
-  person: Pick<Person, "ask" | "print">,
+  person: Pick<Person, "prompt" | "print">,
   names: readonly string[],
 ): Promise<readonly string[]> {
   person.print("Its shares:");
   list(person, names.map(printable));
   return retry(async () => {
-    const answer = (await person.ask("Which to keep mounted? Numbers, such as 1 3, or a name: ")).trim();
+    const answer = (await person.prompt("Which to keep mounted? Numbers, such as 1 3, or a name: ")).trim();
     if (names.includes(answer)) return { right: [answer] };
-    const words = answer.split(/[\s,]+/).filter((word) => word !== "");
-    const chosen = words.map((word) => (/^\d{1,3}$/.test(word) ? names[Number(word) - 1] : undefined));
+    const items = answer.split(/[\s,]+/).filter((word) => word !== "");
+    const chosen = items.map((item) => (/^\d{1,3}$/.test(item) ? names[Number(item) - 1] : undefined));
     const known = chosen.filter((name) => name !== undefined);
-    if (known.length === words.length && known.length > 0) return { right: [...new Set(known)] };
-    return { wrong: words.length === 0 ? "type a number" : `${printable(answer)} is not in the list` };
+    if (known.length === items.length && known.length > 0) return { right: [...new Set(known)] };
+    return { wrong: items.length === 0 ? "type a number" : `${printable(answer)} is not in the list` };
   }, person);
 }
 
@@ -204,7 +204,7 @@ export async function chooseShares(
 function typeShareName(person: Person): Promise<string | null> {
   return retry(async () => {
     const typed = (
-      await person.ask("The share's name there, if you know it (empty: another login): ")
+      await person.prompt("The share's name there, if you know it (empty: another login): ")
     ).trim();
     if (typed === "") return { right: null };
     const reading = parseServerShareName(typed);
@@ -238,7 +238,7 @@ async function chooseSecond(
       ? "Is it the same NAS? Its number also gives it this login (empty: no): "
       : "Its address over a second cable, which also gets this login (empty: none): ";
   return retry(async () => {
-    const answer = (await person.ask(question)).trim();
+    const answer = (await person.prompt(question)).trim();
     if (answer === "") return { right: null };
     const other = serverAt(answer, others);
     if ("wrong" in other) return other;
@@ -257,7 +257,7 @@ function addressOf(chosen: Chosen): Parameters<typeof routeHosts>[0] {
 
 /** Names the share as the server does; if that name is not possible, asks for another. */
 export async function nameShare<T extends object>(
-  person: Pick<Person, "ask" | "print">,
+  person: Pick<Person, "prompt" | "print">,
   shareName: string,
   rest: T,
   mayBeCalled: (share: T & Pick<ShareInput, "name" | "shareName">) => Promise<string | null>,
@@ -268,7 +268,7 @@ export async function nameShare<T extends object>(
     const why = await mayBeCalled(share);
     if (why === null) return { right: share };
     person.print(`  ${printable(name)}: ${why}`);
-    name = (await person.ask(`What to call ${printable(shareName)} here: `)).trim();
+    name = (await person.prompt(`What to call ${printable(shareName)} here: `)).trim();
     return { wrong: null };
   }, person);
 }
@@ -280,11 +280,11 @@ export interface Wrong {
 
 /** Repeats `ask` until the answer is right, and prints each time what was wrong. */
 export async function retry<T>(
-  ask: () => Promise<{ readonly right: T } | Wrong>,
+  read: () => Promise<{ readonly right: T } | Wrong>,
   person: Pick<Person, "print">,
 ): Promise<T> {
   for (;;) {
-    const answer = await ask();
+    const answer = await read();
     if ("right" in answer) return answer.right;
     if (answer.wrong !== null) person.print(`  ${answer.wrong}`);
   }

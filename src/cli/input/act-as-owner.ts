@@ -25,9 +25,9 @@ export async function actAsOwner(home: string, args: readonly string[], asRoot?:
   if (asRoot === "refused") {
     const name = known?.username ?? `user ${uid}`;
     const become = known ? `sudo -H -u ${name}` : `setpriv --reuid=${uid} --regid=${gid} --clear-groups`;
-    const words = [`MOUNTAINEER_HOME=${home}`, launcherPath(), ...args].map(shellWord).join(" ");
+    const command = [`MOUNTAINEER_HOME=${home}`, launcherPath(), ...args].map(shellWord).join(" ");
     const message = `${home} belongs to ${name}, whose daemon cannot use what root writes`;
-    throw new MountaineerError("permission_denied", message, { hint: `${become} env ${words}` });
+    throw new MountaineerError("permission_denied", message, { hint: `${become} env ${command}` });
   }
   // Node's types lack it.
   const { initgroups } = process as { initgroups?: (user: number | string, group: number) => void };

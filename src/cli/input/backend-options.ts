@@ -23,15 +23,15 @@ export const BACKEND_OPTIONS = {
 } as const;
 
 /**
- * Reads the options. `words`: the arguments after the backend's name, either a program with its arguments or
+ * Reads the options. `args`: the arguments after the backend's name, either a program with its arguments or
  * an address. Throws `usage`.
  */
 export function readBackendOptions(
   given: ParsedInput<typeof BACKEND_OPTIONS> & { readonly disabled?: boolean },
-  words: readonly string[],
+  args: readonly string[],
 ): BackendInput {
   const { transport, cwd, group, disabled = false } = given;
-  const [first, ...rest] = words;
+  const [first, ...rest] = args;
   const isAddress = first !== undefined && /^https?:\/\//i.test(first) && rest.length === 0;
   if (given.url !== null && first !== undefined) {
     throw usage("a backend is a program or an address, and both were given", "give only one");

@@ -32,7 +32,7 @@ export interface CommandContext {
   /** For results; to stdout. */
   readonly print: (text: string) => void;
   /** Writes one line to stderr. */
-  readonly note: (line: string) => void;
+  readonly notify: (line: string) => void;
   readonly stdin: StandardInput;
   /**
    * Asks a person, and resolves with the typed line. Rejects with `aborted` at the end of the input, and with the signal's
@@ -101,19 +101,19 @@ export interface ParsedParameter {
  */
 export type Parameters = Readonly<Record<string, string | ParsedParameter>>;
 
-type Camel<Words extends string> = Words extends `${infer First}-${infer Rest}`
+type Camel<Kebab extends string> = Kebab extends `${infer First}-${infer Rest}`
   ? `${First}${Capitalize<Camel<Rest>>}`
-  : Words;
+  : Kebab;
 
-type NameOf<Words> = Words extends `${"<" | "["}${infer Name}${"...>" | "...]"}`
+type NameOf<Term> = Term extends `${"<" | "["}${infer Name}${"...>" | "...]"}`
   ? Name
-  : Words extends `${"<" | "["}${infer Name}${">" | "]"}`
+  : Term extends `${"<" | "["}${infer Name}${">" | "]"}`
     ? Name
-    : Words extends `--no-${infer Name}`
+    : Term extends `--no-${infer Name}`
       ? Camel<Name>
-      : Words extends `${string}--${infer Name} ${string}`
+      : Term extends `${string}--${infer Name} ${string}`
         ? Camel<Name>
-        : Words extends `${string}--${infer Name}`
+        : Term extends `${string}--${infer Name}`
           ? Camel<Name>
           : never;
 
@@ -127,19 +127,19 @@ type One<Declared> = Declared extends { readonly read: (text: string) => infer V
 
 type Otherwise<Declared> = Declared extends { readonly otherwise: infer Value } ? Value : null;
 
-type ValueOf<Words, Declared> = Words extends `--no-${string}`
+type ValueOf<Term, Declared> = Term extends `--no-${string}`
   ? boolean | null
   : Declared extends { readonly isList: true }
     ? readonly One<Declared>[]
-    : Words extends `${string}...${string}`
+    : Term extends `${string}...${string}`
       ? readonly One<Declared>[]
-      : Words extends `<${string}`
+      : Term extends `<${string}`
         ? One<Declared>
         : Declared extends { readonly isRequired: true }
           ? One<Declared>
-          : Words extends `${string}--${string} [${string}`
+          : Term extends `${string}--${string} [${string}`
             ? One<Declared> | true | null
-            : Words extends `${string}${"<" | "["}${string}`
+            : Term extends `${string}${"<" | "["}${string}`
               ? One<Declared> | Otherwise<Declared>
               : boolean;
 
@@ -148,7 +148,7 @@ type ValueOf<Words, Declared> = Words extends `--no-${string}`
  * declared and neither is given, `x` is null.
  */
 export type ParsedInput<Declared extends Parameters> = {
-  readonly [Words in keyof Declared as NameOf<Words>]: ValueOf<Words, Declared[Words]>;
+  readonly [Term in keyof Declared as NameOf<Term>]: ValueOf<Term, Declared[Term]>;
 };
 
 export interface CommandDefinition extends Described {
@@ -179,7 +179,7 @@ interface Declaration<Declared extends Parameters> extends Omit<Described, "name
   /** True: the command has no `--json`. */
   readonly isText?: boolean;
   /** True: the command has `--url`, with which it asks the daemon of another machine. */
-  readonly asksElsewhere?: boolean;
+  readonly takesUrl?: boolean;
   /** Resolves with the exit code; undefined is 0. */
   readonly run: (context: CommandContext, given: ParsedInput<Declared>) => Promise<number | undefined>;
 }
@@ -190,9 +190,9 @@ interface Declaration<Declared extends Parameters> extends Omit<Described, "name
  */
 export function command<const Declared extends Parameters = Record<never, never>>(
   name: string,
-  { run, takes, exits = {}, isText = false, asksElsewhere = false, ...definition }: Declaration<Declared>,
+  { run, takes, exits = {}, isText = false, takesUrl = false, ...definition }: Declaration<Declared>,
 ): CommandDefinition {
-  const own: Parameters = { ...takes, ...(asksElsewhere ? ELSEWHERE_OPTIONS : {}) };
+  const own: Parameters = { ...takes, ...(takesUrl ? ELSEWHERE_OPTIONS : {}) };
   return {
     ...definition,
     name,
@@ -202,7 +202,7 @@ export function command<const Declared extends Parameters = Record<never, never>
       const json = options["json"] === true;
       const print = json ? (text: string) => context.print(printableJson(text)) : context.print;
       const given = givenOf(takes ?? ({} as Declared), options, args);
-      const elsewhere = asksElsewhere ? await endpointOf(context, options) : null;
+      const elsewhere = takesUrl ? await endpointOf(context, options) : null;
       return (await run({ ...context, command: name, elsewhere, json, print }, given)) ?? 0;
     },
   };
@@ -224,13 +224,13 @@ export function givenOf<const Declared extends Parameters>(
 ): ParsedInput<Declared> {
   const given: Record<string, unknown> = {};
   let at = 0;
-  for (const [words, declared] of Object.entries<string | ParsedParameter>(takes)) {
-    const [, word = "", tail = ""] = /^(?:[<[]|.*--(?:no-)?)([\w-]+)(.*)$/.exec(words) ?? [];
-    const name = word.replace(/-./g, (pair) => pair.slice(1).toUpperCase());
+  for (const [term, declared] of Object.entries<string | ParsedParameter>(takes)) {
+    const [, bare = "", tail = ""] = /^(?:[<[]|.*--(?:no-)?)([\w-]+)(.*)$/.exec(term) ?? [];
+    const name = bare.replace(/-./g, (pair) => pair.slice(1).toUpperCase());
     const { isList = tail.includes("..."), otherwise = null }: Partial<ParsedParameter> =
       typeof declared === "string" ? {} : declared;
-    const isFlag = tail === "" && !words.startsWith("--no-");
-    const value = /^[<[]/.test(words) ? args[at++] : options[name];
+    const isFlag = tail === "" && !term.startsWith("--no-");
+    const value = /^[<[]/.test(term) ? args[at++] : options[name];
     given[name] = value ?? (isFlag ? false : isList ? [] : otherwise);
   }
   // The parser has checked the values against the declaration.

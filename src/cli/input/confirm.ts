@@ -6,16 +6,16 @@ import type { CommandContext } from "./command.ts";
  * changed. `silence`: whether an empty answer is a yes or a no.
  */
 export async function confirms(
-  { prompt, note }: Pick<CommandContext, "prompt" | "note">,
+  { prompt, notify }: Pick<CommandContext, "prompt" | "notify">,
   question: string,
   silence: "yes" | "no" = "yes",
 ): Promise<boolean> {
   if (prompt === null) {
-    note("nothing was changed: --yes does it without asking");
+    notify("nothing was changed: --yes does it without asking");
     return false;
   }
   const answer = (await prompt(`${question} ${silence === "yes" ? "[Y/n]" : "[y/N]"} `)).trim();
   if (/^y(es)?$/i.test(answer || silence)) return true;
-  note("nothing was changed");
+  notify("nothing was changed");
   return false;
 }

@@ -20,7 +20,7 @@ export interface Bundle {
 }
 
 /** The path of the shell script that a service manager runs, and that starts the daemon. */
-export function keeperPath(launcher: string): string {
+export function supervisorPath(launcher: string): string {
   return join(dirname(launcher), "service-keeper.sh");
 }
 

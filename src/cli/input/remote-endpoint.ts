@@ -10,7 +10,7 @@ import { shellCommand } from "../../runtime/text/plain-text.ts";
  */
 const TOKEN_VARIABLE = "MOUNTAINEER_MANAGEMENT_TOKEN";
 
-interface GivenPlace {
+interface GivenEndpoint {
   readonly url: unknown;
   readonly tokenFile: unknown;
 }
@@ -18,7 +18,7 @@ interface GivenPlace {
 /** The address and token of another machine's daemon; null for the home's own daemon. Rejects with `usage`. */
 export async function remoteEndpoint(
   { configPath, signal }: { readonly configPath: string | null; readonly signal: AbortSignal },
-  { url, tokenFile }: GivenPlace,
+  { url, tokenFile }: GivenEndpoint,
 ): Promise<HttpEndpoint | null> {
   const file = typeof tokenFile === "string" ? tokenFile : null;
   if (typeof url !== "string") {
@@ -46,7 +46,7 @@ async function readToken(file: string | null, signal: AbortSignal): Promise<stri
   // Keeps the token from child processes.
   delete process.env[TOKEN_VARIABLE];
   const given = file === null ? (variable ?? "") : await readTokenFile(file);
-  const token = (given === "" && file === null ? await askToken(signal) : given).trim();
+  const token = (given === "" && file === null ? await promptToken(signal) : given).trim();
   if (/^[\x21-\x7e]{1,4096}$/.test(token)) return token;
   throw new MountaineerError("usage", "the management token is one word of letters, digits and signs", {
     hint: `give it in ${TOKEN_VARIABLE} or with --token-file`,
@@ -70,10 +70,10 @@ async function readTokenFile(path: string): Promise<string> {
   }
 }
 
-async function askToken(signal: AbortSignal): Promise<string> {
+async function promptToken(signal: AbortSignal): Promise<string> {
   if (!process.stdin.isTTY) {
     throw new MountaineerError("usage", `--url needs the management token, in ${TOKEN_VARIABLE}`);
   }
-  const { askSecretly } = await import("./secret-question.ts");
-  return askSecretly("Management token (not shown): ", { stdin: process.stdin, signal });
+  const { promptSecret } = await import("./secret-question.ts");
+  return promptSecret("Management token (not shown): ", { stdin: process.stdin, signal });
 }

@@ -12,17 +12,17 @@ const TOO_LONG = `a value has ${LONGEST_BYTES} bytes at most`;
  * reason.
  */
 export async function readSecretValue(name: string, input: InputParts): Promise<string> {
-  if (input.stdin.isTTY) return askSecretly(`Value of ${name} (not shown): `, input);
+  if (input.stdin.isTTY) return promptSecret(`Value of ${name} (not shown): `, input);
   return usable(await pipedIn(input));
 }
 
 /** Asks at the terminal without an echo; `stdin` must be a terminal. Rejects like `readSecretValue`. */
-export async function askSecretly(question: string, { stdin, signal }: InputParts): Promise<string> {
+export async function promptSecret(question: string, { stdin, signal }: InputParts): Promise<string> {
   return usable(await typedSecretly(question, stdin, signal));
 }
 
-/** As `askSecretly`, but accepts an empty value, and asks again after an invalid one. Rejects with the signal's reason. */
-export async function askHidden(question: string, input: InputParts): Promise<string> {
+/** As `promptSecret`, but accepts an empty value, and asks again after an invalid one. Rejects with the signal's reason. */
+export async function promptHidden(question: string, input: InputParts): Promise<string> {
   for (;;) {
     try {
       const value = await typedSecretly(question, input.stdin, input.signal);
@@ -55,13 +55,13 @@ async function pipedIn({ stdin, signal }: InputParts): Promise<string> {
 function typedSecretly(question: string, terminal: StandardInput, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     let typed: number[] = [];
-    const end = (settle: () => void): void => {
+    const end = (finish: () => void): void => {
       terminal.off("data", onData);
       signal.removeEventListener("abort", onAbort);
       terminal.setRawMode?.(false);
       terminal.pause();
       process.stderr.write("\n");
-      settle();
+      finish();
     };
     const onAbort = (): void => end(() => reject(signal.reason));
     const onData = (chunk: Buffer): void => {

@@ -15,12 +15,12 @@ interface CompleteOptions extends Pick<CommandContext, "home" | "signal" | "prin
 }
 
 /** Deadline for a daemon's answer, ms: a press of Tab must not wait for a daemon that hangs. */
-const ASKING_MS = 150;
+const QUERY_MS = 150;
 /** Deadline for a folder list, ms; the daemon gets such a list from the server. */
 const LISTING_MS = 700;
 /** Deadline for reading files of the home, ms: only a hanging disk needs longer. */
 const READING_MS = 1_000;
-const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: ASKING_MS, folders: LISTING_MS };
+const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: QUERY_MS, folders: LISTING_MS };
 const AT_MOST = 500;
 const LONGEST_DESCRIPTION = 80;
 /** A line that makes the shell's completion script complete file names. */
@@ -35,19 +35,19 @@ export async function complete(args: readonly string[], options: CompleteOptions
   const [shell = "", ...rest] = args;
   const isBash = shell === "bash";
   const [current = "", line = ""] = rest;
-  const words = isBash ? lineWords(line) : rest.length === 0 ? [""] : rest;
-  const typed = words.at(-1) ?? "";
+  const typedArgs = isBash ? lineArgs(line) : rest.length === 0 ? [""] : rest;
+  const typed = typedArgs.at(-1) ?? "";
   const program = createProgram({ print: () => {}, complain: () => {} }, async () => {});
-  const request = completionRequest(program, COMMANDS, words);
+  const request = completionRequest(program, COMMANDS, typedArgs);
   if (request.kind === "files") {
     options.print(`${FILES}\n`);
     return 0;
   }
-  const fitting = (await candidatesOf(request, words, options))
+  const fitting = (await candidatesOf(request, typedArgs, options))
     .filter(({ value }) => value.startsWith(typed) && !/\p{Cc}/u.test(value))
     .slice(0, AT_MOST);
   const lines = isBash
-    ? fitting.map(({ value }) => bashWord(value, typed, current))
+    ? fitting.map(({ value }) => bashText(value, typed, current))
     : fitting.map(({ value, description }) => `${value}\t${shortened(description)}`);
   options.print(lines.map((each) => `${each}\n`).join(""));
   return 0;
@@ -55,13 +55,13 @@ export async function complete(args: readonly string[], options: CompleteOptions
 
 async function candidatesOf(
   request: CompletionRequest,
-  words: readonly string[],
+  args: readonly string[],
   { home, clock, signal }: CompleteOptions,
 ): Promise<readonly Candidate[]> {
   if (request.kind === "words") return request.candidates;
   if (request.kind !== "live") return [];
   const { live, without, share, backend = null, prefix = "" } = request;
-  const typed = (words.at(-1) ?? "").slice(prefix.length);
+  const typed = (args.at(-1) ?? "").slice(prefix.length);
   const { loadLiveNames } = await import("../completion/completion-names.ts");
   // Loads code before the deadline starts: loading is slow on a busy machine, but cannot hang.
   const liveNames = await loadLiveNames(live);
@@ -72,16 +72,16 @@ async function candidatesOf(
     nothing.resolve([]);
   });
   const limit = AbortSignal.any([signal, late.signal]);
-  const place = { home, configPath: configOf(words), share, backend, typed, clock, signal: limit };
-  const found = liveNames(place).catch(() => []);
+  const context = { home, configPath: configOf(args), share, backend, typed, clock, signal: limit };
+  const found = liveNames(context).catch(() => []);
   return (await Promise.race([found, nothing.promise])).flatMap((one) =>
     without.includes(one.value) ? [] : [{ ...one, value: `${prefix}${one.value}` }],
   );
 }
 
-function configOf(words: readonly string[]): string | null {
-  const index = words.indexOf("--config");
-  return index === -1 ? null : (words[index + 1] ?? null);
+function configOf(args: readonly string[]): string | null {
+  const index = args.indexOf("--config");
+  return index === -1 ? null : (args[index + 1] ?? null);
 }
 
 function shortened(text: string): string {
@@ -91,7 +91,7 @@ function shortened(text: string): string {
 }
 
 /** Splits the line as bash does, without the program's name; accepts a quote that is not closed yet. */
-export function lineWords(line: string): string[] {
+export function lineArgs(line: string): string[] {
   const words: string[] = [""];
   let quote: string | null = null;
   for (let at = 0; at < line.length; at++) {
@@ -119,7 +119,7 @@ export function lineWords(line: string): string[] {
 }
 
 /** The text for bash to insert: bash ends words at `:` and `=`, and replaces only the part after these. */
-function bashWord(value: string, typed: string, current: string): string {
+function bashText(value: string, typed: string, current: string): string {
   const bare = current.replace(/^["']/, "");
   const isPart =
     bare.length < typed.length &&

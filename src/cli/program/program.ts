@@ -104,14 +104,14 @@ export function createProgram(
 }
 
 export function addTaken(command: Command, takes: Parameters): void {
-  for (const [words, declared] of Object.entries(takes)) {
+  for (const [term, declared] of Object.entries(takes)) {
     const taken: ParsedParameter = typeof declared === "string" ? { about: declared } : declared;
     const { about, choices, isOpen, isRequired, conflicts, implies } = taken;
-    const isArgument = /^[<[]/.test(words);
-    const one = isArgument ? command.createArgument(words, about) : command.createOption(words, about);
+    const isArgument = /^[<[]/.test(term);
+    const one = isArgument ? command.createArgument(term, about) : command.createOption(term, about);
     if (choices !== undefined) one.choices(choices);
     if (isOpen === true || taken.read !== undefined || taken.isList === true)
-      one.argParser(readerOf(words, taken));
+      one.argParser(readerOf(term, taken));
     if (one instanceof Argument) command.addArgument(one);
     else {
       one.makeOptionMandatory(isRequired === true).conflicts([...(conflicts ?? [])]);
@@ -122,8 +122,8 @@ export function addTaken(command: Command, takes: Parameters): void {
 
 /** `before`: the earlier values of a list. */
 function readerOf(
-  words: string,
-  { read = (text) => text, expected = "", isList = words.includes("...") }: ParsedParameter,
+  term: string,
+  { read = (text) => text, expected = "", isList = term.includes("...") }: ParsedParameter,
 ) {
   return (text: string, before: unknown): unknown => {
     const value = read(text);
@@ -143,10 +143,10 @@ function itemOf(this: Help, term: string, termWidth: number, description: string
 }
 
 function termOf(command: Command): string {
-  const words = command.registeredArguments.map((argument) =>
+  const terms = command.registeredArguments.map((argument) =>
     argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
   );
-  return [command.name(), ...(command.options.length > 0 ? ["[options]"] : []), ...words].join(" ");
+  return [command.name(), ...(command.options.length > 0 ? ["[options]"] : []), ...terms].join(" ");
 }
 
 /**
@@ -154,9 +154,9 @@ function termOf(command: Command): string {
  * outer group exists already.
  */
 function addGroup(program: Command, { name, alias, summary, description, examples }: CommandGroup): Command {
-  const words = name.split(" ");
-  const parent = commandOf(program, { name: words.slice(0, -1).join(" ") }) ?? program;
-  const group = parent.command(words.at(-1) ?? "");
+  const parts = name.split(" ");
+  const parent = commandOf(program, { name: parts.slice(0, -1).join(" ") }) ?? program;
+  const group = parent.command(parts.at(-1) ?? "");
   group.summary(summary).description(`${capitalised(summary)}.\n\n${description}`);
   group.addHelpText("after", () => examplesText(examples));
   if (alias !== undefined) group.alias(alias);
@@ -165,7 +165,7 @@ function addGroup(program: Command, { name, alias, summary, description, example
 
 export function commandOf(program: Command, { name }: Pick<CommandDefinition, "name">): Command | null {
   let found: Command | null = program;
-  for (const word of name.split(" ")) found = found?.commands.find((each) => each.name() === word) ?? null;
+  for (const part of name.split(" ")) found = found?.commands.find((each) => each.name() === part) ?? null;
   return found;
 }
 
@@ -221,21 +221,21 @@ function optionHint(
 
 /** The hint for an unknown command in `args`. The command may follow the name of a group. */
 function unknownHint(args: readonly string[]): string {
-  const words = plainWords(args);
+  const plain = plainWords(args);
   const named = COMMAND_GROUPS.filter(({ name, alias }) => {
-    return words[0] === alias || name.split(" ").every((part, index) => part === words[index]);
+    return plain[0] === alias || name.split(" ").every((part, index) => part === plain[index]);
   });
   // An inner group follows its outer group in the list.
   const group = named.at(-1)?.name ?? "";
   const depth = group === "" ? 0 : group.split(" ").length;
-  const word = words[depth] ?? "";
-  const meant = suggestCommand(group, word);
+  const part = plain[depth] ?? "";
+  const meant = suggestCommand(group, part);
   if (meant !== null) return meant;
   const own = (name: string): boolean =>
     name.split(" ").length === depth + 1 && (group === "" || name.startsWith(`${group} `));
   const known = [...COMMANDS, ...COMMAND_GROUPS].map(({ name }) => name).filter(own);
   const close = closestWord(
-    word,
+    part,
     known.map((name) => name.split(" ").at(-1) ?? ""),
   );
   if (close !== null) return `did you mean ${close}?`;
@@ -244,13 +244,13 @@ function unknownHint(args: readonly string[]): string {
 
 /** Rejects help for an unknown command, for which commander would show the whole help. */
 function refuseUnknownHelp(args: readonly string[]): void {
-  const asks = args.includes("--help") || args.includes("-h");
-  const words = plainWords(args);
-  if (!asks && words[0] !== "help") return;
-  const [word] = words[0] === "help" ? words.slice(1) : words;
-  if (word === undefined || word === "help" || COMMAND_NAMES.some((name) => name.split(" ")[0] === word))
+  const wantsHelp = args.includes("--help") || args.includes("-h");
+  const plain = plainWords(args);
+  if (!wantsHelp && plain[0] !== "help") return;
+  const [part] = plain[0] === "help" ? plain.slice(1) : plain;
+  if (part === undefined || part === "help" || COMMAND_NAMES.some((name) => name.split(" ")[0] === part))
     return;
-  throw new MountaineerError("usage", `unknown command '${word}'`, { hint: unknownHint([word]) });
+  throw new MountaineerError("usage", `unknown command '${part}'`, { hint: unknownHint([part]) });
 }
 
 const COMMAND_NAMES: readonly string[] = [

@@ -52,10 +52,10 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
       ({ share, waiting: { files, folder } }) =>
         `${pluralize(files.length, "file")} of ${share} not on the NAS yet, in ${folder}`,
     );
-    if (unsent.length > 0) throw kept(unsent, "mountaineer status says what they wait for");
+    if (unsent.length > 0) throw notPurged(unsent, "mountaineer status says what they wait for");
     const aside = await purge.filesNotOnNas(home, isUsual);
     if (aside.length > 0)
-      throw kept(aside, "they are files of yours that the NAS does not have: move them first");
+      throw notPurged(aside, "they are files of yours that the NAS does not have: move them first");
   };
   if (await entryExists(join(home, "fleet-server")))
     throw new MountaineerError("share_busy", "this home keeps the fleet's server", {
@@ -96,7 +96,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     await undo.catch((error: unknown) => {
       // An unreadable client file does not stop the purge: the shares are unmounted already.
       if (!(error instanceof MountaineerError) || error.code !== "client_unreadable") throw error;
-      context.note(`${CLIENTS[client].title} is left as it is: ${error.message}`);
+      context.notify(`${CLIENTS[client].title} is left as it is: ${error.message}`);
     });
   }
   const code = await uninstallService(context, true);
@@ -113,22 +113,22 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   context.print("Mountaineer has left this machine\n");
   if (left.length > 0) {
     const names = `${left.slice(0, NAMED_AT_MOST).map(printable).join(", ")}${left.length > NAMED_AT_MOST ? ", …" : ""}`;
-    context.note(`${where} stays, with what Mountaineer did not make there: ${names}`);
+    context.notify(`${where} stays, with what Mountaineer did not make there: ${names}`);
   }
   const tool = bundle?.tool ?? null;
-  if (tool !== null) context.note(`remove the program with ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
+  if (tool !== null) context.notify(`remove the program with ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
   else if (bundle?.current != null && isUsual) {
-    context.note("delete the file that you started it with yourself");
+    context.notify("delete the file that you started it with yourself");
     // Removed last, because this program runs from that folder.
     const folder = dirname(bundle.current);
     await purge.removeOurs(folder, (path) => OUR_VERSIONS.test(path.split("/")[0] ?? ""));
     await purge.removeIfEmpty(folder);
   } else if (bundle === null)
-    context.note("its program stays: delete the clone, or npm uninstall -g mountaineerd");
+    context.notify("its program stays: delete the clone, or npm uninstall -g mountaineerd");
   return 0;
 }
 
-function kept(what: readonly string[], hint: string): MountaineerError {
+function notPurged(what: readonly string[], hint: string): MountaineerError {
   return new MountaineerError("share_busy", what.map(printable).join("; "), {
     hint: `${hint}; nothing was removed`,
   });

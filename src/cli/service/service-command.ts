@@ -6,11 +6,11 @@ import type { StatusReport } from "../../api/contract/contract.ts";
 import { renderStatus } from "../../api/views/status-view.ts";
 import { errorText, MountaineerError, recoverFrom, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder, entryExists } from "../../runtime/files/durable-file.ts";
-import { type LockHolder, readLockHolder } from "../../runtime/process/home-lock.ts";
+import { type LockOwner, readLockOwner } from "../../runtime/process/home-lock.ts";
 import { pluralize, printable } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
-import { keeperPath } from "../input/launcher-path.ts";
+import { supervisorPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showText } from "../input/options.ts";
 import { show } from "../sessions/control-session.ts";
 import { pollUntil } from "../sessions/poll-until.ts";
@@ -59,7 +59,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
   const outcome =
     why === null
       ? await startService(context, manager, found)
-      : await startAlone(context, definition, why, found);
+      : await startDetached(context, definition, why, found);
   const { home, signal } = context;
   const limits = { withinMs: ANSWERS_WITHIN_MS, signal };
   const answering = async (): Promise<DaemonClient | null> => {
@@ -76,19 +76,19 @@ export async function bringUp(context: CommandContext): Promise<number> {
       : `it runs (pid ${found.pid}), and does not answer: mountaineer doctor says why`;
   const failure = outcome.failure ?? (daemon === null ? silence : null);
   const pid = daemon === null ? null : ((await monitorOf(context))?.pid ?? null);
-  const kept =
+  const installed =
     why === null ? { manager: manager.kind, path: manager.filePath } : { manager: null, path: null };
   if (context.json) {
-    showJson(context, { ...kept, ...outcome, failure, pid });
+    showJson(context, { ...installed, ...outcome, failure, pid });
     return failure === null ? 0 : FAILED_EXIT;
   }
   const lines = [
-    ...(kept.path !== null && outcome.changed ? [`${printable(kept.path)} is written`] : []),
+    ...(installed.path !== null && outcome.changed ? [`${printable(installed.path)} is written`] : []),
     `Mountaineer ${found === null || pid !== found.pid ? "runs" : "runs already"} (pid ${pid})`,
   ];
   showOutcome(context, lines, { ...outcome, failure });
   if (daemon === null) return FAILED_EXIT;
-  const report = await settledStatus(daemon, signal);
+  const report = await readyStatus(daemon, signal);
   context.print(`\n${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n`);
   context.print(nextLines(report));
   return 0;
@@ -101,7 +101,7 @@ export async function bringUp(context: CommandContext): Promise<number> {
 async function startService(
   { signal }: CommandContext,
   manager: ServiceManager,
-  found: LockHolder | null,
+  found: LockOwner | null,
 ): Promise<ServiceOutcome> {
   const started = await manager.start(signal);
   const secret = withheldProxies(process.env).map(
@@ -114,20 +114,20 @@ async function startService(
   );
   const outcome = { ...started, notes: [...secret, ...left, ...started.notes] };
   if (found === null || !outcome.changed || outcome.failure !== null) return outcome;
-  const note = `a monitor already ran for this home (pid ${found.pid}): unless it is a service, this one takes over when it exits`;
-  return { ...outcome, notes: [note, ...outcome.notes] };
+  const remark = `a monitor already ran for this home (pid ${found.pid}): unless it is a service, this one takes over when it exits`;
+  return { ...outcome, notes: [remark, ...outcome.notes] };
 }
 
 /** Starts the daemon detached, under the same shell script as a service, so that it can hand over. */
-async function startAlone(
+async function startDetached(
   { home, signal }: CommandContext,
   { program, args }: ServiceDefinition,
   why: string,
-  found: LockHolder | null,
+  found: LockOwner | null,
 ): Promise<ServiceOutcome> {
   const notes = [`${why}: it runs until this machine stops; then run mountaineer up again`];
   if (found !== null) return { changed: false, running: true, notes, failure: null };
-  const command = ["/bin/sh", keeperPath(program), program, ...args];
+  const command = ["/bin/sh", supervisorPath(program), program, ...args];
   const environment = { ...process.env, MOUNTAINEER_HOME: home };
   try {
     await startDaemon({ home, command, environment, clock: systemClock, signal });
@@ -143,7 +143,7 @@ async function startAlone(
  * Resolves with the status as soon as no mount and no server is still starting; after 10 s, with the status at that
  * time.
  */
-function settledStatus({ call }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
+function readyStatus({ call }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
   const limits = { withinMs: SETTLES_WITHIN_MS, signal };
   return pollUntil(
     limits,
@@ -222,7 +222,7 @@ async function mountedShares(context: CommandContext): Promise<readonly string[]
 async function endMonitors(context: CommandContext): Promise<string | null> {
   let signalled: number | null = null;
   let failure: string | null = null;
-  const look = async (): Promise<LockHolder | null> => {
+  const poll = async (): Promise<LockOwner | null> => {
     const holder = await monitorOf(context);
     if (holder === null || holder.pid === signalled) return holder;
     signalled = holder.pid;
@@ -235,13 +235,13 @@ async function endMonitors(context: CommandContext): Promise<string | null> {
     return holder;
   };
   const limits = { withinMs: ENDS_WITHIN_MS, signal: context.signal };
-  const holder = await pollUntil(limits, look, (found) => found === null || failure !== null);
+  const holder = await pollUntil(limits, poll, (found) => found === null || failure !== null);
   if (holder === null || failure !== null) return failure;
   return `the daemon (pid ${holder.pid}) has not ended after ${ENDS_WITHIN_MS / 1000} s; at last: kill -9 ${holder.pid}`;
 }
 
-async function monitorOf({ home }: CommandContext): Promise<LockHolder | null> {
-  const holder = await readLockHolder(home).catch(() => null);
+async function monitorOf({ home }: CommandContext): Promise<LockOwner | null> {
+  const holder = await readLockOwner(home).catch(() => null);
   return holder?.command === "monitor" ? holder : null;
 }
 
@@ -275,5 +275,5 @@ function showOutcome(
       ? lines.map((line) => doneLine(paint, line))
       : [`${paint.red(paint.symbols.bad)} ${printable(failure)}`],
   );
-  for (const note of notes) context.note(printable(note));
+  for (const line of notes) context.notify(printable(line));
 }

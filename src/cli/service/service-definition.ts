@@ -86,8 +86,8 @@ export function servicePath(
     left.push(folder);
     return [];
   });
-  const kept = [...new Set(folders)];
-  return { path: kept.length === 0 ? "/usr/local/bin:/usr/bin:/bin" : kept.join(delimiter), left };
+  const unique = [...new Set(folders)];
+  return { path: unique.length === 0 ? "/usr/local/bin:/usr/bin:/bin" : unique.join(delimiter), left };
 }
 
 /** Names the Node that runs now to the service's launcher, unless it belongs to the package or does not last. */

@@ -4,16 +4,16 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { launchdLabel } from "../../runtime/process/launchd-label.ts";
-import { keeperPath } from "../input/launcher-path.ts";
+import { supervisorPath } from "../input/launcher-path.ts";
 import { pollUntil } from "../sessions/poll-until.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
   goneUnasked,
+  lastLineOf,
   removeServiceFile,
   type ServiceManager,
   type ServiceManagerOptions,
   type ServiceOutcome,
-  saidBy,
   whyAbsent,
   writeServiceFile,
 } from "./service-outcome.ts";
@@ -21,7 +21,7 @@ import {
 const DEADLINE_MS = 20_000;
 /** How long to wait for the agent's end, ms: `bootout` returns before the agent has ended. */
 const GONE_WITHIN_MS = 15_000;
-const BETWEEN_LOOKS_MS = 200;
+const BETWEEN_POLLS_MS = 200;
 const BOOTSTRAP_TRIES = 5;
 const LOGIN_ITEMS = "System Settings → General → Login Items & Extensions";
 const NOT_FOUND = 113;
@@ -39,7 +39,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
   const logPath = join(definition.userHome, "Library", "Logs", `${definition.name}-launchd.log`);
   const text = agentText(definition, label, logPath);
   /** macOS shows a login item without a signature by its program's file name. */
-  const shownAs = basename(keeperPath(definition.program));
+  const shownAs = basename(supervisorPath(definition.program));
 
   const launchctl = (args: readonly string[], signal: AbortSignal): Promise<CommandResult> =>
     runCommand("launchctl", args, { clock, deadlineMs: DEADLINE_MS, signal });
@@ -51,7 +51,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
   const unload = async (signal: AbortSignal): Promise<string | null> => {
     const result = await launchctl(["bootout", `${target}/${label}`], signal);
     if (result.exitCode !== 0 && ![NOT_LOADED, NOT_FOUND, 36].includes(result.exitCode ?? -1)) {
-      return `launchctl bootout: ${saidBy("launchctl", result)}`;
+      return `launchctl bootout: ${lastLineOf("launchctl", result)}`;
     }
     const limits = { withinMs: GONE_WITHIN_MS, clock, signal };
     const isStillLoaded = await pollUntil(
@@ -67,9 +67,9 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
       const result = await launchctl(["bootstrap", target, filePath], signal);
       if (result.exitCode === 0) return null;
       if (attempt === BOOTSTRAP_TRIES || !PASSING.includes(result.exitCode)) {
-        return `launchctl bootstrap: ${saidBy("launchctl", result)}; if ${shownAs} is switched off in ${LOGIN_ITEMS}, switch it on and run mountaineer up again`;
+        return `launchctl bootstrap: ${lastLineOf("launchctl", result)}; if ${shownAs} is switched off in ${LOGIN_ITEMS}, switch it on and run mountaineer up again`;
       }
-      await clock.sleep(BETWEEN_LOOKS_MS * attempt, signal);
+      await clock.sleep(BETWEEN_POLLS_MS * attempt, signal);
     }
   };
 
@@ -119,9 +119,9 @@ export function agentText(
   label: string,
   logPath: string,
 ): string {
-  const keeper = keeperPath(program);
+  const supervisor = supervisorPath(program);
   // The first argument is the program's name.
-  const list = [keeper, program, ...args].map((word) => `    <string>${escaped(word)}</string>`);
+  const list = [supervisor, program, ...args].map((arg) => `    <string>${escaped(arg)}</string>`);
   const variables = Object.entries(environment).map(
     ([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`,
   );
@@ -133,7 +133,7 @@ export function agentText(
   <key>Label</key>
   <string>${escaped(label)}</string>
   <key>Program</key>
-  <string>${escaped(keeper)}</string>
+  <string>${escaped(supervisor)}</string>
   <key>ProgramArguments</key>
   <array>
 ${list.join("\n")}

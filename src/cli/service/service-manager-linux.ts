@@ -1,15 +1,15 @@
 // Runs the daemon as a unit of systemd's user manager.
 import { isAbsolute, join } from "node:path";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
-import { keeperPath } from "../input/launcher-path.ts";
+import { supervisorPath } from "../input/launcher-path.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
   goneUnasked,
+  lastLineOf,
   removeServiceFile,
   type ServiceManager,
   type ServiceManagerOptions,
   type ServiceOutcome,
-  saidBy,
   whyAbsent,
   writeServiceFile,
 } from "./service-outcome.ts";
@@ -40,8 +40,8 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
 
   /** Why no user manager answers; null if one does. */
   const missing = async (signal: AbortSignal): Promise<string | null> => {
-    const asked = systemctl(["show", "--property=Version"], signal);
-    const why = await whyAbsent(asked, (result) => saidBy("systemctl", result));
+    const probe = systemctl(["show", "--property=Version"], signal);
+    const why = await whyAbsent(probe, (result) => lastLineOf("systemctl", result));
     return why === null ? null : `no user manager of systemd answers here (${why})`;
   };
 
@@ -52,7 +52,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
    * True while systemd keeps the unit running, also between a crash and the restart, when `is-active` is
    * false.
    */
-  const isKept = async (signal: AbortSignal): Promise<boolean> => {
+  const isLingering = async (signal: AbortSignal): Promise<boolean> => {
     const { stdout } = await systemctl(["show", "--property=ActiveState", "--value", unit], signal);
     return !["inactive", "failed"].includes(stdout.trim());
   };
@@ -64,7 +64,8 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
   ): Promise<string | null> => {
     for (const args of commands) {
       const result = await systemctl(args, signal);
-      if (result.exitCode !== 0) return `systemctl --user ${args.join(" ")}: ${saidBy("systemctl", result)}`;
+      if (result.exitCode !== 0)
+        return `systemctl --user ${args.join(" ")}: ${lastLineOf("systemctl", result)}`;
     }
     return null;
   };
@@ -92,7 +93,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
       return { changed, running: failure === null && (await isActive(signal)), notes, failure };
     },
     async stop(signal): Promise<ServiceOutcome> {
-      const changed = (await missing(signal)) === null && (await isKept(signal));
+      const changed = (await missing(signal)) === null && (await isLingering(signal));
       const failure = changed ? await inTurn([["stop", unit]], signal) : null;
       return { changed, running: failure !== null, notes: [], failure };
     },
@@ -101,7 +102,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
       // Stops the unit first: without its file, systemd no longer knows the unit.
       const known = why === null && (await systemctl(["cat", unit], signal)).exitCode === 0;
       const failure = known ? await inTurn([["disable", "--now", unit]], signal) : null;
-      const running = failure !== null && (await isKept(signal));
+      const running = failure !== null && (await isLingering(signal));
       if (running) return { changed: false, running, notes: [], failure };
       const changed = await removeServiceFile(filePath);
       if (why === null && changed) await systemctl(["daemon-reload"], signal);
@@ -129,7 +130,7 @@ ConditionPathExists=${program.replaceAll("%", "%%")}
 
 [Service]
 Type=exec
-ExecStart=${commandLine("/bin/sh", [keeperPath(program), program, ...args])}
+ExecStart=${commandLine("/bin/sh", [supervisorPath(program), program, ...args])}
 ExecReload=${commandLine(program, ["restart"])}
 ${variables.join("\n")}
 WorkingDirectory=/
@@ -145,13 +146,13 @@ WantedBy=default.target
 }
 
 function commandLine(program: string, args: readonly string[]): string {
-  const asArguments = (words: readonly string[]): string[] =>
-    words.map((word) => quoted(word.replaceAll("$", "$$$$")));
+  const asArguments = (plain: readonly string[]): string[] =>
+    plain.map((arg) => quoted(arg.replaceAll("$", "$$$$")));
   // systemd runs no program whose path has these characters, but sh can run such a program.
-  const words = /["'\\\p{Cc}]/u.test(program)
+  const line = /["'\\\p{Cc}]/u.test(program)
     ? ["/bin/sh", ...asArguments([program, ...args])]
     : [quoted(program), ...asArguments(args)];
-  return words.join(" ");
+  return line.join(" ");
 }
 
 /** The text in double quotes, with systemd's specifiers escaped. */

@@ -75,7 +75,7 @@ function cannot(what: string, path: string, error: unknown): unknown {
 }
 
 /** The last line on stderr; without one, how the program ended. */
-export function saidBy(
+export function lastLineOf(
   program: string,
   { stderr, exitCode, timedOut }: Pick<CommandResult, "stderr" | "exitCode" | "timedOut">,
 ): string {
@@ -85,11 +85,11 @@ export function saidBy(
 
 /** Resolves with why the service manager does not answer; null if it does. `why` returns the text for a failed call. */
 export async function whyAbsent(
-  asked: Promise<CommandResult>,
+  probe: Promise<CommandResult>,
   why: (result: CommandResult) => string,
 ): Promise<string | null> {
   try {
-    const result = await asked;
+    const result = await probe;
     return result.exitCode === 0 ? null : why(result);
   } catch (error) {
     if (error instanceof MountaineerError && error.code === "program_unavailable") return error.message;

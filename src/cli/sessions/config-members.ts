@@ -8,7 +8,7 @@ import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { nameKey } from "../../config/values/names.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
-import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "./config-session.ts";
+import { type ConfigView, callEdits, changeConfig, refuseToBeginAfresh } from "./config-session.ts";
 
 /** The file's configuration; a missing file counts as empty. Rejects with `config_invalid`. */
 export async function readMembers({ read, path, homeContext }: ConfigView): Promise<MountaineerConfig> {
@@ -48,12 +48,12 @@ export function editMembers(
   context: CommandContext,
   editsFor: (config: MountaineerConfig) => readonly ConfigEditWire[],
 ) {
-  return changeConfig(context, async (ask, view) => {
+  return changeConfig(context, async (call, view) => {
     await refuseToBeginAfresh(context, view);
     const { daemon } = view;
     const edits = [...editsFor(await readMembers(view))];
     if (edits.length === 0) return { changed: false, runs: true, daemon };
-    const report = await askEdits(context, ask, edits);
+    const report = await callEdits(context, call, edits);
     return { changed: report.changed, runs: isRunning(context, report), daemon };
   });
 }
@@ -71,10 +71,10 @@ export function isRunning(context: CommandContext, report: EditReport): boolean 
 
 /** Returns false and prints a note if the file is saved but the daemon could not apply it. */
 export function isApplied(
-  { note }: Pick<CommandContext, "note">,
+  { notify }: Pick<CommandContext, "notify">,
   { reload }: Pick<EditReport, "reload">,
 ): boolean {
   const failure = reload?.failure ?? null;
-  if (failure !== null) note(`the file is saved, but the daemon could not apply it: ${printable(failure)}`);
+  if (failure !== null) notify(`the file is saved, but the daemon could not apply it: ${printable(failure)}`);
   return failure === null;
 }

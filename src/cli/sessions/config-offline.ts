@@ -36,7 +36,7 @@ export interface ConfigFile {
  * edits, but not a rollback.
  */
 export function createOwnEditor(
-  { home, signal, note }: CommandContext,
+  { home, signal, notify }: CommandContext,
   { path, homeContext, read }: ConfigFile,
 ): CallOperation<EditOperation> {
   const history = openHistory(home, path);
@@ -58,7 +58,7 @@ export function createOwnEditor(
       const time = isoTime(systemClock.wallMs());
       await history.record({ bytes, sha256, format, source, summary, time, inode: await inodeAt(path) });
     } catch (error) {
-      note(
+      notify(
         `this cannot be undone by \`config rollback\`: the history cannot be written: ${errorText(error)}`,
       );
     }
@@ -68,9 +68,9 @@ export function createOwnEditor(
     if (before === null) return;
     try {
       const waiting = await approveEdit(home, before, snapshot, signal);
-      if (waiting > 0) note(`${waiting} of the file's entries wait for approval: mountaineer approve`);
+      if (waiting > 0) notify(`${waiting} of the file's entries wait for approval: mountaineer approve`);
     } catch (error) {
-      note(`the change may wait for \`mountaineer approve\`: ${errorText(error)}`);
+      notify(`the change may wait for \`mountaineer approve\`: ${errorText(error)}`);
     }
   };
 
@@ -102,21 +102,21 @@ export function createOwnEditor(
     return { changed, path, sha256: snapshot.sha256, errors: [], reload: null };
   };
 
-  const replace = async (bytes: Uint8Array, seenSha256: string | null): Promise<SavedConfig> =>
-    saveContent({ path, homeContext, seenSha256, known: await newest(), bytes });
+  const replace = async (bytes: Uint8Array, baseSha256: string | null): Promise<SavedConfig> =>
+    saveContent({ path, homeContext, baseSha256, known: await newest(), bytes });
 
   return callerOf<EditOperation>({
-    edit({ edits, expected_sha256: seenSha256 = null, source }) {
+    edit({ edits, expected_sha256: baseSha256 = null, source }) {
       const put = async () =>
-        saveEdit({ path, homeContext, seenSha256, known: await newest(), edits: edits.map(requestedEdit) });
+        saveEdit({ path, homeContext, baseSha256, known: await newest(), edits: edits.map(requestedEdit) });
       return save(source, put, true);
     },
     editText: ({ text, expected_sha256, source }) =>
       save(source, () => replace(new TextEncoder().encode(text), expected_sha256), true),
-    async rollback({ n = 1, sha256 = null, expected_sha256: seenSha256 = null }) {
+    async rollback({ n = 1, sha256 = null, expected_sha256: baseSha256 = null }) {
       const entry = await history.entry(n);
       refuseOtherEntry(entry, sha256, path);
-      return save(`rollback ${n}`, () => replace(entry.bytes, seenSha256), false);
+      return save(`rollback ${n}`, () => replace(entry.bytes, baseSha256), false);
     },
   });
 }

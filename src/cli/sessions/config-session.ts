@@ -28,7 +28,7 @@ export interface ConfigView extends ConfigFile {
   /** null if no daemon runs. */
   readonly daemon: DaemonClient | null;
   readonly format: ConfigFormat;
-  readonly ask: CallOperation<"history" | "historyText">;
+  readonly call: CallOperation<"history" | "historyText">;
 }
 
 /** Runs `use` with the configuration of this home; takes no lock and writes nothing. Rejects as `withDaemonOr` does. */
@@ -55,7 +55,7 @@ export async function requireNamedFile(
  */
 export function changeConfig<T>(
   context: CommandContext,
-  use: (ask: CallOperation<EditOperation>, view: ConfigView) => Promise<T>,
+  use: (call: CallOperation<EditOperation>, view: ConfigView) => Promise<T>,
 ): Promise<T> {
   const { home, command, signal } = context;
   return withDaemonOr(
@@ -84,7 +84,7 @@ export async function refuseToBeginAfresh(context: CommandContext, view: ConfigV
 }
 
 /** Makes the edits, with the command line as their source. */
-export function askEdits(
+export function callEdits(
   { signal }: Pick<CommandContext, "signal">,
   ask: CallOperation<"edit">,
   edits: InputOf<"edit">["edits"],
@@ -102,11 +102,11 @@ async function daemonView(context: CommandContext, daemon: DaemonClient): Promis
   const path = global.config_path;
   return {
     daemon,
-    homeContext: placeOf(context),
+    homeContext: homeContextOf(context),
     path,
     format: configFormat(path),
     read: () => (context.elsewhere === null ? readConfigIfPresent(path) : readAfar(daemon, context.signal)),
-    ask: daemon.call,
+    call: daemon.call,
   };
 }
 
@@ -115,18 +115,18 @@ async function readAfar({ call }: DaemonClient, signal: AbortSignal): Promise<Ui
 }
 
 async function ownView(context: CommandContext): Promise<ConfigView> {
-  const homeContext = placeOf(context);
+  const homeContext = homeContextOf(context);
   const { path, format } = await locateConfig(homeContext, context.configPath);
-  const kept = openHistory(context.home, path);
+  const store = openHistory(context.home, path);
   return {
     daemon: null,
     homeContext,
     path,
     format,
     read: () => readConfigIfPresent(path),
-    ask: callerOf<"history" | "historyText">({
+    call: callerOf<"history" | "historyText">({
       history: async () => {
-        const entries = await kept.list();
+        const entries = await store.list();
         return {
           entries: entries.map(({ n, time, sha256, source, summary }) => ({
             n,
@@ -137,11 +137,11 @@ async function ownView(context: CommandContext): Promise<ConfigView> {
           })),
         };
       },
-      historyText: async ({ n }) => decodedText((await kept.entry(n)).bytes),
+      historyText: async ({ n }) => decodedText((await store.entry(n)).bytes),
     }),
   };
 }
 
-function placeOf({ home }: CommandContext): HomeContext {
+function homeContextOf({ home }: CommandContext): HomeContext {
   return findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
 }

@@ -12,7 +12,7 @@ import type { CommandContext } from "../input/command.ts";
  * this long for the socket, ms.
  */
 const STARTING_DEADLINE_MS = 10_000;
-const BETWEEN_LOOKS_MS = 50;
+const BETWEEN_POLLS_MS = 50;
 /**
  * How long to wait for a daemon that a service manager restarts after a crash, ms. Service managers wait 5 s
  * before a restart.
@@ -27,7 +27,7 @@ export function show<Name extends WithoutDaemonOperation>(
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
-  return withOperations(context, "look", (ask) => ask(name, input, context.signal));
+  return withOperations(context, "look", (call) => call(name, input, context.signal));
 }
 
 /** Changes one thing: asks the daemon of this home, or without one holds the home's lock and does it in this process. */
@@ -36,7 +36,7 @@ export function change<Name extends WithoutDaemonOperation>(
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
-  return withOperations(context, "change", (ask) => ask(name, input, context.signal));
+  return withOperations(context, "change", (call) => call(name, input, context.signal));
 }
 
 /**
@@ -47,11 +47,11 @@ export function change<Name extends WithoutDaemonOperation>(
 export function withOperations<T>(
   context: CommandContext,
   intent: Intent,
-  use: (ask: CallOperation<WithoutDaemonOperation>) => Promise<T>,
+  use: (call: CallOperation<WithoutDaemonOperation>) => Promise<T>,
   clock: Clock = systemClock,
 ): Promise<T> {
-  const alone = () => onceOpened(openWithoutDaemon({ ...context, intent }), (own) => use(own.ask));
-  return withDaemonOr(context, intent, ({ call }) => use(call), alone, clock);
+  const openOwn = () => onceOpened(openWithoutDaemon({ ...context, intent }), (own) => use(own.ask));
+  return withDaemonOr(context, intent, ({ call }) => use(call), openOwn, clock);
 }
 
 /** How a command uses the daemon, and the command's error if no daemon runs. */
@@ -85,17 +85,17 @@ export function withDaemon<T>(
 }
 
 /** `monitor_came_first`: a daemon took the lock, so the caller asks that daemon. */
-type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
+type OwnResult<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
 
 /**
- * Runs `withDaemon` with the daemon of this home; without a daemon, runs `alone`. If a daemon takes the lock before
- * `alone` can, retries for up to 10 s. Rejects as both functions and `withOperations` do.
+ * Runs `withDaemon` with the daemon of this home; without a daemon, runs `openOwn`. If a daemon takes the lock before
+ * `openOwn` can, retries for up to 10 s. Rejects as both functions and `withOperations` do.
  */
 export async function withDaemonOr<T>(
   context: CommandContext,
   intent: Intent,
   withDaemon: (daemon: DaemonClient) => Promise<T>,
-  alone: () => Promise<Alone<T>>,
+  openOwn: () => Promise<OwnResult<T>>,
   clock: Clock = systemClock,
 ): Promise<T> {
   const deadline = clock.monotonicMs() + STARTING_DEADLINE_MS;
@@ -104,7 +104,7 @@ export async function withDaemonOr<T>(
     if (daemon !== null) return withDaemon(daemon);
     const monitor = intent === "look" ? null : await startingMonitor(context.home);
     if (monitor === null) {
-      const outcome = await alone();
+      const outcome = await openOwn();
       if (outcome.kind === "done") return outcome.value;
       if (clock.monotonicMs() >= deadline) throw outcome.error;
     } else if (clock.monotonicMs() >= deadline) {
@@ -114,7 +114,7 @@ export async function withDaemonOr<T>(
         retry: "later",
       });
     }
-    await clock.sleep(BETWEEN_LOOKS_MS, context.signal);
+    await clock.sleep(BETWEEN_POLLS_MS, context.signal);
   }
 }
 
@@ -149,14 +149,14 @@ export async function returningDaemon(
     const daemon = await findDaemon(context, clock);
     if (daemon !== null) return daemon;
     if ((await readDaemonInfo(home)) === null && (await startingMonitor(home)) === null) return null;
-    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+    await clock.sleep(BETWEEN_POLLS_MS, signal);
   }
   return null;
 }
 
 async function startingMonitor(home: string): Promise<{ pid: number } | null> {
-  const { readLockHolder } = await import("../../runtime/process/home-lock.ts");
-  const holder = await readLockHolder(home);
+  const { readLockOwner } = await import("../../runtime/process/home-lock.ts");
+  const holder = await readLockOwner(home);
   return holder !== null && holder.command === "monitor" ? holder : null;
 }
 
@@ -164,7 +164,7 @@ async function startingMonitor(home: string): Promise<{ pid: number } | null> {
 export async function onceOpened<Resource extends AsyncDisposable, T>(
   opening: Promise<Resource>,
   use: (resource: Resource) => Promise<T>,
-): Promise<Alone<T>> {
+): Promise<OwnResult<T>> {
   let resource: Resource;
   try {
     resource = await opening;

@@ -60,7 +60,7 @@ async function writeReport(
     });
   }
   showResult(context, { path }, (paint) => [doneLine(paint, path)]);
-  if (!context.json) context.note("it holds no secrets; read it before you attach it");
+  if (!context.json) context.notify("it holds no secrets; read it before you attach it");
   return 0;
 }
 
@@ -79,10 +79,10 @@ export function renderDoctor({ findings }: Pick<DoctorReport, "findings">, style
   } as const;
   const sorted = findings.toSorted((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity));
   const lines: string[] = [];
-  for (const { severity, code, text: said, hint } of sorted) {
+  for (const { severity, code, text: message, hint } of sorted) {
     const [mark, style] = marks[severity];
     const name = severity === "ok" || severity === "info" ? "" : ` [${code}]`;
-    const [first = "", ...more] = said.split("\n");
+    const [first = "", ...more] = message.split("\n");
     lines.push(...marked(mark, `${printable(first)}${name}`, "", style, view));
     for (const line of more) lines.push(...text(printable(line), "  ", view));
     if (hint !== null) lines.push(...text(printable(hint), "    ", view).map(paint.dim));
@@ -107,10 +107,10 @@ export function renderSelfTest({ results, platform, version }: SelfTestReport, s
   const width = Math.max(...results.map(({ adapter }) => columns(adapter)));
   const lines = [paint.dim(`mountaineer ${version} on ${platform}`)];
   for (const { adapter, passed, detail, took_ms } of results) {
-    const word = passed === null ? "skip" : passed ? "pass" : "FAIL";
+    const result = passed === null ? "skip" : passed ? "pass" : "FAIL";
     const style = passed === null ? paint.dim : passed ? paint.green : paint.red;
     lines.push(
-      `${style(word)}  ${padded(adapter, width)}  ${printable(detail)} ${paint.dim(`(${took_ms} ms)`)}`,
+      `${style(result)}  ${padded(adapter, width)}  ${printable(detail)} ${paint.dim(`(${took_ms} ms)`)}`,
     );
   }
   const failed = results.filter(({ passed }) => passed === false).length;

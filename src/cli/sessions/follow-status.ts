@@ -16,19 +16,19 @@ import { untilUnread } from "./show-log.ts";
 export async function followStatus({ home, elsewhere, signal, print }: CommandContext): Promise<void> {
   const until = untilUnread(signal);
   const link = startDaemonConnection({ connect: connectionTo(home, elsewhere, until), signal: until });
-  const say = (sentence: string): void => print(`${printable(sentence)}\n`);
-  let said: string | null = null;
+  const printLine = (sentence: string): void => print(`${printable(sentence)}\n`);
+  let lastLine: string | null = null;
   link.connection.subscribe(() => {
     const text = connectionSentence(link.connection.get());
-    if (text !== null && text !== said && (said !== null || text !== CONNECTED)) say(text);
-    said = text ?? said;
+    if (text !== null && text !== lastLine && (lastLine !== null || text !== CONNECTED)) printLine(text);
+    lastLine = text ?? lastLine;
   });
   let known: Statements = new Map();
   link.status.subscribe(() => {
     const report = link.status.get();
     if (report === null) return;
     const now = statementsOf(report);
-    for (const sentence of changesBetween(known, now)) say(sentence);
+    for (const sentence of changesBetween(known, now)) printLine(sentence);
     known = now;
   });
   await whenAborted(until);

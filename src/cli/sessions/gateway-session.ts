@@ -11,11 +11,11 @@ export const RUNNING_BACKENDS: DaemonPurpose = {
 };
 
 /** Notes on stderr that no gateway is configured, and what to do. */
-export function noteNoGateway(
-  { note }: Pick<CommandContext, "note">,
+export function notifyNoGateway(
+  { notify }: Pick<CommandContext, "notify">,
   { message, hint }: Pick<MountaineerError, "message" | "hint"> = gatewayOff(),
 ): void {
-  note(`${message}; ${hint}`);
+  notify(`${message}; ${hint}`);
 }
 
 /** Resolves with the list. If no gateway is configured, resolves with null, and says so on stderr. */
@@ -24,7 +24,7 @@ export async function listedOr<T>(context: CommandContext, listed: Promise<T>): 
     return await listed;
   } catch (error) {
     if (!(error instanceof MountaineerError) || error.code !== "gateway_off") throw error;
-    noteNoGateway(context, error);
+    notifyNoGateway(context, error);
     return null;
   }
 }

@@ -11,7 +11,7 @@ import {
   systemErrorCode,
 } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
-import { fileId, type LinePlace, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
+import { fileId, type LinePosition, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
@@ -19,7 +19,7 @@ const CHUNK_BYTES = 64 * 1024;
 /** The search for matching lines ends after this many bytes; more would take seconds. */
 const SEARCH_LIMIT_BYTES = 256 * 1024 * 1024;
 /** Polling interval, ms; short enough to seem immediate. */
-const LOOK_MS = 150;
+const POLL_MS = 150;
 const NEWLINE = 0x0a;
 /** Suffixes that the newest rotated file may have. */
 const ROTATED_SUFFIXES = [".1", ".0"];
@@ -80,7 +80,7 @@ export async function openLogFile(options: LogFileOptions) {
             continue;
           }
         }
-        await Promise.race([clock.sleep(LOOK_MS), aborted]);
+        await Promise.race([clock.sleep(POLL_MS), aborted]);
       }
     },
     async [Symbol.asyncDispose]() {
@@ -137,15 +137,15 @@ async function lineStart(file: FileHandle, size: number): Promise<number> {
  */
 async function lastLines(
   { path, count, matches }: LogFileOptions,
-  before: LinePlace | null,
+  before: LinePosition | null,
 ): Promise<string[]> {
   const found: string[] = [];
-  const read = (from: string, place: LinePlace | null): Promise<unknown> =>
+  const read = (from: string, position: LinePosition | null): Promise<unknown> =>
     readLinesBackwards(
       {
         path: from,
         keep: 0,
-        before: place,
+        before: position,
         signal: new AbortController().signal,
         mostBytes: SEARCH_LIMIT_BYTES,
       },
@@ -157,10 +157,10 @@ async function lastLines(
   if (before !== null) await read(path, before);
   // The daemon rotates the target of a symbolic link; other rotators may rename the link.
   const real = await realpath(path).catch(() => path);
-  for (const place of [real, path].flatMap((one) => ROTATED_SUFFIXES.map((end) => `${one}${end}`))) {
+  for (const file of [real, path].flatMap((one) => ROTATED_SUFFIXES.map((end) => `${one}${end}`))) {
     if (found.length >= count) break;
-    if (!(await entryExists(place).catch(() => false))) continue;
-    await read(place, null).catch(recoverFrom(isSystemError));
+    if (!(await entryExists(file).catch(() => false))) continue;
+    await read(file, null).catch(recoverFrom(isSystemError));
     break;
   }
   return found.reverse();

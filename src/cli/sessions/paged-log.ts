@@ -21,44 +21,44 @@ interface PagedLogOptions<One> {
   /** How many of the last matching records are wanted. */
   readonly count: number;
   readonly matches: (record: One) => boolean;
-  readonly ask: (request: { readonly limit: number; readonly before?: string }) => Promise<Page<One>>;
+  readonly read: (request: { readonly limit: number; readonly before?: string }) => Promise<Page<One>>;
   readonly clock: Clock;
 }
 
-/** Reads the last records, oldest first. Rejects as `ask` does. */
-export async function openPagedLog<One>({ count, matches, ask, clock }: PagedLogOptions<One>) {
-  const newest = await ask({ limit: Math.max(1, Math.min(PAGE, count)) });
+/** Reads the last records, oldest first. Rejects as `read` does. */
+export async function openPagedLog<One>({ count, matches, read, clock }: PagedLogOptions<One>) {
+  const newest = await read({ limit: Math.max(1, Math.min(PAGE, count)) });
   const last: One[] = [];
   for (let page = newest; ; ) {
     last.push(...page.records.filter(matches));
     if (last.length >= count || page.next === null) break;
-    page = await ask({ limit: PAGE, before: page.next });
+    page = await read({ limit: PAGE, before: page.next });
   }
-  let seen = newestOf(newest.records);
+  let newestId = newestOf(newest.records);
   /** Newest first. Every record, up to MOST_PAGES, if the daemon no longer has the `known` record. */
   const recordsSince = async (known: string | null): Promise<readonly One[]> => {
     const since: One[] = [];
-    let page = await ask({ limit: PAGE });
+    let page = await read({ limit: PAGE });
     for (let pages = 1; ; pages += 1) {
       const found = page.records.findIndex((record) => JSON.stringify(record) === known);
       since.push(...(found === -1 ? page.records : page.records.slice(0, found)));
       if (found !== -1 || known === null || page.next === null || pages === MOST_PAGES) return since;
-      page = await ask({ limit: PAGE, before: page.next });
+      page = await read({ limit: PAGE, before: page.next });
     }
   };
   return {
     last: last.slice(0, count).reverse(),
     /**
      * Yields every later matching record, also over restarts of the daemon. Ends when the signal aborts; rejects as
-     * `ask` does.
+     * `read` does.
      */
     async *follow(signal: AbortSignal): AsyncGenerator<One, void, undefined> {
       for (;;) {
         await clock.sleep(AGAIN_MS, signal).catch(() => {});
         if (signal.aborted) return;
-        const since = await recordsSince(seen).catch(recoverFrom("daemon_unreachable", null));
+        const since = await recordsSince(newestId).catch(recoverFrom("daemon_unreachable", null));
         if (since === null) continue;
-        seen = newestOf(since) ?? seen;
+        newestId = newestOf(since) ?? newestId;
         yield* since.filter(matches).reverse();
       }
     },

@@ -1,7 +1,7 @@
 // Polling, for commands that wait for the outcome of an operation.
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
-const BETWEEN_LOOKS_MS = 100;
+const BETWEEN_POLLS_MS = 100;
 
 interface Patience {
   readonly withinMs: number;
@@ -9,16 +9,16 @@ interface Patience {
   readonly clock?: Clock;
 }
 
-/** Calls `look` until `isOver` or until the time is up, and resolves with the last value. Rejects as `look` does, or when aborted. */
+/** Calls `read` until `isOver` or until the time is up, and resolves with the last value. Rejects as `read` does, or when aborted. */
 export async function pollUntil<T>(
   { withinMs, signal, clock = systemClock }: Patience,
-  look: () => Promise<T>,
+  read: () => Promise<T>,
   isOver: (value: T) => boolean,
 ): Promise<T> {
   const untilMs = clock.monotonicMs() + withinMs;
   for (;;) {
-    const value = await look();
+    const value = await read();
     if (isOver(value) || clock.monotonicMs() >= untilMs) return value;
-    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+    await clock.sleep(BETWEEN_POLLS_MS, signal);
   }
 }

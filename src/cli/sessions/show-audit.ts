@@ -19,7 +19,7 @@ export function showAudit(
   { filter, lines: count, follow }: { filter: AuditFilter; lines: number; follow: boolean },
 ): Promise<void> {
   return withDaemon(context, READING, async (daemon) => {
-    const ask = async (request: AuditRequest) => {
+    const call = async (request: AuditRequest) => {
       const { enabled, records, next } = await daemon.call(
         "audit",
         { ...request, ...filter },
@@ -32,11 +32,11 @@ export function showAudit(
       }
       return { records, next };
     };
-    const log = await openPagedLog({ count, matches: () => true, ask, clock: systemClock });
+    const log = await openPagedLog({ count, matches: () => true, read: call, clock: systemClock });
     const print = (record: AuditEntry): void =>
       context.print(`${context.json ? JSON.stringify(record) : auditLine(record)}\n`);
     for (const record of log.last) print(record);
-    if (log.last.length === 0) context.note("no record matches");
+    if (log.last.length === 0) context.notify("no record matches");
     if (!follow) return;
     for await (const record of log.follow(untilUnread(context.signal))) print(record);
   });
@@ -57,7 +57,7 @@ function auditLine(record: AuditEntry): string {
     duration_ms: took,
   } = record;
   const at = new Date(record.time);
-  const words = [
+  const parts = [
     `${localDay(at)} ${localClock(at)}`,
     (outcome ?? kind).padEnd(OUTCOME_WIDTH),
     principal ?? "-",
@@ -67,7 +67,7 @@ function auditLine(record: AuditEntry): string {
     backend == null ? null : `on ${backend}`,
     took === undefined ? null : `${Math.round(took)} ms`,
   ];
-  return printable(words.filter((word) => typeof word === "string").join("  "));
+  return printable(parts.filter((part) => typeof part === "string").join("  "));
 }
 
 /** Room for `tool_error`. */

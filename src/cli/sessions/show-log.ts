@@ -36,7 +36,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   const print = (line: string): void =>
     context.print(context.json ? logLineJson(line) : renderLogLine(line, context.stdoutStyle.color));
   for (const line of log.last) print(line);
-  if (!log.exists) context.note(`nothing is logged yet in ${path}`);
+  if (!log.exists) context.notify(`nothing is logged yet in ${path}`);
   if (!follow) return;
   for await (const line of log.follow(untilUnread(context.signal))) {
     if (matches(line)) print(line);
@@ -55,11 +55,11 @@ const READING: DaemonPurpose = { intent: "look", so: "so nothing can read its lo
 /** The log of another machine's daemon, with the lines as in its file. */
 function openLogAfar(context: CommandContext, count: number, matches: (line: string) => boolean) {
   return withDaemon(context, READING, async (daemon) => {
-    const ask = async (request: LogRequestWire) => {
+    const call = async (request: LogRequestWire) => {
       const { lines, next } = await daemon.call("daemonLog", request, context.signal);
       return { records: lines.map(lineInFile), next };
     };
-    const log = await openPagedLog({ count, matches, ask, clock: systemClock });
+    const log = await openPagedLog({ count, matches, read: call, clock: systemClock });
     return { ...log, exists: true, async [Symbol.asyncDispose]() {} };
   });
 }

@@ -8,7 +8,7 @@ import type { CommandContext } from "../input/command.ts";
  * tokens at its next attempt anyway.
  */
 export async function restartBackend(
-  { home, note, signal }: Pick<CommandContext, "home" | "note" | "signal">,
+  { home, notify, signal }: Pick<CommandContext, "home" | "notify" | "signal">,
   backend: string,
 ): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
@@ -17,7 +17,7 @@ export async function restartBackend(
     await daemon?.call("restart", { backends: [backend] }, signal);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
-    note(
+    notify(
       `the running daemon could not be notified: ${error.message}; ${shellCommand`mountaineer backends restart ${backend}`} does so`,
     );
   }

@@ -13,7 +13,7 @@ export const STEP_EXITS: CommandDefinition["exits"] = {
 };
 
 type StepCall = (
-  ask: CallOperation<StepOperation>,
+  call: CallOperation<StepOperation>,
   shares: readonly string[] | null,
   signal: AbortSignal,
 ) => Promise<OutputOf<"mount">>;
@@ -21,14 +21,14 @@ type StepCall = (
 export async function runSteps(
   context: CommandContext,
   { share }: { readonly share: readonly string[] },
-  call: StepCall,
+  step: StepCall,
 ): Promise<number> {
   leaveFolder();
-  const { results } = await withOperations(context, "change", (ask) =>
-    call(ask, chosenShares(share), context.signal),
+  const { results } = await withOperations(context, "change", (call) =>
+    step(call, chosenShares(share), context.signal),
   );
   showResult(context, results, () => renderResults(results, context.stdoutStyle));
-  if (results.length === 0) context.note("no share is configured; mountaineer shares add adds one");
+  if (results.length === 0) context.notify("no share is configured; mountaineer shares add adds one");
   return exitCodeOf(results, context.command);
 }
 

@@ -19,7 +19,7 @@ export async function openInBrowser(
 }
 
 /** How to open the link from another machine, by a port that SSH forwards; for machines without a screen. */
-export function waysFromAfar(
+export function remoteInstructions(
   link: string,
   { SSH_CONNECTION = "" }: Readonly<Record<string, string | undefined>>,
   user: string,

@@ -18,7 +18,7 @@ const UNPACKED_WITHIN_MS = 10 * 60_000;
 interface UpgradeOptions {
   readonly file: string;
   /** True: an older version is also accepted. */
-  readonly older: boolean;
+  readonly allowsDowngrade: boolean;
   /** Makes a running daemon hand over; does nothing if none runs. Rejects if the old daemon stays in charge. */
   readonly handOver: () => Promise<void>;
   /** The bundle to upgrade; default: the bundle of this program. */
@@ -28,12 +28,12 @@ interface UpgradeOptions {
 /** After any failure the old version stays current. Rejects with `upgrade_refused`, and as `handOver` does. */
 export async function upgrade(
   { signal }: Pick<CommandContext, "signal">,
-  { file, older, handOver, bundle = readBundle() }: UpgradeOptions,
+  { file, allowsDowngrade, handOver, bundle = readBundle() }: UpgradeOptions,
 ) {
   const { current, own } = upgradable(bundle);
   const release = await releaseOf(file, own);
   const order = compareVersions(release.version, own.version);
-  if (order < 0 && !older)
+  if (order < 0 && !allowsDowngrade)
     throw refused(
       `${release.version} is older than ${own.version}, which runs`,
       "--older installs it anyway",

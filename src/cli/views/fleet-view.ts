@@ -65,12 +65,12 @@ function headLines({ name, link, conditions }: FleetReport, view: View): string[
 }
 
 function summaryLines(report: FleetReport, view: View): string[] {
-  const { text: said, tone } = fleetSummary(report);
-  return text(said, "  ", view).map((line) => painted({ text: line, tone }, view));
+  const { text: content, tone } = fleetSummary(report);
+  return text(content, "  ", view).map((line) => painted({ text: line, tone }, view));
 }
 
-function painted({ text: said, tone }: Label, { paint }: View): string {
-  return tonePaint(tone, paint).style(said);
+function painted({ text: content, tone }: Label, { paint }: View): string {
+  return tonePaint(tone, paint).style(content);
 }
 
 function rowLines(machines: readonly FleetMachine[], view: View): string[] {
@@ -108,9 +108,9 @@ function wholeLines(machine: FleetMachine, view: View): string[] {
 function factLines(line: MachineLine, view: View): string[] {
   const { paint } = view;
   const { about, name, tone } = line;
-  const said = printable(name === null ? lineLabel(line) : `${name} ${lineLabel(line)}`);
+  const content = printable(name === null ? lineLabel(line) : `${name} ${lineLabel(line)}`);
   const { mark, style } = tonePaint(tone, paint);
-  if (about === "wrong") return marked(mark, said, "  ", style, view);
+  if (about === "wrong") return marked(mark, content, "  ", style, view);
   // Plain facts have no colour.
-  return labelled(about, said, view).map((shown) => (tone === "plain" ? shown : style(shown)));
+  return labelled(about, content, view).map((shown) => (tone === "plain" ? shown : style(shown)));
 }

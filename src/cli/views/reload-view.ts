@@ -49,10 +49,10 @@ function headline(report: ReloadReport): string {
       : "a daemon would begin with:";
   }
   if (report.dry_run) return isNothing(report) ? "this configuration runs already" : "a reload would:";
-  const said = printable(report.summary);
+  const summary = printable(report.summary);
   return report.reloaded
-    ? `${said} (generation ${report.generation})`
-    : `${said}: this configuration runs already`;
+    ? `${summary} (generation ${report.generation})`
+    : `${summary}: this configuration runs already`;
 }
 
 function isNothing({ settings, shares, backends, middleware }: ReloadReport): boolean {
@@ -65,24 +65,24 @@ function isNothing({ settings, shares, backends, middleware }: ReloadReport): bo
 }
 
 function rows(report: ReloadReport, staying: Staying, style: TerminalStyle, paint: Paint): string[] {
-  const words = report.dry_run
+  const labels = report.dry_run
     ? { added: "start", removed: "let go", changed: "change", settings: "set" }
     : { added: "started", removed: "let go", changed: "changed", settings: "set" };
   const table: [string, readonly string[]][] = [];
   const add = (names: NameChanges, kind: string): void => {
     for (const change of ["added", "removed", "changed"] as const) {
-      table.push([`${words[change]}${kind}`, names[change]]);
+      table.push([`${labels[change]}${kind}`, names[change]]);
     }
   };
   add(report.shares, "");
   add(report.backends, " backend");
-  table.push([`${words.settings} middleware`, report.middleware]);
-  table.push([words.settings, report.settings]);
+  table.push([`${labels.settings} middleware`, report.middleware]);
+  table.push([labels.settings, report.settings]);
   if (report.dry_run) table.push(["stay", staying.shares], ["stay backend", staying.backends]);
   const shown = table.filter(([, names]) => names.length > 0);
-  const width = Math.max(0, ...shown.map(([word]) => columns(word)));
-  return shown.flatMap(([word, names]) => {
-    const lead = `${INDENT}${padded(word, width)}  `;
+  const width = Math.max(0, ...shown.map(([label]) => columns(label)));
+  return shown.flatMap(([label, names]) => {
+    const lead = `${INDENT}${padded(label, width)}  `;
     const lines = wrapped(
       names.map((name) => printable(name)).join(", "),
       Math.max(NARROWEST, style.width) - columns(lead),

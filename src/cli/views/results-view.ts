@@ -36,9 +36,9 @@ export function renderResults(results: readonly StepResult[], style: TerminalSty
 }
 
 function outcomeText({ result, detail }: StepResult): string {
-  const said = printable(detail);
-  if (said === "") return result;
-  return said.toLowerCase().startsWith(result) ? said : `${result}: ${said}`;
+  const text = printable(detail);
+  if (text === "") return result;
+  return text.toLowerCase().startsWith(result) ? text : `${result}: ${text}`;
 }
 
 const MARKS = { good: "good", plain: "skip", warning: "warning", bad: "bad" } as const;

@@ -3,14 +3,14 @@ import type { SecretListReport, SecretPlaceName } from "../../api/setup/home-sec
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, padded, printable } from "../../runtime/text/plain-text.ts";
 
-const PLACES: Readonly<Record<SecretPlaceName, string>> = {
+const STORAGE_NAMES: Readonly<Record<SecretPlaceName, string>> = {
   file: "secrets.json (0600)",
   "secret-service": "Secret Service",
   keychain: "Keychain",
 };
 
-export function placeName(place: SecretPlaceName): string {
-  return PLACES[place];
+export function storageName(place: SecretPlaceName): string {
+  return STORAGE_NAMES[place];
 }
 
 export function renderSecrets({ secrets, config_error }: SecretListReport, style: TerminalStyle): string {
@@ -21,13 +21,13 @@ export function renderSecrets({ secrets, config_error }: SecretListReport, style
     return `${paint.symbols.off} no secret is kept; what refers to any is not known: ${firstLine(config_error)}\n`;
   }
   const nameWidth = Math.max(...secrets.map(({ name }) => columns(name)));
-  const places = secrets.map(({ kept }) => (kept === null ? "not kept" : PLACES[kept]));
-  const placeWidth = Math.max(...places.map(columns));
+  const storages = secrets.map(({ kept }) => (kept === null ? "not kept" : STORAGE_NAMES[kept]));
+  const storageWidth = Math.max(...storages.map(columns));
   const lines = secrets.map(({ name, kept, used_by }, index) => {
     const mark = kept === null ? paint.red(paint.symbols.bad) : paint.green(paint.symbols.on);
-    const place = padded(places[index] ?? "", placeWidth);
+    const storage = padded(storages[index] ?? "", storageWidth);
     const users = used_by.length === 0 ? paint.dim("not used") : used_by.map(printable).join(", ");
-    return `${mark} ${padded(name, nameWidth)}  ${kept === null ? paint.red(place) : place}  ${users}`;
+    return `${mark} ${padded(name, nameWidth)}  ${kept === null ? paint.red(storage) : storage}  ${users}`;
   });
   if (config_error !== null) {
     lines.push(paint.dim(`  who uses them is not known: ${firstLine(config_error)}`));

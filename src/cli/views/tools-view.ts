@@ -39,16 +39,16 @@ export function renderTools(tools: readonly ListedTool[], style: TerminalStyle):
     .map(({ name, backend, description }) => {
       const shownName = padded(printable(name), nameWidth);
       const shownBackend = padded(printable(backend), backendWidth);
-      const room = style.width - columns(`${shownName}${GAP}${shownBackend}${GAP}`);
-      const said = firstWords(description ?? "", room, style.unicode ? "\u2026" : "..");
-      const end = said === "" ? "" : `${GAP}${said}`;
-      const plain = said === "" ? shownBackend.trimEnd() : shownBackend;
+      const space = style.width - columns(`${shownName}${GAP}${shownBackend}${GAP}`);
+      const summary = excerpt(description ?? "", space, style.unicode ? "\u2026" : "..");
+      const end = summary === "" ? "" : `${GAP}${summary}`;
+      const plain = summary === "" ? shownBackend.trimEnd() : shownBackend;
       return `${paint.bold(shownName)}${GAP}${paint.dim(plain)}${end}\n`;
     })
     .join("");
 }
 
-function firstWords(description: string, room: number, ellipsis: string): string {
+function excerpt(description: string, room: number, ellipsis: string): string {
   if (!(room >= LEAST_DESCRIPTION)) return "";
   const [first = "", ...more] = wrapped(printable(description), room);
   if (more.length === 0 && columns(first) <= room) return first;
@@ -105,12 +105,12 @@ function visible(text: string): string {
 
 // A tool's answer as text; content that is not text is described. Pure.
 
-interface AnswerLook {
+interface AnswerStyle {
   /** True: control characters and invisible characters are spelled out; false: only invisible characters. */
   readonly isTerminal: boolean;
 }
 
-export function answerText({ result }: CallReport, { isTerminal }: AnswerLook): string {
+export function answerText({ result }: CallReport, { isTerminal }: AnswerStyle): string {
   const parts = partsOf(result);
   const text = parts.map((part) => (part.endsWith("\n") || part === "" ? part : `${part}\n`)).join("");
   return isTerminal ? printableLines(text) : replaceInvisible(text, spelledOut);
@@ -191,10 +191,10 @@ export function absentBackends(backends: readonly BackendStatus[], now: number):
     )
     .map((backend) => {
       const { name, reason, last_error: lastError, since } = backend;
-      const said = `backend ${printable(name)}: ${printable(backendLabel(backend).text)}`;
-      if (isAwaitingApproval(backend)) return `${said} (mountaineer approve)`;
+      const message = `backend ${printable(name)}: ${printable(backendLabel(backend).text)}`;
+      if (isAwaitingApproval(backend)) return `${message} (mountaineer approve)`;
       const why = reason ?? lastError;
       const lasted = sinceText(since, now);
-      return `${said}${lasted === null ? "" : ` for ${lasted}`}${why === null ? "" : `: ${printable(why)}`}`;
+      return `${message}${lasted === null ? "" : ` for ${lasted}`}${why === null ? "" : `: ${printable(why)}`}`;
     });
 }

@@ -79,7 +79,7 @@ export interface ApprovalInput {
   readonly running: MountaineerConfig | null;
   /** null: the home has never recorded approvals. */
   readonly approvals: Approvals | null;
-  readonly places: ProtectedPaths;
+  readonly protectedPaths: ProtectedPaths;
   /** The configuration of an empty file. */
   readonly blank: MountaineerConfig;
 }
@@ -107,34 +107,34 @@ const TRUST = "trust";
  * The mode that the file asks for. If the file has no key `approve`: `commands` if a backend of the file or of the
  * running configuration reaches the home; else `none`.
  */
-function askedMode({
+function requestedMode({
   file,
   running,
-  places,
-}: Pick<ApprovalInput, "file" | "running" | "places">): ApproveMode {
+  protectedPaths,
+}: Pick<ApprovalInput, "file" | "running" | "protectedPaths">): ApproveMode {
   if (file.trust.approve !== null) return file.trust.approve;
   const backends = [...file.backends, ...(running?.backends ?? [])];
   const reaches = backends.some(
-    (backend) => backend.enabled && reachableByBackends(backend, places).length > 0,
+    (backend) => backend.enabled && reachableByBackends(backend, protectedPaths).length > 0,
   );
   return reaches ? "commands" : "none";
 }
 
 export function applyApprovals(input: ApprovalInput): ApprovalOutcome {
-  const { file, running, blank, places } = input;
-  const asked = askedMode(input);
-  if (input.approvals === null && asked === "none") {
-    return { effective: file, waiting: [], mode: asked, approvals: null };
+  const { file, running, blank, protectedPaths } = input;
+  const requested = requestedMode(input);
+  if (input.approvals === null && requested === "none") {
+    return { effective: file, waiting: [], mode: requested, approvals: null };
   }
-  const approvals = input.approvals ?? firstApprovals(running ?? file, asked);
-  const mode = stricter(asked, approvals.mode);
-  const guard = { mode, tightens: isAsStrict(asked, approvals.mode), blank, places };
+  const approvals = input.approvals ?? firstApprovals(running ?? file, requested);
+  const mode = stricter(requested, approvals.mode);
+  const guard = { mode, tightens: isAsStrict(requested, approvals.mode), blank, protectedPaths };
   const renamed = renamedEntries(file, approvals, guard);
   const waiting = [...entriesOf(file).values()]
     .filter(({ id }) => !renamed.has(id))
     .flatMap((entry) => waitingEntry(entry, approvals.entries.get(entry.id), guard) ?? []);
   const unordered = effectiveConfig(file, waiting);
-  const order = waits("access", mode) ? placesOf(approvals, waiting) : null;
+  const order = waits("access", mode) ? positionsOf(approvals, waiting) : null;
   const effective = order === null ? unordered : inOrder(unordered, order);
   const old = new Set(renamed.values());
   const before = new Map([...approvals.entries].filter(([id]) => !old.has(id)));
@@ -171,7 +171,7 @@ function firstApprovals(running: MountaineerConfig, mode: ApproveMode): Approval
 }
 
 /** The positions of backends. A waiting new backend has no position, even if an earlier one had its name. */
-function placesOf({ entries, order }: Approvals, waiting: readonly WaitingEntry[]): readonly string[] {
+function positionsOf({ entries, order }: Approvals, waiting: readonly WaitingEntry[]): readonly string[] {
   const fresh = new Set(waiting.filter(({ runs }) => runs === null).map(({ id }) => id));
   return order.filter((name) => entries.has(BACKEND + name) && !fresh.has(BACKEND + name));
 }
@@ -202,7 +202,7 @@ function waitingOrder(wanted: MountaineerConfig, effective: MountaineerConfig): 
  */
 export function withApproved(
   approvals: Approvals,
-  input: Pick<ApprovalInput, "file" | "running" | "places">,
+  input: Pick<ApprovalInput, "file" | "running" | "protectedPaths">,
   { ids, forgets, loosens, order }: Grant,
 ): Approvals {
   const inFile = entriesOf(withAllOn(input.file));
@@ -217,11 +217,11 @@ export function withApproved(
     entries.set(id, { whole: entry.whole, state: on.has(id) ? "runs" : "off" });
   }
   const was = approvals.entries.get(TRUST)?.whole["approve"] ?? null;
-  const isAskedAnew = loosens || (ids.has(TRUST) && input.file.trust.approve !== was);
+  const isRequestedAgain = loosens || (ids.has(TRUST) && input.file.trust.approve !== was);
   return {
     entries,
     order: ids.has(BACKEND_ORDER) ? orderWith(shown, approvals.order) : approvals.order,
-    mode: isAskedAnew ? askedMode(input) : approvals.mode,
+    mode: isRequestedAgain ? requestedMode(input) : approvals.mode,
   };
 }
 
@@ -236,7 +236,7 @@ interface Guard {
   /** The file's mode is at least as strict as the approved one, so the mode itself needs no approval. */
   readonly tightens: boolean;
   readonly blank: MountaineerConfig;
-  readonly places: ProtectedPaths;
+  readonly protectedPaths: ProtectedPaths;
 }
 
 /** The parts that differ from the approved form, among those that the mode guards. */
@@ -251,13 +251,13 @@ function differing(entry: Entry, approved: Fields | null, guard: Guard): EntryPa
   return Object.fromEntries(differ);
 }
 
-function ofToday(approved: Fields, entry: Entry, { blank, places }: Guard): Fields {
+function ofToday(approved: Fields, entry: Entry, { blank, protectedPaths }: Guard): Fields {
   const empty = entry.group === "sections" ? entriesOf(blank).get(entry.id)?.whole : undefined;
-  return withNewKeys(approved, entry, empty ?? {}, places.userHome);
+  return withNewKeys(approved, entry, empty ?? {}, protectedPaths.userHome);
 }
 
-const isSame = (...asked: Parameters<typeof differing>): boolean =>
-  Object.keys(differing(...asked)).length === 0;
+const isSame = (...args: Parameters<typeof differing>): boolean =>
+  Object.keys(differing(...args)).length === 0;
 
 function waitingEntry(entry: Entry, known: ApprovedEntry | undefined, guard: Guard): WaitingEntry | null {
   const { id, group, name } = entry;

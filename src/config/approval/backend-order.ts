@@ -12,9 +12,9 @@ export function orderOf({ backends }: Pick<MountaineerConfig, "backends">): read
 
 /** The configuration with its backends in the approved order; new ones follow, and disabled ones come last. */
 export function inOrder(config: MountaineerConfig, approved: readonly string[]): MountaineerConfig {
-  const places = new Map(approved.map((name, place) => [name, place]));
+  const positions = new Map(approved.map((name, place) => [name, place]));
   const rank = ({ name, enabled }: BackendConfig): number =>
-    enabled ? (places.get(name) ?? approved.length) : approved.length + 1;
+    enabled ? (positions.get(name) ?? approved.length) : approved.length + 1;
   const backends = config.backends.toSorted((one, other) => rank(one) - rank(other));
   const isSame = backends.every((backend, index) => backend === config.backends[index]);
   return isSame ? config : { ...config, backends };

@@ -138,10 +138,12 @@ const PARTS: Readonly<Record<EntryGroup, (whole: Fields, name: string) => EntryP
 
 function backendParts(whole: Fields): EntryParts {
   const { connection = null, routes = null, ...others } = whole;
-  const ways = isList(routes) ? routes.map((route) => membersOf(route)["connection"] ?? null) : [connection];
+  const connections = isList(routes)
+    ? routes.map((route) => membersOf(route)["connection"] ?? null)
+    : [connection];
   // `connection` is a copy of the first route's connection. Both get the same kind, so that both need an approval or
   // neither does.
-  const kind = ways.some((way) => membersOf(way)["type"] === "stdio") ? "runs" : "sends";
+  const kind = connections.some((one) => membersOf(one)["type"] === "stdio") ? "runs" : "sends";
   return {
     connection: { kind, value: guarded(connection) },
     routes: { kind, value: isList(routes) ? routes.map(guardedRoute) : null },

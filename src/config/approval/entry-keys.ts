@@ -107,7 +107,7 @@ function overrideInFile(override: EntryValue): EntryValue {
 }
 
 function shareRoutes(routes: Fields): readonly (readonly [string, EntryValue])[] {
-  return Object.entries(SHARE_ROUTES).flatMap(([route, word]) => {
+  return Object.entries(SHARE_ROUTES).flatMap(([route, label]) => {
     const {
       host = null,
       port = null,
@@ -116,9 +116,9 @@ function shareRoutes(routes: Fields): readonly (readonly [string, EntryValue])[]
     } = membersOf(routes[route] ?? null);
     const address = typeof host === "string" && typeof port === "number" ? hostText({ host, port }) : host;
     return [
-      [`${word}_host`, address],
-      [`${word}_interface`, interfaceName],
-      [`${word}_path`, folder],
+      [`${label}_host`, address],
+      [`${label}_interface`, interfaceName],
+      [`${label}_path`, folder],
     ] as const;
   });
 }

@@ -26,8 +26,8 @@ export function entryText(parts: Fields | null): string {
 function routeLines(route: EntryValue): EntryValue {
   const { name = null, connection = null } = membersOf(route);
   // The file needs no `type`, because the type follows from the other keys.
-  const { type: _type, ...way } = membersOf(connection);
-  return { name, ...way };
+  const { type: _type, ...rest } = membersOf(connection);
+  return { name, ...rest };
 }
 
 /** The text of an entry that waits, with a remark if a hidden value may differ from the approved one. */
@@ -123,14 +123,14 @@ export function entrySummary(entry: Omit<WaitingEntry, "runs">): string {
   const whose = group === "sections" ? `[${name}]` : `${noun}${name}`;
   const { touches } = entry;
   const who = wasOff ? `${whose}, which you have switched off,` : whose;
-  const ways = connectionsOf(waiting);
-  const what = wordsOf(ways);
+  const connections = connectionsOf(waiting);
+  const what = describe(connections);
   if (touches !== undefined) return `${who} would ${MEANINGS[kind]} in ${serversText(touches)}`;
   if (what === "") return `${who} would ${MEANINGS[kind]}`;
   if (approved === null) return `${who} would ${what}`;
   const before = connectionsOf(approved);
-  if (wordsOf(before) !== what) return `${who} would ${what} instead`;
-  const others = differingKeys(before, ways);
+  if (describe(before) !== what) return `${who} would ${what} instead`;
+  const others = differingKeys(before, connections);
   return `${who} would ${others === "" ? MEANINGS[kind] : `${what} with another ${others}`}`;
 }
 
@@ -149,7 +149,7 @@ function connectionsOf({ connection = null, routes = null }: Fields): readonly E
   return routes.map((route) => membersOf(route)["connection"] ?? null);
 }
 
-function wordsOf(connections: readonly EntryValue[]): string {
+function describe(connections: readonly EntryValue[]): string {
   return connections
     .map(connectionSummary)
     .filter((way) => way !== "")

@@ -1,7 +1,7 @@
 // The approved form of an entry, with the keys that Mountaineer has learned since: each has its default, as the
 // approved configuration did not set it. So an upgrade never makes an entry wait. Pure.
 
-import { normalizedName, settledDefaults } from "../schema/normalized.ts";
+import { normalizedDefaults, normalizedName } from "../schema/normalized.ts";
 import { configFile, OPEN_TABLES } from "../schema/schema.ts";
 import type { Place } from "../schema/tables.ts";
 import {
@@ -29,7 +29,7 @@ export function withNewKeys(
   let known: Defaults | null = null;
   const defaults = (): Defaults => {
     known ??= defaultsBelow(
-      Object.entries(configFile.keys).flatMap(([key, place]) => (tables.includes(key) ? [place] : [])),
+      Object.entries(configFile.keys).flatMap(([key, member]) => (tables.includes(key) ? [member] : [])),
       userHome,
     );
     return known;
@@ -42,17 +42,17 @@ const SECTION_TABLES: Readonly<Record<string, readonly string[]>> = {
   incoming_auth: ["incoming_auth", "server"],
 };
 
-function defaultsBelow(places: readonly Place[], userHome: string): Defaults {
-  const pairs = places.flatMap((place) => pairsBelow(place, userHome));
+function defaultsBelow(members: readonly Place[], userHome: string): Defaults {
+  const pairs = members.flatMap((member) => pairsBelow(member, userHome));
   const byName = Map.groupBy(pairs, ([name]) => name);
   return new Map([...byName].map(([name, named]) => [name, named.map(([, value]) => value)]));
 }
 
-function pairsBelow(place: Place, userHome: string): (readonly [name: string, value: EntryValue])[] {
-  if (place.kind === "key" || place.kind === "open") return [];
-  if (place.kind !== "table") return pairsBelow(place.table, userHome);
-  const own = settledDefaults(place.keys, userHome);
-  return Object.entries(place.keys).flatMap(([key, inner]) => {
+function pairsBelow(member: Place, userHome: string): (readonly [name: string, value: EntryValue])[] {
+  if (member.kind === "key" || member.kind === "open") return [];
+  if (member.kind !== "table") return pairsBelow(member.table, userHome);
+  const own = normalizedDefaults(member.keys, userHome);
+  return Object.entries(member.keys).flatMap(([key, inner]) => {
     const name = normalizedName(key, inner);
     return [[name, plain(own[name])] as const, ...pairsBelow(inner, userHome)];
   });

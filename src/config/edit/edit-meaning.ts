@@ -88,17 +88,17 @@ export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
   const [section, second, third, ...rest] = keyPath;
   if ((section === "shares" || section === "aliases") && second !== undefined) {
     if (typeof second === "string") return [section, indexIn(file, section, second), ...keyPath.slice(2)];
-    assertPlace(file, [section], second, LISTS[section].unknown);
+    assertIndex(file, [section], second, LISTS[section].unknown);
     return keyPath;
   }
   if (third === undefined || second === undefined) return keyPath;
   if (section === "incoming_auth" && second === "users" && typeof third === "string")
     return [section, second, userIndex(file, third), ...rest];
-  if (typeof third === "number") assertPlace(file, [section ?? "", second], third, "config_key_unknown");
+  if (typeof third === "number") assertIndex(file, [section ?? "", second], third, "config_key_unknown");
   return keyPath;
 }
 
-function assertPlace(file: unknown, list: KeyPath, index: number, unknown: ErrorCode): void {
+function assertIndex(file: unknown, list: KeyPath, index: number, unknown: ErrorCode): void {
   const actual = valueAt(file, list);
   const count = Array.isArray(actual) ? actual.length : 0;
   if (Number.isInteger(index) && index >= 0 && index < count) return;

@@ -29,7 +29,7 @@ export type KeyValue =
   | { readonly source: "absent"; readonly rule: string | null };
 
 /** The default of a key, if it depends on the machine or on other keys of the same table; else null. */
-function settledValue(
+function effectiveDefault(
   file: unknown,
   section: SectionDoc,
   key: string,
@@ -80,10 +80,10 @@ function commonAt(file: unknown, at: KeyPath): Readonly<Record<string, unknown>>
   const common = valueAt(file, ["backend_defaults", ...table]);
   if (!isTable(common)) return {};
   const routes = valueAt(file, ["backends", name, "routes"]);
-  const isAlone = isRoute || !Array.isArray(routes);
-  const ways = isAlone ? [valueAt(file, at.slice(0, isRoute ? 4 : 2))] : routes;
-  const runsHere = ways.some((way) => valueAt(way, ["command"]) !== undefined);
-  if (table[0] === "env") return isAlone && runsHere ? common : {};
+  const isOnly = isRoute || !Array.isArray(routes);
+  const tables = isOnly ? [valueAt(file, at.slice(0, isRoute ? 4 : 2))] : routes;
+  const runsHere = tables.some((table) => valueAt(table, ["command"]) !== undefined);
+  if (table[0] === "env") return isOnly && runsHere ? common : {};
   if (runsHere) return common;
   return Object.fromEntries(Object.entries(common).filter(([key]) => !OF_PROGRAMS.has(key)));
 }
@@ -122,7 +122,7 @@ function keyValue(
   }
   if (section.isOpen) return { source: "absent", rule: "not set" };
   const { fallback, doc } = section.key(key);
-  const value = settledValue(file, section, key, table, homeContext) ?? plain(fallback);
+  const value = effectiveDefault(file, section, key, table, homeContext) ?? plain(fallback);
   if (value !== null) return { source: "default", value };
   return { source: "absent", rule: doc.absent };
 }

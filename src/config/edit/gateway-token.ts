@@ -15,7 +15,7 @@ export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("
 
 interface TokenOptions {
   /** true: a person asked for a token; false: a person asked for none; null: neither. */
-  readonly asked: boolean | null;
+  readonly requested: boolean | null;
   /** The text of the file before the edit; empty: there is no file. */
   readonly text: string;
   readonly hasBackend: boolean;
@@ -23,19 +23,19 @@ interface TokenOptions {
 }
 
 /**
- * Whether the edit also makes a token. If `asked` is null, only the first MCP server causes a token, and only without
+ * Whether the edit also makes a token. If `requested` is null, only the first MCP server causes a token, and only without
  * `[incoming_auth]` in the file: a new token would lock out the clients of a gateway that already serves without one.
  * Throws `usage` if a token is asked for although the file has `[incoming_auth]`.
  */
-export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOptions): boolean {
-  const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);
-  if (asked === true && says) {
+export function wantsToken({ requested, text, hasBackend, addsBackend }: TokenOptions): boolean {
+  const mentions = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);
+  if (requested === true && mentions) {
     throw new MountaineerError("usage", "the configuration says already who may come in ([incoming_auth])", {
       hint: `${shellCommand`mountaineer secret set ${TOKEN_SECRET}`} gives the token a value that you know; mountaineer config edit changes the rest`,
     });
   }
-  if (asked !== null) return asked;
-  return !says && !hasBackend && addsBackend;
+  if (requested !== null) return requested;
+  return !mentions && !hasBackend && addsBackend;
 }
 
 /** A random token of characters that need no escapes in a header or URL. */

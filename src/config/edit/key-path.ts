@@ -74,13 +74,13 @@ function typedPath({ header, pattern }: SectionDoc): string {
 }
 
 /** The hint for a single word: the full path of a similar key. */
-function fullNameHint(word: string): string | null {
-  const short = closestWord(word, Object.keys(SHORT_NAMES));
+function fullNameHint(key: string): string | null {
+  const short = closestWord(key, Object.keys(SHORT_NAMES));
   for (const section of SECTIONS) {
-    if (section.keys.includes(word)) return `did you mean \`${typedPath(section)}.${word}\`?`;
+    if (section.keys.includes(key)) return `did you mean \`${typedPath(section)}.${key}\`?`;
   }
   if (short !== null) return `did you mean \`${short}\`?`;
-  return unknownKeyHint(null, word);
+  return unknownKeyHint(null, key);
 }
 
 /** The hint for a path that leads to no key: the form of similar keys. */
@@ -167,9 +167,9 @@ const ON_AND_OFF: Readonly<Record<string, boolean>> = { on: true, off: false };
  * expected.
  */
 export function parseConfigValue(text: string, { section, key, path }: ConfigKey): ConfigValue {
-  const word = text.trim().toLowerCase();
+  const lower = text.trim().toLowerCase();
   const isToggle = section.keyDoc(key).type === "true or false";
-  const toggled = isToggle && Object.hasOwn(ON_AND_OFF, word) ? ON_AND_OFF[word] : undefined;
+  const toggled = isToggle && Object.hasOwn(ON_AND_OFF, lower) ? ON_AND_OFF[lower] : undefined;
   const value = toggled ?? fromToml(text) ?? text;
   assertWritable(value);
   const [finding] = keyFindings(section, key, value);
@@ -212,8 +212,8 @@ export type RequestedEdit =
   | { readonly remove: NamedList | "backends"; readonly name: string };
 
 /** The edit that a request asks for. Rejects with `usage` and `config_key_unknown`, as `configEdit` does. */
-export function requestedEdit(asked: RequestedEdit): ConfigEdit {
-  if ("key" in asked) return configEdit(asked.key, asked.value);
-  if ("add" in asked) return { kind: "add", list: asked.add, entry: asked.entry };
-  return { kind: "remove", list: asked.remove, name: asked.name };
+export function requestedEdit(request: RequestedEdit): ConfigEdit {
+  if ("key" in request) return configEdit(request.key, request.value);
+  if ("add" in request) return { kind: "add", list: request.add, entry: request.entry };
+  return { kind: "remove", list: request.remove, name: request.name };
 }

@@ -25,7 +25,7 @@ export type TypedConnection =
 /** Reads an address, or a command line, which it splits into words as a shell does. Throws `usage`. */
 export function connectionOf(text: string): TypedConnection {
   if (/^https?:\/\//i.test(text)) return { url: text };
-  const [command, ...args] = splitWords(text);
+  const [command, ...args] = splitArgs(text);
   if (command === undefined) throw new MountaineerError("usage", "a backend needs a command");
   return { command, args };
 }
@@ -71,16 +71,22 @@ export function typedSecrets(
     [...texts].flatMap(([key, text]) => {
       const reading = parseSecretText(text);
       if (!reading.ok) return [];
-      return literalSecrets([{ name, connection: alone(table, key, reading.value) }]).map(({ value }) => ({
-        table,
-        key,
-        value,
-      }));
+      return literalSecrets([{ name, connection: connectionWith(table, key, reading.value) }]).map(
+        ({ value }) => ({
+          table,
+          key,
+          value,
+        }),
+      );
     });
   return [...ofTable("env", env), ...ofTable("headers", headers)];
 }
 
-function alone(table: "env" | "headers", key: string, text: SecretText): BackendConfig["connection"] {
+function connectionWith(
+  table: "env" | "headers",
+  key: string,
+  text: SecretText,
+): BackendConfig["connection"] {
   return table === "env"
     ? { type: "stdio", command: "", args: [], env: { [key]: text }, cwd: "/" }
     : { type: "streamable-http", url: "http://localhost/", headers: { [key]: text } };
@@ -103,7 +109,7 @@ export function openSecretsIn(
  * Splits a line into words as a shell does, but expands nothing: no variables, no `~`, no patterns. Throws
  * `usage` for a quote that is not closed.
  */
-export function splitWords(line: string): string[] {
+export function splitArgs(line: string): string[] {
   const words: string[] = [];
   let word: string | null = null;
   let quote: string | null = null;

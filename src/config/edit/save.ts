@@ -27,7 +27,7 @@ export interface SaveTarget {
   readonly path: string;
   readonly homeContext: HomeContext;
   /** The SHA-256 of the file when the caller read it; the file must still have it. null: the file may have changed. */
-  readonly seenSha256: string | null;
+  readonly baseSha256: string | null;
   /**
    * The file's content as the caller knows it; null: unknown. `runs`: a service runs this content. An edit of
    * a file that is empty or missing is then refused, because the service would lose everything else.
@@ -56,7 +56,7 @@ export type SavedConfig =
 
 /** A file that others changed less than this ago, ms, may be half written. */
 const YOUNG_MS = 1_500;
-const LOOK_AGAIN_MS = 250;
+const RECHECK_MS = 250;
 /** How long to wait for others to finish writing, ms. */
 const LONGEST_WAIT_MS = 3_000;
 
@@ -74,7 +74,7 @@ export function saveEdit(
   target: SaveTarget & { readonly edits: readonly ConfigEdit[] },
 ): Promise<SavedConfig> {
   return oneAtATime(target.path, async () => {
-    const before = await readSeen(target);
+    const before = await readBase(target);
     if (target.known?.runs === true) refuseToBeginAfresh(target, before);
     const why = before && (await whySuspect(target, before));
     // An edit of what waits for a person would apply it.
@@ -96,7 +96,7 @@ export function saveEdit(
 /** Replaces the whole content, for an editor or a rollback. Writes and rejects as `saveEdit` does. */
 export function saveContent(target: SaveTarget & { readonly bytes: Uint8Array }): Promise<SavedConfig> {
   return oneAtATime(target.path, async () => {
-    const before = await readSeen(target);
+    const before = await readBase(target);
     const isSame = before !== null && Buffer.compare(before, target.bytes) === 0;
     return replace(target, before, target.bytes, !isSame);
   });
@@ -132,9 +132,9 @@ function changedMeanwhile(path: string): MountaineerError {
  * The file's content, once no other program is writing it. Rejects with `config_changed` if the writing does
  * not end in time.
  */
-async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
-  const { path, seenSha256, known, clock = systemClock } = target;
-  const expected = known?.sha256 ?? seenSha256?.toLowerCase();
+async function readStable(target: SaveTarget): Promise<Uint8Array | null> {
+  const { path, baseSha256, known, clock = systemClock } = target;
+  const expected = known?.sha256 ?? baseSha256?.toLowerCase();
   const deadlineMs = clock.monotonicMs() + LONGEST_WAIT_MS;
   let before: { readonly bytes: Uint8Array; readonly changedMs: number } | null = null;
   for (;;) {
@@ -160,7 +160,7 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
       });
     }
     before = { bytes, changedMs };
-    await clock.sleep(LOOK_AGAIN_MS);
+    await clock.sleep(RECHECK_MS);
   }
 }
 
@@ -172,10 +172,10 @@ function refuseToBeginAfresh({ path, known }: SaveTarget, before: Uint8Array | n
   });
 }
 
-async function readSeen(target: SaveTarget): Promise<Uint8Array | null> {
-  const { path, seenSha256 } = target;
-  const bytes = await readSettled(target);
-  if (seenSha256 !== null && sha256Of(bytes ?? new Uint8Array()) !== seenSha256.toLowerCase()) {
+async function readBase(target: SaveTarget): Promise<Uint8Array | null> {
+  const { path, baseSha256 } = target;
+  const bytes = await readStable(target);
+  if (baseSha256 !== null && sha256Of(bytes ?? new Uint8Array()) !== baseSha256.toLowerCase()) {
     throw changedMeanwhile(path);
   }
   return bytes;
@@ -222,8 +222,8 @@ async function write(path: string, before: Uint8Array | null, bytes: Uint8Array)
     else await requireWritable(path);
     await removeLeftovers(path);
     const now = await readConfigIfPresent(path);
-    const isAsSeen = now === null ? before === null : before !== null && Buffer.compare(now, before) === 0;
-    if (!isAsSeen) throw changedMeanwhile(path);
+    const isUnchanged = now === null ? before === null : before !== null && Buffer.compare(now, before) === 0;
+    if (!isUnchanged) throw changedMeanwhile(path);
     await writeDurably(path, bytes);
   } catch (error) {
     if (error instanceof MountaineerError) throw error;

@@ -160,10 +160,10 @@ export function removeEntry(text: string, { entries }: Bracketed, index: number)
   const ownEnd = /^[ \t]*,/.exec(text.slice(entry.end))?.[0].length;
   const end = entry.end + (ownEnd ?? 0);
   const rest = text.slice(end, lineTextEnd(text, end));
-  const alone = beginsLine(text, entry.start) && /^[ \t]*(#.*)?$/.test(rest);
+  const isWholeLine = beginsLine(text, entry.start) && /^[ \t]*(#.*)?$/.test(rest);
   const line = { start: lineStart(text, entry.start), end: lineEnd(text, end), text: "" };
   if (ownEnd !== undefined) {
-    if (alone) return [line];
+    if (isWholeLine) return [line];
     const spaces = /^[ \t]*/.exec(text.slice(end))?.[0].length ?? 0;
     return [{ start: entry.start, end: text[end + spaces] === "#" ? end : end + spaces, text: "" }];
   }
@@ -171,10 +171,10 @@ export function removeEntry(text: string, { entries }: Bracketed, index: number)
   if (laterComma !== null && !text.slice(entry.end, laterComma).includes("#")) {
     return [{ start: entry.start, end: laterComma, text: "" }];
   }
-  if (previous === undefined) return [alone ? line : { ...entry, text: "" }];
+  if (previous === undefined) return [isWholeLine ? line : { ...entry, text: "" }];
   const between = text.slice(previous.end, entry.start);
   const comma = /^[ \t]*,/.exec(between)?.[0].length;
-  if (alone) {
+  if (isWholeLine) {
     return comma !== undefined && isLast
       ? [{ start: previous.end, end: previous.end + comma, text: "" }, line]
       : [line];

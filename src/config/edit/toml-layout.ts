@@ -60,7 +60,7 @@ export async function readLayout(text: string) {
   const tables: TomlTable[] = [];
   const elements: TomlElement[] = [];
 
-  function visitEntry(
+  function walkEntry(
     base: KeyPath,
     node: AST.TOMLKeyValue,
     container: LineContainer | AST.TOMLInlineTable,
@@ -68,15 +68,15 @@ export async function readLayout(text: string) {
     const keys = node.key.keys.map((key) => (key.type === "TOMLBare" ? key.name : key.value));
     const path = [...base, ...keys];
     entries.push({ path, base, node, container });
-    visitValue(path, node.value);
+    walkValue(path, node.value);
   }
 
-  function visitValue(path: KeyPath, node: AST.TOMLContentNode): void {
-    if (node.type === "TOMLInlineTable") for (const entry of node.body) visitEntry(path, entry, node);
+  function walkValue(path: KeyPath, node: AST.TOMLContentNode): void {
+    if (node.type === "TOMLInlineTable") for (const entry of node.body) walkEntry(path, entry, node);
     if (node.type !== "TOMLArray") return;
     for (const [index, element] of node.elements.entries()) {
       elements.push({ path: [...path, index], index, node: element, array: node });
-      visitValue([...path, index], element);
+      walkValue([...path, index], element);
     }
   }
 
@@ -84,11 +84,11 @@ export async function readLayout(text: string) {
     const [top] = parseTOML(text, { tomlVersion: "1.1" }).body;
     for (const node of top.body) {
       if (node.type === "TOMLKeyValue") {
-        visitEntry([], node, top);
+        walkEntry([], node, top);
         continue;
       }
       tables.push({ path: node.resolvedKey, node });
-      for (const entry of node.body) visitEntry(node.resolvedKey, entry, node);
+      for (const entry of node.body) walkEntry(node.resolvedKey, entry, node);
     }
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;

@@ -34,7 +34,7 @@ import {
   separatorEnd,
   walk,
   type YamlLayout,
-  type YamlPlace,
+  type YamlPosition,
 } from "./yaml-layout.ts";
 
 type Proposals = readonly Splice[][];
@@ -91,7 +91,7 @@ function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
 /** Adds lines below a key that has no value. If the value is a null, as in `global: ~`, the lines replace it. */
 function linesBelow(
   layout: YamlLayout,
-  { node }: YamlPlace,
+  { node }: YamlPosition,
   pair: Pair,
   lines: readonly string[],
 ): Proposals {
@@ -103,7 +103,7 @@ function linesBelow(
   return [[{ start: from, end, text: "" }, linesAfter(text, end, lines)]];
 }
 
-function insertion(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
+function insertion(layout: YamlLayout, outer: YamlPosition, path: KeyPath, value: ConfigValue): Proposals {
   const { yaml, text, indentStep } = layout;
   const { node, pair, parent } = outer;
   if (yaml.isAlias(node))
@@ -133,9 +133,9 @@ function insertion(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: C
   return linesBelow(layout, outer, pair, nestedLines(indent, indentStep, path, value, blockLeaf));
 }
 
-function replacement(layout: YamlLayout, place: YamlPlace, value: ConfigValue): Proposals {
+function replacement(layout: YamlLayout, position: YamlPosition, value: ConfigValue): Proposals {
   const { yaml, text } = layout;
-  const { node, pair, inFlow } = place;
+  const { node, pair, inFlow } = position;
   if (node === null || isUnwritten(node)) {
     if (pair === null) return [];
     const at = separatorEnd(layout, pair);
@@ -160,11 +160,11 @@ function replacement(layout: YamlLayout, place: YamlPlace, value: ConfigValue): 
 }
 
 function setting(layout: YamlLayout, path: KeyPath, value: ConfigValue): Proposals {
-  const { place, depth } = walk(layout, path);
-  if (depth < path.length) return insertion(layout, place, path.slice(depth), value);
-  if (layout.yaml.isMap(place.node) && !isFlow(place.node))
+  const { position, depth } = walk(layout, path);
+  if (depth < path.length) return insertion(layout, position, path.slice(depth), value);
+  if (layout.yaml.isMap(position.node) && !isFlow(position.node))
     throw uneditable(path, "is a table", "set its keys one by one");
-  return replacement(layout, place, value);
+  return replacement(layout, position, value);
 }
 
 function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: boolean): Proposals {
@@ -184,8 +184,8 @@ function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: bo
   // The next key moves up to the line of the dash, unless there is a comment between them.
   const moved = { start, end: nextStart, text: "" };
   const dash = text.slice(0, start).trimEnd().length;
-  const alone = { start: dash, end: lineTextEnd(text, end), text: "" };
-  return hasCommentLines(text, end, nextStart) ? [[alone]] : [[moved], [alone]];
+  const onlyPair = { start: dash, end: lineTextEnd(text, end), text: "" };
+  return hasCommentLines(text, end, nextStart) ? [[onlyPair]] : [[moved], [onlyPair]];
 }
 
 /**
@@ -214,11 +214,11 @@ function itemRemoval(layout: YamlLayout, sequence: YAMLSeq, index: number): Prop
 
 function removal(layout: YamlLayout, path: KeyPath): Proposals {
   const { yaml } = layout;
-  const { place, depth } = walk(layout, path);
-  const { pair, parent } = place;
+  const { position, depth } = walk(layout, path);
+  const { pair, parent } = position;
   const last = path.at(-1);
   if (depth < path.length) {
-    const what = yaml.isAlias(place.node)
+    const what = yaml.isAlias(position.node)
       ? "is in what an alias stands for"
       : "comes from another place (`<<`)";
     throw uneditable(path, what, "change it where the anchor is");
@@ -236,11 +236,11 @@ function itemLines(indent: number, offset: number, value: ConfigTable): string[]
 
 function appending(layout: YamlLayout, path: KeyPath, value: ConfigTable): Proposals {
   const { yaml, text, root, indentStep } = layout;
-  const { place, depth } = walk(layout, path);
-  const { node, pair } = place;
+  const { position, depth } = walk(layout, path);
+  const { node, pair } = position;
   const [key] = path.slice(-1);
   if (depth < path.length) {
-    if (yaml.isMap(root) && isFlow(root)) return insertion(layout, place, path, [value]);
+    if (yaml.isMap(root) && isFlow(root)) return insertion(layout, position, path, [value]);
     const lines = [`${yamlKey(key ?? "", false)}:`, ...itemLines(indentStep, 2, value)];
     if (root === null || isUnwritten(root)) return [[linesAtEnd(text, lines, true)]];
     if (!yaml.isMap(root)) return [];
@@ -261,9 +261,9 @@ function appending(layout: YamlLayout, path: KeyPath, value: ConfigTable): Propo
     const apart = above > 0 && isBlank(text.slice(lineStart(text, above - 1), above)) ? [""] : [];
     return [[linesAfter(text, itemEnd(layout, node, last), [...apart, ...lines])]];
   }
-  if (pair === null || place.inFlow) return [];
-  const lines = itemLines((blockIndent(place.parent) ?? 0) + indentStep, 2, value);
-  return linesBelow(layout, place, pair, lines);
+  if (pair === null || position.inFlow) return [];
+  const lines = itemLines((blockIndent(position.parent) ?? 0) + indentStep, 2, value);
+  return linesBelow(layout, position, pair, lines);
 }
 
 /** The ways to make the change, the best first. Rejects with `config_uneditable` when there is none. */
@@ -286,11 +286,11 @@ type YamlQuotes = "plain" | "single" | "double" | null;
 // A text is written without quotes only if it consists of harmless characters and neither YAML 1.1 nor 1.2
 // could read it as another type: see `isPlain`.
 const PLAIN = /^[\p{L}_/~$][\p{L}\p{N}_/~$.:@%+{} -]*$/u;
-const SPECIAL_WORD = /^(?:~|null|true|false|yes|no|on|off|y|n)$/i;
+const SPECIAL_SCALAR = /^(?:~|null|true|false|yes|no|on|off|y|n)$/i;
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\ufeff\ufffe\uffff]/u;
 
 function isPlain(text: string, inFlow: boolean): boolean {
-  if (text === "" || SPECIAL_WORD.test(text) || /: |:$| $| #/.test(text)) return false;
+  if (text === "" || SPECIAL_SCALAR.test(text) || /: |:$| $| #/.test(text)) return false;
   if (inFlow && /[{},]/.test(text)) return false;
   return PLAIN.test(text) || /^\d{1,3}(\.\d{1,3}){3}$/.test(text);
 }

@@ -15,7 +15,7 @@ export interface YamlLayout {
 }
 
 /** A node, with the pair and the collection that contain it. */
-export interface YamlPlace {
+export interface YamlPosition {
   readonly node: Node | null;
   /** The pair whose value is the node; null for an element of a sequence and for the root. */
   readonly pair: Pair | null;
@@ -74,25 +74,25 @@ function pairKey({ yaml }: YamlLayout, pair: Pair): string | null {
   return value === "<<" && type === "PLAIN" ? null : String(value);
 }
 
-/** Follows `path` as far as it exists in the text. `place`: the last place found; `depth`: the number of segments found. */
+/** Follows `path` as far as it exists in the text. `position`: the last place found; `depth`: the number of segments found. */
 export function walk(
   layout: YamlLayout,
   path: KeyPath,
-): { readonly place: YamlPlace; readonly depth: number } {
+): { readonly position: YamlPosition; readonly depth: number } {
   const { yaml, root } = layout;
-  let place: YamlPlace = { node: root, pair: null, parent: null, inFlow: false };
+  let position: YamlPosition = { node: root, pair: null, parent: null, inFlow: false };
   for (const [depth, segment] of path.entries()) {
-    const { node } = place;
-    const inFlow = place.inFlow || (node !== null && isFlow(node));
+    const { node } = position;
+    const inFlow = position.inFlow || (node !== null && isFlow(node));
     if (typeof segment === "number" && yaml.isSeq(node) && segment < node.items.length) {
-      place = { node: asNode(layout, node.items[segment]), pair: null, parent: node, inFlow };
+      position = { node: asNode(layout, node.items[segment]), pair: null, parent: node, inFlow };
     } else if (typeof segment === "string" && yaml.isMap(node)) {
       const pair = node.items.find((candidate) => pairKey(layout, candidate) === segment);
-      if (pair === undefined) return { place, depth };
-      place = { node: asNode(layout, pair.value), pair, parent: node, inFlow };
-    } else return { place, depth };
+      if (pair === undefined) return { position, depth };
+      position = { node: asNode(layout, pair.value), pair, parent: node, inFlow };
+    } else return { position, depth };
   }
-  return { place, depth: path.length };
+  return { position, depth: path.length };
 }
 
 interface CollectionTokens {

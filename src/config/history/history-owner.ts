@@ -8,7 +8,7 @@ import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts"
 export type RealPath = (path: string) => Promise<string | null>;
 
 /** The configuration file of an entry. */
-export interface EntryPlace {
+export interface EntryFile {
   /** Absolute, as it was spelled. */
   readonly path: string;
   /** The real path of the file, without symlinks. */
@@ -31,22 +31,22 @@ export const ownRealPath: RealPath = async (path) => {
  */
 export async function findHistoryOwner(
   configPath: string,
-  entries: readonly EntryPlace[],
+  entries: readonly EntryFile[],
   realPath: RealPath,
-): Promise<{ readonly place: EntryPlace; owns(entry: EntryPlace): boolean }> {
+): Promise<{ readonly file: EntryFile; owns(entry: EntryFile): boolean }> {
   const real = await realFile(configPath, realPath);
   const names = new Set(real === null ? [configPath] : [configPath, real]);
   for (const path of unresolved(entries, names)) {
     if (real !== null && (await realFile(path, realPath)) === real) names.add(path);
   }
   return {
-    place: { path: configPath, realPath: real },
+    file: { path: configPath, realPath: real },
     owns: ({ path, realPath }) => names.has(path) || (realPath !== null && names.has(realPath)),
   };
 }
 
 /** Recorded paths that may lead to this file: they have its file name, and no recorded real path. */
-function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>): Set<string> {
+function unresolved(entries: readonly EntryFile[], names: ReadonlySet<string>): Set<string> {
   const fileNames = [...names].map((name) => basename(name));
   return new Set(
     entries.flatMap(({ path, realPath }) =>

@@ -10,12 +10,12 @@ import { choice, number, object, optional, reader, text } from "../../runtime/sh
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { configFormat } from "../home-context.ts";
 import type { ConfigFormat } from "../snapshot.ts";
-import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
+import { type EntryFile, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
 
-export const KEPT_ENTRIES = 50;
+export const RETAINED_ENTRIES = 50;
 /** The limit of entries in a home, for all configuration files together. */
-const KEPT_IN_ALL = 500;
-const KEPT_ASIDE = 10;
+const RETAINED_IN_ALL = 500;
+const RETAINED_ASIDE = 10;
 const LONGEST_SUMMARY = 500;
 
 export interface AcceptedContent {
@@ -44,7 +44,7 @@ interface CorruptEntry {
 
 export type ConfigHistory = ReturnType<typeof openHistory>;
 
-interface Stored extends EntryPlace {
+interface Stored extends EntryFile {
   readonly file: string;
   readonly entry: Omit<HistoryEntry, "n">;
   readonly bytes: Uint8Array;
@@ -111,12 +111,12 @@ async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: Cor
 }
 
 /**
- * Throws if an entry cannot be restored: `config_changed` if its hash is not `seenSha256`, `history_unknown`
+ * Throws if an entry cannot be restored: `config_changed` if its hash is not `baseSha256`, `history_unknown`
  * if its format is not that of the file.
  */
-export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null, path: string): void {
+export function refuseOtherEntry(entry: HistoryEntry, baseSha256: string | null, path: string): void {
   const { n, sha256, format } = entry;
-  if (seenSha256 !== null && sha256 !== seenSha256) {
+  if (baseSha256 !== null && sha256 !== baseSha256) {
     throw new MountaineerError("config_changed", `entry ${n} has changed since it was shown`, {
       hint: "check the history again",
     });
@@ -141,13 +141,13 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
   async function newest(): Promise<Stored[]> {
     const { stored } = await readAll(folder);
     const { owns } = await findHistoryOwner(configPath, stored, realPath);
-    return stored.filter(owns).slice(0, KEPT_ENTRIES);
+    return stored.filter(owns).slice(0, RETAINED_ENTRIES);
   }
 
   async function setAside(corrupt: readonly CorruptEntry[]): Promise<void> {
     for (const { file } of corrupt) await rename(file, `${file}.corrupt`).catch(recoverFrom("ENOENT"));
     const aside = (await namesIn(folder)).filter((name) => name.endsWith(".corrupt")).sort();
-    for (const name of aside.slice(0, -KEPT_ASIDE))
+    for (const name of aside.slice(0, -RETAINED_ASIDE))
       await rm(join(folder, name), { recursive: true, force: true });
   }
 
@@ -163,14 +163,14 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     if (sha256Of(bytes) !== sha256) throw new TypeError("the hash is not that of the content");
     const { stored, corrupt } = await readAll(folder);
     if (corrupt.length > 0) await setAside(corrupt);
-    const { place, owns } = await findHistoryOwner(configPath, stored, realPath);
+    const { file, owns } = await findHistoryOwner(configPath, stored, realPath);
     const own = stored.filter(owns);
     const same = own.slice(0, 1).filter(({ entry }) => entry.sha256 === sha256);
     if (same.some(({ inode }) => inode === (content.inode ?? inode)))
       return { added: false, setAside: corrupt };
     await ensurePrivateFolder(folder);
     const summary = content.summary.slice(0, LONGEST_SUMMARY);
-    const where = { path: configPath, realPath: place.realPath ?? undefined, inode: content.inode };
+    const where = { path: configPath, realPath: file.realPath ?? undefined, inode: content.inode };
     const entry = { time, sha256, format, source, summary, ...same[0]?.entry };
     const header = { ...entry, length: bytes.length, ...where };
     const path = join(folder, await nextFile(sha256));
@@ -179,8 +179,8 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     });
     const surplus = new Set([
       ...same,
-      ...own.slice(KEPT_ENTRIES - 1 + same.length),
-      ...stored.slice(KEPT_IN_ALL - 1),
+      ...own.slice(RETAINED_ENTRIES - 1 + same.length),
+      ...stored.slice(RETAINED_IN_ALL - 1),
     ]);
     for (const { file } of surplus) await unlink(join(folder, file)).catch(recoverFrom("ENOENT"));
     await sweep();

@@ -217,14 +217,14 @@ function variableFindings(server: Table, at: KeyPath, common: Table | null): Fin
   const own = asTable(server["env"]) ?? {};
   return Object.entries({ ...asTable(common?.["env"]), ...own }).flatMap(([name, value]) => {
     if (typeof value !== "string") return [];
-    if (isHarmless(name, value)) return [];
+    if (isAllowed(name, value)) return [];
     const path = name in own ? [...at, "env", name] : [...at, "cwd"];
     const found = `\`${name}\` with a value that may load code from the client's folder`;
     return [invalidValue(path, found, "only absolute paths, and options that load nothing else")];
   });
 }
 
-function isHarmless(name: string, value: string): boolean {
+function isAllowed(name: string, value: string): boolean {
   if (UV_SETTING.test(name)) return UV_VALUE.test(value);
   if (NODE_OPTIONS.test(name))
     return value.split(/\s+/).every((word) => word === "" || NODE_OPTION.test(word));

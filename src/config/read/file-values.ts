@@ -1,7 +1,7 @@
 // A file's values, key by key and unchecked, for editing and showing.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ConfigFormat } from "../snapshot.ts";
-import { decodeText, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
+import { decodeText, type ParsedText, type SyntaxFinding, textPositions } from "./source-text.ts";
 import { parseToml } from "./toml-text.ts";
 import { parseYaml } from "./yaml-text.ts";
 
@@ -12,7 +12,7 @@ export async function parseText(text: string, format: ConfigFormat): Promise<Par
 
 function unreadable(text: string, finding: Omit<SyntaxFinding, "path" | "hint">): MountaineerError {
   const { offset, found, expected } = finding;
-  const { line, column } = textPlaces(text).place(offset);
+  const { line, column } = textPositions(text).place(offset);
   const message = `the configuration cannot be read at ${line}:${column}: found ${found}, expected ${expected}`;
   return new MountaineerError("config_invalid", message, { hint: "correct the file in an editor first" });
 }

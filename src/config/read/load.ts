@@ -9,7 +9,7 @@ import { requireResponsiveDisk } from "../../runtime/process/responsive-disk.ts"
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { routeKeys, routesOf } from "../backend-routes.ts";
 import { configFormat, type HomeContext } from "../home-context.ts";
-import { reachWarnings } from "../reachable-paths.ts";
+import { accessWarnings } from "../reachable-paths.ts";
 import { type ConfigFile, configFile, memberSection, sectionAt } from "../schema/schema.ts";
 import type { Issue } from "../schema/schema-keys.ts";
 import {
@@ -31,7 +31,7 @@ import { isWithin } from "../values/paths.ts";
 import { define, emptyTable } from "../values/table.ts";
 import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
-import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
+import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPositions } from "./source-text.ts";
 import { asTable } from "./tables.ts";
 import { parseToml } from "./toml-text.ts";
 import { valueFindings } from "./value-findings.ts";
@@ -42,7 +42,7 @@ export type LoadedConfig =
   /** The errors, sorted by place; at least one, at most MISTAKE_LIMIT. */
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
-function mayHoldTables(path: KeyPath): boolean {
+function mayContainTables(path: KeyPath): boolean {
   if (path.length === 0 || memberSection(path) !== null) return true;
   return (sectionAt(path)?.tables.length ?? 0) > 0;
 }
@@ -59,7 +59,7 @@ function mayBeAbsent(path: KeyPath): boolean {
 /** The value without empty YAML sections, tables and lists (`global:` with no line below), which count as absent. */
 function withoutEmptySections(value: unknown, path: KeyPath = []): unknown {
   const table = asTable(value);
-  if (table === null || !mayHoldTables(path)) return value;
+  if (table === null || !mayContainTables(path)) return value;
   const filled = emptyTable();
   for (const [key, part] of Object.entries(table)) {
     const at = [...path, key];
@@ -70,10 +70,10 @@ function withoutEmptySections(value: unknown, path: KeyPath = []): unknown {
 }
 
 function firstOfEachKey(findings: readonly Finding[]): Finding[] {
-  const seen = new Set<string>();
+  const visited = new Set<string>();
   return findings.filter(({ path }) => {
     const key = JSON.stringify(path);
-    return seen.has(key) ? false : seen.add(key) !== undefined;
+    return visited.has(key) ? false : visited.add(key) !== undefined;
   });
 }
 
@@ -86,8 +86,8 @@ interface FoundInText {
 }
 
 /** The errors with their lines and columns, in the order of the text, up to the limit. */
-async function placeMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
-  const places = textPlaces(text);
+async function locateMistakes({ path, text, parsed, findings }: FoundInText): Promise<ConfigMistake[]> {
+  const places = textPositions(text);
   const placed = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
     const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
     return { offset, mistake };
@@ -125,8 +125,8 @@ export async function readTables(bytes: Uint8Array, path: string, format: Config
   const decoded = decodeText(bytes);
   if (!decoded.ok) {
     const { before, found, expected, hint } = decoded;
-    const place = textPlaces(before).place(before.length);
-    return { ok: false, mistakes: [{ file: path, ...place, path: "", found, expected, hint }] };
+    const position = textPositions(before).place(before.length);
+    return { ok: false, mistakes: [{ file: path, ...position, path: "", found, expected, hint }] };
   }
   const { text } = decoded;
   const parsed = format === "toml" ? parseToml(text) : await parseYaml(text);
@@ -151,7 +151,7 @@ function engineOf(
   const guarded = { homes: [homeContext.home], configs: [path], userHome: homeContext.userHome };
   const warnings = [
     ...configWarnings(file, config),
-    ...reachWarnings(config.backends, guarded),
+    ...accessWarnings(config.backends, guarded),
     ...unstatedShareWarnings(config),
   ];
   return { config, warnings };
@@ -180,7 +180,7 @@ export async function parseConfig(
     const snapshot = { path, sha256: sha256Of(bytes), format, ...engineOf(checked.file, path, homeContext) };
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }
-  return { ok: false, mistakes: await placeMistakes({ path, text, parsed, findings }) };
+  return { ok: false, mistakes: await locateMistakes({ path, text, parsed, findings }) };
 }
 
 const CHUNK_BYTES = 64 * 1024;
@@ -248,7 +248,7 @@ export async function loadConfig(path: string, homeContext: HomeContext): Promis
  * `requires`.
  */
 function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
-  const places = placesOf(config);
+  const folders = foldersOf(config);
   return config.backends.flatMap((backend): ConfigWarning[] => {
     const { name, enabled, requires } = backend;
     const given = routesOf(backend).flatMap(({ connection }, route) => {
@@ -258,7 +258,7 @@ function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
       return [[connection.cwd, [...keys, "cwd"]] as const, ...args];
     });
     for (const [path, at] of given) {
-      const share = places.find(([folder]) => path.startsWith("/") && isWithin(path, folder))?.[1];
+      const share = folders.find(([folder]) => path.startsWith("/") && isWithin(path, folder))?.[1];
       if (share === undefined || requires.some((one) => one.share === share)) continue;
       return [
         {
@@ -273,7 +273,7 @@ function unstatedShareWarnings(config: MountaineerConfig): ConfigWarning[] {
 }
 
 /** The folders that lead to shares, each with the name of its share. */
-function placesOf({ global, shares, aliases }: MountaineerConfig): readonly (readonly [string, string])[] {
+function foldersOf({ global, shares, aliases }: MountaineerConfig): readonly (readonly [string, string])[] {
   return [
     ...shares.flatMap(({ name, shareName }) => [
       [join(global.sharesRoot, name), name] as const,

@@ -13,7 +13,7 @@ import type {
   HttpConnection,
   IncomingAuthConfig,
   MountaineerConfig,
-  SigningKeysPlace,
+  SigningKeysSource,
   StdioConnection,
   TelemetryConfig,
 } from "../snapshot.ts";
@@ -25,18 +25,18 @@ import { requirementOf } from "../values/requirement.ts";
 import { isLiteral, storedParts } from "../values/secret-text.ts";
 import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 
-type SettledFile = Normalized<typeof configFile.keys>;
-type SettledBackend = SettledFile["backends"][string];
-type SettledLimits = SettledFile["limits"];
+type NormalizedFile = Normalized<typeof configFile.keys>;
+type NormalizedBackend = NormalizedFile["backends"][string];
+type NormalizedLimits = NormalizedFile["limits"];
 /** The keys that backends and routes have in common. */
-type Server = Omit<SettledBackend["routes"][number], "name">;
+type Server = Omit<NormalizedBackend["routes"][number], "name">;
 
 /** The empty folder in the home where an instance that no client owns starts. */
 const NO_CLIENT = "no-client";
 
 function connection(
   { command, args, env, cwd: own, sandbox, url, headers, auth }: Server,
-  { protocol, folders }: Pick<SettledBackend, "protocol" | "folders">,
+  { protocol, folders }: Pick<NormalizedBackend, "protocol" | "folders">,
   { userHome, home }: HomeContext,
 ): StdioConnection | HttpConnection {
   const spoken = protocol === "auto" ? {} : { protocol };
@@ -72,7 +72,11 @@ function storedIn(key: string, texts: readonly string[]): Pick<StdioConnection, 
   return references.length === 0 ? {} : { stored: { [key]: references } };
 }
 
-function declaredBackend(name: string, backend: SettledBackend, homeContext: HomeContext): DeclaredBackend {
+function declaredBackend(
+  name: string,
+  backend: NormalizedBackend,
+  homeContext: HomeContext,
+): DeclaredBackend {
   const { routes: _routes, timeouts, requires, ...others } = backend;
   // The keys of the connection are split from the backend's own keys.
   const { type, command, args, env, cwd, sandbox, url, headers, auth, protocol, ...own } = others;
@@ -91,14 +95,14 @@ function declaredBackend(name: string, backend: SettledBackend, homeContext: Hom
   };
 }
 
-function engineAudit(file: SettledFile["audit"], homeContext: HomeContext): AuditConfig | null {
+function engineAudit(file: NormalizedFile["audit"], homeContext: HomeContext): AuditConfig | null {
   if (file === null || !file.enabled) return null;
   const { enabled: _, arguments: includeArguments, ...given } = file;
   return { ...given, path: given.path ?? defaultAuditPath(homeContext), includeArguments };
 }
 
 /** The settings of telemetry; null: it neither sends data nor serves `/metrics`. */
-function engineTelemetry(file: SettledFile["telemetry"]): TelemetryConfig | null {
+function engineTelemetry(file: NormalizedFile["telemetry"]): TelemetryConfig | null {
   if (file === null || (file.endpoint === null && !file.prometheus)) return null;
   return { ...file, endpoint: file.endpoint?.replace(/\/$/, "") ?? null };
 }
@@ -109,7 +113,7 @@ export function defaultAuditPath({ home }: Pick<HomeContext, "home">): string {
 
 /** The gateway's sections whose form differs from that in the file. */
 export function gatewayConfig(
-  file: SettledFile,
+  file: NormalizedFile,
   homeContext: HomeContext,
 ): Pick<MountaineerConfig, "backends" | "incomingAuth" | "limits" | "audit" | "telemetry" | "groups"> {
   return {
@@ -132,11 +136,11 @@ function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarni
   if (command !== undefined && !/[/\\]/.test(command) && /\s/.test(command)) {
     const [program = ""] = command.trim().split(/\s+/);
     // The hint shows only the first word, and only if it is plain: other words, and `TOKEN=…`, may be secrets.
-    const alone = /^[\w.@-]{1,60}$/.test(program) ? `write \`command = "${program}"\`, and ` : "";
+    const suggestion = /^[\w.@-]{1,60}$/.test(program) ? `write \`command = "${program}"\`, and ` : "";
     warnings.push({
       path: pathText([...at, "command"]),
       text: "the whole text is the name of one program, spaces included",
-      hint: `${alone}put each word after the program into \`args\``,
+      hint: `${suggestion}put each word after the program into \`args\``,
     });
   }
   for (const [index, argument] of (args ?? []).entries()) {
@@ -195,9 +199,9 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
     const at: KeyPath = ["backends", name];
     const routes = backend.routes.map((route, index) => [route, [...at, "routes", index]] as const);
-    return [[backend, at] as const, ...routes].flatMap(([one, place]) => [
-      ...commandWarnings(one, place),
-      ...secretWarnings(one, place),
+    return [[backend, at] as const, ...routes].flatMap(([one, path]) => [
+      ...commandWarnings(one, path),
+      ...secretWarnings(one, path),
     ]);
   });
   const ofDefaults = literalVariables(file.backend_defaults.env ?? {}).map((name) => ({
@@ -211,24 +215,27 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
 /** The user who signs in with the single `token` of `[incoming_auth]`. */
 const LOCAL_USER = { name: "local", roles: ["local"] } as const;
 
-function incomingAuthConfig(file: SettledFile["incomingAuth"], homeContext: HomeContext): IncomingAuthConfig {
+function incomingAuthConfig(
+  file: NormalizedFile["incomingAuth"],
+  homeContext: HomeContext,
+): IncomingAuthConfig {
   const { type, token, users: named, issuer, algorithms, jwks, ...given } = file;
   if (type === "anonymous") return { type };
   const users = token === null ? named : [{ ...LOCAL_USER, token }, ...named];
   if (type === "local") return { type, users };
-  const keys = keysPlace(type, jwks ?? "", homeContext);
+  const keys = keysSource(type, jwks ?? "", homeContext);
   // The issuer is never empty here: the rules refuse a file without one.
   const tokens = { ...given, issuer: issuer ?? "", algorithms: algorithms ?? SIGNING_ALGORITHMS, keys };
   return { type, users, tokens };
 }
 
-function keysPlace(type: "jwt" | "oidc", jwks: string, { userHome }: HomeContext): SigningKeysPlace {
+function keysSource(type: "jwt" | "oidc", jwks: string, { userHome }: HomeContext): SigningKeysSource {
   if (type === "oidc") return { kind: "discovery" };
   if (isKeysAddress(jwks)) return { kind: "address", url: jwks };
   return { kind: "file", path: expandPath(jwks, userHome) };
 }
 
-function limitsConfig({ overrides, ...all }: SettledLimits): LimitsConfig {
+function limitsConfig({ overrides, ...all }: NormalizedLimits): LimitsConfig {
   return {
     ...principalLimits(all),
     overrides: overrides.map(({ users, roles, ...own }) => {
@@ -241,7 +248,7 @@ function limitsConfig({ overrides, ...all }: SettledLimits): LimitsConfig {
   };
 }
 
-function principalLimits(limits: Omit<SettledLimits, "overrides">): PrincipalLimits {
+function principalLimits(limits: Omit<NormalizedLimits, "overrides">): PrincipalLimits {
   const { callsPerSecond: rate, burst, resultBytes, ...counts } = limits;
   return {
     ...counts,

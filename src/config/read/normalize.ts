@@ -11,11 +11,11 @@ import { RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot, expandPath } from "../values/paths.ts";
 import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
 
-type SettledFile = Normalized<typeof configFile.keys>;
-type SettledShare = SettledFile["shares"][number];
+type NormalizedFile = Normalized<typeof configFile.keys>;
+type NormalizedShare = NormalizedFile["shares"][number];
 
 function driverOf(
-  { driver, thunderboltPath }: SettledShare,
+  { driver, thunderboltPath }: NormalizedShare,
   homeContext: HomeContext,
 ): ShareConfig["driver"] {
   if (driver !== "auto") return driver;
@@ -23,7 +23,7 @@ function driverOf(
 }
 
 function route(
-  address: SettledShare["fallbackHost"],
+  address: NormalizedShare["fallbackHost"],
   interfaceName: string | null,
   folder: string | null,
 ): RouteConfig {
@@ -31,8 +31,8 @@ function route(
 }
 
 function engineShare(
-  share: SettledShare,
-  global: SettledFile["global"],
+  share: NormalizedShare,
+  global: NormalizedFile["global"],
   homeContext: HomeContext,
 ): ShareConfig {
   const { name, password, wake, onlyOn, allowOther, fileMode, folderMode } = share;
@@ -120,8 +120,8 @@ function shareWarnings({ shares, nas }: ConfigFile, engineShares: readonly Share
     const ofNas = share.nas === undefined ? undefined : nas[share.nas];
     const { username, password } = ofNas ?? share;
     const path = `${ofNas === undefined ? at : `nas.${share.nas}`}.username`;
-    const isSaid = warnings.some((one) => one.path === path);
-    if (username !== undefined && password === undefined && !isSaid) {
+    const isReported = warnings.some((one) => one.path === path);
+    if (username !== undefined && password === undefined && !isReported) {
       const text = `${JSON.stringify(share.name)} has a username and no password: it is mounted as guest`;
       warnings.push({
         path,

@@ -29,12 +29,12 @@ export function childPosition(
 /** Locates a path. A path that is not in the tree gets the offset of its closest ancestor's key. */
 export function treeLocator(root: PositionTree): Locator {
   return (path, at) => {
-    let place = root;
+    let node = root;
     for (const segment of path) {
-      const next = place.children.get(segment);
-      if (next === undefined) return place.keyOffset;
-      place = next;
+      const next = node.children.get(segment);
+      if (next === undefined) return node.keyOffset;
+      node = next;
     }
-    return at === "key" ? place.keyOffset : place.valueOffset;
+    return at === "key" ? node.keyOffset : node.valueOffset;
   };
 }

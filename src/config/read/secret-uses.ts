@@ -13,7 +13,7 @@ interface SecretUse {
 type Path = readonly string[];
 
 /** `isOpen`: the keys are names that people chose, such as `kind` and `name`. */
-function placesIn(
+function positionsIn(
   value: unknown,
   path: Path = [],
   isOpen = false,
@@ -21,12 +21,12 @@ function placesIn(
   if (typeof value !== "object" || value === null) return [];
   if (!isOpen && isReference(value)) return [[path, value]];
   return Object.entries(value).flatMap(([key, part]) =>
-    placesIn(part, [...path, key], !isOpen && OPEN_TABLES.has(key)),
+    positionsIn(part, [...path, key], !isOpen && OPEN_TABLES.has(key)),
   );
 }
 
 function usesIn(value: unknown, usedBy: (path: Path) => string): readonly SecretUse[] {
-  return placesIn(value).map(([path, reference]) => ({ reference, usedBy: usedBy(path) }));
+  return positionsIn(value).map(([path, reference]) => ({ reference, usedBy: usedBy(path) }));
 }
 
 /** The key as text, such as `env TOKEN` or `client_secret`. */

@@ -92,7 +92,7 @@ export function decodeText(bytes: Uint8Array): DecodedText {
   };
 }
 
-interface TextPlace {
+interface TextPosition {
   /** The line number, from 1. */
   readonly line: number;
   /** The column, from 1, in UTF-16 units. */
@@ -100,9 +100,9 @@ interface TextPlace {
 }
 
 /** Places in `text`; lines end with LF or CRLF. */
-export function textPlaces(text: string): {
-  place(offset: number): TextPlace;
-  offset(place: TextPlace): number;
+export function textPositions(text: string): {
+  place(offset: number): TextPosition;
+  offset(place: TextPosition): number;
 } {
   const starts = [0];
   for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", end + 1)) starts.push(end + 1);

@@ -43,13 +43,13 @@ export function repeatFindings<T>(
   keyOf: (entry: T) => unknown,
   finding: (entry: T, first: T) => Finding,
 ): Finding[] {
-  const seen = new Map<string, T>();
+  const visited = new Map<string, T>();
   return entries.flatMap((entry) => {
     const key = keyOf(entry);
     if (typeof key !== "string") return [];
-    const first = seen.get(key);
+    const first = visited.get(key);
     if (first !== undefined) return [finding(entry, first)];
-    seen.set(key, entry);
+    visited.set(key, entry);
     return [];
   });
 }

@@ -4,7 +4,7 @@ import { parse, TomlError } from "smol-toml";
 import type { AST } from "toml-eslint-parser";
 import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 import { childPosition, createPositionTree, type PositionTree, treeLocator } from "./position-tree.ts";
-import { type Locator, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
+import { type Locator, type ParsedText, type SyntaxFinding, textPositions } from "./source-text.ts";
 
 const DEEPEST_NESTING = 64;
 const MOST_SYNTAX_MISTAKES = 50;
@@ -97,8 +97,8 @@ function brokenKey(text: string, offset: number): KeyPath {
 function syntaxFinding(text: string, error: TomlError, offset: number): SyntaxFinding {
   // The parser's message also quotes lines around the error, which may hold a secret: only its beginning is
   // used.
-  const said = error.message.replace(/^Invalid TOML document: /, "");
-  const known = MESSAGES.find(([start]) => said.startsWith(start));
+  const message = error.message.replace(/^Invalid TOML document: /, "");
+  const known = MESSAGES.find(([start]) => message.startsWith(start));
   const path = brokenKey(text, offset);
   const found = known?.[1] ?? "something that is not TOML";
   const slip = slipAt(text, offset, found);
@@ -138,12 +138,12 @@ function addContent(tree: PositionTree, node: AST.TOMLContentNode): void {
 }
 
 function addEntry(table: PositionTree, entry: AST.TOMLKeyValue): void {
-  let place = table;
+  let node = table;
   for (const key of entry.key.keys) {
     const name = key.type === "TOMLBare" ? key.name : key.value;
-    place = childPosition(place, name, key.range[0], entry.value.range[0]);
+    node = childPosition(node, name, key.range[0], entry.value.range[0]);
   }
-  addContent(place, entry.value);
+  addContent(node, entry.value);
 }
 
 function buildTree(program: AST.TOMLProgram): PositionTree {
@@ -154,9 +154,9 @@ function buildTree(program: AST.TOMLProgram): PositionTree {
       continue;
     }
     const offset = node.key.range[0];
-    let place = root;
-    for (const segment of node.resolvedKey) place = childPosition(place, segment, offset, offset);
-    for (const entry of node.body) addEntry(place, entry);
+    let table = root;
+    for (const segment of node.resolvedKey) table = childPosition(table, segment, offset, offset);
+    for (const entry of node.body) addEntry(table, entry);
   }
   return root;
 }
@@ -190,7 +190,7 @@ function tooDeep(text: string): SyntaxFinding {
 
 /** Reads TOML 1.1. Never throws; `syntax` has all errors except those that merely follow from another. */
 export function parseToml(text: string): ParsedText {
-  const places = textPlaces(text);
+  const positions = textPositions(text);
   const syntax: SyntaxFinding[] = [];
   let rest = text;
   let incomplete = false;
@@ -215,7 +215,7 @@ export function parseToml(text: string): ParsedText {
         break;
       }
       if (!(error instanceof TomlError)) throw error;
-      const offset = places.offset(error);
+      const offset = positions.offset(error);
       syntax.push(syntaxFinding(text, error, offset));
       budget -= 1;
       const shorter = budget > 0 ? withoutMistake(rest, offset, error.message.includes(REDEFINED)) : null;
@@ -244,7 +244,7 @@ const YAML_LINE = /^[ \t]*(?:- +)?[A-Za-z_][\w-]*:(?: |$)/;
 const OPEN_HEADER = /^[ \t]*(\[\[?)[^\]"'=]*$/;
 const WHOLE_HEADER = /^\[\[?[\w.-]{1,80}\]\]?$/;
 const WINDOWS_PATH = /"[A-Za-z]:\\/;
-const BEGINS_ANEW = /^\s*(?:$|\[\[?[A-Za-z_]|[A-Za-z_][\w-]*[ \t]*=)/;
+const BEGINS_ENTRY = /^\s*(?:$|\[\[?[A-Za-z_]|[A-Za-z_][\w-]*[ \t]*=)/;
 
 /** A clearer message for a common error at `offset`; `found` is the error as the parser reports it. */
 function slipAt(text: string, offset: number, found: string): IssueDetail | null {
@@ -270,7 +270,7 @@ function slipAt(text: string, offset: number, found: string): IssueDetail | null
     const hint = "or put a path in single quotes, which need none: 'C:\\Users\\ann'";
     return { found: "a single backslash in a path", expected: "`\\\\` for each backslash", hint };
   }
-  if (found.startsWith("unexpected text instead of the next") && BEGINS_ANEW.test(text.slice(offset)))
+  if (found.startsWith("unexpected text instead of the next") && BEGINS_ENTRY.test(text.slice(offset)))
     return { found: "an array or table without its end", expected: "`]` or `}` before this", hint: null };
   if (found === "a second definition of it") return secondDefinition(text, offset, line);
   return null;

@@ -101,8 +101,9 @@ function wrongValueHint(value: unknown, type: string, choices: readonly string[]
     const text = value.trim().toLowerCase();
     if (type.endsWith("number") && text !== "" && Number.isFinite(Number(text)))
       return "write the number without quotes";
-    const word = type === "true or false" && Object.hasOwn(YES_AND_NO, text) ? YES_AND_NO[text] : undefined;
-    return word === undefined ? null : `write ${word}, without quotes`;
+    const meaning =
+      type === "true or false" && Object.hasOwn(YES_AND_NO, text) ? YES_AND_NO[text] : undefined;
+    return meaning === undefined ? null : `write ${meaning}, without quotes`;
   }
   if (type === "true or false" && (value === 0 || value === 1)) return `write ${value === 1}`;
   const isText = !/number(?: or false)?$|^list|^true or false$/.test(type);

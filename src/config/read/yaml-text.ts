@@ -86,8 +86,8 @@ function mergeInto(target: Record<string, unknown>, tree: PositionTree, source: 
   for (const [key, value] of Object.entries(source.value)) {
     if (Object.hasOwn(target, key)) continue;
     define(target, key, value);
-    const place = source.tree.children.get(key);
-    if (place !== undefined) tree.children.set(key, place);
+    const node = source.tree.children.get(key);
+    if (node !== undefined) tree.children.set(key, node);
   }
   return true;
 }

@@ -3,7 +3,7 @@ import { REFERENCE_FORM, REFERENCE_FORMS, STORED_FORM } from "../../secrets/refe
 import { describeAddress } from "../values/mistakes.ts";
 import {
   ISSUER_EXPECTED,
-  KEYS_PLACE_EXPECTED,
+  KEYS_SOURCE_EXPECTED,
   ORIGIN_EXPECTED,
   PUBLIC_URL_EXPECTED,
   parseAlgorithm,
@@ -11,7 +11,7 @@ import {
   parseClaimPath,
   parseClaimValue,
   parseIssuer,
-  parseKeysPlace,
+  parseKeysSource,
   parseOrigin,
   parsePublicUrl,
   parseScope,
@@ -92,9 +92,9 @@ export const incomingAuthKeys = {
     meaning: "Accepted audiences: a token's `aud` must contain one of them.",
     example: '["https://mcp.example.com/mcp"]',
   }),
-  jwks: optional("access", text("plain", parseKeysPlace, { describe: describeAddress }), {
+  jwks: optional("access", text("plain", parseKeysSource, { describe: describeAddress }), {
     type: "address or path",
-    expected: KEYS_PLACE_EXPECTED,
+    expected: KEYS_SOURCE_EXPECTED,
     absent: "required for `jwt`",
     meaning:
       "Type `jwt`: the location of the issuer's keys: an address, or a file with a JWKS or one public key in PEM.",

@@ -4,11 +4,11 @@ import { isTable } from "../values/table.ts";
 import type { Approval, EntryKind, Key, OutOf } from "./schema-keys.ts";
 import type { Members, Place } from "./tables.ts";
 
-type Camel<Name> = Name extends `${infer Word}_${infer Rest}` ? `${Word}${Capitalize<Camel<Rest>>}` : Name;
+type Camel<Name> = Name extends `${infer Part}_${infer Rest}` ? `${Part}${Capitalize<Camel<Rest>>}` : Name;
 type Without<End extends string, Name> = Name extends `${infer Start}${End}` ? Start : Name;
 
 /** The engine's name of the file's key `Name`: in camelCase, and with the engine's unit. */
-type SettledName<Name, Of> =
+type EngineName<Name, Of> =
   Of extends Key<unknown, "seconds">
     ? `${Camel<Without<"_secs", Name>> & string}Ms`
     : Of extends Key<unknown, "MiB">
@@ -16,7 +16,7 @@ type SettledName<Name, Of> =
       : Camel<Name>;
 
 /** The engine's type for a key or table of the file. */
-type SettledValue<P> =
+type EngineValue<P> =
   P extends Key<unknown>
     ? Exclude<OutOf<P>, undefined>
     : P extends { readonly kind: "table"; readonly keys: infer M extends Members }
@@ -31,8 +31,8 @@ type SettledValue<P> =
 
 /** A table with the members `M`, under the names and in the units that the engine uses. */
 export type Normalized<M extends Members> = {
-  readonly [Name in keyof M as SettledName<Name, M[Name]> & string]:
-    | SettledValue<M[Name]>
+  readonly [Name in keyof M as EngineName<Name, M[Name]> & string]:
+    | EngineValue<M[Name]>
     | (undefined extends OutOf<M[Name]> ? null : never);
 };
 
@@ -48,39 +48,39 @@ export function camelCase(name: string): string {
   return name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Returns the name that a key or table has in the type `SettledName`. */
+/** Returns the name that a key or table has in the type `EngineName`. */
 export function normalizedName(name: string, place: Place): string {
   const unit = place.kind === "key" ? place.doc.unit : null;
   if (unit === "seconds") return `${camelCase(name.replace(/_secs$/, ""))}Ms`;
   return unit === "MiB" ? `${camelCase(name.replace(/_mb$/, ""))}Bytes` : camelCase(name);
 }
 
-function settledValue(place: Place, value: unknown, userHome: string): unknown {
+function normalizedValue(place: Place, value: unknown, userHome: string): unknown {
   if (value === undefined) return null;
   switch (place.kind) {
     case "key": {
       const size = unitSize(place);
       if (typeof value === "number" && size !== 1) return Math.round(value * size);
-      return place.settle === undefined ? value : place.settle(value, userHome);
+      return place.normalize === undefined ? value : place.normalize(value, userHome);
     }
     case "table":
-      return settledTable(place.keys, value, userHome);
+      return normalizedTable(place.keys, value, userHome);
     case "list":
-      return Array.isArray(value) ? value.map((one) => settledValue(place.table, one, userHome)) : value;
+      return Array.isArray(value) ? value.map((one) => normalizedValue(place.table, one, userHome)) : value;
     case "named":
     case "open": {
       const inner = place.kind === "open" ? place.key : place.table;
       const members = Object.entries(asMembers(value));
-      return Object.fromEntries(members.map(([name, one]) => [name, settledValue(inner, one, userHome)]));
+      return Object.fromEntries(members.map(([name, one]) => [name, normalizedValue(inner, one, userHome)]));
     }
   }
 }
 
-function settledTable(members: Members, table: unknown, userHome: string): object {
+function normalizedTable(members: Members, table: unknown, userHome: string): object {
   const values = asMembers(table);
   const entries = Object.entries(members).map(([name, place]) => [
     normalizedName(name, place),
-    settledValue(place, values[name], userHome),
+    normalizedValue(place, values[name], userHome),
   ]);
   return Object.fromEntries(entries);
 }
@@ -96,13 +96,13 @@ export function normalized<M extends Members>(
   userHome: string,
 ): Normalized<M> {
   // The assertion holds: `M` has the same names, and each value was read by the declaration of its name.
-  return settledTable(members, table, userHome) as Normalized<M>;
+  return normalizedTable(members, table, userHome) as Normalized<M>;
 }
 
 /** The members of an empty table, in the engine's form. */
-export function settledDefaults(members: Members, userHome: string): Readonly<Record<string, unknown>> {
+export function normalizedDefaults(members: Members, userHome: string): Readonly<Record<string, unknown>> {
   const empty = Object.entries(members).map(([name, place]) => [name, place.read(undefined, [], [])]);
-  return { ...settledTable(members, Object.fromEntries(empty), userHome) };
+  return { ...normalizedTable(members, Object.fromEntries(empty), userHome) };
 }
 
 const SERIOUSNESS = ["runs", "approval", "sends", "access", "guards"] as const;

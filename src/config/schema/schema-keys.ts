@@ -59,7 +59,7 @@ export interface Key<Out, Unit extends string | null = string | null> extends No
   /** The default value; undefined: none, or one that depends on the machine or on other keys. */
   readonly fallback: Out | undefined;
   /** Converts the value for the engine; absent: no conversion. */
-  readonly settle: Value<unknown>["settle"];
+  readonly normalize: Value<unknown>["normalize"];
 }
 
 type Described = Pick<KeyDoc, "meaning" | "example"> & Partial<Omit<KeyDoc, "approval" | "shown" | "unit">>;
@@ -78,7 +78,7 @@ function keyOf<Out, Unit extends string | null = null>(
     kind: "key",
     doc,
     fallback,
-    settle: value.settle,
+    normalize: value.normalize,
     isRequired,
     json: () => ({
       ...(hasDefault ? { default: fallback } : {}),
@@ -180,12 +180,12 @@ export function toggleKey(approval: Approval, absent: boolean, meaning: string):
   return defaulted(approval, toggle, absent, { meaning, absent: String(absent), example: String(absent) });
 }
 
-export function choiceKey<const Word extends string>(
+export function choiceKey<const Choice extends string>(
   approval: Approval,
-  choices: readonly Word[],
-  absent: NoInfer<Word>,
+  choices: readonly Choice[],
+  absent: NoInfer<Choice>,
   doc: { readonly meaning: string },
-): Key<Word> {
+): Key<Choice> {
   const example = `"${absent}"`;
   return defaulted(approval, choice(choices), absent, { ...doc, absent: example, example });
 }

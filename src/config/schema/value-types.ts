@@ -29,7 +29,7 @@ export interface Value<Out> {
   readonly shown: Shown;
   readonly json: JsonSchema;
   /** Converts a value for the engine; absent: no conversion. */
-  settle?(value: unknown, userHome: string): unknown;
+  normalize?(value: unknown, userHome: string): unknown;
   /** Returns the value that was read; undefined if `refuse` was called. */
   read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
 }
@@ -99,20 +99,22 @@ export const toggle: Value<boolean> = {
   read: (value, refuse, at = []) => (typeof value === "boolean" ? value : refuse(null, at)),
 };
 
-export function choice<const Word extends string>(choices: readonly Word[]): Value<Word> {
-  const expected = `one of ${choices.map((word) => `"${word}"`).join(", ")}`;
+export function choice<const Choice extends string>(choices: readonly Choice[]): Value<Choice> {
+  const expected = `one of ${choices.map((one) => `"${one}"`).join(", ")}`;
   return {
     type: expected,
     expected,
     choices,
     shown: "plain",
     json: { type: "string", enum: choices },
-    read: (value, refuse, at = []) => choices.find((word) => word === value) ?? refuse(null, at),
+    read: (value, refuse, at = []) => choices.find((one) => one === value) ?? refuse(null, at),
   };
 }
 
 /** Converts the members of a list and drops repeated ones. */
-function settledList(settle: NonNullable<Value<unknown>["settle"]>): NonNullable<Value<unknown>["settle"]> {
+function normalizedList(
+  settle: NonNullable<Value<unknown>["normalize"]>,
+): NonNullable<Value<unknown>["normalize"]> {
   return (values, userHome) =>
     Array.isArray(values) ? [...new Set(values.map((value: unknown) => settle(value, userHome)))] : values;
 }
@@ -133,7 +135,7 @@ export function list<Out>(
     choices: null,
     shown,
     json: { ...(fewest === 0 ? {} : { minItems: fewest }), type: "array", items: member.json },
-    ...(member.settle === undefined ? {} : { settle: settledList(member.settle) }),
+    ...(member.normalize === undefined ? {} : { normalize: normalizedList(member.normalize) }),
     read(value, refuse, at = []) {
       if (!Array.isArray(value) || value.length < fewest) return refuse(null, at);
       const members = value.map((one: unknown, index) => member.read(one, refuse, [...at, index]));
@@ -147,7 +149,7 @@ const WORKING_FOLDER_EXPECTED = `${PATH_EXPECTED}, or \`"client"\``;
 /** A path. The engine gets it as an absolute path. */
 export const path: Value<string> = {
   ...text("plain", parsePath, { type: "path", expected: PATH_EXPECTED }),
-  settle: (value, userHome) => expandPath(String(value), userHome),
+  normalize: (value, userHome) => expandPath(String(value), userHome),
 };
 
 /** `cwd = "client"`: the folder in which the client works. */
@@ -164,7 +166,7 @@ export const workingFolder: Value<string> = {
     },
     { type: "path", expected: WORKING_FOLDER_EXPECTED },
   ),
-  settle: (value, userHome) => (value === CLIENT_FOLDER ? value : expandPath(String(value), userHome)),
+  normalize: (value, userHome) => (value === CLIENT_FOLDER ? value : expandPath(String(value), userHome)),
 };
 
 export const host = text<HostAddress>(

@@ -27,7 +27,7 @@ export function parseNasName(text: string): TextReading {
 const AT_MACHINE = "@";
 
 /** The local name of another machine's backend; no backend of the file can have such a name. */
-export function borrowedName(backend: string, machine: string): string {
+export function importedName(backend: string, machine: string): string {
   return `${backend}${AT_MACHINE}${machine}`;
 }
 
@@ -39,7 +39,7 @@ const ANY_MACHINE = "*";
  * machines has a backend called `backend`; this machine has none.
  */
 export function commonName(backend: string): string {
-  return borrowedName(backend, ANY_MACHINE);
+  return importedName(backend, ANY_MACHINE);
 }
 
 /**

@@ -3,7 +3,7 @@ import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM } from "../../secrets/reference.ts";
 import { readAddress } from "./address.ts";
 import { isLine, type TextReading, textReader, wrong } from "./names.ts";
-import { isStoredAlone } from "./secret-text.ts";
+import { isOnlyReference } from "./secret-text.ts";
 
 const LONGEST_TEXT = 32 * 1024;
 const REFERENCE = new RegExp(`\\$\\{${VARIABLE_NAME_FORM}\\}`);
@@ -45,7 +45,7 @@ export function parseServerUrl(text: string): TextReading {
 export function hasSecretQuery(url: string): boolean {
   return [...new URL(url).searchParams].some(
     ([name, value]) =>
-      /key|token|secret|passw|auth|credential|signature/i.test(name) && !isStoredAlone(value),
+      /key|token|secret|passw|auth|credential|signature/i.test(name) && !isOnlyReference(value),
   );
 }
 

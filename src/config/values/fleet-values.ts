@@ -64,15 +64,15 @@ export const parseSharing = textReader((text) => text === "*" || isMachineName(t
 
 /** Reads an address, and returns it with its port. Other machines may only be reached over TLS. */
 export function parseFleetServer(text: string): TextReading {
-  const [, scheme = "", place = ""] = /^(tls|nats):\/\/([^/]*)\/?$/.exec(text) ?? [];
+  const [, scheme = "", authority = ""] = /^(tls|nats):\/\/([^/]*)\/?$/.exec(text) ?? [];
   if (scheme === "") return wrong(FLEET_SERVER_EXPECTED);
-  if (place.includes("@")) {
+  if (authority.includes("@")) {
     return wrong(FLEET_SERVER_EXPECTED, "the login comes from `credentials`, never from an address");
   }
-  const reading = parseHost(place);
+  const reading = parseHost(authority);
   // If the text has no port, `parseHost` returns the port of SMB.
-  const hasPort = /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(place);
-  if (!reading.ok || place.includes("%")) {
+  const hasPort = /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(authority);
+  if (!reading.ok || authority.includes("%")) {
     return wrong(FLEET_SERVER_EXPECTED, "an IPv6 address is written `tls://[2001:db8::1]:4222`");
   }
   const { host } = reading.address;

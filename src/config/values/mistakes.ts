@@ -112,7 +112,7 @@ export function mistakesError(
   mistakes: readonly ConfigMistake[],
   hint: string | null = null,
 ): MountaineerError {
-  const text = `the configuration has ${counted(mistakes)}\n${describeMistakes(mistakes)}`;
+  const text = `the configuration has ${countText(mistakes)}\n${describeMistakes(mistakes)}`;
   return new MountaineerError("config_invalid", text, { hint });
 }
 
@@ -128,7 +128,7 @@ export function unwrittenError(mistakes: readonly ConfigMistake[]): MountaineerE
 }
 
 function refusal(mistakes: readonly ConfigMistake[]): string {
-  return `the configuration would have ${counted(mistakes)}; nothing was written`;
+  return `the configuration would have ${countText(mistakes)}; nothing was written`;
 }
 
 /** One error without its place. */
@@ -136,7 +136,7 @@ export function mistakeText({ path, found, expected, hint }: ConfigMistake): str
   return `${path}: found ${found}, expected ${expected}${hint === null ? "" : ` (${hint})`}`;
 }
 
-function counted({ length }: readonly ConfigMistake[]): string {
+function countText({ length }: readonly ConfigMistake[]): string {
   return length === 1 ? "a mistake" : `${length} mistakes`;
 }
 

@@ -8,8 +8,8 @@ export const PATH_EXPECTED = "an absolute path, or one that begins with `~/`";
 export const USUAL_HOME_NAME = ".mountaineer";
 
 /** The default folder of the links to shares, in the file's notation. */
-export function defaultSharesRoot(place: { readonly home: string; readonly userHome: string }): string {
-  return place.home === join(place.userHome, USUAL_HOME_NAME) ? "~/Shares" : join(place.home, "Shares");
+export function defaultSharesRoot(context: { readonly home: string; readonly userHome: string }): string {
+  return context.home === join(context.userHome, USUAL_HOME_NAME) ? "~/Shares" : join(context.home, "Shares");
 }
 
 const LONGEST_PATH_BYTES = 4096;
@@ -37,6 +37,6 @@ export function expandPath(text: string, userHome: string): string {
 
 /** True when `inner` is `outer` or lies below it; both as expandPath gives them. */
 export function isWithin(inner: string, outer: string): boolean {
-  const way = relative(outer, inner);
-  return way === "" || !(way === ".." || way.startsWith(`..${sep}`));
+  const relativePath = relative(outer, inner);
+  return relativePath === "" || !(relativePath === ".." || relativePath.startsWith(`..${sep}`));
 }

@@ -18,7 +18,7 @@ type SecretTextReading =
 /** `$${`, or a `${` that must begin a reference. */
 const MARK = /\$\$\{|\$\{(?:[^{}]*\})?/g;
 // Text around references that is not a secret: separators, and the beginning of an Authorization header.
-const HARMLESS = /^(?:[\s:;,./@=&-]*|(?:bearer|basic|token|apikey) +)$/i;
+const NO_SECRET = /^(?:[\s:;,./@=&-]*|(?:bearer|basic|token|apikey) +)$/i;
 
 /**
  * Splits a text into plain parts and references. Neighbouring plain parts are joined; an empty text has no
@@ -62,7 +62,7 @@ export function storedParts(text: string): SecretText {
 }
 
 /** Whether a text refers to a stored secret and holds nothing else: `secret:NAME`, `${secret:NAME}`. */
-export function isStoredAlone(text: string): boolean {
+export function isOnlyReference(text: string): boolean {
   const reading = parseSecretText(text);
   const [part, ...more] = reading.ok ? reading.value : [];
   return typeof part === "object" && part.kind === "stored" && more.length === 0;
@@ -81,7 +81,7 @@ export function isShowable(text: string): boolean {
   const reading = parseSecretText(text);
   if (!reading.ok) return false;
   if (isLiteral(reading.value)) return false;
-  return reading.value.every((part) => typeof part !== "string" || HARMLESS.test(part));
+  return reading.value.every((part) => typeof part !== "string" || NO_SECRET.test(part));
 }
 
 /** Escapes each `${`, so that a text that takes references contains it literally. */

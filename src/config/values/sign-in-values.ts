@@ -37,7 +37,7 @@ export function parseIssuer(text: string): TextReading {
   return wrong(ISSUER_EXPECTED, "anyone between here and there could answer with their own keys");
 }
 
-export const KEYS_PLACE_EXPECTED =
+export const KEYS_SOURCE_EXPECTED =
   "an address that begins with `https://` (`http://` only on this machine), or the path of a file";
 
 /** Whether the keys are at an address; otherwise they are in a file. */
@@ -46,15 +46,15 @@ export function isKeysAddress(text: string): boolean {
 }
 
 /** The place of an issuer's public keys: an address or a file. */
-export function parseKeysPlace(text: string): TextReading {
+export function parseKeysSource(text: string): TextReading {
   if (!isKeysAddress(text)) {
     const reading = parsePath(text);
-    return reading.ok ? reading : wrong(KEYS_PLACE_EXPECTED, reading.hint);
+    return reading.ok ? reading : wrong(KEYS_SOURCE_EXPECTED, reading.hint);
   }
-  const address = readAddress(text, KEYS_PLACE_EXPECTED);
+  const address = readAddress(text, KEYS_SOURCE_EXPECTED);
   if (!address.ok) return address;
   if (isSafe(address.url)) return { ok: true, value: text };
-  return wrong(KEYS_PLACE_EXPECTED, "anyone between here and there could answer with their own keys");
+  return wrong(KEYS_SOURCE_EXPECTED, "anyone between here and there could answer with their own keys");
 }
 
 export const PUBLIC_URL_EXPECTED = "an address such as `https://mcp.example.com/mcp`, without query and `#`";

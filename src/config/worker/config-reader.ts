@@ -2,7 +2,7 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { HomeContext } from "../home-context.ts";
-import { askOnce, loadedApart } from "./load-in-child.ts";
+import { callOnce, loadedApart } from "./load-in-child.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 import type { LoadedByWorker, WorkerRequest } from "./worker-messages.ts";
 
@@ -63,14 +63,14 @@ export function createConfigReader(options: ConfigReaderOptions) {
         writeStarter: false,
         ...from,
       };
-      const ask = async (reader: ReaderProcess): Promise<LoadedByWorker> =>
-        loadedApart(await askOnce(reader, request, signal), path);
+      const call = async (reader: ReaderProcess): Promise<LoadedByWorker> =>
+        loadedApart(await callOnce(reader, request, signal), path);
       try {
         const started = take();
-        if (started === null) return await ask(startReader(clock));
-        return await ask(started).catch((error: unknown) => {
+        if (started === null) return await call(startReader(clock));
+        return await call(started).catch((error: unknown) => {
           // A reader that died while it waited says nothing about the content, so a new reader is asked.
-          if (error instanceof MountaineerError && error.retry === "now") return ask(startReader(clock));
+          if (error instanceof MountaineerError && error.retry === "now") return call(startReader(clock));
           throw error;
         });
       } finally {

@@ -23,7 +23,7 @@ export async function loadConfigInChild(
   request: Omit<Extract<WorkerRequest, { kind: "load" }>, "kind">,
   options: ApartOptions,
 ): Promise<LoadedByWorker> {
-  return loadedApart(await ask({ kind: "load", ...request }, options), request.path);
+  return loadedApart(await call({ kind: "load", ...request }, options), request.path);
 }
 
 export function loadedApart(reply: WorkerReply, path: string): LoadedByWorker {
@@ -40,7 +40,7 @@ export async function saveConfigInChild(
   request: Extract<WorkerRequest, { kind: "edit" | "replace" }>,
   options: ApartOptions,
 ): Promise<SavedConfig> {
-  const reply = await ask(request, options);
+  const reply = await call(request, options);
   if (reply.kind !== "saved") throw unexpected(request.path);
   const { saved } = reply;
   if (!saved.ok) return saved;
@@ -52,19 +52,19 @@ function unexpected(path: string): MountaineerError {
   return new MountaineerError("internal", `${path}: the reader's answer does not match the request`);
 }
 
-function ask(request: WorkerRequest, options: ApartOptions): Promise<WorkerReply> {
+function call(request: WorkerRequest, options: ApartOptions): Promise<WorkerReply> {
   const { clock, signal, startReader = startReaderProcess } = options;
-  return askOnce(startReader(clock), request, signal);
+  return callOnce(startReader(clock), request, signal);
 }
 
-/** Asks the reader once, like `reader.ask`, and then ends the reader. */
-export async function askOnce(
+/** Asks the reader once, like `reader.call`, and then ends the reader. */
+export async function callOnce(
   reader: ReaderProcess,
   request: WorkerRequest,
   signal: AbortSignal | undefined,
 ): Promise<WorkerReply> {
   try {
-    return await reader.ask(request, signal);
+    return await reader.call(request, signal);
   } finally {
     reader.end();
   }

@@ -26,7 +26,7 @@ export type ReaderProcess = ReturnType<StartReader>;
 export function startReaderProcess(clock: Clock) {
   const input = new PassThrough();
   const ending = new AbortController();
-  let asked: PromiseWithResolvers<WorkerReply> | null = null;
+  let pending: PromiseWithResolvers<WorkerReply> | null = null;
   let isRunning = true;
 
   const end = (): void => {
@@ -35,10 +35,10 @@ export function startReaderProcess(clock: Clock) {
   };
   const heard = (line: string): void => {
     // The assertion holds: the line comes from load-child.ts, the other half of this protocol.
-    asked?.resolve(parseJson(line) as WorkerReply);
+    pending?.resolve(parseJson(line) as WorkerReply);
   };
   const answers = createLineSplitter(ANSWER_LIMIT_BYTES, () =>
-    asked?.reject(new MountaineerError("internal", "the reader's answer is too long")),
+    pending?.reject(new MountaineerError("internal", "the reader's answer is too long")),
   );
   const running = runCommand(
     ownNode(),
@@ -78,10 +78,10 @@ export function startReaderProcess(clock: Clock) {
      * reports, with `aborted`, and with `config_unreadable` if no answer comes within 10 s or the process ends first
      * (`retry` is "now" only in this case). After a rejection, the process has ended.
      */
-    async ask(request: WorkerRequest, signal?: AbortSignal): Promise<WorkerReply> {
+    async call(request: WorkerRequest, signal?: AbortSignal): Promise<WorkerReply> {
       const { path } = request;
       const answer = Promise.withResolvers<WorkerReply>();
-      asked = answer;
+      pending = answer;
       const leave = (): void => {
         answer.reject(
           new MountaineerError("aborted", `reading ${path} was cancelled`, { cause: signal?.reason }),
@@ -103,7 +103,7 @@ export function startReaderProcess(clock: Clock) {
         await ended;
         throw error;
       } finally {
-        asked = null;
+        pending = null;
         timer[Symbol.dispose]();
         signal?.removeEventListener("abort", leave);
       }

@@ -41,10 +41,10 @@ export interface EvaluatedFile {
 
 export type ApprovalStore = ReturnType<typeof createApprovalStore>;
 
-export interface KeeperOptions {
+export interface ApprovalStoreOptions {
   readonly file: ApprovalsFile;
   readonly loaded: LoadedApprovals;
-  readonly places: ProtectedPaths;
+  readonly protectedPaths: ProtectedPaths;
   /** The configuration of an empty file. */
   readonly blank: MountaineerConfig;
   readonly clock: Clock;
@@ -56,22 +56,22 @@ export interface KeeperOptions {
   readonly onGrant?: (() => void) | undefined;
 }
 
-export function createApprovalStore(options: KeeperOptions) {
-  const { file: store, places, blank, clock, logger, publish, writes } = options;
+export function createApprovalStore(options: ApprovalStoreOptions) {
+  const { file: store, protectedPaths, blank, clock, logger, publish, writes } = options;
   let memory: Approvals | null = options.loaded.approvals;
   let lost = options.loaded.kind === "lost" ? options.loaded : null;
   let mode: ApproveMode = memory?.mode ?? "none";
   let waiting: readonly WaitingEntry[] = [];
   let since = new Map<string, string>();
   let mayWrite = writes;
-  const writer = createApprovalWriter(store, logger, kept(options.loaded));
+  const writer = createApprovalWriter(store, logger, validApprovals(options.loaded));
 
-  const look = (
+  const evaluate = (
     file: ConfigSnapshot,
     running: MountaineerConfig | null,
     granted: Grant | null,
   ): EvaluatedFile => {
-    const input = { file: file.config, running, places, blank };
+    const input = { file: file.config, running, protectedPaths, blank };
     const grant = (approvals: Approvals): Approvals =>
       granted === null ? approvals : withApproved(approvals, input, granted);
     let outcome = applyApprovals({ ...input, approvals: memory === null ? null : grant(memory) });
@@ -100,7 +100,7 @@ export function createApprovalStore(options: KeeperOptions) {
   const take = (again: LoadedApprovals): void => {
     lost = again.kind === "lost" ? again : null;
     memory = again.approvals;
-    writer.written = kept(again);
+    writer.written = validApprovals(again);
   };
 
   return {
@@ -120,10 +120,10 @@ export function createApprovalStore(options: KeeperOptions) {
     },
     /** Decides which entries of the file may run, without recording anything. */
     preview: (file: ConfigSnapshot, running: MountaineerConfig | null): EvaluatedFile =>
-      look(file, running, null),
+      evaluate(file, running, null),
     /** The grant that an edit of the file implies. */
     edited: (before: MountaineerConfig, after: MountaineerConfig, running: MountaineerConfig | null): Grant =>
-      editedEntries({ before, after, running, approvals: memory, places, blank }),
+      editedEntries({ before, after, running, approvals: memory, protectedPaths, blank }),
     /**
      * Decides which entries of a file may run, before the file is applied. The approvals are written to disk if there
      * is a grant, or if the home has none yet. Rejects with `secret_unavailable` only if a grant cannot be written.
@@ -133,7 +133,7 @@ export function createApprovalStore(options: KeeperOptions) {
       running: MountaineerConfig | null,
       granted?: Grant,
     ): Promise<EvaluatedFile> {
-      const judged = look(file, running, granted ?? null);
+      const judged = evaluate(file, running, granted ?? null);
       const { approvals } = judged.outcome;
       if (!mayWrite || approvals === null) return judged;
       if (granted === undefined) {
@@ -203,7 +203,7 @@ export function createApprovalStore(options: KeeperOptions) {
       const again = await store.read(new AbortController().signal);
       // If the file still cannot be read, the approvals in memory stay.
       if (again.kind === "lost" && again.passes) return false;
-      if (isSame(writer.written, kept(again))) {
+      if (isSame(writer.written, validApprovals(again))) {
         if (memory !== null) remember(memory);
         return false;
       }
@@ -211,13 +211,13 @@ export function createApprovalStore(options: KeeperOptions) {
       return true;
     },
     async [Symbol.asyncDispose]() {
-      await writer.settled();
+      await writer.whenWritten();
     },
   };
 }
 
 /** The approvals if they are valid on disk; null if they were lost, or never existed. */
-function kept(loaded: LoadedApprovals): Approvals | null {
+function validApprovals(loaded: LoadedApprovals): Approvals | null {
   return loaded.kind === "lost" ? null : loaded.approvals;
 }
 
@@ -244,7 +244,7 @@ function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: App
           logger.warn("approvals cannot be written", { path: store.path, reason });
         self.unsavedBecause = reason;
       }),
-    settled: () => writing,
+    whenWritten: () => writing,
   };
   return self;
 }

@@ -30,7 +30,7 @@ const WRITE_DEADLINE_MS = 10_000;
 export function openApprovalsFile(sealed: SealedFile) {
   return {
     path: sealed.path,
-    get keyPlace(): KeyStorage | null {
+    get keyStorage(): KeyStorage | null {
       return sealed.keyPlace;
     },
     /** Reads the approvals. Rejects only with the signal's reason. */
@@ -49,13 +49,13 @@ export function openApprovalsFile(sealed: SealedFile) {
             return lost(found.note, `${sealed.path} is gone`);
           case "unsound":
             return lost(
-              isMode(found.note) ? found.note : strictNote(found.claimed),
+              isMode(found.note) ? found.note : strictRemark(found.claimed),
               `${sealed.path} does not verify: ${found.reason}`,
             );
           case "unverifiable":
             // An approval that cannot be verified may only make more entries wait, never fewer.
             return {
-              ...lost(strictNote(found.claimed), `the keyring gives no answer: ${found.reason}`),
+              ...lost(strictRemark(found.claimed), `the keyring gives no answer: ${found.reason}`),
               passes: true,
             };
         }
@@ -83,11 +83,11 @@ export function openApprovalsFile(sealed: SealedFile) {
 }
 
 /**
- * The result for lost approvals: nothing is approved. The mode is the one that `note` names; if it names
+ * The result for lost approvals: nothing is approved. The mode is the one that `remark` names; if it names
  * none, entries that decide which programs run must be approved.
  */
-function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "lost" }> {
-  const mode = isMode(note) ? note : "commands";
+function lost(remark: string, reason: string): Extract<LoadedApprovals, { kind: "lost" }> {
+  const mode = isMode(remark) ? remark : "commands";
   return {
     kind: "lost",
     approvals: { mode, entries: new Map(), order: [] },
@@ -97,7 +97,7 @@ function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "l
 }
 
 /** The mode that unverified content names, if it is the strictest; else none. */
-function strictNote(claimed: unknown): string {
+function strictRemark(claimed: unknown): string {
   return isObject(claimed) && claimed["mode"] === "all" ? "all" : "";
 }
 

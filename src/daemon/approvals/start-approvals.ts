@@ -3,11 +3,11 @@ import type { HomeContext } from "../../config/home-context.ts";
 import { emptyConfig } from "../../config/read/normalize.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
-import { createApprovalStore, type KeeperOptions } from "./approval-store.ts";
+import { type ApprovalStoreOptions, createApprovalStore } from "./approval-store.ts";
 import { openApprovalsFile } from "./approvals-file.ts";
 
 /** `writes`: false for commands that only read, or that run backends once. */
-interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places" | "blank"> {
+interface StartOptions extends Omit<ApprovalStoreOptions, "file" | "loaded" | "protectedPaths" | "blank"> {
   readonly homeContext: HomeContext;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
@@ -18,7 +18,7 @@ interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places" 
 export type StartedApprovals = Awaited<ReturnType<typeof startApprovals>>;
 
 /**
- * Judges the snapshot of a start. Resolves with its approved part. `keyPlace` is null if there is no sealing key
+ * Judges the snapshot of a start. Resolves with its approved part. `keyStorage` is null if there is no sealing key
  * yet, or it was not found. Rejects only with the signal's reason.
  */
 export async function startApprovals(options: StartOptions, signal: AbortSignal) {
@@ -26,20 +26,32 @@ export async function startApprovals(options: StartOptions, signal: AbortSignal)
   const { home } = homeContext;
   const opened = await (options.opened ?? openApprovals({ home, clock, environment }, signal));
   const ground = groundOf(homeContext, snapshot.path);
-  const keeper = createApprovalStore({ ...opened, ...ground, clock, logger, publish, writes, onGrant });
-  if (keeper.lostBecause !== null) logger.error("approvals are lost", { reason: keeper.lostBecause });
-  const judged = await keeper.judge(snapshot, null);
-  keeper.applied(judged);
-  return { keeper, snapshot: judged.effective, keyPlace: opened.file.keyPlace };
+  const approvalStore = createApprovalStore({
+    ...opened,
+    ...ground,
+    clock,
+    logger,
+    publish,
+    writes,
+    onGrant,
+  });
+  if (approvalStore.lostBecause !== null)
+    logger.error("approvals are lost", { reason: approvalStore.lostBecause });
+  const judged = await approvalStore.judge(snapshot, null);
+  approvalStore.applied(judged);
+  return { approvalStore, snapshot: judged.effective, keyStorage: opened.file.keyStorage };
 }
 
 /** What a configuration of this machine is judged by. */
 export function groundOf(
   homeContext: HomeContext,
   configPath: string,
-): Pick<KeeperOptions, "places" | "blank"> {
+): Pick<ApprovalStoreOptions, "protectedPaths" | "blank"> {
   const { home, userHome } = homeContext;
-  return { places: { homes: [home], configs: [configPath], userHome }, blank: emptyConfig(homeContext) };
+  return {
+    protectedPaths: { homes: [home], configs: [configPath], userHome },
+    blank: emptyConfig(homeContext),
+  };
 }
 
 export type OpenedApprovals = Awaited<ReturnType<typeof openApprovals>>;

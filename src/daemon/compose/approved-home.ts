@@ -20,10 +20,15 @@ interface ApprovedOptions {
 export async function approvedHome(options: ApprovedOptions, signal: AbortSignal) {
   const { homeContext, snapshot: loaded, logger = noopLogger, publish = () => {} } = options;
   const environment = process.env;
-  const { keeper, snapshot, keyPlace } = await startApprovals(
+  const { approvalStore, snapshot, keyStorage } = await startApprovals(
     { homeContext, environment, snapshot: loaded, clock, logger, publish, writes: false },
     signal,
   );
   const secrets = homeSecrets({ home: homeContext.home, environment, clock, logger });
-  return { keeper, keyPlace, snapshot: await secrets.bind(snapshot, signal), values: secrets.values };
+  return {
+    approvalStore,
+    keyStorage,
+    snapshot: await secrets.bind(snapshot, signal),
+    values: secrets.values,
+  };
 }

@@ -70,21 +70,21 @@ export function startEngineParts(options: PartsOptions) {
   );
   const location = createNetworkLocation({ clock, links: readLinks(forceStop) });
   const mountTable = createMountTable({ clock });
-  const carrier = stack.use(connectRelay({ home, clock, logger, isInCharge }));
+  const relayControl = stack.use(connectRelay({ home, clock, logger, isInCharge }));
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
-  const kept = { clock, logger, stateFolder: home };
+  const shared = { clock, logger, stateFolder: home };
   const flusher = createMetadataFlusher({ clock, logger });
   const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
     rclone: createRcloneDriver({ ...smb, stateFolder: home, flusher }),
-    local: withUnsentOfRclone(createLocalDriver({ clock, prober, mountTable, stateFolder: home }), kept),
+    local: withUnsentOfRclone(createLocalDriver({ clock, prober, mountTable, stateFolder: home }), shared),
     netfs: createNetfsDriver({ ...smb, relayTest: () => readRelayTestResult(home) }),
-    cifs: withUnsentOfRclone(createCifsDriver({ ...smb, stateFolder: home }), kept),
+    cifs: withUnsentOfRclone(createCifsDriver({ ...smb, stateFolder: home }), shared),
   };
   const claims = stack.use(createMountClaims({ home, logger }));
   const logins = createLogins(clock);
-  const serverProof = createServerVerifier({ clock, logger, stateFolder: home, logins: logins, hostProber });
-  const relay = createRelayAdapter(logger, carrier);
+  const serverProof = createServerVerifier({ clock, logger, stateFolder: home, logins, hostProber });
+  const relay = createRelayAdapter(logger, relayControl);
   const engine = stack.use(
     new ShareEngine({
       ...options,
@@ -105,17 +105,17 @@ export function startEngineParts(options: PartsOptions) {
   return {
     engine,
     recount: async (): Promise<void> => {
-      if (carrier.shares.size > 0) await relay.recount();
+      if (relayControl.shares.size > 0) await relay.recount();
     },
     hostProber,
-    place: location,
+    location,
     drivers,
     prober,
     mountTable,
-    rcloneLogs: createRcloneLogs(kept),
-    noteRefresh: createMetadataRefresh({ ...kept, flusher }),
-    formerShares: createFormerShares(kept),
-    logons: logins,
+    rcloneLogs: createRcloneLogs(shared),
+    metadataRefresh: createMetadataRefresh({ ...shared, flusher }),
+    formerShares: createFormerShares(shared),
+    logins,
     serverProof,
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };

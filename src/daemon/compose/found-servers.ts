@@ -28,14 +28,14 @@ export async function foundServers(signal: AbortSignal): Promise<readonly FoundS
       ...{ address: host, port, name: null, host: null, interface: null, link: UNKNOWN_LINK },
       ...{ by: [], mounts: [] },
     };
-    const way = by === "fstab" ? "fstab" : "mounted";
+    const source = by === "fstab" ? "fstab" : "mounted";
     servers.set(key, {
       ...found,
-      by: [...new Set([...found.by, way] as const)],
+      by: [...new Set([...found.by, source] as const)],
       mounts: [...found.mounts, mount],
     });
   }
-  const isNeighbour = ({ by }: FoundServer): boolean => by.every((way) => way === "neighbour");
+  const isNeighbour = ({ by }: FoundServer): boolean => by.every((source) => source === "neighbour");
   return [...servers.values()].sort((one, other) => Number(isNeighbour(one)) - Number(isNeighbour(other)));
 }
 

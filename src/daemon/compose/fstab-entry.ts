@@ -83,9 +83,9 @@ export async function fstabEntry(
             ? "a name with a line break does not fit into a line"
             : unfit;
   if (why !== null) throw new MountaineerError("usage", why);
-  const lacking = await missingProgram(tools);
-  if (lacking !== null)
-    throw new MountaineerError("driver_unavailable", lacking.text, { hint: lacking.hint });
+  const missing = await missingProgram(tools);
+  if (missing !== null)
+    throw new MountaineerError("driver_unavailable", missing.text, { hint: missing.hint });
   const before = await readFile(tools.fstab, "latin1").catch(recoverFrom("ENOENT", null));
   const { line, content } = planFstab(before ?? "", placed, isWanted);
   if (content === null) return { line, isRoot, save: null };

@@ -4,10 +4,10 @@ import type { GatewayConfig } from "../../gateway/serving/gateway-contract.ts";
 
 /** True if a backend, `[server]` or `[fleet].import` is configured; else the gateway is neither loaded nor shown. */
 export function wantsGateway({ backends, server, fleet }: MountaineerConfig): boolean {
-  return backends.length > 0 || server !== null || borrows(fleet);
+  return backends.length > 0 || server !== null || importsBackends(fleet);
 }
 
-function borrows(fleet: MountaineerConfig["fleet"]): boolean {
+function importsBackends(fleet: MountaineerConfig["fleet"]): boolean {
   return (fleet?.import ?? []).length > 0;
 }
 
@@ -38,7 +38,7 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const exported = exportsOf(config);
   const acrossMachines = {
     ...(exported.length === 0 ? {} : { exports: exported }),
-    ...(borrows(config.fleet) ? { importsBackends: true } : {}),
+    ...(importsBackends(config.fleet) ? { importsBackends: true } : {}),
   };
   const shown = { optimizer, scripts, groups, profiles };
   const { autoFailback, autoFailbackStableMs: stableMs, lsofRecheck } = config.global;

@@ -26,7 +26,7 @@ export function openHomeSecrets({
 
   return {
     async list(): Promise<SecretListReport> {
-      const kept = new Map((await store.list()).map((one) => [one.name, one.kept]));
+      const storages = new Map((await store.list()).map((one) => [one.name, one.kept]));
       let used = new Map<string, string[]>();
       let configError: string | null = null;
       try {
@@ -36,11 +36,11 @@ export function openHomeSecrets({
         configError = errorText(error);
       }
       // The key protects the logins to backends, so removing it loses them.
-      if (kept.has(ENCRYPTION_KEY)) used.set(ENCRYPTION_KEY, ["logins to backends"]);
-      const names = [...new Set([...kept.keys(), ...used.keys()])].sort();
+      if (storages.has(ENCRYPTION_KEY)) used.set(ENCRYPTION_KEY, ["logins to backends"]);
+      const names = [...new Set([...storages.keys(), ...used.keys()])].sort();
       const entryOf = (name: string) => ({
         name,
-        kept: kept.get(name) ?? null,
+        kept: storages.get(name) ?? null,
         used_by: used.get(name) ?? [],
       });
       return { secrets: names.map(entryOf), config_error: configError };

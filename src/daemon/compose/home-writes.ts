@@ -66,7 +66,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
     get changes(): number {
       return changes;
     },
-    noteChange(): void {
+    recordChange(): void {
       changes += 1;
     },
     get isOurs(): boolean {

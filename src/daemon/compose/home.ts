@@ -96,7 +96,7 @@ function unreadableFile(error: unknown): MountaineerError {
   throw error;
 }
 
-type Kept = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>[number];
+type StoredEntry = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>[number];
 
 /** Maximum number of history entries that are tried: each starts a process, and the start waits for it. */
 const MOST_TRIED = 10;
@@ -121,7 +121,7 @@ async function lastAccepted(
 }
 
 async function loadEntry(
-  { file, entry, bytes }: Kept,
+  { file, entry, bytes }: StoredEntry,
   { homeContext, path }: Parameters<typeof lastAccepted>[0],
   options: OpenOptions,
 ): Promise<Accepted | string> {

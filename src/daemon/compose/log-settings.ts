@@ -6,7 +6,7 @@ import { systemClock } from "../../runtime/time/clock.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-interface LogPlace {
+interface LogLocation {
   readonly home: string;
   readonly userHome: string;
   readonly environment: Environment;
@@ -15,7 +15,12 @@ interface LogPlace {
 }
 
 /** The path of the log: in the home if `$MOUNTAINEER_HOME` is set, else in the system's folder for logs. */
-export function logFilePath({ home, userHome, environment, platform = process.platform }: LogPlace): string {
+export function logFilePath({
+  home,
+  userHome,
+  environment,
+  platform = process.platform,
+}: LogLocation): string {
   if (environment["MOUNTAINEER_HOME"]) return join(home, "mountaineer.log");
   if (platform === "darwin") return join(userHome, "Library", "Logs", "mountaineer.log");
   const stateHome = environment["XDG_STATE_HOME"] || join(userHome, ".local", "state");
@@ -31,12 +36,12 @@ export function logLevel(environment: Environment): LogLevel {
 }
 
 /**
- * Starts the log of a command. `place`: the home that the command changes, whose log file it writes; null:
+ * Starts the log of a command. `location`: the home that the command changes, whose log file it writes; null:
  * the command only reads, and writes no log file.
  */
-export function startCommandLog(place: Omit<LogPlace, "environment"> | null) {
+export function startCommandLog(location: Omit<LogLocation, "environment"> | null) {
   const environment = process.env;
   const level = logLevel(environment);
-  const filePath = place === null ? null : logFilePath({ ...place, environment });
+  const filePath = location === null ? null : logFilePath({ ...location, environment });
   return startLog({ filePath, stderr: level === "debug", level, clock: systemClock });
 }

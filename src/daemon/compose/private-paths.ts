@@ -10,7 +10,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 
-interface PlaceFault {
+interface PathFault {
   readonly severity: "error" | "warning";
   readonly code: "writable_by_others" | "readable_by_others";
   readonly path: string;
@@ -33,8 +33,8 @@ export function privatePaths(home: string, configPath: string): readonly string[
 export function pathFaults(
   exposures: readonly Exposure[],
   snapshot: Pick<ConfigSnapshot, "path" | "config"> | null,
-): readonly PlaceFault[] {
-  const faults: PlaceFault[] = [];
+): readonly PathFault[] {
+  const faults: PathFault[] = [];
   const written = new Set<string>();
   const secrets = snapshot === null ? [] : literalSecrets(snapshot.config.backends);
   for (const { path, writable, readable } of exposures) {
@@ -51,7 +51,7 @@ export function pathFaults(
   return faults;
 }
 
-function writableFault(path: string, entry: OpenEntry): PlaceFault {
+function writableFault(path: string, entry: OpenEntry): PathFault {
   const { path: at, why, mode, uid } = entry;
   const what = at === path ? path : `${path}: ${at}`;
   const fault = { severity: "error", code: "writable_by_others", path } as const;
@@ -69,7 +69,7 @@ function readableFault(
   path: string,
   { mode, uid, isFolder }: OpenEntry,
   secrets: readonly string[],
-): PlaceFault {
+): PathFault {
   const hint = shellCommand`chmod ${isFolder ? "go-rwx" : "go-r"} ${path}`;
   const code = "readable_by_others";
   const who = `can be read by others (mode ${mode}, user ${uid})`;
@@ -87,29 +87,29 @@ function readableFault(
 }
 
 /** The first fault that keeps the configuration from running, as an error; null if there is none. */
-export function refusalOf(faults: readonly PlaceFault[]): MountaineerError | null {
+export function refusalOf(faults: readonly PathFault[]): MountaineerError | null {
   const [first, ...others] = faults.filter(({ severity }) => severity === "error");
   if (first === undefined) return null;
   const more = others.length === 0 ? "" : ` (and ${others.length} more; mountaineer doctor lists them)`;
   return new MountaineerError("open_to_others", `${first.text}${more}`, { hint: first.hint, retry: "later" });
 }
 
-interface PrivatePlacesOptions {
+interface PrivatePathsOptions {
   readonly home: string;
   /** Checks paths on local disks; null: no answer in time. */
-  readonly look: (paths: readonly string[]) => Promise<readonly Exposure[] | null>;
+  readonly check: (paths: readonly string[]) => Promise<readonly Exposure[] | null>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export type PrivatePaths = ReturnType<typeof createPrivatePaths>;
 
-export function createPrivatePaths({ home, look, clock, logger }: PrivatePlacesOptions) {
+export function createPrivatePaths({ home, check, clock, logger }: PrivatePathsOptions) {
   let conditions: readonly Condition[] = [];
   return {
     /** Rejects with `open_to_others` if the access of other users keeps this configuration from running. */
     async require(snapshot: ConfigSnapshot): Promise<void> {
-      const exposures = await look(privatePaths(home, snapshot.path));
+      const exposures = await check(privatePaths(home, snapshot.path));
       if (exposures === null) {
         logger.warn("write access to the home and the configuration could not be checked in time", { home });
         return;

@@ -6,7 +6,7 @@ import { processIdentity } from "../../runtime/process/process-identity.ts";
 import type { RelayClient, RelayClientNotice } from "../../shares/drivers/relay-contract.ts";
 
 /** Deadline of a request, ms. */
-const ASK_MS = 5_000;
+const CALL_MS = 5_000;
 /**
  * Deadline of a request that may have to start the relay first, ms. Long, because a mount that is made
  * without a relay cannot get one later.
@@ -20,7 +20,7 @@ const RECOUNT_MS = 200;
 /** How long a start waits for the first answer of a running relay, ms. */
 const FIRST_ANSWER_MS = 2_000;
 
-export function createRelayAdapter(logger: Logger, carrier: RelayControl): RelayClient {
+export function createRelayAdapter(logger: Logger, relay: RelayControl): RelayClient {
   /** The endpoints last sent for each share: equal ones are not sent again. */
   const sent = new Map<string, string>();
   /** For each share, the relay's `epoch` (see carrier.ts) when this process last saw it. */
@@ -37,7 +37,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
   };
 
   const readJournal = async (): Promise<void> => {
-    for (const entry of await carrier.takeJournal(within(ASK_MS))) {
+    for (const entry of await relay.takeJournal(within(CALL_MS))) {
       if (entry.from === entry.to) logger.warn("waited while no daemon answered", { ...entry });
       else logger.info("moved while no daemon answered", { ...entry });
     }
@@ -52,7 +52,7 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
 
   const firstAnswer = async (): Promise<void> => {
     try {
-      await carrier.refresh(within(FIRST_ANSWER_MS));
+      await relay.refresh(within(FIRST_ANSWER_MS));
       await readJournal();
     } catch (error) {
       logger.debug("no relay answers", { reason: errorText(error) });
@@ -61,16 +61,16 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
 
   return {
     of(share) {
-      const state = carrier.shares.get(share) ?? null;
+      const state = relay.shares.get(share) ?? null;
       if (state !== null) readJournalIfNew(state);
       return state;
     },
     get absentSinceMs() {
-      return carrier.absentSinceMs;
+      return relay.absentSinceMs;
     },
     async recount() {
       try {
-        await carrier.recount(within(RECOUNT_MS));
+        await relay.recount(within(RECOUNT_MS));
       } catch (error) {
         logger.debug("the relay did not send its counters", { reason: errorText(error) });
       }
@@ -79,14 +79,14 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
       first ??= firstAnswer();
       return first;
     },
-    async open({ driver, ...asked }, signal) {
+    async open({ driver, ...request }, signal) {
       if (driver === "local") return { ok: false, text: "a folder is not relayed" };
       try {
-        const request = { ...asked, kind: driver, login: asked.login ?? null };
-        const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
+        const opened = { ...request, kind: driver, login: request.login ?? null };
+        const { port } = await relay.open(opened, AbortSignal.any([signal, within(OPEN_MS)]));
         return { ok: true, port };
       } catch (error) {
-        logger.warn("a share has no relay", { share: asked.share, reason: errorText(error) });
+        logger.warn("a share has no relay", { share: request.share, reason: errorText(error) });
         return { ok: false, text: `the relay does not open a port: ${errorText(error)}` };
       }
     },
@@ -94,40 +94,40 @@ export function createRelayAdapter(logger: Logger, carrier: RelayControl): Relay
       const [pid] = pids;
       const process = pid === undefined ? null : await processIdentity(pid);
       const mount = { id, path, process, ...(repeats === true ? { repeats } : {}) };
-      await quietly("watch the mount", share, carrier.bind(share, mount, within(ASK_MS)));
+      await quietly("watch the mount", share, relay.bind(share, mount, within(CALL_MS)));
     },
     async move(request: MoveRequest, signal) {
       try {
-        return await carrier.move(request, signal);
+        return await relay.move(request, signal);
       } catch (error) {
         return { ok: false, text: errorText(error) };
       }
     },
     keepEndpoints(share, change) {
       const { endpoints, patienceMs, away = false } = change;
-      const { route, witness } = carrier.shares.get(share) ?? {};
+      const { route, witness } = relay.shares.get(share) ?? {};
       // Equal endpoints are sent again until the relay has a witness. A witness is the connection that proves which
       // server is behind the other route.
-      const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
+      const isCovered = witness !== null || Object.keys(endpoints).every((name) => name === route);
       const text = JSON.stringify([endpoints, patienceMs, route, away]);
-      if (sent.get(share) === text && isKept) return;
+      if (sent.get(share) === text && isCovered) return;
       sent.set(share, text);
-      const asked = carrier.configure(share, change, within(ASK_MS));
-      void asked.catch((error: unknown) => {
+      const configured = relay.configure(share, change, within(CALL_MS));
+      void configured.catch((error: unknown) => {
         sent.delete(share);
         logger.debug("the relay did not accept endpoints", { share, reason: errorText(error) });
       });
     },
-    pause: (share, epoch) => quietly("hold", share, carrier.pause(share, epoch, within(ASK_MS))),
-    confirm: (share, outage) => quietly("go on", share, carrier.confirm(share, outage, within(ASK_MS))),
-    reopen: (share) => quietly("log in again", share, carrier.reopen(share, within(ASK_MS))),
-    usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),
+    pause: (share, epoch) => quietly("hold", share, relay.pause(share, epoch, within(CALL_MS))),
+    confirm: (share, outage) => quietly("go on", share, relay.confirm(share, outage, within(CALL_MS))),
+    reopen: (share) => quietly("log in again", share, relay.reopen(share, within(CALL_MS))),
+    usedUp: (share) => quietly("go on", share, relay.usedUp(share, within(CALL_MS))),
     async close(share) {
       sent.delete(share);
-      await quietly("close a port", share, carrier.close(share, within(ASK_MS)));
+      await quietly("close a port", share, relay.close(share, within(CALL_MS)));
     },
     onNotice: (listener) =>
-      carrier.onNotice(({ share, what }) => {
+      relay.onNotice(({ share, what }) => {
         // Nothing to do when the relay answers again: the next look notices it.
         if (what !== "answered") listener(share, NOTICES[what] ?? "changed");
       }),

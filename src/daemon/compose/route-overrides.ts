@@ -33,27 +33,27 @@ export function openRouteOverrides({
   signal,
 }: RouteOverridesOptions): RouteOverrides {
   const path = join(home, "route-overrides.json");
-  const { pinned, corrupt } = readPinned(path);
-  let isInTheWay = corrupt !== null;
+  const { pinned: overrides, corrupt } = readOverrides(path);
+  let mustSetAside = corrupt !== null;
   let isStale = false;
   if (corrupt !== null) {
-    const known = [...pinned.keys()];
+    const known = [...overrides.keys()];
     logger.warn("the route overrides of backends are not all known", { path, reason: corrupt, known });
   }
-  const makeWay = async (): Promise<void> => {
+  const setAside = async (): Promise<void> => {
     logger.warn("the file of route overrides was set aside", {
       set_aside: await moveAside(path, clock.wallMs()),
     });
-    isInTheWay = false;
+    mustSetAside = false;
   };
   const writes = shareWrites(async () => {
     try {
       signal?.throwIfAborted();
-      if (isInTheWay) await makeWay();
+      if (mustSetAside) await setAside();
       if (!isStale) return;
       isStale = false;
       await removeLeftovers(path);
-      await writeDurably(path, `${JSON.stringify(Object.fromEntries(pinned), null, 2)}\n`, { signal });
+      await writeDurably(path, `${JSON.stringify(Object.fromEntries(overrides), null, 2)}\n`, { signal });
     } catch (error) {
       isStale = true;
       logger.warn("the route overrides of backends cannot be saved", {
@@ -61,16 +61,16 @@ export function openRouteOverrides({
       });
     }
   });
-  const settled = async () => void (await (mayWrite() ? writes.write() : writes.settled));
+  const whenWritten = async () => void (await (mayWrite() ? writes.write() : writes.whenIdle));
   return {
-    get: (backend) => pinned.get(backend) ?? null,
+    get: (backend) => overrides.get(backend) ?? null,
     keep(backend, route) {
-      if (route === null) pinned.delete(backend);
-      else pinned.set(backend, route);
+      if (route === null) overrides.delete(backend);
+      else overrides.set(backend, route);
       isStale = true;
-      void settled();
+      void whenWritten();
     },
-    settled,
+    settled: whenWritten,
   };
 }
 
@@ -78,7 +78,10 @@ export function openRouteOverrides({
  * Reads the file. `corrupt`: why some or all of its content cannot be used; null if all can, or if there is
  * no file.
  */
-function readPinned(path: string): { readonly pinned: Map<string, string>; readonly corrupt: string | null } {
+function readOverrides(path: string): {
+  readonly pinned: Map<string, string>;
+  readonly corrupt: string | null;
+} {
   let text: string;
   try {
     text = readFileSync(path, "utf8");

@@ -137,7 +137,7 @@ async function within<T>(
 }
 
 /** The names of a home's secrets, found without asking the keyring. Rejects with `secret_unavailable`. */
-export async function keptSecretNames(home: string): Promise<readonly string[]> {
+export async function secretNamesOfHome(home: string): Promise<readonly string[]> {
   const store = await openStore({ home, clock: systemClock, environment: process.env });
   return (await store.list()).map(({ name }) => name);
 }

@@ -10,7 +10,7 @@ import { openAliasMemory } from "../../shares/links/alias-memory.ts";
 import type { EngineParts } from "../compose/engine-parts.ts";
 import { createShareFolders } from "./share-folders.ts";
 
-interface Places extends AsyncDisposable {
+interface AliasService extends AsyncDisposable {
   readonly control: Pick<Control, "aliases" | "reconcileAliases" | "folders">;
   readonly aliases: AliasLinks;
 }
@@ -24,7 +24,7 @@ export async function openAliasControl(options: {
   readonly readOnly: boolean;
   readonly first: MountaineerConfig;
   readonly publish: (transition: AliasTransition) => void;
-}): Promise<Places> {
+}): Promise<AliasService> {
   const { home, clock, logger, parts, readOnly, first, publish } = options;
   const { engine, prober } = parts;
   const memory = await openAliasMemory({ path: join(home, "aliases.json"), logger, readOnly });

@@ -7,7 +7,7 @@ import {
 } from "../../api/contract/records.ts";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import type { JsonMembers } from "../../runtime/text/json-object.ts";
-import { holdsText, type ReadPage } from "./record-pages.ts";
+import { containsText, type ReadPage } from "./record-pages.ts";
 
 /** `config` is null if no audit is configured. */
 export async function auditReport(
@@ -21,19 +21,19 @@ export async function auditReport(
   const { limit, before } = request;
   const read = (line: JsonMembers): AuditEntry | null => {
     const entry = auditEntry(line);
-    return isAskedFor(entry, request) ? entry : null;
+    return matches(entry, request) ? entry : null;
   };
   return { enabled: true, path, ...(await pages({ path, keep, limit, before, read }, signal)) };
 }
 
-function isAskedFor(entry: AuditEntry, { backend, tool, principal, outcome, text }: AuditRequest): boolean {
+function matches(entry: AuditEntry, { backend, tool, principal, outcome, text }: AuditRequest): boolean {
   if (backend !== undefined && entry.backend !== backend) return false;
   if (tool !== undefined && entry.target !== `tool:${tool}`) return false;
   if (principal !== undefined && entry.principal !== principal) return false;
   if (outcome !== undefined && entry.outcome !== outcome && !entry.outcome?.startsWith(`${outcome}:`)) {
     return false;
   }
-  return holdsText(Object.values(entry), text);
+  return containsText(Object.values(entry), text);
 }
 
 /** Drops members of the wrong type: people may have edited the file. */

@@ -21,12 +21,12 @@ const CUT_TEXT = 200;
 
 /** Reports entries as clients get them; invisible characters are already removed from their texts. */
 export function catalogReport(catalog: Catalog, withheld: CatalogReport["withheld"]): CatalogReport {
-  const room = { whole: MOST_WHOLE, cut: MOST_CUT };
-  const tools = fitting(catalog.tools, toolOf, room);
-  const resources = fitting(catalog.resources, resourceOf, room);
-  const templates = fitting(catalog.templates, templateOf, room);
-  const prompts = fitting(catalog.prompts, promptOf, room);
-  const leftOut = {
+  const budget = { whole: MOST_WHOLE, cut: MOST_CUT };
+  const tools = fitting(catalog.tools, toolOf, budget);
+  const resources = fitting(catalog.resources, resourceOf, budget);
+  const templates = fitting(catalog.templates, templateOf, budget);
+  const prompts = fitting(catalog.prompts, promptOf, budget);
+  const omitted = {
     tools: catalog.tools.size - tools.length,
     resources: catalog.resources.size - resources.length,
     resource_templates: catalog.templates.size - templates.length,
@@ -41,12 +41,12 @@ export function catalogReport(catalog: Catalog, withheld: CatalogReport["withhel
     withheld: withheld
       .slice(0, MOST_WITHHELD)
       .map((one) => ({ ...one, name: shortened(one.name, CUT_TEXT) })),
-    left_out: Object.values(leftOut).some((count) => count > 0) ? leftOut : null,
+    left_out: Object.values(omitted).some((count) => count > 0) ? omitted : null,
   };
 }
 
 /** How many characters may still be used for whole and for shortened definitions. */
-interface Room {
+interface Budget {
   whole: number;
   cut: number;
 }
@@ -54,20 +54,20 @@ interface Room {
 function fitting<Shown extends { cut?: boolean }>(
   entries: ReadonlyMap<string, CatalogEntry>,
   show: (entry: CatalogEntry, definition: JsonObject) => Shown,
-  room: Room,
+  budget: Budget,
 ): Shown[] {
   const shown: Shown[] = [];
   for (const entry of entries.values()) {
     const { definition } = entry;
-    const size = room.whole > 0 ? sizeOf(definition) : Number.POSITIVE_INFINITY;
-    if (size <= Math.min(MOST_OF_ENTRY, room.whole)) {
-      room.whole -= size;
+    const size = budget.whole > 0 ? sizeOf(definition) : Number.POSITIVE_INFINITY;
+    if (size <= Math.min(MOST_OF_ENTRY, budget.whole)) {
+      budget.whole -= size;
       shown.push(show(entry, definition));
       continue;
     }
     const small = { ...show(entry, cutShort(definition)), cut: true };
-    room.cut -= JSON.stringify(small).length;
-    if (room.cut >= 0) shown.push(small);
+    budget.cut -= JSON.stringify(small).length;
+    if (budget.cut >= 0) shown.push(small);
   }
   return shown;
 }

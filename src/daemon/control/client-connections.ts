@@ -37,10 +37,10 @@ export function createClientConnections({ status, environment, ...parts }: Parts
   const env = Object.fromEntries(Object.entries(environment).map(([name, value = ""]) => [name, value]));
   return {
     knownClients: (_, signal) => run<KnownClients>({ ...parts, connect: null }, env, signal),
-    async connectClient(asked, signal, rights) {
+    async connectClient(request, signal, rights) {
       const { backends = [] } = await status(null, signal, rights);
       return run<Connection>(
-        { ...parts, connect: { ...asked, serving: servingNames(backends) } },
+        { ...parts, connect: { ...request, serving: servingNames(backends) } },
         env,
         signal,
       );

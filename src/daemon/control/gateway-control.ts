@@ -96,8 +96,8 @@ export function createGatewayControl(current: () => Gateway | null) {
           retry: "later",
         });
       }
-      const seen = items.map(({ backend, tool, digest }) => ({ backend, name: tool, digest }));
-      const { approved, left } = await gateway().approveTools(seen, discard_previous);
+      const listed = items.map(({ backend, tool, digest }) => ({ backend, name: tool, digest }));
+      const { approved, left } = await gateway().approveTools(listed, discard_previous);
       const itemsOf = (all: typeof approved) =>
         all.map(({ backend, name, digest }) => ({ backend, tool: name, digest }));
       return { approved: itemsOf(approved), skipped: itemsOf(left) };

@@ -138,9 +138,9 @@ function backends(view: GatewayView, gateway: Pick<Gateway, "entries" | "serving
 
 function callsOf(
   backend: string,
-  counted: Gateway["serving"]["minutes"],
+  callMinutes: Gateway["serving"]["minutes"],
 ): Pick<BackendStatus, "calls" | "errors" | "latency_ms" | "recent" | "calls_by_minute"> {
-  const { calls, errors, latencyMs, recent, byMinute } = counted.of(backend);
+  const { calls, errors, latencyMs, recent, byMinute } = callMinutes.of(backend);
   const latency = latencyMs === null ? null : { ...latencyMs };
   return {
     calls,
@@ -194,12 +194,12 @@ const LONGEST_CLIENT_NAME = 100;
 
 export function clientStatus({ client, sinceMs, calls, lastError }: ConnectedClient): ClientStatus {
   const { clientInfo, principal, group, protocolVersion } = client;
-  const said = (value: unknown): string | null =>
+  const textOf = (value: unknown): string | null =>
     typeof value === "string" ? shortened(value, LONGEST_CLIENT_NAME) : null;
   const own = { owner: "stdio", machine: "fleet", anonymous: "http", user: "http" } as const;
   return {
-    name: said(clientInfo["name"]) ?? "unnamed",
-    version: said(clientInfo["version"]),
+    name: textOf(clientInfo["name"]) ?? "unnamed",
+    version: textOf(clientInfo["version"]),
     user: principal.name,
     group,
     protocol: protocolVersion,

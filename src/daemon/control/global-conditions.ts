@@ -56,7 +56,7 @@ export function configWarningConditions({ warnings }: ConfigSnapshot, since: str
 }
 
 /** Mounts of shares that are no longer configured. */
-export function leftConditions(left: readonly UnconfiguredShare[]): Standing[] {
+export function unconfiguredConditions(left: readonly UnconfiguredShare[]): Standing[] {
   return left.map(({ spec: { name, mountPath } }) => ({
     code: `left_mounted:${name}`,
     severity: "info",
@@ -104,7 +104,7 @@ function standing(sources: ConditionSources): Standing[] {
       "Configure the share again under its old `name` and `share_name` to send them; `mountaineer unsent` shows where they are.",
     );
   }
-  conditions.push(...leftConditions(sources.left()));
+  conditions.push(...unconfiguredConditions(sources.left()));
   const [changed, ...others] = sources.changedCopies();
   if (changed !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${pluralize(others.length, "more file")})`;

@@ -6,7 +6,7 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { LogLevel } from "../../runtime/log/log.ts";
 import { LOG_LEVELS } from "../../runtime/log/log-lines.ts";
-import { type LinePlace, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
+import { type LinePosition, readLinesBackwards } from "../../runtime/log/read-backwards.ts";
 import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
@@ -39,10 +39,10 @@ export type ReadPage = <Record>(request: PageRequest<Record>, signal: AbortSigna
  */
 export function createRecordPages(clock: Clock, readLines = readLinesBackwards): ReadPage {
   let turn: Promise<unknown> = Promise.resolve();
-  let underWay: { readonly path: string; readonly sinceMs: number } | null = null;
+  let inProgress: { readonly path: string; readonly sinceMs: number } | null = null;
   return async (request, signal) => {
-    if (underWay !== null && clock.monotonicMs() - underWay.sinceMs >= DEADLINE_MS)
-      throw timedOut(underWay.path);
+    if (inProgress !== null && clock.monotonicMs() - inProgress.sinceMs >= DEADLINE_MS)
+      throw timedOut(inProgress.path);
     const late = new AbortController();
     using _timer = clock.setTimer(DEADLINE_MS, () => late.abort(timedOut(request.path)));
     const stopped = AbortSignal.any([signal, late.signal]);
@@ -50,11 +50,11 @@ export function createRecordPages(clock: Clock, readLines = readLinesBackwards):
     // files.
     const work = turn.then(async () => {
       stopped.throwIfAborted();
-      underWay = { path: request.path, sinceMs: clock.monotonicMs() };
+      inProgress = { path: request.path, sinceMs: clock.monotonicMs() };
       try {
         return await readPage(request, stopped, readLines);
       } finally {
-        underWay = null;
+        inProgress = null;
       }
     });
     turn = work.catch(() => {});
@@ -67,12 +67,12 @@ async function readPage<Record>(
   signal: AbortSignal,
   readLines: typeof readLinesBackwards,
 ): Promise<Page<Record>> {
-  const place = before === undefined ? null : placeOf(before);
-  const beforeMs = before === undefined || place !== null ? Number.POSITIVE_INFINITY : Date.parse(before);
+  const position = before === undefined ? null : positionOf(before);
+  const beforeMs = before === undefined || position !== null ? Number.POSITIVE_INFINITY : Date.parse(before);
   const most = Math.max(1, Math.min(limit, MOST_RECORDS));
   const records: Record[] = [];
   let characters = 0;
-  const next = await readLines({ path, keep, before: place, signal }, (line) => {
+  const next = await readLines({ path, keep, before: position, signal }, (line) => {
     // The value is null for a truncated line, or one that is not a JSON object.
     const value = jsonObject(line);
     const isEarlier = value !== null && Date.parse(String(value["time"])) < beforeMs;
@@ -86,13 +86,13 @@ async function readPage<Record>(
   return { records, more: next !== null, next: next === null ? null : `${next.file}.${next.offset}` };
 }
 
-function placeOf(text: string): LinePlace | null {
+function positionOf(text: string): LinePosition | null {
   const [, file, offset] = /^(\d+-\d+)\.(\d+)$/.exec(text) ?? [];
   return file === undefined ? null : { file, offset: Number(offset) };
 }
 
 /** Whether any value contains the text; letter case does not matter. */
-export function holdsText(values: Iterable<unknown>, wanted: string | undefined): boolean {
+export function containsText(values: Iterable<unknown>, wanted: string | undefined): boolean {
   if (wanted === undefined || wanted === "") return true;
   const needle = wanted.toLowerCase();
   for (const value of values) {
@@ -109,7 +109,7 @@ function timedOut(path: string): MountaineerError {
 }
 
 /** Number of rotated log files that are kept. */
-const KEPT = 1;
+const RETAINED = 1;
 
 export function createLogReader(path: string, clock: Clock): Control["daemonLog"] {
   const pages = createRecordPages(clock);
@@ -117,16 +117,16 @@ export function createLogReader(path: string, clock: Clock): Control["daemonLog"
     const { limit, before } = request;
     const read = (line: JsonMembers): LogLine | null => {
       const found = logLine(line);
-      return found !== null && isAskedFor(found, request) ? found : null;
+      return found !== null && matches(found, request) ? found : null;
     };
-    const { records, ...page } = await pages({ path, keep: KEPT, limit, before, read }, signal);
+    const { records, ...page } = await pages({ path, keep: RETAINED, limit, before, read }, signal);
     return { path, lines: records, ...page };
   };
 }
 
-function isAskedFor({ level, message, fields = {} }: LogLine, { level: least, text }: LogRequest): boolean {
+function matches({ level, message, fields = {} }: LogLine, { level: least, text }: LogRequest): boolean {
   if (least !== undefined && LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(least)) return false;
-  return holdsText([message, ...Object.values(fields)], text);
+  return containsText([message, ...Object.values(fields)], text);
 }
 
 function logLine({ time, level, message, ...fields }: JsonMembers): LogLine | null {

@@ -11,9 +11,9 @@ import type { Prober } from "../../shares/prober/prober.ts";
 import { shareStatus, unmountedReason } from "./share-status.ts";
 
 /** Longest wait of `refresh`, ms: a failed call waits for it. */
-const ASKED_LOOK_MS = 2_000;
+const REQUESTED_CHECK_MS = 2_000;
 /** Deadline of a check for a folder, ms. */
-const FOLDER_LOOK_MS = 5_000;
+const FOLDER_CHECK_MS = 5_000;
 /** Minimum time between two looks for a folder, ms: after it was found, and after it was missing. */
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
@@ -24,7 +24,7 @@ const FOLDER_MISSING_MS = 1_900;
 const FOLDER_GONE_MS = 10_000;
 const FOLDER_PAUSES_MS = [230, 410, 310, 530, 370];
 const HANDED_OVER = "another daemon is still in charge of it";
-const NOT_LOOKED_AT = "it has not been checked yet";
+const NOT_CHECKED = "it has not been checked yet";
 
 interface Tools {
   readonly clock: Clock;
@@ -36,7 +36,7 @@ interface Tools {
 export type RequiredShares = ReturnType<typeof createRequiredShares>;
 
 /**
- * Watches the requirements that `status` has been called with. `noteCycle` must be called after each cycle of a
+ * Watches the requirements that `status` has been called with. `recordCycle` must be called after each cycle of a
  * share.
  */
 export function createRequiredShares(tools: Tools) {
@@ -52,10 +52,10 @@ export function createRequiredShares(tools: Tools) {
     const key = requirementText(requirement);
     const known = watched.get(key);
     if (known !== undefined) return known;
-    const one = new Watched(requirement, { ...tools, roomOf: rooms.of, isResting: () => isResting, emit });
+    const one = new Watched(requirement, { ...tools, accessOf: rooms.of, isResting: () => isResting, emit });
     watched.set(key, one);
     one.evaluate();
-    one.lookForFolder();
+    one.checkFolder();
     return one;
   };
   const evaluateAll = (all: readonly Watched[]): void => {
@@ -83,32 +83,32 @@ export function createRequiredShares(tools: Tools) {
       if (engine === null) return;
       const required = new Set(requires.map(({ share }) => share));
       const enough = new AbortController();
-      const looked = engine.names
+      const checks = engine.names
         .filter((name) => required.has(name))
         .map((share) => {
           engine.trigger(share, "data");
           return engine.untilIdle(share, enough.signal);
         });
-      await settlesWithin(tools.clock, ASKED_LOOK_MS, Promise.allSettled(looked));
+      await settlesWithin(tools.clock, REQUESTED_CHECK_MS, Promise.allSettled(checks));
       enough.abort();
     },
     /** Resolves when each required folder of a mounted share was looked for once. */
-    async foldersLookedAt(requires: readonly ShareRequirement[]): Promise<void> {
-      await Promise.all(requires.map((requirement) => watch(requirement).looked));
+    async foldersChecked(requires: readonly ShareRequirement[]): Promise<void> {
+      await Promise.all(requires.map((requirement) => watch(requirement).checked));
     },
     onChange: (listener: () => void): void => void listeners.push(listener),
     watchPrograms: rooms.watchPrograms,
     running: rooms.running,
-    setAccess(share: string, room: ProgramAccess): void {
-      if (rooms.set(share, room)) evaluateAll(ofShare(share));
+    setAccess(share: string, access: ProgramAccess): void {
+      if (rooms.set(share, access)) evaluateAll(ofShare(share));
     },
-    noteCycle(share: string): void {
+    recordCycle(share: string): void {
       const all = ofShare(share);
-      for (const one of all) one.lookForFolder();
+      for (const one of all) one.checkFolder();
       evaluateAll(all);
     },
     /** To be called after shares were added or removed, or when `required` changed. */
-    noteConfig(required: readonly ShareRequirement[]): void {
+    configChanged(required: readonly ShareRequirement[]): void {
       const wanted = new Set(required.map(requirementText));
       for (const [key, one] of watched) {
         if (wanted.has(key)) continue;
@@ -131,7 +131,7 @@ export function createRequiredShares(tools: Tools) {
 }
 
 interface WatchTools extends Tools {
-  readonly roomOf: (share: string) => ProgramAccess;
+  readonly accessOf: (share: string) => ProgramAccess;
   readonly isResting: () => boolean;
   /** Called when a check for the folder has changed `presence`. */
   readonly emit: () => void;
@@ -143,18 +143,18 @@ class Watched implements Disposable {
   readonly #tools: WatchTools;
   /** The last look for the folder. `missing`: the reason if it was not found; null if it was. */
   #folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null = null;
-  #isLooking = false;
+  #isChecking = false;
   /** Number of looks in a row that did not find the folder. */
-  #missedLooks = 0;
+  #missedChecks = 0;
   #isForgotten = false;
   /** Resolves when the look for the folder that is under way has ended. */
-  looked: Promise<void> = Promise.resolve();
-  #nextLook: Timer | null = null;
+  checked: Promise<void> = Promise.resolve();
+  #nextCheck: Timer | null = null;
 
   constructor(requirement: ShareRequirement, tools: WatchTools) {
     this.requirement = requirement;
     this.#tools = tools;
-    this.presence = this.#away(NOT_LOOKED_AT, tools.clock.monotonicMs());
+    this.presence = this.#unavailable(NOT_CHECKED, tools.clock.monotonicMs());
   }
 
   /** Updates `presence` from the engine's newest view. Returns true if `presence` changed. */
@@ -165,67 +165,68 @@ class Watched implements Disposable {
   }
 
   /** Looks for the folder if the last look is long enough ago. */
-  lookForFolder(missingRestMs = FOLDER_MISSING_MS): void {
+  checkFolder(missingRestMs = FOLDER_MISSING_MS): void {
     const { share, folder } = this.requirement;
     const mount = usableMount(viewOf(this.#tools, share));
-    if (folder === null || mount === null || this.#isLooking || this.#tools.isResting()) return;
+    if (folder === null || mount === null || this.#isChecking || this.#tools.isResting()) return;
     const known = this.#folder?.mount === mount.id ? this.#folder : null;
     const restMs = known?.missing === null ? FOLDER_THERE_MS : missingRestMs;
     if (known !== null && this.#tools.clock.monotonicMs() - known.atMs < restMs) return;
-    this.looked = this.#look(mount, folder);
+    this.checked = this.#check(mount, folder);
   }
 
   [Symbol.dispose](): void {
     this.#isForgotten = true;
-    this.#nextLook?.[Symbol.dispose]();
+    this.#nextCheck?.[Symbol.dispose]();
   }
 
-  async #look(mount: { readonly id: string; readonly path: string }, folder: string): Promise<void> {
+  async #check(mount: { readonly id: string; readonly path: string }, folder: string): Promise<void> {
     const { clock, prober, isResting, emit } = this.#tools;
-    this.#isLooking = true;
+    this.#isChecking = true;
     const missing = await missingFolder(prober, mount.path, folder);
-    this.#isLooking = false;
+    this.#isChecking = false;
     if (isResting()) return;
     this.#folder = { mount: mount.id, atMs: clock.monotonicMs(), missing };
-    this.#missedLooks = missing === null ? 0 : this.#missedLooks + 1;
+    this.#missedChecks = missing === null ? 0 : this.#missedChecks + 1;
     if (this.evaluate()) emit();
-    if (missing !== null) this.#lookAgainSoon();
+    if (missing !== null) this.#recheckSoon();
   }
 
   /** Looks for the folder again soon. The share's cycles are rarer, and the folder might be absent at each of them. */
-  #lookAgainSoon(): void {
+  #recheckSoon(): void {
     const { clock } = this.#tools;
     if (this.presence.kind !== "away" || this.#isForgotten) return;
     if (clock.monotonicMs() - this.presence.sinceMs > FOLDER_GONE_MS) return;
-    const pauseMs = FOLDER_PAUSES_MS[this.#missedLooks % FOLDER_PAUSES_MS.length] ?? 0;
-    this.#nextLook?.[Symbol.dispose]();
-    this.#nextLook = clock.setTimer(pauseMs, () => this.lookForFolder(0));
+    const pauseMs = FOLDER_PAUSES_MS[this.#missedChecks % FOLDER_PAUSES_MS.length] ?? 0;
+    this.#nextCheck?.[Symbol.dispose]();
+    this.#nextCheck = clock.setTimer(pauseMs, () => this.checkFolder(0));
   }
 
-  #away(reason: string, sinceMs: number): RequiredData {
+  #unavailable(reason: string, sinceMs: number): RequiredData {
     return { kind: "away", requirement: requirementText(this.requirement), reason, sinceMs };
   }
 
   #presenceAfter(before: RequiredData): RequiredData {
-    const { clock, engine, roomOf } = this.#tools;
+    const { clock, engine, accessOf } = this.#tools;
     const { share, folder } = this.requirement;
     const began = beganAt(before);
-    const away = (reason: string): RequiredData => this.#away(reason, began ?? clock.monotonicMs());
-    if (engine() === null) return away(HANDED_OVER);
+    const unavailable = (reason: string): RequiredData =>
+      this.#unavailable(reason, began ?? clock.monotonicMs());
+    if (engine() === null) return unavailable(HANDED_OVER);
     const view = viewOf(this.#tools, share);
     // After a start, the engine may not know the share yet.
     if (view === null)
-      return away(wasLookedAt(before) ? "it is no longer in the configuration" : NOT_LOOKED_AT);
-    const room = roomOf(share);
-    if (room !== "free") {
-      const sinceMs = began ?? (room === "taken" ? clock.monotonicMs() : null);
+      return unavailable(wasChecked(before) ? "it is no longer in the configuration" : NOT_CHECKED);
+    const access = accessOf(share);
+    if (access !== "free") {
+      const sinceMs = began ?? (access === "taken" ? clock.monotonicMs() : null);
       return { kind: "moving", requirement: requirementText(this.requirement), sinceMs };
     }
     const mount = usableMount(view);
-    if (mount === null) return away(reasonOf(view));
+    if (mount === null) return unavailable(reasonOf(view));
     const isKnown = folder === null || this.#folder?.mount === mount.id;
     const missing = isKnown ? (this.#folder?.missing ?? null) : "the folder has not been checked yet";
-    return missing === null ? { kind: "there", mounts: mount.id } : away(missing);
+    return missing === null ? { kind: "there", mounts: mount.id } : unavailable(missing);
   }
 }
 
@@ -235,14 +236,14 @@ class Watched implements Disposable {
  */
 function createRooms(engine: Tools["engine"]) {
   /** `isOccupied`: programs were still running on the share when the engine asked. */
-  const rooms = new Map<string, { readonly room: ProgramAccess; isOccupied: boolean }>();
+  const rooms = new Map<string, { readonly access: ProgramAccess; isOccupied: boolean }>();
   let list: () => readonly DataPrograms[] = () => [];
-  const of = (share: string): ProgramAccess => rooms.get(share)?.room ?? "free";
+  const of = (share: string): ProgramAccess => rooms.get(share)?.access ?? "free";
   const running = (share: string): readonly number[] =>
     list()
       .filter(({ requires }) => requires.some((one) => one.share === share))
       .flatMap(({ pids }) => pids);
-  const noteChange = (): void => {
+  const reportChange = (): void => {
     for (const [share, asked] of rooms) {
       if (!asked.isOccupied || running(share).length > 0) continue;
       asked.isOccupied = false;
@@ -254,12 +255,12 @@ function createRooms(engine: Tools["engine"]) {
     running,
     watchPrograms(given: () => readonly DataPrograms[]): () => void {
       list = given;
-      return noteChange;
+      return reportChange;
     },
     /** Returns false if nothing changed. */
-    set(share: string, room: ProgramAccess): boolean {
-      if (of(share) === room) return false;
-      rooms.set(share, { room, isOccupied: room === "asked" && running(share).length > 0 });
+    set(share: string, access: ProgramAccess): boolean {
+      if (of(share) === access) return false;
+      rooms.set(share, { access, isOccupied: access === "asked" && running(share).length > 0 });
       return true;
     },
   };
@@ -290,13 +291,13 @@ function beganAt(before: RequiredData): number | null {
   return before.kind === "away" && before.reason === HANDED_OVER ? null : before.sinceMs;
 }
 
-function wasLookedAt(before: RequiredData): boolean {
-  return before.kind !== "away" || (before.reason !== NOT_LOOKED_AT && before.reason !== HANDED_OVER);
+function wasChecked(before: RequiredData): boolean {
+  return before.kind !== "away" || (before.reason !== NOT_CHECKED && before.reason !== HANDED_OVER);
 }
 
 function reasonOf(view: ShareView): string {
   const { memory, observed, mount } = view;
-  if (observed === null) return NOT_LOOKED_AT;
+  if (observed === null) return NOT_CHECKED;
   const status = shareStatus(view);
   if (mount === null) {
     if (memory.override === "unmounted") return "it was unmounted by hand";
@@ -304,7 +305,7 @@ function reasonOf(view: ShareView): string {
     return because === null ? "it is not mounted" : `it is not mounted: ${because}`;
   }
   if (!status.tb_reachable && !status.fb_reachable) return "no route leads to it";
-  return mount.use.state === "unusable" ? UNUSABLE[mount.use.why] : NOT_LOOKED_AT;
+  return mount.use.state === "unusable" ? UNUSABLE[mount.use.why] : NOT_CHECKED;
 }
 
 async function missingFolder(
@@ -312,7 +313,7 @@ async function missingFolder(
   path: string,
   folder: string,
 ): Promise<string | null> {
-  const listing = await prober.checkFolder(path, folder, FOLDER_LOOK_MS);
+  const listing = await prober.checkFolder(path, folder, FOLDER_CHECK_MS);
   if (listing === null) return "the check of the folder had no answer";
   if (listing.state === "listed") return null;
   if (listing.state === "outside") return "the folder leads out of the share";

@@ -51,15 +51,15 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
     }),
     async registryServer({ server, name, values }, signal) {
       const found = readServerJson(await askRegistry(registryAddress(), server, signal));
-      const notes: string[] = [];
-      const keptSecrets = async () => keptNames(await store().list());
+      const remarks: string[] = [];
+      const storedSecrets = async () => keptNames(await store().list());
       const options = { name, given: new Map(Object.entries(values)), typed: new Set<string>() };
-      const surroundings = { ask: null, note: (text: string) => void notes.push(text), keptSecrets };
+      const surroundings = { ask: null, note: (text: string) => void remarks.push(text), storedSecrets };
       const about = { ...entryOf(found), inputs: inputsOf(found).map(inputWire) };
       try {
         const { command, url, texts, secrets } = await planBackend(found, options, surroundings);
         const plan = {
-          ...{ command: command === null ? null : [...command], url, notes },
+          ...{ command: command === null ? null : [...command], url, remarks },
           texts: Object.fromEntries([...texts].map(([key, { text }]) => [key, text])),
           secrets: Object.fromEntries(secrets),
         };
@@ -75,9 +75,9 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
     secrets: () => store().list(),
     async setSecret({ name, value }, signal, rights) {
       refuseOwnKey(name);
-      const kept = await store().set(name, value, null, signal);
+      const stored = await store().set(name, value, null, signal);
       await reload({ secrets: true }, signal, rights);
-      return kept;
+      return stored;
     },
     async removeSecret({ name }, signal, rights) {
       refuseOwnKey(name);

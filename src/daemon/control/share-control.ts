@@ -24,12 +24,12 @@ const UNSENT_WAIT_MS = 15_000;
 export function createShareControl(
   engine: ShareEngine,
   clock: Clock,
-  { formerShares, logons }: Pick<EngineParts, "formerShares" | "logons">,
+  { formerShares, logins }: Pick<EngineParts, "formerShares" | "logins">,
   home: string,
 ) {
   const select = (shares: readonly string[] | null): readonly string[] => selectShares(shares, engine.names);
 
-  const askAll = async (
+  const requestAll = async (
     shares: readonly string[] | null,
     request: ShareRequest,
     signal: AbortSignal,
@@ -102,13 +102,13 @@ export function createShareControl(
 
   const control = {
     async verify({ shares = null, login = false }, signal) {
-      const lookAll = () => Promise.all(select(shares).map((name) => engine.observe(name)));
+      const observeAll = () => Promise.all(select(shares).map((name) => engine.observe(name)));
       // With `login`, the shares are observed twice. The first cycle finds the routes for the logins, and the second
       // reports refused logins as conditions of the shares.
-      const asked = login ? await lookAll() : [];
-      for (const { subject } of asked) logons.requested(subject.spec);
-      const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));
-      const views = await lookAll();
+      const observed = login ? await observeAll() : [];
+      for (const { subject } of observed) logins.requested(subject.spec);
+      const failed = await Promise.all(observed.map((view) => logOn(view, { home, logins }, signal)));
+      const views = await observeAll();
       signal.throwIfAborted();
       const findings = [...views.flatMap(verifyShare), ...failed.filter((one) => one !== null)];
       const checked = { shares: views.length, backends: 0 };
@@ -119,7 +119,7 @@ export function createShareControl(
         const before = engine.view(name).memory.activeInterface;
         engine.trigger(name, "user");
         await engine.untilIdle(name, signal);
-        return isConfigured(name) ? settledResult(engine, name, before) : removedMeanwhile(name);
+        return isConfigured(name) ? stepResult(engine, name, before) : removedMeanwhile(name);
       });
       return { results: await Promise.all(results) };
     },
@@ -141,22 +141,23 @@ export function createShareControl(
       return { servers: [...all.flat(), ...ofFormer] };
     },
     mount: ({ shares = null }, signal) =>
-      askAll(shares, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
-    wake: ({ shares = null }, signal) => askAll(shares, { kind: "wake", waitUntilMs: waitUntilMs() }, signal),
+      requestAll(shares, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
+    wake: ({ shares = null }, signal) =>
+      requestAll(shares, { kind: "wake", waitUntilMs: waitUntilMs() }, signal),
     async unmount({ shares = null, force = false }, signal) {
       const request = { kind: "unmount", force, keepUnmounted: true, waitUntilMs: waitUntilMs() } as const;
-      return askAll(shares, request, signal, await engine.left());
+      return requestAll(shares, request, signal, await engine.left());
     },
     switchRoute({ shares = null, to, force = false, wait = false }, signal) {
       const untilMs = wait ? Number.POSITIVE_INFINITY : waitUntilMs();
-      return askAll(shares, { kind: "switch", to, force, wait, waitUntilMs: untilMs }, signal);
+      return requestAll(shares, { kind: "switch", to, force, wait, waitUntilMs: untilMs }, signal);
     },
   } satisfies Partial<Control>;
   return {
     control,
     /** Unmounts all shares. They are not kept unmounted: the next daemon mounts them again. */
     unmountAtExit: (signal: AbortSignal) =>
-      askAll(
+      requestAll(
         null,
         { kind: "unmount", force: false, keepUnmounted: false, waitUntilMs: waitUntilMs() },
         signal,
@@ -189,11 +190,7 @@ function removedMeanwhile(share: string): StepResult {
   return { share, result: "failed", active_interface: "none", detail, hint: null, holders: [], unsent: [] };
 }
 
-function settledResult(
-  engine: ShareEngine,
-  name: string,
-  before: StepResult["active_interface"],
-): StepResult {
+function stepResult(engine: ShareEngine, name: string, before: StepResult["active_interface"]): StepResult {
   const status = shareStatus(engine.view(name));
   const { active_interface, mount_state, override, last_error, tb_recovery_pending } = status;
   const base = { share: name, active_interface, hint: null, holders: [], unsent: [] };
@@ -218,15 +215,15 @@ function settledResult(
  */
 async function logOn(
   { subject: { spec }, observed }: ShareView,
-  { home, logons }: { readonly home: string; readonly logons: Logins },
+  { home, logins }: { readonly home: string; readonly logins: Logins },
   signal: AbortSignal,
 ): Promise<VerifyFinding | null> {
   const up = routesOf(spec).find((route) => observed?.routes[route].probe.verdict === "answers");
   if (up === undefined || spec.routes[up].host === null || spec.missingVariable !== null) return null;
   const over = { ...spec, routes: { tb: spec.routes[up], fallback: { ...spec.routes[up], host: null } } };
-  const names = await logons.attempt<ShareNames>(spec, () => listShareNames(over, home, signal), {
-    judge: (said) =>
-      said.kind === "listed" ? "accepted" : said.kind === "failed" ? "unknown" : { refused: said.text },
+  const names = await logins.attempt<ShareNames>(spec, () => listShareNames(over, home, signal), {
+    judge: (names) =>
+      names.kind === "listed" ? "accepted" : names.kind === "failed" ? "unknown" : { refused: names.text },
     otherwise: (text) => ({ kind: "refused", text }),
     signal,
   });

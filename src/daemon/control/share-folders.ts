@@ -52,12 +52,12 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
     if (mount === null) throw notMounted(share, view);
     const { id, path: mountedAt } = mount.found;
     if (view.mount?.use.state !== "usable" || isSilent(id)) throw noAnswer(share);
-    const askedAtMs = clock.monotonicMs();
+    const requestedAtMs = clock.monotonicMs();
     // The stable link is not used, because it may have been pointed at a folder outside the share.
     const listing = await prober.folders(mountedAt, subpath, LIST_MS);
     signal.throwIfAborted();
     if (listing === null) {
-      silent.set(id, askedAtMs);
+      silent.set(id, requestedAtMs);
       throw noAnswer(share);
     }
     const { folders, truncated } = listed(listing, share, subpath);

@@ -37,7 +37,7 @@ export function shareStatus({
     last_switch_at: isoTimeOrNull(memory.lastSwitchAt),
     tb_reachable_since: isoTimeOrNull(memory.tbReachableSince),
     tb_healthy_since: isoTimeOrNull(memory.tbHealthySince),
-    ...(relayed === null ? {} : { relay: carriedStatus(relayed) }),
+    ...(relayed === null ? {} : { relay: relayStatus(relayed) }),
     conditions: conditions.map(conditionStatus),
     ...(explanation === null || observed === null ? {} : { explanation: explained(explanation, observed) }),
   };
@@ -60,7 +60,7 @@ export function openFileHolders(files: readonly OpenFile[]): OpenFileHolder[] {
   return files.map(({ pid, command, path }) => ({ pid, command, path }));
 }
 
-function carriedStatus(carried: RelayedState): RelayStatus {
+function relayStatus(carried: RelayedState): RelayStatus {
   return {
     port: carried.port,
     phase: carried.phase,

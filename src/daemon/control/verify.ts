@@ -52,10 +52,10 @@ const UNUSABLE: readonly string[] = ["not_mounted", "mount_dead", "off_network"]
 const UNMOUNTED = "; it is not mounted";
 
 /** The condition of a backend whose share is not there. */
-const AWAY = "share_away";
+const UNAVAILABLE = "share_away";
 
 function isAbout({ code, title }: Pick<Condition, "code" | "title">, share: string): boolean {
-  return code === AWAY && [" ", ":"].some((end) => title.includes(`share ${share}${end}`));
+  return code === UNAVAILABLE && [" ", ":"].some((end) => title.includes(`share ${share}${end}`));
 }
 
 /** One finding for what several shares have in common, with the backends that wait for them. */
@@ -95,7 +95,7 @@ function gatewayFindings(
   const findings = globalFindings(gateway?.conditions ?? []);
   for (const { name, enabled, phase, reason, last_error, conditions } of backends) {
     if (!enabled) continue;
-    const standing = conditions.filter(({ code }) => code !== AWAY || !waiting.has(name));
+    const standing = conditions.filter(({ code }) => code !== UNAVAILABLE || !waiting.has(name));
     const own = globalFindings(standing).map((finding) => ({
       ...finding,
       text: ofBackend(name, finding.text),
@@ -148,11 +148,11 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   const isAllSmb1 = isSilent && silent.every(({ code }) => code === "smb1_only");
   const isCause = (one: Condition): boolean =>
     one === cause || (isWanted && isAllSmb1 && one.code.startsWith("smb1_only:"));
-  const away = view.observed?.offNetwork ?? null;
-  if (away !== null) {
+  const offNetwork = view.observed?.offNetwork ?? null;
+  if (offNetwork !== null) {
     // Nothing is asked of its hosts here: how they answer says nothing.
     const hint = status.conditions.find(({ code }) => code === "off_network")?.hint ?? null;
-    if (status.override !== "unmounted") add("error", "off_network", `off network: ${away}`, hint);
+    if (status.override !== "unmounted") add("error", "off_network", `off network: ${offNetwork}`, hint);
   } else if (isWanted && !status.conditions.some(isCause)) {
     const why = last_error ?? (isSilent ? silent.map(({ probe }) => probe.text).join("; ") : null);
     const text = `not mounted${why === null ? "" : `: ${why}`}`;
@@ -167,16 +167,16 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   } else if (!isWanted && last_error !== null) {
     add("error", "last_error", last_error, hostsRemedy);
   }
-  const isSaid = (text: string): boolean => findings.some((found) => found.text.includes(text));
-  for (const { route, probe, code, text, hint } of away === null ? faults : []) {
-    if (code === "smb1_only" || (isSilent && isSaid(probe.text))) continue;
+  const isReported = (text: string): boolean => findings.some((found) => found.text.includes(text));
+  for (const { route, probe, code, text, hint } of offNetwork === null ? faults : []) {
+    if (code === "smb1_only" || (isSilent && isReported(probe.text))) continue;
     const { host } = view.subject.spec.routes[route];
-    const lead = host === null ? "" : routes.length === 1 ? "the host " : `${WORDS[route]} host `;
+    const lead = host === null ? "" : routes.length === 1 ? "the host " : `${ROUTE_LABELS[route]} host `;
     add("warning", code, `${lead}${text}`, hint);
   }
   for (const condition of status.conditions) {
     const { code, severity, title, hint } = condition;
-    if (code.startsWith("smb1_only:") && isSaid(title)) continue;
+    if (code.startsWith("smb1_only:") && isReported(title)) continue;
     // For the engine, a denied mount needs no action; for a person it is an error, because it cannot be used.
     const weight = code === "mount_denied" ? "error" : severity;
     if (weight !== "info") add(weight, code, isCause(condition) ? `${title}${UNMOUNTED}` : title, hint);
@@ -186,7 +186,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
 
 type Fault = Pick<VerifyFinding, "code" | "text" | "hint">;
 
-const WORDS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
+const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
 
 /** The remedy for hosts that do not answer: one, or one for each. */
 function remedyOf(
@@ -196,15 +196,15 @@ function remedyOf(
   const [first] = hints;
   if (first === undefined) return null;
   if (hints.every(({ hint }) => hint === first.hint)) return first.hint;
-  return hints.map(({ route, hint }) => `${WORDS[route]}: ${hint.replace(/\.$/, "")}`).join("; ");
+  return hints.map(({ route, hint }) => `${ROUTE_LABELS[route]}: ${hint.replace(/\.$/, "")}`).join("; ");
 }
 
 /** What is wrong with a host by its probe; null: nothing. */
 export function faultOf({ verdict, blocked, reason, text }: RouteProbe): Fault | null {
   if (verdict === "answers") {
     if (blocked !== true) return null;
-    const words = `${text}, but macOS keeps this program from the local network: its shares are mounted, and open files do not survive a change of route`;
-    return { code: "connection_denied", text: words, hint: LOCAL_NETWORK.hint };
+    const message = `${text}, but macOS keeps this program from the local network: its shares are mounted, and open files do not survive a change of route`;
+    return { code: "connection_denied", text: message, hint: LOCAL_NETWORK.hint };
   }
   if (reason === undefined) return { code: "folder_away", text, hint: null };
   const [code, hint] = HOST_FAULTS[reason];

@@ -17,20 +17,20 @@ export function withheldEntries(
     ...entries.flatMap(({ backend, kind, name, reasons: [reason] }): Withheld[] =>
       reason === undefined
         ? []
-        : [{ backend, kind, name: stripInvisible(name), ...inWords(reason, needsShare(backend)) }],
+        : [{ backend, kind, name: stripInvisible(name), ...explain(reason, needsShare(backend)) }],
     ),
     ...silenced.map(
       ({ backend, kind, name, change }): Withheld => ({
         backend,
         kind,
         name,
-        ...inWords({ status: "unapproved", change }, false),
+        ...explain({ status: "unapproved", change }, false),
       }),
     ),
   ];
 }
 
-function inWords(reason: Reason, needsShare: boolean): Pick<Withheld, "reason" | "why"> {
+function explain(reason: Reason, needsShare: boolean): Pick<Withheld, "reason" | "why"> {
   switch (reason.status) {
     case "filtered":
       return { reason: "filter", why: "the backend's filters hide it" };

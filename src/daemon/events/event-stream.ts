@@ -8,7 +8,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { logTransition, type ServiceTransition } from "./service-transitions.ts";
 
-const KEPT = 1000;
+const RETAINED = 1000;
 
 type StreamListener = (id: number, event: StreamEvent) => void;
 
@@ -29,14 +29,14 @@ export function createEventStream(options: {
   readonly onListenerError: (error: unknown) => void;
 }) {
   const bus = createBus<Numbered>(options);
-  const kept: Numbered[] = [];
+  const retained: Numbered[] = [];
   let lastId = options.idsAfter ?? 0;
   return {
     publish(event: StreamEvent): void {
       lastId += 1;
       const numbered = { id: lastId, event };
-      kept.push(numbered);
-      if (kept.length > KEPT) kept.shift();
+      retained.push(numbered);
+      if (retained.length > RETAINED) retained.shift();
       bus.publish(numbered);
     },
     /**
@@ -45,10 +45,10 @@ export function createEventStream(options: {
      */
     listen(afterId: number | null, listener: StreamListener): () => void {
       if (afterId !== null) {
-        const oldest = kept[0]?.id ?? lastId + 1;
+        const oldest = retained[0]?.id ?? lastId + 1;
         // An id from an earlier daemon is below our ids, or above them if the clock was set back.
         if (afterId > lastId || afterId < oldest - 1) listener(lastId, { kind: "gap" });
-        else for (const { id, event } of kept) if (id > afterId) listener(id, event);
+        else for (const { id, event } of retained) if (id > afterId) listener(id, event);
       }
       return bus.subscribe(({ id, event }) => listener(id, event));
     },

@@ -19,7 +19,7 @@ export function createFlow({ clock, logger, read }: FlowOptions) {
   const listeners = new Set<(flow: FlowEvent) => void>();
   let isRunning = false;
   let sent = "";
-  const look = async (): Promise<void> => {
+  const check = async (): Promise<void> => {
     const flow = await read();
     const text = JSON.stringify(flow);
     if (text === sent) return;
@@ -29,7 +29,7 @@ export function createFlow({ clock, logger, read }: FlowOptions) {
   const run = async (): Promise<void> => {
     isRunning = true;
     while (listeners.size > 0) {
-      await look().catch((error: unknown) => logger.debug("no flow", { reason: errorText(error) }));
+      await check().catch((error: unknown) => logger.debug("no flow", { reason: errorText(error) }));
       await clock.sleep(BETWEEN_MS);
     }
     isRunning = false;

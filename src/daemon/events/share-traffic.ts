@@ -32,8 +32,8 @@ export function startShareTraffic({ engine, status, prober, clock }: TrafficOpti
     for (const name of names) {
       const share = shares.get(name) ?? new ShareMeasures();
       shares.set(name, share);
-      share.note(engine.view(name).relayed ?? null, clock.monotonicMs());
-      void share.lookAtSpace(status(name), prober, clock.monotonicMs());
+      share.record(engine.view(name).relayed ?? null, clock.monotonicMs());
+      void share.checkSpace(status(name), prober, clock.monotonicMs());
     }
   };
   let timer = clock.setTimer(STEP_MS, sample);
@@ -61,7 +61,7 @@ class ShareMeasures {
     };
   }
 
-  note(now: RelayedState | null, nowMs: number): void {
+  record(now: RelayedState | null, nowMs: number): void {
     const before = this.#before;
     this.#before = now;
     if (now === null) {
@@ -76,7 +76,7 @@ class ShareMeasures {
   }
 
   /** Only a mount that answers is checked: one that hangs would take another process of the prober. */
-  async lookAtSpace(
+  async checkSpace(
     { mount_alive: isAlive, mount_path: path, relay }: ReturnType<TrafficOptions["status"]>,
     prober: TrafficOptions["prober"],
     nowMs: number,

@@ -28,7 +28,7 @@ const MOST_MINUTES = 20_000;
 /** Deadline for reading the file, ms: a disk without an answer must not delay a start. */
 const READ_MS = 2_000;
 
-interface KeptTimelineOptions extends TimelineOptions {
+interface StoredTimelineOptions extends TimelineOptions {
   readonly home: string;
   readonly logger: Logger;
   /** True: the previous daemon has handed over to this one, so its last states still hold. */
@@ -39,7 +39,7 @@ interface KeptTimelineOptions extends TimelineOptions {
  * Keeps the timeline in its file while this daemon is in charge. Disposing saves it a last time; after that nothing is
  * written, because the next daemon owns the file. Never rejects.
  */
-export async function keepTimeline(options: KeptTimelineOptions) {
+export async function keepTimeline(options: StoredTimelineOptions) {
   const { home, clock, logger, follows } = options;
   const path = join(home, FILE_NAME);
   const { known, mayWrite } = await findBefore(path, options);
@@ -82,7 +82,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
 }
 
 /** Returns one text for each backend. The text changes with every call to the backend. */
-function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Set<string> {
+function lastCalls({ minutes }: Pick<StoredTimelineOptions, "minutes">): Set<string> {
   return new Set(
     [...minutes()].flatMap(([name, list]) => {
       const last = list.at(-1);
@@ -101,7 +101,7 @@ interface Found {
 /** Reads the previous timeline. Never rejects, so that a broken file cannot prevent a start. */
 async function findBefore(
   path: string,
-  { clock, logger }: Pick<KeptTimelineOptions, "clock" | "logger">,
+  { clock, logger }: Pick<StoredTimelineOptions, "clock" | "logger">,
 ): Promise<Found> {
   const read = async (): Promise<Found> => {
     // A crash during a write may have left temporary files, which are useless.
@@ -110,10 +110,10 @@ async function findBefore(
       const text = await readRegularFile(path, LARGEST_FILE);
       return { known: text === null ? null : decoded(text), mayWrite: true };
     } catch (error) {
-      return { known: null, mayWrite: await makeWay(errorText(error)) };
+      return { known: null, mayWrite: await setAside(errorText(error)) };
     }
   };
-  const makeWay = async (reason: string): Promise<boolean> => {
+  const setAside = async (reason: string): Promise<boolean> => {
     try {
       const set_aside = await moveAside(path, clock.wallMs());
       logger.warn(

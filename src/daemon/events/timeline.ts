@@ -19,11 +19,11 @@ import type { ServiceTransition } from "./service-transitions.ts";
 export const DAY_MS = 24 * 3_600_000;
 const MINUTE_MS = 60_000;
 /** Delay of a reading after a transition, ms: transitions come in bursts, and one reading serves them all. */
-const LOOK_AFTER_MS = 100;
+const CHECK_AFTER_MS = 100;
 /** Time between readings until each share has been observed once, ms. */
-const LOOK_AGAIN_MS = 1_000;
+const RECHECK_MS = 1_000;
 /** Time between two readings of the state while no transition occurs, ms. */
-const LOOK_EVERY_MS = 60_000;
+const CHECK_EVERY_MS = 60_000;
 /**
  * After this long without a reading, ms, the machine has slept or the clock was set forward, and the states since the
  * last reading are unknown.
@@ -76,7 +76,7 @@ export interface TimelineOptions {
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
   readonly status: () => Pick<StatusReport, "shares" | "backends">;
   /** True once a share was observed since the start; until then, its status is the stored one. */
-  readonly isSeen: (share: string) => boolean;
+  readonly isObserved: (share: string) => boolean;
   /** Calls by backend, oldest minute first. */
   readonly minutes: () => ReadonlyMap<string, readonly CallMinute[]>;
 }
@@ -86,7 +86,7 @@ export interface TimelineOptions {
  * handed over, so its last states still hold; otherwise the time since its last look is a gap.
  */
 export function startTimeline(
-  { clock, bus, status, isSeen, minutes }: TimelineOptions,
+  { clock, bus, status, isObserved, minutes }: TimelineOptions,
   before: KnownTimeline | null,
   follows: boolean,
 ) {
@@ -116,20 +116,20 @@ export function startTimeline(
     watchedMs = nowMs;
     return nowMs;
   };
-  const look = (): void => {
+  const check = (): void => {
     soon?.[Symbol.dispose]();
     soon = null;
     const nowMs = watch();
     const now = status();
     for (const share of now.shares) {
       const { name, mount_state: state, active_interface: route } = share;
-      if (isSeen(name)) shares.note(name, { state, route, impact: shareImpact(share) }, nowMs);
-      else soon ??= clock.setTimer(LOOK_AGAIN_MS, look);
+      if (isObserved(name)) shares.record(name, { state, route, impact: shareImpact(share) }, nowMs);
+      else soon ??= clock.setTimer(RECHECK_MS, check);
     }
     shares.keepOnly(new Set(now.shares.map(({ name }) => name)), nowMs);
     for (const backend of now.backends ?? []) {
       const { name, phase } = backend;
-      backends.note(name, { phase, impact: backendImpact(backend) }, nowMs);
+      backends.record(name, { phase, impact: backendImpact(backend) }, nowMs);
     }
     backends.keepOnly(new Set((now.backends ?? []).map(({ name }) => name)), nowMs);
     forget(nowMs - DAY_MS, nowMs);
@@ -139,7 +139,7 @@ export function startTimeline(
   };
   const isOfLastDay = ({ atMs }: CallMinute): boolean => atMs > watchedMs - DAY_MS;
   const known = (): KnownTimeline => {
-    look();
+    check();
     const own = [...minutes()].map(([backend, all]) => ({ backend, list: all.filter(isOfLastDay) }));
     // Drops minutes that lie in the future because the clock was set back.
     const earlier = (past?.minutes ?? []).map(({ backend, list: all }) => ({
@@ -158,23 +158,23 @@ export function startTimeline(
   const unsubscribe = bus.subscribe((transition) => {
     const { name } = transition;
     if (name === "backend.phase") {
-      const seen = { phase: transition.to, impact: phaseImpact(transition.to) };
+      const observed = { phase: transition.to, impact: phaseImpact(transition.to) };
       // A phase is recorded at once, because it may be over before the next look.
-      if (backendStateShape.faultIn(seen) === null)
-        backends.note(transition.backend, seen as TypeOf<typeof backendStateShape>, watch());
+      if (backendStateShape.faultIn(observed) === null)
+        backends.record(transition.backend, observed as TypeOf<typeof backendStateShape>, watch());
     }
-    if (/^(?:share|backend|config)\./.test(name)) soon ??= clock.setTimer(LOOK_AFTER_MS, look);
+    if (/^(?:share|backend|config)\./.test(name)) soon ??= clock.setTimer(CHECK_AFTER_MS, check);
   });
   const beat = (): void => {
-    timer = clock.setTimer(LOOK_EVERY_MS, beat);
-    look();
+    timer = clock.setTimer(CHECK_EVERY_MS, beat);
+    check();
   };
-  let timer = clock.setTimer(LOOK_EVERY_MS, beat);
+  let timer = clock.setTimer(CHECK_EVERY_MS, beat);
   forget(startMs - DAY_MS, startMs);
   const goesOn = follows && startMs - watchedMs <= HANDED_OVER_MS;
   if (goesOn) watchedMs = startMs;
   else if (past !== null) addGap(startMs);
-  look();
+  check();
 
   return {
     /** Grows with each recorded change of a share or backend. */
@@ -206,7 +206,7 @@ class Changes<State> {
   }
 
   /** Records a subject's state if it changed; null: the subject was removed. */
-  note(name: string, state: State | null, at: number): void {
+  record(name: string, state: State | null, at: number): void {
     if (isDeepStrictEqual(this.#now.get(name) ?? null, state)) return;
     this.list.push({ at, name, state });
     this.count += 1;
@@ -216,7 +216,7 @@ class Changes<State> {
 
   /** Records that subjects which are not among `names` were removed. */
   keepOnly(names: ReadonlySet<string>, at: number): void {
-    for (const name of [...this.#now.keys()]) if (!names.has(name)) this.note(name, null, at);
+    for (const name of [...this.#now.keys()]) if (!names.has(name)) this.record(name, null, at);
   }
 
   /** Drops changes before `from`, but keeps the states at `from`; drops changes after `until`. */
@@ -243,15 +243,15 @@ class Changes<State> {
     const calmFirst = [...Map.groupBy(this.list, ({ name }) => name).values()].sort(
       (one, other) => one.length - other.length,
     );
-    const kept = new Set<Change<State>>();
+    const retained = new Set<Change<State>>();
     for (const [index, own] of calmFirst.entries()) {
-      const room = (MOST_CHANGES / 2 - kept.size) / (calmFirst.length - index);
+      const allowance = (MOST_CHANGES / 2 - retained.size) / (calmFirst.length - index);
       // Each subject keeps at least its current state. A removal is dropped if it would be the oldest change that is
       // kept.
-      const newest = own.slice(-Math.max(1, Math.floor(room)));
-      for (const change of newest) if (change !== newest[0] || change.state !== null) kept.add(change);
+      const newest = own.slice(-Math.max(1, Math.floor(allowance)));
+      for (const change of newest) if (change !== newest[0] || change.state !== null) retained.add(change);
     }
-    this.list = this.list.filter((change) => kept.has(change));
+    this.list = this.list.filter((change) => retained.has(change));
   }
 
   #replay(): void {
@@ -275,7 +275,7 @@ function reportOf(known: KnownTimeline): TimelineReport {
   const { since, until, gaps, shares, backends } = known;
   const total = known.minutes.reduce((sum, one) => sum + one.list.length, 0);
   const step = STEPS.find((one) => total / one <= MOST_MINUTES) ?? 60;
-  const counted = Map.groupBy(known.minutes, ({ backend }) => backend);
+  const callsByBackend = Map.groupBy(known.minutes, ({ backend }) => backend);
   return {
     from: isoTime(until - DAY_MS),
     to: isoTime(until),
@@ -285,7 +285,7 @@ function reportOf(known: KnownTimeline): TimelineReport {
     shares: spansOf(shares, until),
     backends: spansOf(backends, until).map((backend) => ({
       ...backend,
-      minutes: inSteps(counted.get(backend.name)?.flatMap((one) => one.list) ?? [], step),
+      minutes: inSteps(callsByBackend.get(backend.name)?.flatMap((one) => one.list) ?? [], step),
     })),
   };
 }

@@ -41,7 +41,7 @@ interface HandoverOptions {
    * The parent process that keeps the service alive. Null: there is none, so the service would end with this
    * process.
    */
-  readonly keeper: ServiceSupervisor | null;
+  readonly supervisor: ServiceSupervisor | null;
   readonly charge: Charge;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -53,7 +53,7 @@ export class Handover implements AsyncDisposable {
   readonly #lasting = Promise.withResolvers<Successor | null>();
   readonly #stop = new AbortController();
   #next: Successor | null = null;
-  #isUnderWay = false;
+  #isRunning = false;
   #isOver = false;
   #hasTaken = false;
 
@@ -87,21 +87,21 @@ export class Handover implements AsyncDisposable {
    * does not happen, and then nothing has changed.
    */
   async begin(signal: AbortSignal): Promise<HandOverReport> {
-    const { keeper, logger } = this.#options;
-    if (keeper === null) throw notKept();
-    if (this.#isUnderWay || this.#isOver) {
+    const { supervisor, logger } = this.#options;
+    if (supervisor === null) throw notSupervised();
+    if (this.#isRunning || this.#isOver) {
       throw new MountaineerError("handover_failed", "a handover is under way already", { retry: "later" });
     }
-    this.#isUnderWay = true;
+    this.#isRunning = true;
     try {
-      const { next, ready } = await this.#startKnowing(keeper, signal);
+      const { next, ready } = await this.#startKnowing(supervisor, signal);
       this.#isOver = true;
       logger.info("handing over", { to: next.pid, version: ready.version });
       // Starts after the caller has its answer, because the handover closes the socket.
-      setImmediate(() => void this.#cross(keeper, next));
+      setImmediate(() => void this.#cross(supervisor, next));
       return { from: process.pid, to: next.pid ?? 0, version: ready.version };
     } finally {
-      this.#isUnderWay = false;
+      this.#isRunning = false;
     }
   }
 
@@ -119,13 +119,13 @@ export class Handover implements AsyncDisposable {
    * changed since, ends that successor and starts another one.
    */
   async #startKnowing(
-    keeper: ServiceSupervisor,
+    supervisor: ServiceSupervisor,
     signal: AbortSignal,
   ): Promise<{ next: Successor; ready: Ready }> {
     const { charge } = this.#options;
     for (let tries = 1; ; tries++) {
       const [changes, config] = [charge.changes(), charge.config()];
-      const started = await this.#start(keeper, signal);
+      const started = await this.#start(supervisor, signal);
       const { next, ready } = started;
       // `ready.backends` lacks backends that were removed from the file: they need not serve in the
       // successor.
@@ -146,9 +146,12 @@ export class Handover implements AsyncDisposable {
     }
   }
 
-  async #start(keeper: ServiceSupervisor, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
+  async #start(
+    supervisor: ServiceSupervisor,
+    signal: AbortSignal,
+  ): Promise<{ next: Successor; ready: Ready }> {
     const { program, clock } = this.#options;
-    const next = new Successor(program, keeper, this.#isOver);
+    const next = new Successor(program, supervisor, this.#isOver);
     this.#next = next;
     try {
       return { next, ready: await next.ready(clock, READY_MS, signal) };
@@ -158,10 +161,10 @@ export class Handover implements AsyncDisposable {
     }
   }
 
-  async #cross(keeper: ServiceSupervisor, first: Successor): Promise<void> {
+  async #cross(supervisor: ServiceSupervisor, first: Successor): Promise<void> {
     const { charge, logger } = this.#options;
     const known = charge.changes();
-    keeper.pauseSignals();
+    supervisor.pauseSignals();
     await charge.giveUp();
     let next: Successor | null = first;
     if (charge.changes() !== known) {
@@ -171,7 +174,7 @@ export class Handover implements AsyncDisposable {
     }
     let most = Number.POSITIVE_INFINITY;
     for (let tries = 1; !this.#stop.signal.aborted; tries++) {
-      if (next !== null && (await this.#go(keeper, next))) {
+      if (next !== null && (await this.#go(supervisor, next))) {
         if (await this.#lasts(next)) return;
         // After that, the service manager may start the next one.
         most = Math.min(most, tries + TRIES);
@@ -180,7 +183,7 @@ export class Handover implements AsyncDisposable {
         logger.error("the new daemon ended before it had taken over", { pid: next.pid, tries });
       }
       if (tries >= most) break;
-      next = await this.#again(keeper, tries);
+      next = await this.#again(supervisor, tries);
       for (const session of charge.lateSessions()) void next?.keep(session);
       for (const hash of charge.endedSessions()) next?.endSession(hash);
     }
@@ -188,14 +191,14 @@ export class Handover implements AsyncDisposable {
   }
 
   /** Lets the successor take over. False if it did not, so that another one must be started. */
-  async #go(keeper: ServiceSupervisor, next: Successor): Promise<boolean> {
+  async #go(supervisor: ServiceSupervisor, next: Successor): Promise<boolean> {
     const { charge, clock, logger } = this.#options;
-    keeper.pauseSignals();
+    supervisor.pauseSignals();
     const listener = charge.listener();
     const [states, once] = [charge.states(), charge.runOnce()];
-    const word = { say: "go", door: listener?.address ?? null, states, once } as const;
+    const message = { say: "go", door: listener?.address ?? null, states, once } as const;
     charge.link(next);
-    this.#hasTaken = await next.go(word, listener?.handle, { clock, deadlineMs: TAKEN_MS });
+    this.#hasTaken = await next.go(message, listener?.handle, { clock, deadlineMs: TAKEN_MS });
     if (this.#hasTaken) {
       logger.info("handed over", { to: next.pid });
       this.#done.resolve(next);
@@ -220,14 +223,14 @@ export class Handover implements AsyncDisposable {
     return true;
   }
 
-  async #again(keeper: ServiceSupervisor, tries: number): Promise<Successor | null> {
+  async #again(supervisor: ServiceSupervisor, tries: number): Promise<Successor | null> {
     const { clock, logger } = this.#options;
     const { signal } = this.#stop;
     // Until a successor runs, only this daemon can react to a stop.
-    keeper.resumeSignals();
+    supervisor.resumeSignals();
     try {
       await clock.sleep(tries === 1 ? 0 : backoffMs(WAIT_MS, tries - 1), signal);
-      return (await this.#start(keeper, signal)).next;
+      return (await this.#start(supervisor, signal)).next;
     } catch (error) {
       if (!signal.aborted) logger.error("the next daemon does not start", { reason: errorText(error) });
       return null;
@@ -242,7 +245,7 @@ function serveHint(names: readonly string[]): string {
   );
 }
 
-function notKept(): MountaineerError {
+function notSupervised(): MountaineerError {
   return new MountaineerError(
     "handover_failed",
     "this monitor was not started by mountaineer up, so no service keeps it through a handover",

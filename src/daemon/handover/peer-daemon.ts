@@ -23,7 +23,7 @@ const MOST_UNSENT = 256;
 const LONGEST_MESSAGE = 4 * 1024 * 1024;
 
 /** Sends a message; `onSent` is called when it is written. False: the other daemon has ended. */
-type Say = (message: PassedMessage, onSent?: () => void) => boolean;
+type Send = (message: PassedMessage, onSent?: () => void) => boolean;
 
 /** What the other daemon may ask of this one. */
 export interface OwnCalls {
@@ -34,10 +34,10 @@ export interface OwnCalls {
 
 export class PeerDaemon implements OtherDaemon {
   readonly #own: OwnCalls;
-  readonly #say: Say;
+  readonly #post: Send;
   #unsent = 0;
   /** The requests sent and not yet answered, by number. */
-  readonly #open = new Map<number, { readonly request: ModernRequest; readonly outlet: CallStream }>();
+  readonly #open = new Map<number, { readonly request: ModernRequest; readonly stream: CallStream }>();
   /**
    * Keys: the numbers of requests from the other daemon. The function is called when the request's client has
    * disconnected.
@@ -45,27 +45,27 @@ export class PeerDaemon implements OtherDaemon {
   readonly #taken = new Map<number, () => void>();
   #passed = 0;
 
-  constructor(own: OwnCalls, say: Say) {
+  constructor(own: OwnCalls, post: Send) {
     this.#own = own;
-    this.#say = say;
+    this.#post = post;
   }
 
   send({ hash, text }: ClientMessage): void {
     if (this.#unsent >= MOST_UNSENT || text.length > LONGEST_MESSAGE) return;
-    const isSaid = this.#say({ say: "words", hash, text }, () => {
+    const isSent = this.#post({ say: "words", hash, text }, () => {
       this.#unsent -= 1;
     });
-    if (isSaid) this.#unsent += 1;
+    if (isSent) this.#unsent += 1;
   }
 
-  resume(request: ModernRequest, outlet: CallStream): { readonly gone: () => void } | null {
+  resume(request: ModernRequest, stream: CallStream): { readonly gone: () => void } | null {
     const n = ++this.#passed;
     const text = json(request);
-    if (text === null || !this.#say({ say: "request", n, request: text })) return null;
-    this.#open.set(n, { request, outlet });
+    if (text === null || !this.#post({ say: "request", n, request: text })) return null;
+    this.#open.set(n, { request, stream });
     return {
       gone: () => {
-        if (this.#open.delete(n)) this.#say({ say: "gone", n });
+        if (this.#open.delete(n)) this.#post({ say: "gone", n });
       },
     };
   }
@@ -80,11 +80,11 @@ export class PeerDaemon implements OtherDaemon {
     else if (message.say === "gone") {
       this.#taken.get(n)?.();
       this.#taken.delete(n);
-    } else if (message.say === "notice") this.#open.get(n)?.outlet.send(message.json);
+    } else if (message.say === "notice") this.#open.get(n)?.stream.send(message.json);
     else if (message.say === "answer") {
       const open = this.#open.get(n);
       this.#open.delete(n);
-      open?.outlet.answer(open.request.id, replyIn(message.reply));
+      open?.stream.answer(open.request.id, replyIn(message.reply));
     }
   }
 
@@ -93,7 +93,7 @@ export class PeerDaemon implements OtherDaemon {
     const reply = errorReply(BACKEND_UNAVAILABLE, "the daemon that ran this call has ended");
     const open = [...this.#open.values()];
     this.#open.clear();
-    for (const { request, outlet } of open) outlet.answer(request.id, reply);
+    for (const { request, stream } of open) stream.answer(request.id, reply);
     const taken = [...this.#taken.values()];
     this.#taken.clear();
     for (const gone of taken) gone();
@@ -105,15 +105,15 @@ export class PeerDaemon implements OtherDaemon {
       isAnswered = true;
       this.#taken.delete(n);
       const found = json(reply) ?? json(errorReply(INTERNAL_ERROR, "the result cannot be written as JSON"));
-      this.#say({ say: "answer", n, reply: found ?? "" });
+      this.#post({ say: "answer", n, reply: found ?? "" });
     };
-    const outlet: CallStream = {
+    const stream: CallStream = {
       congested: null,
-      send: (notice) => this.#say({ say: "notice", n, json: notice }),
+      send: (notice) => this.#post({ say: "notice", n, json: notice }),
       answer: (_id, reply) => answer(reply ?? errorReply(BACKEND_UNAVAILABLE, "the request was cancelled")),
     };
     const request = requestIn(text);
-    const resumed = request === null ? null : this.#own.suspended.resume(request, outlet);
+    const resumed = request === null ? null : this.#own.suspended.resume(request, stream);
     if (resumed?.kind === "goes_on") {
       // `resume` may already have answered the request.
       if (!isAnswered) this.#taken.set(n, resumed.gone);

@@ -41,7 +41,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const sessions = Promise.withResolvers<SessionsOfOld>();
   const connections = Promise.withResolvers<(handle: object, stream: HandedOffStream | null) => void>();
   let once: readonly number[] = [];
-  const say = (message: MessageFromNew): Promise<void> =>
+  const send = (message: MessageFromNew): Promise<void> =>
     new Promise((resolve) => {
       if (!self.connected) resolve();
       else self.send?.(message, undefined, undefined, () => resolve());
@@ -63,14 +63,16 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     else if (message.say === "session_ended") void sessions.promise.then(({ end }) => end(message.hash));
     else if (message.say === "session") {
       const { n } = message;
-      const kept = sessions.promise.then(({ keep }) => keep(message));
+      const stored = sessions.promise.then(({ keep }) => keep(message));
       // Acknowledged even if the session cannot be stored (by another version, for example): its client then
       // begins a new one.
-      void kept.catch(() => {}).then((kept) => (kept === "lost" ? undefined : say({ say: "kept", n })));
+      void stored
+        .catch(() => {})
+        .then((stored) => (stored === "lost" ? undefined : send({ say: "kept", n })));
     } else if (message.say === "connection" || message.say === "stream") {
       const stream = message.say === "stream" ? message.stream : null;
       if (isHandle) void connections.promise.then((take) => take(handle, stream));
-      void say({ say: "kept", n: message.n });
+      void send({ say: "kept", n: message.n });
     } else peer?.hear(message);
   };
   self.on("message", (message, handle) => {
@@ -96,29 +98,29 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
      * there is no socket.
      */
     turn(ready: Omit<Extract<MessageFromNew, { say: "ready" }>, "say">): Promise<InheritedListener | null> {
-      void say({ say: "ready", ...ready });
+      void send({ say: "ready", ...ready });
       return turn.promise;
     },
     /** Reports the reason why this daemon does not take over; resolves when the message is sent. */
     failed: (error: unknown): Promise<void> =>
-      say({
+      send({
         say: "failed",
         message: errorText(error),
         hint: error instanceof MountaineerError ? error.hint : null,
       }),
     /** Reports that the whole service ends: this daemon was stopped, or its own successor has ended. */
-    stopped: (): Promise<void> => say({ say: "stopped" }),
+    stopped: (): Promise<void> => send({ say: "stopped" }),
     /**
      * Reports that this daemon ends because its successor is in charge. The old daemon may continue to serve
      * its clients.
      */
-    movedOn: (): void => void say({ say: "moved_on" }),
+    movedOn: (): void => void send({ say: "moved_on" }),
     /**
      * Reports that this daemon is in charge and listens. If `connections` is true, the old daemon passes its
      * idle connections.
      */
     taken(connections: boolean): void {
-      void say({ say: "taken", connections });
+      void send({ say: "taken", connections });
       self.channel?.unref();
     },
     /** Sets the receiver of the sessions that clients begin with the old daemon while it still runs. */
@@ -139,7 +141,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     join(own: OwnCalls): PeerDaemon {
       peer = new PeerDaemon(own, (message, onSent) => {
         if (!self.connected) return false;
-        void say(message).then(onSent);
+        void send(message).then(onSent);
         return true;
       });
       return peer;

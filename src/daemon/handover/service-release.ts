@@ -80,12 +80,12 @@ export function createServiceRelease(service: HandingParts) {
      */
     mustServe(): readonly string[] {
       const view = gateway.handing?.view() ?? null;
-      const alone = new Set(
+      const unshared = new Set(
         running()
           .backends.filter(({ replace, requires }) => replace === "stop-first" || requires.length > 0)
           .map(({ name }) => name),
       );
-      return view === null ? [] : serving(view).filter((name) => !alone.has(name));
+      return view === null ? [] : serving(view).filter((name) => !unshared.has(name));
     },
     /**
      * Ends the share engine's steps and saves everything; later changes of sessions are sent to `successor`.

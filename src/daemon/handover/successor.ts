@@ -40,8 +40,8 @@ export class Successor {
   readonly #exited = Promise.withResolvers<void>();
   readonly #left = Promise.withResolvers<void>();
   /** Called with whether the successor has acknowledged the message of that number, or has ended before. */
-  readonly #kept = new Map<number, (isThere: boolean) => void>();
-  readonly #saying = new Set<Promise<void>>();
+  readonly #acknowledgements = new Map<number, (isThere: boolean) => void>();
+  readonly #sending = new Set<Promise<void>>();
   #peer: PeerDaemon | null = null;
   #sent = 0;
   #isGone = false;
@@ -51,11 +51,11 @@ export class Successor {
    * Starts the process. `isNeeded`: this daemon has given up the home, so that the successor must start even
    * if the file has errors.
    */
-  constructor({ command, args }: SuccessorProgram, keeper: ServiceSupervisor, isNeeded: boolean) {
+  constructor({ command, args }: SuccessorProgram, supervisor: ServiceSupervisor, isNeeded: boolean) {
     const marks = { [SUCCESSOR_MARK]: "1", ...(isNeeded ? { [NEEDED_MARK]: "1" } : {}) };
     const child = spawn(command, [...args], {
-      env: { ...process.env, ...keeper.environment, ...marks },
-      stdio: ["ignore", "inherit", "inherit", ...keeper.descriptors, "ipc"],
+      env: { ...process.env, ...supervisor.environment, ...marks },
+      stdio: ["ignore", "inherit", "inherit", ...supervisor.descriptors, "ipc"],
     });
     this.#child = child;
     this.pid = child.pid ?? null;
@@ -88,7 +88,7 @@ export class Successor {
     handle: unknown,
     { clock, deadlineMs }: { readonly clock: Clock; readonly deadlineMs: number },
   ): Promise<boolean> {
-    this.#say(message, handle);
+    this.#post(message, handle);
     await settlesWithin(clock, deadlineMs, this.#taken.promise);
     this.#taken.resolve(false);
     return this.#taken.promise;
@@ -108,8 +108,8 @@ export class Successor {
   keep(session: Omit<LateSession, "n">): Promise<boolean> {
     const n = ++this.#sent;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#kept.set(n, resolve);
-    if (this.#isGone || !this.#say({ say: "session", n, ...session })) resolve(false);
+    this.#acknowledgements.set(n, resolve);
+    if (this.#isGone || !this.#post({ say: "session", n, ...session })) resolve(false);
     return promise;
   }
 
@@ -121,38 +121,38 @@ export class Successor {
     if (this.#isGone) return "here";
     const n = ++this.#sent;
     const { promise, resolve } = Promise.withResolvers<PassedTo>();
-    this.#kept.set(n, (isThere) => resolve(isThere ? "there" : "unknown"));
+    this.#acknowledgements.set(n, (isThere) => resolve(isThere ? "there" : "unknown"));
     // This process keeps the handle open until it is acknowledged: some systems drop a handle in transit that
     // no process has open.
     const message =
       stream === null ? ({ say: "connection", n } as const) : ({ say: "stream", n, stream } as const);
-    const isSaid = this.#say(message, handle, (error) => {
+    const isSent = this.#post(message, handle, (error) => {
       if (error !== null) resolve("here");
     });
-    if (!isSaid) resolve("here");
-    const isSettled = await settlesWithin(clock, PASS_MS, promise);
-    this.#kept.delete(n);
-    return isSettled ? promise : "unknown";
+    if (!isSent) resolve("here");
+    const isDone = await settlesWithin(clock, PASS_MS, promise);
+    this.#acknowledgements.delete(n);
+    return isDone ? promise : "unknown";
   }
 
   /** Reports that a client has ended its session here. */
   endSession(hash: string): void {
-    this.#say({ say: "session_ended", hash });
+    this.#post({ say: "session_ended", hash });
   }
 
   ended(): void {
-    this.#say({ say: "ended" });
+    this.#post({ say: "ended" });
   }
 
   /** Joins the calls in flight of both daemons. To be called once. */
   join(own: OwnCalls): PeerDaemon {
-    this.#peer = new PeerDaemon(own, (message, onSent) => this.#say(message, undefined, onSent));
+    this.#peer = new PeerDaemon(own, (message, onSent) => this.#post(message, undefined, onSent));
     return this.#peer;
   }
 
   /** Resolves when all messages are sent, or the successor has ended. */
   async allSent(): Promise<void> {
-    await Promise.all(this.#saying);
+    await Promise.all(this.#sending);
   }
 
   /** Kills the successor, and with it its backends. Resolves when it has ended. */
@@ -179,11 +179,11 @@ export class Successor {
   }
 
   /** Sends a message; false if the successor has ended. `onSent` is called when it is written, or with why not. */
-  #say(message: MessageFromOld, handle?: unknown, onSent?: (error: Error | null) => void): boolean {
+  #post(message: MessageFromOld, handle?: unknown, onSent?: (error: Error | null) => void): boolean {
     if (!this.#child.connected) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#saying.add(promise);
-    void promise.then(() => this.#saying.delete(promise));
+    this.#sending.add(promise);
+    void promise.then(() => this.#sending.delete(promise));
     this.#child.send(message, handle as never, (error) => {
       onSent?.(error);
       resolve();
@@ -201,8 +201,8 @@ export class Successor {
     } else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;
     else if (message.say === "kept") {
-      this.#kept.get(message.n)?.(true);
-      this.#kept.delete(message.n);
+      this.#acknowledgements.get(message.n)?.(true);
+      this.#acknowledgements.delete(message.n);
     } else this.#peer?.hear(message);
   }
 
@@ -211,8 +211,8 @@ export class Successor {
     this.#ready.reject(refused(why, null));
     this.#taken.resolve(false);
     this.#peer?.over();
-    for (const resolve of this.#kept.values()) resolve(false);
-    this.#kept.clear();
+    for (const resolve of this.#acknowledgements.values()) resolve(false);
+    this.#acknowledgements.clear();
     this.#exited.resolve();
     if (!this.#hasMovedOn || this.wasStopped) this.#left.resolve();
   }

@@ -140,9 +140,9 @@ const DESKTOP_HINT = "The daemon must run in the session of a desktop; or set no
 function failureOf({ exitCode, exitSignal, stderr, timedOut }: CommandResult): string | null {
   if (timedOut) return `did not end within ${SHOW_DEADLINE_MS / 1000} s`;
   if (exitCode === 0) return null;
-  const [said = ""] = stderr.trim().split("\n");
+  const [firstLine = ""] = stderr.trim().split("\n");
   const ended = exitCode === null ? `was ended by ${exitSignal}` : `ended with ${exitCode}`;
-  return said === "" ? ended : `${ended}: ${said}`;
+  return firstLine === "" ? ended : `${ended}: ${firstLine}`;
 }
 
 function sessionEnvironment(

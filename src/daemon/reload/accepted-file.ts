@@ -7,7 +7,7 @@ import type { ApprovalStore, EvaluatedFile } from "../approvals/approval-store.t
 
 export type AcceptedFile = ReturnType<typeof createAcceptedFile>;
 
-export function createAcceptedFile(keeper: ApprovalStore, first: ConfigSnapshot) {
+export function createAcceptedFile(approvalStore: ApprovalStore, first: ConfigSnapshot) {
   let file = first;
   let granted: { readonly sha256: string; readonly grant: Grant } | null = null;
 
@@ -19,28 +19,28 @@ export function createAcceptedFile(keeper: ApprovalStore, first: ConfigSnapshot)
     snapshot === running ? file : snapshot;
 
   return {
-    keeper,
+    approvalStore,
     /** The newest accepted file. */
     get file(): ConfigSnapshot {
       return file;
     },
     /** Ids of the entries that wait for approval. */
     get waiting(): readonly string[] {
-      return idsOf(keeper.waiting);
+      return idsOf(approvalStore.waiting);
     },
     preview: (loaded: ConfigSnapshot, running: ConfigSnapshot): EvaluatedFile =>
-      keeper.preview(fileOf(loaded, running), running.config),
+      approvalStore.preview(fileOf(loaded, running), running.config),
     judge(
       { snapshot, sha256 }: CheckedContent<ConfigSnapshot>,
       running: ConfigSnapshot,
     ): Promise<EvaluatedFile> {
       const grant = granted?.sha256 === sha256 ? granted.grant : undefined;
-      return keeper.judge(fileOf(snapshot, running), running.config, grant);
+      return approvalStore.judge(fileOf(snapshot, running), running.config, grant);
     },
     applied(judged: EvaluatedFile): void {
       file = judged.file;
       granted = null;
-      keeper.applied(judged);
+      approvalStore.applied(judged);
     },
     /** Approves entries of the content with this hash; the grant takes effect when that content is applied. */
     grant(sha256: string, grant: Grant): void {
@@ -49,7 +49,7 @@ export function createAcceptedFile(keeper: ApprovalStore, first: ConfigSnapshot)
     /** Removes the grant from memory and disk, because the content that it approves could not be applied. */
     async withdraw(): Promise<void> {
       granted = null;
-      await keeper.withdraw();
+      await approvalStore.withdraw();
     },
   };
 }

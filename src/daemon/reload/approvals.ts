@@ -9,18 +9,18 @@ import { type ApprovalStore, waitingDigest } from "../approvals/approval-store.t
 import type { AcceptedFile } from "./accepted-file.ts";
 import { reportOf } from "./reload-report.ts";
 
-export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding: AcceptedFile) {
-  const report = (): ApprovalsReport => approvalsReport(holding.keeper, holding.file);
+export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, accepted: AcceptedFile) {
+  const report = (): ApprovalsReport => approvalsReport(accepted.approvalStore, accepted.file);
   return {
     approvals: report,
     approve: ({ entries, loosen = false }) =>
       watcher.inTurn(async (turn) => {
-        const ids = requireWaiting(holding.keeper, entries);
-        holding.grant(holding.file.sha256, { ids, loosens: loosen });
+        const ids = requireWaiting(accepted.approvalStore, entries);
+        accepted.grant(accepted.file.sha256, { ids, loosens: loosen });
         const outcome = await turn.applyAgain("approve");
-        const reload = reportOf(outcome, watcher.running, false, holding.waiting);
+        const reload = reportOf(outcome, watcher.running, false, accepted.waiting);
         if (reload.failure !== null) {
-          await holding.withdraw();
+          await accepted.withdraw();
           throw new MountaineerError("secret_unavailable", `nothing was approved: ${reload.failure}`, {
             retry: "later",
           });
@@ -30,12 +30,12 @@ export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding:
   } satisfies Partial<Control>;
 }
 
-export function approvalsReport(keeper: ApprovalStore, file: ConfigSnapshot): ApprovalsReport {
+export function approvalsReport(approvalStore: ApprovalStore, file: ConfigSnapshot): ApprovalsReport {
   return {
-    mode: keeper.mode,
+    mode: approvalStore.mode,
     asked: file.config.trust.approve,
-    lost: keeper.lostBecause,
-    waiting: keeper.waiting.map((entry) => ({
+    lost: approvalStore.lostBecause,
+    waiting: approvalStore.waiting.map((entry) => ({
       ...{ id: entry.id, name: entry.name, kind: entry.kind, summary: entrySummary(entry) },
       approved: entryText(entry.approved),
       waiting: waitingText(entry),
@@ -49,10 +49,10 @@ export function approvalsReport(keeper: ApprovalStore, file: ConfigSnapshot): Ap
  * waiting entry differs from the one that was shown.
  */
 export function requireWaiting(
-  keeper: ApprovalStore,
+  approvalStore: ApprovalStore,
   entries: readonly { readonly id: string; readonly digest: string }[],
 ): ReadonlySet<string> {
-  const waiting = new Map(keeper.waiting.map((entry) => [entry.id, entry]));
+  const waiting = new Map(approvalStore.waiting.map((entry) => [entry.id, entry]));
   for (const { id, digest } of entries) {
     const entry = waiting.get(id);
     if (entry === undefined) {

@@ -4,7 +4,7 @@ import {
   type AcceptedContent,
   type ConfigHistory,
   type HistoryEntry,
-  KEPT_ENTRIES,
+  RETAINED_ENTRIES,
 } from "../../config/history/history.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -62,7 +62,8 @@ export function createBufferedHistory(
     record: (content: Omit<AcceptedContent, "time">): Promise<void> =>
       inTurn(async () => {
         const accepted = { ...content, time: isoTime(clock.wallMs()) };
-        if (unsaved.at(-1)?.sha256 !== content.sha256) unsaved = [...unsaved, accepted].slice(-KEPT_ENTRIES);
+        if (unsaved.at(-1)?.sha256 !== content.sha256)
+          unsaved = [...unsaved, accepted].slice(-RETAINED_ENTRIES);
         await flush();
         if (unsavedBecause === null) return;
         const { source } = content;
@@ -71,9 +72,9 @@ export function createBufferedHistory(
     list: (): Promise<HistoryEntry[]> =>
       inTurn(async () => {
         const unkept = await stillUnsaved();
-        const kept = await history.list();
-        const later = kept.map((entry) => ({ ...entry, n: entry.n + unkept.length }));
-        return [...unkept.map(entryOf), ...later].slice(0, KEPT_ENTRIES);
+        const stored = await history.list();
+        const later = stored.map((entry) => ({ ...entry, n: entry.n + unkept.length }));
+        return [...unkept.map(entryOf), ...later].slice(0, RETAINED_ENTRIES);
       }),
     entry: (n: number): ReturnType<ConfigHistory["entry"]> =>
       inTurn(async () => {

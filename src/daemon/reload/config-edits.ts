@@ -28,7 +28,7 @@ interface ConfigEditsParts {
   readonly clock: Clock;
   readonly startReader: StartReader;
   readonly watcher: ConfigWatcher<ConfigSnapshot>;
-  readonly holding: AcceptedFile;
+  readonly accepted: AcceptedFile;
 }
 
 type Turn = ConfigTurn<ConfigSnapshot>;
@@ -41,10 +41,10 @@ interface Editor {
 }
 
 export function createConfigEdits(parts: ConfigEditsParts) {
-  const { homeContext, file, watcher, history, clock, holding, startReader } = parts;
+  const { homeContext, file, watcher, history, clock, accepted, startReader } = parts;
   const { path } = file;
 
-  const inTurn = carryThrough(watcher);
+  const inTurn = inSequence(watcher);
   const known = () => ({ sha256: watcher.running.sha256, runs: true });
 
   const applySaved = async (
@@ -59,9 +59,9 @@ export function createConfigEdits(parts: ConfigEditsParts) {
     }
     const { changed, bytes, snapshot, inode } = saved;
     const { sha256 } = snapshot;
-    if (approves) grantEdited(holding, saved, watcher.running.snapshot.config, runsCommands);
+    if (approves) grantEdited(accepted, saved, watcher.running.snapshot.config, runsCommands);
     const result = await turn.applySaved({ bytes, sha256, inode, snapshot, source });
-    const reload = reportOf(result, watcher.running, false, holding.waiting);
+    const reload = reportOf(result, watcher.running, false, accepted.waiting);
     return { changed, path, sha256, errors: [], reload };
   };
 
@@ -91,9 +91,9 @@ export function createConfigEdits(parts: ConfigEditsParts) {
     const beforeSha256 = sha256Of(before);
     const save = async (): Promise<EditReport> => {
       const content = Buffer.from(bytes).toString("base64");
-      const seenSha256 = expectedSha256 ?? beforeSha256;
-      const seen = { seenSha256, known: known(), keepsEntries };
-      const request = { kind: "replace", path, homeContext, content, ...seen } as const;
+      const baseSha256 = expectedSha256 ?? beforeSha256;
+      const base = { baseSha256, known: known(), keepsEntries };
+      const request = { kind: "replace", path, homeContext, content, ...base } as const;
       return applySaved(
         await saveConfigInChild(request, { clock, signal, startReader }),
         source,
@@ -101,10 +101,10 @@ export function createConfigEdits(parts: ConfigEditsParts) {
         editor,
       );
     };
-    const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
+    const isCurrent = expectedSha256 === null || expectedSha256 === beforeSha256;
     // An empty file need not be kept in the history.
     const isEmpty = before === null || before.length === 0;
-    if (isEmpty || beforeSha256 === watcher.running.sha256 || !isSeen) return save();
+    if (isEmpty || beforeSha256 === watcher.running.sha256 || !isCurrent) return save();
     const newest = await history.entry(0).catch(() => null);
     await keepUnapplied(before, signal);
     try {
@@ -120,11 +120,11 @@ export function createConfigEdits(parts: ConfigEditsParts) {
 
   return {
     edit({ edits, expected_sha256, source }, asker, { runsCommands }) {
-      const seenSha256 = expected_sha256 ?? null;
+      const baseSha256 = expected_sha256 ?? null;
       const keepsEntries = !runsCommands;
       return inTurn(asker, async (turn) => {
-        const seen = { seenSha256, known: known(), keepsEntries };
-        const request = { kind: "edit", path, homeContext, edits, ...seen } as const;
+        const base = { baseSha256, known: known(), keepsEntries };
+        const request = { kind: "edit", path, homeContext, edits, ...base } as const;
         const saved = await saveConfigInChild(request, { clock, signal: turn.signal, startReader });
         return applySaved(saved, source, turn, { runsCommands, approves: true });
       });
@@ -147,7 +147,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
  * Returns a function that runs one edit after the other. Once begun, an edit is finished even if its caller
  * aborts: between write and commit, an abort would leave a file on disk that does not run.
  */
-function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
+function inSequence(watcher: ConfigWatcher<ConfigSnapshot>) {
   return (asker: AbortSignal, edit: (turn: Turn) => Promise<EditReport>): Promise<EditReport> => {
     let begun = false;
     const mine = watcher.inTurn(async (turn) => {
@@ -165,16 +165,16 @@ function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
 
 /** Approves the entries that an edit over the API changes. */
 function grantEdited(
-  { keeper, grant }: AcceptedFile,
+  { approvalStore, grant }: AcceptedFile,
   { before, snapshot }: Extract<SavedConfig, { ok: true }>,
   running: ConfigSnapshot["config"],
   runsCommands: boolean,
 ): void {
   if (before === null) return;
   const after = snapshot.config;
-  const edited = keeper.edited(before, after, running);
+  const edited = approvalStore.edited(before, after, running);
   // Only an editor who may approve entries may replace lost approvals.
-  if (!runsCommands && keeper.lostBecause !== null) return;
+  if (!runsCommands && approvalStore.lostBecause !== null) return;
   const granted = runsCommands ? edited : refusedEntries(edited, { before, after });
   if (granted.ids.size > 0) grant(snapshot.sha256, granted);
 }

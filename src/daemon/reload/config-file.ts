@@ -11,7 +11,7 @@ import type { Prober } from "../../shares/prober/prober.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
 
 /** Deadline of a check, ms: shorter than the watcher's own deadline, so that every late check has the same message. */
-const LOOK_MS = 4000;
+const CHECK_MS = 4000;
 /** Greatest age of a reading of the mount table, ms. The tick of the shares reads the table about as often. */
 const TABLE_AGE_MS = 2_500;
 /** Deadline for finding the file's real path, ms; after it, the history uses the path as configured. */
@@ -32,13 +32,13 @@ interface FileTools {
 
 type LocalFiles = ReturnType<typeof openLocalFiles>;
 
-/** Each look takes at most `LOOK_MS`, and none rejects. The prober is used only if a path may lead to another machine. */
+/** Each look takes at most `CHECK_MS`, and none rejects. The prober is used only if a path may lead to another machine. */
 export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
   let mounts: readonly MountEntry[] = [];
   const readMounts = async (): Promise<void> => {
     mounts = await mountTable.read(clock.monotonicMs() - TABLE_AGE_MS);
   };
-  const looks = async (path: string, limitMs: number) => {
+  const proberOf = async (path: string, limitMs: number) => {
     await readMounts();
     const plain = await resultWithin(clock, limitMs, isPlain(path, mounts));
     return plain === true ? within(limitMs) : prober;
@@ -52,9 +52,9 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
   return {
     readMounts,
     isHere: (path: string): boolean => !isRemote(mounts, path),
-    realPath: async (path: string) => (await looks(path, REAL_PATH_MS)).realPath(path, REAL_PATH_MS),
-    fileLook: async (path: string) => (await looks(path, LOOK_MS)).checkFile(path, LOOK_MS),
-    fileBytes: async (path: string) => (await looks(path, LOOK_MS)).fileBytes(path, LOOK_MS),
+    realPath: async (path: string) => (await proberOf(path, REAL_PATH_MS)).realPath(path, REAL_PATH_MS),
+    checkFile: async (path: string) => (await proberOf(path, CHECK_MS)).checkFile(path, CHECK_MS),
+    fileBytes: async (path: string) => (await proberOf(path, CHECK_MS)).fileBytes(path, CHECK_MS),
     /**
      * Checks only paths on local disks: on other file systems modes mean little, and a check may hang. null: no answer
      * in time.
@@ -63,8 +63,8 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
       await readMounts();
       const local = paths.filter((path) => !isRemote(mounts, path));
       const plain = Promise.all(local.map((path) => isPlain(path, mounts)));
-      const arePlain = (await resultWithin(clock, LOOK_MS, plain))?.every(Boolean) === true;
-      return (arePlain ? within(LOOK_MS) : prober).exposures(local, LOOK_MS);
+      const arePlain = (await resultWithin(clock, CHECK_MS, plain))?.every(Boolean) === true;
+      return (arePlain ? within(CHECK_MS) : prober).exposures(local, CHECK_MS);
     },
   };
 }
@@ -93,12 +93,12 @@ export async function openConfigFile(path: string, files: LocalFiles): Promise<W
   return {
     path,
     async stat(signal) {
-      const look = await unlessAborted(files.fileLook(path), signal);
-      if (look === null) throw late(path);
-      if (look.state === "failed") return unlessMissing(path, look.errno);
-      const [dev, ino] = [BigInt(look.dev), BigInt(look.ino)];
-      const [mtimeNs, ctimeNs] = [BigInt(look.mtimeNs), BigInt(look.ctimeNs)];
-      return { dev, ino, size: BigInt(look.size), mtimeNs, ctimeNs };
+      const check = await unlessAborted(files.checkFile(path), signal);
+      if (check === null) throw late(path);
+      if (check.state === "failed") return unlessMissing(path, check.errno);
+      const [dev, ino] = [BigInt(check.dev), BigInt(check.ino)];
+      const [mtimeNs, ctimeNs] = [BigInt(check.mtimeNs), BigInt(check.ctimeNs)];
+      return { dev, ino, size: BigInt(check.size), mtimeNs, ctimeNs };
     },
     async read(signal) {
       const found = await unlessAborted(files.fileBytes(path), signal);
@@ -127,7 +127,7 @@ function unlessMissing(path: string, errno: string): null {
 }
 
 function late(path: string): MountaineerError {
-  return new MountaineerError("config_unreadable", `${path}: no answer within ${LOOK_MS / 1000} s`, {
+  return new MountaineerError("config_unreadable", `${path}: no answer within ${CHECK_MS / 1000} s`, {
     retry: "later",
   });
 }

@@ -80,8 +80,8 @@ export function createConfigService(options: ConfigServiceOptions) {
     name: "sync",
     prepare: ({ after }) => Promise.resolve({ commit: () => watcher.setSettings(after.sync) }),
   };
-  const holding = createAcceptedFile(options.approvals, options.loadedFile);
-  const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader, holding);
+  const accepted = createAcceptedFile(options.approvals, options.loadedFile);
+  const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader, accepted);
   const watcher: ConfigWatcher<ConfigSnapshot> = createConfigWatcher<ConfigSnapshot>({
     file,
     settings: snapshot.config.sync,
@@ -111,16 +111,16 @@ export function createConfigService(options: ConfigServiceOptions) {
       }
       stream.publish({ kind: "sync", event: numbered });
     },
-    onState: () => stream.publish({ kind: "sync_state", sync: syncReport(snapshot.path, watcher, holding) }),
+    onState: () => stream.publish({ kind: "sync_state", sync: syncReport(snapshot.path, watcher, accepted) }),
   });
-  const reloads = createReloads(file, watcher, steps, holding);
+  const reloads = createReloads(file, watcher, steps, accepted);
 
   return {
     control: {
-      sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
+      sync: () => ({ ...syncReport(snapshot.path, watcher, accepted), events: events.all() }),
       ...reloads.control,
-      ...createConfigEdits({ homeContext, file, watcher, history, clock, holding, startReader }),
-      ...createApprovals(watcher, holding),
+      ...createConfigEdits({ homeContext, file, watcher, history, clock, accepted, startReader }),
+      ...createApprovals(watcher, accepted),
       history: async () => ({
         entries: (await history.list()).map(({ format: _, ...entry }) => entry),
       }),
@@ -157,7 +157,7 @@ export function createConfigService(options: ConfigServiceOptions) {
 function configSteps(
   { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,
-  holding: AcceptedFile,
+  accepted: AcceptedFile,
 ) {
   const compareJudged = async (judged: EvaluatedFile, running: ConfigSnapshot, signal: AbortSignal) => {
     await requirePrivate(judged.file);
@@ -174,12 +174,12 @@ function configSteps(
       return { ...loaded, reason, suspect, isStale };
     },
     async apply(content, running, signal) {
-      const judged = await holding.judge(content, running.snapshot);
+      const judged = await accepted.judge(content, running.snapshot);
       const applied = await compareJudged(judged, running.snapshot, signal);
       const { diff, touches, snapshot } = applied;
       const change = { before: running.snapshot.config, after: snapshot.config, diff };
       if (touches) await applyChange(appliers, change, logger, signal);
-      holding.applied(judged);
+      accepted.applied(judged);
       return applied;
     },
   };
@@ -187,14 +187,14 @@ function configSteps(
     ...steps,
     /** Resolves with what `apply` would do. */
     compare: (loaded: ConfigSnapshot, running: ConfigSnapshot, signal: AbortSignal) =>
-      compareJudged(holding.preview(loaded, running), running, signal),
+      compareJudged(accepted.preview(loaded, running), running, signal),
   };
 }
 
 function syncReport(
   path: string,
   { state, running }: ConfigWatcher<ConfigSnapshot>,
-  { keeper: { waiting } }: Pick<AcceptedFile, "keeper">,
+  { approvalStore: { waiting } }: Pick<AcceptedFile, "approvalStore">,
 ) {
   const { watching, lastSync, lastError, detector, fileMissing } = state;
   const { sha256, generation, snapshot } = running;
@@ -217,7 +217,7 @@ function createReloads(
   file: WatchedFile,
   watcher: ConfigWatcher<ConfigSnapshot>,
   { load, compare }: ReturnType<typeof configSteps>,
-  holding: AcceptedFile,
+  accepted: AcceptedFile,
 ) {
   const readNow = async (signal: AbortSignal): Promise<Uint8Array> => {
     const found = await file.read(signal);
@@ -230,7 +230,7 @@ function createReloads(
   const applyAgain = (source: string): Promise<ReloadReport> =>
     watcher.inTurn(async (turn) => {
       const outcome = await turn.applyAgain(source);
-      return reportOf(outcome, watcher.running, false, holding.waiting);
+      return reportOf(outcome, watcher.running, false, accepted.waiting);
     });
 
   const preview = (
@@ -271,7 +271,7 @@ function createReloads(
       if (dry_run) return preview(readNow, signal);
       if (secrets) return applyAgain("secrets");
       const result = await watcher.reloadNow();
-      const report = reportOf(result, watcher.running, false, holding.waiting);
+      const report = reportOf(result, watcher.running, false, accepted.waiting);
       if (result.kind !== "same") return report;
       // Equal bytes make a different configuration if a secret has changed.
       const refreshed = await applyAgain("secrets");

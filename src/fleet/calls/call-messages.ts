@@ -2,7 +2,7 @@
 import { parseBackendName } from "../../config/values/backend-names.ts";
 import { anything, list, numberThat, object, optional, reader, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { isId, LONGEST_WORDS } from "./frames.ts";
+import { isId, LONGEST_TEXT } from "./frames.ts";
 
 export const MOST_OFFERED = 64;
 const LONGEST_OFFER = 8 * 1024;
@@ -49,7 +49,7 @@ const openingOf = reader(
 );
 
 export function readOpening(bytes: Uint8Array): Opening | null {
-  const found = bytes.length > LONGEST_WORDS ? null : openingOf(jsonObject(new TextDecoder().decode(bytes)));
+  const found = bytes.length > LONGEST_TEXT ? null : openingOf(jsonObject(new TextDecoder().decode(bytes)));
   if (found === null) return null;
   const { instance, backend, sessions } = found;
   if (backend !== undefined) return { instance, backend };

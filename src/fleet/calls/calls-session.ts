@@ -12,7 +12,14 @@ import {
   watchEnd,
 } from "../nats/connection.ts";
 import { FleetConnectionError } from "../nats/fleet-connection-error.ts";
-import { askSubject, callSubject, inboxOf, offerSubject, senderOf, unheardInbox } from "../nats/subjects.ts";
+import {
+  callSubject,
+  inboxOf,
+  offerSubject,
+  requestSubject,
+  senderOf,
+  unheardInbox,
+} from "../nats/subjects.ts";
 import { HEAD_BYTES, LONGEST_DATA } from "./frames.ts";
 import type { Wire } from "./tunnel-registry.ts";
 
@@ -29,7 +36,7 @@ export interface CallsEvents {
   frame(sender: string, bytes: Uint8Array): void;
   offer(sender: string, bytes: Uint8Array): void;
   /** Another machine asks which backends this machine offers. */
-  asked(): void;
+  offersRequested(): void;
   /** Called when the server reports that frames for `machine` have no subscriber. */
   nobodyThere(machine: string): void;
 }
@@ -85,7 +92,7 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
         events.nobodyThere(subject.slice(`${inboxOf(name)}.calls.`.length));
     },
   });
-  let [offers, asks]: (Subscription | null)[] = [null, null];
+  let [offers, requests]: (Subscription | null)[] = [null, null];
   const follow = ({ exports, imports }: CallsPart): void => {
     if (imports) {
       offers ??= hear(offerSubject("*"), ({ subject, data }) => events.offer(senderOf(subject), data));
@@ -93,10 +100,10 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
       offers?.unsubscribe();
       offers = null;
     }
-    if (exports) asks ??= hear(askSubject("*"), () => events.asked());
+    if (exports) requests ??= hear(requestSubject("*"), () => events.offersRequested());
     else {
-      asks?.unsubscribe();
-      asks = null;
+      requests?.unsubscribe();
+      requests = null;
     }
   };
   follow(options);
@@ -122,7 +129,7 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
     follow: (part: CallsPart): void => guarded("listening", () => follow(part)),
     offer: (text: string): void => publish(offerSubject(name), text),
     /** Asks all other machines to send their offers. */
-    ask: (): void => publish(askSubject(name), ""),
+    requestOffers: (): void => publish(requestSubject(name), ""),
     [Symbol.asyncDispose]: () => closeConnection(connection, clock),
   };
 }

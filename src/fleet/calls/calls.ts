@@ -38,7 +38,7 @@ const APART_MS = 300;
 const EXPECTED_WITHIN_MS = 15_000;
 const MOST_MACHINES = 1_000;
 /** Maximum number of borrowed backends. */
-const MOST_BORROWED = 200;
+const MOST_IMPORTED = 200;
 /** Maximum number of absent machines that the daemon's status lists. */
 const MOST_MISSED = 20;
 const FAREWELL_MS = 1_000;
@@ -46,7 +46,7 @@ const FAREWELL_MS = 1_000;
 export interface CallsOptions extends FleetConnectionOptions {
   readonly config: FleetConfig;
   /** Returns the exported backends of this machine that can serve now. */
-  readonly lent: () => readonly string[];
+  readonly exported: () => readonly string[];
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
   /**
@@ -55,7 +55,7 @@ export interface CallsOptions extends FleetConnectionOptions {
    */
   readonly serveSession?: (machine: string, stream: Duplex) => void;
   /** Called with all borrowed backends after each change. */
-  readonly onBorrowed: (backends: readonly ImportedOffer[]) => void;
+  readonly onImported: (backends: readonly ImportedOffer[]) => void;
 }
 
 export class Calls {
@@ -65,7 +65,7 @@ export class Calls {
   readonly #instance = randomBytes(ID_BYTES).toString("hex");
   readonly #switchboard: TunnelRegistry;
   readonly #ending = new AbortController();
-  readonly #link: FleetServerConnection;
+  readonly #connection: FleetServerConnection;
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
   /**
    * Machines that went away without withdrawing their offer. The value is the time at which the machine went away,
@@ -74,38 +74,40 @@ export class Calls {
   readonly #missed = new Map<string, number>();
   readonly #offerSoon;
   readonly #followSoon;
-  #borrowed: readonly ImportedOffer[] = [];
+  #importedOffers: readonly ImportedOffer[] = [];
   #session: CallsSession | null = null;
   #config: FleetConfig;
   /** Since when this machine waits for the offers that `[fleet].import` names; null: there is no link. */
-  #expectingMs: number | null = null;
+  #waitingSinceMs: number | null = null;
   /** Names of backends. */
   #offered: readonly string[] = [];
   #offeredAtMs = Number.NEGATIVE_INFINITY;
   /** True: the next offer is sent even if unchanged, because another machine asked for it. */
-  #isAsked = false;
-  #isLeaving = false;
+  #isRequested = false;
+  #isHandingOver = false;
 
   constructor(options: CallsOptions) {
     this.#options = options;
-    const { clock, config, serve, serveSession, lent } = options;
+    const { clock, config, serve, serveSession, exported } = options;
     this.#config = config;
     this.#offerSoon = createThrottle(clock, APART_MS, () => this.#offerIfDue(), GATHER_MS);
-    this.#followSoon = createThrottle(clock, APART_MS, () => this.#borrow(), FOLLOW_GATHER_MS);
+    this.#followSoon = createThrottle(clock, APART_MS, () => this.#reportImported(), FOLLOW_GATHER_MS);
     this.sessions = new SessionMachines({
       config: () => this.#config,
       clock,
-      ask: (machine) => this.#switchboard.ask(machine),
+      requestId: (machine) => this.#switchboard.requestId(machine),
       open: (...args) => this.#switchboard.open(...args),
-      isLeaving: () => this.#isLeaving,
+      isHandingOver: () => this.#isHandingOver,
     });
     this.#switchboard = new TunnelRegistry({
       clock,
       name: config.name,
       instance: this.#instance,
       refusal: (backend) => {
-        if (this.#isLeaving) return "it is being replaced; try again in 1 s";
-        return this.#part.exports && lent().includes(backend) ? null : "it offers no backend of that name";
+        if (this.#isHandingOver) return "it is being replaced; try again in 1 s";
+        return this.#part.exports && exported().includes(backend)
+          ? null
+          : "it offers no backend of that name";
       },
       serve: (machine, backend, stream) => {
         if (backend !== null) serve(machine, backend, stream);
@@ -117,7 +119,7 @@ export class Calls {
         if (this.#offers.get(machine)?.instance === instance) this.#forget(machine);
       },
     });
-    this.#link = startFleetConnection(options, {
+    this.#connection = startFleetConnection(options, {
       title: "fleet calls",
       signal: this.#ending.signal,
       open: (target, signal) => openCallsSession({ ...target, ...this.#part, events: this.#events }, signal),
@@ -146,7 +148,7 @@ export class Calls {
     const { exports, imports } = this.#part;
     const what = exports || imports ? "Tools" : "Sessions";
     const title = `${what} of other machines, and theirs of this one, are away`;
-    const unreachable = connectionConditions(this.#link, "fleet_calls_unreachable", title);
+    const unreachable = connectionConditions(this.#connection, "fleet_calls_unreachable", title);
     if (unreachable.length > 0) return unreachable;
     const missing = [...this.#missing()].map(
       ([machine, sinceWallMs]): Condition => ({
@@ -161,7 +163,7 @@ export class Calls {
   }
 
   /** Updates the offer soon. Call it when the backends that this machine can lend may have changed. */
-  note(): void {
+  scheduleOffer(): void {
     this.#offerSoon.due();
   }
 
@@ -190,18 +192,18 @@ export class Calls {
     const session = this.#session;
     session?.follow(this.#part);
     if (session !== null && !isDeepStrictEqual(this.#imports, before)) {
-      this.#expectingMs = this.#options.clock.monotonicMs();
-      if (this.#part.imports) session.ask();
+      this.#waitingSinceMs = this.#options.clock.monotonicMs();
+      if (this.#part.imports) session.requestOffers();
     }
-    this.#borrow();
-    this.note();
+    this.#reportImported();
+    this.scheduleOffer();
   }
 
   /**
    * Prepares for the next daemon: from now on offers nothing and accepts no tunnel. Open tunnels stay open.
    */
   leave(): void {
-    this.#isLeaving = true;
+    this.#isHandingOver = true;
   }
 
   /** Ends all tunnels and the connection. Tunnels get `graceMs` to end on the other side. */
@@ -209,25 +211,25 @@ export class Calls {
     const { clock } = this.#options;
     if (!this.#ending.signal.aborted) {
       this.#offerSoon[Symbol.dispose]();
-      if (this.#part.exports && !this.#isLeaving) {
+      if (this.#part.exports && !this.#isHandingOver) {
         this.#session?.offer(offerText({ instance: this.#instance, backends: [] }));
       }
-      this.#isLeaving = true;
+      this.#isHandingOver = true;
       await settlesWithin(clock, graceMs, this.#switchboard.idle());
       // Called before the abort, so that the tunnels end with this reason.
       this.#over("this machine leaves");
       this.#ending.abort();
     }
-    await settlesWithin(clock, FAREWELL_MS, this.#link.done);
+    await settlesWithin(clock, FAREWELL_MS, this.#connection.done);
   }
 
   #begin(session: CallsSession): void {
     // The configuration may have changed since.
     session.follow(this.#part);
     this.#session = session;
-    this.#expectingMs = this.#options.clock.monotonicMs();
+    this.#waitingSinceMs = this.#options.clock.monotonicMs();
     this.#switchboard.begin(session.wire);
-    if (this.#part.imports) session.ask();
+    if (this.#part.imports) session.requestOffers();
     this.#offer();
   }
 
@@ -241,20 +243,20 @@ export class Calls {
 
   #over(why: string): void {
     this.#session = null;
-    this.#expectingMs = null;
+    this.#waitingSinceMs = null;
     this.#offers.clear();
     this.sessions.forgetAll();
     this.#followSoon[Symbol.dispose]();
     // The gateway learns first that the backends are gone, so it does not retry a call that ends now.
-    this.#borrow();
+    this.#reportImported();
     this.#switchboard.end(why);
   }
 
   readonly #events: CallsEvents = {
     frame: (sender, bytes) => this.#switchboard.take(sender, bytes),
     offer: (sender, bytes) => this.#takeOffer(sender, bytes),
-    asked: () => {
-      this.#isAsked = true;
+    offersRequested: () => {
+      this.#isRequested = true;
       this.#offerSoon.due();
     },
     nobodyThere: (machine) => {
@@ -295,27 +297,27 @@ export class Calls {
   }
 
   /** Reports the borrowed backends after a change. */
-  #borrow(): void {
+  #reportImported(): void {
     const borrowed = this.#imported()
       .map(({ machine, backend, offer: { instance } }) => ({ machine, backend, instance }))
-      .slice(0, MOST_BORROWED);
-    if (!isDeepStrictEqual(borrowed, this.#borrowed)) {
-      this.#borrowed = borrowed;
-      this.#options.onBorrowed(borrowed);
+      .slice(0, MOST_IMPORTED);
+    if (!isDeepStrictEqual(borrowed, this.#importedOffers)) {
+      this.#importedOffers = borrowed;
+      this.#options.onImported(borrowed);
     }
   }
 
   #forget(machine: string): void {
     this.#offers.delete(machine);
     if (this.#missed.size < MOST_MISSED) this.#missed.set(machine, this.#options.clock.wallMs());
-    this.#borrow();
+    this.#reportImported();
   }
 
   /** For each machine that a condition shows as away: since when it is missing, Unix ms. */
   #missing(): ReadonlyMap<string, number> {
     const { clock } = this.#options;
     const missing = new Map(this.#missed);
-    const expectedForMs = this.#expectingMs === null ? 0 : clock.monotonicMs() - this.#expectingMs;
+    const expectedForMs = this.#waitingSinceMs === null ? 0 : clock.monotonicMs() - this.#waitingSinceMs;
     if (expectedForMs <= EXPECTED_WITHIN_MS) return missing;
     for (const entry of this.#imports) {
       const [machine = ""] = entry.split("/");
@@ -327,25 +329,25 @@ export class Calls {
     return missing;
   }
 
-  #lent(): readonly string[] {
-    return this.#part.exports ? this.#options.lent().toSorted() : [];
+  #exported(): readonly string[] {
+    return this.#part.exports ? this.#options.exported().toSorted() : [];
   }
 
   #hasChanged(): boolean {
-    return !isDeepStrictEqual(this.#lent(), this.#offered);
+    return !isDeepStrictEqual(this.#exported(), this.#offered);
   }
 
   #offerIfDue(): void {
-    if (this.#isAsked || this.#hasChanged()) this.#offer();
+    if (this.#isRequested || this.#hasChanged()) this.#offer();
   }
 
   #offer(): void {
     const session = this.#session;
-    if (session === null || this.#isLeaving) return;
+    if (session === null || this.#isHandingOver) return;
     const before = this.#offered;
-    this.#offered = this.#lent();
+    this.#offered = this.#exported();
     this.#offeredAtMs = this.#options.clock.monotonicMs();
-    this.#isAsked = false;
+    this.#isRequested = false;
     if (!this.#part.exports && before.length === 0) return;
     session.offer(offerText({ instance: this.#instance, backends: this.#offered }));
   }

@@ -31,7 +31,7 @@ export const HEAD_BYTES = 1 + ID_BYTES + ID_BYTES + NUMBER_BYTES;
 /** The most bytes in one `data` frame; a server's own limit may be lower. */
 export const LONGEST_DATA = 128 * 1024;
 /** The most bytes in the payload of any frame but `data`. */
-export const LONGEST_WORDS = 1_024;
+export const LONGEST_TEXT = 1_024;
 
 const FROM_OPENER = 0x80;
 const NO_PAYLOAD = Buffer.alloc(0);
@@ -62,7 +62,7 @@ export function readFrame(given: Uint8Array): Frame | null {
   if (kind === undefined) return null;
   const bytes = Buffer.from(given.buffer, given.byteOffset, given.byteLength);
   const payload = bytes.subarray(HEAD_BYTES);
-  if (payload.length > (kind === "data" ? LONGEST_DATA : LONGEST_WORDS)) return null;
+  if (payload.length > (kind === "data" ? LONGEST_DATA : LONGEST_TEXT)) return null;
   return {
     kind,
     fromOpener: (head & FROM_OPENER) !== 0,

@@ -10,7 +10,7 @@ import { ANY_DAEMON, type Frame, frameBytes, ID_BYTES, readFrame, type SentFrame
 import { Tunnel, type TunnelEnd } from "./tunnel.ts";
 
 /** Interval of the check for silent machines, ms. */
-const LOOK_MS = 500;
+const CHECK_MS = 500;
 /**
  * A machine is probed after this much silence, ms: `waiting` while a call may wait for its answer, otherwise
  * `quiet`.
@@ -28,7 +28,7 @@ const MOST_SERVED = {
 /** How many tunnels to backends one machine may open within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 /** Maximum number of machines for which `OPENINGS` is counted. */
-const MOST_COUNTED = 1_000;
+const MOST_TUNNELS = 1_000;
 
 export interface Wire {
   /** The most data that one frame may carry. */
@@ -94,7 +94,7 @@ export class TunnelRegistry {
   readonly #openings = new Map<string, { count: number; sinceMs: number }>();
   #wire: Wire | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
-  #looking: Timer | null = null;
+  #checkTimer: Timer | null = null;
 
   constructor(options: SwitchboardOptions) {
     this.#options = options;
@@ -143,7 +143,7 @@ export class TunnelRegistry {
   }
 
   /** Asks the machine for the id of its current daemon. The answer arrives as a call of `sessions.found`. */
-  ask(machine: string): void {
+  requestId(machine: string): void {
     this.#probe(machine, ANY_DAEMON);
   }
 
@@ -153,13 +153,13 @@ export class TunnelRegistry {
     const frame = readFrame(bytes);
     const wire = this.#wire;
     if (frame === null || wire === null || !isMachineName(sender) || sender === name) return;
-    if (frame.to !== instance && !this.#mayAsk(sender, frame)) return;
+    if (frame.to !== instance && !this.#mayRequestId(sender, frame)) return;
     const { kind, fromOpener, tunnel: id, number, payload } = frame;
     if (kind === "probe") {
       this.#send(sender, { kind: "alive", fromOpener: false, to: id, tunnel: instance });
     } else if (kind === "alive") {
       const peer = this.#peers.get(peerKey(sender, id));
-      if (peer !== undefined) noteHeard(peer, clock.monotonicMs());
+      if (peer !== undefined) recordHeard(peer, clock.monotonicMs());
       sessions.found(sender, id);
     } else if (kind === "open") {
       if (fromOpener) this.#accept(wire, sender, id, readOpening(payload));
@@ -167,7 +167,7 @@ export class TunnelRegistry {
       const found = this.#tunnels.get(tunnelKey(sender, id, fromOpener));
       if (found === undefined) return;
       const nowMs = clock.monotonicMs();
-      noteHeard(found.peer, nowMs);
+      recordHeard(found.peer, nowMs);
       if (kind === "data" && !fromOpener) found.peer.answeredAtMs = nowMs;
       found.tunnel.take(kind, number, payload);
     }
@@ -182,7 +182,7 @@ export class TunnelRegistry {
   }
 
   /** True if the frame asks for the id of this daemon, and the sender may use sessions of this machine. */
-  #mayAsk(sender: string, { kind, to }: Frame): boolean {
+  #mayRequestId(sender: string, { kind, to }: Frame): boolean {
     return kind === "probe" && to === ANY_DAEMON && this.#options.sessions.refusal(sender) === null;
   }
 
@@ -225,7 +225,7 @@ export class TunnelRegistry {
     const isRecent = before !== undefined && nowMs - before.sinceMs < OPENINGS.withinMs;
     const openings = isRecent ? before : { count: 0, sinceMs: nowMs };
     openings.count += 1;
-    if (!isRecent && this.#openings.size >= MOST_COUNTED) this.#openings.clear();
+    if (!isRecent && this.#openings.size >= MOST_TUNNELS) this.#openings.clear();
     this.#openings.set(machine, openings);
     return openings.count;
   }
@@ -246,12 +246,12 @@ export class TunnelRegistry {
       unansweredSinceMs: null,
     };
     this.#peers.set(key, peer);
-    this.#looking ??= this.#lookLater();
+    this.#checkTimer ??= this.#checkLater();
     return peer;
   }
 
-  #tunnel({ chunkBytes }: Wire, { id, onEnd, onOpen = () => {}, ...place }: TunnelPlace): Tunnel {
-    const { peer, backend, isServed } = place;
+  #tunnel({ chunkBytes }: Wire, { id, onEnd, onOpen = () => {}, ...entry }: TunnelEntry): Tunnel {
+    const { peer, backend, isServed } = entry;
     const { machine, instance } = peer;
     const key = tunnelKey(machine, id, isServed);
     const tunnel = new Tunnel({
@@ -264,10 +264,10 @@ export class TunnelRegistry {
         this.#send(machine, { kind, fromOpener: !isServed, to: instance, tunnel: id, number, payload });
       },
       onBuffered: (bytes) => {
-        this.#buffered.note(tunnel, machine, bytes)?.fail("too much of it has arrived without its end");
+        this.#buffered.record(tunnel, machine, bytes)?.fail("too much of it has arrived without its end");
       },
       onOver: () => {
-        this.#buffered.note(tunnel, machine, 0);
+        this.#buffered.record(tunnel, machine, 0);
         this.#tunnels.delete(key);
         peer.tunnels.delete(tunnel);
         if (peer.tunnels.size > 0) return;
@@ -278,7 +278,7 @@ export class TunnelRegistry {
       onEnd,
     });
     peer.tunnels.add(tunnel);
-    this.#tunnels.set(key, { tunnel, ...place });
+    this.#tunnels.set(key, { tunnel, ...entry });
     return tunnel;
   }
 
@@ -290,15 +290,15 @@ export class TunnelRegistry {
     this.#send(machine, { kind: "probe", fromOpener: false, to, tunnel: this.#options.instance });
   }
 
-  #lookLater(): Timer {
-    return this.#options.clock.setTimer(LOOK_MS, () => {
-      this.#looking = null;
-      for (const peer of [...this.#peers.values()]) this.#look(peer);
-      if (this.#peers.size > 0) this.#looking ??= this.#lookLater();
+  #checkLater(): Timer {
+    return this.#options.clock.setTimer(CHECK_MS, () => {
+      this.#checkTimer = null;
+      for (const peer of [...this.#peers.values()]) this.#check(peer);
+      if (this.#peers.size > 0) this.#checkTimer ??= this.#checkLater();
     });
   }
 
-  #look(peer: Peer): void {
+  #check(peer: Peer): void {
     const nowMs = this.#options.clock.monotonicMs();
     if (peer.unansweredSinceMs !== null && nowMs - peer.unansweredSinceMs > LOST_MS) {
       this.#lose(peer, "it no longer answers");
@@ -321,7 +321,7 @@ export class TunnelRegistry {
 const TOO_MANY = "there are too many connections; try again in 10 s";
 const HINT = "mountaineer fleet status shows which machines are there";
 
-interface TunnelPlace extends Omit<Entry, "tunnel"> {
+interface TunnelEntry extends Omit<Entry, "tunnel"> {
   readonly id: string;
   readonly onOpen?: () => void;
   readonly onEnd: (end: TunnelEnd) => void;
@@ -339,7 +339,7 @@ function tunnelKey(machine: string, id: string, isServed: boolean): string {
   return `${machine} ${id} ${isServed}`;
 }
 
-function noteHeard(peer: Peer, nowMs: number): void {
+function recordHeard(peer: Peer, nowMs: number): void {
   peer.heardAtMs = nowMs;
   peer.unansweredSinceMs = null;
 }
@@ -372,7 +372,7 @@ class BufferedBytes {
    * Records how many bytes the tunnel holds now. If a limit is exceeded, returns the tunnel to end: the largest
    * tunnel of the machine that exceeds its own limit, or else of the machine that holds the most bytes.
    */
-  note(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
+  record(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
     this.#tunnels.delete(tunnel);
     if (bytes === 0) return null;
     this.#tunnels.set(tunnel, { machine, bytes });

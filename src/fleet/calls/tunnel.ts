@@ -128,11 +128,11 @@ export class Tunnel {
   #pump(): void {
     const { chunkBytes, send } = this.#options;
     while (this.#rest.length > 0 && !this.#isOver) {
-      const room = Math.min(chunkBytes, this.#allowedBytes - this.#sentBytes, this.#rest.length);
-      if (room <= 0) break;
-      const payload = this.#rest.subarray(0, room);
-      this.#rest = this.#rest.subarray(room);
-      this.#sentBytes += room;
+      const space = Math.min(chunkBytes, this.#allowedBytes - this.#sentBytes, this.#rest.length);
+      if (space <= 0) break;
+      const payload = this.#rest.subarray(0, space);
+      this.#rest = this.#rest.subarray(space);
+      this.#sentBytes += space;
       send("data", this.#nextOut++, payload);
     }
     if (this.#rest.length > 0) this.#inner.pause();
@@ -153,20 +153,20 @@ export class Tunnel {
       const lineEnd = payload.lastIndexOf(LINE_FEED);
       this.#halfLine = lineEnd === -1 ? this.#halfLine + length + FRAME_COST : length - 1 - lineEnd;
     }
-    this.#noteBuffered();
+    this.#recordBuffered();
     if (this.#isOver) return;
     const isPart = length < SHORT_PART && payload.buffer.byteLength > 2 * length;
     this.#inner.write(isPart ? Buffer.from(payload) : payload, () => {
       this.#takenBytes += length;
       this.#unread -= 1;
-      this.#noteBuffered();
+      this.#recordBuffered();
       if (this.#isOver || this.#takenBytes - this.#creditedBytes < CREDIT_EACH) return;
       this.#creditedBytes = this.#takenBytes;
       this.#options.send("credit", this.#takenBytes, NOTHING);
     });
   }
 
-  #noteBuffered(): void {
+  #recordBuffered(): void {
     const unread = this.#receivedBytes - this.#takenBytes + this.#unread * FRAME_COST;
     const buffered = this.#halfLine + unread;
     const counted = buffered > FREE_BYTES ? buffered : 0;
@@ -204,6 +204,8 @@ const LONGEST_REASON = 240;
 
 /** The reason that another machine gave, without control characters. */
 function plain(payload: Buffer): string {
-  const words = payload.subarray(0, LONGEST_REASON).toString("utf8");
-  return words === "" ? "it closed the connection" : words.replace(/[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029]/gu, " ");
+  const reason = payload.subarray(0, LONGEST_REASON).toString("utf8");
+  return reason === ""
+    ? "it closed the connection"
+    : reason.replace(/[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029]/gu, " ");
 }

@@ -130,7 +130,7 @@ function addressBytes(address: string): Buffer {
   // from the end.
   const plain = new SocketAddress({ address, family: "ipv6" }).address;
   const [head = "", tail] = plain.split("::");
-  const words = (text: string): number[] =>
+  const groups = (text: string): number[] =>
     text === ""
       ? []
       : text.split(":").flatMap((part) => {
@@ -138,9 +138,9 @@ function addressBytes(address: string): Buffer {
           const [a = 0, b = 0, c = 0, d = 0] = part.split(".").map(Number);
           return [a * 256 + b, c * 256 + d];
         });
-  const [first, last] = [words(head), words(tail ?? "")];
+  const [first, last] = [groups(head), groups(tail ?? "")];
   const all = [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last];
-  return Buffer.from(all.flatMap((word) => [word >> 8, word & 0xff]));
+  return Buffer.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
 function keyId(publicKey: KeyObject): Buffer {

@@ -82,7 +82,7 @@ const ANSWER_MS = 3_000;
  * The text of the harmless messages. Every receiver ignores it: it is neither JSON nor a frame nor a key, and
  * too long for a beat.
  */
-const WORDS = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
+const PROBE_TEXT = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
 
 /**
  * Resolves with the permissions that the machine needs and lacks, and with the dangerous permissions that it
@@ -113,21 +113,21 @@ async function refusals(
   permissions: readonly Permission[],
 ): Promise<ReadonlySet<string>> {
   const refused = new Set<string>();
-  const note = (error: unknown): void => {
+  const record = (error: unknown): void => {
     if (!(error instanceof PermissionViolationError)) return;
     const may: Permission["may"] = error.operation === "publish" ? "publish" : "subscribe";
     refused.add(`${may} ${error.subject}`);
   };
   const listening = (async () => {
-    for await (const status of connection.status()) if (status.type === "error") note(status.error);
+    for await (const status of connection.status()) if (status.type === "error") record(status.error);
   })();
   listening.catch(() => {});
   const head = headers();
   // No stream has this name, so JetStream rejects the message and stores nothing.
   head.set("Nats-Expected-Stream", NOBODY);
   for (const { may, subject } of permissions) {
-    if (may === "publish") connection.publish(subject, WORDS, { headers: head });
-    else connection.subscribe(subject, { callback: (error) => note(error) });
+    if (may === "publish") connection.publish(subject, PROBE_TEXT, { headers: head });
+    else connection.subscribe(subject, { callback: (error) => record(error) });
   }
   // The server processes messages in order, so it has sent every refusal before it answers the flush.
   if (await settlesWithin(clock, ANSWER_MS, connection.flush())) {

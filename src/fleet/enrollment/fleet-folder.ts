@@ -16,7 +16,7 @@ import { type FleetRecord, parseRecord, recordText } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
 import { serverConfig } from "./server-config.ts";
 
-const KEPT_LOGS = 1;
+const RETAINED_LOGS = 1;
 const LOCK_WAIT_MS = 20_000;
 
 export interface FleetContext {
@@ -114,12 +114,12 @@ export async function issueServerCertificate(
  * server's next start brings the configuration up to date. Expired invitations are dropped. `change` may throw.
  */
 export function changeFleet(
-  place: FleetContext,
+  context: FleetContext,
   signal: AbortSignal,
   change: (record: FleetRecord) => FleetRecord,
 ): Promise<FleetRecord> {
-  return withFolder(place, signal, async () => {
-    const { home, clock } = place;
+  return withFolder(context, signal, async () => {
+    const { home, clock } = context;
     const { record: path } = folderPaths(home);
     await removeLeftovers(path);
     const now = await requireFleet(home);
@@ -139,7 +139,7 @@ export async function removeOldLogs(home: string): Promise<void> {
   const { folder, log } = folderPaths(home);
   const names = (await readdir(folder)).filter((name) => name.startsWith(`${basename(log)}.`)).toSorted();
   // The names end with the time of the rotation, so the oldest logs come first.
-  for (const name of names.slice(0, -KEPT_LOGS)) await rm(join(folder, name), { force: true });
+  for (const name of names.slice(0, -RETAINED_LOGS)) await rm(join(folder, name), { force: true });
 }
 
 /**
@@ -156,17 +156,17 @@ export async function writeConfig(home: string, record: FleetRecord): Promise<bo
 }
 
 /** Runs one `use` at a time across all processes. Rejects with `lock_held`. */
-export function withFolder<T>(place: FleetContext, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
-  return inTurn("fleet.lock.db", place, signal, use);
+export function withFolder<T>(context: FleetContext, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
+  return inTurn("fleet.lock.db", context, signal, use);
 }
 
 /** Replaces certificates one at a time, across all processes. Rejects with `lock_held`. */
 export function withCertificates<T>(
-  place: FleetContext,
+  context: FleetContext,
   signal: AbortSignal,
   use: () => Promise<T>,
 ): Promise<T> {
-  return inTurn("fleet-certificates.lock.db", place, signal, use);
+  return inTurn("fleet-certificates.lock.db", context, signal, use);
 }
 
 async function inTurn<T>(

@@ -12,11 +12,11 @@ import { authorityPaths, makeFleet, readFleet, withFolder } from "./fleet-folder
 import type { FleetRecord } from "./fleet-record.ts";
 import {
   freeName,
-  keptOrNewKey,
   type Membership,
   readMembership,
   sectionOf,
   storedAuthority,
+  storedOrNewKey,
   writeMembership,
 } from "./membership.ts";
 import { openServerConnection } from "./server-connection.ts";
@@ -89,7 +89,7 @@ async function begun(options: FoundOptions, before: Membership | null): Promise<
   // The name of the secret is recorded first, so that `fleet leave` finds the key to remove.
   const draft = { name, address, authority: "", secret, isFounder: true };
   await writeMembership(home, draft, "");
-  const seed = await keptOrNewKey(options, secret);
+  const seed = await storedOrNewKey(options, secret);
   const members = [{ name, key: userKey(seed) }];
   const record = await makeFleet(options, { address, home: name, members });
   return { membership: await written(options, draft, record), seed };
@@ -113,7 +113,7 @@ async function takenUp(
       },
     );
   }
-  const seed = await keptOrNewKey(options, before.secret);
+  const seed = await storedOrNewKey(options, before.secret);
   if (!record.members.some(({ key }) => key === userKey(seed))) {
     throw new MountaineerError("fleet_server_failed", "the fleet's server does not know this machine's key", {
       hint: "mountaineer fleet leave --dissolve removes it",
@@ -143,10 +143,13 @@ async function makeBucket(
   seed: Buffer,
   authority: string,
 ): Promise<void> {
-  await using link = await openServerConnection({ address, authority, seed, inbox: inboxOf(name) }, signal);
-  if (link === null) throw failed("it does not know this machine");
+  await using connection = await openServerConnection(
+    { address, authority, seed, inbox: inboxOf(name) },
+    signal,
+  );
+  if (connection === null) throw failed("it does not know this machine");
   const subject = `$JS.API.STREAM.CREATE.${BUCKET_STREAM.name}`;
-  const answer = await link.ask(subject, JSON.stringify(BUCKET_STREAM), ANSWER_WITHIN_MS);
+  const answer = await connection.request(subject, JSON.stringify(BUCKET_STREAM), ANSWER_WITHIN_MS);
   const { error } = jsonObject(answer ?? "") ?? { error: "no answer" };
   if (error === undefined || objectOf(error)["err_code"] === STREAM_NAME_IN_USE) return;
   throw failed(

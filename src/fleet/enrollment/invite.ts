@@ -51,16 +51,16 @@ export async function invite(options: InviteOptions): Promise<string | null> {
     const { address, authority } = record;
     const context: JoinContext = { id: keys.id, authority };
     const pem = await readFile(authorityPaths(home).certificate, "utf8");
-    const link = await openServerConnection(
+    const connection = await openServerConnection(
       { address, authority: pem, seed: hostSeed, inbox: guestInbox(keys.id) },
       signal,
     );
-    if (link === null)
+    if (connection === null)
       throw new MountaineerError("fleet_server_failed", "the server does not know who invites");
-    await using _link = link;
+    await using _connection = connection;
     const over = new AbortController();
     const admission = createAdmission(options, context, expiresAtMs);
-    await link.serve(joinSubject(keys.id), async (text) => {
+    await connection.serve(joinSubject(keys.id), async (text) => {
       const request = readRequest(text, context, keys.proof);
       if (request === null) return "{}";
       const outcome = await admission.admit(request);
@@ -83,7 +83,7 @@ export async function invite(options: InviteOptions): Promise<string | null> {
         whenAborted(ended).then(() => admission.lastJoined()),
       ]);
       signal.throwIfAborted();
-      if (joined !== null) await farewell(options, link);
+      if (joined !== null) await farewell(options, connection);
       return joined;
     } finally {
       timer[Symbol.dispose]();
@@ -97,8 +97,8 @@ export async function invite(options: InviteOptions): Promise<string | null> {
  * Waits until the server has delivered the answer, because the withdrawal of the invitation ends the other
  * machine's connection.
  */
-async function farewell({ clock, signal }: InviteOptions, link: ServerConnection): Promise<void> {
-  await link.flush();
+async function farewell({ clock, signal }: InviteOptions, connection: ServerConnection): Promise<void> {
+  await connection.flush();
   await clock.sleep(FAREWELL_MS, signal);
 }
 

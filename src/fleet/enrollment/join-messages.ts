@@ -38,17 +38,17 @@ export function writeRequest(
   proofKey: Uint8Array,
   seed: Uint8Array,
 ): string {
-  const asked = signedText("asks", context, request);
+  const requestText = signedText("asks", context, request);
   return JSON.stringify({
     ...request,
-    proof: proofOf(asked, proofKey),
-    signature: signText(seed, asked),
+    proof: proofOf(requestText, proofKey),
+    signature: signText(seed, requestText),
   });
 }
 
 /** Returns null if the message does not prove that the sender has the code, and the key that the request names. */
-export function readRequest(said: string, context: JoinContext, proofKey: Uint8Array): JoinRequest | null {
-  const found = said.length > LONGEST_MESSAGE ? null : provedRequestOf(jsonObject(said));
+export function readRequest(text: string, context: JoinContext, proofKey: Uint8Array): JoinRequest | null {
+  const found = text.length > LONGEST_MESSAGE ? null : provedRequestOf(jsonObject(text));
   if (found === null) return null;
   const { name, key, nonce, proof, signature } = found;
   const signed = signedText("asks", context, { name, key, nonce });
@@ -62,18 +62,18 @@ export function writeOutcome(
   context: JoinContext,
   proofKey: Uint8Array,
 ): string {
-  const word = outcome.joined ? "joined" : outcome.why;
-  return JSON.stringify({ outcome: word, proof: proofOf(signedText(word, context, request), proofKey) });
+  const verb = outcome.joined ? "joined" : outcome.why;
+  return JSON.stringify({ outcome: verb, proof: proofOf(signedText(verb, context, request), proofKey) });
 }
 
 /** Returns null if the message does not prove that a machine with the code's secret answers this request. */
 export function readOutcome(
-  said: string,
+  text: string,
   request: JoinRequest,
   context: JoinContext,
   proofKey: Uint8Array,
 ): JoinOutcome | null {
-  const found = said.length > LONGEST_MESSAGE ? null : outcomeOf(jsonObject(said));
+  const found = text.length > LONGEST_MESSAGE ? null : outcomeOf(jsonObject(text));
   if (found === null) return null;
   const { outcome, proof } = found;
   if (!isProved(signedText(outcome, context, request), proof, proofKey)) return null;
@@ -82,9 +82,9 @@ export function readOutcome(
   return why === null ? null : { joined: false, why };
 }
 
-function signedText(word: string, context: JoinContext, { name, key, nonce }: JoinRequest): string {
+function signedText(verb: string, context: JoinContext, { name, key, nonce }: JoinRequest): string {
   const { id, authority } = context;
-  return signedLines("mountaineer fleet join", word, id, authority, name, key, nonce);
+  return signedLines("mountaineer fleet join", verb, id, authority, name, key, nonce);
 }
 
 function isProved(text: string, proof: string, key: Uint8Array): boolean {

@@ -18,12 +18,12 @@ import {
 import {
   forgetMembership,
   freeName,
-  keptOrNewKey,
   type Membership,
   readMembership,
   sectionOf,
   storedAuthority,
   storedMachineKey,
+  storedOrNewKey,
   writeMembership,
 } from "./membership.ts";
 import { guestInbox, joinSubject } from "./server-config.ts";
@@ -58,7 +58,7 @@ export async function joinFleet(options: JoinOptions): Promise<Membership> {
         hint: "mountaineer fleet leave removes that server",
       });
     }
-    const membership = (await resumed(options)) ?? (await asked(options));
+    const membership = (await resumed(options)) ?? (await requestMembership(options));
     await writeSection(sectionOf(home, membership));
     return membership;
   });
@@ -76,12 +76,12 @@ async function resumed(options: JoinOptions): Promise<Membership | null> {
   const [seed, authority] = [await storedMachineKey(options, before.secret), await storedAuthority(home)];
   if (seed === null || authority === null) return null;
   const { address } = before;
-  const link = await openServerConnection({ address, authority, seed, inbox: inboxOf(name) }, signal);
-  await link?.[Symbol.asyncDispose]();
-  return link === null ? null : before;
+  const connection = await openServerConnection({ address, authority, seed, inbox: inboxOf(name) }, signal);
+  await connection?.[Symbol.asyncDispose]();
+  return connection === null ? null : before;
 }
 
-async function asked(options: JoinOptions): Promise<Membership> {
+async function requestMembership(options: JoinOptions): Promise<Membership> {
   const { home, clock, code, name, signal } = options;
   if (clock.wallMs() >= code.expiresAtMs) {
     throw refused("the code has expired", "ask for a new one, or check this machine's clock");
@@ -96,8 +96,8 @@ async function asked(options: JoinOptions): Promise<Membership> {
     isFounder: false,
   };
   await writeMembership(home, membership, pem);
-  const seed = await keptOrNewKey(options, membership.secret);
-  const outcome = await ask(options, membership, pem, seed);
+  const seed = await storedOrNewKey(options, membership.secret);
+  const outcome = await sendRequest(options, membership, pem, seed);
   if (!outcome.joined) {
     if (outcome.why === "failed") {
       throw new MountaineerError("timed_out", "the other machine could not finish: check its terminal", {
@@ -115,7 +115,7 @@ async function asked(options: JoinOptions): Promise<Membership> {
   return membership;
 }
 
-async function ask(
+async function sendRequest(
   { code, signal }: JoinOptions,
   { name, address, authority }: Membership,
   pem: string,
@@ -128,18 +128,18 @@ async function ask(
   if (link === null) return { joined: false, why: "used" };
   const request = newRequest(name, seed);
   const question = writeRequest(request, context, keys.proof, seed);
-  const answer = await link.ask(joinSubject(keys.id), question, ANSWER_WITHIN_MS);
+  const answer = await link.request(joinSubject(keys.id), question, ANSWER_WITHIN_MS);
   if (answer === null) return { joined: false, why: "expired" };
   return readOutcome(answer, request, context, keys.proof) ?? { joined: false, why: "not_proved" };
 }
 
 function refusal(why: Exclude<RefusedBecause, "failed">, name: string): MountaineerError {
-  const askAgain = "ask for a new one: mountaineer fleet invite";
+  const newInvitation = "ask for a new one: mountaineer fleet invite";
   const reasons: Record<typeof why, readonly [message: string, hint: string | null]> = {
     name_taken: [`the fleet has a machine called ${name} already`, "choose another name: --name NAME"],
     not_proved: ["the code does not match the fleet: it was changed on its way", null],
-    expired: ["no machine waits for this code now", askAgain],
-    used: ["the code was used already, or withdrawn", askAgain],
+    expired: ["no machine waits for this code now", newInvitation],
+    used: ["the code was used already, or withdrawn", newInvitation],
   };
   return refused(...reasons[why]);
 }

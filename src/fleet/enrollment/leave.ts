@@ -14,7 +14,7 @@ export interface LeaveOptions extends HomeOptions {
   readonly removeSection: () => Promise<boolean>;
 }
 
-export type Left = Awaited<ReturnType<typeof leaveFleet>>;
+export type LeaveResult = Awaited<ReturnType<typeof leaveFleet>>;
 
 /**
  * Leaves the fleet; on the server's machine, ends it. `name` in the result is null where this machine was in
@@ -47,15 +47,19 @@ export async function leaveFleet(options: LeaveOptions) {
 /**
  * Removes another machine from the fleet, and ends its connection before this resolves. Rejects with `usage`.
  */
-export async function removeMember(place: FleetContext, name: string, signal: AbortSignal): Promise<string> {
-  const record = await requireFleet(place.home);
+export async function removeMember(
+  context: FleetContext,
+  name: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const record = await requireFleet(context.home);
   const member = memberOf(record, name);
   if (member === undefined) {
     throw new MountaineerError("usage", `the fleet has no machine called ${name}`, {
       hint: `there are: ${record.members.map((one) => one.name).join(", ")}`,
     });
   }
-  await changeFleet(place, signal, (now) => {
+  await changeFleet(context, signal, (now) => {
     if (member.name === now.home) {
       throw new MountaineerError("usage", `${name} is this machine, which has the fleet's server`, {
         hint: "mountaineer fleet leave --dissolve ends the fleet",
@@ -63,6 +67,6 @@ export async function removeMember(place: FleetContext, name: string, signal: Ab
     }
     return { ...now, members: now.members.filter((one) => one.name !== member.name) };
   });
-  await reloadServer(place, signal);
+  await reloadServer(context, signal);
   return member.name;
 }

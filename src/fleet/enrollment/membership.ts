@@ -82,7 +82,7 @@ export async function storedMachineKey(options: HomeOptions, secret: string): Pr
 }
 
 /** Like `storedMachineKey`, but makes and stores a key if none is stored. */
-export async function keptOrNewKey(options: HomeOptions, secret: string): Promise<Buffer> {
+export async function storedOrNewKey(options: HomeOptions, secret: string): Promise<Buffer> {
   const before = await storedMachineKey(options, secret);
   if (before !== null) return before;
   const made = randomBytes(KEY_BYTES);

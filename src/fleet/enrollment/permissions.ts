@@ -1,12 +1,12 @@
 // The permissions of a machine on the fleet's server. The server's configuration grants them, and the doctor tests them.
 // docs/fleet.md lists them in the same order.
 import {
-  askSubject,
   BUCKET,
   beatSubject,
   callSubject,
   inboxOf,
   offerSubject,
+  requestSubject,
   rollCallSubject,
   STREAM,
 } from "../nats/subjects.ts";
@@ -48,7 +48,7 @@ function rowsOf({ name, calls, sessions }: MachineUse): readonly Row[] {
     ["publish", "telling what it is", true, `$KV.${BUCKET}.${name}`],
     ["publish", "showing that it is there", true, beatSubject(name)],
     ["publish", "asking for the machines that are there", true, rollCallSubject(name)],
-    ["publish", lending, calls, offerSubject(name), askSubject(name)],
+    ["publish", lending, calls, offerSubject(name), requestSubject(name)],
     ["publish", streams, calls || sessions, callSubject(name, "*")],
     ["publish", "finding the bucket", true, `${api}.INFO`, `${api}.STREAM.INFO.${STREAM}`],
     ["publish", reading, true, `${api}.CONSUMER.CREATE.${STREAM}.>`, `${api}.CONSUMER.INFO.${STREAM}.>`],
@@ -56,7 +56,7 @@ function rowsOf({ name, calls, sessions }: MachineUse): readonly Row[] {
     ["subscribe", "answers", true, `${inboxOf(name)}.>`],
     ["subscribe", "the machines that are there", true, beatSubject("*")],
     ["subscribe", "requests for that list", true, rollCallSubject("*")],
-    ["subscribe", lending, calls, offerSubject("*"), askSubject("*")],
+    ["subscribe", lending, calls, offerSubject("*"), requestSubject("*")],
     ["subscribe", streams, calls || sessions, callSubject("*", name)],
   ];
 }

@@ -15,9 +15,9 @@ import { reloadServer } from "./server-process.ts";
  * Issues a certificate and has the server use it. Rejects with `usage` where this home has no server, and where the
  * authority's key is not kept.
  */
-export function renewCertificate(place: FleetContext, signal: AbortSignal): Promise<void> {
-  return withCertificates(place, signal, async () => {
-    const { home } = place;
+export function renewCertificate(context: FleetContext, signal: AbortSignal): Promise<void> {
+  return withCertificates(context, signal, async () => {
+    const { home } = context;
     const { address, certificates } = await requireFleet(home);
     const [authority, authorityKey] = await Promise.all([
       readIfPresent(authorityPaths(home).certificate),
@@ -30,9 +30,9 @@ export function renewCertificate(place: FleetContext, signal: AbortSignal): Prom
     }
     const count = certificates + 1;
     const issuer = { certificate: authority, key: authorityKey };
-    await issueServerCertificate(place, { address, count, issuer });
+    await issueServerCertificate(context, { address, count, issuer });
     // After an interruption the record still names the certificate before.
-    await changeFleet(place, signal, (now) => ({ ...now, certificates: count }));
-    await reloadServer(place, signal);
+    await changeFleet(context, signal, (now) => ({ ...now, certificates: count }));
+    await reloadServer(context, signal);
   });
 }

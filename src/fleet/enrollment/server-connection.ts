@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT_MS = 8_000;
 const REFUSED_AGAIN_MS = 300;
 const LONGEST_GREETING = 64 * 1024;
 
-export interface LinkOptions {
+export interface ServerConnectionOptions {
   readonly address: string;
   /** PEM. */
   readonly authority: string;
@@ -28,17 +28,17 @@ export type ServerConnection = NonNullable<Awaited<ReturnType<typeof openOnce>>>
 
 /** Resolves with null if the server does not know the user. Rejects with `fleet_unreachable`. */
 export async function openServerConnection(
-  options: LinkOptions,
+  options: ServerConnectionOptions,
   signal: AbortSignal,
 ): Promise<ServerConnection | null> {
-  const link = await openOnce(options, signal);
-  if (link !== null) return link;
+  const connection = await openOnce(options, signal);
+  if (connection !== null) return connection;
   // A server that reloads its configuration refuses users who are signing in.
   await systemClock.sleep(REFUSED_AGAIN_MS, signal);
   return openOnce(options, signal);
 }
 
-async function openOnce(options: LinkOptions, signal: AbortSignal) {
+async function openOnce(options: ServerConnectionOptions, signal: AbortSignal) {
   const { address, authority, seed, inbox } = options;
   const credentials = { kind: "nkey", seed: userSeed(seed) } as const;
   const target = {
@@ -49,9 +49,9 @@ async function openOnce(options: LinkOptions, signal: AbortSignal) {
     authority,
     clock: systemClock,
   };
-  let link: NatsConnection;
+  let connection: NatsConnection;
   try {
-    link = await connectToServer(target, signal);
+    connection = await connectToServer(target, signal);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof SignInRefused) return null;
@@ -62,9 +62,11 @@ async function openOnce(options: LinkOptions, signal: AbortSignal) {
      * Sends a request and resolves with the answer; null: the subject has no subscriber. Rejects with
      * `timed_out`.
      */
-    async ask(subject: string, question: string, withinMs: number): Promise<string | null> {
+    async request(subject: string, question: string, withinMs: number): Promise<string | null> {
       try {
-        return (await unlessAborted(link.request(subject, question, { timeout: withinMs }), signal)).string();
+        return (
+          await unlessAborted(connection.request(subject, question, { timeout: withinMs }), signal)
+        ).string();
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof Error && /no responders/i.test(error.message)) return null;
@@ -77,7 +79,7 @@ async function openOnce(options: LinkOptions, signal: AbortSignal) {
      * server has the subscription.
      */
     async serve(subject: string, answer: (question: string) => Promise<string>): Promise<void> {
-      link.subscribe(subject, {
+      connection.subscribe(subject, {
         callback: (error, message) => {
           if (error !== null) return;
           answer(message.string()).then(
@@ -86,12 +88,12 @@ async function openOnce(options: LinkOptions, signal: AbortSignal) {
           );
         },
       });
-      await unlessAborted(link.flush(), signal);
+      await unlessAborted(connection.flush(), signal);
     },
     /** Resolves when all messages have reached the server. */
-    flush: (): Promise<void> => unlessAborted(link.flush(), signal),
+    flush: (): Promise<void> => unlessAborted(connection.flush(), signal),
     async [Symbol.asyncDispose]() {
-      await link.close();
+      await connection.close();
     },
   };
 }
@@ -130,14 +132,14 @@ export async function fetchAuthority(
 /** Waits for the line that a NATS server sends before TLS begins. */
 function greeting(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
-    let said = "";
+    let received = "";
     socket.once("error", reject);
     socket.once("close", () => reject(new Error("it hung up")));
     const onData = (piece: Buffer): void => {
-      said += piece.toString("latin1");
-      if (!said.startsWith("INFO ".slice(0, said.length)) || said.length > LONGEST_GREETING) {
+      received += piece.toString("latin1");
+      if (!received.startsWith("INFO ".slice(0, received.length)) || received.length > LONGEST_GREETING) {
         reject(new Error("the program that answers there is not a NATS server"));
-      } else if (said.includes("\n")) {
+      } else if (received.includes("\n")) {
         socket.off("data", onData);
         socket.pause();
         resolve();
@@ -153,10 +155,10 @@ function presented(socket: Socket, fingerprint: Uint8Array): Promise<Buffer | nu
     // Node's own check of the certificate is off, because the loop below checks the fingerprint. Nothing is sent that
     // a wrong server could use.
     const secure = connectSecurely({ socket, rejectUnauthorized: false }, () => {
-      const seen = new Set<DetailedPeerCertificate>();
+      const visited = new Set<DetailedPeerCertificate>();
       let shown: DetailedPeerCertificate | undefined = secure.getPeerCertificate(true);
-      while (shown?.raw !== undefined && !seen.has(shown)) {
-        seen.add(shown);
+      while (shown?.raw !== undefined && !visited.has(shown)) {
+        visited.add(shown);
         if (fingerprintOf(shown.raw).equals(fingerprint)) {
           resolve(shown.raw);
           return;

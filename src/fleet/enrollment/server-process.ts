@@ -30,12 +30,12 @@ const PORT_TAKEN =
   "end what listens there (Debian's own nats-server does: systemctl disable --now nats-server); or begin the fleet at " +
   "another port: mountaineer fleet init --listen HOST:PORT";
 const READY_WITHIN_MS = 15_000;
-/** How long to wait for the server's confirmation of each of the `RELOADS_ASKED` reload requests, ms. */
+/** How long to wait for the server's confirmation of each of the `RELOADS_AT_MOST` reload requests, ms. */
 const RELOADED_WITHIN_MS = 5_000;
-const RELOADS_ASKED = 2;
-const RELOAD_SAID = /(Reloaded|Failed to reload) server configuration:?(.*)\n/;
+const RELOADS_AT_MOST = 2;
+const RELOAD_RESULT = /(Reloaded|Failed to reload) server configuration:?(.*)\n/;
 const ENDS_WITHIN_MS = 10_000;
-const BETWEEN_LOOKS_MS = 25;
+const BETWEEN_CHECKS_MS = 25;
 const LOG_PIECE_BYTES = 65_536;
 
 /** Rejects with `program_unavailable` if there is none. */
@@ -67,25 +67,25 @@ export async function isServing(home: string): Promise<boolean> {
  * home has no server. Rejects with `program_unavailable` and `fleet_server_failed`.
  */
 export async function ensureServer(
-  place: FleetContext,
+  context: FleetContext,
   signal: AbortSignal,
 ): Promise<"none" | "ran" | "started"> {
-  if ((await readFleet(place.home)) === null) return "none";
-  return withFolder(place, signal, () => startUnlessRunning(place, signal));
+  if ((await readFleet(context.home)) === null) return "none";
+  return withFolder(context, signal, () => startUnlessRunning(context, signal));
 }
 
 /** The caller must hold the folder's lock. */
 async function startUnlessRunning(
-  place: FleetContext,
+  context: FleetContext,
   signal: AbortSignal,
 ): Promise<"none" | "ran" | "started"> {
-  const record = await readFleet(place.home);
+  const record = await readFleet(context.home);
   if (record === null) return "none";
-  if (await isServing(place.home)) return "ran";
-  const running = await runningServer(place.home);
-  if (running !== null) await endServer(place, running, signal);
-  await writeConfig(place.home, record);
-  await start(place, record.address, signal);
+  if (await isServing(context.home)) return "ran";
+  const running = await runningServer(context.home);
+  if (running !== null) await endServer(context, running, signal);
+  await writeConfig(context.home, record);
+  await start(context, record.address, signal);
   return "started";
 }
 
@@ -118,7 +118,7 @@ async function start({ home, clock }: FleetContext, address: string, signal: Abo
       await endProcess(identity, { clock, graceMs: 1_000, deadlineMs: ENDS_WITHIN_MS });
       throw failed(`nats-server does not answer at ${address}`, `see ${paths.log}`);
     }
-    await clock.sleep(BETWEEN_LOOKS_MS, signal);
+    await clock.sleep(BETWEEN_CHECKS_MS, signal);
   }
 }
 
@@ -126,22 +126,22 @@ async function start({ home, clock }: FleetContext, address: string, signal: Abo
  * Makes the server reload its configuration; connections of removed users have ended when this resolves. Starts a server
  * that does not run, and restarts one that does not confirm the reload. Rejects with `fleet_server_failed`.
  */
-export function reloadServer(place: FleetContext, signal: AbortSignal): Promise<void> {
+export function reloadServer(context: FleetContext, signal: AbortSignal): Promise<void> {
   // The lock keeps two callers from reloading at once. Otherwise one of them could take the other's confirmation for
   // its own.
-  return withFolder(place, signal, () => reload(place, signal));
+  return withFolder(context, signal, () => reload(context, signal));
 }
 
-async function reload(place: FleetContext, signal: AbortSignal): Promise<void> {
-  for (let asked = 0; asked < RELOADS_ASKED; asked++) {
-    if ((await startUnlessRunning(place, signal)) === "started") return;
-    const server = await runningServer(place.home);
-    if (server !== null && (await reloads(place, server, signal))) return;
+async function reload(context: FleetContext, signal: AbortSignal): Promise<void> {
+  for (let attempt = 0; attempt < RELOADS_AT_MOST; attempt++) {
+    if ((await startUnlessRunning(context, signal)) === "started") return;
+    const server = await runningServer(context.home);
+    if (server !== null && (await reloads(context, server, signal))) return;
   }
   // No reload was confirmed: the server hangs, or cannot write its log to a full disk.
-  const server = await runningServer(place.home);
-  if (server !== null) await endServer(place, server, signal);
-  await startUnlessRunning(place, signal);
+  const server = await runningServer(context.home);
+  if (server !== null) await endServer(context, server, signal);
+  await startUnlessRunning(context, signal);
 }
 
 /**
@@ -155,7 +155,7 @@ async function reloads(
 ): Promise<boolean> {
   const { log } = folderPaths(home);
   let from = await sizeOf(log);
-  let said = "";
+  let output = "";
   try {
     process.kill(server.pid, "SIGHUP");
   } catch (error) {
@@ -166,24 +166,24 @@ async function reloads(
     const { text, to } = await textFrom(log, from);
     from = to;
     // The last line may be incomplete.
-    said = said.slice(said.lastIndexOf("\n") + 1) + text;
-    const [, word, why = ""] = RELOAD_SAID.exec(said) ?? [];
-    if (word === "Reloaded") return true;
-    if (word !== undefined)
+    output = output.slice(output.lastIndexOf("\n") + 1) + text;
+    const [, result, why = ""] = RELOAD_RESULT.exec(output) ?? [];
+    if (result === "Reloaded") return true;
+    if (result !== undefined)
       throw failed(`nats-server refused its configuration: ${why.trim()}`, `see ${log}`);
-    if (text === "") await clock.sleep(BETWEEN_LOOKS_MS, signal);
+    if (text === "") await clock.sleep(BETWEEN_CHECKS_MS, signal);
   }
   return false;
 }
 
 /** Ends the server and removes its folder; resolves with whether there was a folder. */
-export async function removeServer(place: FleetContext, signal: AbortSignal): Promise<boolean> {
-  const { home } = place;
+export async function removeServer(context: FleetContext, signal: AbortSignal): Promise<boolean> {
+  const { home } = context;
   const { folder } = folderPaths(home);
   if (!(await entryExists(folder))) return false;
-  await withFolder(place, signal, async () => {
+  await withFolder(context, signal, async () => {
     const server = await runningServer(home);
-    if (server !== null) await endServer(place, server, signal);
+    if (server !== null) await endServer(context, server, signal);
     await rm(folder, { recursive: true, force: true });
   });
   return true;
@@ -252,7 +252,7 @@ function failed(message: string, hint: string): MountaineerError {
 
 // Keeps the fleet's server running: the daemon starts the server at its own start, and whenever the server has ended.
 
-const KEPT_EVERY_MS = 3_000;
+const CHECK_EVERY_MS = 3_000;
 const AFTER_FAILURE_MS = 15_000;
 
 interface KeepOptions extends FleetContext {
@@ -265,22 +265,22 @@ interface KeepOptions extends FleetContext {
  * Never rejects.
  */
 export async function keepServer({ home, clock, logger, signal }: KeepOptions): Promise<void> {
-  let loggedReason: string | null = null;
+  let lastReason: string | null = null;
   while (!signal.aborted) {
-    let pauseMs = KEPT_EVERY_MS;
+    let pauseMs = CHECK_EVERY_MS;
     try {
       // Usually the server runs already. Checking this first avoids the folder's lock, which would block the
       // daemon's thread.
       const state = (await isServing(home)) ? "ran" : await ensureServer({ home, clock }, signal);
       if (state === "none") return;
       if (state === "started") logger.info("fleet server started");
-      loggedReason = null;
+      lastReason = null;
       await removeOldLogs(home);
     } catch (error) {
       if (signal.aborted) return;
       const reason = errorText(error);
-      if (reason !== loggedReason) logger.warn("fleet server does not run", { reason });
-      loggedReason = reason;
+      if (reason !== lastReason) logger.warn("fleet server does not run", { reason });
+      lastReason = reason;
       pauseMs = AFTER_FAILURE_MS;
     }
     await clock.sleep(pauseMs, signal).catch(() => {});

@@ -25,7 +25,7 @@ interface OpenSession extends AsyncDisposable {
   readonly ended: Promise<FleetConnectionError>;
 }
 
-interface LinkParts<Session extends OpenSession> {
+interface ConnectionParts<Session extends OpenSession> {
   /** Ends the link. */
   readonly signal: AbortSignal;
   /** The link's name in the log; absent: nothing is logged. */
@@ -41,7 +41,7 @@ interface LinkParts<Session extends OpenSession> {
 
 export type FleetServerConnection = ReturnType<typeof startFleetConnection>;
 
-interface LinkState {
+interface ConnectionState {
   readonly isConnected: boolean;
   /** The server that the link uses, or tried last; null: the first attempt is under way. */
   readonly server: string | null;
@@ -52,11 +52,16 @@ interface LinkState {
 
 export function startFleetConnection<Session extends OpenSession>(
   options: FleetConnectionOptions,
-  { signal, title, open, onOpen, onOver, work }: LinkParts<Session>,
+  { signal, title, open, onOpen, onOver, work }: ConnectionParts<Session>,
 ) {
   const { clock, logger } = options;
   const { name, servers } = options.config;
-  let state: LinkState = { isConnected: false, server: null, sinceWallMs: clock.wallMs(), failure: null };
+  let state: ConnectionState = {
+    isConnected: false,
+    server: null,
+    sinceWallMs: clock.wallMs(),
+    failure: null,
+  };
 
   const runSession = async (server: string): Promise<FleetConnectionError> => {
     const session = await open({ server, name, clock, ...(await readSignIn(options, signal)) }, signal);
@@ -96,7 +101,7 @@ export function startFleetConnection<Session extends OpenSession>(
       return new FleetConnectionError(`the link broke: ${errorText(error)}`);
     }
   };
-  const noteFailure = (server: string, failure: FleetConnectionError): void => {
+  const reportFailure = (server: string, failure: FleetConnectionError): void => {
     const isSame = !state.isConnected && state.failure?.message === failure.message;
     const sinceWallMs = state.isConnected ? clock.wallMs() : state.sinceWallMs;
     state = { isConnected: false, server, sinceWallMs, failure };
@@ -111,7 +116,7 @@ export function startFleetConnection<Session extends OpenSession>(
       const startedMs = clock.monotonicMs();
       const failure = await attempt(server);
       if (failure === null) return;
-      noteFailure(server, failure);
+      reportFailure(server, failure);
       failures = clock.monotonicMs() - startedMs > GOOD_SESSION_MS ? 0 : failures + 1;
       // Tries every address once before the pause grows.
       const pauseMs = backoffMs(RETRY_MS, Math.floor(failures / servers.length) + 1);
@@ -122,7 +127,7 @@ export function startFleetConnection<Session extends OpenSession>(
   };
   const done = run();
   return {
-    get state(): LinkState {
+    get state(): ConnectionState {
       return state;
     },
     /** Resolves when the signal has aborted and the last session is disposed. */

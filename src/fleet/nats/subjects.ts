@@ -38,7 +38,7 @@ export function offerSubject(name: string): string {
 }
 
 /** The subject on which a machine asks all others for their offers. */
-export function askSubject(name: string): string {
+export function requestSubject(name: string): string {
   return subjectOf(name, "ask");
 }
 

@@ -6,14 +6,14 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { type Clock, isoTime, resultWithin } from "../../runtime/time/clock.ts";
 
 /** Time in which a machine must accept a stream, ms. A busy machine, or one that hands over, may need a while. */
-const REACH_MS = 6_000;
+const CONNECT_MS = 6_000;
 /**
- * Used in place of `REACH_MS` if the NATS server reports no subscriber, ms. It is not 0, because at a
+ * Used in place of `CONNECT_MS` if the NATS server reports no subscriber, ms. It is not 0, because at a
  * handover the next daemon soon subscribes.
  */
 const NOBODY_MS = 2_000;
 /** Interval at which a machine is asked for the id of its daemon, ms. */
-const ASK_MS = 100;
+const REQUEST_MS = 100;
 /**
  * Maximum number of attempts to open a stream. An attempt fails if the machine's daemon has handed over since
  * it was found.
@@ -26,7 +26,7 @@ interface SessionMachinesOptions {
   readonly config: () => Pick<FleetConfig, "sessions">;
   readonly clock: Clock;
   /** Asks that machine for the id of its daemon. The answer arrives by a call of `found`. */
-  readonly ask: (machine: string) => void;
+  readonly requestId: (machine: string) => void;
   /**
    * Opens a stream to the daemon `instance` of `machine`. `onOpen`: the daemon has accepted the stream. `onEnd`: the
    * stream was refused, or has ended.
@@ -37,7 +37,7 @@ interface SessionMachinesOptions {
     onOpen: () => void,
   ) => Duplex;
   /** True while the next daemon takes over from this one. */
-  readonly isLeaving: () => boolean;
+  readonly isHandingOver: () => boolean;
 }
 
 interface Search {
@@ -54,7 +54,7 @@ export class SessionMachines {
   readonly #known = new Map<string, string>();
   readonly #searches = new Map<string, Search>();
   /** Machines of `[fleet].sessions` that could not be reached. */
-  readonly #away = new Map<string, { readonly sinceWallMs: number; readonly why: string }>();
+  readonly #unreachable = new Map<string, { readonly sinceWallMs: number; readonly why: string }>();
 
   constructor(options: SessionMachinesOptions) {
     this.#options = options;
@@ -69,7 +69,7 @@ export class SessionMachines {
   /** Why that machine may not use sessions of this machine; null: it may use them. */
   refusal(machine: string): string | null {
     if (!this.shares(machine)) return "it does not share its sessions with this machine";
-    return this.#options.isLeaving() ? "it is being replaced; try again in 1 s" : null;
+    return this.#options.isHandingOver() ? "it is being replaced; try again in 1 s" : null;
   }
 
   /**
@@ -102,29 +102,30 @@ export class SessionMachines {
    * Resolves with a stream that the machine has accepted. null: the machine is away, or does not share its sessions
    * with this machine, and nothing was sent. Never rejects.
    */
-  async reach(machine: string, signal: AbortSignal): Promise<Duplex | null> {
+  async connect(machine: string, signal: AbortSignal): Promise<Duplex | null> {
     const { clock } = this.#options;
-    const untilMs = clock.monotonicMs() + REACH_MS;
+    const untilMs = clock.monotonicMs() + CONNECT_MS;
     let why = "it is not here, or does not share its sessions with this machine";
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
       const instance = this.#known.get(machine) ?? (await this.#find(machine, untilMs, signal));
       if (instance === null) break;
       const opened = await this.#open(machine, instance, untilMs, signal);
       if (typeof opened !== "string") {
-        this.#away.delete(machine);
+        this.#unreachable.delete(machine);
         return opened;
       }
       why = opened;
       if (this.#known.get(machine) === instance) this.#known.delete(machine);
     }
-    if (!signal.aborted) this.#noteAway(machine, why);
+    if (!signal.aborted) this.#recordUnreachable(machine, why);
     return null;
   }
 
   conditions(): Condition[] {
     const sessions = this.#options.config().sessions ?? [];
-    for (const machine of [...this.#away.keys()]) if (!sessions.includes(machine)) this.#away.delete(machine);
-    return [...this.#away].map(([machine, { sinceWallMs, why }]) => ({
+    for (const machine of [...this.#unreachable.keys()])
+      if (!sessions.includes(machine)) this.#unreachable.delete(machine);
+    return [...this.#unreachable].map(([machine, { sinceWallMs, why }]) => ({
       code: "fleet_sessions_away",
       severity: "warning",
       title: `Sessions of ${machine} were not reached: ${why}`,
@@ -133,17 +134,17 @@ export class SessionMachines {
     }));
   }
 
-  #noteAway(machine: string, why: string): void {
+  #recordUnreachable(machine: string, why: string): void {
     const isNamed = this.#options.config().sessions?.includes(machine) === true;
-    const { sinceWallMs = this.#options.clock.wallMs() } = this.#away.get(machine) ?? {};
-    if (isNamed) this.#away.set(machine, { sinceWallMs, why });
+    const { sinceWallMs = this.#options.clock.wallMs() } = this.#unreachable.get(machine) ?? {};
+    if (isNamed) this.#unreachable.set(machine, { sinceWallMs, why });
   }
 
   /** The id of that machine's daemon; null: no daemon answers in time. */
   async #find(machine: string, untilMs: number, signal: AbortSignal): Promise<string | null> {
     const { clock } = this.#options;
-    const leftMs = Math.max(0, untilMs - clock.monotonicMs());
-    const finding = resultWithin(clock, leftMs, this.#sharedSearch(machine, untilMs));
+    const remainingMs = Math.max(0, untilMs - clock.monotonicMs());
+    const finding = resultWithin(clock, remainingMs, this.#sharedSearch(machine, untilMs));
     return unlessAborted(finding, signal).catch(() => null);
   }
 
@@ -167,12 +168,12 @@ export class SessionMachines {
   }
 
   async #search(machine: string, search: Search): Promise<string | null> {
-    const { clock, ask } = this.#options;
+    const { clock, requestId } = this.#options;
     const nobodyUntilMs = clock.monotonicMs() + NOBODY_MS;
     for (;;) {
       search.isNobodyThere = false;
-      ask(machine);
-      const instance = await resultWithin(clock, ASK_MS, search.found.promise);
+      requestId(machine);
+      const instance = await resultWithin(clock, REQUEST_MS, search.found.promise);
       const untilMs = search.isNobodyThere ? nobodyUntilMs : search.untilMs;
       if (instance !== null || clock.monotonicMs() >= untilMs) return instance;
     }
@@ -186,14 +187,14 @@ export class SessionMachines {
     signal: AbortSignal,
   ): Promise<Duplex | string> {
     const { clock, open } = this.#options;
-    const settled = Promise.withResolvers<{ readonly why: string | null }>();
+    const opened = Promise.withResolvers<{ readonly why: string | null }>();
     const stream = open(
       { machine, instance, backend: null },
-      ({ message }) => settled.resolve({ why: message.replace(`${machine}: `, "") }),
-      () => settled.resolve({ why: null }),
+      ({ message }) => opened.resolve({ why: message.replace(`${machine}: `, "") }),
+      () => opened.resolve({ why: null }),
     );
-    const leftMs = Math.max(0, untilMs - clock.monotonicMs());
-    const opening = resultWithin(clock, leftMs, settled.promise);
+    const remainingMs = Math.max(0, untilMs - clock.monotonicMs());
+    const opening = resultWithin(clock, remainingMs, opened.promise);
     const late = { why: "it did not answer in time" };
     const { why } = (await unlessAborted(opening, signal).catch(() => null)) ?? late;
     if (why === null) return stream;

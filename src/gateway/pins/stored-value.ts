@@ -68,13 +68,13 @@ export class StoredValue<Value> implements AsyncDisposable {
   /** Resolves when no write is under way. Never rejects. */
   async flush(): Promise<void> {
     const { isOurs = true } = this.#options.store;
-    await (this.#isStale && isOurs && !this.isUnread ? this.#writes.write() : this.#writes.settled);
+    await (this.#isStale && isOurs && !this.isUnread ? this.#writes.write() : this.#writes.whenIdle);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     this.#tryAgain?.[Symbol.dispose]();
-    await this.#writes.settled;
+    await this.#writes.whenIdle;
   }
 
   async #read(): Promise<void> {

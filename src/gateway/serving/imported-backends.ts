@@ -2,7 +2,7 @@
 // machine.
 import type { Duplex } from "node:stream";
 import type { FleetConnection, ServedBackend } from "../../config/snapshot.ts";
-import { borrowedName } from "../../config/values/backend-names.ts";
+import { importedName } from "../../config/values/backend-names.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { type Clock, settlesWithin } from "../../runtime/time/clock.ts";
 import type { StreamEnd } from "../backends/transports/stream/stream-transport.ts";
@@ -76,7 +76,7 @@ export function withImported<Config extends { readonly backends: readonly Served
 ): Config {
   const own = config.backends.filter(({ connection }) => connection.type !== "fleet");
   if (borrowed.length === 0 && own.length === config.backends.length) return config;
-  const nameOf = ({ backend, machine }: ImportedBackend): string => borrowedName(backend, machine);
+  const nameOf = ({ backend, machine }: ImportedBackend): string => importedName(backend, machine);
   const others = borrowed.map((one) => defaultBackend(nameOf(one), { type: "fleet", ...one }));
   return { ...config, backends: [...own, ...others] };
 }

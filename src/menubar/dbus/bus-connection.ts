@@ -98,12 +98,12 @@ function signIn(socket: Socket): Promise<void> {
   const user = Buffer.from(String(process.getuid?.() ?? 0)).toString("hex");
   return new Promise((resolve, reject) => {
     let greeting = Buffer.alloc(0);
-    const settle = (finish: () => void): void => {
+    const conclude = (finish: () => void): void => {
       socket.off("data", onData).off("error", onError).off("close", onClose);
       finish();
     };
     const fail = (code: "daemon_unreachable" | "permission_denied", why: string): void =>
-      settle(() => reject(new MountaineerError(code, `the session bus cannot be used: ${why}`)));
+      conclude(() => reject(new MountaineerError(code, `the session bus cannot be used: ${why}`)));
     const onError = (error: Error): void => fail("daemon_unreachable", errorText(error));
     const onClose = (): void => fail("daemon_unreachable", "it ended the connection");
     const onData = (chunk: Buffer): void => {
@@ -118,7 +118,7 @@ function signIn(socket: Socket): Promise<void> {
         fail("permission_denied", `it refused this user (${line.slice(0, 80)})`);
         return;
       }
-      settle(() => {
+      conclude(() => {
         socket.write("BEGIN\r\n");
         resolve();
       });
@@ -173,7 +173,7 @@ function serve(socket: Socket, options: BusOptions): Omit<BusConnection, "unique
       send({ type: "error", ...to, errorName: reply.errorName, signature: "s", body: [reply.text] });
     else send({ type: "return", ...to, signature: reply.signature, body: reply.body });
   };
-  const settle = (message: Message): void => {
+  const conclude = (message: Message): void => {
     const waiter = taken(message.replySerial ?? 0);
     if (message.type === "return") waiter?.resolve(message.body);
     else {
@@ -186,7 +186,7 @@ function serve(socket: Socket, options: BusOptions): Omit<BusConnection, "unique
       for (const message of readMessages(chunk)) {
         if (message.type === "call") answer(message);
         else if (message.type === "signal") onSignal(message);
-        else settle(message);
+        else conclude(message);
       }
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;

@@ -62,7 +62,7 @@ interface Writer {
   length: number;
 }
 
-function room(writer: Writer, size: number, alignment: number): number {
+function reserve(writer: Writer, size: number, alignment: number): number {
   const at = Math.ceil(writer.length / alignment) * alignment;
   const needed = at + size;
   if (needed > writer.bytes.length) {
@@ -79,7 +79,7 @@ function write(writer: Writer, type: DbusType, value: unknown): void {
   switch (type.code) {
     case "b": {
       if (typeof value !== "boolean") throw unfit(type.code, value);
-      const at = room(writer, 4, 4);
+      const at = reserve(writer, 4, 4);
       writer.bytes.writeUInt32LE(value ? 1 : 0, at);
       return;
     }
@@ -104,7 +104,7 @@ function write(writer: Writer, type: DbusType, value: unknown): void {
     case "r":
     case "e": {
       if (!Array.isArray(value) || value.length !== type.fields.length) throw unfit(type.code, value);
-      room(writer, 0, 8);
+      reserve(writer, 0, 8);
       type.fields.forEach((field, index) => {
         write(writer, field, value[index]);
       });
@@ -117,7 +117,7 @@ function write(writer: Writer, type: DbusType, value: unknown): void {
 
 function writeNumber(writer: Writer, code: NumberCode, value: unknown): void {
   const [size, method] = NUMBERS[code];
-  const at = room(writer, size, size);
+  const at = reserve(writer, size, size);
   const { buffer, byteOffset } = writer.bytes;
   const view = new DataView(buffer, byteOffset);
   if (method === "BigInt64" || method === "BigUint64") {
@@ -132,23 +132,23 @@ function writeNumber(writer: Writer, code: NumberCode, value: unknown): void {
 function writeText(writer: Writer, text: string): void {
   // The bus disconnects a sender of a NUL or of half a character.
   const bytes = Buffer.from(text.toWellFormed().replaceAll("\0", "\ufffd"));
-  const at = room(writer, 4 + bytes.length + 1, 4);
+  const at = reserve(writer, 4 + bytes.length + 1, 4);
   writer.bytes.writeUInt32LE(bytes.length, at);
   bytes.copy(writer.bytes, at + 4);
 }
 
 function writeSignature(writer: Writer, signature: string): void {
-  const at = room(writer, signature.length + 2, 1);
+  const at = reserve(writer, signature.length + 2, 1);
   writer.bytes.writeUInt8(signature.length, at);
   writer.bytes.write(signature, at + 1, "latin1");
 }
 
 function writeArray(writer: Writer, element: DbusType, value: unknown): void {
-  const lengthAt = room(writer, 4, 4);
+  const lengthAt = reserve(writer, 4, 4);
   // The padding before the first element is not counted in the length, and even an empty array has it.
-  const begin = room(writer, 0, alignmentOf(element));
+  const begin = reserve(writer, 0, alignmentOf(element));
   if (value instanceof Uint8Array) {
-    const at = room(writer, value.length, 1);
+    const at = reserve(writer, value.length, 1);
     writer.bytes.set(value, at);
   } else {
     if (!Array.isArray(value)) throw unfit(`a${element.code}`, value);

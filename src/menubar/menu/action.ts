@@ -15,23 +15,23 @@ export type MenuAction =
 
 /** `do/switch/CORE/tb`: letters, digits and `_.-%/` only, whatever the names are; `parseAction` reads it. */
 export function actionText(action: MenuAction): string {
-  return wordsOf(action).map(encodeWord).join("/");
+  return partsOf(action).map(encodePart).join("/");
 }
 
 /** null: the text is not an action. */
 export function parseAction(text: string): MenuAction | null {
-  const words: string[] = [];
+  const decodedArgs: string[] = [];
   for (const part of text.split("/")) {
-    const word = decodeWord(part);
-    if (word === null) return null;
-    words.push(word);
+    const decoded = decodeWord(part);
+    if (decoded === null) return null;
+    decodedArgs.push(decoded);
   }
-  const action = actionOf(words);
+  const action = actionOf(decodedArgs);
   // If `actionOf` has ignored a part of the text, the action's own text differs.
   return action !== null && actionText(action) === text ? action : null;
 }
 
-function wordsOf(action: MenuAction): readonly string[] {
+function partsOf(action: MenuAction): readonly string[] {
   switch (action.kind) {
     case "do":
       return [action.force ? "force" : "do", ...action.id];
@@ -45,12 +45,12 @@ function wordsOf(action: MenuAction): readonly string[] {
   }
 }
 
-function actionOf([kind, ...words]: readonly string[]): MenuAction | null {
-  const [first] = words;
+function actionOf([kind, ...args]: readonly string[]): MenuAction | null {
+  const [first] = args;
   switch (kind) {
     case "do":
     case "force":
-      return first ? { kind: "do", id: words, force: kind === "force" } : null;
+      return first ? { kind: "do", id: args, force: kind === "force" } : null;
     case "open":
       return first?.startsWith("/") ? { kind, path: first } : null;
     case "dashboard":
@@ -63,7 +63,7 @@ function actionOf([kind, ...words]: readonly string[]): MenuAction | null {
   }
 }
 
-function encodeWord(word: string): string {
+function encodePart(word: string): string {
   // Lone surrogates are replaced, because they cannot be encoded. Leading and repeated dashes are encoded,
   // because menus and option parsers give them a meaning.
   return encodeURIComponent(word.toWellFormed()).replace(

@@ -42,7 +42,7 @@ export function menuOf(world: MenuWorld): Menu {
     ...syncItems(world),
     ...(status === null ? [] : reportItems(status, world)),
     separator("| places"),
-    ...placeItems(world),
+    ...folderItems(world),
     separator("| quit"),
     click("quit", "Quit the menu (shares stay as they are)", { kind: "quit" }),
   ];
@@ -137,7 +137,7 @@ function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] 
 
 const DASHBOARD: MenuAction = { kind: "dashboard" };
 
-function placeItems(world: MenuWorld): MenuItem[] {
+function folderItems(world: MenuWorld): MenuItem[] {
   const { status, logPath } = world;
   const folder = status === null ? null : sharesFolder(status.shares);
   const items: MenuItem[] = status === null ? [] : [act("dashboard", "Open the dashboard", DASHBOARD, world)];
@@ -150,26 +150,26 @@ function placeItems(world: MenuWorld): MenuItem[] {
 function syncItems({ sync }: MenuWorld): MenuItem[] {
   if (sync === null) return [];
   const { file_missing: isMissing, last_error: error, degraded, watching } = sync;
-  const said = (key: string, what: string, tone: Tone): MenuItem =>
+  const info = (key: string, what: string, tone: Tone): MenuItem =>
     text(`sync ${key}`, `Configuration: ${what}`, tone);
   return [
-    ...(isMissing ? [said("missing", FILE_MISSING_TEXT, "warning")] : []),
-    ...(error === null ? [] : [said("error", error.reason, "bad")]),
-    ...(degraded === null ? [] : [said("degraded", degraded, "warning")]),
-    ...(watching === "stopped" ? [said("stopped", watchLabel(watching).text, "bad")] : []),
+    ...(isMissing ? [info("missing", FILE_MISSING_TEXT, "warning")] : []),
+    ...(error === null ? [] : [info("error", error.reason, "bad")]),
+    ...(degraded === null ? [] : [info("degraded", degraded, "warning")]),
+    ...(watching === "stopped" ? [info("stopped", watchLabel(watching).text, "bad")] : []),
   ];
 }
 
 /** Returns the items without leading, trailing or repeated separators. */
 function tidied(items: readonly MenuItem[]): MenuItem[] {
-  const kept: MenuItem[] = [];
+  const tidy: MenuItem[] = [];
   for (const item of items) {
-    const last = kept.at(-1);
+    const last = tidy.at(-1);
     if (item.kind === "separator" && (last === undefined || last.kind === "separator")) continue;
-    kept.push(item.kind === "submenu" ? { ...item, items: tidied(item.items) } : item);
+    tidy.push(item.kind === "submenu" ? { ...item, items: tidied(item.items) } : item);
   }
-  if (kept.at(-1)?.kind === "separator") kept.pop();
-  return kept;
+  if (tidy.at(-1)?.kind === "separator") tidy.pop();
+  return tidy;
 }
 
 function stateOfWorld({ connection, status, sync }: MenuWorld): MenuState {
@@ -226,9 +226,9 @@ function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
 
 function backendItem(backend: BackendStatus, actions: readonly Action[], world: MenuWorld): MenuItem {
   const key = `backend ${backend.name}`;
-  const words = backendLabel(backend);
-  const label = `${nameText(backend.name)} — ${words.text}`;
-  if (!backend.enabled) return text(key, label, words.tone);
+  const state = backendLabel(backend);
+  const label = `${nameText(backend.name)} — ${state.text}`;
+  if (!backend.enabled) return text(key, label, state.tone);
   const items: MenuItem[] = [];
   if (backend.reason !== null) items.push(text(`${key} reason`, backend.reason));
   if (backend.last_error !== null)
@@ -241,7 +241,7 @@ function backendItem(backend: BackendStatus, actions: readonly Action[], world: 
     if ((verb === "restart" || verb === "route") && name === backend.name && action.isUseful)
       items.push(actionItem(key, action, world));
   }
-  return submenu(key, label, items, words.tone);
+  return submenu(key, label, items, state.tone);
 }
 
 /** The lines contain no times, because the menu is drawn only when something changes. */

@@ -12,7 +12,7 @@ import type { ActionOutcome } from "./world.ts";
 
 /** A failover of many shares takes time. */
 const STEPS_DEADLINE_MS = 120_000;
-const ASK_DEADLINE_MS = 20_000;
+const CALL_DEADLINE_MS = 20_000;
 const OPEN_DEADLINE_MS = 10_000;
 
 /** The actions that run here. The session performs the actions on the menu itself. */
@@ -45,7 +45,7 @@ export async function runAction(
 
 function deadlineOf({ kind }: RunnableAction): number {
   if (kind === "do") return STEPS_DEADLINE_MS;
-  return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
+  return kind === "open" ? OPEN_DEADLINE_MS : CALL_DEADLINE_MS;
 }
 
 function titleOf(action: RunnableAction): string {

@@ -66,7 +66,7 @@ export function startMenuSession(options: MenuSessionOptions) {
     });
     if (!signal.aborted) options.onOutcome?.(outcome);
     // Reads the status again, because an action that has changed nothing causes no event.
-    source.lookAgain();
+    source.refresh();
   };
   const session = {
     menu(): Menu {
@@ -87,7 +87,7 @@ export function startMenuSession(options: MenuSessionOptions) {
       else if (!isRunning(world, action)) void run(action);
     },
     /** Called when the menu is opened: reads the status again. */
-    open: (): void => source.lookAgain(),
+    open: (): void => source.refresh(),
     /**
      * Calls `listener` with each new menu, at most twenty times a second, and always with the last menu.
      * Returns a function that unregisters it.

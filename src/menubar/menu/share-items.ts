@@ -139,8 +139,8 @@ function forcedAction(action: MenuAction, share: string): Extract<MenuAction, { 
 }
 
 function uniqueHolders(holders: readonly OpenFileHolder[]): OpenFileHolder[] {
-  const byPlace = new Map(holders.map((holder) => [`${holder.pid} ${holder.path}`, holder]));
-  return [...byPlace.values()];
+  const byKey = new Map(holders.map((holder) => [`${holder.pid} ${holder.path}`, holder]));
+  return [...byKey.values()];
 }
 
 function filesText(holders: readonly OpenFileHolder[]): string {

@@ -9,9 +9,9 @@ import { withDeadline } from "./deadline.ts";
 import type { MenuConnection, MenuWorld } from "./world.ts";
 
 /** Least time between two reads of the status, ms. */
-const BETWEEN_LOOKS_MS = 50;
+const BETWEEN_CHECKS_MS = 50;
 /** A daemon answers within milliseconds; one that needs longer is shown as silent, with its last state. */
-const LOOK_DEADLINE_MS = 2_000;
+const CHECK_DEADLINE_MS = 2_000;
 /** The reasons of `followDaemon` that mean: no daemon runs. */
 const GONE: readonly string[] = ["no daemon runs for this home", "the daemon ended the connection"];
 /** Pause before a silent daemon is asked again. */
@@ -39,13 +39,13 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
     glance = { ...glance, ...changes };
     onGlance(glance);
   };
-  const lookAgain = coalesce(async () => {
+  const refresh = coalesce(async () => {
     const looked = client;
     const own = life.signal;
     if (looked === null) return;
     const late = new MountaineerError("timed_out", "The daemon does not answer");
     try {
-      await withDeadline({ clock, limitMs: LOOK_DEADLINE_MS, late }, own, async (until) => {
+      await withDeadline({ clock, limitMs: CHECK_DEADLINE_MS, late }, own, async (until) => {
         const status = await looked.call("status", null, until);
         const { events: _events, ...sync } = await looked.call("sync", null, until);
         failures = 0;
@@ -56,9 +56,11 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
       if (!(error instanceof MountaineerError)) throw error;
       failures += 1;
       update({ connection: { kind: "silent", reason: errorText(error) } });
-      lookAgain();
+      refresh();
     }
-    await clock.sleep(failures === 0 ? BETWEEN_LOOKS_MS : backoffMs(RETRY_MS, failures), own).catch(() => {});
+    await clock
+      .sleep(failures === 0 ? BETWEEN_CHECKS_MS : backoffMs(RETRY_MS, failures), own)
+      .catch(() => {});
   }, signal);
 
   const follow = async (): Promise<void> => {
@@ -68,7 +70,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
           client = notice.client;
           failures = 0;
           life = new AbortController();
-          lookAgain();
+          refresh();
           break;
         case "lost":
           life.abort();
@@ -78,7 +80,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
           // A `sync_state` event contains the new state. After any other event, the status is read again, because it
           // may have changed.
           if (notice.event.kind === "sync_state") update({ sync: notice.event.sync });
-          else lookAgain();
+          else refresh();
       }
     }
   };
@@ -86,7 +88,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   const ended = follow().finally(() => life.abort());
   return {
     /** Asks for another read of the status; calls in a burst are combined. */
-    lookAgain,
+    refresh,
     /** Resolves when the signal aborts; rejects only for a bug. */
     ended,
   };

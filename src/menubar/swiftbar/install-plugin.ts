@@ -12,7 +12,7 @@ export const PLUGIN_FILE = "mountaineer.1d.sh";
 
 const DEFAULTS_DEADLINE_MS = 5_000;
 
-interface InstallPlaces {
+interface InstallFolders {
   readonly userHome: string;
   readonly clock: Clock;
   /** The path of `defaults`, the program of macOS that reads settings: /usr/bin/defaults. */
@@ -28,11 +28,11 @@ interface InstallPlaces {
 export async function installPlugin(
   program: readonly string[],
   folder: string | null,
-  places: InstallPlaces,
+  folders: InstallFolders,
 ) {
-  const place = folder ?? (await pluginFolder(places));
-  const path = join(place, PLUGIN_FILE);
-  const text = pluginScript(program, places.nodeFolder);
+  const target = folder ?? (await pluginFolder(folders));
+  const path = join(target, PLUGIN_FILE);
+  const text = pluginScript(program, folders.nodeFolder);
   const there = await readIfPresent(path);
   if (there === text) {
     await chmod(path, 0o755);
@@ -43,7 +43,7 @@ export async function installPlugin(
       hint: "move it away, and try again",
     });
   }
-  await ensureFolder(place, 0o755);
+  await ensureFolder(target, 0o755);
   await writeDurably(path, text, { mode: 0o755 });
   await chmod(path, 0o755);
   return { path, changed: true };
@@ -72,11 +72,11 @@ function pluginScript(program: readonly string[], nodeFolder: string): string {
   ].join("\n");
 }
 
-async function pluginFolder(places: InstallPlaces): Promise<string> {
+async function pluginFolder(folders: InstallFolders): Promise<string> {
   const chosen =
-    (await setting("com.ameba.SwiftBar", "PluginDirectory", places)) ??
-    (await existingFolder(join(places.userHome, "Library/Application Support/xbar/plugins")));
-  if (chosen !== null) return expanded(chosen, places.userHome);
+    (await setting("com.ameba.SwiftBar", "PluginDirectory", folders)) ??
+    (await existingFolder(join(folders.userHome, "Library/Application Support/xbar/plugins")));
+  if (chosen !== null) return expanded(chosen, folders.userHome);
   throw new MountaineerError("program_unavailable", "neither SwiftBar nor xbar has a plugin folder here", {
     hint: "brew install swiftbar, start it once and choose a folder; or name one: --plugin-folder DIR",
   });
@@ -86,7 +86,7 @@ async function pluginFolder(places: InstallPlaces): Promise<string> {
 async function setting(
   domain: string,
   key: string,
-  { defaultsProgram, clock }: InstallPlaces,
+  { defaultsProgram, clock }: InstallFolders,
 ): Promise<string | null> {
   const options = { clock, deadlineMs: DEFAULTS_DEADLINE_MS };
   const reading = runCommand(defaultsProgram, ["read", domain, key], options);

@@ -111,8 +111,8 @@ function lines(items: readonly MenuItem[], depth: string, options: PluginOptions
   return items.flatMap((item) => {
     if (!isPossible(item, options)) return [];
     if (item.kind === "separator") return [`${depth}---`];
-    const look = lookOf(item, options);
-    const line = `${depth}${labelText(item.label)} | ${[PLAIN_LABEL, ...look].join(" ")}`;
+    const style = styleOf(item, options);
+    const line = `${depth}${labelText(item.label)} | ${[PLAIN_LABEL, ...style].join(" ")}`;
     return item.kind === "submenu" ? [line, ...lines(item.items, `${depth}--`, options)] : [line];
   });
 }
@@ -126,15 +126,15 @@ function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
   return item.action.kind !== "dismiss" && (isSwiftBar || item.action.kind !== "quit");
 }
 
-function lookOf(item: Exclude<MenuItem, { kind: "separator" }>, options: PluginOptions): string[] {
+function styleOf(item: Exclude<MenuItem, { kind: "separator" }>, options: PluginOptions): string[] {
   const color = COLORS[item.tone];
   const look = color === null ? [] : [`color=${options.isSwiftBar ? color : color.split(",")[0]}`];
   return item.kind === "action" && item.enabled
-    ? [...look, ...actionLook(item.action, options.command)]
+    ? [...look, ...actionStyle(item.action, options.command)]
     : look;
 }
 
-function actionLook(action: MenuAction, [file = "", ...first]: readonly string[]): string[] {
+function actionStyle(action: MenuAction, [file = "", ...first]: readonly string[]): string[] {
   const words = [...first, "--act", actionText(action)];
   const params = words.map((word, index) => `param${index + 1}=${quoted(word)}`);
   return [`bash=${quoted(file)}`, ...params, "terminal=false"];

@@ -81,8 +81,8 @@ export function method(name: string, takes = "", gives = ""): string {
   return `<method name="${name}">${all.join("")}</method>`;
 }
 
-export function signalOf(name: string, carries = ""): string {
-  return `<signal name="${name}">${argumentsOf(carries).join("")}</signal>`;
+export function signalOf(name: string, signature = ""): string {
+  return `<signal name="${name}">${argumentsOf(signature).join("")}</signal>`;
 }
 
 function argumentsOf(list: string, direction = ""): string[] {

@@ -30,7 +30,7 @@ const NAME_IS_OURS: readonly unknown[] = [1, 4];
 interface TrayOptions extends HomeOptions {
   readonly session: MenuSession;
   /** Called with the reason why the icon is not shown, and when it is shown again. */
-  readonly note: (line: string) => void;
+  readonly notify: (line: string) => void;
   readonly onFirstShown?: () => Promise<void>;
 }
 
@@ -40,7 +40,7 @@ interface TrayOptions extends HomeOptions {
  */
 export async function runTray(options: TrayOptions): Promise<void> {
   const { clock, signal } = options;
-  const note = createNotes(options.note);
+  const notify = createNotifier(options.notify);
   let wasOnBus = false;
   let { onFirstShown } = options;
   const events: BusEvents = {
@@ -55,12 +55,12 @@ export async function runTray(options: TrayOptions): Promise<void> {
   };
   while (!signal.aborted) {
     try {
-      const reason = await showOnBus(options, note, events);
-      if (!signal.aborted) note(`${reason}; the icon returns with it`);
+      const reason = await showOnBus(options, notify, events);
+      if (!signal.aborted) notify(`${reason}; the icon returns with it`);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof MountaineerError) || !wasOnBus) throw error;
-      note(`${errorText(error)}${error.hint === null ? "" : ` (${error.hint})`}; waiting for one`);
+      notify(`${errorText(error)}${error.hint === null ? "" : ` (${error.hint})`}; waiting for one`);
     }
     // A sleep rejects only when the signal aborts.
     await clock.sleep(AGAIN_MS, signal).catch(() => {});
@@ -68,7 +68,7 @@ export async function runTray(options: TrayOptions): Promise<void> {
 }
 
 /** Does not repeat the last note. */
-function createNotes(note: (line: string) => void): (line: string) => void {
+function createNotifier(note: (line: string) => void): (line: string) => void {
   let last: string | null = null;
   return (line) => {
     if (line !== last) note(line);
@@ -84,7 +84,7 @@ interface BusEvents {
 /** Resolves with the reason why the connection ended. */
 async function showOnBus(
   options: TrayOptions,
-  note: (line: string) => void,
+  notify: (line: string) => void,
   events: BusEvents,
 ): Promise<string> {
   const { session, home } = options;
@@ -120,19 +120,19 @@ async function showOnBus(
         signature: "s",
         body: [itemName],
       });
-      note("the icon is shown");
+      notify("the icon is shown");
       await events.onShown();
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       // The panel has since ended. The next panel announces its own name.
-      note(`the panel did not take the icon: ${errorText(error)}`);
+      notify(`the panel did not take the icon: ${errorText(error)}`);
     }
   };
   const onSignal = (message: Message): void => {
     // The match rule below limits this signal to the name WATCHER.
     const [, , owner] = message.body;
     if (message.member !== "NameOwnerChanged" || connection === null) return;
-    if (owner === "") note(NO_PANEL);
+    if (owner === "") notify(NO_PANEL);
     else void register(connection);
   };
   const unregister = session.onChange((next) => {
@@ -145,13 +145,13 @@ async function showOnBus(
     // The bus frees the name when the connection ends, also after a crash.
     if (!(await requestName(bus, instanceName(home)))) throw alreadyShown(home);
     await requestName(bus, itemName);
-    await ask(bus, "AddMatch", "s", [
+    await call(bus, "AddMatch", "s", [
       `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg0='${WATCHER}'`,
     ]);
     events.onBus();
-    const [isThere] = await ask(bus, "NameHasOwner", "s", [WATCHER]);
+    const [isThere] = await call(bus, "NameHasOwner", "s", [WATCHER]);
     if (isThere === true) await register(bus);
-    else note(NO_PANEL);
+    else notify(NO_PANEL);
     return await bus.closed;
   } finally {
     unregister();
@@ -180,12 +180,12 @@ async function connect(
   throw failure;
 }
 
-function ask(bus: BusConnection, member: string, signature: string, body: readonly unknown[]) {
+function call(bus: BusConnection, member: string, signature: string, body: readonly unknown[]) {
   return bus.call({ destination: BUS_NAME, path: BUS_PATH, interface: BUS_NAME, member, signature, body });
 }
 
 async function requestName(bus: BusConnection, name: string): Promise<boolean> {
-  const [result] = await ask(bus, "RequestName", "su", [name, DO_NOT_QUEUE]);
+  const [result] = await call(bus, "RequestName", "su", [name, DO_NOT_QUEUE]);
   return NAME_IS_OURS.includes(result);
 }
 

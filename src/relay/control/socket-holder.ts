@@ -122,7 +122,7 @@ export function createSocketHolder(options: SocketHolderOptions) {
     /** Ends the socket holder, so that the relay is not started again. */
     async [Symbol.asyncDispose]() {
       ended = true;
-      await changes.settled;
+      await changes.whenIdle;
       const last = current;
       current = null;
       if (last !== null) await dismiss(last.child);

@@ -54,9 +54,9 @@ export function createDurableValue(options: DurableValueOptions) {
     }
   });
   const end = async (): Promise<void> => {
-    const last = unsavedBecause === null ? writes.settled : writes.write();
-    const isSettled = await settlesWithin(clock, SAVE_DEADLINE_MS, last);
-    if (!isSettled) stopping.abort(new Error("the disk gives no answer"));
+    const last = unsavedBecause === null ? writes.whenIdle : writes.write();
+    const isWritten = await settlesWithin(clock, SAVE_DEADLINE_MS, last);
+    if (!isWritten) stopping.abort(new Error("the disk gives no answer"));
   };
 
   return {
@@ -81,7 +81,7 @@ export function createDurableValue(options: DurableValueOptions) {
 /** Runs one `write` at a time; all calls made during a write share the next one. */
 export function shareWrites<T>(write: () => Promise<T>) {
   let next: Promise<T> | null = null;
-  let settled: Promise<unknown> = Promise.resolve();
+  let whenIdle: Promise<unknown> = Promise.resolve();
   return {
     /**
      * Requests a write that begins once the write in progress has ended. Resolves with the outcome of the requested
@@ -89,16 +89,16 @@ export function shareWrites<T>(write: () => Promise<T>) {
      */
     write(): Promise<T> {
       if (next !== null) return next;
-      next = settled.then(() => {
+      next = whenIdle.then(() => {
         next = null;
         return write();
       });
-      settled = next.catch(() => {});
+      whenIdle = next.catch(() => {});
       return next;
     },
     /** Resolves when all writes requested until now have succeeded or failed. Never rejects. */
-    get settled() {
-      return settled;
+    get whenIdle() {
+      return whenIdle;
     },
   };
 }

@@ -52,7 +52,8 @@ export async function ownIdentity(): Promise<Identity> {
   return {
     uid,
     trusted: isPartial ? [0, Number(overflow || "65534")] : [0],
-    isPrivateGroup: (asked) => isPrivateGroup(asked, { uid, gid, passwd: passwd ?? "", group: group ?? "" }),
+    isPrivateGroup: (groupId) =>
+      isPrivateGroup(groupId, { uid, gid, passwd: passwd ?? "", group: group ?? "" }),
   };
 }
 
@@ -61,7 +62,7 @@ export async function ownIdentity(): Promise<Identity> {
  * must have the user's name or, if no file lists the group, the user's number.
  */
 export function isPrivateGroup(
-  asked: number,
+  groupId: number,
   own: { readonly uid: number; readonly gid: number; readonly passwd: string; readonly group: string },
 ): boolean {
   const users = rows(own.passwd).map(([name = "", , uid = "", gid = ""]) => ({
@@ -69,15 +70,15 @@ export function isPrivateGroup(
     uid: Number(uid),
     gid: Number(gid),
   }));
-  const entry = rows(own.group).find(([, , gid]) => gid === String(asked));
+  const entry = rows(own.group).find(([, , gid]) => gid === String(groupId));
   const members = (entry?.[3] ?? "").split(",").filter((name) => name !== "");
   const name = users.find(({ uid }) => uid === own.uid)?.name ?? null;
-  const isAlone =
+  const isOnlyMember =
     members.every((member) => member === name || member === "root") &&
-    users.every(({ uid, gid }) => gid !== asked || uid === own.uid || uid === 0);
-  if (asked === 0) return isAlone;
-  if (asked !== own.gid || !isAlone) return false;
-  return entry === undefined ? asked === own.uid : entry[0] === name;
+    users.every(({ uid, gid }) => gid !== groupId || uid === own.uid || uid === 0);
+  if (groupId === 0) return isOnlyMember;
+  if (groupId !== own.gid || !isOnlyMember) return false;
+  return entry === undefined ? groupId === own.uid : entry[0] === name;
 }
 
 /** The user's name; `user 1000` for one who is not in /etc/passwd. */
@@ -104,7 +105,7 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
   let canEnter = true;
   let writable: OpenEntry | null = null;
   for (;;) {
-    const entry = await lookAt(current);
+    const entry = await statPath(current);
     const isLast = waiting.length === 0;
     if (entry === null) return { path, ...NOT_FOUND, writable };
     if (entry.isLink) {
@@ -130,9 +131,9 @@ async function walk(path: string, identity: Identity): Promise<Exposure> {
   }
 }
 
-type Entry = NonNullable<Awaited<ReturnType<typeof lookAt>>>;
+type Entry = NonNullable<Awaited<ReturnType<typeof statPath>>>;
 
-async function lookAt(path: string) {
+async function statPath(path: string) {
   const found = await lstat(path).catch(recoverFrom(["ENOENT", "ENOTDIR"], null));
   if (found === null) return null;
   const { mode, uid, gid } = found;

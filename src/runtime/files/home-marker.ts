@@ -4,12 +4,12 @@ import { recoverFrom } from "../errors.ts";
 
 /**
  * True if the file comes from another home than `home`. A home that was moved counts as the same one.
- * `noted`: the home in which the file was written, or a folder in it.
+ * `recorded`: the home in which the file was written, or a folder in it.
  */
-export async function belongsToOtherHome(noted: string | undefined, home: string): Promise<boolean> {
-  if (noted === undefined || noted === home) return false;
+export async function belongsToOtherHome(recorded: string | undefined, home: string): Promise<boolean> {
+  if (recorded === undefined || recorded === home) return false;
   const [there, here] = await Promise.all(
-    [noted, home].map((one) => stat(one).catch(recoverFrom("ENOENT", null))),
+    [recorded, home].map((one) => stat(one).catch(recoverFrom("ENOENT", null))),
   );
   return there != null && here != null && (there.dev !== here.dev || there.ino !== here.ino);
 }

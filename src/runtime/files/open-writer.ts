@@ -6,13 +6,13 @@ import { systemClock } from "../time/clock.ts";
 /** `flags` in /proc/PID/fdinfo is octal; its last two bits are 0 for a file that is open for reading only. */
 const OPEN_FOR_WRITING = /^flags:\s+[0-7]*[1-35-7]$/m;
 
-const LOOK_AGAIN_MS = 250;
+const RECHECK_MS = 250;
 
 /** Waits until no process has the file open for writing, for at most `mostMs`. Otherwise as `isBeingWritten`. */
 export async function untilWritten(path: string, mostMs: number): Promise<void> {
   const lastMs = systemClock.monotonicMs() + mostMs;
   while (systemClock.monotonicMs() < lastMs && (await isBeingWritten(path)))
-    await systemClock.sleep(LOOK_AGAIN_MS);
+    await systemClock.sleep(RECHECK_MS);
 }
 
 /**

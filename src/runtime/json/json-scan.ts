@@ -74,16 +74,16 @@ const TABLE = tableOf([
   ...[HEX_4, HEX_3, HEX_2, HEX_1].map(
     (state): Row => [[state], `${DIGITS}abcdefABCDEF`, state === HEX_1 ? TEXT : state + 1],
   ),
-  ...["true", "false", "null"].flatMap((word, nth) => literalRows(word, LITERALS + 4 * nth)),
+  ...["true", "false", "null"].flatMap((literal, nth) => literalRows(literal, LITERALS + 4 * nth)),
 ]);
 
 type Row = readonly [states: readonly number[], characters: string, next: number | null];
 
-function literalRows(word: string, first: number): readonly Row[] {
-  return [...word].map((letter, at) => [
+function literalRows(literal: string, first: number): readonly Row[] {
+  return [...literal].map((letter, at) => [
     at === 0 ? [ITEM, FIRST_ITEM] : [first + at - 1],
     letter,
-    at === word.length - 1 ? AFTER : first + at,
+    at === literal.length - 1 ? AFTER : first + at,
   ]);
 }
 

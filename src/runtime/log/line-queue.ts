@@ -57,10 +57,10 @@ export function createLineQueue(options: LineQueueOptions) {
   const tasks: (() => Promise<void>)[] = [];
 
   const sweep = (): void => {
-    const kept = sweptLines(lines, queuedBytes - maxBytes * SWEEP_TO);
-    dropped += lines.length - kept.length;
-    lines = kept;
-    queuedBytes = kept.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const remaining = sweptLines(lines, queuedBytes - maxBytes * SWEEP_TO);
+    dropped += lines.length - remaining.length;
+    lines = remaining;
+    queuedBytes = remaining.reduce((sum, { bytes }) => sum + bytes.length, 0);
   };
   const takeBatch = (): Buffer | null => {
     const taken = lines.splice(0, batchLength(lines)).map((line) => line.bytes);
@@ -147,15 +147,15 @@ export function createLineQueue(options: LineQueueOptions) {
 /** Returns `lines` without the least important ones. The removed lines have at least `surplusBytes` together. */
 function sweptLines(lines: readonly QueuedLine[], surplusBytes: number): QueuedLine[] {
   let surplus = surplusBytes;
-  let kept = [...lines];
+  let remaining = [...lines];
   for (const levels of DROPPED_FIRST) {
-    kept = kept.filter(({ level, bytes }) => {
+    remaining = remaining.filter(({ level, bytes }) => {
       if (surplus <= 0 || !levels.includes(level)) return true;
       surplus -= bytes.length;
       return false;
     });
   }
-  return kept;
+  return remaining;
 }
 
 function batchLength(lines: readonly QueuedLine[]): number {

@@ -42,7 +42,7 @@ export function createFileTarget(
   let file: FileHandle | null = null;
   let identity = "";
   let folder: string | null = null;
-  let lookedAtMs = 0;
+  let checkedAtMs = 0;
   /** null for a pipe or device. */
   let sizeBytes: number | null = null;
   let rotateNotBeforeMs = Number.NEGATIVE_INFINITY;
@@ -64,7 +64,7 @@ export function createFileTarget(
       await opened.close();
       throw error;
     }
-    lookedAtMs = clock.monotonicMs();
+    checkedAtMs = clock.monotonicMs();
     return opened;
   };
   const folderAtPath = async (): Promise<string | null> => {
@@ -72,8 +72,8 @@ export function createFileTarget(
     return found === null ? null : identityOf(found);
   };
   const isAtPath = async (): Promise<boolean> => {
-    if (clock.monotonicMs() - lookedAtMs < CHECK_ROTATION_MS) return true;
-    lookedAtMs = clock.monotonicMs();
+    if (clock.monotonicMs() - checkedAtMs < CHECK_ROTATION_MS) return true;
+    checkedAtMs = clock.monotonicMs();
     const found = await stat(path).catch(recoverFrom("ENOENT", null));
     // The file was moved with its folder: another process owns the file now at the path.
     if (found === null && !makesFolder && (await folderAtPath()) !== folder) return true;
@@ -120,7 +120,7 @@ export function createFileTarget(
         return from + bytesWritten;
       } catch (error) {
         // The user may fix the problem by moving the file away, so the next try checks the path first.
-        lookedAtMs = Number.NEGATIVE_INFINITY;
+        checkedAtMs = Number.NEGATIVE_INFINITY;
         throw error;
       }
     },

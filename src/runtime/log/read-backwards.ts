@@ -11,7 +11,7 @@ export const MOST_READ_BYTES = 8 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
 /** A position in a file, before the byte at `offset`. It stays valid when the file is rotated. */
-export interface LinePlace {
+export interface LinePosition {
   /** Device and inode. */
   readonly file: string;
   readonly offset: number;
@@ -22,7 +22,7 @@ export interface LineFiles {
   /** The highest number of a rotated file. */
   readonly keep: number;
   /** null: start with the newest line. */
-  readonly before: LinePlace | null;
+  readonly before: LinePosition | null;
   readonly signal: AbortSignal;
   /** Default `MOST_READ_BYTES`; at least 2 MiB, so that each call gets beyond the longest line. */
   readonly mostBytes?: number;
@@ -37,17 +37,17 @@ export interface LineFiles {
 export async function readLinesBackwards(
   { path, keep, before, signal, mostBytes = MOST_READ_BYTES }: LineFiles,
   take: (line: string) => boolean,
-): Promise<LinePlace | null> {
+): Promise<LinePosition | null> {
   const reading = { bytesLeft: mostBytes, signal, take };
-  const seen = new Set<string>();
+  const visited = new Set<string>();
   let isBegun = before === null;
   let isStopped = false;
   for (let number = 0; number <= keep; number++) {
     signal.throwIfAborted();
     await using found = await openPlain(number === 0 ? path : `${path}.${number}`);
     // A file that is rotated during the read appears again under the next name.
-    if (found === null || seen.has(found.id)) continue;
-    seen.add(found.id);
+    if (found === null || visited.has(found.id)) continue;
+    visited.add(found.id);
     if (isStopped) return { file: found.id, offset: found.size };
     const isHere = before?.file === found.id && before.offset <= found.size;
     if (!isBegun && !isHere) continue;
@@ -81,7 +81,7 @@ async function openPlain(path: string) {
   }
 }
 
-/** `LinePlace.file` of an open file. */
+/** `LinePosition.file` of an open file. */
 export async function fileId(file: FileHandle): Promise<string> {
   const { dev, ino } = await file.stat();
   return `${dev}-${ino}`;

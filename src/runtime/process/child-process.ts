@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../time/clock.ts";
 const DEFAULT_MAX_OUTPUT_BYTES = 1024 * 1024;
 const DEFAULT_KILL_GRACE_MS = 500;
 /** Time from SIGKILL to giving up: a child that still runs then hangs in the kernel and may never end. */
-const KILL_SETTLE_MS = 250;
+const KILL_WAIT_MS = 250;
 /** Time to read the rest of the output after an exit. Bounded, because a grandchild may hold the pipe open for ever. */
 const DRAIN_MS = 100;
 
@@ -233,7 +233,7 @@ function untilEnded(
     };
     const kill = (): void => {
       send(child, "SIGKILL", killGroup);
-      after(KILL_SETTLE_MS, finish);
+      after(KILL_WAIT_MS, finish);
     };
     const end = (reason: "deadline" | "aborted"): void => {
       if (ending !== "exited" || exited) return;
@@ -287,11 +287,11 @@ function collect(
   const chunks: Buffer[] = [];
   let bytes = 0;
   stream?.on("data", (chunk: Buffer) => {
-    const room = maxBytes - bytes;
-    const kept = chunk.length > room ? chunk.subarray(0, room) : chunk;
-    if (kept.length === 0) return;
-    bytes += kept.length;
-    chunks.push(kept);
+    const space = maxBytes - bytes;
+    const part = chunk.length > space ? chunk.subarray(0, space) : chunk;
+    if (part.length === 0) return;
+    bytes += part.length;
+    chunks.push(part);
   });
   // A broken pipe ends the output; the exit code says what happened.
   stream?.on("error", () => {});

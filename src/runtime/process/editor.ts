@@ -48,14 +48,14 @@ async function writeCopy(name: string, begun: Uint8Array): Promise<string> {
   }
 }
 
-const WORD = /(?:"[^"]*"|'[^']*'|\\.|[^\s"'\\])+/g;
+const ARGUMENT = /(?:"[^"]*"|'[^']*'|\\.|[^\s"'\\])+/g;
 const QUOTED = /"([^"]*)"|'([^']*)'|\\(.)/g;
 
 /** $VISUAL, else $EDITOR, else vi: a program's path as it is, else words as in a shell, which may be quoted. */
 export async function editorCommand({ VISUAL, EDITOR }: Environment): Promise<[string, ...string[]]> {
   const named = VISUAL?.trim() || EDITOR?.trim() || "vi";
   if (await isProgram(named)) return [named];
-  const [program = "vi", ...args] = (named.match(WORD) ?? []).map((word) => word.replace(QUOTED, "$1$2$3"));
+  const [program = "vi", ...args] = (named.match(ARGUMENT) ?? []).map((arg) => arg.replace(QUOTED, "$1$2$3"));
   return [program, ...args];
 }
 

@@ -17,10 +17,10 @@ const BETWEEN_TRIES_MS = 50;
  * How long to wait while lock.json names no holder: two processes that try at once may each block the other, and a new
  * holder needs a moment to write its name.
  */
-const UNNAMED_HOLDER_MS = 1_000;
+const UNNAMED_OWNER_MS = 1_000;
 const UNNAMED_BETWEEN_TRIES_MS = 10;
 
-const holderShape = object({
+const ownerShape = object({
   pid: number,
   /** Distinguishes the process from a later process with the same pid. */
   startTime: text,
@@ -30,10 +30,10 @@ const holderShape = object({
   since: text,
   home: text,
 });
-export type LockHolder = Readonly<TypeOf<typeof holderShape>>;
-const holderOf = reader(holderShape);
+export type LockOwner = Readonly<TypeOf<typeof ownerShape>>;
+const ownerOf = reader(ownerShape);
 
-export type HomeLock = Awaited<ReturnType<typeof holdLock>>;
+export type HomeLock = Awaited<ReturnType<typeof keepLock>>;
 
 interface LockRequest {
   /** The command that takes the lock, for the message to a process that finds the lock taken. */
@@ -59,15 +59,15 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
     const lock = await tryLock(home);
     // The holder is read even if the lock was taken: if lock.db was deleted and made again, the holder has
     // locked the deleted file.
-    const holder = await readLockHolder(home).catch((error: unknown) => {
+    const holder = await readLockOwner(home).catch((error: unknown) => {
       lock?.release();
       throw error;
     });
-    const isOther = holder !== null && holder.pid !== process.pid && !isLeftBy(holder, request);
-    if (lock !== null && !isOther) return await holdLock(home, lock, request);
+    const isOther = holder !== null && holder.pid !== process.pid && !isReleasedBy(holder, request);
+    if (lock !== null && !isOther) return await keepLock(home, lock, request);
     lock?.release();
     const waitedMs = clock.monotonicMs() - startedAtMs;
-    const patienceMs = holder === null ? Math.max(request.waitMs, UNNAMED_HOLDER_MS) : request.waitMs;
+    const patienceMs = holder === null ? Math.max(request.waitMs, UNNAMED_OWNER_MS) : request.waitMs;
     const isOver = waitedMs >= patienceMs;
     const isMonitor = holder?.command === DAEMON_COMMAND;
     if (isMonitor && (isOver || request.followsMonitor !== true)) throw alreadyRunning(home, holder);
@@ -80,16 +80,16 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
  * True for the daemon that hands over to this process: it may have released the lock without removing its
  * name from lock.json.
  */
-function isLeftBy({ pid, command }: LockHolder, { followsMonitor }: LockRequest): boolean {
+function isReleasedBy({ pid, command }: LockOwner, { followsMonitor }: LockRequest): boolean {
   return followsMonitor === true && command === DAEMON_COMMAND && pid === process.ppid;
 }
 
 /** The running process that lock.json names; null: none. Takes no lock. Rejects with `home_unwritable`. */
-export async function readLockHolder(home: string): Promise<LockHolder | null> {
-  const content = await readIfPresent(holderPath(home)).catch((error: unknown) => {
+export async function readLockOwner(home: string): Promise<LockOwner | null> {
+  const content = await readIfPresent(ownerPath(home)).catch((error: unknown) => {
     throw systemErrorCode(error) === null ? error : unwritable(home, error);
   });
-  const holder = content === null ? null : holderOf(jsonObject(content));
+  const holder = content === null ? null : ownerOf(jsonObject(content));
   if (holder === null || !(await isRunning(holder))) return null;
   const isOther = await belongsToOtherHome(holder.home, home).catch((error: unknown) => {
     throw unwritable(home, error);
@@ -97,12 +97,12 @@ export async function readLockHolder(home: string): Promise<LockHolder | null> {
   return isOther ? null : holder;
 }
 
-async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequest) {
-  const path = holderPath(home);
+async function keepLock(home: string, lock: ExclusiveFileLock, request: LockRequest) {
+  const path = ownerPath(home);
   try {
     const identity = await processIdentity(process.pid);
     if (identity === null) throw new MountaineerError("internal", "the own process is not to be found");
-    const holder: LockHolder = {
+    const holder: LockOwner = {
       ...identity,
       command: request.command,
       since: isoTime(request.clock.wallMs()),
@@ -141,7 +141,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
   }
 }
 
-async function writeName(path: string, holder: LockHolder): Promise<void> {
+async function writeName(path: string, holder: LockOwner): Promise<void> {
   const written = writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
   // On a full disk, the lock is taken without the file that names its holder: mounting must not depend on free space.
   await written.catch(recoverFrom(["ENOSPC", "EDQUOT"]));
@@ -160,7 +160,7 @@ async function tryLock(home: string): Promise<ExclusiveFileLock | null> {
   }
 }
 
-function holderPath(home: string): string {
+function ownerPath(home: string): string {
   return join(home, "lock.json");
 }
 
@@ -172,14 +172,14 @@ function betweenUnnamedMs(): number {
   return UNNAMED_BETWEEN_TRIES_MS * (0.5 + Math.random());
 }
 
-function alreadyRunning(home: string, holder: LockHolder): MountaineerError {
+function alreadyRunning(home: string, holder: LockOwner): MountaineerError {
   const message = `mountaineer monitor already runs for ${home} (pid ${holder.pid}, since ${holder.since})`;
   return new MountaineerError("already_running", message, {
     hint: `See what it does with "mountaineer status", or end it first: kill ${holder.pid}`,
   });
 }
 
-function lockHeld(home: string, holder: LockHolder | null): MountaineerError {
+function lockHeld(home: string, holder: LockOwner | null): MountaineerError {
   const who =
     holder === null
       ? "another process"

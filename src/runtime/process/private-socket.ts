@@ -15,7 +15,7 @@ interface PrivateSocket extends AsyncDisposable {
   readonly path: string;
 }
 
-export interface SocketPlace {
+export interface SocketLocation {
   /** The name of the socket in messages: "management socket". */
   readonly title: string;
   /**
@@ -32,7 +32,7 @@ export function isTooLongForSocket(path: string): boolean {
 }
 
 /** Rejects with `path_taken` where `listenPrivately` would. Changes nothing. */
-export async function requireSocketPlace({ title, path }: SocketPlace): Promise<void> {
+export async function requireSocketLocation({ title, path }: SocketLocation): Promise<void> {
   if (isTooLongForSocket(path)) return;
   const found = await lstat(path).catch(recoverFrom("ENOENT", null));
   if (found === null || found.isSocket()) return;
@@ -42,36 +42,36 @@ export async function requireSocketPlace({ title, path }: SocketPlace): Promise<
 }
 
 /**
- * Makes `server` listen on a socket of mode 0600 at `place.path`; if that path cannot be used, at a short path in a private
- * folder. The caller must hold the home's lock, because this replaces an existing socket at `place.path` and removes the
- * one at `leftOver`, the path that an earlier process noted. Disposing removes the socket, unless another one is at its
+ * Makes `server` listen on a socket of mode 0600 at `location.path`; if that path cannot be used, at a short path in a private
+ * folder. The caller must hold the home's lock, because this replaces an existing socket at `location.path` and removes the
+ * one at `stale`, the path that an earlier process noted. Disposing removes the socket, unless another one is at its
  * path now, and does not close the server. Rejects with `path_taken`, `home_unwritable`.
  */
 export async function listenPrivately(
   server: Server,
-  place: SocketPlace,
-  leftOver: string | null,
+  location: SocketLocation,
+  stale: string | null,
 ): Promise<PrivateSocket> {
-  if (leftOver !== null && leftOver !== place.path) await removeLeftOver(leftOver);
+  if (stale !== null && stale !== location.path) await removeStale(stale);
   const failures: string[] = [];
   for (const attempt of [listenInHome, ...shortBases().map((base) => listenInShortFolder(base))]) {
     try {
-      const socket = await attempt(server, place);
+      const socket = await attempt(server, location);
       if (socket !== null) return socket;
     } catch (error) {
       if (systemErrorCode(error) === null || error instanceof MountaineerError) throw error;
       failures.push(error instanceof Error ? error.message : String(error));
     }
   }
-  throw new MountaineerError("home_unwritable", `no ${place.title} can be made: ${failures.join("; ")}`, {
-    hint: `make ${dirname(place.path)} writable, or set MOUNTAINEER_HOME to a folder that is`,
+  throw new MountaineerError("home_unwritable", `no ${location.title} can be made: ${failures.join("; ")}`, {
+    hint: `make ${dirname(location.path)} writable, or set MOUNTAINEER_HOME to a folder that is`,
   });
 }
 
-async function listenInHome(server: Server, place: SocketPlace): Promise<PrivateSocket | null> {
-  const { path, workshop } = place;
+async function listenInHome(server: Server, location: SocketLocation): Promise<PrivateSocket | null> {
+  const { path, workshop } = location;
   if (isTooLongForSocket(path)) return null;
-  await requireSocketPlace(place);
+  await requireSocketLocation(location);
   // A socket gets its mode only after it is bound, so it is bound in a folder that no other user can enter. The rename
   // replaces a dead process's socket in one step. (A umask would affect every thread.)
   await rm(workshop, { recursive: true, force: true });
@@ -128,7 +128,7 @@ async function ownedSocket(path: string, afterwards: () => Promise<void>): Promi
 }
 
 /** Removes the socket and the short folder that a killed process left behind. */
-async function removeLeftOver(path: string): Promise<void> {
+async function removeStale(path: string): Promise<void> {
   const folder = dirname(path);
   if (basename(path) !== "sock" || !basename(folder).startsWith(SHORT_FOLDER_PREFIX)) return;
   const found = await lstat(folder).catch(recoverFrom("ENOENT", null));

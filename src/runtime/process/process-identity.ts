@@ -12,8 +12,8 @@ export interface ProcessIdentity {
   readonly startTime: string;
 }
 
-const FIRST_LOOK_AFTER_MS = 2;
-const LOOKS_AT_MOST_APART_MS = 50;
+const FIRST_CHECK_AFTER_MS = 2;
+const CHECKS_AT_MOST_APART_MS = 50;
 
 /** The start time of the process; null: no such process, or a zombie. */
 const processStart = process.platform === "darwin" ? processStartDarwin : processStartLinux;
@@ -46,7 +46,7 @@ export async function endProcess(identity: ProcessIdentity, options: EndOptions)
   const { clock, graceMs, deadlineMs } = options;
   const startedAtMs = clock.monotonicMs();
   let sent: "nothing" | "SIGTERM" | "SIGKILL" = "nothing";
-  let pauseMs = FIRST_LOOK_AFTER_MS;
+  let pauseMs = FIRST_CHECK_AFTER_MS;
   for (;;) {
     if (!(await isRunning(identity))) return true;
     const elapsedMs = clock.monotonicMs() - startedAtMs;
@@ -61,7 +61,7 @@ export async function endProcess(identity: ProcessIdentity, options: EndOptions)
     }
     const untilKillMs = sent === "SIGTERM" ? graceMs - elapsedMs : Number.POSITIVE_INFINITY;
     await clock.sleep(Math.max(0, Math.min(pauseMs, untilKillMs)));
-    pauseMs = Math.min(pauseMs * 2, LOOKS_AT_MOST_APART_MS);
+    pauseMs = Math.min(pauseMs * 2, CHECKS_AT_MOST_APART_MS);
   }
 }
 
@@ -89,7 +89,7 @@ export async function isAtRest(pid: number): Promise<boolean> {
   return states.every((state) => state !== null && AT_REST.includes(state));
 }
 
-const LOOK_MS = 50;
+const CHECK_MS = 50;
 /**
  * Longest wait for process groups to end, ms. A process may be stuck in the kernel, or an unrelated group may reuse
  * the number of a group.
@@ -99,7 +99,7 @@ const GONE_MS = 30_000;
 /** Resolves when no process of the groups remains, or after 30 s. */
 export async function groupsGone(groups: readonly number[], clock: Clock): Promise<void> {
   const untilMs = clock.monotonicMs() + GONE_MS;
-  while (groups.some(groupExists) && clock.monotonicMs() < untilMs) await clock.sleep(LOOK_MS);
+  while (groups.some(groupExists) && clock.monotonicMs() < untilMs) await clock.sleep(CHECK_MS);
 }
 
 function groupExists(group: number): boolean {

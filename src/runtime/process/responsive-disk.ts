@@ -8,7 +8,7 @@ import { runCommand } from "./child-process.ts";
 
 const DEADLINE_MS = 5_000;
 /** Tells where a link leads, and reads a regular file: a pipe would wait for its writer. */
-const LOOK =
+const READ_LINK =
   'if [ -L "$1" ]; then readlink -- "$1"; fi; if [ -f "$1" ]; then head -c 1048576 -- "$1" > /dev/null; fi';
 
 /** The reported names of paths that did not answer; these are not checked again. */
@@ -19,12 +19,12 @@ export async function requireResponsiveDisk(path: string): Promise<void> {
   let message = silent.get(path);
   if (message === undefined) {
     const options = { clock: systemClock, deadlineMs: DEADLINE_MS, killGraceMs: 0 };
-    const look = runCommand("/bin/sh", ["-c", LOOK, "sh", path], options);
+    const reading = runCommand("/bin/sh", ["-c", READ_LINK, "sh", path], options);
     // A check that cannot be started shows nothing about the disk.
-    const { timedOut = false, stdout = "" } = (await look.catch(recoverFrom(isOwnError, null))) ?? {};
+    const { timedOut = false, stdout = "" } = (await reading.catch(recoverFrom(isOwnError, null))) ?? {};
     if (!timedOut) return;
-    const place = await mountOf(resolve(dirname(path), stdout.trimEnd()));
-    message = `${path} gives no answer within ${DEADLINE_MS / 1000} s${place}`;
+    const mountPoint = await mountOf(resolve(dirname(path), stdout.trimEnd()));
+    message = `${path} gives no answer within ${DEADLINE_MS / 1000} s${mountPoint}`;
     silent.set(path, message);
   }
   throw new MountaineerError("config_unreadable", message, {

@@ -30,7 +30,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     skipping = true;
     onTooLong();
   };
-  const hold = (part: Buffer): void => {
+  const buffer = (part: Buffer): void => {
     if (skipping || part.length === 0) return;
     begun.push(part);
     if (begun.length > limit()) refuse();
@@ -43,12 +43,12 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
       offset = end + 1;
       if (end === -1 || offset === source.length) chunk = null;
       if (end === -1) {
-        hold(source.subarray(start));
+        buffer(source.subarray(start));
         return null;
       }
       const isWhole = begun.length === 0 && !skipping && end - start <= limit();
       if (isWhole) return withoutReturn(source.subarray(start, end));
-      hold(source.subarray(start, end));
+      buffer(source.subarray(start, end));
       if (overlong) return null;
       if (!skipping) return withoutReturn(begun.take());
       skipping = false;
@@ -56,7 +56,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     return null;
   };
   const restBytes = (): Buffer | null => {
-    if (chunk !== null) hold(chunk.subarray(offset));
+    if (chunk !== null) buffer(chunk.subarray(offset));
     chunk = null;
     skipping = false;
     return begun.length === 0 ? null : withoutReturn(begun.take());

@@ -445,7 +445,7 @@ test("F1 connect waits for a starting server, and then removes it from the clien
   const notes: string[] = [];
   const context: CommandContext = {
     ...contextOf(home),
-    note(line) {
+    notify(line) {
       notes.push(line);
       if (/^checking which servers/.test(line)) void writeFile(gate, "");
     },

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { completionRequest } from "../../../src/cli/completion/completion-request.ts";
 import { COMMANDS } from "../../../src/cli/program/command-list.ts";
-import { complete, lineWords } from "../../../src/cli/program/complete.ts";
+import { complete, lineArgs } from "../../../src/cli/program/complete.ts";
 import { createProgram } from "../../../src/cli/program/program.ts";
 import { createTestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -130,11 +130,11 @@ test("commands, options and choices are taken from the definitions; file argumen
 });
 
 test("the line that bash passes is split as bash splits it, open quotes and all", () => {
-  assert.deepEqual(lineWords("mountaineer "), [""]);
-  assert.deepEqual(lineWords("mountaineer"), [""]);
-  assert.deepEqual(lineWords("mountaineer  mount --share my\\ sh"), ["mount", "--share", "my sh"]);
-  assert.deepEqual(lineWords(`mountaineer mount --share "my sh`), ["mount", "--share", "my sh"]);
-  assert.deepEqual(lineWords("mountaineer mount --share 'my s' "), ["mount", "--share", "my s", ""]);
+  assert.deepEqual(lineArgs("mountaineer "), [""]);
+  assert.deepEqual(lineArgs("mountaineer"), [""]);
+  assert.deepEqual(lineArgs("mountaineer  mount --share my\\ sh"), ["mount", "--share", "my sh"]);
+  assert.deepEqual(lineArgs(`mountaineer mount --share "my sh`), ["mount", "--share", "my sh"]);
+  assert.deepEqual(lineArgs("mountaineer mount --share 'my s' "), ["mount", "--share", "my s", ""]);
 });
 
 test("names are live, with a description; values of secrets are never read", async (t) => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { callerOf } from "../../../src/api/operations/operations.ts";
 import { approveEntries } from "../../../src/cli/edits/approve-entries.ts";
-import { outcomeLines, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
+import { outcomeLines, readyBackend } from "../../../src/cli/edits/backend-outcome.ts";
 import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";
 import { rollBack } from "../../../src/cli/edits/config-rollback.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
@@ -73,7 +73,7 @@ test("E2 a handover during a wait for a backend is an interruption; a daemon tha
       return { ...sampleReport(), backends: [sampleBackend()] };
     };
     const call = callerOf<"status">({ status });
-    return settledBackend({ call }, "files", 10_000, new AbortController().signal, clock);
+    return readyBackend({ call }, "files", 10_000, new AbortController().signal, clock);
   };
   const found = waitFor(() => looks === 2);
   await clock.advance(5_000);
@@ -112,7 +112,7 @@ test("E2 a backend that failed, or that keeps running as before, is no longer wa
     const clock = createManualClock();
     let isWaiting = true;
     const call = callerOf<"status">({ status: () => ({ ...sampleReport(), backends: [backend] }) });
-    const end = settledBackend({ call }, "files", 10_000, new AbortController().signal, clock);
+    const end = readyBackend({ call }, "files", 10_000, new AbortController().signal, clock);
     void end.then(() => (isWaiting = false));
     await clock.advance(2_000);
     assert.equal(isWaiting, isWaitedFor, JSON.stringify(backend));
@@ -130,7 +130,7 @@ test("E2 a daemon that refuses to report a backend's state is not asked again", 
     throw refusal;
   };
   const call = callerOf<"status">({ status });
-  const end = settledBackend({ call }, "files", 10_000, new AbortController().signal, clock);
+  const end = readyBackend({ call }, "files", 10_000, new AbortController().signal, clock);
   const rejected = assert.rejects(end, refusal);
   await clock.advance(15_000);
   await rejected;
@@ -214,8 +214,8 @@ test("E2 at a terminal each entry is shown before its question, and only confirm
       return left.shift() ?? assert.fail(question);
     };
     config.approved.length = 0;
-    const context = contextOf(home, { command: "approve", prompt, print: say, note: say });
-    const exit = await approveEntries(context, [], { asks: true, all });
+    const context = contextOf(home, { command: "approve", prompt, print: say, notify: say });
+    const exit = await approveEntries(context, [], { needsConfirmation: true, all });
     assert.deepEqual(left, []);
     const approved = config.approved.flatMap(({ entries }) => entries.map(({ id }) => id));
     return { exit, approved, said: said.join("") };

@@ -12,7 +12,7 @@ import {
   withBlocks,
 } from "../../../src/cli/init/init-text.ts";
 import { keysOf, newShares } from "../../../src/cli/init/more-shares.ts";
-import { connectionOf, splitWords } from "../../../src/config/edit/new-backend.ts";
+import { connectionOf, splitArgs } from "../../../src/config/edit/new-backend.ts";
 import { freeNasName, shareNameOf } from "../../../src/config/edit/new-share.ts";
 import { findHomeContext } from "../../../src/config/home-context.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
@@ -88,8 +88,8 @@ test("a NAS is called by its own name, or by its address, and never like another
 });
 
 test("a command line is split as a shell would, and nothing in it is run or replaced", () => {
-  assert.deepEqual(splitWords("npx -y pkg /tmp"), ["npx", "-y", "pkg", "/tmp"]);
-  assert.deepEqual(splitWords(`a 'b c' "d \\"e\\" \\n" f\\ g '' $HOME ~ "x"'y'`), [
+  assert.deepEqual(splitArgs("npx -y pkg /tmp"), ["npx", "-y", "pkg", "/tmp"]);
+  assert.deepEqual(splitArgs(`a 'b c' "d \\"e\\" \\n" f\\ g '' $HOME ~ "x"'y'`), [
     "a",
     "b c",
     'd "e" \\n',
@@ -99,8 +99,8 @@ test("a command line is split as a shell would, and nothing in it is run or repl
     "~",
     "xy",
   ]);
-  assert.deepEqual(splitWords("   "), []);
-  assert.throws(() => splitWords("a 'b"), { code: "usage" });
+  assert.deepEqual(splitArgs("   "), []);
+  assert.throws(() => splitArgs("a 'b"), { code: "usage" });
   assert.deepEqual(connectionOf("https://x.example/mcp"), { url: "https://x.example/mcp" });
   assert.throws(() => connectionOf(" "), { code: "usage" });
 });
@@ -306,7 +306,7 @@ test("the plan of a daemon names shares, backends, middleware, and the settings 
     path: join(home, "config.toml"),
     format: "toml",
     read: async () => Buffer.from(text),
-    ask: () => Promise.reject(new Error("nothing is asked")),
+    call: () => Promise.reject(new Error("nothing is asked")),
   });
   assert.deepEqual(report.errors, []);
   assert.deepEqual(
@@ -320,7 +320,7 @@ test("a name that another NAS's share has is asked for again, and so is that of 
   const answers = ["media", "photos-2"];
   const told: string[] = [];
   const person = {
-    ask: () => Promise.resolve(answers.shift() ?? assert.fail("one question too many")),
+    prompt: () => Promise.resolve(answers.shift() ?? assert.fail("one question too many")),
     print: (line: string) => void told.push(line),
   };
   const shares = await newShares(person, { username: "ann" }, ["media", "photos"], (all) => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { FirstContact, PairVerdict, ServerLogin } from "../../../src/api/setup/first-contact.ts";
 import type { FoundServer } from "../../../src/api/setup/found-server.ts";
-import { askChoices, type InitChoices, type InitTools } from "../../../src/cli/init/init-questions.ts";
+import { type InitChoices, type InitTools, promptChoices } from "../../../src/cli/init/init-questions.ts";
 import { randomFrom } from "../../lab/random.ts";
 
 function server(name: string | null, address: string, change: Partial<FoundServer> = {}): FoundServer {
@@ -76,22 +76,26 @@ async function talk(
 ): Promise<Talk> {
   const asked: string[] = [];
   const told: string[] = [];
-  const ask = (question: string): Promise<string> => {
+  const prompt = (question: string): Promise<string> => {
     asked.push(question);
     assert.ok(asked.length < 200, "it asks for ever");
     return Promise.resolve(answer(question));
   };
-  const choices = await askChoices({ ask, askHidden: ask, print: (line) => told.push(line) }, servers, {
-    meeting: net,
-    userName: "root",
-    driver: "rclone",
-    mayBeCalled: () => Promise.resolve(null),
-    whatIsWrong: () => Promise.resolve(null),
-    isSecretTaken: () => false,
-    isNasTaken: () => false,
-    signal: new AbortController().signal,
-    ...change,
-  });
+  const choices = await promptChoices(
+    { prompt, promptHidden: prompt, print: (line) => told.push(line) },
+    servers,
+    {
+      meeting: net,
+      userName: "root",
+      driver: "rclone",
+      mayBeCalled: () => Promise.resolve(null),
+      whatIsWrong: () => Promise.resolve(null),
+      isSecretTaken: () => false,
+      isNasTaken: () => false,
+      signal: new AbortController().signal,
+      ...change,
+    },
+  );
   return { choices, asked, told };
 }
 

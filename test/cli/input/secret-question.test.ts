@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
-import { askHidden, readSecretValue } from "../../../src/cli/input/secret-question.ts";
+import { promptHidden, readSecretValue } from "../../../src/cli/input/secret-question.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 
 function terminal(t: TestContext) {
@@ -67,7 +67,7 @@ test("F3 an invalid value is refused, or asked for again without losing anything
   const broken = readSecretValue("nas", input);
   stdin.write(Buffer.from([0xff, 0x0d]));
   await assert.rejects(broken, { code: "usage", message: /UTF-8/ });
-  const again = askHidden("Password: ", input);
+  const again = promptHidden("Password: ", input);
   stdin.write(`${"x".repeat(8_001)}\r`);
   await new Promise((resolve) => setImmediate(resolve));
   stdin.write("\r");

@@ -13,7 +13,7 @@ test("a followed log continues after its daemon was gone, and prints each record
     count: 10,
     matches: () => true,
     clock,
-    async ask() {
+    async read() {
       const records = pages.shift();
       if (records == null) throw new MountaineerError("daemon_unreachable", "it restarts");
       const isWhole = !records.includes("…");

@@ -9,7 +9,7 @@ test("E1 a daemon restarts the backend after its sign-in; where it does not, a m
   const asked: unknown[] = [];
   const notes: string[] = [];
   const signedIn = async (home: string, name: string) =>
-    restartBackend({ home, note: (line) => notes.push(line), signal: t.signal }, name);
+    restartBackend({ home, notify: (line) => notes.push(line), signal: t.signal }, name);
   const { home } = await startRig(t, {
     gateway: {
       async restart({ backends }) {

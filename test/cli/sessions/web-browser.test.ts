@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { waysFromAfar, withoutSecret } from "../../../src/cli/sessions/web-browser.ts";
+import { remoteInstructions, withoutSecret } from "../../../src/cli/sessions/web-browser.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const LINK = "http://127.0.0.1:9000/#c0de";
@@ -25,9 +25,14 @@ test("E2 a browser that could not read the file gets the link itself", async (t)
 });
 
 test("E2 without a screen the hint for another machine is the exact command to type", () => {
-  const [, overSsh] = waysFromAfar(LINK, { SSH_CONNECTION: "10.0.0.9 50022 10.0.0.2 22" }, "ann", "nas");
+  const [, overSsh] = remoteInstructions(
+    LINK,
+    { SSH_CONNECTION: "10.0.0.9 50022 10.0.0.2 22" },
+    "ann",
+    "nas",
+  );
   assert.match(overSsh ?? "", /: ssh -L 9000:127\.0\.0\.1:9000 ann@10\.0\.0\.2$/);
-  const said = waysFromAfar(LINK, {}, "ann", "nas");
+  const said = remoteInstructions(LINK, {}, "ann", "nas");
   assert.match(said[1] ?? "", / ann@nas$/);
   assert.doesNotMatch(said.join("\n"), /c0de/);
 });

@@ -50,12 +50,12 @@ mkdir -p "$new" && echo "$new"
     const handOver = async (): Promise<void> => void served.push(await readlink(join(base, "current")));
     interface Wish {
       readonly bundle?: Bundle | null;
-      readonly older?: boolean;
+      readonly allowsDowngrade?: boolean;
       readonly handOver?: () => Promise<void>;
       readonly signal?: AbortSignal;
     }
     const run = ({ signal = new AbortController().signal, ...wish }: Wish = {}) =>
-      upgrade({ signal }, { file, older: false, handOver, bundle: own, ...wish });
+      upgrade({ signal }, { file, allowsDowngrade: false, handOver, bundle: own, ...wish });
     const refusal = async (wish: Parameters<typeof run>[0] = {}): Promise<string> => {
       const error: unknown = await run(wish).then(
         () => null,
@@ -127,9 +127,12 @@ mkdir -p "$new" && echo "$new"
     const newer = { ...own, version: "0.10.0" };
     assert.match(await refusal({ bundle: newer }), /0\.2\.0 is older than 0\.10\.0.*--older/);
     await writeFile(`${file}.sig`, signature({ ...NEXT, platform: "darwin-arm64" }, content));
-    assert.match(await refusal({ older: true }), /is for darwin-arm64, and this machine is linux-x64/);
+    assert.match(
+      await refusal({ allowsDowngrade: true }),
+      /is for darwin-arm64, and this machine is linux-x64/,
+    );
     await writeFile(`${file}.sig`, signature(NEXT, content));
-    assert.equal((await run({ bundle: newer, older: true })).to, "0.2.0");
+    assert.equal((await run({ bundle: newer, allowsDowngrade: true })).to, "0.2.0");
   });
 
   it("F3 leaves versions installed by dpkg, rpm, brew, npm or a person to them, and explains how", async (t) => {

@@ -3,6 +3,6 @@ import { emptyConfig } from "../../../src/config/read/normalize.ts";
 import { PLACE } from "../support.ts";
 
 export const GROUND = {
-  places: { homes: [PLACE.home], configs: [`${PLACE.home}/config.toml`], userHome: PLACE.userHome },
+  protectedPaths: { homes: [PLACE.home], configs: [`${PLACE.home}/config.toml`], userHome: PLACE.userHome },
   blank: emptyConfig(PLACE),
 };

@@ -5,12 +5,12 @@ import { newToken, wantsToken } from "../../../src/config/edit/gateway-token.ts"
 
 test("E1 a token is made where none can be lost", () => {
   const wish = (change: Partial<Parameters<typeof wantsToken>[0]>) =>
-    wantsToken({ asked: null, text: "", hasBackend: false, addsBackend: true, ...change });
+    wantsToken({ requested: null, text: "", hasBackend: false, addsBackend: true, ...change });
   assert.equal(wish({}), true);
   assert.equal(wish({ addsBackend: false }), false);
   assert.equal(wish({ hasBackend: true }), false);
-  assert.equal(wish({ hasBackend: true, asked: true }), true);
-  assert.equal(wish({ asked: false }), false);
+  assert.equal(wish({ hasBackend: true, requested: true }), true);
+  assert.equal(wish({ requested: false }), false);
   for (const text of [
     "[incoming_auth]\n",
     "a = 1\n  [[incoming_auth.users]]",
@@ -18,7 +18,7 @@ test("E1 a token is made where none can be lost", () => {
     "incoming_auth:\n",
   ]) {
     assert.equal(wish({ text }), false, text);
-    assert.throws(() => wish({ asked: true, text }), { code: "usage" }, text);
+    assert.throws(() => wish({ requested: true, text }), { code: "usage" }, text);
   }
   assert.equal(wish({ text: "# [incoming_auth]\n" }), true);
 });

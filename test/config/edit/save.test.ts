@@ -56,7 +56,7 @@ test("B9 a save changes its bytes only, through links, and keeps the mode", asyn
   await writeFile(real, TEXT);
   await chmod(real, 0o640);
   await symlink("dotfiles/mountaineer.toml", path);
-  const saved = await saveEdit({ path, homeContext: PLACE, seenSha256: sha256(TEXT), edits: interval(0.5) });
+  const saved = await saveEdit({ path, homeContext: PLACE, baseSha256: sha256(TEXT), edits: interval(0.5) });
   const expected = TEXT.replace("= 2", "= 0.5");
   assert.ok(saved.ok && saved.changed);
   assert.equal(saved.snapshot.config.global.checkIntervalMs, 500);
@@ -71,11 +71,11 @@ test("B9 a save changes its bytes only, through links, and keeps the mode", asyn
 test("B9 a save is refused when the file is not the one that was read", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
-  const target = { path, homeContext: PLACE, seenSha256: sha256("other") };
+  const target = { path, homeContext: PLACE, baseSha256: sha256("other") };
   await assert.rejects(saveEdit({ ...target, edits: interval(1) }), hasCode("config_changed"));
   await assert.rejects(saveContent({ ...target, bytes: bytes("") }), hasCode("config_changed"));
   assert.equal(await readFile(path, "utf8"), TEXT);
-  const gone = { ...target, path: `${path}.toml`, seenSha256: sha256(TEXT), edits: interval(1) };
+  const gone = { ...target, path: `${path}.toml`, baseSha256: sha256(TEXT), edits: interval(1) };
   await assert.rejects(saveEdit(gone), hasCode("config_changed"));
 });
 
@@ -90,7 +90,7 @@ test("B9 a save is refused when the file changes, appears or disappears during i
     const path = join(folder, `${index}.toml`);
     if (before !== null) await writeFile(path, before);
     const saving = saveEdit({
-      ...{ path, homeContext: PLACE, seenSha256: before === null ? null : sha256(before) },
+      ...{ path, homeContext: PLACE, baseSha256: before === null ? null : sha256(before) },
       /** Asked for once the file was read. */
       get edits() {
         if (after === null) rmSync(path);
@@ -106,7 +106,7 @@ test("B9 a save is refused when the file changes, appears or disappears during i
 test("E2 a person who may change no entry cannot move backends either, and changes nothing of an invalid file", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   const [one, two] = ['[backends.one]\ncommand = "a"\n', '[backends.two]\ncommand = "b"\n'];
-  const target = { path, homeContext: PLACE, seenSha256: null, keepsEntries: true };
+  const target = { path, homeContext: PLACE, baseSha256: null, keepsEntries: true };
   for (const [before, after, isSaved] of [
     [one + two, two + one, false],
     [one + two, two, true],
@@ -126,8 +126,8 @@ test("B9 a failed save does not fail the next one, and a hash is accepted in eit
   await writeFile(path, TEXT);
   const target = { path, homeContext: PLACE, edits: interval(5) };
   const [first, second] = await Promise.allSettled([
-    saveEdit({ ...target, seenSha256: sha256("other") }),
-    saveEdit({ ...target, seenSha256: sha256(TEXT).toUpperCase() }),
+    saveEdit({ ...target, baseSha256: sha256("other") }),
+    saveEdit({ ...target, baseSha256: sha256(TEXT).toUpperCase() }),
   ]);
   assert.deepEqual([first.status, second.status], ["rejected", "fulfilled"]);
 });
@@ -135,14 +135,14 @@ test("B9 a failed save does not fail the next one, and a hash is accepted in eit
 test("B9 of two saves based on the same file, one is refused", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
-  const seen = { path, homeContext: PLACE, seenSha256: sha256(TEXT) };
+  const seen = { path, homeContext: PLACE, baseSha256: sha256(TEXT) };
   const results = await Promise.allSettled(
     [1, 3, 5].map((value) => saveEdit({ ...seen, edits: interval(value) })),
   );
   assertEach(results, ({ status }) => status, ["fulfilled", "rejected", "rejected"]);
   assert.equal(await readFile(path, "utf8"), TEXT.replace("= 2", "= 1"));
   // Those that look at what is there now all land, one after the other.
-  const now = { path, homeContext: PLACE, seenSha256: null };
+  const now = { path, homeContext: PLACE, baseSha256: null };
   const keys = ["mount_hang_secs", "auto_failback_stable_secs", "network_debounce_ms"];
   const edits = keys.map((key) => [{ kind: "set", keyPath: ["global", key], value: 7 }] as const);
   await Promise.all(edits.map((edit) => saveEdit({ ...now, edits: edit })));
@@ -153,7 +153,7 @@ test("B9 of two saves based on the same file, one is refused", async (t) => {
 test("B6 an edit that would make an invalid configuration is not written, and every error is reported", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
-  const target = { path, homeContext: PLACE, seenSha256: null };
+  const target = { path, homeContext: PLACE, baseSha256: null };
   const saved = await saveEdit({ ...target, edits: interval("often") });
   assert.ok(!saved.ok);
   assertEach(
@@ -176,9 +176,9 @@ test("nothing is written when the file has the value already", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   const before = await stat(path);
-  const saved = await saveEdit({ path, homeContext: PLACE, seenSha256: null, edits: interval(2) });
+  const saved = await saveEdit({ path, homeContext: PLACE, baseSha256: null, edits: interval(2) });
   assert.ok(saved.ok && !saved.changed);
-  assert.ok((await saveContent({ path, homeContext: PLACE, seenSha256: null, bytes: bytes(TEXT) })).ok);
+  assert.ok((await saveContent({ path, homeContext: PLACE, baseSha256: null, bytes: bytes(TEXT) })).ok);
   assert.equal((await stat(path)).ino, before.ino);
 });
 
@@ -186,7 +186,7 @@ test("a missing file is created, private", async (t) => {
   const path = join(await temporaryFolder(t), "home", "config.yaml");
   const share = { name: "A", thunderbolt_host: "10.0.0.1", fallback_host: "nas" };
   const edits: ConfigEdit[] = [{ kind: "add", list: "shares", entry: share }];
-  assert.ok((await saveEdit({ path, homeContext: PLACE, seenSha256: null, edits })).ok);
+  assert.ok((await saveEdit({ path, homeContext: PLACE, baseSha256: null, edits })).ok);
   assert.equal(
     await readFile(path, "utf8"),
     "shares:\n  - name: A\n    thunderbolt_host: 10.0.0.1\n    fallback_host: nas\n",
@@ -201,7 +201,7 @@ test("a file that cannot be written stays, and the reason is reported", async (t
   await writeFile(path, TEXT);
   await writeFile(join(disk, "ballast"), "x".repeat(64 * 1024)).catch(() => {});
   const big = `${TEXT}#${"y".repeat(60 * 1024)}\n`;
-  const target = { path, homeContext: PLACE, seenSha256: null };
+  const target = { path, homeContext: PLACE, baseSha256: null };
   await assert.rejects(saveContent({ ...target, bytes: bytes(big) }), hasCode("config_unwritable"));
   assert.equal(await readFile(path, "utf8"), TEXT);
   await assert.rejects(saveEdit({ ...target, path: disk, edits: [] }), { code: "config_unreadable" });
@@ -211,7 +211,7 @@ test("kill -9 at any instant leaves the old file or the new one: a save replaces
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
   await assertReplacedWhole(path, async () => {
-    assert.ok((await saveEdit({ path, homeContext: PLACE, seenSha256: null, edits: interval(0.25) })).ok);
+    assert.ok((await saveEdit({ path, homeContext: PLACE, baseSha256: null, edits: interval(0.25) })).ok);
   });
   assert.ok((await lstat(path)).isFile());
 });
@@ -228,7 +228,7 @@ test("a file that another program is writing in place is waited for, and its key
       const saving = saveEdit({
         path,
         homeContext: PLACE,
-        seenSha256: null,
+        baseSha256: null,
         known,
         edits: interval(5),
         clock,
@@ -250,7 +250,7 @@ test("a file that another program is writing in place is waited for, and its key
 
 test("a file that another program keeps writing is given up after 3 s, and one dated in the future is not waited for", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
-  const target = { path, homeContext: PLACE, seenSha256: null, edits: interval(5) };
+  const target = { path, homeContext: PLACE, baseSha256: null, edits: interval(5) };
   const laterSecs = Date.now() / 1_000 + 3_600;
   const changedMs = (): number => Math.max(statSync(path).ctimeMs, statSync(path).mtimeMs);
   const writeDated = async (count: number, atSecs: number): Promise<void> => {
@@ -286,7 +286,7 @@ test("a file that another program keeps writing is given up after 3 s, and one d
 
 test("B3 a running configuration is not replaced by one key where the file is empty or gone", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
-  const target = { path, homeContext: PLACE, seenSha256: null, known: { sha256: sha256(TEXT), runs: true } };
+  const target = { path, homeContext: PLACE, baseSha256: null, known: { sha256: sha256(TEXT), runs: true } };
   await assert.rejects(saveEdit({ ...target, edits: interval(5) }), hasCode("config_unreadable"));
   await writeFile(path, "");
   await assert.rejects(saveEdit({ ...target, edits: interval(5) }), hasCode("config_unreadable"));

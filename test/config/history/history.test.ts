@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import {
   type AcceptedContent,
-  KEPT_ENTRIES,
   openHistory as openHistoryOf,
+  RETAINED_ENTRIES,
   refuseOtherEntry,
 } from "../../../src/config/history/history.ts";
 import { diffText } from "../../../src/config/history/text-diff.ts";
@@ -80,11 +80,11 @@ test("the newest 50 are kept, private, even when all arrive at once", async (t) 
   const history = openHistory(home);
   await Promise.all(Array.from({ length: 60 }, (_, index) => history.record(content(String(index)))));
   const entries = await history.list();
-  assert.equal(entries.length, KEPT_ENTRIES);
+  assert.equal(entries.length, RETAINED_ENTRIES);
   assert.equal(entries[0]?.summary, "about 59");
   assert.equal(entries.at(-1)?.summary, "about 10");
   const files = await readdir(join(home, "history"));
-  assert.equal(files.length, KEPT_ENTRIES);
+  assert.equal(files.length, RETAINED_ENTRIES);
   assert.equal((await stat(join(home, "history"))).mode & 0o777, 0o700);
   assert.equal((await stat(join(home, "history", files[0] ?? ""))).mode & 0o777, 0o600);
 });
@@ -170,9 +170,9 @@ test("each file has its own history", async (t) => {
   const told = async (history: typeof one) => (await history.list()).map(({ summary }) => summary);
   assert.deepEqual(await told(one), ["about a"]);
   assert.deepEqual(await told(other), ["about b", "about a"]);
-  for (let round = 0; round < KEPT_ENTRIES + 3; round += 1) await other.record(content(`more ${round}`));
+  for (let round = 0; round < RETAINED_ENTRIES + 3; round += 1) await other.record(content(`more ${round}`));
   assert.deepEqual(await told(one), ["about a"], "others' entries push none of ours out");
-  assert.equal((await told(other)).length, KEPT_ENTRIES);
+  assert.equal((await told(other)).length, RETAINED_ENTRIES);
 });
 
 test("an entry in the other format, or not the one shown, is not restored", async (t) => {

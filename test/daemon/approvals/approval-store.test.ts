@@ -37,7 +37,7 @@ async function start(disk: LoadedApprovals, { writes = true, mode = "commands" }
   const self = { disk, isFull: false, written: [] as (readonly [string, boolean])[] };
   const file = {
     path: "approvals.sealed",
-    keyPlace: null,
+    keyStorage: null,
     read: async () => self.disk,
     async write(approvals: Approvals, advances: boolean) {
       await setImmediate();
@@ -57,13 +57,13 @@ async function start(disk: LoadedApprovals, { writes = true, mode = "commands" }
     onGrant: () => void names.push("a person's yes"),
     opened: Promise.resolve({ file, loaded: disk }),
   };
-  const { keeper } = await startApprovals(options, NEVER);
+  const { approvalStore } = await startApprovals(options, NEVER);
   /** Judges a file as it is read, and runs what of it may run. */
   const run = async (snapshot: ConfigSnapshot, grant?: Grant): Promise<void> => {
-    keeper.applied(await keeper.judge(snapshot, (await running("serve")).config, grant));
-    await keeper[Symbol.asyncDispose]();
+    approvalStore.applied(await approvalStore.judge(snapshot, (await running("serve")).config, grant));
+    await approvalStore[Symbol.asyncDispose]();
   };
-  return { self, keeper, run, names, logger, clock };
+  return { self, keeper: approvalStore, run, names, logger, clock };
 }
 
 test("E2 approvals are written when they change, and an older copy cannot undo a changed mode", async () => {

@@ -317,7 +317,7 @@ test("E2 a warning dates from when it was first seen; a check that fails, or is 
   let seen: readonly Exposure[] | null = [
     { ...closed(CONFIG), readable: entry(CONFIG, "0644"), failure: "EIO" },
   ];
-  const places = createPrivatePaths({ home: HOME, look: async () => seen, clock, logger });
+  const places = createPrivatePaths({ home: HOME, check: async () => seen, clock, logger });
   const file = await snapshot();
   await places.require(file);
   const [first] = places.conditions();

@@ -60,7 +60,7 @@ function stage() {
     /** Cycles of the share pass by. */
     async cycles(ms: number, each: () => void = () => {}): Promise<void> {
       for (let past = 0; past < ms; past += 50) {
-        if (past % CYCLE_MS === 0) required.noteCycle("CORE");
+        if (past % CYCLE_MS === 0) required.recordCycle("CORE");
         await clock.advance(50);
         await settle();
         each();
@@ -116,7 +116,7 @@ describe("a folder of a share", () => {
     s.required.status([WORK]);
     s.folderIs(() => false);
     await s.cycles(CYCLE_MS);
-    s.required.noteConfig([CORE]);
+    s.required.configChanged([CORE]);
     const before = s.looks.length;
     await s.cycles(60_000);
     assert.equal(s.looks.length, before);
@@ -156,7 +156,7 @@ describe("a folder of a share", () => {
     s.folderIs(() => hanging.promise);
     s.required.status([WORK]);
     await s.cycles(CYCLE_MS);
-    s.required.noteConfig([CORE]);
+    s.required.configChanged([CORE]);
     hanging.resolve(false);
     await s.clock.advance(60_000);
     assert.equal(s.looks.length, 1);
@@ -181,7 +181,7 @@ describe("a share", () => {
     const answers = { atMs: 1000, probe: probe("answers") };
     assert.equal(s.required.status([CORE]).kind, "there");
     s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers } }));
-    s.required.noteCycle("CORE");
+    s.required.recordCycle("CORE");
     const data = s.required.status([CORE]);
     assert.deepEqual(
       [data.kind, data.kind === "away" ? data.reason : ""],
@@ -198,7 +198,7 @@ describe("a share", () => {
     } as const;
     const mount = { found: foundMount({ relayPort: 4450 }), check: answered(null), relayed };
     s.views.set("CORE", mounted({ routes: { tb: gone, fallback: answers }, mount }));
-    s.required.noteCycle("CORE");
+    s.required.recordCycle("CORE");
     assert.equal(s.required.status([CORE]).kind, "there");
   });
 
@@ -208,7 +208,7 @@ describe("a share", () => {
     s.required.status([MEDIA, CORE]);
     s.required.onChange(() => told++);
     s.views.set("MEDIA", viewOf({ observed: seenOf() }));
-    s.required.noteCycle("MEDIA");
+    s.required.recordCycle("MEDIA");
     assert.equal(s.required.status([MEDIA, CORE]).kind, "away");
     s.required.setAccess("CORE", "asked");
     s.required.setAccess("CORE", "asked");
@@ -270,7 +270,7 @@ function startScene() {
     set(next: readonly string[], nextView = view) {
       names = next;
       view = nextView;
-      shares.noteConfig(REQUIRED);
+      shares.configChanged(REQUIRED);
     },
   };
 }

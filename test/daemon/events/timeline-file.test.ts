@@ -59,7 +59,7 @@ async function bench(home: string, clock: ManualClock = createManualClock()) {
         logger,
         bus,
         status: () => now,
-        isSeen: () => true,
+        isObserved: () => true,
         minutes: () => minutes,
         ...over,
       }),

@@ -32,8 +32,8 @@ function bench() {
     return now;
   };
   const unseen = new Set<string>();
-  const isSeen = (share: string) => !unseen.has(share);
-  const options = { clock, bus, status, isSeen, minutes: () => minutes };
+  const isObserved = (share: string) => !unseen.has(share);
+  const options = { clock, bus, status, isObserved, minutes: () => minutes };
   const begin = (before: KnownTimeline | null = null, follows = false) =>
     startTimeline(options, before, follows);
   const seconds = (iso: string): number => (Date.parse(iso) - startMs) / 1_000;

@@ -83,7 +83,7 @@ async function setUp(t: TestContext, { ends = "1", args = [PROGRAM], clock, ...m
   };
   const handover: Handover = new Handover({
     program: { command: process.execPath, args: [...args, folder, ends] },
-    keeper: {
+    supervisor: {
       ...KEEPER,
       pauseSignals: () => void steps.push("pause"),
       resumeSignals: () => void steps.push("resume"),
@@ -321,7 +321,7 @@ test("B11 the old daemon stays until the next one has lasted 2 s, or until it is
 test("B11 a daemon without a supervisor does not hand over, and explains how to restart it", async () => {
   const program = { command: process.execPath, args: [] };
   const { logger, charge } = { logger: noopLogger, charge: {} as Charge };
-  const handover = new Handover({ program, keeper: null, charge, clock: systemClock, logger });
+  const handover = new Handover({ program, supervisor: null, charge, clock: systemClock, logger });
   await assert.rejects(handover.begin(NEVER), { code: "handover_failed", hint: /mountaineer up/ });
 });
 

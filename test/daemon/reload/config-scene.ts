@@ -107,7 +107,7 @@ export async function openScene(
   const stream = createEventStream({ onListenerError: assert.ifError });
   stream.listen(null, (id, event) => streamed.push({ id, event }));
   const logger = createRecordingLogger();
-  const { keeper, snapshot } = await startApprovals(
+  const { approvalStore, snapshot } = await startApprovals(
     { homeContext, environment: {}, snapshot: loaded.snapshot, clock, logger, publish, writes: approvals },
     NEVER,
   );
@@ -131,7 +131,7 @@ export async function openScene(
     homeContext,
     snapshot,
     loadedFile: loaded.snapshot,
-    approvals: keeper,
+    approvals: approvalStore,
     rejected: null,
     bindSecrets,
     requirePrivate,
@@ -155,14 +155,14 @@ export async function openScene(
     mood,
     committed,
     config: () => config,
-    conditions: () => keeper.conditions(),
+    conditions: () => approvalStore.conditions(),
     logger,
     edit: (key, value) =>
       service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER, OWNER_RIGHTS),
     stop() {
       ended ??= (async () => {
         await service[Symbol.asyncDispose]();
-        await keeper[Symbol.asyncDispose]();
+        await approvalStore[Symbol.asyncDispose]();
       })();
       return ended;
     },

@@ -261,7 +261,7 @@ natsTest(
         events: {
           frame: (sender, bytes) => heard.push(`${sender} ${Buffer.from(bytes)}`),
           offer() {},
-          asked() {},
+          offersRequested() {},
           nobodyThere() {},
         },
       },
@@ -330,7 +330,7 @@ test("G1 no connection to a useless server stays open", async (t) => {
       clock,
       exports: true,
       imports: true,
-      events: { frame() {}, offer() {}, asked() {}, nobodyThere() {} },
+      events: { frame() {}, offer() {}, offersRequested() {}, nobodyThere() {} },
     },
     new AbortController().signal,
   );
@@ -359,9 +359,9 @@ function machine(
       { url: rig.url, name, seed: rig.key(name).seed },
       { export: more.serve === undefined ? [] : ["echo"], import: imported },
     ),
-    lent: () => ["echo"],
+    exported: () => ["echo"],
     serve,
-    onBorrowed: (backends) => {
+    onImported: (backends) => {
       borrowed = backends;
     },
   });

@@ -68,7 +68,7 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
     redact() {},
     announce(transition) {
       told.push(transition);
-      calls?.note();
+      calls?.scheduleOffer();
     },
     version: "1",
     listens: false,
@@ -80,9 +80,9 @@ export async function runMachine(plan: MachinePlan): Promise<Machine> {
   await gateway.start({ ...NO_GATEWAY, backends, exports: exported, ...plan.config });
   calls = new Calls({
     ...linkOptions({ url, name, seed }, { export: exported, import: imports }),
-    lent: () => gateway.exported(),
+    exported: () => gateway.exported(),
     serve: (machine, backend, stream) => gateway.serveMachine(stream, machine, backend),
-    onBorrowed: (borrowed) => gateway.setImported(borrowed),
+    onImported: (borrowed) => gateway.setImported(borrowed),
   });
   const running = calls;
   return {

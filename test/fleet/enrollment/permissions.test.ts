@@ -12,12 +12,12 @@ import { type Membership, storedAuthority } from "../../../src/fleet/enrollment/
 import { NOBODY, neededBy } from "../../../src/fleet/enrollment/permissions.ts";
 import { userSeed } from "../../../src/fleet/keys/nkey.ts";
 import {
-  askSubject,
   BUCKET,
   beatSubject,
   callSubject,
   inboxOf,
   offerSubject,
+  requestSubject,
   rollCallSubject,
   STREAM,
   unheardInbox,
@@ -112,11 +112,11 @@ test("G1 a machine publishes only its own beats, and receives no answers to othe
 test("G1 a machine calls only under its name, and receives only messages for it", REAL, async (t) => {
   const [nas, laptop] = await fleetOfTwo(t);
   const heard: string[] = [];
-  for (const subject of [callSubject("*", "nas"), offerSubject("*"), askSubject("*")]) {
+  for (const subject of [callSubject("*", "nas"), offerSubject("*"), requestSubject("*")]) {
     nas.subscribe(subject, { callback: (_error, message) => void heard.push(message.subject) });
   }
   await nas.flush();
-  const told = [callSubject("laptop", "nas"), offerSubject("laptop"), askSubject("laptop")];
+  const told = [callSubject("laptop", "nas"), offerSubject("laptop"), requestSubject("laptop")];
   for (const subject of told) laptop.publish(subject, "one");
   const said = await refusals(laptop, () => {
     laptop.publish(callSubject("nas", "laptop"), "a lie");
@@ -147,9 +147,9 @@ test(
       const lists = more.serve === undefined ? { import: ["*"] } : { export: ["files"] };
       const running = new Calls({
         ...linkOptions({ url: `tls://${address}`, name, seed: userSeed(seed) }, { tlsCa, ...lists }),
-        lent: () => ["files"],
+        exported: () => ["files"],
         serve() {},
-        onBorrowed() {},
+        onImported() {},
         ...more,
       });
       t.after(() => running.end(0));
@@ -164,7 +164,7 @@ test(
     });
     const borrowing = Promise.withResolvers<ImportedOffer>();
     const borrower = await calls(laptop, second, {
-      onBorrowed: ([backend]) => {
+      onImported: ([backend]) => {
         if (backend !== undefined) borrowing.resolve(backend);
       },
     });

@@ -22,9 +22,9 @@ function machines(t: TestContext) {
     const own: SessionMachines = new SessionMachines({
       config: () => ({ sessions }),
       clock,
-      ask: (machine) => board.ask(machine),
+      requestId: (machine) => board.requestId(machine),
       open: (...asked) => board.open(...asked),
-      isLeaving: () => state.isLeaving,
+      isHandingOver: () => state.isLeaving,
     });
     const board: TunnelRegistry = new TunnelRegistry({
       clock,
@@ -60,12 +60,12 @@ test("G1 an unnamed machine gets no message of sessions, whatever it sends", asy
   const desktop = start("desktop", idOf("2"), ["laptop"]);
   const laptop = start("laptop", idOf("1"), ["*"]);
   const mallory = start("mallory", idOf("3"), ["*"]);
-  const stream = laptop.own.reach("desktop", NEVER);
+  const stream = laptop.own.connect("desktop", NEVER);
   await clock.advance(0);
   assert.ok(await stream);
   assert.equal(desktop.served.length, 1);
   const before = answers.length;
-  const none = mallory.own.reach("desktop", NEVER);
+  const none = mallory.own.connect("desktop", NEVER);
   await clock.advance(6_100);
   assert.equal(await none, null);
   assert.deepEqual(
@@ -87,7 +87,7 @@ test("G1 an unnamed machine gets no message of sessions, whatever it sends", asy
   // To whichever daemon it may be goes a question alone.
   desktop.board.take("laptop", frameBytes({ ...open, to: ANY_DAEMON }));
   assert.equal(desktop.served.length, 1);
-  const back = desktop.own.reach("laptop", NEVER);
+  const back = desktop.own.connect("laptop", NEVER);
   await clock.advance(0);
   assert.ok(await back, "* names every machine");
 });
@@ -97,11 +97,11 @@ test("G1 during a handover the next daemon is asked; an absent session is report
   const shared = ["desktop"];
   const laptop = start("laptop", idOf("1"), shared);
   const old = start("desktop", idOf("2"), ["laptop"]);
-  const first = laptop.own.reach("desktop", NEVER);
+  const first = laptop.own.connect("desktop", NEVER);
   await clock.advance(0);
   assert.ok(await first);
   old.state.isLeaving = true;
-  const second = laptop.own.reach("desktop", NEVER);
+  const second = laptop.own.connect("desktop", NEVER);
   await clock.advance(300);
   const next = start("desktop", idOf("4"), ["laptop"]);
   await clock.advance(200);
@@ -111,16 +111,16 @@ test("G1 during a handover the next daemon is asked; an absent session is report
   old.goes();
   next.goes();
   laptop.board.nobodyThere("desktop");
-  const third = laptop.own.reach("desktop", NEVER);
+  const third = laptop.own.connect("desktop", NEVER);
   await clock.advance(2_100);
   assert.equal(await third, null);
   const [away] = laptop.own.conditions();
   assert.deepEqual([away?.code, away?.severity], ["fleet_sessions_away", "warning"]);
   assert.match(away?.title ?? "", /^Sessions of desktop were not reached/u);
   const dumb = start("desktop", idOf("5"), ["nas"]);
-  const fourth = laptop.own.reach("desktop", NEVER);
+  const fourth = laptop.own.connect("desktop", NEVER);
   const gone = new AbortController();
-  const fifth = laptop.own.reach("desktop", gone.signal);
+  const fifth = laptop.own.connect("desktop", gone.signal);
   gone.abort();
   await clock.advance(1_000);
   assert.equal(await fifth, null);
@@ -137,11 +137,11 @@ test("G1 simultaneous requests for machines share one search, each for as long a
   const { clock, start } = machines(t);
   const laptop = start("laptop", idOf("1"), ["desktop"]);
   start("desktop", idOf("5"), ["nas"]);
-  const first = laptop.own.reach("desktop", NEVER);
+  const first = laptop.own.connect("desktop", NEVER);
   await clock.advance(4_000);
-  const later = laptop.own.reach("desktop", NEVER);
+  const later = laptop.own.connect("desktop", NEVER);
   const given = new AbortController();
-  const stopped = laptop.own.reach("desktop", given.signal);
+  const stopped = laptop.own.connect("desktop", given.signal);
   given.abort();
   assert.equal(await stopped, null);
   assert.deepEqual(laptop.own.conditions(), [], "who stops asking misses nothing");
@@ -157,7 +157,7 @@ test("G1 simultaneous requests for machines share one search, each for as long a
 test("G1 a machine that appears during a search is waited for, and the limit of searches holds", async (t) => {
   const { clock, start, answers } = machines(t);
   const laptop = start("laptop", idOf("1"), ["*"]);
-  const coming = laptop.own.reach("desktop", NEVER);
+  const coming = laptop.own.connect("desktop", NEVER);
   await clock.advance(1_000);
   const silent = start("desktop", idOf("5"), ["nas"]);
   await clock.advance(3_000);
@@ -169,12 +169,12 @@ test("G1 a machine that appears during a search is waited for, and the limit of 
   desktop.goes();
   laptop.own.forgetAll();
   const next = start("desktop", idOf("3"), ["laptop"]);
-  const again = laptop.own.reach("desktop", NEVER);
+  const again = laptop.own.connect("desktop", NEVER);
   const before = answers.length;
   await clock.advance(0);
   assert.ok(await again);
   assert.deepEqual([next.served.length, answers[before - 1]], [1, "laptop desktop probe"]);
-  const many = Array.from({ length: 101 }, (_, n) => laptop.own.reach(`m${n}`, NEVER));
+  const many = Array.from({ length: 101 }, (_, n) => laptop.own.connect(`m${n}`, NEVER));
   const asked = answers.length;
   await clock.advance(2_200);
   assert.deepEqual(new Set(await Promise.all(many)), new Set([null]));
@@ -201,11 +201,11 @@ test("G1 a stream that is opened too late is closed", async () => {
   const own: SessionMachines = new SessionMachines({
     config: () => ({ sessions: ["desktop"] }),
     clock,
-    ask: (machine) => own.found(machine, idOf("2")),
+    requestId: (machine) => own.found(machine, idOf("2")),
     open: () => ours,
-    isLeaving: () => false,
+    isHandingOver: () => false,
   });
-  const stream = own.reach("desktop", NEVER);
+  const stream = own.connect("desktop", NEVER);
   await clock.advance(6_500);
   assert.equal(await stream, null);
   await eventually(() => ours.destroyed);
@@ -215,16 +215,16 @@ test("G1 a machine whose daemon has restarted is reached at once", async (t) => 
   const { clock, start } = machines(t);
   const laptop = start("laptop", idOf("1"), ["*"]);
   const before = start("desktop", idOf("2"), ["laptop"]);
-  const first = laptop.own.reach("desktop", NEVER);
+  const first = laptop.own.connect("desktop", NEVER);
   await clock.advance(0);
   (await first)?.destroy();
   before.goes();
   // Any frame shows that nobody is there, such as the probe of another search.
-  laptop.board.ask("desktop");
+  laptop.board.requestId("desktop");
   await clock.advance(0);
   start("desktop", idOf("3"), ["laptop"]);
   let reached: Duplex | null = null;
-  void laptop.own.reach("desktop", NEVER).then((stream) => {
+  void laptop.own.connect("desktop", NEVER).then((stream) => {
     reached = stream;
   });
   await clock.advance(0);

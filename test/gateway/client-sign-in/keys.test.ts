@@ -6,7 +6,7 @@ import { createServer, type RequestListener } from "node:http";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { exportJWK, exportPKCS8, exportSPKI, SignJWT } from "jose";
-import type { SignedTokensConfig, SigningKeysPlace } from "../../../src/config/snapshot.ts";
+import type { SignedTokensConfig, SigningKeysSource } from "../../../src/config/snapshot.ts";
 import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/client-sign-in/key-ring.ts";
 import {
   createKeySource,
@@ -33,7 +33,7 @@ async function served(t: TestContext, answer: RequestListener): Promise<string> 
   return `http://127.0.0.1:${port}`;
 }
 
-const load = (keys: SigningKeysPlace, issuer = "https://issuer.example") =>
+const load = (keys: SigningKeysSource, issuer = "https://issuer.example") =>
   createKeySource(signedTokens(issuer, { keys }), systemClock)(signal);
 
 test("E1 a document is JSON of a bounded size, and nothing leads elsewhere", async (t) => {

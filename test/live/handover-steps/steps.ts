@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
-import { readLockHolder } from "../../../src/runtime/process/home-lock.ts";
+import { readLockOwner } from "../../../src/runtime/process/home-lock.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { type GatewayRig, nodeBackend, openGatewayRig } from "../../mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../../mcp/light-client.ts";
@@ -141,7 +141,7 @@ async function untilOneInCharge(
       }
       const inCharge = (await rig.home.glance())?.global.pid;
       why = `${only} runs, ${inCharge} answers`;
-      return inCharge === only && (await readLockHolder(rig.home.home))?.pid === only;
+      return inCharge === only && (await readLockOwner(rig.home.home))?.pid === only;
     }, ONE_MS);
     why = "a backend is not ready";
     await rig.untilReady("first", "once");

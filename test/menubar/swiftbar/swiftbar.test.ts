@@ -194,7 +194,7 @@ test("a menu without that option starts no daemon, logs only failures, and ends 
     const ended = startMenubar({
       ...{ ...PLACE, home: at, logPath: null, startsDaemon: false },
       face: { kind: "swiftbar", output, ...SWIFTBAR },
-      note: (line) => void notes.push(line),
+      notify: (line) => void notes.push(line),
       signal: new AbortController().signal,
     });
     let shown = "";

@@ -330,7 +330,7 @@ function startTray(
     environment,
     clock: systemClock,
     signal: stop.signal,
-    note: (line) => void notes.push(line),
+    notify: (line) => void notes.push(line),
     onFirstShown: async () => {
       firsts += 1;
     },

@@ -343,7 +343,7 @@ test("A5 writes requested during a write share the next one, and a failed one fa
   const third = writes.write();
   assert.notEqual(second, first);
   assert.equal(third, second);
-  const settled = writes.settled;
+  const settled = writes.whenIdle;
   assert.equal(under.length, 1, "one at a time");
   under[0]?.reject(new Error("the disk is full"));
   await assert.rejects(first, /the disk is full/);

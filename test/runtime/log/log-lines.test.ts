@@ -7,7 +7,7 @@ import { describe, it, test } from "node:test";
 import type { LogFields, LogRecord } from "../../../src/runtime/log/log.ts";
 import { jsonLine, readableLine } from "../../../src/runtime/log/log-lines.ts";
 import { createRedaction } from "../../../src/runtime/log/log-redaction.ts";
-import { type LinePlace, readLinesBackwards } from "../../../src/runtime/log/read-backwards.ts";
+import { type LinePosition, readLinesBackwards } from "../../../src/runtime/log/read-backwards.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const time = "2026-11-20T08:10:00.123Z";
@@ -161,7 +161,7 @@ const never = new AbortController().signal;
 /** All lines of the files at `path`, read `most` at a time. */
 async function pages(path: string, most: number, keep = 3, mostBytes?: number): Promise<string[][]> {
   const all: string[][] = [];
-  let before: LinePlace | null = null;
+  let before: LinePosition | null = null;
   do {
     const page: string[] = [];
     before = await readLinesBackwards(

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import type { MountaineerError } from "../../../src/runtime/errors.ts";
-import { acquireHomeLock, readLockHolder } from "../../../src/runtime/process/home-lock.ts";
+import { acquireHomeLock, readLockOwner } from "../../../src/runtime/process/home-lock.ts";
 import { endProcess, processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -68,9 +68,9 @@ async function acquireAtOnce(home: string) {
 describe("home lock", () => {
   it("has one holder, is visible to readers, and is free after its release", async (t) => {
     const home = await temporaryFolder(t);
-    assert.equal(await readLockHolder(home), null);
+    assert.equal(await readLockOwner(home), null);
     const lock = await acquire(home, "mount");
-    const holder = await readLockHolder(home);
+    const holder = await readLockOwner(home);
     assert.deepEqual(holder, lock.holder);
     assert.equal(holder?.pid, process.pid);
     assert.equal(holder?.command, "mount");
@@ -80,7 +80,7 @@ describe("home lock", () => {
     await lock[Symbol.asyncDispose]();
     assert.equal(lock.isHeld, false);
     await lock[Symbol.asyncDispose]();
-    assert.equal(await readLockHolder(home), null);
+    assert.equal(await readLockOwner(home), null);
     const again = await acquire(home);
     await again[Symbol.asyncDispose]();
     assert.deepEqual(await readdir(home), ["lock.db"]);
@@ -92,10 +92,10 @@ describe("home lock", () => {
     await mkdir(home);
     await using lock = await acquire(home, "monitor");
     await cp(home, copy, { recursive: true });
-    assert.equal(await readLockHolder(copy), null);
+    assert.equal(await readLockOwner(copy), null);
     await (await acquire(copy, "monitor"))[Symbol.asyncDispose]();
     await rename(home, moved);
-    assert.deepEqual(await readLockHolder(moved), lock.holder);
+    assert.deepEqual(await readLockOwner(moved), lock.holder);
     await rename(moved, home);
   });
 
@@ -134,7 +134,7 @@ describe("home lock", () => {
     const waiting = acquire(home, "monitor", 60_000);
     await release(command);
     const lock = await waiting;
-    assert.equal((await readLockHolder(home))?.command, "monitor");
+    assert.equal((await readLockOwner(home))?.command, "monitor");
     await lock[Symbol.asyncDispose]();
   });
 
@@ -188,7 +188,7 @@ describe("home lock", () => {
       assert.ok(holder.answer.won);
       await kill(holder);
       assert.equal(JSON.parse(await readFile(join(home, "lock.json"), "utf8")).pid, holder.process.pid);
-      assert.equal(await readLockHolder(home), null);
+      assert.equal(await readLockOwner(home), null);
       // On a clock that stands still nobody waits.
       const still = createManualClock();
       const lock = await acquireHomeLock(home, { command: "monitor", waitMs: 0, clock: still });
@@ -225,7 +225,7 @@ describe("home lock", () => {
       assert.equal(answer.code, expected);
       assert.match(answer.message, new RegExp(`pid ${winner.pid}\\b`, "u"));
     }
-    assert.equal((await readLockHolder(home))?.pid, winner.pid);
+    assert.equal((await readLockOwner(home))?.pid, winner.pid);
   });
 
   it("prints nothing about how it is made", async (t) => {
@@ -290,7 +290,7 @@ describe("home lock", () => {
     };
     for (const text of ["", "{", "null", "[]", '{"pid":1}', JSON.stringify(own)]) {
       await writeFile(join(home, "lock.json"), text);
-      assert.equal(await readLockHolder(home), null, text);
+      assert.equal(await readLockOwner(home), null, text);
       const lock = await acquire(home);
       await lock[Symbol.asyncDispose]();
     }
@@ -317,7 +317,7 @@ describe("home lock", () => {
     await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });
     await using lock = await acquire(disk, "monitor");
     assert.equal(lock.holder.command, "monitor");
-    assert.equal(await readLockHolder(disk), null);
+    assert.equal(await readLockOwner(disk), null);
     const other = await contend(t, disk, "mount", "0");
     assert.ok(!other.answer.won);
     assert.equal(other.answer.code, "lock_held");

@@ -19,7 +19,7 @@ import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
 import { dashboardRows } from "../../../src/tui/dashboard/dashboard-rows.ts";
 import type { Line } from "../../../src/tui/terminal/line.ts";
-import { placeAt } from "../../../src/web/page/shell/views.ts";
+import { partAt } from "../../../src/web/page/shell/views.ts";
 import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleShare, secondsAgo } from "../../api/sample-report.ts";
@@ -218,8 +218,8 @@ function told_of(): Readonly<Record<string, () => Said>> {
     },
     "the page": () => {
       const app = scriptedApp({}, { status: STATUS });
-      using shareView = mount(placeAt("#/shares").place.view as never, { app });
-      using serverView = mount(placeAt("#/servers").place.view as never, { app });
+      using shareView = mount(partAt("#/shares").part.view as never, { app });
+      using serverView = mount(partAt("#/servers").part.view as never, { app });
       const cards = [...shareView.elements("article"), ...serverView.elements("article")];
       return each((name) => {
         const card = cards.find((article) => article.name.endsWith(` ${name}`));

@@ -114,7 +114,7 @@ export function scriptedApp(
     requests: {
       call: ask as App["requests"]["call"],
       ...{ openEvents: never, session: never, signIn: never, signOut: never },
-      ...{ askOwner: never, takeOwner: never, dropOwner: never },
+      ...{ requestOwner: never, takeOwner: never, dropOwner: never },
       configSchema: async () => configJsonSchema(),
     },
     async confirm({ title, body, outdated }) {

@@ -5,7 +5,7 @@ import type { StatusReport } from "../../../src/api/contract/contract.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
-import { placeAt, VIEWS } from "../../../src/web/page/shell/views.ts";
+import { partAt, VIEWS } from "../../../src/web/page/shell/views.ts";
 import {
   sampleApprovals,
   sampleConfig,
@@ -27,7 +27,7 @@ import { type Scripted, scriptedApp } from "./scripted-app.ts";
 import { mount } from "./tiny-dom.ts";
 
 const viewOf = (name: string, app: App) =>
-  mount(placeAt(`#/${name}`).place.view as (props: { app: App }) => null, { app });
+  mount(partAt(`#/${name}`).part.view as (props: { app: App }) => null, { app });
 
 /** Each with words that are there once all answers have come. */
 const SAYS: Readonly<Record<string, readonly string[]>> = {
@@ -83,9 +83,9 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
 test("F2 each view shows the daemon's report, and names itself behind the #", async () => {
   assert.deepEqual(
     Object.keys(SAYS),
-    VIEWS.flatMap(({ places }) => places.map(({ at }) => at)),
+    VIEWS.flatMap(({ parts }) => parts.map(({ at }) => at)),
   );
-  assert.equal(placeAt("#/nothing").place.at, "home");
+  assert.equal(partAt("#/nothing").part.at, "home");
   const waits = sampleBackend({ waiting_calls: { count: 1, longest_ms: 45_000 } });
   const status = gatewayReport([waits], { shares: [sampleShare()] });
   for (const [name, words] of Object.entries(SAYS)) {

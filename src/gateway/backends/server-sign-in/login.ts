@@ -35,7 +35,7 @@ export interface LoginRequest {
   /** Sent with every request to the server. */
   readonly headers: Readonly<Record<string, string>>;
   readonly auth: ResolvedAuth | null;
-  readonly way: "browser" | "paste" | "device";
+  readonly method: "browser" | "paste" | "device";
   /** Scopes that are requested in addition to the scopes that the server wants. */
   readonly moreScopes: readonly string[];
 }
@@ -74,7 +74,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   const known = before?.issuer === place.server.issuer && before.ended === null ? before : null;
   const context: SignInContext = { request, person, library, place, scopes, known, signal };
   const { client, redirectUri, tokens } =
-    request.way === "device" ? await byDevice(context) : await byBrowser(context);
+    request.method === "device" ? await byDevice(context) : await byBrowser(context);
   const grant: Grant = {
     serverUrl: url.href,
     resource: place.resource,
@@ -129,7 +129,7 @@ interface SignInContext {
 
 async function byBrowser(context: SignInContext) {
   const { request, person, library, place, scopes, signal } = context;
-  await using listener = request.way === "browser" ? await openListener(context) : null;
+  await using listener = request.method === "browser" ? await openListener(context) : null;
   const redirectUri = listener?.redirectUri ?? pasteAddress(context);
   const client = await clientFor(context, redirectUri, false);
   const code: CodeRequest = {

@@ -47,7 +47,7 @@ function list(found: Found, choose: (server: string) => Promise<unknown>): Compo
     "Servers of the registry",
     found.map(({ name, version, description, deprecated }) =>
       choiceRow(
-        { key: name, name, says: name, choose: () => void choose(name) },
+        { key: name, name, accessibleName: name, choose: () => void choose(name) },
         h("span", { class: "dim" }, shown(version), deprecated ? ", deprecated" : ""),
         h("span", { class: "grow" }, shown(description.slice(0, 200))),
       ),
@@ -103,7 +103,7 @@ async function add(
   }));
   const about = [
     h("p", {}, code(server), ` ${shown(version)}, from the registry`),
-    plan.notes.map((note) => h("p", { key: note, class: "hint" }, shown(note))),
+    plan.remarks.map((remark) => h("p", { key: remark, class: "hint" }, shown(remark))),
   ];
   await addServer(app, name, typedBackend(connection, new Map(Object.entries(plan.texts))), secrets, about);
 }

@@ -5,7 +5,7 @@ import { connectionOf, type TypedConnection } from "../../../config/edit/new-bac
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
+import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import { AddFromRegistry } from "./add-from-registry.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { type SecretToKeep, takenSecrets } from "./save-added.ts";
@@ -36,7 +36,7 @@ export function AddServer({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a server" },
-    h(CommandsNote, { app, refused: "You cannot add a server here" }),
+    h(CommandsHint, { app, refused: "You cannot add a server here" }),
     may
       ? [
           h(DeclaredForm, {
@@ -68,9 +68,12 @@ async function addTyped(
       throw new MountaineerError("usage", "a secret needs both: its variable or header, and its value");
     const secrets: SecretToKeep[] = [];
     if (secret !== null) {
-      const kept = freeSecretName(`${name}-${key}`, await takenSecrets(app));
-      secrets.push({ name: kept, value: secret });
-      texts.set(key, /^authorization$/i.test(key) ? `Bearer \${secret:${kept}}` : `secret:${kept}`);
+      const secretName = freeSecretName(`${name}-${key}`, await takenSecrets(app));
+      secrets.push({ name: secretName, value: secret });
+      texts.set(
+        key,
+        /^authorization$/i.test(key) ? `Bearer \${secret:${secretName}}` : `secret:${secretName}`,
+      );
     }
     await addServer(app, name, typedBackend(connection, texts), secrets, about);
   });

@@ -21,7 +21,7 @@ import { hostText } from "../../../config/values/host-text.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
+import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import { choiceRow, code, line, nothing, plainList, textBlock, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
@@ -42,7 +42,7 @@ const HERE = "only this network";
 const EVERYWHERE = "every network";
 
 /** A server that has accepted a login. The password is kept apart, and only while the view is open. */
-interface LoggedIn extends Pick<ServerLogin, "host" | "username"> {
+interface SignedInServer extends Pick<ServerLogin, "host" | "username"> {
   readonly names: ShareNames;
   /** The networks on which the server is reached; null: unknown. */
   readonly networks: readonly string[] | null;
@@ -52,7 +52,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
   const may = useMayRunCommands(app);
   const [servers, setServers] = useState<readonly FoundServer[] | null>(null);
   const [chosen, setChosen] = useState<FoundServer | null>(null);
-  const [login, setLogin] = useState<LoggedIn | null>(null);
+  const [login, setLogin] = useState<SignedInServer | null>(null);
   const password = useRef("");
   const choose = (server: FoundServer): void => {
     setLogin(null);
@@ -78,7 +78,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a share" },
-    h(CommandsNote, { app, refused: "You cannot add a share here" }),
+    h(CommandsHint, { app, refused: "You cannot add a share here" }),
     may && nas.length > 0
       ? h(DeclaredForm, {
           key: nas.join(" "),
@@ -137,9 +137,15 @@ function serverList(
       servers.map((server) => {
         const { name, link, known } = foundServerText(server);
         const address = addressOf(server);
-        const says = `${name} at ${address}`;
+        const label = `${name} at ${address}`;
         return choiceRow(
-          { key: address, name, says, isChosen: server === chosen, choose: () => choose(server) },
+          {
+            key: address,
+            name,
+            accessibleName: label,
+            isChosen: server === chosen,
+            choose: () => choose(server),
+          },
           code(address),
           h("span", { class: "dim grow" }, shown(`${link}, ${known}`)),
         );
@@ -149,7 +155,7 @@ function serverList(
 }
 
 interface SharesProps {
-  readonly login: LoggedIn;
+  readonly login: SignedInServer;
   readonly others: readonly FoundServer[];
   readonly add: (values: Readonly<Record<string, unknown>>) => Promise<boolean>;
 }
@@ -191,7 +197,7 @@ function usedOn(networks: readonly string[]) {
 
 async function add(
   app: App,
-  login: LoggedIn,
+  login: SignedInServer,
   password: string,
   values: Readonly<Record<string, unknown>>,
   servers: readonly FoundServer[],
@@ -288,7 +294,7 @@ function namesOfNas(status: StatusReport | null): readonly string[] {
  */
 async function paired(
   app: App,
-  login: LoggedIn,
+  login: SignedInServer,
   password: string,
   share: string,
   other: string,

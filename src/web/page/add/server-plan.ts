@@ -53,24 +53,24 @@ export async function addServer(
     throw new MountaineerError("usage", `the value of ${literal.key} seems to be a secret`, {
       hint: "type it into the field for the secret",
     });
-  const hasToken = wantsToken({ asked: null, text, hasBackend: backends.length > 0, addsBackend: true });
-  const isKept = hasToken && keptNames(await app.requests.call("secrets")).has(TOKEN_SECRET);
+  const hasToken = wantsToken({ requested: null, text, hasBackend: backends.length > 0, addsBackend: true });
+  const isStored = hasToken && keptNames(await app.requests.call("secrets")).has(TOKEN_SECRET);
   const yes = await app.confirm({
     title: `Add ${shown(name)}?`,
-    body: h("div", {}, about, whatRuns(name, typed, secrets), hasToken ? tokenWords(isKept) : null),
+    body: h("div", {}, about, whatRuns(name, typed, secrets), hasToken ? tokenHint(isStored) : null),
     action: "Add it",
   });
   if (!yes) return;
   await saveAdded(
     app,
     [...backendEdits(name, typed), ...(hasToken ? TOKEN_EDITS : [])],
-    [...secrets, ...(hasToken && !isKept ? [{ name: TOKEN_SECRET, value: newToken() }] : [])],
+    [...secrets, ...(hasToken && !isStored ? [{ name: TOKEN_SECRET, value: newToken() }] : [])],
     sha256,
   );
   location.hash = "#/servers";
 }
 
-function tokenWords(isKept: boolean): ComponentChild {
+function tokenHint(isKept: boolean): ComponentChild {
   return [
     h(
       "p",

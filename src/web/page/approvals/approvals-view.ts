@@ -7,7 +7,7 @@ import { diffText } from "../../../config/history/text-diff.ts";
 import type { PageState } from "../daemon/live.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
+import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   diffBlock,
   faultList,
@@ -38,7 +38,7 @@ export function ApprovalsView({ app }: ViewProps): ComponentChild {
   return h(
     "div",
     {},
-    h(CommandsNote, { app, refused: "You cannot approve anything here" }),
+    h(CommandsHint, { app, refused: "You cannot approve anything here" }),
     line("problem", lost),
     section(
       "Configuration",
@@ -70,7 +70,7 @@ function waitingEntry(app: App, entry: WaitingEntryWire, mayApprove: boolean): C
 }
 
 function approveButton(what: string, mayApprove: boolean, run: () => Promise<void>): ComponentChild {
-  const about = { label: "Approve …", says: `Approve ${what}`, kind: "main" } as const;
+  const about = { label: "Approve …", accessibleName: `Approve ${what}`, kind: "main" } as const;
   return row(h(WorkButton, { ...about, off: !mayApprove, run }));
 }
 
@@ -126,7 +126,7 @@ const MOST_SHOWN = 100;
 
 function ToolApprovals({ app, mayApprove }: ViewProps & { readonly mayApprove: boolean }): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
-  const { report, look } = useLoaded((signal) => app.requests.call("toolChanges", {}, { signal }), version);
+  const { report, reload } = useLoaded((signal) => app.requests.call("toolChanges", {}, { signal }), version);
   // Without a gateway there are no tools.
   if (report === null) return null;
   const { changes, unseen, lost } = report;
@@ -136,7 +136,7 @@ function ToolApprovals({ app, mayApprove }: ViewProps & { readonly mayApprove: b
     changes.length === 0
       ? nothing("Everything that servers publish is as you approved it.")
       : changes.slice(0, MOST_SHOWN).map((each) => {
-          return changedTool(each, mayApprove, () => approveTool(app, each, look));
+          return changedTool(each, mayApprove, () => approveTool(app, each, reload));
         }),
     line("hint", changes.length > MOST_SHOWN ? `${changes.length - MOST_SHOWN} more` : null),
     faultList(

@@ -28,7 +28,7 @@ import { switchTool, ToolView } from "./tool-view.ts";
 const MOST_SHOWN = 200;
 
 interface Search {
-  readonly words: string;
+  readonly query: string;
   readonly backend: string;
   readonly chosen: string | null;
 }
@@ -38,13 +38,13 @@ const SEARCHES = createFormStores<Search>();
 export function CatalogView({ app }: ViewProps): ComponentChild {
   const version = useStore(app.store, (state) => state.catalogVersion);
   const { report, problem } = useLoaded((signal) => app.requests.call("catalog", null, { signal }), version);
-  const [{ words, backend, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
-    words: "",
+  const [{ query, backend, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
+    query: "",
     backend: "",
     chosen: null,
   }));
   const tools = report?.tools ?? [];
-  const found = useMemo(() => searchTools(tools, words, backend), [report, words, backend]);
+  const found = useMemo(() => searchTools(tools, query, backend), [report, query, backend]);
   if (report === null) return loading(problem);
   const backends = [...new Set(tools.map((tool) => tool.backend))].sort();
   const tool = tools.find(({ name }) => name === chosen) ?? null;
@@ -55,7 +55,7 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
       "div",
       {},
       searchPart(
-        { id: "catalog-words", words, onWords: (typed) => search.set({ words: typed }) },
+        { id: "catalog-words", text: query, onText: (typed) => search.set({ query: typed }) },
         `${pluralize(found.length, "tool")} of ${tools.length}`,
         choiceField("catalog-backend", "Server", ["", ...backends], backend, (name) =>
           search.set({ backend: name }),
@@ -88,17 +88,17 @@ export function CatalogView({ app }: ViewProps): ComponentChild {
  */
 export function searchTools<Tool extends Pick<CatalogTool, "name" | "backend" | "description">>(
   tools: readonly Tool[],
-  words: string,
+  query: string,
   backend: string,
 ): readonly Tool[] {
-  const wanted = typedWords(words);
+  const wanted = typedWords(query);
   const mine = backend === "" ? tools : tools.filter((tool) => tool.backend === backend);
   if (wanted.length === 0) return mine;
   const ranked = mine.flatMap((tool) => {
     const name = tool.name.toLowerCase();
     const all = `${name} ${tool.backend.toLowerCase()} ${(tool.description ?? "").toLowerCase()}`;
-    if (!wanted.every((word) => all.includes(word))) return [];
-    return [{ tool, rank: wanted.filter((word) => name.includes(word)).length }];
+    if (!wanted.every((part) => all.includes(part))) return [];
+    return [{ tool, rank: wanted.filter((part) => name.includes(part)).length }];
   });
   return ranked.sort((one, other) => other.rank - one.rank).map(({ tool }) => tool);
 }

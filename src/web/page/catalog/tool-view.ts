@@ -56,7 +56,7 @@ export async function switchTool(app: App, name: string, on: boolean): Promise<v
   });
 }
 
-function askToCall(app: App, { name, backend }: CatalogTool): Promise<boolean> {
+function confirmCall(app: App, { name, backend }: CatalogTool): Promise<boolean> {
   return app.confirm({
     title: `Call ${shown(name)}?`,
     body: h("p", {}, `The tool of ${shown(backend)} does not say that it changes nothing.`),
@@ -94,7 +94,7 @@ function TryIt({ app, tool }: ToolProps): ComponentChild {
     const args = sentArguments(newest());
     setTried(args === null);
     if (args === null) return;
-    if (mayDestroy(tool.annotations) && !(await askToCall(app, tool))) return;
+    if (mayDestroy(tool.annotations) && !(await confirmCall(app, tool))) return;
     const cancel = new AbortController();
     setState({ kind: "calling", cancel });
     const startedMs = performance.now();

@@ -29,7 +29,7 @@ import { hintLines, hintOf, type KeyHint } from "./schema-hint.ts";
 export type Format = "toml" | "yaml";
 
 /** Line and column from 1, the column in UTF-16 units. */
-export interface TextPlace {
+export interface TextPosition {
   readonly line: number;
   readonly column: number;
   readonly text: string;
@@ -50,7 +50,7 @@ export interface EditorOptions {
 export interface CodeEditor extends Disposable {
   /** Replaces the text and clears the history; no effect if the text is the same. */
   setText(text: string): void;
-  mark(places: readonly TextPlace[]): void;
+  mark(positions: readonly TextPosition[]): void;
   goTo(line: number, column: number): void;
 }
 
@@ -62,7 +62,7 @@ const COLOURS = HighlightStyle.define([
 ]);
 
 const BOX = { backgroundColor: "var(--card)", color: "var(--text)", border: "1px solid var(--edge)" };
-const LOOK = EditorView.theme({
+const THEME = EditorView.theme({
   "&": { ...BOX, borderRadius: "6px", fontSize: "0.93em" },
   "&.cm-focused": { outline: "2px solid var(--main)" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.5" },
@@ -83,7 +83,7 @@ const LOOK = EditorView.theme({
 });
 
 /** Limits the height, so that the save button stays in sight below a long file. */
-const ROOM = EditorView.theme({
+const SIZE = EditorView.theme({
   "&": { maxHeight: "max(24rem, calc(100vh - 28rem))" },
   ".cm-scroller": { overflow: "auto" },
 });
@@ -97,7 +97,7 @@ const READING: Extension = [
   lineNumbers(),
   highlightSpecialChars({ addSpecialChars: UNSEEN }),
   syntaxHighlighting(COLOURS),
-  LOOK,
+  THEME,
 ];
 
 /**
@@ -135,7 +135,7 @@ export function openEditor(options: EditorOptions): CodeEditor {
       doc: text,
       extensions: [
         READING,
-        ROOM,
+        SIZE,
         languageOf(format),
         breaksOf(text),
         history(),
@@ -158,9 +158,9 @@ export function openEditor(options: EditorOptions): CodeEditor {
     setText(text) {
       if (text !== view.state.sliceDoc()) view.setState(stateOf(text));
     },
-    mark(places) {
+    mark(positions) {
       const { doc } = view.state;
-      const found = places.map(({ line, column, text: message, severity }): Diagnostic => {
+      const found = positions.map(({ line, column, text: message, severity }): Diagnostic => {
         const from = offsetOf(doc, line, column);
         return { from, to: doc.lineAt(from).to, message, severity };
       });
@@ -296,11 +296,11 @@ export function offersAt(schema: unknown, above: string, before: string, format:
     return of(parents.split(".").slice(0, -1), part, ({ kind }, key) =>
       kind === "section" || kind === "items" ? key : null,
     );
-  const word = KEY.exec(before)?.[1];
-  if (word !== undefined) {
-    const text = `${above}${before.slice(0, before.length - word.length)}${ANY[format]}`;
+  const typed = KEY.exec(before)?.[1];
+  if (typed !== undefined) {
+    const text = `${above}${before.slice(0, before.length - typed.length)}${ANY[format]}`;
     const parent = keyAt(text, text.length, format).slice(0, -1);
-    return of(parent, word, ({ kind, keys }, key) => {
+    return of(parent, typed, ({ kind, keys }, key) => {
       if (format === "yaml") return `${key}:${kind === "value" ? " " : ""}`;
       if (kind === "value") return `${key} = `;
       if (parent.length > 0) return null;

@@ -3,7 +3,7 @@
 import { type ComponentChild, h, type RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { printableLines } from "../../../runtime/text/plain-text.ts";
-import type { CodeEditor, DiffOptions, EditorOptions, TextPlace } from "./code-editor.ts";
+import type { CodeEditor, DiffOptions, EditorOptions, TextPosition } from "./code-editor.ts";
 
 type Code = typeof import("./code-editor.ts");
 
@@ -21,14 +21,14 @@ interface CodeTextProps extends Omit<EditorOptions, "host" | "text"> {
   readonly text: string;
   /** The current text. */
   readonly newest: () => string;
-  readonly places: readonly TextPlace[];
+  readonly positions: readonly TextPosition[];
   /** Set to the editor once it is open; null while there is only the plain field. */
   readonly editor: RefObject<CodeEditor | null>;
   readonly onOpen: (editor: CodeEditor) => void;
 }
 
 export function CodeText(props: CodeTextProps): ComponentChild {
-  const { text, newest, format, label, places, editor } = props;
+  const { text, newest, format, label, positions, editor } = props;
   const host = useRef<HTMLDivElement>(null);
   const current = useRef(props);
   current.current = props;
@@ -56,7 +56,7 @@ export function CodeText(props: CodeTextProps): ComponentChild {
     };
   }, [code, format]);
   useEffect(() => editor.current?.setText(newest()), [isOpen, text]);
-  useEffect(() => editor.current?.mark(places), [isOpen, places]);
+  useEffect(() => editor.current?.mark(positions), [isOpen, positions]);
   return h(
     "div",
     { class: "code", ref: host },

@@ -55,9 +55,9 @@ function yamlKey(lines: readonly string[]): KeyPath {
   for (let at = lines.length - 1; at >= 0 && deeperThan > 0; at -= 1) {
     const line = lines[at] ?? "";
     if (/^\s*(#.*)?$/.test(line)) continue;
-    const [, indent = "", dashes = "", word, colon] = YAML_KEY.exec(line) ?? [];
+    const [, indent = "", dashes = "", keyText, colon] = YAML_KEY.exec(line) ?? [];
     // A word without a colon is a half-written key, or after dashes an item of a list.
-    const key = dashes === "" || colon === ":" ? word : undefined;
+    const key = dashes === "" || colon === ":" ? keyText : undefined;
     const column = indent.length + dashes.length;
     if (key === undefined && dashes === "") continue;
     if (column < deeperThan) {

@@ -71,7 +71,7 @@ function typeText(schema: Readonly<Record<string, unknown>>): string {
       : typeof minimum === "number"
         ? `, at least ${minimum}`
         : "";
-  const words: Readonly<Record<string, string>> = {
+  const labels: Readonly<Record<string, string>> = {
     object: "section",
     array: "list",
     boolean: "true or false",
@@ -81,5 +81,5 @@ function typeText(schema: Readonly<Record<string, unknown>>): string {
   if (Array.isArray(type)) return type.join(" or ");
   const several = schema["anyOf"] ?? schema["oneOf"];
   if (Array.isArray(several)) return several.map((branch) => typeText(objectOf(branch))).join(", or ");
-  return typeof type === "string" ? `${words[type] ?? type}${range}` : "any value";
+  return typeof type === "string" ? `${labels[type] ?? type}${range}` : "any value";
 }

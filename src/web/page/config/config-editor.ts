@@ -7,7 +7,7 @@ import { sentence } from "../../../api/labels/actions.ts";
 import { editOutcome, mistakeText } from "../../../api/labels/outcome-labels.ts";
 import { isOwnError, MountaineerError, recoverFrom } from "../../../runtime/errors.ts";
 import { invisibleText } from "../../../runtime/text/invisible-characters.ts";
-import type { CodeEditor, TextPlace } from "../code/code-editor.ts";
+import type { CodeEditor, TextPosition } from "../code/code-editor.ts";
 import { CodeDiff, CodeText } from "../code/code-text.ts";
 import type { KeyPath } from "../code/key-at.ts";
 import { hintLines, hintOf } from "../code/schema-hint.ts";
@@ -28,7 +28,7 @@ export function ConfigEditor({ app }: ViewProps): ComponentChild {
   const [path, setPath] = useState<KeyPath>([]);
   const editor = useRef<CodeEditor | null>(null);
   const { report: schema } = useConfigSchema(app);
-  const places = useMemo(() => placesOf(mistakes, text), [mistakes, text]);
+  const positions = useMemo(() => positionsOf(mistakes, text), [mistakes, text]);
   if (base === null) return loading(problem, "Reading the file …");
   return h(
     "div",
@@ -40,7 +40,7 @@ export function ConfigEditor({ app }: ViewProps): ComponentChild {
       format: base.format,
       text,
       newest: () => store.get().text,
-      places,
+      positions,
       editor,
       schema: () => schema,
       onText: (typed) => store.set({ text: typed }),
@@ -55,7 +55,7 @@ export function ConfigEditor({ app }: ViewProps): ComponentChild {
     }),
     keyHint(schema, path),
     alertLine(problem),
-    placeList(places, (line, column) => editor.current?.goTo(line, column)),
+    positionList(positions, (line, column) => editor.current?.goTo(line, column)),
     row(
       h(WorkButton, { label: "Save …", kind: "main", off: !isDirty, run: () => save(base) }),
       h(WorkButton, { label: "Discard changes", off: !isDirty && !isOutdated, run: discard }),
@@ -64,7 +64,7 @@ export function ConfigEditor({ app }: ViewProps): ComponentChild {
 }
 
 function useEditor(app: App) {
-  const { report, problem, look } = useConfigFile(app);
+  const { report, problem, reload } = useConfigFile(app);
   const [memory, store] = useFormStore(EDITORS, app.requests, () => ({ base: null, text: "" }));
   const [mistakes, setMistakes] = useState<readonly ConfigMistakeWire[]>([]);
   // Why a save was refused. Stays after the file is read again.
@@ -130,7 +130,7 @@ function useEditor(app: App) {
     }
   };
   const discard = async (): Promise<void> => {
-    const file = await look();
+    const file = await reload();
     if (file === null) return;
     // Asks again if text was typed while the question was open.
     for (let given = store.get().base?.text; store.get().text !== given; ) {
@@ -173,16 +173,16 @@ function useChecks(
   }, [text, isDirty]);
 }
 
-function placesOf(mistakes: readonly ConfigMistakeWire[], text: string): readonly TextPlace[] {
-  const wrong = mistakes.map((mistake): TextPlace => {
+function positionsOf(mistakes: readonly ConfigMistakeWire[], text: string): readonly TextPosition[] {
+  const wrong = mistakes.map((mistake): TextPosition => {
     const { line, column } = mistake;
     return { line, column, text: shown(mistakeText(mistake)), severity: "error" };
   });
-  return [...wrong, ...hiddenPlaces(text)];
+  return [...wrong, ...hiddenPositions(text)];
 }
 
-function placeList(
-  places: readonly TextPlace[],
+function positionList(
+  places: readonly TextPosition[],
   goTo: (line: number, column: number) => void,
 ): ComponentChild {
   if (places.length === 0) return null;
@@ -205,8 +205,8 @@ function placeList(
 const HIDDEN_LINES = 20;
 
 /** One place for each line with invisible characters. */
-export function hiddenPlaces(text: string): readonly TextPlace[] {
-  const found: TextPlace[] = [];
+export function hiddenPositions(text: string): readonly TextPosition[] {
+  const found: TextPosition[] = [];
   for (const [index, line] of text.split("\n").entries()) {
     if (found.length >= HIDDEN_LINES) break;
     const what = invisibleText(line);

@@ -15,7 +15,7 @@ interface Compared {
   readonly entry: HistoryEntry;
   readonly text: string;
   /** The text of the previous entry; null: there is none. */
-  readonly older: string | null;
+  readonly previous: string | null;
   /** The configuration file as it is now. */
   readonly file: ConfigReport;
 }
@@ -67,12 +67,12 @@ async function compare(
 ): Promise<Compared> {
   const textOf = (n: number): Promise<string> => app.requests.call("historyText", { n }, { signal });
   const before = entries.find(({ n }) => n === entry.n + 1);
-  const [mine, older, file] = await Promise.all([
+  const [mine, previous, file] = await Promise.all([
     textOf(entry.n),
     before === undefined ? null : textOf(before.n),
     app.requests.call("config", null, { signal }),
   ]);
-  return { entry, text: mine, older, file };
+  return { entry, text: mine, previous, file };
 }
 
 interface ComparedProps extends ViewProps {
@@ -83,7 +83,7 @@ interface ComparedProps extends ViewProps {
 function ComparedView({ app, entry, entries }: ComparedProps): ComponentChild {
   const { report, problem } = useLoaded((signal) => compare(app, entry, entries, signal), entries);
   if (report === null) return loading(problem, "Comparing …");
-  const { text, older, file } = report;
+  const { text, previous, file } = report;
   const { format } = file;
   return h(
     "div",
@@ -95,12 +95,12 @@ function ComparedView({ app, entry, entries }: ComparedProps): ComponentChild {
       code(entry.sha256.slice(0, 12)),
     ),
     h("h3", {}, "What it changed"),
-    older === null
+    previous === null
       ? h("p", { class: "hint" }, "This is the oldest stored content.")
-      : older === text
+      : previous === text
         ? h("p", { class: "hint" }, "Nothing.")
         : h(CodeDiff, {
-            before: older,
+            before: previous,
             after: text,
             format,
             labels: { before: "Before", after: "This one" },

@@ -1,7 +1,7 @@
 // The configuration: its text in an editor, and its history.
 import { type ComponentChild, h } from "preact";
 import type { ViewProps } from "../parts/app.ts";
-import { CommandsNote } from "../parts/commands-hint.ts";
+import { CommandsHint } from "../parts/commands-hint.ts";
 import { section } from "../parts/elements.ts";
 import { ConfigEditor } from "./config-editor.ts";
 import { ConfigHistory } from "./config-history.ts";
@@ -10,7 +10,7 @@ export function ConfigView({ app }: ViewProps): ComponentChild {
   return h(
     "div",
     {},
-    h(CommandsNote, {
+    h(CommandsHint, {
       app,
       refused: "You cannot change commands, arguments and environments here",
     }),

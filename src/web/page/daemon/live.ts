@@ -15,12 +15,12 @@ import type { Store } from "./store.ts";
 /** Pauses before the stream is opened again, by the number of failures in a row. */
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 /** Minimum pause between two requests for one report, so that a burst of events causes one request. */
-const BETWEEN_LOOKS_MS = 120;
+const BETWEEN_REQUESTS_MS = 120;
 /** How often counters that no event announces are requested while they are on the screen. */
 const FIGURES_MS = 5000;
 /** After this time in the background a tab closes its stream, because a browser has six connections to one server. */
 const HIDDEN_MS = 5000;
-const EVENTS_KEPT = 500;
+const EVENTS_AT_MOST = 500;
 
 export type Link =
   | { readonly kind: "connecting" }
@@ -29,7 +29,7 @@ export type Link =
   | { readonly kind: "resting" }
   | { readonly kind: "lost"; readonly sinceMs: number };
 
-export interface SeenEvent extends EventLabel {
+export interface ShownEvent extends EventLabel {
   readonly id: number;
   /** When this page received the event, wall clock. */
   readonly atMs: number;
@@ -47,7 +47,7 @@ export interface PageState {
   readonly sync: SyncReport | null;
   readonly approvals: ApprovalsReport | null;
   /** Newest first. */
-  readonly events: readonly SeenEvent[];
+  readonly events: readonly ShownEvent[];
   /** Grows with every event after which the published tools may differ. */
   readonly catalogVersion: number;
   /** Grows with every event after which the configuration file may differ. */
@@ -71,7 +71,7 @@ interface LiveOptions {
   readonly store: Store<PageState>;
   readonly requests: Requests;
   /** Called once for each event that has a text for people. */
-  readonly onEvent: (event: SeenEvent) => void;
+  readonly onEvent: (event: ShownEvent) => void;
   /** True while counters that no event announces are on the screen. */
   readonly showsFigures: () => boolean;
 }
@@ -80,7 +80,7 @@ interface LiveOptions {
 export function startLive({ store, requests, onEvent, showsFigures }: LiveOptions) {
   const end = new AbortController();
   const { signal } = end;
-  const looks = createLooks(store, requests, signal);
+  const refreshes = createRefreshes(store, requests, signal);
   let stream: AbortController | null = null;
   let lastId = 0;
   let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
@@ -95,7 +95,7 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
         const frames = await requests.openEvents(lastId, ended);
         failures = 0;
         store.set({ link: { kind: "live" } });
-        looks.all();
+        refreshes.all();
         for await (const { id, data } of frames) receive(id, data);
       } catch (error) {
         if (!(error instanceof MountaineerError)) throw error;
@@ -121,12 +121,12 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
     // stream continues.
     if (event.kind !== "gap" && id <= lastId) return;
     lastId = id;
-    looks.after(event);
+    refreshes.after(event);
     const line = eventLabel(event);
     if (line === null) return;
-    const seen = { ...line, id, atMs: Date.now() };
-    store.set({ events: [seen, ...store.get().events].slice(0, EVENTS_KEPT) });
-    onEvent(seen);
+    const entry = { ...line, id, atMs: Date.now() };
+    store.set({ events: [entry, ...store.get().events].slice(0, EVENTS_AT_MOST) });
+    onEvent(entry);
   };
   const rest = (): void => {
     stream?.abort();
@@ -145,7 +145,7 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   document.addEventListener("visibilitychange", onVisibility);
   const figures = setInterval(() => {
     if (document.visibilityState === "visible" && store.get().link.kind === "live" && showsFigures())
-      looks.status();
+      refreshes.status();
   }, FIGURES_MS);
   signal.addEventListener("abort", () => {
     document.removeEventListener("visibilitychange", onVisibility);
@@ -156,7 +156,7 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   });
   open();
   return {
-    refresh: looks.all,
+    refresh: refreshes.all,
     [Symbol.dispose]: (): void => end.abort(),
   };
 }
@@ -166,13 +166,13 @@ function pause(ms: number): Promise<void> {
 }
 
 /** Requests reports. A report is not requested again while a request for it is in flight. */
-function createLooks(store: Store<PageState>, requests: Requests, signal: AbortSignal) {
+function createRefreshes(store: Store<PageState>, requests: Requests, signal: AbortSignal) {
   const look = (work: () => Promise<Partial<PageState>>): (() => void) =>
     coalesce(async () => {
       // Ignores a failed request: once the stream is open again, all reports are requested.
       const found = await work().catch(recoverFrom(isOwnError, null));
       if (found !== null && !signal.aborted) store.set(found);
-      await pause(BETWEEN_LOOKS_MS);
+      await pause(BETWEEN_REQUESTS_MS);
     }, signal);
   const status = look(async () => ({ status: await requests.call("status", null, { signal }) }));
   const sync = look(async () => ({ sync: await requests.call("sync", null, { signal }) }));

@@ -43,7 +43,7 @@ export interface SecretStore {
   write(secret: string | null): void;
 }
 
-interface AskOptions {
+interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
@@ -78,7 +78,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
     async call<Name extends OperationName>(
       name: Name,
       input: InputOf<Name> | null = null,
-      options: AskOptions = {},
+      options: CallOptions = {},
     ): Promise<OutputOf<Name>> {
       const { method, output, counts } = OPERATIONS[name];
       const deadlineMs = counts === "calls" ? CALL_MS : counts === null ? ANSWER_MS : WORK_MS;
@@ -155,7 +155,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       ownerRight = null;
     },
     /** Requests the owner's right; resolves with the code that the owner types. Only this tab's memory holds the right. */
-    async askOwner(): Promise<string> {
+    async requestOwner(): Promise<string> {
       const response = await own(OWNER_PATH, "POST");
       if (!response.ok) return refuse(response);
       const { right, code } = objectOf(parseJson(await response.text()));

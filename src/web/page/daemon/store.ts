@@ -29,9 +29,9 @@ export function useStore<State extends object, Part>(
 ): Part {
   const [part, setPart] = useState(() => select(store.get()));
   useEffect(() => {
-    const look = (): void => setPart(() => select(store.get()));
-    look();
-    return store.subscribe(look);
+    const update = (): void => setPart(() => select(store.get()));
+    update();
+    return store.subscribe(update);
   }, [store]);
   return part;
 }

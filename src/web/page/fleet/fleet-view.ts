@@ -44,7 +44,7 @@ import { useFleet } from "./use-fleet.ts";
 const SEARCHED_FROM = 8;
 
 interface Search {
-  readonly words: string;
+  readonly query: string;
   /** A machine's name; null: the first machine. */
   readonly chosen: string | null;
 }
@@ -93,19 +93,19 @@ interface MachinesProps extends ViewProps {
 }
 
 function Machines({ app, report }: MachinesProps): ComponentChild {
-  const [{ words, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
-    words: "",
+  const [{ query, chosen }, search] = useFormStore(SEARCHES, app.requests, () => ({
+    query: "",
     chosen: null,
   }));
   const machines = useMemo(() => troubledFirst(report.machines), [report]);
   const summary = useMemo(() => fleetSummary(report), [report]);
   const found = useMemo(() => {
-    const matches = matcherOf(words);
+    const matches = matcherOf(query);
     return machines.filter((machine) => matches(machineSearchText(machine)));
-  }, [machines, words]);
+  }, [machines, query]);
   const name = chosen ?? machines[0]?.name ?? null;
   const machine = machines.find((each) => each.name === name) ?? null;
-  const isSearched = machines.length >= SEARCHED_FROM || words !== "";
+  const isSearched = machines.length >= SEARCHED_FROM || query !== "";
   return [
     h("p", { role: "status", class: `summary ${summary.tone}` }, summary.text),
     h(
@@ -116,8 +116,8 @@ function Machines({ app, report }: MachinesProps): ComponentChild {
         {},
         isSearched
           ? searchPart(
-              { id: "fleet-words", words, onWords: (typed) => search.set({ words: typed }) },
-              words === "" ? null : `${pluralize(found.length, "machine")} of ${machines.length}`,
+              { id: "fleet-words", text: query, onText: (typed) => search.set({ query: typed }) },
+              query === "" ? null : `${pluralize(found.length, "machine")} of ${machines.length}`,
             )
           : null,
         found.length === 0

@@ -4,7 +4,7 @@ import { useContext, useEffect, useMemo, useState } from "preact/hooks";
 import type { StatusReport } from "../../../api/contract/contract.ts";
 import { wholeText } from "../../../api/labels/label.ts";
 import { pluralize } from "../../../runtime/text/plain-text.ts";
-import type { SeenEvent } from "../daemon/live.ts";
+import type { ShownEvent } from "../daemon/live.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { useFleet } from "../fleet/use-fleet.ts";
 import { ActionButton } from "../parts/action-button.ts";
@@ -144,7 +144,7 @@ function Events({ app }: ViewProps): ComponentChild {
   );
 }
 
-function eventRow({ id, atMs, about, text, tone }: SeenEvent, now: number): ComponentChild {
+function eventRow({ id, atMs, about, text, tone }: ShownEvent, now: number): ComponentChild {
   return h(
     "li",
     { key: id, class: tone },
@@ -190,9 +190,9 @@ function useNarrow(): boolean {
   const [isNarrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
   useEffect(() => {
     const query = matchMedia(NARROW);
-    const look = (): void => setNarrow(query.matches);
-    query.addEventListener("change", look);
-    return () => query.removeEventListener("change", look);
+    const update = (): void => setNarrow(query.matches);
+    query.addEventListener("change", update);
+    return () => query.removeEventListener("change", update);
   }, []);
   return isNarrow;
 }
@@ -200,7 +200,7 @@ function useNarrow(): boolean {
 function listItems({ joined }: Picture): readonly ComponentChild[] {
   return joined.map(({ id, title, text, trouble = "", wires }) => {
     const cables = wires.flatMap(({ label, rate }) => [label, rate]);
-    return h("li", { key: id }, [title, text, trouble, ...cables].filter((word) => word !== "").join(", "));
+    return h("li", { key: id }, [title, text, trouble, ...cables].filter((part) => part !== "").join(", "));
   });
 }
 
@@ -243,7 +243,7 @@ function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): 
   const middleY = y + box.height / 2;
   const hasSign = !isHint && !isChip;
   const textX = isTall ? middleX : x + (hasSign ? 48 : 14);
-  const room = box.width - (isTall ? 16 : hasSign ? 60 : 28);
+  const space = box.width - (isTall ? 16 : hasSign ? 60 : 28);
   const baseline = isTall ? y + 76 : middleY - (trouble === "" ? 2 : 11);
   const lines = isChip ? [] : [text, trouble];
   return h(
@@ -266,13 +266,13 @@ function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): 
       h(
         "text",
         { class: "title", x: textX, y: text === "" ? middleY + 5 : baseline },
-        cut(title, (isMachine || isHint ? room : room - 16) / TITLE_LETTER),
+        cut(title, (isMachine || isHint ? space : space - 16) / TITLE_LETTER),
       ),
       lines.map((line, index) =>
         h(
           "text",
           { key: index, class: "text", x: textX, y: baseline + 18 * (index + 1) },
-          cut(line, room / TEXT_LETTER),
+          cut(line, space / TEXT_LETTER),
         ),
       ),
     ),

@@ -147,16 +147,16 @@ function server(backend: BackendStatus, flow: Flow | null): Joined {
 
 /** Shares at the same addresses are drawn as one NAS. */
 function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: number): readonly Joined[] {
-  const places = Map.groupBy(shares, ({ name, tb_host: tb, fb_host: fb }) =>
+  const byHosts = Map.groupBy(shares, ({ name, tb_host: tb, fb_host: fb }) =>
     tb === null && fb === null ? `folder ${name}` : `${tb} ${fb}`,
   );
-  return [...places].map(([id, own]) => {
+  return [...byHosts].map(([id, own]) => {
     const [first] = own;
     const states = own.map((share) => {
-      const words = shareLabel(share);
-      const isReadyAgain = share.tb_recovery_pending && words.why === null;
+      const label = shareLabel(share);
+      const isReadyAgain = share.tb_recovery_pending && label.why === null;
       return {
-        ...words,
+        ...label,
         name: shown(share.name),
         isSecond: isReadyAgain || secondBestHint(share, global) !== null,
       };
@@ -248,9 +248,9 @@ type Column = Pick<Box, "x" | "width">;
 /** Places things below each other, and chips in rows of two. `endY`: the lower edge of the last one. */
 function stacked(all: readonly Joined[], columnOf: (kind: Kind) => Column, fromY: number) {
   let y = fromY;
-  let hasRoom = false;
+  let hasSpace = false;
   const placed = all.map((thing, index) => {
-    const isRight = hasRoom;
+    const isRight = hasSpace;
     const { x, width } = columnOf(thing.kind);
     if (thing.isChip !== true) {
       const box = { x, y, width, height: HEIGHTS[thing.kind] };
@@ -259,8 +259,8 @@ function stacked(all: readonly Joined[], columnOf: (kind: Kind) => Column, fromY
     }
     const half = (width - CHIP.gap) / 2;
     const box = { x: isRight ? x + half + CHIP.gap : x, y, width: half, height: CHIP.height };
-    hasRoom = !isRight && all[index + 1]?.isChip === true;
-    if (!hasRoom) y += CHIP.height + CHIP.gap;
+    hasSpace = !isRight && all[index + 1]?.isChip === true;
+    if (!hasSpace) y += CHIP.height + CHIP.gap;
     return { thing, box };
   });
   const last = placed.at(-1)?.box;

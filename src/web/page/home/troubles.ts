@@ -45,7 +45,7 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
   const troubles = [
     ...general(global.conditions, "settings/about"),
     ...general(gateway?.conditions ?? [], "servers"),
-    ...together(shares.flatMap((share) => shareTrouble(share, global))),
+    ...merged(shares.flatMap((share) => shareTrouble(share, global))),
     ...backends
       .filter(({ enabled, conditions }) => enabled || !conditions.some(isCovered))
       .map((backend) => ({ ...backend, conditions: backend.conditions.filter((each) => !isCovered(each)) }))
@@ -65,7 +65,7 @@ function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Troubl
 }
 
 /** Merges equal troubles of several shares, such as a lost cable of their NAS. */
-function together(troubles: readonly Trouble[]): readonly Trouble[] {
+function merged(troubles: readonly Trouble[]): readonly Trouble[] {
   const groups = Map.groupBy(troubles, ({ about, text, hint, action }) =>
     action === null ? `${text} ${hint}` : about,
   );

@@ -20,14 +20,14 @@ export function ActionButton({ app, action, kind }: ActionButtonProps): Componen
     label,
     run: () => run(app, action),
     // The accessible name contains the visible label.
-    ...(about === undefined ? {} : { says: `${label}: ${shown(about)}` }),
+    ...(about === undefined ? {} : { accessibleName: `${label}: ${shown(about)}` }),
     ...(kind === undefined ? {} : { kind }),
   });
 }
 
 async function run(app: App, action: Action): Promise<void> {
   const { question } = action;
-  if (question !== null && !(await askFirst(app, action, question.title, question.text))) return;
+  if (question !== null && !(await confirmFirst(app, action, question.title, question.text))) return;
   await app.attempt(sentence(action.name), async () => {
     const perform = (force: boolean): Promise<Outcome> =>
       action.perform(
@@ -39,7 +39,7 @@ async function run(app: App, action: Action): Promise<void> {
     // If files are open, the person sees which processes hold them and decides.
     const busy = busyQuestion(action, outcome);
     if (busy !== null) {
-      if (!(await askFirst(app, action, busy.title, busy.text, openFiles(outcome)))) return;
+      if (!(await confirmFirst(app, action, busy.title, busy.text, openFiles(outcome)))) return;
       outcome = await perform(true);
     }
     const { tone, text, hint } = outcome;
@@ -53,7 +53,7 @@ async function run(app: App, action: Action): Promise<void> {
   });
 }
 
-function askFirst(
+function confirmFirst(
   app: App,
   { label }: Action,
   title: string,

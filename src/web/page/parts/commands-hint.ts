@@ -7,7 +7,7 @@ import type { App, ViewProps } from "./app.ts";
 import { Copyable, WorkButton } from "./elements.ts";
 
 /** How often the page checks whether the code was typed. */
-const LOOK_MS = 1000;
+const CHECK_MS = 1000;
 /** How long the daemon accepts a code. */
 const CODE_MS = 3 * 60_000;
 
@@ -19,13 +19,13 @@ export function useMayRunCommands(app: App): boolean {
  * Says what this tab may not do, and how to get the right; nothing if the tab may run commands. `refused`:
  * the beginning of the sentence.
  */
-export function CommandsNote({ app, refused }: ViewProps & { readonly refused: string }): ComponentChild {
+export function CommandsHint({ app, refused }: ViewProps & { readonly refused: string }): ComponentChild {
   const [shownCode, setShownCode] = useState<string | null>(null);
   const may = useMayRunCommands(app);
   useEffect(() => {
     if (may) setShownCode(null);
     if (shownCode === null || may) return;
-    const looks = setInterval(() => void lookAtSession(app), LOOK_MS);
+    const looks = setInterval(() => void checkSession(app), CHECK_MS);
     const end = setTimeout(() => setShownCode(null), CODE_MS);
     return () => {
       clearInterval(looks);
@@ -42,7 +42,7 @@ export function CommandsNote({ app, refused }: ViewProps & { readonly refused: s
           label: "Confirm ownership",
           run: async () => {
             await app.attempt("Ask for the owner's right", async () =>
-              setShownCode(await app.requests.askOwner()),
+              setShownCode(await app.requests.requestOwner()),
             );
           },
         })
@@ -67,7 +67,7 @@ export function OwnerCode({ app }: ViewProps): ComponentChild {
     event.preventDefault();
     await app.attempt("Confirm ownership", async () => {
       await app.requests.takeOwner(typed);
-      await lookAtSession(app);
+      await checkSession(app);
     });
   };
   return h(
@@ -90,13 +90,13 @@ export function OwnerMark({ app }: { readonly app: App }): ComponentChild {
   const nowMs = useNow();
   const leftMs = until === null ? null : Date.parse(until) - nowMs;
   useEffect(() => {
-    if (leftMs !== null && leftMs <= 0) void lookAtSession(app);
+    if (leftMs !== null && leftMs <= 0) void checkSession(app);
   }, [leftMs !== null && leftMs <= 0]);
   if (leftMs === null) return null;
   const drop = (): Promise<unknown> =>
     app.attempt("Give up the owner's right", async () => {
       await app.requests.dropOwner();
-      await lookAtSession(app);
+      await checkSession(app);
     });
   return h(
     "p",
@@ -107,7 +107,7 @@ export function OwnerMark({ app }: { readonly app: App }): ComponentChild {
 }
 
 /** Updates the session; if it has ended, the next request reports that. */
-async function lookAtSession(app: App): Promise<void> {
+async function checkSession(app: App): Promise<void> {
   const session = await app.requests.session().catch(() => null);
   if (session !== null) app.store.set({ session });
 }

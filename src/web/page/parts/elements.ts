@@ -11,7 +11,7 @@ import { forText, shown } from "./text.ts";
 interface WorkButtonProps {
   readonly label: string;
   /** The accessible name, if the label does not say what the button acts on: "Mount: CORE". */
-  readonly says?: string;
+  readonly accessibleName?: string;
   readonly kind?: "main" | "danger" | "quiet";
   readonly off?: boolean;
   readonly run: () => Promise<unknown>;
@@ -24,7 +24,13 @@ export const Gone = createContext(false);
  * A button for work that takes time. While the work runs, the button shows that it is busy, and a click does not
  * start the work again.
  */
-export function WorkButton({ label, says, kind, off = false, run }: WorkButtonProps): ComponentChild {
+export function WorkButton({
+  label,
+  accessibleName,
+  kind,
+  off = false,
+  run,
+}: WorkButtonProps): ComponentChild {
   const isGone = useContext(Gone);
   const [busy, setBusy] = useState(false);
   const isBusy = useRef(false);
@@ -48,7 +54,7 @@ export function WorkButton({ label, says, kind, off = false, run }: WorkButtonPr
       class: kind,
       disabled: off,
       "aria-busy": busy,
-      "aria-label": says,
+      "aria-label": accessibleName,
       onClick: () => void start(),
     },
     label,
@@ -138,14 +144,14 @@ export function searchField(
 
 /** The search above a list: a field for words, `more` fields, and how many entries are found. */
 export function searchPart(
-  field: { readonly id: string; readonly words: string; readonly onWords: (words: string) => void },
+  field: { readonly id: string; readonly text: string; readonly onText: (words: string) => void },
   found: string | null,
   ...more: ComponentChild[]
 ): ComponentChild {
   return h(
     "div",
     { class: "catalog-search", role: "search" },
-    searchField(field.id, "Search", field.words, field.onWords),
+    searchField(field.id, "Search", field.text, field.onText),
     more,
     found === null ? null : h("p", { class: "dim", role: "status" }, found),
   );
@@ -176,17 +182,17 @@ interface ChoiceRow {
   readonly key: string;
   readonly name: string;
   /** The chosen thing, for the button's accessible name. */
-  readonly says: string;
+  readonly accessibleName: string;
   readonly isChosen?: boolean;
   readonly choose: () => void;
 }
 
 /** A list item with a name, facts, and the button that chooses it. The chosen item's button is marked as pressed. */
 export function choiceRow(
-  { key, name, says, isChosen, choose }: ChoiceRow,
+  { key, name, accessibleName, isChosen, choose }: ChoiceRow,
   ...facts: ComponentChild[]
 ): ComponentChild {
-  const label = { "aria-label": `Choose ${shown(says)}`, "aria-pressed": isChosen };
+  const label = { "aria-label": `Choose ${shown(accessibleName)}`, "aria-pressed": isChosen };
   return h(
     "li",
     { key, class: "row" },
@@ -302,8 +308,8 @@ export function sparkline(spark: Spark | null, label: string): ComponentChild | 
   const bars = values.map((value, at) => {
     const isTroubled = troubled[at] === true;
     const height = Math.max(value > 0 || isTroubled ? 2 : 0, (value / most) * SPARK_HEIGHT);
-    const place = { x: at, y: SPARK_HEIGHT - height, width: 0.8, height };
-    return h("rect", { key: at, class: `stretch ${isTroubled ? "warning" : "good"}`, ...place });
+    const box = { x: at, y: SPARK_HEIGHT - height, width: 0.8, height };
+    return h("rect", { key: at, class: `stretch ${isTroubled ? "warning" : "good"}`, ...box });
   });
   const size = { viewBox: `0 0 ${values.length} ${SPARK_HEIGHT}`, preserveAspectRatio: "none" };
   return h(

@@ -63,7 +63,7 @@ export function Notices({ store }: { readonly store: Store<NoticeState> }): Comp
             ? null
             : h(WorkButton, {
                 label: "Undo",
-                says: `Undo: ${printableLines(text)}`,
+                accessibleName: `Undo: ${printableLines(text)}`,
                 kind: "quiet",
                 run() {
                   removeNotice(store, id);

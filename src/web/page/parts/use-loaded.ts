@@ -14,7 +14,7 @@ export interface Loaded<Report> {
   /** Why the newest request failed; null: it succeeded, or the banner says that the daemon does not answer. */
   readonly problem: string | null;
   /** Requests the report now. Resolves with null if that fails; `problem` or the banner then says why. */
-  readonly look: () => Promise<Report | null>;
+  readonly reload: () => Promise<Report | null>;
 }
 
 /**
@@ -29,11 +29,11 @@ export function useLoaded<Report>(
   const [report, setReport] = useState<Report | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   // An answer that arrives after the answer to a later request is ignored.
-  const asked = useRef(0);
+  const latest = useRef(0);
   const answered = useRef(0);
-  const look = async (signal: AbortSignal = new AbortController().signal): Promise<Report | null> => {
-    asked.current += 1;
-    const mine = asked.current;
+  const reload = async (signal: AbortSignal = new AbortController().signal): Promise<Report | null> => {
+    latest.current += 1;
+    const mine = latest.current;
     const isNewest = (): boolean => {
       if (mine < answered.current) return false;
       answered.current = mine;
@@ -58,7 +58,7 @@ export function useLoaded<Report>(
     let timer: ReturnType<typeof setTimeout> | undefined;
     const next = async (): Promise<void> => {
       const startedMs = performance.now();
-      if (everyMs === null || document.visibilityState === "visible") await look(end.signal);
+      if (everyMs === null || document.visibilityState === "visible") await reload(end.signal);
       if (everyMs === null || end.signal.aborted) return;
       const restMs = Math.max(everyMs, (performance.now() - startedMs) * REST_FACTOR);
       timer = setTimeout(() => void next(), restMs);
@@ -69,5 +69,5 @@ export function useLoaded<Report>(
       clearTimeout(timer);
     };
   }, [version]);
-  return { report, problem, look: () => look() };
+  return { report, problem, reload: () => reload() };
 }

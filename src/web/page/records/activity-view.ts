@@ -46,7 +46,7 @@ interface Entry {
   readonly at: string;
   readonly tone: Tone;
   /** The level of a line, or the outcome of a call. */
-  readonly word: string;
+  readonly status: string;
   readonly what: string;
   readonly facts: ComponentChild;
   readonly isAudit: boolean;
@@ -96,7 +96,7 @@ function Stream({ app }: ViewProps): ComponentChild {
     h(
       "div",
       { class: "filters", role: "search" },
-      h(WordsField, { onValue: (text: string) => put({ text }) }),
+      h(SearchField, { onValue: (text: string) => put({ text }) }),
       choiceField("activity-kind", "Show", KINDS, filter.kind, (kind) => put({ kind })),
       choiceField("activity-level", "From level", LEVELS, filter.level, (level) => put({ level })),
     ),
@@ -123,28 +123,28 @@ function Stream({ app }: ViewProps): ComponentChild {
             { class: "stream" },
             entries.map((entry, index) => entryRow(entry, index, now)),
           ),
-    page !== null && hasOlder(page)
+    page !== null && hasMore(page)
       ? h(WorkButton, { label: "Older", run: () => read(page, new AbortController().signal) })
       : null,
   );
 }
 
-function hasOlder({ items, ends }: Page): boolean {
+function hasMore({ items, ends }: Page): boolean {
   return (ends.log !== null || ends.audit !== null) && items.length < MOST_ITEMS;
 }
 
 async function loadBoth(app: App, filter: Filter, ends: Ends, signal: AbortSignal): Promise<Page> {
   const { text, kind, level } = filter;
-  const words = text === "" ? {} : { text };
+  const matching = text === "" ? {} : { text };
   const least = LEVELS.indexOf(level);
   const before = (cursor: string | undefined) => (cursor === undefined ? {} : { before: cursor });
   const [log, audit] = await Promise.all([
     kind === "calls and audit" || ends.log === null
       ? null
-      : app.requests.call("daemonLog", { level, ...words, ...before(ends.log) }, { signal }),
+      : app.requests.call("daemonLog", { level, ...matching, ...before(ends.log) }, { signal }),
     kind === "the log" || ends.audit === null
       ? null
-      : app.requests.call("audit", { ...words, ...before(ends.audit) }, { signal }),
+      : app.requests.call("audit", { ...matching, ...before(ends.audit) }, { signal }),
   ]);
   const records = (audit?.records ?? []).map(auditEntry);
   return {
@@ -183,7 +183,7 @@ function folded(entries: readonly Entry[]): readonly Entry[] {
 function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
   const transition = transitionOf({ message, fields });
   const known = transition === null ? null : transitionLabel(transition);
-  const common = { at, tone: TONES[level], word: level, isAudit: false };
+  const common = { at, tone: TONES[level], status: level, isAudit: false };
   if (known !== null) return { ...common, what: wholeText(known), facts: null };
   const facts = Object.entries(fields).map(([name, value]) => [
     ` ${shown(name)} `,
@@ -206,7 +206,7 @@ function auditEntry(record: AuditEntry): Entry {
   return {
     at: time,
     tone: outcome === undefined || outcome === "ok" ? "plain" : "bad",
-    word: outcome ?? kind,
+    status: outcome ?? kind,
     what: target ?? method ?? event ?? kind,
     facts: [shown(facts), given === undefined ? null : [" ", code(JSON.stringify(given).slice(0, 1000))]],
     isAudit: true,
@@ -217,7 +217,7 @@ function auditEntry(record: AuditEntry): Entry {
 }
 
 function entryRow(
-  { at, tone, word, what, facts, calls = [] }: Entry,
+  { at, tone, status, what, facts, calls = [] }: Entry,
   index: number,
   now: number,
 ): ComponentChild {
@@ -225,7 +225,7 @@ function entryRow(
     "li",
     { key: `${at} ${index}`, class: tone },
     h("time", { class: "dim", dateTime: at }, clockText(Date.parse(at), now)),
-    mark(tone, word),
+    mark(tone, status),
     h("p", {}, h("strong", {}, shown(what)), " ", h("span", { class: "facts" }, facts)),
     calls.length === 0
       ? null
@@ -243,7 +243,7 @@ function entryRow(
 }
 
 /** A search field that reports its words once nothing was typed for `QUIET_MS`. */
-function WordsField({ onValue }: { readonly onValue: (value: string) => void }): ComponentChild {
+function SearchField({ onValue }: { readonly onValue: (value: string) => void }): ComponentChild {
   const [typed, setTyped] = useState("");
   useEffect(() => {
     const timer = setTimeout(() => onValue(typed.trim()), QUIET_MS);

@@ -28,7 +28,7 @@ export function ServerActions({
   const table = `backends.${tomlKey(name)}`;
   const key = `${table}.enabled`;
   const button = (label: string, run: () => Promise<unknown>): ComponentChild =>
-    h(WorkButton, { key: label, label, says: `${label}: ${subject}`, kind: "quiet", run });
+    h(WorkButton, { key: label, label, accessibleName: `${label}: ${subject}`, kind: "quiet", run });
   if (isRow) {
     return button("Keep running", () =>
       change(app, `Keep ${subject} running`, [{ key: `${table}.start`, value: '"always"' }]),

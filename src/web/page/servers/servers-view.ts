@@ -19,7 +19,7 @@ import { pluralize, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
+import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   actionRow,
   Copyable,
@@ -53,7 +53,7 @@ export function ServersView({ app }: ViewProps): ComponentChild {
     "section",
     { "aria-label": "Servers" },
     gateway === undefined ? null : [gatewayLine(gateway), conditions(gateway.conditions, now)],
-    h(CommandsNote, { app, refused: "You cannot change or sign in to servers here" }),
+    h(CommandsHint, { app, refused: "You cannot change or sign in to servers here" }),
     backends.length === 0
       ? nothing(
           "No server is configured.",
@@ -154,7 +154,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
       backend.type === "stdio" && backend.enabled
         ? h(WorkButton, {
             label: lines === null ? "Logs" : "Close",
-            says: `${lines === null ? "Logs" : "Close the logs"}: ${name}`,
+            accessibleName: `${lines === null ? "Logs" : "Close the logs"}: ${name}`,
             run: async () => {
               if (lines !== null) setLines(null);
               else
@@ -177,8 +177,8 @@ function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): Co
   const may = useMayRunCommands(app);
   const [address, setAddress] = useState<string | null>(null);
   const name = shown(backend.name);
-  const asks = shellCommand`mountaineer backends login ${backend.name}`;
-  if (!backend.conditions.some(({ hint }) => hint?.startsWith(asks) === true)) return null;
+  const command = shellCommand`mountaineer backends login ${backend.name}`;
+  if (!backend.conditions.some(({ hint }) => hint?.startsWith(command) === true)) return null;
   const input = { backend: backend.name };
   const follow = (): Promise<unknown> =>
     app.attempt(`Sign in to ${backend.name}`, async () => {
@@ -195,7 +195,8 @@ function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): Co
       void follow();
     });
   if (!may) return null;
-  if (address === null) return h(WorkButton, { label: "Sign in", says: `Sign in: ${name}`, run: begin });
+  if (address === null)
+    return h(WorkButton, { label: "Sign in", accessibleName: `Sign in: ${name}`, run: begin });
   return h(
     "p",
     { role: "status" },

@@ -5,7 +5,7 @@ import { CLIENT_TITLES, clientCells } from "../../../api/labels/client-labels.ts
 import type { KnownClients } from "../../../api/setup/client-connection.ts";
 import { useNow } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
+import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   Copyable,
   code,
@@ -46,7 +46,7 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
         ),
     section(
       "Connect a client",
-      h(CommandsNote, { app, refused: "You cannot connect programs here" }),
+      h(CommandsHint, { app, refused: "You cannot connect programs here" }),
       may ? h(Programs, { app }) : null,
     ),
   ];
@@ -54,7 +54,7 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
 
 /** Agent programs of this machine, each with a button that connects or disconnects it. */
 function Programs({ app }: ViewProps): ComponentChild {
-  const { report, problem, look } = useLoaded(() => app.requests.call("knownClients"), "");
+  const { report, problem, reload } = useLoaded(() => app.requests.call("knownClients"), "");
   if (report === null) return line("dim", problem ?? "Looking …");
   if (report.clients.length === 0)
     return nothing(
@@ -63,17 +63,17 @@ function Programs({ app }: ViewProps): ComponentChild {
     );
   return plainList(
     "Programs",
-    report.clients.map((program) => h(Program, { key: program.name, app, program, look })),
+    report.clients.map((program) => h(Program, { key: program.name, app, program, reload })),
   );
 }
 
 interface ProgramProps {
   readonly app: App;
   readonly program: KnownClients["clients"][number];
-  readonly look: () => Promise<unknown>;
+  readonly reload: () => Promise<unknown>;
 }
 
-function Program({ app, program, look }: ProgramProps): ComponentChild {
+function Program({ app, program, reload }: ProgramProps): ComponentChild {
   const { title, path, connected, problem } = program;
   const label = connected === true ? "Disconnect" : "Connect";
   return h(
@@ -86,8 +86,8 @@ function Program({ app, program, look }: ProgramProps): ComponentChild {
       ? null
       : h(WorkButton, {
           label: `${label} …`,
-          says: `${label}: ${shown(title)}`,
-          run: () => connect(app, program, connected, look),
+          accessibleName: `${label}: ${shown(title)}`,
+          run: () => connect(app, program, connected, reload),
         }),
   );
 }
@@ -97,7 +97,7 @@ function connect(
   app: App,
   program: ProgramProps["program"],
   undo: boolean,
-  look: () => Promise<unknown>,
+  reload: () => Promise<unknown>,
 ): Promise<boolean> {
   const { name: client, title } = program;
   const what = `${undo ? "Disconnect" : "Connect"} ${shown(title)}`;
@@ -110,7 +110,7 @@ function connect(
         body: [
           h("p", {}, "This is changed in ", code(path), ":"),
           diffBlock(diff, `What changes in ${shown(path)}`),
-          notes.map((note) => h("p", { key: note, class: "hint" }, `${shown(sentence(note))}.`)),
+          notes.map((remark) => h("p", { key: remark, class: "hint" }, `${shown(sentence(remark))}.`)),
         ],
         action: "Change it",
       });
@@ -119,8 +119,8 @@ function connect(
     const { next } = await app.requests.call("connectClient", { ...plan, agreed: digest });
     const done = undo ? "is as it was" : "uses this gateway now";
     app.notify("good", `${title} ${done}${next === null ? "" : `; ${next}`}`, () =>
-      connect(app, program, !undo, look),
+      connect(app, program, !undo, reload),
     );
-    await look();
+    await reload();
   });
 }

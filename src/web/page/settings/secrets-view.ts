@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import type { SecretListReport } from "../../../api/setup/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsNote, useMayRunCommands } from "../parts/commands-hint.ts";
+import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import { code, line, loading, mark, nothing, plainList, WorkButton } from "../parts/elements.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
@@ -13,7 +13,7 @@ const SECRET = {
 };
 
 export function SecretsView({ app }: ViewProps): ComponentChild {
-  const { report, problem, look } = useLoaded(() => app.requests.call("secrets"), "");
+  const { report, problem, reload } = useLoaded(() => app.requests.call("secrets"), "");
   const may = useMayRunCommands(app);
   if (report === null) return loading(problem);
   return h(
@@ -25,10 +25,10 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
       ? nothing("No secret is stored or needed.")
       : plainList(
           "Secrets",
-          report.secrets.map((secret) => h(Secret, { key: secret.name, app, secret, may, look })),
+          report.secrets.map((secret) => h(Secret, { key: secret.name, app, secret, may, reload })),
         ),
     h("h2", {}, "Keep a secret"),
-    h(CommandsNote, { app, refused: "You cannot change secrets here" }),
+    h(CommandsHint, { app, refused: "You cannot change secrets here" }),
     may
       ? h(DeclaredForm, {
           ...{ label: "Keep a secret", fields: SECRET, action: "Keep it" },
@@ -38,7 +38,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
               const name = textIn(values, "Name");
               await app.requests.call("setSecret", { name, value: hidden.get("Value") ?? "" });
               app.notify("good", `secret:${shown(name)} is kept, and used from now on`);
-              await look();
+              await reload();
             }),
         })
       : null,
@@ -49,10 +49,10 @@ interface SecretProps {
   readonly app: App;
   readonly secret: SecretListReport["secrets"][number];
   readonly may: boolean;
-  readonly look: () => Promise<unknown>;
+  readonly reload: () => Promise<unknown>;
 }
 
-function Secret({ app, secret: { name, kept, used_by: uses }, may, look }: SecretProps): ComponentChild {
+function Secret({ app, secret: { name, kept, used_by: uses }, may, reload }: SecretProps): ComponentChild {
   const remove = async (): Promise<void> => {
     const isSure = await app.confirm({
       title: `Forget secret:${shown(name)}?`,
@@ -64,7 +64,7 @@ function Secret({ app, secret: { name, kept, used_by: uses }, may, look }: Secre
     await app.attempt("Forget the secret", async () => {
       await app.requests.call("removeSecret", { name });
       app.notify("good", `secret:${shown(name)} is forgotten`);
-      await look();
+      await reload();
     });
   };
   return h(
@@ -78,7 +78,12 @@ function Secret({ app, secret: { name, kept, used_by: uses }, may, look }: Secre
       uses.length === 0 ? "nothing uses it" : `used by ${shown(uses.join(", "))}`,
     ),
     may && kept !== null
-      ? h(WorkButton, { label: "Forget", says: `Forget: ${shown(name)}`, kind: "danger", run: remove })
+      ? h(WorkButton, {
+          label: "Forget",
+          accessibleName: `Forget: ${shown(name)}`,
+          kind: "danger",
+          run: remove,
+        })
       : null,
   );
 }

@@ -5,7 +5,7 @@ import { wholeText } from "../../../api/labels/label.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { durationText } from "../../../runtime/text/plain-text.ts";
 import { EDITORS, isEdited } from "../config/editor-memory.ts";
-import { EMPTY_STATE, type PageState, type SeenEvent, startLive } from "../daemon/live.ts";
+import { EMPTY_STATE, type PageState, type ShownEvent, startLive } from "../daemon/live.ts";
 import { createRequests, type Requests, type SecretStore, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
@@ -16,7 +16,7 @@ import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { unsavedSync } from "../sync/sync-view.ts";
 import type { LinkCode } from "./link-code.ts";
-import { placeAt, VIEWS } from "./views.ts";
+import { partAt, VIEWS } from "./views.ts";
 
 /** Tabs of one browser share a session over this channel: a new tab asks the others for the secret. */
 const TABS_CHANNEL = "mountaineer-session";
@@ -79,10 +79,10 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
   const session = useStore(store, (state) => state.session);
   const because = useStore(store, (state) => state.signedOutBecause);
   const tabs = useRef<BroadcastChannel | null>(null);
-  const say = (message: TabMessage): void => tabs.current?.postMessage(message);
+  const send = (message: TabMessage): void => tabs.current?.postMessage(message);
   const announce = (): void => {
     const own = secret.read();
-    if (own !== null) say({ says: "signed-in", secret: own });
+    if (own !== null) send({ says: "signed-in", secret: own });
   };
   const begin = async (code: string | null): Promise<void> => {
     try {
@@ -92,7 +92,7 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
         return;
       }
       if (secret.read() === null) {
-        say({ says: "who-is-in" });
+        send({ says: "who-is-in" });
         await new Promise((resolve) => setTimeout(resolve, TABS_ANSWER_MS));
       }
       const found = await requests.session();
@@ -142,10 +142,10 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
     });
   const signOut = async (): Promise<void> => {
     await requests.signOut();
-    say({ says: "signed-out" });
+    send({ says: "signed-out" });
     restart("You are signed out.");
   };
-  return h(SignedIn, { model, asksForCode: link?.isForOwner === true, signOut });
+  return h(SignedIn, { model, needsCode: link?.isForOwner === true, signOut });
 }
 
 /**
@@ -164,13 +164,13 @@ function tabSecret(): SecretStore {
 
 interface SignedInProps {
   readonly model: Model;
-  readonly asksForCode: boolean;
+  readonly needsCode: boolean;
   readonly signOut: () => Promise<void>;
 }
 
-function SignedIn({ model, asksForCode, signOut }: SignedInProps): ComponentChild {
+function SignedIn({ model, needsCode, signOut }: SignedInProps): ComponentChild {
   const { store, notices, questions, requests } = model;
-  const [{ view, place }, setPlace] = useState(() => placeAt(location.hash));
+  const [{ view, part }, setPart] = useState(() => partAt(location.hash));
   const live = useRef<ReturnType<typeof startLive> | null>(null);
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
@@ -179,13 +179,13 @@ function SignedIn({ model, asksForCode, signOut }: SignedInProps): ComponentChil
   const app = useMemo(() => createApp(model, () => live.current?.refresh()), []);
   useLeaveQuestion(requests);
   useEffect(() => {
-    const onHash = (): void => setPlace(placeAt(location.hash));
+    const onHash = (): void => setPart(partAt(location.hash));
     window.addEventListener("hashchange", onHash);
     live.current = startLive({
       store,
       requests,
       onEvent: createSpeaker(notices),
-      showsFigures: () => placeAt(location.hash).view.hasFigures === true,
+      showsFigures: () => partAt(location.hash).view.hasFigures === true,
     });
     return () => {
       window.removeEventListener("hashchange", onHash);
@@ -195,11 +195,11 @@ function SignedIn({ model, asksForCode, signOut }: SignedInProps): ComponentChil
   }, []);
   // A layout effect runs before any key press that follows the drawing, so that the key meets the new focus.
   useLayoutEffect(() => {
-    document.title = `${place.title} · Mountaineer`;
+    document.title = `${part.title} · Mountaineer`;
     // Moves the focus, so that keyboard users who changed the view continue in it.
     if (!isFirst.current) main.current?.focus();
     isFirst.current = false;
-  }, [place]);
+  }, [part]);
   return h(
     "div",
     { class: "frame" },
@@ -212,11 +212,11 @@ function SignedIn({ model, asksForCode, signOut }: SignedInProps): ComponentChil
     h(GoneBanner, { app }),
     h(
       "main",
-      { id: "main", ref: main, tabIndex: -1, "aria-label": place.title, class: isGone ? "gone" : undefined },
-      asksForCode ? h(OwnerCode, { app }) : null,
-      view.places.length === 1 ? null : h(SubNav, { app, view, place }),
-      h("h1", { class: view.title === "Home" ? "unseen" : "view-title" }, place.title),
-      h(Gone.Provider, { value: isGone }, h(place.view, { key: place.at, app })),
+      { id: "main", ref: main, tabIndex: -1, "aria-label": part.title, class: isGone ? "gone" : undefined },
+      needsCode ? h(OwnerCode, { app }) : null,
+      view.parts.length === 1 ? null : h(SubNav, { app, view, part }),
+      h("h1", { class: view.title === "Home" ? "unseen" : "view-title" }, part.title),
+      h(Gone.Provider, { value: isGone }, h(part.view, { key: part.at, app })),
     ),
     h(Notices, { store: notices }),
     open === null ? null : h(QuestionDialog, { key: open.question.title, ...open, store }),
@@ -238,7 +238,7 @@ function hasUnsaved(session: object): boolean {
   return isEdited(EDITORS.find(session)) || unsavedSync(session) !== null;
 }
 
-function askToGiveUp(app: App): Promise<boolean> {
+function confirmGiveUp(app: App): Promise<boolean> {
   return app.confirm({
     title: "Sign out without saving?",
     body: h("p", {}, "Unsaved changes of the configuration are discarded."),
@@ -253,7 +253,7 @@ function skipTo(event: Event, main: HTMLElement | null): void {
   main?.focus();
 }
 
-type Here = ReturnType<typeof placeAt>;
+type Here = ReturnType<typeof partAt>;
 
 interface HeaderProps extends Pick<SignedInProps, "signOut"> {
   readonly app: App;
@@ -263,7 +263,7 @@ interface HeaderProps extends Pick<SignedInProps, "signOut"> {
 function Header({ app, current, signOut }: HeaderProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
   const leave = async (): Promise<void> => {
-    if (hasUnsaved(app.requests) && !(await askToGiveUp(app))) return;
+    if (hasUnsaved(app.requests) && !(await confirmGiveUp(app))) return;
     await app.attempt("Sign out", signOut);
   };
   return h(
@@ -281,7 +281,7 @@ function Header({ app, current, signOut }: HeaderProps): ComponentChild {
       VIEWS.filter((view) => view === current || isUsed(view, status)).map((view) =>
         h(
           "a",
-          { key: view.title, href: `#/${view.places[0].at}`, ...currentPage(view === current) },
+          { key: view.title, href: `#/${view.parts[0].at}`, ...currentPage(view === current) },
           view.title,
           view.title === "Settings" ? h(Waiting, { app }) : null,
         ),
@@ -311,14 +311,14 @@ function Waiting({ app }: ViewProps): ComponentChild {
   return h("span", { class: "count" }, ` ${waiting} `, h("span", { class: "unseen" }, "waiting"));
 }
 
-function SubNav({ app, view, place }: Here & { readonly app: App }): ComponentChild {
+function SubNav({ app, view, part }: Here & { readonly app: App }): ComponentChild {
   return h(
     "nav",
     { class: "parts", "aria-label": `Parts of ${view.title}` },
-    view.places.map((each) =>
+    view.parts.map((each) =>
       h(
         "a",
-        { key: each.at, href: `#/${each.at}`, ...currentPage(each === place) },
+        { key: each.at, href: `#/${each.at}`, ...currentPage(each === part) },
         each.title,
         each.at === "settings/approvals" ? h(Waiting, { app }) : null,
       ),
@@ -354,7 +354,7 @@ function GoneBanner({ app }: ViewProps): ComponentChild {
 }
 
 /** Announces the newest event to screen readers, at most one a second. */
-function createSpeaker(notices: Store<NoticeState>): (event: SeenEvent) => void {
+function createSpeaker(notices: Store<NoticeState>): (event: ShownEvent) => void {
   let isWaiting = false;
   let next = "";
   return (event) => {

@@ -19,7 +19,7 @@ import { SyncView } from "../sync/sync-view.ts";
 const AddServer = later(async () => (await import("../add/add-server.ts")).AddServer);
 const AddShare = later(async () => (await import("../add/add-share.ts")).AddShare);
 
-interface Place {
+interface ViewPart {
   /** The part of the address after `#/`. */
   readonly at: string;
   readonly title: string;
@@ -29,7 +29,7 @@ interface Place {
 interface PageView {
   readonly title: string;
   /** The view's parts; the first one opens with the view. */
-  readonly places: readonly [Place, ...Place[]];
+  readonly parts: readonly [ViewPart, ...ViewPart[]];
   /** False: the navigation leaves the view out, because it has nothing to show. Absent: always true. */
   readonly isUsed?: (status: StatusReport) => boolean;
   /** True if the view shows counters whose changes cause no event. */
@@ -38,7 +38,7 @@ interface PageView {
 
 const HOME: PageView = {
   title: "Home",
-  places: [{ at: "home", title: "Home", view: HomeView }],
+  parts: [{ at: "home", title: "Home", view: HomeView }],
   hasFigures: true,
 };
 
@@ -46,7 +46,7 @@ export const VIEWS: readonly PageView[] = [
   HOME,
   {
     title: "Shares",
-    places: [
+    parts: [
       { at: "shares", title: "Shares", view: SharesView },
       { at: "shares/add", title: "Add a share", view: AddShare },
     ],
@@ -55,7 +55,7 @@ export const VIEWS: readonly PageView[] = [
   },
   {
     title: "Servers",
-    places: [
+    parts: [
       { at: "servers", title: "Servers", view: ServersView },
       { at: "servers/tools", title: "Tools", view: CatalogView },
       { at: "servers/add", title: "Add a server", view: AddServer },
@@ -65,11 +65,11 @@ export const VIEWS: readonly PageView[] = [
   },
   {
     title: "Activity",
-    places: [{ at: "activity", title: "Activity", view: ActivityView }],
+    parts: [{ at: "activity", title: "Activity", view: ActivityView }],
   },
   {
     title: "Settings",
-    places: [
+    parts: [
       { at: "settings/configuration", title: "Configuration", view: ConfigView },
       { at: "settings/sync", title: "Sync", view: SyncView },
       { at: "settings/secrets", title: "Secrets", view: SecretsView },
@@ -82,11 +82,11 @@ export const VIEWS: readonly PageView[] = [
 ];
 
 /** Returns the view for an address; Home if the address has no view. */
-export function placeAt(hash: string): { readonly view: PageView; readonly place: Place } {
+export function partAt(hash: string): { readonly view: PageView; readonly part: ViewPart } {
   const wanted = hash.replace(/^#\//, "");
   for (const view of VIEWS) {
-    const place = view.places.find(({ at }) => at === wanted);
-    if (place !== undefined) return { view, place };
+    const part = view.parts.find(({ at }) => at === wanted);
+    if (part !== undefined) return { view, part };
   }
-  return { view: HOME, place: HOME.places[0] };
+  return { view: HOME, part: HOME.parts[0] };
 }

@@ -122,7 +122,7 @@ interface PanelProps extends ViewProps {
 }
 
 function SyncConfigPanel({ app, sync, schema }: PanelProps): ComponentChild {
-  const { report, look } = useConfigFile(app);
+  const { report, reload } = useConfigFile(app);
   const file = report?.sha256 ?? null;
   const drawnFrom = (settings: Settings, sha256: string | null): SyncForm => ({
     ...{ settings, sha256 },
@@ -171,7 +171,7 @@ function SyncConfigPanel({ app, sync, schema }: PanelProps): ComponentChild {
           app.notify(undone.tone, sentence(undone.text));
         }),
       );
-      void look();
+      void reload();
       app.refresh();
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
@@ -206,7 +206,7 @@ function SyncConfigPanel({ app, sync, schema }: PanelProps): ComponentChild {
         {
           type: "button",
           disabled: !isDirty && refused === null,
-          onClick: () => void look().then((found) => redraw(found?.sha256 ?? null)),
+          onClick: () => void reload().then((found) => redraw(found?.sha256 ?? null)),
         },
         isOutdated || refused !== null ? "Reload" : "Undo",
       ),

@@ -59,8 +59,8 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
         name,
         stretches: stretchesOf(spans, report, ({ state, route, impact }) => {
           const share = configured.find((each) => each.name === name);
-          const words = mountText(state, route, share === undefined ? null : onlyHost(share));
-          return feltWords(impact ?? (state === "mounted" ? "fine" : "failed"), words.text);
+          const label = mountText(state, route, share === undefined ? null : onlyHost(share));
+          return impactLabel(impact ?? (state === "mounted" ? "fine" : "failed"), label.text);
         }),
         report,
       })),
@@ -73,9 +73,9 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
           withFailedCalls(spans, minutes, report.minute_step),
           report,
           ({ phase, impact, failed = 0 }) => {
-            if (failed > 0) return feltWords("failed", `all ${failed} calls failed`);
+            if (failed > 0) return impactLabel("failed", `all ${failed} calls failed`);
             const isOff = impact === "unused" && phase === "Pending";
-            return feltWords(impact ?? phaseImpact(phase), isOff ? "disabled" : phaseLabel(phase).text);
+            return impactLabel(impact ?? phaseImpact(phase), isOff ? "disabled" : phaseLabel(phase).text);
           },
         ),
         report,
@@ -97,20 +97,20 @@ function zoomed(report: TimelineReport, rangeMs: number): TimelineReport {
   return { ...report, from, backends };
 }
 
-function feltWords(felt: Impact, state: string): Label {
+function impactLabel(felt: Impact, state: string): Label {
   const { text, tone } = FELT[felt];
   return { tone, text: felt === "waited" || felt === "failed" ? `${text}: ${state}` : state };
 }
 
 function legend(): ComponentChild {
-  const words: readonly Pick<Stretch, "tone" | "text">[] = [
+  const entries: readonly Pick<Stretch, "tone" | "text">[] = [
     ...Object.values(FELT),
     { tone: "unknown", text: "Unknown: no daemon ran, or the machine slept" },
   ];
   return h(
     "p",
     { class: "legend" },
-    words.map(({ tone, text }) =>
+    entries.map(({ tone, text }) =>
       h(
         "span",
         { key: tone },
@@ -173,8 +173,8 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
         },
         stretches.map((stretch) => {
           const { from, width, tone, fromMs } = stretch;
-          const place = { x: from * WIDTH, y: 0, width: width * WIDTH, height: HEIGHT };
-          return h("rect", { key: `${fromMs} ${tone}`, class: `stretch ${tone}`, ...place });
+          const box = { x: from * WIDTH, y: 0, width: width * WIDTH, height: HEIGHT };
+          return h("rect", { key: `${fromMs} ${tone}`, class: `stretch ${tone}`, ...box });
         }),
       ),
       under === undefined || pointed === null
@@ -276,8 +276,8 @@ function callBars(
     minutes.map(({ at, calls, errors }) => {
       const height = Math.max(1, (calls / most) * HEIGHT);
       const x = Math.min(CALLS_WIDTH - width, part(Date.parse(at)) * CALLS_WIDTH);
-      const place = { x, y: HEIGHT - height, width, height };
-      return h("rect", { key: at, class: `stretch ${errors > 0 ? "bad" : "good"}`, ...place });
+      const box = { x, y: HEIGHT - height, width, height };
+      return h("rect", { key: at, class: `stretch ${errors > 0 ? "bad" : "good"}`, ...box });
     }),
   );
 }
@@ -310,10 +310,10 @@ function scaleOf({ from, to }: Span) {
 export function stretchesOf<S extends Span>(
   spans: readonly S[],
   report: Day,
-  wordsOf: (span: S) => Label,
+  labelOf: (span: S) => Label,
 ): readonly Stretch[] {
   const { fromMs: startMs, wholeMs, part } = scaleOf(report);
-  const place = (span: Span, { tone, text }: Pick<Stretch, "tone" | "text">): readonly Stretch[] => {
+  const stretch = (span: Span, { tone, text }: Pick<Stretch, "tone" | "text">): readonly Stretch[] => {
     const fromMs = Math.max(startMs, Date.parse(span.from));
     const toMs = Math.min(startMs + wholeMs, Date.parse(span.to));
     if (!(toMs >= fromMs)) return [];
@@ -321,12 +321,12 @@ export function stretchesOf<S extends Span>(
     const from = Math.min(part(fromMs), 1 - width);
     return [{ from, width, tone, text, fromMs, toMs }];
   };
-  const known = spans.flatMap((span) => place(span, wordsOf(span)));
+  const known = spans.flatMap((span) => stretch(span, labelOf(span)));
   // Before its first span and after its last one, the share or backend did not exist.
   const [first, last] = [spans[0]?.from ?? report.to, spans.at(-1)?.to ?? report.from];
   const gaps = report.gaps.flatMap(({ from, to }) => {
     const gap = { from: from > first ? from : first, to: to < last ? to : last };
-    return gap.from < gap.to ? place(gap, { tone: "unknown", text: "unknown" }) : [];
+    return gap.from < gap.to ? stretch(gap, { tone: "unknown", text: "unknown" }) : [];
   });
   return [...known, ...gaps].sort((one, other) => one.fromMs - other.fromMs);
 }

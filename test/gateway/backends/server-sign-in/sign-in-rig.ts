@@ -70,7 +70,7 @@ export async function startSignInRig(
       url: new URL(server.url),
       headers: {},
       auth: null,
-      way: "browser",
+      method: "browser",
       moreScopes: [],
       ...more,
     }),

@@ -9,7 +9,7 @@ import { offersAt } from "../../../../src/web/page/code/code-editor.ts";
 import { CodeDiff } from "../../../../src/web/page/code/code-text.ts";
 import { keyAt } from "../../../../src/web/page/code/key-at.ts";
 import { hintOf } from "../../../../src/web/page/code/schema-hint.ts";
-import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
+import { hiddenPositions } from "../../../../src/web/page/config/config-editor.ts";
 import { EDITORS, hasTypedSecret, isEdited } from "../../../../src/web/page/config/editor-memory.ts";
 import { mount } from "../tiny-dom.ts";
 
@@ -129,10 +129,10 @@ test("no text and no position makes it fail", () => {
 });
 
 test("E3 invisible characters are found in the editor's text, line by line", () => {
-  assert.deepEqual(hiddenPlaces("plain\nurl = 1\n"), []);
-  const [found] = hiddenPlaces("plain\nurl = \u202egpj\n");
+  assert.deepEqual(hiddenPositions("plain\nurl = 1\n"), []);
+  const [found] = hiddenPositions("plain\nurl = \u202egpj\n");
   assert.deepEqual(found, { line: 2, column: 1, text: "1 unseen character (U+202E)", severity: "warning" });
-  assert.equal(hiddenPlaces("\u202e\n".repeat(100)).length, 20);
+  assert.equal(hiddenPositions("\u202e\n".repeat(100)).length, 20);
 });
 
 const SCHEMA: unknown = JSON.parse(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { StreamEvent } from "../../../../src/api/contract/contract.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
-import { type SeenEvent, startLive } from "../../../../src/web/page/daemon/live.ts";
+import { type ShownEvent, startLive } from "../../../../src/web/page/daemon/live.ts";
 import {
   createRequests,
   framesOf,
@@ -88,7 +88,7 @@ async function openTab(t: TestContext) {
   Object.assign(globalThis, { document });
   const app = scriptedApp();
   const asked: string[] = [];
-  const seen: SeenEvent[] = [];
+  const seen: ShownEvent[] = [];
   let figures = true;
   let session: Session | null = OTHER_SESSION;
   let held: Promise<void> | null = null;
@@ -410,7 +410,7 @@ test("F2 each request ends at its deadline, the longest for a tool's call, or wi
   await requests.call("call", { tool: "x" });
   await requests.signIn({ token: "t" });
   await requests.session();
-  await requests.askOwner();
+  await requests.requestOwner();
   await requests.dropOwner();
   await requests.signOut();
   const short = Array.from({ length: 5 }, () => 20_000);
@@ -526,15 +526,15 @@ test("F4 the owner's right goes with each request from its start, until it is dr
       failed(403, { error: { code: "owner_only", message: "elsewhere" } }),
     ],
   );
-  assert.equal(await requests.askOwner(), "ABCD2345");
+  assert.equal(await requests.requestOwner(), "ABCD2345");
   assert.equal((await requests.session())?.ownerUntil, until);
   await requests.dropOwner();
   await requests.call("status");
-  await requests.askOwner();
+  await requests.requestOwner();
   await requests.signOut();
-  await assert.rejects(requests.askOwner(), { code: "protocol" });
-  await assert.rejects(requests.askOwner(), { code: "protocol" });
-  await assert.rejects(requests.askOwner(), { code: "owner_only" });
+  await assert.rejects(requests.requestOwner(), { code: "protocol" });
+  await assert.rejects(requests.requestOwner(), { code: "protocol" });
+  await assert.rejects(requests.requestOwner(), { code: "owner_only" });
   const rights = asked.map(
     ({ init }) => (init.headers as Record<string, string>)["X-Mountaineer-Owner"] ?? "",
   );

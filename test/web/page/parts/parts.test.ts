@@ -10,7 +10,7 @@ import { configJsonSchema } from "../../../../src/config/schema/schema.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { objectOf } from "../../../../src/runtime/text/json-object.ts";
 import { bytesText, printableLines } from "../../../../src/runtime/text/plain-text.ts";
-import { hiddenPlaces } from "../../../../src/web/page/config/config-editor.ts";
+import { hiddenPositions } from "../../../../src/web/page/config/config-editor.ts";
 import { createStore, useStore } from "../../../../src/web/page/daemon/store.ts";
 import { ActionButton } from "../../../../src/web/page/parts/action-button.ts";
 import { Copyable } from "../../../../src/web/page/parts/elements.ts";
@@ -96,8 +96,8 @@ test("F2 sizes, times and foreign texts are shown in words without control chara
 });
 
 test("F2 lines with invisible characters are named, the first twenty", () => {
-  assert.deepEqual(pluck(hiddenPlaces("plain\nb\u202ec"), "line"), [2]);
-  assert.equal(hiddenPlaces("\u202e\n".repeat(50)).length, 20);
+  assert.deepEqual(pluck(hiddenPositions("plain\nb\u202ec"), "line"), [2]);
+  assert.equal(hiddenPositions("\u202e\n".repeat(50)).length, 20);
 });
 
 test("F2 a notice offers an undo once; a notice without an undo does not", async (t) => {
