@@ -560,7 +560,7 @@ async function bornWith(settings: string): Promise<string> {
 }
 
 test("objects made by a call are allocated in the young heap, whatever V8 concluded from earlier calls", async () => {
-  const settings = `import { settleHeap } from ${JSON.stringify(SETTINGS)}; settleHeap();`;
+  const settings = `import { limitHeap } from ${JSON.stringify(SETTINGS)}; limitHeap();`;
   assert.equal(await bornWith(settings), "young");
   // Otherwise this would show nothing.
   assert.equal(await bornWith(""), "old");
