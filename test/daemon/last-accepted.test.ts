@@ -58,7 +58,7 @@ for (const [name, sync] of [
     const condition = service.control
       .status()
       .global.conditions.find(({ code }) => code === "config_rejected");
-    assert.match(condition?.title ?? "", /is not what runs: .*config\.toml:1:2/);
+    assert.match(condition?.title ?? "", /is not in use: .*config\.toml:1:2/);
     assert.match(condition?.hint ?? "", /Correct the file, and it applies/);
     const told = logger.lines.filter(({ message }) => message === "config.rejected");
     assert.deepEqual([told.length, told[0]?.level], [1, "error"]);
