@@ -58,8 +58,8 @@ const CASES: readonly (readonly [string, Odd])[] = [
     "A2 a server that speaks SMB 1 only",
     {
       settings: ["server min protocol = NT1", "server max protocol = NT1"],
-      status: ["smb1_only:tb", /speaks SMB 1 only.*Switch SMB 2 or newer on/],
-      doctor: ["smb1_only:tb", /speaks SMB 1 only.*Switch SMB 2/],
+      status: ["smb1_only:tb", /speaks SMB 1 only.*Enable SMB 2 or newer/],
+      doctor: ["smb1_only:tb", /speaks SMB 1 only.*Enable SMB 2/],
     },
   ],
   ...(
