@@ -542,7 +542,13 @@ test("F1 `claude` is the Claude that has a file; a person is asked where both or
   const meant = (answer: string | null, yes = false) =>
     meantClient(
       contextOf(home, {
-        prompt: answer === null ? null : async (question) => (questions.push(question), answer),
+        prompt:
+          answer === null
+            ? null
+            : async (question) => {
+                questions.push(question);
+                return answer;
+              },
       }),
       "claude",
       yes,
