@@ -110,6 +110,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer connect cursor --print": alone(/"mcpServers"[\s\S]*"mountaineer"/),
 
   "mountaineer status": running(/CORE[\s\S]*MEDIA/),
+  "mountaineer why CORE": running(/^CORE \(share\) {2}mounted/),
+  "mountaineer why files --json": { elsewhere: "test/cli/sessions/why.test.ts" },
   "mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'": {
     on: "running",
     says: /^$/,

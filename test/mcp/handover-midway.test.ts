@@ -186,6 +186,10 @@ for (const [moment, hasTaken] of [
     needsProc,
     async (t) => {
       const { rig, next } = await midway(t, nodeBackend(LIGHT_SERVER, [], { env: SLOW }), 20);
+      const isLater = async (): Promise<boolean> => {
+        const pid = (await rig.home.glance().catch(() => null))?.global.pid ?? next;
+        return pid !== next;
+      };
       const { hostname, port } = new URL(rig.url);
       const clientInfo = { name: "late", version: "1" };
       const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
@@ -213,17 +217,12 @@ for (const [moment, hasTaken] of [
       if (hasTaken) {
         assert.deepEqual([answer.slice(0, 12), id], ["HTTP/1.1 503", null]);
         assert.match(answer, /^retry-after: 2\r$/im);
-        await eventually(() => rig.isOver());
-        await rig.comeBack();
-        assert.equal(await (await rig.connect()).call("echo", { text: "anew" }), "anew");
+        await eventually(isLater);
+        assert.equal(await (await rig.connect()).call("echo", { text: "again" }), "again");
       } else {
         process.kill(next, "SIGKILL");
         const ping = { method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id: 2, method: "ping" }) };
         const accepts = { Accept: "application/json, text/event-stream", "Content-Type": "application/json" };
-        const isLater = async (): Promise<boolean> => {
-          const pid = (await rig.home.glance().catch(() => null))?.global.pid ?? next;
-          return pid !== next;
-        };
         await eventually(isLater);
         const { status } = await fetch(rig.url, {
           ...ping,

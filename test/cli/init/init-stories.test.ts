@@ -37,7 +37,7 @@ test("at a terminal it asks, explains an invalid answer, and adds only after a y
 }, async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const command = [...ALONE, ...COMMAND, "init"].map(shellWord).join(" ");
-  const open = () => openTerminal({ columns: 110, rows: 30, command, env: environmentOf({ home }) });
+  const open = () => openTerminal({ columns: 160, rows: 30, command, env: environmentOf({ home }) });
   {
     await using terminal = await open();
     const answer = async (question: string, text: string): Promise<void> => {
