@@ -162,11 +162,15 @@ export async function compile(root: string): Promise<Compiled> {
   };
 }
 
-/** A running process tells the version it was built as, whatever the checkout has become. */
 async function readManifest(root: string): Promise<readonly BuiltFile[]> {
   const manifest: unknown = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
-  const version =
-    typeof manifest === "object" && manifest !== null && "version" in manifest && manifest.version;
+  return versionFiles(
+    typeof manifest === "object" && manifest !== null && "version" in manifest && manifest.version,
+  );
+}
+
+/** A running process reports the version it was built as, whatever the checkout has become; so does the launcher. */
+export function versionFiles(version: unknown): readonly BuiltFile[] {
   const text = `${JSON.stringify({ type: "module", version }, null, 2)}\n`;
   return Object.entries({ "package.json": text, version: `${String(version)}\n` }).map(([name, content]) => ({
     name,

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { compile } from "../build/compile.ts";
+import { compile, versionFiles } from "../build/compile.ts";
 import { isLoaded } from "../build/place-build.ts";
 import { type BuiltEngine, placeEngine } from "../engine/build.ts";
 import { type Platform, platformPackage } from "./platform-packages.ts";
@@ -53,10 +53,8 @@ export async function composeFolder(composed: Composed): Promise<void> {
 
 async function placeBuild({ root, folder, platform, version }: Composed): Promise<void> {
   const compiled = await compile(root);
-  const manifest = new TextEncoder().encode(`${JSON.stringify({ type: "module", version }, null, 2)}\n`);
-  const files = compiled.files.map((file) =>
-    file.name === "package.json" ? { ...file, bytes: manifest } : file,
-  );
+  const own = new Map(versionFiles(version).map((file) => [file.name, file]));
+  const files = compiled.files.map((file) => own.get(file.name) ?? file);
   const koffi = await Promise.all(
     ["koffi", platform.koffi].map(async (name) => ({ name, from: await platformPackage(root, name) })),
   );
