@@ -5,7 +5,7 @@ import type { Condition, RouteName } from "../contract/contract.ts";
 /** How good or bad the news of a text is. Each user interface has a sign and a colour for it. */
 export type Tone = "good" | "plain" | "warning" | "bad";
 
-/** The text may contain foreign names: pass it through `harmless` before you show it. */
+/** The text may contain foreign names: pass it through `printable` before you show it. */
 export interface Label {
   readonly text: string;
   readonly tone: Tone;

@@ -1,5 +1,5 @@
 // Which rule applies to a share or a server now, and why each other rule takes no step. Pure.
-import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
+import { durationText, pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import type {
   BackendRouteStatus,
   BackendStatus,
@@ -15,6 +15,13 @@ export interface Why extends ExplanationReport {
   readonly kind: "share" | "server";
   readonly state: string;
   readonly conditions: readonly Condition[];
+}
+
+/** When a rule that was passed over is due: "in 9 s", "now"; null: not known. */
+export function dueText({ until }: ExplanationReport["passed_over"][number], nowMs: number): string | null {
+  if (until === null) return null;
+  const remainingMs = Date.parse(until) - nowMs;
+  return remainingMs > 0 ? `in ${durationText(remainingMs)}` : "now";
 }
 
 export function shareWhy(share: ShareStatus): Why {

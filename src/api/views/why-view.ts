@@ -1,6 +1,6 @@
 // Why a share or a server is as it is, as text. Pure.
-import { columns, durationText, nonBreaking, padded, printable } from "../../runtime/text/plain-text.ts";
-import type { Why } from "../labels/why.ts";
+import { columns, nonBreaking, padded, printable } from "../../runtime/text/plain-text.ts";
+import { dueText, type Why } from "../labels/why.ts";
 import {
   conditionLines,
   INDENT,
@@ -36,14 +36,10 @@ export function ruleLines({ rule, why, passed_over: rules }: Why, view: View): s
     ...(passedOver.length === 0 ? [] : [view.paint.dim("  not now:")]),
     ...passedOver.flatMap((one) => {
       const lead = `${INDENT}${padded(printable(one.rule), width)}  `;
-      const lines = text(unbroken(one.why) + dueText(one.until, view.now), " ".repeat(columns(lead)), view);
+      const due = dueText(one, view.now);
+      const because = `${unbroken(one.why)}${due === null ? "" : ` (${nonBreaking(due)})`}`;
+      const lines = text(because, " ".repeat(columns(lead)), view);
       return lines.map((line, index) => (index === 0 ? `${lead}${line.slice(columns(lead))}` : line));
     }),
   ];
-}
-
-function dueText(until: string | null, now: number): string {
-  if (until === null) return "";
-  const remainingMs = Date.parse(until) - now;
-  return remainingMs > 0 ? ` (${nonBreaking(`in ${durationText(remainingMs)}`)})` : " (now)";
 }

@@ -32,12 +32,11 @@ type LiveNames = (context: NameContext) => Promise<readonly Candidate[]>;
 const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>> = {
   shares: async (context) => named((await configTable(context))["shares"], "share"),
   aliases: async (context) => named((await configTable(context))["aliases"], "alias"),
-  backends: async (context) =>
-    Object.keys(objectOf((await configTable(context))["backends"])).map((value) => {
-      return { value, description: "backend" };
-    }),
-  "shares-and-backends": async (place) =>
-    (await Promise.all([LOOKUPS.shares(place), LOOKUPS.backends(place)])).flat(),
+  backends: async (context) => backendsIn(await configTable(context)),
+  "shares-and-backends": async (context) => {
+    const table = await configTable(context);
+    return [...named(table["shares"], "share"), ...backendsIn(table)];
+  },
   routes: routeNames,
   tools: toolNames,
   "changed-tools": changedToolNames,
@@ -57,6 +56,10 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
     import("../../config/edit/toml-value.ts"),
   ]);
   return (context) => configKeys(context, schema, values);
+}
+
+function backendsIn(table: JsonMembers): Candidate[] {
+  return Object.keys(objectOf(table["backends"])).map((value) => ({ value, description: "backend" }));
 }
 
 function named(list: unknown, description: string): Candidate[] {

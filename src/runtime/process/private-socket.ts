@@ -156,19 +156,21 @@ export async function connectPrivately(at: HomeSocket, allowHalfOpen = false): P
  * who looks into another user's home) and this user (on file systems where all files belong to one user) are trusted.
  */
 export async function requireOwnSocket({ path, home }: HomeSocket): Promise<void> {
-  if (!path.startsWith(`${home}/`)) {
-    const folder = dirname(path);
-    const [owner, found, above] = await Promise.all([stat(home), lstat(folder), stat(dirname(folder))]);
-    const trusted = [0, owner.uid, process.geteuid?.()];
-    if (!trusted.includes(found.uid)) throw await notOurs(folder, found);
-    if (!found.isDirectory()) throw await notOurs(folder, "is not a folder");
-    if ((found.mode & 0o077) !== 0) throw await notOurs(folder, "is open to other users");
-    if ((above.mode & STICKY) === 0 && !trusted.includes(above.uid))
-      throw await notOurs(dirname(folder), above);
-    const socket = await lstat(path);
-    if (!trusted.includes(socket.uid)) throw await notOurs(path, socket);
-    if (!socket.isSocket()) throw await notOurs(path, "is not a socket");
-  } else await lstat(path);
+  if (path.startsWith(`${home}/`)) {
+    await lstat(path);
+    return;
+  }
+  const folder = dirname(path);
+  const [owner, found, above] = await Promise.all([stat(home), lstat(folder), stat(dirname(folder))]);
+  const trusted = [0, owner.uid, process.geteuid?.()];
+  if (!trusted.includes(found.uid)) throw await notOurs(folder, found);
+  if (!found.isDirectory()) throw await notOurs(folder, "is not a folder");
+  if ((found.mode & 0o077) !== 0) throw await notOurs(folder, "is open to other users");
+  if ((above.mode & STICKY) === 0 && !trusted.includes(above.uid))
+    throw await notOurs(dirname(folder), above);
+  const socket = await lstat(path);
+  if (!trusted.includes(socket.uid)) throw await notOurs(path, socket);
+  if (!socket.isSocket()) throw await notOurs(path, "is not a socket");
 }
 
 /** Whether something is at the path, and no other user may listen there. */

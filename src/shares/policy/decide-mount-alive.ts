@@ -6,11 +6,9 @@ import type { MountVerdict } from "./mount-fact.ts";
 /** After a mount has lasted this long, ms, the next mount is made without a pause. */
 const STEADY_MS = 10_000;
 
-const UNPROVEN: MountVerdict = { state: "unproven", why: "unchecked" };
-
 /** The verdict on the observed mount; records what its checks showed. */
 export function takeVerdict(builder: DecisionBuilder): MountVerdict {
-  if (builder.mountFact === null) return UNPROVEN;
+  if (builder.mountFact === null) return { state: "unproven", why: "unchecked" };
   const { verdict, learned, recheckAtMs, condition } = builder.mountFact;
   setState(builder, learned);
   if (recheckAtMs !== null) recheckAt(builder, recheckAtMs);

@@ -16,6 +16,7 @@ import {
   type DecisionBuilder,
   hostOf,
   passOver,
+  passOverAsError,
   passOverInPause,
   recheckAt,
   setError,
@@ -178,10 +179,7 @@ function decideHostGone(builder: DecisionBuilder, mount: MountObservation, route
     const reason = `${hostOf(builder, route)} has a new address: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
   }
-  if (!answers(builder, other)) {
-    passOver(builder, "fail over", allHostsGone(builder));
-    return setError(builder, allHostsGone(builder));
-  }
+  if (!answers(builder, other)) return passOverAsError(builder, "fail over", allHostsGone(builder));
   if (passOverInPause(builder, "fail over")) return null;
   if (mayBothStart(builder, route))
     return passOver(

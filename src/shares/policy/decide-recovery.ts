@@ -22,7 +22,8 @@ import type { Step } from "./step.ts";
  */
 export function decideRecovery(builder: DecisionBuilder, mount: MountObservation): Step | null {
   const { memory, state, policy, observed } = builder;
-  const pass = (why: string): null => passOver(builder, "return to Thunderbolt", why);
+  const pass = (why: string, untilMs: number | null = null): null =>
+    passOver(builder, "return to Thunderbolt", why, untilMs);
   if (memory.override !== null)
     return pass(`you asked for ${memory.override}; \`mountaineer switch --to auto\` ends that`);
   if (!answers(builder, "tb"))
@@ -36,11 +37,12 @@ export function decideRecovery(builder: DecisionBuilder, mount: MountObservation
   const dueAtMs = Math.max(stableAtMs, state.recoveryBackoff.notBeforeMs);
   if (dueAtMs > observed.atMs) {
     recheckAt(builder, dueAtMs, "window_end");
-    const why =
+    return pass(
       dueAtMs === stableAtMs
         ? `Thunderbolt has to answer for ${Math.round(policy.stableMs / 1000)} s`
-        : `the last try failed: ${state.recoveryFailure ?? "unknown"}`;
-    return passOver(builder, "return to Thunderbolt", why, dueAtMs);
+        : `the last try failed: ${state.recoveryFailure ?? "unknown"}`,
+      dueAtMs,
+    );
   }
   const step = isTableDue(builder) ? applyTable(builder, mount) : null;
   if (step === null && builder.state.operation === null) pass(deferredBecause(builder));

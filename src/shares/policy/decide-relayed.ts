@@ -27,6 +27,7 @@ import {
   type DecisionBuilder,
   hostOf,
   passOver,
+  passOverAsError,
   passOverInPause,
   recheckAt,
   setError,
@@ -163,14 +164,12 @@ function decideRouteGone(
   const { proved, isProving, state, text } = builder.observed.relayEligibility?.identity ?? NO_IDENTITY;
   if (relayed.rerouted && !(proved[other] && answers(builder, other))) {
     const why = `${hostOf(builder, route)} is not verified, and the address in use is gone`;
-    passOver(builder, "fail over", why);
-    setError(builder, why);
+    passOverAsError(builder, "fail over", why);
     recheckSoon(builder);
     return pause() ?? followHost(builder, mount, route, true);
   }
   if (!answers(builder, other)) {
-    passOver(builder, "fail over", allHostsGone(builder));
-    setError(builder, allHostsGone(builder));
+    passOverAsError(builder, "fail over", allHostsGone(builder));
     if (builder.observed.offNetwork === null && isPatient(builder, relayed)) recheckSoon(builder);
     return pause();
   }

@@ -10,9 +10,9 @@ import {
   type DecisionBuilder,
   hostOf,
   passOver,
+  passOverAsError,
   passOverInPause,
   recheckAt,
-  setError,
 } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
@@ -28,10 +28,7 @@ export function decideUnmounted(builder: DecisionBuilder): Step | null {
   if (builder.request?.kind === "unmount" && builder.outcome !== null) return null;
   if (spec.missingVariable !== null) return passOver(builder, "mount", oneMissingText(spec.missingVariable));
   const obstacle = mountObstacle(builder) ?? loginObstacle(builder);
-  if (obstacle !== null) {
-    passOver(builder, "mount", obstacle);
-    return setError(builder, obstacle);
-  }
+  if (obstacle !== null) return passOverAsError(builder, "mount", obstacle);
   if (passOverInPause(builder, "mount")) return null;
   const routes = bestRoutes(builder);
   const plan = routes.filter((route) => proofObstacle(builder, route) === null);
@@ -44,8 +41,7 @@ export function decideUnmounted(builder: DecisionBuilder): Step | null {
     const [unproved] = routes;
     if (unproved !== undefined) recheckAt(builder, observed.atMs + PROOF_CHECK_MS);
     const why = (unproved && proofObstacle(builder, unproved)) ?? noHostAnswers(builder);
-    passOver(builder, "mount", why);
-    return setError(builder, why);
+    return passOverAsError(builder, "mount", why);
   }
   return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
 }

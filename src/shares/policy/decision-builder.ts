@@ -79,6 +79,12 @@ export function passOver(
   return null;
 }
 
+/** Passes the rule over for a reason that is also the share's last error. */
+export function passOverAsError(builder: DecisionBuilder, rule: RuleName, why: string): null {
+  passOver(builder, rule, why);
+  return setError(builder, why);
+}
+
 /** Passes the rule over during a pause after failed mounts or unmounts, and plans a cycle at its end. */
 export function passOverInPause(builder: DecisionBuilder, rule: RuleName): boolean {
   const { notBeforeMs, failures } = builder.state.mountBackoff;

@@ -178,12 +178,14 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
       }
     }
     if (characters > MAX_CHARACTERS) return tooMuch(method, "16 MiB");
-    const checking = list === "tools" ? checkPatterns(kept) : null;
-    if (checking !== null) await checking;
-    // The catalog publishes the tool without them; pins remember it as the server gave it.
-    for (const tool of list === "tools" ? kept : []) {
-      const { faults } = withSoundSchemas(tool);
-      if (faults.length > 0) report(tool, faults, "none");
+    if (list === "tools") {
+      const checking = checkPatterns(kept);
+      if (checking !== null) await checking;
+      for (const tool of kept) {
+        // The catalog publishes the tool without them; pins remember it as the server gave it.
+        const { faults } = withSoundSchemas(tool);
+        if (faults.length > 0) report(tool, faults, "none");
+      }
     }
     // Pages shift while entries come and go, and some servers give the first page for every cursor.
     for (const entry of kept) if (!ofEarlierPages.has(entry[key])) entries.push(entry);

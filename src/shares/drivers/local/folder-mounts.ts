@@ -73,8 +73,7 @@ export function createFolderMounts({
     /** The mount point below which `folder` lay and on which nothing is mounted now; null: none. */
     async lostMount(share: ShareSpec, folder: string, notBeforeMs: number): Promise<string | null> {
       const mount = (await mountsOf(share)).get(folder) ?? "";
-      const paths = mount === "" ? null : await mounted(notBeforeMs);
-      return paths === null || paths.includes(mount) ? null : mount;
+      return mount === "" ? null : lostOf(mount, await mounted(notBeforeMs));
     },
 
     /** Whether `folder` may be used. Checked by the prober; an automounter then mounts it. */
@@ -88,14 +87,19 @@ export function createFolderMounts({
       const before = (await mountsOf(share)).get(folder);
       const paths = await mounted(clock.monotonicMs());
       const expected = before === undefined ? (await textOf(fstab)).split("\n").map(fstabPath) : [before];
-      await remember(share, folder, deepestAbove(real, [...expected, ...(paths ?? [])]));
-      const mount = (await mountsOf(share)).get(folder) ?? "";
-      const lost = mount === "" || paths === null || paths.includes(mount) ? null : mount;
+      const mount = deepestAbove(real, [...expected, ...(paths ?? [])]);
+      await remember(share, folder, mount);
+      const lost = mount === "" ? null : lostOf(mount, paths);
       if (lost === null) return { verdict: "answers", text: `${folder} is there` };
       // `link_down`: a fact of this machine, which needs no second probe.
       return { verdict: "gone", reason: "link_down", text: lostText(lost) };
     },
   };
+}
+
+/** `mount`, if the table shows that nothing is mounted there; else null. */
+function lostOf(mount: string, paths: readonly string[] | null): string | null {
+  return paths === null || paths.includes(mount) ? null : mount;
 }
 
 export function lostText(mount: string): string {

@@ -1,7 +1,6 @@
 // Which rule applies to a share or a server, and why each other rule takes no step; folded.
 import { type ComponentChild, h } from "preact";
-import type { Why } from "../../../api/labels/why.ts";
-import { durationText } from "../../../runtime/text/plain-text.ts";
+import { dueText, type Why } from "../../../api/labels/why.ts";
 import { details, plainList, withCode } from "./elements.ts";
 
 /** null: the card shows it all already. */
@@ -14,10 +13,14 @@ export function whyDetails({ kind, rule, why, passed_over: rules }: Why, now: nu
     plainList(
       "Rules that take no step now",
       ...passedOver.map((one) => {
-        const remainingMs = one.until === null ? null : Date.parse(one.until) - now;
-        const due =
-          remainingMs === null ? "" : remainingMs > 0 ? ` (in ${durationText(remainingMs)})` : " (now)";
-        return h("li", { key: one.rule }, `${one.rule}: `, withCode(one.why), due);
+        const due = dueText(one, now);
+        return h(
+          "li",
+          { key: one.rule },
+          `${one.rule}: `,
+          withCode(one.why),
+          due === null ? "" : ` (${due})`,
+        );
       }),
     ),
   );
