@@ -142,8 +142,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
   const { text: state, tone } = shareLabel(share);
   const { mark, style } = tonePaint(tone, paint);
   const name = paint.bold(padded(printable(share.name), nameWidth));
-  const since =
-    share.mount_state === "mounted" && share.mount_alive ? sinceText(share.last_switch_at, now) : null;
+  const since = share.mount_alive ? sinceText(share.last_switch_at, now) : null;
   const lines = [
     `${style(mark)} ${name}  ${style(state)}${since === null ? "" : paint.dim(`, for ${since}`)}`,
   ];

@@ -44,12 +44,8 @@ function shareItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem
     ...switchItems(share, world, key),
     ...forceItems(share, world, key),
     separator(`${key} | show`),
-    click(key, "Open", { kind: "open", path: share.stable_path }, { enabled: isUsable(share) }),
+    click(key, "Open", { kind: "open", path: share.stable_path }, { enabled: share.mount_alive }),
   ];
-}
-
-function isUsable(share: ShareStatus): boolean {
-  return share.mount_state === "mounted" && share.mount_alive;
 }
 
 /** The folder with the links to all shares; null without shares. */
