@@ -63,7 +63,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       await story(async (command) => {
         const words = [...rig.enter, ...COMMAND, ...command.split(" ")].map(shellWord).join(" ");
         const env = environmentOf({ home: home.home });
-        return typist(await openTerminal({ columns: 150, rows: 70, command: words, env }));
+        return typist(await openTerminal({ columns: 150, rows: 120, command: words, env }));
       }, home.home);
       assert.equal(recorded.trim(), "listens", "the rogue was asked for nothing");
     } finally {

@@ -114,13 +114,21 @@ async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
   });
   const monitor = await scene.start();
   try {
-    await scene.untilOver(SHARE, "tb", PATIENT_MS);
-    const [line = ""] = await nas.cifsMounts();
-    assert.match(line, /addr=127\.0\.0\.1/, "it is not relayed");
     const cli = async (...args: readonly string[]): Promise<void> => {
       const { code, stdout, stderr } = await scene.home.cli(args, PATIENT_MS);
       assert.equal(code, 0, `${stdout}${stderr}`);
     };
+    await scene.untilOver(SHARE, "tb", PATIENT_MS);
+    /** Where the guest is slow, the proof of both routes fails in its time, and the share is mounted without the relay. */
+    const relayedLine = async (): Promise<string> => {
+      const [line = ""] = await nas.cifsMounts();
+      if (/addr=127\.0\.0\.1/.test(line)) return line;
+      await cli("unmount", "--share", SHARE);
+      await cli("mount", "--share", SHARE);
+      await scene.untilOver(SHARE, "tb", PATIENT_MS);
+      return assert.fail("it is not relayed");
+    };
+    const line = await eventually(relayedLine, PATIENT_MS, BETWEEN_ASKS_MS);
     /** Where the guest is slow, a proof may take longer than the product waits for it: a person asks again. */
     const switchTo = async (to: nas.Route): Promise<void> => {
       const ask = async (): Promise<true> => {
