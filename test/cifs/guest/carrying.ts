@@ -128,7 +128,7 @@ async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
       await scene.untilOver(SHARE, "tb", PATIENT_MS);
       return assert.fail("it is not relayed");
     };
-    const line = await eventually(relayedLine, PATIENT_MS, BETWEEN_ASKS_MS);
+    const line = await eventually(relayedLine, 2 * PATIENT_MS, BETWEEN_ASKS_MS);
     /** Where the guest is slow, a proof may take longer than the product waits for it: a person asks again. */
     const switchTo = async (to: nas.Route): Promise<void> => {
       const ask = async (): Promise<true> => {

@@ -27,7 +27,7 @@ import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../
 import { type TransportFailure, transportFailure } from "../transports/backend-transport.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import { errorAnswer, isSameFailure, noAnswer, oneLine } from "./failures.ts";
-import { entryBudget, MAX_CHARACTERS, MAX_ENTRIES, MAX_PAGES, tooMuch } from "./list-bounds.ts";
+import { entryBudget, MAX_CHARACTERS, MAX_ENTRIES, MAX_PAGES, tooMuch, turnGiver } from "./list-bounds.ts";
 import type { SendRequest } from "./pending.ts";
 import type { ServerSession } from "./session.ts";
 
@@ -130,6 +130,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   const faultOf = (entry: JsonObject): string | null =>
     list === "tools" ? toolFault(entry) : list === "resourceTemplates" ? templateFault(entry[key]) : null;
   const checkPatterns = createPatternCheck(clock);
+  const othersFirst = turnGiver(clock);
   const cursors = new Set<string | number>();
   const ofEarlierPages = new Set<unknown>();
   let given = 0;
@@ -182,6 +183,8 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
       const checking = checkPatterns(kept);
       if (checking !== null) await checking;
       for (const tool of kept) {
+        const turn = othersFirst();
+        if (turn !== null) await turn;
         // The catalog publishes the tool without them; pins remember it as the server gave it.
         const { faults } = withSoundSchemas(tool);
         if (faults.length > 0) report(tool, faults, "none");
