@@ -33,6 +33,7 @@ import { examineHome, examinePrivatePlaces } from "./home.ts";
 import { examineHosts, lookAtHosts } from "./hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelPlaces } from "./macos-mounts.ts";
 import { reportText } from "./report-text.ts";
+import { examineSecretNames } from "./secret-names.ts";
 import { runSelfTest } from "./self-test.ts";
 import { examineSpeed } from "./tools.ts";
 
@@ -133,6 +134,7 @@ async function examineAll(
       part("tools", signal, () => examineSpeed(context)),
       part("hosts", signal, async () => examineHosts(await looks, shares)),
       part("credentials", signal, examineLogins),
+      part("credentials", signal, async () => examineSecretNames(context)),
       verified,
       part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(homeContext.userHome))),
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),

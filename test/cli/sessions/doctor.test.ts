@@ -66,6 +66,19 @@ test("two hosts of one address, and a host without a listener", async (t) => {
   });
 });
 
+test("E5 a secret whose value is also a name is reported, without its value", async (t) => {
+  const home = await temporaryFolder(t);
+  await chmod(home, 0o700);
+  const backend = (name: string, variable: string): string =>
+    `[backends.${name}]\ncommand = "node"\nenv = { TOKEN = "\${${variable}}" }\n`;
+  await writeFile(join(home, "config.toml"), `${backend("orchid", "SAME")}${backend("tulip", "OTHER")}`);
+  const { findings } = await examined(home, { SAME: "Orchid", OTHER: "a long and different value" });
+  const [found, ...rest] = findings.filter(({ code }) => code === "secret_is_name");
+  assert.deepEqual(rest, []);
+  assert.match(found?.text ?? "", /^backend orchid \(env TOKEN\): the value of \$\{SAME\} is also the name/);
+  assert.doesNotMatch(found?.text ?? "", /Orchid/);
+});
+
 const OF_THE_RIG = missingForPlainRig() ?? false;
 
 test("a wrong password, an unknown share, and the right login, tested at a real server", {
