@@ -33,7 +33,9 @@ export function turnGiver(clock: Clock): () => Promise<void> | null {
   let sinceMs = clock.monotonicMs();
   return () => {
     if (clock.monotonicMs() - sinceMs < TURN_MS) return null;
-    return nextTurn().then(() => void (sinceMs = clock.monotonicMs()));
+    return nextTurn().then(() => {
+      sinceMs = clock.monotonicMs();
+    });
   };
 }
 
