@@ -2,6 +2,7 @@
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { type DecisionBuilder, recheckAt, setState } from "./decision-builder.ts";
 import type { MountVerdict } from "./mount-fact.ts";
+import type { RouteFact } from "./route-fact.ts";
 
 /** After a mount has lasted this long, ms, the next mount is made without a pause. */
 const STEADY_MS = 10_000;
@@ -14,6 +15,15 @@ export function takeVerdict(builder: DecisionBuilder): MountVerdict {
   if (recheckAtMs !== null) recheckAt(builder, recheckAtMs);
   if (condition !== null) builder.conditions.push(condition);
   return verdict;
+}
+
+/** Whether the route in use answers; records what its probes showed. */
+export function takeRoute(builder: DecisionBuilder): RouteFact["state"] {
+  if (builder.routeFact === null) return "answers";
+  const { state, suspectedLoss, recheckAtMs } = builder.routeFact;
+  setState(builder, { suspectedLoss });
+  if (recheckAtMs !== null) recheckAt(builder, recheckAtMs);
+  return state;
 }
 
 /** Ends the pauses between mounts once a mount has lasted. */

@@ -3,10 +3,9 @@
 import { CONFIRM_AFTER_MS } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
-import { endBackoff, takeVerdict, updateShortLife } from "./decide-mount-alive.ts";
+import { endBackoff, takeRoute, takeVerdict, updateShortLife } from "./decide-mount-alive.ts";
 import { checkedOpenFiles, mountObstacle, routesFrom, startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
-import { judgeOwnRoute, type OwnRoute } from "./decide-routes.ts";
 import { allHostsGone, bestRoutes, noHostAnswers } from "./decide-unmounted.ts";
 import {
   answers,
@@ -22,6 +21,7 @@ import {
   setError,
 } from "./decision-builder.ts";
 import { type MountVerdict, UNPROVEN } from "./mount-fact.ts";
+import type { RouteFact } from "./route-fact.ts";
 import { type MountObservation, NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
@@ -33,7 +33,7 @@ export function decideMounted(
   mount: MountObservation,
   route: RouteName,
 ): Step | null {
-  const own = judgeOwnRoute(builder, route, mount);
+  const own = takeRoute(builder);
   const verdict = takeVerdict(builder);
   // A person has unmounted the share (`override`), so someone else made this mount.
   if (own === "waiting") return passOver(builder, "fail over", oneCheckMissed(builder, route));
@@ -60,7 +60,7 @@ export function oneCheckMissed(builder: DecisionBuilder, route: RouteName): stri
 export function explainUnchanged(
   builder: DecisionBuilder,
   route: RouteName,
-  own: OwnRoute,
+  own: RouteFact["state"],
   verdict: MountVerdict,
 ): void {
   const host = hostOf(builder, route);

@@ -2,7 +2,7 @@
 // goes through the relay for identity checks.
 import { otherRoute, type RouteName, routesOf } from "../share-spec.ts";
 import { isOwnProved } from "./decide-eligibility.ts";
-import { endBackoff, takeVerdict } from "./decide-mount-alive.ts";
+import { endBackoff, takeRoute, takeVerdict } from "./decide-mount-alive.ts";
 import {
   deadWithoutHost,
   decideDead,
@@ -18,7 +18,6 @@ import {
 import { mayFailOver } from "./decide-move.ts";
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
-import { judgeByCheck, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
 import { allHostsGone } from "./decide-unmounted.ts";
 import {
   answers,
@@ -41,11 +40,6 @@ import {
 } from "./share-observation.ts";
 import type { Step } from "./step.ts";
 
-/**
- * If a request has no answer for this long, ms, and the host does not answer probes either, the route is
- * gone.
- */
-const STALL_MS = 300;
 /** Interval of looks while programs wait for a route, ms. */
 const WAITING_CHECK_MS = 400;
 
@@ -55,7 +49,7 @@ export function decideRelayed(
   route: RouteName,
   relayed: RelayObservation,
 ): Step | null {
-  const own = judgeOwnRelayed(builder, route, mount, relayed);
+  const own = takeRoute(builder);
   const verdict = takeVerdict(builder);
   recordUnverified(builder, relayed, own === "answers");
   if (relayed.rerouted) pushRerouted(builder, route);
@@ -115,33 +109,6 @@ export function decideGuardedGate(
     return leaveAddress(builder, mount, route, true);
   if (builder.state.suspectedLoss !== null) setState(builder, { suspectedLoss: null });
   return openGate(builder, route, guarded, GUARDED_UNVERIFIED_MS);
-}
-
-/** Whether the route in use is gone. Silent probes do not count if the relay has had an answer since. */
-function judgeOwnRelayed(
-  builder: DecisionBuilder,
-  route: RouteName,
-  mount: MountObservation,
-  relayed: RelayObservation,
-): OwnRoute {
-  const judged = judgeByProbes(builder, route, mount);
-  if (typeof judged === "string") return judged;
-  const { phase, lastAnswerAtMs, unansweredSinceMs } = relayed;
-  if (phase !== "carrying") return "gone";
-  const { silentSinceMs: sinceMs } = judged;
-  const { check } = mount;
-  const { atMs } = builder.observed;
-  const checkedAtMs = unansweredSinceMs ?? (check.state === "pending" ? check.startedAtMs : null);
-  if (checkedAtMs !== null) {
-    // One answer to any open request proves that the server lives; no answer for STALL_MS means that it is gone.
-    const stalledSinceMs = Math.max(checkedAtMs, lastAnswerAtMs ?? checkedAtMs);
-    if (atMs - stalledSinceMs >= STALL_MS) return "gone";
-    if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
-    recheckAt(builder, stalledSinceMs + STALL_MS);
-    return "waiting";
-  }
-  if (lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs) return "slow";
-  return judgeByCheck(builder, check, sinceMs);
 }
 
 /** Notes the time since which programs wait for a proof although the server answers. */

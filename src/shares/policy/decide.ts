@@ -19,6 +19,7 @@ import { type Explanation, explain } from "./explain.ts";
 import { type MountFact, mountFact } from "./mount-fact.ts";
 import { managedBy, observedConditions } from "./observed-conditions.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
+import { routeFact } from "./route-fact.ts";
 import type { StepObservation } from "./share-observation.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
@@ -62,6 +63,7 @@ export function decide(input: DecideInput): Decision {
   const nothing = {
     outcome: null,
     mountFact: null,
+    routeFact: null,
     stopPrograms: false,
     transitions: [],
     conditions: [],
@@ -78,6 +80,8 @@ export function decide(input: DecideInput): Decision {
   updateWake(builder);
   const { mount } = builder.observed;
   builder.mountFact = mount && mountFact(builder, mount);
+  const route = mount?.found.route ?? null;
+  builder.routeFact = mount !== null && route !== null ? routeFact(builder, mount, route) : null;
   const step = chooseStep(builder) ?? wakeStep(builder);
   if (step === null) answerRequest(builder);
   observedConditions(builder);

@@ -8,6 +8,7 @@ import type { RouteName } from "../share-spec.ts";
 import type { ConditionDraft, DecideInput } from "./decide-input.ts";
 import type { MountFact } from "./mount-fact.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
+import type { RouteFact } from "./route-fact.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
 
@@ -34,6 +35,8 @@ export interface DecisionBuilder extends DecideInput {
   outcome: RequestOutcome | null;
   /** The fact about the observed mount; null: there is none. */
   mountFact: MountFact | null;
+  /** The fact about the route that the mount uses; null: there is no mount, or its route is not configured. */
+  routeFact: RouteFact | null;
   /** Whether this daemon's programs on the share have to end. */
   stopPrograms: boolean;
   readonly transitions: NewTransition[];

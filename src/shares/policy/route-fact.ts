@@ -1,0 +1,100 @@
+// The fact about the route that a mount uses: whether its host is gone. Pure: equal input gives an equal fact, however
+// often it is asked for.
+import { suspect } from "../../reconcile/route-health.ts";
+import type { RouteName } from "../share-spec.ts";
+import type { DecideInput } from "./decide-input.ts";
+import { isDeadErrno, isLocalErrno, SILENT_CHECK_MS } from "./mount-errno.ts";
+import type { ReconcileState } from "./reconcile-state.ts";
+import type { MountObservation, RelayObservation } from "./share-observation.ts";
+
+/**
+ * If a request has no answer for this long, ms, and the host does not answer probes either, the route is
+ * gone.
+ */
+const STALL_MS = 300;
+
+/** `waiting`: a second probe or a check must confirm the loss. `slow`: the host is silent, but the mount answers. */
+type RouteState = "answers" | "waiting" | "slow" | "gone";
+
+export interface RouteFact {
+  readonly state: RouteState;
+  /** The loss that these probes show; the next decision needs to know it. null: they show none. */
+  readonly suspectedLoss: ReconcileState["suspectedLoss"];
+  /** When the next probe or check is due, monotonic ms; null: at the regular time. */
+  readonly recheckAtMs: number | null;
+}
+
+type Input = Pick<DecideInput, "observed" | "state" | "cacheMs">;
+type Judgement = Omit<RouteFact, "suspectedLoss">;
+
+/**
+ * Whether the host of a mounted share is gone: two probes with the verdict `gone` prove that, two silent ones only if a
+ * mount check also fails.
+ */
+export function routeFact(input: Input, mount: MountObservation, route: RouteName): RouteFact {
+  const { observed, state } = input;
+  const { probe, atMs } = observed.routes[route];
+  if (probe.verdict === "answers") return { ...judged("answers"), suspectedLoss: null };
+  // A link of this machine that is down needs no second probe.
+  if (probe.reason === "link_down") return { ...judged("gone"), suspectedLoss: state.suspectedLoss };
+  const key = `${route} ${mount.found.id}`;
+  const loss = suspect(state.suspectedLoss, key, atMs, probe.verdict === "gone");
+  const suspectedLoss = loss.suspicion;
+  if (loss.state === "waiting") return { ...judged("waiting", loss.confirmAtMs), suspectedLoss };
+  if (suspectedLoss.certain) return { ...judged("gone"), suspectedLoss };
+  const { relayed = null } = mount;
+  const sinceMs = suspectedLoss.firstAtMs;
+  const silence =
+    relayed === null
+      ? judgeSilence(input, mount, sinceMs)
+      : judgeSilentRelay(input, mount.check, relayed, sinceMs);
+  return { ...silence, suspectedLoss };
+}
+
+function judged(state: RouteState, recheckAtMs: number | null = null): Judgement {
+  return { state, recheckAtMs };
+}
+
+function judgeSilence(
+  input: Input,
+  { found, check, guarded = null }: MountObservation,
+  sinceMs: number,
+): Judgement {
+  // While the relay has no route for the mount, no mount check can begin.
+  if (found.processGone || (guarded !== null && guarded.phase !== "carrying")) return judged("gone");
+  if (check.state !== "pending") return judgeByCheck(input, check, sinceMs);
+  const goneAtMs = check.startedAtMs + SILENT_CHECK_MS;
+  return input.observed.atMs >= goneAtMs ? judged("gone") : judged("waiting", goneAtMs);
+}
+
+/** Silent probes do not count if the relay has had an answer since. */
+function judgeSilentRelay(
+  input: Input,
+  check: MountObservation["check"],
+  { phase, lastAnswerAtMs, unansweredSinceMs }: RelayObservation,
+  sinceMs: number,
+): Judgement {
+  if (phase !== "carrying") return judged("gone");
+  const hasAnswered = lastAnswerAtMs !== null && lastAnswerAtMs > sinceMs;
+  const checkedAtMs = unansweredSinceMs ?? (check.state === "pending" ? check.startedAtMs : null);
+  if (checkedAtMs === null) return hasAnswered ? judged("slow") : judgeByCheck(input, check, sinceMs);
+  // One answer to any open request proves that the server lives; no answer for STALL_MS means that it is gone.
+  const goneAtMs = Math.max(checkedAtMs, lastAnswerAtMs ?? checkedAtMs) + STALL_MS;
+  if (input.observed.atMs >= goneAtMs) return judged("gone");
+  return hasAnswered ? judged("slow") : judged("waiting", goneAtMs);
+}
+
+/**
+ * Judges a host that does not answer by a mount check. Only a check that began at `sinceMs` or later is used; without
+ * one, plans one.
+ */
+function judgeByCheck(
+  { observed: { atMs }, cacheMs }: Input,
+  check: MountObservation["check"],
+  sinceMs: number,
+): Judgement {
+  if (check.state === "answered" && check.startedAtMs >= sinceMs && !isLocalErrno(check.errno))
+    return judged(isDeadErrno(check.errno) ? "gone" : "slow");
+  const finishedAtMs = check.state === "answered" ? check.finishedAtMs : atMs;
+  return judged("waiting", Math.max(atMs + 1, finishedAtMs + cacheMs));
+}
