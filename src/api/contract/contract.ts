@@ -50,6 +50,10 @@ export const conditionShape = object({
   title: text,
   hint: nullable(text),
   since: text,
+  /** What it comes from, in words that do not name its subject: servers with equal causes have one trouble. */
+  cause: optional(object({ text, hint: nullable(text) })),
+  /** The required share that is away, for a condition of a server. */
+  share: optional(text),
   /** Processes with open files, if the condition is about open files. */
   holders: optional(list(openFileHolderShape)),
 });

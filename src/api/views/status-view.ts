@@ -11,6 +11,7 @@ import {
 } from "../../runtime/text/plain-text.ts";
 import type { GlobalStatus, ShareStatus, StatusReport } from "../contract/contract.ts";
 import { sinceText, WAITING_CODE } from "../labels/label.ts";
+import { mergeTroubles } from "../labels/merge-troubles.ts";
 import {
   onlyHost,
   readyNames,
@@ -46,7 +47,8 @@ interface ShareView extends View {
 }
 
 /** Shares and gateway are only shown if configured. */
-export function renderStatus(report: StatusReport, options: StatusViewOptions): string {
+export function renderStatus(full: StatusReport, options: StatusViewOptions): string {
+  const { status: report } = mergeTroubles(full);
   const view: ShareView = { ...viewOf(options), global: report.global };
   const { shares, gateway, backends = [] } = report;
   const blocks = [headLines(report, view)];

@@ -186,8 +186,8 @@ function countByBackend(entries: readonly CatalogEntry[]): Map<string, number> {
   return counts;
 }
 
-function conditionStatus({ code, severity, title, hint, sinceMs }: BackendCondition): Condition {
-  return { code, severity, title, hint, since: isoTime(sinceMs) };
+function conditionStatus({ sinceMs, ...condition }: BackendCondition): Condition {
+  return { ...condition, since: isoTime(sinceMs) };
 }
 
 const LONGEST_CLIENT_NAME = 100;

@@ -25,7 +25,7 @@ export function verifyReport(shares: VerifyReport, around: Surroundings | null):
     const requires = around?.backends.find((backend) => backend.name === name)?.requires ?? [];
     // A server can wait for one share while another one, which it requires too, has the fault.
     const missing = requires.find(
-      ({ share }) => broken.has(share) && conditions.some((one) => isAbout(one, share)),
+      ({ share }) => broken.has(share) && conditions.some((one) => one.share === share),
     );
     if (missing !== undefined) waiting.set(name, missing.share);
   }
@@ -53,10 +53,6 @@ const UNMOUNTED = "; it is not mounted";
 
 /** The condition of a backend whose share is not there. */
 const UNAVAILABLE = "share_away";
-
-function isAbout({ code, title }: Pick<Condition, "code" | "title">, share: string): boolean {
-  return code === UNAVAILABLE && [" ", ":"].some((end) => title.includes(`share ${share}${end}`));
-}
 
 /** One finding for what several shares have in common, with the backends that wait for them. */
 function joined(

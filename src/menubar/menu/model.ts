@@ -9,6 +9,7 @@ import {
   routeReadyText,
 } from "../../api/labels/backend-labels.ts";
 import { type Tone, troublesOf, WAITING_CODE } from "../../api/labels/label.ts";
+import { mergeTroubles } from "../../api/labels/merge-troubles.ts";
 import { readyNames, shareLabel } from "../../api/labels/share-labels.ts";
 import { FILE_MISSING_TEXT, watchLabel } from "../../api/labels/sync-labels.ts";
 import type { MenuAction } from "./action.ts";
@@ -99,7 +100,7 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   ];
   items.push(separator("| shares"), ...shareList(shares, world));
   if (shares.length > 0) items.push(...allItems(shares, world));
-  const gateway = gatewayItems(status, world);
+  const gateway = gatewayItems(mergeTroubles(status).status, status.backends ?? [], world);
   if (gateway.length > 0) items.push(separator("| gateway"), ...gateway);
   return items;
 }
@@ -203,15 +204,18 @@ function stateOf(tone: Tone, isReady: boolean): MenuState {
 // The menu's items for the gateway and its backends.
 
 /** Empty without a gateway. */
-function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
-  const { gateway, backends = [] } = status;
+function gatewayItems(
+  status: StatusReport,
+  backends: readonly BackendStatus[],
+  world: MenuWorld,
+): MenuItem[] {
+  const { gateway } = status;
   if (gateway === undefined) return [];
   const actions = actionsFor(status);
   const enabled = backends.filter((backend) => backend.enabled);
   const ready = enabled.filter(({ phase }) => phase === "Ready" || phase === "Asleep").length;
   const items: MenuItem[] = [
     text("gateway url", gateway.url ?? "not listening", gateway.url === null ? "warning" : "plain"),
-    ...conditionItems("gateway ", gateway.conditions),
     separator("gateway |"),
     ...backends.map((backend) => backendItem(backend, actions, world)),
   ];
@@ -220,6 +224,7 @@ function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
     items.push(separator("gateway | all"), actionItem("gateway", restartAll, world));
   const isWell = ready === enabled.length && gateway.url !== null;
   return [
+    ...conditionItems("gateway ", gateway.conditions),
     submenu("gateway", `Backends — ${ready} of ${enabled.length} ready`, items, isWell ? "good" : "warning"),
   ];
 }

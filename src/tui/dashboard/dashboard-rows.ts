@@ -8,6 +8,7 @@ import type {
   StatusReport,
 } from "../../api/contract/contract.ts";
 import { clientCells } from "../../api/labels/client-labels.ts";
+import { mergeTroubles } from "../../api/labels/merge-troubles.ts";
 import { readyText } from "../../api/labels/share-labels.ts";
 
 export type OwnerRow =
@@ -60,7 +61,8 @@ export function dashboardRows(
   { status, approvals, clients = [], nowMs = 0 }: DashboardFacts,
   view: DashboardView = "Home",
 ): readonly DashboardRow[] {
-  const { global, gateway, aliases = [] } = status;
+  const { global, aliases = [] } = status;
+  const { gateway, ...merged } = mergeTroubles(status).status;
   const shares = (view === "Servers" ? [] : status.shares).map(
     (share) => ({ kind: "share", id: `share ${share.name}`, share }) as const,
   );
@@ -71,8 +73,8 @@ export function dashboardRows(
   const found = [
     ...(view === "Home" ? conditionRows(null, null, global.conditions) : []),
     ...(view === "Shares" ? [] : conditionRows("gateway", null, gateway?.conditions ?? [])),
-    ...shares.flatMap((row) => conditionRows(row.share.name, row, row.share.conditions)),
-    ...backends.flatMap((row) => conditionRows(row.backend.name, row, row.backend.conditions)),
+    ...shares.flatMap((row, at) => conditionRows(row.share.name, row, merged.shares[at]?.conditions)),
+    ...backends.flatMap((row, at) => conditionRows(row.backend.name, row, merged.backends?.[at]?.conditions)),
   ];
   const of = (...severities: readonly Condition["severity"][]) =>
     severities.flatMap((severity) => found.filter(({ condition }) => condition.severity === severity));
@@ -99,7 +101,11 @@ export function dashboardRows(
   ];
 }
 
-function conditionRows(subject: string | null, owner: OwnerRow | null, conditions: readonly Condition[]) {
+function conditionRows(
+  subject: string | null,
+  owner: OwnerRow | null,
+  conditions: readonly Condition[] = [],
+) {
   return conditions.map((condition) => {
     const id = `condition ${subject ?? ""} ${condition.code} ${condition.title}`;
     return { kind: "condition", id, subject, condition, owner } as const;

@@ -50,7 +50,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
       "mount_alive tb_recovery_pending override last_error last_switch_at tb_reachable_since tb_healthy_since relay traffic space " +
       "conditions explanation nas",
   ],
-  [contract.conditionShape, "code severity title hint since holders"],
+  [contract.conditionShape, "code severity title hint since cause share holders"],
   [contract.stepResultShape, "share result active_interface detail hint holders unsent"],
   [contract.verifyFindingShape, "share severity code text hint"],
   [

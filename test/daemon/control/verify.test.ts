@@ -42,7 +42,9 @@ function conditionsOf(words: ReadonlyMap<string, string>): Omit<Condition, "sinc
   return [...words].flatMap(([key, title]) => {
     const [code = "", weight] = key.split("/");
     const severity = SEVERITIES.find((one) => one === weight);
-    return severity === undefined ? [] : [{ code, severity, title, hint: `remedy of ${code}` }];
+    const share = code === "share_away" ? /share (\w+)/.exec(title)?.[1] : undefined;
+    const found = { code, severity: severity ?? "info", title, hint: `remedy of ${code}` };
+    return severity === undefined ? [] : [share === undefined ? found : { ...found, share }];
   });
 }
 

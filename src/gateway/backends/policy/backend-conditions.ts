@@ -62,9 +62,10 @@ const ABSENCE_EFFECTS = {
   error: "Its calls get an error until the share is back.",
 } as const;
 
-function shareAway(name: string, { reason, mode }: Extract<Gate, { kind: "refuse" }>): ConditionText {
+function shareAway(name: string, { reason, mode, share }: Extract<Gate, { kind: "refuse" }>): ConditionText {
   const hint = `${ABSENCE_EFFECTS[mode]} \`mountaineer status\` says how the share is.`;
-  return { code: "share_away", severity: "warning", title: `backend ${name} cannot work: ${reason}`, hint };
+  const title = `backend ${name} cannot work: ${reason}`;
+  return { code: "share_away", severity: "warning", title, hint, cause: { text: reason, hint }, share };
 }
 
 function withoutServing({ spec, memory }: BackendDecisionBuilder): ConditionText | null {
@@ -75,10 +76,12 @@ function withoutServing({ spec, memory }: BackendDecisionBuilder): ConditionText
   const { signIn } = spec;
   if (signIn !== null) return error(signIn.code, signIn.title, signIn.hint);
   const advice = failure.hint ?? lookFurther(spec);
-  if (failures < CIRCUIT_FAILURES) return error("not_running", `backend ${name}: ${failure.message}`, advice);
+  const cause = { text: failure.cause ?? failure.message, hint: failure.hint };
+  if (failures < CIRCUIT_FAILURES)
+    return { ...error("not_running", `backend ${name}: ${failure.message}`, advice), cause };
   const title = `backend ${name} failed ${failures} times in a row and is tried once a minute: ${failure.message}`;
   const hint = `${advice.replace(/\.?$/, ".")} A change of its configuration, or \`${shellCommand`mountaineer backends restart ${name}`}\`, tries at once.`;
-  return error("circuit_open", title, hint);
+  return { ...error("circuit_open", title, hint), cause };
 }
 
 /** `missing`: variables, and `secret:NAME` for a secret. */

@@ -20,6 +20,10 @@ export interface BackendCondition {
   readonly severity: "info" | "warning" | "error";
   readonly title: string;
   readonly hint: string | null;
+  /** What it comes from, in words that do not name the backend. */
+  readonly cause?: { readonly text: string; readonly hint: string | null };
+  /** The required share that is away. */
+  readonly share?: string;
   readonly sinceMs: number;
 }
 

@@ -1,5 +1,6 @@
 // Decides whether calls may reach a backend while the shares that it requires are away. Pure.
 import type { ServedBackend } from "../../../config/snapshot.ts";
+import { requirementOf } from "../../../config/values/requirement.ts";
 import type { BackendDecisionBuilder, BackendMemory, BackendSpec } from "./backend-decision-builder.ts";
 import type { DataReason } from "./draining.ts";
 import { unavailableText } from "./required-data.ts";
@@ -7,7 +8,12 @@ import { unavailableText } from "./required-data.ts";
 export type Gate =
   | { readonly kind: "open" }
   | { readonly kind: "wait" }
-  | { readonly kind: "refuse"; readonly reason: string; readonly mode: ServedBackend["whenUnavailable"] };
+  | {
+      readonly kind: "refuse";
+      readonly reason: string;
+      readonly mode: ServedBackend["whenUnavailable"];
+      readonly share: string;
+    };
 
 const OPEN: Gate = { kind: "open" };
 
@@ -44,5 +50,6 @@ export function updateNeeds(builder: BackendDecisionBuilder): Gate {
     return { kind: "wait" };
   }
   if (mode === "stop") endAll(builder, "data_away", null);
-  return { kind: "refuse", reason: unavailableText(data), mode };
+  const { share } = requirementOf(data.requirement);
+  return { kind: "refuse", reason: unavailableText(data), mode, share };
 }

@@ -34,6 +34,8 @@ export interface TransportFailure {
     | "overloaded";
   readonly message: string;
   readonly hint: string | null;
+  /** `message` without the server's address. Absent: `message` has none. */
+  readonly cause?: string;
   /** HTTP: the status of the refusal. */
   readonly status?: number;
   /**

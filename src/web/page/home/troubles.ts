@@ -15,6 +15,7 @@ import {
   troublesOf,
   WAITING_CODE,
 } from "../../../api/labels/label.ts";
+import { mergeTroubles, SERVERS_WAIT } from "../../../api/labels/merge-troubles.ts";
 import { readyText, secondBestHint, shareLabel } from "../../../api/labels/share-labels.ts";
 import { pluralize } from "../../../runtime/text/plain-text.ts";
 import type { PageState } from "../daemon/live.ts";
@@ -32,7 +33,8 @@ export interface Trouble {
 }
 
 export function findTroubles(status: StatusReport, approvals: PageState["approvals"]): readonly Trouble[] {
-  const { global, gateway, shares, backends = [] } = status;
+  const { covered, status: report } = mergeTroubles(status);
+  const { global, gateway, shares, backends = [] } = report;
   const waiting = approvals?.waiting.length ?? 0;
   // One trouble covers all waiting entries, so the conditions about them are left out.
   const isCovered = ({ code }: Condition): boolean => waiting > 0 && code === WAITING_CODE;
@@ -47,6 +49,7 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
     ...general(gateway?.conditions ?? [], "servers"),
     ...merged(shares.flatMap((share) => shareTrouble(share, global))),
     ...backends
+      .filter(({ name }) => !covered.has(name))
       .filter(({ enabled, conditions }) => enabled || !conditions.some(isCovered))
       .map((backend) => ({ ...backend, conditions: backend.conditions.filter((each) => !isCovered(each)) }))
       .flatMap((backend) => troubleOf(backend, backendLabel(backend), backendRepair(backend), "servers")),
@@ -91,7 +94,9 @@ function troubleOf(
 ): readonly Trouble[] {
   if (tone !== "bad" && tone !== "warning") return [];
   const hint = troublesOf(conditions)[0]?.hint ?? elseHint;
-  return [{ tone, about: name, text: stateAndWhy(text, why), hint, action, at }];
+  const waiting = conditions.find(({ code }) => code === SERVERS_WAIT);
+  const also = waiting === undefined ? "" : `; ${waiting.title}`;
+  return [{ tone, about: name, text: `${stateAndWhy(text, why)}${also}`, hint, action, at }];
 }
 
 function shareRepair(share: ShareStatus): Action | null {

@@ -136,3 +136,27 @@ test("ending leaves no process, whatever was in progress", async (t) => {
   await ending;
   assert.ok(pid !== null && !isAlive(pid));
 });
+
+test("F4 servers that fail for one reason give one cause, whatever their addresses and names", async (t) => {
+  const { pool, apply } = realPool(t);
+  const server = (name: string, connection: BackendConfig["connection"]): BackendConfig =>
+    backendConfig(name, { connection, timeouts: PATIENT });
+  const program = { type: "stdio", command: "no-such-program", args: [], env: {}, cwd: "/" } as const;
+  const remote = { type: "streamable-http", headers: {} } as const;
+  apply(
+    server("one", program),
+    server("two", program),
+    server("three", { ...remote, url: "http://127.0.0.1:1/mcp" }),
+    server("four", { ...remote, url: "http://127.0.0.2:2/mcp" }),
+  );
+  await eventually(() => pool.view().every(({ conditions }) => conditions.length > 0));
+  const causes = pool.view().map(({ name, conditions }) => [name, conditions[0]?.cause?.text]);
+  const missing = "cannot start no-such-program: it is not installed, or not on PATH";
+  const closed = "cannot be reached: nothing listens there";
+  assert.deepEqual(causes, [
+    ["one", missing],
+    ["two", missing],
+    ["three", closed],
+    ["four", closed],
+  ]);
+});

@@ -192,5 +192,6 @@ function unusable(message: string): TransportFailure {
 function unreachable(name: string, reason: ConnectReason): TransportFailure {
   const { text, hint = USUAL_HINT, isAway } = reason;
   const failure = transportFailure("unreachable", `cannot reach ${name}: ${text}`, hint);
-  return isAway === true ? { ...failure, isAway } : failure;
+  const whole = { ...failure, cause: `cannot be reached: ${text}` };
+  return isAway === true ? { ...whole, isAway } : whole;
 }
