@@ -10,7 +10,10 @@ export interface ConnectReason {
   readonly isAway?: true;
 }
 
-const UNRESOLVED: ConnectReason = { text: "its name cannot be resolved" };
+const UNRESOLVED: ConnectReason = {
+  text: "its name cannot be resolved",
+  hint: "check that this machine is online, and the host in `url`",
+};
 const NO_ROUTE: ConnectReason = { text: "there is no route to it", isAway: true };
 const UNTRUSTED: ConnectReason = {
   text: "its certificate is not signed by an authority that is trusted here",
