@@ -2,7 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
-import { delimiter, isAbsolute, join } from "node:path";
+import { delimiter } from "node:path";
 import type { BackendStatus, StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { CallOperation } from "../api/operations/operations.ts";
@@ -14,7 +14,7 @@ import { wantsGateway } from "../daemon/compose/gateway-config.ts";
 import { listMonitors } from "../daemon/compose/monitor-processes.ts";
 import { findPortHolder } from "../gateway/frontend/http/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
-import { findProgram, isProgram } from "../runtime/process/find-program.ts";
+import { findCommand, findProgram } from "../runtime/process/find-program.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 import { missingHint, missingText, resolveReference } from "../secrets/reference.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
@@ -203,12 +203,6 @@ function whyNotListen(host: string, port: number): Promise<string | null> {
     server.once("error", (error) => resolve(systemErrorCode(error) ?? "unknown"));
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(null)));
   });
-}
-
-async function findCommand(command: string, cwd: string, path: string): Promise<string | null> {
-  if (!command.includes("/")) return findProgram(command, path.split(delimiter));
-  const whole = isAbsolute(command) ? command : join(cwd, command);
-  return (await isProgram(whole)) ? whole : null;
 }
 
 async function isFolder(path: string): Promise<boolean> {

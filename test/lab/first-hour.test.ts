@@ -65,7 +65,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         const env = environmentOf({ home: home.home });
         return typist(await openTerminal({ columns: 150, rows: 120, command: words, env }));
       }, home.home);
-      assert.equal(recorded.trim(), "listens", "the rogue was asked for nothing");
+      assert.doesNotMatch(recorded, /NTLMSSP/, "the rogue gets no login");
     } finally {
       await home.cli(["unmount", "--force"]);
       killAll(await rclonesOf(home.home));
@@ -91,8 +91,8 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         );
         await at.type("Password for", rig.password);
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
-        await at.answer("Is it the same NAS?", (lines) => numberOf(lines, "CORE  10.99.2.2"));
-        await at.answer("Use it only on this network", () => "");
+        await at.answer("(CORE, unknown link) the same NAS?", () => "y");
+        await at.answer("Only connect to the NAS from these networks", () => "");
         await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");
         const took = performance.now() - startedAt;
@@ -105,7 +105,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       }
       assert.equal(await readFile(path.join(home, "Shares", core, "hello.txt"), "utf8"), `of ${core}`);
       const config = await readFile(path.join(home, "config.toml"), "utf8");
-      assert.match(config, /thunderbolt_host = "10\.99\.1\.2"\nfallback_host = "10\.99\.2\.2"/);
+      assert.match(config, /thunderbolt_host = "10\.99\.1\.2"\nfallback_host = "10\.99\.2\.[23]"/);
       await using at = await open("shares add");
       await at.answer("Which to keep mounted?", (lines) => numberOf(lines, media));
       await at.terminal.until(`mounted over`);
@@ -129,7 +129,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.type("Password for", rig.password);
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
         await at.answer("Its address over a second cable", () => "");
-        await at.answer("Use it only on this network", () => "n");
+        await at.answer("Only connect to the NAS from these networks", () => "n");
         await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");
         assert.equal(await readFile(path.join(home, "Shares", core, "hello.txt"), "utf8"), `of ${core}`);
@@ -171,6 +171,8 @@ async function assertShown(page: string, said: string): Promise<void> {
     lines
       .trimEnd()
       .replace(/^ +\d+ {2}/gm, "  # ")
+      // The server has two addresses on each link.
+      .replace(/\b(10\.99\.2\.)3\b/g, "$12")
       .replace(/\b\d$/gm, "#")
       .replace(/(CORE|MEDIA)-\w+/g, "$1")
       .replace(/Password for \w+/g, "Password for #")

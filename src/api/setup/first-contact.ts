@@ -59,6 +59,12 @@ export interface FirstContact extends AsyncDisposable {
   canWake(host: string): boolean;
   /** The networks of these hosts, as values for `only_on`; null if they cannot be found out. */
   networksOf(hosts: readonly string[], signal: AbortSignal): Promise<readonly string[] | null>;
+  /** Why `other` cannot be the server `first`, from what both answer without a login; null: it may be. */
+  whyOther(
+    first: Pick<ServerLogin, "host" | "port">,
+    other: Pick<ServerLogin, "host" | "port">,
+    signal: AbortSignal,
+  ): Promise<string | null>;
   shareNames(login: ServerLogin, signal: AbortSignal): Promise<ShareNames>;
   /** Lists the shares of the server that has the configured share `share`. Logs in as that share does. */
   configuredShareNames(snapshot: ConfigSnapshot, share: string, signal: AbortSignal): Promise<ShareNames>;

@@ -6,6 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
+import { isYes } from "../input/confirm.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
 import { callEdits, changeConfig } from "../sessions/config-session.ts";
 import { show, withOperations } from "../sessions/control-session.ts";
@@ -61,7 +62,7 @@ export async function setApproveMode(
   mode: string,
   needsConfirmation: boolean,
 ): Promise<number> {
-  if (needsConfirmation && !(await isYes(context, `${MODES[mode] ?? ""} Is that right? [y/N] `))) {
+  if (needsConfirmation && !(await isApproved(context, `${MODES[mode] ?? ""} Is that right?`))) {
     context.notify("nothing was changed");
     return FAILED_EXIT;
   }
@@ -107,19 +108,19 @@ async function chosenBy(
   for (const entry of shown) {
     context.print(renderEntry(entry, context.stdoutStyle));
     if (all) continue;
-    if (await isYes(context, `Approve ${printable(entry.id)}? [y/N] `)) chosen.push(entry);
+    if (await isApproved(context, `Approve ${printable(entry.id)}?`)) chosen.push(entry);
   }
   if (!all) return chosen;
-  return (await isYes(context, `Approve all ${shown.length}? [y/N] `)) ? shown : [];
+  return (await isApproved(context, `Approve all ${shown.length}?`)) ? shown : [];
 }
 
-async function isYes({ prompt }: CommandContext, question: string): Promise<boolean> {
+async function isApproved({ prompt }: CommandContext, question: string): Promise<boolean> {
   if (prompt === null) {
     throw new MountaineerError("usage", "there is no terminal to ask at; nothing was approved", {
       hint: "review it with: mountaineer approve --list; then add --yes",
     });
   }
-  return /^y(es)?$/i.test(await prompt(question));
+  return isYes(prompt, question, "no");
 }
 
 function showApproved(context: CommandContext, report: ApproveReport): void {

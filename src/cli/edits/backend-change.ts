@@ -22,6 +22,7 @@ import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { clientUrl, makeToken, tokenLines } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
+import { isYes } from "../input/confirm.ts";
 import { showResult } from "../input/options.ts";
 import { editMembers, readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
@@ -244,8 +245,8 @@ async function withoutTypedSecrets(
   const headers = new Map(typed.headers);
   for (const { table, key, value } of found) {
     const secret = freeSecretName(`${name}-${key}`, (one) => taken.has(one));
-    const question = `The value of ${printable(key)} seems to be a secret. Keep it as secret:${secret}, and not in the file? [Y/n] `;
-    if (/^n/i.test((await prompt?.(question)) ?? "")) continue;
+    const question = `The value of ${printable(key)} seems to be a secret. Keep it as secret:${secret}, and not in the file?`;
+    if (prompt !== null && !(await isYes(prompt, question, "yes"))) continue;
     await store.set(secret, value, null, context.signal);
     taken.add(secret);
     const texts = table === "env" ? env : headers;
@@ -274,7 +275,7 @@ async function refuseInArguments(
   if (prompt !== null) {
     const why =
       url === null ? "everybody on this machine can read arguments" : "it would be readable in the file";
-    if (/^y/i.test(await prompt(`${message}, and ${why}. Write it anyway? [y/N] `))) return;
+    if (await isYes(prompt, `${message}, and ${why}. Write it anyway?`, "no")) return;
   }
   const other = url === null ? "--env KEY=secret:NAME" : "--header 'Authorization: Bearer secret:NAME'";
   throw new MountaineerError("usage", `${message}; nothing was written`, {

@@ -11,6 +11,7 @@ import { type EditedCopy, openEditedCopy } from "../../runtime/process/editor.ts
 import { paintFor } from "../../runtime/text/paint.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
+import { isYes } from "../input/confirm.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -78,7 +79,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
     const error = refusalError(loaded.mistakes);
     if (context.prompt === null) throw error;
     for (const line of error.message.split("\n")) context.notify(printable(line));
-    if (/^n/i.test(await context.prompt("Edit again? [Y/n] "))) throw error;
+    if (!(await isYes(context.prompt, "Edit again?", "yes"))) throw error;
   }
 }
 

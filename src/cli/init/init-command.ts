@@ -17,6 +17,7 @@ import { paintFor } from "../../runtime/text/paint.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
+import { isYes } from "../input/confirm.ts";
 import { showJson } from "../input/options.ts";
 import { promptHidden } from "../input/secret-question.ts";
 import { isApplied } from "../sessions/config-members.ts";
@@ -55,7 +56,11 @@ export async function initConfig(context: CommandContext, options: InitArguments
   const file = await viewConfig(context, readTarget);
   const { prompt } = context;
   if (!file.isBlank && !options.add) {
-    if (prompt === null || !(await isWilling(prompt, file.path))) throw exists(context, file.path);
+    if (
+      prompt === null ||
+      !(await isYes(prompt, `${printable(file.path)} is there already. Add to it?`, "no"))
+    )
+      throw exists(context, file.path);
   }
   if (prompt === null && options.given === null && options.token !== true) throw unasked(context);
   const found = await findMountedShares();
@@ -274,10 +279,6 @@ async function readTarget({ path, homeContext, format, read }: ConfigView) {
 function isSilent(text: string): boolean {
   const rest = text.replace(SYNC_BLOCK, "");
   return rest.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
-}
-
-async function isWilling(prompt: (question: string) => Promise<string>, path: string): Promise<boolean> {
-  return /^y/i.test(await prompt(`${printable(path)} is there already. Add to it? [y/N] `));
 }
 
 function exists(context: CommandContext, path: string): MountaineerError {

@@ -2,6 +2,9 @@
 import type { FoundServer } from "../../api/setup/found-server.ts";
 import { connectionOf } from "../../config/edit/new-backend.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { findCommand } from "../../runtime/process/find-program.ts";
+import { printable } from "../../runtime/text/plain-text.ts";
+import { meaningOf } from "../input/confirm.ts";
 import type { WantedBackend } from "./init-text.ts";
 import { type NasTools, type Person, promptNas, retry, type Wrong } from "./nas-questions.ts";
 
@@ -33,21 +36,37 @@ async function promptBackends(person: Person, { whatIsWrong }: InitTools): Promi
     whatIsWrong({ ...NOTHING, backends: [...backends, backend] });
   for (;;) {
     const name = await retry(async () => {
-      const typed = await person.prompt(
-        "An MCP server to serve: what to call it, such as files (empty: none): ",
-      );
-      const wrong = typed === "" ? null : await whatIsWrongWith({ name: typed, connection: ANY_CONNECTION });
+      const typed = (await person.prompt("An MCP server to serve: a name for it (empty: none): ")).trim();
+      const meaning = meaningOf(typed);
+      if (meaning === "" || meaning === "no") return { right: null };
+      if (meaning === "yes") return { wrong: "type its name, such as files" };
+      const wrong = await whatIsWrongWith({ name: typed, connection: ANY_CONNECTION });
       return wrong === null ? { right: typed } : { wrong };
     }, person);
-    if (name === "") return backends;
+    if (name === null) return backends;
+    const question = `  The command line of ${name}, or its address (https://…; empty: another name): `;
     const connection = await retry(async () => {
-      const how = await person.prompt(`  The command line of ${name}, or its address (https://…): `);
-      const read = how === "" ? { wrong: "a server has one of them" } : readConnection(how);
-      const wrong = "wrong" in read ? read.wrong : await whatIsWrongWith({ name, connection: read.right });
+      const typed = (await person.prompt(question)).trim();
+      const meaning = meaningOf(typed);
+      if (meaning === "" || meaning === "no") return { right: null };
+      if (meaning === "yes") return { wrong: "type its command line or its address" };
+      const read = readConnection(typed);
+      const wrong =
+        "wrong" in read
+          ? read.wrong
+          : ((await whatIsWrongWith({ name, connection: read.right })) ?? (await missingProgram(read.right)));
       return wrong === null ? read : { wrong };
     }, person);
-    backends.push({ name, connection });
+    if (connection !== null) backends.push({ name, connection });
   }
+}
+
+/** Why the program cannot be started; null: it is found, or its path depends on its folder. */
+async function missingProgram(connection: WantedBackend["connection"]): Promise<string | null> {
+  if ("url" in connection || connection.command.includes("/")) return null;
+  const { command } = connection;
+  if ((await findCommand(command, "/", process.env["PATH"] ?? "")) !== null) return null;
+  return `no program called ${printable(command)} is installed`;
 }
 
 function readConnection(text: string): { readonly right: WantedBackend["connection"] } | Wrong {

@@ -14,6 +14,7 @@ import { parseHost } from "../../config/values/host.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
+import { isYes, meaningOf } from "../input/confirm.ts";
 import { serverCells } from "../views/server-view.ts";
 
 export interface Person {
@@ -24,7 +25,10 @@ export interface Person {
 }
 
 export interface NasTools {
-  readonly meeting: Pick<FirstContact, "greet" | "canWake" | "wake" | "networksOf" | "shareNames" | "pair">;
+  readonly meeting: Pick<
+    FirstContact,
+    "greet" | "canWake" | "wake" | "networksOf" | "whyOther" | "shareNames" | "pair"
+  >;
   readonly userName: string;
   readonly driver: keyof typeof DRIVERS;
   /** Why the share cannot be added; null if it can. */
@@ -100,12 +104,14 @@ async function chooseServer(
       : "Which one? Its number, or an address that you type (empty: no share): ";
   return retry(async () => {
     const answer = (await person.prompt(question)).trim();
-    if (answer === "") return { right: null };
+    const meaning = meaningOf(answer);
+    if (meaning === "" || meaning === "no") return { right: null };
     const chosen = serverAt(answer, servers);
     if ("wrong" in chosen) return chosen;
     let why = await meeting.greet(chosen, signal);
     const mayWake = why !== null && meeting.canWake(chosen.host);
-    if (mayWake && (await isYes(person, `  ${printable(why ?? "")}\n  Wake it (Wake-on-LAN)? [Y/n]: `))) {
+    if (mayWake) person.print(`  ${printable(why ?? "")}`);
+    if (mayWake && (await isYes(person.prompt, "Wake it (Wake-on-LAN)?", "yes"))) {
       person.print("  It has a minute to answer …");
       why = await meeting.wake(chosen, signal);
     }
@@ -127,24 +133,21 @@ async function promptNetworks(
     signal,
   );
   if (marks === null) return [];
-  person.print(`This network: ${marks.join(", ")}`);
-  const question =
-    "Use it only on this network, and send nothing on others? n if it is also connected to another one. [Y/n]: ";
-  return (await isYes(person, question)) ? marks : [];
+  const networks = marks.map((mark) => mark.replace(/^subnet:/, "")).join(", ");
+  const question = `Only connect to the NAS from these networks (${networks})? Say n if you also use it elsewhere.`;
+  return (await isYes(person.prompt, question, "yes")) ? marks : [];
 }
 
-function isYes(person: Person, question: string): Promise<boolean> {
-  return retry(async () => {
-    const answer = (await person.prompt(question)).trim();
-    return /^(?:y|yes|n|no)?$/i.test(answer) ? { right: !/^n/i.test(answer) } : { wrong: "type y or n" };
-  }, person);
+function chosenOf(found: FoundServer): Chosen {
+  return { host: found.address, port: found.port, found };
 }
 
 function serverAt(answer: string, servers: readonly FoundServer[]): Chosen | Wrong {
+  if (meaningOf(answer) === "yes") return { wrong: "type a number or an address" };
   if (/^\d{1,3}$/.test(answer)) {
     const found = servers[Number(answer) - 1];
     if (found === undefined) return { wrong: `there is no number ${answer}` };
-    return { host: found.address, port: found.port, found };
+    return chosenOf(found);
   }
   const reading = parseHost(answer);
   if (!reading.ok)
@@ -163,7 +166,8 @@ async function logIn(
   return retry(async () => {
     username = await retry(async () => {
       const typed = (await person.prompt(`Your name on ${where} [${printable(username)}]: `)).trim();
-      if (typed === "") return { right: username };
+      if (typed === "" || meaningOf(typed) === "yes") return { right: username };
+      if (meaningOf(typed) === "no") return { wrong: "type your name there" };
       const reading = parseUserName(typed);
       return reading.ok ? { right: reading.value } : { wrong: `expected ${reading.expected}` };
     }, person);
@@ -206,7 +210,9 @@ function typeShareName(person: Person): Promise<string | null> {
     const typed = (
       await person.prompt("The share's name there, if you know it (empty: another login): ")
     ).trim();
-    if (typed === "") return { right: null };
+    const meaning = meaningOf(typed);
+    if (meaning === "" || meaning === "no") return { right: null };
+    if (meaning === "yes") return { wrong: "type its name" };
     const reading = parseServerShareName(typed);
     return reading.ok ? { right: reading.value } : { wrong: `expected ${reading.expected}` };
   }, person);
@@ -224,31 +230,39 @@ async function chooseSecond(
   { meeting, signal }: NasTools,
 ): Promise<Chosen | null> {
   const others = likelySame(first.found, servers);
-  // Only who may keep the share to its networks must know all of them.
-  if (others.length === 0 && (await meeting.networksOf([first.host], signal)) === null) return null;
-  if (others.length > 0) {
-    person.print(`A server on another link is also called ${printable(first.found?.name ?? "")}:`);
-    list(
-      person,
-      others.map((server) => serverCells(server).join("  ")),
-    );
+  for (const one of others) {
+    const why = await meeting.whyOther(first, chosenOf(one), signal);
+    if (why === null) {
+      const [name, address, link] = serverCells(one);
+      const question = `Is ${address} (${name}, ${link}) the same NAS? It then also gets this login. [y/n, or another address]: `;
+      const second = await readSecond(question, one);
+      if (second !== null) return second;
+    } else person.print(`  ${printable(`${one.name} also answers at ${one.address}: ${why}`)}`);
   }
-  const question =
-    others.length > 0
-      ? "Is it the same NAS? Its number also gives it this login (empty: no): "
-      : "Its address over a second cable, which also gets this login (empty: none): ";
-  return retry(async () => {
-    const answer = (await person.prompt(question)).trim();
-    if (answer === "") return { right: null };
-    const other = serverAt(answer, others);
-    if ("wrong" in other) return other;
-    if (other.host === first.host) return { wrong: "that is its first address" };
-    const met = { ...login, name: shareNameOf({ share }), shareName: share };
-    const { kind, text } = await meeting.pair(met, other, signal);
-    if (kind === "different") return { wrong: `it is another server: ${printable(text)}` };
-    if (kind === "unproved") person.print(`  not proved yet: ${printable(text)}`);
-    return { right: other };
-  }, person);
+  // Only who may keep the share to its networks must know all of them.
+  if (others.length > 0 || (await meeting.networksOf([first.host], signal)) === null) return null;
+  return readSecond("Its address over a second cable, which also gets this login (empty: none): ", null);
+
+  /** `offered`: the server that a yes means. */
+  function readSecond(question: string, offered: FoundServer | null): Promise<Chosen | null> {
+    return retry(async () => {
+      const answer = (await person.prompt(question)).trim();
+      const meaning = meaningOf(answer);
+      if (meaning === "no" || (meaning === "" && offered === null)) return { right: null };
+      if (meaning === "" || /^\d{1,3}$/.test(answer))
+        return { wrong: offered === null ? "type an address" : "type y, n or an address" };
+      const other = meaning === "yes" && offered !== null ? chosenOf(offered) : serverAt(answer, others);
+      if ("wrong" in other) return other;
+      if (other.host === first.host) return { wrong: "that is its first address" };
+      const met = { ...login, name: shareNameOf({ share }), shareName: share };
+      const { kind, text } = await meeting.pair(met, other, signal);
+      if (kind === "different") return { wrong: `it is another server: ${printable(text)}` };
+      if (kind === "same") return { right: other };
+      person.print(`  not proved to be the same NAS: ${printable(text)}`);
+      const keep = "Keep this address all the same?";
+      return (await isYes(person.prompt, keep, "no")) ? { right: other } : { wrong: null };
+    }, person);
+  }
 }
 
 function addressOf(chosen: Chosen): Parameters<typeof routeHosts>[0] {
@@ -268,7 +282,8 @@ export async function nameShare<T extends object>(
     const why = await mayBeCalled(share);
     if (why === null) return { right: share };
     person.print(`  ${printable(name)}: ${why}`);
-    name = (await person.prompt(`What to call ${printable(shareName)} here: `)).trim();
+    const typed = (await person.prompt(`What to call ${printable(shareName)} here: `)).trim();
+    if (meaningOf(typed) === null) name = typed;
     return { wrong: null };
   }, person);
 }

@@ -41,6 +41,13 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
       signal.throwIfAborted();
       return verdict === "answers" ? null : text;
     },
+    async whyOther(first, other, signal) {
+      const [mine, its] = await Promise.all([probe(first), probe(other)]);
+      signal.throwIfAborted();
+      if (its.verdict !== "answers") return its.text;
+      if (mine.serverGuid === null || its.serverGuid === null) return null;
+      return mine.serverGuid === its.serverGuid ? null : "another server, with another ServerGuid";
+    },
     canWake: (host) => macOf(host) !== null,
     async wake(server, signal) {
       const untilMs = systemClock.monotonicMs() + WAKES_WITHIN_MS;

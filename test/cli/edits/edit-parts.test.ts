@@ -225,7 +225,7 @@ test("E2 at a terminal each entry is shown before its question, and only confirm
   const [shown, first] = [some.said.indexOf("would run evil"), some.said.indexOf("Approve backends.files?")];
   assert.ok(shown !== -1 && shown < first, some.said);
   assert.deepEqual((await approve(false, "y", "y")).exit, 0);
-  const none = await approve(false, "", "yeah");
+  const none = await approve(false, "", "yeah", "n");
   assert.deepEqual([none.exit, none.approved], [1, []]);
   assert.match(none.said, /nothing was approved$/);
   const all = await approve(true, "y");

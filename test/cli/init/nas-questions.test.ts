@@ -1,109 +1,8 @@
 // The questions about a NAS, answered in process: what is asked, where a login goes, and that nothing typed is lost.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { FirstContact, PairVerdict, ServerLogin } from "../../../src/api/setup/first-contact.ts";
-import type { FoundServer } from "../../../src/api/setup/found-server.ts";
-import { type InitChoices, type InitTools, promptChoices } from "../../../src/cli/init/init-questions.ts";
 import { randomFrom } from "../../lab/random.ts";
-
-function server(name: string | null, address: string, change: Partial<FoundServer> = {}): FoundServer {
-  const link = { kind: "wired", text: "Ethernet, 1 Gbit/s", speed: 1000 } as const;
-  const base = { port: 445, host: null, interface: "eth0", mounts: [] };
-  return { ...base, by: ["dns-sd"], name, address, link, ...change };
-}
-
-const THUNDERBOLT = {
-  interface: "tb0",
-  link: { kind: "thunderbolt", text: "Thunderbolt bridge, 40 Gbit/s", speed: 40_000 },
-} as const;
-const CORE = server("CORE", "10.0.1.2", THUNDERBOLT);
-const ROGUE = server("CORE", "10.0.2.66");
-const SAME = server("CORE", "10.0.2.2");
-const VAULT = server("VAULT", "10.0.2.9");
-
-type Meeting = InitTools["meeting"];
-
-/** A network where CORE takes ann's login, and what was sent to whom. */
-class Net implements Meeting {
-  readonly logins: string[] = [];
-  readonly paired: string[] = [];
-  shares = ["core", "media"];
-  networks: readonly string[] | null = null;
-  asleep: readonly string[] = [];
-  readonly woken: string[] = [];
-  greet({ host }: Pick<ServerLogin, "host">): Promise<string | null> {
-    if (this.asleep.includes(host)) return Promise.resolve(`${host}: no answer`);
-    return Promise.resolve(host.startsWith("10.") ? null : `${host} has no address`);
-  }
-  canWake(host: string): boolean {
-    return this.asleep.includes(host);
-  }
-  wake({ host }: Pick<ServerLogin, "host">): Promise<string | null> {
-    this.woken.push(host);
-    this.asleep = this.asleep.filter((one) => one !== host || one === VAULT.address);
-    return this.greet({ host });
-  }
-  networksOf(hosts: readonly string[]): Promise<readonly string[] | null> {
-    return Promise.resolve(this.networks?.slice(0, hosts.length) ?? null);
-  }
-  shareNames({ host, username, password }: ServerLogin): ReturnType<FirstContact["shareNames"]> {
-    this.logins.push(host);
-    const isRight = username === "ann" && password === "right";
-    return Promise.resolve(
-      isRight ? { kind: "listed", names: this.shares } : { kind: "refused", text: "NT_STATUS_LOGON_FAILURE" },
-    );
-  }
-  pair(_: unknown, { host }: Pick<ServerLogin, "host">): Promise<PairVerdict> {
-    this.paired.push(host);
-    return Promise.resolve(
-      host === ROGUE.address ? { kind: "different", text: "their ids differ" } : { kind: "same", text: "" },
-    );
-  }
-}
-
-interface Talk {
-  readonly choices: InitChoices;
-  readonly asked: readonly string[];
-  readonly told: readonly string[];
-}
-
-/** Each answer by what its question begins with, in turn. */
-async function talk(
-  net: Net,
-  servers: readonly FoundServer[],
-  answer: (question: string) => string,
-  change: Partial<InitTools> = {},
-): Promise<Talk> {
-  const asked: string[] = [];
-  const told: string[] = [];
-  const prompt = (question: string): Promise<string> => {
-    asked.push(question);
-    assert.ok(asked.length < 200, "it asks for ever");
-    return Promise.resolve(answer(question));
-  };
-  const choices = await promptChoices(
-    { prompt, promptHidden: prompt, print: (line) => told.push(line) },
-    servers,
-    {
-      meeting: net,
-      userName: "root",
-      driver: "rclone",
-      mayBeCalled: () => Promise.resolve(null),
-      whatIsWrong: () => Promise.resolve(null),
-      isSecretTaken: () => false,
-      isNasTaken: () => false,
-      signal: new AbortController().signal,
-      ...change,
-    },
-  );
-  return { choices, asked, told };
-}
-
-/** Answers in this order. */
-function inTurn(...answers: readonly string[]): () => string {
-  const left = [...answers];
-  return () => left.shift() ?? assert.fail("one question too many");
-}
+import { CORE, inTurn, Net, ROGUE, SAME, server, talk, VAULT } from "./nas-scene.ts";
 
 describe("F3 a NAS at a terminal", () => {
   test("a NAS with one cable: number, name, password, share, and nothing more about it", async () => {
@@ -129,12 +28,12 @@ describe("F3 a NAS at a terminal", () => {
     const kept = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", "", ""));
     assert.deepEqual(kept.asked.slice(4, 6), [
       "Its address over a second cable, which also gets this login (empty: none): ",
-      "Use it only on this network, and send nothing on others? n if it is also connected to another one. [Y/n]: ",
+      "Only connect to the NAS from these networks (10.0.1.0/24)? Say n if you also use it elsewhere. [Y/n] ",
     ]);
     assert.deepEqual(kept.choices.shares[0]?.onlyOn, ["subnet:10.0.1.0/24"]);
-    const both = await talk(net, [CORE, SAME], inTurn("1", "ann", "right", "1", "1", "what?", "y", ""));
+    const both = await talk(net, [CORE, SAME], inTurn("1", "ann", "right", "1", "y", "what?", "y", ""));
     assert.deepEqual(both.choices.shares[0]?.onlyOn, net.networks);
-    assert.ok(both.told.includes("  type y or n"));
+    assert.ok(both.asked.some((question) => question.startsWith("  Type y or n. Only connect")));
     const typed = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "10.0.1.2", "10.0.3.2", "", ""));
     assert.ok(typed.told.includes("  that is its first address"));
     assert.deepEqual([typed.choices.shares[0]?.onlyOn, net.paired.at(-1)], [net.networks, "10.0.3.2"]);
@@ -161,13 +60,13 @@ describe("F3 a NAS at a terminal", () => {
 
   test("another address of that name gets the login only with the person's consent, and not if it is another server", async () => {
     const net = new Net();
-    const unasked = await talk(net, [CORE, ROGUE], inTurn("1", "ann", "right", "1", "", ""));
+    const unasked = await talk(net, [CORE, ROGUE], inTurn("1", "ann", "right", "1", "", "n", ""));
     assert.deepEqual([net.logins, net.paired], [["10.0.1.2"], []]);
     assert.deepEqual(unasked.choices.shares[0]?.fallbackHost, null);
     const { choices, told } = await talk(
       net,
       [CORE, ROGUE, SAME],
-      inTurn("1", "ann", "right", "1", "1", "2", ""),
+      inTurn("1", "ann", "right", "1", "y", "n", "y", ""),
     );
     assert.deepEqual(net.paired, ["10.0.2.66", "10.0.2.2"]);
     assert.ok(told.includes("  it is another server: their ids differ"));
@@ -175,8 +74,34 @@ describe("F3 a NAS at a terminal", () => {
     assert.deepEqual([share?.tbHost, share?.fallbackHost], ["10.0.1.2", "10.0.2.2"]);
   });
 
+  test("one that is another server by what it answers without a login is named, and no question asks about it", async () => {
+    const net = new Net();
+    net.others = [ROGUE.address];
+    const { asked, told, choices } = await talk(
+      net,
+      [CORE, ROGUE, SAME],
+      inTurn("1", "ann", "right", "1", "y", ""),
+    );
+    assert.ok(told.includes("  CORE also answers at 10.0.2.66: another server, with another ServerGuid"));
+    assert.equal(
+      asked[4],
+      "Is 10.0.2.2 (CORE, Ethernet, 1 Gbit/s) the same NAS? It then also gets this login. [y/n, or another address]: ",
+    );
+    assert.deepEqual([choices.shares[0]?.fallbackHost, net.paired], ["10.0.2.2", ["10.0.2.2"]]);
+  });
+
+  test("an address that is not proved is stored only after a yes, and asked for again after Enter", async () => {
+    const net = new Net();
+    net.verdict = { kind: "unproved", text: "10.0.2.2: no answer" };
+    const answers = inTurn("1", "ann", "right", "1", "y", "", "10.0.2.2", "n", "y", "y", "");
+    const { choices, told } = await talk(net, [CORE, SAME], answers);
+    assert.equal(net.paired.length, 3);
+    assert.ok(told.includes("  not proved to be the same NAS: 10.0.2.2: no answer"));
+    assert.equal(choices.shares[0]?.fallbackHost, "10.0.2.2");
+  });
+
   test("the faster cable is the preferred route, whichever was chosen first", async () => {
-    const { choices } = await talk(new Net(), [SAME, CORE], inTurn("1", "ann", "right", "1", "1", ""));
+    const { choices } = await talk(new Net(), [SAME, CORE], inTurn("1", "ann", "right", "1", "y", ""));
     const [share] = choices.shares;
     assert.deepEqual([share?.tbHost, share?.fallbackHost], ["10.0.1.2", "10.0.2.2"]);
   });
@@ -224,9 +149,10 @@ describe("F3 a NAS at a terminal", () => {
         [/^Your name/, "ann", ["\u0007", "${ANN}", "x".repeat(300)]],
         [/^Password/, "right", ["wrong", "Right", " right"]],
         [/^Which to keep/, "1 2", ["", "7", "none", "1 9", "core media", ","]],
-        [/^Is it the same/, "1", ["5", "no!", "2", "smb://"]],
+        [/^Is 10.0.2.66/, "n", ["5", "no!", "2", "smb://", "y", ""]],
+        [/^Is 10.0.2.2/, "y", ["5", "no!", "2", "smb://", ""]],
         [/^An MCP server/, "files", ["bad name"]],
-        [/command line/, "sh -c true", ["", "a 'b", '"']],
+        [/command line/, "sh -c true", ["y", "a 'b", '"']],
       ];
       let wrongLeft = 30;
       let isDone = false;

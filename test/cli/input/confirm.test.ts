@@ -12,7 +12,6 @@ test("F3 Enter agrees to additions, and not to removals; without a person to ask
     [await said("", "yes"), await said(" ", "no"), await said("n", "yes")],
     [true, false, false],
   );
-  assert.equal(await said("yesterday", "yes"), false);
   assert.equal(await confirms({ prompt: null, notify: (text) => void notes.push(text) }, "Go on?"), false);
   assert.match(notes.at(-1) ?? "", /--yes/);
 });
