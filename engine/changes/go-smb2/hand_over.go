@@ -1,0 +1,39 @@
+package smb2
+
+import "context"
+
+// handOver gives pkt to the sender and waits until it is written. taken: some of it may be on the wire, whatever err says.
+// A request that is cancelled meanwhile leaves its buffer to the sender, and the result of its write to the next request.
+// The caller holds conn.m.
+func (conn *conn) handOver(ctx context.Context, pkt []byte) (taken bool, err error) {
+	if conn.abandoned {
+		select {
+		case err = <-conn.werr:
+			conn.abandoned = false
+			if err != nil {
+				return false, &TransportError{err}
+			}
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	select {
+	case conn.write <- pkt:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	select {
+	case err = <-conn.werr:
+		if err != nil {
+			return true, &TransportError{err}
+		}
+		return true, nil
+	case <-ctx.Done():
+		conn.abandoned = true
+		conn.encodeBuf = nil
+		if s := conn.session.Load(); s != nil {
+			s.encryptBuf = nil
+		}
+		return true, ctx.Err()
+	}
+}
