@@ -258,8 +258,10 @@ function stacked(all: readonly Joined[], columnOf: (kind: Kind) => Column, fromY
       return { thing, box };
     }
     const half = (width - CHIP.gap) / 2;
-    const box = { x: isRight ? x + half + CHIP.gap : x, y, width: half, height: CHIP.height };
     hasSpace = !isRight && all[index + 1]?.isChip === true;
+    const isHalf = isRight || hasSpace;
+    const size = { width: isHalf ? half : width, height: CHIP.height };
+    const box = { x: isRight ? x + half + CHIP.gap : x, y, ...size };
     if (!hasSpace) y += CHIP.height + CHIP.gap;
     return { thing, box };
   });

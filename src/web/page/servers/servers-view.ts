@@ -1,7 +1,12 @@
 // All backends, a card each, and where clients connect.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
-import type { BackendStatus, Condition, GatewayStatus } from "../../../api/contract/contract.ts";
+import type {
+  BackendStatus,
+  Condition,
+  GatewayStatus,
+  StatusReport,
+} from "../../../api/contract/contract.ts";
 import { type Action, actionsFor, actionWith } from "../../../api/labels/actions.ts";
 import {
   backendFacts,
@@ -12,7 +17,8 @@ import {
   routeReadyText,
   waitingText,
 } from "../../../api/labels/backend-labels.ts";
-import { troublesOf, withoutName } from "../../../api/labels/label.ts";
+import { TONE_RANKS, troublesOf, withoutName } from "../../../api/labels/label.ts";
+import { mergeTroubles } from "../../../api/labels/merge-troubles.ts";
 import { backendSpark } from "../../../api/labels/traffic-labels.ts";
 import { backendWhy } from "../../../api/labels/why.ts";
 import { pluralize, shellCommand } from "../../../runtime/text/plain-text.ts";
@@ -33,6 +39,7 @@ import {
   mark,
   nothing,
   plainList,
+  searchPart,
   sparkline,
   textBlock,
   WorkButton,
@@ -46,6 +53,7 @@ export function ServersView({ app }: ViewProps): ComponentChild {
   const now = useNow();
   if (status === null) return loading();
   const { gateway, backends = [] } = status;
+  if (backends.length >= MANY) return h(ManyServers, { app, status, now });
   const sleeping = backends.filter(
     (one) => one.phase === "Asleep" && troublesOf(one.conditions).length === 0,
   );
@@ -70,8 +78,45 @@ export function ServersView({ app }: ViewProps): ComponentChild {
       ? null
       : plainList(
           "Sleeping servers",
-          sleeping.map((backend) => h(SleepingRow, { key: backend.name, app, backend, now })),
+          sleeping.map((backend) => h(ServerRow, { key: backend.name, app, backend, now })),
         ),
+  );
+}
+
+/** From this many servers on, each is a line that opens to its card, those in trouble first. */
+const MANY = 8;
+
+function ManyServers({
+  app,
+  status,
+  now,
+}: ViewProps & { readonly status: StatusReport; readonly now: number }): ComponentChild {
+  const [typed, setTyped] = useState("");
+  const { covered, status: merged } = mergeTroubles(status);
+  const { gateway, backends = [] } = status;
+  const servers = backends.map((backend) => ({ backend, ...backendLabel(backend) }));
+  const found = servers
+    .filter(({ backend: { name }, text }) =>
+      `${name} ${text}`.toLowerCase().includes(typed.trim().toLowerCase()),
+    )
+    .sort((one, other) => TONE_RANKS[one.tone] - TONE_RANKS[other.tone]);
+  const counts = [...Map.groupBy(servers, ({ text }) => text)].map(
+    ([text, alike]) => `${alike.length} ${text}`,
+  );
+  const restart = actionWith(actionsFor({ shares: [], backends }), "restart");
+  return h(
+    "section",
+    { "aria-label": "Servers" },
+    gateway === undefined ? null : [gatewayLine(gateway), conditions(merged.gateway?.conditions ?? [], now)],
+    h(CommandsHint, { app, refused: "You cannot change or sign in to servers here" }),
+    searchPart({ id: "servers-search", text: typed, onText: setTyped }, shown(counts.join(" · "))),
+    plainList(
+      "Servers",
+      found.map(({ backend }) =>
+        h(ServerRow, { key: backend.name, app, backend, now, isShownAbove: covered.has(backend.name) }),
+      ),
+    ),
+    actionRow(restart && h(ActionButton, { app, action: restart })),
   );
 }
 
@@ -93,16 +138,31 @@ function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatu
   return h("p", { class: "facts" }, ...where, ` · ${counts}`);
 }
 
-/** A server that starts when it is needed: one line, which opens to its card. */
-function SleepingRow(props: BackendCardProps): ComponentChild {
-  const { app, backend } = props;
+/** A server in one line, which opens to its card. `isShownAbove`: what is wrong is shown for several servers at once. */
+function ServerRow(props: BackendCardProps & { readonly isShownAbove?: boolean }): ComponentChild {
+  const { app, backend, isShownAbove = false } = props;
+  const [isOpen, setOpen] = useState(false);
+  const { text, tone, why } = backendLabel(backend);
   const start = actionWith(actionsFor({ shares: [], backends: [backend] }), "restart", backend.name);
+  const isAsleep = backend.phase === "Asleep";
   return h(
     "li",
-    { class: "row" },
-    details([shown(backend.name), "asleep", ...backendFacts(backend)].join(" · "), h(BackendCard, props)),
-    start && h(ActionButton, { app, action: start }),
-    h(ServerActions, { app, backend, isRow: true }),
+    { class: "row server" },
+    h(
+      "details",
+      { onToggle: ({ target }: Event) => setOpen((target as HTMLDetailsElement).open) },
+      h(
+        "summary",
+        {},
+        h("strong", {}, shown(backend.name)),
+        mark(tone, text),
+        h("span", { class: "dim" }, shown([...backendFacts(backend), ...callFacts(backend)].join(" · "))),
+        why === null || isShownAbove ? null : h("span", { class: "problem" }, shown(why)),
+      ),
+      isOpen ? h(BackendCard, props) : null,
+    ),
+    isAsleep && start ? h(ActionButton, { app, action: start }) : null,
+    isAsleep ? h(ServerActions, { app, backend, isRow: true }) : null,
   );
 }
 

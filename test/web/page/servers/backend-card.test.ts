@@ -119,8 +119,8 @@ test("F2 a sleeping server is one line, from which it is started now or kept run
   using view = mount(ServersView, { app });
   assert.ok(view.named("ul", "Sleeping servers"));
   const text = view.text();
-  assert.match(text, /naps · asleep · 14 tools/);
-  assert.doesNotMatch(text, /(?:runs|troubled) · asleep/);
+  assert.match(text, /napsAsleep14 tools/);
+  assert.doesNotMatch(text, /(?:runs|troubled)Asleep14 tools/);
   assert.equal(text.split("Keep running").length, 2, text);
   view.named("button", "Keep running: naps").fire("click");
   const edits = [{ key: "backends.naps.start", value: '"always"' }];
@@ -128,6 +128,23 @@ test("F2 a sleeping server is one line, from which it is started now or kept run
   view.named("button", "Start now: naps").fire("click");
   await eventually(() => app.log.some((entry) => entry.startsWith("restart")));
   assert.ok(!app.log.includes("? Restart naps?"), "nothing runs that could be asked about");
+});
+
+test("F2 from eight servers on, each is a line that opens to its card, those in trouble first, and a search finds them", async () => {
+  const cause = { text: "cannot be reached: nothing listens there", hint: null };
+  const failed = (name: string) =>
+    sampleBackend({ name, phase: "Failed", conditions: [{ ...condition("error", cause.text), cause }] });
+  const well = ["a", "b", "c", "d", "e", "f"].map((name) => sampleBackend({ name }));
+  const status = gatewayReport([...well, failed("y"), failed("z")]);
+  const app = scriptedApp({ restart: { restarted: ["a"] } }, { status });
+  using view = mount(ServersView, { app });
+  const names = () => view.elements("summary").map(({ textContent }) => textContent?.slice(0, 1));
+  assert.deepEqual(names(), ["y", "z", "a", "b", "c", "d", "e", "f"]);
+  assert.equal(view.text().split(cause.text).length, 2, "what both have in common is there once");
+  assert.match(view.text(), /6 Ready · 2 Failed/);
+  assert.equal(view.elements("article").length, 0);
+  view.byId("servers-search").fire("input", { value: "failed" });
+  await eventually(() => names().join("") === "yz");
 });
 
 test("F4 a card draws the calls of the last half hour, and gives their maximum in words", () => {
