@@ -1,6 +1,6 @@
 // The process around a command: signals, closed streams, uncaught errors, and the exit code.
 import { resolve } from "node:path";
-import { findHomeContext } from "../config/home-context.ts";
+import { findHomeContext, normalizeHome } from "../config/home-context.ts";
 import { expandPath } from "../config/values/paths.ts";
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { paintFor, type TerminalStyle } from "../runtime/text/paint.ts";
@@ -40,6 +40,7 @@ export async function runCommandLine(
 ): Promise<number> {
   try {
     return await dispatch(args, streams, async (configFile, asRoot) => {
+      await normalizeHome(process.env);
       await actAsOwner(findHomeContext(process.env).home, args, asRoot);
       return makeContext(configFile, streams, signals);
     });

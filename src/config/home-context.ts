@@ -1,8 +1,15 @@
 // Finds Mountaineer's home and the configuration file in it.
 
+import { realpath } from "node:fs/promises";
 import { homedir, hostname, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import {
+  errorText,
+  isSystemError,
+  MountaineerError,
+  recoverFrom,
+  systemErrorCode,
+} from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { requireResponsiveDisk } from "../runtime/process/responsive-disk.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
@@ -64,6 +71,14 @@ export function findHomeContext(
   return platform === "darwin"
     ? { ...context, defaultMountRoot: "/Volumes", smbDriver: "netfs", hasSandbox: false }
     : { ...context, defaultMountRoot: join(home, "volumes") };
+}
+
+/** Removes `$MOUNTAINEER_HOME` from the environment if it names the usual home, or links lead from one to the other. */
+export async function normalizeHome(environment: Record<string, string | undefined>): Promise<void> {
+  const { home, userHome } = findHomeContext(environment);
+  const usual = join(userHome, USUAL_HOME_NAME);
+  const real = (path: string) => realpath(path).catch(recoverFrom(isSystemError, path));
+  if (home === usual || (await real(home)) === (await real(usual))) delete environment["MOUNTAINEER_HOME"];
 }
 
 /** The format that a file's extension names; rejects other extensions with `config_unreadable`. */

@@ -221,8 +221,7 @@ function entriesOf(folder: string): Promise<Dirent[]> {
 
 /** Removes the usual home's log, the files that it was before, and their folder if it is Mountaineer's and empty then. */
 export async function removeLog(home: string, userHome: string): Promise<void> {
-  const environment = { ...process.env, MOUNTAINEER_HOME: undefined };
-  const folder = dirname(logFilePath({ home, userHome, environment }));
+  const folder = dirname(logFilePath({ home, userHome, environment: process.env }));
   for (const entry of await entriesOf(folder))
     if (!entry.isDirectory() && LOG.test(entry.name)) await unlink(join(folder, entry.name));
   if (basename(folder) === "mountaineer") await removeIfEmpty(folder);

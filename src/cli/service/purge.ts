@@ -5,6 +5,7 @@ import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts"
 import { requireUsual } from "../../clients/connection-plan.ts";
 import { readRecord } from "../../clients/connection-record.ts";
 import { findHomeContext } from "../../config/home-context.ts";
+import { isUsualHome } from "../../config/values/paths.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
 import { pluralize, printable } from "../../runtime/text/plain-text.ts";
@@ -43,10 +44,10 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   const { home, signal } = context;
   leaveFolder();
   const purge = await loadPurge();
-  const { userHome, home: usualHome } = findHomeContext({ ...process.env, MOUNTAINEER_HOME: undefined });
+  const { userHome } = findHomeContext(process.env);
   const found = await lstat(home).catch(recoverFrom("ENOENT", null));
   // Any other home may be a folder that is also used for other things.
-  const isUsual = home === usualHome && found?.isSymbolicLink() !== true;
+  const isUsual = isUsualHome({ home, userHome }) && found?.isSymbolicLink() !== true;
   const requireAllSent = async (): Promise<void> => {
     const unsent = (await purge.unsentIn(home)).map(
       ({ share, waiting: { files, folder } }) =>
@@ -106,7 +107,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
   const left = await purge.removeHome(home, { isUsual, userHome, config });
   // Any other home contains its log.
-  if (home === usualHome) await purge.removeLog(home, userHome);
+  if (isUsualHome({ home, userHome })) await purge.removeLog(home, userHome);
   // rclone makes these folders, and Mountaineer keeps nothing in them.
   for (const folder of [".config/rclone", ".config"]) await purge.removeIfEmpty(join(userHome, folder));
   const bundle = readBundle();

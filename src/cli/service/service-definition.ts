@@ -4,6 +4,7 @@ import { realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, isAbsolute } from "node:path";
 import { findHomeContext } from "../../config/home-context.ts";
+import { isUsualHome } from "../../config/values/paths.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -18,8 +19,8 @@ export function serviceDefinition(
   { home, configPath }: Pick<CommandContext, "home" | "configPath">,
   environment: Environment,
 ) {
-  const { userHome, home: usualHome } = findHomeContext({ HOME: environment["HOME"] });
-  const isUsual = home === usualHome;
+  const { userHome } = findHomeContext({ HOME: environment["HOME"] });
+  const isUsual = isUsualHome({ home, userHome });
   const program = launcherPath();
   if (program.includes("/_npx/"))
     throw new MountaineerError(
@@ -45,7 +46,7 @@ export function serviceDefinition(
     environment: {
       PATH: servicePath(environment["PATH"] ?? "", environment).path,
       ...lastingNode(environment),
-      ...networkVariables(environment),
+      ...shellVariables(environment),
       ...(isUsual ? {} : { MOUNTAINEER_HOME: home }),
     },
   };
@@ -53,10 +54,10 @@ export function serviceDefinition(
 
 const PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].flatMap((name) => [name, name.toLowerCase()]);
 
-/** The shell's proxies, and whose certificates it trusts. */
-function networkVariables(environment: Environment): Record<string, string> {
+/** The shell's proxies, whose certificates it trusts, and where it keeps logs. */
+function shellVariables(environment: Environment): Record<string, string> {
   const withheld = withheldProxies(environment);
-  const set = [...PROXIES, "NODE_EXTRA_CA_CERTS"].flatMap((name) => {
+  const set = [...PROXIES, "NODE_EXTRA_CA_CERTS", "XDG_STATE_HOME"].flatMap((name) => {
     const value = environment[name] ?? "";
     return value === "" || withheld.includes(name) || /\p{Cc}/u.test(value) ? [] : [[name, value] as const];
   });

@@ -7,9 +7,19 @@ export const PATH_EXPECTED = "an absolute path, or one that begins with `~/`";
 /** Mountaineer's folder in the user's home, unless $MOUNTAINEER_HOME names another. */
 export const USUAL_HOME_NAME = ".mountaineer";
 
+interface Homes {
+  readonly home: string;
+  readonly userHome: string;
+}
+
+/** True for `~/.mountaineer`. The program's entrance names it so, whatever links $MOUNTAINEER_HOME leads through. */
+export function isUsualHome({ home, userHome }: Homes): boolean {
+  return home === join(userHome, USUAL_HOME_NAME);
+}
+
 /** The default folder of the links to shares, in the file's notation. */
-export function defaultSharesRoot(context: { readonly home: string; readonly userHome: string }): string {
-  return context.home === join(context.userHome, USUAL_HOME_NAME) ? "~/Shares" : join(context.home, "Shares");
+export function defaultSharesRoot(context: Homes): string {
+  return isUsualHome(context) ? "~/Shares" : join(context.home, "Shares");
 }
 
 const LONGEST_PATH_BYTES = 4096;

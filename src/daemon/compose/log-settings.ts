@@ -1,5 +1,6 @@
 // The log's file and level, for the daemon and for commands.
 import { join } from "node:path";
+import { isUsualHome } from "../../config/values/paths.ts";
 import type { LogLevel } from "../../runtime/log/log.ts";
 import { startLog } from "../../runtime/log/log-file.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -14,14 +15,14 @@ interface LogLocation {
   readonly platform?: NodeJS.Platform;
 }
 
-/** The path of the log: in the home if `$MOUNTAINEER_HOME` is set, else in the system's folder for logs. */
+/** The path of the log: in the system's folder for logs, or in a home that is not the usual one. */
 export function logFilePath({
   home,
   userHome,
   environment,
   platform = process.platform,
 }: LogLocation): string {
-  if (environment["MOUNTAINEER_HOME"]) return join(home, "mountaineer.log");
+  if (!isUsualHome({ home, userHome })) return join(home, "mountaineer.log");
   if (platform === "darwin") return join(userHome, "Library", "Logs", "mountaineer.log");
   const stateHome = environment["XDG_STATE_HOME"] || join(userHome, ".local", "state");
   return join(stateHome, "mountaineer", "mountaineer.log");

@@ -460,6 +460,30 @@ test("without a service manager up starts its own daemon, which can hand over, a
   await assert.rejects(stat(other.home), { code: "ENOENT" });
 });
 
+test("A9 logs and the report read the log that the daemon writes, whichever way its home is named", async (t) => {
+  if (process.platform !== "linux") return t.skip("on a Mac it is launchd's");
+  const folder = await temporaryFolder(t);
+  const usual = join(folder, ".mountaineer");
+  const link = join(folder, "link");
+  await mkdir(usual, { mode: 0o700 });
+  await symlink(usual, link);
+  const named = (home: string) => ({ home: usual, env: { HOME: folder, MOUNTAINEER_HOME: home } });
+  t.after(() => runCommand(["down"], named("")));
+  for (const home of ["", usual, link]) {
+    assert.equal((await runCommand(["up"], named(home))).code, 0);
+    for (const other of ["", usual, link]) {
+      const logs = await runCommand(["logs"], named(other));
+      assert.match(logs.stdout, /\brunning\b/, `${home} ${other}: ${logs.stderr}`);
+      const report = join(folder, "report.md");
+      await runCommand(["doctor", "--report", report], named(other));
+      assert.match(await readFile(report, "utf8"), /"message":"running"/, `${home} ${other}`);
+      await rm(report);
+    }
+    assert.equal((await runCommand(["down"], named(home))).code, 0);
+    await rm(join(folder, ".local"), { recursive: true, force: true });
+  }
+});
+
 for (const becomes of ["unsent", "set aside"] as const) {
   test(`a purge removes nothing if a file is ${becomes} by the time the shares are unmounted`, async (t) => {
     const home = await temporaryFolder(t);

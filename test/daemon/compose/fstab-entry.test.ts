@@ -147,8 +147,11 @@ const CASES: readonly [environment: Record<string, string>, platform: NodeJS.Pla
   [{ XDG_STATE_HOME: "/var/ada" }, "linux", "/var/ada/mountaineer/mountaineer.log"],
   [{}, "darwin", "/home/ada/Library/Logs/mountaineer.log"],
   [{ XDG_STATE_HOME: "/var/ada" }, "darwin", "/home/ada/Library/Logs/mountaineer.log"],
-  [{ MOUNTAINEER_HOME: "/home/ada/.mountaineer" }, "linux", "/home/ada/.mountaineer/mountaineer.log"],
-  [{ MOUNTAINEER_HOME: "/home/ada/.mountaineer" }, "darwin", "/home/ada/.mountaineer/mountaineer.log"],
+  [
+    { MOUNTAINEER_HOME: "/home/ada/.mountaineer" },
+    "linux",
+    "/home/ada/.local/state/mountaineer/mountaineer.log",
+  ],
   [{ MOUNTAINEER_HOME: "" }, "linux", "/home/ada/.local/state/mountaineer/mountaineer.log"],
 ];
 
