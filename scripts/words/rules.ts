@@ -74,7 +74,7 @@ export const NAME_RULES: readonly NameRule[] = [
     "wake wakes",
     "nextRun, runAt; wake is Wake-on-LAN",
     FORMATS,
-    "src/network/|decide-wake|wake-control|src/config/|src/cli/",
+    "src/network/|policy/wake|wake-control|src/config/|src/cli/",
     ": (\\w*[Ww]ake(s?)(On|Packet|Shares?|Host|Address|Addresses|RequestedBy|Obstacle)\\w*|WakeView)$",
   ),
   name("fold folds", "update…; the folding of case is CaseFolding"),

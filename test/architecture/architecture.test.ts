@@ -146,6 +146,13 @@ describe("the rules find", () => {
           /imports node:net/,
         ],
         ["a decision that reads a clock", "decide", "const n = Date.now();", /reads a clock/],
+        [
+          "a rule that imports a rule",
+          "policy/decide-a",
+          'import { b } from "./decide-b.ts";',
+          /a rule imports a rule/,
+        ],
+        ["a question that reads a clock", "policy/facts", "const n = Date.now();", /reads a clock/],
         ["a platform read where nothing is picked", "a", "x(process.platform);", /reads process\.platform/],
         ["a default export by another name", "a", "export { x as default };", /default export/],
         ["console outside cli", "a", 'console.error("x");', /writes to the console/],

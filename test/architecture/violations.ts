@@ -29,6 +29,7 @@ const RULES: readonly Rule[] = [
   forbiddenArrows,
   libraries,
   pureDecisions,
+  separateRules,
   platform,
   noDefaultExport,
   noConsole,
@@ -123,7 +124,7 @@ function libraries({ file, folder, scan }: ScannedFile): string[] {
 }
 
 function pureDecisions({ file, scan }: ScannedFile): string[] {
-  if (!/^decide/.test(path.posix.basename(file))) return [];
+  if (!/\/decide[^/]*$|^src\/shares\/policy\//.test(file)) return [];
   const found = scan.imports.flatMap((imported) => {
     const { specifier, line, typeOnly } = imported;
     if (specifier.startsWith("node:"))
@@ -144,6 +145,19 @@ function pureDecisions({ file, scan }: ScannedFile): string[] {
     if (line !== null) found.push(`${file}:${line}: a decision ${what}`);
   }
   return found;
+}
+
+function separateRules({ file, scan }: ScannedFile): string[] {
+  const isRule = (other: string): boolean => /^src\/shares\/policy\/decide-(?!input\.)/.test(other);
+  if (!isRule(file)) return [];
+  return scan.imports.flatMap((imported) => {
+    const other = target(file, imported);
+    return other === null || !isRule(other)
+      ? []
+      : [
+          `${file}:${imported.line}: a rule imports a rule (${other}); a fact that both need has its own file`,
+        ];
+  });
 }
 
 function platform({ file, scan, siblings }: ScannedFile): string[] {

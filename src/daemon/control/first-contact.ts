@@ -12,7 +12,7 @@ import { noopLogger } from "../../runtime/log/log.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { oneMissingText, resolveReference } from "../../secrets/reference.ts";
 import { proofEndpoint } from "../../shares/engine/server-identities.ts";
-import { PACKETS_AT_MS, WAKES_WITHIN_MS } from "../../shares/policy/decide-wake.ts";
+import { PACKETS_AT_MS, WAKES_WITHIN_MS } from "../../shares/policy/wake.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
 import { createServerVerifier } from "../../shares/server-proof/server-verifier.ts";
 import { listShareNames } from "../../shares/server-proof/share-names.ts";

@@ -8,8 +8,8 @@ import type { RelayedState } from "../drivers/relay-contract.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type MountJudgement, type ShareCondition } from "../policy/decide.ts";
-import { networksOf } from "../policy/decide-networks.ts";
 import type { Explanation } from "../policy/explain.ts";
+import { networksOf } from "../policy/networks.ts";
 import {
   changedRoutes,
   forgetChangedRoutes,

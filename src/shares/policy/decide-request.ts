@@ -1,24 +1,20 @@
 // A person's request: it comes before the rules, may hold the share to a state, and is always answered.
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
+import type { UnmountMode } from "../drivers/mount-driver.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
-import { canMove, mayMoveAfterProof } from "./decide-eligibility.ts";
-import { checkedOpenFiles, mountObstacle, seemsDead, startOperation } from "./decide-operation.ts";
-import { ROUTE_TEXT, routeText } from "./decide-operation-end.ts";
-import { isWaking, wakeObstacle } from "./decide-wake.ts";
-import {
-  answer,
-  answers,
-  areProgramsStopped,
-  type DecisionBuilder,
-  hostOf,
-  recheckAt,
-  setOverride,
-  setState,
-} from "./decision-builder.ts";
+import type { DecideInput } from "./decide-input.ts";
+import { answers, hostOf } from "./hosts.ts";
+import { isDeadErrno } from "./mount-errno.ts";
+import { programsWait } from "./open-files.ts";
+import { checkedOpenFiles, mountObstacle } from "./operation.ts";
+import { ROUTE_TEXT, routeText } from "./operation-end.ts";
+import { type Answer, recheck } from "./rule.ts";
+import { canMove, mayMoveAfterProof } from "./server-proof.ts";
 import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
-import type { ShareRequest } from "./share-request.ts";
-import type { Step } from "./step.ts";
+import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
+import type { Situation } from "./situation.ts";
+import { isWaking, wakeObstacle } from "./wake.ts";
 
 /** Interval of looks while a person waits, ms. */
 const WAITING_CHECK_MS = 250;
@@ -28,171 +24,162 @@ const SILENT_GOAL_MS = 3_000;
 type UnmountRequest = Extract<ShareRequest, { kind: "unmount" }>;
 type SwitchRequest = Extract<ShareRequest, { kind: "switch" }>;
 
-/** Returns the first step for the request; null if the request is answered, must wait, or is left to the rules. */
-export function takeRequest(builder: DecisionBuilder): Step | null {
-  const { request } = builder;
-  switch (request?.kind) {
+function answered(...parts: Parameters<typeof outcome>): Answer {
+  return { outcome: outcome(...parts) };
+}
+
+/** The first step for the request; without one, the request is answered, must wait, or is left to the rules. */
+export function answerTo(input: DecideInput, request: ShareRequest): Answer {
+  const learned = { mountBackoff: NO_BACKOFF };
+  switch (request.kind) {
     case "mount":
-      if (builder.memory.override === "unmounted") setOverride(builder, null);
-      setState(builder, { mountBackoff: NO_BACKOFF });
-      return null;
+      return input.memory.override === "unmounted" ? { override: null, learned } : { learned };
     case "unmount":
-      return takeUnmount(builder, request);
+      return takeUnmount(input, request);
     case "switch":
-      if (request.to !== "auto") return takeSwitch(builder, request, request.to);
-      setOverride(builder, null);
-      setState(builder, { mountBackoff: NO_BACKOFF });
-      return null;
+      return request.to === "auto" ? { override: null, learned } : takeSwitch(input, request, request.to);
     case "wake":
-    case undefined:
-      return null;
+      return {};
   }
 }
 
-function takeUnmount(builder: DecisionBuilder, request: UnmountRequest): Step | null {
-  const { mount } = builder.observed;
-  if (mount === null) {
-    // Cancels a mount that waits for the proof of its server.
-    setState(builder, { operation: null });
-    if (request.keepUnmounted) setOverride(builder, "unmounted");
-    return answer(builder, "skipped", "already unmounted");
-  }
-  const mode = chooseMode(builder, mount, request, false);
-  if (mode === null || typeof mode === "object") return mode;
-  return startOperation(builder, { kind: "unmount", reason: "asked", mode, plan: [], isRequested: true });
+function takeUnmount(input: DecideInput, request: UnmountRequest): Answer {
+  const { mount } = input.observed;
+  if (mount === null)
+    return {
+      // Cancels a mount that waits for the proof of its server.
+      learned: { operation: null },
+      ...(request.keepUnmounted ? { override: "unmounted" } : {}),
+      ...answered("skipped", "already unmounted"),
+    };
+  return unmountFirst(input, mount, request, (mode) => ({
+    ...{ kind: "unmount", reason: "asked", mode, plan: [], isRequested: true },
+  }));
 }
 
-function takeSwitch(builder: DecisionBuilder, request: SwitchRequest, to: RouteName): Step | null {
-  const { mount } = builder.observed;
-  const { spec } = builder;
+function takeSwitch(input: DecideInput, request: SwitchRequest, to: RouteName): Answer {
+  const { spec, observed } = input;
+  const { mount } = observed;
   if (!routesOf(spec).includes(to)) {
     const key = to === "tb" ? "thunderbolt_host" : "fallback_host";
     const name = /^[\w-]+$/.test(spec.name) ? spec.name : JSON.stringify(spec.name);
     const hint = `Give it one: ${shellCommand`mountaineer config set ${`shares.${name}.${key}`} ADDRESS`}`;
-    return answer(builder, "failed", `${spec.name} has no ${ROUTE_TEXT[to]} route; nothing was changed`, {
-      hint,
-    });
+    return answered("failed", `${spec.name} has no ${ROUTE_TEXT[to]} route; nothing was changed`, { hint });
   }
-  if (mount?.found.route === to && !seemsDead(builder)) {
-    setOverride(builder, to === "fallback" ? "fallback" : null);
-    return answer(builder, "skipped", `already over ${routeText(builder, to)}`);
-  }
-  if (!answers(builder, to)) {
-    const { text, verdict } = builder.observed.routes[to].probe;
-    if (isWaking(builder) || (verdict === "silent" && isProbedAgain(builder, request))) return null;
-    return answer(builder, "failed", `${hostOf(builder, to)} does not answer: ${text}; nothing was changed`);
-  }
-  const requested = { kind: "switch", reason: "asked", target: to, isRequested: true } as const;
-  if (canMove(builder, to)) {
-    return startOperation(builder, { ...requested, mode: "plain", plan: [to], moves: true });
-  }
-  if (mayMoveAfterProof(builder, to) && builder.observed.atMs < request.waitUntilMs) return null;
-  const obstacle = mountObstacle(builder);
+  if (mount?.found.route === to && !seemsDead(mount))
+    return {
+      override: to === "fallback" ? "fallback" : null,
+      ...answered("skipped", `already over ${routeText(input, to)}`),
+    };
+  if (!answers(input, to)) return answerSilence(input, request, to);
+  const start = { kind: "switch", reason: "asked", target: to, isRequested: true } as const;
+  if (canMove(input, to)) return { start: { ...start, mode: "plain", plan: [to], moves: true } };
+  if (mayMoveAfterProof(input, to) && observed.atMs < request.waitUntilMs) return {};
+  const obstacle = mountObstacle(input);
   if (obstacle !== null) {
-    const hint = builder.observed.driverProblem?.hint ?? null;
-    return answer(builder, "failed", `${obstacle}; nothing was changed`, { hint });
+    const hint = observed.driverProblem?.hint ?? null;
+    return answered("failed", `${obstacle}; nothing was changed`, { hint });
   }
   const from = mount?.found.route ?? null;
-  const rollback = from !== null && from !== to ? [from] : [];
-  const start = { ...requested, plan: [to, ...rollback] } as const;
-  if (mount === null) return startOperation(builder, { ...start, mode: "plain" });
-  const mode = chooseMode(builder, mount, request, request.wait);
-  if (mode === null || typeof mode === "object") return mode;
-  return startOperation(builder, { ...start, mode });
+  const plan = from !== null && from !== to ? [to, from] : [to];
+  if (mount === null) return { start: { ...start, mode: "plain", plan } };
+  return unmountFirst(input, mount, request, (mode) => ({ ...start, mode, plan }));
 }
 
 /** Whether a silent host is probed again: the server may be busy, or its link may have just become active. */
-function isProbedAgain(builder: DecisionBuilder, request: SwitchRequest): boolean {
-  const { atMs } = builder.observed;
-  const { silentTarget } = builder.state;
+function answerSilence(input: DecideInput, request: SwitchRequest, to: RouteName): Answer {
+  const { observed, state } = input;
+  const { atMs } = observed;
+  if (isWaking(input)) return {};
+  const { text, verdict } = observed.routes[to].probe;
+  const { silentTarget } = state;
   const sinceMs = silentTarget?.request === request ? silentTarget.sinceMs : atMs;
-  if (atMs - sinceMs >= SILENT_GOAL_MS) return false;
-  setState(builder, { silentTarget: { request, sinceMs } });
-  recheckAt(builder, atMs + WAITING_CHECK_MS, "user");
-  return true;
+  if (verdict === "silent" && atMs - sinceMs < SILENT_GOAL_MS)
+    return { learned: { silentTarget: { request, sinceMs } }, ...recheck(atMs + WAITING_CHECK_MS, "user") };
+  return answered("failed", `${hostOf(input, to)} does not answer: ${text}; nothing was changed`);
 }
 
 /**
- * Returns how to unmount for a person's request, or a step that looks up open files if that must happen first.
- * Returns null if the request waits or is answered.
+ * Starts an operation that unmounts first. Before that, looks up open files, and waits or answers if there are any.
  */
-function chooseMode(
-  builder: DecisionBuilder,
+function unmountFirst(
+  input: DecideInput,
   mount: MountObservation,
   request: UnmountRequest | SwitchRequest,
-  waitForClose: boolean,
-): "plain" | "force" | Step | null {
-  const files = checkedOpenFiles(builder);
-  if (files === null) return { kind: "check_open_files", mount: mount.found };
-  const dead = isCutOff(builder, mount);
-  const occupied = files.holders.length > 0 || files.unsent.length > 0;
-  if (request.force) return dead || occupied || files.state === "unknown" ? "force" : "plain";
-  if (!dead && files.holders.length > 0)
-    return waitOrBusy(builder, files, waitForClose ? request.waitUntilMs : 0, "open");
-  if (files.unsent.length > 0) return waitOrBusy(builder, files, request.waitUntilMs, "unsent");
-  if (!dead && !areProgramsStopped(builder, true)) return null;
-  return dead ? "force" : "plain";
+  operation: (mode: UnmountMode) => Answer["start"] & object,
+): Answer {
+  const files = checkedOpenFiles(input);
+  if (files === null) return { step: { kind: "check_open_files", mount: mount.found } };
+  const { holders, unsent, state } = files;
+  const dead = isCutOff(input, mount);
+  if (request.force) {
+    const isForced = dead || holders.length > 0 || unsent.length > 0 || state === "unknown";
+    return { start: operation(isForced ? "force" : "plain") };
+  }
+  if (!dead && holders.length > 0) {
+    const waits = request.kind === "switch" && request.wait;
+    return waitOrBusy(input, files, waits ? request.waitUntilMs : 0, "open");
+  }
+  if (unsent.length > 0) return waitOrBusy(input, files, request.waitUntilMs, "unsent");
+  if (dead) return { start: operation("force") };
+  return programsWait(input, true) ?? { start: operation("plain"), stopPrograms: true };
+}
+
+/** Whether the last look failed, or the mount's process is gone. */
+function seemsDead({ found, check }: MountObservation): boolean {
+  return found.processGone || (check.state === "answered" && isDeadErrno(check.errno));
 }
 
 /** Whether the mount can no longer answer: a plain unmount would hang, and open files are lost anyway. */
-function isCutOff(builder: DecisionBuilder, { found, check }: MountObservation): boolean {
-  if (seemsDead(builder)) return true;
-  return (
-    check.state === "pending" &&
-    (found.route === null || builder.observed.routes[found.route].probe.verdict === "gone")
-  );
+function isCutOff({ observed }: DecideInput, mount: MountObservation): boolean {
+  const { route } = mount.found;
+  const isGone = route === null || observed.routes[route].probe.verdict === "gone";
+  return seemsDead(mount) || (mount.check.state === "pending" && isGone);
 }
 
 function waitOrBusy(
-  builder: DecisionBuilder,
-  files: OpenFilesObservation,
+  { observed: { atMs } }: DecideInput,
+  { holders, unsent }: OpenFilesObservation,
   untilMs: number,
   what: "open" | "unsent",
-): null {
-  const { atMs } = builder.observed;
-  if (atMs < untilMs) return recheckAt(builder, atMs + WAITING_CHECK_MS, "user");
-  const { holders, unsent } = files;
+): Answer {
+  if (atMs < untilMs) return recheck(atMs + WAITING_CHECK_MS, "user");
   if (what === "unsent") {
     const hint = "Try again when they are on the server, or --force.";
-    return answer(builder, "busy", `busy: ${pluralize(unsent.length, "file")} unsent`, {
-      hint,
-      holders,
-      unsent,
-    });
+    return answered("busy", `busy: ${pluralize(unsent.length, "file")} unsent`, { hint, holders, unsent });
   }
   const programs = pluralize(new Set(holders.map(({ pid }) => pid)).size, "program");
   const hint = "Close them, or --force cuts them off.";
   const detail = `busy: ${pluralize(holders.length, "file")} open in ${programs}`;
-  return answer(builder, "busy", detail, { hint, holders, unsent });
+  return answered("busy", detail, { hint, holders, unsent });
 }
 
 /**
- * Answers the person's request with the share's state if there is no step to take. Does nothing while the NAS is
- * being woken, or while a decision waits for its confirmation and the request still has time.
+ * The answer to a request for which no step is left: the share's state. null: there is no such request, the NAS is being
+ * woken, or a decision waits for its confirmation and the request still has time.
  */
-export function answerRequest(builder: DecisionBuilder): void {
-  const { request, memory, observed } = builder;
-  if (request === null || builder.outcome !== null || builder.state.operation !== null) return;
-  if (request.kind === "unmount" || (request.kind === "switch" && request.to !== "auto")) return;
-  const isUndecided = builder.nextRuns.some(({ reason }) => reason === "confirm");
-  if (isWaking(builder) || (isUndecided && observed.atMs < request.waitUntilMs)) return;
+export function finalOutcome(now: Situation): RequestOutcome | null {
+  const { request, memory, observed, state, nextRuns } = now;
+  if (request === null || state.operation !== null) return null;
+  if (request.kind === "unmount" || (request.kind === "switch" && request.to !== "auto")) return null;
+  const isUndecided = nextRuns.some(({ reason }) => reason === "confirm");
+  if (isWaking(now) || (isUndecided && observed.atMs < request.waitUntilMs)) return null;
   if (request.kind === "wake") {
-    const why = wakeObstacle(builder);
+    const why = wakeObstacle(now);
     const isAwake = why?.startsWith("it is awake") === true;
-    answer(builder, isAwake ? "skipped" : "failed", why ?? "it did not wake");
-    return;
+    return outcome(isAwake ? "skipped" : "failed", why ?? "it did not wake");
   }
-  const route = observed.mount?.found.route ?? null;
-  if (observed.mount !== null && memory.lastError === null) {
-    const where =
-      route === null ? `from ${observed.mount.found.source}` : `over ${routeText(builder, route)}`;
-    const pending = request.kind === "switch" && memory.tbRecoveryPending;
-    if (pending) answer(builder, "pending", `mounted ${where}; Thunderbolt is ready`);
-    else answer(builder, "skipped", `mounted ${where}`);
-    return;
+  const { mount } = observed;
+  if (mount !== null && memory.lastError === null) {
+    const { route, source } = mount.found;
+    const where = route === null ? `from ${source}` : `over ${routeText(now, route)}`;
+    const isPending = request.kind === "switch" && memory.tbRecoveryPending;
+    return isPending
+      ? outcome("pending", `mounted ${where}; Thunderbolt is ready`)
+      : outcome("skipped", `mounted ${where}`);
   }
   // A present obstacle explains the failure better than the error of an earlier attempt.
-  const obstacle = observed.mount === null ? mountObstacle(builder) : null;
+  const obstacle = mount === null ? mountObstacle(now) : null;
   const why = obstacle ?? memory.lastError ?? "it could not be mounted";
-  answer(builder, "failed", why, { hint: observed.driverProblem?.hint ?? null });
+  return outcome("failed", why, { hint: observed.driverProblem?.hint ?? null });
 }

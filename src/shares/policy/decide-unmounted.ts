@@ -1,71 +1,36 @@
-// The rules for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else wait.
+// The rule for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else wait.
 import { oneMissingText } from "../../secrets/reference.ts";
-import { type RouteName, routesOf } from "../share-spec.ts";
-import { awaitsProof, proofObstacle } from "./decide-eligibility.ts";
-import { loginObstacle } from "./decide-login-conditions.ts";
-import { mountObstacle, startOperation } from "./decide-operation.ts";
-import {
-  clearError,
-  configuredAnswers,
-  type DecisionBuilder,
-  hostOf,
-  passOver,
-  passOverAsError,
-  passOverInPause,
-  recheckAt,
-} from "./decision-builder.ts";
-import type { Step } from "./step.ts";
+import { bestRoutes, hostOf, noHostAnswers } from "./hosts.ts";
+import { loginObstacle } from "./login.ts";
+import { mountObstacle } from "./operation.ts";
+import { failing, pauseOf, type Rule, recheck } from "./rule.ts";
+import { awaitsProof, proofObstacle } from "./server-proof.ts";
 
 /** Interval of checks while a proof is awaited, ms; usually the end of the proof causes a check sooner. */
 const PROOF_CHECK_MS = 1000;
 
-export function decideUnmounted(builder: DecisionBuilder): Step | null {
-  const { memory, observed, spec } = builder;
-  if (memory.override === "unmounted") {
-    clearError(builder, "held unmounted");
-    return null;
-  }
-  if (builder.request?.kind === "unmount" && builder.outcome !== null) return null;
-  if (spec.missingVariable !== null) return passOver(builder, "mount", oneMissingText(spec.missingVariable));
-  const obstacle = mountObstacle(builder) ?? loginObstacle(builder);
-  if (obstacle !== null) return passOverAsError(builder, "mount", obstacle);
-  if (passOverInPause(builder, "mount")) return null;
-  const routes = bestRoutes(builder);
-  const plan = routes.filter((route) => proofObstacle(builder, route) === null);
-  const [first] = plan;
-  if (first !== undefined && awaitsProof(builder, first, null)) {
-    recheckAt(builder, observed.atMs + PROOF_CHECK_MS);
-    return passOver(builder, "mount", `it is being proved which server answers at ${hostOf(builder, first)}`);
-  }
-  if (first === undefined) {
-    const [unproved] = routes;
-    if (unproved !== undefined) recheckAt(builder, observed.atMs + PROOF_CHECK_MS);
-    const why = (unproved && proofObstacle(builder, unproved)) ?? noHostAnswers(builder);
-    return passOverAsError(builder, "mount", why);
-  }
-  return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
-}
-
-/** The routes whose hosts answer, best first: Thunderbolt, unless an override keeps the share on the fallback. */
-export function bestRoutes(builder: DecisionBuilder): RouteName[] {
-  const order: RouteName[] = builder.memory.override === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
-  return order.filter((route) => configuredAnswers(builder, route));
-}
-
-export function noHostAnswers(builder: DecisionBuilder): string {
-  return hostsText(builder, "its host does not answer", "neither host answers");
-}
-
-export function allHostsGone(builder: DecisionBuilder): string {
-  return hostsText(builder, "its host is gone, the mount is kept", "both hosts are gone, the mount is kept");
-}
-
-function hostsText(builder: DecisionBuilder, one: string, both: string): string {
-  const { offNetwork, routes } = builder.observed;
-  if (offNetwork !== null) return `off network: ${offNetwork}`;
-  const texts = routesOf(builder.spec).map((route) => {
-    const [host, { text }] = [hostOf(builder, route), routes[route].probe];
-    return text.startsWith(host) ? text : `${host} (${text})`;
-  });
-  return `${texts.length === 1 ? one : both}: ${texts.join(", ")}`;
-}
+export const mount: Rule<null> = {
+  name: "mount",
+  answer: (now) => {
+    const { memory, observed, spec, request, outcome } = now;
+    if (memory.override === "unmounted") return { clearsError: "held unmounted" };
+    if (request?.kind === "unmount" && outcome !== null) return null;
+    if (spec.missingVariable !== null) return { why: oneMissingText(spec.missingVariable) };
+    const obstacle = mountObstacle(now) ?? loginObstacle(now);
+    if (obstacle !== null) return failing(obstacle);
+    const pause = pauseOf(now);
+    if (pause !== null) return pause;
+    const routes = bestRoutes(now);
+    const plan = routes.filter((route) => proofObstacle(now, route) === null);
+    const [first] = plan;
+    const soon = recheck(observed.atMs + PROOF_CHECK_MS);
+    if (first === undefined) {
+      const [unproved] = routes;
+      const why = (unproved && proofObstacle(now, unproved)) ?? noHostAnswers(now);
+      return { ...failing(why), ...(unproved === undefined ? {} : soon) };
+    }
+    if (awaitsProof(now, first, null))
+      return { why: `it is being proved which server answers at ${hostOf(now, first)}`, ...soon };
+    return { start: { kind: "mount", reason: "not mounted", mode: "plain", plan } };
+  },
+};

@@ -2,28 +2,45 @@
 import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
-import { relayConditions } from "./decide-eligibility.ts";
+import { failOver, leaveLocalDisk } from "./decide-failover.ts";
 import type { ConditionDraft, DecideInput } from "./decide-input.ts";
-import { loginConditions, updateLogin } from "./decide-login-conditions.ts";
-import { updateShortLife } from "./decide-mount-alive.ts";
-import { decideLost, decideMismatched, decideMounted, decideRefusedLogin } from "./decide-mounted.ts";
-import { updateNetworks } from "./decide-networks.ts";
-import { continueOperation, updateLastStep } from "./decide-operation.ts";
-import { decideGuardedGate, decideRelayed } from "./decide-relayed.ts";
-import { answerRequest, takeRequest } from "./decide-request.ts";
-import { updateRoutes } from "./decide-routes.ts";
-import { decideUnmounted } from "./decide-unmounted.ts";
-import { updateWake, updateWakeAddresses, wakeConditions, wakeStep } from "./decide-wake.ts";
-import { clearPending, type DecisionBuilder, setMemory, setOverride, setState } from "./decision-builder.ts";
+import { recovery } from "./decide-recovery.ts";
+import {
+  addressConditions,
+  leaveAddressInUse,
+  leaveLostAddress,
+  openGateOfRelayed,
+  openGuardedGate,
+} from "./decide-relayed.ts";
+import {
+  keep,
+  leaveToOthers,
+  remountForUnsent,
+  remountMismatched,
+  remountOutdated,
+  replaceDead,
+  retryRefusedLogin,
+} from "./decide-remount.ts";
+import { answerTo, finalOutcome } from "./decide-request.ts";
+import { mount } from "./decide-unmounted.ts";
 import { type Explanation, explain } from "./explain.ts";
-import { type MountFact, mountFact } from "./mount-fact.ts";
+import { type Facts, factsOf, learnFrom } from "./facts.ts";
+import { updateLastStep } from "./last-step.ts";
+import { loginConditions, updateLogin } from "./login.ts";
+import type { MountFact } from "./mount-fact.ts";
+import { updateMountIdentity } from "./mount-memory.ts";
+import { updateNetworks } from "./networks.ts";
 import { managedBy, observedConditions } from "./observed-conditions.ts";
+import { continueOperation } from "./operation.ts";
+import { updateRoutes } from "./probed-routes.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
-import { routeFact } from "./route-fact.ts";
-import type { StepObservation } from "./share-observation.ts";
+import { applyRules, follow, type Rule } from "./rule.ts";
+import { relayConditions } from "./server-proof.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { NewTransition } from "./share-transitions.ts";
+import { type Situation, undecided } from "./situation.ts";
 import type { Step } from "./step.ts";
+import { updateWake, updateWakeAddresses, wakeConditions, wakeStep } from "./wake.ts";
 
 export interface Decision {
   readonly memory: ShareMemory;
@@ -55,141 +72,88 @@ export interface ShareCondition extends ConditionDraft {
   readonly since: number;
 }
 
+/** What the cycle has shown, in the order in which it is remembered. */
+const UPDATES: readonly ((now: Situation) => Situation)[] = [
+  updateRoutes,
+  updateLastStep,
+  updateMountIdentity,
+  updateLogin,
+  updateWakeAddresses,
+  updateNetworks,
+  updateWake,
+];
+
+/** The rules for a mount, in the order in which they are asked until one takes a step or does not pass. */
+export const MOUNT_RULES: Readonly<Record<"first" | "always" | "answering", readonly Rule<Facts>[]>> = {
+  /** Asked before the checks of the mount count. */
+  first: [openGuardedGate, retryRefusedLogin, leaveLocalDisk],
+  always: [remountMismatched, leaveToOthers, replaceDead, failOver, openGateOfRelayed, leaveLostAddress],
+  /** Asked only while the mount answers. */
+  answering: [keep, leaveAddressInUse, remountForUnsent, remountOutdated, recovery],
+};
+
 /**
  * Equal input gives an equal decision. When nothing is left to do, the decision has no step and no
  * transition.
  */
 export function decide(input: DecideInput): Decision {
-  const nothing = {
-    outcome: null,
-    mountFact: null,
-    routeFact: null,
-    stopPrograms: false,
-    transitions: [],
-    conditions: [],
-    passedOver: [],
-    nextRuns: [],
-  };
-  const builder: DecisionBuilder = { ...input, ...nothing };
-  updateRoutes(builder);
-  updateLastStep(builder);
-  updateMountIdentity(builder);
-  updateLogin(builder);
-  updateWakeAddresses(builder);
-  updateNetworks(builder);
-  updateWake(builder);
-  const { mount } = builder.observed;
-  builder.mountFact = mount && mountFact(builder, mount);
-  const route = mount?.found.route ?? null;
-  builder.routeFact = mount !== null && route !== null ? routeFact(builder, mount, route) : null;
-  const step = chooseStep(builder) ?? wakeStep(builder);
-  if (step === null) answerRequest(builder);
-  observedConditions(builder);
-  relayConditions(builder);
-  loginConditions(builder);
-  wakeConditions(builder);
-  const conditions = since(builder);
+  const known = UPDATES.reduce((now, update) => update(now), undecided(input));
+  const { mount: observed } = known.observed;
+  const facts = observed && factsOf(known, observed);
+  const chosen = choose(known, facts);
+  const now = chosen.step === null ? wakeStep(chosen) : chosen;
+  const conditions = [
+    ...now.conditions,
+    ...observedConditions(now),
+    ...relayConditions(now),
+    ...loginConditions(now),
+    ...wakeConditions(now),
+  ];
+  const { wallMs, unsent } = now.observed;
+  const conditionsSince = standingSince(conditions, now.state.conditionsSince, wallMs);
+  const isSent = unsent?.length === 0 && observed !== null;
+  const { operation } = now.state;
+  const isReplacing = operation !== null && !operation.moves && operation.from !== "none";
   return {
-    memory: builder.memory,
-    state: builder.state,
-    transitions: builder.transitions,
-    conditions,
-    mount: builder.mountFact,
-    explanation: explain(builder, step),
-    outcome: builder.outcome,
-    step,
-    nextRun: earliest(builder.nextRuns),
-    programs: isReplacing(builder) ? "taken" : builder.stopPrograms ? "asked" : "free",
+    memory: now.memory,
+    state: { ...now.state, conditionsSince, ...(isSent ? { unsentWatched: false } : {}) },
+    transitions: now.transitions,
+    conditions: conditions.map((one) => ({ ...one, since: conditionsSince.get(one.code) ?? wallMs })),
+    mount: facts?.mountFact ?? null,
+    explanation: explain(now, facts),
+    outcome: now.outcome ?? (now.step === null ? finalOutcome(now) : null),
+    step: now.step,
+    nextRun: earliest(now.nextRuns),
+    programs: isReplacing ? "taken" : now.stopPrograms ? "asked" : "free",
   };
 }
 
-function chooseStep(builder: DecisionBuilder): Step | null {
-  const { otherHome = null } = builder.observed;
+function choose(before: Situation, facts: Facts | null): Situation {
+  const { otherHome = null } = before.observed;
+  const { request } = before;
   if (otherHome !== null) {
-    builder.outcome ??= builder.request && outcome("failed", managedBy(builder.spec, otherHome));
-    return null;
+    const refused = request && outcome("failed", managedBy(before.spec, otherHome));
+    return { ...before, outcome: before.outcome ?? refused };
   }
-  if (builder.state.operation !== null) {
-    const step = continueOperation(builder);
-    if (step !== null) return step;
-  }
+  let now = continueOperation(before);
+  if (now.step !== null) return now;
   // While a mount waits for the proof of its server, only a request to unmount is taken.
-  const { request, outcome: answered } = builder;
-  const waits = builder.state.operation !== null;
-  if (request !== null && answered === null && (!waits || request.kind === "unmount")) {
-    const step = takeRequest(builder);
-    if (step !== null) return step;
-  }
-  const { mount } = builder.observed;
-  if (mount === null) return builder.state.operation === null ? decideUnmounted(builder) : null;
-  const { route, path, madeByDriver } = mount.found;
-  const isMisplaced = madeByDriver && path !== builder.spec.mountPath;
-  const { relayed = null, guarded = null } = mount;
-  if (guarded !== null) {
-    const gate = decideGuardedGate(builder, mount, guarded);
-    if (gate !== "open") return gate;
-  }
-  const through = relayed ?? guarded;
-  if (through !== null) {
-    const next = decideRefusedLogin(builder, mount, through);
-    if (next !== "open") return next;
-  }
-  if (mount.found.lost !== undefined) return decideLost(builder, mount.found, mount.found.lost);
-  if (route === null || isMisplaced) return decideMismatched(builder, mount);
-  return relayed === null
-    ? decideMounted(builder, mount, route)
-    : decideRelayed(builder, mount, route, relayed);
+  const waits = now.state.operation !== null;
+  if (request !== null && now.outcome === null && (!waits || request.kind === "unmount"))
+    now = follow(now, "do as you asked", answerTo(now, request));
+  if (now.step !== null) return now;
+  if (facts !== null) return chooseForMount(now, facts);
+  return now.state.operation === null ? applyRules(now, [mount], null).now : now;
 }
 
-/** Whether a mount is being replaced; programs cannot run on it until that is done. */
-function isReplacing({ state: { operation } }: DecisionBuilder): boolean {
-  return operation !== null && !operation.moves && operation.from !== "none";
-}
-
-function since(builder: DecisionBuilder): ShareCondition[] {
-  const before = builder.state.conditionsSince;
-  const conditionsSince = standingSince(builder.conditions, before, builder.observed.wallMs);
-  builder.state = { ...builder.state, conditionsSince };
-  return builder.conditions.map((condition) => ({
-    ...condition,
-    since: conditionsSince.get(condition.code) ?? builder.observed.wallMs,
-  }));
-}
-
-function updateMountIdentity(builder: DecisionBuilder): void {
-  const { mount, lastStep } = builder.observed;
-  const id = mount?.found.id ?? null;
-  const before = builder.state.mountId;
-  if (id !== before) {
-    setState(builder, { mountId: id, firstFailedCheck: null, pendingCheck: null, suspectedLoss: null });
-    setState(builder, { madeMount: isOurDoing(lastStep, id) ? id : null });
-    if (mount === null) updateVanished(builder, before);
-    else if (!isOurDoing(lastStep, id)) {
-      builder.transitions.push({
-        name: "share.adopted",
-        route: mount.found.route ?? "unknown",
-        source: mount.found.source,
-        path: mount.found.path,
-      });
-      if (builder.memory.override === "unmounted" && builder.state.operation === null)
-        setOverride(builder, null);
-    }
-  }
-  const activeInterface = mount?.found.route ?? "none";
-  const relayPort = mount?.relayed?.port ?? null;
-  if (builder.memory.activeInterface !== activeInterface || builder.memory.relayPort !== relayPort) {
-    setMemory(builder, { activeInterface, relayPort });
-  }
-  if (activeInterface !== "fallback" && builder.state.operation === null)
-    clearPending(builder, mount === null ? "unmounted" : "no longer mounted over fallback");
-}
-
-function isOurDoing(last: StepObservation | null, id: string | null): boolean {
-  return last?.kind === "mount" && last.outcome.ok && last.outcome.mount.id === id && !last.outcome.adopted;
-}
-
-function updateVanished(builder: DecisionBuilder, mountId: string | null): void {
-  if (builder.observed.lastStep?.kind === "unmount") return;
-  if (mountId !== null) updateShortLife(builder, mountId);
-  builder.transitions.push({ name: "share.vanished", from: builder.memory.activeInterface });
+function chooseForMount(before: Situation, facts: Facts): Situation {
+  const first = applyRules(before, MOUNT_RULES.first, facts);
+  if (first.isDecided) return first.now;
+  const learned = learnFrom(first.now, facts);
+  const conditions = [...learned.conditions, ...addressConditions(learned, facts)];
+  const always = applyRules({ ...learned, conditions }, MOUNT_RULES.always, facts);
+  const isAnswering = facts.mountFact.verdict.state === "alive";
+  return always.isDecided || !isAnswering
+    ? always.now
+    : applyRules(always.now, MOUNT_RULES.answering, facts).now;
 }

@@ -1,9 +1,10 @@
 // Says which rule applies to a share now, which rules were passed over, and why.
-import { type DecisionBuilder, hostOf, type PassedOver } from "./decision-builder.ts";
+import type { Facts } from "./facts.ts";
+import { hostOf } from "./hosts.ts";
 import { UNUSABLE } from "./mount-fact.ts";
 import { managedBy } from "./observed-conditions.ts";
 import type { OperationKind } from "./reconcile-state.ts";
-import type { Step } from "./step.ts";
+import type { PassedOver, Situation } from "./situation.ts";
 
 /** `rule` and `passedOver`, as people see them. */
 export interface Explanation {
@@ -21,15 +22,12 @@ const OPERATIONS: Readonly<Record<OperationKind, string>> = {
   unmount: "unmount, as you asked",
 };
 
-export function explain(builder: DecisionBuilder, step: Step | null): Explanation {
-  return { ...ruleInForce(builder, step), passedOver: builder.passedOver };
+export function explain(now: Situation, facts: Facts | null): Explanation {
+  return { ...ruleInForce(now, facts), passedOver: now.passedOver };
 }
 
-function ruleInForce(
-  builder: DecisionBuilder,
-  step: Step | null,
-): { readonly rule: string; readonly why: string } {
-  const { observed, state, memory, spec, mountFact } = builder;
+function ruleInForce(now: Situation, facts: Facts | null): Pick<Explanation, "rule" | "why"> {
+  const { observed, state, memory, spec, step } = now;
   const { otherHome = null, mount } = observed;
   if (otherHome !== null) return { rule: "do nothing", why: managedBy(spec, otherHome) };
   const { operation } = state;
@@ -38,9 +36,10 @@ function ruleInForce(
   if (memory.override === "unmounted")
     return { rule: "stay unmounted", why: "you unmounted it; `mountaineer mount` ends that" };
   if (mount === null) return { rule: "wait", why: memory.lastError ?? "the share is not mounted" };
-  if (mountFact?.use.state === "unusable") return { rule: "wait", why: UNUSABLE[mountFact.use.why] };
+  const { use } = facts?.mountFact ?? {};
+  if (use?.state === "unusable") return { rule: "wait", why: UNUSABLE[use.why] };
   const { route } = mount.found;
   if (route === null)
     return { rule: "keep the mount", why: "it answers, over a route that is not configured" };
-  return { rule: "keep the mount", why: `${hostOf(builder, route)} is in use, and the mount answers` };
+  return { rule: "keep the mount", why: `${hostOf(now, route)} is in use, and the mount answers` };
 }

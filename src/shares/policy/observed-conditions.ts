@@ -1,28 +1,20 @@
-// The conditions of a share that follow from the observation without any memory. The rules in `decide*.ts` add others.
+// The conditions of a share that follow from the observation without any memory. The rules add others.
 import { pluralize, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, UnsentForServer } from "../drivers/mount-driver.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
-import type { ConditionDraft } from "./decide-input.ts";
-import { type DecisionBuilder, setState } from "./decision-builder.ts";
+import type { ConditionDraft, DecideInput } from "./decide-input.ts";
 import type { OpenFilesObservation } from "./share-observation.ts";
 
-export function observedConditions(builder: DecisionBuilder): void {
-  if (builder.observed.unsent?.length === 0 && builder.observed.mount !== null)
-    setState(builder, { unsentWatched: false });
-  builder.conditions.push(
-    ...obstacles(builder),
-    ...sideBySide(builder),
-    ...fileConditions(builder),
-    ...readiness(builder),
-  );
+export function observedConditions(input: DecideInput): ConditionDraft[] {
+  return [...obstacles(input), ...sideBySide(input), ...fileConditions(input), ...readiness(input)];
 }
 
 export const SMB1_HINT =
   "Enable SMB 2 or newer on the server (Samba: `server max protocol = SMB3`; a NAS: its settings of SMB, or newer firmware).";
 
 /** Obstacles to a mount, or to its stable link. */
-function obstacles({ observed, spec }: DecisionBuilder): ConditionDraft[] {
+function obstacles({ observed, spec }: DecideInput): ConditionDraft[] {
   const conditions: ConditionDraft[] = [];
   const { missingVariable, mountPath } = spec;
   if (observed.offNetwork !== null) {
@@ -91,7 +83,7 @@ export function managedBy({ mountPath }: Pick<ShareSpec, "mountPath">, home: str
 }
 
 /** Second mounts of the share, and routes with the same address. */
-function sideBySide({ observed }: DecisionBuilder): ConditionDraft[] {
+function sideBySide({ observed }: DecideInput): ConditionDraft[] {
   const twins = observed.duplicates.map(
     ({ path, source }): ConditionDraft => ({
       code: `duplicate_mount:${path}`,
@@ -113,8 +105,8 @@ function sideBySide({ observed }: DecisionBuilder): ConditionDraft[] {
 }
 
 /** Files that were written and are not on the server. */
-function fileConditions(builder: DecisionBuilder): ConditionDraft[] {
-  const { observed } = builder;
+function fileConditions(input: DecideInput): ConditionDraft[] {
+  const { observed } = input;
   const { unsent, mount, setAside = [], refusedUploads = [], unsentForOthers = [] } = observed;
   const conditions: ConditionDraft[] = [];
   if (unsentForOthers.length > 0 && mount !== null && !mount.found.processGone) {
@@ -130,7 +122,7 @@ function fileConditions(builder: DecisionBuilder): ConditionDraft[] {
       code: "unsent_files",
       severity: "warning",
       title: `${unsent.length} files are not on the server yet: ${unsent.slice(0, 3).join(", ")}`,
-      hint: unsentHint(builder),
+      hint: unsentHint(input),
     });
   }
   if (refusedUploads.length > 0) {
@@ -153,7 +145,7 @@ function fileConditions(builder: DecisionBuilder): ConditionDraft[] {
 }
 
 /** The hint about how unsent files are sent: only by our own mount, and only while a route answers. */
-function unsentHint({ observed: { mount, routes }, spec }: DecisionBuilder): string {
+function unsentHint({ observed: { mount, routes }, spec }: DecideInput): string {
   if (mount === null) return "They are kept here and sent by the next mount.";
   const { madeByDriver, path } = mount.found;
   if (!madeByDriver) {
@@ -164,7 +156,7 @@ function unsentHint({ observed: { mount, routes }, spec }: DecisionBuilder): str
 }
 
 /** Conditions about a return to Thunderbolt that failed, or waits. */
-function readiness({ observed, spec, memory, state }: DecisionBuilder): ConditionDraft[] {
+function readiness({ observed, spec, memory, state }: DecideInput): ConditionDraft[] {
   const { openFiles, routes, mount } = observed;
   const conditions: ConditionDraft[] = [];
   const tbAnswers = routes.tb.probe.verdict === "answers";

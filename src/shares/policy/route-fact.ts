@@ -17,6 +17,7 @@ const STALL_MS = 300;
 type RouteState = "answers" | "waiting" | "slow" | "gone";
 
 export interface RouteFact {
+  readonly route: RouteName;
   readonly state: RouteState;
   /** The loss that these probes show; the next decision needs to know it. null: they show none. */
   readonly suspectedLoss: ReconcileState["suspectedLoss"];
@@ -25,7 +26,7 @@ export interface RouteFact {
 }
 
 type Input = Pick<DecideInput, "observed" | "state" | "cacheMs">;
-type Judgement = Omit<RouteFact, "suspectedLoss">;
+type Judgement = Omit<RouteFact, "route" | "suspectedLoss">;
 
 /**
  * Whether the host of a mounted share is gone: two probes with the verdict `gone` prove that, two silent ones only if a
@@ -34,21 +35,14 @@ type Judgement = Omit<RouteFact, "suspectedLoss">;
 export function routeFact(input: Input, mount: MountObservation, route: RouteName): RouteFact {
   const { observed, state } = input;
   const { probe, atMs } = observed.routes[route];
-  if (probe.verdict === "answers") return { ...judged("answers"), suspectedLoss: null };
+  if (probe.verdict === "answers") return { route, ...judged("answers"), suspectedLoss: null };
   // A link of this machine that is down needs no second probe.
-  if (probe.reason === "link_down") return { ...judged("gone"), suspectedLoss: state.suspectedLoss };
-  const key = `${route} ${mount.found.id}`;
-  const loss = suspect(state.suspectedLoss, key, atMs, probe.verdict === "gone");
+  if (probe.reason === "link_down") return { route, ...judged("gone"), suspectedLoss: state.suspectedLoss };
+  const loss = suspect(state.suspectedLoss, `${route} ${mount.found.id}`, atMs, probe.verdict === "gone");
   const suspectedLoss = loss.suspicion;
-  if (loss.state === "waiting") return { ...judged("waiting", loss.confirmAtMs), suspectedLoss };
-  if (suspectedLoss.certain) return { ...judged("gone"), suspectedLoss };
-  const { relayed = null } = mount;
-  const sinceMs = suspectedLoss.firstAtMs;
-  const silence =
-    relayed === null
-      ? judgeSilence(input, mount, sinceMs)
-      : judgeSilentRelay(input, mount.check, relayed, sinceMs);
-  return { ...silence, suspectedLoss };
+  if (loss.state === "waiting") return { route, ...judged("waiting", loss.confirmAtMs), suspectedLoss };
+  if (suspectedLoss.certain) return { route, ...judged("gone"), suspectedLoss };
+  return { route, ...judgeSilence(input, mount, suspectedLoss.firstAtMs), suspectedLoss };
 }
 
 function judged(state: RouteState, recheckAtMs: number | null = null): Judgement {
@@ -57,9 +51,10 @@ function judged(state: RouteState, recheckAtMs: number | null = null): Judgement
 
 function judgeSilence(
   input: Input,
-  { found, check, guarded = null }: MountObservation,
+  { found, check, relayed = null, guarded = null }: MountObservation,
   sinceMs: number,
 ): Judgement {
+  if (relayed !== null) return judgeSilentRelay(input, check, relayed, sinceMs);
   // While the relay has no route for the mount, no mount check can begin.
   if (found.processGone || (guarded !== null && guarded.phase !== "carrying")) return judged("gone");
   if (check.state !== "pending") return judgeByCheck(input, check, sinceMs);

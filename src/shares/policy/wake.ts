@@ -1,7 +1,8 @@
 // Whether to wake a sleeping NAS: only if a person or a program asks for the share. Each demand sends three packets.
 import { ROUTE_NAMES } from "../share-spec.ts";
-import { type DecisionBuilder, recheckAt, setMemory, setState } from "./decision-builder.ts";
-import type { Step } from "./step.ts";
+import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import type { ReconcileState } from "./reconcile-state.ts";
+import { recheckAt, type Situation, setMemory, setState } from "./situation.ts";
 
 /** When the packets are sent, ms after the demand; several, because one may be lost. */
 export const PACKETS_AT_MS = [0, 2_000, 6_000];
@@ -17,61 +18,63 @@ const QUIET_MS = 360_000;
 const ADDRESSES_AT_MOST = 2;
 
 /** Remembers the hardware addresses of hosts that answer, as `aa:bb:cc:dd:ee:ff@10.0.0.2`. */
-export function updateWakeAddresses(builder: DecisionBuilder): void {
-  const { observed, memory } = builder;
+export function updateWakeAddresses(now: Situation): Situation {
+  const { observed, memory } = now;
   const { hardware = [] } = observed;
   const known = memory.wakeAddresses ?? [];
   const addressOf = (text: string): string => text.split("@")[1] ?? "";
-  const others = known.filter((one) => !hardware.some((now) => addressOf(now) === addressOf(one)));
-  const next = [...hardware, ...others].slice(0, ADDRESSES_AT_MOST).sort();
-  if (next.join() !== known.join()) setMemory(builder, { wakeAddresses: next });
+  const others = known.filter((one) => !hardware.some((latest) => addressOf(latest) === addressOf(one)));
+  const wakeAddresses = [...hardware, ...others].slice(0, ADDRESSES_AT_MOST).sort();
+  return wakeAddresses.join() === known.join() ? now : setMemory(now, { wakeAddresses });
 }
 
 /**
  * Notes whether a person or a program asks for the share. Then starts, continues or ends the waking of the share's
  * NAS. Call it once for each look.
  */
-export function updateWake(builder: DecisionBuilder): void {
-  const { observed, policy, request } = builder;
-  const { atMs } = observed;
-  const { waking, wakeRequestedBy } = builder.state;
+export function updateWake(before: Situation): Situation {
+  const { policy, request } = before;
+  const { atMs } = before.observed;
+  const { wakeRequestedBy } = before.state;
   const isRequested = request !== null && request.kind !== "unmount" && request !== wakeRequestedBy;
-  if (isRequested) setState(builder, { wakeRequestedBy: request });
-  const why = wakeObstacle(builder);
-  if (why !== null || (policy.wake !== "auto" && request?.kind !== "wake" && waking === null)) {
-    if (waking !== null) setState(builder, { waking: null });
-    return;
-  }
-  if (isRequested || observed.wanted === true) {
-    const isNew = waking === null || (waking.isOver && (isRequested || atMs - waking.wantedAtMs >= QUIET_MS));
-    const next = isNew ? { sinceMs: atMs, sent: 0, isOver: false } : waking;
-    setState(builder, { waking: { ...next, wantedAtMs: atMs } });
-  }
-  const now = builder.state.waking;
-  if (now === null || now.isOver) return;
-  if (atMs - now.sinceMs >= WAKES_WITHIN_MS) setState(builder, { waking: { ...now, isOver: true } });
-  else {
-    const dueMs = now.sinceMs + (PACKETS_AT_MS[now.sent] ?? WAKES_WITHIN_MS);
-    recheckAt(builder, Math.min(Math.max(dueMs, atMs + 1), atMs + CHECK_MS), "retry");
-  }
+  const now = isRequested ? setState(before, { wakeRequestedBy: request }) : before;
+  const isMeant = policy.wake === "auto" || request?.kind === "wake" || now.state.waking !== null;
+  const waking = wakeObstacle(now) === null && isMeant ? nextWaking(now, isRequested) : null;
+  const next = setState(now, { waking });
+  if (waking === null || waking.isOver) return next;
+  const dueMs = waking.sinceMs + (PACKETS_AT_MS[waking.sent] ?? WAKES_WITHIN_MS);
+  return recheckAt(next, Math.min(Math.max(dueMs, atMs + 1), atMs + CHECK_MS), "retry");
 }
 
-export function wakeStep(builder: DecisionBuilder): Step | null {
-  const { waking } = builder.state;
-  if (waking === null || waking.isOver) return null;
+function nextWaking(
+  { observed: { atMs, wanted = false }, state: { waking: before } }: DecideInput,
+  isRequested: boolean,
+): ReconcileState["waking"] {
+  const isAgain = isRequested || (before !== null && atMs - before.wantedAtMs >= QUIET_MS);
+  const isNew = before === null || (before.isOver && isAgain);
+  const continued = isNew ? { sinceMs: atMs, sent: 0, isOver: false } : before;
+  const waking = isRequested || wanted ? { ...continued, wantedAtMs: atMs } : before;
+  const isOver = waking !== null && atMs - waking.sinceMs >= WAKES_WITHIN_MS;
+  return isOver ? { ...waking, isOver } : waking;
+}
+
+/** Sends the next packet, if it is due. */
+export function wakeStep(now: Situation): Situation {
+  const { waking } = now.state;
+  if (waking === null || waking.isOver) return now;
   const dueMs = PACKETS_AT_MS[waking.sent];
-  if (dueMs === undefined || builder.observed.atMs < waking.sinceMs + dueMs) return null;
-  setState(builder, { waking: { ...waking, sent: waking.sent + 1 } });
-  return { kind: "wake", addresses: builder.memory.wakeAddresses ?? [] };
+  if (dueMs === undefined || now.observed.atMs < waking.sinceMs + dueMs) return now;
+  const next = setState(now, { waking: { ...waking, sent: waking.sent + 1 } });
+  return { ...next, step: { kind: "wake", addresses: now.memory.wakeAddresses ?? [] } };
 }
 
-export function isWaking({ state: { waking } }: DecisionBuilder): boolean {
+export function isWaking({ state: { waking } }: DecideInput): boolean {
   return waking !== null && !waking.isOver;
 }
 
-export function wakeConditions({ state: { waking }, conditions }: DecisionBuilder): void {
-  if (waking === null) return;
-  conditions.push(
+export function wakeConditions({ state: { waking } }: DecideInput): ConditionDraft[] {
+  if (waking === null) return [];
+  return [
     waking.isOver
       ? {
           code: "did_not_wake",
@@ -85,11 +88,11 @@ export function wakeConditions({ state: { waking }, conditions }: DecisionBuilde
           title: "The NAS is being woken, as a program or a person needs the share",
           hint: "Programs that use the share wait until it answers.",
         },
-  );
+  ];
 }
 
 /** Why the NAS is not woken: it is awake, or cannot be reached; null: it may be woken. */
-export function wakeObstacle({ observed, memory }: DecisionBuilder): string | null {
+export function wakeObstacle({ observed, memory }: DecideInput): string | null {
   const { offNetwork } = observed;
   const probes = ROUTE_NAMES.map((route) => observed.configured[route].probe);
   const awake = probes.find(

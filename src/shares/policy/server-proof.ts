@@ -3,19 +3,19 @@
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { UnsentForServer } from "../drivers/mount-driver.ts";
 import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
-import type { ConditionDraft } from "./decide-input.ts";
-import { answers, type DecisionBuilder } from "./decision-builder.ts";
+import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import { answers, hostOf } from "./hosts.ts";
 import { NO_IDENTITY, type RelayObservation } from "./share-observation.ts";
 
 /**
  * Whether a new mount over `route` is to be relayed. If both routes answer, they must be proved to lead to
  * one server.
  */
-export function canRelay(builder: DecisionBuilder, route: RouteName): boolean {
-  const trust = identityForRelay(builder);
+export function canRelay(input: DecideInput, route: RouteName): boolean {
+  const trust = identityForRelay(input);
   if (trust === null || trust.state === "different") return false;
   const other = otherRoute(route);
-  return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
+  return !answers(input, other) || (trust.proved[route] && trust.proved[other]);
 }
 
 /** How long a mount waits for proofs, ms: enough for a failed proof, a pause and a second proof. */
@@ -25,21 +25,21 @@ export const PROOF_AT_MOST_MS = 30_000;
  * Whether a mount over `route` has to wait for a proof: without a proof, the share might have to be remounted later,
  * and unsent files of one server might go to another. `sinceMs`: since when the mount has waited; null: it has not.
  */
-export function awaitsProof(builder: DecisionBuilder, route: RouteName, sinceMs: number | null): boolean {
-  const { relayEligibility = null, atMs } = builder.observed;
+export function awaitsProof(input: DecideInput, route: RouteName, sinceMs: number | null): boolean {
+  const { relayEligibility = null, atMs } = input.observed;
   const server = relayEligibility?.identity.servers?.[route];
   const isUnknown = relayEligibility?.provesServers === true && server?.id === null;
   const isDue = server?.isAttempted === false && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS);
   // A mount of a server that is not recognized would lack the unsent files that are kept for this server, and would
   // show older versions.
-  if (isUnknown && (isDue || unsentForKnown(builder) !== null)) return true;
-  const trust = identityForRelay(builder);
+  if (isUnknown && (isDue || unsentForKnown(input) !== null)) return true;
+  const trust = identityForRelay(input);
   // Wait for the proof in progress, unless an earlier one found two different servers.
   return trust?.isProving === true && trust.state !== "different";
 }
 
 /** Unsent files that are kept for a server that a proof can recognize; null: none. */
-function unsentForKnown({ observed: { unsentForOthers = [] } }: DecisionBuilder): UnsentForServer | null {
+function unsentForKnown({ observed: { unsentForOthers = [] } }: DecideInput): UnsentForServer | null {
   return unsentForOthers.find(({ proved }) => proved) ?? null;
 }
 
@@ -47,17 +47,17 @@ function unsentForKnown({ observed: { unsentForOthers = [] } }: DecisionBuilder)
  * Returns why a mount over `route` has to wait after a failed proof; null if it need not wait. The mount would lack
  * unsent files that are kept for a known server.
  */
-export function proofObstacle(builder: DecisionBuilder, route: RouteName): string | null {
-  const { relayEligibility = null, routes } = builder.observed;
+export function proofObstacle(input: DecideInput, route: RouteName): string | null {
+  const { relayEligibility = null, routes } = input.observed;
   const server = relayEligibility?.identity.servers?.[route];
-  const unsent = unsentForKnown(builder);
+  const unsent = unsentForKnown(input);
   if (unsent === null || server?.id !== null || !server.isAttempted) return null;
   const files = `${pluralize(unsent.files.length, "unsent file")} of ${unsent.source ?? `server ${unsent.server}`}`;
   return `${files} would not show, as nothing proves who answers at ${routes[route].probe.address ?? route} (${relayEligibility?.identity.text ?? ""}); mountaineer unsent shows them and can set them aside`;
 }
 
 /** The id of the server behind `route`; absent: not proved. */
-export function serverAt({ observed }: DecisionBuilder, route: RouteName): { readonly server?: string } {
+export function serverAt({ observed }: DecideInput, route: RouteName): { readonly server?: string } {
   const id =
     observed.relayEligibility?.provesServers === true
       ? (observed.relayEligibility.identity.servers?.[route].id ?? null)
@@ -67,7 +67,7 @@ export function serverAt({ observed }: DecisionBuilder, route: RouteName): { rea
 
 /** Whether the address in use is proved to lead to the mounted server. */
 export function isOwnProved(
-  { observed }: DecisionBuilder,
+  { observed }: DecideInput,
   route: RouteName,
   { rerouted }: RelayObservation,
 ): boolean {
@@ -75,34 +75,40 @@ export function isOwnProved(
   return rerouted ? detourProved : proved[route];
 }
 
+export function notProved(input: DecideInput, route: RouteName): string {
+  const { text } = input.observed.relayEligibility?.identity ?? NO_IDENTITY;
+  return `${hostOf(input, route)} is not verified to be the same server${text === null ? " yet" : `: ${text}`}`;
+}
+
 /** True if the mount is relayed, `route` answers, and `route` is proved to lead to the mounted server. */
-export function canMove(builder: DecisionBuilder, route: RouteName): boolean {
-  const { mount, relayEligibility } = builder.observed;
+export function canMove(input: DecideInput, route: RouteName): boolean {
+  const { mount, relayEligibility } = input.observed;
   return (
     (mount?.relayed ?? null) !== null &&
     relayEligibility?.identity.proved[route] === true &&
-    answers(builder, route)
+    answers(input, route)
   );
 }
 
 /** Whether the proof in progress may allow a move to `route`. */
-export function mayMoveAfterProof(builder: DecisionBuilder, route: RouteName): boolean {
-  const { mount, relayEligibility } = builder.observed;
+export function mayMoveAfterProof(input: DecideInput, route: RouteName): boolean {
+  const { mount, relayEligibility } = input.observed;
   return (
     (mount?.relayed ?? null) !== null &&
     relayEligibility?.identity.isProving === true &&
-    answers(builder, route)
+    answers(input, route)
   );
 }
 
-function identityForRelay({ policy, observed }: DecisionBuilder) {
+function identityForRelay({ policy, observed }: DecideInput) {
   const { relayEligibility } = observed;
   return policy.relay === "off" || !relayEligibility || relayEligibility.obstacle !== null
     ? null
     : relayEligibility.identity;
 }
 
-export function relayConditions({ policy, observed, spec, conditions }: DecisionBuilder): void {
+export function relayConditions({ policy, observed, spec }: DecideInput): ConditionDraft[] {
+  const conditions: ConditionDraft[] = [];
   const { relayEligibility, mount } = observed;
   const { relayed = null, guarded = null } = mount ?? {};
   const limit = (relayed ?? guarded)?.limit ?? null;
@@ -114,7 +120,7 @@ export function relayConditions({ policy, observed, spec, conditions }: Decision
       hint: "Raise the limit on the server (Samba: `max connections` of the share; most editions of Windows take 20), or open fewer files at once. A program that waits longer than outage_patience_secs gets an error.",
     });
   }
-  if (!relayEligibility) return;
+  if (!relayEligibility) return conditions;
   if (policy.relay === "off" || relayEligibility.obstacle !== null) {
     if (guarded !== null && relayEligibility.identity.state === "unproved")
       conditions.push(unproved(spec, relayEligibility.identity.text));
@@ -126,7 +132,7 @@ export function relayConditions({ policy, observed, spec, conditions }: Decision
         hint: 'It is remounted on each route change. Set relay = "auto" to hide this.',
       });
     }
-    return;
+    return conditions;
   }
   const { state, text } = relayEligibility.identity;
   if (state === "different") {
@@ -164,6 +170,7 @@ export function relayConditions({ policy, observed, spec, conditions }: Decision
       hint: "Open files stay open; no action needed.",
     });
   }
+  return conditions;
 }
 
 function unproved(spec: ShareSpec, text: string | null): ConditionDraft {

@@ -2,7 +2,7 @@
 import { PROVED_NETWORKS } from "../../config/values/names.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { ROUTE_NAMES, type SharePolicy, type ShareSpec } from "../share-spec.ts";
-import { type DecisionBuilder, setMemory } from "./decision-builder.ts";
+import { announce, type Situation, setMemory } from "./situation.ts";
 
 /** The share's networks. A network that was proved counts as long as the host that was proved there is configured. */
 export function networksOf(
@@ -15,17 +15,14 @@ export function networksOf(
 }
 
 /** Remembers the networks of proved routes, and forgets those of hosts that are no longer configured. */
-export function updateNetworks(builder: DecisionBuilder): void {
-  const { observed, memory, spec } = builder;
+export function updateNetworks(now: Situation): Situation {
+  const { observed, memory, spec } = now;
   const proved = stillProved(spec, memory);
   const added = (observed.networks ?? []).filter((one) => !proved.includes(one));
-  if (added.length === 0 && proved.length === (memory.provedNetworks ?? []).length) return;
-  const networks = [...proved, ...added];
-  setMemory(builder, { provedNetworks: networks });
-  builder.transitions.push({
-    name: "share.networks",
-    reason: networks.join(", ") || "only those in only_on",
-  });
+  if (added.length === 0 && proved.length === (memory.provedNetworks ?? []).length) return now;
+  const provedNetworks = [...proved, ...added];
+  const reason = provedNetworks.join(", ") || "only those in only_on";
+  return announce(setMemory(now, { provedNetworks }), { name: "share.networks", reason });
 }
 
 function stillProved(

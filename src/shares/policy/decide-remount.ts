@@ -1,0 +1,155 @@
+// The rules that replace a mount, or keep it: it is dead, does not match the configuration, or could be a better one.
+import { otherRoute } from "../share-spec.ts";
+import type { DecideInput } from "./decide-input.ts";
+import type { Facts } from "./facts.ts";
+import { answers, bestRoutes, noHostAnswers, routesFrom } from "./hosts.ts";
+import { UNPROVEN } from "./mount-fact.ts";
+import { endedBackoff, shortLife } from "./mount-memory.ts";
+import { remountOnceClosed } from "./open-files.ts";
+import { mountObstacle } from "./operation.ts";
+import { type Answer, failing, oncePerCycle, pauseOf, type Rule } from "./rule.ts";
+import { NO_IDENTITY } from "./share-observation.ts";
+
+/** Lets the logins that the relay delays through again, or remounts. */
+export const retryRefusedLogin: Rule<Facts> = {
+  name: "remount",
+  answer: (now, { mount }) => {
+    const { login, relayEligibility } = now.observed;
+    const { refusedAs = null, may = true, accepted = false } = login ?? {};
+    const { check, found } = mount;
+    const { route: inUse, phase = null } = mount.relayed ?? mount.guarded ?? {};
+    const route = inUse ?? found.route;
+    if (refusedAs === null || !may || phase !== "carrying" || route === null) return null;
+    if (now.memory.override === "unmounted" || found.processGone) return null;
+    const { isProving, state } = relayEligibility?.identity ?? NO_IDENTITY;
+    const canBeKnown = isProving || state !== "unproved";
+    if (!accepted && canBeKnown) return null;
+    const pause = pauseOf(now);
+    if (pause !== null) return { ...pause, passes: true };
+    if (refusedAs === "same") return oncePerCycle(now, { kind: "confirm", outage: null, login: true });
+    // If Mountaineer's own check of the mount waits or was refused, a plain unmount would fail with EBUSY. The mount is
+    // then unmounted by force.
+    const lost = check.state !== "answered" || check.errno !== null;
+    const reason = "its login has changed";
+    return remountOnceClosed(now, mount, { reason, plan: routesFrom(now, route), lost });
+  },
+};
+
+/**
+ * Replaces a mount whose host, share or path does not match the configuration: a dead one at once, a living one as soon
+ * as no file is open, whatever `auto_failback` and `lsof_recheck` say.
+ */
+export const remountMismatched: Rule<Facts> = {
+  name: "remount",
+  answer: (now, { mount, mountFact: { verdict }, routeFact }) => {
+    if (routeFact !== null) return null;
+    const { path, source, route } = mount.found;
+    const reason =
+      route === null ? `no configured route explains ${source}` : `its path is ${now.spec.mountPath} now`;
+    const hint = "It remounts over the best route once all files are closed.";
+    const code = route === null ? "unknown_route" : "path_changed";
+    const title = `Mounted at ${path} from ${source}, but ${reason}`;
+    const conditions = [{ code, severity: "warning", title, hint } as const];
+    if (verdict.state === "unproven" || now.memory.override === "unmounted") return { conditions };
+    // A working mount is kept while no new one could be made; conditions say what is missing.
+    if (verdict.state === "alive" && mountObstacle(now) !== null) return { conditions };
+    const plan = bestRoutes(now);
+    if (plan.length === 0)
+      return verdict.state === "dead"
+        ? { conditions, ...failing(deadWithoutHost(now, verdict.reason)) }
+        : { conditions };
+    const pause = pauseOf(now);
+    if (pause !== null) return { ...pause, conditions };
+    if (verdict.state === "dead")
+      return { conditions, start: { kind: "remount", reason, mode: "force", plan } };
+    const remount = remountOnceClosed(now, mount, { reason, plan });
+    return { ...remount, conditions: [...conditions, ...(remount.conditions ?? [])] };
+  },
+};
+
+/** A person has unmounted the share, so someone else made this mount. */
+export const leaveToOthers: Rule<Facts> = {
+  name: "mount",
+  answer: ({ memory }) => (memory.override === "unmounted" ? {} : null),
+};
+
+/** Replaces a dead mount. If its host is gone and it is not relayed, it fails over instead. */
+export const replaceDead: Rule<Facts> = {
+  name: "replace the mount",
+  answer: (now, { mount: { found, relayed = null }, mountFact: { verdict }, routeFact }) => {
+    if (routeFact === null) return null;
+    const { route, state } = routeFact;
+    if (verdict.state === "alive") return { passes: true, why: "the mount answers" };
+    if (verdict.state === "unproven") return { passes: true, why: UNPROVEN[verdict.why] };
+    if (relayed === null && (state === "gone" || state === "waiting")) return null;
+    if (relayed !== null && !answers(now, route) && !answers(now, otherRoute(route)))
+      return failing(deadWithoutHost(now, verdict.reason));
+    const reason = `the mount is dead: ${verdict.reason}`;
+    const learned = shortLife(now, found.id);
+    const pause = pauseOf({ ...now, state: { ...now.state, ...learned } });
+    if (pause === null) {
+      const plan = routesFrom(now, route);
+      return { learned, start: { kind: "remount", reason, mode: "force", plan } };
+    }
+    // An earlier error is kept, because it says more, for example that of a failed unmount.
+    const error = now.memory.lastError === null ? `${reason}; it is mounted again after a pause` : null;
+    return { ...pause, learned, ...(error === null ? {} : { error }) };
+  },
+};
+
+/** The mount answers: what counted against it is over. */
+export const keep: Rule<Facts> = {
+  name: "replace the mount",
+  answer: (now, { mount: { relayed = null }, routeFact }) => {
+    const isBack = routeFact?.state === "answers";
+    return {
+      passes: true,
+      ...(isBack ? { clearsError: "host and mount answer" } : {}),
+      learned: {
+        ...(isBack && relayed !== null ? { failedMove: null } : {}),
+        // The pause after a failed move stays: files work over the present address, so the next try can wait.
+        ...(relayed?.rerouted ? {} : endedBackoff(now)),
+      },
+    };
+  },
+};
+
+/**
+ * Remounts the share if a proof recognized its server only after the mount: files that are kept for that server can
+ * only be sent by a new mount.
+ */
+export const remountForUnsent: Rule<Facts> = {
+  name: "remount",
+  answer: (now, { mount, routeFact }) => {
+    const better = now.observed.relayEligibility?.identity.correctedId ?? null;
+    const { server = null } = mount.relayed ?? mount.guarded ?? {};
+    if (better === null || better === server || routeFact === null) return null;
+    const reason = "its server is verified now, and files for it wait here";
+    const plan = [routeFact.route];
+    return { ...(pauseOf(now) ?? remountOnceClosed(now, mount, { reason, plan })), passes: true };
+  },
+};
+
+/** Replaces a mount that was made with other options than today's, or by an older engine, as soon as no file on it is open. */
+export const remountOutdated: Rule<Facts> = {
+  name: "remount",
+  answer: (now, { mount, routeFact }) => {
+    if (mount.found.outdated !== true || routeFact === null) return null;
+    const obstacle = mountObstacle(now);
+    const plan = routesFrom(now, routeFact.route);
+    const next: Answer =
+      pauseOf(now) ??
+      (obstacle === null
+        ? remountOnceClosed(now, mount, { reason: "its settings have changed", plan })
+        : { why: obstacle });
+    const title =
+      "Mounted with outdated settings: its configuration, its server, rclone or Mountaineer has changed since";
+    const hint = "It remounts once all files are closed and sent.";
+    const outdated = { code: "mount_outdated", severity: "warning", title, hint } as const;
+    return { ...next, passes: true, conditions: [outdated, ...(next.conditions ?? [])] };
+  },
+};
+
+function deadWithoutHost(input: DecideInput, why: string): string {
+  return `the mount is dead (${why}) and ${noHostAnswers(input)}`;
+}

@@ -1,0 +1,73 @@
+// Files that may be open on a mount, and remounts that wait until none is.
+import type { RouteName } from "../share-spec.ts";
+import type { DecideInput } from "./decide-input.ts";
+import { checkedOpenFiles } from "./operation.ts";
+import { type Answer, recheck } from "./rule.ts";
+import type { MountObservation, OpenFilesObservation } from "./share-observation.ts";
+
+/**
+ * Interval of the checks for programs that must end before a remount, ms. A check comes earlier when such a program
+ * ends.
+ */
+const PROGRAM_CHECK_MS = 1_000;
+
+/**
+ * Asks this daemon's programs on the share to end; their calls may take `drain_timeout`. null: none runs. After a failed
+ * unmount, asks again only after a pause, unless a person wants the unmount (`isRequested`).
+ */
+export function programsWait(input: DecideInput, isRequested = false): Answer | null {
+  const { observed, state, programsRun } = input;
+  if (programsRun !== true) return null;
+  const why = "MCP servers that use the share have to end first";
+  const { notBeforeMs } = state.stopBackoff;
+  if (!isRequested && observed.atMs < notBeforeMs) return { why, ...recheck(notBeforeMs, "retry") };
+  const learned = { stopRequested: true };
+  return { why, stopPrograms: true, learned, ...recheck(observed.atMs + PROGRAM_CHECK_MS, "drain") };
+}
+
+export function describe(files: OpenFilesObservation): string {
+  if (files.state === "none") return "nothing is open";
+  if (files.state === "unknown") return files.text ?? "the check of open files failed";
+  const holders = [...new Set(files.holders.map(({ command, pid }) => `${command} (${pid})`))].slice(0, 5);
+  const parts = [
+    ...(files.holders.length > 0 ? [`${files.holders.length} open: ${holders.join(", ")}`] : []),
+    ...(files.unsent.length > 0 ? [`${files.unsent.length} unsent`] : []),
+  ];
+  return parts.join("; ");
+}
+
+interface Remount {
+  readonly reason: string;
+  readonly plan: readonly RouteName[];
+  /**
+   * True: the server is gone. The mount is unmounted by force, and its unsent files are kept on this machine.
+   */
+  readonly lost?: boolean;
+}
+
+/** Remounts as soon as no file is open; until then a condition lists the open files. */
+export function remountOnceClosed(
+  input: DecideInput,
+  mount: MountObservation,
+  { reason, plan, lost = false }: Remount,
+): Answer {
+  const { lastStep } = input.observed;
+  const busy = lastStep?.kind === "unmount" && !lastStep.outcome.ok ? lastStep.outcome.text : null;
+  const files = checkedOpenFiles(input);
+  if (files === null && busy === null) return { step: { kind: "check_open_files", mount: mount.found } };
+  const isClosed = files?.state === "none" || (lost && files?.state === "open" && files.holders.length === 0);
+  if (isClosed && busy === null) {
+    const start = { kind: "remount", reason, mode: lost ? "force" : "plain", plan } as const;
+    return programsWait(input) ?? { start, stopPrograms: true };
+  }
+  const holders = files?.holders ?? [];
+  const title =
+    busy ??
+    files?.text ??
+    `Waiting until ${holders.length + (files?.unsent.length ?? 0)} open or unsent files are closed`;
+  const hint = "Close them, or run `mountaineer switch --force` to cut them off.";
+  return {
+    why: `${reason}, but files are open: ${title}`,
+    conditions: [{ code: "waiting_for_close", severity: "info", title, hint, holders }],
+  };
+}
