@@ -16,7 +16,7 @@ const WAITING_CHECK_MS = 400;
 const MOVE_AGAIN_MS = 1_000;
 
 /** Unmounts what leads to the local disk, even if no other route answers: nothing may be written there. */
-export const leaveLocalDisk: Rule<Facts> = {
+export const leaveLocalDisk: Rule = {
   name: "fail over",
   answer: (now, { mount: { found } }) => {
     if (found.lost === undefined) return null;
@@ -29,7 +29,7 @@ export const leaveLocalDisk: Rule<Facts> = {
 };
 
 /** Fails over if the host of the route in use is gone. */
-export const failOver: Rule<Facts> = {
+export const failOver: Rule = {
   name: "fail over",
   answer: (now, facts) => {
     const { routeFact } = facts;

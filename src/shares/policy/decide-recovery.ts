@@ -3,7 +3,6 @@
 import { stableFrom } from "../../reconcile/route-health.ts";
 import type { SharePolicy } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
-import type { Facts } from "./facts.ts";
 import { answers, hostOf } from "./hosts.ts";
 import { describe, programsWait } from "./open-files.ts";
 import { checkedOpenFiles, mountObstacle } from "./operation.ts";
@@ -16,7 +15,7 @@ import type { MountObservation, OpenFilesObservation } from "./share-observation
  * Begins the return to Thunderbolt when it is due, for a share that is mounted over the fallback and whose mount
  * answers. Never closes open files.
  */
-export const recovery: Rule<Facts> = {
+export const recovery: Rule = {
   name: "return to Thunderbolt",
   answer: (now, { mount, routeFact }) => {
     if (routeFact?.route !== "fallback") return null;
@@ -35,7 +34,7 @@ export const recovery: Rule<Facts> = {
     if (untilMs <= observed.atMs) {
       const { openFiles } = observed;
       if (isTableDue(now)) return applyTable(now, mount);
-      return { why: mayBeOpen(openFiles) ? describe(openFiles) : waitOf(policy) };
+      return { why: mayBeOpen(openFiles) ? describe(openFiles) : explainWait(policy) };
     }
     const why =
       untilMs === stableAtMs
@@ -48,6 +47,12 @@ export const recovery: Rule<Facts> = {
 /** What a return that is due waits for, unless files are open. */
 function waitOf({ lsofRecheck }: SharePolicy): string {
   return lsofRecheck ? "waiting for the next check of open files" : "waiting for you to switch";
+}
+
+function explainWait(policy: SharePolicy): string {
+  const wait = waitOf(policy);
+  if (policy.lsofRecheck) return wait;
+  return `${wait}: ${policy.autoFailback ? "lsof_recheck is off" : "auto_failback and lsof_recheck are off"}`;
 }
 
 /** Whether files are known to be open, or might be. */
@@ -80,19 +85,22 @@ function isTableDue(input: DecideInput): boolean {
 function applyTable(now: DecideInput, mount: MountObservation): Answer {
   const { autoFailback, lsofRecheck, stableMs } = now.policy;
   const applied = { tableAppliedWith: toggles(now) };
-  const recheck = now.memory.tbRecoveryPending && lsofRecheck;
-  if (!autoFailback && !recheck) return { why: waitOf(now.policy), defers: true, learned: applied };
+  const isRechecked = now.memory.tbRecoveryPending && lsofRecheck;
+  if (!autoFailback && !isRechecked)
+    return { why: explainWait(now.policy), defers: waitOf(now.policy), learned: applied };
   const reason = `Thunderbolt has answered for ${Math.round(stableMs / 1000)} s`;
   const start = { kind: "recovery", mode: "plain", target: "tb" } as const;
   if (canMove(now, "tb")) return { start: { ...start, reason, plan: ["tb"], moves: true }, learned: applied };
   const { lastStep } = now.observed;
   // EBUSY means open files, even if the check found none.
-  if (lastStep?.kind === "unmount" && !lastStep.outcome.ok)
-    return { why: lastStep.outcome.text, defers: lastStep.outcome.reason === "busy" };
+  if (lastStep?.kind === "unmount" && !lastStep.outcome.ok) {
+    const { reason: failure, text: why } = lastStep.outcome;
+    return failure === "busy" ? { why, defers: why } : { why };
+  }
   const files = checkedOpenFiles(now);
   if (files === null) return { step: { kind: "check_open_files", mount: mount.found } };
   const checked = announceCheck(now, files, applied);
-  if (mayBeOpen(files)) return { why: describe(files), defers: true, ...checked };
+  if (mayBeOpen(files)) return { why: describe(files), defers: describe(files), ...checked };
   // Mountaineer's own programs on the share have to end first. Until then, calls in flight of these programs count as
   // open files.
   const plan = ["tb", "fallback"] as const;

@@ -22,7 +22,7 @@ const GUARDED_UNVERIFIED_MS = 10_000;
 /**
  * After an outage, the relay holds the requests of a guarded mount back until the server is proved to be the same.
  */
-export const openGuardedGate: Rule<Facts> = {
+export const openGuardedGate: Rule = {
   name: "let programs continue",
   answer: (now, { mount, isGateClosed, unverifiedSinceMs }) => {
     const { guarded = null, found } = mount;
@@ -41,7 +41,7 @@ export const openGuardedGate: Rule<Facts> = {
   },
 };
 
-export const openGateOfRelayed: Rule<Facts> = {
+export const openGateOfRelayed: Rule = {
   name: "let programs continue",
   answer: (now, { mount: { relayed = null }, routeFact, unverifiedSinceMs }) => {
     if (relayed === null || relayed.phase === "carrying") return null;
@@ -55,7 +55,7 @@ export const openGateOfRelayed: Rule<Facts> = {
 };
 
 /** Leaves an address that is no longer configured and is gone, or whose server is not proved after an outage. */
-export const leaveLostAddress: Rule<Facts> = {
+export const leaveLostAddress: Rule = {
   name: "move to the new address",
   answer: (now, { mount, routeFact }) => {
     const { relayed = null } = mount;
@@ -66,7 +66,7 @@ export const leaveLostAddress: Rule<Facts> = {
 };
 
 /** Leaves a working address that is no longer configured. */
-export const leaveAddressInUse: Rule<Facts> = {
+export const leaveAddressInUse: Rule = {
   name: "move to the new address",
   answer: (now, { mount, routeFact }) =>
     mount.relayed?.rerouted && routeFact !== null ? followHost(now, mount, routeFact.route, false) : null,

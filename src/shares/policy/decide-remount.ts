@@ -1,7 +1,6 @@
 // The rules that replace a mount, or keep it: it is dead, does not match the configuration, or could be a better one.
 import { otherRoute } from "../share-spec.ts";
 import type { DecideInput } from "./decide-input.ts";
-import type { Facts } from "./facts.ts";
 import { answers, bestRoutes, noHostAnswers, routesFrom } from "./hosts.ts";
 import { UNPROVEN } from "./mount-fact.ts";
 import { endedBackoff, shortLife } from "./mount-memory.ts";
@@ -11,7 +10,7 @@ import { type Answer, failing, oncePerCycle, pauseOf, type Rule } from "./rule.t
 import { NO_IDENTITY } from "./share-observation.ts";
 
 /** Lets the logins that the relay delays through again, or remounts. */
-export const retryRefusedLogin: Rule<Facts> = {
+export const retryRefusedLogin: Rule = {
   name: "remount",
   answer: (now, { mount }) => {
     const { login, relayEligibility } = now.observed;
@@ -39,7 +38,7 @@ export const retryRefusedLogin: Rule<Facts> = {
  * Replaces a mount whose host, share or path does not match the configuration: a dead one at once, a living one as soon
  * as no file is open, whatever `auto_failback` and `lsof_recheck` say.
  */
-export const remountMismatched: Rule<Facts> = {
+export const remountMismatched: Rule = {
   name: "remount",
   answer: (now, { mount, mountFact: { verdict }, routeFact }) => {
     if (routeFact !== null) return null;
@@ -68,13 +67,13 @@ export const remountMismatched: Rule<Facts> = {
 };
 
 /** A person has unmounted the share, so someone else made this mount. */
-export const leaveToOthers: Rule<Facts> = {
+export const leaveToOthers: Rule = {
   name: "mount",
   answer: ({ memory }) => (memory.override === "unmounted" ? {} : null),
 };
 
 /** Replaces a dead mount. If its host is gone and it is not relayed, it fails over instead. */
-export const replaceDead: Rule<Facts> = {
+export const replaceDead: Rule = {
   name: "replace the mount",
   answer: (now, { mount: { found, relayed = null }, mountFact: { verdict }, routeFact }) => {
     if (routeFact === null) return null;
@@ -98,7 +97,7 @@ export const replaceDead: Rule<Facts> = {
 };
 
 /** The mount answers: what counted against it is over. */
-export const keep: Rule<Facts> = {
+export const keep: Rule = {
   name: "replace the mount",
   answer: (now, { mount: { relayed = null }, routeFact }) => {
     const isBack = routeFact?.state === "answers";
@@ -118,7 +117,7 @@ export const keep: Rule<Facts> = {
  * Remounts the share if a proof recognized its server only after the mount: files that are kept for that server can
  * only be sent by a new mount.
  */
-export const remountForUnsent: Rule<Facts> = {
+export const remountForUnsent: Rule = {
   name: "remount",
   answer: (now, { mount, routeFact }) => {
     const better = now.observed.relayEligibility?.identity.correctedId ?? null;
@@ -131,7 +130,7 @@ export const remountForUnsent: Rule<Facts> = {
 };
 
 /** Replaces a mount that was made with other options than today's, or by an older engine, as soon as no file on it is open. */
-export const remountOutdated: Rule<Facts> = {
+export const remountOutdated: Rule = {
   name: "remount",
   answer: (now, { mount, routeFact }) => {
     if (mount.found.outdated !== true || routeFact === null) return null;

@@ -22,7 +22,7 @@ import {
   retryRefusedLogin,
 } from "./decide-remount.ts";
 import { answerTo, finalOutcome } from "./decide-request.ts";
-import { mount } from "./decide-unmounted.ts";
+import { answerUnmounted } from "./decide-unmounted.ts";
 import { type Explanation, explain } from "./explain.ts";
 import { type Facts, factsOf, learnFrom } from "./facts.ts";
 import { updateLastStep } from "./last-step.ts";
@@ -84,7 +84,7 @@ const UPDATES: readonly ((now: Situation) => Situation)[] = [
 ];
 
 /** The rules for a mount, in the order in which they are asked until one takes a step or does not pass. */
-export const MOUNT_RULES: Readonly<Record<"first" | "always" | "answering", readonly Rule<Facts>[]>> = {
+export const MOUNT_RULES: Readonly<Record<"first" | "always" | "answering", readonly Rule[]>> = {
   /** Asked before the checks of the mount count. */
   first: [openGuardedGate, retryRefusedLogin, leaveLocalDisk],
   always: [remountMismatched, leaveToOthers, replaceDead, failOver, openGateOfRelayed, leaveLostAddress],
@@ -143,7 +143,7 @@ function choose(before: Situation, facts: Facts | null): Situation {
     now = follow(now, "do as you asked", answerTo(now, request));
   if (now.step !== null) return now;
   if (facts !== null) return chooseForMount(now, facts);
-  return now.state.operation === null ? applyRules(now, [mount], null).now : now;
+  return now.state.operation === null ? follow(now, "mount", answerUnmounted(now)) : now;
 }
 
 function chooseForMount(before: Situation, facts: Facts): Situation {

@@ -18,29 +18,31 @@ export interface Facts {
 }
 
 export function factsOf(input: DecideInput, mount: MountObservation): Facts {
-  const { found, relayed = null, guarded = null } = mount;
-  const { route, path, madeByDriver } = found;
+  const { route, path, madeByDriver } = mount.found;
   const isMisplaced = madeByDriver && path !== input.spec.mountPath;
   const own = route === null || isMisplaced ? null : routeFact(input, mount, route);
+  const facts = { mount, mountFact: mountFact(input, mount), routeFact: own };
   const isGateClosed = isClosed(input, mount);
-  const { unverifiedSinceMs } = input.state;
-  const isUnverified =
-    relayed === null ? isGateClosed : relayed.phase !== "carrying" && own?.state === "answers";
-  const isKnown = relayed === null && guarded === null;
-  const sinceMs = isUnverified ? (unverifiedSinceMs ?? input.observed.atMs) : null;
-  return {
-    mount,
-    mountFact: mountFact(input, mount),
-    routeFact: own,
-    isGateClosed,
-    unverifiedSinceMs: isKnown ? unverifiedSinceMs : sinceMs,
-  };
+  const isThere = (mount.relayed ?? null) === null ? isGateClosed : own?.state === "answers";
+  const unverifiedSinceMs = unverifiedSince(input, mount, isThere);
+  return { ...facts, isGateClosed, unverifiedSinceMs };
 }
 
 function isClosed(input: DecideInput, { found, guarded = null }: MountObservation): boolean {
   const route = guarded?.route ?? found.route;
   if (guarded === null || route === null || found.processGone) return false;
   return guarded.phase !== "carrying" && answers(input, route);
+}
+
+function unverifiedSince(
+  { state, observed }: DecideInput,
+  { relayed = null, guarded = null }: MountObservation,
+  isThere: boolean,
+): number | null {
+  const through = relayed ?? guarded;
+  if (through === null) return state.unverifiedSinceMs;
+  const isUnverified = through.phase !== "carrying" && isThere;
+  return isUnverified ? (state.unverifiedSinceMs ?? observed.atMs) : null;
 }
 
 /** Remembers what the checks of the mount and the probes of its route have shown. */

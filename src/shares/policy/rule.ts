@@ -3,6 +3,7 @@ import type { NextRun } from "../../reconcile/reconcile-loop.ts";
 import type { ShareMemory } from "../../reconcile/state-store.ts";
 import { pluralize } from "../../runtime/text/plain-text.ts";
 import type { ConditionDraft, DecideInput } from "./decide-input.ts";
+import type { Facts } from "./facts.ts";
 import { type OperationStart, startObstacle, startOperation } from "./operation.ts";
 import type { ReconcileState } from "./reconcile-state.ts";
 import type { RequestOutcome } from "./share-request.ts";
@@ -32,8 +33,8 @@ export interface Answer {
   readonly error?: string;
   /** Why the last error is over. */
   readonly clearsError?: string;
-  /** True: the return to Thunderbolt is ready and waits, which is announced with the reason. */
-  readonly defers?: boolean;
+  /** Why the return to Thunderbolt waits although it is ready; this is announced. */
+  readonly defers?: string;
   /** The answer to the person's request. */
   readonly outcome?: RequestOutcome;
   readonly override?: ShareMemory["override"];
@@ -46,15 +47,15 @@ export interface Answer {
 }
 
 /** `answer` returns null if the rule does not apply; the next rule is then asked. */
-export interface Rule<Facts> {
+export interface Rule {
   readonly name: RuleName;
   readonly answer: (now: Situation, facts: Facts) => Answer | null;
 }
 
 /** Asks the rules in order, until one takes a step or does not pass. */
-export function applyRules<Facts>(
+export function applyRules(
   before: Situation,
-  rules: readonly Rule<Facts>[],
+  rules: readonly Rule[],
   facts: Facts,
 ): { readonly now: Situation; readonly isDecided: boolean } {
   let now = before;
@@ -84,7 +85,7 @@ export function follow(before: Situation, rule: RuleName, given: Answer): Situat
   if (given.error !== undefined) now = setError(now, given.error);
   if (given.clearsError !== undefined) now = clearError(now, given.clearsError);
   now = announce(now, ...(given.transitions ?? []));
-  if (given.defers === true && why !== undefined) now = deferRecovery(now, why);
+  if (given.defers !== undefined) now = deferRecovery(now, given.defers);
   if (start === undefined) return now;
   const obstacle = startObstacle(now, start);
   return obstacle === null ? startOperation(now, start) : follow(now, rule, failing(obstacle));

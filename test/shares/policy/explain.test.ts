@@ -35,7 +35,7 @@ F7 a share on the fallback says for how long Thunderbolt has to answer
 F7 a share on the fallback names the programs whose open files it waits for
   tb is back, open 7, 31 s: rule "return to Thunderbolt" because "1 open: .*7"
 F7 a share that waits for a person says so
-  tb is back without toggles, 31 s: rule "return to Thunderbolt" because "waiting for you to switch"
+  tb is back without toggles, 31 s: rule "return to Thunderbolt" because "waiting for you to switch: auto_failback and lsof_recheck are off"
 F7 a failover that a refused login forbids gives that reason
   over tb, login refused, tb refused, 4 s: rule "fail over" because "refuses the login"
 F7 a share that a person keeps on the fallback names the command that ends that

@@ -4,7 +4,7 @@ import test from "node:test";
 import { MOUNT_RULES } from "../../../src/shares/policy/decide.ts";
 import type { DecideInput } from "../../../src/shares/policy/decide-input.ts";
 import { answerTo, finalOutcome } from "../../../src/shares/policy/decide-request.ts";
-import { mount as mountRule } from "../../../src/shares/policy/decide-unmounted.ts";
+import { answerUnmounted } from "../../../src/shares/policy/decide-unmounted.ts";
 import { factsOf } from "../../../src/shares/policy/facts.ts";
 import { mountFact } from "../../../src/shares/policy/mount-fact.ts";
 import { mountObstacle } from "../../../src/shares/policy/operation.ts";
@@ -40,7 +40,7 @@ function questionsOf(now: Situation): Question[] {
   const { request } = now;
   const { mount } = now.observed;
   const always: Question[] = [
-    () => mountRule.answer(now, null),
+    () => answerUnmounted(now),
     () => finalOutcome(now),
     () => request && answerTo(now, request),
     ...[pauseOf, mountObstacle, isWaking, wakeObstacle].map((query) => () => query(now)),
