@@ -184,3 +184,35 @@ test(
     assert.deepEqual((await home.logged("share.remounted")).map((line) => line["share"]).toSorted(), names);
   },
 );
+
+test(
+  "F3 a share that its NAS denies is not saved: the NAS's shares are named; --anyway and a refused login save it",
+  needsSmb,
+  async (t) => {
+    const { home, text, rig } = await smbHome(t);
+    const before = text([]);
+    await home.writeConfig(before);
+    const configText = () => readFile(join(home.home, "config.toml"), "utf8");
+    const hosts = ["--tb-host", `${rig.tbHost}:${rig.tbPort}`];
+    const add = (share: string, username: string, ...more: readonly string[]) =>
+      home.cli([
+        ...["shares", "add", "--share", share, ...hosts, "--username", username],
+        ...["--password", "${RIG_PASSWORD}", ...more],
+      ]);
+    const near = `${serverName("CORE")}s`;
+    const denied = await add(near, rig.username);
+    assert.equal(denied.code, 2, denied.stderr);
+    assert.match(
+      denied.stderr,
+      new RegExp(`has no share called ${near}; it has ${serverName("CORE")}, ${serverName("MEDIA")}`),
+    );
+    assert.match(denied.stderr, new RegExp(`did you mean ${serverName("CORE")}\\?.*--anyway`));
+    assert.equal(await configText(), before);
+    const saved = await add(near, rig.username, "--anyway");
+    assert.equal(saved.code, 1, saved.stderr);
+    assert.match(await configText(), new RegExp(`name = "${near}"`));
+    const refused = await add("other", "nobody-here");
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, /saved although it is not mounted/);
+  },
+);

@@ -69,6 +69,15 @@ export interface FirstContact extends AsyncDisposable {
   /** Lists the shares of the server that has the configured share `share`. Logs in as that share does. */
   configuredShareNames(snapshot: ConfigSnapshot, share: string, signal: AbortSignal): Promise<ShareNames>;
   /**
+   * The names that the server lists, if it denies having the configured share `share`; null: it has it, or could not be
+   * asked.
+   */
+  sharesInstead(
+    snapshot: ConfigSnapshot,
+    share: string,
+    signal: AbortSignal,
+  ): Promise<readonly string[] | null>;
+  /**
    * Whether `other` is the same server as `share`. `other` gets the login only after it claims to be that
    * server.
    */

@@ -47,7 +47,8 @@ const sharesAddCommand = command("shares add", {
   description:
     "At a terminal, without options, it lists the shares of your NAS that are not configured yet. A share on a NAS " +
     "of the configuration needs no more than its name. Returns when " +
-    "the share is mounted, or with the reason why not; it is saved in both cases, and the daemon keeps trying. " +
+    "the share is mounted, or with the reason why not; it is saved in both cases, and the daemon keeps trying. Only a " +
+    "share that the server says it does not have is refused. " +
     "Passwords are refused: name an environment variable or a stored secret. With --tb-path and --fallback-path " +
     "instead of hosts, it adds a share of driver local.",
   examples: {
@@ -55,14 +56,19 @@ const sharesAddCommand = command("shares add", {
     "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
       "add one, over SMB",
   },
-  exits: { ...STEP_EXITS, 0: "it is mounted", 1: "it is saved, but not mounted" },
-  takes: NEW_SHARE,
+  exits: {
+    ...STEP_EXITS,
+    0: "it is mounted",
+    1: "it is saved, but not mounted",
+    2: "the server has no share of that name; nothing was written",
+  },
+  takes: { ...NEW_SHARE, "--anyway": "save it even if the server says that it has no such share" },
   async run(context, given) {
     const { addShare } = await import("../edits/share-change.ts");
     let worst = 0;
     const { shares, onlyOn } = await entriesOf(context, given);
     for (const entry of shares) {
-      const added = await addShare(context, entry, onlyOn);
+      const added = await addShare(context, entry, onlyOn, given.anyway);
       const { share } = added;
       showResult(context, added, () => (share === null ? "" : renderResults([share], context.stdoutStyle)));
       const exit = share === null ? FAILED_EXIT : exitCodeOf([share], "mount");

@@ -2,12 +2,16 @@
 import { join } from "node:path";
 import type { Condition, StepResult } from "../../api/contract/contract.ts";
 import type { ConfigEditWire } from "../../api/operations/requests.ts";
+import { editConfig } from "../../config/edit/edit.ts";
+import { parseConfig } from "../../config/read/load.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
+import { nasOf, type ShareConfig } from "../../config/snapshot.ts";
 import { nameKey } from "../../config/values/names.ts";
 import { MountaineerError, recoverFrom } from "../../runtime/errors.ts";
 import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
 import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
-import { openSecrets } from "../in-process/open.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
 import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
@@ -17,8 +21,17 @@ import { leaveFolder } from "../sessions/step-command.ts";
 /** The keys of the new share, in the file's spelling. */
 export type NewFavorite = Readonly<Record<string, string>> & { readonly name: string };
 
-/** Saves and mounts the share; `share` is null if the file is saved but could not be applied. Rejects with `usage` and `config_…`. */
-export async function addShare(context: CommandContext, entry: NewFavorite, onlyOn: readonly string[]) {
+/**
+ * Saves and mounts the share; `share` is null if the file is saved but could not be applied. Rejects with `usage` and
+ * `config_…`; without `anyway` also for a share that its server denies.
+ */
+export async function addShare(
+  context: CommandContext,
+  entry: NewFavorite,
+  onlyOn: readonly string[],
+  anyway: boolean,
+) {
+  if (!anyway && context.elsewhere === null) await refuseDenied(context, entry);
   const { changed, runs } = await editMembers(context, ({ shares, nas }) => {
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
     if (twin !== undefined) {
@@ -35,6 +48,40 @@ export async function addShare(context: CommandContext, entry: NewFavorite, only
   const [share = null] = (await change(context, "mount", { shares: [name] })).results;
   return { changed, share: share === null ? null : asMounted(share) };
 }
+
+/** Rejects with `usage` if the server says that it has no such share. */
+async function refuseDenied(context: CommandContext, entry: NewFavorite): Promise<void> {
+  const snapshot = await viewConfig(context, async (view) => {
+    const { read, path, homeContext, format } = view;
+    const { nas } = await readMembers(view);
+    const added = { kind: "add", list: "shares", entry: onOnlyNas(entry, Object.keys(nas ?? {})) } as const;
+    const edited = await editConfig({ bytes: (await read()) ?? new Uint8Array(), format, edits: [added] });
+    const loaded = await parseConfig(edited.bytes, path, homeContext);
+    // The save reports what is wrong.
+    return loaded.ok ? loaded.snapshot : null;
+  });
+  const name = entry.name.normalize("NFC");
+  const share = snapshot?.config.shares.find((one) => one.name === name);
+  if (snapshot === null || share === undefined || share.driver === "local") return;
+  await using meeting = await openMeeting(context);
+  const names = await meeting.sharesInstead(snapshot, name, context.signal);
+  if (names === null) return;
+  const near = closestWord(share.shareName, names);
+  const has = names.length === 0 ? "" : `; it has ${names.slice(0, NAMED_AT_MOST).join(", ")}`;
+  throw new MountaineerError(
+    "usage",
+    `${nasOf(snapshot.config, name) ?? preferredHost(share)} has no share called ${share.shareName}${has}`,
+    {
+      hint: `${near === null ? "nothing was written" : `did you mean ${near}? Nothing was written`}; --anyway saves it as it is`,
+    },
+  );
+}
+
+function preferredHost({ routes }: ShareConfig): string {
+  return routes.tb.host ?? routes.fallback.host ?? "the server";
+}
+
+const NAMED_AT_MOST = 12;
 
 /** The keys of which a share has one, so that it can be reached. */
 const LOCATION_KEYS = ["nas", "thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"];

@@ -2,6 +2,8 @@
 // whether another address leads to the same server.
 import type { FirstContact, ServerLogin } from "../../api/setup/first-contact.ts";
 import { findHomeContext } from "../../config/home-context.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { nameKey } from "../../config/values/names.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { readInterfaces } from "../../network/interfaces.ts";
 import { hereFrom, networkIdsOf } from "../../network/location/network-location.ts";
@@ -15,7 +17,7 @@ import { proofEndpoint } from "../../shares/engine/server-identities.ts";
 import { PACKETS_AT_MS, WAKES_WITHIN_MS } from "../../shares/policy/wake.ts";
 import { startProber } from "../../shares/prober/prober-process.ts";
 import { createServerVerifier } from "../../shares/server-proof/server-verifier.ts";
-import { listShareNames } from "../../shares/server-proof/share-names.ts";
+import { deniesShare, listShareNames } from "../../shares/server-proof/share-names.ts";
 import { type RouteSpec, routesOf, type ShareSpec } from "../../shares/share-spec.ts";
 import { approvedHome } from "../compose/approved-home.ts";
 
@@ -35,6 +37,26 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
       { host, port, interfaceName: null },
       { notBeforeMs: systemClock.monotonicMs(), timeoutMs: PROBE_MS },
     );
+  const configuredSpec = async (
+    snapshot: ConfigSnapshot,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<ShareSpec | { readonly kind: "failed"; readonly text: string }> => {
+    const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
+    // The password is sent only if the share's entry is approved.
+    const { snapshot: approved, values } = await approvedHome({ homeContext, snapshot }, signal);
+    const share = approved.config.shares.find((one) => one.name === name);
+    if (share === undefined) return { kind: "failed", text: `${name} waits for approval` };
+    const password = share.password === null ? null : resolveReference(share.password, values);
+    if (password?.ok === false) return { kind: "failed", text: oneMissingText(password.missing) };
+    const routes = routesOf(share).map((route) => share.routes[route]);
+    const probes = await Promise.all(routes.map(({ host, port }) => probe({ host: host ?? "", port })));
+    const up = routes[probes.findIndex(({ verdict }) => verdict === "answers")];
+    if (up?.host == null) return { kind: "failed", text: probes.map(({ text }) => text).join(", ") };
+    const { username, shareName } = share;
+    const login = { host: up.host, port: up.port, username, password: password?.value ?? null };
+    return specOf({ ...login, name, shareName }, null);
+  };
   return {
     async greet(server, signal) {
       const { verdict, text } = await probe(server);
@@ -66,20 +88,16 @@ export async function openFirstContact(home: string, signal: AbortSignal): Promi
       return networkIdsOf(hereFrom(readInterfaces(systemClock.monotonicMs()), gateways, neighbours), hosts);
     },
     async configuredShareNames(snapshot, name, signal) {
-      const homeContext = findHomeContext({ ...process.env, MOUNTAINEER_HOME: home });
-      // The password is sent only if the share's entry is approved.
-      const { snapshot: approved, values } = await approvedHome({ homeContext, snapshot }, signal);
-      const share = approved.config.shares.find((one) => one.name === name);
-      if (share === undefined) return { kind: "failed", text: `${name} waits for approval` };
-      const password = share.password === null ? null : resolveReference(share.password, values);
-      if (password?.ok === false) return { kind: "failed", text: oneMissingText(password.missing) };
-      const routes = routesOf(share).map((route) => share.routes[route]);
-      const probes = await Promise.all(routes.map(({ host, port }) => probe({ host: host ?? "", port })));
-      const up = routes[probes.findIndex(({ verdict }) => verdict === "answers")];
-      if (up?.host == null) return { kind: "failed", text: probes.map(({ text }) => text).join(", ") };
-      const login = { host: up.host, port: up.port, username: share.username };
-      const spec = specOf({ ...login, password: password?.value ?? null, name, shareName: "" }, null);
-      return listShareNames(spec, home, signal);
+      const spec = await configuredSpec(snapshot, name, signal);
+      return "kind" in spec ? spec : listShareNames(spec, home, signal);
+    },
+    async sharesInstead(snapshot, name, signal) {
+      const spec = await configuredSpec(snapshot, name, signal);
+      if ("kind" in spec || !(await deniesShare(spec, home, signal))) return null;
+      const listed = await listShareNames(spec, home, signal);
+      const names = listed.kind === "listed" ? listed.names : [];
+      // The mount also tries a name's other Unicode form.
+      return names.some((one) => nameKey(one) === nameKey(spec.shareName)) ? null : names;
     },
     shareNames: (login, signal) =>
       listShareNames(specOf({ ...login, name: "", shareName: "" }, null), home, signal),

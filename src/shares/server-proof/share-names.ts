@@ -56,21 +56,48 @@ export async function listShareNames(
   }
 }
 
-async function bySmbclient(
+/**
+ * True if the server denies having a share of that name; false if it has it, or could not be asked. Rejects only with the
+ * signal's reason.
+ */
+export async function deniesShare(
+  share: ShareSpec,
+  stateFolder: string,
+  signal: AbortSignal,
+  folders: readonly string[] = (process.env["PATH"] ?? "").split(delimiter),
+): Promise<boolean> {
+  const smbclient = await findProgram("smbclient", folders);
+  const rclone = (await installedRclone(stateFolder)) ?? (await findProgram("rclone", folders));
+  const login = authenticationFile(share);
+  const folder = await mkdtemp(join(tmpdir(), "mountaineer-login-"));
+  try {
+    if (smbclient !== null && login !== null) {
+      const service = [`//${preferredRoute(share).host}/${share.shareName}`, "-c", "exit"];
+      const { stdout, stderr } = await runSmbclient(smbclient, share, login, folder, service, signal);
+      return /tree connect failed: NT_STATUS_BAD_NETWORK_NAME/.test(`${stdout}${stderr}`);
+    }
+    if (rclone === null) return false;
+    const { stderr } = await runRclone(rclone, share, stateFolder, folder, share.shareName, signal);
+    return readLogFailure(stderr)?.reason === "no_such_share";
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function runSmbclient(
   program: string,
   share: ShareSpec,
   login: string,
   folder: string,
+  args: readonly string[],
   signal: AbortSignal,
-): Promise<ShareNames> {
-  const { host, port } = preferredRoute(share);
+) {
   const file = join(folder, "login");
   await writeFile(file, login, { mode: 0o600 });
-
-  const { exitCode, stdout, stderr } = await runCommand(
+  return runCommand(
     program,
     [
-      ...["-g", "-L", `//${host}`, "-p", String(port), "-A", file, "-s", "/dev/null"],
+      ...[...args, "-p", String(preferredRoute(share).port), "-A", file, "-s", "/dev/null"],
       ...["--option=client min protocol=SMB2_02", ...signing(share)],
       // Without this option smbclient asks the whole network for the name, and anybody may answer and get the
       // login.
@@ -78,6 +105,17 @@ async function bySmbclient(
     ],
     { ...LIMITS, signal, env: { LC_ALL: "C" } },
   );
+}
+
+async function bySmbclient(
+  program: string,
+  share: ShareSpec,
+  login: string,
+  folder: string,
+  signal: AbortSignal,
+): Promise<ShareNames> {
+  const list = ["-g", "-L", `//${preferredRoute(share).host}`];
+  const { exitCode, stdout, stderr } = await runSmbclient(program, share, login, folder, list, signal);
   if (exitCode === 0) return listed(stdout.matchAll(/^Disk\|([^|\n]+)\|/gm));
   const output = `${stdout}\n${stderr}`;
   // Some servers answer a wrong login with a guest's session, which is not signed.
@@ -88,6 +126,22 @@ async function bySmbclient(
   );
 }
 
+async function runRclone(
+  program: string,
+  share: ShareSpec,
+  stateFolder: string,
+  folder: string,
+  path: string,
+  signal: AbortSignal,
+) {
+  const obscured = createObscuredPasswords(systemClock, stateFolder);
+  const secret = share.password === null ? null : await obscured(share.password);
+  const config = join(folder, "rclone.conf");
+  await writeFile(config, configText(share, preferredRoute(share), secret), { mode: 0o600 });
+  const args = ["lsf", `${REMOTE_NAME}:${path}`, "--dirs-only", "--config", config, ...RCLONE_LIMITS];
+  return runCommand(program, args, { ...LIMITS, signal });
+}
+
 async function byRclone(
   program: string,
   share: ShareSpec,
@@ -95,15 +149,7 @@ async function byRclone(
   folder: string,
   signal: AbortSignal,
 ): Promise<ShareNames> {
-  const obscured = createObscuredPasswords(systemClock, stateFolder);
-  const secret = share.password === null ? null : await obscured(share.password);
-  const config = join(folder, "rclone.conf");
-  await writeFile(config, configText(share, preferredRoute(share), secret), { mode: 0o600 });
-  const { exitCode, stdout, stderr } = await runCommand(
-    program,
-    ["lsf", `${REMOTE_NAME}:`, "--dirs-only", "--config", config, ...RCLONE_LIMITS],
-    { ...LIMITS, signal },
-  );
+  const { exitCode, stdout, stderr } = await runRclone(program, share, stateFolder, folder, "", signal);
   if (exitCode === 0) return listed(stdout.matchAll(/^(.+)\/$/gm));
   const logFailure = readLogFailure(stderr);
   return failure(logFailure?.text ?? lastLine(stderr), logFailure?.reason === "wrong_credentials");
