@@ -196,7 +196,7 @@ export async function chooseShares(
   return retry(async () => {
     const answer = (await person.prompt("Which to keep mounted? Numbers, such as 1 3, or a name: ")).trim();
     if (names.includes(answer)) return { right: [answer] };
-    const items = answer.split(/[\s,]+/).filter((word) => word !== "");
+    const items = answer.split(/[\s,]+/).filter((item) => item !== "");
     const chosen = items.map((item) => (/^\d{1,3}$/.test(item) ? names[Number(item) - 1] : undefined));
     const known = chosen.filter((name) => name !== undefined);
     if (known.length === items.length && known.length > 0) return { right: [...new Set(known)] };
