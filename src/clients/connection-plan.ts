@@ -76,7 +76,7 @@ export async function planConnection(
   const former = await readRecord(surroundings.home, client.name);
   await requireNoOther(current, former, surroundings);
   const { taken, left } =
-    known === null ? { taken: [], left: [] } : await knownHere(current, known, surroundings);
+    known === null ? { taken: [], left: [] } : await serversKnownHere(current, known, surroundings);
   const name = ownNameIn(await entriesOf(current), surroundings);
   const after = await editedClientText(client, text ?? "", [
     ...taken.map((other) => ({ name: other, entry: null })),
@@ -196,7 +196,7 @@ function hiddenPattern(secret: string): RegExp | string {
   return new RegExp(`(?<![\\w/.@-])${literal}(?![\\w/.@-]|["']?\\s*[:=])`, "g");
 }
 
-export async function placeOf(
+export async function clientFilePath(
   client: Client,
   file: string | null,
   surroundings: ClientSurroundings,
@@ -247,7 +247,7 @@ async function entriesOf({ client, path, text }: CurrentFile): Promise<JsonMembe
  * Finds the client's servers that are also backends of this machine, under any name: in `taken` those whose
  * backends serve now, in `left` the others.
  */
-async function knownHere(
+async function serversKnownHere(
   current: CurrentFile,
   backends: KnownBackends,
   given: ConnectionSurroundings,
@@ -290,7 +290,7 @@ async function currentFileOf(
   file: string | null,
   surroundings: ClientSurroundings,
 ): Promise<CurrentFile> {
-  const path = await placeOf(client, file, surroundings);
+  const path = await clientFilePath(client, file, surroundings);
   const text = await readClientFile(path);
   if (text === null && !(await entryExists(dirname(path)))) {
     throw unreadable(`${client.title} has no folder at ${dirname(path)}`, {

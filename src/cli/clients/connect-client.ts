@@ -9,8 +9,8 @@ import { OWN_NAME, ownProgram } from "../../clients/client-entry.ts";
 import {
   type ConnectionPlan,
   type ConnectionSurroundings,
+  clientFilePath,
   type KnownBackends,
-  placeOf,
   planConnection,
   planDiff,
   planUndo,
@@ -20,7 +20,7 @@ import {
 import { findHomeContext } from "../../config/home-context.ts";
 import { textValues } from "../../config/read/file-values.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
-import { isReady } from "../edits/backend-outcome.ts";
+import { hasOutcome } from "../edits/backend-outcome.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -48,7 +48,7 @@ interface ConnectOptions {
 export async function printEntry(context: CommandContext, options: ConnectOptions): Promise<number> {
   const client = CLIENTS[options.client];
   const entry = client.entry(programOf(context));
-  context.notify(`for ${await placeOf(client, options.file, surroundingsOf(context, options))}:`);
+  context.notify(`for ${await clientFilePath(client, options.file, surroundingsOf(context, options))}:`);
   context.print(await editedClientText(client, "", [{ name: OWN_NAME, entry }]));
   return 0;
 }
@@ -63,7 +63,7 @@ export async function connectClient(context: CommandContext, options: ConnectOpt
     context.notify(`${client.title} uses Mountaineer already: ${plan.path}`);
     return 0;
   }
-  if (!(await isAgreed(context, plan, options.yes))) return FAILED_EXIT;
+  if (!(await showAndConfirm(context, plan, options.yes))) return FAILED_EXIT;
   await writePlan(context.home, plan);
   showDone(context, `${client.title} uses Mountaineer now: ${plan.path}`);
   if (client.afterwards !== null) context.print(`  next: ${client.afterwards}\n`);
@@ -79,7 +79,7 @@ export async function disconnectClient(context: CommandContext, options: Connect
   const plan = await planUndo(CLIENTS[options.client], surroundingsOf(context, options));
   const { client, path, text, after } = plan;
   if (after === text) context.notify(`${client.title} does not use Mountaineer: ${path}`);
-  else if (!(await isAgreed(context, plan, options.yes))) return FAILED_EXIT;
+  else if (!(await showAndConfirm(context, plan, options.yes))) return FAILED_EXIT;
   await writePlan(context.home, plan);
   if (after !== text) showDone(context, `${client.title} is as it was: ${path}`);
   return 0;
@@ -119,12 +119,12 @@ function readyBackends(context: CommandContext, wanted: readonly string[]): Prom
     // Without a daemon, this starts the backends and waits for them.
     await call("tools", null, signal);
     const areReady = (backends: readonly BackendStatus[]) =>
-      backends.every((one) => !wanted.includes(one.name) || isReady(one));
+      backends.every((one) => !wanted.includes(one.name) || hasOutcome(one));
     return servingNames(await pollUntil(limits, readBackends, areReady));
   });
 }
 
-async function isAgreed(context: CommandContext, plan: ConnectionPlan, yes: boolean): Promise<boolean> {
+async function showAndConfirm(context: CommandContext, plan: ConnectionPlan, yes: boolean): Promise<boolean> {
   context.print(renderDiff(await planDiff(plan), context.stdoutStyle));
   return yes || confirms(context, "Change it so?");
 }

@@ -24,7 +24,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { pluralize, printable, shellCommand } from "../../runtime/text/plain-text.ts";
-import { outcomeLines, readyBackend } from "../edits/backend-outcome.ts";
+import { outcomeLines, waitForBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
 import { withBlocks } from "../init/init-text.ts";
@@ -32,7 +32,7 @@ import { opening } from "../init/opening.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { showJson, showText } from "../input/options.ts";
-import { isApplied } from "../sessions/config-members.ts";
+import { notifyUnlessApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { renderDiff } from "../views/diff-view.ts";
@@ -118,7 +118,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
       // Waits for the new backends, so that the output can list their tools. A failed wait does not fail the
       // import.
       const starting = draft.added.map(({ name }) =>
-        readyBackend(daemon, name, options.waitMs, context.signal).catch(() => null),
+        waitForBackend(daemon, name, options.waitMs, context.signal).catch(() => null),
       );
       started = await Promise.all(starting);
       return replaced;
@@ -127,7 +127,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     return saved;
   });
   await writeNamedSchema(draft.path, draft.after);
-  isApplied(context, report);
+  notifyUnlessApplied(context, report);
   const exit = showImport(context, options, draft, true);
   const serving = started.filter((backend) => backend?.enabled === true);
   if (!context.json)

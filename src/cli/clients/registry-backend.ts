@@ -53,7 +53,7 @@ export async function registryBackend(
       ? { command, env: new Map([...written(texts), ...typed.env]) }
       : { url, headers: new Map([...written(texts), ...typed.headers]) }),
   };
-  if (!(await isAgreed(context, server, made, texts, order.yes))) return null;
+  if (!(await showAndConfirm(context, server, made, texts, order.yes))) return null;
   const store = await openSecrets(context);
   for (const [input, name] of secrets)
     await store.set(name, order.given.get(input) ?? "", null, context.signal);
@@ -69,7 +69,7 @@ function written(texts: ReadonlyMap<string, MadeText>): readonly (readonly [stri
   return [...texts].map(([key, { text }]) => [key, text] as const);
 }
 
-async function isAgreed(
+async function showAndConfirm(
   context: CommandContext,
   { name, version, description, isDeprecated }: RegistryServer,
   { command, url }: BackendInput,

@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
-import type { NewFavorite, RemovedFavorite } from "../edits/share-change.ts";
+import type { NewShare, RemovedShare } from "../edits/share-change.ts";
 import { findServers } from "../in-process/open.ts";
 import { type CommandContext, command, type GroupedCommands, type ParsedInput } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
@@ -84,7 +84,7 @@ const sharesAddCommand = command("shares add", {
 async function entriesOf(
   context: CommandContext,
   given: ParsedInput<typeof NEW_SHARE>,
-): Promise<{ readonly shares: readonly NewFavorite[]; readonly onlyOn: readonly string[] }> {
+): Promise<{ readonly shares: readonly NewShare[]; readonly onlyOn: readonly string[] }> {
   const { prompt } = context;
   const entry = entryOf(given);
   if (entry.name !== "") return { shares: [entry], onlyOn: [] };
@@ -96,7 +96,7 @@ async function entriesOf(
 }
 
 /** The given options as keys of the configuration file. */
-function entryOf(given: ParsedInput<typeof NEW_SHARE>): NewFavorite {
+function entryOf(given: ParsedInput<typeof NEW_SHARE>): NewShare {
   const keys = {
     nas: given.nas,
     thunderbolt_host: given.tbHost,
@@ -176,7 +176,7 @@ const sharesKernelCommand = command("shares kernel", {
     (await import("../edits/fstab-share.ts")).kernelShare(context, share, options),
 });
 
-function removedText({ share, aliases }: RemovedFavorite): string {
+function removedText({ share, aliases }: RemovedShare): string {
   const also = aliases.length === 0 ? "" : ` with its aliases ${aliases.map(printable).join(", ")}`;
   return `${printable(share)} is removed${also}`;
 }

@@ -28,7 +28,7 @@ import { editMembers, readMembers } from "../sessions/config-members.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { isWell, outcomeLines, readyBackend } from "./backend-outcome.ts";
+import { outcomeLines, servesAsChanged, waitForBackend } from "./backend-outcome.ts";
 
 export const DISABLED = "is disabled";
 
@@ -162,7 +162,7 @@ async function change(
 ): Promise<BackendChange> {
   const { changed, runs, daemon } = await editMembers(context, editsFor);
   const isWaitedFor = runs && daemon !== null && waitMs > 0;
-  const backend = isWaitedFor ? await readyBackend(daemon, name, waitMs, context.signal) : null;
+  const backend = isWaitedFor ? await waitForBackend(daemon, name, waitMs, context.signal) : null;
   return { name, changed, runs, backend };
 }
 
@@ -171,7 +171,7 @@ export function showChange(
   { name, changed, runs, backend, tokenLines: lines = [] }: BackendChange,
   done: string,
 ): number {
-  const exit = runs && (backend === null || isWell(backend)) ? 0 : FAILED_EXIT;
+  const exit = runs && (backend === null || servesAsChanged(backend)) ? 0 : FAILED_EXIT;
   showResult(context, { name, changed, runs, backend }, (paint) => {
     const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
     const isReported = backend === null || (!backend.enabled && done === DISABLED);

@@ -14,13 +14,13 @@ const BETWEEN_POLLS_MS = 200;
  * The backend counts as settled after this many looks in a row. A single look may see the old state, because
  * the new instance starts a moment after the change is applied.
  */
-const READY_POLLS = 3;
+const OUTCOME_POLLS = 3;
 
 /**
  * The backend's state when settled, or after `waitMs`; null if the daemon has no such backend. Rejects with
  * `daemon_unreachable` if no daemon answers by then: during a handover, none answers for a moment.
  */
-export async function readyBackend(
+export async function waitForBackend(
   daemon: { readonly call: CallOperation<"status"> },
   name: string,
   waitMs: number,
@@ -34,8 +34,8 @@ export async function readyBackend(
     try {
       const { backends = [] } = await daemon.call("status", null, signal);
       const backend = backends.find((one) => one.name === name) ?? null;
-      settledLooks = backend === null || isReady(backend) ? settledLooks + 1 : 0;
-      if (settledLooks >= READY_POLLS || isLate) return backend;
+      settledLooks = backend === null || hasOutcome(backend) ? settledLooks + 1 : 0;
+      if (settledLooks >= OUTCOME_POLLS || isLate) return backend;
     } catch (error) {
       if (isLate || !(error instanceof MountaineerError) || error.code !== "daemon_unreachable") throw error;
       settledLooks = 0;
@@ -48,7 +48,7 @@ export async function readyBackend(
 const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE];
 
 /** True if only a person or a new event can change the backend. */
-export function isReady({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
+export function hasOutcome({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
   if (phase === "Failed" || conditions.some(({ code }) => ENDS.includes(code))) return true;
   if (phase === "Asleep") return true;
@@ -56,7 +56,7 @@ export function isReady({ enabled, phase, instances, draining, conditions }: Bac
 }
 
 /** True if the backend serves as changed, or is disabled. */
-export function isWell({ enabled, phase, conditions }: BackendStatus): boolean {
+export function servesAsChanged({ enabled, phase, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
   return (
     (phase === "Ready" || phase === "Asleep") && conditions.every(({ code }) => code !== "change_failed")
@@ -74,7 +74,7 @@ export function outcomeLines(backend: BackendStatus, paint: Paint): string[] {
   if (isAwaitingApproval(backend))
     return [warningLine(paint, `${title}  stays disabled until it is approved`), ...troubles];
   if (!enabled) return [`${paint.dim(symbols.skip)} ${title}  is disabled`];
-  if (isWell(backend)) {
+  if (servesAsChanged(backend)) {
     const what = [pluralize(tools, "tool")];
     if (resources > 0) what.push(pluralize(resources, "resource"));
     if (prompts > 0) what.push(pluralize(prompts, "prompt"));

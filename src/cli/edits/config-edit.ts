@@ -37,7 +37,7 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
       await draft.copy.discard();
       return 0;
     }
-    const exitCode = await land(context, draft, bytes);
+    const exitCode = await saveText(context, draft, bytes);
     await draft.copy.discard();
     return exitCode;
   } catch (error) {
@@ -89,7 +89,7 @@ async function editedCopy(context: CommandContext, copy: EditedCopy): Promise<Ui
   return await copy.edit(context.signal);
 }
 
-async function land(
+async function saveText(
   context: CommandContext,
   { view, baseSha256 }: Draft,
   bytes: Uint8Array,

@@ -4,7 +4,7 @@ import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { printable } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showJson, showResult } from "../input/options.ts";
-import { isApplied } from "../sessions/config-members.ts";
+import { notifyUnlessApplied } from "../sessions/config-members.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
 
 interface EditLines {
@@ -26,7 +26,7 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
   ]);
   if (reload === null || context.json) return editExit(report);
   if (reload.errors.length > 0) throw mistakesError(reload.errors);
-  if (isApplied(context, report) && (changed || reload.reloaded))
+  if (notifyUnlessApplied(context, report) && (changed || reload.reloaded))
     context.print(renderReload(reload, context.stdoutStyle));
   return editExit(report);
 }

@@ -19,7 +19,7 @@ import { change, show } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 
 /** The keys of the new share, in the file's spelling. */
-export type NewFavorite = Readonly<Record<string, string>> & { readonly name: string };
+export type NewShare = Readonly<Record<string, string>> & { readonly name: string };
 
 /**
  * Saves and mounts the share; `share` is null if the file is saved but could not be applied. Rejects with `usage` and
@@ -27,7 +27,7 @@ export type NewFavorite = Readonly<Record<string, string>> & { readonly name: st
  */
 export async function addShare(
   context: CommandContext,
-  entry: NewFavorite,
+  entry: NewShare,
   onlyOn: readonly string[],
   anyway: boolean,
 ) {
@@ -50,7 +50,7 @@ export async function addShare(
 }
 
 /** Rejects with `usage` if the server says that it has no such share. */
-async function refuseDenied(context: CommandContext, entry: NewFavorite): Promise<void> {
+async function refuseDenied(context: CommandContext, entry: NewShare): Promise<void> {
   const snapshot = await viewConfig(context, async (view) => {
     const { read, path, homeContext, format } = view;
     const { nas } = await readMembers(view);
@@ -87,7 +87,7 @@ const NAMED_AT_MOST = 12;
 const LOCATION_KEYS = ["nas", "thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"];
 
 /** Puts a share without an address on the only NAS. Rejects with `usage` if there are several. */
-function onOnlyNas(entry: NewFavorite, all: readonly string[]): NewFavorite {
+function onOnlyNas(entry: NewShare, all: readonly string[]): NewShare {
   const [nas, ...others] = all;
   if (nas === undefined || LOCATION_KEYS.some((key) => entry[key] !== undefined)) return entry;
   const { name, ...rest } = entry;
@@ -113,7 +113,7 @@ interface Removal {
 }
 
 /** The outcome, which is also the `--json` output. */
-export type RemovedFavorite = Awaited<ReturnType<typeof removeShare>>;
+export type RemovedShare = Awaited<ReturnType<typeof removeShare>>;
 
 /**
  * Removes the share from the file, and its mount and link, if nothing is open or unsent. If something is, the mount

@@ -18,14 +18,14 @@ export function listShares(context: CommandContext) {
     const status = view.daemon === null ? null : await view.daemon.call("status", null, context.signal);
     const shares = status?.shares ?? [];
     const favorites = config.shares.map((share) =>
-      favorite(config, share, shares.find(({ name }) => name === share.name) ?? null),
+      listedShare(config, share, shares.find(({ name }) => name === share.name) ?? null),
     );
     return { favorites, shares };
   });
 }
 
 /** One share, as `shares list --json` has it. */
-function favorite(
+function listedShare(
   { global, aliases }: MountaineerConfig,
   share: MountaineerConfig["shares"][number],
   known: ShareStatus | null,

@@ -20,7 +20,7 @@ import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, showText } from "../input/options.ts";
 import { promptSecret } from "../input/secret-question.ts";
 import { readFirstLine } from "../input/standard-input.ts";
-import { editMembers, isRunning, readMembers } from "../sessions/config-members.ts";
+import { editMembers, readMembers, requireSaved } from "../sessions/config-members.ts";
 import { changeConfig, refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -240,7 +240,7 @@ function removeSection(context: CommandContext): Promise<boolean> {
     const edits = [{ kind: "unset" as const, keyPath: ["fleet"] }];
     const edited = await editConfig({ bytes, format: view.format, edits });
     const request = { text: decodedText(edited.bytes), expected_sha256: sha256Of(bytes), source: "cli" };
-    isRunning(context, await call("editText", request, context.signal));
+    requireSaved(context, await call("editText", request, context.signal));
     return true;
   });
 }

@@ -20,7 +20,7 @@ import type { CommandContext } from "../input/command.ts";
 import { isYes } from "../input/confirm.ts";
 import { showJson } from "../input/options.ts";
 import { promptHidden } from "../input/secret-question.ts";
-import { isApplied } from "../sessions/config-members.ts";
+import { notifyUnlessApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { change, show } from "../sessions/control-session.ts";
@@ -64,8 +64,8 @@ export async function initConfig(context: CommandContext, options: InitArguments
   }
   if (prompt === null && options.given === null && options.token !== true) throw unasked(context);
   const found = await findMountedShares();
-  const isSilent = prompt === null || options.token === true;
-  const choices = options.given ?? (isSilent ? NOTHING : await promptPerson(context, prompt, file));
+  const isUnprompted = prompt === null || options.token === true;
+  const choices = options.given ?? (isUnprompted ? NOTHING : await promptPerson(context, prompt, file));
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const hasToken = wantsToken({
     requested: options.token,
@@ -85,7 +85,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
       await readConfigBytes(file.path);
       throw exists(context, file.path);
     }
-    const changed = text === before ? created : await land(context, file, { before, text });
+    const changed = text === before ? created : await saveText(context, file, { before, text });
     return { token, created, changed };
   };
   const written = await keepWhile(await openSecrets(context), secrets, context.signal, write);
@@ -272,11 +272,11 @@ async function readTarget({ path, homeContext, format, read }: ConfigView) {
       hint: "give it a name that ends in .toml; or begin it with: mountaineer config edit",
     });
   }
-  return { path, homeContext, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
+  return { path, homeContext, format, bytes, isBlank: bytes === null || hasOnlyComments(decodedText(bytes)) };
 }
 
 /** True if the text has only comments and `SYNC_BLOCK`, with which `init` begins a file. */
-function isSilent(text: string): boolean {
+function hasOnlyComments(text: string): boolean {
   const rest = text.replace(SYNC_BLOCK, "");
   return rest.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
 }
@@ -298,7 +298,7 @@ function unasked(context: CommandContext): MountaineerError {
 }
 
 /** Resolves with true if the file changed. */
-async function land(
+async function saveText(
   context: CommandContext,
   file: InitFile,
   { before, text }: { readonly before: string; readonly text: string },
@@ -311,7 +311,7 @@ async function land(
     const request = { text, expected_sha256: sha256Of(begun), source: "cli" };
     const report = await call("editText", request, context.signal);
     if (report.errors.length > 0) throw unwrittenError(report.errors);
-    isApplied(context, report);
+    notifyUnlessApplied(context, report);
     return report.changed;
   });
 }

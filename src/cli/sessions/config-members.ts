@@ -54,7 +54,7 @@ export function editMembers(
     const edits = [...editsFor(await readMembers(view))];
     if (edits.length === 0) return { changed: false, runs: true, daemon };
     const report = await callEdits(context, call, edits);
-    return { changed: report.changed, runs: isRunning(context, report), daemon };
+    return { changed: report.changed, runs: requireSaved(context, report), daemon };
   });
 }
 
@@ -62,15 +62,15 @@ export function editMembers(
  * True if the edit succeeded; false, with a note, if the file is saved but the daemon could not apply it.
  * Throws `config_invalid` if nothing was written.
  */
-export function isRunning(context: CommandContext, report: EditReport): boolean {
+export function requireSaved(context: CommandContext, report: EditReport): boolean {
   const { errors, reload } = report;
   if (errors.length > 0) throw refusalError(errors);
   if (reload !== null && reload.errors.length > 0) throw mistakesError(reload.errors);
-  return isApplied(context, report);
+  return notifyUnlessApplied(context, report);
 }
 
 /** Returns false and prints a note if the file is saved but the daemon could not apply it. */
-export function isApplied(
+export function notifyUnlessApplied(
   { notify }: Pick<CommandContext, "notify">,
   { reload }: Pick<EditReport, "reload">,
 ): boolean {

@@ -9,8 +9,8 @@ import { ownProgram } from "../../clients/client-entry.ts";
 import {
   type ConnectionPlan,
   type ConnectionSurroundings,
+  clientFilePath,
   isConnected,
-  placeOf,
   planConnection,
   planDiff,
   planUndo,
@@ -40,7 +40,7 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
     const { name, title } = client;
     const file = (await readRecord(home, name).catch(() => null))?.path ?? null;
     const surroundings = { ...surroundingsOf(home), file };
-    const path = await placeOf(client, file, surroundings);
+    const path = await clientFilePath(client, file, surroundings);
     // A client is installed if the folder of its file exists. A file directly in the user's home must exist itself.
     const folder = dirname(path) === surroundings.userHome ? path : dirname(path);
     // A folder that cannot be read is listed with its problem. If there is a file instead of the folder, the

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { callerOf } from "../../../src/api/operations/operations.ts";
 import { approveEntries } from "../../../src/cli/edits/approve-entries.ts";
-import { outcomeLines, readyBackend } from "../../../src/cli/edits/backend-outcome.ts";
+import { outcomeLines, waitForBackend } from "../../../src/cli/edits/backend-outcome.ts";
 import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";
 import { rollBack } from "../../../src/cli/edits/config-rollback.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
@@ -73,7 +73,7 @@ test("E2 a handover during a wait for a backend is an interruption; a daemon tha
       return { ...sampleReport(), backends: [sampleBackend()] };
     };
     const call = callerOf<"status">({ status });
-    return readyBackend({ call }, "files", 10_000, new AbortController().signal, clock);
+    return waitForBackend({ call }, "files", 10_000, new AbortController().signal, clock);
   };
   const found = waitFor(() => looks === 2);
   await clock.advance(5_000);
@@ -112,7 +112,7 @@ test("E2 a backend that failed, or that keeps running as before, is no longer wa
     const clock = createManualClock();
     let isWaiting = true;
     const call = callerOf<"status">({ status: () => ({ ...sampleReport(), backends: [backend] }) });
-    const end = readyBackend({ call }, "files", 10_000, new AbortController().signal, clock);
+    const end = waitForBackend({ call }, "files", 10_000, new AbortController().signal, clock);
     void end.then(() => (isWaiting = false));
     await clock.advance(2_000);
     assert.equal(isWaiting, isWaitedFor, JSON.stringify(backend));
@@ -130,7 +130,7 @@ test("E2 a daemon that refuses to report a backend's state is not asked again", 
     throw refusal;
   };
   const call = callerOf<"status">({ status });
-  const end = readyBackend({ call }, "files", 10_000, new AbortController().signal, clock);
+  const end = waitForBackend({ call }, "files", 10_000, new AbortController().signal, clock);
   const rejected = assert.rejects(end, refusal);
   await clock.advance(15_000);
   await rejected;
