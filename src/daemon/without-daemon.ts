@@ -249,7 +249,7 @@ async function openShares(
       };
     },
     async conditions(): Promise<Condition[]> {
-      const left = unconfiguredConditions(await engine.left());
+      const left = unconfiguredConditions(await engine.findUnconfigured());
       const costs = rcloneConditions(snapshot, drivers.rclone.advice?.() ?? null);
       return [...left, ...costs].map((one) => ({ ...one, since: startedAt }));
     },

@@ -136,6 +136,6 @@ export function createRelayAdapter(logger: Logger, relay: RelayControl): RelayCl
 
 const NOTICES: Partial<Record<RelayNotice["what"], RelayClientNotice>> = {
   stalled: "stalled",
-  unconfirmed: "doubt",
+  unconfirmed: "unconfirmed",
   lost: "lost",
 };

@@ -146,7 +146,7 @@ export function createShareControl(
       requestAll(shares, { kind: "wake", waitUntilMs: waitUntilMs() }, signal),
     async unmount({ shares = null, force = false }, signal) {
       const request = { kind: "unmount", force, keepUnmounted: true, waitUntilMs: waitUntilMs() } as const;
-      return requestAll(shares, request, signal, await engine.left());
+      return requestAll(shares, request, signal, await engine.findUnconfigured());
     },
     switchRoute({ shares = null, to, force = false, wait = false }, signal) {
       const untilMs = wait ? Number.POSITIVE_INFINITY : waitUntilMs();

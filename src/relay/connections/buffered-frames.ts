@@ -14,7 +14,7 @@ const NOTHING = Buffer.alloc(0);
 
 export class BufferedFrames {
   mode: BufferMode = "logon";
-  readonly #mayLogOn: () => boolean;
+  readonly #requestLogin: () => boolean;
   readonly #mayEndAtRead: () => boolean;
   /** True: reads also wait. This flag has an effect only while `mode` is `retire`. */
   readsEnd = false;
@@ -25,8 +25,8 @@ export class BufferedFrames {
   waitsMore = false;
 
   /** `mayEndAtRead`: asked for each read while `readsEnd` is set. */
-  constructor(mayLogOn: () => boolean, mayEndAtRead: () => boolean) {
-    this.#mayLogOn = mayLogOn;
+  constructor(requestLogin: () => boolean, mayEndAtRead: () => boolean) {
+    this.#requestLogin = requestLogin;
     this.#mayEndAtRead = mayEndAtRead;
   }
 
@@ -59,7 +59,7 @@ export class BufferedFrames {
     return false;
   }
 
-  letGo(): void {
+  reset(): void {
     this.mode = "nothing";
     this.readsEnd = false;
     this.isWaiting = false;
@@ -71,7 +71,7 @@ export class BufferedFrames {
     const command = commandOfFrame(bytes);
     if (this.mode === "logon") {
       if (command === undefined) return "unknown";
-      if (command === SMB2_COMMAND.sessionSetup) return this.#mayLogOn() ? "pass" : "wait";
+      if (command === SMB2_COMMAND.sessionSetup) return this.#requestLogin() ? "pass" : "wait";
       // The command is null for a frame of SMB 1, with which a client may begin to negotiate.
       if (command !== null && command !== SMB2_COMMAND.negotiate) this.mode = "nothing";
       return "pass";

@@ -26,7 +26,7 @@ export function createConnectionLimit(share: ShareContext, joinWaiting: () => vo
     joinWaiting();
     // The wait for a route ends with the move to it.
     if (settings.confirmed) for (const each of connections) each.endIfWaitedFor(settings.patienceMs);
-    const isIdle = count("waits") + count("asked") === 0;
+    const isIdle = count("waits") + count("requested") === 0;
     if (limit !== null && isIdle && clock.monotonicMs() >= limit.tryAtMs) limit = null;
     else timer = clock.setTimer(CHECK_MS, check);
     events.changed();
@@ -39,7 +39,7 @@ export function createConnectionLimit(share: ShareContext, joinWaiting: () => vo
     mayJoin(): boolean {
       if (limit === null) return true;
       const taken = count("taken");
-      const requested = count("asked");
+      const requested = count("requested");
       limit.most = Math.max(limit.most, taken);
       // One connection is left for the daemon's proofs, which log in separately.
       if (taken + requested < Math.max(limit.most - 1, Math.min(limit.most, 1))) return true;

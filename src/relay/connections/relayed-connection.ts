@@ -34,7 +34,8 @@ const RETIRING_SILENCE_MS = 2_000;
 /** A refused client has this long, ms, to read the refusal. Some versions of rclone leave the connection open. */
 const REFUSED_MS = 1_000;
 /**
- * If a server closes a connection before the first answer, and others last for this long after it, ms, it has too many.
+ * A server that closes a connection before its first answer has too many connections if the others stay open for this
+ * long, ms.
  */
 const ALL_END_MS = 200;
 /** A connection without a byte for this long, ms, counts as idle. */
@@ -81,14 +82,14 @@ export interface ConnectionHost {
   /** Called when a request is sent while no other request is unanswered. */
   requested(): void;
   answered(connection: RelayedConnection, nowMs: number, waitedMs: number): void;
-  /** The client of a released connection has learnt from an answer or a reset that its server is lost. */
+  /** The client of a released connection knows now, from an answer or a reset, that its server is lost. */
   foundOut(): void;
   /** Both sides are closed. */
   closed(connection: RelayedConnection): void;
 }
 
 /**
- * - `buffered`: waits until the route is usable. As in `connecting`, nothing of the client has been read yet.
+ * - `waiting`: for a usable route. In this stage and in `connecting`, the client's bytes are not read yet.
  * - `orphaned`: the server's side is gone, and the client does not know it yet.
  * - `released`: the server's side is gone, and the client notices it with its next request.
  */
@@ -166,12 +167,12 @@ export class RelayedConnection {
     return this.isLoggingOn && this.#buffered.isWaiting;
   }
 
-  /** Whether the connection has a place among those that the server takes; `requested`: the server has not let it in yet. */
-  get slot(): "waits" | "none" | "asked" | "taken" {
+  /** The connection's place among those that the server accepts. `requested`: connected, but not accepted yet. */
+  get slot(): "waits" | "none" | "requested" | "taken" {
     if (this.stage === "waiting") return "waits";
     if (this.#isRefused || (this.stage !== "connecting" && this.stage !== "joined")) return "none";
     const { isOnShare, isOpaque } = this.ledger;
-    return isOnShare || (isOpaque && this.lastServerByteMs !== null) ? "taken" : "asked";
+    return isOnShare || (isOpaque && this.lastServerByteMs !== null) ? "taken" : "requested";
   }
 
   /** Ends the connection if it has waited for this long, ms, and is still waiting. */
@@ -180,7 +181,7 @@ export class RelayedConnection {
       this.#close();
   }
 
-  /** `isWanted`: another connection waits for this one's place, so it ends as soon as rclone does not notice that. */
+  /** `isWanted`: another connection needs this one's place. This one then ends as soon as rclone would not notice. */
   offerSlot(isWanted: boolean): void {
     const { mode, isWaiting } = this.#buffered;
     const isFree = this.stage === "joined" && this.#host.orphans && this.retiringFrom === null;
@@ -258,9 +259,9 @@ export class RelayedConnection {
   }
 
   /**
-   * Keeps the joined connection on the route `from` until rclone does not notice the end of the connection: during
-   * the check after an operation or, after `retireAtReads`, during a read. Has no effect on encrypted connections,
-   * because their frames cannot be read.
+   * Keeps the joined connection on the route `from` until it can end unnoticed by rclone: during the check after an
+   * operation or, after `retireAtReads`, during a read. Encrypted connections never retire, because their frames
+   * cannot be read.
    */
   retire(from: RelayRoute): void {
     const { mode } = this.#buffered;
@@ -271,8 +272,8 @@ export class RelayedConnection {
   }
 
   /**
-   * Also lets a retiring connection end at a read. If called too early, rclone repeats the read on another retiring
-   * connection.
+   * Also lets a retiring connection end at a read. Call it only after the idle connections have ended: rclone repeats
+   * the read, and must not choose another retiring connection.
    */
   retireAtReads(): void {
     if (this.retiringFrom !== null) this.#buffered.readsEnd = true;
@@ -283,7 +284,7 @@ export class RelayedConnection {
     if (this.stage !== "joined" || this.retiringFrom === null) return;
     this.retiringFrom = null;
     this.#retireTimer?.[Symbol.dispose]();
-    this.#buffered.letGo();
+    this.#buffered.reset();
     this.#sendWhatMayPass();
     this.#client.resume();
   }
@@ -477,7 +478,7 @@ export class RelayedConnection {
     if (isUnexpected && isSilent && isByServer && this.#host.servesOthers()) {
       this.#resetServer();
       if (this.#isRefused) this.#refuse(0);
-      // Whether it ends all of them shows soon.
+      // Waits to see whether the server also ends the others.
       else this.#setTimer(ALL_END_MS, () => this.#serverLost(text, endClient, true));
       this.#isRefused = true;
       return;
@@ -487,7 +488,7 @@ export class RelayedConnection {
     if (isUnexpected) this.#host.serverClosed(this, text);
   }
 
-  /** The client may read the refusal for `readMs`. */
+  /** Ends the connection after `readMs`, in which the client can read the refusal. */
   #refuse(readMs: number): void {
     this.#isRefused = true;
     this.#setTimer(readMs, this.#close);

@@ -10,7 +10,7 @@ const TRY_TIMEOUT_MS = 1_000;
  * A server that has ended this many kept connections is assumed to end idle connections regularly. From then on, the
  * end of a kept connection is a sign of trouble only right after the server's answer.
  */
-const WITNESSES_AT_MOST = 5;
+const SENTINELS_AT_MOST = 5;
 /**
  * Once this many kept connections in a row have ended right after the server's answer, a further answer
  * counts only if its connection stays open for `LASTS_FOR_MS`.
@@ -71,10 +71,10 @@ export class RouteState implements Disposable {
    * ends if another server takes over the address.
    */
   #sentinel: Disposable | null = null;
-  /** How many connections kept as `#witness` have ended since the route was lost or the server was confirmed. */
-  #witnessesGone = 0;
+  /** How many connections kept as `#sentinel` have ended since the route was lost or the server was confirmed. */
+  #sentinelsGone = 0;
   /**
-   * How many witness connections in a row have ended right after the server's answer. A server that ends them so fast
+   * How many sentinel connections in a row have ended right after the server's answer. A server that ends them so fast
    * would end programs' connections just as fast.
    */
   #endedAtOnce = 0;
@@ -147,7 +147,7 @@ export class RouteState implements Disposable {
     this.lossAtMs = null;
     this.#answeredAtMs = null;
     this.#isImpatient = false;
-    this.#witnessesGone = 0;
+    this.#sentinelsGone = 0;
     this.#endedAtOnce = 0;
     this.armPatience();
     this.#emit();
@@ -190,7 +190,7 @@ export class RouteState implements Disposable {
     if (this.routeLostAtMs !== null) return;
     this.routeLostAtMs = atMs;
     this.lossAtMs = atMs;
-    this.#witnessesGone = 0;
+    this.#sentinelsGone = 0;
     this.outage += 1;
   }
 
@@ -213,8 +213,8 @@ export class RouteState implements Disposable {
 
   async #tryUntilAnswered(signal: AbortSignal): Promise<void> {
     const { clock, prove } = this.#options;
-    if (this.#witnessesGone > 1) await clock.sleep(TRY_AGAIN_MS, signal);
-    const counts = this.#witnessesGone < WITNESSES_AT_MOST;
+    if (this.#sentinelsGone > 1) await clock.sleep(TRY_AGAIN_MS, signal);
+    const counts = this.#sentinelsGone < SENTINELS_AT_MOST;
     for (;;) {
       let own: Disposable | null = null;
       const gone = new AbortController();
@@ -260,7 +260,7 @@ export class RouteState implements Disposable {
     this.#endedAtOnce = isAtOnce ? this.#endedAtOnce + 1 : 0;
     if (!counts && !isAtOnce) return;
     this.#sentinel = null;
-    this.#witnessesGone += 1;
+    this.#sentinelsGone += 1;
     this.markUnverified();
   }
 

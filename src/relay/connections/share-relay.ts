@@ -32,8 +32,8 @@ const USE_UP_AT_MOST_MS = 700;
 const STUCK_AT_MOST_MS = 300;
 
 /**
- * A program that repeats a read may do so on another retiring connection, where a second end would be its error: for
- * this long, ms, after one of them has ended, the others serve reads.
+ * rclone may repeat an interrupted read on another retiring connection, and a second interruption would be an error for
+ * the program. So after one retiring connection has ended, the others serve reads for this long, ms.
  */
 const READ_AGAIN_WITHIN_MS = 1_000;
 
@@ -110,7 +110,7 @@ export class ShareRelay implements AsyncDisposable {
       witness: this.#standby.current?.id ?? null,
       outageAtMove: this.#outageAtMove,
       refusedLogon: this.#share.logins.refused,
-      encrypted: this.#isEncrypted(),
+      encrypted: this.#recordEncryption(),
       limit: this.#limit.usage,
       endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
       connections: this.#share.connections.size,
@@ -122,7 +122,7 @@ export class ShareRelay implements AsyncDisposable {
     };
   }
 
-  #isEncrypted(): boolean {
+  #recordEncryption(): boolean {
     this.#encrypted ||= [...this.#share.connections].some(({ ledger }) => ledger.isOpaque);
     return this.#encrypted;
   }
@@ -154,7 +154,7 @@ export class ShareRelay implements AsyncDisposable {
     return this.#standby.current;
   }
 
-  /** Since when the server behind the route in use is unproved, monotonic ms; null: it is proved. */
+  /** Monotonic ms since when the server behind the route in use is not verified; null: it is verified. */
   get unverifiedAtMs(): number | null {
     return this.#route.unverifiedSinceMs;
   }
@@ -212,7 +212,7 @@ export class ShareRelay implements AsyncDisposable {
     this.#share.events.settingsChanged();
   }
 
-  /** Call when rclone's pool no longer contains the connections that a `lost` notice announced. */
+  /** Call when rclone's pool is free of the dead connections that a `lost` notice announced. */
   usedUp(): void {
     this.#losses.usedUp();
   }
@@ -276,8 +276,8 @@ export class ShareRelay implements AsyncDisposable {
   }
 
   /**
-   * Connects the connections in the stage `current` while the route is usable, but only a limited number at a time, and no
-   * more than the server takes.
+   * Connects connections in the stage `waiting` while the route is usable: a limited number at a time, and no more than
+   * the server accepts.
    */
   #joinWaiting(): void {
     const { settings, closed, connections } = this.#share;
@@ -361,7 +361,7 @@ function createShareRoute(
       clock,
       patienceMs: () => settings.patienceMs,
       isOffNetwork: () => settings.away === true,
-      // The number begins with the time, so that no other relay process of this share uses the same number.
+      // Starts with the time, so that no other relay process of this share uses the same numbers.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);

@@ -1,4 +1,4 @@
-// The route that is not in use. An open connection over this route, the witness, shows that the proved server is
+// The route that is not in use. An open connection over it, the sentinel connection, shows that the verified server is
 // still the same.
 import { isDeepStrictEqual } from "node:util";
 import { openSentinel, type SentinelConnection } from "../../network/probe/sentinel-connection.ts";
@@ -7,14 +7,14 @@ import type { ShareContext } from "./share-settings.ts";
 
 const ANSWER_WITHIN_MS = 1_000;
 /**
- * If another server has taken over the address, the connection to the first one ends within this time, ms.
+ * When another server takes over the address, the sentinel connection to the first one ends within this time, ms.
  */
 const ENDS_WITHIN_MS = 300;
 
 export interface Standby {
   readonly route: RelayRoute;
   readonly endpoint: RouteEndpoint;
-  /** Differs for each witness. */
+  /** Id of the sentinel connection, never used again. In messages it is called `witness`. */
   readonly id: number;
   readonly sentinel: Pick<SentinelConnection, "stillThere">;
 }
@@ -73,11 +73,12 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
       wanted = next;
       if (next !== null) void begin(next);
     },
+    /** Whether the sentinel connection with this id has ended; asks the server, for at most `ENDS_WITHIN_MS`. */
     async hasEnded(id: number): Promise<boolean> {
       if (current?.id === id) await current.sentinel.stillThere(ENDS_WITHIN_MS);
       return current?.id !== id;
     },
-    /** Call after a move. Drops the witness if the route of the witness is in use now. */
+    /** Call after a move. Drops the sentinel connection if its route is now in use. */
     moved(): void {
       if (wanted?.route === settings.route) drop();
     },

@@ -24,11 +24,11 @@ export type MoveOutcome =
 
 /**
  * - `stalled`: a request has waited for its answer for 300 ms.
- * - `doubt`: the server has ended connections and must be proved again.
+ * - `unconfirmed`: the server has ended connections and must be proved again.
  * - `lost`: some of the idle connections that the mount keeps for reuse are dead, and the mount does not know which.
  * - `changed`: anything else that is worth a check.
  */
-export type RelayClientNotice = "stalled" | "doubt" | "lost" | "changed";
+export type RelayClientNotice = "stalled" | "unconfirmed" | "lost" | "changed";
 
 /** Every method has a deadline, and none rejects. */
 export interface RelayClient {

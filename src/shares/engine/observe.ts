@@ -52,16 +52,15 @@ export async function observe(
   state: ReconcileState,
   openFiles: OpenFilesObservation | null,
 ): Promise<ShareObservation> {
-  const { clock, hurried = {} } = tools;
+  const { clock, probeTimeouts = {} } = tools;
   const { spec, driver } = subject;
   await tools.relay?.ready();
   const offNetwork = await offNetworkReason(tools, subject, asOfMs);
-  const [tb, fallback, { ours, checkInProgress, twins: duplicates, taken: occupant, link }] =
-    await Promise.all([
-      probeRoute(tools, subject, "tb", asOfMs, hurried, offNetwork),
-      probeRoute(tools, subject, "fallback", asOfMs, hurried, offNetwork),
-      findMounts(tools, subject, asOfMs),
-    ]);
+  const [tb, fallback, { ours, checkInProgress, duplicates, occupant, link }] = await Promise.all([
+    probeRoute(tools, subject, "tb", asOfMs, probeTimeouts, offNetwork),
+    probeRoute(tools, subject, "fallback", asOfMs, probeTimeouts, offNetwork),
+    findMounts(tools, subject, asOfMs),
+  ]);
   const configured = { tb, fallback };
   const hardware = await hardwareOf(tools, configured);
   const through = ours?.former === true ? null : relayedNow(tools, subject, ours);
@@ -76,7 +75,13 @@ export async function observe(
       ? null
       : withRelay(tools, subject, configured, {
           found: ours,
-          check: await chooseCheck(tools, ours, checkInProgress, routes, Object.keys(hurried).length > 0),
+          check: await chooseCheck(
+            tools,
+            ours,
+            checkInProgress,
+            routes,
+            Object.keys(probeTimeouts).length > 0,
+          ),
         });
   const relayEligibility = await observeEligibility(
     tools,
@@ -131,11 +136,7 @@ export async function observeAfterStep(
   const { clock, prober } = tools;
   const { spec, driver } = subject;
   const { configured } = before;
-  const {
-    ours,
-    twins: duplicates,
-    taken: occupant,
-  } = choose(tools, subject, await driver.find(spec, clock.monotonicMs()));
+  const { ours, duplicates, occupant } = choose(tools, subject, await driver.find(spec, clock.monotonicMs()));
   // Without a mount, the configured routes apply, and the files that wait for a server are listed again.
   const now =
     ours === null
@@ -212,8 +213,8 @@ function choose({ prober }: ObserveServices, { spec }: ConfiguredShare, found: r
   const ours = same.find((mount) => mount === atOurPath) ?? same.find(isLive) ?? same[0] ?? null;
   return {
     ours,
-    twins: same.filter((mount) => mount !== ours),
-    taken: atOurPath === null || same.includes(atOurPath) ? null : atOurPath,
+    duplicates: same.filter((mount) => mount !== ours),
+    occupant: atOurPath === null || same.includes(atOurPath) ? null : atOurPath,
   };
 }
 
@@ -300,7 +301,7 @@ async function probeRoute(
   { spec, policy, driver }: ConfiguredShare,
   route: RouteName,
   asOfMs: number,
-  hurried: ProbeTimeouts,
+  probeTimeouts: ProbeTimeouts,
   offNetwork: string | null,
 ): Promise<RouteObservation> {
   const { host, port, interfaceName, folder } = spec.routes[route];
@@ -316,7 +317,7 @@ async function probeRoute(
     const address = inUse?.route === route ? inUse.endpoint.address : null;
     return observed({ ...NO_ROUTE, reason: "link_down", address, text: offNetwork });
   }
-  const timeoutMs = Math.min(policy.connectTimeoutMs, hurried[route] ?? policy.connectTimeoutMs);
+  const timeoutMs = Math.min(policy.connectTimeoutMs, probeTimeouts[route] ?? policy.connectTimeoutMs);
   return observed(await hostProber.probe({ host, port, interfaceName }, { notBeforeMs: asOfMs, timeoutMs }));
 }
 

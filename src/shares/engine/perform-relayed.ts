@@ -256,9 +256,9 @@ function createGate(
     shut.abort(`the server may not be the one that was verified: ${why}`);
   };
   let proving: Promise<void> = Promise.resolve();
-  // After a `doubt` notice, the server has to be proved again.
+  // After a `unconfirmed` notice, the server has to be proved again.
   const unregister = relay?.onNotice((share, notice) => {
-    if (share !== spec.name || notice !== "doubt") return;
+    if (share !== spec.name || notice !== "unconfirmed") return;
     // A proof rejects only when the step has ended.
     proving = proving.then(prove).catch(() => {});
   });

@@ -1,4 +1,4 @@
-// Keeps which server each of a share's two routes is proved to lead to. A route that was away is proved again.
+// For each of a share's two routes, the server that it was proved to lead to. After an outage, a route is proved again.
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -39,11 +39,11 @@ export interface RouteInUse extends Pick<RelayObservation, "server" | "outage" |
 }
 
 interface RouteTrust {
-  /** Id of the server that was proved behind the route since the route was last available; null: none was proved. */
+  /** Id of the server proved behind the route since its last outage; null: none was proved. */
   server: string | null;
   /** Whether a proof was tried and failed. */
   wasTried: boolean;
-  /** How often a proof became invalid; a proof in progress does not count if this number changes. */
+  /** Grows when a proof becomes invalid. If it grows during a proof, the result of that proof is ignored. */
   invalidations: number;
   /** Address and ServerGuid at the last look; null: none yet. */
   identity: string | null;
@@ -64,8 +64,8 @@ type Subject = RouteName | "detour";
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 /**
- * The relay keeps a connection over the other route (the witness): while the witness lasts, the server there is the
- * same. If the witness ends within this time, ms, that server probably ends every connection that does not log in.
+ * While the relay's sentinel connection over the other route is open, the server there is the same. If the connection
+ * ends within this time, ms, that server probably ends every connection that does not log in.
  */
 const SENTINEL_LASTS_MS = 30_000;
 const LOST = Symbol("a route or its server was lost");
@@ -91,7 +91,7 @@ export class ServerIdentities implements AsyncDisposable {
   /** True: the routes were proved to lead to two servers, and neither route was lost since. */
   #areTwo = false;
   /** Ids of servers with a recorded proof, so that later proofs can recognize them. */
-  readonly #witnessed = new Set<string>();
+  readonly #recorded = new Set<string>();
   /**
    * The id by which a proof recognized the server in use, if the mount was made under another id; null: none.
    */
@@ -110,8 +110,8 @@ export class ServerIdentities implements AsyncDisposable {
   #inUseBefore: RouteInUse | null = null;
   #sentinelSinceMs = 0;
   /**
-   * Pause before the next proof, if the relay's connection over the other route (the witness) has ended
-   * early several times: a proof after each end would burden the server.
+   * Pause before the next proof, if the relay's sentinel connection over the other route has ended early several
+   * times: a proof after each end would burden the server.
    */
   #sentinelPause = NO_BACKOFF;
 
@@ -288,7 +288,7 @@ export class ServerIdentities implements AsyncDisposable {
     const { route } = inUse;
     const server = this.#mounted(inUse);
     const endpoint = endpointOf(input, route);
-    if (server === null || (this.#witnessed.has(server) && !checksLogin) || endpoint === null) return;
+    if (server === null || (this.#recorded.has(server) && !checksLogin) || endpoint === null) return;
     this.#compare(spec, [route], { tb: endpoint, fallback: endpoint }, server);
   }
 
@@ -358,8 +358,8 @@ export class ServerIdentities implements AsyncDisposable {
     if (verdict.kind === "same") {
       this.#text = null;
       this.#backoff = NO_BACKOFF;
-      const known = this.#isAnotherName(verdict.server, mounted) ? mounted : verdict.server;
-      this.#witnessed.add(verdict.server);
+      const known = this.#adoptOtherId(verdict.server, mounted) ? mounted : verdict.server;
+      this.#recorded.add(verdict.server);
       for (const subject of steady) this.#known[subject].server = known;
     } else if (isSteady) {
       this.#text = verdict.text;
@@ -382,17 +382,17 @@ export class ServerIdentities implements AsyncDisposable {
   }
 
   /**
-   * True if a proof gave the mounted server another id than the mount has, because the mount was made before the
-   * proof. `#known` then keeps the mount's id.
+   * Records that a proof knows the mounted server by another id, because the mount is older than the proof. Returns
+   * whether `#known` keeps the mount's id.
    */
-  #isAnotherName(server: string, mounted: string | null): mounted is string {
+  #adoptOtherId(server: string, mounted: string | null): mounted is string {
     if (mounted === null || server === mounted) return false;
     if ((this.#inUseBefore?.server ?? null) === null) {
       this.#assumed = server;
       return false;
     }
     this.#better = server;
-    this.#witnessed.add(mounted);
+    this.#recorded.add(mounted);
     return true;
   }
 }
@@ -426,7 +426,7 @@ function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly Rout
     : [before.route, inUse.route];
 }
 
-/** Aborts a proof during which a connection was lost. The proof would show nothing, and is repeated. */
+/** Aborts a proof after its route or server was lost. Its result would be worthless; the proof is repeated. */
 function cutOff(proof: AbortController | null): void {
   proof?.abort(LOST);
 }

@@ -80,7 +80,7 @@ interface PendingRequest {
 export class ShareCycle {
   readonly #tools: CycleTools;
   readonly #trust: ServerIdentities | undefined;
-  readonly #hurry = createProbeTimeouts();
+  readonly #chooseTimeouts = createProbeTimeouts();
   #subject: ConfiguredShare;
   #memory: ShareMemory;
   #state: ReconcileState;
@@ -89,17 +89,17 @@ export class ShareCycle {
   /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
   /**
-   * True: if the server refuses the mount's login and that login is unknown, it counts as another login than the
-   * configured one.
+   * Applies while the mount's login is unknown. True: if the server refuses that login, this says nothing about the
+   * configured login.
    */
   #isOtherIfRefused = false;
-  /** True: at the last look, logins were not allowed. */
+  /** True if the newest cycle was not allowed to log in. */
   #mightNotLogOn = false;
-  /** Whether a program has asked for the share since the last look. */
+  /** True if a program has used or requested the share since the last observation. */
   #wanted = false;
   /**
-   * The number of the mount's connections plus the number of bytes that the mount has sent, at the last look. Counted
-   * only for rclone while programs wait for a route; otherwise null.
+   * The mount's connections plus its sent bytes at the last observation: a number that grows with any traffic. null
+   * unless the driver is rclone and programs wait for a route.
    */
   #traffic: number | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
@@ -123,7 +123,7 @@ export class ShareCycle {
     given.logins.recall(first.spec, recalled.memory.logonsRefusedAt);
     this.#tools = {
       ...given,
-      login: () => this.#login(),
+      login: () => this.#observeLogin(),
       networks: () => networksOf(this.#subject.policy, this.#subject.spec, this.#memory),
       rememberedPort: () => this.#memory.relayPort,
       onUnverified: (route) => this.#trust?.invalidate(route),
@@ -147,8 +147,8 @@ export class ShareCycle {
   }
 
   /**
-   * Runs one cycle. After `stopping` aborts, the only new step that may begin is a mount in place of one that the
-   * operation has unmounted.
+   * Runs one cycle. After `stopping` aborts, no new step begins, except the mount that completes a remount whose unmount
+   * is done.
    */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<NextRun | null> {
     const isRequested = triggers.some(({ reason }) => reason === "user");
@@ -176,14 +176,14 @@ export class ShareCycle {
         // No proof runs while a daemon with another home folder manages the mount path, because proofs log
         // in.
         trust: otherHome === null ? this.#trust : undefined,
-        hurried: this.#hurried(triggers),
+        probeTimeouts: this.#probeTimeouts(triggers),
       },
       subject,
       Math.max(...triggers.map(({ atMs }) => atMs)),
       this.#state,
       this.#openFilesAhead?.files ?? null,
     );
-    await this.letGo([mountPath, found.mount?.found.path]);
+    await this.releaseClaims([mountPath, found.mount?.found.path]);
     let observed: ShareObservation = { ...found, otherHome, wanted: this.#takeWanted(found) };
     if (ROUTE_NAMES.every((route) => found.configured[route].probe.verdict !== "answers"))
       this.#tools.logins.unreachable(subject.spec);
@@ -277,8 +277,8 @@ export class ShareCycle {
   /** Call this after the server in use has ended connections: another server may answer by now. */
   markUnverified(): void {
     const relayed = this.#relayedNow();
-    // If the relay counts outages, the next look compares the counts and keeps proofs that began after the outage.
-    // Otherwise the doubt is noted here.
+    // If the relay counts outages, the next cycle compares the counts and keeps proofs that began after the outage.
+    // Otherwise the proof is invalidated here.
     if (relayed?.outage === null) this.#trust?.invalidate(relayed.route);
   }
 
@@ -288,7 +288,7 @@ export class ShareCycle {
   }
 
   /** Releases the claims on mount paths, except for `retained`. No step may still use the released paths. */
-  async letGo(retained: readonly (string | undefined)[] = []): Promise<void> {
+  async releaseClaims(retained: readonly (string | undefined)[] = []): Promise<void> {
     for (const path of this.#claimed) {
       if (retained.includes(path)) continue;
       this.#claimed.delete(path);
@@ -297,8 +297,7 @@ export class ShareCycle {
   }
 
   /**
-   * Allows one try of the login when a person asks for one. Once the login may be tried again, failed proofs are
-   * repeated.
+   * Allows one login attempt for a person's request. Once logins are allowed again, failed proofs are repeated.
    */
   #allowLoginTry(mayTryLogin: boolean): void {
     const { logins } = this.#tools;
@@ -334,7 +333,7 @@ export class ShareCycle {
     return wanted;
   }
 
-  #login(): LoginObservation | null {
+  #observeLogin(): LoginObservation | null {
     const { logins } = this.#tools;
     const { spec } = this.#subject;
     if (spec.driver === "local") return null;
@@ -355,13 +354,13 @@ export class ShareCycle {
     return relayed === null ? shown : { ...shown, relayed };
   }
 
-  #hurried(triggers: readonly Trigger[]): ProbeTimeouts {
+  #probeTimeouts(triggers: readonly Trigger[]): ProbeTimeouts {
     const { observed } = this.#view;
     const answeredIn = (route: RouteName): number | null => {
       const probe = observed?.routes[route].probe;
       return probe?.verdict === "answers" ? (probe.tookMs ?? null) : null;
     };
-    return this.#hurry({
+    return this.#chooseTimeouts({
       phase: this.#relayedNow()?.phase ?? null,
       route: observed?.mount?.found.route ?? null,
       isSuspected: this.#state.suspectedLoss !== null || triggers.some(({ reason }) => reason === "stalled"),

@@ -50,7 +50,7 @@ export class ShareEngine implements AsyncDisposable {
    * without history.
    */
   readonly #recalled: Map<string, ShareMemory>;
-  readonly #left: ReturnType<typeof createUnconfiguredShares>;
+  readonly #unconfigured: ReturnType<typeof createUnconfiguredShares>;
   readonly #unregister: (() => void) | undefined;
   #isResting = false;
   #isEnding = false;
@@ -59,7 +59,7 @@ export class ShareEngine implements AsyncDisposable {
     this.#tools = tools;
     this.#conditionLog = createConditionLog(tools.logger);
     this.#recalled = new Map(tools.memory.restored.shares);
-    this.#left = createUnconfiguredShares(tools);
+    this.#unconfigured = createUnconfiguredShares(tools);
     this.#unregister = this.#listenToRelay();
   }
 
@@ -90,8 +90,8 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /**
-   * Requests an action of one share; an abort withdraws a request that waits. A share that is no longer configured can
-   * only be unmounted, and its link goes then. Rejects with `share_unknown`.
+   * Requests an action of one share; an abort withdraws a waiting request. A share that is no longer configured can only
+   * be unmounted, which also removes its link. Rejects with `share_unknown`.
    */
   async request(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
     signal.throwIfAborted();
@@ -105,12 +105,12 @@ export class ShareEngine implements AsyncDisposable {
     request: ShareRequest,
     signal: AbortSignal,
   ): Promise<RequestOutcome> {
-    const left = (await this.left()).find(({ spec }) => spec.name === name);
+    const left = (await this.findUnconfigured()).find(({ spec }) => spec.name === name);
     if (left === undefined) throw shareUnknown(name);
     const share = this.#begin(left, left.memory, () => true);
     const outcome = await this.#request(share, request, signal).finally(() => this.#end(name, share, false));
     if (outcome.result === "unmounted") await this.#tools.links.remove(left.spec);
-    await this.left();
+    await this.findUnconfigured();
     return outcome;
   }
 
@@ -164,16 +164,16 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /** Shares that are no longer configured and still mounted, unless another share uses their mount. */
-  async left(): Promise<readonly UnconfiguredShare[]> {
+  async findUnconfigured(): Promise<readonly UnconfiguredShare[]> {
     await Promise.all(this.#ending.values());
-    await this.#left.check();
+    await this.#unconfigured.check();
     return this.knownUnconfigured;
   }
 
-  /** The same, as they were found last. */
+  /** The result of the newest `findUnconfigured`. */
   get knownUnconfigured(): readonly UnconfiguredShare[] {
     const used = [...this.#shares.values()].map(({ cycle }) => cycle.view().observed?.mount?.found.path);
-    return this.#left.known().filter(({ spec }) => !used.includes(spec.mountPath));
+    return this.#unconfigured.known().filter(({ spec }) => !used.includes(spec.mountPath));
   }
 
   /**
@@ -185,7 +185,7 @@ export class ShareEngine implements AsyncDisposable {
     for (const [name, memory] of this.#recalled) {
       if (former === undefined || wanted.has(name)) continue;
       this.#recalled.delete(name);
-      this.#left.keep({ ...former(name), memory });
+      this.#unconfigured.keep({ ...former(name), memory });
     }
     for (const [name, share] of this.#shares) {
       if (wanted.has(name)) continue;
@@ -233,7 +233,7 @@ export class ShareEngine implements AsyncDisposable {
     const { name } = subject.spec;
     const memory = this.#recalled.get(name) ?? EMPTY_SHARE_MEMORY;
     this.#recalled.delete(name);
-    this.#left.drop(name);
+    this.#unconfigured.drop(name);
     this.#shares.set(
       name,
       this.#begin(subject, memory, () => this.#isResting),
@@ -253,8 +253,8 @@ export class ShareEngine implements AsyncDisposable {
     const loop = createReconcileLoop({
       clock,
       run: async (triggers, stopping) => {
-        // A share that was removed and added again may still have a cycle of its old lane: the two must not
-        // perform steps at the same time.
+        // A share that was removed and added again may still run a cycle of its old loop: the two must not perform steps
+        // at the same time.
         await before;
         if (isResting() && !cycle.hasRequest) return null;
         const details = triggers.flatMap((trigger) => trigger.details);
@@ -288,12 +288,12 @@ export class ShareEngine implements AsyncDisposable {
     const before = this.#ending.get(name);
     const ended = (async () => {
       await loop[Symbol.asyncDispose]();
-      await cycle.letGo();
+      await cycle.releaseClaims();
       await before;
       if (!forget) return;
       const { subject, memory } = cycle.view();
       if (this.#shares.has(name)) await this.#tools.memory.forget(name);
-      else this.#left.keep({ ...subject, memory });
+      else this.#unconfigured.keep({ ...subject, memory });
     })();
     this.#ending.set(name, ended);
     void ended.then(() => {
@@ -313,7 +313,7 @@ export class ShareEngine implements AsyncDisposable {
       const share = this.#shares.get(name);
       if (share !== undefined && notice === "lost") dropLost(share.subject);
       if (notice === "lost") return;
-      if (notice === "doubt") share?.cycle.markUnverified();
+      if (notice === "unconfirmed") share?.cycle.markUnverified();
       this.trigger(name, notice === "stalled" ? "stalled" : "carrier");
     });
   }

@@ -51,7 +51,7 @@ export interface CycleObserveServices extends ObserveServices {
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<LinkBlocked | null> | null;
   readonly trust?: Pick<ServerIdentities, "observe"> | undefined;
   /** Shorter limits for the probes, ms, while programs or the rules wait for a verdict. */
-  readonly hurried?: ProbeTimeouts;
+  readonly probeTimeouts?: ProbeTimeouts;
 }
 
 export interface ConfiguredShare {
@@ -60,7 +60,7 @@ export interface ConfiguredShare {
   readonly driver: MountDriver;
 }
 
-interface HurryInput {
+interface ProbeTimeoutInput {
   /** Phase of the relayed mount; null: none. */
   readonly phase: RelayPhase | null;
   /** The route that the mount uses. */
@@ -89,7 +89,7 @@ const USUAL_MS = Number.POSITIVE_INFINITY;
 const SLOW_SHARE = 0.5;
 
 /** Returns a function for one share. Call that function before each probe of the share's hosts. */
-export function createProbeTimeouts(): (input: HurryInput) => ProbeTimeouts {
+export function createProbeTimeouts(): (input: ProbeTimeoutInput) => ProbeTimeouts {
   let checksWaiting = 0;
   return ({ phase, route, isSuspected, tookMs }) => {
     if (phase === "waiting" || phase === "unconfirmed") {

@@ -1,5 +1,5 @@
-// The open questions to the prober and the child processes that work on them. Equal questions are asked once, and a child
-// whose threads hang keeps only the questions that hang in it.
+// The open probes and the child processes that run them. Equal probes run once. A child whose threads hang keeps only
+// the probes that hang in it.
 import type { Logger } from "../../runtime/log/log.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
@@ -7,13 +7,13 @@ import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import type { AnswerOf, ProbeCall, ProbeKind, ProberReply, SubjectOf } from "./prober-protocol.ts";
 
 /**
- * If a child with open questions sends nothing for this long, ms, it is treated as stopped or lost. It would answer, or
+ * If a child with open probes sends nothing for this long, ms, it is treated as stopped or lost. It would answer, or
  * report a late check, much sooner.
  */
 const SILENT_CHILD_MS = 8_000;
 const RESTART_MS = { first: 100, most: 5_000 };
 const ENDING_AT_MOST_MS = 1_000;
-/** The process, which takes 54 MB, ends after this long without a question, ms. */
+/** The process, which takes 54 MB, ends after this long without a probe, ms. */
 const IDLE_MS = 60_000;
 
 /**
@@ -25,45 +25,45 @@ const NEVER_JOINED: readonly ProbeKind[] = ["checkFile", "fileBytes", "resolvePa
 export interface ProbeJob<Kind extends ProbeKind = ProbeKind> {
   readonly id: number;
   readonly kind: Kind;
-  /** Two questions with the same key are equal. */
+  /** Two probes with the same key are equal. */
   readonly key: string;
-  /** Returns what is asked; called when the question is sent. */
+  /** Returns what is asked; called when the probe is sent. */
   readonly subject: () => unknown;
-  /** Called when the question is answered, or lost with its child. */
+  /** Called when the probe is answered, or lost with its child. */
   readonly onAnswer: () => void;
   readonly waiters: Set<() => void>;
   worker: Worker | null;
-  /** The question hangs in a retired child, and only that child can still answer it. */
+  /** The probe hangs in a retired child, and only that child can still answer it. */
   late: boolean;
   /** Monotonic ms. */
   startedAtMs: number;
-  /** The question is answered, lost or dropped. */
+  /** The probe is answered, lost or dropped. */
   isOver: boolean;
   /** undefined: no answer yet, or lost. */
   answer: unknown;
 }
 
-/** A child process and the questions that it works on. */
+/** A child process and the probes that it works on. */
 interface Worker {
   readonly child: ProberChild;
   readonly assigned: Set<ProbeJob>;
   heardAtMs: number;
-  /** The child finishes its late questions and gets no new ones. */
+  /** The child finishes its late probes and gets no new ones. */
   retired: boolean;
   /** Set while answers are outstanding, else null. */
   silenceTimer: Timer | null;
 }
 
-interface ProberQuestionsOptions {
+interface ProbeQueueOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly checkDeadlineMs: number;
 }
 
 export class ProbeQueue implements AsyncDisposable {
-  readonly #options: ProberQuestionsOptions;
+  readonly #options: ProbeQueueOptions;
   readonly #jobs = new Map<string, ProbeJob>();
-  readonly #carriers = new Set<Worker>();
+  readonly #workers = new Set<Worker>();
 
   #toSend: ProbeJob[] = [];
   #sendPlanned = false;
@@ -75,27 +75,27 @@ export class ProbeQueue implements AsyncDisposable {
   #restartTimer: Timer | null = null;
   #idleTimer: Timer | null = null;
 
-  constructor(options: ProberQuestionsOptions) {
+  constructor(options: ProbeQueueOptions) {
     this.#options = options;
   }
 
   get pids(): readonly number[] {
-    return [...this.#carriers].map(({ child }) => child.pid).filter((pid) => pid > 0);
+    return [...this.#workers].map(({ child }) => child.pid).filter((pid) => pid > 0);
   }
 
-  /** The open question of this kind with the same `about`; undefined: none. */
+  /** The open probe of this kind with the same `about`; undefined: none. */
   find<Kind extends ProbeKind>(kind: Kind, about: string): ProbeJob<Kind> | undefined {
-    // The key begins with `kind`, so the question is of that kind.
+    // The key begins with `kind`, so the probe is of that kind.
     return this.#jobs.get(`${kind} ${about}`) as ProbeJob<Kind> | undefined;
   }
 
-  /** Starts a process before the first question. */
+  /** Starts a process before the first probe. */
   start(): void {
     this.#startCurrent();
     this.#watchIdle();
   }
 
-  /** Asks a question, or joins the open question with the same `about`. After disposal, a new question ends at once. */
+  /** Starts a probe, or joins the open probe with the same `about`. After disposal, a new probe ends at once. */
   probe<Kind extends ProbeKind>(
     kind: Kind,
     about: string,
@@ -105,12 +105,12 @@ export class ProbeQueue implements AsyncDisposable {
     const known = this.find(kind, about);
     if (known !== undefined && (known.late || known.worker === null || !NEVER_JOINED.includes(kind)))
       return known;
-    const question: ProbeJob<Kind> = {
+    const job: ProbeJob<Kind> = {
       id: ++this.#ids,
       kind,
       key: `${kind} ${about}`,
       subject,
-      onAnswer: () => onAnswer(answerIn(question)),
+      onAnswer: () => onAnswer(answerIn(job)),
       waiters: new Set(),
       worker: null,
       late: false,
@@ -118,12 +118,12 @@ export class ProbeQueue implements AsyncDisposable {
       isOver: this.#disposed,
       answer: undefined,
     };
-    if (this.#disposed) return question;
-    this.#jobs.set(question.key, question);
-    this.#toSend.push(question);
+    if (this.#disposed) return job;
+    this.#jobs.set(job.key, job);
+    this.#toSend.push(job);
     if (this.#restartTimer === null) this.#startCurrent();
     this.#planSend();
-    return question;
+    return job;
   }
 
   /** Returns the answer; null if none has come within `waitMs`. */
@@ -132,12 +132,12 @@ export class ProbeQueue implements AsyncDisposable {
     subject: SubjectOf<Kind>,
     waitMs: number,
   ): Promise<AnswerOf<Kind> | null> {
-    const question = this.probe(kind, JSON.stringify(subject), () => subject);
-    await this.wait(question, waitMs);
-    return answerIn(question) ?? null;
+    const job = this.probe(kind, JSON.stringify(subject), () => subject);
+    await this.wait(job, waitMs);
+    return answerIn(job) ?? null;
   }
 
-  /** Resolves at once if the question is over or late, else when it is over or disposed, or when `waitMs` has passed. */
+  /** Resolves when the probe is over or disposed, or after `waitMs`; at once if it is late. `answerIn` has the answer. */
   wait({ waiters, isOver, late }: ProbeJob, waitMs: number): Promise<void> {
     if (isOver || late) return Promise.resolve();
     return new Promise((resolve) => {
@@ -154,10 +154,10 @@ export class ProbeQueue implements AsyncDisposable {
   }
 
   /** Gives a probe up: its answer is no longer wanted. */
-  drop(question: ProbeJob): void {
-    const { worker } = question;
-    this.#toSend = this.#toSend.filter((other) => other !== question);
-    this.#over(question);
+  drop(job: ProbeJob): void {
+    const { worker } = job;
+    this.#toSend = this.#toSend.filter((other) => other !== job);
+    this.#over(job);
     if (worker !== null) this.#endIfDone(worker);
   }
 
@@ -166,24 +166,24 @@ export class ProbeQueue implements AsyncDisposable {
     this.#restartTimer?.[Symbol.dispose]();
     this.#idleTimer?.[Symbol.dispose]();
     this.#current = null;
-    const open = [...this.#toSend, ...[...this.#carriers].flatMap(({ assigned }) => [...assigned])];
-    const ending = Promise.all([...this.#carriers].map((worker) => this.#end(worker)));
+    const open = [...this.#toSend, ...[...this.#workers].flatMap(({ assigned }) => [...assigned])];
+    const ending = Promise.all([...this.#workers].map((worker) => this.#end(worker)));
     for (const { waiters } of open) for (const done of [...waiters]) done();
     await settlesWithin(this.#options.clock, ENDING_AT_MOST_MS, ending);
   }
 
-  #complete(question: ProbeJob, answer: unknown): void {
-    question.answer = answer;
-    question.onAnswer();
-    this.#over(question);
+  #complete(job: ProbeJob, answer: unknown): void {
+    job.answer = answer;
+    job.onAnswer();
+    this.#over(job);
   }
 
-  #over(question: ProbeJob): void {
-    if (this.#jobs.get(question.key) === question) this.#jobs.delete(question.key);
-    question.worker?.assigned.delete(question);
-    question.worker = null;
-    question.isOver = true;
-    for (const done of [...question.waiters]) done();
+  #over(job: ProbeJob): void {
+    if (this.#jobs.get(job.key) === job) this.#jobs.delete(job.key);
+    job.worker?.assigned.delete(job);
+    job.worker = null;
+    job.isOver = true;
+    for (const done of [...job.waiters]) done();
   }
 
   #startCurrent(): void {
@@ -198,7 +198,7 @@ export class ProbeQueue implements AsyncDisposable {
       retired: false,
       silenceTimer: null,
     };
-    this.#carriers.add(worker);
+    this.#workers.add(worker);
     this.#current = worker;
     this.#planSend();
   }
@@ -210,7 +210,7 @@ export class ProbeQueue implements AsyncDisposable {
   async #end(worker: Worker): Promise<void> {
     worker.silenceTimer?.[Symbol.dispose]();
     await worker.child.kill();
-    this.#carriers.delete(worker);
+    this.#workers.delete(worker);
   }
 
   #endIfDone(worker: Worker): void {
@@ -218,21 +218,21 @@ export class ProbeQueue implements AsyncDisposable {
   }
 
   /**
-   * Replaces a child process whose threads hang. The old child keeps only its late questions; a new child gets all
+   * Replaces a child process whose threads hang. The old child keeps only its late probes; a new child gets all
    * others.
    */
   #retire(worker: Worker): void {
     if (worker.retired) return;
     worker.retired = true;
     if (this.#current === worker) this.#current = null;
-    this.#resend(worker, (question) => !question.late);
+    this.#resend(worker, (job) => !job.late);
     worker.silenceTimer?.[Symbol.dispose]();
     if (worker.assigned.size > 0) worker.child.send({ calls: [], retire: true });
     else void this.#end(worker);
     this.#startCurrent();
   }
 
-  /** Starts another child for all questions of a child that has ended, after a pause that grows with each failure. */
+  /** Starts another child for all probes of a child that has ended, after a pause that grows with each failure. */
   #replace(worker: Worker, why: string): void {
     worker.retired = true;
     this.#current = null;
@@ -245,13 +245,13 @@ export class ProbeQueue implements AsyncDisposable {
     });
   }
 
-  /** Ends the current child after IDLE_MS without a question. */
+  /** Ends the current child after IDLE_MS without a probe. */
   #watchIdle(): void {
     this.#idleTimer?.[Symbol.dispose]();
     this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
       const worker = this.#current;
       if (worker === null) return;
-      // Questions that are asked in one turn of the event loop are sent together at the end of that turn.
+      // Probes that are asked in one turn of the event loop are sent together at the end of that turn.
       if (worker.assigned.size > 0 || this.#toSend.length > 0) this.#watchIdle();
       else {
         this.#current = null;
@@ -260,20 +260,20 @@ export class ProbeQueue implements AsyncDisposable {
     });
   }
 
-  #resend(worker: Worker, which: (question: ProbeJob) => boolean): void {
-    for (const question of [...worker.assigned].filter(which)) {
-      worker.assigned.delete(question);
-      question.worker = null;
-      this.#toSend.push(question);
+  #resend(worker: Worker, which: (job: ProbeJob) => boolean): void {
+    for (const job of [...worker.assigned].filter(which)) {
+      worker.assigned.delete(job);
+      job.worker = null;
+      this.#toSend.push(job);
     }
     this.#planSend();
   }
 
   #ended(worker: Worker, why: string): void {
-    this.#carriers.delete(worker);
+    this.#workers.delete(worker);
     worker.silenceTimer?.[Symbol.dispose]();
     if (this.#disposed) return;
-    for (const question of [...worker.assigned]) if (question.late) this.#complete(question, undefined);
+    for (const job of [...worker.assigned]) if (job.late) this.#complete(job, undefined);
     if (!worker.retired) this.#replace(worker, why);
   }
 
@@ -281,7 +281,7 @@ export class ProbeQueue implements AsyncDisposable {
     const { clock, logger } = this.#options;
     worker.silenceTimer = clock.setTimer(SILENT_CHILD_MS, () => {
       worker.silenceTimer = null;
-      // Questions about addresses do not count as overdue: a name server may take half a minute.
+      // Probes about addresses do not count as overdue: a name server may take half a minute.
       const isDue = [...worker.assigned].some(({ kind }) => kind !== "addresses");
       if (isDue && clock.monotonicMs() - worker.heardAtMs >= SILENT_CHILD_MS) {
         logger.warn("prober is silent", { pid: worker.child.pid });
@@ -305,12 +305,12 @@ export class ProbeQueue implements AsyncDisposable {
     if (worker === null || this.#disposed) return;
     const nowMs = this.#options.clock.monotonicMs();
     if (worker.assigned.size === 0) worker.heardAtMs = nowMs;
-    const calls = this.#toSend.splice(0).map((question) => {
-      question.worker = worker;
-      question.startedAtMs = nowMs;
-      worker.assigned.add(question);
+    const calls = this.#toSend.splice(0).map((job) => {
+      job.worker = worker;
+      job.startedAtMs = nowMs;
+      worker.assigned.add(job);
       // `probe` takes only subjects that fit the kind, so the type is right.
-      return { id: question.id, kind: question.kind, subject: question.subject() } as ProbeCall;
+      return { id: job.id, kind: job.kind, subject: job.subject() } as ProbeCall;
     });
     worker.child.send({ calls, retire: false });
     this.#watchIdle();
@@ -321,28 +321,29 @@ export class ProbeQueue implements AsyncDisposable {
     if (this.#disposed) return;
     worker.heardAtMs = this.#options.clock.monotonicMs();
     this.#restarts = 0;
-    // Takes answers only to questions that this child still has. The others have moved to another child, which
+    // Takes answers only to probes that this child still has. The others have moved to another child, which
     // answers them.
-    const assigned = new Map([...worker.assigned].map((question) => [question.id, question]));
+    const assigned = new Map([...worker.assigned].map((job) => [job.id, job]));
     for (const [id, answer] of answers) {
-      const question = assigned.get(id);
-      if (question !== undefined) this.#complete(question, answer);
+      const job = assigned.get(id);
+      if (job !== undefined) this.#complete(job, answer);
     }
     if (late.length > 0) this.#takeLate(worker, new Set(late));
     this.#endIfDone(worker);
   }
 
   #takeLate(worker: Worker, late: ReadonlySet<number>): void {
-    for (const question of [...worker.assigned].filter(({ id }) => late.has(id))) {
+    for (const job of [...worker.assigned].filter(({ id }) => late.has(id))) {
       // A late answer about open files is of no use.
-      if (question.kind === "openFiles") this.#complete(question, undefined);
-      else question.late = true;
+      if (job.kind === "openFiles") this.#complete(job, undefined);
+      else job.late = true;
     }
     this.#options.logger.warn("prober has late checks", { pid: worker.child.pid, late: late.size });
     this.#retire(worker);
   }
 }
 
+/** The answer of a probe; undefined: none yet, or lost with its child. */
 export function answerIn<Kind extends ProbeKind>({ answer }: ProbeJob<Kind>): AnswerOf<Kind> | undefined {
   // The answer is not checked, because the child is Mountaineer's own program in the same version.
   return answer as AnswerOf<Kind> | undefined;

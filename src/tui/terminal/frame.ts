@@ -212,10 +212,10 @@ function createDrawing({ screens, shown, overlay, prompt, connection, strip }: D
     }
     const body = overlay.draw(screen, screens, inner) ?? screen.draw(inner);
     const cut = body.slice(0, inner.height).map((line) => cutLine(line, view.width, view.symbols.ellipsis));
-    const air = Array.from({ length: inner.height - cut.length }, (): Line => []);
+    const blankLines = Array.from({ length: inner.height - cut.length }, (): Line => []);
     const hasQuestion = prompt.state.get().question !== null;
     const hints = hasQuestion ? ["y yes", "any other key: no"] : (overlay.hints() ?? screen.hints(inner));
-    return [...header, ...above, ...cut, ...air, ...below, footerLine(hints, view)];
+    return [...header, ...above, ...cut, ...blankLines, ...below, footerLine(hints, view)];
   };
 }
 

@@ -87,5 +87,5 @@ test("A11 a notice starts the share's engine with its meaning, unless a check fi
   carriage.onNotice((_share, what) => heard.push(what));
   for (const what of ["stalled", "answered", "unconfirmed", "lost", "moved"] as const)
     self.notify({ share: "CORE", what });
-  assert.deepEqual(heard, ["stalled", "doubt", "lost", "changed"]);
+  assert.deepEqual(heard, ["stalled", "unconfirmed", "lost", "changed"]);
 });

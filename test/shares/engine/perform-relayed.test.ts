@@ -162,7 +162,7 @@ function mountThroughGate(verdicts: readonly VerificationResult[], options: Gate
   let tell: (share: string, notice: RelayClientNotice) => void = () => {};
   const lose = (): void => {
     state.outage += 1;
-    queueMicrotask(() => tell(SPEC.name, "doubt"));
+    queueMicrotask(() => tell(SPEC.name, "unconfirmed"));
   };
   let isCounted = false;
   let opened: Partial<OpenRequest> = {};
@@ -180,7 +180,7 @@ function mountThroughGate(verdicts: readonly VerificationResult[], options: Gate
       opened = request;
       if (isDown) return Promise.resolve({ ok: false, text: "it does not start" });
       told.push(`open${unproved ? " shut" : ""}`);
-      if (unproved) queueMicrotask(() => tell(SPEC.name, "doubt"));
+      if (unproved) queueMicrotask(() => tell(SPEC.name, "unconfirmed"));
       else passed.resolve();
       return Promise.resolve({ ok: true, port: 4_000 });
     },
@@ -400,7 +400,7 @@ test("A13 a proof that the mount's end cuts off reveals nothing about the server
   const same = mountThroughGate([{ kind: "same", server: "s1" }]);
   const mounted = same.mount("s1");
   for (const [share, what] of [
-    ["OTHER", "doubt"],
+    ["OTHER", "unconfirmed"],
     [SPEC.name, "stalled"],
   ] as const)
     queueMicrotask(() => same.notice(share, what));

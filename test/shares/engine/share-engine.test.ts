@@ -223,7 +223,7 @@ test("A10 a notice of the relay about a share starts a cycle of it, or makes its
   await clock.advance(5_000);
   for (const [share, notice, reasons] of [
     ["CORE", "stalled", ["stalled"]],
-    ["CORE", "doubt", ["carrier"]],
+    ["CORE", "unconfirmed", ["carrier"]],
     ["CORE", "changed", ["carrier"]],
     ["OTHER", "changed", null],
     ["OTHER", "lost", null],
