@@ -144,3 +144,23 @@ test("A13 a program that opened a file writes into that file after a rename, tho
   for (const name of ["log.1", "moved/log"])
     assert.equal(await readFile(join(disk, name), "utf8"), "old, last words");
 });
+
+test("A11 a file that is created exclusively, listed and renamed over another one is sent in its place", {
+  skip,
+}, async (t) => {
+  await using bench = await startBench(t);
+  const share = bench.share(PLAIN_NAME);
+  const disk = bench.behind(share, "tb");
+  const at = (name: string): string => join(share.mountPath, name);
+  await writeFile(join(disk, "letter"), "old");
+  await mounted(bench.driver, share, "tb");
+  const saved = await open(at("letter.tmp"), "wx");
+  await saved.write("a new letter");
+  await writeFile(join(disk, "other"), "of another client");
+  await eventually(async () => (await readdir(share.mountPath)).includes("other"));
+  await rename(at("letter.tmp"), at("letter"));
+  assert.equal(await readFile(at("letter"), "utf8"), "a new letter");
+  await saved.close();
+  await eventually(async () => (await bench.driver.unsent(share)).length === 0);
+  assert.equal(await readFile(join(disk, "letter"), "utf8"), "a new letter");
+});

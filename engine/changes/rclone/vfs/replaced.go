@@ -73,6 +73,7 @@ func (f *File) takePlace(ctx context.Context, path string, target Node) (err err
 		other.mu.RUnlock()
 	}
 	f.mu.Lock()
+	f.o = nil // a listing may have told of what held the name
 	f.replaced = replaced
 	f.mu.Unlock()
 	return err

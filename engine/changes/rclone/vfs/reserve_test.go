@@ -110,6 +110,9 @@ func TestReservationDoesNotReplaceWhatItsFileIsSavedOver(t *testing.T) {
 		o, err := r.Fremote.NewObject(context.Background(), "file")
 		require.NoError(t, err)
 		assert.Equal(t, int64(len("old")), o.Size(), "the old version stays until the new one is sent")
+		node, err := vfs.Stat("file")
+		require.NoError(t, err)
+		assert.Nil(t, node.(*File).getObject(), "what held the other name is gone")
 		assert.Equal(t, "saved", sentOf(t, r, vfs, "file"))
 	}
 }
