@@ -11,6 +11,8 @@ import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { SentinelService } from "./daemon-service.ts";
 import { PageListener } from "./page-listener.ts";
 
+const NEW_HOME_MS = 5_000;
+
 type AccessOperation = "openPage" | "grantOwner" | "offerOwner" | "makeToken" | "forgetToken";
 
 interface ManagementParts {
@@ -31,12 +33,25 @@ export async function openManagement(parts: ManagementParts) {
   const settings = (): HttpApiSettings => httpApiSettings(service.server());
   const page = new PageListener({ take: httpApi.take, access: grants, clock, logger });
   const atGateway = (): string | null => service.control.status().gateway?.url ?? null;
+  const isNewHome = async (): Promise<boolean> => {
+    const { shares, backends = [] } = service.control.status();
+    if (shares.length > 0 || backends.length > 0) return false;
+    const signal = AbortSignal.timeout(NEW_HOME_MS);
+    const rights = { isOwner: true, runsCommands: true };
+    const [{ secrets }, { waiting }] = await Promise.all([
+      control.secrets(null, signal, rights),
+      control.approvals(null, signal, rights),
+    ]);
+    return secrets.length === 0 && waiting.length === 0;
+  };
   const access: Pick<Control, AccessOperation> = {
-    async openPage() {
+    async openPage({ from_terminal: isFromTerminal = false }) {
       requireServed(settings());
       const endpoint = atGateway();
       const url = endpoint === null ? await page.url() : new URL("/", endpoint).href;
+      const isFirst = isFromTerminal && !grants.hasSessions && (await isNewHome());
       const { secret, untilMs } = await grants.makeLink();
+      if (isFirst) httpApi.owners.offerFirst(secret);
       if (endpoint === null) page.check();
       return { url: `${url}#${secret}`, expires_at: isoTime(untilMs) };
     },
@@ -48,7 +63,7 @@ export async function openManagement(parts: ManagementParts) {
     makeToken: () => grants.makeToken(),
     forgetToken: () => grants.forgetToken(),
   };
-  const opened = httpApi.open({ control, events, access: grants, settings });
+  const opened = httpApi.open({ control, events, access: grants, settings, isNewHome });
   // Listens on the page's port again, because browsers that signed in with an earlier daemon return to it.
   if (grants.pagePort !== null && grants.untilMs() !== null && atGateway() === null && settings().isEnabled) {
     await page

@@ -36,7 +36,7 @@ test("F4 the page in WebKit: every view, and its owner changes what runs and wha
 
   await t.test("the owner's right is typed in a terminal", async () => {
     await hand.go("Settings/Clients");
-    await hand.press("Confirm ownership");
+    await hand.press("Unlock");
     const [, code = ""] = /mountaineer admin (\S+)/.exec(await hand.see(/mountaineer admin \S+/)) ?? [];
     assert.equal((await home.cli(["admin", code])).code, 0);
   });

@@ -51,7 +51,7 @@ for (const { name, missing, open, by } of PLAYS) {
 
     await t.test("F4 the owner's right is typed in a terminal", async () => {
       await hand.go("Settings/Secrets");
-      await hand.press("Confirm ownership");
+      await hand.press("Unlock");
       const [, code = ""] = /mountaineer admin (\S+)/.exec(await hand.see(/mountaineer admin \S+/)) ?? [];
       assert.equal((await home.cli(["admin", code])).code, 0);
       await hand.see(/Keep it/);

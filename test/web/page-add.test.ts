@@ -29,10 +29,10 @@ test("adding in the page", { skip: NO_BROWSER || (missingForPlainRig() ?? false)
   await t.test("F4 nothing is added without the owner's code", async () => {
     for (const view of ["Servers/Add a server", "Shares/Add a share", "Settings/Secrets"]) {
       await openView(page, view);
-      await page.getByRole("button", { name: "Confirm ownership" }).waitFor();
+      await page.getByRole("button", { name: "Unlock" }).waitFor();
       assert.equal(await page.locator("#main form").count(), 0, view);
     }
-    await page.getByRole("button", { name: "Confirm ownership" }).click();
+    await page.getByRole("button", { name: "Unlock" }).click();
     const typed = await page.getByText(/^mountaineer admin /).textContent();
     assert.equal((await rig.home.cli((typed ?? "").split(" ").slice(1))).code, 0);
     await page.getByRole("form", { name: "Keep a secret" }).waitFor();

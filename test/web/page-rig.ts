@@ -151,7 +151,7 @@ export function startChromium(): Promise<Browser> {
 export async function pageLink({ home }: TestHome): Promise<string> {
   const client = await connectToDaemon(home);
   if (client === null) throw new Error("no daemon answers");
-  return (await client.call("openPage", null, AbortSignal.timeout(SOON_MS))).url;
+  return (await client.call("openPage", {}, AbortSignal.timeout(SOON_MS))).url;
 }
 
 export function listenTo(page: Page, complaints: string[]): void {

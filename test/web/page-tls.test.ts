@@ -97,7 +97,7 @@ test("the page behind a proxy with TLS", {
   await t.test("F4 the owner's code, typed in a terminal, opens one tab until it is locked", async () => {
     await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
     const { page, context } = await rig.signedIn({ view: "Settings/Configuration" });
-    const ask = page.getByRole("button", { name: "Confirm ownership" });
+    const ask = page.getByRole("button", { name: "Unlock" });
     await ask.click();
     const typed = await page.getByText(/^mountaineer admin /).textContent();
     const { code, stderr } = await rig.home.cli((typed ?? "").split(" ").slice(1));
@@ -109,7 +109,7 @@ test("the page behind a proxy with TLS", {
     listenTo(other, rig.complaints);
     await other.goto(rig.url);
     await openView(other, "Settings/Configuration");
-    await other.getByRole("button", { name: "Confirm ownership" }).waitFor();
+    await other.getByRole("button", { name: "Unlock" }).waitFor();
     await page.getByRole("button", { name: "Lock" }).click();
     await ask.waitFor();
     await context.close();

@@ -149,15 +149,18 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await context.close();
   });
 
-  await t.test("F2 without allow_commands the page announces its refusals in advance", async () => {
-    await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
-    await page.reload();
-    for (const view of ["Settings/Configuration", "Settings/Approvals"]) {
-      await openView(page, view);
-      await page.getByRole("button", { name: "Confirm ownership" }).waitFor();
-      assert.deepEqual(await violations(page), [], view);
-    }
-  });
+  await t.test(
+    "F2 without allow_commands the page says that it is read-only, and how to unlock it",
+    async () => {
+      await rig.home.cli(["config", "set", "server.management.allow_commands", "false"]);
+      await page.reload();
+      for (const view of ["Settings/Configuration", "Settings/Approvals"]) {
+        await openView(page, view);
+        await page.getByRole("button", { name: "Unlock" }).waitFor();
+        assert.deepEqual(await violations(page), [], view);
+      }
+    },
+  );
 
   await t.test("no page complained", () => assert.deepEqual(rig.complaints, []));
 });

@@ -86,6 +86,10 @@ export class Access {
     return times.length === 0 ? null : Math.max(...times);
   }
 
+  get hasSessions(): boolean {
+    return this.#living().sessions.length > 0;
+  }
+
   /** The port of the page's own listener; null without one. */
   get pagePort(): number | null {
     return this.#ways.page_port ?? null;

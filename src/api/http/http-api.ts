@@ -55,6 +55,8 @@ interface HttpApiParts {
   readonly access: Access;
   /** Read again for each request. */
   readonly settings: () => HttpApiSettings;
+  /** Whether the home has no server, share, secret and pending approval yet. */
+  readonly isNewHome: () => Promise<boolean>;
 }
 
 interface HttpApiOptions {
@@ -192,7 +194,7 @@ export class HttpApi {
     if (visitor === null) throw notSignedIn(request);
     return {
       isOwner: false,
-      runsCommands: runsCommands || this.#ownerUntilMs(request, visitor) !== null,
+      runsCommands: runsCommands || this.#usesOwnerRight(request, visitor),
     };
   }
 
@@ -237,10 +239,18 @@ export class HttpApi {
   }
 
   /** Returns when this tab loses the right to change what runs, Unix ms; null if the tab does not have the right. */
-  #ownerUntilMs(request: IncomingMessage, visitor: Visitor): number | null {
-    const right = request.headers["x-mountaineer-owner"];
-    if (typeof right !== "string" || visitor === "token" || !isOnLoopback(request)) return null;
-    return this.owners.expiresAtMs(visitor.secret, right);
+  #ownerUntilMs(request: IncomingMessage, session: Session): number | null {
+    const right = ownerRightOf(request);
+    return right === null ? null : this.owners.expiresAtMs(session.secret, right);
+  }
+
+  /** The page also reads while it is left open, so reading does not extend the right. */
+  #usesOwnerRight(request: IncomingMessage, visitor: Visitor): boolean {
+    const right = ownerRightOf(request);
+    if (right === null || visitor === "token") return false;
+    return request.method === "GET"
+      ? this.owners.expiresAtMs(visitor.secret, right) !== null
+      : this.owners.use(visitor.secret, right);
   }
 
   async #receive({ request, response }: Exchange, limitBytes: number): Promise<Buffer | null> {
@@ -279,13 +289,19 @@ export class HttpApi {
     } else await this.#signIn(exchange, opened);
   }
 
-  async #signIn(exchange: Exchange, { access, settings }: Opened): Promise<void> {
+  async #signIn(exchange: Exchange, { access, settings, isNewHome }: Opened): Promise<void> {
+    const { request } = exchange;
     const body = await this.#receive(exchange, SIGN_IN_LIMIT_BYTES);
     if (body === null) return;
     const asked = readSignIn(body.toString("utf8"));
+    // Asked before the link is used, as its own session is one.
+    const isNew = "link" in asked && isOnLoopback(request) && !access.hasSessions && (await isNewHome());
     const given = "link" in asked ? await access.redeem(asked.link) : await access.signIn(asked.token);
-    if (given === null) await this.#turnAway(exchange.request);
-    else answerValue(exchange, { session: given.secret, ...sessionReport(given.untilMs, null, settings()) });
+    if (given === null) return this.#turnAway(request);
+    const { secret, untilMs } = given;
+    const first = "link" in asked ? this.owners.takeFirst(secret, asked.link, isNew) : null;
+    const ownerUntilMs = first === null ? null : this.owners.expiresAtMs(secret, first.right);
+    answerValue(exchange, { session: secret, ...first, ...sessionReport(untilMs, ownerUntilMs, settings()) });
   }
 }
 
@@ -336,6 +352,12 @@ function readSignIn(text: string) {
   if (names.length === 1 && typeof link === "string") return { link };
   if (names.length === 1 && typeof token === "string") return { token };
   throw new MountaineerError("protocol", 'the body is not { "link": … } or { "token": … }');
+}
+
+/** The owner's right that a page on this machine sends; null: none. */
+function ownerRightOf(request: IncomingMessage): string | null {
+  const right = request.headers["x-mountaineer-owner"];
+  return typeof right === "string" && isOnLoopback(request) ? right : null;
 }
 
 /** The bearer secret of the Authorization header; null without one. */

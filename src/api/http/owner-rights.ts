@@ -9,7 +9,8 @@ import type { Clock } from "../../runtime/time/clock.ts";
 
 /** How long a code can be typed. */
 const OWNER_CODE_LIFE_MS = 3 * 60_000;
-const OWNER_RIGHT_LIFE_MS = 15 * 60_000;
+/** A right ends once its tab has changed nothing for this long, and at the latest with its session (12 h). */
+const UNUSED_LIFE_MS = 15 * 60_000;
 /** Letters and digits that cannot be mistaken for each other. */
 const CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 const CODE_LENGTH = 8;
@@ -30,6 +31,8 @@ interface Right {
 export class OwnerRights {
   readonly #clock: Clock;
   #rights: readonly Right[] = [];
+  /** SHA-256 of the code of the last link that a person's terminal asked for while the home had nothing yet. */
+  #firstCode: string | null = null;
   /** The code that a terminal shows now. */
   #offer: { readonly code: string; readonly endsAtMs: number; wrong: number } | null = null;
 
@@ -50,13 +53,24 @@ export class OwnerRights {
     return { code, untilMs: this.#clock.wallMs() + OWNER_CODE_LIFE_MS };
   }
 
+  /** From now on `takeFirst` knows the link with this code. */
+  offerFirst(code: string): void {
+    this.#firstCode = sha256Of(code);
+  }
+
+  /** The right of the session that was begun with the link of this code; null: the link gives none. `isNew`: the home has nothing yet. */
+  takeFirst(session: string, code: string, isNew: boolean): { readonly right: string } | null {
+    const isFirst = this.#firstCode === sha256Of(code);
+    return isFirst && isNew ? { right: this.#add(session, null, UNUSED_LIFE_MS) } : null;
+  }
+
   /** The right of the session in whose tab the code of `offer` was typed. Throws `permission_denied`. */
   take(session: string, typed: string): { readonly right: string } {
     const offer = this.#offer;
     if (offer !== null && offer.endsAtMs > this.#clock.monotonicMs() && offer.wrong < MOST_WRONG) {
       if (offer.code === plainCode(typed)) {
         this.#offer = null;
-        return { right: this.#add(session, null, OWNER_RIGHT_LIFE_MS) };
+        return { right: this.#add(session, null, UNUSED_LIFE_MS) };
       }
       offer.wrong += 1;
     }
@@ -88,17 +102,30 @@ export class OwnerRights {
         hint: "a code is good for three minutes, once; ask for another one in the page",
       });
     }
-    const granted = { ...found, code: null, endsAtMs: this.#clock.monotonicMs() + OWNER_RIGHT_LIFE_MS };
+    const granted = { ...found, code: null, endsAtMs: this.#clock.monotonicMs() + UNUSED_LIFE_MS };
     this.#rights = this.#rights.map((each) => (each === found ? granted : each));
-    return this.#clock.wallMs() + OWNER_RIGHT_LIFE_MS;
+    return this.#clock.wallMs() + UNUSED_LIFE_MS;
   }
 
   /** When this session's right ends, Unix ms; null: it is not granted. */
   expiresAtMs(session: string, right: string): number | null {
+    const found = this.#granted(session, right);
+    return found === null ? null : this.#clock.wallMs() + found.endsAtMs - this.#clock.monotonicMs();
+  }
+
+  /** Whether this session has the right; if so, it lasts longer, because it is in use. */
+  use(session: string, right: string): boolean {
+    const found = this.#granted(session, right);
+    if (found === null) return false;
+    const endsAtMs = this.#clock.monotonicMs() + UNUSED_LIFE_MS;
+    this.#rights = this.#rights.map((each) => (each === found ? { ...found, endsAtMs } : each));
+    return true;
+  }
+
+  #granted(session: string, right: string): Right | null {
     const [hash, mine] = [sha256Of(right), sha256Of(session)];
     const found = this.#living().find((each) => each.sha256 === hash && each.session === mine);
-    if (found === undefined || found.code !== null) return null;
-    return this.#clock.wallMs() + found.endsAtMs - this.#clock.monotonicMs();
+    return found === undefined || found.code !== null ? null : found;
   }
 
   drop(session: string): void {

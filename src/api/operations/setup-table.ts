@@ -5,6 +5,7 @@ import {
   matching,
   nullable,
   object,
+  optional,
   strictObject,
   text,
   wellFormedText,
@@ -121,11 +122,13 @@ export const SETUP_OPERATIONS = {
   }),
   /**
    * The link works once, within a minute. Without a gateway, this opens a listener for the page. Rejects with `gateway_off`
-   * if `[server.management].enabled` is not true.
+   * if `[server.management].enabled` is not true. `from_terminal`: a person asks; while the home has nothing yet, the tab
+   * that opens the link may then change what runs.
    */
   openPage: operation("POST access/link", {
     summary: "A link that signs one browser in",
     reach: "socket",
+    input: strictObject({ from_terminal: optional(flag) }),
     output: object({
       /** `http://127.0.0.1:9000/#CODE`: a browser never sends the part behind `#`. */
       url: text,
@@ -134,7 +137,7 @@ export const SETUP_OPERATIONS = {
   }),
   /** Lets the tab of the page that shows this code change what runs. Rejects with `permission_denied`. */
   grantOwner: operation("POST access/owner", {
-    summary: "Let one tab of the page change which programs run, for 15 minutes",
+    summary: "Let one tab of the page change which programs run",
     reach: "socket",
     /** The code as the person types it. */
     input: strictObject({ code: text }),

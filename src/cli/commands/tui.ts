@@ -69,7 +69,8 @@ export const openCommand = command("open", {
     "signed in for twelve hours. The link's code follows the #, so it appears in no request and no log; the " +
     "browser opens it from a file in the home, so no other user sees it. Without MCP servers the page is served " +
     "on this machine only, until the last session ends. --admin shows a code here, for which the page asks: the tab in " +
-    "which you type it may change what runs for 15 minutes. The link itself gives no such right.",
+    "which you type it may change what runs, until it has changed nothing for 15 minutes. The link itself gives this right " +
+    "only while nothing is set up yet, if you typed the command in a terminal.",
   examples: {
     "mountaineer open": "see the dashboard",
     "mountaineer open --admin": "the same, and add or change servers there",
@@ -83,7 +84,8 @@ export const openCommand = command("open", {
   },
   async run(context, { print, admin }) {
     const purpose = { intent: admin ? "change" : "look", so: "so there is no page" } as const;
-    const link = await callDaemon(context, purpose, "openPage", null);
+    const isFromTerminal = [process.stdin, process.stdout].every(({ isTTY }) => isTTY);
+    const link = await callDaemon(context, purpose, "openPage", { from_terminal: isFromTerminal });
     const url = admin ? `${link.url}.admin` : link.url;
     context.print(`${url}\n`);
     if (admin) {
@@ -225,11 +227,11 @@ async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, te
 }
 
 export const adminCommand = command("admin", {
-  summary: "let one tab of the page change which programs run, for 15 minutes",
+  summary: "let one tab of the page change which programs run",
   description:
     "Type the code that the page shows. Then only that tab may change which programs run and where credentials " +
-    "go, until 15 minutes have passed, the tab is reloaded or signs out, or the daemon restarts. Type only a " +
-    "code that you see in a page you opened yourself.",
+    "go, until it has changed nothing for 15 minutes, twelve hours have passed, it is locked, reloaded or signed out, or " +
+    "the daemon restarts. Type only a code that you see in a page you opened yourself.",
   examples: { "mountaineer admin K7QM-2RWX": "for the page that shows this code" },
   exits: { 8: "no daemon runs" },
   takes: {
@@ -238,6 +240,8 @@ export const adminCommand = command("admin", {
   async run(context, { code }) {
     const purpose = { intent: "change", so: "so there is no page" } as const;
     const report = await callDaemon(context, purpose, "grantOwner", { code });
-    showResult(context, report, () => ["the page may change which programs run for 15 minutes"]);
+    showResult(context, report, () => [
+      "that tab may change which programs run, until it has changed nothing for 15 minutes",
+    ]);
   },
 });

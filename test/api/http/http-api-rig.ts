@@ -21,6 +21,7 @@ interface HttpApiRigOptions {
   readonly settings?: Partial<HttpApiSettings>;
   readonly home?: string;
   readonly page?: PageFiles;
+  readonly isNewHome?: () => Promise<boolean>;
   /** False: nothing is served yet. */
   readonly opens?: boolean;
 }
@@ -59,7 +60,8 @@ export async function startHttpApi(t: Scope, options: HttpApiRigOptions = {}) {
     handOver: () => ({ from: 1, to: 2, version: "0.1.0" }),
     ...options.control,
   };
-  const open = () => httpApi.open({ control, events, access, settings: () => settings });
+  const isNewHome = options.isNewHome ?? (async () => false);
+  const open = () => httpApi.open({ control, events, access, settings: () => settings, isNewHome });
   const opened = opens ? open() : null;
   const listener = await openListener({
     host: "127.0.0.1",

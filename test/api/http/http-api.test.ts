@@ -442,6 +442,55 @@ test("F4 E2 one tab may change what runs once its code was typed, for 15 minutes
   assert.equal(await approves(own, right), false, "it is over");
 });
 
+test("F4 E2 the right lasts while its tab changes something; reading does not extend it", async (t) => {
+  const clock = createManualClock();
+  const { rig, own, claim, approves } = await openOwner(t, { clock });
+  const { right, code } = await claim();
+  rig.httpApi.owners.grant(code);
+  for (const _ of [1, 2, 3]) {
+    await clock.advance(14 * 60_000);
+    assert.equal(await approves(own, right), true);
+  }
+  await clock.advance(10 * 60_000);
+  assert.equal((await rig.raw("GET /manage/v1/status", [own, right])).status, 200);
+  assert.equal((await rig.raw("GET /page/v1/session", [own, right])).status, 200);
+  await clock.advance(5 * 60_000);
+  assert.equal(await approves(own, right), false);
+});
+
+test("F4 E2 the first tab of a home without anything has the right, if a person's terminal opened it; no other tab has", async (t) => {
+  let isNew = true;
+  const clock = createManualClock();
+  const rig = await startHttpApi(t, { clock, isNewHome: async () => isNew });
+  const redeem = async (link: string, ...headers: string[]) => {
+    const body = JSON.stringify({ link });
+    const answer = await rig.raw("POST /page/v1/session", [...withBody(body), ...headers], body);
+    return JSON.parse(answer.body);
+  };
+  const link = async (isFirst: boolean): Promise<string> => {
+    const { secret } = await rig.access.makeLink();
+    if (isFirst) rig.httpApi.owners.offerFirst(secret);
+    return secret;
+  };
+  const ofProgram = await redeem(await link(false));
+  assert.deepEqual([ofProgram.right, ofProgram.may_run_commands], [undefined, false]);
+  assert.equal((await redeem(await link(true))).right, undefined, "there is a session");
+  await rig.access.signOut(ofProgram.session);
+  await clock.advance(12 * 60 * 60_000);
+  isNew = false;
+  assert.equal((await redeem(await link(true))).right, undefined, "something was set up meanwhile");
+  await clock.advance(12 * 60 * 60_000);
+  isNew = true;
+  assert.equal((await redeem(await link(true), "Via: 1.1 p")).right, undefined, "through a proxy");
+  await clock.advance(12 * 60 * 60_000);
+  const first = await redeem(await link(true));
+  assert.deepEqual([typeof first.right, first.may_run_commands], ["string", true]);
+  const { session, right } = first;
+  const body = JSON.stringify({ entries: [] });
+  const headers = [bearer(session), `X-Mountaineer-Owner: ${right}`, ...withBody(body)];
+  assert.equal((await rig.raw("POST /manage/v1/config/approve", headers, body)).status, 200);
+});
+
 test("F4 E2 the right ends with a new code, a lock and a sign-out; an unused code expires", async (t) => {
   const clock = createManualClock();
   const { rig, own, claim, approves } = await openOwner(t, { clock });

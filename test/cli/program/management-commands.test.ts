@@ -4,11 +4,14 @@ import assert from "node:assert/strict";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { shellWord } from "../../../src/runtime/text/plain-text.ts";
 import { handOver } from "../../mcp/gateway-rig.ts";
 import { createTestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { NO_TERMINAL, openTerminal } from "../../tui/terminal.ts";
+import { COMMAND, environmentOf } from "../command-line.ts";
 
 const MCP_TOKEN = "token-of-an-agent";
 
@@ -113,6 +116,46 @@ test("F2 with shares and no gateway open serves the page to the signed-in person
   assert.equal((await at("/page/v1/session", session, { method: "DELETE" })).status, 204);
   // The second link is still good, for a minute.
   assert.equal((await at("/")).status, 200);
+});
+
+test("F4 in a home without anything, the tab that a person's terminal opens may set it up; a program's tab and later ones may not", {
+  skip: NO_TERMINAL,
+}, async (t) => {
+  const home = await createTestHome({ home: await temporaryFolder(t), config: "" });
+  const monitor = await home.startMonitor();
+  t.after(() => monitor[Symbol.asyncDispose]());
+  const begin = async (link: URL) => {
+    const answer = await fetch(`${link.origin}/page/v1/session`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ link: link.hash.slice(1) }),
+    });
+    const { session, right } = (await answer.json()) as { session: string; right?: string };
+    const end = () =>
+      fetch(`${link.origin}/page/v1/session`, {
+        method: "DELETE",
+        headers: { Authorization: `Bearer ${session}` },
+      });
+    return { right, end };
+  };
+  const inTerminal = async (): Promise<URL> => {
+    const command = `${[...COMMAND, "open", "--print"].map(shellWord).join(" ")}; exec cat`;
+    await using terminal = await openTerminal({
+      ...{ columns: 150, rows: 20, command },
+      env: environmentOf({ home: home.home }),
+    });
+    const [line = ""] = (await terminal.until("http://")).filter((each) => each.startsWith("http://"));
+    return new URL(line);
+  };
+  const ofProgram = await begin(new URL((await home.cli(["open", "--print"])).stdout.trim()));
+  assert.equal(ofProgram.right, undefined);
+  await ofProgram.end();
+  const first = await begin(await inTerminal());
+  assert.equal(typeof first.right, "string");
+  await first.end();
+  const early = await inTerminal();
+  assert.equal((await home.cli(["backends", "add", "--disabled", "x", "--", "node", "x.js"])).code, 0);
+  assert.equal((await begin(early)).right, undefined, "a server was added before the link was used");
 });
 
 test("without a daemon there is nothing to open", async (t) => {

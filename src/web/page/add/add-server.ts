@@ -5,7 +5,7 @@ import { connectionOf, type TypedConnection } from "../../../config/edit/new-bac
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
+import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
 import { AddFromRegistry } from "./add-from-registry.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { type SecretToKeep, takenSecrets } from "./save-added.ts";
@@ -36,7 +36,7 @@ export function AddServer({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a server" },
-    h(CommandsHint, { app, refused: "You cannot add a server here" }),
+    may ? null : lockedLine("add a server"),
     may
       ? [
           h(DeclaredForm, {

@@ -21,8 +21,8 @@ import { hostText } from "../../../config/values/host-text.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import { choiceRow, code, line, nothing, plainList, textBlock, WorkButton } from "../parts/elements.ts";
+import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { DeclaredForm, neededText, optionalText, textIn } from "./declared-form.ts";
 import { saveAdded, takenSecrets } from "./save-added.ts";
@@ -78,7 +78,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a share" },
-    h(CommandsHint, { app, refused: "You cannot add a share here" }),
+    may ? null : lockedLine("add a share"),
     may && nas.length > 0
       ? h(DeclaredForm, {
           key: nas.join(" "),

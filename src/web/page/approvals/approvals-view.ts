@@ -7,7 +7,6 @@ import { diffText } from "../../../config/history/text-diff.ts";
 import type { PageState } from "../daemon/live.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   diffBlock,
   faultList,
@@ -19,6 +18,7 @@ import {
   section,
   WorkButton,
 } from "../parts/elements.ts";
+import { useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -38,7 +38,6 @@ export function ApprovalsView({ app }: ViewProps): ComponentChild {
   return h(
     "div",
     {},
-    h(CommandsHint, { app, refused: "You cannot approve anything here" }),
     line("problem", lost),
     section(
       "Configuration",

@@ -143,9 +143,10 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       });
       if (!response.ok) throw await errorOf(response);
       const answer: unknown = parseJson(await response.text());
-      const { session: given } = objectOf(answer);
+      const { session: given, right } = objectOf(answer);
       if (typeof given !== "string") throw new MountaineerError("protocol", "the answer has no session");
       stored.write(given);
+      if (typeof right === "string") ownerRight = right;
       return sessionOf(answer);
     },
     async signOut(): Promise<void> {

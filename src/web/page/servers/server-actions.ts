@@ -9,9 +9,9 @@ import { tomlKey } from "../../../config/edit/toml-value.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { WANTED } from "../config/editor-memory.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { useMayRunCommands } from "../parts/commands-hint.ts";
 import { WorkButton } from "../parts/elements.ts";
 import { UNDO_MS } from "../parts/notices.ts";
+import { useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 
 /** `isRow`: in the one line of a sleeping server, which can be left running from now on. */

@@ -25,7 +25,6 @@ import { pluralize, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   actionRow,
   Copyable,
@@ -44,6 +43,7 @@ import {
   textBlock,
   WorkButton,
 } from "../parts/elements.ts";
+import { useMayRunCommands } from "../parts/owner-lock.ts";
 import { forText, shown } from "../parts/text.ts";
 import { whyDetails } from "../parts/why.ts";
 import { ServerActions } from "./server-actions.ts";
@@ -61,7 +61,6 @@ export function ServersView({ app }: ViewProps): ComponentChild {
     "section",
     { "aria-label": "Servers" },
     gateway === undefined ? null : [gatewayLine(gateway), conditions(gateway.conditions, now)],
-    h(CommandsHint, { app, refused: "You cannot change or sign in to servers here" }),
     backends.length === 0
       ? nothing(
           "No server is configured.",
@@ -108,7 +107,6 @@ function ManyServers({
     "section",
     { "aria-label": "Servers" },
     gateway === undefined ? null : [gatewayLine(gateway), conditions(merged.gateway?.conditions ?? [], now)],
-    h(CommandsHint, { app, refused: "You cannot change or sign in to servers here" }),
     searchPart({ id: "servers-search", text: typed, onText: setTyped }, shown(counts.join(" · "))),
     plainList(
       "Servers",

@@ -5,7 +5,6 @@ import { CLIENT_TITLES, clientCells } from "../../../api/labels/client-labels.ts
 import type { KnownClients } from "../../../api/setup/client-connection.ts";
 import { useNow } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import {
   Copyable,
   code,
@@ -19,6 +18,7 @@ import {
   table,
   WorkButton,
 } from "../parts/elements.ts";
+import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -44,11 +44,7 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
             scripting.map(([client, user], nth) => h("li", { key: nth }, `${client}, ${user}`)),
           ),
         ),
-    section(
-      "Connect a client",
-      h(CommandsHint, { app, refused: "You cannot connect programs here" }),
-      may ? h(Programs, { app }) : null,
-    ),
+    section("Connect a client", may ? h(Programs, { app }) : lockedLine("connect programs of this machine")),
   ];
 }
 

@@ -3,8 +3,8 @@ import { type ComponentChild, h } from "preact";
 import type { SecretListReport } from "../../../api/setup/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { CommandsHint, useMayRunCommands } from "../parts/commands-hint.ts";
 import { code, line, loading, mark, nothing, plainList, WorkButton } from "../parts/elements.ts";
+import { lockedLine, useMayRunCommands } from "../parts/owner-lock.ts";
 import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -28,7 +28,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
           report.secrets.map((secret) => h(Secret, { key: secret.name, app, secret, may, reload })),
         ),
     h("h2", {}, "Keep a secret"),
-    h(CommandsHint, { app, refused: "You cannot change secrets here" }),
+    may ? null : lockedLine("keep or forget a secret"),
     may
       ? h(DeclaredForm, {
           ...{ label: "Keep a secret", fields: SECRET, action: "Keep it" },

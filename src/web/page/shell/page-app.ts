@@ -9,9 +9,9 @@ import { EMPTY_STATE, type PageState, type ShownEvent, startLive } from "../daem
 import { createRequests, type Requests, type SecretStore, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { OwnerCode, OwnerMark } from "../parts/commands-hint.ts";
 import { Copyable, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
+import { OwnerCode, OwnerLock } from "../parts/owner-lock.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { unsavedSync } from "../sync/sync-view.ts";
@@ -288,7 +288,7 @@ function Header({ app, current, signOut }: HeaderProps): ComponentChild {
       ),
     ),
     h(LinkState, { store: app.store }),
-    h(OwnerMark, { app }),
+    h(OwnerLock, { app }),
     h("button", { type: "button", class: "quiet", onClick: () => void leave() }, "Sign out"),
   );
 }
