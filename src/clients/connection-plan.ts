@@ -39,7 +39,7 @@ export interface ConnectionSurroundings extends ClientSurroundings {
 export interface KnownBackends {
   /** Resolves with the values in the configuration file. */
   config(): Promise<unknown>;
-  /** Resolves with those of the backends `names` that answer calls now. */
+  /** Resolves with the backends among `names` that answer calls now. */
   serving(names: readonly string[]): Promise<readonly string[]>;
 }
 
@@ -105,7 +105,7 @@ export async function planConnection(
   return { ...current, after, notes, record, former };
 }
 
-/** Where the client's own list of servers (Gemini CLI, Qwen Code) makes it skip an entry, a line says so. */
+/** A warning if the client's own list of servers (Gemini CLI, Qwen Code) makes it skip the entry `name`. */
 function skippedBy(file: unknown, { title }: Client, name: string): readonly string[] {
   const { allowed, excluded } = objectOf(objectOf(file)["mcp"]);
   if (Array.isArray(excluded) && excluded.includes(name))
@@ -116,7 +116,7 @@ function skippedBy(file: unknown, { title }: Client, name: string): readonly str
     : [];
 }
 
-/** Rejects with `client_unreadable`. */
+/** Plans the undo of a connection; without a record, of the entry in the file. Rejects with `client_unreadable`. */
 export async function planUndo(
   client: Client,
   surroundings: ConnectionSurroundings,
@@ -131,7 +131,10 @@ export async function planUndo(
   return { ...current, after, notes: [], record: isOther ? former : null, former };
 }
 
-/** Throws unless the record is of a usual file: write access to the record must not let anyone choose the file. */
+/**
+ * Throws `client_unreadable` unless `path` is a usual file of the client: anyone who can change the record must not be able
+ * to choose the file that an undo writes.
+ */
 export function requireUsual(client: Client, path: string, surroundings: ConnectionSurroundings): void {
   if (clientFiles(client.name, surroundings).some((usual) => usual.path === path)) return;
   const record = recordPath(surroundings.home, client.name);
@@ -165,7 +168,7 @@ export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
   });
 }
 
-/** Rejects with `client_unreadable`. */
+/** Whether the client's file has an entry for Mountaineer. Rejects with `client_unreadable`. */
 export async function isConnected(client: Client, surroundings: ConnectionSurroundings): Promise<boolean> {
   const entries = await entriesOf(await currentFileOf(client, surroundings.file, surroundings));
   return Object.hasOwn(entries, ownNameIn(entries, surroundings));
@@ -196,6 +199,7 @@ function hiddenPattern(secret: string): RegExp | string {
   return new RegExp(`(?<![\\w/.@-])${literal}(?![\\w/.@-]|["']?\\s*[:=])`, "g");
 }
 
+/** The given file, else the first usual file that exists, else the first usual file. Absolute. */
 export async function clientFilePath(
   client: Client,
   file: string | null,

@@ -37,7 +37,7 @@ export interface ImportedServer {
 }
 
 export interface ImportOptions extends TextSurroundings {
-  /** True: the client starts its programs in `project`; false: `project` is only where the file lies. */
+  /** Whether the client starts its programs in `project`. If not, `project` is only the folder of the file. */
   readonly startsThere: boolean;
   readonly stored: ReadonlySet<string>;
   /** The variables in the file that the entry names; null: it names none that can be read. */
@@ -52,17 +52,17 @@ const DECISIVE =
   "args cwd env environment envs env_vars env_keys headers http_headers enabled disabled active isActive quarantined apiKey auth_value".split(
     " ",
   );
-/** Keys without which a server may not work, and what there is in their place. */
+/** Ignored keys that a server may need, with the remark for the person: why the key is ignored, or what to do. */
 const REMARKED: Readonly<Record<string, string>> = {
   envFile: "is not read: put its variables into env",
   headersHelper: "is never run: put its headers into headers",
   url: "is not used: it has a command",
-  command: "is not used: its type is that of an address",
+  command: "is not used: its type needs an address",
 };
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
-/** Returns null if the entry has neither a program nor an address. */
+/** Converts a client's entry to a backend; null if the entry has neither a program nor an address. */
 export function importedServer(
   name: string,
   entry: JsonMembers,
@@ -191,8 +191,8 @@ class ServerReading {
   }
 
   /**
-   * Keeps the parts of an argument or address that may not be shown as secrets, and returns the text with references in
-   * their places. In a text that is one word, all from the first of them to the last is one secret.
+   * Moves the hidden parts of an argument or address into secrets, and returns the text with references in their places.
+   * In a single word, everything from the first hidden part to the last becomes one secret.
    */
   #moved(text: string, shown: string, key: string): string {
     const around = shown.split(HIDDEN);
@@ -354,7 +354,7 @@ function withoutWrapper(server: ForeignServer, report: (line: string) => void): 
 
 const DIGEST_LENGTH = 4;
 
-/** A name in another script ends with a digest of itself, so that it stays tellable from others in that script. */
+/** The backend's name for a server's name. A name in another script ends in a digest, so that it stays unique. */
 export function backendName(name: string): string {
   const split = name.normalize("NFKD").replace(/\p{M}+/gu, "");
   const plain = split.replace(/[^A-Za-z0-9_-]+/g, "-").replace(/^[-_]+|[-_]+$/g, "");
@@ -364,7 +364,7 @@ export function backendName(name: string): string {
   return `${named.slice(0, LONGEST_NAME - 1 - DIGEST_LENGTH).replace(/[-_]+$/, "")}-${digest}`;
 }
 
-/** Whether letters or digits of the name cannot be in the name of a backend. */
+/** True if the name has letters or digits that a backend's name cannot have. */
 function isOtherScript(name: string): boolean {
   return /(?![A-Za-z0-9])[\p{L}\p{N}]/u.test(name.normalize("NFKD"));
 }

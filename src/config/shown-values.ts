@@ -19,7 +19,7 @@ export const HIDDEN = "(hidden)";
 /** Names of options, variables, headers and query keys that most likely hold a secret. */
 const SECRET_NAME =
   /api[-_]?key|(?:^|[-_])key$|token|secret|passw|passphrase|passcode|pgpass|pwd|(?:^|[-_])pass$|credential|signature|authorization|(?:^|[-_])auth$|bearer|cookie|session[-_]?id|(?:^|[-_])(?:pat|pin|sig|dsn|jwt|salt)$|connection[-_]?string|private[-_]?key|private$|webhook|mnemonic|seed[-_]?phrase/i;
-/** Names that have one of those words in them, and hold a setting. */
+/** Names that match `SECRET_NAME`, although their values are settings. */
 const SETTING_NAME =
   /(?:^|[-_])(?:path|file|dir|limit|count|size|ttl|type|mode|host|port|header|prefix|domain|issuer|endpoint|timeout|parallelism|algorithm|name|region|scope|expiry|arn|manager|provider|format|version|length)$|(?:^|[-_])(?:max[-_](?:\w+[-_])?tokens|tokenizer|public[-_]key)$|(?:^|[-_])(?:token|auth|authorization)[-_]ur[li]$/i;
 /** Names of values that identify something to others: however random they look, they are not secrets. */
@@ -53,6 +53,7 @@ const PLAIN_TEXT =
 const USER_BEFORE_REFERENCE =
   /(?<![\w+.-])([a-z][\w+.-]*:\/\/)[^\s/?#\\@]+?(?=\$\{secret:[^\s/?#\\]{0,500}@)/gi;
 
+/** True if a value of this name is most likely a secret. */
 export function isSecretName(name: string): boolean {
   const plain = kebabName(name);
   return SECRET_NAME.test(plain) && !SETTING_NAME.test(plain);
@@ -201,12 +202,12 @@ function shownNested(text: string, audience: Audience, levels: number, isCode: b
   if (text === "") return "";
   if (PRIVATE_KEY.test(text)) return HIDDEN;
   if (/^[a-z][\w+.-]*:\/\/\S*$/i.test(text)) return shownUrl(text, audience);
-  // With a blank in it, the text behind a name may be a command, of which only the value is hidden.
+  // A text with blanks may be a command after `NAME=`. Only the secret parts of a command are hidden.
   if (!isCode && (audience === "report" || !/\s/.test(text))) return shownPair(text, audience, levels);
   return audience === "log" ? hiddenTokens(text, isCode) : knownPlain(text);
 }
 
-/** `NAME=VALUE` or `--name=VALUE`, of which all behind a secret's name is hidden. */
+/** Shows `NAME=VALUE` or `--name=VALUE`, and hides the whole value if the name is a secret's. */
 function shownPair(text: string, audience: Audience, levels: number): string {
   const pair = levels === 0 ? null : /^(-{0,2}[A-Za-z_][\w.-]*)=(.*)$/s.exec(text);
   if (pair === null) return audience === "log" ? hiddenTokens(text, false) : knownPlain(text);
@@ -218,10 +219,10 @@ function shownPair(text: string, audience: Audience, levels: number): string {
 
 /** A text in PEM form, or the JSON of an account with its key: a secret as a whole. */
 const PRIVATE_KEY = /-----BEGIN [A-Z]|^\s*\{.*"(?:private_key|privateKey)"\s*:/s;
-/** Hidden words with only signs and a little text between them. A path begins otherwise. */
+/** Several hidden words in one value, with only signs and short texts between them. */
 const PARTS =
   /(?<![^\s"'`,;&|<>={[])(?:[A-Za-z0-9+_-]{0,8}[+/=:.])?\(hidden\)(?:[+/=:.]+(?:[A-Za-z0-9+_-]{1,24}[+/=:.]+)?\(hidden\))+[A-Za-z0-9+/=]{0,8}/g;
-/** Such a text is one value, of which no part is shown. */
+/** Matches a text in base64: one value, of which no part is shown. */
 const BASE64 = /^(?:[A-Za-z0-9+/_-]{16,}={1,2}|[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,})$/;
 
 /** The hidden parts of arguments, addresses, variables and headers, so that logs can be filtered by them. */

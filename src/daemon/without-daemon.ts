@@ -54,8 +54,8 @@ import { openLocalFiles } from "./reload/config-file.ts";
 const LOCK_WAIT_MS = 10_000;
 
 /**
- * Longest wait for the prober's process, ms. A command looks once: if it looked while that process starts on a busy machine, a
- * folder would pass for one that gives no answer.
+ * Longest wait for the prober's process, ms. A command checks only once: without the wait, a slow start of that process
+ * would look like a folder that gives no answer.
  */
 const PROBER_STARTS_MS = 10_000;
 
@@ -98,7 +98,7 @@ async function open(options: WithoutDaemonOptions, stack: DisposalStack): Promis
   const openWith = (start: Start) => async () =>
     openGateway({ ...options, start, prober }, await boundParts(), shares, stack);
   const gateway = once(openWith("as-configured"));
-  // To list tools or make one call, no server is started whose lists are cached and that the call does not need.
+  // For lists and single calls: starts only the called server, and servers whose lists are not cached.
   const onDemand = once(openWith("on-demand"));
   let isServing = false;
   const readyParts = async (signal: AbortSignal) => {
@@ -256,7 +256,7 @@ async function openShares(
   };
 }
 
-/** Takes no lock and writes nothing into the home, so that any number of them may run. */
+/** Takes no lock and writes nothing into the home, so that any number of commands may have one. */
 async function openGateway(
   {
     home,
@@ -309,8 +309,8 @@ async function openGateway(
 }
 
 /**
- * The shares that backends require, as looks find them: at the start, and whenever a call needs one that is away. Nothing is
- * mounted for a backend's sake. Null: none is required.
+ * The shares that backends require. Each is observed at the start, and again when a call needs it while it is
+ * unavailable; nothing is mounted. null: none is required.
  */
 async function observeRequired(
   { backends }: MountaineerConfig,

@@ -10,7 +10,7 @@ export function userAgent(): string {
   return agent;
 }
 
-/** Reads package.json synchronously, once: an upgrade may remove it while the daemon runs. */
+/** Such as "0.1.0". Reads package.json once, because an upgrade may remove it; throws a system error if it is missing. */
 export function packageVersion(): string {
   version ??= readVersion();
   return version;

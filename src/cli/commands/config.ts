@@ -279,7 +279,7 @@ export const CONFIG_COMMANDS: GroupedCommands = {
     name: "config",
     summary: "show, change, check and undo the configuration",
     description:
-      "With a daemon running they speak of its file, and it applies what they change at once. Every change keeps all " +
+      "With a daemon running, these commands use its file, and it applies changes at once. Every change keeps all " +
       "other bytes of the file, is checked as a whole before it is written, and can be undone.",
     examples: {
       "mountaineer config set lsof-recheck off": "change a setting",

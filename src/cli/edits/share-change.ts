@@ -83,7 +83,7 @@ function preferredHost({ routes }: ShareConfig): string {
 
 const NAMED_AT_MOST = 12;
 
-/** The keys of which a share has one, so that it can be reached. */
+/** A share needs at least one of these keys, so that it can be reached. */
 const LOCATION_KEYS = ["nas", "thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"];
 
 /** Puts a share without an address on the only NAS. Rejects with `usage` if there are several. */

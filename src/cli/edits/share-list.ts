@@ -24,7 +24,7 @@ export function listShares(context: CommandContext) {
   });
 }
 
-/** One share, as `shares list --json` has it. */
+/** One share in the output of `shares list --json`. */
 function listedShare(
   { global, aliases }: MountaineerConfig,
   share: MountaineerConfig["shares"][number],

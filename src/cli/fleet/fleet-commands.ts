@@ -63,6 +63,7 @@ export async function beginFleet(context: CommandContext, start: FleetStart): Pr
   return start.invite === false ? 0 : inviteMachine(context);
 }
 
+/** Prints a code that lets one machine in, and waits until a machine has used it or it expires. */
 export async function inviteMachine(context: CommandContext): Promise<number> {
   const { invite } = await import("../../fleet/enrollment/invite.ts");
   const { requireFleet } = await import("../../fleet/enrollment/fleet-folder.ts");
@@ -118,6 +119,7 @@ async function codeText(given: string | null, context: CommandContext): Promise<
   return readFirstLine("code", context);
 }
 
+/** `dissolves`: where the fleet began, leaves it even if other machines then lose their server. */
 export async function leave(context: CommandContext, dissolves: boolean): Promise<number> {
   const { leaveFleet } = await import("../../fleet/enrollment/leave.ts");
   const left = await leaveFleet({
@@ -144,6 +146,7 @@ export async function leave(context: CommandContext, dissolves: boolean): Promis
   return 0;
 }
 
+/** Takes another machine's key away. Only where the fleet began. */
 export async function remove(context: CommandContext, machine: string): Promise<number> {
   const { removeMember } = await import("../../fleet/enrollment/leave.ts");
   const { home, signal } = context;

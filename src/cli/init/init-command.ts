@@ -148,7 +148,7 @@ async function mountAll(
   return exitCodeOf(results, "mount");
 }
 
-/** What this machine's rclone costs, where the shares are mounted by it. */
+/** If the shares are mounted by this machine's own rclone, prints its disadvantages on stderr. */
 async function notifyCosts(context: CommandContext): Promise<void> {
   const { global } = await show(context, "status", null);
   const costs = global.conditions.find(({ code }) => code === "stock_rclone");
@@ -351,9 +351,7 @@ function showOutcome(context: CommandContext, outcome: Outcome): void {
     password?.startsWith("secret:") === true ? [password.slice("secret:".length)] : [],
   );
   for (const name of wanted.filter((one) => !choices.secrets.some((stored) => stored.name === one))) {
-    context.print(
-      dim(`  its password is still to be set: ${shellCommand`mountaineer secret set ${name}`}\n`),
-    );
+    context.print(dim(`  now set its password: ${shellCommand`mountaineer secret set ${name}`}\n`));
   }
   for (const line of nextLines(context, outcome)) context.print(dim(`  ${line}\n`));
 }

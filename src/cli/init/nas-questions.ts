@@ -239,7 +239,7 @@ async function chooseSecond(
       if (second !== null) return second;
     } else person.print(`  ${printable(`${one.name} also answers at ${one.address}: ${why}`)}`);
   }
-  // Only who may keep the share to its networks must know all of them.
+  // Asks for a second address only if the share can be limited to its networks, because all of them must be known then.
   if (others.length > 0 || (await meeting.networksOf([first.host], signal)) === null) return null;
   return readSecond("Its address over a second cable, which also gets this login (empty: none): ", null);
 
@@ -293,7 +293,7 @@ export interface Wrong {
   readonly wrong: string | null;
 }
 
-/** Repeats `ask` until the answer is right, and prints each time what was wrong. */
+/** Repeats `read` until the answer is right, and prints each time what was wrong. */
 export async function retry<T>(
   read: () => Promise<{ readonly right: T } | Wrong>,
   person: Pick<Person, "print">,

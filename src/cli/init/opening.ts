@@ -3,6 +3,7 @@ import { pathToFileURL } from "node:url";
 import { launcherPath } from "../input/launcher-path.ts";
 import { openingText } from "./init-text.ts";
 
+/** The comment at the top of a new file. */
 export function opening(): string {
   return openingText(new URL("../docs/configuration.md", pathToFileURL(launcherPath())).href);
 }

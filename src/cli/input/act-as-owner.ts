@@ -8,7 +8,7 @@ import { ownIdentity } from "../../runtime/files/exposure.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { launcherPath } from "./launcher-path.ts";
 
-/** What a command does for root in another user's home, if it does not act as that user. */
+/** For a command that does not act as the home's owner: whether root may not run it at all, or runs it as root. */
 export type AsRoot = "refused" | "stays";
 
 /**
@@ -37,14 +37,14 @@ export async function actAsOwner(home: string, args: readonly string[], asRoot?:
   process.setuid?.(uid);
   if (known)
     Object.assign(process.env, { HOME: known.homedir, USER: known.username, LOGNAME: known.username });
-  // If it was set needlessly, the log would be elsewhere.
+  // Not set for the usual home: with the variable set, the log would be in the home.
   if (findHomeContext(process.env).home !== home) process.env["MOUNTAINEER_HOME"] = home;
 }
 
 /** The entry in the user database; null: the user has none. */
 function userOf(uid: number): UserInfo<string> | "forbidden" | null {
   try {
-    // `userInfo` tells only of the effective user.
+    // `userInfo` reports only the effective user.
     process.seteuid?.(uid);
   } catch (error) {
     return recoverFrom(isSystemError, "forbidden" as const)(error);
@@ -58,7 +58,7 @@ function userOf(uid: number): UserInfo<string> | "forbidden" | null {
   }
 }
 
-/** The owner of the folder; of the nearest folder above if it cannot be read. */
+/** The owner of the folder; if it cannot be read, of the nearest folder above it that can. */
 async function ownerOf(folder: string): Promise<{ readonly uid: number; readonly gid: number }> {
   return (await stat(folder).catch(recoverFrom(isSystemError, null))) ?? ownerOf(dirname(folder));
 }

@@ -1,5 +1,5 @@
-// Decides which entries of a file wait for a person's approval, and which configuration runs until then: the file, with
-// each waiting entry, whole, in its approved form. Pure.
+// Decides which entries of a file wait for a person's approval, and which configuration runs until then: the file, but
+// with the approved form of each waiting entry. Pure.
 import { type DeclaredBackend, declaredOf, isSameBackend, withDefaults } from "../backend-defaults.ts";
 import { type ProtectedPaths, reachableByBackends } from "../reachable-paths.ts";
 import { mostSerious } from "../schema/normalized.ts";
@@ -39,7 +39,7 @@ export interface ApprovedEntry {
 export interface Grant {
   /** The ids of the entries to approve. An entry that the file no longer has loses its approval instead. */
   readonly ids: ReadonlySet<string>;
-  /** Those of `ids` that this grant does not approve. If they have an approval, it is removed. */
+  /** The ids among `ids` that lose their approval instead of getting one. */
   readonly forgets?: ReadonlySet<string>;
   /** True: the mode in the file's `[trust]` takes effect, even if it is looser than the approved mode. */
   readonly loosens: boolean;
@@ -52,7 +52,7 @@ export interface Grant {
 
 export interface Approvals {
   readonly mode: ApproveMode;
-  /** A section that is missing here was never approved: it runs in its closed form. */
+  /** By id. A section without an entry was never approved, and runs in its closed form (see `closedForm`). */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
   /** The approved order: names of backends, including disabled and removed ones. */
   readonly order: readonly string[];
@@ -120,6 +120,7 @@ function requestedMode({
   return reaches ? "commands" : "none";
 }
 
+/** The configuration that may run, what waits, and the approvals to remember. */
 export function applyApprovals(input: ApprovalInput): ApprovalOutcome {
   const { file, running, blank, protectedPaths } = input;
   const requested = requestedMode(input);
@@ -230,7 +231,7 @@ export function withAllOn(config: MountaineerConfig): MountaineerConfig {
   return { ...config, backends: config.backends.map((backend) => ({ ...backend, enabled: true })) };
 }
 
-/** The entries that wait now. */
+/** What decides whether an entry waits. */
 interface Guard {
   readonly mode: ApproveMode;
   /** The file's mode is at least as strict as the approved one, so the mode itself needs no approval. */
@@ -289,9 +290,9 @@ function runningForm(entry: Entry, known: ApprovedEntry | undefined, guard: Guar
 }
 
 /**
- * The form of an unapproved section: the parts that the mode guards are as in an empty file, but no one can sign in or
- * use anything, and a page that the file switches off stays off. The port is that of the file: otherwise the file's would
- * be free for a program that collects the clients' tokens.
+ * The form of an unapproved section. The parts that the mode guards are as in an empty file, with three exceptions: no
+ * one can sign in or use anything, a page that the file switches off stays off, and the file's port is used, because
+ * another program could open a free port and collect the clients' tokens.
  */
 function closedForm(entry: Entry, { mode, blank }: Guard): Fields {
   const { id, whole, parts } = entry;
@@ -310,8 +311,8 @@ const CLOSED: Readonly<Record<string, Fields>> = {
 };
 
 /**
- * The entries of the file that have only another name than an approved one that the file no longer has: by the new id,
- * the old one.
+ * Finds entries that were only renamed: approved under an id that the file no longer has, and otherwise equal. Maps each
+ * new id to the old one.
  */
 function renamedEntries(
   file: MountaineerConfig,
@@ -402,6 +403,7 @@ function stricter(one: ApproveMode, other: ApproveMode): ApproveMode {
   return isAsStrict(one, other) ? one : other;
 }
 
+/** Whether a change of this kind needs an approval in this mode. */
 export function waits(kind: EntryKind, mode: ApproveMode): boolean {
   if (mode === "none") return false;
   return mode === "all" || kind === "runs" || kind === "approval";

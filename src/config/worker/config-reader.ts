@@ -46,7 +46,7 @@ export function createConfigReader(options: ConfigReaderOptions) {
     },
     /**
      * Loads a content, `from` the file if that is given; must not be called again before it has settled. Rejects as
-     * `loadConfigApart` does.
+     * `loadConfigInChild` does.
      */
     async load(
       bytes: Uint8Array,

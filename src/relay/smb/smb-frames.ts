@@ -94,7 +94,7 @@ export class FrameReader {
   #frameRemaining = 0;
   /** Bytes until the next header of a compound frame, or the frame's end. */
   #restRemaining = 0;
-  /** True if the stream has no SMB frames; it is not read any further then. */
+  /** True once the stream is found not to be SMB. It is not parsed from then on. */
   broken = false;
 
   constructor(listener: FrameListener) {

@@ -23,6 +23,7 @@ export function createAnswerStores() {
   const spare: Buffer[] = [];
   let inUse = 0;
   return {
+    /** null: all are in use. */
     take(): Buffer | null {
       if (inUse >= STORES_AT_MOST) return null;
       inUse += 1;
@@ -93,6 +94,7 @@ export class WholeFrameReader {
     return this.#isTaken();
   }
 
+  /** Call when the client's socket has sent everything. */
   taken(): void {
     this.#releaseSending();
   }

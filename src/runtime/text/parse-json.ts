@@ -1,9 +1,9 @@
-// Parses JSON from elsewhere. V8's own parser may give an object an escaped key of another text (nodejs/node#63785, Node 24
-// and 26): keys with a backslash never reach it.
+// Parses JSON from outside. V8's parser may mix up keys with escapes, and give an object a key of another text
+// (nodejs/node#63785, Node 24 and 26). So keys with a backslash never reach it.
 
 /**
- * Like `JSON.parse`, also in that the last of several equal keys counts. Throws a SyntaxError; where a key has a backslash,
- * also a RangeError for a text that is nested thousands of levels deep.
+ * Like `JSON.parse`; of several equal keys, the last one counts. Throws a SyntaxError; if a key has a backslash, also a
+ * RangeError for a text that is nested thousands of levels deep.
  */
 export function parseJson(text: string): unknown {
   const keys = text.includes("\\") ? keysOf(text) : null;
@@ -18,7 +18,7 @@ export function parseJson(text: string): unknown {
 }
 
 function withoutV8Keys(text: string, keys: readonly Quoted[]): unknown {
-  // Each key becomes its number within its object, which V8 reads right. The value has the keys in the text's order.
+  // Replaces each key by its number within the object, which V8 parses correctly. The parsed value keeps the order.
   const names: string[] = [];
   const counts = [0];
   let numbered = "";
@@ -60,7 +60,7 @@ function keysOf(text: string): readonly Quoted[] | null {
   return isEscaped ? found : null;
 }
 
-/** The index of the quote that ends the string; infinite: nothing does. */
+/** The index of the quote that ends the string; infinity if it has no end. */
 export function endOfString(text: string, open: number): number {
   for (let end = text.indexOf('"', open + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let before = end;
@@ -81,7 +81,7 @@ function countObjects(text: string, from: number, to: number, counts: number[]):
   }
 }
 
-/** V8 reads a text right that is not the key of an object. */
+/** The key without its quotes and escapes. V8 parses it correctly where it is not an object's key. */
 function nameOf(quoted: string): string {
   return quoted.includes("\\") ? String(JSON.parse(quoted)) : quoted.slice(1, -1);
 }

@@ -239,8 +239,8 @@ function startCheck(
 }
 
 /**
- * Waits for the mount check, unless the host is certainly gone: a check may then take seconds, and its result changes
- * nothing. After a host's first silent probe, the check continues in the background while the host is probed again.
+ * Waits for the mount check, unless the host is certainly gone: the check may then take seconds, and changes nothing.
+ * After a host's first silent probe, the check continues in the background while the host is probed again.
  */
 async function chooseCheck(
   { prober, rememberedPort }: ObserveServices,

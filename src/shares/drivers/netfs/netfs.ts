@@ -57,7 +57,7 @@ const MACOS: NetfsTools = {
   netfs: mountByNetfs,
 };
 
-/** Each look asks the server about another name, so no cache can answer. */
+/** Each check looks up a new name, so no cache can answer it. */
 const CACHE_MS = 0;
 const TABLE_POLL_MS = 20;
 /**
@@ -80,6 +80,7 @@ interface MountAnswer {
   readonly existed: boolean;
 }
 
+/** Its `mount` and `unmount` return failures as outcomes. */
 export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   const { clock, prober, mountTable, addressesOf, tools = MACOS } = options;
   const { volumes, unmountCommands } = tools;
@@ -332,7 +333,7 @@ export interface NetfsTarget {
   readonly username: string | null;
 }
 
-/** Never holds a password. */
+/** The URL that NetFS mounts, without a password. */
 export function netfsUrl({ host, port, shareName, username }: NetfsTarget): string {
   const user = username === null ? "" : `${escaped(username)}@`;
   // Only an IPv6 host has colons; the percent sign before its zone is escaped.
