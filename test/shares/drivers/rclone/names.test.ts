@@ -41,21 +41,28 @@ const rclone = await rcloneProgram("/nowhere");
 const version = await askRcloneVersion(systemClock, rclone);
 /** Whether this rclone keeps dots at the end of names: 1.60 makes an odd folder in the root if it is told to. */
 const DOTS = rcloneCan(version, "encodesDots");
-const rigs = new Map<Kind, PlainRig>();
+/** Its tests mostly wait: rclone sends what was written after a second, and an old one after three. */
+const MOSTLY_WAITS = { ...noSkip, concurrency: 8 };
+const SHARES = Array.from({ length: MOSTLY_WAITS.concurrency }, (_, index) => `names-${index}`);
+const rigs = new Map<Kind, { readonly rig: PlainRig; readonly free: string[] }>();
 
 before(async () => {
   if (noSkip.skip !== false) return;
   for (const kind of ["folds", "exact"] as const)
-    rigs.set(kind, await startPlainRig({ shares: ["names"], settings: KINDS[kind] }));
+    rigs.set(kind, {
+      rig: await startPlainRig({ shares: SHARES, settings: KINDS[kind] }),
+      free: [...SHARES],
+    });
 });
 after(async () => {
-  for (const rig of rigs.values()) await rig[Symbol.asyncDispose]();
+  for (const { rig } of rigs.values()) await rig[Symbol.asyncDispose]();
 });
 
 /** A home, a proof and a driver beside the server's own disk; as new, and nothing is left. */
 async function startNames(t: TestContext, kind: Kind, programs?: readonly string[]) {
-  const rig = rigs.get(kind) ?? assert.fail();
-  const disk = rig.exportPath("names");
+  const { rig, free } = rigs.get(kind) ?? assert.fail();
+  const name = free.pop() ?? assert.fail();
+  const disk = rig.exportPath(name);
   for (const entry of await readdir(disk)) await rm(join(disk, entry), { recursive: true });
   const folder = await temporaryFolder(t);
   // Other users of this machine may come as far as the mount.
@@ -71,7 +78,7 @@ async function startNames(t: TestContext, kind: Kind, programs?: readonly string
     fallback: routeTo(rig.fallbackHost, { port: rig.fallbackPort }),
   };
   const { username, password } = rig;
-  const share = shareSpec({ folder, name: "names", username, password, routes });
+  const share = shareSpec({ folder, name, username, password, routes });
   const only =
     programs &&
     (await Promise.all(programs.map(async (name) => [name, await findProgram(name, PATH_FOLDERS)])));
@@ -91,7 +98,10 @@ async function startNames(t: TestContext, kind: Kind, programs?: readonly string
   };
   return {
     ...{ rig, disk, driver, fresh, share, stateFolder, unmount },
-    [Symbol.asyncDispose]: unmount,
+    async [Symbol.asyncDispose]() {
+      await unmount();
+      free.push(name);
+    },
     /** Proves the server over both routes, or over the one in use: its id, and whether it folds. */
     async prove(expected?: { readonly server: string }) {
       const endpoint = async (route: "tb" | "fallback") => {
@@ -274,32 +284,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
 };
 
-describe("spellings", noSkip, () => {
-  for (const kind of ["folds", "exact"] as const) {
-    it(`A16 no spelling of a name destroys another file on a server that ${kind === "folds" ? "folds case" : "tells case apart"}`, async (t) => {
-      await using bench = await startNames(t, kind);
-      await writeFile(join(bench.disk, `Known ${NFC}`), "a file that nobody changes");
-      const { server, folding } = await bench.prove();
-      assert.deepEqual(folding, { case: kind === "folds", form: false });
-      const rows = Object.entries(ROWS).map(([what, row], index) => ({ what, row, at: `row ${index}` }));
-      for (const { row, at } of rows) {
-        await mkdir(join(bench.disk, at));
-        for (const [name, content] of Object.entries(row.there)) {
-          const path = join(bench.disk, at, name);
-          await (content === "/" ? mkdir(path) : writeFile(path, content));
-        }
-      }
-      await bench.mount(server);
-      const seen: Record<string, unknown> = {};
-      for (const { what, row, at } of rows)
-        seen[what] = [await told(row.act((name) => join(bench.share.mountPath, at, name)))];
-      await bench.sent();
-      for (const { what, at } of rows)
-        seen[what] = [...(seen[what] as string[]), await contents(join(bench.disk, at))];
-      assert.deepEqual(seen, Object.fromEntries(rows.map(({ what, row }) => [what, row[kind]])));
-    });
-  }
-
+describe("how a server is found to fold", noSkip, () => {
   const PROOFS = [
     ["rclone alone", ["rclone"], ["Music"]],
     ["smbclient alone", ["smbclient"], ["Music"]],
@@ -317,20 +302,6 @@ describe("spellings", noSkip, () => {
     }
   }
 
-  for (const kind of ["folds", "exact"] as const) {
-    it(`A16 a server whose settings have since changed is found to ${kind === "folds" ? "fold" : "tell case apart"}, even over one route`, async (t) => {
-      await using bench = await startNames(t, kind);
-      await mkdir(join(bench.disk, "Music"));
-      const { server } = await bench.prove();
-      const known = createKnownServers(bench.stateFolder);
-      const [before] = await known.list(bench.share);
-      assert.ok(before?.witness);
-      const otherwise = { case: kind !== "folds", form: null };
-      await known.keep(bench.share, { ...before, witness: { ...before.witness, folding: otherwise } });
-      assert.deepEqual((await bench.prove({ server })).folding, { case: kind === "folds", form: null });
-    });
-  }
-
   it("A16 an entry that is removed during its lookup proves nothing", async (t) => {
     await using bench = await startNames(t, "folds", ["rclone"]);
     const music = join(bench.disk, "Music");
@@ -341,39 +312,6 @@ describe("spellings", noSkip, () => {
     await writeFile(program, [start, removal, run, ""].join("\n"));
     assert.deepEqual((await bench.prove()).folding, UNKNOWN_CASE_FOLDING);
   });
-
-  const UNKNOWN = [
-    ["nothing but digits", ["2024", "日本"]],
-    ["both spellings", ["Notes", "nOTES"]],
-    ["a short name for another", ["R.E.M."]],
-  ] as const;
-  for (const [what, names] of UNKNOWN) {
-    it(`A16 a root with ${what} proves nothing, so an exclusive create next to a twin is refused, and a later entry is checked`, async (t) => {
-      await using bench = await startNames(t, "exact");
-      for (const name of names) await mkdir(join(bench.disk, name));
-      const { server, folding } = await bench.prove();
-      assert.deepEqual(folding, UNKNOWN_CASE_FOLDING);
-      await bench.mount(server);
-      const at = (name: string): string => join(bench.share.mountPath, name);
-      await writeFile(at("Report"), "old");
-      assert.deepEqual(
-        [await told(exclusive(at("report"))), await told(mkdir(at("REPORT")))],
-        ["EEXIST", "EEXIST"],
-      );
-      await bench.sent();
-      const [mount] = await found(bench.driver, bench.share);
-      assert.equal(mount?.outdated, undefined);
-      assert.equal((await bench.prove()).folding?.case, false);
-      const [now] = await found(bench.driver, bench.share);
-      assert.deepEqual([now?.id, now?.outdated], [mount?.id, true], "it is remounted once nothing is open");
-      await bench.unmount();
-      const anew = await bench.mount(server);
-      assert.equal(anew.outdated, undefined);
-      await exclusive(at("report"));
-      await bench.sent();
-      assert.deepEqual([await readFile(join(bench.disk, "Report"), "utf8")], ["old"]);
-    });
-  }
 });
 
 /**
@@ -434,7 +372,79 @@ function same(name: string): readonly [string, string] {
 /** What `rclone.conf` of an earlier version said. */
 const EARLIER_ENCODING = /,RightPeriod/;
 
-describe("odd names", noSkip, () => {
+describe("spellings and odd names", MOSTLY_WAITS, () => {
+  for (const kind of ["folds", "exact"] as const) {
+    it(`A16 no spelling of a name destroys another file on a server that ${kind === "folds" ? "folds case" : "tells case apart"}`, async (t) => {
+      await using bench = await startNames(t, kind);
+      await writeFile(join(bench.disk, `Known ${NFC}`), "a file that nobody changes");
+      const { server, folding } = await bench.prove();
+      assert.deepEqual(folding, { case: kind === "folds", form: false });
+      const rows = Object.entries(ROWS).map(([what, row], index) => ({ what, row, at: `row ${index}` }));
+      for (const { row, at } of rows) {
+        await mkdir(join(bench.disk, at));
+        for (const [name, content] of Object.entries(row.there)) {
+          const path = join(bench.disk, at, name);
+          await (content === "/" ? mkdir(path) : writeFile(path, content));
+        }
+      }
+      await bench.mount(server);
+      const seen: Record<string, unknown> = {};
+      for (const { what, row, at } of rows)
+        seen[what] = [await told(row.act((name) => join(bench.share.mountPath, at, name)))];
+      await bench.sent();
+      for (const { what, at } of rows)
+        seen[what] = [...(seen[what] as string[]), await contents(join(bench.disk, at))];
+      assert.deepEqual(seen, Object.fromEntries(rows.map(({ what, row }) => [what, row[kind]])));
+    });
+  }
+
+  for (const kind of ["folds", "exact"] as const) {
+    it(`A16 a server whose settings have since changed is found to ${kind === "folds" ? "fold" : "tell case apart"}, even over one route`, async (t) => {
+      await using bench = await startNames(t, kind);
+      await mkdir(join(bench.disk, "Music"));
+      const { server } = await bench.prove();
+      const known = createKnownServers(bench.stateFolder);
+      const [before] = await known.list(bench.share);
+      assert.ok(before?.witness);
+      const otherwise = { case: kind !== "folds", form: null };
+      await known.keep(bench.share, { ...before, witness: { ...before.witness, folding: otherwise } });
+      assert.deepEqual((await bench.prove({ server })).folding, { case: kind === "folds", form: null });
+    });
+  }
+
+  const UNKNOWN = [
+    ["nothing but digits", ["2024", "日本"]],
+    ["both spellings", ["Notes", "nOTES"]],
+    ["a short name for another", ["R.E.M."]],
+  ] as const;
+  for (const [what, names] of UNKNOWN) {
+    it(`A16 a root with ${what} proves nothing, so an exclusive create next to a twin is refused, and a later entry is checked`, async (t) => {
+      await using bench = await startNames(t, "exact");
+      for (const name of names) await mkdir(join(bench.disk, name));
+      const { server, folding } = await bench.prove();
+      assert.deepEqual(folding, UNKNOWN_CASE_FOLDING);
+      await bench.mount(server);
+      const at = (name: string): string => join(bench.share.mountPath, name);
+      await writeFile(at("Report"), "old");
+      assert.deepEqual(
+        [await told(exclusive(at("report"))), await told(mkdir(at("REPORT")))],
+        ["EEXIST", "EEXIST"],
+      );
+      await bench.sent();
+      const [mount] = await found(bench.driver, bench.share);
+      assert.equal(mount?.outdated, undefined);
+      assert.equal((await bench.prove()).folding?.case, false);
+      const [now] = await found(bench.driver, bench.share);
+      assert.deepEqual([now?.id, now?.outdated], [mount?.id, true], "it is remounted once nothing is open");
+      await bench.unmount();
+      const anew = await bench.mount(server);
+      assert.equal(anew.outdated, undefined);
+      await exclusive(at("report"));
+      await bench.sent();
+      assert.deepEqual([await readFile(join(bench.disk, "Report"), "utf8")], ["old"]);
+    });
+  }
+
   for (const kind of ["folds", "exact"] as const) {
     it(`A16 a name written to a server that ${kind === "folds" ? "folds case" : "tells case apart"} reads back unchanged, including a trailing dot, or as the table says`, async (t) => {
       await using bench = await startNames(t, kind);
@@ -535,7 +545,7 @@ describe("odd names", noSkip, () => {
   });
 });
 
-describe("the readers of a mount", noSkip, () => {
+describe("the readers of a mount", MOSTLY_WAITS, () => {
   /** As another user of this machine; only root can be one. */
   const isRoot = process.getuid?.() === 0;
   const asOther = async (command: string): Promise<boolean> => {
