@@ -1,5 +1,5 @@
-// The open probes and the child processes that run them. Equal probes run once. A child whose threads hang keeps only
-// the probes that hang in it.
+// The prober's open probes and the child processes that run them. Equal probes run once. A child whose threads hang keeps
+// only the probes that hang in it.
 import type { Logger } from "../../runtime/log/log.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, settlesWithin, type Timer } from "../../runtime/time/clock.ts";
