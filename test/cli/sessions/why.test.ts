@@ -58,7 +58,11 @@ test("F7 one command names the cause: fallback, a person, sleep, failure and mis
   await rename(join(home.folder, "CORE-tb"), join(home.folder, "away"));
   await untilWhy("CORE", "return to Thunderbolt", /CORE-tb does not answer/);
   await rename(join(home.folder, "away"), join(home.folder, "CORE-tb"));
-  await untilWhy("CORE", "return to Thunderbolt", /auto_failback and lsof_recheck are off: you switch/);
+  await untilWhy(
+    "CORE",
+    "return to Thunderbolt",
+    /waiting for you to switch: auto_failback and lsof_recheck are off/,
+  );
   await home.cli(["switch", "--share", "CORE", "--to", "fallback"]);
   await untilWhy("CORE", "return to Thunderbolt", /you asked for fallback; `mountaineer switch --to auto`/);
   await home.cli(["unmount", "--share", "MEDIA"]);
