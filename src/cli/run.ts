@@ -4,7 +4,7 @@ import { findHomeContext, normalizeHome } from "../config/home-context.ts";
 import { expandPath } from "../config/values/paths.ts";
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { paintFor, type TerminalStyle } from "../runtime/text/paint.ts";
-import { printable } from "../runtime/text/plain-text.ts";
+import { printable, printableJson } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { actAsOwner } from "./input/act-as-owner.ts";
 import type { CommandContext, MakeContext } from "./input/command.ts";
@@ -38,16 +38,42 @@ export async function runCommandLine(
   streams: Streams,
   signals: Signals,
 ): Promise<number> {
+  let hasPrinted = false;
+  const watched: Streams = {
+    ...streams,
+    stdout: {
+      isTTY: streams.stdout.isTTY === true,
+      columns: streams.stdout.columns ?? 0,
+      write(text) {
+        hasPrinted = true;
+        return streams.stdout.write(text);
+      },
+    },
+  };
   try {
-    return await dispatch(args, streams, async (configFile, asRoot) => {
+    return await dispatch(args, watched, async (configFile, asRoot) => {
       await normalizeHome(process.env);
       await actAsOwner(findHomeContext(process.env).home, args, asRoot);
-      return makeContext(configFile, streams, signals);
+      return makeContext(configFile, watched, signals);
     });
   } catch (error) {
+    if (!hasPrinted && wantsJson(args))
+      streams.stdout.write(printableJson(`${JSON.stringify(errorRecord(error), null, 2)}\n`));
     complain(error, streams.stderr);
     return exitCodeOfError(error);
   }
+}
+
+/** True for `--json` that is not an argument of another program, after `--`. */
+function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return args.slice(0, end === -1 ? args.length : end).includes("--json");
+}
+
+function errorRecord(error: unknown) {
+  const known = error instanceof MountaineerError ? error : null;
+  const code = known?.code ?? (isMachineError(error) ? systemErrorCode(error) : "internal");
+  return { error: { code, message: errorText(error), hint: known?.hint ?? null } };
 }
 
 /** Runs the command line and ends the process with its exit code. */

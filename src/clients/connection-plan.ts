@@ -86,11 +86,11 @@ export async function planConnection(
     names.length === 0 ? [] : [`${what}: ${names.map(printable).join(", ")}${more}`];
   const notes = [
     ...listed(
-      `left in ${client.title}, as they do not serve here`,
+      `kept in ${client.title}, because they do not work here yet`,
       left,
-      "; mountaineer backends list says why, then say connect again",
+      "; mountaineer backends list says why, then run this again",
     ),
-    ...listed(`taken out of ${client.title}, as they come through Mountaineer`, taken),
+    ...listed(`to be removed from ${client.title}, because they come through Mountaineer`, taken),
     ...skippedBy(await clientValues(text ?? "", path), client, name),
   ];
   if (after === text) return { ...current, after, notes, record: former, former };
@@ -166,6 +166,15 @@ export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
     }
     if (record === null) await writeRecord(home, client.name, null);
   });
+}
+
+/** The name that Mountaineer's entry has or gets in the client's file. Rejects with `client_unreadable`. */
+export async function entryNameIn(
+  client: Client,
+  path: string,
+  surroundings: ConnectionSurroundings,
+): Promise<string> {
+  return ownNameIn(await entriesOf({ client, path, text: await readClientFile(path) }), surroundings);
 }
 
 /** Whether the client's file has an entry for Mountaineer. Rejects with `client_unreadable`. */

@@ -37,6 +37,25 @@ describe("the command line", { concurrency: 3 }, () => {
     }
   });
 
+  test("D2 with --json an error is one object on stdout, with the same exit code; an argument after -- is another program's", async (t) => {
+    const home = await temporaryFolder(t);
+    for (const [args, code, exit] of [
+      [["shares", "remove", "--share", "CORE", "--json"], "share_unknown", 2],
+      [["status", "--json", "--nonsense"], "usage", 2],
+      [["clients", "--json"], "daemon_unreachable", 8],
+    ] as const) {
+      const ended = await runCommand(args, { home });
+      const { error } = JSON.parse(ended.stdout);
+      assert.deepEqual(
+        [ended.code, error.code, Object.keys(error)],
+        [exit, code, ["code", "message", "hint"]],
+      );
+      assert.ok(ended.stderr.includes(error.message));
+    }
+    const theirs = await runCommand(["backends", "add", "a b", "--", "sh", "--json"], { home });
+    assert.deepEqual([theirs.code, theirs.stdout], [2, ""]);
+  });
+
   test("help shows every command with examples, on stdout, in the order in which people need them", async (t) => {
     const home = await temporaryFolder(t);
     const asked = await runCommand(["--help"], { home });

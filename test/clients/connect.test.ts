@@ -332,7 +332,7 @@ describe("F1 taking over", () => {
     assert.deepEqual((await plan(["two"])).record?.taken, ["a"]);
     const left = await plan([]);
     assert.deepEqual(left.record?.taken, []);
-    assert.match(left.notes.join(), /left in Cursor, as they do not serve here: a;/);
+    assert.match(left.notes.join(), /kept in Cursor, because they do not work here yet: a;/);
   });
 
   it("F1 an undo removes an entry that existed before any connection, and restores the entry that an earlier one removed", async (t) => {

@@ -5,11 +5,12 @@ import { servingNames } from "../../api/client/backend-phases.ts";
 import type { BackendStatus } from "../../api/contract/contract.ts";
 import { CLIENTS, type ClientName, clientFiles, type OwnProgram } from "../../clients/client.ts";
 import { editedClientText } from "../../clients/client-edit.ts";
-import { OWN_NAME, ownProgram } from "../../clients/client-entry.ts";
+import { ownProgram } from "../../clients/client-entry.ts";
 import {
   type ConnectionPlan,
   type ConnectionSurroundings,
   clientFilePath,
+  entryNameIn,
   type KnownBackends,
   planConnection,
   planDiff,
@@ -24,7 +25,7 @@ import { hasOutcome } from "../edits/backend-outcome.ts";
 import type { CommandContext } from "../input/command.ts";
 import { confirms } from "../input/confirm.ts";
 import { launcherPath } from "../input/launcher-path.ts";
-import { doneLine, showText } from "../input/options.ts";
+import { doneLine, showJson, showResult } from "../input/options.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { withOperations } from "../sessions/control-session.ts";
@@ -47,9 +48,15 @@ interface ConnectOptions {
 /** Prints the entry that a person can add to the client's file by hand. */
 export async function printEntry(context: CommandContext, options: ConnectOptions): Promise<number> {
   const client = CLIENTS[options.client];
+  const surroundings = surroundingsOf(context, options);
+  const path = await clientFilePath(client, options.file, surroundings);
+  const name = await entryNameIn(client, path, surroundings);
   const entry = client.entry(programOf(context));
-  context.notify(`for ${await clientFilePath(client, options.file, surroundingsOf(context, options))}:`);
-  context.print(await editedClientText(client, "", [{ name: OWN_NAME, entry }]));
+  if (context.json) showJson(context, { client: client.name, path, name, entry });
+  else {
+    context.notify(`for ${path}:`);
+    context.print(await editedClientText(client, "", [{ name, entry }]));
+  }
   return 0;
 }
 
@@ -60,12 +67,14 @@ export async function connectClient(context: CommandContext, options: ConnectOpt
   const plan = await planConnection(client, programOf(context), known, surroundingsOf(context, options));
   for (const remark of plan.notes) context.notify(remark);
   if (plan.after === plan.text) {
-    context.notify(`${client.title} uses Mountaineer already: ${plan.path}`);
-    return 0;
+    if (!context.json) context.notify(`${client.title} uses Mountaineer already: ${plan.path}`);
+    return showChange(context, plan, { connected: true, changed: false });
   }
-  if (!(await showAndConfirm(context, plan, options.yes))) return FAILED_EXIT;
+  if (!(await showAndConfirm(context, plan, options.yes)))
+    return showChange(context, plan, { connected: false, changed: false }, FAILED_EXIT);
   await writePlan(context.home, plan);
-  showDone(context, `${client.title} uses Mountaineer now: ${plan.path}`);
+  showChange(context, plan, { connected: true, changed: true });
+  if (context.json) return 0;
   if (client.afterwards !== null) context.print(`  next: ${client.afterwards}\n`);
   context.print(`  ${undoCommand(client, plan.path)} puts its file back\n`);
   return 0;
@@ -78,11 +87,12 @@ export async function connectClient(context: CommandContext, options: ConnectOpt
 export async function disconnectClient(context: CommandContext, options: ConnectOptions): Promise<number> {
   const plan = await planUndo(CLIENTS[options.client], surroundingsOf(context, options));
   const { client, path, text, after } = plan;
-  if (after === text) context.notify(`${client.title} does not use Mountaineer: ${path}`);
-  else if (!(await showAndConfirm(context, plan, options.yes))) return FAILED_EXIT;
+  const changed = after !== text;
+  if (changed && !(await showAndConfirm(context, plan, options.yes)))
+    return showChange(context, plan, { connected: true, changed: false }, FAILED_EXIT);
   await writePlan(context.home, plan);
-  if (after !== text) showDone(context, `${client.title} is as it was: ${path}`);
-  return 0;
+  if (!changed && !context.json) context.notify(`${client.title} does not use Mountaineer: ${path}`);
+  return showChange(context, plan, { connected: false, changed });
 }
 
 export function surroundingsOf(
@@ -125,6 +135,7 @@ function readyBackends(context: CommandContext, wanted: readonly string[]): Prom
 }
 
 async function showAndConfirm(context: CommandContext, plan: ConnectionPlan, yes: boolean): Promise<boolean> {
+  if (context.json) return yes;
   context.print(renderDiff(await planDiff(plan), context.stdoutStyle));
   return yes || confirms(context, "Change it so?");
 }
@@ -133,8 +144,18 @@ export function programOf({ home, configPath }: CommandContext): OwnProgram {
   return ownProgram({ launcher: launcherPath(), home, configPath, environment: process.env });
 }
 
-function showDone(context: CommandContext, line: string): void {
-  showText(context, (paint) => [doneLine(paint, printable(line))]);
+/** Returns `exit`. */
+function showChange(
+  context: CommandContext,
+  { client, path }: ConnectionPlan,
+  done: { readonly connected: boolean; readonly changed: boolean },
+  exit = 0,
+): number {
+  const line = done.connected ? "uses Mountaineer now" : "is as it was";
+  showResult(context, { client: client.name, path, ...done }, (paint) =>
+    done.changed ? [doneLine(paint, printable(`${client.title} ${line}: ${path}`))] : "",
+  );
+  return exit;
 }
 
 /** The client that a typed name means; null: the person chose neither. Without a terminal, and with `yes`, it is not asked. */

@@ -100,13 +100,12 @@ export const connectCommand = command("connect", {
   },
   exits: {
     0: "it is connected",
-    1: "you said no; nothing was changed",
+    1: "you said no, or --json was given without --yes; nothing was changed",
     3: "the client's file cannot be read; nothing was changed",
   },
-  isText: true,
   takes: {
     "<client>": { about: "the client", choices: CONNECTED, isOpen: true },
-    "--print": "only print what it would write",
+    "--print": "only print the entry that it would write",
     "--undo": "restore the file",
     "--file <path>": "the client's file, if it is elsewhere",
     "--keep-others": "keep servers in its file although they come through Mountaineer",

@@ -77,9 +77,9 @@ export const openCommand = command("open", {
     "mountaineer open --print": "print the link, for a browser of your choice",
   },
   exits: { 8: "no daemon runs" },
-  isText: true,
   takes: {
     "--print": "print the link only",
+    "--json": "print the link, and with --admin the code, as JSON; open no browser",
     "--admin": "let that tab change which programs run, with a code that is shown here",
   },
   async run(context, { print, admin }) {
@@ -87,12 +87,12 @@ export const openCommand = command("open", {
     const isFromTerminal = [process.stdin, process.stdout].every(({ isTTY }) => isTTY);
     const link = await callDaemon(context, purpose, "openPage", { from_terminal: isFromTerminal });
     const url = admin ? `${link.url}.admin` : link.url;
-    context.print(`${url}\n`);
-    if (admin) {
-      const { code } = await callDaemon(context, purpose, "offerOwner", null);
-      context.notify(`type this code in the page within three minutes: ${code.slice(0, 4)}-${code.slice(4)}`);
-    }
-    if (print) return 0;
+    const code = admin ? (await callDaemon(context, purpose, "offerOwner", null)).code : null;
+    const shownCode = code === null ? null : `${code.slice(0, 4)}-${code.slice(4)}`;
+    showResult(context, { url, code: shownCode }, () => [url]);
+    if (shownCode !== null && !context.json)
+      context.notify(`type this code in the page within three minutes: ${shownCode}`);
+    if (print || context.json) return 0;
     const { openInBrowser, remoteInstructions, withoutSecret } = await import("../sessions/web-browser.ts");
     try {
       if (await openInBrowser(await withoutSecret(url, context.home))) return 0;

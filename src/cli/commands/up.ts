@@ -22,7 +22,9 @@ export const upCommand = command("up", {
     "mountaineer up": "start it, and see the status",
     "mountaineer up --print": "only print the service's file",
   },
-  exits: { 1: "the daemon could not be started, or does not answer" },
+  exits: {
+    1: "the daemon could not be started, or does not answer; or it runs, and its gateway cannot listen",
+  },
   takes: {
     "--print": "only print the service's file, and start nothing",
   },

@@ -18,6 +18,7 @@ import { HIDDEN } from "../../config/shown-values.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
+import { findCommand } from "../../runtime/process/find-program.ts";
 import { printable, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { clientUrl, makeToken, tokenLines } from "../init/gateway-token.ts";
@@ -32,7 +33,7 @@ import { outcomeLines, servesAsChanged, waitForBackend } from "./backend-outcome
 
 export const DISABLED = "is disabled";
 
-/** The result; all but `tokenLines` is the `--json` output. */
+/** The result; all but `missing` and `tokenLines` is the `--json` output. */
 interface BackendChange {
   readonly name: string;
   /** False if the file had that content already. */
@@ -41,6 +42,8 @@ interface BackendChange {
   readonly runs: boolean;
   /** The backend's state afterwards; null if no daemon runs, or the backend was removed. */
   readonly backend: BackendStatus | null;
+  /** The program that is not found; null if it is, or a daemon runs. */
+  readonly missing: string | null;
   /** How HTTP clients send the gateway's new token; absent if no token was made. */
   readonly tokenLines?: readonly string[];
 }
@@ -163,15 +166,27 @@ async function change(
   const { changed, runs, daemon } = await editMembers(context, editsFor);
   const isWaitedFor = runs && daemon !== null && waitMs > 0;
   const backend = isWaitedFor ? await waitForBackend(daemon, name, waitMs, context.signal) : null;
-  return { name, changed, runs, backend };
+  const missing = daemon === null ? await missingProgram(context, name) : null;
+  return { name, changed, runs, backend, missing };
+}
+
+/** The program of the enabled backend, if it is not found; null if it is. A daemon reports that itself. */
+async function missingProgram(context: CommandContext, name: string): Promise<string | null> {
+  const { backends } = await viewConfig(context, readMembers);
+  const backend = backends.find((one) => one.name === name);
+  if (backend?.enabled !== true || backend.connection.type !== "stdio") return null;
+  const { command, cwd } = backend.connection;
+  return (await findCommand(command, cwd, process.env["PATH"] ?? "")) === null ? command : null;
 }
 
 export function showChange(
   context: CommandContext,
-  { name, changed, runs, backend, tokenLines: lines = [] }: BackendChange,
+  { name, changed, runs, backend, missing, tokenLines: lines = [] }: BackendChange,
   done: string,
 ): number {
   const exit = runs && (backend === null || servesAsChanged(backend)) ? 0 : FAILED_EXIT;
+  if (missing !== null)
+    context.notify(`${printable(name)} cannot start: its program ${printable(missing)} is not found`);
   showResult(context, { name, changed, runs, backend }, (paint) => {
     const mark = changed ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
     const isReported = backend === null || (!backend.enabled && done === DISABLED);

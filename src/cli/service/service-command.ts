@@ -74,12 +74,14 @@ export async function bringUp(context: CommandContext): Promise<number> {
     found === null
       ? "it was started, and does not answer yet"
       : `it runs (pid ${found.pid}), and does not answer: mountaineer doctor says why`;
-  const failure = outcome.failure ?? (daemon === null ? silence : null);
+  const gateway = daemon === null ? null : await listeningGateway(daemon, signal);
+  const failure = outcome.failure ?? (daemon === null ? silence : (gateway?.failure ?? null));
   const pid = daemon === null ? null : ((await monitorOf(context))?.pid ?? null);
   const installed =
     why === null ? { manager: manager.kind, path: manager.filePath } : { manager: null, path: null };
   if (context.json) {
-    showJson(context, { ...installed, ...outcome, failure, pid });
+    const listens = gateway?.failure == null ? "listening" : "not_listening";
+    showJson(context, { ...installed, ...outcome, failure, pid, gateway: gateway === null ? null : listens });
     return failure === null ? 0 : FAILED_EXIT;
   }
   const lines = [
@@ -91,7 +93,24 @@ export async function bringUp(context: CommandContext): Promise<number> {
   const report = await readyStatus(daemon, signal);
   context.print(`\n${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n`);
   context.print(nextLines(report));
-  return 0;
+  return failure === null ? 0 : FAILED_EXIT;
+}
+
+/**
+ * Waits until the gateway listens or cannot. Resolves with null if none is configured; `failure`: why it does not listen,
+ * null if it does, or was still starting after 10 s.
+ */
+async function listeningGateway(
+  { call }: DaemonClient,
+  signal: AbortSignal,
+): Promise<{ readonly failure: string | null } | null> {
+  const read = async () => (await call("status", null, signal)).gateway;
+  const refusal = (gateway: StatusReport["gateway"]) =>
+    gateway?.conditions.find(({ code }) => code === "listen_failed")?.title ?? null;
+  const isKnown = (gateway: StatusReport["gateway"]) =>
+    gateway === undefined || gateway.url !== null || refusal(gateway) !== null;
+  const gateway = await pollUntil({ withinMs: SETTLES_WITHIN_MS, signal }, read, isKnown);
+  return gateway === undefined ? null : { failure: refusal(gateway) };
 }
 
 /**

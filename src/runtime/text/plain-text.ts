@@ -82,12 +82,12 @@ export function nonBreaking(text: string): string {
 
 /**
  * Lines of at most `width` columns, broken at spaces; other spaces stay, as a path may contain two. A longer word, such
- * as a path, is not broken.
+ * as a path, is not broken, nor is a command between backticks.
  */
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.match(/ *[^ ]+/g) ?? []) {
+  for (const word of text.replace(/`[^`]*`/g, nonBreaking).match(/ *[^ ]+/g) ?? []) {
     if (line === "" || columns(line + word) <= width) line += line === "" ? word.trimStart() : word;
     else {
       lines.push(line);

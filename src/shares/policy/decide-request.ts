@@ -173,10 +173,10 @@ export function finalOutcome(now: Situation): RequestOutcome | null {
   if (mount !== null && memory.lastError === null) {
     const { route, source } = mount.found;
     const where = route === null ? `from ${source}` : `over ${routeText(now, route)}`;
-    const isPending = request.kind === "switch" && memory.tbRecoveryPending;
-    return isPending
+    if (request.kind !== "switch") return outcome("skipped", `mounted ${where}`);
+    return memory.tbRecoveryPending
       ? outcome("pending", `mounted ${where}; Thunderbolt is ready`)
-      : outcome("skipped", `mounted ${where}`);
+      : outcome("switched", `switched to automatic, mounted ${where}`);
   }
   // A present obstacle explains the failure better than the error of an earlier attempt.
   const obstacle = mount === null ? mountObstacle(now) : null;

@@ -98,8 +98,17 @@ test("F1 from a file with ten servers to a client that lists them all: two comma
   assert.match(imported.stdout, /a tool whose name another server already has is listed as SERVER_tool/);
   const connected = await run("connect", "claude", "--yes");
   assert.equal(connected.code, 0, connected.stderr);
-  assert.match(connected.stderr, /taken out of Claude Desktop, as they come through Mountaineer: server0, /);
+  assert.match(
+    connected.stderr,
+    /to be removed from Claude Desktop, because they come through Mountaineer: server0, /,
+  );
   assert.equal((await stat(file)).mode & 0o777, 0o640);
+  const again = await run("connect", "claude", "--json");
+  assert.deepEqual([again.code, again.stderr], [0, ""]);
+  const connection = { client: "claude", path: file, connected: true, changed: false };
+  assert.deepEqual(JSON.parse(again.stdout), connection);
+  const unasked = await run("connect", "claude", "--undo", "--json");
+  assert.deepEqual([unasked.code, JSON.parse(unasked.stdout)], [1, connection]);
 
   // What stands there now is all that a client knows.
   const { mcpServers } = JSON.parse(
@@ -416,7 +425,7 @@ test("F1 connect leaves a server in the client's file that does not run here, as
   assert.equal(await config(), own);
   const left = await run("connect", "claude", "--yes");
   assert.equal(left.code, 0);
-  assert.match(left.stderr, /left in Claude Desktop, as they do not serve here: github;/);
+  assert.match(left.stderr, /kept in Claude Desktop, because they do not work here yet: github;/);
   assert.match(await readFile(file, "utf8"), /"github"/, "it does not serve here");
   assert.equal((await run("connect", "claude", "--undo", "--yes")).code, 0);
   const secret = await runCommand(["secret", "set", "github-token", "--in", "file"], {
@@ -451,7 +460,7 @@ test("F1 connect waits for a starting server, and then removes it from the clien
     },
   };
   assert.equal(await connectClient(context, { client: "claude", file, yes: true, keepOthers: false }), 0);
-  assert.match(notes.join("\n"), /taken out of Claude Desktop, .*: slow$/m);
+  assert.match(notes.join("\n"), /to be removed from Claude Desktop, .*: slow$/m);
 });
 
 test("F1 a client's file that lists its servers twice is refused, as clients differ in which list they read", async (t) => {

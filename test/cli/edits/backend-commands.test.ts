@@ -144,6 +144,16 @@ test("E2 a value that looks like a secret is refused without a terminal, with th
   assert.equal(await text(), before);
 });
 
+test("F1 without a daemon, a program that is not found is saved and named", async (t) => {
+  const { run, text } = await startRig(t, { monitor: false });
+  const added = await run("backends add files -- no-such-program --port 1");
+  assert.equal(added.code, 0);
+  assert.match(added.stderr, /files cannot start: its program no-such-program is not found/);
+  assert.match(await text(), /command = "no-such-program"/);
+  const changed = await run("backends edit files -- sh -c true");
+  assert.deepEqual([changed.code, changed.stderr], [0, ""]);
+});
+
 test("E2 at a terminal, a yes stores each value that looks like a secret under its own name", async (t) => {
   const { home, text } = await startRig(t, { monitor: false });
   const typed = (words: readonly string[], env: Record<string, string> = {}) => ({

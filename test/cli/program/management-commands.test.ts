@@ -65,6 +65,8 @@ test("E2 B11 each token opens only its own API, and a signed-in page survives a 
   const admin = await home.cli(["open", "--admin", "--print"]);
   assert.match(admin.stdout, /^http:\/\/127\.0\.0\.1:\d+\/#[\w-]{43}\.admin\n$/);
   assert.match(admin.stderr, /type this code in the page within three minutes: [A-Z2-9]{4}-[A-Z2-9]{4}$/m);
+  const { url, code: shown } = JSON.parse((await home.cli(["open", "--admin", "--json"])).stdout);
+  assert.match(`${url} ${shown}`, /#[\w-]{43}\.admin [A-Z2-9]{4}-[A-Z2-9]{4}$/);
   const printed = await home.cli(["open", "--print"]);
   const unused = printed.stdout.trim().split("#")[1] ?? "";
 

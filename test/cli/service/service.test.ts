@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { access, chmod, mkdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
@@ -417,7 +419,16 @@ test("without a service manager up starts its own daemon, which can hand over, a
   assert.match(up.stdout, /\nnext: mountaineer open .*\n {6}mountaineer down stops it/);
   assert.match(up.stderr, /no user manager of systemd answers here .*until this machine stops/);
   const again = JSON.parse((await runCommand(["up", "--json"], options)).stdout);
-  assert.deepEqual(Object.keys(again), ["manager", "path", "changed", "running", "notes", "failure", "pid"]);
+  assert.deepEqual(Object.keys(again), [
+    "manager",
+    "path",
+    "changed",
+    "running",
+    "notes",
+    "failure",
+    "pid",
+    "gateway",
+  ]);
   assert.deepEqual([again.manager, again.changed, again.running], [null, false, true]);
   const restarted = await runCommand(["restart"], options);
   assert.equal(restarted.code, 0, restarted.stderr);
@@ -458,6 +469,25 @@ test("without a service manager up starts its own daemon, which can hand over, a
   );
   assert.equal((await runCommand(["uninstall", "--purge", "--yes"], other)).code, 0);
   await assert.rejects(stat(other.home), { code: "ENOENT" });
+});
+
+test("E1 up says that the gateway cannot listen at a busy port, and exits with 1; the daemon stays", async (t) => {
+  if (process.platform !== "linux") return t.skip("on a Mac it is launchd's");
+  const folder = await temporaryFolder(t);
+  const options = { home: join(folder, ".mountaineer"), env: { HOME: folder } };
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  t.after(() => other.close());
+  const { port } = other.address() as AddressInfo;
+  await mkdir(options.home, { mode: 0o700 });
+  await writeFile(join(options.home, "config.toml"), `[server]\nport = ${port}\n`);
+  t.after(() => runCommand(["down"], options));
+  const up = await runCommand(["up"], options);
+  assert.equal(up.code, 1, up.stderr);
+  assert.match(up.stdout, new RegExp(`^✗ .*cannot listen at 127\\.0\\.0\\.1:${port}`, "m"));
+  const { pid, gateway, failure } = JSON.parse((await runCommand(["up", "--json"], options)).stdout);
+  assert.deepEqual([gateway, failure.includes("cannot listen")], ["not_listening", true]);
+  process.kill(pid, 0);
 });
 
 test("A9 logs and the report read the log that the daemon writes, whichever way its home is named", async (t) => {

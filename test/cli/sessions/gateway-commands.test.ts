@@ -129,7 +129,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       scriptedGateway(() => ({ result: null, error })),
     );
     const timedOut = await runCommand(["call", "read_file", "--json"], { home: late.home });
-    assert.deepEqual([timedOut.code, timedOut.stdout], [1, ""]);
+    assert.deepEqual([timedOut.code, JSON.parse(timedOut.stdout).error.code], [1, "tool_failed"]);
     assert.match(timedOut.stderr, /no answer within 60 s \(error -32001\)/);
   });
 

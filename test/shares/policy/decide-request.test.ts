@@ -60,7 +60,7 @@ By hand: --to tb fails and changes nothing when tb does not answer now
   held to fallback, tb silent, switch tb --force, 5 s: result failed, on fallback, held fallback, no steps
 By hand: --to auto sets no override and lets the rules decide
   held to fallback, 40 s, switch auto: held nothing, result mounted, on tb
-  held to fallback, switch auto: result skipped, on fallback; 31 s: on tb
+  held to fallback, switch auto: result switched, detail /^switched to automatic/, on fallback; 31 s: on tb
 By hand: --to auto reports that files delay the failback
   held to fallback, 40 s, open 7, switch auto: result pending, on fallback, pending
 By hand: a mount that is kept while its hosts are gone is not reported as mounted
