@@ -24,141 +24,11 @@ import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { cutLog } from "../../../../src/shares/drivers/rclone/logs.ts";
 import { createMetadataFlusher } from "../../../../src/shares/drivers/rclone/metadata-flusher.ts";
 import { ANSWERS_MS, eventually } from "../../../support/eventually.ts";
+import { pluck } from "../../../support/pluck.ts";
 import { stopProcess } from "../../../support/stop-process.ts";
 import { preferSystemRclone } from "../../../support/system-rclone.ts";
 import { found, holder, limits, mounted, PLAIN_NAME, release } from "../driver-contract.ts";
 import { isGone, noSkip, type RcloneBench, server, startBench } from "./bench.ts";
-
-describe("written data", noSkip, () => {
-  it("that is not sent survives a forced unmount, is listed until then, and arrives over the other route", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const behind = bench.behind(share, "tb");
-    await writeFile(join(behind, "log"), "one\n");
-    const mount = await mounted(bench.driver, share, "tb");
-    await readdir(share.mountPath);
-    await bench.cut(share, "tb");
-    await writeFile(join(share.mountPath, "new file ü 日本"), "new data");
-    assert.deepEqual(await bench.driver.unsent(share), ["new file ü 日本"]);
-    assert.deepEqual(await bench.freshDriver().unsent(share), ["new file ü 日本"]);
-    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
-    assert.deepEqual(await bench.driver.unsent(share), ["new file ü 日本"]);
-    await mounted(bench.driver, share, "fallback");
-    await eventually(async () => (await readFile(join(behind, "new file ü 日本"), "utf8")) === "new data");
-    await eventually(async () => (await bench.driver.unsent(share)).length === 0);
-    await appendFile(join(share.mountPath, "log"), "two\n");
-    await eventually(async () => (await readFile(join(behind, "log"), "utf8")) === "one\ntwo\n");
-    assert.deepEqual(
-      (await readdir(behind)).sort(),
-      ["log", "new file ü 日本"],
-      "the export holds only what was written",
-    );
-  });
-
-  it("at the very moment of a forced unmount arrives whole", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const behind = bench.behind(share, "tb");
-    const names: string[] = [];
-    for (const route of ["tb", "fallback"] as const) {
-      const mount = await mounted(bench.driver, share, route);
-      const name = `written over ${route} ${names.length}`;
-      names.push(name);
-      await writeFile(join(share.mountPath, name), name);
-      assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
-    }
-    await mounted(bench.driver, share, "tb");
-    for (const name of names) {
-      await eventually(async () => (await readFile(join(behind, name), "utf8")) === name);
-    }
-    assert.deepEqual((await readdir(behind)).sort(), names.sort());
-  });
-
-  it("A11 A15 and left unsent by a crashed rclone stays whole for programs that append to it once it is sent", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const behind = bench.behind(share, "tb");
-    const texts = new Map(Array.from({ length: 12 }, (_, index) => [`file-${index}`, `text ${index}\n`]));
-    await writeFile(join(behind, "file-0"), "of before\n");
-    const mount = await mounted(bench.driver, share, "tb");
-    await readdir(share.mountPath);
-    await bench.cut(share, "tb");
-    for (const [name, text] of texts) await writeFile(join(share.mountPath, name), text);
-    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
-    await mounted(bench.driver, share, "fallback");
-    const sent = async (name: string, text: string): Promise<boolean> =>
-      (await readFile(join(behind, name), "utf8").catch(() => "")) === text;
-    // A listing in the second before a file is sent knows it as it was.
-    const listing = new AbortController();
-    const lists = (async () => {
-      while (!listing.signal.aborted)
-        for (const name of await readdir(share.mountPath))
-          await stat(join(share.mountPath, name)).catch(() => {});
-    })();
-    await Promise.all(
-      [...texts].map(async ([name, text]) => {
-        await eventually(() => sent(name, text), ANSWERS_MS, 2);
-        await appendFile(join(share.mountPath, name), "more\n");
-      }),
-    );
-    listing.abort();
-    await lists;
-    for (const [name, text] of texts) await eventually(() => sent(name, `${text}more\n`));
-  });
-
-  it("with metadata torn by a crash is set aside, not thrown away", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const mount = await mounted(bench.driver, share, "tb");
-    await bench.cut(share, "tb");
-    await mkdir(join(share.mountPath, "in")).catch(() => {});
-    await writeFile(join(share.mountPath, "torn"), "precious");
-    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
-    const files = rcloneFiles(bench.stateFolder, share.name);
-    await writeFile(join(files.cache, "vfsMeta", "share", PLAIN_NAME, "torn"), "");
-    assert.deepEqual(await bench.driver.unsent(share), ["torn"]);
-    await mounted(bench.driver, share, "fallback");
-    assert.equal(await readFile(join(files.setAside, "share", PLAIN_NAME, "torn"), "utf8"), "precious");
-    assert.deepEqual(await bench.driver.unsent(share), []);
-    const [aside] = (await bench.driver.setAside?.(share)) ?? [];
-    assert.equal(aside?.folder, files.setAside);
-    assert.match(aside.files.join(), /^torn/);
-  });
-
-  it("and not sent is listed by the name under which it is mounted, and reported once the share has another", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const edited = { ...share, shareName: "another" };
-    await mounted(bench.driver, share, "tb");
-    await bench.cut(share, "tb");
-    await writeFile(join(share.mountPath, "kept"), "precious");
-    const later = bench.freshDriver();
-    const [left] = await found(later, edited);
-    assert.ok(left);
-    assert.deepEqual(await later.unsent(edited), ["kept"]);
-    assert.deepEqual(await later.setAside?.(edited), [], "it may be sent yet");
-    assert.deepEqual(await later.unmount(edited, left, "force", limits()), { ok: true });
-    assert.deepEqual(await found(later, edited), []);
-    assert.deepEqual(await later.unsent(edited), []);
-    const folder = join(rcloneFiles(bench.stateFolder, share.name).cache, "vfs", "share", PLAIN_NAME);
-    assert.deepEqual(await later.setAside?.(edited), [{ folder, files: ["kept"] }]);
-    assert.equal(await readFile(join(folder, "kept"), "utf8"), "precious");
-    assert.deepEqual(await later.setAside?.(share), [], "by its old name it is sent");
-  });
-
-  it("by an open program counts as unsent until it closes", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    await mounted(bench.driver, share, "tb");
-    const writer = await holder(t, `import sys\nf=open(sys.argv[1],"w")\nf.write("x")\nf.flush()`, [
-      join(share.mountPath, "held"),
-    ]);
-    assert.deepEqual(await bench.driver.unsent(share), ["held"]);
-    await release(writer);
-    await eventually(async () => (await bench.driver.unsent(share)).length === 0);
-    assert.equal(await readFile(join(bench.behind(share, "tb"), "held"), "utf8"), "x");
-  });
-});
 
 /** Writes, as fast as one that saves often, and prints the name of each file whose every call was answered well. */
 const WRITER = `
@@ -175,76 +45,6 @@ while not os.path.exists(sys.argv[2]):
         pass
     time.sleep(0.02)
 `;
-
-import { pluck } from "../../../support/pluck.ts";
-
-describe("a program that writes all the time through the stable path", noSkip, () => {
-  it("A3 breaks no mount, and every write reported as done is on the server or set aside where the report says", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    await mkdir(join(bench.folder, "Shares"), { recursive: true });
-    await symlink(share.mountPath, share.stablePath);
-    let mount = await mounted(bench.driver, share, "tb");
-    const stop = join(bench.folder, "stop");
-    const writer = spawn("python3", ["-c", WRITER, share.stablePath, stop], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    t.after(() => release(writer));
-    let told = "";
-    writer.stdout.on("data", (chunk: Buffer) => {
-      told += chunk.toString();
-    });
-    const toldCount = (): number => told.split("\n").length - 1;
-    const times: number[] = [];
-    for (const [route, mode] of [
-      ["fallback", "force"],
-      ["tb", "plain"],
-      ["fallback", "plain"],
-      ["tb", "force"],
-    ] as const) {
-      const before = toldCount();
-      await eventually(() => toldCount() > before + 5);
-      const startedAt = performance.now();
-      // A plain one that meets an open file is asked again, as the engine does.
-      await eventually(async () => (await bench.driver.unmount(share, mount, mode, limits())).ok);
-      mount = await mounted(bench.driver, share, route);
-      times.push(Math.round(performance.now() - startedAt));
-    }
-    const before = toldCount();
-    await eventually(() => toldCount() > before + 5);
-    await writeFile(stop, "");
-    if (writer.exitCode === null) await once(writer, "exit");
-    t.diagnostic(`unmount and mount, ms: ${times.join(" ")}; ${toldCount()} files`);
-    await eventually(async () => (await bench.driver.unsent(share)).length === 0);
-    const aside = (await bench.driver.setAside?.(share)) ?? [];
-    const kept = (await Promise.all(aside.map(({ folder }) => readdir(folder)))).flat();
-    t.diagnostic(`${kept.length} files in ${aside.length} folders set aside`);
-    const sent = new Set(await readdir(bench.behind(share, "tb")));
-    const lost = told.split("\n").filter((name) => name !== "" && !sent.has(name) && !kept.includes(name));
-    assert.deepEqual(lost, [], "told to be written, and nowhere");
-    assert.deepEqual(await bench.freshDriver().setAside?.(share), aside);
-    assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
-    assert.ok(!existsSync(share.mountPath));
-    assert.deepEqual(await bench.driver.setAside?.(share), aside, "nothing was left below the mount");
-  });
-
-  it("files written below a mount are set aside by its unmount", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    await mkdir(join(bench.folder, "volumes"), { recursive: true });
-    const mount = await mounted(bench.driver, share, "tb");
-    assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
-    assert.ok(!existsSync(share.mountPath));
-    const again = await mounted(bench.driver, share, "tb");
-    await runCommand("fusermount3", ["-u", share.mountPath], { clock: systemClock, deadlineMs: 60_000 });
-    await writeFile(join(share.mountPath, "written while nothing was mounted"), "precious");
-    assert.deepEqual(await bench.driver.unmount(share, again, "plain", limits()), { ok: true });
-    const [aside] = (await bench.driver.setAside?.(share)) ?? [];
-    assert.ok(aside);
-    assert.equal(await readFile(join(aside.folder, "written while nothing was mounted"), "utf8"), "precious");
-    assert.equal((await mounted(bench.driver, share, "tb")).route, "tb");
-  });
-});
 
 const CHANGER = `import sys,os
 fd=os.open(sys.argv[1],os.O_RDWR)
@@ -305,38 +105,6 @@ describe("files that are being changed when rclone is killed", noSkip, () => {
     const kept = await aside("replaced");
     assert.ok(kept.subarray(100_000, 100_500).equals(Buffer.alloc(500, "w")), "it keeps its holes");
     assert.equal(await readFile(behind("replaced"), "utf8"), "another");
-  });
-
-  it("A15 however many are unsent, none is set aside for slowness, and a server that they were not written for sees none", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const files = rcloneFiles(bench.stateFolder, share.name, "aa");
-    const time = new Date().toISOString();
-    const names = Array.from({ length: 150 }, (_, index) => `f${index}`);
-    for (const [kind, content] of [
-      ["vfs", "hello"],
-      ["vfsMeta", JSON.stringify({ ModTime: time, Size: 5, Rs: [{ Pos: 0, Size: 5 }], Dirty: true })],
-    ] as const) {
-      const folder = join(files.cache, kind, "share", PLAIN_NAME);
-      await mkdir(folder, { recursive: true });
-      for (const name of names) await writeFile(join(folder, name), content);
-    }
-    const other = await bench.driver.mount(share, "tb", limits(), null, "bb");
-    assert.ok(other.ok, JSON.stringify(other));
-    assert.equal((await bench.driver.unsentForOthers?.(share))?.[0]?.files.length, names.length);
-    assert.deepEqual(await bench.driver.unmount(share, other.mount, "plain", limits()), { ok: true });
-    assert.deepEqual(await readdir(bench.behind(share, "tb")), []);
-    // For each of them rclone asks the server before it mounts: longer than that in all.
-    const outcome = await bench.driver.mount(share, "tb", limits(1_500), null, "aa");
-    assert.ok(outcome.ok, JSON.stringify(outcome));
-    assert.deepEqual(await bench.driver.setAside?.(share), []);
-    // Newer versions send a file under a name of its own.
-    const shown = (await readdir(share.mountPath)).filter((name) => !name.endsWith(".partial"));
-    assert.deepEqual(shown.toSorted(), names.toSorted());
-    await eventually(
-      async () => (await readdir(bench.behind(share, "tb"))).toSorted().join() === names.toSorted().join(),
-      90_000,
-    );
   });
 });
 
@@ -403,47 +171,287 @@ describe("metadata of files that are being changed", noSkip, () => {
   });
 });
 
-describe("the log of a living mount", noSkip, () => {
-  it("continues after the part that a cut leaves of it", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    const mount = await mounted(bench.driver, share, "tb");
-    const { log } = rcloneFiles(bench.stateFolder, share.name);
-    await appendFile(log, "2026/11/20 08:00:00 ERROR : IO error: read: i/o timeout\n".repeat(40_000));
-    await cutLog(log, 256 * 1024);
-    const kept = (await stat(log)).size;
-    await bench.cut(share, "tb");
-    await eventually(async () => {
-      await bench.prober.checkMount(mount.id, mount.path, 500);
-      return (await stat(log)).size > kept;
+// They mostly wait: rclone sends what was written after a second, and an old one after three.
+describe("side by side", { ...noSkip, concurrency: 3 }, () => {
+  describe("written data", () => {
+    it("at the very moment of a forced unmount arrives whole", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const behind = bench.behind(share, "tb");
+      const names: string[] = [];
+      for (const route of ["tb", "fallback"] as const) {
+        const mount = await mounted(bench.driver, share, route);
+        const name = `written over ${route} ${names.length}`;
+        names.push(name);
+        await writeFile(join(share.mountPath, name), name);
+        assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+      }
+      await mounted(bench.driver, share, "tb");
+      for (const name of names) {
+        await eventually(async () => (await readFile(join(behind, name), "utf8")) === name);
+      }
+      assert.deepEqual((await readdir(behind)).sort(), names.sort());
     });
-    const text = await readFile(log, "utf8");
-    assert.ok(!text.includes("\0"), "there is no hole");
-    assert.match(text.slice(kept), /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d ERROR /);
-  });
-});
 
-describe("an upload that a real server refuses", noSkip, () => {
-  it("A11 is reported with its reason until the server accepts it", async (t) => {
-    await using bench = await startBench(t);
-    const share = bench.share(PLAIN_NAME);
-    await mounted(bench.driver, share, "tb");
-    const behind = bench.behind(share, "tb");
-    await writeFile(join(share.mountPath, "taken"), "precious");
-    // A file cannot be where a folder is.
-    await mkdir(join(behind, "taken"));
-    const told = await eventually(async () => {
-      const uploads = (await bench.driver.refusedUploads?.(share)) ?? [];
-      return uploads.length > 0 && uploads;
+    it("by an open program counts as unsent until it closes", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      await mounted(bench.driver, share, "tb");
+      const writer = await holder(t, `import sys\nf=open(sys.argv[1],"w")\nf.write("x")\nf.flush()`, [
+        join(share.mountPath, "held"),
+      ]);
+      assert.deepEqual(await bench.driver.unsent(share), ["held"]);
+      await release(writer);
+      await eventually(async () => (await bench.driver.unsent(share)).length === 0);
+      assert.equal(await readFile(join(bench.behind(share, "tb"), "held"), "utf8"), "x");
     });
-    t.diagnostic(told[0]?.reason ?? "");
-    assert.deepEqual(pluck(told, "path"), ["taken"]);
-    assert.deepEqual(
-      (await bench.freshDriver().refusedUploads?.(share))?.map(({ path }) => path),
-      ["taken"],
-      "also after a restart",
-    );
-    await rmdir(join(behind, "taken"));
-    await eventually(async () => (await bench.driver.refusedUploads?.(share))?.length === 0, 60_000);
+
+    it("A15 however many are unsent, none is set aside for slowness, and a server that they were not written for sees none", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const files = rcloneFiles(bench.stateFolder, share.name, "aa");
+      const time = new Date().toISOString();
+      const names = Array.from({ length: 150 }, (_, index) => `f${index}`);
+      for (const [kind, content] of [
+        ["vfs", "hello"],
+        ["vfsMeta", JSON.stringify({ ModTime: time, Size: 5, Rs: [{ Pos: 0, Size: 5 }], Dirty: true })],
+      ] as const) {
+        const folder = join(files.cache, kind, "share", PLAIN_NAME);
+        await mkdir(folder, { recursive: true });
+        for (const name of names) await writeFile(join(folder, name), content);
+      }
+      const other = await bench.driver.mount(share, "tb", limits(), null, "bb");
+      assert.ok(other.ok, JSON.stringify(other));
+      assert.equal((await bench.driver.unsentForOthers?.(share))?.[0]?.files.length, names.length);
+      assert.deepEqual(await bench.driver.unmount(share, other.mount, "plain", limits()), { ok: true });
+      assert.deepEqual(await readdir(bench.behind(share, "tb")), []);
+      // For each of them rclone asks the server before it mounts: longer than that in all.
+      const outcome = await bench.driver.mount(share, "tb", limits(1_500), null, "aa");
+      assert.ok(outcome.ok, JSON.stringify(outcome));
+      assert.deepEqual(await bench.driver.setAside?.(share), []);
+      // Newer versions send a file under a name of its own.
+      const shown = (await readdir(share.mountPath)).filter((name) => !name.endsWith(".partial"));
+      assert.deepEqual(shown.toSorted(), names.toSorted());
+      await eventually(
+        async () => (await readdir(bench.behind(share, "tb"))).toSorted().join() === names.toSorted().join(),
+        90_000,
+      );
+    });
+  });
+
+  // One after the other: what is cut off is written before rclone forgets, a second later, what it listed.
+  describe("written data behind a route that is cut", { concurrency: 1 }, () => {
+    it("that is not sent survives a forced unmount, is listed until then, and arrives over the other route", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const behind = bench.behind(share, "tb");
+      await writeFile(join(behind, "log"), "one\n");
+      const mount = await mounted(bench.driver, share, "tb");
+      await readdir(share.mountPath);
+      await bench.cut(share, "tb");
+      await writeFile(join(share.mountPath, "new file ü 日本"), "new data");
+      assert.deepEqual(await bench.driver.unsent(share), ["new file ü 日本"]);
+      assert.deepEqual(await bench.freshDriver().unsent(share), ["new file ü 日本"]);
+      assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+      assert.deepEqual(await bench.driver.unsent(share), ["new file ü 日本"]);
+      await mounted(bench.driver, share, "fallback");
+      await eventually(async () => (await readFile(join(behind, "new file ü 日本"), "utf8")) === "new data");
+      await eventually(async () => (await bench.driver.unsent(share)).length === 0);
+      await appendFile(join(share.mountPath, "log"), "two\n");
+      await eventually(async () => (await readFile(join(behind, "log"), "utf8")) === "one\ntwo\n");
+      assert.deepEqual(
+        (await readdir(behind)).sort(),
+        ["log", "new file ü 日本"],
+        "the export holds only what was written",
+      );
+    });
+
+    it("A11 A15 and left unsent by a crashed rclone stays whole for programs that append to it once it is sent", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const behind = bench.behind(share, "tb");
+      const texts = new Map(Array.from({ length: 12 }, (_, index) => [`file-${index}`, `text ${index}\n`]));
+      await writeFile(join(behind, "file-0"), "of before\n");
+      const mount = await mounted(bench.driver, share, "tb");
+      await readdir(share.mountPath);
+      await bench.cut(share, "tb");
+      for (const [name, text] of texts) await writeFile(join(share.mountPath, name), text);
+      assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+      await mounted(bench.driver, share, "fallback");
+      const sent = async (name: string, text: string): Promise<boolean> =>
+        (await readFile(join(behind, name), "utf8").catch(() => "")) === text;
+      // A listing in the second before a file is sent knows it as it was.
+      const listing = new AbortController();
+      const lists = (async () => {
+        while (!listing.signal.aborted)
+          for (const name of await readdir(share.mountPath))
+            await stat(join(share.mountPath, name)).catch(() => {});
+      })();
+      await Promise.all(
+        [...texts].map(async ([name, text]) => {
+          await eventually(() => sent(name, text), ANSWERS_MS, 2);
+          await appendFile(join(share.mountPath, name), "more\n");
+        }),
+      );
+      listing.abort();
+      await lists;
+      for (const [name, text] of texts) await eventually(() => sent(name, `${text}more\n`));
+    });
+
+    it("with metadata torn by a crash is set aside, not thrown away", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const mount = await mounted(bench.driver, share, "tb");
+      await bench.cut(share, "tb");
+      await mkdir(join(share.mountPath, "in")).catch(() => {});
+      await writeFile(join(share.mountPath, "torn"), "precious");
+      assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+      const files = rcloneFiles(bench.stateFolder, share.name);
+      await writeFile(join(files.cache, "vfsMeta", "share", PLAIN_NAME, "torn"), "");
+      assert.deepEqual(await bench.driver.unsent(share), ["torn"]);
+      await mounted(bench.driver, share, "fallback");
+      assert.equal(await readFile(join(files.setAside, "share", PLAIN_NAME, "torn"), "utf8"), "precious");
+      assert.deepEqual(await bench.driver.unsent(share), []);
+      const [aside] = (await bench.driver.setAside?.(share)) ?? [];
+      assert.equal(aside?.folder, files.setAside);
+      assert.match(aside.files.join(), /^torn/);
+    });
+
+    it("and not sent is listed by the name under which it is mounted, and reported once the share has another", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const edited = { ...share, shareName: "another" };
+      await mounted(bench.driver, share, "tb");
+      await bench.cut(share, "tb");
+      await writeFile(join(share.mountPath, "kept"), "precious");
+      const later = bench.freshDriver();
+      const [left] = await found(later, edited);
+      assert.ok(left);
+      assert.deepEqual(await later.unsent(edited), ["kept"]);
+      assert.deepEqual(await later.setAside?.(edited), [], "it may be sent yet");
+      assert.deepEqual(await later.unmount(edited, left, "force", limits()), { ok: true });
+      assert.deepEqual(await found(later, edited), []);
+      assert.deepEqual(await later.unsent(edited), []);
+      const folder = join(rcloneFiles(bench.stateFolder, share.name).cache, "vfs", "share", PLAIN_NAME);
+      assert.deepEqual(await later.setAside?.(edited), [{ folder, files: ["kept"] }]);
+      assert.equal(await readFile(join(folder, "kept"), "utf8"), "precious");
+      assert.deepEqual(await later.setAside?.(share), [], "by its old name it is sent");
+    });
+  });
+
+  describe("a program that writes all the time through the stable path", { concurrency: 1 }, () => {
+    it("A3 breaks no mount, and every write reported as done is on the server or set aside where the report says", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      await mkdir(join(bench.folder, "Shares"), { recursive: true });
+      await symlink(share.mountPath, share.stablePath);
+      let mount = await mounted(bench.driver, share, "tb");
+      const stop = join(bench.folder, "stop");
+      const writer = spawn("python3", ["-c", WRITER, share.stablePath, stop], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      t.after(() => release(writer));
+      let told = "";
+      writer.stdout.on("data", (chunk: Buffer) => {
+        told += chunk.toString();
+      });
+      const toldCount = (): number => told.split("\n").length - 1;
+      const times: number[] = [];
+      for (const [route, mode] of [
+        ["fallback", "force"],
+        ["tb", "plain"],
+        ["fallback", "plain"],
+        ["tb", "force"],
+      ] as const) {
+        const before = toldCount();
+        await eventually(() => toldCount() > before + 5);
+        const startedAt = performance.now();
+        // A plain one that meets an open file is asked again, as the engine does.
+        await eventually(async () => (await bench.driver.unmount(share, mount, mode, limits())).ok);
+        mount = await mounted(bench.driver, share, route);
+        times.push(Math.round(performance.now() - startedAt));
+      }
+      const before = toldCount();
+      await eventually(() => toldCount() > before + 5);
+      await writeFile(stop, "");
+      if (writer.exitCode === null) await once(writer, "exit");
+      t.diagnostic(`unmount and mount, ms: ${times.join(" ")}; ${toldCount()} files`);
+      await eventually(async () => (await bench.driver.unsent(share)).length === 0);
+      const aside = (await bench.driver.setAside?.(share)) ?? [];
+      const kept = (await Promise.all(aside.map(({ folder }) => readdir(folder)))).flat();
+      t.diagnostic(`${kept.length} files in ${aside.length} folders set aside`);
+      const sent = new Set(await readdir(bench.behind(share, "tb")));
+      const lost = told.split("\n").filter((name) => name !== "" && !sent.has(name) && !kept.includes(name));
+      assert.deepEqual(lost, [], "told to be written, and nowhere");
+      assert.deepEqual(await bench.freshDriver().setAside?.(share), aside);
+      assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+      assert.ok(!existsSync(share.mountPath));
+      assert.deepEqual(await bench.driver.setAside?.(share), aside, "nothing was left below the mount");
+    });
+
+    it("files written below a mount are set aside by its unmount", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      await mkdir(join(bench.folder, "volumes"), { recursive: true });
+      const mount = await mounted(bench.driver, share, "tb");
+      assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+      assert.ok(!existsSync(share.mountPath));
+      const again = await mounted(bench.driver, share, "tb");
+      await runCommand("fusermount3", ["-u", share.mountPath], { clock: systemClock, deadlineMs: 60_000 });
+      await writeFile(join(share.mountPath, "written while nothing was mounted"), "precious");
+      assert.deepEqual(await bench.driver.unmount(share, again, "plain", limits()), { ok: true });
+      const [aside] = (await bench.driver.setAside?.(share)) ?? [];
+      assert.ok(aside);
+      assert.equal(
+        await readFile(join(aside.folder, "written while nothing was mounted"), "utf8"),
+        "precious",
+      );
+      assert.equal((await mounted(bench.driver, share, "tb")).route, "tb");
+    });
+  });
+
+  describe("the log of a living mount", () => {
+    it("continues after the part that a cut leaves of it", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const mount = await mounted(bench.driver, share, "tb");
+      const { log } = rcloneFiles(bench.stateFolder, share.name);
+      await appendFile(log, "2026/11/20 08:00:00 ERROR : IO error: read: i/o timeout\n".repeat(40_000));
+      await cutLog(log, 256 * 1024);
+      const kept = (await stat(log)).size;
+      await bench.cut(share, "tb");
+      await eventually(async () => {
+        await bench.prober.checkMount(mount.id, mount.path, 500);
+        return (await stat(log)).size > kept;
+      });
+      const text = await readFile(log, "utf8");
+      assert.ok(!text.includes("\0"), "there is no hole");
+      assert.match(text.slice(kept), /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d ERROR /);
+    });
+  });
+
+  describe("an upload that a real server refuses", () => {
+    it("A11 is reported with its reason until the server accepts it", async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      await mounted(bench.driver, share, "tb");
+      const behind = bench.behind(share, "tb");
+      await writeFile(join(share.mountPath, "taken"), "precious");
+      // A file cannot be where a folder is.
+      await mkdir(join(behind, "taken"));
+      const told = await eventually(async () => {
+        const uploads = (await bench.driver.refusedUploads?.(share)) ?? [];
+        return uploads.length > 0 && uploads;
+      });
+      t.diagnostic(told[0]?.reason ?? "");
+      assert.deepEqual(pluck(told, "path"), ["taken"]);
+      assert.deepEqual(
+        (await bench.freshDriver().refusedUploads?.(share))?.map(({ path }) => path),
+        ["taken"],
+        "also after a restart",
+      );
+      await rmdir(join(behind, "taken"));
+      await eventually(async () => (await bench.driver.refusedUploads?.(share))?.length === 0, 60_000);
+    });
   });
 });
