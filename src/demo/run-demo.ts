@@ -23,6 +23,7 @@ const NEXT = `
 next: mountaineer init     asks what you have: a NAS, MCP servers, or both
       mountaineer up       keeps it all up from then on
       mountaineer import   takes over the MCP servers of Claude Desktop, Cursor and others
+In a clone, type first: export PATH="$PWD/bin:$PATH"
 `;
 
 /**
@@ -54,7 +55,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 
 function introduction({ nas, insteadBecause, layout }: Stage, { paint }: TerminalStyle): string {
   const lines = [
-    paint.bold("Mountaineer demo"),
+    paint.bold(`Mountaineer demo, on ${nas.driver === "smb" ? "a real SMB server" : "plain folders"}`),
     nas.driver === "smb"
       ? "  real SMB: smbd on this machine, mounted by rclone through FUSE"
       : "  plain folders (driver local): a pulled cable is a folder renamed away",
