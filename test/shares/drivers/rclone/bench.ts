@@ -13,9 +13,9 @@ import type { FoundMount } from "../../../../src/shares/drivers/mount-driver.ts"
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
-import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { fileProber } from "../../../support/file-prober.ts";
 import { type Scope, temporaryFolder } from "../../../support/temporary-folder.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
 import { type DriverBench, found, limits, mounted, NAMES, PLAIN_NAME, release } from "../driver-contract.ts";
@@ -26,24 +26,14 @@ export interface RcloneBench extends DriverBench {
   readonly stateFolder: string;
 }
 
-/** Servers with their probers. Tests that run side by side take one each, and later tests take them again. */
-const idle: Place[] = [];
-const ends = new AsyncDisposableStack();
-after(() => ends.disposeAsync());
+/** Tests that run side by side take one each, and later tests take them again. */
+const idle: PlainRig[] = [];
+const servers = new AsyncDisposableStack();
+after(() => servers.disposeAsync());
 
-async function startPlace() {
-  const rig = ends.use(await startPlainRig({ shares: NAMES }));
-  const prober = ends.use(startProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: 500 }));
-  // As long as a busy machine may take to start a process.
-  await prober.readLink("/", 60_000);
-  return { rig, prober };
-}
-type Place = Awaited<ReturnType<typeof startPlace>>;
-
-/** As new, with nothing on the server's disk. */
-async function freshPlace(): Promise<Place> {
-  const place = idle.pop() ?? (await startPlace());
-  const { rig } = place;
+/** As new, with nothing on its disk. */
+async function freshServer(): Promise<PlainRig> {
+  const rig = idle.pop() ?? servers.use(await startPlainRig({ shares: NAMES }));
   await rig.startServer();
   for (const relay of Object.values(rig.relays)) {
     // What is left of an earlier test's connections ends.
@@ -54,14 +44,16 @@ async function freshPlace(): Promise<Place> {
     const disk = rig.exportPath(name);
     for (const entry of await readdir(disk)) await rm(join(disk, entry), { recursive: true });
   }
-  return place;
+  return rig;
 }
+
+const proberOfFile = fileProber({ clock: systemClock, logger: noopLogger, checkDeadlineMs: 500 });
 
 export async function startBench(t: Scope): Promise<RcloneBench> {
   const folder = await temporaryFolder(t);
   const stateFolder = join(folder, "home");
-  const place = await freshPlace();
-  const { rig, prober } = place;
+  const rig = await freshServer();
+  const prober = proberOfFile();
   const mountTable = createMountTable({ clock: systemClock });
   const fresh = () =>
     createRcloneDriver({
@@ -114,7 +106,7 @@ export async function startBench(t: Scope): Promise<RcloneBench> {
         [],
         "a process was left over",
       );
-      idle.push(place);
+      idle.push(rig);
     },
   };
 }
