@@ -45,6 +45,8 @@ interface ImportOptions {
   readonly yes: boolean;
   /** Also the servers that a client's own file keeps for other folders than this one. */
   readonly projects: boolean;
+  /** Only shows what it would do. */
+  readonly dryRun: boolean;
   /** How long to wait for the imported servers, ms; 0: not at all. */
   readonly waitMs: number;
 }
@@ -96,6 +98,8 @@ export async function importServers(context: CommandContext, options: ImportOpti
     if (draft.added.some((one) => one.title === title))
       context.notify(`${path} came with this folder: check which programs it would start`);
   }
+  if (!context.json) showSummary(context, draft);
+  if (options.dryRun) return context.json ? showImport(context, options, draft, false) : 0;
   if (
     !options.yes &&
     (context.json ||
@@ -229,6 +233,23 @@ function nextStep([first, ...more]: readonly string[]): string {
     : "mountaineer connect NAME makes a client use them from here";
 }
 
+/** What a yes would do, in one line, below the servers that it would not import. */
+function showSummary(context: CommandContext, draft: Draft): void {
+  const { added, refused, files } = draft;
+  const ready = added.filter(({ table }) => table["enabled"] !== false).length;
+  const ofProjects = files.flatMap(({ elsewhere }) => elsewhere.flatMap(({ servers }) => servers)).length;
+  showRefused(context, draft);
+  context.print(
+    `${ready} to run, ${added.length - ready} disabled, ${refused.length} not imported, ${ofProjects} in projects\n`,
+  );
+}
+
+function showRefused(context: CommandContext, { refused }: Draft): void {
+  const { red, symbols } = paintFor(context.stdoutStyle);
+  for (const { name, why } of refused)
+    context.print(`${red(symbols.bad)} ${printable(name)}  not imported: ${printable(why)}\n`);
+}
+
 const MOST_PROJECTS = 5;
 
 /** Names the servers that belong to other folders. */
@@ -290,8 +311,8 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
         paint.dim(`    once you have corrected that: ${shellCommand`mountaineer backends enable ${name}`}\n`),
       );
   }
-  for (const { name, why } of refused)
-    context.print(`${paint.red(symbols.bad)} ${printable(name)}  not imported: ${printable(why)}\n`);
+  // With new servers, the summary before the question has said it.
+  if (added.length === 0) showRefused(context, draft);
   for (const file of files) {
     for (const name of file.empty)
       context.notify(`${printable(name)} in ${file.path} neither starts nor names a server`);

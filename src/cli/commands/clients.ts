@@ -72,6 +72,7 @@ export const importCommand = command("import", {
       choices: CLIENT_NAMES,
       isOpen: true,
     },
+    "--dry-run": "only show what it would do",
     "--projects": "also the servers that a client keeps for other folders",
     "-y, --yes": "do not ask",
     ...WAIT_OPTION,

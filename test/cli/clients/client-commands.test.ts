@@ -339,6 +339,18 @@ test("F1 a server whose variable is not set is imported disabled, with the comma
   assert.doesNotMatch(await readFile(file, "utf8"), /"gh"/);
 });
 
+test("F1 import says before its question what would run and what it refuses; --dry-run asks nothing and changes nothing", async (t) => {
+  const bad = { url: "http://127.0.0.1:9/mcp", headers: { "Content-Type": "text/plain" } };
+  const { run, config } = await setUp(t, { good: light("g_"), off: { ...light("o_"), disabled: true }, bad });
+  const dry = await run("import", "claude", "--dry-run");
+  assert.deepEqual([dry.code, /--yes/.test(dry.stderr)], [0, false]);
+  assert.match(dry.stdout, /bad {2}not imported: .*\n1 to run, 1 disabled, 1 not imported, 0 in projects\n$/);
+  const asked = await run("import", "claude");
+  assert.equal(asked.code, 1);
+  assert.equal(asked.stdout, dry.stdout);
+  await assert.rejects(config(), { code: "ENOENT" });
+});
+
 test("F1 an entry that starts Mountaineer itself is not imported", async (t) => {
   const { config, run } = await setUp(t, {
     launcher: { command: "/opt/mountaineer/bin/mountaineer", args: ["mcp"] },
